@@ -1,0 +1,25 @@
+//! webserv: nginx's configuration language, one thread, one epoll loop, uploads that cannot corrupt.
+//!
+//! The map of the house. A request's way is bytes → [`http`] → [`route`] → [`exchange`] (phases, handlers,
+//! filters) → [`conn`] → socket. Imports go one way: each module uses only those above it in this list
+//! (`tests/guards.rs` checks it).
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`sys`] | the only `unsafe`: one function per system call, no policy |
+//! | [`util`] | slab, timer wheel, buffers, spans, dates |
+//! | [`http`] | sans-IO HTTP/1.1: heads, bodies, ranges, conditions, multipart |
+//! | [`config`] | nginx's language: text → tree with spans → rows of directives → resolved model |
+//! | [`route`] | pure: which server and location a request belongs to, and why |
+//! | [`exchange`] | one request and its response: phases, handlers, filters; knows no socket |
+//! | [`conn`] | a socket driving exchanges |
+//! | [`server`] | the process: event loop, accept, timers, reload, signals, files, logs |
+
+pub mod config;
+pub mod conn;
+pub mod exchange;
+pub mod http;
+pub mod route;
+pub mod server;
+pub mod sys;
+pub mod util;
