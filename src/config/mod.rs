@@ -1,1 +1,20 @@
-//! (module docs)
+//! nginx's configuration language: text → tree with spans → rows of directives → resolved model.
+//!
+//! [`load`] is the only part that opens files. Everything past it is pure. Invariant: no input makes this panic,
+//! and every independent error of a run is reported with its place.
+
+pub mod alias;
+pub mod ast;
+pub mod context;
+pub mod directives;
+pub mod endpoints;
+pub mod error;
+pub mod glob;
+pub mod load;
+pub mod model;
+pub mod pattern;
+pub mod resolve;
+pub mod syntax;
+pub mod table;
+pub mod template;
+pub mod value;

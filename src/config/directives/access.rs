@@ -1,0 +1,93 @@
+//! Who may do what: methods and addresses.
+
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, Section};
+use crate::config::value::{self, Cidr};
+use crate::http::method::{Method, MethodSet};
+use std::rc::Rc;
+
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// None: the default of what the location does.
+    pub allowed: Option<MethodSet>,
+    /// In order; the first that matches decides.
+    pub rules: Rc<[Rule]>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub allow: bool,
+    pub who: Who,
+}
+
+#[derive(Clone, Debug)]
+pub enum Who {
+    All,
+    Unix,
+    Net(Cidr),
+}
+
+const WHERE: Contexts = Contexts::HSL.or(Contexts::LIMIT_EXCEPT);
+
+pub const ROWS: &[Row] = &[
+    row("allowed_methods", Contexts::HSL, Args::ONE_OR_MORE, "GET HEAD", Effect::Once(allowed_methods), "Methods a location answers; others get 405 with Allow. GET includes HEAD; OPTIONS is always answered. Naming POST, PUT or DELETE turns on uploads and deletes there.").ours().also(&["allow_methods"]),
+    row("limit_except", Contexts::LOCATION, Args::ONE_OR_MORE.block(), "", Effect::Section(Section::LimitExcept), "The access rules inside hold for all methods but the named ones (GET includes HEAD). Who is refused gets 403."),
+    row("allow", WHERE, Args::TAKE1, "", Effect::Many(|s, b, d| rule(s, b, d, true)), "Lets an address, a network, unix: or all in; the first rule that matches decides."),
+    row("deny", WHERE, Args::TAKE1, "", Effect::Many(|s, b, d| rule(s, b, d, false)), "Refuses an address, a network, unix: or all with 403; the first rule that matches decides."),
+];
+
+fn allowed_methods(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut set = MethodSet::EMPTY;
+    for word in &d.args {
+        match Method::parse(word.bytes()) {
+            Method::Unknown | Method::Connect | Method::Trace => {
+                let upper = word.str().to_ascii_uppercase();
+                let fault = Fault::new(word.span, format!("invalid method \"{}\"", word.str()));
+                return Err(if Method::parse(upper.as_bytes()) != Method::Unknown {
+                    fault.help(format!("methods are upper case: {upper}"))
+                } else {
+                    fault.help("GET, HEAD, POST, PUT, DELETE, OPTIONS and the WebDAV methods are known")
+                });
+            }
+            Method::Get => set = set.with(Method::Get).with(Method::Head),
+            method => set = set.with(method),
+        }
+    }
+    Rc::make_mut(&mut s.settings.access).allowed = Some(set);
+    Ok(())
+}
+
+/// The methods of `limit_except`: those that the block does not hold for.
+pub fn excepted(d: &Directive) -> Result<MethodSet, Fault> {
+    let mut set = MethodSet::EMPTY;
+    for word in &d.args {
+        match Method::parse(word.bytes()) {
+            Method::Unknown | Method::Connect | Method::Trace => {
+                return Err(Fault::new(word.span, format!("invalid method \"{}\"", word.str())));
+            }
+            Method::Get => set = set.with(Method::Get).with(Method::Head),
+            method => set = set.with(method),
+        }
+    }
+    Ok(set)
+}
+
+fn rule(s: &mut Scope, _: &mut Build, d: &Directive, allow: bool) -> Outcome {
+    let word = &d.args[0];
+    let who = match word.bytes() {
+        b"all" => Who::All,
+        b"unix:" => Who::Unix,
+        text => Who::Net(value::cidr(text).map_err(|e| {
+            let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+            Fault { label: Some(e.message), help: e.help, ..fault }
+        })?),
+    };
+    let fresh = s.first_of(&["allow", "deny"]);
+    let access = Rc::make_mut(&mut s.settings.access);
+    let kept: &[Rule] = if fresh { &[] } else { &access.rules };
+    access.rules = kept.iter().cloned().chain([Rule { allow, who }]).collect();
+    Ok(())
+}

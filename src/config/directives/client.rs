@@ -1,0 +1,131 @@
+//! What is expected of a client: sizes, times, how long a connection is kept.
+
+use super::{HS, row};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Outcome, Row, invalid, number, size, time};
+use crate::config::value::{Millis, Size};
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// 0: no limit.
+    pub max_body_size: Size,
+    pub header_buffer_size: Size,
+    /// Number and size of the large header buffers.
+    pub large_buffers: (u64, Size),
+    /// 0: the built-in bound.
+    pub max_headers: u64,
+    pub header_timeout: Millis,
+    pub body_timeout: Millis,
+    pub send_timeout: Millis,
+    pub reset_timedout: bool,
+    pub ignore_invalid_headers: bool,
+    pub underscores: bool,
+    pub merge_slashes: bool,
+    pub keepalive_timeout: Millis,
+    /// Seconds of the `Keep-Alive` response header, where wanted.
+    pub keepalive_header: Option<u64>,
+    pub keepalive_requests: u64,
+    pub keepalive_time: Millis,
+    pub lingering: Lingering,
+    pub lingering_time: Millis,
+    pub lingering_timeout: Millis,
+    pub tcp_nodelay: bool,
+    pub tcp_nopush: bool,
+    pub body_buffer_size: Size,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lingering {
+    Off,
+    On,
+    Always,
+}
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            max_body_size: Size(1 << 20),
+            header_buffer_size: Size(1 << 10),
+            large_buffers: (4, Size(8 << 10)),
+            max_headers: 1000,
+            header_timeout: Millis(60_000),
+            body_timeout: Millis(60_000),
+            send_timeout: Millis(60_000),
+            reset_timedout: false,
+            ignore_invalid_headers: true,
+            underscores: false,
+            merge_slashes: true,
+            keepalive_timeout: Millis(75_000),
+            keepalive_header: None,
+            keepalive_requests: 1000,
+            keepalive_time: Millis(3_600_000),
+            lingering: Lingering::On,
+            lingering_time: Millis(30_000),
+            lingering_timeout: Millis(5_000),
+            tcp_nodelay: true,
+            tcp_nopush: false,
+            body_buffer_size: Size(16 << 10),
+        }
+    }
+}
+
+fn client(s: &mut Settings) -> &mut Client {
+    Rc::make_mut(&mut s.client)
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row("client_max_body_size", HSL, Args::TAKE1, "1m", Effect::Size(|s| &mut client(s).max_body_size), "Largest request body; a larger one gets 413. 0 is no limit."),
+    row("client_body_buffer_size", HSL, Args::TAKE1, "16k", Effect::Size(|s| &mut client(s).body_buffer_size), "How much of a body $request_body may hold. Uploads do not depend on it: they are streamed by large reads."),
+    row("client_header_buffer_size", HS, Args::TAKE1, "1k", Effect::Size(|s| &mut client(s).header_buffer_size), "First buffer of a request head. webserv grows one buffer up to the sum with large_client_header_buffers."),
+    row("large_client_header_buffers", HS, Args::TAKE2, "4 8k", Effect::Once(large_buffers), "Number and size of buffers for a large head: a request line longer than one gets 414, a header line or a head beyond them 431 (nginx: 400 with its own code 494)."),
+    row("max_headers", HS, Args::TAKE1, "1000", Effect::Number(|s| &mut client(s).max_headers), "Most header lines of a request; more get 431 (nginx: 400)."),
+    row("client_header_timeout", HS, Args::TAKE1, "60s", Effect::Time(|s| &mut client(s).header_timeout), "Time for a whole request head; then 408. Bytes that arrive do not extend it."),
+    row("client_body_timeout", HSL, Args::TAKE1, "60s", Effect::Time(|s| &mut client(s).body_timeout), "Time between two reads of a request body; then 408 and nothing is stored."),
+    row("send_timeout", HSL, Args::TAKE1, "60s", Effect::Time(|s| &mut client(s).send_timeout), "Time between two writes of a response; then the connection is closed."),
+    row("reset_timedout_connection", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut client(s).reset_timedout), "Whether a connection that timed out is reset, freeing its memory at once."),
+    row("ignore_invalid_headers", HS, Args::FLAG, "on", Effect::Flag(|s| &mut client(s).ignore_invalid_headers), "Whether header names with unusual but legal bytes are dropped. Names that are not tokens are refused with 400 in any case (RFC 9110)."),
+    row("underscores_in_headers", HS, Args::FLAG, "off", Effect::Flag(|s| &mut client(s).underscores), "Whether header names with an underscore count; otherwise such a line is ignored."),
+    row("merge_slashes", HS, Args::FLAG, "on", Effect::Flag(|s| &mut client(s).merge_slashes), "Whether several slashes in a URI count as one."),
+    row("keepalive_timeout", HSL, Args::TAKE12, "75s", Effect::Once(keepalive_timeout), "How long an idle connection is kept; the second value is sent as Keep-Alive: timeout. 0 keeps none."),
+    row("keepalive_requests", HSL, Args::TAKE1, "1000", Effect::Number(|s| &mut client(s).keepalive_requests), "Requests on one connection, then it is closed."),
+    row("keepalive_time", HSL, Args::TAKE1, "1h", Effect::Time(|s| &mut client(s).keepalive_time), "Age after which a connection is closed with the response under way."),
+    row("lingering_close", HSL, Args::TAKE1, "on", Effect::Once(lingering), "Whether a connection that is closed while the client still sends is drained first, so that the client reads its answer: on, off or always."),
+    row("lingering_time", HSL, Args::TAKE1, "30s", Effect::Time(|s| &mut client(s).lingering_time), "Longest time of a lingering close."),
+    row("lingering_timeout", HSL, Args::TAKE1, "5s", Effect::Time(|s| &mut client(s).lingering_timeout), "Time a lingering close waits for more from the client."),
+    row("tcp_nodelay", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut client(s).tcp_nodelay), "TCP_NODELAY. Always on here: every answer leaves in as few packets as can be."),
+    row("tcp_nopush", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut client(s).tcp_nopush), "Accepted: head and file always leave together here (MSG_MORE), without nginx's 40 ms stall of pipelined requests."),
+];
+
+fn large_buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let (count, bytes) = (number(d, 0)?, size(d, 1)?);
+    if count == 0 || bytes.0 == 0 || count.saturating_mul(bytes.0) > 64 << 20 {
+        return Err(invalid(d, 0));
+    }
+    client(&mut s.settings).large_buffers = (count, bytes);
+    Ok(())
+}
+
+fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let timeout = time(d, 0)?;
+    let header = if d.args.len() > 1 { Some(time(d, 1)?.0 / 1000) } else { None };
+    let client = client(&mut s.settings);
+    client.keepalive_timeout = timeout;
+    client.keepalive_header = header;
+    Ok(())
+}
+
+fn lingering(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    client(&mut s.settings).lingering = match d.args[0].bytes() {
+        b"off" => Lingering::Off,
+        b"on" => Lingering::On,
+        b"always" => Lingering::Always,
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}

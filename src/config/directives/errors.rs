@@ -1,0 +1,94 @@
+//! error_page: what is shown instead of a bare status.
+
+use super::{HSLI, row};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::template::Template;
+use std::rc::Rc;
+
+#[derive(Clone, Debug, Default)]
+pub struct Errors {
+    pub pages: Rc<[Rc<ErrorPage>]>,
+    /// An error of an error page may have its own.
+    pub recursive: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct ErrorPage {
+    pub codes: Box<[u16]>,
+    pub status: PageStatus,
+    pub target: PageTarget,
+}
+
+/// Which status the page is sent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageStatus {
+    /// The error's own.
+    Kept,
+    /// `=code`.
+    Code(u16),
+    /// `=`: whatever the page answers.
+    FromPage,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum PageTarget {
+    /// An internal redirect to a URI.
+    Uri(Template),
+    /// An internal redirect to `@name`.
+    Named(Box<[u8]>),
+    /// A redirect of the client.
+    External(Template),
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row("error_page", HSLI, Args::TWO_OR_MORE, "", Effect::Many(error_page), "Shows a URI for the listed statuses: a path (internal redirect), @name, or another site (302). =code changes the status, = takes the page's."),
+    row("recursive_error_pages", HSLI, Args::FLAG, "off", Effect::Flag(|s| &mut Rc::make_mut(&mut s.errors).recursive), "Whether an error while an error page is made may have an error page too."),
+];
+
+fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let last = d.args.len() - 1;
+    let mut codes_end = last;
+    let mut status = PageStatus::Kept;
+    if let Some(code) = d.args[last - 1].bytes().strip_prefix(b"=") {
+        codes_end = last - 1;
+        status = match code {
+            b"" => PageStatus::FromPage,
+            digits => match std::str::from_utf8(digits).ok().and_then(|c| c.parse().ok()) {
+                Some(code) => PageStatus::Code(code),
+                None => return Err(Fault::new(d.args[last - 1].span, format!("invalid value \"{}\"", d.args[last - 1].str()))),
+            },
+        };
+    }
+    if codes_end == 0 {
+        return Err(Fault::new(d.args_span(), "\"error_page\" names no status").help("error_page 404 /404.html;"));
+    }
+    let mut codes = Vec::new();
+    for word in &d.args[..codes_end] {
+        match word.str().parse::<u16>() {
+            Ok(499) => return Err(Fault::new(word.span, "invalid value \"499\": the client is gone by then")),
+            Ok(code @ 300..=599) => codes.push(code),
+            Ok(_) => return Err(Fault::new(word.span, format!("value \"{}\" must be between 300 and 599", word.str()))),
+            Err(_) => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
+        }
+    }
+    let word = &d.args[last];
+    let target = match word.bytes() {
+        [b'/', ..] => PageTarget::Uri(b.template(d, last)?),
+        [b'@', ..] => PageTarget::Named(word.bytes().into()),
+        _ => PageTarget::External(b.template(d, last)?),
+    };
+    if status == PageStatus::Kept && matches!(target, PageTarget::External(_)) {
+        status = PageStatus::Code(302);
+    }
+    let page = Rc::new(ErrorPage { codes: codes.into(), status, target });
+    let errors = Rc::make_mut(&mut s.settings.errors);
+    let kept: &[Rc<ErrorPage>] = if s.first { &[] } else { &errors.pages };
+    errors.pages = kept.iter().cloned().chain([page]).collect();
+    Ok(())
+}
+

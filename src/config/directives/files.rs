@@ -1,0 +1,190 @@
+//! Which file answers a URI, and how it is read: root, alias, index, try_files, types, sendfile and the caches.
+
+use super::{HSLI, SL, row};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::{Candidate, Fallback, Settings, TryFiles};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid};
+use crate::config::template::Template;
+use crate::config::value::Size;
+use crate::util::hash::FastMap;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Directory that URIs are looked up in; absolute unless it starts with a variable.
+    pub root: Template,
+    /// `alias`: `root` replaces the first so many bytes of the URI (the location's name).
+    pub alias: Option<u32>,
+    pub index: Rc<[Index]>,
+    /// Extension (lower case, no dot) to type. None: the configuration names no types.
+    pub types: Option<Rc<FastMap<Box<[u8]>, Rc<[u8]>>>>,
+    pub default_type: Rc<[u8]>,
+    pub sendfile: bool,
+    pub log_not_found: bool,
+    pub symlinks: Symlinks,
+    /// Bytes of small files kept in memory, over all locations.
+    pub cache_size: Size,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Index {
+    pub file: Template,
+    /// It began with `/`: an internal redirect, not a file of the directory.
+    pub absolute: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Symlinks {
+    Off,
+    /// No component may be a link; with `from`, only those after that prefix.
+    On { from: Option<Template> },
+    /// A link must belong to the owner of what it points to.
+    IfNotOwner { from: Option<Template> },
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Files {
+            root: Template::default(),
+            alias: None,
+            index: Rc::new([Index { file: Template::literal(b"index.html"), absolute: false }]),
+            types: None,
+            default_type: Rc::from(&b"text/plain"[..]),
+            sendfile: false,
+            log_not_found: true,
+            symlinks: Symlinks::Off,
+            cache_size: Size(32 << 20),
+        }
+    }
+}
+
+fn files(s: &mut Settings) -> &mut Files {
+    Rc::make_mut(&mut s.files)
+}
+
+pub const ROWS: &[Row] = &[
+    row("root", HSLI, Args::TAKE1, "html", Effect::Once(root), "Directory that the URI is appended to. Variables are allowed; a relative path is taken from the prefix."),
+    row("alias", Contexts::LOCATION, Args::TAKE1, "", Effect::Once(alias), "Directory that replaces the location's prefix. A location without a final slash never opens a name beside the directory, which nginx's alias does."),
+    row("index", Contexts::HSL, Args::ONE_OR_MORE, "index.html", Effect::Many(index), "Files tried, in order, for a URI that ends in a slash; the last may be an absolute URI."),
+    row("try_files", SL, Args::TWO_OR_MORE, "", Effect::Once(try_files), "Serves the first path that exists, else the last argument: a URI, a named location or =code."),
+    row("types", Contexts::HSL, Args::NONE.block(), "", Effect::Many(types), "Content types by file extension. Where the whole configuration names none, a built-in table serves instead (nginx knows three)."),
+    row("default_type", Contexts::HSL, Args::TAKE1, "text/plain", Effect::Once(|s, _, d| { files(&mut s.settings).default_type = d.args[0].bytes().into(); Ok(()) }), "Content type where the extension says nothing."),
+    row("sendfile", HSLI, Args::FLAG, "off", Effect::Flag(|s| &mut files(s).sendfile), "Whether large files go to the socket without a copy through the process."),
+    row("log_not_found", Contexts::HSL, Args::FLAG, "on", Effect::Flag(|s| &mut files(s).log_not_found), "Whether a file that is not there is an error in the log."),
+    row("disable_symlinks", Contexts::HSL, Args::TAKE12, "off", Effect::Once(symlinks), "Whether symbolic links are followed when files are opened: off, on, if_not_owner; from=PREFIX leaves the components of PREFIX unchecked. Uploads and deletes never leave their root through a link whatever this says."),
+    row("static_cache_size", Contexts::HTTP, Args::TAKE1, "32m", Effect::Size(|s| &mut files(s).cache_size), "Memory for answers of files up to 16 KiB. An entry is checked against the file at most once per turn of the event loop, so it is never older than a turn. 0 keeps none.").ours(),
+];
+
+fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    if s.own.alias {
+        return Err(Fault::new(d.name.span, "\"root\" directive is duplicate, \"alias\" directive was specified earlier"));
+    }
+    if d.args[0].is_empty() {
+        return Err(Fault::new(d.args[0].span, "the path of \"root\" is empty"));
+    }
+    let root = b.path_template(d, 0)?;
+    let files = files(&mut s.settings);
+    files.root = root;
+    files.alias = None;
+    s.own.root = true;
+    Ok(())
+}
+
+fn alias(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    if s.own.root {
+        return Err(Fault::new(d.name.span, "\"alias\" directive is duplicate, \"root\" directive was specified earlier"));
+    }
+    if s.own.named {
+        return Err(Fault::new(d.name.span, "the \"alias\" directive cannot be used inside the named location"));
+    }
+    let root = b.path_template(d, 0)?;
+    let files = files(&mut s.settings);
+    files.root = root;
+    files.alias = Some(if s.own.regex { u32::MAX } else { s.own.name_len });
+    s.own.alias = true;
+    Ok(())
+}
+
+fn index(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut list = Vec::new();
+    for (at, word) in d.args.iter().enumerate() {
+        if word.is_empty() {
+            return Err(Fault::new(word.span, format!("index \"{}\" in \"index\" directive is invalid", word.str())));
+        }
+        let absolute = word.bytes().starts_with(b"/");
+        list.push(Index { file: b.template(d, at)?, absolute });
+    }
+    let files = files(&mut s.settings);
+    if !s.first {
+        let mut all: Vec<Index> = Vec::new();
+        all.extend(files.index.iter().map(|i| Index { file: i.file.clone(), absolute: i.absolute }));
+        all.append(&mut list);
+        list = all;
+    }
+    files.index = list.into();
+    Ok(())
+}
+
+fn try_files(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut candidates = Vec::new();
+    let last = d.args.len() - 1;
+    for (at, word) in d.args[..last].iter().enumerate() {
+        let bytes = word.bytes();
+        let directory = bytes.len() > 1 && bytes.ends_with(b"/") || bytes == b"/";
+        let path = if directory { &bytes[..bytes.len() - 1] } else { bytes };
+        candidates.push(Candidate { path: b.template_of(path, word.span)?, directory });
+    }
+    let word = &d.args[last];
+    let fallback = match word.bytes().strip_prefix(b"=") {
+        Some(code) => match std::str::from_utf8(code).ok().and_then(|c| c.parse::<u16>().ok()) {
+            Some(code @ 0..=999) => Fallback::Code(code),
+            _ => return Err(Fault::new(word.span, format!("invalid code \"{}\"", word.str()))),
+        },
+        None => Fallback::Uri(b.template(d, last)?),
+    };
+    s.own.try_files = Some(Box::new(TryFiles { candidates, fallback }));
+    Ok(())
+}
+
+fn types(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let files = files(&mut s.settings);
+    // A types block replaces the inherited table; several at one level add up (nginx).
+    let mut table: FastMap<Box<[u8]>, Rc<[u8]>> = match (&files.types, s.first) {
+        (Some(types), false) => (**types).clone(),
+        _ => FastMap::default(),
+    };
+    for line in d.block.iter().flatten() {
+        let kind: Rc<[u8]> = line.name.bytes().into();
+        if line.block.is_some() || line.args.is_empty() {
+            return Err(Fault::new(line.span, "a line of \"types\" is a content type and its file extensions"));
+        }
+        for extension in &line.args {
+            table.insert(extension.bytes().to_ascii_lowercase().into(), kind.clone());
+        }
+    }
+    files.types = Some(Rc::new(table));
+    Ok(())
+}
+
+fn symlinks(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut from = None;
+    let mut kind = None;
+    for (at, word) in d.args.iter().enumerate() {
+        match word.bytes() {
+            b"off" | b"on" | b"if_not_owner" => kind = Some(word.str().into_owned()),
+            other => match other.strip_prefix(b"from=") {
+                Some(path) if !path.is_empty() => from = Some(b.template_of(path, word.span)?),
+                _ => return Err(Fault::new(d.args[at].span, format!("invalid parameter \"{}\"", word.str()))),
+            },
+        }
+    }
+    files(&mut s.settings).symlinks = match kind.as_deref() {
+        Some("off") if from.is_none() => Symlinks::Off,
+        Some("on") => Symlinks::On { from },
+        Some("if_not_owner") => Symlinks::IfNotOwner { from },
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}

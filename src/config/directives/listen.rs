@@ -1,0 +1,180 @@
+//! Servers and locations: the blocks, the addresses and the names.
+
+use super::row;
+use crate::config::ast::{Directive, Span};
+use crate::config::context::{Args, Contexts};
+use crate::config::model::ListenOptions;
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, Section};
+use crate::config::value;
+use crate::sys::socket::Addr;
+
+const SERVER: Contexts = Contexts::SERVER;
+
+pub const ROWS: &[Row] = &[
+    row("server", Contexts::HTTP, Args::NONE.block(), "", Effect::Section(Section::Server), "A virtual host. Which one answers is decided by the address and then by the Host header."),
+    row("location", SERVER.or(Contexts::LOCATION), Args::TAKE12.block(), "", Effect::Section(Section::Location), "Settings for URIs: = exact, a prefix (the longest wins), ^~ a prefix that no regex overrides, ~ and ~* a regex (the first wins), @name for internal redirects."),
+    row("listen", SERVER, Args::ONE_OR_MORE, "*:80", Effect::Many(listen), "An address of the server: a port, address:port, [v6]:port, a port range or unix:/path; then default_server, backlog=N, reuseport, ipv6only=on|off, deferred, so_keepalive=…, rcvbuf, sndbuf, fastopen. Without the right to open port 80 the default is *:8000."),
+    row("server_name", SERVER, Args::ONE_OR_MORE, "\"\"", Effect::Many(server_name), "Names of the server: exact, *.example.com, www.example.*, .example.com, or a regex after ~ whose named captures become variables."),
+    row("server_names_hash_max_size", Contexts::HTTP, Args::TAKE1, "512", Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)), "Accepted; the table of names here needs no sizing."),
+    row("server_names_hash_bucket_size", Contexts::HTTP, Args::TAKE1, "64", Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)), "Accepted; the table of names here needs no sizing."),
+];
+
+/// A `server` block while it is read.
+#[derive(Debug, Default)]
+pub struct ServerDraft {
+    pub listens: Vec<Listen>,
+    pub names: Vec<(Name, Span)>,
+    pub first_name: Option<Box<[u8]>>,
+}
+
+#[derive(Debug)]
+pub struct Listen {
+    pub addr: Addr,
+    pub default: bool,
+    pub options: ListenOptions,
+    /// Some socket option was given: only one `listen` of an address may.
+    pub configured: bool,
+    pub span: Span,
+}
+
+#[derive(Debug)]
+pub enum Name {
+    Exact(Box<[u8]>),
+    /// `.example.com`, without the `*`; `bare` when the name itself counts too.
+    Suffix { name: Box<[u8]>, bare: bool },
+    /// `www.example.`, without the `*`.
+    Prefix(Box<[u8]>),
+    Regex(Pattern),
+}
+
+fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    let addrs = value::listen(word.bytes()).map_err(|e| Fault {
+        span: word.span,
+        message: format!("{} in \"{}\" of the \"listen\" directive", e.message, word.str()),
+        label: None,
+        help: e.help,
+    })?;
+    let mut options = ListenOptions::default();
+    let mut default = false;
+    let mut configured = false;
+    for word in &d.args[1..] {
+        let bytes = word.bytes();
+        let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+        let (key, val) = match bytes.iter().position(|b| *b == b'=') {
+            Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
+            None => (bytes, None),
+        };
+        let text = val.and_then(|v| std::str::from_utf8(v).ok());
+        configured |= !matches!(key, b"default_server" | b"default");
+        match (key, text) {
+            (b"default_server" | b"default", None) => default = true,
+            (b"bind", None) => {}
+            (b"backlog", Some(n)) => options.backlog = Some(n.parse().ok().filter(|n| *n >= -1 && *n != 0).ok_or_else(bad)?),
+            (b"rcvbuf", Some(n)) => options.rcvbuf = Some(value::size(n.as_bytes()).map_err(|_| bad())?.0),
+            (b"sndbuf", Some(n)) => options.sndbuf = Some(value::size(n.as_bytes()).map_err(|_| bad())?.0),
+            (b"fastopen", Some(n)) => options.fastopen = Some(n.parse().map_err(|_| bad())?),
+            (b"reuseport", None) => options.reuseport = true,
+            (b"deferred", None) => options.deferred = true,
+            (b"ipv6only", Some("on")) => options.ipv6only = Some(true),
+            (b"ipv6only", Some("off")) => options.ipv6only = Some(false),
+            (b"so_keepalive", Some("on")) => options.keepalive = Some((true, [None; 3])),
+            (b"so_keepalive", Some("off")) => options.keepalive = Some((false, [None; 3])),
+            (b"so_keepalive", Some(spec)) => options.keepalive = Some((true, keepalive(spec).ok_or_else(bad)?)),
+            (b"setfib" | b"accept_filter", _) => return Err(bad().help("this belongs to FreeBSD")),
+            (b"ssl" | b"http2" | b"quic", None) => {
+                return Err(Fault::new(word.span, format!("\"listen … {}\" is not supported yet", word.str()))
+                    .help("webserv speaks plain HTTP/1.1; end TLS in front of it"));
+            }
+            (b"proxy_protocol", None) => {
+                return Err(Fault::new(word.span, "\"listen … proxy_protocol\" is not supported yet"));
+            }
+            _ => return Err(bad()),
+        }
+    }
+    let draft = s.server.as_mut().expect("the row stands in server only");
+    for addr in addrs {
+        if draft.listens.iter().any(|l| l.addr == addr) {
+            return Err(Fault::new(word.span, format!("a duplicate listen {addr}")));
+        }
+        draft.listens.push(Listen { addr, default, options: options.clone(), configured, span: word.span });
+    }
+    Ok(())
+}
+
+/// `idle:interval:count`, each may be empty; times in seconds.
+fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
+    let mut parts = [None; 3];
+    let mut words = spec.split(':');
+    for (at, part) in parts.iter_mut().enumerate() {
+        let word = words.next().unwrap_or("");
+        if !word.is_empty() {
+            let n = if at < 2 { value::millis(word.as_bytes()).ok()?.0 / 1000 } else { word.parse().ok()? };
+            *part = Some(u32::try_from(n).ok().filter(|n| *n > 0)?);
+        }
+    }
+    (words.next().is_none() && parts.iter().any(Option::is_some)).then_some(parts)
+}
+
+fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    for word in &d.args {
+        let name = name(word.bytes(), b).map_err(|why| Fault::new(word.span, why))?;
+        let draft = s.server.as_mut().expect("the row stands in server only");
+        if draft.first_name.is_none() {
+            // nginx: $server_name of ".example.com" is "example.com".
+            let shown = word.bytes().strip_prefix(b".").unwrap_or(word.bytes());
+            draft.first_name = Some(shown.to_ascii_lowercase().into());
+        }
+        draft.names.push((name, word.span));
+    }
+    Ok(())
+}
+
+fn name(text: &[u8], b: &mut Build) -> Result<Name, String> {
+    let shown = String::from_utf8_lossy(text);
+    if let Some(source) = text.strip_prefix(b"~") {
+        if source.is_empty() {
+            return Err("empty regex in server name \"~\"".into());
+        }
+        // Host names are compared in lower case; a pattern with capitals must not care (nginx).
+        let case = if source.iter().any(u8::is_ascii_uppercase) { Case::Insensitive } else { Case::Sensitive };
+        let pattern = Pattern::new(source, case, &mut b.variables);
+        return pattern.map(Name::Regex).map_err(|why| format!("invalid regex in server name \"{shown}\": {why}"));
+    }
+    if text == b"$hostname" {
+        return Ok(Name::Exact(b.hostname.to_ascii_lowercase().into_bytes().into()));
+    }
+    let lower: Box<[u8]> = text.to_ascii_lowercase().into();
+    let invalid = || format!("server name \"{shown}\" is invalid");
+    if lower.iter().any(|b| *b == b'/' || *b <= b' ') {
+        return Err(format!("server name \"{shown}\" has suspicious symbols"));
+    }
+    if let Some(rest) = lower.strip_prefix(b"*.") {
+        return if rest.is_empty() || rest.contains(&b'*') || rest.starts_with(b".") {
+            Err(invalid())
+        } else {
+            Ok(Name::Suffix { name: lower[1..].into(), bare: false })
+        };
+    }
+    if let Some(rest) = lower.strip_prefix(b".") {
+        return if rest.is_empty() || rest.contains(&b'*') || rest.starts_with(b".") {
+            Err(invalid())
+        } else {
+            Ok(Name::Suffix { name: lower, bare: true })
+        };
+    }
+    if let Some(rest) = lower.strip_suffix(b".*") {
+        return if rest.is_empty() || rest.contains(&b'*') {
+            Err(invalid())
+        } else {
+            Ok(Name::Prefix(lower[..lower.len() - 1].into()))
+        };
+    }
+    if lower.contains(&b'*') {
+        return Err(invalid());
+    }
+    // A trailing dot is the same name (the root of the DNS).
+    Ok(Name::Exact(lower.strip_suffix(b".").filter(|n| !n.is_empty()).unwrap_or(&lower).into()))
+}

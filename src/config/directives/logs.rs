@@ -1,0 +1,193 @@
+//! access_log, log_format and error_log.
+
+use super::{HSLI, row};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::{ErrorLog, Level, LogFileId, LogTarget};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::template::Template;
+use crate::config::value;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Logging {
+    pub access: Rc<[AccessLog]>,
+    pub error: ErrorLog,
+    pub subrequests: bool,
+}
+
+#[derive(Debug)]
+pub struct AccessLog {
+    pub target: AccessTarget,
+    pub format: Rc<LogFormat>,
+    /// `if=`: logged unless it is empty or "0".
+    pub condition: Option<Template>,
+    /// `buffer=`: lines are held back until so many bytes are there.
+    pub buffer: Option<u64>,
+    /// `flush=`: or until the oldest is so many milliseconds old.
+    pub flush: Option<u64>,
+}
+
+#[derive(Debug)]
+pub enum AccessTarget {
+    File(LogFileId),
+    /// A path with variables, absolute or starting with one.
+    Path(Template),
+}
+
+#[derive(Debug)]
+pub struct LogFormat {
+    pub name: Box<str>,
+    pub escape: Escape,
+    pub line: Template,
+    /// nginx's `combined`, which has a writer of its own on the hot path.
+    pub combined: bool,
+}
+
+/// How bytes that could break a log line are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    Default,
+    Json,
+    None,
+}
+
+/// nginx's predefined format.
+pub const COMBINED: &str =
+    "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+
+pub fn default_error_log() -> ErrorLog {
+    ErrorLog { target: LogTarget::Stderr, level: Level::Error }
+}
+
+impl Default for Logging {
+    fn default() -> Logging {
+        Logging { access: Rc::new([]), error: default_error_log(), subrequests: false }
+    }
+}
+
+pub const ROWS: &[Row] = &[
+    row("access_log", HSLI.or(Contexts::LIMIT_EXCEPT), Args::ONE_OR_MORE, "logs/access.log combined", Effect::Many(access_log), "Where requests are logged: a path (variables allowed) or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access unless told to (nginx: logs/access.log)."),
+    row("log_format", Contexts::HTTP, Args::TWO_OR_MORE, "combined \"...\"", Effect::Many(log_format), "Names a format of access_log lines; escape=default|json|none."),
+    row("error_log", Contexts::MAIN.or(Contexts::HSL), Args::ONE_OR_MORE, "logs/error.log error", Effect::Many(error_log), "Where diagnostics go (a path or stderr) and from which level on: debug, info, notice, warn, error, crit, alert, emerg."),
+    row("log_subrequest", Contexts::HSL, Args::FLAG, "off", Effect::Flag(|s| &mut Rc::make_mut(&mut s.logs).subrequests), "Accepted; webserv makes no subrequests."),
+];
+
+fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let name = d.args[0].str().into_owned();
+    if b.formats.contains_key(name.as_str()) {
+        return Err(Fault::new(d.args[0].span, format!("duplicate \"log_format\" name \"{name}\"")));
+    }
+    let mut escape = Escape::Default;
+    let mut from = 1;
+    if let Some(kind) = d.args[1].bytes().strip_prefix(b"escape=") {
+        escape = match kind {
+            b"default" => Escape::Default,
+            b"json" => Escape::Json,
+            b"none" => Escape::None,
+            _ => return Err(Fault::new(d.args[1].span, format!("unknown log format escaping \"{}\"", String::from_utf8_lossy(kind)))),
+        };
+        from = 2;
+    }
+    let mut text = Vec::new();
+    for word in &d.args[from..] {
+        text.extend_from_slice(word.bytes());
+    }
+    let span = d.args_span();
+    let line = b.template_of(&text, span)?;
+    b.formats.insert(name.as_str().into(), Rc::new(LogFormat { name: name.into(), escape, line, combined: false }));
+    Ok(())
+}
+
+fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let logs = Rc::make_mut(&mut s.settings.logs);
+    if d.args[0].is("off") {
+        if d.args.len() > 1 {
+            return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str())));
+        }
+        logs.access = Rc::new([]);
+        return Ok(());
+    }
+    if d.args[0].bytes().starts_with(b"syslog:") {
+        return Err(Fault::new(d.args[0].span, "access_log to syslog is not supported").help("log to a file, or to /dev/stdout and let the supervisor forward it"));
+    }
+    let mut format = None;
+    let (mut condition, mut buffer, mut flush) = (None, None, None);
+    for (at, word) in d.args.iter().enumerate().skip(1) {
+        let bytes = word.bytes();
+        let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+        if let Some(size) = bytes.strip_prefix(b"buffer=") {
+            buffer = Some(value::size(size).map_err(|_| bad())?.0).filter(|n| *n > 0);
+        } else if let Some(time) = bytes.strip_prefix(b"flush=") {
+            flush = Some(value::millis(time).map_err(|_| bad())?.0);
+        } else if let Some(text) = bytes.strip_prefix(b"if=") {
+            condition = Some(b.template_of(text, word.span)?);
+        } else if bytes.starts_with(b"gzip") {
+            return Err(Fault::new(word.span, "compressed access logs are not supported yet"));
+        } else if at == 1 {
+            match b.formats.get(word.str().as_ref()) {
+                Some(known) => format = Some(known.clone()),
+                None => return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str())).help("define it by log_format in http, above this line")),
+            }
+        } else {
+            return Err(bad());
+        }
+    }
+    if flush.is_some() && buffer.is_none() {
+        return Err(Fault::new(d.args_span(), format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
+    }
+    let path = b.path_template(d, 0)?;
+    let target = match path.constant() {
+        Some(path) => AccessTarget::File(b.log_file(path)),
+        None => AccessTarget::Path(path),
+    };
+    let format = format.unwrap_or_else(|| b.combined());
+    let log = AccessLog { target, format, condition, buffer, flush };
+    let logs = Rc::make_mut(&mut s.settings.logs);
+    let kept: Vec<AccessLog> = if s.first { Vec::new() } else { logs.access.iter().map(AccessLog::share).collect() };
+    logs.access = kept.into_iter().chain([log]).collect();
+    Ok(())
+}
+
+impl AccessLog {
+    fn share(&self) -> AccessLog {
+        AccessLog {
+            target: match &self.target {
+                AccessTarget::File(id) => AccessTarget::File(*id),
+                AccessTarget::Path(path) => AccessTarget::Path(path.clone()),
+            },
+            format: self.format.clone(),
+            condition: self.condition.clone(),
+            ..*self
+        }
+    }
+}
+
+fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut level = Level::Error;
+    for word in d.args.iter().skip(1) {
+        level = match Level::of(&word.str()) {
+            Some(level) => level,
+            None if word.bytes().starts_with(b"debug_") => Level::Debug,
+            None => return Err(Fault::new(word.span, format!("invalid log level \"{}\"", word.str())).help(Level::NAMES.join(", "))),
+        };
+    }
+    let word = &d.args[0];
+    let target = match word.bytes() {
+        b"stderr" => LogTarget::Stderr,
+        path if path.starts_with(b"syslog:") || path.starts_with(b"memory:") => {
+            return Err(Fault::new(word.span, format!("error_log to {} is not supported", word.str())).help("log to a file or to stderr"));
+        }
+        path => LogTarget::File(b.log_file_from_prefix(path)),
+    };
+    let log = ErrorLog { target, level };
+    if s.context == Contexts::MAIN && s.first {
+        b.process.error_log = log.clone();
+    }
+    if s.first || s.context != Contexts::MAIN {
+        Rc::make_mut(&mut s.settings.logs).error = log;
+    }
+    Ok(())
+}
+

@@ -1,0 +1,83 @@
+//! The directives webserv implements: one file per subject, each with its settings (defaults are nginx's unless
+//! the row says otherwise) and its rows. No request-time behaviour here.
+
+pub mod access;
+pub mod client;
+pub mod errors;
+pub mod files;
+pub mod ignored;
+pub mod listen;
+pub mod listing;
+pub mod logs;
+pub mod output;
+pub mod process;
+pub mod refused;
+pub mod rewrite;
+pub mod upload;
+
+use super::context::{Args, Contexts};
+use super::table::{Effect, Origin, Row};
+
+/// Every row, subject by subject.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    const TABLES: [&[Row]; 11] = [
+        process::ROWS,
+        listen::ROWS,
+        files::ROWS,
+        client::ROWS,
+        output::ROWS,
+        errors::ROWS,
+        logs::ROWS,
+        access::ROWS,
+        rewrite::ROWS,
+        listing::ROWS,
+        upload::ROWS,
+    ];
+    TABLES.into_iter().flatten()
+}
+
+/// `http`, `server`, `location` and `if` inside a location.
+const HSLI: Contexts = Contexts::HSL.or(Contexts::IF_LOCATION);
+/// `server` and `location`.
+const SL: Contexts = Contexts::SERVER.or(Contexts::LOCATION);
+/// `http` and `server`.
+const HS: Contexts = Contexts::HTTP.or(Contexts::SERVER);
+
+const fn row(
+    name: &'static str,
+    contexts: Contexts,
+    args: Args,
+    default: &'static str,
+    effect: Effect,
+    doc: &'static str,
+) -> Row {
+    Row { name, aliases: &[], contexts, args, default, origin: Origin::Nginx, effect, doc }
+}
+
+impl Row {
+    /// The directive is webserv's own, not nginx's.
+    const fn ours(self) -> Row {
+        Row { origin: Origin::Ours, ..self }
+    }
+
+    const fn also(self, aliases: &'static [&'static str]) -> Row {
+        Row { aliases, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_named_once_and_documented() {
+        let mut seen = std::collections::HashSet::new();
+        for row in rows() {
+            for name in std::iter::once(&row.name).chain(row.aliases) {
+                assert!(seen.insert(*name), "{name} has two rows");
+            }
+            assert!(row.doc.len() > 20 && row.doc.ends_with('.'), "{} needs a sentence", row.name);
+            assert!(!row.contexts.is_empty(), "{} stands nowhere", row.name);
+        }
+    }
+}

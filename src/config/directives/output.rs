@@ -1,0 +1,193 @@
+//! What is said about a response: headers of the configuration, validators, redirects.
+
+use super::{HSLI, row};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid};
+use crate::config::template::Template;
+use crate::config::value;
+use crate::http::cond::ImsMode;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub headers: Rc<[AddHeader]>,
+    pub expires: Option<Rc<Expires>>,
+    pub etag: bool,
+    pub if_modified_since: ImsMode,
+    /// None: as many as the client names.
+    pub max_ranges: Option<u32>,
+    pub server_tokens: Tokens,
+    pub chunked: bool,
+    pub absolute_redirect: bool,
+    pub port_in_redirect: bool,
+    pub server_name_in_redirect: bool,
+    pub charset: Option<Template>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct AddHeader {
+    pub name: Box<[u8]>,
+    pub value: Template,
+    /// On every status, not only on those nginx lists.
+    pub always: bool,
+}
+
+/// What the Server header and error pages say of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    On,
+    Off,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expires {
+    Epoch,
+    Max,
+    /// Seconds from the request.
+    Access(i64),
+    /// Seconds from the file's modification.
+    Modified(i64),
+    /// Seconds of the day, local time.
+    Daily(i64),
+    /// Evaluated for each request.
+    Value(Template),
+}
+
+impl Default for Output {
+    fn default() -> Output {
+        Output {
+            headers: Rc::new([]),
+            expires: None,
+            etag: true,
+            if_modified_since: ImsMode::Exact,
+            max_ranges: None,
+            server_tokens: Tokens::On,
+            chunked: true,
+            absolute_redirect: true,
+            port_in_redirect: true,
+            server_name_in_redirect: false,
+            charset: None,
+        }
+    }
+}
+
+fn output(s: &mut Settings) -> &mut Output {
+    Rc::make_mut(&mut s.output)
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row("add_header", HSLI, Args::TAKE23, "", Effect::Many(add_header), "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308; with always, to all. A level that has its own inherits none. CR and LF from variables never reach the client."),
+    row("expires", HSLI, Args::TAKE12, "off", Effect::Once(expires), "Sets Expires and Cache-Control: a time, modified TIME, @time of day, epoch, max, off or a variable."),
+    row("etag", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).etag), "Whether static files carry an ETag, made of modification time (nanoseconds take part) and size."),
+    row("if_modified_since", HSL, Args::TAKE1, "exact", Effect::Once(if_modified_since), "How If-Modified-Since is compared: off, exact or before."),
+    row("max_ranges", HSL, Args::TAKE1, "", Effect::Once(max_ranges), "Most ranges of one request; with more the whole file is sent. 0 turns ranges off."),
+    row("server_tokens", HSL, Args::TAKE1, "on", Effect::Once(server_tokens), "Whether the version is told in the Server header and on error pages: on, off or build."),
+    row("chunked_transfer_encoding", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).chunked), "Whether a response of unknown length may be chunked; otherwise the connection's end is its end."),
+    row("absolute_redirect", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).absolute_redirect), "Whether redirects made by the server name scheme and host."),
+    row("port_in_redirect", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).port_in_redirect), "Whether absolute redirects name the port."),
+    row("server_name_in_redirect", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut output(s).server_name_in_redirect), "Whether absolute redirects use the first server_name instead of the Host header."),
+    row("charset", HSLI, Args::TAKE1, "off", Effect::Once(charset), "Charset named in the Content-Type of text types."),
+];
+
+/// A header name from the configuration must be one that can be sent.
+fn header_name(d: &Directive) -> Result<Box<[u8]>, Fault> {
+    let name = d.args[0].bytes();
+    if name.is_empty() || !name.iter().all(|b| crate::http::header::is_token(*b)) {
+        return Err(Fault::new(d.args[0].span, format!("\"{}\" cannot be the name of a header", d.args[0].str())));
+    }
+    Ok(name.into())
+}
+
+fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let always = match d.args.get(2) {
+        None => false,
+        Some(word) if word.is("always") => true,
+        Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
+    };
+    if let Some(at) = d.args[1].bytes().iter().position(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        return Err(Fault::new(d.args[1].part(at, at + 1), "a header value cannot hold line breaks"));
+    }
+    let header = AddHeader { name: header_name(d)?, value: b.template(d, 1)?, always };
+    let output = output(&mut s.settings);
+    let old = std::mem::replace(&mut output.headers, Rc::new([]));
+    let kept = if s.first { Vec::new() } else { old.iter().map(AddHeader::share).collect() };
+    output.headers = kept.into_iter().chain([header]).collect();
+    Ok(())
+}
+
+impl AddHeader {
+    fn share(&self) -> AddHeader {
+        AddHeader { name: self.name.clone(), value: self.value.clone(), always: self.always }
+    }
+}
+
+/// The value of `expires` without variables; None for `off`.
+pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
+    let seconds = |text: &[u8]| -> Option<i64> {
+        let (sign, text) = match text.strip_prefix(b"-") {
+            Some(rest) => (-1, rest),
+            None => (1, text),
+        };
+        value::millis(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
+    };
+    Some(Some(match words {
+        [b"off"] => return Some(None),
+        [b"epoch"] => Expires::Epoch,
+        [b"max"] => Expires::Max,
+        [b"modified", time] => Expires::Modified(seconds(time)?),
+        [time] => match time.strip_prefix(b"@") {
+            Some(daily) => Expires::Daily(seconds(daily).filter(|s| (0..=86_400).contains(s))?),
+            None => Expires::Access(seconds(time)?),
+        },
+        _ => return None,
+    }))
+}
+
+fn expires(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
+    let template = b.template(d, d.args.len() - 1)?;
+    output(&mut s.settings).expires = if template.constant().is_none() && words.len() == 1 {
+        Some(Rc::new(Expires::Value(template)))
+    } else {
+        match parse_expires(&words) {
+            Some(parsed) => parsed.map(Rc::new),
+            None => return Err(Fault::new(d.args_span(), "invalid value of \"expires\"").help("a time such as 30d, modified 1h, @15h30m, epoch, max or off")),
+        }
+    };
+    Ok(())
+}
+
+fn if_modified_since(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    output(&mut s.settings).if_modified_since = match d.args[0].bytes() {
+        b"off" => ImsMode::Off,
+        b"exact" => ImsMode::Exact,
+        b"before" => ImsMode::Before,
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}
+
+fn max_ranges(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let most = crate::config::table::number(d, 0)?;
+    output(&mut s.settings).max_ranges = Some(u32::try_from(most).map_err(|_| invalid(d, 0))?);
+    Ok(())
+}
+
+fn server_tokens(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    output(&mut s.settings).server_tokens = match d.args[0].bytes() {
+        b"on" | b"build" => Tokens::On,
+        b"off" => Tokens::Off,
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}
+
+fn charset(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    output(&mut s.settings).charset = if d.args[0].is("off") { None } else { Some(b.template(d, 0)?) };
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The rewrite module's directives: rows and their compilation to the ops of a script. They run in their order,
+//! unlike all other directives.
+
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::{Condition, Op, PathTest, Rewrite, RewriteFlag, SetTarget};
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::Build;
+use crate::config::table::{Effect, Fault, Row};
+use crate::config::template::Source;
+
+const WHERE: Contexts = Contexts::SERVER.or(Contexts::LOCATION).or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION);
+
+pub const ROWS: &[Row] = &[
+    row("return", WHERE, Args::TAKE12, "", Effect::Script, "Answers at once: a code, a code with text or (for 301, 302, 303, 307, 308) a URL, or a URL alone (302). 444 closes the connection without an answer."),
+    row("rewrite", WHERE, Args::TAKE23, "", Effect::Script, "Replaces the URI where the regex matches: last and break go on inside, redirect and permanent answer 302 and 301. A replacement that ends in ? drops the arguments."),
+    row("if", Contexts::SERVER.or(Contexts::LOCATION), Args::ONE_OR_MORE.block(), "", Effect::Script, "Runs the block where the condition holds: a variable, = and !=, ~ ~* !~ !~* with a regex, -f -d -e -x and their negations."),
+    row("set", WHERE, Args::TAKE2, "", Effect::Script, "Gives a variable a value."),
+    row("break", WHERE, Args::NONE, "", Effect::Script, "Ends the rewrite directives of this level."),
+    row("rewrite_log", Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION), Args::FLAG, "off", Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)), "Accepted. webserv explain shows every rewrite step."),
+    row("uninitialized_variable_warn", Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION), Args::FLAG, "on", Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)), "Accepted; a variable without a value is empty."),
+];
+
+/// Compiles everything but `if`, whose block is a level of its own.
+pub fn compile(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
+    match d.name.bytes() {
+        b"return" => answer(b, d),
+        b"rewrite" => rewrite(b, d),
+        b"set" => set(b, d),
+        _ => Ok(Op::Break),
+    }
+}
+
+fn answer(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
+    let word = &d.args[0];
+    let bytes = word.bytes();
+    let url = |bytes: &[u8]| [&b"http://"[..], b"https://", b"$scheme"].iter().any(|p| bytes.starts_with(p));
+    let code = word.str().parse::<u16>().ok().filter(|_| bytes.iter().all(u8::is_ascii_digit));
+    match code {
+        Some(code @ 0..=999) => {
+            let text = if d.args.len() > 1 { Some(b.template(d, 1)?) } else { None };
+            Ok(Op::Return { code, text })
+        }
+        _ if d.args.len() == 1 && url(bytes) => Ok(Op::Return { code: 302, text: Some(b.template(d, 0)?) }),
+        _ => Err(Fault::new(word.span, format!("invalid return code \"{}\"", word.str()))
+            .help("return CODE [text]; return CODE URL; or return http://…;")),
+    }
+}
+
+fn rewrite(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
+    let pattern = pattern(b, d, 0, Case::Sensitive)?;
+    let word = &d.args[1];
+    let text = word.bytes();
+    let external = [&b"http://"[..], b"https://", b"$scheme"].iter().any(|p| text.starts_with(p));
+    let drop_args = text.len() > 1 && text.ends_with(b"?") || text == b"?";
+    let replacement = b.template_of(if drop_args { &text[..text.len() - 1] } else { text }, word.span)?;
+    let flag = match d.args.get(2).map(|w| w.bytes()) {
+        None => RewriteFlag::None,
+        Some(b"last") => RewriteFlag::Last,
+        Some(b"break") => RewriteFlag::Break,
+        Some(b"redirect") => RewriteFlag::Redirect,
+        Some(b"permanent") => RewriteFlag::Permanent,
+        Some(_) => {
+            return Err(Fault::new(d.args[2].span, format!("invalid parameter \"{}\"", d.args[2].str()))
+                .help("last, break, redirect or permanent"));
+        }
+    };
+    Ok(Op::Rewrite(Box::new(Rewrite { pattern, replacement, flag, drop_args, external })))
+}
+
+fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
+    let word = &d.args[0];
+    let name = match word.bytes().strip_prefix(b"$") {
+        Some(name) if !name.is_empty() => String::from_utf8_lossy(name).into_owned(),
+        _ => return Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str())).help("a variable starts with $")),
+    };
+    let slot = match name.as_str() {
+        "args" => SetTarget::Args,
+        "limit_rate" => SetTarget::LimitRate,
+        _ => SetTarget::User(b.variables.define(&name, Source::Stored).map_err(|why| Fault::new(word.span, why))?),
+    };
+    Ok(Op::Set { slot, value: b.template(d, 1)? })
+}
+
+fn pattern(b: &mut Build, d: &Directive, at: usize, case: Case) -> Result<Pattern, Fault> {
+    let word = &d.args[at];
+    Pattern::new(word.bytes(), case, &mut b.variables)
+        .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))
+}
+
+/// The condition of an `if`: its words with the outer parentheses taken off.
+pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
+    let fault = || Fault::new(d.args_span(), "invalid condition").help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)");
+    let last = d.args.len() - 1;
+    let mut words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
+    words[0] = words[0].strip_prefix(b"(").ok_or_else(fault)?;
+    words[last] = words[last].strip_suffix(b")").ok_or_else(fault)?;
+    words.retain(|w| !w.is_empty());
+    // An empty quoted word ("") is an operand, never a parenthesis alone.
+    let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
+    let span = d.args_span();
+    let first = *words.first().ok_or_else(fault)?;
+    if first.starts_with(b"$") && words.len() == 1 && !empty_operand {
+        return Ok(Condition::True(b.template_of(first, span)?));
+    }
+    if first.starts_with(b"$") {
+        let operator = *words.get(1).ok_or_else(fault)?;
+        let operand: &[u8] = match (words.get(2), empty_operand) {
+            (Some(word), _) if words.len() == 3 => word,
+            (None, true) => b"",
+            _ => return Err(fault()),
+        };
+        let left = b.template_of(first, span)?;
+        let matching = |b: &mut Build, case, negated, subject| {
+            let pattern = Pattern::new(operand, case, &mut b.variables).map_err(|why| {
+                Fault::new(span, format!("invalid regex \"{}\": {why}", String::from_utf8_lossy(operand)))
+            })?;
+            Ok(Condition::Match { subject, pattern, negated })
+        };
+        return match operator {
+            b"=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: false }),
+            b"!=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: true }),
+            b"~" => matching(b, Case::Sensitive, false, left),
+            b"~*" => matching(b, Case::Insensitive, false, left),
+            b"!~" => matching(b, Case::Sensitive, true, left),
+            b"!~*" => matching(b, Case::Insensitive, true, left),
+            other => Err(Fault::new(span, format!("unexpected \"{}\" in condition", String::from_utf8_lossy(other)))),
+        };
+    }
+    let (negated, letter) = match first {
+        [b'-', letter] => (false, *letter),
+        [b'!', b'-', letter] => (true, *letter),
+        _ => return Err(Fault::new(span, format!("invalid condition \"{}\"", String::from_utf8_lossy(first)))),
+    };
+    let test = match letter {
+        b'f' => PathTest::File,
+        b'd' => PathTest::Directory,
+        b'e' => PathTest::Exists,
+        b'x' => PathTest::Executable,
+        _ => return Err(fault()),
+    };
+    match words[..] {
+        [_, path] => Ok(Condition::Path { test, path: b.template_of(path, span)?, negated }),
+        _ => Err(fault()),
+    }
+}

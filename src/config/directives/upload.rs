@@ -1,0 +1,131 @@
+//! Uploads and deletes: webserv's own directives.
+
+use super::{SL, row};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Outcome, Row, invalid, wrong};
+use crate::config::template::Template;
+use crate::config::value::{self, Size};
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub store: Store,
+    /// Mode of stored files; directories get x where there is r.
+    pub mode: u32,
+    pub create_path: bool,
+    pub on_duplicate: Duplicate,
+    /// 0: no limit.
+    pub max_file_size: Size,
+    /// 0: no limit.
+    pub max_files: u64,
+    /// Media types that may be stored; empty: any.
+    pub types: Rc<[Box<[u8]>]>,
+    pub extensions: Rc<Extensions>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Not set: the URI's own directory, where POST is allowed.
+    Uri,
+    Off,
+    /// A directory; absolute unless it starts with a variable.
+    Path(Template),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicate {
+    Error,
+    Overwrite,
+    Rename,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    pub allowed: Vec<Box<[u8]>>,
+    pub denied: Vec<Box<[u8]>>,
+}
+
+impl Default for Upload {
+    fn default() -> Upload {
+        Upload {
+            store: Store::Uri,
+            mode: 0o600,
+            create_path: false,
+            on_duplicate: Duplicate::Error,
+            max_file_size: Size(0),
+            max_files: 20,
+            types: Rc::new([]),
+            extensions: Rc::default(),
+        }
+    }
+}
+
+fn upload(s: &mut Settings) -> &mut Upload {
+    Rc::make_mut(&mut s.upload)
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row("upload_store", SL, Args::TAKE1, "the request URI's own directory", Effect::Once(store), "Directory where POSTed files go, or off. Variables are allowed; a relative path is taken from the prefix. A file appears there complete or not at all.").ours().also(&["upload_dir", "upload_path"]),
+    row("upload_store_access", HSL, Args::TAKE123, "user:rw", Effect::Once(store_access), "Mode of stored files: user:rw group:r all:r.").ours(),
+    row("upload_create_path", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).create_path), "Whether missing directories inside the store are made.").ours(),
+    row("upload_on_duplicate", HSL, Args::TAKE1, "error", Effect::Once(on_duplicate), "What a POST does when the name is taken: error (409), overwrite (atomically), rename (name-1.ext, decided without a race).").ours(),
+    row("upload_max_file_size", HSL, Args::TAKE1, "0", Effect::Size(|s| &mut upload(s).max_file_size), "Largest stored file; a larger one gets 413 and nothing is stored. 0 is no limit.").ours(),
+    row("upload_max_files", HSL, Args::TAKE1, "20", Effect::Number(|s| &mut upload(s).max_files), "Most files of one form; more get 413. 0 is no limit.").ours(),
+    row("upload_types", HSL, Args::ONE_OR_MORE, "any", Effect::Once(types), "Media types that may be stored (image/* works); others get 415.").ours(),
+    row("upload_extensions", HSL, Args::ONE_OR_MORE, "any", Effect::Once(extensions), "File extensions that may be stored (.jpg), or with ! may not (!.php); others get 415.").ours(),
+];
+
+fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    upload(&mut s.settings).store =
+        if d.args[0].is("off") { Store::Off } else { Store::Path(b.path_template(d, 0)?) };
+    Ok(())
+}
+
+fn store_access(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
+    upload(&mut s.settings).mode = value::mode(&words).map_err(|e| wrong(d, 0, e))?.0;
+    Ok(())
+}
+
+fn on_duplicate(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    upload(&mut s.settings).on_duplicate = match d.args[0].bytes() {
+        b"error" => Duplicate::Error,
+        b"overwrite" => Duplicate::Overwrite,
+        b"rename" => Duplicate::Rename,
+        _ => return Err(invalid(d, 0).help("error, overwrite or rename")),
+    };
+    Ok(())
+}
+
+fn types(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    for (at, word) in d.args.iter().enumerate() {
+        if !word.bytes().contains(&b'/') {
+            return Err(invalid(d, at).help("a media type such as image/png or image/*"));
+        }
+    }
+    upload(&mut s.settings).types = d.args.iter().map(|w| w.bytes().to_ascii_lowercase().into()).collect();
+    Ok(())
+}
+
+fn extensions(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut extensions = Extensions::default();
+    for (at, word) in d.args.iter().enumerate() {
+        let bytes = word.bytes();
+        let (list, name) = match bytes.strip_prefix(b"!") {
+            Some(rest) => (&mut extensions.denied, rest),
+            None => (&mut extensions.allowed, bytes),
+        };
+        let name = name.strip_prefix(b".").unwrap_or(name);
+        if name.is_empty() {
+            return Err(invalid(d, at).help("an extension such as .jpg, or !.php"));
+        }
+        list.push(name.to_ascii_lowercase().into());
+    }
+    upload(&mut s.settings).extensions = Rc::new(extensions);
+    Ok(())
+}

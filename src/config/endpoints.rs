@@ -1,0 +1,150 @@
+//! From the `listen` and `server_name` of all servers to endpoints with their tables of names, and to the sockets
+//! that are really bound: an address behind a wildcard of the same port needs no socket of its own (nginx).
+
+use super::directives::listen::{Name, ServerDraft};
+use super::error::{Diagnostic, Diagnostics};
+use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
+use super::ast::Span;
+use crate::sys::socket::Addr;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
+
+/// Port of a server that names no address: 80 where it may be opened, else 8000 (nginx).
+fn default_addr() -> Addr {
+    let port = if crate::sys::process::geteuid() == 0 { 80 } else { 8000 };
+    Addr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
+}
+
+/// Consumes the drafts, whose index is the server's id.
+pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<Endpoint>, Vec<ListenSocket>) {
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    let mut explicit: Vec<bool> = Vec::new();
+    let mut configured: Vec<bool> = Vec::new();
+    let mut index: HashMap<Addr, usize> = HashMap::new();
+    for (at, draft) in drafts.iter_mut().enumerate() {
+        let id = ServerId(at as u32);
+        let listens = std::mem::take(&mut draft.listens);
+        let mut mine = Vec::new();
+        if listens.is_empty() {
+            let addr = default_addr();
+            mine.push(*index.entry(addr.clone()).or_insert_with(|| {
+                endpoints.push(endpoint(addr, id, ListenOptions::default(), Span::default()));
+                explicit.push(false);
+                configured.push(false);
+                endpoints.len() - 1
+            }));
+        }
+        for listen in listens {
+            let place = match index.get(&listen.addr) {
+                Some(&place) => place,
+                None => {
+                    index.insert(listen.addr.clone(), endpoints.len());
+                    endpoints.push(endpoint(listen.addr.clone(), id, ListenOptions::default(), listen.span));
+                    explicit.push(false);
+                    configured.push(false);
+                    endpoints.len() - 1
+                }
+            };
+            if listen.configured {
+                if configured[place] && endpoints[place].options != listen.options {
+                    let text = format!("duplicate listen options for {}", listen.addr);
+                    found.push(Diagnostic::emerg(listen.span, text));
+                }
+                configured[place] = true;
+                endpoints[place].options = listen.options;
+            }
+            if listen.default {
+                if explicit[place] {
+                    let text = format!("a duplicate default server for {}", listen.addr);
+                    found.push(Diagnostic::emerg(listen.span, text));
+                }
+                explicit[place] = true;
+                endpoints[place].default = id;
+            }
+            mine.push(place);
+        }
+        let mut names = std::mem::take(&mut draft.names);
+        if names.is_empty() {
+            names.push((Name::Exact(Box::default()), endpoints[mine[0]].span));
+        }
+        for (name, span) in names {
+            add_name(name, span, id, &mine, &mut endpoints, found);
+        }
+    }
+    let sockets = sockets(&endpoints);
+    (endpoints, sockets)
+}
+
+fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -> Endpoint {
+    Endpoint { addr, default, names: Names::default(), options, span }
+}
+
+fn add_name(name: Name, span: Span, id: ServerId, places: &[usize], endpoints: &mut [Endpoint], found: &mut Diagnostics) {
+    let mut taken = |shown: String, addr: &Addr| {
+        let text = format!("conflicting server name \"{shown}\" on {addr}, ignored");
+        found.push(Diagnostic::warn(span, text));
+    };
+    let mut put = |table: fn(&mut Names) -> &mut crate::util::hash::FastMap<Box<[u8]>, ServerId>, key: &[u8], star: &str| {
+        for &place in places {
+            let endpoint = &mut endpoints[place];
+            let table = table(&mut endpoint.names);
+            match table.get(key) {
+                Some(&first) if first != id => taken(format!("{star}{}", String::from_utf8_lossy(key)), &endpoint.addr),
+                Some(_) => {}
+                None => {
+                    table.insert(key.into(), id);
+                }
+            }
+        }
+    };
+    match name {
+        Name::Exact(name) => put(|n| &mut n.exact, &name, ""),
+        Name::Suffix { name, bare } => {
+            if bare {
+                put(|n| &mut n.exact, &name[1..], "");
+            }
+            put(|n| &mut n.suffixes, &name, "*");
+        }
+        Name::Prefix(name) => put(|n| &mut n.prefixes, &name, ""),
+        Name::Regex(pattern) => {
+            let pattern = Rc::new(pattern);
+            for &place in places {
+                endpoints[place].names.regexes.push((pattern.clone(), id));
+            }
+        }
+    }
+}
+
+fn sockets(endpoints: &[Endpoint]) -> Vec<ListenSocket> {
+    let ip_port = |addr: &Addr| match addr {
+        Addr::V4(a) => Some((IpAddr::V4(*a.ip()), a.port())),
+        Addr::V6(a) => Some((IpAddr::V6(*a.ip()), a.port())),
+        Addr::Unix(_) => None,
+    };
+    let mut sockets: Vec<ListenSocket> = Vec::new();
+    let mut specials = Vec::new();
+    for (at, endpoint) in endpoints.iter().enumerate() {
+        let id = EndpointId(at as u32);
+        let behind = ip_port(&endpoint.addr).is_some_and(|(ip, port)| {
+            !ip.is_unspecified()
+                && endpoints.iter().any(|other| {
+                    ip_port(&other.addr).is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4())
+                })
+        });
+        if behind {
+            specials.push((endpoint, id));
+        } else {
+            sockets.push(ListenSocket { addr: endpoint.addr.clone(), endpoint: id, special: Vec::new() });
+        }
+    }
+    for (endpoint, id) in specials {
+        let Some((ip, port)) = ip_port(&endpoint.addr) else { continue };
+        for socket in &mut sockets {
+            if ip_port(&socket.addr).is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4()) {
+                socket.special.push((ip, id));
+            }
+        }
+    }
+    sockets
+}

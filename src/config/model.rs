@@ -1,0 +1,323 @@
+//! The resolved configuration: what a request is answered by. Immutable once made; held by `Rc` from every
+//! exchange that started under it, so a reload changes nothing for them. No parsing here and no behaviour.
+//!
+//! Settings are inherited by sharing: a level that changes nothing of a group points to its parent's group.
+
+use super::ast::Span;
+use super::directives::{
+    access::Access, client::Client, errors::Errors, files::Files, listing::Listing, logs::Logging, output::Output,
+    upload::Upload,
+};
+use super::error::Diagnostic;
+use super::pattern::Pattern;
+use super::template::{Template, Variables};
+use crate::http::method::MethodSet;
+use crate::sys::socket::Addr;
+use crate::util::hash::FastMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(pub u32);
+        impl $name {
+            pub fn at(self) -> usize { self.0 as usize }
+        }
+    };
+}
+id!(/** An index into [`Config::servers`]. */ ServerId);
+id!(/** An index into [`Config::locations`]. */ LocationId);
+id!(/** An index into [`Config::endpoints`]. */ EndpointId);
+id!(/** An index into [`Config::log_files`]. */ LogFileId);
+
+#[derive(Debug)]
+pub struct Config {
+    pub process: Process,
+    pub endpoints: Vec<Endpoint>,
+    /// What is really bound: endpoints of one port behind a wildcard share its socket, as in nginx.
+    pub sockets: Vec<ListenSocket>,
+    pub servers: Vec<Server>,
+    pub locations: Vec<Location>,
+    pub variables: Variables,
+    /// Every file that some access_log or error_log writes, each once.
+    pub log_files: Vec<PathBuf>,
+    /// Warnings and notes of the run that made this configuration.
+    pub notes: Vec<Diagnostic>,
+}
+
+impl Config {
+    pub fn server(&self, id: ServerId) -> &Server {
+        &self.servers[id.at()]
+    }
+
+    pub fn location(&self, id: LocationId) -> &Location {
+        &self.locations[id.at()]
+    }
+}
+
+/// The directives of the main context and of `events`.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub prefix: PathBuf,
+    pub daemon: bool,
+    pub user: Option<(Box<str>, Option<Box<str>>)>,
+    /// None: `pid off`, or none wanted because none was named and the command line is webserv's own form.
+    pub pid: Option<PathBuf>,
+    pub error_log: ErrorLog,
+    pub nofile: Option<u64>,
+    pub connections: Option<u32>,
+    pub shutdown_timeout: Option<u64>,
+    pub env: Vec<Box<str>>,
+}
+
+/// Where diagnostics of a level go, and from which severity on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorLog {
+    pub target: LogTarget,
+    pub level: Level,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    Off,
+    Stderr,
+    File(LogFileId),
+}
+
+/// Severities of the error log, nginx's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Emerg,
+    Alert,
+    Crit,
+    Error,
+    Warn,
+    Notice,
+    Info,
+    Debug,
+}
+
+impl Level {
+    pub const NAMES: [&'static str; 8] = ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    pub fn of(name: &str) -> Option<Level> {
+        use Level::*;
+        const ALL: [Level; 8] = [Emerg, Alert, Crit, Error, Warn, Notice, Info, Debug];
+        ALL.into_iter().find(|level| level.name() == name)
+    }
+}
+
+/// An address that `listen` names, and the servers behind it.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub addr: Addr,
+    pub default: ServerId,
+    pub names: Names,
+    pub options: ListenOptions,
+    /// The first `listen` that named it.
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenOptions {
+    pub backlog: Option<i32>,
+    pub deferred: bool,
+    pub reuseport: bool,
+    pub ipv6only: Option<bool>,
+    pub rcvbuf: Option<u64>,
+    pub sndbuf: Option<u64>,
+    pub fastopen: Option<i32>,
+    /// `so_keepalive`: on or off, then idle, interval (seconds) and count where given.
+    pub keepalive: Option<(bool, [Option<u32>; 3])>,
+}
+
+#[derive(Debug)]
+pub struct ListenSocket {
+    pub addr: Addr,
+    /// Who answers on this socket when no more special address matches.
+    pub endpoint: EndpointId,
+    /// Special addresses of the same port that have no socket of their own: found by the local address.
+    pub special: Vec<(std::net::IpAddr, EndpointId)>,
+}
+
+/// The server names of one endpoint, ready for look-up. Keys are lower case.
+#[derive(Debug, Default)]
+pub struct Names {
+    pub exact: FastMap<Box<[u8]>, ServerId>,
+    /// `*.example.com` and `.example.com`, as `.example.com`.
+    pub suffixes: FastMap<Box<[u8]>, ServerId>,
+    /// `www.example.*`, as `www.example.`.
+    pub prefixes: FastMap<Box<[u8]>, ServerId>,
+    pub regexes: Vec<(Rc<Pattern>, ServerId)>,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    /// `$server_name`: the first name of the block.
+    pub name: Box<[u8]>,
+    /// The server level as a location: its settings and its rewrite script.
+    pub root: LocationId,
+    pub tree: LocationTree,
+    pub named: FastMap<Box<[u8]>, LocationId>,
+    /// `host:port` style endpoints it listens on.
+    pub span: Span,
+}
+
+/// The locations of one level, ready for look-up.
+#[derive(Debug, Default)]
+pub struct LocationTree {
+    pub exact: FastMap<Box<[u8]>, LocationId>,
+    /// Sorted by bytes. `parent` is the longest other entry that is a prefix of this one: the longest prefix of a
+    /// URI lies on the parent chain of the last entry not greater than the URI.
+    pub prefixes: Vec<PrefixEntry>,
+    pub regexes: Vec<(Pattern, LocationId)>,
+    /// All of `regexes` that are linear, as one automaton; with at least this many it pays.
+    pub set: Option<Box<super::pattern::PatternSet>>,
+}
+
+#[derive(Debug)]
+pub struct PrefixEntry {
+    pub prefix: Box<[u8]>,
+    pub location: LocationId,
+    pub parent: Option<u32>,
+}
+
+/// A place in the configuration that can answer requests: a `location`, the level of a `server`, an `if` block
+/// or a `limit_except` block.
+#[derive(Debug)]
+pub struct Location {
+    pub kind: LocationKind,
+    pub name: Box<[u8]>,
+    pub server: ServerId,
+    pub settings: Settings,
+    pub tree: Option<Box<LocationTree>>,
+    pub script: Script,
+    pub internal: bool,
+    pub try_files: Option<Box<TryFiles>>,
+    pub limit_except: Option<(MethodSet, LocationId)>,
+    pub content: Content,
+    /// Nothing between routing and content: no script, no access rule, no try_files. The hot path's shortcut.
+    pub plain: bool,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocationKind {
+    Server,
+    Exact,
+    Prefix,
+    /// `^~`: no regex is tried when it is the longest.
+    PrefixFinal,
+    Regex,
+    Named,
+    If,
+    LimitExcept,
+}
+
+/// What answers requests of a location when nothing before it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Content {
+    /// Files: index, static file, listing, upload, delete, by method and path.
+    #[default]
+    Files,
+    EmptyGif,
+    StubStatus,
+}
+
+/// Everything inherited, by subject. Cloning shares.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub files: Rc<Files>,
+    pub client: Rc<Client>,
+    pub output: Rc<Output>,
+    pub errors: Rc<Errors>,
+    pub logs: Rc<Logging>,
+    pub access: Rc<Access>,
+    pub listing: Rc<Listing>,
+    pub upload: Rc<Upload>,
+}
+
+#[derive(Debug)]
+pub struct TryFiles {
+    pub candidates: Vec<Candidate>,
+    pub fallback: Fallback,
+}
+
+#[derive(Debug)]
+pub struct Candidate {
+    pub path: Template,
+    /// It ended in `/`: a directory is looked for.
+    pub directory: bool,
+}
+
+#[derive(Debug)]
+pub enum Fallback {
+    Code(u16),
+    /// An internal redirect: a URI, or `@name`.
+    Uri(Template),
+}
+
+/// The directives of the rewrite module of one level, in their order.
+#[derive(Debug, Default)]
+pub struct Script {
+    pub ops: Vec<Op>,
+}
+
+#[derive(Debug)]
+pub enum Op {
+    Set { slot: SetTarget, value: Template },
+    Rewrite(Box<Rewrite>),
+    If { condition: Condition, location: Option<LocationId>, script: Script },
+    Return { code: u16, text: Option<Template> },
+    Break,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum SetTarget {
+    User(u32),
+    Args,
+    LimitRate,
+}
+
+#[derive(Debug)]
+pub struct Rewrite {
+    pub pattern: Pattern,
+    pub replacement: Template,
+    pub flag: RewriteFlag,
+    /// The replacement ended in `?`: the old arguments are not appended.
+    pub drop_args: bool,
+    /// The replacement names another host: the answer is a redirect whatever the flag.
+    pub external: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RewriteFlag {
+    None,
+    Last,
+    Break,
+    Redirect,
+    Permanent,
+}
+
+#[derive(Debug)]
+pub enum Condition {
+    /// Not empty and not "0".
+    True(Template),
+    Equal { left: Template, right: Template, negated: bool },
+    Match { subject: Template, pattern: Pattern, negated: bool },
+    Path { test: PathTest, path: Template, negated: bool },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathTest {
+    File,
+    Directory,
+    Exists,
+    Executable,
+}

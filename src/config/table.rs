@@ -1,0 +1,241 @@
+//! The table of directives: one row says a directive's names, where it may stand, what it takes, what it is
+//! without it, what it does and its documentation. Look-up, checking, the reference manual and did-you-mean are
+//! all made from these rows; nothing about a directive is written anywhere else.
+
+use super::ast::{Directive, Span};
+use super::context::{Args, Class, Contexts, Known};
+use super::directives::{self, ignored, refused};
+use super::error::Diagnostic;
+use super::model::Settings;
+use super::resolve::{Build, Scope};
+use super::value::{self, Millis, Size};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+pub struct Row {
+    pub name: &'static str,
+    /// Other names for the same directive.
+    pub aliases: &'static [&'static str],
+    pub contexts: Contexts,
+    pub args: Args,
+    /// As the manual prints it; "" where there is none.
+    pub default: &'static str,
+    pub origin: Origin,
+    pub effect: Effect,
+    /// A sentence or a few for the manual, deviations from nginx included.
+    pub doc: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// nginx's meaning.
+    Nginx,
+    /// webserv's own.
+    Ours,
+}
+
+/// What a directive does.
+#[derive(Clone, Copy)]
+pub enum Effect {
+    /// `on` or `off`.
+    Flag(fn(&mut Settings) -> &mut bool),
+    Size(fn(&mut Settings) -> &mut Size),
+    Time(fn(&mut Settings) -> &mut Millis),
+    Number(fn(&mut Settings) -> &mut u64),
+    /// At most once in a block.
+    Once(Apply),
+    /// Any number of times in a block; `Scope::first` tells the first, which replaces what was inherited.
+    Many(Apply),
+    /// One step of the rewrite script: order matters, so it runs in a pass of its own.
+    Script,
+    /// A block that `resolve` walks into.
+    Section(Section),
+}
+
+pub type Apply = fn(&mut Scope, &mut Build, &Directive) -> Outcome;
+pub type Outcome = Result<(), Fault>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Events,
+    Http,
+    Server,
+    Location,
+    LimitExcept,
+}
+
+/// A directive that is wrong: where, what, and what would be right.
+#[derive(Debug)]
+pub struct Fault {
+    pub span: Span,
+    pub message: String,
+    pub label: Option<String>,
+    pub help: Option<String>,
+}
+
+impl Fault {
+    pub fn new(span: Span, message: impl Into<String>) -> Fault {
+        Fault { span, message: message.into(), label: None, help: None }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Fault {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn diagnostic(self) -> Diagnostic {
+        let mut diagnostic = Diagnostic::emerg(self.span, self.message);
+        if let Some(label) = self.label {
+            diagnostic = diagnostic.label(label);
+        }
+        if let Some(help) = self.help {
+            diagnostic = diagnostic.help(help);
+        }
+        diagnostic
+    }
+}
+
+/// nginx's words for a value that a directive does not take.
+pub fn invalid(d: &Directive, at: usize) -> Fault {
+    let word = d.args.get(at).unwrap_or(&d.name);
+    Fault::new(word.span, format!("invalid value \"{}\" in \"{}\" directive", word.str(), d.name.str()))
+}
+
+/// The argument as a size in bytes.
+pub fn size(d: &Directive, at: usize) -> Result<Size, Fault> {
+    value::size(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
+}
+
+/// The argument as a time.
+pub fn time(d: &Directive, at: usize) -> Result<Millis, Fault> {
+    value::millis(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
+}
+
+/// The argument as a whole number.
+pub fn number(d: &Directive, at: usize) -> Result<u64, Fault> {
+    value::number(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
+}
+
+/// The argument as `on` or `off`.
+pub fn flag(d: &Directive, at: usize) -> Result<bool, Fault> {
+    match d.args[at].bytes() {
+        b if b.eq_ignore_ascii_case(b"on") => Ok(true),
+        b if b.eq_ignore_ascii_case(b"off") => Ok(false),
+        _ => {
+            let mut fault = invalid(d, at);
+            fault.message += ", it must be \"on\" or \"off\"";
+            Err(fault)
+        }
+    }
+}
+
+/// A value error at an argument, in nginx's shape.
+pub fn wrong(d: &Directive, at: usize, error: value::ValueError) -> Fault {
+    Fault {
+        span: d.args[at].span,
+        message: format!("\"{}\" directive invalid value", d.name.str()),
+        label: Some(error.message),
+        help: error.help,
+    }
+}
+
+/// What a name is.
+pub enum Found {
+    Row(&'static Row),
+    Known(&'static Known),
+}
+
+/// Looks a directive up by name or alias.
+pub fn find(name: &str) -> Option<Found> {
+    static INDEX: OnceLock<HashMap<&'static str, Index>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        let mut index = HashMap::new();
+        for known in ignored::KNOWN.iter().chain(refused::KNOWN) {
+            index.entry(known.name).or_insert(Index::Known(known));
+        }
+        for row in directives::rows() {
+            index.insert(row.name, Index::Row(row));
+            for alias in row.aliases {
+                index.insert(alias, Index::Row(row));
+            }
+        }
+        index
+    });
+    match index.get(name)? {
+        Index::Row(row) => Some(Found::Row(row)),
+        Index::Known(known) => Some(Found::Known(known)),
+    }
+}
+
+enum Index {
+    Row(&'static Row),
+    Known(&'static Known),
+}
+
+/// Every name a configuration may use, for did-you-mean.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    directives::rows()
+        .flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()))
+        .chain(ignored::KNOWN.iter().chain(refused::KNOWN).map(|known| known.name))
+}
+
+/// Sets the simple kinds; the others are run by `resolve`.
+pub fn set_simple(row: &Row, settings: &mut Settings, d: &Directive) -> Outcome {
+    match row.effect {
+        Effect::Flag(place) => *place(settings) = flag(d, 0)?,
+        Effect::Size(place) => *place(settings) = size(d, 0)?,
+        Effect::Time(place) => *place(settings) = time(d, 0)?,
+        Effect::Number(place) => *place(settings) = number(d, 0)?,
+        Effect::Once(_) | Effect::Many(_) | Effect::Script | Effect::Section(_) => {}
+    }
+    Ok(())
+}
+
+/// The reference manual, from the rows.
+pub fn reference(markdown: bool) -> String {
+    use std::fmt::Write;
+    let mut rows: Vec<&Row> = directives::rows().collect();
+    rows.sort_by_key(|row| row.name);
+    let mut out = String::new();
+    for row in rows {
+        let class = if row.origin == Origin::Ours { "webserv's own" } else { "same as nginx" };
+        let default = if row.default.is_empty() { "none" } else { row.default };
+        let contexts: Vec<&str> = row.contexts.names().collect();
+        let takes = row.args.describe();
+        let block = if row.args.is_block() { ", then a block" } else { "" };
+        let _ = if markdown {
+            write!(out, "### `{}`\n\n", row.name)
+        } else {
+            writeln!(out, "{}", row.name)
+        };
+        let indent = if markdown { "" } else { "    " };
+        if !row.aliases.is_empty() {
+            let _ = writeln!(out, "{indent}also: {}{}", row.aliases.join(", "), br(markdown));
+        }
+        let _ = writeln!(out, "{indent}takes: {takes}{block}{}", br(markdown));
+        let _ = writeln!(out, "{indent}default: {}{}", if markdown { format!("`{default}`") } else { default.into() }, br(markdown));
+        let _ = writeln!(out, "{indent}where: {}{}", contexts.join(", "), br(markdown));
+        let _ = writeln!(out, "{indent}class: {class}{}", br(markdown));
+        let _ = writeln!(out, "{indent}{}\n", row.doc);
+    }
+    for (class, title) in [(Class::Ignored, "Accepted and ignored"), (Class::Refused, "Refused with a reason")] {
+        let _ = writeln!(out, "{}{title}\n", if markdown { "## " } else { "" });
+        let mut known: Vec<&Known> = ignored::KNOWN.iter().chain(refused::KNOWN).collect();
+        known.retain(|k| k.class == class && matches!(find(k.name), Some(Found::Known(_))));
+        known.sort_by_key(|k| k.name);
+        known.dedup_by_key(|k| k.name);
+        for k in known {
+            let _ = if markdown {
+                writeln!(out, "- `{}` ({}): {}", k.name, k.module, k.why)
+            } else {
+                writeln!(out, "    {} ({}): {}", k.name, k.module, k.why)
+            };
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn br(markdown: bool) -> &'static str {
+    if markdown { "  " } else { "" }
+}

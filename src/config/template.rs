@@ -1,0 +1,264 @@
+//! Values with variables in them: `/files/$remote_user/$1`. Parsed once at load; expanded per request by
+//! `exchange::vars`. This file knows the names of variables and nothing of how a request answers them.
+
+use std::collections::HashMap;
+
+/// A directive's argument with its variables found. A template without variables is one literal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    pub parts: Box<[Part]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Literal(Box<[u8]>),
+    Var(Var),
+    /// `$1` … `$9`: of the regex that matched last.
+    Capture(u8),
+}
+
+/// A variable as a request is asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Var {
+    Builtin(Builtin),
+    /// `$arg_name`, lower-cased.
+    Arg(Box<[u8]>),
+    /// `$http_name`: the request header `name`, `_` for `-`.
+    Http(Box<[u8]>),
+    Cookie(Box<[u8]>),
+    SentHttp(Box<[u8]>),
+    SentTrailer(Box<[u8]>),
+    UploadField(Box<[u8]>),
+    /// Made by the configuration (`set`, `map`, `geo`, a named capture…): an index into [`Variables`].
+    User(u32),
+}
+
+macro_rules! builtins {
+    ($($variant:ident $name:literal),+ $(,)?) => {
+        /// Variables that webserv itself defines, nginx's name for each in [`Builtin::name`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Builtin { $($variant),+ }
+
+        impl Builtin {
+            pub const ALL: &'static [Builtin] = &[$(Builtin::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Builtin::$variant => $name),+ }
+            }
+
+            fn of(name: &str) -> Option<Builtin> {
+                match name { $($name => Some(Builtin::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+builtins! {
+    Args "args", QueryString "query_string", IsArgs "is_args", Uri "uri", DocumentUri "document_uri",
+    RequestUri "request_uri", Request "request", RequestMethod "request_method",
+    RequestFilename "request_filename", DocumentRoot "document_root", RealpathRoot "realpath_root",
+    Host "host", Hostname "hostname", ServerName "server_name", ServerAddr "server_addr",
+    ServerPort "server_port", ServerProtocol "server_protocol", Scheme "scheme", Https "https",
+    RemoteAddr "remote_addr", BinaryRemoteAddr "binary_remote_addr", RemotePort "remote_port",
+    RemoteUser "remote_user", ContentLength "content_length", ContentType "content_type",
+    RequestBody "request_body", RequestBodyFile "request_body_file", RequestLength "request_length",
+    RequestTime "request_time", RequestId "request_id", RequestCompletion "request_completion",
+    RequestPort "request_port", IsRequestPort "is_request_port", Status "status",
+    BodyBytesSent "body_bytes_sent", BytesSent "bytes_sent", Connection "connection",
+    ConnectionRequests "connection_requests", ConnectionTime "connection_time",
+    ConnectionsActive "connections_active", ConnectionsReading "connections_reading",
+    ConnectionsWriting "connections_writing", ConnectionsWaiting "connections_waiting",
+    LimitRate "limit_rate", Msec "msec", TimeIso8601 "time_iso8601", TimeLocal "time_local",
+    Pid "pid", Pipe "pipe", NginxVersion "nginx_version", InvalidReferer "invalid_referer",
+    GzipRatio "gzip_ratio", LimitConnStatus "limit_conn_status", LimitReqStatus "limit_req_status",
+    ProxyHost "proxy_host", ProxyPort "proxy_port", ProxyAddXForwardedFor "proxy_add_x_forwarded_for",
+    UpstreamAddr "upstream_addr", UpstreamStatus "upstream_status", UpstreamCacheStatus "upstream_cache_status",
+    UpstreamResponseTime "upstream_response_time", UpstreamConnectTime "upstream_connect_time",
+    UpstreamHeaderTime "upstream_header_time", UpstreamResponseLength "upstream_response_length",
+    UpstreamBytesSent "upstream_bytes_sent", UpstreamBytesReceived "upstream_bytes_received",
+    TcpinfoRtt "tcpinfo_rtt", TcpinfoRttvar "tcpinfo_rttvar", TcpinfoSndCwnd "tcpinfo_snd_cwnd",
+    TcpinfoRcvSpace "tcpinfo_rcv_space", UploadFileName "upload_file_name", UploadFileExt "upload_file_ext",
+    UploadFileSize "upload_file_size", UploadStatus "upload_status",
+}
+
+/// Where a variable made by the configuration gets its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Used somewhere, defined nowhere yet; an error if it is still so when the file ends.
+    Undefined,
+    /// `set`, or a named capture of a regex: whatever was stored last in this request, else empty.
+    Stored,
+    Map(u32),
+    Geo(u32),
+    Split(u32),
+}
+
+/// The variables that the configuration makes. Their order is their index in an exchange's table.
+#[derive(Debug, Default)]
+pub struct Variables {
+    pub defined: Vec<(Box<str>, Source)>,
+    index: HashMap<Box<str>, u32>,
+}
+
+impl Variables {
+    /// The index of `name`, made as [`Source::Undefined`] at its first use: nginx lets a variable be used above
+    /// the line that defines it.
+    pub fn refer(&mut self, name: &str) -> u32 {
+        if let Some(&at) = self.index.get(name) {
+            return at;
+        }
+        let at = self.defined.len() as u32;
+        self.defined.push((name.into(), Source::Undefined));
+        self.index.insert(name.into(), at);
+        at
+    }
+
+    /// Defines `name`. A later definition of another kind wins, as in nginx.
+    pub fn define(&mut self, name: &str, source: Source) -> Result<u32, String> {
+        if Builtin::of(name).is_some() && !matches!(name, "limit_rate" | "args") {
+            return Err(format!("the duplicate \"{name}\" variable"));
+        }
+        let at = self.refer(name);
+        self.defined[at as usize].1 = source;
+        Ok(at)
+    }
+
+    /// Names that were used and never defined.
+    pub fn undefined(&self) -> impl Iterator<Item = &str> {
+        self.defined.iter().filter(|(_, s)| *s == Source::Undefined).map(|(n, _)| &**n)
+    }
+
+    /// What `$name` means.
+    pub fn find(&mut self, name: &str) -> Var {
+        const PREFIXES: &[(&str, fn(Box<[u8]>) -> Var)] = &[
+            ("arg_", Var::Arg),
+            ("http_", Var::Http),
+            ("cookie_", Var::Cookie),
+            ("sent_http_", Var::SentHttp),
+            ("sent_trailer_", Var::SentTrailer),
+            ("upload_field_", Var::UploadField),
+        ];
+        if let Some(known) = Builtin::of(name) {
+            return Var::Builtin(known);
+        }
+        for (prefix, make) in PREFIXES {
+            if let Some(rest) = name.strip_prefix(prefix) {
+                return make(rest.to_ascii_lowercase().into_bytes().into());
+            }
+        }
+        Var::User(self.refer(name))
+    }
+}
+
+impl Template {
+    /// A template that is the same for every request.
+    pub fn literal(text: &[u8]) -> Template {
+        match text {
+            [] => Template::default(),
+            _ => Template { parts: Box::new([Part::Literal(text.into())]) },
+        }
+    }
+
+    /// Finds the variables in `text`: `$name`, `${name}`, `$1`. A `$` before anything else is an error, as in
+    /// nginx ("invalid variable name").
+    pub fn parse(text: &[u8], vars: &mut Variables) -> Result<Template, String> {
+        let mut parts = Vec::new();
+        let mut literal = Vec::new();
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            if byte != b'$' {
+                literal.push(byte);
+                at += 1;
+                continue;
+            }
+            at += 1;
+            if let Some(digit @ b'0'..=b'9') = text.get(at).copied() {
+                flush(&mut literal, &mut parts);
+                parts.push(Part::Capture(digit - b'0'));
+                at += 1;
+                continue;
+            }
+            let braced = text.get(at) == Some(&b'{');
+            at += usize::from(braced);
+            let rest = text.get(at..).unwrap_or_default();
+            let len = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+            if braced && rest.get(len) != Some(&b'}') {
+                return Err(format!(
+                    "the closing bracket in \"{}\" variable is missing",
+                    String::from_utf8_lossy(&rest[..len])
+                ));
+            }
+            if len == 0 {
+                return Err("invalid variable name".into());
+            }
+            flush(&mut literal, &mut parts);
+            let name = std::str::from_utf8(&rest[..len]).expect("letters, digits and _ are ASCII");
+            // "${1}" is a capture too.
+            match name.as_bytes() {
+                [digit @ b'0'..=b'9'] => parts.push(Part::Capture(digit - b'0')),
+                _ => parts.push(Part::Var(vars.find(name))),
+            }
+            at += len + usize::from(braced);
+        }
+        flush(&mut literal, &mut parts);
+        Ok(Template { parts: parts.into() })
+    }
+
+    /// The text, where it is the same for every request.
+    pub fn constant(&self) -> Option<&[u8]> {
+        match &*self.parts {
+            [] => Some(b""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+}
+
+fn flush(literal: &mut Vec<u8>, parts: &mut Vec<Part>) {
+    if !literal.is_empty() {
+        parts.push(Part::Literal(std::mem::take(literal).into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(text: &str) -> String {
+        let mut vars = Variables::default();
+        match Template::parse(text.as_bytes(), &mut vars) {
+            Err(why) => format!("error: {why}"),
+            Ok(template) => template
+                .parts
+                .iter()
+                .map(|part| match part {
+                    Part::Literal(l) => format!("'{}'", String::from_utf8_lossy(l)),
+                    Part::Capture(n) => format!("<{n}>"),
+                    Part::Var(v) => format!("{v:?}").replace("Builtin(", "(").chars().take(40).collect(),
+                })
+                .collect::<Vec<_>>()
+                .join(" "),
+        }
+    }
+
+    #[test]
+    fn variables_are_found_where_nginx_finds_them() {
+        for (name, text, expected) in [
+            ("plain text is one literal", "/a/b", "'/a/b'"),
+            ("nothing", "", ""),
+            ("a name ends at the first other byte", "$uri/x", "(Uri) '/x'"),
+            ("braces end a name early", "${uri}x", "(Uri) 'x'"),
+            ("captures are one digit", "$12", "<1> '2'"),
+            ("braced captures", "a${1}b", "'a' <1> 'b'"),
+            ("an unknown name is referred to", "$foo", "User(0)"),
+            ("a lone dollar", "a$", "error: invalid variable name"),
+            ("an open bracket", "${uri", "error: the closing bracket in \"uri\" variable is missing"),
+        ] {
+            assert_eq!(show(text), expected, "{name}");
+        }
+    }
+}
