@@ -1,3 +1,11 @@
 //! Small things every layer uses. No I/O, no policy, nothing that knows HTTP or the configuration.
 
+pub mod buf;
+pub mod date;
+pub mod hash;
+pub mod slab;
 pub mod span;
+pub mod wheel;
+
+#[cfg(test)]
+mod seed;

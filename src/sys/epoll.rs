@@ -1,0 +1,202 @@
+//! The one readiness source of the process. A registration carries a token the kernel hands back; what a token means is
+//! the caller's business.
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use super::{Errno, once, retry};
+
+pub const IN: u32 = libc::EPOLLIN as u32;
+pub const OUT: u32 = libc::EPOLLOUT as u32;
+/// The peer shut down its writing half.
+pub const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+/// Reported whether asked for or not, as is [`ERR`].
+pub const HUP: u32 = libc::EPOLLHUP as u32;
+pub const ERR: u32 = libc::EPOLLERR as u32;
+/// Edge triggered: an event tells of a change, and the caller remembers it until EAGAIN.
+pub const ET: u32 = libc::EPOLLET as u32;
+/// Wake one of the epolls that watch this listener, not all. Only for `add`.
+pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
+
+/// Events fetched by one wait; more stay in the kernel for the next.
+const BATCH: usize = 512;
+
+/// How long [`Epoll::wait`] may sleep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timeout {
+    Now,
+    Millis(u32),
+    Never,
+}
+
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub fn new() -> Result<Epoll, Errno> {
+        // SAFETY: no pointers are passed.
+        let fd = retry(|| unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Watches `fd` until it is deleted or its last duplicate is closed. EEXIST if it is watched already, EPERM for
+    /// regular files.
+    pub fn add(&self, fd: BorrowedFd<'_>, events: u32, token: u64) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_ADD, fd, events, token)
+    }
+
+    /// Changes events and token. An edge-triggered registration reports its present state anew.
+    pub fn modify(&self, fd: BorrowedFd<'_>, events: u32, token: u64) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_MOD, fd, events, token)
+    }
+
+    /// Events of `fd` already fetched into [`Events`] stay there: tokens need a generation.
+    pub fn delete(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
+    fn control(&self, operation: i32, fd: BorrowedFd<'_>, events: u32, token: u64) -> Result<(), Errno> {
+        let mut event = libc::epoll_event { events, u64: token };
+        // SAFETY: `event` is a valid epoll_event for the time of the call.
+        retry(|| unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &mut event) })?;
+        Ok(())
+    }
+
+    /// Fills `events` anew and returns how many there are. An interrupted wait is a wait without events: the caller
+    /// looks at its clock again.
+    pub fn wait(&self, events: &mut Events, timeout: Timeout) -> Result<usize, Errno> {
+        let timeout = match timeout {
+            Timeout::Now => 0,
+            Timeout::Millis(millis) => i32::try_from(millis).unwrap_or(i32::MAX),
+            Timeout::Never => -1,
+        };
+        events.ready = 0;
+        let room = events.list.len() as i32;
+        // SAFETY: the list is writable for `room` events.
+        let waited = once(|| unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.list.as_mut_ptr(), room, timeout) });
+        events.ready = match waited {
+            Ok(count) => count as usize,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(errno),
+        };
+        Ok(events.ready)
+    }
+
+    /// [`Epoll::wait`] with a timeout in nanoseconds (Linux 5.11; ENOSYS before).
+    pub fn wait_ns(&self, events: &mut Events, nanos: u64) -> Result<usize, Errno> {
+        let timeout = libc::timespec {
+            tv_sec: (nanos / 1_000_000_000) as libc::time_t,
+            tv_nsec: (nanos % 1_000_000_000) as libc::c_long,
+        };
+        events.ready = 0;
+        let room = events.list.len() as libc::c_int;
+        // SAFETY: the list is writable for `room` events, `timeout` is a valid timespec, and a null signal mask leaves
+        // the mask alone whatever its size.
+        let waited = once(|| unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.0.as_raw_fd(),
+                events.list.as_mut_ptr(),
+                room,
+                &timeout,
+                ptr::null::<libc::sigset_t>(),
+                0usize,
+            )
+        });
+        events.ready = match waited {
+            Ok(count) => count as usize,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(errno),
+        };
+        Ok(events.ready)
+    }
+}
+
+/// What one wait brought. Made once and reused.
+pub struct Events {
+    list: Box<[libc::epoll_event]>,
+    ready: usize,
+}
+
+impl Events {
+    pub fn new() -> Events {
+        Events { list: vec![libc::epoll_event { events: 0, u64: 0 }; BATCH].into_boxed_slice(), ready: 0 }
+    }
+
+    /// Token and flags of each event.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.list.iter().take(self.ready).map(|event| (event.u64, event.events))
+    }
+
+    /// The event at `index`, for loops that must not hold a borrow.
+    pub fn get(&self, index: usize) -> Option<(u64, u32)> {
+        let event = self.list.get(index).filter(|_| index < self.ready)?;
+        Some((event.u64, event.events))
+    }
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    fn ready(epoll: &Epoll) -> Vec<(u64, u32)> {
+        let mut events = Events::new();
+        let count = epoll.wait(&mut events, Timeout::Now).expect("epoll_wait");
+        let list: Vec<_> = events.iter().collect();
+        assert_eq!(list.len(), count);
+        assert_eq!(events.get(count), None);
+        assert_eq!(events.get(0), list.first().copied());
+        list
+    }
+
+    #[test]
+    fn a_registration_reports_its_token_and_what_happened() {
+        let epoll = Epoll::new().expect("epoll_create1");
+        let (near, mut far) = UnixStream::pair().expect("socketpair");
+        let token = 0xfedc_ba98_7654_3210;
+        epoll.add(near.as_fd(), IN | RDHUP | ET, token).expect("add");
+        assert_eq!(epoll.add(near.as_fd(), IN, 1), Err(Errno::EEXIST));
+        assert_eq!(ready(&epoll), []);
+
+        far.write_all(b"x").expect("write");
+        assert_eq!(ready(&epoll), [(token, IN)]);
+        assert_eq!(ready(&epoll), [], "an edge is told once");
+
+        epoll.modify(near.as_fd(), IN | OUT, 7).expect("modify");
+        assert_eq!(ready(&epoll), [(7, IN | OUT)]);
+
+        drop(far);
+        let (_, flags) = ready(&epoll).first().copied().expect("the close is an event");
+        assert_eq!(flags & (IN | HUP), IN | HUP);
+
+        epoll.delete(near.as_fd()).expect("delete");
+        assert_eq!(ready(&epoll), []);
+        assert_eq!(epoll.delete(near.as_fd()), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_bounded_wait_ends_without_events() {
+        let epoll = Epoll::new().expect("epoll_create1");
+        let mut events = Events::default();
+        assert_eq!(epoll.wait(&mut events, Timeout::Millis(1)), Ok(0));
+        assert!(matches!(epoll.wait_ns(&mut events, 1000), Ok(0) | Err(Errno::ENOSYS)));
+    }
+
+    #[test]
+    fn a_wait_without_bound_ends_with_an_event() {
+        let epoll = Epoll::new().expect("epoll_create1");
+        let (near, _far) = UnixStream::pair().expect("socketpair");
+        epoll.add(near.as_fd(), OUT | EXCLUSIVE, 1).expect("add");
+        let mut events = Events::new();
+        assert_eq!(epoll.wait(&mut events, Timeout::Never), Ok(1));
+    }
+}

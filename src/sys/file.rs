@@ -1,0 +1,245 @@
+//! Files: content here; what a file is, its names, copying within the kernel and directories in the modules below.
+//! Paths are `&CStr`, so that no call copies one.
+
+mod copy;
+mod list;
+mod name;
+mod stat;
+
+use std::ffi::CStr;
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+pub use copy::{SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, pipe, sendfile, set_pipe_size, splice};
+pub use list::{Entries, Entry, ReadDir, read_dir};
+pub use name::{
+    O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE,
+    O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+    Rename, Unlink, link_at, link_fd, mkdir_at, open_at, open_beneath, readlink_at, rename_at, symlink_at, unlink_at,
+};
+pub use stat::{F_OK, FileKind, Follow, R_OK, Stat, W_OK, X_OK, access, free_space, fstat, lstat, stat, stat_at};
+
+use super::{Errno, retry};
+
+/// The directory a relative path starts from; `None` is the working directory.
+pub type Dir<'a> = Option<BorrowedFd<'a>>;
+
+fn raw(dir: Dir<'_>) -> RawFd {
+    dir.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd())
+}
+
+/// The kernel's signed offset; EINVAL beyond it.
+fn offset(value: u64) -> Result<i64, Errno> {
+    i64::try_from(value).map_err(|_| Errno::EINVAL)
+}
+
+/// 0 is the end (or an empty `into`).
+pub fn read(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: `into` is writable for its length.
+    let got = retry(|| unsafe { libc::read(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) })?;
+    Ok(got as usize)
+}
+
+/// Appends at most `max` bytes to the spare capacity of `into`, which is neither zeroed nor grown. 0 is the end; a call
+/// without room is ENOBUFS.
+pub fn read_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> Result<usize, Errno> {
+    let spare = into.spare_capacity_mut();
+    let room = spare.len().min(max);
+    if room == 0 {
+        return Err(Errno::ENOBUFS);
+    }
+    // SAFETY: the spare capacity is writable for `room` bytes, and the kernel only writes there.
+    let got = retry(|| unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room) })? as usize;
+    // SAFETY: the kernel wrote `got` ≤ `room` bytes right after the present end, within the capacity.
+    unsafe { into.set_len(into.len() + got) };
+    Ok(got)
+}
+
+/// Reads at `at`; the file's position stays.
+pub fn pread(fd: BorrowedFd<'_>, into: &mut [u8], at: u64) -> Result<usize, Errno> {
+    let at = offset(at)?;
+    // SAFETY: `into` is writable for its length.
+    let got = retry(|| unsafe { libc::pread(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), at) })?;
+    Ok(got as usize)
+}
+
+/// [`read_into`] at `at`; the file's position stays.
+pub fn pread_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize, at: u64) -> Result<usize, Errno> {
+    let at = offset(at)?;
+    let spare = into.spare_capacity_mut();
+    let room = spare.len().min(max);
+    if room == 0 {
+        return Err(Errno::ENOBUFS);
+    }
+    // SAFETY: the spare capacity is writable for `room` bytes, and the kernel only writes there.
+    let got = retry(|| unsafe { libc::pread(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, at) })? as usize;
+    // SAFETY: the kernel wrote `got` ≤ `room` bytes right after the present end, within the capacity.
+    unsafe { into.set_len(into.len() + got) };
+    Ok(got)
+}
+
+/// Whether `len` bytes at `at` can be read without waiting for the disk: preadv2(RWF_NOWAIT) of one byte at the start
+/// and the end. EOPNOTSUPP where the file system cannot tell.
+pub fn is_cached(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<bool, Errno> {
+    let mut byte = 0u8;
+    for at in [at, at.saturating_add(len.saturating_sub(1))] {
+        let at = offset(at)?;
+        let slice = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        // SAFETY: `slice` describes one writable byte that outlives the call.
+        match retry(|| unsafe { libc::preadv2(fd.as_raw_fd(), &slice, 1, at, libc::RWF_NOWAIT) }) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN) => return Ok(false),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(true)
+}
+
+/// A closed pipe is EPIPE and SIGPIPE: see [`super::process::ignore_sigpipe`].
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: `bytes` is readable for its length.
+    let wrote = retry(|| unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) })?;
+    Ok(wrote as usize)
+}
+
+/// Slices from the 1024th on are left for the next call.
+pub fn write_vectored(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    let count = slices.len().min(super::socket::IOV_MAX) as i32;
+    // SAFETY: IoSlice has the layout of iovec (std guarantees it), and `slices` is readable for `count` of them.
+    let wrote = retry(|| unsafe { libc::writev(fd.as_raw_fd(), slices.as_ptr().cast(), count) })?;
+    Ok(wrote as usize)
+}
+
+/// Writes at `at`; the file's position stays.
+pub fn pwrite(fd: BorrowedFd<'_>, bytes: &[u8], at: u64) -> Result<usize, Errno> {
+    let at = offset(at)?;
+    // SAFETY: `bytes` is readable for its length.
+    let wrote = retry(|| unsafe { libc::pwrite(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), at) })?;
+    Ok(wrote as usize)
+}
+
+/// Moves the position to `at` from the start. ESPIPE for pipes and sockets.
+pub fn seek(fd: BorrowedFd<'_>, at: u64) -> Result<(), Errno> {
+    let at = offset(at)?;
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::lseek(fd.as_raw_fd(), at, libc::SEEK_SET) })?;
+    Ok(())
+}
+
+pub fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
+    let len = offset(len)?;
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::ftruncate(fd.as_raw_fd(), len) })?;
+    Ok(())
+}
+
+/// The permissions exactly: the umask takes no part.
+pub fn chmod_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::fchmod(fd.as_raw_fd(), mode) })?;
+    Ok(())
+}
+
+/// Changes the owner, where given.
+pub fn chown_fd(fd: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+    let unchanged = u32::MAX;
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::fchown(fd.as_raw_fd(), uid.unwrap_or(unchanged), gid.unwrap_or(unchanged)) })?;
+    Ok(())
+}
+
+/// Sets the last change of the content (seconds since 1970, nanoseconds); the last access stays.
+pub fn set_mtime(fd: BorrowedFd<'_>, mtime: (i64, u32)) -> Result<(), Errno> {
+    let times = [
+        libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT },
+        libc::timespec { tv_sec: mtime.0, tv_nsec: libc::c_long::from(mtime.1) },
+    ];
+    // SAFETY: `times` is readable for two timespecs.
+    retry(|| unsafe { libc::futimens(fd.as_raw_fd(), times.as_ptr()) })?;
+    Ok(())
+}
+
+/// Waits until content and metadata are on the disk.
+pub fn fsync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::fsync(fd.as_raw_fd()) })?;
+    Ok(())
+}
+
+/// Waits until the content is on the disk, and of the metadata what reading it needs.
+pub fn fdatasync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::fdatasync(fd.as_raw_fd()) })?;
+    Ok(())
+}
+
+/// Starts to write `len` bytes at `at` back without waiting for it (0: to the end), so that dirty pages never pile up to
+/// one long stall.
+pub fn sync_range(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
+    let (at, len) = (offset(at)?, offset(len)?);
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::sync_file_range(fd.as_raw_fd(), at, len, libc::SYNC_FILE_RANGE_WRITE) })?;
+    Ok(())
+}
+
+/// Reserves disk space for `len` bytes at `at`; the size stays. ENOSPC tells early; EOPNOTSUPP where the file system
+/// cannot.
+pub fn fallocate(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
+    let (at, len) = (offset(at)?, offset(len)?);
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::fallocate(fd.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, at, len) })?;
+    Ok(())
+}
+
+/// How a file is going to be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Read ahead twice as far.
+    Sequential,
+    Random,
+    /// Start to read it now.
+    WillNeed,
+    /// Forget the cached pages that are clean.
+    DontNeed,
+}
+
+/// `len` 0 means to the end.
+pub fn fadvise(fd: BorrowedFd<'_>, at: u64, len: u64, advice: Advice) -> Result<(), Errno> {
+    let (at, len) = (offset(at)?, offset(len)?);
+    let advice = match advice {
+        Advice::Sequential => libc::POSIX_FADV_SEQUENTIAL,
+        Advice::Random => libc::POSIX_FADV_RANDOM,
+        Advice::WillNeed => libc::POSIX_FADV_WILLNEED,
+        Advice::DontNeed => libc::POSIX_FADV_DONTNEED,
+    };
+    // SAFETY: no pointers are passed.
+    match unsafe { libc::posix_fadvise(fd.as_raw_fd(), at, len, advice) } {
+        0 => Ok(()),
+        // This one returns the error instead of setting errno.
+        errno => Err(Errno(errno)),
+    }
+}
+
+/// Takes the lock of the whole file for ourselves; EAGAIN if another process (or open file) has it. Falls with the last
+/// duplicate of the descriptor.
+pub fn flock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })?;
+    Ok(())
+}
+
+/// A second descriptor of the same open file, close-on-exec, never 0, 1 or 2.
+pub fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers are passed.
+    let copy = retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// A file that lives in memory and has no path. `name` only shows in /proc.
+pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
+    // SAFETY: `name` is NUL-terminated.
+    let fd = retry(|| unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

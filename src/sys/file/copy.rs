@@ -1,0 +1,64 @@
+//! Bytes that pass through the kernel without visiting us: sendfile, splice and the pipe it needs.
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use crate::sys::{Errno, retry};
+
+pub const SPLICE_MOVE: u32 = libc::SPLICE_F_MOVE;
+/// Neither waits for the pipe; the other side waits unless it is non-blocking itself.
+pub const SPLICE_NONBLOCK: u32 = libc::SPLICE_F_NONBLOCK;
+/// More follows at once, as [`crate::sys::socket::More::Yes`].
+pub const SPLICE_MORE: u32 = libc::SPLICE_F_MORE;
+
+/// The kernel moves no more than this in one call (MAX_RW_COUNT, less than 2 GiB).
+const MOST: usize = 0x7fff_f000;
+
+/// Sends `len` bytes of `file` from `offset` on; its own position stays. How many the socket took: fewer when its buffer
+/// is full, 0 at the end of the file (it has been truncated). A closed peer is EPIPE and SIGPIPE: see
+/// [`crate::sys::process::ignore_sigpipe`].
+pub fn sendfile(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<usize, Errno> {
+    let mut offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: `offset` is valid for the time of the call.
+    let sent = retry(|| unsafe { libc::sendfile(socket.as_raw_fd(), file.as_raw_fd(), &mut offset, len.min(MOST)) })?;
+    Ok(sent as usize)
+}
+
+/// Moves up to `len` bytes between a pipe and anything. An offset is for a file, whose own position then stays; pipes and
+/// sockets have none (ESPIPE). 0 is the end of `from`.
+pub fn splice(
+    from: BorrowedFd<'_>,
+    from_offset: Option<u64>,
+    to: BorrowedFd<'_>,
+    to_offset: Option<u64>,
+    len: usize,
+    flags: u32,
+) -> Result<usize, Errno> {
+    let mut from_offset = from_offset.map(i64::try_from).transpose().map_err(|_| Errno::EINVAL)?;
+    let mut to_offset = to_offset.map(i64::try_from).transpose().map_err(|_| Errno::EINVAL)?;
+    let from_pointer = from_offset.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+    let to_pointer = to_offset.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+    // SAFETY: each pointer is null or points to an offset that outlives the call.
+    let moved = retry(|| unsafe {
+        libc::splice(from.as_raw_fd(), from_pointer, to.as_raw_fd(), to_pointer, len.min(MOST), flags)
+    })?;
+    Ok(moved as usize)
+}
+
+/// A pipe's reading and writing end, both non-blocking and close-on-exec.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` is writable for two descriptors.
+    retry(|| unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
+    // SAFETY: the kernel just gave us these two descriptors; nobody else owns them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Asks for room for `bytes` and returns how much there is, a power of two of pages. EPERM above
+/// /proc/sys/fs/pipe-max-size (1 MiB) without privilege.
+pub fn set_pipe_size(fd: BorrowedFd<'_>, bytes: usize) -> Result<usize, Errno> {
+    let bytes = i32::try_from(bytes).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: no pointers are passed.
+    let size = retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) })?;
+    Ok(size as usize)
+}

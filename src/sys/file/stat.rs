@@ -1,0 +1,122 @@
+//! What a file is: stat in the few fields a web server looks at.
+
+use std::ffi::CStr;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::{Dir, raw};
+use crate::sys::{Errno, retry};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    Regular,
+    Dir,
+    Symlink,
+    /// Pipes, sockets, devices: nothing to serve.
+    Other,
+}
+
+/// Whether the last component of a path is looked through if it is a symbolic link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Follow {
+    No,
+    Yes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stat {
+    pub kind: FileKind,
+    /// Bytes.
+    pub size: u64,
+    /// Last change of the content: seconds since 1970 (may be negative) and nanoseconds within the second.
+    pub mtime: (i64, u32),
+    /// Last change of content, name count or permissions.
+    pub ctime: (i64, u32),
+    pub ino: u64,
+    pub dev: u64,
+    /// Permission bits, with set-user-id and the like: `0o644`.
+    pub mode: u32,
+    pub nlink: u64,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Stat {
+    /// Bytes from the kernel's answer; the casts widen on every Linux.
+    #[allow(clippy::unnecessary_cast)]
+    fn new(stat: &libc::stat) -> Stat {
+        Stat {
+            kind: match stat.st_mode & libc::S_IFMT {
+                libc::S_IFREG => FileKind::Regular,
+                libc::S_IFDIR => FileKind::Dir,
+                libc::S_IFLNK => FileKind::Symlink,
+                _ => FileKind::Other,
+            },
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            ctime: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+            ino: stat.st_ino as u64,
+            dev: stat.st_dev as u64,
+            mode: stat.st_mode & 0o7777,
+            nlink: stat.st_nlink as u64,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        }
+    }
+}
+
+/// Follows symbolic links.
+pub fn stat(path: &CStr) -> Result<Stat, Errno> {
+    stat_at(None, path, Follow::Yes)
+}
+
+/// Tells about a symbolic link itself.
+pub fn lstat(path: &CStr) -> Result<Stat, Errno> {
+    stat_at(None, path, Follow::No)
+}
+
+pub fn stat_at(dir: Dir<'_>, path: &CStr, follow: Follow) -> Result<Stat, Errno> {
+    let flags = match follow {
+        Follow::Yes => 0,
+        Follow::No => libc::AT_SYMLINK_NOFOLLOW,
+    };
+    // SAFETY: a stat of zeroes is valid: plain integers.
+    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    // SAFETY: `path` is NUL-terminated and `stat` writable.
+    retry(|| unsafe { libc::fstatat(raw(dir), path.as_ptr(), &mut stat, flags) })?;
+    Ok(Stat::new(&stat))
+}
+
+/// Also of an `O_PATH` descriptor.
+pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
+    // SAFETY: a stat of zeroes is valid: plain integers.
+    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    // SAFETY: `stat` is writable.
+    retry(|| unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) })?;
+    Ok(Stat::new(&stat))
+}
+
+/// Bytes an ordinary user may still write to the file system `fd` is on, and its size.
+#[allow(clippy::unnecessary_cast)] // the fields' widths differ between targets
+pub fn free_space(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
+    // SAFETY: a statvfs of zeroes is valid: plain integers.
+    let mut answer: libc::statvfs = unsafe { mem::zeroed() };
+    // SAFETY: `answer` is writable.
+    retry(|| unsafe { libc::fstatvfs(fd.as_raw_fd(), &mut answer) })?;
+    let block = answer.f_frsize as u64;
+    Ok(((answer.f_bavail as u64).saturating_mul(block), (answer.f_blocks as u64).saturating_mul(block)))
+}
+
+/// What [`access`] asks for; alternatives add up.
+pub const R_OK: i32 = libc::R_OK;
+pub const W_OK: i32 = libc::W_OK;
+pub const X_OK: i32 = libc::X_OK;
+/// Only whether it exists.
+pub const F_OK: i32 = libc::F_OK;
+
+/// Whether the effective user may do `mode` with `path`. An answer about the past: open the file to be sure.
+pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
+    // SAFETY: `path` is NUL-terminated.
+    retry(|| unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) })?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The process itself: identity, limits, children, standard streams. Signals and users in the modules below.
+
+mod signal;
+mod user;
+
+use std::ffi::{CStr, OsStr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+pub use signal::{
+    SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal, ignore_sigpipe, kill,
+    read_signal, signalfd,
+};
+pub use user::{getegid, geteuid, lookup_group, lookup_user, set_user};
+
+use super::{Errno, file, once, retry, socket};
+
+pub fn getpid() -> i32 {
+    // SAFETY: no pointers are passed; cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// The process that started us, or whoever adopted us when it ended.
+pub fn getppid() -> i32 {
+    // SAFETY: no pointers are passed; cannot fail.
+    unsafe { libc::getppid() }
+}
+
+/// Sets the bits that new files do not get; returns the old ones.
+pub fn umask(bits: u32) -> u32 {
+    // SAFETY: no pointers are passed; cannot fail.
+    unsafe { libc::umask(bits) }
+}
+
+/// Goes to the background as nginx does: the parent ends with status 0, the child continues here in a session of its
+/// own. Only while the process has one thread, and before epoll, signalfd or locks are made, which a child shares or
+/// loses. Flush the standard streams first: the parent ends without.
+pub fn daemonize() -> Result<(), Errno> {
+    // SAFETY: with one thread (the contract above) the child may go on as if nothing had happened.
+    if once(|| unsafe { libc::fork() })? > 0 {
+        // SAFETY: ends the process, without running the exit handlers that the child still needs.
+        unsafe { libc::_exit(0) };
+    }
+    // SAFETY: no pointers are passed. A fresh child leads no group, so this cannot be refused.
+    once(|| unsafe { libc::setsid() })?;
+    Ok(())
+}
+
+/// Which standard streams [`redirect_stdio_to_null`] takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Streams {
+    /// Input and output, as nginx does: errors keep going where they went.
+    InputOutput,
+    All,
+}
+
+pub fn redirect_stdio_to_null(streams: Streams) -> Result<(), Errno> {
+    let null = file::open_at(None, c"/dev/null", file::O_RDWR, 0)?;
+    dup2(null.as_fd(), std::io::stdin().as_fd())?;
+    dup2(null.as_fd(), std::io::stdout().as_fd())?;
+    if streams == Streams::All {
+        dup2(null.as_fd(), std::io::stderr().as_fd())?;
+    }
+    Ok(())
+}
+
+/// Makes `onto` a descriptor of what `from` has open; what it was before is closed. Its owner keeps owning it (a log file
+/// is reopened this way). Standard streams stay inheritable, everything else stays close-on-exec.
+pub fn dup2(from: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<(), Errno> {
+    let (from, onto) = (from.as_raw_fd(), onto.as_raw_fd());
+    if from == onto {
+        return Ok(());
+    }
+    let flags = if onto <= libc::STDERR_FILENO { 0 } else { libc::O_CLOEXEC };
+    // SAFETY: no pointers are passed; `onto` remains an open descriptor, so its owner's claim stays true.
+    retry(|| unsafe { libc::dup3(from, onto, flags) })?;
+    Ok(())
+}
+
+/// Starts the program `path` (for a binary upgrade: ourselves) with exactly these arguments (the first is the name it
+/// sees) and this environment. `keep` are inherited under their own numbers, nothing else is. Signals are unblocked and
+/// SIGPIPE is default in the child. Returns its pid; [`reap`] it. ENOENT and the like if it cannot be executed.
+pub fn spawn_exec(
+    path: &OsStr,
+    args: &[&OsStr],
+    env: &[(&OsStr, &OsStr)],
+    keep: &[BorrowedFd<'_>],
+) -> Result<i32, Errno> {
+    let mut command = Command::new(path);
+    if let Some((name, rest)) = args.split_first() {
+        command.arg0(name).args(rest);
+    }
+    command.env_clear().envs(env.iter().copied());
+    // Between these two loops nothing else of this one-threaded process can start a program.
+    for fd in keep {
+        socket::set_cloexec(*fd, false)?;
+    }
+    let spawned = command.spawn();
+    for fd in keep {
+        socket::set_cloexec(*fd, true)?;
+    }
+    Ok(spawned?.id() as i32)
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+/// Takes note of one child that ended: its pid and how. `None` when none has; ECHILD when there are no children.
+pub fn reap() -> Result<Option<(i32, Exit)>, Errno> {
+    wait(-1, libc::WNOHANG)
+}
+
+/// `pid` -1 is any child.
+fn wait(pid: i32, flags: i32) -> Result<Option<(i32, Exit)>, Errno> {
+    let mut status = 0;
+    // SAFETY: `status` is writable.
+    let pid = retry(|| unsafe { libc::waitpid(pid, &mut status, flags) })?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    };
+    Ok(Some((pid, exit)))
+}
+
+/// How many descriptors the process may have: now, and what it may raise that to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Nofile {
+    pub soft: u64,
+    pub hard: u64,
+}
+
+#[allow(clippy::useless_conversion)] // rlim_t is narrower on some targets
+pub fn nofile_limit() -> Result<Nofile, Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is writable.
+    retry(|| unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    Ok(Nofile { soft: u64::from(limit.rlim_cur), hard: u64::from(limit.rlim_max) })
+}
+
+/// Sets the descriptor limit to `wanted` (`worker_rlimit_nofile`), or without one as high as we may. Returns the soft
+/// limit before and after. EPERM above the hard limit without privilege, and above fs.nr_open with it.
+pub fn raise_nofile(wanted: Option<u64>) -> Result<(u64, u64), Errno> {
+    let old = nofile_limit()?;
+    let soft = wanted.unwrap_or(old.hard);
+    let hard = soft.max(old.hard);
+    if soft != old.soft || hard != old.hard {
+        let limit = libc::rlimit { rlim_cur: soft as libc::rlim_t, rlim_max: hard as libc::rlim_t };
+        // SAFETY: `limit` is readable.
+        retry(|| unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
+    }
+    Ok((old.soft, soft))
+}
+
+/// Sets how nice the process is: -20 (first) to 19 (last). EACCES for a lower number without privilege.
+pub fn set_priority(nice: i32) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })?;
+    Ok(())
+}
+
+/// Gives freed heap memory back to the kernel where the C library can (glibc). Takes time in proportion to the heap: for
+/// quiet moments.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no pointers are passed; memory in use is not touched.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// A counter that is readable while not zero: writing eight bytes adds, reading takes all. Non-blocking, close-on-exec.
+pub fn eventfd() -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers are passed.
+    let fd = retry(|| unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The name of the machine; empty if it has none that fits 255 bytes.
+pub fn hostname() -> String {
+    let mut name = [0u8; 256];
+    // SAFETY: `name` is writable for the length given; the last byte stays NUL.
+    if once(|| unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) }).is_err() {
+        return String::new();
+    }
+    CStr::from_bytes_until_nul(&name).map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,80 @@
+//! Signals, read like any other descriptor.
+
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use crate::sys::{Errno, once, retry};
+
+pub const SIGHUP: i32 = libc::SIGHUP;
+pub const SIGINT: i32 = libc::SIGINT;
+pub const SIGQUIT: i32 = libc::SIGQUIT;
+pub const SIGTERM: i32 = libc::SIGTERM;
+pub const SIGUSR1: i32 = libc::SIGUSR1;
+pub const SIGUSR2: i32 = libc::SIGUSR2;
+pub const SIGWINCH: i32 = libc::SIGWINCH;
+pub const SIGCHLD: i32 = libc::SIGCHLD;
+pub const SIGKILL: i32 = libc::SIGKILL;
+
+/// A signal that arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signal {
+    pub number: i32,
+    /// Who sent it; 0 if the kernel did.
+    pub pid: i32,
+}
+
+/// Blocks these signals (in this thread: call it before any other is started) and returns a descriptor, non-blocking and
+/// close-on-exec, that is readable when one is pending. Programs we start must not inherit the mask:
+/// [`super::spawn_exec`] sees to it.
+pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
+    // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set whatever its form.
+    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: `set` is writable.
+    unsafe { libc::sigemptyset(&mut set) };
+    for &signal in signals {
+        // SAFETY: `set` is initialised; a number that is no signal is EINVAL.
+        once(|| unsafe { libc::sigaddset(&mut set, signal) })?;
+    }
+    // SAFETY: `set` is initialised; a null pointer asks for no old mask.
+    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) } {
+        0 => {}
+        errno => return Err(Errno(errno)),
+    }
+    // SAFETY: `set` is initialised.
+    let fd = retry(|| unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The next pending signal of a [`signalfd`]; `None` when there is none. Equal signals that came together are one.
+pub fn read_signal(fd: BorrowedFd<'_>) -> Result<Option<Signal>, Errno> {
+    // SAFETY: a signalfd_siginfo of zeroes is valid: plain integers.
+    let mut info: libc::signalfd_siginfo = unsafe { mem::zeroed() };
+    let len = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: `info` is writable for `len` bytes, and any bytes are a valid siginfo.
+    match retry(|| unsafe { libc::read(fd.as_raw_fd(), ptr::from_mut(&mut info).cast(), len) }) {
+        Ok(got) if got as usize == len => Ok(Some(Signal { number: info.ssi_signo as i32, pid: info.ssi_pid as i32 })),
+        Ok(_) => Err(Errno::EINVAL),
+        Err(Errno::EAGAIN) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A write to a closed peer is EPIPE, not the end of the process. (Sockets ask per call; sendfile, splice and writes to
+/// pipes cannot.)
+pub fn ignore_sigpipe() {
+    // SAFETY: ignoring runs no handler. Cannot fail for SIGPIPE.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Sends `signal` to process `pid`; signal 0 only asks whether it exists. Pids below 1 name groups and are EINVAL here:
+/// a damaged pid file must not signal everyone.
+pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
+    if pid < 1 {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::kill(pid, signal) })?;
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Who the process is: looking users and groups up, and becoming one.
+
+use std::ffi::{CString, c_char, c_int};
+use std::mem;
+use std::ptr;
+
+use crate::sys::{Errno, once};
+
+/// The buffer for one entry of the user or group database stops growing here.
+const LARGEST_ENTRY: usize = 1 << 20;
+
+/// Runs one of the `get…nam_r` calls with a buffer that grows until the entry fits. `None`: no such name.
+fn lookup<T, R>(
+    name: &str,
+    call: unsafe extern "C" fn(*const c_char, *mut T, *mut c_char, usize, *mut *mut T) -> c_int,
+    pick: impl Fn(&T) -> R,
+) -> Result<Option<R>, Errno> {
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let mut buffer = vec![0u8; 1024];
+    loop {
+        // SAFETY: T is passwd or group: integers and nullable pointers, valid as zeroes.
+        let mut entry: T = unsafe { mem::zeroed() };
+        let mut found: *mut T = ptr::null_mut();
+        // SAFETY: `name` is NUL-terminated; entry, buffer (for its length) and found are writable for the call.
+        let errno = unsafe { call(name.as_ptr(), &mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &mut found) };
+        match Errno(errno) {
+            Errno(0) if found.is_null() => return Ok(None),
+            Errno(0) => return Ok(Some(pick(&entry))),
+            Errno::EINTR => {}
+            Errno::ERANGE if buffer.len() < LARGEST_ENTRY => {
+                let twice = buffer.len() * 2;
+                buffer.resize(twice, 0);
+            }
+            // What POSIX lets systems say for "not found".
+            Errno::ENOENT | Errno::ESRCH => return Ok(None),
+            errno => return Err(errno),
+        }
+    }
+}
+
+/// Ids of the user `name`: its own and its primary group's.
+pub fn lookup_user(name: &str) -> Result<Option<(u32, u32)>, Errno> {
+    lookup(name, libc::getpwnam_r, |entry: &libc::passwd| (entry.pw_uid, entry.pw_gid))
+}
+
+/// Id of the group `name`.
+pub fn lookup_group(name: &str) -> Result<Option<u32>, Errno> {
+    lookup(name, libc::getgrnam_r, |entry: &libc::group| entry.gr_gid)
+}
+
+/// Becomes `uid` and `gid` for good, with the further groups of the user `name`. In this order, since the last step gives
+/// away the right to the others; a failure leaves the process half-way and must end it.
+pub fn set_user(uid: u32, gid: u32, name: &str) -> Result<(), Errno> {
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: no pointers are passed.
+    once(|| unsafe { libc::setgid(gid) })?;
+    // SAFETY: `name` is NUL-terminated.
+    once(|| unsafe { libc::initgroups(name.as_ptr(), gid) })?;
+    // SAFETY: no pointers are passed.
+    once(|| unsafe { libc::setuid(uid) })?;
+    Ok(())
+}
+
+/// The effective user; 0 is root.
+pub fn geteuid() -> u32 {
+    // SAFETY: no pointers are passed; cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The effective group.
+pub fn getegid() -> u32 {
+    // SAFETY: no pointers are passed; cannot fail.
+    unsafe { libc::getegid() }
+}

@@ -1,0 +1,187 @@
+//! Stream sockets: TCP over IPv4 and IPv6, and Unix. Every socket made here is non-blocking and close-on-exec; a write
+//! to a closed peer is EPIPE, never a signal.
+
+mod addr;
+mod option;
+
+use std::io::IoSlice;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+pub use addr::{Addr, Family, Peer};
+pub use option::{
+    bytes_unread, bytes_unsent, defer_accept, fastopen, is_listening, keepalive, linger_reset, nodelay, rcvbuf,
+    reuseaddr, reuseport, set_cloexec, set_nonblocking, sndbuf, take_error, v6only,
+};
+
+use super::{Errno, once, retry};
+use addr::Raw;
+
+/// The most slices one sendmsg takes (UIO_MAXIOV); [`send_vectored`] sends no more at once.
+pub const IOV_MAX: usize = 1024;
+
+/// Whether the kernel may hold a short packet back because more follows at once (MSG_MORE).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum More {
+    No,
+    Yes,
+}
+
+impl More {
+    fn flags(self) -> libc::c_int {
+        match self {
+            More::No => libc::MSG_NOSIGNAL,
+            More::Yes => libc::MSG_NOSIGNAL | libc::MSG_MORE,
+        }
+    }
+}
+
+/// How a non-blocking connect began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Connect {
+    Done,
+    /// Writable once decided; then [`take_error`] tells how.
+    InProgress,
+}
+
+pub fn socket(family: Family) -> Result<OwnedFd, Errno> {
+    let domain = match family {
+        Family::V4 => libc::AF_INET,
+        Family::V6 => libc::AF_INET6,
+        Family::Unix => libc::AF_UNIX,
+    };
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers are passed.
+    let fd = retry(|| unsafe { libc::socket(domain, kind, 0) })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// EADDRINUSE also for a Unix path that exists, though nobody listens there.
+pub fn bind(fd: BorrowedFd<'_>, addr: &Addr) -> Result<(), Errno> {
+    let raw = Raw::new(addr)?;
+    // SAFETY: `raw` holds an initialised address of the length it tells.
+    retry(|| unsafe { libc::bind(fd.as_raw_fd(), raw.pointer(), raw.len()) })?;
+    Ok(())
+}
+
+/// `backlog`: connections the kernel completes before we accept them, capped by net.core.somaxconn. May be called again
+/// to change it.
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::listen(fd.as_raw_fd(), backlog) })?;
+    Ok(())
+}
+
+/// The next client, non-blocking and close-on-exec. EAGAIN when none waits; ECONNABORTED when it left meanwhile;
+/// EMFILE and ENFILE leave it in the backlog.
+pub fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, Peer), Errno> {
+    let mut raw = Raw::empty();
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let client = retry(|| {
+        raw = Raw::empty();
+        let (address, len) = raw.parts_mut();
+        // SAFETY: both point into `raw`, which is writable; `len` tells its size.
+        unsafe { libc::accept4(fd.as_raw_fd(), address, len, flags) }
+    })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok((unsafe { OwnedFd::from_raw_fd(client) }, raw.peer()))
+}
+
+/// Starts to connect a non-blocking socket. EAGAIN from a Unix socket means a full backlog.
+pub fn connect(fd: BorrowedFd<'_>, addr: &Addr) -> Result<Connect, Errno> {
+    let raw = Raw::new(addr)?;
+    // SAFETY: `raw` holds an initialised address of the length it tells.
+    match once(|| unsafe { libc::connect(fd.as_raw_fd(), raw.pointer(), raw.len()) }) {
+        Ok(_) => Ok(Connect::Done),
+        // An interrupted connect goes on by itself; asking again would be EALREADY.
+        Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(Connect::InProgress),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// 0 is the peer's end of stream (or an empty `into`).
+pub fn recv(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: `into` is writable for its length.
+    let got = retry(|| unsafe { libc::recv(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), 0) })?;
+    Ok(got as usize)
+}
+
+/// Appends at most `max` bytes to the spare capacity of `into`, which is neither zeroed nor grown. 0 is the peer's end
+/// of stream, so a call without room is ENOBUFS: it never reads what cannot be placed, nor mistakes that for the end.
+pub fn recv_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> Result<usize, Errno> {
+    let spare = into.spare_capacity_mut();
+    let room = spare.len().min(max);
+    if room == 0 {
+        return Err(Errno::ENOBUFS);
+    }
+    // SAFETY: the spare capacity is writable for `room` bytes, and the kernel only writes there.
+    let got = retry(|| unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, 0) })? as usize;
+    // SAFETY: the kernel wrote `got` ≤ `room` bytes right after the present end, within the capacity.
+    unsafe { into.set_len(into.len() + got) };
+    Ok(got)
+}
+
+/// Looks at what has arrived and leaves it there.
+pub fn peek(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: `into` is writable for its length.
+    let got = retry(|| unsafe { libc::recv(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), libc::MSG_PEEK) })?;
+    Ok(got as usize)
+}
+
+/// How many of `bytes` the kernel took.
+pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], more: More) -> Result<usize, Errno> {
+    // SAFETY: `bytes` is readable for its length.
+    let sent = retry(|| unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), more.flags()) })?;
+    Ok(sent as usize)
+}
+
+/// How many bytes of the slices the kernel took; slices from [`IOV_MAX`] on are left for the next call.
+pub fn send_vectored(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
+    // SAFETY: a msghdr of zeroes is valid: null pointers with zero lengths.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = ptr::from_ref(slices).cast::<libc::iovec>().cast_mut();
+    message.msg_iovlen = slices.len().min(IOV_MAX) as _;
+    // SAFETY: IoSlice has the layout of iovec (std guarantees it); sendmsg only reads through the pointers, which are
+    // valid for as long as `slices` is borrowed.
+    let sent = retry(|| unsafe { libc::sendmsg(fd.as_raw_fd(), &message, more.flags()) })?;
+    Ok(sent as usize)
+}
+
+/// Sends the end of stream; reading goes on. ENOTCONN if the connection is gone already.
+pub fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) })?;
+    Ok(())
+}
+
+pub fn local_addr(fd: BorrowedFd<'_>) -> Result<Addr, Errno> {
+    let mut raw = Raw::empty();
+    let (address, len) = raw.parts_mut();
+    // SAFETY: both point into `raw`, which is writable; `len` tells its size.
+    retry(|| unsafe { libc::getsockname(fd.as_raw_fd(), address, len) })?;
+    raw.addr()
+}
+
+/// ENOTCONN if there is none (any more).
+pub fn peer_addr(fd: BorrowedFd<'_>) -> Result<Addr, Errno> {
+    let mut raw = Raw::empty();
+    let (address, len) = raw.parts_mut();
+    // SAFETY: both point into `raw`, which is writable; `len` tells its size.
+    retry(|| unsafe { libc::getpeername(fd.as_raw_fd(), address, len) })?;
+    raw.addr()
+}
+
+/// Takes over a descriptor that came with the process (`NGINX=<fd>;`) and makes it close-on-exec. EBADF if the number is
+/// not open, or is standard input, output or error. Call once per number, before the process opens anything itself:
+/// whoever takes over a descriptor closes it.
+pub fn inherit(number: i32) -> Result<OwnedFd, Errno> {
+    if number <= libc::STDERR_FILENO {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: no pointers are passed; on a number that is not open it fails with EBADF.
+    retry(|| unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: the descriptor is open (the call above proved it) and, by this function's contract, has no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}

@@ -1,0 +1,140 @@
+//! Socket options and descriptor flags, one function each.
+
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use crate::sys::{Errno, retry};
+
+fn set<T: Copy>(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: T) -> Result<(), Errno> {
+    let len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: `value` is readable for `len` bytes for the time of the call.
+    retry(|| unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, ptr::from_ref(&value).cast(), len) })?;
+    Ok(())
+}
+
+fn get(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> Result<c_int, Errno> {
+    let mut value: c_int = 0;
+    let mut len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: `value` is writable for `len` bytes for the time of the call.
+    retry(|| unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, ptr::from_mut(&mut value).cast(), &mut len) })?;
+    Ok(value)
+}
+
+/// The kernel's int; anything larger means "as much as possible".
+fn int(value: u32) -> c_int {
+    c_int::try_from(value).unwrap_or(c_int::MAX)
+}
+
+/// SO_REUSEADDR: bind although old connections of the address linger in TIME_WAIT.
+pub fn reuseaddr(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, c_int::from(on))
+}
+
+/// SO_REUSEPORT: several listeners share one address.
+pub fn reuseport(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, c_int::from(on))
+}
+
+/// IPV6_V6ONLY: an IPv6 listener does not take IPv4 clients. Before `bind`.
+pub fn v6only(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, c_int::from(on))
+}
+
+/// TCP_NODELAY. EOPNOTSUPP for Unix sockets.
+pub fn nodelay(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, c_int::from(on))
+}
+
+/// TCP_DEFER_ACCEPT: the listener reports a client once it sent something, or after about `seconds`. 0 turns it off.
+pub fn defer_accept(fd: BorrowedFd<'_>, seconds: u32) -> Result<(), Errno> {
+    set(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, int(seconds))
+}
+
+/// SO_KEEPALIVE, and where given: seconds idle before the first probe, seconds between probes, probes until the
+/// connection counts as dead. Accepted sockets inherit a listener's.
+pub fn keepalive(
+    fd: BorrowedFd<'_>,
+    on: bool,
+    idle: Option<u32>,
+    interval: Option<u32>,
+    count: Option<u32>,
+) -> Result<(), Errno> {
+    set(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, c_int::from(on))?;
+    for (name, value) in [(libc::TCP_KEEPIDLE, idle), (libc::TCP_KEEPINTVL, interval), (libc::TCP_KEEPCNT, count)] {
+        if let Some(value) = value {
+            set(fd, libc::IPPROTO_TCP, name, int(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// SO_LINGER with zero seconds: closing discards what is unsent and sends a reset (nginx's
+/// `reset_timedout_connection`).
+pub fn linger_reset(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    set(fd, libc::SOL_SOCKET, libc::SO_LINGER, libc::linger { l_onoff: 1, l_linger: 0 })
+}
+
+/// SO_RCVBUF in bytes; the kernel doubles it and caps it at net.core.rmem_max.
+pub fn rcvbuf(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
+    set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, int(bytes))
+}
+
+/// SO_SNDBUF in bytes; the kernel doubles it and caps it at net.core.wmem_max.
+pub fn sndbuf(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
+    set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, int(bytes))
+}
+
+/// TCP_FASTOPEN on a listener: at most `pending` connections that have not finished the handshake.
+pub fn fastopen(fd: BorrowedFd<'_>, pending: u32) -> Result<(), Errno> {
+    set(fd, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, int(pending))
+}
+
+/// SO_ACCEPTCONN: whether `fd` is a listening socket. ENOTSOCK if it is no socket.
+pub fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(get(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0)
+}
+
+/// SO_ERROR: the error a non-blocking connect or an epoll `ERR` left behind; reading it clears it.
+pub fn take_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Errno> {
+    Ok(match get(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 => None,
+        errno => Some(Errno(errno)),
+    })
+}
+
+/// SIOCOUTQ: bytes the peer has not acknowledged (TCP) or read (Unix).
+pub fn bytes_unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let mut count: c_int = 0;
+    // SAFETY: TIOCOUTQ (the number of SIOCOUTQ) writes one int, to `count`.
+    retry(|| unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// FIONREAD: bytes that can be read now.
+pub fn bytes_unread(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let mut count: c_int = 0;
+    // SAFETY: FIONREAD writes one int, to `count`.
+    retry(|| unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// O_NONBLOCK on the open file description: everyone who shares it sees the change.
+pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    let flags = retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    let wanted = if on { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
+    if wanted != flags {
+        // SAFETY: as above.
+        retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, wanted) })?;
+    }
+    Ok(())
+}
+
+/// FD_CLOEXEC: whether a program we start does not inherit this descriptor.
+pub fn set_cloexec(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    let flags = if on { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: no pointers are passed. FD_CLOEXEC is the only descriptor flag there is, so nothing is overwritten.
+    retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, flags) })?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! A hash for maps whose keys we chose: names in the configuration, methods, file identities. It is a few instructions
+//! per word and has no secret.
+//!
+//! Not for keys that clients choose in a map that grows with them (cached paths, rate limits per address): whoever knows
+//! the function can make all keys collide. Those use std's default hasher.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+pub type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
+pub type FastSet<K> = HashSet<K, BuildHasherDefault<FastHasher>>;
+
+/// Odd, with its bits well spread: the fraction of the square root of two, made odd.
+const FACTOR: u64 = 0x6a09_e667_f3bc_c909;
+
+/// Each word is mixed in by a multiplication whose two halves are folded together: every bit of a key reaches both the
+/// low bits (which a map takes as the bucket) and the high ones (which it takes as the tag).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct FastHasher(u64);
+
+impl FastHasher {
+    #[inline]
+    fn mix(&mut self, word: u64) {
+        // Rotating first keeps a word of zeroes, and the order of words, from getting lost.
+        let product = u128::from(self.0.rotate_left(23) ^ word ^ FACTOR) * u128::from(FACTOR);
+        self.0 = product as u64 ^ (product >> 64) as u64;
+    }
+}
+
+impl Hasher for FastHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            // The eighth byte is free: the length in it tells `a` from `a\0`.
+            word[7] = rest.len() as u8;
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+
+    #[inline]
+    fn write_u8(&mut self, value: u8) {
+        self.mix(u64::from(value));
+    }
+
+    #[inline]
+    fn write_u16(&mut self, value: u16) {
+        self.mix(u64::from(value));
+    }
+
+    #[inline]
+    fn write_u32(&mut self, value: u32) {
+        self.mix(u64::from(value));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, value: u64) {
+        self.mix(value);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, value: usize) {
+        self.mix(value as u64);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::{BuildHasher, Hash};
+
+    fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
+        BuildHasherDefault::<FastHasher>::default().hash_one(value)
+    }
+
+    #[test]
+    fn keys_that_look_alike_hash_apart() {
+        let table: [(&[u8], &[u8]); 6] = [
+            (b"", b"\0"),
+            (b"a", b"a\0"),
+            (b"abcdefgh", b"abcdefg"),
+            (b"abcdefgh", b"abcdefgh\0"),
+            (b"abcdefghABCDEFGH", b"ABCDEFGHabcdefgh"),
+            (b"\0\0\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ];
+        for (one, other) in table {
+            assert_ne!(hash(one), hash(other), "{one:?} {other:?}");
+            assert_eq!(hash(one), hash(&one.to_vec()[..]));
+        }
+    }
+
+    #[test]
+    fn small_numbers_spread_over_buckets_and_tags() {
+        let mut buckets = FastSet::default();
+        let mut tags = FastSet::default();
+        for number in 0u32..4096 {
+            buckets.insert(hash(&number) % 4096);
+            tags.insert(hash(&number) >> 57);
+        }
+        // A random function hits 63 % of as many buckets.
+        assert!(buckets.len() > 2300, "{}", buckets.len());
+        assert_eq!(tags.len(), 128);
+    }
+
+    #[test]
+    fn a_map_finds_by_str_what_was_put_in_by_string() {
+        let mut map: FastMap<String, u32> = FastMap::default();
+        for number in 0..1000 {
+            map.insert(format!("name-{number}"), number);
+        }
+        assert!((0..1000).all(|number| map.get(format!("name-{number}").as_str()) == Some(&number)));
+        assert_eq!(map.get("name-1000"), None);
+    }
+}
