@@ -1,0 +1,142 @@
+//! What a listing's query and the delete form say: the jsonp callback, the entry to delete.
+//!
+//! Invariant: a name that comes out is one path segment: never empty, `.`, `..`, nor with `/` or NUL.
+//! Whether it exists and may be deleted is the caller's to decide.
+
+/// The field of the delete form, posted as application/x-www-form-urlencoded to the directory.
+pub const DELETE_FIELD: &str = "webserv-delete";
+
+/// The callback's name is longer than 128 bytes or not letters, digits, `_`, `.`: 400, as in nginx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidCallback;
+
+/// The jsonp callback in a raw query. `None` (also when it is empty) means plain JSON, with JSON's type.
+/// As nginx finds arguments: the first, its name in any case, the value not decoded.
+pub fn callback(query: &[u8]) -> Result<Option<&[u8]>, InvalidCallback> {
+    let value = query
+        .split(|&byte| byte == b'&')
+        .find_map(|argument| argument.split_at_checked(9).filter(|(name, _)| name.eq_ignore_ascii_case(b"callback=")))
+        .map_or(&b""[..], |(_, value)| value);
+    if value.len() > 128 || !value.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
+        return Err(InvalidCallback);
+    }
+    Ok((!value.is_empty()).then_some(value))
+}
+
+/// The entry that `?delete=NAME` asks to confirm: percent-encoded as in the entry's link; a directory's
+/// trailing `/` is taken off. `None` if the query does not ask, or names what cannot be an entry.
+pub fn delete_from_query(query: &[u8]) -> Option<Vec<u8>> {
+    let value = argument(query, b"delete")?;
+    segment(percent_decode(value, Plus::Literal))
+}
+
+/// The entry that the confirmed form names ([`DELETE_FIELD`]). The form sends the percent-encoded name
+/// as its value, so that any bytes survive the browser's own encoding: it is decoded twice.
+pub fn delete_from_form(body: &[u8]) -> Option<Vec<u8>> {
+    let value = argument(body, DELETE_FIELD.as_bytes())?;
+    segment(percent_decode(&percent_decode(value, Plus::Space), Plus::Literal))
+}
+
+fn argument<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    query.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+}
+
+fn segment(mut name: Vec<u8>) -> Option<Vec<u8>> {
+    if name.last() == Some(&b'/') {
+        name.pop();
+    }
+    let entry = !matches!(&name[..], b"" | b"." | b"..") && !name.iter().any(|&byte| matches!(byte, b'/' | 0));
+    entry.then_some(name)
+}
+
+/// What `+` stands for: a space in form encoding, itself in a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plus {
+    Space,
+    Literal,
+}
+
+/// Undoes `%XX`; a `%` without two hex digits stays as it is.
+fn percent_decode(value: &[u8], plus: Plus) -> Vec<u8> {
+    let hex = |at: usize| value.get(at).and_then(|&byte| (byte as char).to_digit(16));
+    let mut out = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while let Some(&byte) = value.get(at) {
+        at += 1;
+        match byte {
+            b'%' => match (hex(at), hex(at + 1)) {
+                (Some(high), Some(low)) => {
+                    out.push((high * 16 + low) as u8);
+                    at += 2;
+                }
+                _ => out.push(byte),
+            },
+            b'+' if plus == Plus::Space => out.push(b' '),
+            _ => out.push(byte),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_is_a_dotted_name() {
+        let long = [b"callback=".as_slice(), &[b'a'; 129]].concat();
+        type Expected = Result<Option<&'static [u8]>, InvalidCallback>;
+        let table: &[(&str, &[u8], Expected)] = &[
+            ("none", b"", Ok(None)),
+            ("empty", b"callback=", Ok(None)),
+            ("a name", b"a=b&callback=my.Fn_1&c", Ok(Some(b"my.Fn_1"))),
+            ("any case", b"CallBack=f", Ok(Some(b"f"))),
+            ("another argument's end", b"xcallback=f", Ok(None)),
+            ("the first counts", b"callback=a&callback=b", Ok(Some(b"a"))),
+            ("code", b"callback=alert(1)", Err(InvalidCallback)),
+            ("encoded", b"callback=%61", Err(InvalidCallback)),
+            ("too long", &long, Err(InvalidCallback)),
+        ];
+        for (name, query, expected) in table {
+            assert_eq!(callback(query), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_entry_to_delete_is_one_segment() {
+        let table: &[(&str, &[u8], Option<&[u8]>)] = &[
+            ("no argument", b"sort=name", None),
+            ("a name", b"delete=a.txt", Some(b"a.txt")),
+            ("after others", b"x=1&delete=a%20b", Some(b"a b")),
+            ("plus is plus in a link", b"delete=a+b", Some(b"a+b")),
+            ("a directory", b"delete=sub/", Some(b"sub")),
+            ("not UTF-8", b"delete=%ff%0A", Some(b"\xff\n")),
+            ("a lone percent", b"delete=100%", Some(b"100%")),
+            ("empty", b"delete=", None),
+            ("the directory itself", b"delete=./", None),
+            ("the parent", b"delete=..", None),
+            ("the parent, encoded", b"delete=%2e%2E%2f", None),
+            ("a path", b"delete=a%2Fb", None),
+            ("NUL", b"delete=a%00b", None),
+        ];
+        for (name, query, expected) in table {
+            assert_eq!(delete_from_query(query).as_deref(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_form_survives_the_browsers_encoding() {
+        let table: &[(&str, &[u8], Option<&[u8]>)] = &[
+            ("a name", b"webserv-delete=a.txt", Some(b"a.txt")),
+            ("a space, as the page sends it", b"webserv-delete=a%2520b", Some(b"a b")),
+            ("a space, as a person sends it", b"webserv-delete=a+b", Some(b"a b")),
+            ("a plus", b"webserv-delete=a%252Bb", Some(b"a+b")),
+            ("not UTF-8", b"webserv-delete=%25FF", Some(b"\xff")),
+            ("the parent behind two encodings", b"webserv-delete=%252e%252e", None),
+            ("another field", b"delete=a", None),
+        ];
+        for (name, body, expected) in table {
+            assert_eq!(delete_from_form(body).as_deref(), *expected, "{name}");
+        }
+    }
+}

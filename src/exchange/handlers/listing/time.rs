@@ -1,0 +1,159 @@
+//! Calendar arithmetic for listings, in UTC. No clock, no zone database: the caller adds the offset.
+//!
+//! Invariant: any `i64` gives a date nginx would print (before 1970 is 1970, after 9999 is its last second).
+
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
+
+/// The last second of 9999: nginx prints no more than four digits of a year.
+const LAST: i64 = 253_402_300_799;
+
+/// A moment taken apart. `month` and `weekday` count from 0 (January, Sunday).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    pub year: u32,
+    pub month: u32,
+    pub day: u32,
+    pub weekday: u32,
+    pub hour: u32,
+    pub minute: u32,
+    pub second: u32,
+}
+
+impl Civil {
+    /// From seconds since 1970, clamped to what nginx prints.
+    pub fn from_unix(seconds: i64) -> Civil {
+        let seconds = seconds.clamp(0, LAST);
+        let days = (seconds / 86_400) as u32;
+        let second = (seconds % 86_400) as u32;
+        // Days since 1 March of year 0: a leap day is then the last of its year.
+        let days_from_march = days + 719_468;
+        let era = days_from_march / 146_097;
+        let day_of_era = days_from_march % 146_097;
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * day_of_year + 2) / 153;
+        let month = (from_march + 2) % 12;
+        Civil {
+            year: era * 400 + year_of_era + u32::from(month < 2),
+            month,
+            day: day_of_year - (153 * from_march + 2) / 5 + 1,
+            weekday: (days + 4) % 7,
+            hour: second / 3600,
+            minute: second / 60 % 60,
+            second: second % 60,
+        }
+    }
+
+    /// `28-Sep-1970 12:00`, as in nginx's html.
+    pub fn push_short(&self, out: &mut Vec<u8>) {
+        two(self.day, out);
+        out.push(b'-');
+        out.extend_from_slice(MONTHS[self.month as usize % 12]);
+        out.push(b'-');
+        four(self.year, out);
+        out.push(b' ');
+        self.push_clock(out);
+    }
+
+    /// `Mon, 28 Sep 1970 12:00:00 GMT`, as in nginx's json.
+    pub fn push_http(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(WEEKDAYS[self.weekday as usize % 7]);
+        out.extend_from_slice(b", ");
+        two(self.day, out);
+        out.push(b' ');
+        out.extend_from_slice(MONTHS[self.month as usize % 12]);
+        out.push(b' ');
+        four(self.year, out);
+        out.push(b' ');
+        self.push_clock(out);
+        out.push(b':');
+        two(self.second, out);
+        out.extend_from_slice(b" GMT");
+    }
+
+    /// `1970-09-28T12:00:00Z`, as in nginx's xml and in `<time datetime>`.
+    pub fn push_iso(&self, out: &mut Vec<u8>) {
+        self.push_date(out);
+        out.push(b'T');
+        self.push_clock(out);
+        out.push(b':');
+        two(self.second, out);
+        out.push(b'Z');
+    }
+
+    /// `1970-09-28`.
+    pub fn push_date(&self, out: &mut Vec<u8>) {
+        four(self.year, out);
+        out.push(b'-');
+        two(self.month + 1, out);
+        out.push(b'-');
+        two(self.day, out);
+    }
+
+    /// `12:00`.
+    pub fn push_clock(&self, out: &mut Vec<u8>) {
+        two(self.hour, out);
+        out.push(b':');
+        two(self.minute, out);
+    }
+}
+
+fn digit(n: u32) -> u8 {
+    b'0' + (n % 10) as u8
+}
+
+fn two(n: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[digit(n / 10), digit(n)]);
+}
+
+fn four(n: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[digit(n / 1000), digit(n / 100), digit(n / 10), digit(n)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_moment() {
+        let table: &[(&str, i64, &str, &str, &str)] = &[
+            ("the epoch", 0, "01-Jan-1970 00:00", "Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01T00:00:00Z"),
+            ("before it", -5, "01-Jan-1970 00:00", "Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01T00:00:00Z"),
+            ("a leap day", 951_827_696, "29-Feb-2000 12:34", "Tue, 29 Feb 2000 12:34:56 GMT", "2000-02-29T12:34:56Z"),
+            (
+                "the day after",
+                951_868_800,
+                "01-Mar-2000 00:00",
+                "Wed, 01 Mar 2000 00:00:00 GMT",
+                "2000-03-01T00:00:00Z",
+            ),
+            (
+                "a new year's eve",
+                536_407_200,
+                "31-Dec-1986 10:00",
+                "Wed, 31 Dec 1986 10:00:00 GMT",
+                "1986-12-31T10:00:00Z",
+            ),
+            (
+                "no leap in 2100",
+                4_107_542_400,
+                "01-Mar-2100 00:00",
+                "Mon, 01 Mar 2100 00:00:00 GMT",
+                "2100-03-01T00:00:00Z",
+            ),
+            ("the end", i64::MAX, "31-Dec-9999 23:59", "Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59Z"),
+        ];
+        for (name, seconds, short, http, iso) in table {
+            let civil = Civil::from_unix(*seconds);
+            let mut out = Vec::new();
+            civil.push_short(&mut out);
+            out.push(b'|');
+            civil.push_http(&mut out);
+            out.push(b'|');
+            civil.push_iso(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), format!("{short}|{http}|{iso}"), "{name}");
+        }
+    }
+}
