@@ -17,8 +17,8 @@ const UPLOAD_SCRIPT: &str = include_str!("upload.js");
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-elbNrwHKvj/BxhDU5CjLx4GJappvhaISMfJM+pyHtWg='; \
-     script-src 'sha256-RQba6Tj40kG+IAHWE8mDudFBddn3kf4NB5ykXRYmoIQ=' 'sha256-qVFqpdaOG/HG+5VlWXYU8BP/S8eCu0krA8eW1fNOp6E='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-t/j01Jf8s4gnst8d6f+twTWuRSnNRf+QyXsyuI4KenA='; \
+     script-src 'sha256-RQba6Tj40kG+IAHWE8mDudFBddn3kf4NB5ykXRYmoIQ=' 'sha256-ZEImVsDvQfnGbfo1uhD48hjBW3rLgmC+sxI0/0NEN+o='; \
      connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.

@@ -34,6 +34,7 @@
     let active = 0;
     let stored = 0;
     let failed = 0;
+    let folders = 0;
 
     function add(files) {
       $('queue').querySelectorAll('.done').forEach((line) => line.remove());
@@ -58,8 +59,9 @@
     function next() {
       while (active < AT_ONCE && waiting.length) send(waiting.shift());
       if (active || !(stored + failed)) return;
-      say([stored && `${stored} stored`, failed && `${failed} not stored`].filter(Boolean).join(', '));
-      stored = failed = 0;
+      const parts = [stored && `${stored} stored`, failed && `${failed} not stored`, folders && 'folders left out'];
+      say(parts.filter(Boolean).join(', '));
+      stored = failed = folders = 0;
       refresh();
     }
 
@@ -145,7 +147,8 @@
       const items = [...event.dataTransfer.items].filter((item) => item.kind === 'file');
       const isFolder = (item) => item.webkitGetAsEntry && item.webkitGetAsEntry()?.isDirectory;
       const files = items.filter((item) => !isFolder(item)).map((item) => item.getAsFile());
-      if (files.length < items.length) say('Folders are left out: drop the files in them.');
+      folders = items.length - files.length;
+      if (folders) say('Folders are left out: drop the files in them.');
       if (files.length) add(files);
     });
     addEventListener('beforeunload', (event) => {
