@@ -82,6 +82,9 @@ fn percent_decode(value: &[u8], plus: Plus) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// Name, input, the entry's name.
+    type Case = (&'static str, &'static [u8], Option<&'static [u8]>);
+
     #[test]
     fn a_callback_is_a_dotted_name() {
         let long = [b"callback=".as_slice(), &[b'a'; 129]].concat();
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_entry_to_delete_is_one_segment() {
-        let table: &[(&str, &[u8], Option<&[u8]>)] = &[
+        let table: &[Case] = &[
             ("no argument", b"sort=name", None),
             ("a name", b"delete=a.txt", Some(b"a.txt")),
             ("after others", b"x=1&delete=a%20b", Some(b"a b")),
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_form_survives_the_browsers_encoding() {
-        let table: &[(&str, &[u8], Option<&[u8]>)] = &[
+        let table: &[Case] = &[
             ("a name", b"webserv-delete=a.txt", Some(b"a.txt")),
             ("a space, as the page sends it", b"webserv-delete=a%2520b", Some(b"a b")),
             ("a space, as a person sends it", b"webserv-delete=a+b", Some(b"a b")),
