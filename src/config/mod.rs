@@ -3,6 +3,7 @@
 //! [`load`] is the only part that opens files. Everything past it is pure. Invariant: no input makes this panic,
 //! and every independent error of a run is reported with its place.
 
+pub mod addr;
 pub mod alias;
 pub mod ast;
 pub mod context;

@@ -1,0 +1,250 @@
+//! Addresses in directives: what `listen` takes, upstream addresses, and networks for `allow`, `deny` and `geo`.
+//!
+//! Pure but for one thing: a host *name* in `listen` is looked up when the configuration is read, as in nginx.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use super::value::ValueError;
+
+/// The longest path a unix socket can be bound to: `sun_path` less its NUL.
+const UNIX_PATH_MAX: usize = 107;
+
+/// The address of a `listen` directive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ListenAddr {
+    Inet {
+        /// More than one where a name stands for several.
+        ips: Vec<IpAddr>,
+        /// One port, or a range `8000-8010`.
+        ports: RangeInclusive<u16>,
+    },
+    Unix(PathBuf),
+}
+
+impl ListenAddr {
+    /// `80`, `*:80`, `127.0.0.1`, `127.0.0.1:8000-8010`, `[::1]:80`, `unix:/run/x`, `localhost:80`. Without a port
+    /// it is `default_port`. Messages are nginx's, complete.
+    pub fn parse(text: &[u8], default_port: u16) -> Result<ListenAddr, ValueError> {
+        ListenAddr::parse_with(text, default_port, &resolve).map_err(|mut error| {
+            let text = String::from_utf8_lossy(text);
+            error.message = format!("{} in \"{text}\" of the \"listen\" directive", error.message);
+            error
+        })
+    }
+
+    fn parse_with(text: &[u8], default_port: u16, lookup: Lookup) -> Result<ListenAddr, ValueError> {
+        if let Some(path) = unix_path(text)? {
+            return Ok(ListenAddr::Unix(path));
+        }
+        let text = std::str::from_utf8(text).map_err(|_| ValueError::new("invalid host"))?;
+        if let Some(scheme) = ["http://", "https://"].iter().find(|scheme| text.starts_with(**scheme)) {
+            let error = ValueError::new("invalid host");
+            return Err(error.help(format!("`listen` takes an address and a port, without `{scheme}`")));
+        }
+        // A port alone, or a range of them.
+        if let Some(ports) = only_ports(text)? {
+            return Ok(ListenAddr::Inet { ips: vec![Ipv4Addr::UNSPECIFIED.into()], ports });
+        }
+        if text.contains(['/', '?']) {
+            return Err(ValueError::new("invalid host").help("an address has no path"));
+        }
+        let (host, port) = split_host(text)?;
+        let ports = port.map_or(Ok(default_port..=default_port), port_range)?;
+        let ips = match host {
+            Host::V6(ip) => vec![ip.into()],
+            Host::Name("*") => vec![Ipv4Addr::UNSPECIFIED.into()],
+            Host::Name("") => return Err(ValueError::new("no host")),
+            Host::Name(name) => match name.parse::<Ipv4Addr>() {
+                Ok(ip) => vec![ip.into()],
+                Err(_) => lookup(name)?,
+            },
+        };
+        Ok(ListenAddr::Inet { ips, ports })
+    }
+
+    /// Every socket address to bind; none for a unix socket.
+    pub fn sockets(&self) -> Vec<SocketAddr> {
+        match self {
+            ListenAddr::Unix(_) => Vec::new(),
+            ListenAddr::Inet { ips, ports } => {
+                ports.clone().flat_map(|port| ips.iter().map(move |ip| SocketAddr::new(*ip, port))).collect()
+            }
+        }
+    }
+
+    pub fn unix_path(&self) -> Option<&Path> {
+        match self {
+            ListenAddr::Unix(path) => Some(path),
+            ListenAddr::Inet { .. } => None,
+        }
+    }
+}
+
+/// The address of a server in `upstream` or of `proxy_pass http://…`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PeerAddr {
+    Inet(Vec<SocketAddr>),
+    Unix(PathBuf),
+}
+
+impl PeerAddr {
+    /// `127.0.0.1:8080`, `[::1]`, `unix:/run/x`, `name:80`. Messages lack the "in upstream …" that nginx adds.
+    pub fn parse(text: &[u8], default_port: u16) -> Result<PeerAddr, ValueError> {
+        if let Some(path) = unix_path(text)? {
+            return Ok(PeerAddr::Unix(path));
+        }
+        let text = std::str::from_utf8(text).map_err(|_| ValueError::new("invalid host"))?;
+        let (host, port) = split_host(text)?;
+        let port = port.map_or(Ok(default_port), one_port)?;
+        let ips = match host {
+            Host::V6(ip) => vec![ip.into()],
+            Host::Name("") => return Err(ValueError::new("no host")),
+            Host::Name(name) => match name.parse::<Ipv4Addr>() {
+                Ok(ip) => vec![ip.into()],
+                Err(_) => resolve(name)?,
+            },
+        };
+        Ok(PeerAddr::Inet(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()))
+    }
+}
+
+type Lookup<'a> = &'a dyn Fn(&str) -> Result<Vec<IpAddr>, ValueError>;
+
+fn resolve(name: &str) -> Result<Vec<IpAddr>, ValueError> {
+    let mut ips: Vec<IpAddr> = Vec::new();
+    for ip in (name, 0).to_socket_addrs().into_iter().flatten().map(|address| address.ip()) {
+        if !ips.contains(&ip) {
+            ips.push(ip);
+        }
+    }
+    if ips.is_empty() { Err(ValueError::new("host not found")) } else { Ok(ips) }
+}
+
+fn unix_path(text: &[u8]) -> Result<Option<PathBuf>, ValueError> {
+    use std::os::unix::ffi::OsStrExt;
+    if !text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"unix:")) {
+        return Ok(None);
+    }
+    let path = text.get(5..).unwrap_or_default();
+    match path {
+        [] => Err(ValueError::new("no path in the unix domain socket")),
+        path if path.len() > UNIX_PATH_MAX => Err(ValueError::new("too long path in the unix domain socket")),
+        path if path.contains(&0) => Err(ValueError::new("invalid path in the unix domain socket")),
+        path => Ok(Some(PathBuf::from(std::ffi::OsStr::from_bytes(path)))),
+    }
+}
+
+enum Host<'a> {
+    V6(Ipv6Addr),
+    Name(&'a str),
+}
+
+/// The host, and what stands behind the colon.
+fn split_host(text: &str) -> Result<(Host<'_>, Option<&str>), ValueError> {
+    let Some(inside) = text.strip_prefix('[') else {
+        let (name, port) = match text.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        };
+        if port.is_some_and(|port| port.contains(':')) && text.parse::<Ipv6Addr>().is_ok() {
+            return Err(invalid_port().help(format!("an IPv6 address stands in brackets: [{text}]")));
+        }
+        return Ok((Host::Name(name), port));
+    };
+    let (ip, rest) = inside.split_once(']').ok_or_else(|| ValueError::new("invalid host").help("`]` is missing"))?;
+    let port = match rest {
+        "" => None,
+        rest => Some(rest.strip_prefix(':').ok_or_else(|| ValueError::new("invalid host"))?),
+    };
+    if ip.is_empty() {
+        return Err(ValueError::new("no host"));
+    }
+    let ip = ip.parse().map_err(|_| ValueError::new("invalid IPv6 address"))?;
+    Ok((Host::V6(ip), port))
+}
+
+fn invalid_port() -> ValueError {
+    ValueError::new("invalid port")
+}
+
+fn one_port(text: &str) -> Result<u16, ValueError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = if digits { text.trim_start_matches('0').parse().ok() } else { None };
+    port.ok_or_else(|| invalid_port().help("a port is a number from 1 to 65535"))
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, ValueError> {
+    let Some((first, last)) = text.split_once('-') else {
+        let port = one_port(text)?;
+        return Ok(port..=port);
+    };
+    let (last, first) = (one_port(last)?, one_port(first)?);
+    if first > last {
+        return Err(ValueError::new("invalid port range").help(format!("write {last}-{first}")));
+    }
+    Ok(first..=last)
+}
+
+/// `None` where the text is not made of numbers, and so may be a host.
+fn only_ports(text: &str) -> Result<Option<RangeInclusive<u16>>, ValueError> {
+    let numeric = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let all = match text.split_once('-') {
+        Some((first, last)) => numeric(first) && numeric(last),
+        None => numeric(text),
+    };
+    if all { port_range(text).map(Some) } else { Ok(None) }
+}
+
+/// A network: `10.0.0.0/8`, `fe80::/10`, or one address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Cidr {
+    /// Without its host bits.
+    pub ip: IpAddr,
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// Also says whether bits beyond the prefix were set, which nginx warns of: `low address bits of 10.0.0.1/8
+    /// are meaningless`.
+    pub fn parse(text: &[u8]) -> Result<(Cidr, bool), ValueError> {
+        let shown = String::from_utf8_lossy(text);
+        let error = || ValueError::new(format!("invalid parameter \"{shown}\""));
+        let text = std::str::from_utf8(text).map_err(|_| error())?;
+        let (ip, prefix) = match text.split_once('/') {
+            Some((ip, prefix)) => (ip, Some(prefix)),
+            None => (text, None),
+        };
+        let ip: IpAddr = ip.parse().map_err(|_| error().help("an address or a network: 192.168.1.0/24, fe80::/10"))?;
+        let max = if ip.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => max,
+            Some(prefix) if !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let value = prefix.parse().ok().filter(|value| *value <= max);
+                value.ok_or_else(|| error().help(format!("the prefix of this address is 0 to {max} bits long")))?
+            }
+            Some(_) => return Err(error().help("write the mask as a number of bits: /24, not /255.255.255.0")),
+        };
+        let network = Cidr { ip: masked(ip, prefix), prefix };
+        Ok((network, network.ip != ip))
+    }
+
+    /// Whether the network holds this address. Families are kept apart; the caller unmaps `::ffff:a.b.c.d`.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.ip.is_ipv4() == ip.is_ipv4() && masked(ip, self.prefix) == self.ip
+    }
+}
+
+fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32u32.saturating_sub(u32::from(prefix))).unwrap_or(0);
+            Ipv4Addr::from_bits(ip.to_bits() & mask).into()
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128u32.saturating_sub(u32::from(prefix))).unwrap_or(0);
+            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+        }
+    }
+}

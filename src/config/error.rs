@@ -1,0 +1,288 @@
+//! What is wrong with a configuration, and how it is shown: one `Diagnostic` for each independent mistake, drawn
+//! like a compiler's. No rule about what is right lives here.
+//!
+//! Invariant: the first line of each keeps nginx's shape, `webserv: [emerg] message in FILE:LINE`, so that scripts
+//! made for nginx still match.
+
+use std::fmt::Write;
+
+use super::ast::Span;
+use super::load::Sources;
+
+/// nginx's log levels, as far as a configuration can cause them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Emerg,
+    /// It can, but probably does not mean what it says.
+    Warn,
+    /// Accepted and without effect.
+    Notice,
+}
+
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Emerg => "emerg",
+            Severity::Warn => "warn",
+            Severity::Notice => "notice",
+        }
+    }
+}
+
+/// One mistake.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub span: Option<Span>,
+    /// The first line, in nginx's words where nginx has words for it.
+    pub message: String,
+    /// What is wrong right at the caret.
+    pub label: Option<String>,
+    /// What would be right.
+    pub help: Vec<String>,
+    /// Other places that take part.
+    pub notes: Vec<(Option<Span>, String)>,
+}
+
+impl Diagnostic {
+    pub fn new(severity: Severity, span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity,
+            span: span.into(),
+            message: message.into(),
+            label: None,
+            help: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    pub fn emerg(span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Emerg, span, message)
+    }
+
+    pub fn warn(span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Warn, span, message)
+    }
+
+    pub fn notice(span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Notice, span, message)
+    }
+
+    pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help.push(help.into());
+        self
+    }
+
+    pub fn note(mut self, span: impl Into<Option<Span>>, note: impl Into<String>) -> Diagnostic {
+        self.notes.push((span.into(), note.into()));
+        self
+    }
+
+    /// One line for the error log: `message in FILE:LINE`, as nginx writes it. Control bytes become `?`: a word of
+    /// the configuration must not forge log lines.
+    pub fn summary(&self, sources: &Sources) -> String {
+        let mut line = visible(&self.message);
+        if let Some(span) = self.span {
+            if sources.is_command_line(span.file) {
+                line.push_str(" in command line");
+            } else {
+                let _ = write!(line, " in {}:{}", visible(&sources.path(span.file)), sources.position(span).line);
+            }
+        }
+        line
+    }
+
+    /// The whole message, ending in a newline.
+    pub fn render(&self, sources: &Sources, program: &str) -> String {
+        let mut out = format!("{program}: [{}] {}\n", self.severity.name(), self.summary(sources));
+        let mut gutter = 1;
+        if let Some(span) = self.span {
+            let at = sources.position(span);
+            gutter = at.line.to_string().len();
+            let path = visible(&sources.path(span.file));
+            let _ = writeln!(out, "{:gutter$}--> {path}:{}:{}", "", at.line, at.column);
+            let (text, marks) = excerpt(sources.line(span), at.offset, (span.end - span.start) as usize);
+            let label = self.label.as_deref().map(visible).unwrap_or_default();
+            let _ = writeln!(out, "{:gutter$} |\n{} | {text}", "", at.line);
+            let _ = writeln!(out, "{}", format!("{:gutter$} | {marks} {label}", "").trim_end());
+        } else if let Some(label) = &self.label {
+            let _ = writeln!(out, "{:gutter$} = {}", "", visible(label));
+        }
+        for help in &self.help {
+            let _ = writeln!(out, "{:gutter$} = help: {}", "", visible(help));
+        }
+        for (span, note) in &self.notes {
+            let _ = match span {
+                Some(span) => writeln!(out, "{:gutter$} = note: {} at {}", "", visible(note), sources.place(*span)),
+                None => writeln!(out, "{:gutter$} = note: {}", "", visible(note)),
+            };
+        }
+        for include in self.span.map(|span| sources.include_chain(span.file)).unwrap_or_default() {
+            let _ = writeln!(out, "{:gutter$} = note: included from {}", "", sources.place(include));
+        }
+        out
+    }
+}
+
+/// All that is wrong with one configuration. Bounded: a broken file of a million lines must not become a million
+/// messages.
+#[derive(Clone, Default, Debug)]
+pub struct Diagnostics {
+    kept: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+    dropped: usize,
+}
+
+impl Diagnostics {
+    /// So many errors are shown, and as many warnings and notices together.
+    pub const LIMIT: usize = 100;
+
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        let count = if diagnostic.severity == Severity::Emerg { &mut self.errors } else { &mut self.warnings };
+        *count += 1;
+        if *count <= Diagnostics::LIMIT {
+            self.kept.push(diagnostic);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    pub fn extend(&mut self, other: Diagnostics) {
+        let (errors, warnings, dropped) = (other.errors, other.warnings, other.dropped);
+        let before = (self.errors, self.warnings);
+        for diagnostic in other.kept {
+            self.push(diagnostic);
+        }
+        self.errors = before.0 + errors;
+        self.warnings = before.1 + warnings;
+        self.dropped += dropped;
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// How many errors there were, shown or not.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.kept.iter()
+    }
+
+    /// In the order of the files and of the lines in them, which is the order an admin repairs them in; what has
+    /// no place comes first.
+    pub fn sort(&mut self) {
+        self.kept.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
+    }
+
+    /// Every message, with a blank line between two, and the count of those left out.
+    pub fn render(&self, sources: &Sources, program: &str) -> String {
+        let mut out = String::new();
+        for diagnostic in &self.kept {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            out.push_str(&diagnostic.render(sources, program));
+        }
+        if self.dropped > 0 {
+            let _ = writeln!(out, "\n{program}: … and {} more", self.dropped);
+        }
+        out
+    }
+}
+
+/// Text that came from a configuration, safe for a terminal and a log: control characters become `?`.
+pub fn visible(text: &str) -> String {
+    let bad = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.contains(bad) { text.replace(bad, "?") } else { text.to_string() }
+}
+
+/// Columns of source text that are shown at most.
+const WIDTH: usize = 100;
+
+/// The source line and the carets under bytes `at..at + len` of it. Tabs stay tabs in both, so that they align
+/// whatever the terminal's tab stops are; of a very long line only the surroundings of the span are shown.
+fn excerpt(line: &[u8], at: usize, len: usize) -> (String, String) {
+    let cells = cells(line);
+    let first = cells.iter().position(|cell| cell.end > at).unwrap_or(cells.len());
+    let last = cells.iter().position(|cell| cell.end >= at.saturating_add(len.max(1))).map_or(cells.len(), |n| n + 1);
+    let last = last.max(first + 1).min(first + WIDTH - 8);
+    let from = if last <= WIDTH { 0 } else { first.saturating_sub(20) };
+    let until = cells.len().min(from + WIDTH).max(from);
+    let mut text = String::new();
+    let mut marks = String::new();
+    if from > 0 {
+        text.push('…');
+        marks.push(' ');
+    }
+    for cell in cells.get(from..until).unwrap_or_default() {
+        text.push(cell.shown);
+    }
+    for n in from..first {
+        marks.push(if cells.get(n).is_some_and(|cell| cell.shown == '\t') { '\t' } else { ' ' });
+    }
+    for _ in first..last.min(until.max(first + 1)) {
+        marks.push('^');
+    }
+    if until < cells.len() {
+        text.push('…');
+    }
+    (text.trim_end().to_string(), marks)
+}
+
+/// One character of a source line as it is shown, and where its bytes end.
+struct Cell {
+    shown: char,
+    end: usize,
+}
+
+fn cells(line: &[u8]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    let mut end = 0;
+    for chunk in line.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            end += c.len_utf8();
+            let plain = c == '\t' || visible(c.encode_utf8(&mut [0; 4])).starts_with(c);
+            cells.push(Cell { shown: if plain { c } else { '·' }, end });
+        }
+        for _ in chunk.invalid() {
+            end += 1;
+            cells.push(Cell { shown: '\u{fffd}', end });
+        }
+    }
+    cells
+}
+
+/// The candidate an admin may have meant by `word`: at most two letters away, and no more than a third of the
+/// word, so that `on` is never taken for `set`.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = word.chars().count();
+    if length > 64 {
+        return None;
+    }
+    let bound = (length / 3).min(2);
+    let distance = |candidate: &str| {
+        if candidate.len().abs_diff(word.len()) > 8 { usize::MAX } else { strsim::osa_distance(word, candidate) }
+    };
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(candidate), candidate))
+        .filter(|(distance, _)| *distance <= bound)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,408 @@
+//! The files of a configuration: the only place of `config` that touches the file system. Reads the main file,
+//! follows `include`, and keeps every text, so that spans can be shown later.
+//!
+//! Invariants: a load always ends (depth, number and size of files are bounded, cycles are found); the tree comes
+//! out with every `include` replaced by what it named, each directive still pointing into its own file.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::ast::{Directive, FileId, Span};
+use super::error::{Diagnostic, Diagnostics};
+use super::{glob, syntax};
+
+/// A chain of includes longer than this is taken for a mistake; nginx would go on until it runs out of files.
+pub const MAX_INCLUDE_DEPTH: usize = 16;
+/// Files one configuration may consist of, counting a file each time it is included.
+const MAX_FILES: usize = 200_000;
+/// Bytes of one file, and of all files together.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Whether `include` may read files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Includes {
+    #[default]
+    Follow,
+    /// Every `include` is an error: for texts from nowhere (fuzzing).
+    Refuse,
+}
+
+#[derive(Clone, Default, Debug)]
+pub struct LoadOptions {
+    /// The text of `-g`; read before the main file, as in nginx.
+    pub command_line: Option<Vec<u8>>,
+    /// What relative includes start from; the directory of the main file where `None`.
+    pub include_dir: Option<PathBuf>,
+    pub includes: Includes,
+}
+
+/// What a load gives, right or wrong: the tree holds all that could be read, so that later passes can report their
+/// errors beside these.
+#[derive(Debug)]
+pub struct Loaded {
+    pub sources: Sources,
+    /// The directives of `-g`, then those of the main file; includes replaced.
+    pub directives: Vec<Directive>,
+    pub diagnostics: Diagnostics,
+}
+
+/// Loads `main` and all it includes. `main` is shown in messages as it is given.
+pub fn load(main: &Path, options: &LoadOptions) -> Loaded {
+    let mut loader = Loader::new(main, options);
+    let mut directives = loader.command_line();
+    match loader.read(main) {
+        Ok(bytes) => directives.extend(loader.main(main.as_os_str().as_bytes(), bytes)),
+        Err(error) => loader.diagnostics.push(Diagnostic::emerg(None, failed(main, &error))),
+    }
+    loader.finish(directives)
+}
+
+/// Loads a text that is in memory; `name` is shown as its path, and relative includes start from its directory.
+pub fn load_text(name: &str, bytes: &[u8], options: &LoadOptions) -> Loaded {
+    let mut loader = Loader::new(Path::new(name), options);
+    let mut directives = loader.command_line();
+    directives.extend(loader.main(name.as_bytes(), bytes.into()));
+    loader.finish(directives)
+}
+
+/// Parses and renders whatever it is given, without touching the file system: the target of the fuzzer.
+pub fn fuzz_config(data: &[u8]) {
+    let options = LoadOptions { includes: Includes::Refuse, ..LoadOptions::default() };
+    let loaded = load_text("fuzz.conf", data, &options);
+    let text = loaded.diagnostics.render(&loaded.sources, "webserv");
+    assert_eq!(loaded.diagnostics.is_empty(), text.is_empty(), "every diagnostic is shown");
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "messages hold no control characters");
+}
+
+/// All files as nginx's `-T` prints them: each once, in the order they were first read.
+pub fn dump(sources: &Sources) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for source in sources.files.iter().filter(|source| !source.command_line) {
+        if seen.insert(&*source.path) {
+            out.extend_from_slice(b"# configuration file ");
+            out.extend_from_slice(&source.path);
+            out.extend_from_slice(b":\n");
+            out.extend_from_slice(&source.bytes);
+            out.push(b'\n');
+        }
+    }
+    out
+}
+
+/// The texts of a configuration.
+#[derive(Clone, Default, Debug)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+/// One text. A file that is included twice is two sources that share their bytes, since each was included from
+/// somewhere else.
+#[derive(Clone, Debug)]
+struct Source {
+    path: Rc<[u8]>,
+    bytes: Rc<[u8]>,
+    included_from: Option<Span>,
+    command_line: bool,
+    /// Where each line starts; made when first asked for.
+    lines: OnceCell<Box<[u32]>>,
+}
+
+/// A place as people count it, from 1; columns count characters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+    /// Bytes from the start of the line.
+    pub offset: usize,
+}
+
+impl Sources {
+    fn add(&mut self, source: Source) -> FileId {
+        let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
+        self.files.push(source);
+        id
+    }
+
+    fn get(&self, file: FileId) -> Option<&Source> {
+        self.files.get(file.0 as usize)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Every source in the order it was read.
+    pub fn ids(&self) -> impl Iterator<Item = FileId> {
+        (0..self.files.len()).map(|n| FileId(n as u32))
+    }
+
+    /// The path as it was named or found; "command line" for `-g`.
+    pub fn path(&self, file: FileId) -> Cow<'_, str> {
+        self.get(file).map_or(Cow::Borrowed("?"), |source| String::from_utf8_lossy(&source.path))
+    }
+
+    pub fn os_path(&self, file: FileId) -> &Path {
+        Path::new(OsStr::from_bytes(self.get(file).map_or(b"", |source| &source.path)))
+    }
+
+    pub fn bytes(&self, file: FileId) -> &[u8] {
+        self.get(file).map_or(b"", |source| &source.bytes)
+    }
+
+    pub fn is_command_line(&self, file: FileId) -> bool {
+        self.get(file).is_some_and(|source| source.command_line)
+    }
+
+    /// The `include` directive that brought this file in.
+    pub fn included_from(&self, file: FileId) -> Option<Span> {
+        self.get(file)?.included_from
+    }
+
+    /// The includes that led to this file, the nearest first.
+    pub fn include_chain(&self, file: FileId) -> Vec<Span> {
+        let next = |span: &Span| self.included_from(span.file);
+        std::iter::successors(self.included_from(file), next).take(MAX_INCLUDE_DEPTH).collect()
+    }
+
+    /// The bytes of a span, as written.
+    pub fn slice(&self, span: Span) -> &[u8] {
+        self.bytes(span.file).get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    fn lines(&self, file: FileId) -> &[u32] {
+        let Some(source) = self.get(file) else { return &[] };
+        source.lines.get_or_init(|| {
+            let starts = memchr::memchr_iter(b'\n', &source.bytes).map(|n| u32::try_from(n + 1).unwrap_or(u32::MAX));
+            std::iter::once(0).chain(starts).collect()
+        })
+    }
+
+    /// Where a span starts.
+    pub fn position(&self, span: Span) -> Position {
+        let lines = self.lines(span.file);
+        let line = lines.partition_point(|start| *start <= span.start);
+        let start = lines.get(line.wrapping_sub(1)).copied().unwrap_or_default();
+        let before = self.bytes(span.file).get(start as usize..span.start as usize).unwrap_or_default();
+        // As the excerpt shows it: a byte that is no UTF-8 is one column.
+        let column =
+            before.utf8_chunks().map(|chunk| chunk.valid().chars().count() + chunk.invalid().len()).sum::<usize>();
+        Position { line: line.max(1), column: column + 1, offset: before.len() }
+    }
+
+    /// The line a span starts in, without its line end.
+    pub fn line(&self, span: Span) -> &[u8] {
+        let start = (span.start as usize).saturating_sub(self.position(span).offset);
+        let rest = self.bytes(span.file).get(start..).unwrap_or_default();
+        let line = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// `FILE:LINE`, or "command line".
+    pub fn place(&self, span: Span) -> String {
+        let path = super::error::visible(&self.path(span.file));
+        if self.is_command_line(span.file) { path } else { format!("{path}:{}", self.position(span).line) }
+    }
+}
+
+struct Loader<'a> {
+    options: &'a LoadOptions,
+    /// As nginx's conf_prefix: put before relative names, so it ends in `/` or is empty.
+    prefix: Vec<u8>,
+    sources: Sources,
+    diagnostics: Diagnostics,
+    /// Files already read, by path.
+    cache: HashMap<PathBuf, Rc<[u8]>>,
+    total: u64,
+    /// Files being read: the main file and the includes that led here.
+    chain: Vec<Rc<[u8]>>,
+    full: bool,
+}
+
+impl<'a> Loader<'a> {
+    fn new(main: &Path, options: &'a LoadOptions) -> Loader<'a> {
+        let directory = options.include_dir.as_deref().or(main.parent()).unwrap_or(Path::new(""));
+        let mut prefix = directory.as_os_str().as_bytes().to_vec();
+        if !prefix.is_empty() && !prefix.ends_with(b"/") {
+            prefix.push(b'/');
+        }
+        Loader {
+            options,
+            prefix,
+            sources: Sources::default(),
+            diagnostics: Diagnostics::default(),
+            cache: HashMap::new(),
+            total: 0,
+            chain: Vec::new(),
+            full: false,
+        }
+    }
+
+    fn finish(mut self, directives: Vec<Directive>) -> Loaded {
+        self.diagnostics.sort();
+        Loaded { sources: self.sources, directives, diagnostics: self.diagnostics }
+    }
+
+    fn command_line(&mut self) -> Vec<Directive> {
+        let Some(text) = &self.options.command_line else { return Vec::new() };
+        let file = self.sources.add(Source {
+            path: b"command line"[..].into(),
+            bytes: text.as_slice().into(),
+            included_from: None,
+            command_line: true,
+            lines: OnceCell::new(),
+        });
+        let (mut directives, errors) = syntax::parse_command_line(file, text);
+        self.diagnostics.extend(errors);
+        self.expand(&mut directives, 0);
+        directives
+    }
+
+    fn main(&mut self, path: &[u8], bytes: Rc<[u8]>) -> Vec<Directive> {
+        self.file(path.into(), bytes, None, 0)
+    }
+
+    /// Parses one file and all it includes; `depth` blocks enclose it.
+    fn file(&mut self, path: Rc<[u8]>, bytes: Rc<[u8]>, included_from: Option<Span>, depth: usize) -> Vec<Directive> {
+        let source = Source {
+            path: path.clone(),
+            bytes: bytes.clone(),
+            included_from,
+            command_line: false,
+            lines: OnceCell::new(),
+        };
+        let file = self.sources.add(source);
+        let (mut directives, errors) = syntax::parse(file, &bytes, depth);
+        self.diagnostics.extend(errors);
+        self.chain.push(path);
+        self.expand(&mut directives, depth);
+        self.chain.pop();
+        directives
+    }
+
+    /// Replaces every `include` of this level and the levels below. Recursion is bounded: `syntax` bounds the
+    /// nesting of blocks over all files, `include` the chain of files.
+    fn expand(&mut self, level: &mut Vec<Directive>, depth: usize) {
+        for block in level.iter_mut().filter_map(|directive| directive.block.as_mut()) {
+            self.expand(block, depth + 1);
+        }
+        if !level.iter().any(|directive| directive.name.is("include")) {
+            return;
+        }
+        for directive in std::mem::take(level) {
+            if directive.name.is("include") {
+                level.extend(self.include(&directive, depth));
+            } else {
+                level.push(directive);
+            }
+        }
+        level.shrink_to_fit();
+    }
+
+    fn include(&mut self, directive: &Directive, depth: usize) -> Vec<Directive> {
+        let name = match directive.args.as_slice() {
+            _ if directive.block.is_some() => {
+                let message = syntax::not_terminated(&directive.name);
+                self.diagnostics.push(Diagnostic::emerg(directive.span.after(), message).label("`;` must stand here"));
+                return Vec::new();
+            }
+            [name] => name,
+            _ => {
+                let message = "invalid number of arguments in \"include\" directive";
+                let error = Diagnostic::emerg(directive.span, message).label("`include` takes 1 argument");
+                self.diagnostics.push(error);
+                return Vec::new();
+            }
+        };
+        if self.options.includes == Includes::Refuse {
+            self.diagnostics.push(Diagnostic::emerg(name.span, "\"include\" is not followed here"));
+            return Vec::new();
+        }
+        let path =
+            if name.bytes().starts_with(b"/") { name.bytes().to_vec() } else { [&self.prefix, name.bytes()].concat() };
+        if path.contains(&0) {
+            self.diagnostics.push(Diagnostic::emerg(name.span, "invalid file name").label("holds a NUL byte"));
+            return Vec::new();
+        }
+        let paths =
+            if glob::is_pattern(&path) { glob::expand(&path) } else { vec![PathBuf::from(OsStr::from_bytes(&path))] };
+        let mut directives = Vec::new();
+        for path in paths {
+            directives.extend(self.include_file(&path, name.span, depth));
+        }
+        directives
+    }
+
+    fn include_file(&mut self, path: &Path, at: Span, depth: usize) -> Vec<Directive> {
+        let name = path.as_os_str().as_bytes();
+        let shown = path.display();
+        let error = if self.chain.iter().any(|outer| **outer == *name) {
+            Diagnostic::emerg(at, format!("\"{shown}\" includes itself")).label("this file is being read already")
+        } else if self.chain.len() >= MAX_INCLUDE_DEPTH {
+            Diagnostic::emerg(at, format!("includes are nested deeper than {MAX_INCLUDE_DEPTH} files"))
+        } else if self.sources.files.len() >= MAX_FILES {
+            if std::mem::replace(&mut self.full, true) {
+                return Vec::new();
+            }
+            Diagnostic::emerg(at, format!("more than {MAX_FILES} files are included"))
+        } else {
+            match self.read(path) {
+                Ok(bytes) => return self.file(name.into(), bytes, Some(at), depth),
+                Err(error) => Diagnostic::emerg(at, failed(path, &error)),
+            }
+        };
+        self.diagnostics.push(error);
+        Vec::new()
+    }
+
+    fn read(&mut self, path: &Path) -> Result<Rc<[u8]>, ReadError> {
+        if let Some(bytes) = self.cache.get(path) {
+            return Ok(bytes.clone());
+        }
+        let file = File::open(path).map_err(ReadError::Open)?;
+        let mut bytes = Vec::new();
+        let room = MAX_BYTES.saturating_sub(self.total);
+        file.take(room + 1).read_to_end(&mut bytes).map_err(ReadError::Read)?;
+        if bytes.len() as u64 > room {
+            return Err(ReadError::TooLarge);
+        }
+        self.total += bytes.len() as u64;
+        let bytes: Rc<[u8]> = bytes.into();
+        self.cache.insert(path.to_path_buf(), bytes.clone());
+        Ok(bytes)
+    }
+}
+
+enum ReadError {
+    Open(io::Error),
+    Read(io::Error),
+    TooLarge,
+}
+
+/// nginx's sentence: `open() "/x" failed (2: No such file or directory)`.
+fn failed(path: &Path, error: &ReadError) -> String {
+    let path = path.display();
+    match error {
+        ReadError::Open(error) => format!("open() \"{path}\" failed ({})", errno_text(error)),
+        ReadError::Read(error) => format!("read() \"{path}\" failed ({})", errno_text(error)),
+        ReadError::TooLarge => {
+            format!("\"{path}\" is too large: the files of a configuration may hold {MAX_BYTES} bytes")
+        }
+    }
+}
+
+/// `2: No such file or directory`, as nginx writes errors of the system.
+pub fn errno_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(code) => format!("{code}: {}", text.split(" (os error").next().unwrap_or(&text)),
+        None => text,
+    }
+}

@@ -1,0 +1,485 @@
+//! Text → tree: runs the grammar of `grammar/nginx.pest` and builds directives with an explicit stack.
+//!
+//! Knows the lexical rules of nginx (`ngx_conf_read_token`) and no directive by name. Invariants: every input ends
+//! in a tree and a list of diagnostics; work is linear in the input, memory beside the tree is bounded by the
+//! longest statement; nothing recurses on input.
+
+use std::borrow::Cow;
+
+use pest::Parser;
+use pest_derive::Parser;
+
+use super::ast::{Directive, FileId, Span, Word};
+use super::error::{Diagnostic, Diagnostics};
+
+/// Blocks deeper than this are refused: real files stay under ten, and the passes over the tree recurse.
+pub const MAX_DEPTH: usize = 64;
+
+/// Errors after which a file is given up: repairing so many one by one helps nobody.
+const MAX_ERRORS: usize = Diagnostics::LIMIT + 1;
+
+/// So much text is given to the grammar at once.
+const SLICE: usize = 64 * 1024;
+
+#[derive(Parser)]
+#[grammar = "../grammar/nginx.pest"]
+struct Grammar;
+
+/// Parses one file. `depth` is how many blocks already enclose it (an included file), `MAX_DEPTH` counts them.
+/// On errors the tree holds what could be made sense of, so that later passes can report theirs as well.
+pub fn parse(file: FileId, bytes: &[u8], depth: usize) -> (Vec<Directive>, Diagnostics) {
+    run(Builder::new(file, bytes, depth))
+}
+
+/// Parses the text of `-g`, where nginx allows no blocks and words the end differently.
+pub fn parse_command_line(file: FileId, bytes: &[u8]) -> (Vec<Directive>, Diagnostics) {
+    let mut builder = Builder::new(file, bytes, 0);
+    builder.command_line = true;
+    run(builder)
+}
+
+fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
+    let bytes = builder.bytes;
+    let text = same_length_text(bytes);
+    // nginx takes the mark for the start of the first directive's name; editors on Windows write it unasked.
+    let mut at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mut size = SLICE;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        if builder.errors.errors() >= MAX_ERRORS {
+            return (Vec::new(), builder.errors);
+        }
+        let whole = size >= rest.len();
+        let slice = if whole { rest } else { rest.get(..rest.floor_char_boundary(size)).unwrap_or(rest) };
+        let step = builder.run(Rule::chunk, slice, at);
+        match step {
+            Step::To(end) if end > at => {
+                at = end;
+                size = SLICE;
+            }
+            // The slice ends inside its first statement: look further, at twice the size so that work stays linear.
+            Step::To(_) if !whole => size = size.saturating_mul(2),
+            Step::To(_) => match builder.run(Rule::tail, rest, at) {
+                Step::Again(back) => {
+                    at = back;
+                    size = SLICE;
+                }
+                Step::To(_) => break,
+            },
+            Step::Again(back) => {
+                at = back;
+                size = SLICE;
+            }
+        }
+    }
+    builder.finish()
+}
+
+/// The same text as the grammar can read it: pest wants UTF-8, and files in other encodings must load. Each byte
+/// that is not part of a character becomes one SUB, which no rule knows; words are later cut from the original.
+fn same_length_text(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '\u{1a}'));
+    }
+    Cow::Owned(text)
+}
+
+/// Where to go on.
+enum Step {
+    To(usize),
+    /// A quote that was never closed has swallowed lines: read them again from here.
+    Again(usize),
+}
+
+/// A block that is being read.
+struct Open {
+    name: Word,
+    args: Vec<Word>,
+    span: Span,
+    open: Span,
+    /// What the enclosing block held so far.
+    siblings: Vec<Directive>,
+    /// A `{` without a name: its inside is dropped.
+    nameless: bool,
+}
+
+struct Builder<'a> {
+    file: FileId,
+    bytes: &'a [u8],
+    depth: usize,
+    command_line: bool,
+    errors: Diagnostics,
+    words: Vec<Word>,
+    stack: Vec<Open>,
+    level: Vec<Directive>,
+    /// Blocks open beyond `MAX_DEPTH`.
+    too_deep: usize,
+    /// A `}` that stands further left than the line its block was opened on: the block that lacks its own `}`.
+    suspect: Option<(Word, Span, Span)>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(file: FileId, bytes: &'a [u8], depth: usize) -> Builder<'a> {
+        Builder {
+            file,
+            bytes,
+            depth,
+            command_line: false,
+            errors: Diagnostics::default(),
+            words: Vec::new(),
+            stack: Vec::new(),
+            level: Vec::new(),
+            too_deep: 0,
+            suspect: None,
+        }
+    }
+
+    /// Feeds the tokens `rule` finds in `slice`, which starts at `base`.
+    fn run(&mut self, rule: Rule, slice: &str, base: usize) -> Step {
+        // Both rules accept the empty text, so they cannot fail; should one, the tail of the file is skipped.
+        let Ok(pairs) = Grammar::parse(rule, slice) else { return Step::To(base) };
+        let mut end = base;
+        for pair in pairs.flat_map(pest::iterators::Pair::into_inner) {
+            let token = pair.as_span();
+            let span = self.span(base + token.start(), base + token.end());
+            end = base + token.end();
+            let back = match pair.as_rule() {
+                Rule::bare => {
+                    self.word(span, false);
+                    None
+                }
+                Rule::quoted => {
+                    self.word(span, true);
+                    None
+                }
+                Rule::stray => self.stray(span),
+                Rule::unclosed => self.unclosed(span),
+                Rule::semicolon => {
+                    self.semicolon(span);
+                    None
+                }
+                Rule::open => {
+                    self.open(span);
+                    None
+                }
+                Rule::close => {
+                    self.close(span);
+                    None
+                }
+                _ => None,
+            };
+            if let Some(back) = back {
+                return Step::Again(back);
+            }
+        }
+        Step::To(end)
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        // `load` refuses files of 4 GiB.
+        let offset = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Span::new(self.file, offset(start), offset(end))
+    }
+
+    fn text(&self, span: Span) -> &'a [u8] {
+        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    fn word(&mut self, span: Span, quoted: bool) {
+        let raw = self.text(span);
+        let raw = if quoted { raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default() } else { raw };
+        self.words.push(Word::new(&unescape(raw), span, quoted));
+    }
+
+    /// A character right after a closing quote.
+    fn stray(&mut self, at: Span) -> Option<usize> {
+        let quoted = self.words.last()?.span;
+        if let Some(back) = self.unclosed_line(quoted) {
+            return Some(back);
+        }
+        let char_end = (at.start as usize + 1..).find(|n| self.bytes.get(*n).is_none_or(|b| b & 0xc0 != 0x80));
+        let at = self.span(at.start as usize, char_end.unwrap_or(at.end as usize));
+        let found = String::from_utf8_lossy(self.text(at)).into_owned();
+        self.errors.push(
+            Diagnostic::emerg(at, format!("unexpected \"{found}\""))
+                .label("a space, `;` or `{` must follow a closing quote")
+                .help("quotes are special only around a whole word: write \"a$b\", not \"a\"$b"),
+        );
+        None
+    }
+
+    /// A quote that is open to the end of the file.
+    fn unclosed(&mut self, span: Span) -> Option<usize> {
+        if let Some(back) = self.unclosed_line(span) {
+            return Some(back);
+        }
+        self.missing_quote(span);
+        match memchr::memchr(b'\n', self.text(span)) {
+            Some(line) => {
+                let line = span.start as usize + line;
+                self.word_without_end(self.span(span.start as usize, line));
+                Some(line)
+            }
+            None => {
+                self.word_without_end(span);
+                None
+            }
+        }
+    }
+
+    fn word_without_end(&mut self, span: Span) {
+        let raw = self.text(span);
+        self.words.push(Word::new(&unescape(raw.get(1..).unwrap_or_default().trim_ascii_end()), span, true));
+    }
+
+    fn missing_quote(&mut self, span: Span) {
+        let quote = if self.text(span).starts_with(b"'") { '\'' } else { '"' };
+        let start = span.start as usize;
+        self.errors.push(
+            Diagnostic::emerg(self.span(start, start + 1), format!("missing terminating \"{quote}\" character"))
+                .label("the quote opened here is never closed"),
+        );
+    }
+
+    /// Whether a quoted word that goes wrong later was meant to end on its first line: that line then ends in
+    /// `;` or `{`. If so, reports the quote, ends the directive there, and says where to read on.
+    fn unclosed_line(&mut self, span: Span) -> Option<usize> {
+        let raw = self.text(span);
+        let line = raw.get(..memchr::memchr(b'\n', raw)?)?.trim_ascii_end();
+        let (end, inner) = line.split_last().filter(|(end, _)| matches!(end, b';' | b'{'))?;
+        self.missing_quote(span);
+        if self.words.last().is_some_and(|word| word.span == span) {
+            self.words.pop();
+        }
+        let start = span.start as usize;
+        self.word_without_end(self.span(start, start + inner.len()));
+        let end_span = self.span(start + inner.len(), start + line.len());
+        if *end == b';' {
+            self.semicolon(end_span);
+        } else {
+            self.open(end_span);
+        }
+        Some(start + line.len())
+    }
+
+    fn semicolon(&mut self, at: Span) {
+        if self.too_deep > 0 {
+            self.words.clear();
+        } else if !self.directive(at) {
+            self.errors.push(Diagnostic::emerg(at, "unexpected \";\"").label("no directive before it"));
+        }
+    }
+
+    /// Ends the directive whose words were collected; `false` where there are none.
+    fn directive(&mut self, close: Span) -> bool {
+        let Some((name, args, span)) = self.head() else { return false };
+        self.level.push(Directive { name, args, block: None, span, close });
+        true
+    }
+
+    fn head(&mut self) -> Option<(Word, Vec<Word>, Span)> {
+        let last = self.words.last()?.span;
+        let mut words = self.words.drain(..);
+        let name = words.next()?;
+        let args: Vec<Word> = words.collect();
+        let span = name.span.to(last);
+        Some((name, args, span))
+    }
+
+    fn open(&mut self, at: Span) {
+        if self.too_deep > 0 || self.depth + self.stack.len() >= MAX_DEPTH {
+            if self.too_deep == 0 {
+                self.errors.push(
+                    Diagnostic::emerg(at, format!("blocks are nested deeper than {MAX_DEPTH} levels"))
+                        .label("this one is too deep; its inside is not read"),
+                );
+            }
+            self.words.clear();
+            self.too_deep += 1;
+            return;
+        }
+        if self.command_line {
+            self.errors.push(Diagnostic::emerg(at, "block directives are not supported in -g option"));
+            self.words.clear();
+            self.too_deep += 1;
+            return;
+        }
+        let nameless = self.words.is_empty();
+        if nameless {
+            self.errors.push(Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it"));
+            self.words.push(Word::new(b"", at, false));
+        }
+        let Some((name, args, span)) = self.head() else { return };
+        let siblings = std::mem::take(&mut self.level);
+        self.stack.push(Open { name, args, span, open: at, siblings, nameless });
+    }
+
+    fn close(&mut self, at: Span) {
+        if self.too_deep > 0 {
+            self.words.clear();
+            self.too_deep -= 1;
+            return;
+        }
+        if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
+            let (end, message) = (last.span.after(), not_terminated(name));
+            self.errors.push(Diagnostic::emerg(end, message).label("missing `;`"));
+            self.directive(end);
+        }
+        let Some(block) = self.stack.pop() else {
+            self.errors.push(Diagnostic::emerg(at, "unexpected \"}\"").label("no block is open here"));
+            return;
+        };
+        let (close_line, open_line) = (indent(self.bytes, at), indent(self.bytes, block.span));
+        if let (Some(close), Some(open)) = (close_line, open_line)
+            && close < open
+            && self.suspect.is_none()
+        {
+            self.suspect = Some((block.name.clone(), block.open, at));
+        }
+        let mut inside = std::mem::replace(&mut self.level, block.siblings);
+        if !block.nameless {
+            inside.shrink_to_fit();
+            let Open { name, args, span, .. } = block;
+            self.level.push(Directive { name, args, block: Some(inside), span, close: at });
+        }
+    }
+
+    /// The end of the file.
+    fn finish(mut self) -> (Vec<Directive>, Diagnostics) {
+        let end = self.span(self.bytes.len(), self.bytes.len());
+        if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
+            let after = last.span.after();
+            let message = if self.command_line {
+                "unexpected end of parameter, expecting \";\""
+            } else {
+                "unexpected end of file, expecting \";\" or \"}\""
+            };
+            self.errors.push(Diagnostic::emerg(after, message).label(format!("`{}` is not terminated", shown(name))));
+            self.directive(after);
+        }
+        if !self.stack.is_empty() {
+            self.missing_close();
+        }
+        while let Some(block) = self.stack.pop() {
+            let inside = std::mem::replace(&mut self.level, block.siblings);
+            let Open { name, args, span, nameless, .. } = block;
+            if !nameless {
+                self.level.push(Directive { name, args, block: Some(inside), span, close: end });
+            }
+        }
+        self.level.shrink_to_fit();
+        (self.level, self.errors)
+    }
+
+    /// One error for all blocks that are still open: they mostly have one cause.
+    fn missing_close(&mut self) {
+        let message = "unexpected end of file, expecting \"}\"";
+        let mut error = match &self.suspect {
+            Some((name, open, close)) => Diagnostic::emerg(*open, message)
+                .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))
+                .note(*close, "the indentation says that the `}` which closes it was meant for another block:"),
+            None => match self.stack.last() {
+                Some(block) => Diagnostic::emerg(block.open, message)
+                    .label(format!("the block of `{}` opened here is never closed", shown(&block.name))),
+                None => Diagnostic::emerg(None, message),
+            },
+        };
+        let innermost = if self.suspect.is_none() { 1 } else { 0 };
+        for block in self.stack.iter().rev().skip(innermost).take(8) {
+            error = error.note(block.open, format!("the block of `{}` is open as well:", shown(&block.name)));
+        }
+        self.errors.push(error);
+    }
+}
+
+/// nginx's sentence.
+pub fn not_terminated(name: &Word) -> String {
+    format!("directive \"{}\" is not terminated by \";\"", shown(name))
+}
+
+/// A name short enough for a message.
+fn shown(name: &Word) -> String {
+    let text = name.str();
+    match text.char_indices().nth(60) {
+        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
+        None => text.into_owned(),
+    }
+}
+
+/// The width of the blanks before `span` where it is the first thing on its line.
+fn indent(bytes: &[u8], span: Span) -> Option<usize> {
+    let before = bytes.get(..span.start as usize)?;
+    let line = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..)?;
+    let mut width = 0;
+    for byte in line {
+        match byte {
+            b' ' => width += 1,
+            b'\t' => width = (width / 8 + 1) * 8,
+            _ => return None,
+        }
+    }
+    Some(width)
+}
+
+/// nginx unescapes `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash stays, with what it protected (`\ `
+/// keeps the word together and is still two bytes, which regular expressions rely on: `\.`).
+fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return Cow::Borrowed(raw);
+    }
+    let mut text = Vec::with_capacity(raw.len());
+    let mut bytes = raw.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        let plain = match (byte, bytes.peek()) {
+            (b'\\', Some(next @ (b'"' | b'\'' | b'\\'))) => *next,
+            (b'\\', Some(b't')) => b'\t',
+            (b'\\', Some(b'r')) => b'\r',
+            (b'\\', Some(b'n')) => b'\n',
+            _ => {
+                text.push(byte);
+                continue;
+            }
+        };
+        bytes.next();
+        text.push(plain);
+    }
+    Cow::Owned(text)
+}
+
+/// Where a directive with too many arguments lost its `;`: the first argument that begins a line and that `known`
+/// says is a directive. Returns the directive cut in two, so that both halves can be checked; the first half's
+/// `close` is the empty place where the `;` is missing. `bytes` is the file the directive stands in.
+pub fn split_at_missing_semicolon(
+    directive: &Directive,
+    bytes: &[u8],
+    known: impl Fn(&Word) -> bool,
+) -> Option<(Directive, Directive)> {
+    let mut before = directive.name.span;
+    let cut = directive.args.iter().position(|word| {
+        let gap = bytes.get(before.end as usize..word.span.start as usize).unwrap_or_default();
+        before = word.span;
+        !word.quoted && memchr::memchr(b'\n', gap).is_some() && known(word)
+    })?;
+    let (kept, rest) = directive.args.split_at_checked(cut)?;
+    let (name, args) = rest.split_first()?;
+    let end = kept.last().unwrap_or(&directive.name).span;
+    let first = Directive {
+        name: directive.name.clone(),
+        args: kept.to_vec(),
+        block: None,
+        span: directive.name.span.to(end),
+        close: end.after(),
+    };
+    let second = Directive {
+        name: name.clone(),
+        args: args.to_vec(),
+        block: directive.block.clone(),
+        span: name.span.to(directive.span),
+        close: directive.close,
+    };
+    Some((first, second))
+}

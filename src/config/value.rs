@@ -1,0 +1,246 @@
+//! Words of a directive → values: sizes, times, flags, numbers, access modes. Pure; addresses are in `addr`.
+//!
+//! The rules are nginx's (`ngx_parse_size`, `ngx_parse_offset`, `ngx_parse_time`, …) and so are the messages; the
+//! caller knows which word it was and attaches the span.
+
+/// What is wrong with a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ValueError {
+    /// In nginx's words where it has some.
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl ValueError {
+    pub fn new(message: impl Into<String>) -> ValueError {
+        ValueError { message: message.into(), help: None }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> ValueError {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The message as nginx completes it for a directive that has one value: `"NAME" directive invalid value`.
+    pub fn in_directive(mut self, name: &str) -> ValueError {
+        self.message = format!("\"{name}\" directive {}", self.message);
+        self
+    }
+}
+
+fn invalid(help: impl Into<String>) -> ValueError {
+    ValueError::new("invalid value").help(help)
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// Digits only, as `ngx_atoi`.
+fn digits(text: &[u8], max: u64) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |value, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit).filter(|value| *value <= max)
+    })
+}
+
+/// A number of at most `max`; `invalid number` otherwise.
+pub fn number(text: &[u8], max: u64) -> Result<u64, ValueError> {
+    let max = max.min(i64::MAX as u64);
+    digits(text, max).ok_or_else(|| ValueError::new("invalid number").help(format!("a whole number from 0 to {max}")))
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Size(pub u64);
+
+impl Size {
+    /// A size of something in memory: `32`, `32k`, `32m`.
+    pub fn parse(text: &[u8]) -> Result<Size, ValueError> {
+        Size::scaled(text, false)
+    }
+
+    /// A size of something in files or requests, which may also be in `g`.
+    pub fn parse_offset(text: &[u8]) -> Result<Size, ValueError> {
+        Size::scaled(text, true)
+    }
+
+    fn scaled(text: &[u8], giga: bool) -> Result<Size, ValueError> {
+        let (value, shift) = match text {
+            [value @ .., b'k' | b'K'] => (value, 10),
+            [value @ .., b'm' | b'M'] => (value, 20),
+            [value @ .., b'g' | b'G'] if giga => (value, 30),
+            value => (value, 0),
+        };
+        match digits(value, i64::MAX as u64 >> shift) {
+            Some(value) => Ok(Size(value << shift)),
+            None => Err(invalid(if giga {
+                "a size is a number of bytes, or one with k, m or g right after it: 8192, 32k, 10m, 1g"
+            } else {
+                "a size is a number of bytes, or one with k or m right after it: 8192, 32k, 10m"
+            })),
+        }
+    }
+}
+
+/// A span of time in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Millis(pub u64);
+
+const TIME_HELP: &str = "a time is numbers with ms, s, m, h, d, w, M or y, the longest first: 500ms, 30s, 1h30m";
+
+impl Millis {
+    /// nginx's times that are kept in milliseconds: `500ms`, `30` and `30s`, `"1h 30m"`. `M` and `y` are refused,
+    /// as by nginx: they are for times kept in seconds.
+    pub fn parse(text: &[u8]) -> Result<Millis, ValueError> {
+        time(text, Unit::Millis).map(Millis).ok_or_else(|| invalid(TIME_HELP))
+    }
+
+    /// nginx's times that are kept in seconds (`expires`, `open_file_cache_valid`, `keepalive_timeout`'s header):
+    /// no `ms`, but `M` of 30 and `y` of 365 days.
+    pub fn parse_seconds(text: &[u8]) -> Result<Millis, ValueError> {
+        let seconds = time(text, Unit::Seconds).and_then(|seconds| seconds.checked_mul(1000));
+        seconds.map(Millis).ok_or_else(|| invalid(TIME_HELP))
+    }
+
+    pub fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Millis,
+    Seconds,
+}
+
+/// Each unit may come once, longer ones first; a number without a unit is seconds and comes last.
+fn time(text: &[u8], unit: Unit) -> Option<u64> {
+    const MAX: u64 = i64::MAX as u64;
+    let second = if unit == Unit::Seconds { 1 } else { 1000 };
+    let mut step = if unit == Unit::Seconds { 0 } else { 2 };
+    let mut total: u64 = 0;
+    let mut at = text;
+    let mut valid = false;
+    while !at.is_empty() {
+        let length = at.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (value, rest) = at.split_at_checked(length)?;
+        // nginx takes a unit without a number for zero of it, as long as there is a number somewhere.
+        valid |= length > 0;
+        let value = if length == 0 { 0 } else { digits(value, MAX)? };
+        let (next, scale, skip) = match rest {
+            [] => (9, second, 0),
+            [b'y', ..] => (1, 365 * 86400 * second, 1),
+            [b'M', ..] => (2, 30 * 86400 * second, 1),
+            [b'w', ..] => (3, 7 * 86400 * second, 1),
+            [b'd', ..] => (4, 86400 * second, 1),
+            [b'h', ..] => (5, 3600 * second, 1),
+            [b'm', b's', ..] if unit == Unit::Millis => (8, 1, 2),
+            [b'm', b's', ..] => return None,
+            [b'm', ..] => (6, 60 * second, 1),
+            [b's', ..] => (7, second, 1),
+            [b' ', ..] => (9, second, 1),
+            _ => return None,
+        };
+        let too_late = match rest.first() {
+            None => false,
+            Some(b' ') => step >= 7,
+            Some(_) => step >= next,
+        };
+        if too_late {
+            return None;
+        }
+        step = next;
+        total = total.checked_add(value.checked_mul(scale)?).filter(|total| *total <= MAX)?;
+        at = rest.get(skip..)?.trim_ascii_start_spaces();
+    }
+    valid.then_some(total)
+}
+
+trait Spaces {
+    fn trim_ascii_start_spaces(&self) -> &[u8];
+}
+
+impl Spaces for [u8] {
+    fn trim_ascii_start_spaces(&self) -> &[u8] {
+        let blanks = self.iter().take_while(|byte| **byte == b' ').count();
+        self.get(blanks..).unwrap_or_default()
+    }
+}
+
+/// `on` or `off` in any letter case; the message names the directive, as nginx's does.
+pub fn flag(text: &[u8], directive: &str) -> Result<bool, ValueError> {
+    if text.eq_ignore_ascii_case(b"on") {
+        return Ok(true);
+    }
+    if text.eq_ignore_ascii_case(b"off") {
+        return Ok(false);
+    }
+    let text = lossy(text);
+    let message = format!("invalid value \"{text}\" in \"{directive}\" directive, it must be \"on\" or \"off\"");
+    let error = ValueError::new(message);
+    Err(match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" | "enable" | "enabled" => error.help("write `on`"),
+        "false" | "no" | "0" | "disable" | "disabled" | "none" => error.help("write `off`"),
+        _ => error,
+    })
+}
+
+/// One of several words in any letter case (nginx's enum slots).
+pub fn choice<T: Copy>(text: &[u8], choices: &[(&str, T)]) -> Result<T, ValueError> {
+    if let Some((_, value)) = choices.iter().find(|(name, _)| text.eq_ignore_ascii_case(name.as_bytes())) {
+        return Ok(*value);
+    }
+    let text = lossy(text);
+    let error = ValueError::new(format!("invalid value \"{text}\""));
+    Err(match super::error::nearest(&text, choices.iter().map(|(name, _)| *name)) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => {
+            let names: Vec<String> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+            error.help(format!("one of {}", names.join(", ")))
+        }
+    })
+}
+
+/// Permission bits of files that are stored: `user:rw group:r all:r`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mode(pub u32);
+
+impl Mode {
+    /// The words of `dav_access` and `upload_store_access`. On an error also says which word it was.
+    pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>) -> Result<Mode, (usize, ValueError)> {
+        let mut mode = 0;
+        // The owner can always read and write unless said otherwise.
+        let mut user = 0o600;
+        for (n, word) in words.into_iter().enumerate() {
+            let rights = |rights: &[u8]| match rights {
+                b"rw" => Some(6),
+                b"r" => Some(4),
+                _ => None,
+            };
+            let bits = if let Some(rest) = word.strip_prefix(b"user:") {
+                user = 0;
+                rights(rest).map(|bits| bits << 6)
+            } else if let Some(rest) = word.strip_prefix(b"group:") {
+                rights(rest).map(|bits| bits << 3)
+            } else if let Some(rest) = word.strip_prefix(b"all:") {
+                rights(rest)
+            } else {
+                None
+            };
+            mode |= bits.ok_or_else(|| {
+                let message = format!("invalid value \"{}\"", lossy(word));
+                (n, ValueError::new(message).help("`user:`, `group:` or `all:`, followed by `r` or `rw`"))
+            })?;
+        }
+        Ok(Mode(mode | user))
+    }
+
+    /// For a directory that holds such files: who may read may also enter.
+    pub fn directory(self) -> Mode {
+        Mode(self.0 | (self.0 & 0o444) >> 2)
+    }
+}
