@@ -41,7 +41,7 @@ pub struct Config {
     pub servers: Vec<Server>,
     pub locations: Vec<Location>,
     pub variables: Variables,
-    /// Every file that some access_log or error_log writes, each once.
+    /// Every file that some access_log or error_log writes, each once. Empty: named, but used by no level.
     pub log_files: Vec<PathBuf>,
     /// Warnings and notes of the run that made this configuration.
     pub notes: Vec<Diagnostic>,

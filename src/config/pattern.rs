@@ -156,12 +156,12 @@ impl PatternSet {
         Some(PatternSet { set, members, others })
     }
 
-    /// The position of the first pattern, in configuration order, that matches.
-    pub fn first(&self, subject: &[u8], patterns: &[impl AsRef<Pattern>]) -> Option<usize> {
-        let linear = self.set.matches(subject).iter().next().map(|i| self.members[i]);
-        let limit = linear.unwrap_or(u32::MAX);
-        let other = self.others.iter().copied().filter(|at| *at < limit);
-        let other = other.into_iter().find(|at| patterns[*at as usize].as_ref().is_match(subject));
+    /// The position of the first pattern, in configuration order, that matches. `pattern` gives those of the level.
+    pub fn first<'p>(&self, subject: &[u8], pattern: impl Fn(usize) -> &'p Pattern) -> Option<usize> {
+        let linear = self.set.matches(subject).iter().next().map(|member| self.members[member]);
+        let before = linear.unwrap_or(u32::MAX);
+        let other = self.others.iter().take_while(|at| **at < before);
+        let other = other.copied().find(|at| pattern(*at as usize).is_match(subject));
         other.or(linear).map(|at| at as usize)
     }
 }

@@ -125,6 +125,9 @@ pub fn resolve(tree: &[Directive], prefix: &Path, form: Form, found: Diagnostics
     b.formats.insert("combined".into(), combined);
     let mut scope = Scope::new(Contexts::MAIN, Settings::default(), Own::default());
     b.defaults(&mut scope.settings);
+    if b.bare {
+        b.default_access_log(&mut scope.settings);
+    }
     b.level(&mut scope, tree);
     b.finish()
 }
@@ -158,6 +161,7 @@ impl Build {
         if self.diagnostics.has_errors() {
             return Resolved { config: None, diagnostics: self.diagnostics };
         }
+        self.forget_unused_logs();
         let config = Config {
             process: self.process,
             endpoints,
@@ -282,7 +286,7 @@ impl Build {
             };
             let place = if contexts.intersects(here) { String::new() } else { format!(" (it belongs in {})", contexts.describe()) };
             fault = fault.help(format!("did you mean \"{near}\"?{place}"));
-        } else if let Some(hint) = super::alias::suggest(&name) {
+        } else if let Some(hint) = super::alias::foreign(&name) {
             fault = fault.help(hint);
         }
         self.error(fault);
@@ -306,6 +310,7 @@ impl Build {
                         scope.seen.push("http");
                     }
                     let mut inner = Scope::new(Contexts::HTTP, scope.settings.clone(), Own::default());
+                    self.default_access_log(&mut inner.settings);
                     self.level(&mut inner, children);
                 }
                 Section::Server => self.server(scope, d, children),
@@ -602,14 +607,42 @@ impl Build {
     }
 
     /// nginx's own command line logs to logs/access.log where no level says otherwise.
-    pub fn default_access_log(&mut self) -> Option<AccessLog> {
-        (self.form == Form::Nginx).then(|| AccessLog {
-            target: AccessTarget::File(self.log_file_from_prefix(b"logs/access.log")),
-            format: self.combined(),
-            condition: None,
-            buffer: None,
-            flush: None,
-        })
+    fn default_access_log(&mut self, settings: &mut Settings) {
+        if self.form == Form::Nginx {
+            let log = AccessLog {
+                target: AccessTarget::File(self.log_file_from_prefix(b"logs/access.log")),
+                format: self.combined(),
+                condition: None,
+                buffer: None,
+                flush: None,
+            };
+            Rc::make_mut(&mut settings.logs).access = Rc::new([log]);
+        }
+    }
+
+    /// Log files that no level ended up using are not opened (nginx's default access log where all say otherwise).
+    fn forget_unused_logs(&mut self) {
+        let mut used = vec![false; self.log_files.len()];
+        let mut mark = |target: &LogTarget| {
+            if let LogTarget::File(id) = target {
+                used[id.at()] = true;
+            }
+        };
+        mark(&self.process.error_log.target);
+        for location in &self.locations {
+            let logs = &location.settings.logs;
+            mark(&logs.error.target);
+            for log in logs.access.iter() {
+                if let AccessTarget::File(id) = log.target {
+                    mark(&LogTarget::File(id));
+                }
+            }
+        }
+        for (path, used) in self.log_files.iter_mut().zip(used) {
+            if !used {
+                path.clear();
+            }
+        }
     }
 }
 

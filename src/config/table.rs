@@ -103,38 +103,33 @@ pub fn invalid(d: &Directive, at: usize) -> Fault {
 
 /// The argument as a size in bytes.
 pub fn size(d: &Directive, at: usize) -> Result<Size, Fault> {
-    value::size(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
+    Size::parse(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
 }
 
 /// The argument as a time.
 pub fn time(d: &Directive, at: usize) -> Result<Millis, Fault> {
-    value::millis(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
+    Millis::parse(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
 }
 
 /// The argument as a whole number.
 pub fn number(d: &Directive, at: usize) -> Result<u64, Fault> {
-    value::number(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
+    value::number(d.args[at].bytes(), u64::MAX).map_err(|e| wrong(d, at, e))
 }
 
 /// The argument as `on` or `off`.
 pub fn flag(d: &Directive, at: usize) -> Result<bool, Fault> {
-    match d.args[at].bytes() {
-        b if b.eq_ignore_ascii_case(b"on") => Ok(true),
-        b if b.eq_ignore_ascii_case(b"off") => Ok(false),
-        _ => {
-            let mut fault = invalid(d, at);
-            fault.message += ", it must be \"on\" or \"off\"";
-            Err(fault)
-        }
-    }
+    let span = d.args[at].span;
+    value::flag(d.args[at].bytes(), &d.name.str())
+        .map_err(|e| Fault { span, message: e.message, label: None, help: e.help })
 }
 
 /// A value error at an argument, in nginx's shape.
 pub fn wrong(d: &Directive, at: usize, error: value::ValueError) -> Fault {
+    let error = error.in_directive(&d.name.str());
     Fault {
         span: d.args[at].span,
-        message: format!("\"{}\" directive invalid value", d.name.str()),
-        label: Some(error.message),
+        message: error.message,
+        label: None,
         help: error.help,
     }
 }
@@ -150,7 +145,7 @@ pub fn find(name: &str) -> Option<Found> {
     static INDEX: OnceLock<HashMap<&'static str, Index>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
         let mut index = HashMap::new();
-        for known in ignored::KNOWN.iter().chain(refused::KNOWN) {
+        for known in ignored::ROWS.iter().chain(refused::ROWS) {
             index.entry(known.name).or_insert(Index::Known(known));
         }
         for row in directives::rows() {
@@ -176,7 +171,7 @@ enum Index {
 pub fn names() -> impl Iterator<Item = &'static str> {
     directives::rows()
         .flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()))
-        .chain(ignored::KNOWN.iter().chain(refused::KNOWN).map(|known| known.name))
+        .chain(ignored::ROWS.iter().chain(refused::ROWS).map(|known| known.name))
 }
 
 /// Sets the simple kinds; the others are run by `resolve`.
@@ -220,7 +215,7 @@ pub fn reference(markdown: bool) -> String {
     }
     for (class, title) in [(Class::Ignored, "Accepted and ignored"), (Class::Refused, "Refused with a reason")] {
         let _ = writeln!(out, "{}{title}\n", if markdown { "## " } else { "" });
-        let mut known: Vec<&Known> = ignored::KNOWN.iter().chain(refused::KNOWN).collect();
+        let mut known: Vec<&Known> = ignored::ROWS.iter().chain(refused::ROWS).collect();
         known.retain(|k| k.class == class && matches!(find(k.name), Some(Found::Known(_))));
         known.sort_by_key(|k| k.name);
         known.dedup_by_key(|k| k.name);

@@ -1,1 +1,39 @@
-//! (module docs)
+//! Which server and which location a request belongs to. Pure: configuration and bytes in, ids out. The same code
+//! decides for the server and explains for `webserv explain`; a [`Trace`] watches it.
+
+pub mod location;
+pub mod server;
+
+use crate::config::model::{LocationId, ServerId};
+
+/// A step of a decision, told to whoever watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The server that answers, by which rule, and the pattern or name that matched.
+    Server { id: ServerId, rule: server::Rule },
+    /// A location was looked at.
+    Location { id: LocationId, verdict: location::Verdict },
+}
+
+/// Watches a decision. [`NoTrace`] compiles to nothing.
+pub trait Trace {
+    fn step(&mut self, step: impl FnOnce() -> Step);
+}
+
+/// Nobody watches.
+pub struct NoTrace;
+
+impl Trace for NoTrace {
+    #[inline]
+    fn step(&mut self, _: impl FnOnce() -> Step) {}
+}
+
+/// Keeps every step.
+#[derive(Default)]
+pub struct Recorder(pub Vec<Step>);
+
+impl Trace for Recorder {
+    fn step(&mut self, step: impl FnOnce() -> Step) {
+        self.0.push(step());
+    }
+}

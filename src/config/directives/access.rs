@@ -5,7 +5,7 @@ use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section};
-use crate::config::value::{self, Cidr};
+use crate::config::addr::Cidr;
 use crate::http::method::{Method, MethodSet};
 use std::rc::Rc;
 
@@ -80,7 +80,7 @@ fn rule(s: &mut Scope, _: &mut Build, d: &Directive, allow: bool) -> Outcome {
     let who = match word.bytes() {
         b"all" => Who::All,
         b"unix:" => Who::Unix,
-        text => Who::Net(value::cidr(text).map_err(|e| {
+        text => Who::Net(Cidr::parse(text).map(|(net, _)| net).map_err(|e| {
             let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
             Fault { label: Some(e.message), help: e.help, ..fault }
         })?),

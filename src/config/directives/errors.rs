@@ -2,7 +2,7 @@
 
 use super::{HSLI, row};
 use crate::config::ast::Directive;
-use crate::config::context::{Args, Contexts};
+use crate::config::context::Args;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::Template;
@@ -42,8 +42,6 @@ pub enum PageTarget {
     /// A redirect of the client.
     External(Template),
 }
-
-const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
     row("error_page", HSLI, Args::TWO_OR_MORE, "", Effect::Many(error_page), "Shows a URI for the listed statuses: a path (internal redirect), @name, or another site (302). =code changes the status, = takes the page's."),

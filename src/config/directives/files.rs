@@ -69,6 +69,7 @@ pub const ROWS: &[Row] = &[
     row("alias", Contexts::LOCATION, Args::TAKE1, "", Effect::Once(alias), "Directory that replaces the location's prefix. A location without a final slash never opens a name beside the directory, which nginx's alias does."),
     row("index", Contexts::HSL, Args::ONE_OR_MORE, "index.html", Effect::Many(index), "Files tried, in order, for a URI that ends in a slash; the last may be an absolute URI."),
     row("try_files", SL, Args::TWO_OR_MORE, "", Effect::Once(try_files), "Serves the first path that exists, else the last argument: a URI, a named location or =code."),
+    row("internal", Contexts::LOCATION, Args::NONE, "", Effect::Once(|s, _, _| { s.own.internal = true; Ok(()) }), "The location answers internal redirects only; a client gets 404."),
     row("types", Contexts::HSL, Args::NONE.block(), "", Effect::Many(types), "Content types by file extension. Where the whole configuration names none, a built-in table serves instead (nginx knows three)."),
     row("default_type", Contexts::HSL, Args::TAKE1, "text/plain", Effect::Once(|s, _, d| { files(&mut s.settings).default_type = d.args[0].bytes().into(); Ok(()) }), "Content type where the extension says nothing."),
     row("sendfile", HSLI, Args::FLAG, "off", Effect::Flag(|s| &mut files(s).sendfile), "Whether large files go to the socket without a copy through the process."),
@@ -130,7 +131,7 @@ fn index(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn try_files(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut candidates = Vec::new();
     let last = d.args.len() - 1;
-    for (at, word) in d.args[..last].iter().enumerate() {
+    for word in &d.args[..last] {
         let bytes = word.bytes();
         let directory = bytes.len() > 1 && bytes.ends_with(b"/") || bytes == b"/";
         let path = if directory { &bytes[..bytes.len() - 1] } else { bytes };

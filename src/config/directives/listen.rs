@@ -7,7 +7,8 @@ use crate::config::model::ListenOptions;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section};
-use crate::config::value;
+use crate::config::addr::ListenAddr;
+use crate::config::value::{Millis, Size};
 use crate::sys::socket::Addr;
 
 const SERVER: Contexts = Contexts::SERVER;
@@ -51,12 +52,12 @@ pub enum Name {
 
 fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
-    let addrs = value::listen(word.bytes()).map_err(|e| Fault {
-        span: word.span,
-        message: format!("{} in \"{}\" of the \"listen\" directive", e.message, word.str()),
-        label: None,
-        help: e.help,
-    })?;
+    let parsed = ListenAddr::parse(word.bytes(), 80);
+    let parsed = parsed.map_err(|e| Fault { span: word.span, message: e.message, label: None, help: e.help })?;
+    let addrs: Vec<Addr> = match parsed.unix_path() {
+        Some(path) => vec![Addr::Unix(path.to_owned())],
+        None => parsed.sockets().into_iter().map(Addr::from).collect(),
+    };
     let mut options = ListenOptions::default();
     let mut default = false;
     let mut configured = false;
@@ -73,8 +74,8 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             (b"default_server" | b"default", None) => default = true,
             (b"bind", None) => {}
             (b"backlog", Some(n)) => options.backlog = Some(n.parse().ok().filter(|n| *n >= -1 && *n != 0).ok_or_else(bad)?),
-            (b"rcvbuf", Some(n)) => options.rcvbuf = Some(value::size(n.as_bytes()).map_err(|_| bad())?.0),
-            (b"sndbuf", Some(n)) => options.sndbuf = Some(value::size(n.as_bytes()).map_err(|_| bad())?.0),
+            (b"rcvbuf", Some(n)) => options.rcvbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
+            (b"sndbuf", Some(n)) => options.sndbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
             (b"fastopen", Some(n)) => options.fastopen = Some(n.parse().map_err(|_| bad())?),
             (b"reuseport", None) => options.reuseport = true,
             (b"deferred", None) => options.deferred = true,
@@ -111,7 +112,7 @@ fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
     for (at, part) in parts.iter_mut().enumerate() {
         let word = words.next().unwrap_or("");
         if !word.is_empty() {
-            let n = if at < 2 { value::millis(word.as_bytes()).ok()?.0 / 1000 } else { word.parse().ok()? };
+            let n = if at < 2 { Millis::parse(word.as_bytes()).ok()?.0 / 1000 } else { word.parse().ok()? };
             *part = Some(u32::try_from(n).ok().filter(|n| *n > 0)?);
         }
     }

@@ -7,7 +7,7 @@ use crate::config::model::{ErrorLog, Level, LogFileId, LogTarget};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::Template;
-use crate::config::value;
+use crate::config::value::{Millis, Size};
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
@@ -118,9 +118,9 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
         if let Some(size) = bytes.strip_prefix(b"buffer=") {
-            buffer = Some(value::size(size).map_err(|_| bad())?.0).filter(|n| *n > 0);
+            buffer = Some(Size::parse(size).map_err(|_| bad())?.0).filter(|n| *n > 0);
         } else if let Some(time) = bytes.strip_prefix(b"flush=") {
-            flush = Some(value::millis(time).map_err(|_| bad())?.0);
+            flush = Some(Millis::parse(time).map_err(|_| bad())?.0);
         } else if let Some(text) = bytes.strip_prefix(b"if=") {
             condition = Some(b.template_of(text, word.span)?);
         } else if bytes.starts_with(b"gzip") {

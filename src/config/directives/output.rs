@@ -7,7 +7,7 @@ use crate::config::model::Settings;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, invalid};
 use crate::config::template::Template;
-use crate::config::value;
+use crate::config::value::Millis;
 use crate::http::cond::ImsMode;
 use std::rc::Rc;
 
@@ -97,7 +97,7 @@ pub const ROWS: &[Row] = &[
 /// A header name from the configuration must be one that can be sent.
 fn header_name(d: &Directive) -> Result<Box<[u8]>, Fault> {
     let name = d.args[0].bytes();
-    if name.is_empty() || !name.iter().all(|b| crate::http::header::is_token(*b)) {
+    if name.is_empty() || !crate::http::header::is_token(name) {
         return Err(Fault::new(d.args[0].span, format!("\"{}\" cannot be the name of a header", d.args[0].str())));
     }
     Ok(name.into())
@@ -133,7 +133,7 @@ pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
             Some(rest) => (-1, rest),
             None => (1, text),
         };
-        value::millis(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
+        Millis::parse(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
     };
     Some(Some(match words {
         [b"off"] => return Some(None),

@@ -5,7 +5,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::model::Process;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section, flag, invalid, number, time};
-use crate::config::{ast::Directive, value};
+use crate::config::ast::Directive;
 
 impl Default for Process {
     fn default() -> Process {
@@ -29,7 +29,7 @@ pub const ROWS: &[Row] = &[
     row("events", MAIN, Args::NONE.block(), "", Effect::Section(Section::Events), "Holds directives about connections. May be left out."),
     row("http", MAIN, Args::NONE.block(), "", Effect::Section(Section::Http), "Holds the HTTP servers. A file of bare server blocks needs none."),
     row("daemon", MAIN, Args::FLAG, "off", Effect::Once(|_, b, d| { b.process.daemon = flag(d, 0)?; Ok(()) }), "Whether the process leaves the terminal. Off by default here (nginx: on)."),
-    row("user", MAIN, Args::TAKE12, "nobody nogroup", Effect::Once(user), "User and group to run as once the sockets are bound; takes effect when started as root. Without it a server started as root drops to nobody, as nginx does."),
+    row("user", MAIN, Args::TAKE12, "nobody nogroup", Effect::Once(user), "User and group to run as once the sockets are bound; takes effect when started as root. Without it a server called by nginx's own flags as root drops to nobody, as nginx does; one called as webserv CONFIG stays who it is."),
     row("pid", MAIN, Args::TAKE1, "logs/nginx.pid", Effect::Once(pid), "Where the process id is written after all sockets listen; off writes none."),
     row("worker_rlimit_nofile", MAIN, Args::TAKE1, "", Effect::Once(|_, b, d| { b.process.nofile = Some(number(d, 0)?); Ok(()) }), "Limit of open files. Without it webserv raises the soft limit to the hard one."),
     row("worker_connections", Contexts::EVENTS, Args::TAKE1, "", Effect::Once(connections), "Connections at a time; at the limit, idle ones are closed first. Without it the limit of open files decides (nginx: 512)."),
@@ -40,11 +40,11 @@ pub const ROWS: &[Row] = &[
 fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let name = |at: usize| d.args.get(at).map(|w| w.str().into_owned().into_boxed_str());
     let user = name(0).expect("the row takes at least one argument");
-    if crate::sys::process::lookup_user(&user).is_none() {
+    if crate::sys::process::lookup_user(&user).ok().flatten().is_none() {
         return Err(Fault::new(d.args[0].span, format!("getpwnam(\"{user}\") failed: there is no such user")));
     }
     if let Some(group) = name(1)
-        && crate::sys::process::lookup_group(&group).is_none()
+        && crate::sys::process::lookup_group(&group).ok().flatten().is_none()
     {
         return Err(Fault::new(d.args[1].span, format!("getgrnam(\"{group}\") failed: there is no such group")));
     }
@@ -59,7 +59,7 @@ fn pid(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn connections(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    match value::number(d.args[0].bytes()) {
+    match number(d, 0) {
         Ok(n @ 1..=0x00ff_ffff) => b.process.connections = Some(n as u32),
         _ => return Err(invalid(d, 0)),
     }

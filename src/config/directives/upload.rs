@@ -7,7 +7,7 @@ use crate::config::model::Settings;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Outcome, Row, invalid, wrong};
 use crate::config::template::Template;
-use crate::config::value::{self, Size};
+use crate::config::value::{Mode, Size};
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
@@ -87,8 +87,8 @@ fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn store_access(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
-    upload(&mut s.settings).mode = value::mode(&words).map_err(|e| wrong(d, 0, e))?.0;
+    let words = d.args.iter().map(|w| w.bytes());
+    upload(&mut s.settings).mode = Mode::parse(words).map_err(|(at, e)| wrong(d, at, e))?.0;
     Ok(())
 }
 

@@ -1,0 +1,176 @@
+//! The location of a URI: exact, else the longest prefix, whose nested locations are searched first, unless a regex
+//! of the level matches and the prefix was not `^~` (nginx's `ngx_http_core_find_location`).
+
+use super::{Step, Trace};
+use crate::config::model::{Config, LocationId, LocationKind, LocationTree, ServerId};
+use crate::config::pattern::{Matched, Pattern};
+
+/// What came of looking at a location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The URI is its name.
+    Exact,
+    /// The longest prefix of its level; a regex may still win.
+    LongestPrefix,
+    /// A `^~` prefix: regexes are not tried.
+    FinalPrefix,
+    /// The first regex that matches.
+    Regex,
+}
+
+/// A location, and what its regex captured.
+#[derive(Debug)]
+pub struct Found {
+    pub location: LocationId,
+    pub matched: Option<Matched>,
+}
+
+/// The location of `server` for the normalised `uri`; the server level itself where none matches.
+pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trace) -> Found {
+    let mut found = Found { location: config.server(server).root, matched: None };
+    search(config, &config.server(server).tree, uri, &mut found, trace);
+    found
+}
+
+enum Outcome {
+    /// Settled: an exact name or a regex.
+    Done,
+    /// A prefix; regexes of the levels above may still win unless it was final.
+    Prefix { last: bool },
+    Nothing,
+}
+
+fn search(config: &Config, tree: &LocationTree, uri: &[u8], found: &mut Found, trace: &mut impl Trace) -> Outcome {
+    if let Some(&id) = tree.exact.get(uri) {
+        trace.step(|| Step::Location { id, verdict: Verdict::Exact });
+        *found = Found { location: id, matched: None };
+        return Outcome::Done;
+    }
+    let mut outcome = Outcome::Nothing;
+    if let Some(id) = longest_prefix(tree, uri) {
+        let location = config.location(id);
+        let last = location.kind == LocationKind::PrefixFinal;
+        trace.step(|| Step::Location { id, verdict: if last { Verdict::FinalPrefix } else { Verdict::LongestPrefix } });
+        *found = Found { location: id, matched: None };
+        outcome = Outcome::Prefix { last };
+        if let Some(inner) = &location.tree {
+            match search(config, inner, uri, found, trace) {
+                Outcome::Done => return Outcome::Done,
+                Outcome::Prefix { last } => outcome = Outcome::Prefix { last },
+                Outcome::Nothing => {}
+            }
+        }
+    }
+    if matches!(outcome, Outcome::Prefix { last: true }) || tree.regexes.is_empty() {
+        return outcome;
+    }
+    let Some((at, matched)) = first_regex(tree, uri) else { return outcome };
+    let (_, id) = tree.regexes[at];
+    trace.step(|| Step::Location { id, verdict: Verdict::Regex });
+    *found = Found { location: id, matched };
+    if let Some(inner) = &config.location(id).tree {
+        search(config, inner, uri, found, trace);
+    }
+    Outcome::Done
+}
+
+fn longest_prefix(tree: &LocationTree, uri: &[u8]) -> Option<LocationId> {
+    let mut at = tree.prefixes.partition_point(|entry| &*entry.prefix <= uri).checked_sub(1)?;
+    loop {
+        let entry = &tree.prefixes[at];
+        if uri.starts_with(&entry.prefix) {
+            return Some(entry.location);
+        }
+        at = entry.parent? as usize;
+    }
+}
+
+fn first_regex(tree: &LocationTree, uri: &[u8]) -> Option<(usize, Option<Matched>)> {
+    let captured = |pattern: &Pattern| if pattern.captures() { pattern.find(uri) } else { None };
+    if let Some(set) = &tree.set {
+        let at = set.first(uri, |at| &tree.regexes[at].0)?;
+        return Some((at, captured(&tree.regexes[at].0)));
+    }
+    tree.regexes.iter().enumerate().find_map(|(at, (pattern, _))| {
+        if pattern.captures() {
+            pattern.find(uri).map(|matched| (at, Some(matched)))
+        } else {
+            pattern.is_match(uri).then_some((at, None))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::error::Diagnostics;
+    use crate::config::load::{LoadOptions, load_text};
+    use crate::config::resolve::{Form, resolve};
+    use crate::route::{NoTrace, server};
+    use std::path::Path;
+
+    fn config(text: &str) -> Config {
+        let loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&loaded.directives, Path::new("/p"), Form::Own, Diagnostics::default());
+        let shown = resolved.diagnostics.render(&loaded.sources, "webserv");
+        resolved.config.unwrap_or_else(|| panic!("{shown}"))
+    }
+
+    #[test]
+    fn locations_are_chosen_as_nginx_chooses_them() {
+        let config = config(
+            "server { listen 8080;
+               location / { } location = /exact { } location /a { } location /ab { }
+               location ^~ /final/ { } location ~ \\.php$ { } location ~* \\.JPG$ { }
+               location /nest/ { location /nest/deep/ { } location ~ \\.txt$ { } location = /nest/one { } }
+               location /nest/deeper/ { }
+             }",
+        );
+        for (uri, expected) in [
+            ("/", "/"),
+            ("/exact", "/exact"),
+            ("/exact/", "/"),
+            ("/abc", "/ab"),
+            ("/a/x.php", "\\.php$"),
+            ("/final/x.php", "/final/"),
+            ("/x.jpg", "\\.JPG$"),
+            ("/nest/x.txt", "\\.txt$"),
+            ("/nest/x.php", "\\.php$"),
+            ("/nest/deep/x", "/nest/deep/"),
+            ("/nest/one", "/nest/one"),
+            ("/nest/deeper/x", "/nest/deeper/"),
+            ("/zzz", "/"),
+        ] {
+            let found = find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace);
+            let name = String::from_utf8_lossy(&config.location(found.location).name).into_owned();
+            assert_eq!(name, expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn names_are_chosen_as_nginx_chooses_them() {
+        let config = config(
+            "server { listen 8080; server_name first; } server { listen 8080; server_name *.example.com; }
+             server { listen 8080; server_name www.example.*; } server { listen 8080; server_name ~^r(?<n>\\d+)\\.test$; }
+             server { listen 8080; server_name .dot.org exact.example.com; } server { listen 8080 default_server; }
+             server { listen 8080; server_name *.sub.example.com; }",
+        );
+        for (host, expected) in [
+            ("first", 0),
+            ("x.example.com", 1),
+            ("example.com", 5),
+            ("www.example.net", 2),
+            ("www.example.com", 1),
+            ("r12.test", 3),
+            ("dot.org", 4),
+            ("a.dot.org", 4),
+            ("exact.example.com", 4),
+            ("nobody", 5),
+            ("", 5),
+            ("x.sub.example.com", 6),
+        ] {
+            let (id, _) = server::find(&config.endpoints[0], host.as_bytes(), &mut NoTrace);
+            assert_eq!(id, ServerId(expected), "{host}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The server of a request: by its host among the names of the endpoint it came in on. nginx's order: exact, the
+//! longest `*.suffix`, the longest `prefix.*`, the first regex, the default server.
+
+use super::{Step, Trace};
+use crate::config::model::{Endpoint, ServerId};
+use crate::config::pattern::Matched;
+
+/// Why a server was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    Exact,
+    Suffix,
+    Prefix,
+    Regex(usize),
+    Default,
+}
+
+/// `host` in lower case, without port and trailing dot. A regex that matched gives its captures.
+pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> (ServerId, Option<Matched>) {
+    let (id, rule, matched) = decide(endpoint, host);
+    trace.step(|| Step::Server { id, rule });
+    (id, matched)
+}
+
+fn decide(endpoint: &Endpoint, host: &[u8]) -> (ServerId, Rule, Option<Matched>) {
+    let names = &endpoint.names;
+    if let Some(&id) = names.exact.get(host)
+        && !host.is_empty()
+    {
+        return (id, Rule::Exact, None);
+    }
+    if !names.suffixes.is_empty() {
+        // The leftmost dot first: the longest suffix wins. `.example.com` itself does not match `*.example.com`.
+        for at in memchr::memchr_iter(b'.', host) {
+            if at > 0
+                && let Some(&id) = names.suffixes.get(&host[at..])
+            {
+                return (id, Rule::Suffix, None);
+            }
+        }
+    }
+    if !names.prefixes.is_empty() {
+        for at in memchr::memrchr_iter(b'.', host) {
+            if let Some(&id) = names.prefixes.get(&host[..=at]) {
+                return (id, Rule::Prefix, None);
+            }
+        }
+    }
+    if !host.is_empty() {
+        for (at, (pattern, id)) in names.regexes.iter().enumerate() {
+            if let Some(matched) = pattern.find(host) {
+                return (*id, Rule::Regex(at), pattern.captures().then_some(matched));
+            }
+        }
+    }
+    (endpoint.default, Rule::Default, None)
+}
