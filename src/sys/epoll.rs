@@ -2,7 +2,6 @@
 //! the caller's business.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
 
 use super::{Errno, once, retry};
 
@@ -74,35 +73,6 @@ impl Epoll {
         let room = events.list.len() as i32;
         // SAFETY: the list is writable for `room` events.
         let waited = once(|| unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.list.as_mut_ptr(), room, timeout) });
-        events.ready = match waited {
-            Ok(count) => count as usize,
-            Err(Errno::EINTR) => 0,
-            Err(errno) => return Err(errno),
-        };
-        Ok(events.ready)
-    }
-
-    /// [`Epoll::wait`] with a timeout in nanoseconds (Linux 5.11; ENOSYS before).
-    pub fn wait_ns(&self, events: &mut Events, nanos: u64) -> Result<usize, Errno> {
-        let timeout = libc::timespec {
-            tv_sec: (nanos / 1_000_000_000) as libc::time_t,
-            tv_nsec: (nanos % 1_000_000_000) as libc::c_long,
-        };
-        events.ready = 0;
-        let room = events.list.len() as libc::c_int;
-        // SAFETY: the list is writable for `room` events, `timeout` is a valid timespec, and a null signal mask leaves
-        // the mask alone whatever its size.
-        let waited = once(|| unsafe {
-            libc::syscall(
-                libc::SYS_epoll_pwait2,
-                self.0.as_raw_fd(),
-                events.list.as_mut_ptr(),
-                room,
-                &timeout,
-                ptr::null::<libc::sigset_t>(),
-                0usize,
-            )
-        });
         events.ready = match waited {
             Ok(count) => count as usize,
             Err(Errno::EINTR) => 0,
@@ -188,7 +158,6 @@ mod tests {
         let epoll = Epoll::new().expect("epoll_create1");
         let mut events = Events::default();
         assert_eq!(epoll.wait(&mut events, Timeout::Millis(1)), Ok(0));
-        assert!(matches!(epoll.wait_ns(&mut events, 1000), Ok(0) | Err(Errno::ENOSYS)));
     }
 
     #[test]

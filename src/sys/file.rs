@@ -243,3 +243,6 @@ pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+#[cfg(test)]
+mod tests;

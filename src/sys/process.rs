@@ -1,20 +1,20 @@
-//! The process itself: identity, limits, children, standard streams. Signals and users in the modules below.
+//! The process itself: identity, limits, children, standard streams. Signals, users and starting programs in the modules below.
 
 mod signal;
+mod spawn;
 mod user;
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 pub use signal::{
     SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal, ignore_sigpipe, kill,
     read_signal, signalfd,
 };
+pub use spawn::spawn_exec;
 pub use user::{getegid, geteuid, lookup_group, lookup_user, set_user};
 
-use super::{Errno, file, once, retry, socket};
+use super::{Errno, file, once, retry};
 
 pub fn getpid() -> i32 {
     // SAFETY: no pointers are passed; cannot fail.
@@ -76,31 +76,6 @@ pub fn dup2(from: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed; `onto` remains an open descriptor, so its owner's claim stays true.
     retry(|| unsafe { libc::dup3(from, onto, flags) })?;
     Ok(())
-}
-
-/// Starts the program `path` (for a binary upgrade: ourselves) with exactly these arguments (the first is the name it
-/// sees) and this environment. `keep` are inherited under their own numbers, nothing else is. Signals are unblocked and
-/// SIGPIPE is default in the child. Returns its pid; [`reap`] it. ENOENT and the like if it cannot be executed.
-pub fn spawn_exec(
-    path: &OsStr,
-    args: &[&OsStr],
-    env: &[(&OsStr, &OsStr)],
-    keep: &[BorrowedFd<'_>],
-) -> Result<i32, Errno> {
-    let mut command = Command::new(path);
-    if let Some((name, rest)) = args.split_first() {
-        command.arg0(name).args(rest);
-    }
-    command.env_clear().envs(env.iter().copied());
-    // Between these two loops nothing else of this one-threaded process can start a program.
-    for fd in keep {
-        socket::set_cloexec(*fd, false)?;
-    }
-    let spawned = command.spawn();
-    for fd in keep {
-        socket::set_cloexec(*fd, true)?;
-    }
-    Ok(spawned?.id() as i32)
 }
 
 /// How a child ended.
@@ -194,3 +169,6 @@ pub fn hostname() -> String {
     }
     CStr::from_bytes_until_nul(&name).map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests;

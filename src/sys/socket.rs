@@ -185,3 +185,6 @@ pub fn inherit(number: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: the descriptor is open (the call above proved it) and, by this function's contract, has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
+
+#[cfg(test)]
+mod tests;

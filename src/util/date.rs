@@ -151,7 +151,7 @@ mod tests {
     fn random_moments_agree_with_chrono_and_come_back() {
         let mut random = Seed::new(1);
         for _ in 0..20_000 {
-            let seconds = random.below(20_000_000_000_000) as i64 - 8_000_000_000_000 >> random.below(24);
+            let seconds = (random.below(20_000_000_000_000) as i64 - 8_000_000_000_000) >> random.below(24);
             let ours = Civil::from_unix(seconds);
             assert_eq!(ours.to_unix(), Some(seconds));
             let Some(theirs) = DateTime::from_timestamp(seconds, 0) else { continue };

@@ -245,3 +245,6 @@ fn slot_of(tick: u32) -> usize {
 fn is_before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Starting a program without copying ourselves first: posix_spawn, which glibc and musl build on vfork.
+
+use std::ffi::{CString, OsStr, c_char, c_int};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+
+use crate::sys::Errno;
+
+/// Starts the program `path` (for a binary upgrade: ourselves; no search along PATH) with exactly these arguments, the
+/// first being the name it sees, and this environment. `keep` are inherited under their own numbers; of our own
+/// descriptors nothing else is but the standard streams. In the child no signal is blocked and SIGPIPE is not ignored.
+/// Returns its pid, to be [`super::reap`]ed. ENOENT, EACCES and the like if it cannot be executed; EINVAL for a NUL in a
+/// string.
+pub fn spawn_exec(
+    path: &OsStr,
+    args: &[&OsStr],
+    env: &[(&OsStr, &OsStr)],
+    keep: &[BorrowedFd<'_>],
+) -> Result<i32, Errno> {
+    let path = c_string(path.as_bytes())?;
+    let args: Vec<CString> = args.iter().map(|arg| c_string(arg.as_bytes())).collect::<Result<_, _>>()?;
+    let env: Vec<CString> = env
+        .iter()
+        .map(|(name, value)| c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<_, _>>()?;
+    let (args, env) = (pointers(&args), pointers(&env));
+
+    let mut inherited = FileActions::new()?;
+    for fd in keep {
+        inherited.keep(*fd)?;
+    }
+    let mut attributes = Attributes::new()?;
+    attributes.reset_signals()?;
+
+    let mut pid = 0;
+    // SAFETY: `path` is NUL-terminated; `args` and `env` are null-terminated arrays of NUL-terminated strings whose owners
+    // live until the end of this function; actions and attributes are initialised.
+    check(unsafe {
+        libc::posix_spawn(&mut pid, path.as_ptr(), &inherited.0, &attributes.0, args.as_ptr(), env.as_ptr())
+    })?;
+    Ok(pid)
+}
+
+fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno::EINVAL)
+}
+
+/// The null-terminated array C wants; the strings stay with their owner.
+fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
+    strings.iter().map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+}
+
+/// The posix_spawn family returns the error instead of setting errno.
+fn check(returned: c_int) -> Result<(), Errno> {
+    if returned == 0 { Ok(()) } else { Err(Errno(returned)) }
+}
+
+/// What the child does with its descriptors before it executes the program.
+struct FileActions(libc::posix_spawn_file_actions_t);
+
+impl FileActions {
+    fn new() -> Result<FileActions, Errno> {
+        let mut actions = MaybeUninit::uninit();
+        // SAFETY: `actions` is writable for one such object.
+        check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
+        // SAFETY: the call above initialised it.
+        Ok(FileActions(unsafe { actions.assume_init() }))
+    }
+
+    /// Duplicating a descriptor onto itself means: not close-on-exec (POSIX 2024; glibc since 2.29).
+    fn keep(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        // SAFETY: the object is initialised.
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, fd.as_raw_fd(), fd.as_raw_fd()) })
+    }
+}
+
+impl Drop for FileActions {
+    fn drop(&mut self) {
+        // SAFETY: initialised, and not used after this.
+        unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
+    }
+}
+
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn new() -> Result<Attributes, Errno> {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: `attributes` is writable for one such object.
+        check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
+        // SAFETY: the call above initialised it.
+        Ok(Attributes(unsafe { attributes.assume_init() }))
+    }
+
+    /// An empty mask, and SIGPIPE as a fresh process has it: what [`super::signalfd`] and [`super::ignore_sigpipe`]
+    /// changed for us would otherwise outlive exec.
+    fn reset_signals(&mut self) -> Result<(), Errno> {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: `set` is writable; sigemptyset initialises it.
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: initialised by the call above.
+        let mut set = unsafe { set.assume_init() };
+        // SAFETY: the object and the set are initialised.
+        check(unsafe { libc::posix_spawnattr_setsigmask(&mut self.0, &set) })?;
+        // SAFETY: the set is initialised, SIGPIPE a signal.
+        unsafe { libc::sigaddset(&mut set, libc::SIGPIPE) };
+        // SAFETY: the object and the set are initialised.
+        check(unsafe { libc::posix_spawnattr_setsigdefault(&mut self.0, &set) })?;
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        // SAFETY: the object is initialised.
+        check(unsafe { libc::posix_spawnattr_setflags(&mut self.0, flags as _) })
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: initialised, and not used after this.
+        unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
+    }
+}
