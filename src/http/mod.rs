@@ -1,1 +1,34 @@
-//! (module docs)
+//! HTTP/1.1 without I/O: bytes in, structures and verdicts out. No libc, no `std::net`, no `std::fs`, no clock, no
+//! configuration. The caller owns every buffer; needing more bytes is a normal result, never an error; nothing here
+//! panics on what a client sent.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`head`] | the request head, parsed in place and resumable (RFC 9112 §2–3) |
+//! | [`target`] | the request line and its four target forms |
+//! | [`framing`] | how long the body is, who may say so |
+//! | [`body`] | Content-Length and chunked bodies as a pull decoder |
+//! | [`uri`], [`escape`] | normal form of a path; text escapes |
+//! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
+//! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
+//! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
+//! | [`reject`] | everything a client can do wrong, as data |
+
+pub mod body;
+pub mod cond;
+pub mod date;
+pub mod disposition;
+pub mod escape;
+pub mod etag;
+pub mod framing;
+pub mod head;
+pub mod header;
+pub mod host;
+pub mod method;
+pub mod multipart;
+pub mod range;
+pub mod reject;
+pub mod status;
+pub mod target;
+pub mod uri;
+pub mod version;

@@ -1,0 +1,199 @@
+//! Conditional requests: RFC 9110 §13.2.2, in its order.
+//!
+//! Differs from nginx where nginx differs from the RFC: If-Match wins over If-Unmodified-Since and If-None-Match over
+//! If-Modified-Since; several lines of one field are one list; a date that is invalid or repeated is ignored; a
+//! resource without a modification date ignores date conditions.
+
+use super::date;
+use super::etag::{Strength, is_same, matches};
+use super::head::Head;
+use super::header::HeaderId;
+use super::method::Method;
+
+/// What the selected representation is right now.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Validators<'a> {
+    pub etag: Option<&'a [u8]>,
+    /// Last-Modified, in Unix seconds.
+    pub modified: Option<i64>,
+    /// A representation exists: what `*` asks for.
+    pub exists: bool,
+}
+
+/// The directive `if_modified_since`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum ImsMode {
+    Off,
+    /// Not modified only if the dates are equal; nginx's default.
+    #[default]
+    Exact,
+    /// Not modified if the file is not newer.
+    Before,
+}
+
+/// What the preconditions say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Proceed,
+    /// 304
+    NotModified,
+    /// 412
+    Failed,
+}
+
+/// Evaluates the preconditions of a request. Call it when everything else would be a 2xx, and for writes again when
+/// the change is committed.
+pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, ims: ImsMode) -> Verdict {
+    // §13.2.1: methods that select no representation ignore preconditions.
+    if matches!(method, Method::Connect | Method::Options | Method::Trace) {
+        return Verdict::Proceed;
+    }
+    if head.get(HeaderId::IfMatch).is_some() {
+        if !any_matches(head, buf, HeaderId::IfMatch, now, Strength::Strong) {
+            return Verdict::Failed;
+        }
+    } else if let (Some(since), Some(modified)) = (only_date(head, buf, HeaderId::IfUnmodifiedSince), now.modified)
+        && modified > since
+    {
+        return Verdict::Failed;
+    }
+    let is_read = matches!(method, Method::Get | Method::Head);
+    if head.get(HeaderId::IfNoneMatch).is_some() {
+        return match any_matches(head, buf, HeaderId::IfNoneMatch, now, Strength::Weak) {
+            false => Verdict::Proceed,
+            true if is_read => Verdict::NotModified,
+            true => Verdict::Failed,
+        };
+    }
+    if is_read
+        && ims != ImsMode::Off
+        && let (Some(since), Some(modified)) = (only_date(head, buf, HeaderId::IfModifiedSince), now.modified)
+        && (modified == since || ims == ImsMode::Before && modified < since)
+    {
+        return Verdict::NotModified;
+    }
+    Verdict::Proceed
+}
+
+/// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a strong
+/// tag, or exactly the modification date).
+pub fn if_range(head: &Head, buf: &[u8], now: &Validators<'_>) -> bool {
+    let mut fields = head.all(HeaderId::IfRange);
+    let Some(field) = fields.next() else { return true };
+    if fields.next().is_some() {
+        return false;
+    }
+    let value = field.value.of(buf);
+    if value.ends_with(b"\"") {
+        return now.etag.is_some_and(|etag| is_same(value, etag, Strength::Strong));
+    }
+    date::parse(value).is_some_and(|date| now.modified == Some(date))
+}
+
+fn any_matches(head: &Head, buf: &[u8], id: HeaderId, now: &Validators<'_>, strength: Strength) -> bool {
+    head.all(id).any(|field| match field.value.of(buf) {
+        b"*" => now.exists,
+        list => now.exists && now.etag.is_some_and(|etag| matches(list, etag, strength)),
+    })
+}
+
+/// The date of a field that stands once and holds a valid date (RFC 9110 §13.1.3, §13.1.4: otherwise it is ignored).
+fn only_date(head: &Head, buf: &[u8], id: HeaderId) -> Option<i64> {
+    let mut fields = head.all(id);
+    let field = fields.next()?;
+    if fields.next().is_some() { None } else { date::parse(field.value.of(buf)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{HeadLimits, Progress};
+    use super::*;
+
+    const OLD: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const NEW: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    fn with_head<T>(fields: &str, run: impl FnOnce(&Head, &[u8]) -> T) -> T {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+            .replace("OLD", OLD)
+            .replace("SAME", SAME)
+            .replace("NEW", NEW);
+        let mut head = Head::default();
+        assert_eq!(head.parse(text.as_bytes(), &HeadLimits::default()), Ok(Progress::Complete), "{fields}");
+        run(&head, text.as_bytes())
+    }
+
+    fn verdict(fields: &str, method: Method, now: &Validators<'_>, ims: ImsMode) -> Verdict {
+        with_head(fields, |head, buf| evaluate(head, buf, method, now, ims))
+    }
+
+    #[test]
+    fn preconditions_are_evaluated_in_the_order_of_the_rfc() {
+        use Method::{Get, Put};
+        use Verdict::*;
+        let file = Validators { etag: Some(b"\"a\""), modified: Some(784_111_777), exists: true };
+        let none = Validators::default();
+        let table = [
+            ("", Get, file, Proceed),
+            ("If-Match: \"a\"\r\n", Put, file, Proceed),
+            ("If-Match: \"b\"\r\n", Put, file, Failed),
+            ("If-Match: W/\"a\"\r\n", Get, file, Failed),
+            ("If-Match: \"b\"\r\nIf-Match: \"a\"\r\n", Put, file, Proceed),
+            ("If-Match: *\r\n", Put, file, Proceed),
+            ("If-Match: *\r\n", Put, none, Failed),
+            ("If-Match: \"a\"\r\n", Put, none, Failed),
+            ("If-Match: \"a\"\r\nIf-Unmodified-Since: OLD\r\n", Get, file, Proceed),
+            ("If-Unmodified-Since: OLD\r\n", Get, file, Failed),
+            ("If-Unmodified-Since: SAME\r\n", Put, file, Proceed),
+            ("If-Unmodified-Since: OLD\r\n", Put, file, Failed),
+            ("If-Unmodified-Since: OLD\r\n", Put, none, Proceed),
+            ("If-Unmodified-Since: junk\r\n", Put, file, Proceed),
+            ("If-Unmodified-Since: OLD\r\nIf-Unmodified-Since: OLD\r\n", Put, file, Proceed),
+            ("If-None-Match: \"a\"\r\n", Get, file, NotModified),
+            ("If-None-Match: W/\"a\"\r\n", Method::Head, file, NotModified),
+            ("If-None-Match: \"b\"\r\nIf-None-Match: \"a\"\r\n", Get, file, NotModified),
+            ("If-None-Match: \"a\"\r\n", Put, file, Failed),
+            ("If-None-Match: *\r\n", Put, file, Failed),
+            ("If-None-Match: *\r\n", Put, none, Proceed),
+            ("If-None-Match: *\r\n", Get, file, NotModified),
+            ("If-None-Match: \"b\"\r\nIf-Modified-Since: SAME\r\n", Get, file, Proceed),
+            ("If-None-Match: \"a\"\r\nIf-Modified-Since: OLD\r\n", Get, file, NotModified),
+            ("If-Modified-Since: SAME\r\n", Get, file, NotModified),
+            ("If-Modified-Since: SAME\r\n", Put, file, Proceed),
+            ("If-Modified-Since: OLD\r\n", Get, file, Proceed),
+            ("If-Modified-Since: SAME, SAME\r\n", Get, file, Proceed),
+            ("If-Modified-Since: SAME\r\nIf-Modified-Since: SAME\r\n", Get, file, Proceed),
+            ("If-Modified-Since: SAME\r\n", Get, none, Proceed),
+            ("If-Match: \"b\"\r\nIf-None-Match: \"a\"\r\n", Get, file, Failed),
+            ("If-Match: \"b\"\r\n", Method::Options, file, Proceed),
+        ];
+        for (fields, method, now, expected) in table {
+            assert_eq!(verdict(fields, method, &now, ImsMode::Exact), expected, "{method:?} {fields}");
+        }
+        let modes = [(ImsMode::Off, Proceed), (ImsMode::Exact, Proceed), (ImsMode::Before, NotModified)];
+        for (mode, expected) in modes {
+            assert_eq!(verdict("If-Modified-Since: NEW\r\n", Get, &file, mode), expected, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn if_range_needs_the_very_same_representation() {
+        let file = Validators { etag: Some(b"\"a\""), modified: Some(784_111_777), exists: true };
+        let weak = Validators { etag: Some(b"W/\"a\""), ..file };
+        let table = [
+            ("", file, true),
+            ("If-Range: \"a\"\r\n", file, true),
+            ("If-Range: \"b\"\r\n", file, false),
+            ("If-Range: W/\"a\"\r\n", file, false),
+            ("If-Range: W/\"a\"\r\n", weak, false),
+            ("If-Range: SAME\r\n", file, true),
+            ("If-Range: NEW\r\n", file, false),
+            ("If-Range: wrong\r\n", file, false),
+            ("If-Range: \"a\"\r\nIf-Range: \"a\"\r\n", file, false),
+            ("If-Range: SAME\r\n", Validators::default(), false),
+        ];
+        for (fields, now, expected) in table {
+            assert_eq!(with_head(fields, |head, buf| if_range(head, buf, &now)), expected, "{fields}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Writing untrusted text into URIs, HTML and JSON, and the lenient %-decoding of arguments. All append to `out`.
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+fn push_escaped(byte: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// A path for `Location` or an `href`. Kept: unreserved, `/`, and the sub-delims that mean nothing in a path and
+/// nothing in HTML. `:` is escaped (`javascript:` as a relative reference), and so is the second of two leading
+/// slashes (`//evil.test/` would name another host); our own decoding reads both back.
+pub fn escape_path(path: &[u8], out: &mut Vec<u8>) {
+    for (i, &b) in path.iter().enumerate() {
+        let is_plain =
+            is_unreserved(b) || matches!(b, b'/' | b'!' | b'$' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'@');
+        if !is_plain || i == 1 && path.starts_with(b"//") {
+            push_escaped(b, out);
+        } else {
+            out.push(b);
+        }
+    }
+}
+
+/// One component (a segment, an argument's name or value): only unreserved bytes are kept.
+pub fn escape_component(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        if is_unreserved(b) { out.push(b) } else { push_escaped(b, out) }
+    }
+}
+
+/// The byte that `%` and these two digits stand for.
+pub fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16).map(|d| d as u8);
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// Decodes `%XX`; what is no such escape stays as it is. `+` stays `+`, as in nginx. For arguments: paths go through
+/// `uri::normalize`.
+pub fn unescape(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend_from_slice(&rest[..at]);
+        match rest.get(at + 1..at + 3).and_then(|pair| hex_pair(pair[0], pair[1])) {
+            Some(byte) => {
+                out.push(byte);
+                rest = &rest[at + 3..];
+            }
+            None => {
+                out.push(b'%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Text or a quoted attribute of an HTML page.
+pub fn html_escape(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        match b {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            _ => out.push(b),
+        }
+    }
+}
+
+/// The inside of a JSON string. What is not UTF-8 becomes U+FFFD; `<` is escaped too, so that the text may stand in a
+/// `<script>`.
+pub fn json_escape(text: &[u8], out: &mut Vec<u8>) {
+    for chunk in text.utf8_chunks() {
+        for &b in chunk.valid().as_bytes() {
+            match b {
+                b'"' => out.extend_from_slice(b"\\\""),
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\r' => out.extend_from_slice(b"\\r"),
+                b'\t' => out.extend_from_slice(b"\\t"),
+                0..=0x1f | 0x7f | b'<' => {
+                    out.extend_from_slice(b"\\u00");
+                    out.extend_from_slice(&[HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+                }
+                _ => out.push(b),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(escape: fn(&[u8], &mut Vec<u8>), text: &[u8]) -> String {
+        let mut out = Vec::new();
+        escape(text, &mut out);
+        String::from_utf8(out).expect("an escape writes UTF-8 here")
+    }
+
+    #[test]
+    fn a_path_is_escaped_so_that_it_reads_back_and_names_no_other_host() {
+        let table: [(&[u8], &str); 9] = [
+            (b"/a b", "/a%20b"),
+            (b"/\xc3\xa9%?#", "/%C3%A9%25%3F%23"),
+            (b"//evil.test/x", "/%2Fevil.test/x"),
+            (b"/\\evil.test", "/%5Cevil.test"),
+            (b"/a//b", "/a//b"),
+            (b"javascript:x", "javascript%3Ax"),
+            (b"/a'b\"<c>&d", "/a%27b%22%3Cc%3E%26d"),
+            (b"/a\r\nX: y\0\x7f", "/a%0D%0AX%3A%20y%00%7F"),
+            (b"/!$()*+,;=@-._~", "/!$()*+,;=@-._~"),
+        ];
+        for (path, expected) in table {
+            assert_eq!(run(escape_path, path), expected);
+            let mut back = Vec::new();
+            unescape(expected.as_bytes(), &mut back);
+            assert_eq!(back, path);
+        }
+    }
+
+    #[test]
+    fn components_html_and_json_are_escaped() {
+        assert_eq!(run(escape_component, b"a/b&c=d+e f"), "a%2Fb%26c%3Dd%2Be%20f");
+        assert_eq!(run(html_escape, b"<a href='x' b=\"y\">&"), "&lt;a href=&#39;x&#39; b=&quot;y&quot;&gt;&amp;");
+        assert_eq!(
+            run(json_escape, b"a\"\\\n\x01</script>\xff\xc3\xa9"),
+            "a\\\"\\\\\\n\\u0001\\u003C/script>\u{fffd}\u{e9}"
+        );
+    }
+
+    #[test]
+    fn unescaping_leaves_what_is_no_escape() {
+        let table = [("a%20b", "a b"), ("%", "%"), ("%4", "%4"), ("%zz%41", "%zzA"), ("a+b", "a+b"), ("%%41", "%A")];
+        for (text, expected) in table {
+            assert_eq!(run(unescape, text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Everything a client can do wrong, as data: the status to answer with and a sentence for the error log.
+//!
+//! A `Reject` is always the request's fault; what is the server's fault never becomes one. The sentences hold no
+//! bytes of the client's but those escaped here.
+
+use super::status::Status;
+use std::fmt;
+
+/// Why a request was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reject {
+    /// 414: the request line is longer than `limit` bytes.
+    RequestLineTooLong { limit: usize },
+    /// 431: a header line, or the whole head, is longer than `limit` bytes.
+    HeaderTooLarge { limit: usize },
+    /// 431: more than `limit` header fields.
+    TooManyFields { limit: usize },
+    /// 400: the request line breaks the rule named.
+    BadRequestLine(&'static str),
+    /// 400: `https://` in the target of a request on a plain port. A TLS listener may allow it later.
+    HttpsTarget,
+    /// 400: a header field breaks the rule named.
+    BadField(&'static str),
+    /// 400: a byte that may not stand where it stands.
+    BadByte { place: &'static str, byte: u8 },
+    /// 400: Host missing, repeated or not a host.
+    BadHost(&'static str),
+    /// 400: Content-Length and Transfer-Encoding leave the end of the body in doubt.
+    BadFraming(&'static str),
+    /// 501: a transfer coding other than `chunked`.
+    UnknownCoding,
+    /// 505: neither HTTP/1.0 nor HTTP/1.x.
+    Version,
+    /// 417: an expectation other than `100-continue`.
+    Expectation,
+    /// 400: chunked framing breaks the rule named.
+    BadChunk(&'static str),
+    /// 413: more body than `limit` bytes.
+    BodyTooLarge { limit: u64 },
+    /// 400: the multipart body breaks the rule named.
+    BadMultipart(&'static str),
+    /// 400: the target's path cannot be normalised.
+    BadUri(&'static str),
+}
+
+impl Reject {
+    /// The status to answer with.
+    pub fn status(&self) -> Status {
+        match self {
+            Reject::RequestLineTooLong { .. } => Status::URI_TOO_LONG,
+            Reject::HeaderTooLarge { .. } | Reject::TooManyFields { .. } => Status::HEADER_TOO_LARGE,
+            Reject::UnknownCoding => Status::NOT_IMPLEMENTED,
+            Reject::Version => Status::VERSION_NOT_SUPPORTED,
+            Reject::Expectation => Status::EXPECTATION_FAILED,
+            Reject::BodyTooLarge { .. } => Status::CONTENT_TOO_LARGE,
+            Reject::BadRequestLine(_)
+            | Reject::HttpsTarget
+            | Reject::BadField(_)
+            | Reject::BadByte { .. }
+            | Reject::BadHost(_)
+            | Reject::BadFraming(_)
+            | Reject::BadChunk(_)
+            | Reject::BadMultipart(_)
+            | Reject::BadUri(_) => Status::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Reject::RequestLineTooLong { limit } => {
+                write!(f, "client sent too long URI: the request line exceeds {limit} bytes")
+            }
+            Reject::HeaderTooLarge { limit } => {
+                write!(f, "client sent too large header: a line or the whole exceeds {limit} bytes")
+            }
+            Reject::TooManyFields { limit } => write!(f, "client sent too many header fields: more than {limit}"),
+            Reject::BadRequestLine(rule) => write!(f, "client sent invalid request line: {rule}"),
+            Reject::HttpsTarget => f.write_str("client sent an https:// target to a plain HTTP port"),
+            Reject::BadField(rule) => write!(f, "client sent invalid header field: {rule}"),
+            Reject::BadByte { place, byte } => {
+                write!(f, "client sent invalid byte \"{}\" in {place}", byte.escape_ascii())
+            }
+            Reject::BadHost(rule) => write!(f, "client sent invalid host: {rule}"),
+            Reject::BadFraming(rule) => write!(f, "client sent ambiguous body framing: {rule}"),
+            Reject::UnknownCoding => f.write_str("client sent unknown \"Transfer-Encoding\""),
+            Reject::Version => f.write_str("client sent a protocol version other than HTTP/1.x"),
+            Reject::Expectation => f.write_str("client sent an expectation other than \"100-continue\""),
+            Reject::BadChunk(rule) => write!(f, "client sent invalid chunked body: {rule}"),
+            Reject::BodyTooLarge { limit } => {
+                write!(f, "client intended to send too large body: more than {limit} bytes")
+            }
+            Reject::BadMultipart(rule) => write!(f, "client sent invalid multipart body: {rule}"),
+            Reject::BadUri(rule) => write!(f, "client sent invalid URI: {rule}"),
+        }
+    }
+}
+
+impl std::error::Error for Reject {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_status_and_a_sentence() {
+        let table = [
+            (Reject::RequestLineTooLong { limit: 8192 }, 414, "8192 bytes"),
+            (Reject::HeaderTooLarge { limit: 32 }, 431, "32 bytes"),
+            (Reject::TooManyFields { limit: 1000 }, 431, "more than 1000"),
+            (Reject::BadByte { place: "a header value", byte: 0 }, 400, "\"\\x00\" in a header value"),
+            (Reject::UnknownCoding, 501, "Transfer-Encoding"),
+            (Reject::Version, 505, "HTTP/1.x"),
+            (Reject::Expectation, 417, "100-continue"),
+            (Reject::BodyTooLarge { limit: 7 }, 413, "7 bytes"),
+            (Reject::BadHost("no Host field"), 400, "no Host field"),
+        ];
+        for (reject, status, part) in table {
+            assert_eq!(reject.status(), Status(status));
+            assert!(reject.to_string().contains(part), "{reject}");
+        }
+    }
+}
