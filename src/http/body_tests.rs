@@ -1,1 +1,175 @@
-//! Tests of [`super`].
+//! Tests of the body decoder: tables re-run at every split point.
+
+use super::*;
+
+/// Decodes `text` in pieces that end at `cuts` and at its end: the body, the bytes used (`None` if it is not done).
+fn feed(framing: Framing, text: &[u8], cuts: impl IntoIterator<Item = usize>) -> Result<(Vec<u8>, Option<usize>), u16> {
+    let (mut decoder, mut body, mut at) = (Decoder::new(framing), Vec::new(), 0);
+    for cut in cuts.into_iter().chain([text.len()]) {
+        loop {
+            let input = &text[at..cut.max(at)];
+            let step = decoder.next(input).map_err(|reject| reject.status().0)?;
+            assert!(step.data.end <= step.consumed && step.consumed <= input.len());
+            body.extend_from_slice(&input[step.data]);
+            at += step.consumed;
+            if step.done {
+                assert!(decoder.is_done() && decoder.remaining() == Some(0));
+                return Ok((body, Some(at)));
+            }
+            if at == cut.max(at) {
+                break;
+            }
+            assert!(step.consumed > 0, "input is left, so something must be consumed");
+        }
+    }
+    Ok((body, None))
+}
+
+fn run(framing: Framing, text: &[u8]) -> Result<(Vec<u8>, Option<usize>), u16> {
+    let whole = feed(framing, text, []);
+    for cut in 0..text.len().min(300) {
+        assert_eq!(feed(framing, text, [cut]), whole, "cut at {cut}: {}", text.escape_ascii());
+    }
+    assert_eq!(feed(framing, text, 0..text.len()), whole, "bytewise: {}", text.escape_ascii());
+    whole
+}
+
+#[test]
+fn a_body_of_known_length_ends_there() {
+    let table: [(Framing, &str, &str, Option<usize>); 6] = [
+        (Framing::None, "GET", "", Some(0)),
+        (Framing::Length(0), "GET", "", Some(0)),
+        (Framing::Length(5), "helloGET", "hello", Some(5)),
+        (Framing::Length(5), "hell", "hell", None),
+        (Framing::Length(u64::MAX), "x", "x", None),
+        (Framing::Length(5), "", "", None),
+    ];
+    for (framing, text, body, used) in table {
+        assert_eq!(run(framing, text.as_bytes()), Ok((body.into(), used)), "{framing:?} {text}");
+    }
+}
+
+#[test]
+fn chunks_are_decoded_by_the_grammar() {
+    let table: [(&str, &str, Option<usize>); 14] = [
+        ("5\r\nhello\r\n0\r\n\r\nGET", "hello", Some(15)),
+        ("0\r\n\r\n", "", Some(5)),
+        ("3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", "abc0123456789", Some(28)),
+        ("a\r\n0123456789\r\n00\r\n\r\n", "0123456789", Some(21)),
+        ("0000000000000005\r\nhello\r\n0\r\n\r\n", "hello", Some(30)),
+        ("5;x=y\r\nhello\r\n0;z\r\n\r\n", "hello", Some(21)),
+        ("5 ; x = \"y;\\\"z\" \r\nhello\r\n0\r\n\r\n", "hello", Some(30)),
+        ("5\t;\r\nhello\r\n0\r\n\r\n", "hello", Some(17)),
+        ("5;\u{e9}\r\nhello\r\n0\r\n\r\n", "hello", Some(18)),
+        ("0\r\nA: b\r\nC:\r\n\r\nGET", "", Some(15)),
+        ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n", Some(12)),
+        ("5\r\nhel", "hel", None),
+        ("5\r\nhello\r\n0\r\n", "hello", None),
+        ("ffffffffffffffff\r\nx", "x", None),
+    ];
+    for (text, body, used) in table {
+        assert_eq!(run(Framing::Chunked, text.as_bytes()), Ok((body.into(), used)), "{text:?}");
+    }
+}
+
+#[test]
+fn framing_that_two_servers_might_read_differently_is_refused() {
+    let table = [
+        "\r\n",
+        " 5\r\nhello\r\n",
+        "+5\r\nhello\r\n",
+        "-5\r\n",
+        "0x5\r\nhello\r\n",
+        "g\r\n",
+        ";x\r\n",
+        "5 \r\nhello\r\n",
+        "5\t\r\nhello\r\n",
+        "5 5\r\n",
+        "5_\r\n",
+        "5,5\r\n",
+        "5\nhello\r\n",
+        "5\rhello\r\n",
+        "5\r\r\nhello",
+        "5;x\nhello\r\n",
+        "5;x\rhello\r\n",
+        "5;\0\r\n",
+        "5;\x7f\r\n",
+        "5\r\nhello0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhello\r0\r\n\r\n",
+        "5\r\nhelloXX\r\n",
+        "00000000000000005\r\nhello",
+        "10000000000000000\r\n",
+        "0\r\n\n",
+        "0\r\n\rX",
+        "0\n\r\n",
+        "0\r\nA: b\n\r\n",
+        "0\r\nA : b\r\n\r\n",
+        "0\r\n A: b\r\n\r\n",
+        "0\r\nA: b\r\n c\r\n\r\n",
+        "0\r\nAb\r\n\r\n",
+        "0\r\n: b\r\n\r\n",
+        "0\r\nA: \0\r\n\r\n",
+        "0\r\nA(: b\r\n\r\n",
+        "0\r\nGET / HTTP/1.1\r\n\r\n",
+        "5\u{b2}\r\n",
+        "\u{ff15}\r\n",
+    ];
+    for text in table {
+        assert_eq!(run(Framing::Chunked, text.as_bytes()), Err(400), "{text:?}");
+    }
+}
+
+#[test]
+fn extensions_and_trailers_are_bounded() {
+    let chunk = |extension: usize| format!("1;{}\r\nx\r\n", "e".repeat(extension));
+    let cases = [
+        (chunk(EXTENSION), Ok(())),
+        (chunk(EXTENSION + 1), Err(400)),
+        (format!("1{};\r\nx\r\n", " ".repeat(EXTENSION + 1)), Err(400)),
+        (chunk(EXTENSION).repeat(4), Ok(())),
+        (chunk(EXTENSION).repeat(4) + &chunk(1), Err(400)),
+        (format!("0\r\n{}", "A: b\r\n".repeat(1000)), Ok(())),
+        (format!("0\r\n{}", "A: b\r\n".repeat(1400)), Err(431)),
+        (format!("0\r\nA: {}", "b".repeat(TRAILERS)), Err(431)),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(feed(Framing::Chunked, text.as_bytes(), []).map(drop), expected, "{} bytes", text.len());
+        assert_eq!(feed(Framing::Chunked, text.as_bytes(), 0..text.len()).map(drop), expected, "{} bytes", text.len());
+    }
+}
+
+#[test]
+fn trailers_are_kept_apart() {
+    let mut decoder = Decoder::new(Framing::Chunked);
+    let text = b"0\r\nContent-Digest: \t sha-256=:x:\t\r\nA:\r\nContent-Digest: y\r\n\r\n";
+    let mut at = 0;
+    for end in 0..=text.len() {
+        at += decoder.next(&text[at..end]).expect("sound trailers").consumed;
+    }
+    assert!(decoder.is_done() && at == text.len());
+    assert_eq!(decoder.trailer(b"content-digest"), Some(&b"sha-256=:x:"[..]));
+    assert_eq!(decoder.trailer(b"a"), Some(&b""[..]));
+    assert_eq!(decoder.trailer(b"b"), None);
+    assert_eq!(decoder.trailers.len(), text.len() - 3 - 2);
+}
+
+#[test]
+fn a_run_may_be_taken_out_of_band() {
+    let mut length = Decoder::new(Framing::Length(10));
+    assert_eq!(length.remaining(), Some(10));
+    length.skip(4);
+    assert_eq!(length.remaining(), Some(6));
+    length.skip(6);
+    assert!(length.is_done());
+
+    let mut chunked = Decoder::new(Framing::Chunked);
+    assert_eq!(chunked.remaining(), None);
+    assert_eq!(chunked.next(b"A\r\n"), Ok(Step { consumed: 3, data: 3..3, done: false }));
+    assert_eq!(chunked.remaining(), Some(10));
+    chunked.skip(4);
+    assert_eq!(chunked.next(b"456"), Ok(Step { consumed: 3, data: 0..3, done: false }));
+    chunked.skip(3);
+    assert_eq!(chunked.remaining(), None);
+    assert_eq!(chunked.next(b"\r\n0\r\n\r\n"), Ok(Step { consumed: 7, data: 7..7, done: true }));
+}

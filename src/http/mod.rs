@@ -1,4 +1,4 @@
-//! HTTP/1.1 without I/O: bytes in, structures and verdicts out. No libc, no `std::net`, no `std::fs`, no clock, no
+//! HTTP/1.1 without I/O: bytes in, structures and verdicts out. No system call, no socket, no file, no clock, no
 //! configuration. The caller owns every buffer; needing more bytes is a normal result, never an error; nothing here
 //! panics on what a client sent.
 //!
