@@ -46,7 +46,8 @@ pub fn parse(value: &[u8], size: u64, max: Option<usize>) -> Ranges {
         return Ranges::None;
     }
     let mut found = Ranges::Unsatisfiable;
-    let (mut count, mut sum) = (0usize, 0u64);
+    // Wider than any sum of so many lengths: nothing can saturate into equality with the size.
+    let (mut count, mut sum) = (0usize, 0u128);
     for member in value[6..].split(|b| *b == b',').map(trim_ows).filter(|m| !m.is_empty()) {
         let Some((start, end)) = resolve(member, size) else { return Ranges::Unsatisfiable };
         if start >= end {
@@ -56,7 +57,7 @@ pub fn parse(value: &[u8], size: u64, max: Option<usize>) -> Ranges {
             continue;
         }
         count += 1;
-        sum = sum.saturating_add(end - start);
+        sum += u128::from(end - start);
         if count > max.unwrap_or(MOST).min(MOST) {
             return Ranges::None;
         }
@@ -70,8 +71,8 @@ pub fn parse(value: &[u8], size: u64, max: Option<usize>) -> Ranges {
             _ => Ranges::One(range),
         };
     }
-    let is_wasteful = max.is_none() && sum.saturating_add(count as u64 * 256) > size.saturating_add(4096);
-    if count > 1 && (sum > size || is_wasteful) { Ranges::None } else { found }
+    let is_wasteful = max.is_none() && sum + count as u128 * 256 > u128::from(size) + 4096;
+    if count > 1 && (sum > u128::from(size) || is_wasteful) { Ranges::None } else { found }
 }
 
 /// Start and end of one member, `None` if it is malformed; `start >= end` if nothing of it lies inside.
@@ -167,6 +168,12 @@ mod tests {
         {
             assert_eq!(show(value, 0, None), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn lengths_that_overflow_their_sum_are_more_than_the_whole() {
+        assert_eq!(show("bytes=0-,-1", u64::MAX, None), "whole");
+        assert_eq!(show("bytes=0-,-1", u64::MAX, Some(5)), "whole");
     }
 
     #[test]

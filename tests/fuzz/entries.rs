@@ -1,0 +1,165 @@
+//! What the fuzz targets check, one function a target: properties that hold for every input, not expected outputs.
+//!
+//! Shared by the libFuzzer targets beside it and by `tests/replay.rs`, which runs the corpora in plain `cargo test`. A
+//! new target is a function here, a row in `TARGETS`, a file in `targets/` and a `[[bin]]`.
+
+use std::fmt::Write;
+use webserv::http::body::Decoder;
+use webserv::http::framing::Framing;
+use webserv::http::head::{Head, HeadLimits, Progress};
+use webserv::http::multipart::{Event, Multipart};
+use webserv::http::range::{self, Ranges};
+use webserv::http::{escape, host, uri};
+
+/// A target's body: panics where a property does not hold.
+pub type Entry = fn(&[u8]);
+
+/// Each target's name, which is its corpus directory too, and its entry. A `config` target for the grammar goes here.
+pub const TARGETS: &[(&str, Entry)] =
+    &[("head", head), ("chunked", chunked), ("multipart", multipart), ("uri", uri), ("range", range)];
+
+/// Two ways to cut `data`: a place that depends on the bytes, and everywhere.
+fn splits(data: &[u8]) -> [Vec<usize>; 2] {
+    let sum = data.iter().fold(7usize, |sum, b| sum.wrapping_mul(31).wrapping_add(usize::from(*b)));
+    [vec![sum % (data.len() + 1), data.len()], (0..=data.len()).collect()]
+}
+
+/// A request head: the verdict does not depend on the reads, spans lie inside, and what is accepted is unambiguous.
+pub fn head(data: &[u8]) {
+    let limits = HeadLimits { line: 256, total: 1024, fields: 16, underscores: true, ignore_invalid: true };
+    let run = |cuts: &[usize]| {
+        let mut head = Head::default();
+        let mut result = Ok(Progress::Partial);
+        for &cut in cuts {
+            result = head.parse(&data[..cut], &limits);
+            if result != Ok(Progress::Partial) {
+                break;
+            }
+        }
+        (head, result)
+    };
+    let (head, result) = run(&[data.len()]);
+    for cuts in splits(data) {
+        let (other, verdict) = run(&cuts);
+        assert_eq!(verdict, result);
+        if result == Ok(Progress::Complete) {
+            assert_eq!((other.len, other.fields, other.framing), (head.len, head.fields.clone(), head.framing));
+        }
+    }
+    match result {
+        Err(reject) => assert!((400..600).contains(&reject.status().0)),
+        Ok(Progress::Partial) => assert!(data.len() < limits.total),
+        Ok(Progress::Complete) => {
+            assert!(head.len <= data.len() && head.len <= limits.total && head.fields.len() <= limits.fields);
+            for field in &head.fields {
+                assert!(!field.name.is_empty() && field.value.end() <= head.len);
+                assert!(!field.value.of(data).iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
+            }
+            assert!(head.target.of(data).iter().all(|b| *b > b' '));
+            let host = head.host.of(data);
+            assert!(host.is_empty() || host::is_valid(host) && !host::split(host).0.contains(&b'/'));
+        }
+    }
+}
+
+/// A chunked body: same bytes, same end, same refusal however it is read.
+pub fn chunked(data: &[u8]) {
+    let run = |cuts: &[usize]| {
+        let (mut decoder, mut body, mut at) = (Decoder::new(Framing::Chunked), Vec::new(), 0);
+        for &cut in cuts {
+            while at < cut {
+                let step = match decoder.next(&data[at..cut]) {
+                    Ok(step) => step,
+                    Err(reject) => return (body, at, Err(reject)),
+                };
+                body.extend_from_slice(&data[at..cut][step.data]);
+                at += step.consumed;
+                if step.done {
+                    return (body, at, Ok(true));
+                }
+                assert!(step.consumed > 0);
+            }
+        }
+        (body, at, Ok(decoder.is_done()))
+    };
+    let whole = run(&[data.len()]);
+    for cuts in splits(data) {
+        let split = run(&cuts);
+        assert_eq!(split.2, whole.2);
+        if whole.2.is_ok() {
+            assert_eq!(split, whole);
+        }
+    }
+    assert!(whole.0.len() <= data.len());
+}
+
+/// A line with the boundary, then the body: same parts, same end, same refusal however it is read.
+pub fn multipart(data: &[u8]) {
+    let Some(end) = data.iter().position(|b| *b == b'\n') else { return };
+    let (boundary, body) = (&data[..end], &data[end + 1..]);
+    let run = |cuts: &[usize]| {
+        let mut parser = Multipart::new(boundary)?;
+        let (mut log, mut at, mut data) = (String::new(), 0, Vec::new());
+        for &cut in cuts {
+            loop {
+                let input = &body[at..cut];
+                let (used, event) = parser.next(input)?;
+                at += used;
+                match event {
+                    Event::More => {
+                        assert_eq!(at, cut);
+                        break;
+                    }
+                    Event::Data(range) => data.extend_from_slice(&input[range]),
+                    Event::Held(bytes) => data.extend_from_slice(bytes),
+                    event => {
+                        let _ = write!(log, "{}{event:?}", data.escape_ascii());
+                        data.clear();
+                    }
+                }
+            }
+        }
+        Ok::<_, webserv::http::reject::Reject>((log, data, parser.finished()))
+    };
+    let whole = run(&[body.len()]);
+    for cuts in splits(body) {
+        assert_eq!(run(&cuts), whole);
+    }
+}
+
+/// A path and query: what is normal is rooted, free of dot segments and controls, and its own normal form.
+pub fn uri(data: &[u8]) {
+    for merge in [true, false] {
+        let mut path = Vec::new();
+        let Ok(normal) = uri::normalize(data, merge, &mut path) else { continue };
+        assert_eq!(path.first(), Some(&b'/'));
+        assert!(path.split(|b| *b == b'/').all(|segment| segment != b"." && segment != b".."));
+        assert!(!path.iter().any(|b| matches!(b, 0..=0x1f | 0x7f)));
+        assert!(!merge || !path.windows(2).any(|pair| pair == b"//"));
+        assert!(normal.query.is_none_or(|query| query.end() == data.len()));
+        let (mut escaped, mut again) = (Vec::new(), Vec::new());
+        escape::escape_path(&path, &mut escaped);
+        assert!(escaped.iter().all(u8::is_ascii_graphic) && !escaped.starts_with(b"//"));
+        assert!(uri::normalize(&escaped, merge, &mut again).is_ok());
+        assert_eq!(path, again);
+    }
+}
+
+/// A line with the size, then a Range value: every range lies inside, and together they are no more than the whole.
+pub fn range(data: &[u8]) {
+    let Some(end) = data.iter().position(|b| *b == b'\n') else { return };
+    let Some(size) = std::str::from_utf8(&data[..end]).ok().and_then(|size| size.parse().ok()) else { return };
+    for max in [None, Some(0), Some(1), Some(5)] {
+        let ranges = match range::parse(&data[end + 1..], size, max) {
+            Ranges::None | Ranges::Unsatisfiable => continue,
+            Ranges::One(range) => vec![range],
+            Ranges::Many(ranges) => {
+                assert!(ranges.len() > 1);
+                ranges
+            }
+        };
+        assert!(ranges.len() <= max.unwrap_or(1000));
+        assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size));
+        assert!(ranges.iter().map(|range| u128::from(range.len())).sum::<u128>() <= u128::from(size));
+    }
+}
