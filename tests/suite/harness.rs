@@ -1,0 +1,535 @@
+//! Starts the real server for one test: a fresh directory, a config text, sockets the test bound itself.
+//!
+//! The sockets listen before the server is started (they are passed by nginx's own `NGINX=fd;fd;`), so there is no port
+//! race and no waiting for readiness. Every server is stopped when its `Server` is dropped, and the test fails if the
+//! server died early, panicked, or wrote an `[alert]`, `[crit]` or `[emerg]` line that the test did not announce.
+//!
+//! `WEBSERV_BIN=/path/to/nginx` runs the same suite against nginx, as the oracle. See `Runs`.
+
+use crate::client::{Client, LIMIT, Response};
+use crate::os;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+/// Which servers a row of a table holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// nginx's behaviour, proven against nginx itself.
+    Both,
+    /// Ours alone: a feature nginx lacks, or a deliberate difference; the text says which.
+    Ours(&'static str),
+}
+
+/// The row holds for nginx too.
+pub const BOTH: Runs = Runs::Both;
+
+/// The row holds for us alone; the reason is printed when it is skipped.
+pub const fn ours(reason: &'static str) -> Runs {
+    Runs::Ours(reason)
+}
+
+/// The binary under test.
+pub fn binary() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| match std::env::var_os("WEBSERV_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(env!("CARGO_BIN_EXE_webserv")),
+    })
+}
+
+/// Whether the binary under test is the real nginx.
+pub fn on_nginx() -> bool {
+    static NGINX: OnceLock<bool> = OnceLock::new();
+    *NGINX.get_or_init(|| {
+        std::env::var_os("WEBSERV_BIN").is_some()
+            && Command::new(binary()).arg("-V").output().is_ok_and(|out| {
+                let text = String::from_utf8_lossy(&out.stderr).into_owned();
+                text.contains("nginx version: nginx/") && !text.contains("webserv/")
+            })
+    })
+}
+
+/// True (and says so past the test runner's capture) when the test cannot hold for nginx.
+#[must_use]
+pub fn skip_on_nginx(reason: &str) -> bool {
+    if on_nginx() {
+        let name = std::thread::current().name().unwrap_or("?").to_owned();
+        let _ = writeln!(std::io::stderr(), "skipped on nginx: {name}: {reason}");
+        return true;
+    }
+    false
+}
+
+/// A table under way: runs each row, remembers the failed ones, fails at the end with all their names.
+pub struct Table {
+    title: &'static str,
+    only: Option<String>,
+    ran: usize,
+    failed: Vec<String>,
+}
+
+impl Table {
+    /// `ROW=text` in the environment runs only the rows whose name contains the text.
+    pub fn new(title: &'static str) -> Table {
+        Table { title, only: std::env::var("ROW").ok(), ran: 0, failed: Vec::new() }
+    }
+
+    pub fn row(&mut self, runs: Runs, name: &str, check: impl FnOnce()) {
+        if self.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            return;
+        }
+        if let Runs::Ours(reason) = runs
+            && skip_on_nginx(&format!("{name}: {reason}"))
+        {
+            return;
+        }
+        self.ran += 1;
+        if catch_unwind(AssertUnwindSafe(check)).is_err() {
+            println!("^^^ row {name:?}\n");
+            self.failed.push(name.to_owned());
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        println!("{}: {} rows", self.title, self.ran);
+        if !self.failed.is_empty() && !std::thread::panicking() {
+            panic!("{}: {} of {} rows failed:\n  {}", self.title, self.failed.len(), self.ran, self.failed.join("\n  "));
+        }
+    }
+}
+
+/// A server to be: its directory exists already, so files can be put into it.
+pub struct Setup {
+    dir: PathBuf,
+    config: String,
+    unprivileged: bool,
+    master: bool,
+    allowed: Vec<String>,
+    args: Vec<String>,
+    wildcard: bool,
+}
+
+/// A setup whose `http { … }` block has this content. See `Setup::full` for the whole file.
+pub fn http(block: &str) -> Setup {
+    Setup::new(format!("http {{\n    access_log logs/access.log;\n{block}\n}}\n"))
+}
+
+/// A setup with one server on `%%PORT%%`, root `%%DIR%%/html`, and this content.
+pub fn server(block: &str) -> Setup {
+    http(&format!("server {{\n    listen 127.0.0.1:%%PORT%%;\n    server_name localhost;\n    root %%DIR%%/html;\n{block}\n}}"))
+}
+
+impl Setup {
+    fn new(http: String) -> Setup {
+        let mut setup = Setup::full("");
+        setup.config = format!("%%PREAMBLE%%\nevents {{ worker_connections 512; }}\n{http}");
+        setup
+    }
+
+    /// A setup whose config file is exactly this text, placeholders replaced.
+    pub fn full(config: &str) -> Setup {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("webserv-suite-{}-{number}", std::process::id()));
+        fs::create_dir_all(dir.join("logs")).expect("temporary directory");
+        fs::create_dir_all(dir.join("html")).expect("temporary directory");
+        let dir = dir.canonicalize().expect("just made");
+        Setup {
+            dir,
+            config: config.to_owned(),
+            unprivileged: false,
+            master: false,
+            allowed: Vec::new(),
+            args: Vec::new(),
+            wildcard: false,
+        }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a file below the directory, making its parents.
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Setup {
+        write(&self.dir.join(path), content.as_ref());
+        self
+    }
+
+    pub fn mkdir(self, path: &str) -> Setup {
+        fs::create_dir_all(self.dir.join(path)).expect("mkdir");
+        self
+    }
+
+    /// A symbolic link `path` whose text is `target` (placeholders replaced).
+    pub fn link(self, path: &str, target: &str) -> Setup {
+        symlink(target.replace("%%DIR%%", &self.dir.to_string_lossy()), self.dir.join(path)).expect("symlink");
+        self
+    }
+
+    pub fn mode(self, path: &str, mode: u32) -> Setup {
+        fs::set_permissions(self.dir.join(path), fs::Permissions::from_mode(mode)).expect("chmod");
+        self
+    }
+
+    /// Runs as `nobody` when the tests run as root, so that file modes mean something.
+    pub fn unprivileged(mut self) -> Setup {
+        self.unprivileged = true;
+        self
+    }
+
+    /// nginx only: a master and one worker, for graceful shutdown and reload, which its single process lacks.
+    pub fn master(mut self) -> Setup {
+        self.master = true;
+        self
+    }
+
+    /// A log line that contains this text is expected, whatever its level.
+    pub fn allow_log(mut self, text: &str) -> Setup {
+        self.allowed.push(text.to_owned());
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> Setup {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Binds the sockets on 0.0.0.0 instead of 127.0.0.1, for `listen %%PORT%%`.
+    pub fn wildcard(mut self) -> Setup {
+        self.wildcard = true;
+        self
+    }
+
+    /// The text with `%%DIR%%`, `%%PORT%%` … and `%%PREAMBLE%%` replaced.
+    fn expand(&self, text: &str, ports: &[SocketAddr]) -> String {
+        let preamble = if self.master && on_nginx() {
+            let user = if os::is_root() { "user root root;" } else { "" };
+            format!("daemon off; master_process on; worker_processes 1; {user} pid logs/webserv.pid; error_log logs/error.log info;")
+        } else {
+            "daemon off; master_process off; worker_processes 1; pid logs/webserv.pid; error_log logs/error.log info;".to_owned()
+        };
+        let mut text = text.replace("%%PREAMBLE%%", &preamble).replace("%%DIR%%", &self.dir.to_string_lossy());
+        for (i, address) in ports.iter().enumerate() {
+            text = text.replace(&format!("%%PORT{i}%%"), &address.port().to_string());
+        }
+        if let Some(first) = ports.first() {
+            text = text.replace("%%PORT%%", &first.port().to_string());
+        }
+        text
+    }
+
+    /// Writes `conf/test.conf` and runs the binary to its end, without sockets (`-t`, `-v`, `-T` …).
+    /// Ports in the config are ones that were free a moment ago.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let (listeners, addresses) = self.bind();
+        drop(listeners);
+        write(&self.dir.join("conf/test.conf"), self.expand(&self.config, &addresses).as_bytes());
+        let mut command = Command::new(binary());
+        let args: Vec<String> = args.iter().map(|arg| arg.replace("%%DIR%%", &self.dir.to_string_lossy())).collect();
+        command.args(args).current_dir(&self.dir).env_remove("NGINX").env_remove("WEBSERV_BIN").stdin(Stdio::null());
+        command.output().expect("the binary under test runs")
+    }
+
+    fn bind(&self) -> (Vec<TcpListener>, Vec<SocketAddr>) {
+        let mut count = usize::from(self.config.contains("%%PORT%%"));
+        while self.config.contains(&format!("%%PORT{count}%%")) {
+            count += 1;
+        }
+        let host = if self.wildcard { "0.0.0.0:0" } else { "127.0.0.1:0" };
+        let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind(host).expect("a free port")).collect();
+        let addresses = listeners.iter().map(|l| l.local_addr().expect("bound").port()).map(|p| ([127, 0, 0, 1], p).into());
+        let addresses = addresses.collect();
+        (listeners, addresses)
+    }
+
+    pub fn start(self) -> Server {
+        let (listeners, ports) = self.bind();
+        let config = self.expand(&self.config, &ports);
+        write(&self.dir.join("conf/test.conf"), config.as_bytes());
+        let fds: Vec<_> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
+        let mut command = Command::new(binary());
+        command.arg("-p").arg(format!("{}/", self.dir.display())).arg("-c").arg(self.dir.join("conf/test.conf"));
+        command.arg("-e").arg(self.dir.join("logs/error.log")).args(&self.args);
+        command.env("NGINX", fds.iter().map(|fd| format!("{fd};")).collect::<String>()).env_remove("WEBSERV_BIN");
+        let output = File::create(self.dir.join("logs/stderr")).expect("log file");
+        command.current_dir(&self.dir).stdin(Stdio::null());
+        command.stdout(output.try_clone().expect("dup")).stderr(output);
+        if self.unprivileged && os::is_root() {
+            own(&self.dir, 65534);
+            command.uid(65534).gid(65534);
+        }
+        os::inherit(&mut command, fds);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        Server { pid: child.id(), child: Some(child), ports, setup: self, stopped: false }
+    }
+}
+
+/// A running server. Dropping it stops and judges it.
+pub struct Server {
+    pub setup: Setup,
+    pub pid: u32,
+    child: Option<Child>,
+    ports: Vec<SocketAddr>,
+    stopped: bool,
+}
+
+impl Server {
+    pub fn address(&self, index: usize) -> SocketAddr {
+        self.ports[index]
+    }
+
+    pub fn port(&self) -> u16 {
+        self.ports[0].port()
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.setup.dir.join(path)
+    }
+
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    pub fn exists(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        write(&self.path(path), content.as_ref());
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.ports[0])
+    }
+
+    pub fn client_at(&self, index: usize) -> Client {
+        Client::connect(self.ports[index])
+    }
+
+    /// One request on its own connection. Nothing may follow the response but a close.
+    #[track_caller]
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Response {
+        let mut client = self.client();
+        let response = client.request(bytes);
+        assert!(client.leftover().is_empty(), "bytes after the response: {:?}", String::from_utf8_lossy(client.leftover()));
+        if response.closes() {
+            client.expect_closed();
+        }
+        response
+    }
+
+    #[track_caller]
+    pub fn get(&self, target: &str) -> Response {
+        self.get_with(target, "")
+    }
+
+    /// GET with further header lines, each ended by CRLF.
+    #[track_caller]
+    pub fn get_with(&self, target: &str, fields: &str) -> Response {
+        self.method("GET", target, fields, b"")
+    }
+
+    /// Any method on its own connection; a body is sent with Content-Length.
+    #[track_caller]
+    pub fn method(&self, method: &str, target: &str, fields: &str, body: &[u8]) -> Response {
+        self.send(request(method, target, fields, body))
+    }
+
+    pub fn signal(&self, signal: i32) {
+        os::kill(self.pid, signal);
+    }
+
+    /// Replaces the config file; placeholders as in the first one.
+    pub fn reconfigure(&self, config: &str) {
+        write(&self.path("conf/test.conf"), self.setup.expand(config, &self.ports).as_bytes());
+    }
+
+    /// As `reconfigure`, with the block of `http`.
+    pub fn reconfigure_http(&self, block: &str) {
+        self.reconfigure(&format!(
+            "%%PREAMBLE%%\nevents {{ worker_connections 512; }}\nhttp {{\n    access_log logs/access.log;\n{block}\n}}\n"
+        ));
+    }
+
+    /// Runs the binary once more with this server's prefix and config (`-s reload` …).
+    pub fn command(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(binary());
+        command.arg("-p").arg(format!("{}/", self.setup.dir.display())).arg("-c").arg(self.path("conf/test.conf"));
+        command.arg("-e").arg(self.path("logs/error.log")).args(args).env_remove("NGINX").env_remove("WEBSERV_BIN");
+        command.stdin(Stdio::null()).output().expect("the binary under test runs")
+    }
+
+    pub fn error_log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.path("logs/error.log")).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until the file below the directory satisfies `done` (a missing file is empty text).
+    #[track_caller]
+    pub fn await_file(&self, path: &str, done: impl Fn(&str) -> bool) -> String {
+        let path = self.path(path);
+        let read = || String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+        let dir = path.parent().expect("a file has a directory");
+        if !os::wait_for_change(dir, LIMIT, || done(&read())) {
+            panic!("{} never became what was expected:\n{}", path.display(), read());
+        }
+        read()
+    }
+
+    /// Every entry below `path`: files with their content, links with their text, directories.
+    pub fn snapshot(&self, path: &str) -> BTreeMap<String, String> {
+        let mut entries = BTreeMap::new();
+        collect(&self.path(path), "", &mut entries);
+        entries
+    }
+
+    /// Waits for the process to end by itself; its exit code.
+    #[track_caller]
+    pub fn wait(&mut self) -> i32 {
+        self.stopped = true;
+        if !os::wait_exit(self.pid, LIMIT) {
+            panic!("the server did not end within {LIMIT:?}\n{}", self.error_log());
+        }
+        let status = self.child.take().expect("waited once").wait().expect("our child");
+        status.code().unwrap_or_else(|| panic!("the server was killed: {status}"))
+    }
+
+    /// TERM, then everything it wrote is on disk.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.signal(libc::SIGTERM);
+        let code = self.wait();
+        assert_eq!(code, 0, "exit code after TERM\n{}", self.error_log());
+    }
+
+    /// What is wrong with the logs, if anything.
+    fn complaints(&self) -> Vec<String> {
+        let mut text = self.error_log();
+        text.push_str(&String::from_utf8_lossy(&fs::read(self.path("logs/stderr")).unwrap_or_default()));
+        let bad = |line: &&str| {
+            ["[alert]", "[crit]", "[emerg]", "panicked"].iter().any(|word| line.contains(word))
+                && !self.setup.allowed.iter().any(|text| line.contains(text.as_str()))
+        };
+        text.lines().filter(bad).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut trouble = Vec::new();
+        if let Some(mut child) = self.child.take() {
+            match child.try_wait() {
+                Ok(Some(status)) if !self.stopped => trouble.push(format!("the server ended early: {status}")),
+                Ok(Some(_)) => {}
+                _ => {
+                    os::kill(self.pid, libc::SIGTERM);
+                    if !os::wait_exit(self.pid, LIMIT) {
+                        trouble.push(format!("the server did not obey TERM within {LIMIT:?}"));
+                        let _ = child.kill();
+                    }
+                    match child.wait() {
+                        Ok(status) if status.success() => {}
+                        other => trouble.push(format!("exit after TERM: {other:?}")),
+                    }
+                }
+            }
+        }
+        trouble.extend(self.complaints());
+        if std::thread::panicking() || !trouble.is_empty() {
+            let config = fs::read_to_string(self.path("conf/test.conf")).unwrap_or_default();
+            let stderr = fs::read_to_string(self.path("logs/stderr")).unwrap_or_default();
+            println!("--- config\n{config}\n--- stderr\n{stderr}\n--- error log\n{}\n---", self.error_log());
+        }
+        if !std::thread::panicking() && !trouble.is_empty() {
+            panic!("{}", trouble.join("\n"));
+        }
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        if std::env::var_os("KEEP").is_some() {
+            println!("kept {}", self.dir.display());
+        } else {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// A whole request with `Host: localhost` and `Connection: close`.
+pub fn request(method: &str, target: &str, fields: &str, body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}").into_bytes();
+    let framed = fields.to_ascii_lowercase();
+    if !framed.contains("content-length:") && !framed.contains("transfer-encoding:") && (!body.is_empty() || matches!(method, "POST" | "PUT"))
+    {
+        bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Asks again until it holds; each asking is a round trip of its own, so nothing is polled idly.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < end, "never within {LIMIT:?}: {what}");
+    }
+}
+
+/// Reproducible bytes that compress badly and have no period a bug could hide behind.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().expect("a file has a directory")).expect("mkdir");
+    fs::write(path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn own(path: &Path, id: u32) {
+    os::chown(path, id);
+    if path.is_dir() && !path.is_symlink() {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            own(&entry.path(), id);
+        }
+    }
+}
+
+fn collect(dir: &Path, prefix: &str, entries: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let kind = entry.file_type().expect("lstat");
+        if kind.is_symlink() {
+            entries.insert(name, format!("-> {}", fs::read_link(entry.path()).expect("readlink").display()));
+        } else if kind.is_dir() {
+            entries.insert(format!("{name}/"), String::new());
+            collect(&entry.path(), &format!("{name}/"), entries);
+        } else {
+            let content = fs::read(entry.path()).unwrap_or_default();
+            entries.insert(name, String::from_utf8_lossy(&content).into_owned());
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The black-box suite: one binary, one module per subject, the real server behind real sockets.
+//!
+//! Run it against ourselves with `cargo test --test suite`, against nginx (the oracle for everything that carries
+//! nginx's names) with `WEBSERV_BIN=/path/to/nginx cargo test --test suite`. Rows marked `BOTH` hold for nginx too;
+//! rows marked `ours("reason")` are skipped there, loudly. `ROW=text` runs only the rows whose name contains the text,
+//! `KEEP=1` keeps the servers' directories.
+
+mod client;
+mod harness;
+mod os;
+
+mod static_files;

@@ -1,0 +1,132 @@
+//! The few system calls the tests need and std does not offer. Nothing here knows HTTP.
+//! This is the only test module with `unsafe`; every function is one call or one short protocol of calls.
+
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Lets the child keep `fds` under their numbers, and die with the test process.
+pub fn inherit(command: &mut Command, fds: Vec<RawFd>) {
+    // SAFETY: between fork and exec only fcntl and prctl are called, both async-signal-safe; nothing allocates.
+    unsafe {
+        command.pre_exec(move || {
+            for &fd in &fds {
+                if libc::fcntl(fd, libc::F_SETFD, 0) == -1 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+}
+
+/// Sends `signal` to one process that the test started itself.
+pub fn kill(pid: u32, signal: i32) {
+    // SAFETY: a plain system call on integers; the pid is a child not yet waited for, so it cannot have been reused.
+    let result = unsafe { libc::kill(pid as libc::pid_t, signal) };
+    assert_eq!(result, 0, "kill({pid}, {signal}): {}", io::Error::last_os_error());
+}
+
+/// Whether a process with this id exists (a zombie counts).
+pub fn alive(pid: u32) -> bool {
+    // SAFETY: signal 0 only asks.
+    unsafe { libc::kill(pid as libc::pid_t, 0) == 0 }
+}
+
+pub fn is_root() -> bool {
+    // SAFETY: cannot fail, takes nothing.
+    unsafe { libc::geteuid() == 0 }
+}
+
+pub fn chown(path: &Path, id: u32) {
+    let path = CString::new(path.as_os_str().as_bytes()).expect("test paths have no NUL");
+    // SAFETY: the string outlives the call.
+    unsafe { libc::lchown(path.as_ptr(), id, id) };
+}
+
+/// Waits until the process is gone (it still has to be reaped); false after `limit`.
+pub fn wait_exit(pid: u32, limit: Duration) -> bool {
+    // SAFETY: pidfd_open takes two integers and gives a new descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    if fd < 0 {
+        return true;
+    }
+    // SAFETY: the descriptor is new and nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    readable(fd.as_raw_fd(), limit)
+}
+
+/// Waits until `fd` is readable; false after `limit`.
+pub fn readable(fd: RawFd, limit: Duration) -> bool {
+    let end = Instant::now() + limit;
+    loop {
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let left = end.saturating_duration_since(Instant::now()).as_millis() as i32;
+        // SAFETY: one pollfd, and the count says one.
+        let n = unsafe { libc::poll(&mut poll, 1, left) };
+        if n > 0 {
+            return true;
+        }
+        if n == 0 {
+            return false;
+        }
+    }
+}
+
+/// Makes the coming close of the socket an RST instead of a FIN.
+pub fn reset_on_close(stream: &TcpStream) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: pointer and length describe one `linger`.
+    let result = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "SO_LINGER: {}", io::Error::last_os_error());
+}
+
+/// Waits, without polling, until `done` holds, asking again after each change in `dir`. False after `limit`.
+pub fn wait_for_change(dir: &Path, limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    // SAFETY: takes flags, gives a new descriptor or -1.
+    let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
+    assert!(fd >= 0, "inotify_init1: {}", io::Error::last_os_error());
+    // SAFETY: the descriptor is new and nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let path = CString::new(dir.as_os_str().as_bytes()).expect("test paths have no NUL");
+    let mask =
+        libc::IN_CREATE | libc::IN_MODIFY | libc::IN_DELETE | libc::IN_MOVED_TO | libc::IN_MOVED_FROM | libc::IN_CLOSE_WRITE;
+    // SAFETY: the string outlives the call.
+    let watch = unsafe { libc::inotify_add_watch(fd.as_raw_fd(), path.as_ptr(), mask) };
+    assert!(watch >= 0, "inotify_add_watch {}: {}", dir.display(), io::Error::last_os_error());
+    let end = Instant::now() + limit;
+    loop {
+        if done() {
+            return true;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || !readable(fd.as_raw_fd(), left) {
+            return done();
+        }
+        let mut events = [0u8; 4096];
+        // SAFETY: pointer and length describe `events`.
+        unsafe { libc::read(fd.as_raw_fd(), events.as_mut_ptr().cast(), events.len()) };
+    }
+}
+
+pub fn mkfifo(path: &std::ffi::CStr) -> i32 {
+    // SAFETY: the string outlives the call.
+    unsafe { libc::mkfifo(path.as_ptr(), 0o644) }
+}
