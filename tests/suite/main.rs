@@ -9,4 +9,7 @@ mod client;
 mod harness;
 mod os;
 
+mod conditions;
+mod http1;
+mod ranges;
 mod static_files;
