@@ -1,10 +1,10 @@
 //! From the `listen` and `server_name` of all servers to endpoints with their tables of names, and to the sockets
 //! that are really bound: an address behind a wildcard of the same port needs no socket of its own (nginx).
 
+use super::ast::Span;
 use super::directives::listen::{Name, ServerDraft};
 use super::error::{Diagnostic, Diagnostics};
 use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
-use super::ast::Span;
 use crate::sys::socket::Addr;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -80,12 +80,21 @@ fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -
     Endpoint { addr, default, names: Names::default(), options, span }
 }
 
-fn add_name(name: Name, span: Span, id: ServerId, places: &[usize], endpoints: &mut [Endpoint], found: &mut Diagnostics) {
+fn add_name(
+    name: Name,
+    span: Span,
+    id: ServerId,
+    places: &[usize],
+    endpoints: &mut [Endpoint],
+    found: &mut Diagnostics,
+) {
     let mut taken = |shown: String, addr: &Addr| {
         let text = format!("conflicting server name \"{shown}\" on {addr}, ignored");
         found.push(Diagnostic::warn(span, text));
     };
-    let mut put = |table: fn(&mut Names) -> &mut crate::util::hash::FastMap<Box<[u8]>, ServerId>, key: &[u8], star: &str| {
+    let mut put = |table: fn(&mut Names) -> &mut crate::util::hash::FastMap<Box<[u8]>, ServerId>,
+                   key: &[u8],
+                   star: &str| {
         for &place in places {
             let endpoint = &mut endpoints[place];
             let table = table(&mut endpoint.names);
@@ -129,7 +138,8 @@ fn sockets(endpoints: &[Endpoint]) -> Vec<ListenSocket> {
         let behind = ip_port(&endpoint.addr).is_some_and(|(ip, port)| {
             !ip.is_unspecified()
                 && endpoints.iter().any(|other| {
-                    ip_port(&other.addr).is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4())
+                    ip_port(&other.addr)
+                        .is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4())
                 })
         });
         if behind {
@@ -141,7 +151,9 @@ fn sockets(endpoints: &[Endpoint]) -> Vec<ListenSocket> {
     for (endpoint, id) in specials {
         let Some((ip, port)) = ip_port(&endpoint.addr) else { continue };
         for socket in &mut sockets {
-            if ip_port(&socket.addr).is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4()) {
+            if ip_port(&socket.addr)
+                .is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4())
+            {
                 socket.special.push((ip, id));
             }
         }

@@ -52,6 +52,11 @@ impl Config {
         &self.servers[id.at()]
     }
 
+    /// Bytes of small files that may be kept in memory: the setting of the http level, which every server shares.
+    pub fn static_cache_size(&self) -> u64 {
+        self.servers.first().map_or(0, |server| self.location(server.root).settings.files.cache_size.0)
+    }
+
     pub fn location(&self, id: LocationId) -> &Location {
         &self.locations[id.at()]
     }
@@ -309,9 +314,21 @@ pub enum RewriteFlag {
 pub enum Condition {
     /// Not empty and not "0".
     True(Template),
-    Equal { left: Template, right: Template, negated: bool },
-    Match { subject: Template, pattern: Pattern, negated: bool },
-    Path { test: PathTest, path: Template, negated: bool },
+    Equal {
+        left: Template,
+        right: Template,
+        negated: bool,
+    },
+    Match {
+        subject: Template,
+        pattern: Pattern,
+        negated: bool,
+    },
+    Path {
+        test: PathTest,
+        path: Template,
+        negated: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -139,7 +139,8 @@ impl Build {
         let root = [prefix.as_os_str().as_bytes(), b"/html"].concat();
         Rc::make_mut(&mut settings.files).root = Template::literal(&root);
         if self.form == Form::Nginx {
-            let error = ErrorLog { target: LogTarget::File(self.log_file_from_prefix(b"logs/error.log")), level: Level::Error };
+            let error =
+                ErrorLog { target: LogTarget::File(self.log_file_from_prefix(b"logs/error.log")), level: Level::Error };
             self.process.error_log = error.clone();
             self.process.pid = Some(self.full_path(b"logs/nginx.pid"));
             Rc::make_mut(&mut settings.logs).error = error;
@@ -284,7 +285,11 @@ impl Build {
                 Some(Found::Known(known)) => known.contexts,
                 None => Contexts::ANY,
             };
-            let place = if contexts.intersects(here) { String::new() } else { format!(" (it belongs in {})", contexts.describe()) };
+            let place = if contexts.intersects(here) {
+                String::new()
+            } else {
+                format!(" (it belongs in {})", contexts.describe())
+            };
             fault = fault.help(format!("did you mean \"{near}\"?{place}"));
         } else if let Some(hint) = super::alias::foreign(&name) {
             fault = fault.help(hint);
@@ -364,7 +369,14 @@ impl Build {
     }
 
     /// Puts a finished level into the arena.
-    fn place(&mut self, scope: Scope, kind: LocationKind, script: Script, tree: Option<Box<LocationTree>>, span: Span) -> LocationId {
+    fn place(
+        &mut self,
+        scope: Scope,
+        kind: LocationKind,
+        script: Script,
+        tree: Option<Box<LocationTree>>,
+        span: Span,
+    ) -> LocationId {
         let id = LocationId(self.locations.len() as u32);
         let own = scope.own;
         let plain = script.ops.is_empty()
@@ -495,8 +507,7 @@ impl Build {
         };
         let mut inner = Scope::new(context, scope.settings.clone(), own);
         let script = self.level(&mut inner, d.block.as_deref().unwrap_or_default());
-        let location = in_location
-            .then(|| self.place(inner, LocationKind::If, Script::default(), None, d.span));
+        let location = in_location.then(|| self.place(inner, LocationKind::If, Script::default(), None, d.span));
         Ok(Op::If { condition, location, script })
     }
 
@@ -678,4 +689,3 @@ fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
         _ => unreachable!("the row takes one or two arguments"),
     }
 }
-

@@ -119,19 +119,18 @@ pub fn number(d: &Directive, at: usize) -> Result<u64, Fault> {
 /// The argument as `on` or `off`.
 pub fn flag(d: &Directive, at: usize) -> Result<bool, Fault> {
     let span = d.args[at].span;
-    value::flag(d.args[at].bytes(), &d.name.str())
-        .map_err(|e| Fault { span, message: e.message, label: None, help: e.help })
+    value::flag(d.args[at].bytes(), &d.name.str()).map_err(|e| Fault {
+        span,
+        message: e.message,
+        label: None,
+        help: e.help,
+    })
 }
 
 /// A value error at an argument, in nginx's shape.
 pub fn wrong(d: &Directive, at: usize, error: value::ValueError) -> Fault {
     let error = error.in_directive(&d.name.str());
-    Fault {
-        span: d.args[at].span,
-        message: error.message,
-        label: None,
-        help: error.help,
-    }
+    Fault { span: d.args[at].span, message: error.message, label: None, help: error.help }
 }
 
 /// What a name is.
@@ -198,17 +197,18 @@ pub fn reference(markdown: bool) -> String {
         let contexts: Vec<&str> = row.contexts.names().collect();
         let takes = row.args.describe();
         let block = if row.args.is_block() { ", then a block" } else { "" };
-        let _ = if markdown {
-            write!(out, "### `{}`\n\n", row.name)
-        } else {
-            writeln!(out, "{}", row.name)
-        };
+        let _ = if markdown { write!(out, "### `{}`\n\n", row.name) } else { writeln!(out, "{}", row.name) };
         let indent = if markdown { "" } else { "    " };
         if !row.aliases.is_empty() {
             let _ = writeln!(out, "{indent}also: {}{}", row.aliases.join(", "), br(markdown));
         }
         let _ = writeln!(out, "{indent}takes: {takes}{block}{}", br(markdown));
-        let _ = writeln!(out, "{indent}default: {}{}", if markdown { format!("`{default}`") } else { default.into() }, br(markdown));
+        let _ = writeln!(
+            out,
+            "{indent}default: {}{}",
+            if markdown { format!("`{default}`") } else { default.into() },
+            br(markdown)
+        );
         let _ = writeln!(out, "{indent}where: {}{}", contexts.join(", "), br(markdown));
         let _ = writeln!(out, "{indent}class: {class}{}", br(markdown));
         let _ = writeln!(out, "{indent}{}\n", row.doc);

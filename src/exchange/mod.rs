@@ -1,3 +1,306 @@
-//! (module docs)
+//! One request and its response. Knows no socket: bytes are in `input`, the answer goes to `out`, the connection
+//! moves both. What happens to a request is the ordered list in [`phases`]; what happens to a response, the one in
+//! [`filters`].
+//!
+//! Invariant: an exchange is reused through [`Exchange::next_request`], which leaves nothing of the last request but
+//! capacity, unread input and unsent output.
 
+pub mod access;
+pub mod error_page;
+pub mod filters;
 pub mod handlers;
+pub mod log;
+pub mod out;
+pub mod paths;
+pub mod phases;
+pub mod response;
+pub mod rewrite;
+pub mod vars;
+
+use crate::config::model::{Config, EndpointId, Location, LocationId, Server, ServerId};
+use crate::config::pattern::{Groups, Matched};
+use crate::http::body::Decoder;
+use crate::http::head::Head;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::sys::socket::Peer;
+use handlers::Handler;
+use out::OutQueue;
+use response::Response;
+use std::rc::Rc;
+
+/// Who asks: facts of the connection that a request may need.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    pub peer: Peer,
+    pub endpoint: EndpointId,
+    /// `$connection`.
+    pub serial: u64,
+    /// `$connection_requests`, this one included.
+    pub requests: u64,
+    /// When the connection was accepted, milliseconds of the monotonic clock.
+    pub accepted: u64,
+}
+
+/// How far the request has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rx {
+    Head,
+    /// The handler takes the body.
+    Body,
+    /// Nobody takes the body: it is read and thrown away.
+    Drain,
+    Done,
+}
+
+/// How far the response has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tx {
+    /// Not begun.
+    Wait,
+    /// The head is queued; the body is queued or still being made.
+    Send,
+    /// All of it is queued.
+    Done,
+}
+
+pub struct Exchange {
+    pub config: Rc<Config>,
+    pub client: Client,
+    /// Bytes read from the client; this request's begin at `start`.
+    pub input: Vec<u8>,
+    pub start: usize,
+    pub head: Head,
+    pub rx: Rx,
+    pub tx: Tx,
+    pub decoder: Decoder,
+    pub server: ServerId,
+    pub location: LocationId,
+    /// The current normalised path (`$uri`), and the current arguments (`$args`).
+    pub uri: Vec<u8>,
+    pub args: Vec<u8>,
+    /// Host in lower case, without port and final dot.
+    pub host: Vec<u8>,
+    /// The file the URI maps to.
+    pub path: Vec<u8>,
+    /// What the last regex matched: its groups are offsets into `subject`.
+    pub subject: Vec<u8>,
+    pub groups: Groups,
+    /// Values of the configuration's variables.
+    pub user: Vec<Option<Box<[u8]>>>,
+    pub response: Response,
+    pub out: OutQueue,
+    pub handler: Handler,
+    /// The URI was set by the server, not by the client: `internal` locations answer.
+    pub internal: bool,
+    /// The URI was rewritten since the location was found.
+    pub uri_changed: bool,
+    pub redirects: u8,
+    /// The status whose error page is being made, and the status it will be sent with.
+    pub error_page: Option<Status>,
+    /// Header lines of the error whose page is being made (Allow, a challenge): sent with the page.
+    pub kept_lines: Vec<u8>,
+    pub keep_alive: bool,
+    /// `100 Continue` may still be asked for.
+    pub expects_continue: bool,
+    /// Body bytes taken so far.
+    pub body_received: u64,
+    /// When the request's first byte was seen: monotonic milliseconds.
+    pub started: u64,
+    /// The method that decides: an error page of a POST is fetched by GET.
+    pub method: Method,
+    /// `$limit_rate`-style values set by scripts, bytes per second; 0 is no limit.
+    pub limit_rate: u64,
+    /// Bytes of the request so far: head and body (`$request_length`).
+    pub request_length: u64,
+    /// `out.queued` when this response began, and the size of its head.
+    pub out_mark: u64,
+    pub head_size: u64,
+    /// Close without a word (return 444).
+    pub abort: bool,
+}
+
+/// Why a request ended before its response was whole; for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Complete,
+    ClientGone,
+}
+
+impl Exchange {
+    pub fn new(cx: &mut Cx, client: Client) -> Exchange {
+        Exchange {
+            config: cx.config.clone(),
+            client,
+            input: cx.buffers.take(),
+            start: 0,
+            head: Head::default(),
+            rx: Rx::Head,
+            tx: Tx::Wait,
+            decoder: Decoder::new(Default::default()),
+            server: ServerId(0),
+            location: LocationId(0),
+            uri: Vec::new(),
+            args: Vec::new(),
+            host: Vec::new(),
+            path: Vec::new(),
+            subject: Vec::new(),
+            groups: Groups::default(),
+            user: Vec::new(),
+            response: Response::default(),
+            out: OutQueue::new(cx.buffers.take()),
+            handler: Handler::None,
+            internal: false,
+            uri_changed: false,
+            redirects: 0,
+            error_page: None,
+            kept_lines: Vec::new(),
+            keep_alive: false,
+            expects_continue: false,
+            body_received: 0,
+            started: cx.now.ms,
+            method: Method::Get,
+            limit_rate: 0,
+            request_length: 0,
+            out_mark: 0,
+            head_size: 0,
+            abort: false,
+        }
+    }
+
+    /// A pooled exchange for a connection that has something to read.
+    pub fn reuse(&mut self, cx: &mut Cx, client: Client) {
+        self.client = client;
+        self.input = cx.buffers.take();
+        self.start = 0;
+        self.out.reset(cx.buffers.take());
+        self.next_request(cx);
+    }
+
+    /// Gives the buffers back; the rest of the exchange waits in its pool with its capacity.
+    pub fn release(&mut self, cx: &mut Cx) {
+        self.handler = Handler::None;
+        self.response.clear();
+        cx.buffers.give(std::mem::take(&mut self.input));
+        cx.buffers.give(self.out.take_buffer());
+        self.user.clear();
+    }
+
+    /// Forgets the request that was answered. Unread input from `start` on is the next request.
+    pub fn next_request(&mut self, cx: &mut Cx) {
+        if !Rc::ptr_eq(&self.config, &cx.config) {
+            self.config = cx.config.clone();
+        }
+        if self.start >= self.input.len() {
+            self.input.clear();
+            self.start = 0;
+        }
+        self.head.clear();
+        self.rx = Rx::Head;
+        self.tx = Tx::Wait;
+        self.uri.clear();
+        self.args.clear();
+        self.host.clear();
+        self.path.clear();
+        self.subject.clear();
+        self.groups = Groups::default();
+        self.user.clear();
+        self.response.clear();
+        self.handler = Handler::None;
+        self.internal = false;
+        self.uri_changed = false;
+        self.redirects = 0;
+        self.error_page = None;
+        self.kept_lines.clear();
+        self.keep_alive = false;
+        self.expects_continue = false;
+        self.body_received = 0;
+        self.started = cx.now.ms;
+        self.method = Method::Get;
+        self.limit_rate = 0;
+        self.request_length = 0;
+        self.out_mark = self.out.queued();
+        self.head_size = 0;
+        self.abort = false;
+        // Until the request says otherwise, the endpoint's default server speaks.
+        self.server = self.config.endpoints[self.client.endpoint.0 as usize].default;
+        self.location = self.config.server(self.server).root;
+    }
+
+    /// The bytes of this request's head and what was read after it; the head's spans are offsets into it.
+    pub fn buf(&self) -> &[u8] {
+        self.input.get(self.start..).unwrap_or_default()
+    }
+
+    pub fn here(&self) -> &Location {
+        self.config.location(self.location)
+    }
+
+    pub fn server(&self) -> &Server {
+        self.config.server(self.server)
+    }
+
+    /// The value of a request header.
+    pub fn header(&self, id: crate::http::header::HeaderId) -> Option<&[u8]> {
+        self.head.value(self.buf(), id)
+    }
+
+    /// Remembers what a regex matched: `$1`… and named captures refer to `subject` from now on.
+    pub fn remember(&mut self, subject: &[u8], matched: Option<Matched>) {
+        let Some(matched) = matched else { return };
+        if subject.as_ptr() != self.subject.as_ptr() {
+            self.subject.clear();
+            self.subject.extend_from_slice(subject);
+        }
+        self.groups = matched.groups;
+        for (variable, start, end) in matched.named {
+            let text = self.subject.get(start as usize..end as usize).unwrap_or_default().into();
+            self.set_user(variable, text);
+        }
+    }
+
+    pub fn set_user(&mut self, variable: u32, value: Box<[u8]>) {
+        let at = variable as usize;
+        if self.user.len() <= at {
+            self.user.resize(at + 1, None);
+        }
+        self.user[at] = Some(value);
+    }
+
+    /// Bytes of this response handed to the socket so far, or queued for it once it is complete.
+    pub fn bytes_sent(&self) -> u64 {
+        if self.tx == Tx::Done {
+            self.out.queued() - self.out_mark
+        } else {
+            self.out.sent().saturating_sub(self.out_mark)
+        }
+    }
+
+    /// One line in the error log, with nginx's trailer of who asked what.
+    pub fn report(&self, cx: &mut Cx, level: crate::config::model::Level, what: std::fmt::Arguments<'_>) {
+        let log = &self.here().settings.logs.error;
+        if level > log.level {
+            return;
+        }
+        let printable = |bytes: &[u8]| -> String {
+            bytes
+                .iter()
+                .flat_map(|b| std::ascii::escape_default(*b))
+                .map(char::from)
+                .collect::<String>()
+                .replace("\\\"", "\"")
+        };
+        let mut trailer =
+            format!(", client: {}, server: {}", self.client.peer, String::from_utf8_lossy(&self.server().name));
+        let line = self.head.request_line.of(self.buf());
+        if !line.is_empty() {
+            trailer += &format!(", request: \"{}\"", printable(line));
+        }
+        let host = self.head.host.of(self.buf());
+        if !host.is_empty() {
+            trailer += &format!(", host: \"{}\"", printable(host));
+        }
+        cx.logs.error(log, level, &mut cx.now, Some(self.client.serial), format_args!("{what}{trailer}"));
+    }
+}

@@ -96,6 +96,37 @@ pub fn json_escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Decodes base64 (RFC 4648 §4, padding optional) to the end of `out`. False, with `out` as it was, where it is not
+/// base64.
+pub fn base64(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let digits = text.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
+    let start = out.len();
+    let (mut bits, mut count) = (0u32, 0);
+    for &byte in &text[..digits] {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => {
+                out.truncate(start);
+                return false;
+            }
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+        }
+    }
+    if digits % 4 == 1 {
+        out.truncate(start);
+    }
+    digits % 4 != 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,9 @@ enum Outcome {
     /// Settled: an exact name or a regex.
     Done,
     /// A prefix; regexes of the levels above may still win unless it was final.
-    Prefix { last: bool },
+    Prefix {
+        last: bool,
+    },
     Nothing,
 }
 

@@ -106,7 +106,13 @@ impl Drop for Table {
     fn drop(&mut self) {
         println!("{}: {} rows", self.title, self.ran);
         if !self.failed.is_empty() && !std::thread::panicking() {
-            panic!("{}: {} of {} rows failed:\n  {}", self.title, self.failed.len(), self.ran, self.failed.join("\n  "));
+            panic!(
+                "{}: {} of {} rows failed:\n  {}",
+                self.title,
+                self.failed.len(),
+                self.ran,
+                self.failed.join("\n  ")
+            );
         }
     }
 }
@@ -129,7 +135,9 @@ pub fn http(block: &str) -> Setup {
 
 /// A setup with one server on `%%PORT%%`, root `%%DIR%%/html`, and this content.
 pub fn server(block: &str) -> Setup {
-    http(&format!("server {{\n    listen 127.0.0.1:%%PORT%%;\n    server_name localhost;\n    root %%DIR%%/html;\n{block}\n}}"))
+    http(&format!(
+        "server {{\n    listen 127.0.0.1:%%PORT%%;\n    server_name localhost;\n    root %%DIR%%/html;\n{block}\n}}"
+    ))
 }
 
 impl Setup {
@@ -217,9 +225,12 @@ impl Setup {
     fn expand(&self, text: &str, ports: &[SocketAddr]) -> String {
         let preamble = if self.master && on_nginx() {
             let user = if os::is_root() { "user root root;" } else { "" };
-            format!("daemon off; master_process on; worker_processes 1; {user} pid logs/webserv.pid; error_log logs/error.log info;")
+            format!(
+                "daemon off; master_process on; worker_processes 1; {user} pid logs/webserv.pid; error_log logs/error.log info;"
+            )
         } else {
-            "daemon off; master_process off; worker_processes 1; pid logs/webserv.pid; error_log logs/error.log info;".to_owned()
+            "daemon off; master_process off; worker_processes 1; pid logs/webserv.pid; error_log logs/error.log info;"
+                .to_owned()
         };
         let mut text = text.replace("%%PREAMBLE%%", &preamble).replace("%%DIR%%", &self.dir.to_string_lossy());
         for (i, address) in ports.iter().enumerate() {
@@ -250,7 +261,8 @@ impl Setup {
         }
         let host = if self.wildcard { "0.0.0.0:0" } else { "127.0.0.1:0" };
         let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind(host).expect("a free port")).collect();
-        let addresses = listeners.iter().map(|l| l.local_addr().expect("bound").port()).map(|p| ([127, 0, 0, 1], p).into());
+        let addresses =
+            listeners.iter().map(|l| l.local_addr().expect("bound").port()).map(|p| ([127, 0, 0, 1], p).into());
         let addresses = addresses.collect();
         (listeners, addresses)
     }
@@ -324,7 +336,11 @@ impl Server {
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> Response {
         let mut client = self.client();
         let response = client.request(bytes);
-        assert!(client.leftover().is_empty(), "bytes after the response: {:?}", String::from_utf8_lossy(client.leftover()));
+        assert!(
+            client.leftover().is_empty(),
+            "bytes after the response: {:?}",
+            String::from_utf8_lossy(client.leftover())
+        );
         if response.closes() {
             client.expect_closed();
         }
@@ -470,9 +486,12 @@ impl Drop for Setup {
 
 /// A whole request with `Host: localhost` and `Connection: close`.
 pub fn request(method: &str, target: &str, fields: &str, body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}").into_bytes();
+    let mut bytes =
+        format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}").into_bytes();
     let framed = fields.to_ascii_lowercase();
-    if !framed.contains("content-length:") && !framed.contains("transfer-encoding:") && (!body.is_empty() || matches!(method, "POST" | "PUT"))
+    if !framed.contains("content-length:")
+        && !framed.contains("transfer-encoding:")
+        && (!body.is_empty() || matches!(method, "POST" | "PUT"))
     {
         bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
     }

@@ -104,7 +104,9 @@ fn pipelined_requests_are_answered_in_order() {
     });
     table.row(BOTH, "a body, then the next request, in one write", || {
         let mut client = s.client();
-        client.send(b"POST /text HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send(
+            b"POST /text HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /f HTTP/1.1\r\nHost: a\r\n\r\n",
+        );
         client.response().is(200).body_is("text");
         client.response().is(200).body_is("0123456789");
     });
@@ -248,11 +250,23 @@ fn host_and_target_are_judged() {
         (BOTH, "absolute-form with port", "GET http://b.test:99/host HTTP/1.1\r\nHost: b.test\r\n\r\n", 200, "b.test"),
         (BOTH, "absolute-form without a path", "GET http://b.test HTTP/1.1\r\nHost: b.test\r\n\r\n", 200, "index"),
         (BOTH, "absolute-form with query", "GET http://b.test/uri?x HTTP/1.1\r\nHost: b\r\n\r\n", 200, "/uri|x|/uri?x"),
-        (ours("an https target on a plain port is refused"), "https", "GET https://b.test/host HTTP/1.1\r\nHost: b\r\n\r\n", 400, ""),
+        (
+            ours("an https target on a plain port is refused"),
+            "https",
+            "GET https://b.test/host HTTP/1.1\r\nHost: b\r\n\r\n",
+            400,
+            "",
+        ),
         (BOTH, "a target without slash", "GET f HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
         (BOTH, "authority-form for GET", "GET a.test:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
         (ours("a fragment is no part of a target"), "a fragment", "GET /uri#x HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
-        (BOTH, "$uri is decoded, $request_uri is not", "GET /%75ri?%61=b HTTP/1.1\r\nHost: a\r\n\r\n", 200, "/uri|%61=b|/%75ri?%61=b"),
+        (
+            BOTH,
+            "$uri is decoded, $request_uri is not",
+            "GET /%75ri?%61=b HTTP/1.1\r\nHost: a\r\n\r\n",
+            200,
+            "/uri|%61=b|/%75ri?%61=b",
+        ),
     ];
     let mut table = Table::new("host and target");
     for &(runs, name, bytes, status, body) in rows {
@@ -351,8 +365,12 @@ fn expect_is_answered() {
 fn bodies_nobody_wants_are_read_away() {
     let s = start();
     let mut table = Table::new("discarded bodies");
-    let rows: &[(&str, &str, usize)] =
-        &[("small", "/text", 10), ("1 MiB", "/text", 1 << 20), ("of a 405", "/f", 1000), ("of a 404", "/none", 100_000)];
+    let rows: &[(&str, &str, usize)] = &[
+        ("small", "/text", 10),
+        ("1 MiB", "/text", 1 << 20),
+        ("of a 405", "/f", 1000),
+        ("of a 404", "/none", 100_000),
+    ];
     for &(name, target, length) in rows {
         table.row(BOTH, &format!("Content-Length, {name}"), || {
             let mut client = s.client();
@@ -434,7 +452,8 @@ fn closing_does_not_lose_the_answer() {
         s.get("/f").is(200);
     });
     table.row(BOTH, "many connections that reset at any moment", || {
-        let whole: &[u8] = b"GET /big HTTP/1.1\r\nHost: a\r\n\r\nPOST /text HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123";
+        let whole: &[u8] =
+            b"GET /big HTTP/1.1\r\nHost: a\r\n\r\nPOST /text HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123";
         for at in 0..whole.len() {
             let mut client = s.client();
             client.send(&whole[..at]);

@@ -106,8 +106,12 @@ pub fn wait_for_change(dir: &Path, limit: Duration, mut done: impl FnMut() -> bo
     // SAFETY: the descriptor is new and nobody else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let path = CString::new(dir.as_os_str().as_bytes()).expect("test paths have no NUL");
-    let mask =
-        libc::IN_CREATE | libc::IN_MODIFY | libc::IN_DELETE | libc::IN_MOVED_TO | libc::IN_MOVED_FROM | libc::IN_CLOSE_WRITE;
+    let mask = libc::IN_CREATE
+        | libc::IN_MODIFY
+        | libc::IN_DELETE
+        | libc::IN_MOVED_TO
+        | libc::IN_MOVED_FROM
+        | libc::IN_CLOSE_WRITE;
     // SAFETY: the string outlives the call.
     let watch = unsafe { libc::inotify_add_watch(fd.as_raw_fd(), path.as_ptr(), mask) };
     assert!(watch >= 0, "inotify_add_watch {}: {}", dir.display(), io::Error::last_os_error());

@@ -1,11 +1,11 @@
 //! Who may do what: methods and addresses.
 
 use super::row;
+use crate::config::addr::Cidr;
 use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section};
-use crate::config::addr::Cidr;
 use crate::http::method::{Method, MethodSet};
 use std::rc::Rc;
 

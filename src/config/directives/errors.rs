@@ -44,8 +44,22 @@ pub enum PageTarget {
 }
 
 pub const ROWS: &[Row] = &[
-    row("error_page", HSLI, Args::TWO_OR_MORE, "", Effect::Many(error_page), "Shows a URI for the listed statuses: a path (internal redirect), @name, or another site (302). =code changes the status, = takes the page's."),
-    row("recursive_error_pages", HSLI, Args::FLAG, "off", Effect::Flag(|s| &mut Rc::make_mut(&mut s.errors).recursive), "Whether an error while an error page is made may have an error page too."),
+    row(
+        "error_page",
+        HSLI,
+        Args::TWO_OR_MORE,
+        "",
+        Effect::Many(error_page),
+        "Shows a URI for the listed statuses: a path (internal redirect), @name, or another site (302). =code changes the status, = takes the page's.",
+    ),
+    row(
+        "recursive_error_pages",
+        HSLI,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut Rc::make_mut(&mut s.errors).recursive),
+        "Whether an error while an error page is made may have an error page too.",
+    ),
 ];
 
 fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
@@ -58,7 +72,12 @@ fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"" => PageStatus::FromPage,
             digits => match std::str::from_utf8(digits).ok().and_then(|c| c.parse().ok()) {
                 Some(code) => PageStatus::Code(code),
-                None => return Err(Fault::new(d.args[last - 1].span, format!("invalid value \"{}\"", d.args[last - 1].str()))),
+                None => {
+                    return Err(Fault::new(
+                        d.args[last - 1].span,
+                        format!("invalid value \"{}\"", d.args[last - 1].str()),
+                    ));
+                }
             },
         };
     }
@@ -70,7 +89,9 @@ fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         match word.str().parse::<u16>() {
             Ok(499) => return Err(Fault::new(word.span, "invalid value \"499\": the client is gone by then")),
             Ok(code @ 300..=599) => codes.push(code),
-            Ok(_) => return Err(Fault::new(word.span, format!("value \"{}\" must be between 300 and 599", word.str()))),
+            Ok(_) => {
+                return Err(Fault::new(word.span, format!("value \"{}\" must be between 300 and 599", word.str())));
+            }
             Err(_) => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
         }
     }
@@ -89,4 +110,3 @@ fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     errors.pages = kept.iter().cloned().chain([page]).collect();
     Ok(())
 }
-

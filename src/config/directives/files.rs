@@ -39,9 +39,13 @@ pub struct Index {
 pub enum Symlinks {
     Off,
     /// No component may be a link; with `from`, only those after that prefix.
-    On { from: Option<Template> },
+    On {
+        from: Option<Template>,
+    },
     /// A link must belong to the owner of what it points to.
-    IfNotOwner { from: Option<Template> },
+    IfNotOwner {
+        from: Option<Template>,
+    },
 }
 
 impl Default for Files {
@@ -80,7 +84,10 @@ pub const ROWS: &[Row] = &[
 
 fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if s.own.alias {
-        return Err(Fault::new(d.name.span, "\"root\" directive is duplicate, \"alias\" directive was specified earlier"));
+        return Err(Fault::new(
+            d.name.span,
+            "\"root\" directive is duplicate, \"alias\" directive was specified earlier",
+        ));
     }
     if d.args[0].is_empty() {
         return Err(Fault::new(d.args[0].span, "the path of \"root\" is empty"));
@@ -95,7 +102,10 @@ fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn alias(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if s.own.root {
-        return Err(Fault::new(d.name.span, "\"alias\" directive is duplicate, \"root\" directive was specified earlier"));
+        return Err(Fault::new(
+            d.name.span,
+            "\"alias\" directive is duplicate, \"root\" directive was specified earlier",
+        ));
     }
     if s.own.named {
         return Err(Fault::new(d.name.span, "the \"alias\" directive cannot be used inside the named location"));

@@ -1,25 +1,67 @@
 //! Servers and locations: the blocks, the addresses and the names.
 
 use super::row;
+use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Span};
 use crate::config::context::{Args, Contexts};
 use crate::config::model::ListenOptions;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section};
-use crate::config::addr::ListenAddr;
 use crate::config::value::{Millis, Size};
 use crate::sys::socket::Addr;
 
 const SERVER: Contexts = Contexts::SERVER;
 
 pub const ROWS: &[Row] = &[
-    row("server", Contexts::HTTP, Args::NONE.block(), "", Effect::Section(Section::Server), "A virtual host. Which one answers is decided by the address and then by the Host header."),
-    row("location", SERVER.or(Contexts::LOCATION), Args::TAKE12.block(), "", Effect::Section(Section::Location), "Settings for URIs: = exact, a prefix (the longest wins), ^~ a prefix that no regex overrides, ~ and ~* a regex (the first wins), @name for internal redirects."),
-    row("listen", SERVER, Args::ONE_OR_MORE, "*:80", Effect::Many(listen), "An address of the server: a port, address:port, [v6]:port, a port range or unix:/path; then default_server, backlog=N, reuseport, ipv6only=on|off, deferred, so_keepalive=…, rcvbuf, sndbuf, fastopen. Without the right to open port 80 the default is *:8000."),
-    row("server_name", SERVER, Args::ONE_OR_MORE, "\"\"", Effect::Many(server_name), "Names of the server: exact, *.example.com, www.example.*, .example.com, or a regex after ~ whose named captures become variables."),
-    row("server_names_hash_max_size", Contexts::HTTP, Args::TAKE1, "512", Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)), "Accepted; the table of names here needs no sizing."),
-    row("server_names_hash_bucket_size", Contexts::HTTP, Args::TAKE1, "64", Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)), "Accepted; the table of names here needs no sizing."),
+    row(
+        "server",
+        Contexts::HTTP,
+        Args::NONE.block(),
+        "",
+        Effect::Section(Section::Server),
+        "A virtual host. Which one answers is decided by the address and then by the Host header.",
+    ),
+    row(
+        "location",
+        SERVER.or(Contexts::LOCATION),
+        Args::TAKE12.block(),
+        "",
+        Effect::Section(Section::Location),
+        "Settings for URIs: = exact, a prefix (the longest wins), ^~ a prefix that no regex overrides, ~ and ~* a regex (the first wins), @name for internal redirects.",
+    ),
+    row(
+        "listen",
+        SERVER,
+        Args::ONE_OR_MORE,
+        "*:80",
+        Effect::Many(listen),
+        "An address of the server: a port, address:port, [v6]:port, a port range or unix:/path; then default_server, backlog=N, reuseport, ipv6only=on|off, deferred, so_keepalive=…, rcvbuf, sndbuf, fastopen. Without the right to open port 80 the default is *:8000.",
+    ),
+    row(
+        "server_name",
+        SERVER,
+        Args::ONE_OR_MORE,
+        "\"\"",
+        Effect::Many(server_name),
+        "Names of the server: exact, *.example.com, www.example.*, .example.com, or a regex after ~ whose named captures become variables.",
+    ),
+    row(
+        "server_names_hash_max_size",
+        Contexts::HTTP,
+        Args::TAKE1,
+        "512",
+        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        "Accepted; the table of names here needs no sizing.",
+    ),
+    row(
+        "server_names_hash_bucket_size",
+        Contexts::HTTP,
+        Args::TAKE1,
+        "64",
+        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        "Accepted; the table of names here needs no sizing.",
+    ),
 ];
 
 /// A `server` block while it is read.
@@ -44,7 +86,10 @@ pub struct Listen {
 pub enum Name {
     Exact(Box<[u8]>),
     /// `.example.com`, without the `*`; `bare` when the name itself counts too.
-    Suffix { name: Box<[u8]>, bare: bool },
+    Suffix {
+        name: Box<[u8]>,
+        bare: bool,
+    },
     /// `www.example.`, without the `*`.
     Prefix(Box<[u8]>),
     Regex(Pattern),
@@ -73,7 +118,9 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         match (key, text) {
             (b"default_server" | b"default", None) => default = true,
             (b"bind", None) => {}
-            (b"backlog", Some(n)) => options.backlog = Some(n.parse().ok().filter(|n| *n >= -1 && *n != 0).ok_or_else(bad)?),
+            (b"backlog", Some(n)) => {
+                options.backlog = Some(n.parse().ok().filter(|n| *n >= -1 && *n != 0).ok_or_else(bad)?)
+            }
             (b"rcvbuf", Some(n)) => options.rcvbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
             (b"sndbuf", Some(n)) => options.sndbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
             (b"fastopen", Some(n)) => options.fastopen = Some(n.parse().map_err(|_| bad())?),

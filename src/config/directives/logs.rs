@@ -54,8 +54,7 @@ pub enum Escape {
 }
 
 /// nginx's predefined format.
-pub const COMBINED: &str =
-    "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
 pub fn default_error_log() -> ErrorLog {
     ErrorLog { target: LogTarget::Stderr, level: Level::Error }
@@ -68,10 +67,38 @@ impl Default for Logging {
 }
 
 pub const ROWS: &[Row] = &[
-    row("access_log", HSLI.or(Contexts::LIMIT_EXCEPT), Args::ONE_OR_MORE, "logs/access.log combined", Effect::Many(access_log), "Where requests are logged: a path (variables allowed) or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access unless told to (nginx: logs/access.log)."),
-    row("log_format", Contexts::HTTP, Args::TWO_OR_MORE, "combined \"...\"", Effect::Many(log_format), "Names a format of access_log lines; escape=default|json|none."),
-    row("error_log", Contexts::MAIN.or(Contexts::HSL), Args::ONE_OR_MORE, "logs/error.log error", Effect::Many(error_log), "Where diagnostics go (a path or stderr) and from which level on: debug, info, notice, warn, error, crit, alert, emerg."),
-    row("log_subrequest", Contexts::HSL, Args::FLAG, "off", Effect::Flag(|s| &mut Rc::make_mut(&mut s.logs).subrequests), "Accepted; webserv makes no subrequests."),
+    row(
+        "access_log",
+        HSLI.or(Contexts::LIMIT_EXCEPT),
+        Args::ONE_OR_MORE,
+        "logs/access.log combined",
+        Effect::Many(access_log),
+        "Where requests are logged: a path (variables allowed) or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access unless told to (nginx: logs/access.log).",
+    ),
+    row(
+        "log_format",
+        Contexts::HTTP,
+        Args::TWO_OR_MORE,
+        "combined \"...\"",
+        Effect::Many(log_format),
+        "Names a format of access_log lines; escape=default|json|none.",
+    ),
+    row(
+        "error_log",
+        Contexts::MAIN.or(Contexts::HSL),
+        Args::ONE_OR_MORE,
+        "logs/error.log error",
+        Effect::Many(error_log),
+        "Where diagnostics go (a path or stderr) and from which level on: debug, info, notice, warn, error, crit, alert, emerg.",
+    ),
+    row(
+        "log_subrequest",
+        Contexts::HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut Rc::make_mut(&mut s.logs).subrequests),
+        "Accepted; webserv makes no subrequests.",
+    ),
 ];
 
 fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
@@ -86,7 +113,12 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"default" => Escape::Default,
             b"json" => Escape::Json,
             b"none" => Escape::None,
-            _ => return Err(Fault::new(d.args[1].span, format!("unknown log format escaping \"{}\"", String::from_utf8_lossy(kind)))),
+            _ => {
+                return Err(Fault::new(
+                    d.args[1].span,
+                    format!("unknown log format escaping \"{}\"", String::from_utf8_lossy(kind)),
+                ));
+            }
         };
         from = 2;
     }
@@ -110,7 +142,8 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         return Ok(());
     }
     if d.args[0].bytes().starts_with(b"syslog:") {
-        return Err(Fault::new(d.args[0].span, "access_log to syslog is not supported").help("log to a file, or to /dev/stdout and let the supervisor forward it"));
+        return Err(Fault::new(d.args[0].span, "access_log to syslog is not supported")
+            .help("log to a file, or to /dev/stdout and let the supervisor forward it"));
     }
     let mut format = None;
     let (mut condition, mut buffer, mut flush) = (None, None, None);
@@ -128,7 +161,10 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         } else if at == 1 {
             match b.formats.get(word.str().as_ref()) {
                 Some(known) => format = Some(known.clone()),
-                None => return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str())).help("define it by log_format in http, above this line")),
+                None => {
+                    return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str()))
+                        .help("define it by log_format in http, above this line"));
+                }
             }
         } else {
             return Err(bad());
@@ -170,14 +206,18 @@ fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         level = match Level::of(&word.str()) {
             Some(level) => level,
             None if word.bytes().starts_with(b"debug_") => Level::Debug,
-            None => return Err(Fault::new(word.span, format!("invalid log level \"{}\"", word.str())).help(Level::NAMES.join(", "))),
+            None => {
+                return Err(Fault::new(word.span, format!("invalid log level \"{}\"", word.str()))
+                    .help(Level::NAMES.join(", ")));
+            }
         };
     }
     let word = &d.args[0];
     let target = match word.bytes() {
         b"stderr" => LogTarget::Stderr,
         path if path.starts_with(b"syslog:") || path.starts_with(b"memory:") => {
-            return Err(Fault::new(word.span, format!("error_log to {} is not supported", word.str())).help("log to a file or to stderr"));
+            return Err(Fault::new(word.span, format!("error_log to {} is not supported", word.str()))
+                .help("log to a file or to stderr"));
         }
         path => LogTarget::File(b.log_file_from_prefix(path)),
     };
@@ -190,4 +230,3 @@ fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     Ok(())
 }
-

@@ -81,16 +81,86 @@ fn output(s: &mut Settings) -> &mut Output {
 const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
-    row("add_header", HSLI, Args::TAKE23, "", Effect::Many(add_header), "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308; with always, to all. A level that has its own inherits none. CR and LF from variables never reach the client."),
-    row("expires", HSLI, Args::TAKE12, "off", Effect::Once(expires), "Sets Expires and Cache-Control: a time, modified TIME, @time of day, epoch, max, off or a variable."),
-    row("etag", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).etag), "Whether static files carry an ETag, made of modification time (nanoseconds take part) and size."),
-    row("if_modified_since", HSL, Args::TAKE1, "exact", Effect::Once(if_modified_since), "How If-Modified-Since is compared: off, exact or before."),
-    row("max_ranges", HSL, Args::TAKE1, "", Effect::Once(max_ranges), "Most ranges of one request; with more the whole file is sent. 0 turns ranges off."),
-    row("server_tokens", HSL, Args::TAKE1, "on", Effect::Once(server_tokens), "Whether the version is told in the Server header and on error pages: on, off or build."),
-    row("chunked_transfer_encoding", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).chunked), "Whether a response of unknown length may be chunked; otherwise the connection's end is its end."),
-    row("absolute_redirect", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).absolute_redirect), "Whether redirects made by the server name scheme and host."),
-    row("port_in_redirect", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut output(s).port_in_redirect), "Whether absolute redirects name the port."),
-    row("server_name_in_redirect", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut output(s).server_name_in_redirect), "Whether absolute redirects use the first server_name instead of the Host header."),
+    row(
+        "add_header",
+        HSLI,
+        Args::TAKE23,
+        "",
+        Effect::Many(add_header),
+        "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308; with always, to all. A level that has its own inherits none. CR and LF from variables never reach the client.",
+    ),
+    row(
+        "expires",
+        HSLI,
+        Args::TAKE12,
+        "off",
+        Effect::Once(expires),
+        "Sets Expires and Cache-Control: a time, modified TIME, @time of day, epoch, max, off or a variable.",
+    ),
+    row(
+        "etag",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut output(s).etag),
+        "Whether static files carry an ETag, made of modification time (nanoseconds take part) and size.",
+    ),
+    row(
+        "if_modified_since",
+        HSL,
+        Args::TAKE1,
+        "exact",
+        Effect::Once(if_modified_since),
+        "How If-Modified-Since is compared: off, exact or before.",
+    ),
+    row(
+        "max_ranges",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Once(max_ranges),
+        "Most ranges of one request; with more the whole file is sent. 0 turns ranges off.",
+    ),
+    row(
+        "server_tokens",
+        HSL,
+        Args::TAKE1,
+        "on",
+        Effect::Once(server_tokens),
+        "Whether the version is told in the Server header and on error pages: on, off or build.",
+    ),
+    row(
+        "chunked_transfer_encoding",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut output(s).chunked),
+        "Whether a response of unknown length may be chunked; otherwise the connection's end is its end.",
+    ),
+    row(
+        "absolute_redirect",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut output(s).absolute_redirect),
+        "Whether redirects made by the server name scheme and host.",
+    ),
+    row(
+        "port_in_redirect",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut output(s).port_in_redirect),
+        "Whether absolute redirects name the port.",
+    ),
+    row(
+        "server_name_in_redirect",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut output(s).server_name_in_redirect),
+        "Whether absolute redirects use the first server_name instead of the Host header.",
+    ),
     row("charset", HSLI, Args::TAKE1, "off", Effect::Once(charset), "Charset named in the Content-Type of text types."),
 ];
 
@@ -156,7 +226,10 @@ fn expires(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     } else {
         match parse_expires(&words) {
             Some(parsed) => parsed.map(Rc::new),
-            None => return Err(Fault::new(d.args_span(), "invalid value of \"expires\"").help("a time such as 30d, modified 1h, @15h30m, epoch, max or off")),
+            None => {
+                return Err(Fault::new(d.args_span(), "invalid value of \"expires\"")
+                    .help("a time such as 30d, modified 1h, @15h30m, epoch, max or off"));
+            }
         }
     };
     Ok(())

@@ -1,11 +1,11 @@
 //! The main context and `events`: how the process runs. One process and one thread whatever `worker_*` says.
 
 use super::row;
+use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
 use crate::config::model::Process;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section, flag, invalid, number, time};
-use crate::config::ast::Directive;
 
 impl Default for Process {
     fn default() -> Process {
@@ -26,15 +26,90 @@ impl Default for Process {
 const MAIN: Contexts = Contexts::MAIN;
 
 pub const ROWS: &[Row] = &[
-    row("events", MAIN, Args::NONE.block(), "", Effect::Section(Section::Events), "Holds directives about connections. May be left out."),
-    row("http", MAIN, Args::NONE.block(), "", Effect::Section(Section::Http), "Holds the HTTP servers. A file of bare server blocks needs none."),
-    row("daemon", MAIN, Args::FLAG, "off", Effect::Once(|_, b, d| { b.process.daemon = flag(d, 0)?; Ok(()) }), "Whether the process leaves the terminal. Off by default here (nginx: on)."),
-    row("user", MAIN, Args::TAKE12, "nobody nogroup", Effect::Once(user), "User and group to run as once the sockets are bound; takes effect when started as root. Without it a server called by nginx's own flags as root drops to nobody, as nginx does; one called as webserv CONFIG stays who it is."),
-    row("pid", MAIN, Args::TAKE1, "logs/nginx.pid", Effect::Once(pid), "Where the process id is written after all sockets listen; off writes none."),
-    row("worker_rlimit_nofile", MAIN, Args::TAKE1, "", Effect::Once(|_, b, d| { b.process.nofile = Some(number(d, 0)?); Ok(()) }), "Limit of open files. Without it webserv raises the soft limit to the hard one."),
-    row("worker_connections", Contexts::EVENTS, Args::TAKE1, "", Effect::Once(connections), "Connections at a time; at the limit, idle ones are closed first. Without it the limit of open files decides (nginx: 512)."),
-    row("worker_shutdown_timeout", MAIN, Args::TAKE1, "", Effect::Once(|_, b, d| { b.process.shutdown_timeout = Some(time(d, 0)?.0); Ok(()) }), "How long a graceful shutdown waits for active requests."),
-    row("env", MAIN, Args::TAKE1, "", Effect::Many(|_, b, d| { b.process.env.push(d.args[0].str().as_ref().into()); Ok(()) }), "A variable of the environment to keep; webserv keeps all of it."),
+    row(
+        "events",
+        MAIN,
+        Args::NONE.block(),
+        "",
+        Effect::Section(Section::Events),
+        "Holds directives about connections. May be left out.",
+    ),
+    row(
+        "http",
+        MAIN,
+        Args::NONE.block(),
+        "",
+        Effect::Section(Section::Http),
+        "Holds the HTTP servers. A file of bare server blocks needs none.",
+    ),
+    row(
+        "daemon",
+        MAIN,
+        Args::FLAG,
+        "off",
+        Effect::Once(|_, b, d| {
+            b.process.daemon = flag(d, 0)?;
+            Ok(())
+        }),
+        "Whether the process leaves the terminal. Off by default here (nginx: on).",
+    ),
+    row(
+        "user",
+        MAIN,
+        Args::TAKE12,
+        "nobody nogroup",
+        Effect::Once(user),
+        "User and group to run as once the sockets are bound; takes effect when started as root. Without it a server called by nginx's own flags as root drops to nobody, as nginx does; one called as webserv CONFIG stays who it is.",
+    ),
+    row(
+        "pid",
+        MAIN,
+        Args::TAKE1,
+        "logs/nginx.pid",
+        Effect::Once(pid),
+        "Where the process id is written after all sockets listen; off writes none.",
+    ),
+    row(
+        "worker_rlimit_nofile",
+        MAIN,
+        Args::TAKE1,
+        "",
+        Effect::Once(|_, b, d| {
+            b.process.nofile = Some(number(d, 0)?);
+            Ok(())
+        }),
+        "Limit of open files. Without it webserv raises the soft limit to the hard one.",
+    ),
+    row(
+        "worker_connections",
+        Contexts::EVENTS,
+        Args::TAKE1,
+        "",
+        Effect::Once(connections),
+        "Connections at a time; at the limit, idle ones are closed first. Without it the limit of open files decides (nginx: 512).",
+    ),
+    row(
+        "worker_shutdown_timeout",
+        MAIN,
+        Args::TAKE1,
+        "",
+        Effect::Once(|_, b, d| {
+            b.process.shutdown_timeout = Some(time(d, 0)?.0);
+            Ok(())
+        }),
+        "How long a graceful shutdown waits for active requests.",
+    ),
+    row(
+        "env",
+        MAIN,
+        Args::TAKE1,
+        "",
+        Effect::Many(|_, b, d| {
+            b.process.env.push(d.args[0].str().as_ref().into());
+            Ok(())
+        }),
+        "A variable of the environment to keep; webserv keeps all of it.",
+    ),
 ];
 
 fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

@@ -13,13 +13,48 @@ use crate::config::template::Source;
 const WHERE: Contexts = Contexts::SERVER.or(Contexts::LOCATION).or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION);
 
 pub const ROWS: &[Row] = &[
-    row("return", WHERE, Args::TAKE12, "", Effect::Script, "Answers at once: a code, a code with text or (for 301, 302, 303, 307, 308) a URL, or a URL alone (302). 444 closes the connection without an answer."),
-    row("rewrite", WHERE, Args::TAKE23, "", Effect::Script, "Replaces the URI where the regex matches: last and break go on inside, redirect and permanent answer 302 and 301. A replacement that ends in ? drops the arguments."),
-    row("if", Contexts::SERVER.or(Contexts::LOCATION), Args::ONE_OR_MORE.block(), "", Effect::Script, "Runs the block where the condition holds: a variable, = and !=, ~ ~* !~ !~* with a regex, -f -d -e -x and their negations."),
+    row(
+        "return",
+        WHERE,
+        Args::TAKE12,
+        "",
+        Effect::Script,
+        "Answers at once: a code, a code with text or (for 301, 302, 303, 307, 308) a URL, or a URL alone (302). 444 closes the connection without an answer.",
+    ),
+    row(
+        "rewrite",
+        WHERE,
+        Args::TAKE23,
+        "",
+        Effect::Script,
+        "Replaces the URI where the regex matches: last and break go on inside, redirect and permanent answer 302 and 301. A replacement that ends in ? drops the arguments.",
+    ),
+    row(
+        "if",
+        Contexts::SERVER.or(Contexts::LOCATION),
+        Args::ONE_OR_MORE.block(),
+        "",
+        Effect::Script,
+        "Runs the block where the condition holds: a variable, = and !=, ~ ~* !~ !~* with a regex, -f -d -e -x and their negations.",
+    ),
     row("set", WHERE, Args::TAKE2, "", Effect::Script, "Gives a variable a value."),
     row("break", WHERE, Args::NONE, "", Effect::Script, "Ends the rewrite directives of this level."),
-    row("rewrite_log", Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION), Args::FLAG, "off", Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)), "Accepted. webserv explain shows every rewrite step."),
-    row("uninitialized_variable_warn", Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION), Args::FLAG, "on", Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)), "Accepted; a variable without a value is empty."),
+    row(
+        "rewrite_log",
+        Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION),
+        Args::FLAG,
+        "off",
+        Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)),
+        "Accepted. webserv explain shows every rewrite step.",
+    ),
+    row(
+        "uninitialized_variable_warn",
+        Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION),
+        Args::FLAG,
+        "on",
+        Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)),
+        "Accepted; a variable without a value is empty.",
+    ),
 ];
 
 /// Compiles everything but `if`, whose block is a level of its own.
@@ -73,7 +108,10 @@ fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     let word = &d.args[0];
     let name = match word.bytes().strip_prefix(b"$") {
         Some(name) if !name.is_empty() => String::from_utf8_lossy(name).into_owned(),
-        _ => return Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str())).help("a variable starts with $")),
+        _ => {
+            return Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str()))
+                .help("a variable starts with $"));
+        }
     };
     let slot = match name.as_str() {
         "args" => SetTarget::Args,
@@ -91,7 +129,10 @@ fn pattern(b: &mut Build, d: &Directive, at: usize, case: Case) -> Result<Patter
 
 /// The condition of an `if`: its words with the outer parentheses taken off.
 pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
-    let fault = || Fault::new(d.args_span(), "invalid condition").help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)");
+    let fault = || {
+        Fault::new(d.args_span(), "invalid condition")
+            .help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)")
+    };
     let last = d.args.len() - 1;
     let mut words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
     words[0] = words[0].strip_prefix(b"(").ok_or_else(fault)?;

@@ -81,8 +81,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    upload(&mut s.settings).store =
-        if d.args[0].is("off") { Store::Off } else { Store::Path(b.path_template(d, 0)?) };
+    upload(&mut s.settings).store = if d.args[0].is("off") { Store::Off } else { Store::Path(b.path_template(d, 0)?) };
     Ok(())
 }
 

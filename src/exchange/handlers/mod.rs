@@ -1,3 +1,54 @@
-//! The handlers that make a response's body: one feature, one file or folder. No handler knows a socket.
+//! What answers: one file a feature. [`files`] chooses among them by method and path; a handler that takes the
+//! request's body is a variant of [`Handler`] and speaks three words: `accept` a piece, `finish`, or be dropped, which
+//! leaves nothing behind.
 
+pub mod autoindex;
+pub mod delete;
+pub mod files;
 pub mod listing;
+pub mod options;
+pub mod special;
+pub mod static_file;
+mod symlinks;
+pub mod upload;
+
+use super::Exchange;
+use super::phases::Flow;
+use crate::shared::Cx;
+
+/// Who takes the body of the request.
+#[derive(Default)]
+pub enum Handler {
+    #[default]
+    None,
+    Upload(Box<upload::Upload>),
+    /// The small form of the listing page that deletes a name.
+    DeleteForm(delete::Form),
+}
+
+/// A piece of the body for the handler of this exchange. An error ends the request with that flow; the rest of the
+/// body is thrown away.
+pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
+    match std::mem::take(&mut ex.handler) {
+        Handler::None => Ok(()),
+        Handler::Upload(mut upload) => {
+            let outcome = upload.accept(ex, cx, data);
+            ex.handler = Handler::Upload(upload);
+            outcome
+        }
+        Handler::DeleteForm(mut form) => {
+            let outcome = form.accept(data);
+            ex.handler = Handler::DeleteForm(form);
+            outcome
+        }
+    }
+}
+
+/// The body is complete.
+pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    match std::mem::take(&mut ex.handler) {
+        Handler::None => Flow::Respond,
+        Handler::Upload(upload) => upload.finish(ex, cx),
+        Handler::DeleteForm(form) => form.finish(ex, cx),
+    }
+}

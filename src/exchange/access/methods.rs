@@ -1,0 +1,20 @@
+//! allowed_methods: 405 with Allow (RFC 9110 §15.5.6), and 501 for methods nobody knows.
+
+use crate::exchange::Exchange;
+use crate::exchange::handlers;
+use crate::exchange::phases::Flow;
+use crate::http::method::Method;
+use crate::http::status::Status;
+
+pub fn check(ex: &mut Exchange) -> Flow {
+    if ex.method == Method::Unknown {
+        return Flow::Status(Status::NOT_IMPLEMENTED);
+    }
+    match ex.here().settings.access.allowed {
+        Some(allowed) if ex.method == Method::Options && !allowed.contains(Method::Options) => {
+            handlers::options::answer(ex)
+        }
+        Some(allowed) if !allowed.contains(ex.method) => handlers::options::not_allowed(ex),
+        _ => Flow::Next,
+    }
+}

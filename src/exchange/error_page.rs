@@ -1,0 +1,68 @@
+//! error_page: an error's status becomes another URI, a named location or a redirect of the client.
+
+use super::phases::{Flow, set_uri};
+use super::{Exchange, handlers, vars};
+use crate::config::directives::errors::{PageStatus, PageTarget};
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::shared::Cx;
+
+/// Where the error page of `status` is found, if there is one. One error page does not lead to another unless
+/// recursive_error_pages is on.
+pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> {
+    if status.0 < 300 {
+        return None;
+    }
+    let errors = ex.here().settings.errors.clone();
+    if errors.pages.is_empty() || (ex.error_page.is_some() && !errors.recursive) {
+        return None;
+    }
+    // 494 is what nginx calls a head that is too large; pages for either are meant.
+    let page = errors.pages.iter().find(|page| {
+        page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))
+    })?;
+    match &page.target {
+        PageTarget::External(url) => {
+            let shown = match page.status {
+                PageStatus::Code(code) if matches!(code, 301 | 302 | 303 | 307 | 308) => Status(code),
+                _ => Status::FOUND,
+            };
+            let url = vars::text(url, ex, cx);
+            ex.response.clear();
+            ex.response.location = Some(url);
+            ex.error_page = Some(shown);
+            handlers::special::respond(ex, shown);
+            Some(Flow::Respond)
+        }
+        target => {
+            ex.error_page = match page.status {
+                PageStatus::Kept => Some(status),
+                PageStatus::Code(code) => Some(Status(code)),
+                // Any status the page has: marked as an error page, with nothing to say about the status.
+                PageStatus::FromPage => Some(Status(0)),
+            };
+            // What the error said of itself (Allow, a challenge) stays with the page.
+            let lines = std::mem::take(&mut ex.response.lines);
+            let flow = match target {
+                PageTarget::Named(name) => Flow::Named(name.clone()),
+                PageTarget::Uri(uri) => {
+                    let uri = vars::text(uri, ex, cx);
+                    // The page is fetched as a GET; a HEAD stays one (nginx).
+                    if ex.method != Method::Head {
+                        ex.method = Method::Get;
+                    }
+                    set_uri(ex, &uri);
+                    Flow::Redirect
+                }
+                PageTarget::External(_) => unreachable!("matched above"),
+            };
+            ex.kept_lines = lines;
+            Some(flow)
+        }
+    }
+}
+
+/// Whether `status` has an error page here.
+pub fn has(ex: &Exchange, status: Status) -> bool {
+    ex.here().settings.errors.pages.iter().any(|page| page.codes.contains(&status.0))
+}

@@ -1,0 +1,42 @@
+//! Conditional requests: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since on what is about to be sent.
+
+use crate::exchange::Exchange;
+use crate::exchange::handlers::special;
+use crate::exchange::response::Body;
+use crate::http::cond::{self, Validators, Verdict};
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+
+const CONDITIONS: [HeaderId; 4] =
+    [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfModifiedSince, HeaderId::IfUnmodifiedSince];
+
+pub fn apply(ex: &mut Exchange) {
+    if !matches!(ex.method, Method::Get | Method::Head) || !ex.head.fields.iter().any(|f| CONDITIONS.contains(&f.id)) {
+        return;
+    }
+    let response = &ex.response;
+    if response.etag.is_none() && response.last_modified.is_none() {
+        return;
+    }
+    let validators = Validators {
+        etag: response.etag.as_ref().map(|tag| tag.as_bytes()),
+        modified: response.last_modified.as_ref().map(|(at, _)| *at),
+        exists: true,
+    };
+    let mode = ex.here().settings.output.if_modified_since;
+    match cond::evaluate(&ex.head, ex.buf(), ex.method, &validators, mode) {
+        Verdict::Proceed => {}
+        Verdict::NotModified => {
+            ex.response.status = Status::NOT_MODIFIED;
+            ex.response.body = Body::Empty;
+            ex.response.ranges = false;
+        }
+        Verdict::Failed => {
+            ex.response.etag = None;
+            ex.response.last_modified = None;
+            ex.response.ranges = false;
+            special::respond(ex, Status::PRECONDITION_FAILED);
+        }
+    }
+}

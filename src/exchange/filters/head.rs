@@ -1,0 +1,110 @@
+//! The bytes of a response head, in nginx's order.
+
+use super::length;
+use crate::config::directives::output::Tokens;
+use crate::exchange::Exchange;
+use crate::exchange::response::ContentType;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use std::io::Write;
+
+/// The Server header with and without the version.
+const SERVER: [&[u8]; 2] =
+    [concat!("Server: webserv/", env!("CARGO_PKG_VERSION"), "\r\nDate: ").as_bytes(), b"Server: webserv\r\nDate: "];
+
+pub fn write(ex: &mut Exchange, cx: &mut Cx) {
+    let config = ex.config.clone();
+    let settings = &config.location(ex.location).settings;
+    let length = length(&ex.response.body);
+    let location = ex.response.location.take().map(|target| absolute(ex, target));
+    let status = ex.response.status.on_the_wire();
+    let keep_alive = ex.keep_alive;
+    let response = &mut ex.response;
+    let out = ex.out.text();
+    match status.line() {
+        Some(line) => out.extend_from_slice(line),
+        None => {
+            let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", status.0, status.reason());
+        }
+    }
+    out.extend_from_slice(SERVER[usize::from(settings.output.server_tokens == Tokens::Off)]);
+    out.extend_from_slice(&cx.now.http);
+    out.extend_from_slice(b"\r\n");
+    let has_body = !status.has_no_content();
+    if has_body || status == Status::NOT_MODIFIED {
+        if response.content_type != ContentType::None && status != Status::NOT_MODIFIED {
+            out.extend_from_slice(b"Content-Type: ");
+            out.extend_from_slice(response.content_type.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(length) = length
+            && has_body
+        {
+            out.extend_from_slice(b"Content-Length: ");
+            decimal(length, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some((at, text)) = &response.last_modified {
+            // Never later than Date (RFC 9110 §8.8.2.1).
+            let text = if *at > cx.now.unix { &cx.now.http } else { text };
+            out.extend_from_slice(b"Last-Modified: ");
+            out.extend_from_slice(text);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    if let Some(location) = location {
+        out.extend_from_slice(b"Location: ");
+        out.extend(location.iter().map(|b| if *b < b' ' || *b == 0x7f { b' ' } else { *b }));
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(if keep_alive { b"Connection: keep-alive\r\n" } else { b"Connection: close\r\n" });
+    if keep_alive && let Some(seconds) = settings.client.keepalive_header {
+        let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
+    }
+    if let Some(tag) = &response.etag {
+        out.extend_from_slice(b"ETag: ");
+        out.extend_from_slice(tag.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(&response.lines);
+    if response.ranges && status == Status::OK {
+        out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Digits of a number; `write!` costs five times as much.
+fn decimal(mut n: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A Location that is a path gets scheme, host and port, by absolute_redirect and its friends.
+fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
+    let output = &ex.here().settings.output;
+    if !target.starts_with(b"/") || target.starts_with(b"//") || !output.absolute_redirect {
+        return target;
+    }
+    let port = ex.config.endpoints[ex.client.endpoint.at()].addr.port();
+    let name: &[u8] = if output.server_name_in_redirect || ex.host.is_empty() { &ex.server().name } else { &ex.host };
+    let mut url = b"http://".to_vec();
+    if name.is_empty() {
+        // Nobody named the host: a relative Location is the only right one.
+        return target;
+    }
+    url.extend_from_slice(name);
+    if let Some(port) = port.filter(|p| *p != 80 && output.port_in_redirect) {
+        let _ = write!(url, ":{port}");
+    }
+    url.extend_from_slice(&target);
+    url
+}

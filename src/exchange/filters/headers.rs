@@ -1,0 +1,88 @@
+//! expires and add_header.
+
+use crate::config::directives::output::{AddHeader, Expires, parse_expires};
+use crate::exchange::{Exchange, vars};
+use crate::http::date;
+use crate::shared::Cx;
+use crate::util::date::Civil;
+use std::io::Write;
+
+/// Statuses that get headers without `always` (nginx).
+fn is_listed(status: u16) -> bool {
+    matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
+}
+
+pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
+    let output = ex.here().settings.output.clone();
+    let listed = is_listed(ex.response.status.0);
+    if listed && let Some(rule) = &output.expires {
+        expires(ex, cx, rule);
+    }
+    for header in output.headers.iter().filter(|h| listed || h.always) {
+        add(ex, cx, header);
+    }
+}
+
+fn add(ex: &mut Exchange, cx: &mut Cx, header: &AddHeader) {
+    let value = vars::text(&header.value, ex, cx);
+    if value.is_empty() {
+        return;
+    }
+    // These two replace what the server would say (nginx).
+    if header.name.eq_ignore_ascii_case(b"last-modified") {
+        ex.response.last_modified = None;
+    } else if header.name.eq_ignore_ascii_case(b"etag") {
+        ex.response.etag = None;
+    }
+    ex.response.line(&header.name, &value);
+}
+
+fn expires(ex: &mut Exchange, cx: &mut Cx, rule: &Expires) {
+    let parsed;
+    let rule = match rule {
+        Expires::Value(template) => {
+            let text = vars::text(template, ex, cx);
+            let words: Vec<&[u8]> = text.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
+            match parse_expires(&words) {
+                Some(Some(rule)) => {
+                    parsed = rule;
+                    &parsed
+                }
+                _ => return,
+            }
+        }
+        rule => rule,
+    };
+    let now = cx.now.unix;
+    let (at, age) = match rule {
+        Expires::Epoch => {
+            ex.response
+                .lines
+                .extend_from_slice(b"Expires: Thu, 01 Jan 1970 00:00:01 GMT\r\nCache-Control: no-cache\r\n");
+            return;
+        }
+        Expires::Max => {
+            let lines = b"Expires: Thu, 31 Dec 2037 23:55:55 GMT\r\nCache-Control: max-age=315360000\r\n";
+            ex.response.lines.extend_from_slice(lines);
+            return;
+        }
+        Expires::Access(seconds) => (now + seconds, *seconds),
+        Expires::Modified(seconds) => match ex.response.last_modified {
+            Some((modified, _)) => (modified + seconds, modified + seconds - now),
+            None => (now + seconds, *seconds),
+        },
+        Expires::Daily(of_day) => {
+            let offset = i64::from(crate::shared::now::utc_offset(now));
+            let local = Civil::from_unix(now + offset);
+            let midnight = now - i64::from(local.hour) * 3600 - i64::from(local.minute) * 60 - i64::from(local.second);
+            let next = midnight + of_day;
+            let next = if next > now { next } else { next + 86_400 };
+            (next, next - now)
+        }
+        Expires::Value(_) => return,
+    };
+    ex.response.lines.extend_from_slice(b"Expires: ");
+    ex.response.lines.extend_from_slice(&date::format(at));
+    let control = if age < 0 { "no-cache".to_string() } else { format!("max-age={age}") };
+    let _ = write!(ex.response.lines, "\r\nCache-Control: {control}\r\n");
+}

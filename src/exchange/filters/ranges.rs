@@ -1,0 +1,77 @@
+//! Range requests (RFC 9110 §14): one range as a part, several as multipart/byteranges.
+
+use crate::exchange::Exchange;
+use crate::exchange::handlers::special;
+use crate::exchange::response::{Body, ContentType};
+use crate::http::cond::{self, Validators};
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::range::{self, Ranges};
+use crate::http::status::Status;
+use std::cell::Cell;
+use std::io::Write;
+
+pub fn apply(ex: &mut Exchange) {
+    if !ex.response.ranges || ex.response.status != Status::OK {
+        return;
+    }
+    let max = ex.here().settings.output.max_ranges;
+    if max == Some(0) {
+        ex.response.ranges = false;
+        return;
+    }
+    // Range means something for GET only (RFC 9110 §14.2).
+    if ex.head.method != Method::Get {
+        return;
+    }
+    let Some(value) = ex.header(HeaderId::Range) else { return };
+    let Body::File(file) = &ex.response.body else { return };
+    if ex.head.get(HeaderId::IfRange).is_some() {
+        let validators = Validators {
+            etag: ex.response.etag.as_ref().map(|tag| tag.as_bytes()),
+            modified: ex.response.last_modified.as_ref().map(|(at, _)| *at),
+            exists: true,
+        };
+        if !cond::if_range(&ex.head, ex.buf(), &validators) {
+            return;
+        }
+    }
+    let size = file.stat.size;
+    let file = file.clone();
+    match range::parse(value, size, max.map(|n| n as usize)) {
+        Ranges::None => {}
+        Ranges::Unsatisfiable => {
+            ex.response.etag = None;
+            ex.response.last_modified = None;
+            ex.response.ranges = false;
+            special::respond(ex, Status::RANGE_NOT_SATISFIABLE);
+            let _ = write!(ex.response.lines, "Content-Range: bytes */{size}\r\n");
+        }
+        Ranges::One(range) => {
+            ex.response.status = Status::PARTIAL_CONTENT;
+            let _ = write!(ex.response.lines, "Content-Range: bytes {}-{}/{size}\r\n", range.start, range.end - 1);
+            ex.response.body = Body::Part(file, range);
+        }
+        Ranges::Many(ranges) => {
+            ex.response.status = Status::PARTIAL_CONTENT;
+            let boundary = boundary();
+            let text = String::from_utf8_lossy(&boundary);
+            let kind = format!("multipart/byteranges; boundary={text}");
+            let content_type =
+                std::mem::replace(&mut ex.response.content_type, ContentType::Shared(kind.as_bytes().into()));
+            ex.response.body = Body::Parts { file, ranges, boundary, content_type, size };
+        }
+    }
+}
+
+/// Twenty digits that no file is made to contain: a counter that starts at a random place.
+fn boundary() -> [u8; 20] {
+    thread_local!(static NEXT: Cell<u64> = Cell::new(crate::sys::random::number().unwrap_or(1)));
+    let number = NEXT.with(|next| {
+        next.set(next.get().wrapping_add(1));
+        next.get()
+    });
+    let mut digits = [b'0'; 20];
+    let _ = write!(&mut digits[..], "{number:020}");
+    digits
+}

@@ -1,0 +1,70 @@
+//! Answers that are not files: the standard pages of statuses, the empty picture, the status page.
+
+use crate::config::directives::output::Tokens;
+use crate::exchange::Exchange;
+use crate::exchange::phases::Flow;
+use crate::exchange::response::{Body, ContentType};
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use std::io::Write;
+
+/// A transparent picture of one pixel (GIF 89a).
+const EMPTY_GIF: &[u8] = &[
+    0x47, 0x49, 0x46, 0x38, 0x39, 0x61, 0x01, 0x00, 0x01, 0x00, 0x80, 0x01, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
+    0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x01, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00, 0x00, 0x02,
+    0x02, 0x4c, 0x01, 0x00, 0x3b,
+];
+
+/// The standard answer of a status: a short page that says no more than the status. Header lines that were set
+/// (Allow, Location) stay.
+pub fn respond(ex: &mut Exchange, status: Status) {
+    ex.response.status = status;
+    ex.response.ranges = false;
+    ex.response.etag = None;
+    ex.response.last_modified = None;
+    if status.has_no_content() {
+        ex.response.body = Body::Empty;
+        ex.response.content_type = ContentType::None;
+        return;
+    }
+    let shown = status.on_the_wire();
+    let reason = shown.reason();
+    let program = match ex.here().settings.output.server_tokens {
+        Tokens::On => concat!("webserv/", env!("CARGO_PKG_VERSION")),
+        Tokens::Off => "webserv",
+    };
+    let title = if reason.is_empty() { format!("{:03}", shown.0) } else { format!("{} {reason}", shown.0) };
+    let mut page = Vec::with_capacity(256);
+    let _ = write!(
+        page,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
+         <body>\n<h1>{title}</h1>\n<hr><p>{program}</p>\n</body>\n</html>\n"
+    );
+    ex.response.content_type = ContentType::Static("text/html");
+    ex.response.body = Body::Bytes(page);
+}
+
+pub fn empty_gif(ex: &mut Exchange) -> Flow {
+    if !matches!(ex.method, Method::Get | Method::Head) {
+        return super::options::not_allowed(ex);
+    }
+    ex.response.status = Status::OK;
+    ex.response.content_type = ContentType::Static("image/gif");
+    ex.response.body = Body::Bytes(EMPTY_GIF.to_vec());
+    Flow::Respond
+}
+
+/// nginx's page, so that what reads it reads ours.
+pub fn stub_status(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    if !matches!(ex.method, Method::Get | Method::Head) {
+        return super::options::not_allowed(ex);
+    }
+    let s = cx.stats;
+    let page = format!(
+        "Active connections: {} \nserver accepts handled requests\n {} {} {} \nReading: {} Writing: {} Waiting: {} \n",
+        s.active, s.accepted, s.handled, s.requests, s.reading, s.writing, s.waiting
+    );
+    ex.response.text(Status::OK, ContentType::Static("text/plain"), page.into_bytes());
+    Flow::Respond
+}

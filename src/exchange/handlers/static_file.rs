@@ -1,0 +1,168 @@
+//! GET and HEAD of a file: index files, the redirect of a directory without its slash, types, validators.
+
+use super::autoindex;
+use crate::config::directives::files::Symlinks;
+use crate::config::model::Level;
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::phases::{Flow, set_uri};
+use crate::exchange::response::{Body, ContentType};
+use crate::exchange::{Exchange, vars};
+use crate::http::escape::escape_path;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::shared::files::{Found, OpenFile};
+use crate::sys::Errno;
+use std::ffi::CStr;
+use std::rc::Rc;
+
+pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let Mapped::Path { root } = paths::map(ex, cx) else { return Flow::Status(Status::NOT_FOUND) };
+    if ex.uri.ends_with(b"/") {
+        return directory(ex, cx, root);
+    }
+    match open(ex, cx, root) {
+        Ok(Found::File(file)) => respond(ex, file),
+        Ok(Found::Directory(_)) => add_slash(ex),
+        Ok(Found::Other) => {
+            let path = shown(ex);
+            ex.report(cx, Level::Crit, format_args!("\"{path}\" is not a regular file"));
+            Flow::Status(Status::NOT_FOUND)
+        }
+        Err(e) => failed(ex, cx, "open()", e),
+    }
+}
+
+/// Opens `ex.path`, obeying disable_symlinks for what comes after the first `root` bytes.
+fn open(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Found, Errno> {
+    ex.path.push(0);
+    let config = ex.config.clone();
+    let found = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
+        (_, Err(_)) => Err(Errno::EINVAL),
+        (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now),
+        (symlinks, Ok(_)) => super::symlinks::open(ex, cx, symlinks, root),
+    };
+    ex.path.pop();
+    found
+}
+
+/// The answer is this file.
+pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
+    let content_type = content_type(ex);
+    let etag = ex.here().settings.output.etag;
+    let response = &mut ex.response;
+    response.status = Status::OK;
+    response.content_type = content_type;
+    response.etag = etag.then_some(file.etag);
+    response.last_modified = Some((file.stat.mtime.0, file.last_modified));
+    response.ranges = true;
+    response.body = Body::File(file);
+    Flow::Respond
+}
+
+/// A URI that ends in a slash: the first index file there is, a listing, or 403.
+fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
+    let config = ex.config.clone();
+    let settings = &config.location(ex.location).settings;
+    let len = ex.path.len();
+    // An area that takes uploads shows itself: an uploaded index.html must not take the page's place.
+    let indexes: &[_] = if settings.listing.upload { &[] } else { &settings.files.index };
+    for index in indexes {
+        let constant = index.file.constant();
+        let expanded;
+        let name = match constant {
+            Some(name) => name,
+            None => {
+                expanded = vars::text(&index.file, ex, cx);
+                &expanded[..]
+            }
+        };
+        if index.absolute || name.starts_with(b"/") {
+            set_uri(ex, name);
+            return Flow::Redirect;
+        }
+        if name.is_empty() || name.split(|b| *b == b'/').any(|s| s == b"..") {
+            continue;
+        }
+        ex.path.truncate(len);
+        ex.path.extend_from_slice(name);
+        match open(ex, cx, root) {
+            // nginx makes an internal redirect of it: another location may be meant for the file.
+            Ok(Found::File(file)) => {
+                if is_settled_here(ex) {
+                    ex.uri.extend_from_slice(name);
+                    return respond(ex, file);
+                }
+                ex.uri.extend_from_slice(name);
+                return Flow::Redirect;
+            }
+            Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(e) => return failed(ex, cx, "open()", e),
+        }
+    }
+    ex.path.truncate(len);
+    autoindex::run(ex, cx, root)
+}
+
+/// An index file's URI would find this very location again, with nothing that runs on the way: a server without
+/// scripts and other locations, which is most small ones.
+fn is_settled_here(ex: &Exchange) -> bool {
+    let server = ex.server();
+    let alone = server.tree.exact.is_empty() && server.tree.regexes.is_empty() && server.tree.prefixes.len() <= 1;
+    alone && ex.here().plain && ex.here().tree.is_none() && ex.config.location(server.root).script.ops.is_empty()
+}
+
+/// A directory asked for without its slash: relative links of its page would break.
+fn add_slash(ex: &mut Exchange) -> Flow {
+    let mut location = Vec::with_capacity(ex.uri.len() + 1 + ex.args.len() + 1);
+    escape_path(&ex.uri, &mut location);
+    location.push(b'/');
+    if !ex.args.is_empty() {
+        location.push(b'?');
+        location.extend_from_slice(&ex.args);
+    }
+    ex.response.location = Some(location);
+    Flow::Status(Status::MOVED_PERMANENTLY)
+}
+
+/// A file that cannot be opened: the client's mistake or the server's, in one table.
+pub fn failed(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
+    let (status, level) = match e {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
+        Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, Level::Error),
+        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
+        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
+    };
+    if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
+        let path = shown(ex);
+        ex.report(cx, level, format_args!("{call} \"{path}\" failed {e}"));
+    }
+    Flow::Status(status)
+}
+
+fn shown(ex: &Exchange) -> String {
+    String::from_utf8_lossy(&ex.path).into_owned()
+}
+
+/// The type of the current URI by its extension.
+pub fn content_type(ex: &Exchange) -> ContentType {
+    let files = &ex.here().settings.files;
+    let name = ex.uri.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let extension = match memchr::memrchr(b'.', name) {
+        Some(dot) if dot > 0 || name.len() > 1 => &name[dot + 1..],
+        _ => return ContentType::Shared(files.default_type.clone()),
+    };
+    let mut lower = [0; 32];
+    let Some(lower) = lower.get_mut(..extension.len()) else {
+        return ContentType::Shared(files.default_type.clone());
+    };
+    lower.copy_from_slice(extension);
+    lower.make_ascii_lowercase();
+    match &files.types {
+        Some(types) => ContentType::Shared(types.get(&*lower).unwrap_or(&files.default_type).clone()),
+        // The configuration names no types.
+        None => match std::str::from_utf8(lower).ok().and_then(|e| mime_guess::from_ext(e).first_raw()) {
+            Some(guess) => ContentType::Static(guess),
+            None => ContentType::Shared(files.default_type.clone()),
+        },
+    }
+}

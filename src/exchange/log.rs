@@ -1,0 +1,140 @@
+//! The access log line of a finished request.
+
+use super::{Exchange, vars};
+use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
+use crate::config::model::Level;
+use crate::config::template::Part;
+use crate::http::header::HeaderId;
+use crate::shared::Cx;
+use crate::shared::logs::Hold;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+/// Writes the line of this request to every log of its location.
+pub fn write(ex: &mut Exchange, cx: &mut Cx) {
+    if ex.here().settings.logs.access.is_empty() {
+        return;
+    }
+    let logs = ex.here().settings.logs.access.clone();
+    for log in logs.iter() {
+        if let Some(condition) = &log.condition
+            && !vars::is_true(&vars::text(condition, ex, cx))
+        {
+            continue;
+        }
+        match &log.target {
+            AccessTarget::File(id) => {
+                let hold = hold(log);
+                // The line is made in the scratch buffer first: values may want the shared state.
+                let mut line = std::mem::take(&mut cx.scratch);
+                line.clear();
+                format(&log.format, ex, cx, &mut line);
+                if let Some(pending) = cx.logs.access(*id, hold, cx.now.ms) {
+                    pending.extend_from_slice(&line);
+                }
+                cx.scratch = line;
+            }
+            AccessTarget::Path(path) => {
+                let path = vars::text(path, ex, cx);
+                let mut line = Vec::new();
+                format(&log.format, ex, cx, &mut line);
+                let path = std::path::Path::new(std::ffi::OsStr::from_bytes(&path));
+                if let Err(e) = cx.logs.access_path(path, &line) {
+                    ex.report(cx, Level::Crit, format_args!("open() \"{}\" failed {e}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+fn hold(log: &AccessLog) -> Hold {
+    match log.buffer {
+        Some(size) => Hold::Buffer { size: size as usize, flush: log.flush },
+        None => Hold::Turn,
+    }
+}
+
+fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) {
+    if format.combined {
+        combined(ex, cx, out);
+    } else {
+        let mut value = Vec::new();
+        for part in &format.line.parts {
+            match part {
+                Part::Literal(text) => out.extend_from_slice(text),
+                Part::Capture(group) => escaped(format.escape, vars::capture(ex, *group), out),
+                Part::Var(var) => {
+                    value.clear();
+                    match vars::value(var, ex, cx, &mut value) {
+                        vars::Is::Unset if format.escape == Escape::Default => out.push(b'-'),
+                        _ => escaped(format.escape, &value, out),
+                    }
+                }
+            }
+        }
+    }
+    out.push(b'\n');
+}
+
+/// The combined format, written straight: no template walked, nothing allocated.
+fn combined(ex: &Exchange, cx: &mut Cx, out: &mut Vec<u8>) {
+    let buf = ex.buf();
+    let field = |id: HeaderId, out: &mut Vec<u8>| match ex.head.value(buf, id) {
+        Some(value) => escaped(Escape::Default, value, out),
+        None => out.push(b'-'),
+    };
+    let _ = write!(out, "{} - ", ex.client.peer);
+    if ex.head.get(HeaderId::Authorization).is_some() {
+        let mut user = Vec::new();
+        vars::remote_user_of(ex, &mut user);
+        if user.is_empty() {
+            out.push(b'-');
+        }
+        escaped(Escape::Default, &user, out);
+    } else {
+        out.push(b'-');
+    }
+    out.extend_from_slice(b" [");
+    out.extend_from_slice(cx.now.clf().as_bytes());
+    out.extend_from_slice(b"] \"");
+    escaped(Escape::Default, ex.head.request_line.of(buf), out);
+    let body = ex.bytes_sent().saturating_sub(ex.head_size);
+    let _ = write!(out, "\" {:03} {} \"", ex.response.status.0, body);
+    field(HeaderId::Referer, out);
+    out.extend_from_slice(b"\" \"");
+    field(HeaderId::UserAgent, out);
+    out.push(b'"');
+}
+
+/// nginx's escaping: `"`, `\` and bytes outside printable ASCII as \xXX; for JSON, what JSON wants.
+fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
+    match escape {
+        Escape::None => out.extend_from_slice(value),
+        Escape::Default => {
+            for &byte in value {
+                if byte == b'"' || byte == b'\\' || !(b' '..0x7f).contains(&byte) {
+                    let _ = write!(out, "\\x{byte:02X}");
+                } else {
+                    out.push(byte);
+                }
+            }
+        }
+        Escape::Json => {
+            for &byte in value {
+                match byte {
+                    b'"' => out.extend_from_slice(b"\\\""),
+                    b'\\' => out.extend_from_slice(b"\\\\"),
+                    b'\n' => out.extend_from_slice(b"\\n"),
+                    b'\r' => out.extend_from_slice(b"\\r"),
+                    b'\t' => out.extend_from_slice(b"\\t"),
+                    0x08 => out.extend_from_slice(b"\\b"),
+                    0x0c => out.extend_from_slice(b"\\f"),
+                    byte if byte < b' ' => {
+                        let _ = write!(out, "\\u{byte:04X}");
+                    }
+                    byte => out.push(byte),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it.
+
+use crate::shared::files::OpenFile;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// A piece of output.
+pub enum Segment {
+    /// Bytes of the queue's own buffer.
+    Text(Range<usize>),
+    /// Shared bytes, sent without a copy.
+    Shared(Rc<[u8]>, Range<usize>),
+    /// Bytes `at..end` of a file.
+    File { file: Rc<OpenFile>, at: u64, end: u64 },
+}
+
+#[derive(Default)]
+pub struct OutQueue {
+    buf: Vec<u8>,
+    /// The buffer up to here belongs to segments; what follows was appended since.
+    sealed: usize,
+    segments: VecDeque<Segment>,
+    queued: u64,
+    sent: u64,
+}
+
+impl OutQueue {
+    pub fn new(buf: Vec<u8>) -> OutQueue {
+        OutQueue { buf, ..OutQueue::default() }
+    }
+
+    pub fn reset(&mut self, buf: Vec<u8>) {
+        self.buf = buf;
+        self.sealed = 0;
+        self.segments.clear();
+        self.queued = 0;
+        self.sent = 0;
+    }
+
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        self.segments.clear();
+        self.sealed = 0;
+        std::mem::take(&mut self.buf)
+    }
+
+    /// Where text is appended.
+    pub fn text(&mut self) -> &mut Vec<u8> {
+        &mut self.buf
+    }
+
+    fn seal(&mut self) {
+        let fresh = self.sealed..self.buf.len();
+        if fresh.is_empty() {
+            return;
+        }
+        self.queued += fresh.len() as u64;
+        self.sealed = fresh.end;
+        match self.segments.back_mut() {
+            Some(Segment::Text(range)) if range.end == fresh.start => range.end = fresh.end,
+            _ => self.segments.push_back(Segment::Text(fresh)),
+        }
+    }
+
+    pub fn push_shared(&mut self, bytes: Rc<[u8]>) {
+        self.seal();
+        self.queued += bytes.len() as u64;
+        if !bytes.is_empty() {
+            let all = 0..bytes.len();
+            self.segments.push_back(Segment::Shared(bytes, all));
+        }
+    }
+
+    /// Bytes `at..end` of a file: copied where they are few and in memory, else sent from the file.
+    pub fn push_file(&mut self, file: &Rc<OpenFile>, at: u64, end: u64) {
+        if at >= end {
+            return;
+        }
+        match file.memory() {
+            Some(bytes) => self.buf.extend_from_slice(bytes.get(at as usize..end as usize).unwrap_or_default()),
+            None => {
+                self.seal();
+                self.queued += end - at;
+                self.segments.push_back(Segment::File { file: file.clone(), at, end });
+            }
+        }
+    }
+
+    /// Bytes ever queued and ever sent on this connection's turn with the exchange.
+    pub fn queued(&self) -> u64 {
+        self.queued + (self.buf.len() - self.sealed) as u64
+    }
+
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.sealed == self.buf.len()
+    }
+
+    /// Bytes of text waiting: more responses are batched while it is small.
+    pub fn text_len(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Only text waits: the next answer may go out with it.
+    pub fn is_text(&self) -> bool {
+        self.segments.iter().all(|s| matches!(s, Segment::Text(_)))
+    }
+
+    /// The first segment, ready to be sent, and whether more follows it.
+    pub fn front(&mut self) -> Option<(&Segment, &[u8], bool)> {
+        self.seal();
+        let more = self.segments.len() > 1;
+        self.segments.front().map(|s| (s, &self.buf[..], more))
+    }
+
+    /// `n` bytes of the first segment are gone.
+    pub fn advance(&mut self, n: usize) {
+        self.sent += n as u64;
+        let done = match self.segments.front_mut() {
+            None => return,
+            Some(Segment::Text(range) | Segment::Shared(_, range)) => {
+                range.start += n;
+                range.start >= range.end
+            }
+            Some(Segment::File { at, end, .. }) => {
+                *at += n as u64;
+                *at >= *end
+            }
+        };
+        if done {
+            self.segments.pop_front();
+            if self.segments.is_empty() && self.sealed == self.buf.len() {
+                self.buf.clear();
+                self.sealed = 0;
+            }
+        }
+    }
+}

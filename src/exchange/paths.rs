@@ -1,0 +1,73 @@
+//! From a URI to a file: root and alias.
+
+use super::{Exchange, vars};
+use crate::shared::Cx;
+
+/// What mapping a URI gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapped {
+    /// `ex.path` is the file; its first so many bytes are the root.
+    Path { root: usize },
+    /// The URI names something beside the alias's directory: nothing is there to be found.
+    Outside,
+}
+
+/// Puts the path of the current URI into `ex.path`.
+pub fn map(ex: &mut Exchange, cx: &mut Cx) -> Mapped {
+    let uri = std::mem::take(&mut ex.uri);
+    let mapped = map_uri(ex, cx, &uri);
+    ex.uri = uri;
+    mapped
+}
+
+/// Puts the path of `uri` into `ex.path`, by the root or alias of the current location.
+pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
+    let config = ex.config.clone();
+    let location = config.location(ex.location);
+    let files = &location.settings.files;
+    let mut path = std::mem::take(&mut ex.path);
+    path.clear();
+    match files.root.constant() {
+        Some(root) => path.extend_from_slice(root),
+        None => vars::expand(&files.root, ex, cx, &mut path),
+    }
+    if !path.starts_with(b"/") {
+        // A relative root that began with a variable: from the prefix, as for a literal one.
+        let prefix = std::os::unix::ffi::OsStrExt::as_bytes(config.process.prefix.as_os_str());
+        path.splice(0..0, prefix.iter().copied().chain(*b"/"));
+    }
+    let root = path.len();
+    let mut mapped = Mapped::Path { root };
+    match files.alias {
+        None => {
+            if path.ends_with(b"/") {
+                path.pop();
+            }
+            path.extend_from_slice(uri);
+        }
+        // A regex location's alias is the whole path.
+        Some(u32::MAX) => {}
+        Some(len) => {
+            let rest = uri.get(len as usize..).unwrap_or_default();
+            let name_ends = uri.get(..len as usize).is_some_and(|n| n.ends_with(b"/"));
+            match (path.ends_with(b"/"), rest.first()) {
+                _ if !name_ends && rest.first().is_some_and(|b| *b != b'/') => mapped = Mapped::Outside,
+                (true, Some(b'/')) => path.extend_from_slice(&rest[1..]),
+                (false, Some(b)) if *b != b'/' => {
+                    path.push(b'/');
+                    path.extend_from_slice(rest);
+                }
+                // `location /a/ { alias /d; }`: the directory itself.
+                (false, None) if name_ends => path.push(b'/'),
+                _ => path.extend_from_slice(rest),
+            }
+        }
+    }
+    // The normal form of a URI has no dot segments; a rewrite may have put some in.
+    let climbs = memchr::memmem::find(uri, b"/..").is_some() && uri.split(|b| *b == b'/').any(|s| s == b"..");
+    if climbs || path.contains(&0) {
+        mapped = Mapped::Outside;
+    }
+    ex.path = path;
+    mapped
+}

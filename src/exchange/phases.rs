@@ -1,0 +1,318 @@
+//! What happens to a request, in order. The list is [`Phase`]; each step either goes on to the next, starts over with
+//! another URI, or settles the answer.
+
+use super::{Exchange, Rx, Tx, access, error_page, filters, handlers, rewrite, vars};
+use crate::config::model::{Content, Level};
+use crate::http::body::Decoder;
+use crate::http::framing::Framing;
+use crate::http::method::Method;
+use crate::http::reject::Reject;
+use crate::http::status::Status;
+use crate::http::{host, uri};
+use crate::route::{NoTrace, location, server};
+use crate::shared::Cx;
+
+/// Internal redirects and rewrites of one request; more is a cycle (nginx).
+const REDIRECTS: u8 = 10;
+/// A body that nobody takes is read up to this size to keep the connection; a longer one ends it.
+const DRAIN: u64 = 1 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The server's rewrite script.
+    ServerRewrite,
+    FindLocation,
+    /// The location's rewrite script.
+    Rewrite,
+    /// Methods, addresses, internal.
+    Access,
+    /// try_files.
+    Precontent,
+    Content,
+}
+
+/// What a step came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flow {
+    Next,
+    /// The URI was rewritten: find its location.
+    Restart,
+    /// An internal redirect to the URI that was set: everything from the server's script on.
+    Redirect,
+    /// To a named location of the server.
+    Named(Box<[u8]>),
+    /// An error or a redirect with the standard body, or its error page.
+    Status(Status),
+    /// `ex.response` is the answer.
+    Respond,
+    /// `ex.handler` wants the body first.
+    Body,
+    /// Close without a word.
+    Close,
+}
+
+/// A complete head is in the input: decides what becomes of the request.
+pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
+    cx.stats.requests += 1;
+    ex.method = ex.head.method;
+    ex.decoder = Decoder::new(ex.head.framing);
+    ex.rx = if ex.head.framing == Framing::None { Rx::Done } else { Rx::Drain };
+    ex.expects_continue = ex.head.expect_continue && ex.rx != Rx::Done;
+    ex.request_length = ex.head.len as u64;
+    select_server(ex);
+    let flow = match target(ex) {
+        Err(reject) => refused(ex, cx, &reject),
+        Ok(()) => run(ex, cx, Phase::ServerRewrite),
+    };
+    settle(ex, cx, flow);
+}
+
+/// The head is no HTTP: an answer, and the connection ends.
+pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
+    cx.stats.requests += 1;
+    ex.rx = Rx::Drain;
+    ex.method = Method::Get;
+    ex.head.keep_alive = false;
+    let flow = refused(ex, cx, reject);
+    settle(ex, cx, flow);
+    ex.keep_alive = false;
+}
+
+fn refused(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) -> Flow {
+    ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
+    ex.head.keep_alive = false;
+    Flow::Status(reject.status())
+}
+
+/// Whether the request's target can be served at all, and its path.
+fn target(ex: &mut Exchange) -> Result<(), Reject> {
+    let merge = ex.here().settings.client.merge_slashes;
+    let mut path = std::mem::take(&mut ex.uri);
+    let origin = ex.head.origin.of(ex.buf());
+    let outcome = if origin == b"*" {
+        path.push(b'*');
+        Ok(())
+    } else if ex.head.method == Method::Connect {
+        path.push(b'/');
+        Ok(())
+    } else {
+        uri::normalize(origin, merge, &mut path).map(|normal| {
+            if let Some(query) = normal.query {
+                let start = ex.start + ex.head.origin.start as usize;
+                let query = start + query.start as usize..start + query.end();
+                ex.args.extend_from_slice(ex.input.get(query).unwrap_or_default());
+            }
+        })
+    };
+    ex.uri = path;
+    outcome
+}
+
+/// The server of the request's host.
+fn select_server(ex: &mut Exchange) {
+    let config = ex.config.clone();
+    let endpoint = &config.endpoints[ex.client.endpoint.at()];
+    let mut name = std::mem::take(&mut ex.host);
+    name.extend_from_slice(host::split(ex.head.host.of(ex.buf())).0);
+    name.make_ascii_lowercase();
+    let (id, matched) = server::find(endpoint, &name, &mut NoTrace);
+    ex.server = id;
+    ex.location = config.server(id).root;
+    ex.remember(&name, matched);
+    ex.host = name;
+}
+
+/// Runs the phases from `phase` on until the answer is settled.
+fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
+    loop {
+        let flow = match phase {
+            Phase::ServerRewrite => server_rewrite(ex, cx),
+            Phase::FindLocation => find_location(ex, cx),
+            Phase::Rewrite => location_rewrite(ex, cx),
+            Phase::Access => access::check(ex, cx),
+            Phase::Precontent => rewrite::try_files::run(ex, cx),
+            Phase::Content => return content(ex, cx),
+        };
+        phase = match flow {
+            Flow::Next => match phase {
+                Phase::ServerRewrite => Phase::FindLocation,
+                // Most locations have nothing between.
+                Phase::FindLocation if ex.here().plain && ex.method != Method::Unknown => Phase::Content,
+                Phase::FindLocation => Phase::Rewrite,
+                Phase::Rewrite => Phase::Access,
+                Phase::Access => Phase::Precontent,
+                Phase::Precontent | Phase::Content => Phase::Content,
+            },
+            Flow::Restart => match count_redirect(ex, cx) {
+                true => Phase::FindLocation,
+                false => return Flow::Status(Status::INTERNAL_SERVER_ERROR),
+            },
+            other => return other,
+        };
+    }
+}
+
+fn count_redirect(ex: &mut Exchange, cx: &mut Cx) -> bool {
+    ex.redirects += 1;
+    if ex.redirects > REDIRECTS {
+        let uri = String::from_utf8_lossy(&ex.uri).into_owned();
+        ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while processing \"{uri}\""));
+    }
+    ex.redirects <= REDIRECTS
+}
+
+/// Turns a flow into a queued response, or into waiting for the body.
+pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
+    loop {
+        flow = match flow {
+            Flow::Respond => break,
+            Flow::Body => {
+                ex.rx = Rx::Body;
+                return;
+            }
+            Flow::Close => {
+                ex.abort = true;
+                ex.keep_alive = false;
+                ex.tx = Tx::Done;
+                ex.response.status = Status::CLOSE;
+                return;
+            }
+            Flow::Status(status) => match error_page::redirect(ex, cx, status) {
+                Some(next) => next,
+                None => {
+                    handlers::special::respond(ex, status);
+                    break;
+                }
+            },
+            Flow::Redirect | Flow::Restart => {
+                if count_redirect(ex, cx) {
+                    ex.internal = true;
+                    ex.response.clear();
+                    ex.location = ex.server().root;
+                    run(ex, cx, Phase::ServerRewrite)
+                } else {
+                    ex.error_page = None;
+                    handlers::special::respond(ex, Status::INTERNAL_SERVER_ERROR);
+                    break;
+                }
+            }
+            Flow::Named(name) => named(ex, cx, &name),
+            Flow::Next => Flow::Status(Status::NOT_FOUND),
+        };
+    }
+    ex.handler = handlers::Handler::None;
+    decide_connection(ex, cx);
+    filters::send(ex, cx);
+}
+
+fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
+    let Some(&id) = ex.server().named.get(name) else {
+        let shown = String::from_utf8_lossy(name).into_owned();
+        ex.report(cx, Level::Error, format_args!("could not find named location \"{shown}\""));
+        return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+    };
+    if !count_redirect(ex, cx) {
+        return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+    }
+    ex.internal = true;
+    ex.response.clear();
+    ex.location = id;
+    run(ex, cx, Phase::Rewrite)
+}
+
+/// Whether the connection outlives this response, and what becomes of a body nobody read.
+fn decide_connection(ex: &mut Exchange, cx: &mut Cx) {
+    let client = &ex.here().settings.client;
+    ex.keep_alive = ex.head.keep_alive
+        && !cx.quitting
+        && client.keepalive_timeout.0 > 0
+        && ex.client.requests < client.keepalive_requests
+        && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0
+        && !closes(ex.response.status);
+    if ex.rx == Rx::Body {
+        ex.rx = Rx::Drain;
+    }
+    if ex.rx == Rx::Drain {
+        let short = match ex.head.framing {
+            Framing::Length(_) => ex.decoder.remaining().is_some_and(|left| left <= DRAIN),
+            Framing::Chunked => ex.response.status.0 < 400,
+            Framing::None => true,
+        };
+        // A client that waits for 100 Continue may or may not send its body now: only closing is safe.
+        ex.keep_alive &= short && !ex.expects_continue;
+    }
+}
+
+/// Statuses after which what the client sends next cannot be trusted (nginx's list).
+fn closes(status: Status) -> bool {
+    matches!(status.0, 400 | 408 | 413 | 414 | 431 | 494..=497 | 500 | 501 | 505)
+}
+
+fn server_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let config = ex.config.clone();
+    let script = &config.location(config.server(ex.server).root).script;
+    if script.ops.is_empty() {
+        return Flow::Next;
+    }
+    rewrite::script::run(ex, cx, script)
+}
+
+fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    if ex.uri.first() != Some(&b'/') {
+        return handlers::options::server_wide(ex);
+    }
+    let config = ex.config.clone();
+    let found = location::find(&config, ex.server, &ex.uri, &mut NoTrace);
+    ex.location = found.location;
+    ex.uri_changed = false;
+    if found.matched.is_some() {
+        let uri = std::mem::take(&mut ex.uri);
+        ex.remember(&uri, found.matched);
+        ex.uri = uri;
+    }
+    let here = config.location(ex.location);
+    if here.internal && !ex.internal {
+        return Flow::Status(Status::NOT_FOUND);
+    }
+    let max = here.settings.client.max_body_size.0;
+    if let Framing::Length(length) = ex.head.framing
+        && max > 0
+        && length > max
+        && ex.error_page.is_none()
+    {
+        ex.report(cx, Level::Error, format_args!("client intended to send too large body: {length} bytes"));
+        return Flow::Status(Status::CONTENT_TOO_LARGE);
+    }
+    Flow::Next
+}
+
+fn location_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let config = ex.config.clone();
+    let script = &config.location(ex.location).script;
+    if script.ops.is_empty() {
+        return Flow::Next;
+    }
+    match rewrite::script::run(ex, cx, script) {
+        Flow::Next if ex.uri_changed => Flow::Restart,
+        flow => flow,
+    }
+}
+
+fn content(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    match ex.here().content {
+        Content::Files => handlers::files::run(ex, cx),
+        Content::EmptyGif => handlers::special::empty_gif(ex),
+        Content::StubStatus => handlers::special::stub_status(ex, cx),
+    }
+}
+
+/// Sets the URI of an internal redirect: `path?args`, variables expanded already.
+pub fn set_uri(ex: &mut Exchange, target: &[u8]) {
+    let (path, args) = vars::split_args(target);
+    ex.uri.clear();
+    ex.uri.extend_from_slice(path);
+    if let Some(args) = args {
+        ex.args.clear();
+        ex.args.extend_from_slice(args);
+    }
+}

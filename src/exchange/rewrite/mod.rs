@@ -1,0 +1,4 @@
+//! What may change a request's URI before a file is looked for: the rewrite script and try_files.
+
+pub mod script;
+pub mod try_files;

@@ -1,0 +1,55 @@
+//! try_files: the first candidate that exists is served here; else the fallback is taken.
+
+use crate::config::model::Fallback;
+use crate::exchange::phases::{Flow, set_uri};
+use crate::exchange::{Exchange, paths, vars};
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::sys::file::{self, FileKind};
+use std::ffi::CString;
+
+pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let config = ex.config.clone();
+    let Some(tried) = &config.location(ex.location).try_files else { return Flow::Next };
+    for candidate in &tried.candidates {
+        let mut uri = vars::text(&candidate.path, ex, cx);
+        // An alias replaces the location's name, which candidates made of $uri carry too.
+        if !uri.starts_with(b"/") {
+            uri.insert(0, b'/');
+        }
+        if paths::map_uri(ex, cx, &uri) == paths::Mapped::Outside || has_dot_segment(&uri) {
+            continue;
+        }
+        let Ok(path) = CString::new(ex.path.as_slice()) else { continue };
+        let Ok(stat) = file::stat(&path) else { continue };
+        match (stat.kind, candidate.directory) {
+            (FileKind::Dir, true) => {
+                uri.push(b'/');
+                ex.uri = uri;
+                return Flow::Next;
+            }
+            (FileKind::Regular, false) => {
+                ex.uri = uri;
+                return Flow::Next;
+            }
+            _ => {}
+        }
+    }
+    match &tried.fallback {
+        Fallback::Code(444) => Flow::Close,
+        Fallback::Code(code) => Flow::Status(Status(*code)),
+        Fallback::Uri(target) => {
+            let target = vars::text(target, ex, cx);
+            if target.starts_with(b"@") {
+                return Flow::Named(target.into());
+            }
+            set_uri(ex, &target);
+            Flow::Redirect
+        }
+    }
+}
+
+/// A capture or an argument may have brought in `..`: such a path is never looked for.
+fn has_dot_segment(uri: &[u8]) -> bool {
+    uri.split(|b| *b == b'/').any(|segment| segment == b"..")
+}

@@ -1,0 +1,308 @@
+//! Variables of a request: what `$name` is worth now. Values are appended to the caller's buffer; nothing is computed
+//! that is not asked for.
+
+use super::{Exchange, paths};
+use crate::config::template::{Builtin, Part, Source, Template, Var};
+use crate::http::escape;
+use crate::http::header::HeaderId;
+use crate::http::version::Version;
+use crate::shared::Cx;
+use crate::sys::{process, random};
+use std::io::Write;
+
+/// Whether a variable has a value; an unset one is empty, and `-` in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Is {
+    Set,
+    Unset,
+}
+
+/// Appends the template's value to `out`.
+pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) {
+    for part in &template.parts {
+        match part {
+            Part::Literal(text) => out.extend_from_slice(text),
+            Part::Capture(group) => out.extend_from_slice(capture(ex, *group)),
+            Part::Var(var) => {
+                value(var, ex, cx, out);
+            }
+        }
+    }
+}
+
+/// The template's value as a buffer of its own.
+pub fn text(template: &Template, ex: &mut Exchange, cx: &mut Cx) -> Vec<u8> {
+    let mut out = Vec::new();
+    expand(template, ex, cx, &mut out);
+    out
+}
+
+/// nginx's truth: neither empty nor "0".
+pub fn is_true(value: &[u8]) -> bool {
+    !matches!(value, b"" | b"0")
+}
+
+/// `path?args` → path and args.
+pub fn split_args(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'?', target) {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
+pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
+    match ex.groups.get(usize::from(group)).copied().flatten() {
+        Some((start, end)) => ex.subject.get(start as usize..end as usize).unwrap_or_default(),
+        None => b"",
+    }
+}
+
+/// Appends the value of one variable.
+pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is {
+    match var {
+        Var::Builtin(builtin) => builtin_value(*builtin, ex, cx, out),
+        Var::Arg(name) => put(argument(&ex.args, name), out),
+        Var::Http(name) => request_header(ex, name, out),
+        Var::Cookie(name) => put(cookie(ex, name), out),
+        Var::SentHttp(name) => sent_header(ex, name, out),
+        Var::SentTrailer(_) | Var::UploadField(_) => Is::Unset,
+        Var::User(at) => user(*at, ex, cx, out),
+    }
+}
+
+fn put(value: Option<&[u8]>, out: &mut Vec<u8>) -> Is {
+    match value {
+        Some(value) => {
+            out.extend_from_slice(value);
+            Is::Set
+        }
+        None => Is::Unset,
+    }
+}
+
+fn number(n: impl std::fmt::Display, out: &mut Vec<u8>) -> Is {
+    write!(out, "{n}").expect("a Vec takes all that is written");
+    Is::Set
+}
+
+/// Milliseconds as nginx prints times: seconds with three digits.
+fn seconds(ms: u64, out: &mut Vec<u8>) -> Is {
+    write!(out, "{}.{:03}", ms / 1000, ms % 1000).expect("a Vec takes all that is written");
+    Is::Set
+}
+
+fn user(at: u32, ex: &mut Exchange, _: &mut Cx, out: &mut Vec<u8>) -> Is {
+    if let Some(Some(value)) = ex.user.get(at as usize) {
+        out.extend_from_slice(value);
+        return Is::Set;
+    }
+    match ex.config.variables.defined.get(at as usize) {
+        Some((_, Source::Stored)) => Is::Set,
+        _ => Is::Unset,
+    }
+}
+
+/// The first argument of that name; names ignore case (nginx).
+fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    args.split(|b| *b == b'&').find_map(|pair| {
+        let at = memchr::memchr(b'=', pair)?;
+        pair[..at].eq_ignore_ascii_case(name).then(|| &pair[at + 1..])
+    })
+}
+
+/// Header lines of that name (`_` for `-`), joined by a comma.
+fn request_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
+    let buf = ex.buf();
+    let mut is = Is::Unset;
+    for field in &ex.head.fields {
+        let written = field.name.of(buf);
+        let same = written.len() == name.len()
+            && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
+        if same {
+            if is == Is::Set {
+                out.extend_from_slice(if name == b"cookie" { b"; " } else { b", " });
+            }
+            out.extend_from_slice(field.value.of(buf));
+            is = Is::Set;
+        }
+    }
+    is
+}
+
+fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
+    let buf = ex.buf();
+    ex.head.all(HeaderId::Cookie).find_map(|field| {
+        field.value.of(buf).split(|b| *b == b';').find_map(|pair| {
+            let pair = crate::http::header::trim_ows(pair);
+            let at = memchr::memchr(b'=', pair)?;
+            pair[..at].eq_ignore_ascii_case(name).then(|| &pair[at + 1..])
+        })
+    })
+}
+
+fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
+    let response = &ex.response;
+    match name {
+        b"content_type" => return put(Some(response.content_type.as_bytes()).filter(|t| !t.is_empty()), out),
+        b"last_modified" => return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out),
+        b"etag" => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
+        b"location" => return put(response.location.as_deref(), out),
+        b"connection" => return put(Some(if ex.keep_alive { b"keep-alive" } else { b"close" }), out),
+        b"content_length" => {
+            return match super::filters::length(&response.body) {
+                Some(n) => number(n, out),
+                None => Is::Unset,
+            };
+        }
+        _ => {}
+    }
+    let mut is = Is::Unset;
+    for line in response.lines.split(|b| *b == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let written = &line[..colon];
+        let same = written.len() == name.len()
+            && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
+        if same {
+            if is == Is::Set {
+                out.extend_from_slice(b", ");
+            }
+            let value = line[colon + 1..].trim_ascii();
+            out.extend_from_slice(value);
+            is = Is::Set;
+        }
+    }
+    is
+}
+
+fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is {
+    use Builtin as B;
+    let endpoint_addr = |ex: &Exchange| ex.config.endpoints[ex.client.endpoint.at()].addr.clone();
+    match builtin {
+        B::Args | B::QueryString => put(Some(&ex.args), out),
+        B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
+        B::Uri | B::DocumentUri => put(Some(&ex.uri), out),
+        B::RequestUri => put(Some(ex.head.target.of(ex.buf())), out),
+        B::Request => put(Some(ex.head.request_line.of(ex.buf())), out),
+        B::RequestMethod => put(Some(ex.head.method_name.of(ex.buf())), out),
+        B::RequestFilename => {
+            let kept = std::mem::take(&mut ex.path);
+            let mapped = paths::map(ex, cx);
+            if mapped != paths::Mapped::Outside {
+                out.extend_from_slice(&ex.path);
+            }
+            ex.path = kept;
+            Is::Set
+        }
+        B::DocumentRoot | B::RealpathRoot => {
+            let config = ex.config.clone();
+            let root = &config.location(ex.location).settings.files.root;
+            let at = out.len();
+            match root.constant() {
+                Some(root) => out.extend_from_slice(root),
+                // A root that is made of itself has no value.
+                None if root.parts.iter().any(|p| {
+                    matches!(p, Part::Var(Var::Builtin(B::DocumentRoot | B::RealpathRoot | B::RequestFilename)))
+                }) => {}
+                None => expand(root, ex, cx, out),
+            }
+            if builtin == B::RealpathRoot {
+                let path =
+                    std::path::PathBuf::from(std::ffi::OsString::from(String::from_utf8_lossy(&out[at..]).as_ref()));
+                let Ok(real) = path.canonicalize() else { return Is::Unset };
+                out.truncate(at);
+                out.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(real.as_os_str()));
+            }
+            Is::Set
+        }
+        B::Host => put(Some(if ex.host.is_empty() { &ex.server().name } else { &ex.host }), out),
+        B::Hostname => put(Some(process::hostname().as_bytes()), out),
+        B::ServerName => put(Some(&ex.server().name), out),
+        B::ServerAddr => match endpoint_addr(ex).ip() {
+            Some(ip) => number(ip, out),
+            None => put(Some(b"unix:"), out),
+        },
+        B::ServerPort => match endpoint_addr(ex).port() {
+            Some(port) => number(port, out),
+            None => Is::Set,
+        },
+        B::ServerProtocol => put(Some(if ex.head.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }), out),
+        B::Scheme => put(Some(b"http"), out),
+        B::Https => Is::Set,
+        B::RemoteAddr => number(ex.client.peer, out),
+        B::BinaryRemoteAddr => put(Some(ex.client.peer.octets()), out),
+        B::RemotePort => number(ex.client.peer.port(), out),
+        B::RemoteUser => remote_user(ex, out),
+        B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
+        B::ContentType => put(ex.header(HeaderId::ContentType), out),
+        B::RequestLength => number(ex.request_length, out),
+        B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.started), out),
+        B::RequestId => {
+            let mut bytes = [0; 16];
+            // Without entropy the id is zero: useless, not wrong.
+            let _ = random::fill(&mut bytes);
+            bytes.iter().for_each(|b| write!(out, "{b:02x}").expect("a Vec takes all that is written"));
+            Is::Set
+        }
+        B::RequestCompletion => put(Some(if ex.tx == super::Tx::Done && !ex.abort { b"OK" } else { b"" }), out),
+        B::RequestPort | B::IsRequestPort => {
+            let port = crate::http::host::split(ex.head.host.of(ex.buf())).1;
+            match (port, builtin) {
+                (Some(port), B::RequestPort) => number(port, out),
+                (Some(_), _) => put(Some(b":"), out),
+                (None, _) => Is::Set,
+            }
+        }
+        B::Status => {
+            write!(out, "{:03}", ex.response.status.0).expect("a Vec takes all that is written");
+            Is::Set
+        }
+        B::BytesSent => number(ex.bytes_sent(), out),
+        B::BodyBytesSent => number(ex.bytes_sent().saturating_sub(ex.head_size), out),
+        B::Connection => number(ex.client.serial, out),
+        B::ConnectionRequests => number(ex.client.requests, out),
+        B::ConnectionTime => seconds(cx.now.ms.saturating_sub(ex.client.accepted), out),
+        B::ConnectionsActive => number(cx.stats.active, out),
+        B::ConnectionsReading => number(cx.stats.reading, out),
+        B::ConnectionsWriting => number(cx.stats.writing, out),
+        B::ConnectionsWaiting => number(cx.stats.waiting, out),
+        B::LimitRate => number(ex.limit_rate, out),
+        B::Msec => {
+            write!(out, "{}.{:03}", cx.now.unix, cx.now.nanos / 1_000_000).expect("a Vec takes all that is written");
+            Is::Set
+        }
+        B::TimeIso8601 => put(Some(cx.now.iso().as_bytes()), out),
+        B::TimeLocal => put(Some(cx.now.clf().as_bytes()), out),
+        B::Pid => number(process::getpid(), out),
+        B::Pipe => put(Some(if ex.client.requests > 1 && ex.start > 0 { b"p" } else { b"." }), out),
+        B::NginxVersion => put(Some(crate::NGINX_VERSION.as_bytes()), out),
+        B::InvalidReferer => Is::Set,
+        B::UploadFileName | B::UploadFileExt | B::UploadFileSize | B::UploadStatus => Is::Unset,
+        B::RequestBody | B::RequestBodyFile | B::GzipRatio | B::LimitConnStatus | B::LimitReqStatus => Is::Unset,
+        B::ProxyHost | B::ProxyPort | B::ProxyAddXForwardedFor | B::UpstreamAddr | B::UpstreamStatus => Is::Unset,
+        B::UpstreamCacheStatus | B::UpstreamResponseTime | B::UpstreamConnectTime | B::UpstreamHeaderTime => Is::Unset,
+        B::UpstreamResponseLength | B::UpstreamBytesSent | B::UpstreamBytesReceived => Is::Unset,
+        B::TcpinfoRtt | B::TcpinfoRttvar | B::TcpinfoSndCwnd | B::TcpinfoRcvSpace => Is::Unset,
+    }
+}
+
+/// The user name of Basic credentials, whether or not they were checked (nginx).
+/// See `remote_user`; for the combined log line, which has its own writer.
+pub fn remote_user_of(ex: &Exchange, out: &mut Vec<u8>) {
+    remote_user(ex, out);
+}
+
+fn remote_user(ex: &Exchange, out: &mut Vec<u8>) -> Is {
+    let Some(value) = ex.header(HeaderId::Authorization) else { return Is::Unset };
+    let Some(encoded) = value.get(..6).filter(|s| s.eq_ignore_ascii_case(b"basic ")).map(|_| value[6..].trim_ascii())
+    else {
+        return Is::Unset;
+    };
+    let mut decoded = Vec::new();
+    if !escape::base64(encoded, &mut decoded) {
+        return Is::Unset;
+    }
+    match memchr::memchr(b':', &decoded) {
+        Some(colon) if colon > 0 => put(Some(&decoded[..colon]), out),
+        _ => Is::Unset,
+    }
+}

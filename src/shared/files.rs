@@ -1,0 +1,257 @@
+//! The open-file cache: contents of small files and descriptors of large ones, by path.
+//!
+//! Invariant: an answer is never older than the turn of the loop it is given in. An entry is compared with the file
+//! (stat: 1.5 µs) at its first use in each turn; a name that changed, vanished or may no longer be reached is opened
+//! anew. Contents younger than the clock's granularity are not trusted: a second write could carry the same times.
+
+use super::now::Now;
+use crate::http::{date, etag::ETag};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
+use crate::util::hash::FastMap;
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// Files up to this many bytes are kept in memory: sent with their head by one call. Above it sendfile wins.
+pub const SMALL: u64 = 16 << 10;
+/// Entries at most; each costs about 300 bytes beside its content.
+const ENTRIES: usize = 20_000;
+/// Descriptors of large files at most.
+const DESCRIPTORS: usize = 256;
+/// A file changed within this many nanoseconds before it was read may change again under the same times.
+const SETTLED: i128 = 20_000_000;
+/// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
+const IDLE_FD: u64 = 5_000;
+
+/// What a path leads to.
+#[derive(Clone)]
+pub enum Found {
+    File(Rc<OpenFile>),
+    Directory(Stat),
+    /// A socket, a FIFO, a device: never served.
+    Other,
+}
+
+/// A regular file, opened. Whoever holds it reads the version that was there when it was opened.
+pub struct OpenFile {
+    pub stat: Stat,
+    pub etag: ETag,
+    pub last_modified: [u8; 29],
+    content: Content,
+    checked: Cell<u64>,
+    used: Cell<u64>,
+}
+
+enum Content {
+    Memory(Box<[u8]>),
+    Descriptor(OwnedFd),
+}
+
+impl OpenFile {
+    /// The whole content, where it is small enough to be kept.
+    pub fn memory(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Memory(bytes) => Some(bytes),
+            Content::Descriptor(_) => None,
+        }
+    }
+
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.content {
+            Content::Memory(_) => None,
+            Content::Descriptor(fd) => Some(fd.as_fd()),
+        }
+    }
+
+    /// Opens what `fd` refers to. Small files are read at once.
+    pub fn adopt(fd: OwnedFd, stat: Stat) -> Result<OpenFile, Errno> {
+        let (content, stat) = if stat.size <= SMALL { read_small(fd, stat)? } else { (Content::Descriptor(fd), stat) };
+        Ok(OpenFile {
+            etag: ETag::new(stat.mtime.0, stat.mtime.1, stat.size),
+            last_modified: date::format(stat.mtime.0),
+            stat,
+            content,
+            checked: Cell::new(0),
+            used: Cell::new(0),
+        })
+    }
+}
+
+/// Reads a small file so that its bytes and its times belong together: the times are asked again after the read.
+fn read_small(fd: OwnedFd, mut stat: Stat) -> Result<(Content, Stat), Errno> {
+    for _ in 0..3 {
+        let mut bytes = vec![0; stat.size as usize];
+        let mut len = 0;
+        while len < bytes.len() {
+            match file::pread(fd.as_fd(), &mut bytes[len..], len as u64)? {
+                0 => break,
+                n => len += n,
+            }
+        }
+        let after = file::fstat(fd.as_fd())?;
+        if same(&after, &stat) && len == bytes.len() {
+            return Ok((Content::Memory(bytes.into()), stat));
+        }
+        stat = after;
+        if stat.size > SMALL {
+            break;
+        }
+    }
+    // It is being written: no version of it is whole. Send what the descriptor gives.
+    Ok((Content::Descriptor(fd), stat))
+}
+
+fn same(a: &Stat, b: &Stat) -> bool {
+    a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime && a.mode == b.mode
+}
+
+/// Opens a path without the cache.
+pub fn open(path: &CStr) -> Result<Found, Errno> {
+    let fd = file::open_at(None, path, O_RDONLY | O_NONBLOCK, 0)?;
+    found(fd)
+}
+
+/// What an open descriptor is.
+pub fn found(fd: OwnedFd) -> Result<Found, Errno> {
+    let stat = file::fstat(fd.as_fd())?;
+    Ok(match stat.kind {
+        FileKind::Regular => Found::File(Rc::new(OpenFile::adopt(fd, stat)?)),
+        FileKind::Dir => Found::Directory(stat),
+        _ => Found::Other,
+    })
+}
+
+pub struct FileCache {
+    map: FastMap<Box<[u8]>, u32>,
+    /// Slots in a ring: the hand of the clock evicts what was not used since it last came by.
+    slots: Vec<Slot>,
+    hand: usize,
+    bytes: u64,
+    limit: u64,
+    descriptors: usize,
+}
+
+struct Slot {
+    path: Box<[u8]>,
+    file: Rc<OpenFile>,
+    recent: bool,
+}
+
+impl FileCache {
+    /// `limit`: bytes of contents kept. 0 keeps nothing.
+    pub fn new(limit: u64) -> FileCache {
+        FileCache { map: FastMap::default(), slots: Vec::new(), hand: 0, bytes: 0, limit, descriptors: 0 }
+    }
+
+    /// A new configuration may allow more or less.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+        while !self.slots.is_empty() && self.bytes > limit {
+            self.evict();
+        }
+    }
+
+    /// What `path` leads to now.
+    pub fn open(&mut self, path: &CStr, now: &Now) -> Result<Found, Errno> {
+        if let Some(&at) = self.map.get(path.to_bytes()) {
+            let slot = &mut self.slots[at as usize];
+            let fresh =
+                slot.file.checked.get() == now.turn || file::stat(path).is_ok_and(|stat| same(&stat, &slot.file.stat));
+            if fresh {
+                slot.recent = true;
+                slot.file.checked.set(now.turn);
+                slot.file.used.set(now.ms);
+                return Ok(Found::File(slot.file.clone()));
+            }
+            self.remove(at as usize);
+        }
+        let found = open(path)?;
+        if let Found::File(file) = &found
+            && self.limit > 0
+            && settled(&file.stat, now)
+        {
+            self.keep(path, file, now);
+        }
+        Ok(found)
+    }
+
+    fn keep(&mut self, path: &CStr, file: &Rc<OpenFile>, now: &Now) {
+        let cost = file.memory().map_or(0, |m| m.len() as u64);
+        let is_descriptor = file.fd().is_some();
+        if cost > self.limit {
+            return;
+        }
+        while !self.slots.is_empty()
+            && (self.bytes + cost > self.limit
+                || self.slots.len() >= ENTRIES
+                || (is_descriptor && self.descriptors >= DESCRIPTORS))
+        {
+            self.evict();
+        }
+        file.checked.set(now.turn);
+        file.used.set(now.ms);
+        self.bytes += cost;
+        self.descriptors += usize::from(is_descriptor);
+        let path: Box<[u8]> = path.to_bytes().into();
+        self.map.insert(path.clone(), self.slots.len() as u32);
+        self.slots.push(Slot { path, file: file.clone(), recent: false });
+    }
+
+    fn evict(&mut self) {
+        loop {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            let Some(slot) = self.slots.get_mut(self.hand) else { return };
+            if !std::mem::take(&mut slot.recent) {
+                return self.remove(self.hand);
+            }
+            self.hand += 1;
+        }
+    }
+
+    /// Takes an entry out. Who holds the file goes on with it.
+    fn remove(&mut self, at: usize) {
+        let slot = self.slots.swap_remove(at);
+        self.map.remove(&slot.path);
+        self.bytes -= slot.file.memory().map_or(0, |m| m.len() as u64);
+        self.descriptors -= usize::from(slot.file.fd().is_some());
+        if let Some(moved) = self.slots.get(at) {
+            let place = self.map.get_mut(&moved.path).expect("every slot is in the map under its path");
+            *place = at as u32;
+        }
+    }
+
+    /// Closes descriptors that nobody asked for lately.
+    pub fn sweep(&mut self, now: &Now) {
+        if self.descriptors == 0 {
+            return;
+        }
+        let mut at = 0;
+        while at < self.slots.len() {
+            let file = &self.slots[at].file;
+            if file.fd().is_some() && file.used.get() + IDLE_FD < now.ms {
+                self.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub fn holds_descriptors(&self) -> bool {
+        self.descriptors > 0
+    }
+}
+
+/// The last change is long enough ago that another would show.
+fn settled(stat: &Stat, now: &Now) -> bool {
+    let changed = |at: (i64, u32)| i128::from(at.0) * 1_000_000_000 + i128::from(at.1);
+    let now = changed((now.unix, now.nanos));
+    now - changed(stat.mtime).max(changed(stat.ctime)) > SETTLED
+}

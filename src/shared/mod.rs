@@ -1,0 +1,57 @@
+//! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Cx`] is
+//! handed down by the loop; nothing here knows a connection or a request.
+
+pub mod files;
+pub mod logs;
+pub mod now;
+pub mod stats;
+
+use crate::config::model::Config;
+use crate::util::buf::BufPool;
+use files::FileCache;
+use logs::Logs;
+use now::Now;
+use stats::Stats;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
+pub const SCRATCH: usize = 256 << 10;
+/// A request head fits one of these nearly always.
+const BUFFER: usize = 4 << 10;
+/// Buffers kept for reuse.
+const BUFFERS: usize = 1024;
+
+/// Everything shared. One per process; disjoint from the connections, so plain borrows suffice.
+pub struct Cx {
+    /// What new requests are answered by. An exchange under way keeps the one it began with.
+    pub config: Rc<Config>,
+    pub now: Now,
+    pub buffers: BufPool,
+    pub files: FileCache,
+    pub logs: Logs,
+    pub stats: Stats,
+    /// For bytes that are consumed at once: owned by no connection.
+    pub scratch: Vec<u8>,
+    /// For splice from a socket to a file; made at first use, always empty between two calls.
+    pub pipe: Option<(OwnedFd, OwnedFd)>,
+    /// A graceful shutdown is under way: no connection is kept.
+    pub quitting: bool,
+}
+
+impl Cx {
+    pub fn new(config: Rc<Config>, logs: Logs) -> Cx {
+        let cache = config.static_cache_size();
+        Cx {
+            config,
+            now: Now::read(),
+            buffers: BufPool::new(BUFFER, BUFFERS),
+            files: FileCache::new(cache),
+            logs,
+            stats: Stats::default(),
+            scratch: Vec::with_capacity(SCRATCH),
+            pipe: None,
+            quitting: false,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The time of a turn of the loop: read once, used by everything in it. Dates are rendered when their second changes.
+
+use crate::http::date;
+use crate::sys::clock;
+use crate::util::date::Civil;
+
+pub struct Now {
+    /// Monotonic milliseconds: timers and durations.
+    pub ms: u64,
+    /// Unix seconds and the nanoseconds after them.
+    pub unix: i64,
+    pub nanos: u32,
+    /// Counts turns of the loop: what was true this turn need not be asked again.
+    pub turn: u64,
+    /// `Date`, IMF-fixdate.
+    pub http: [u8; 29],
+    local: Option<Local>,
+}
+
+/// Local time of a second, as logs show it.
+struct Local {
+    /// `22/Nov/2026:22:16:51 +0000`
+    clf: String,
+    /// `2026-11-22T22:16:51+00:00`
+    iso: String,
+    /// `2026/11/22 22:16:51`
+    error: String,
+}
+
+impl Now {
+    pub fn read() -> Now {
+        let (unix, nanos) = clock::realtime();
+        Now { ms: clock::monotonic(), unix, nanos, turn: 0, http: date::format(unix), local: None }
+    }
+
+    /// Starts a turn.
+    pub fn advance(&mut self) {
+        self.turn += 1;
+        self.ms = clock::monotonic();
+        let (unix, nanos) = clock::realtime();
+        self.nanos = nanos;
+        if unix != self.unix {
+            self.unix = unix;
+            self.http = date::format(unix);
+            self.local = None;
+        }
+    }
+
+    /// `$time_local`.
+    pub fn clf(&mut self) -> &str {
+        &self.local().clf
+    }
+
+    /// `$time_iso8601`.
+    pub fn iso(&mut self) -> &str {
+        &self.local().iso
+    }
+
+    /// The stamp of an error log line.
+    pub fn error_stamp(&mut self) -> &str {
+        &self.local().error
+    }
+
+    fn local(&mut self) -> &Local {
+        let unix = self.unix;
+        self.local.get_or_insert_with(|| {
+            const MONTHS: [&str; 12] =
+                ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+            let offset = utc_offset(unix);
+            let c = Civil::from_unix(unix + i64::from(offset));
+            let (sign, minutes) = if offset < 0 { ('-', -offset / 60) } else { ('+', offset / 60) };
+            let (h, m) = (minutes / 60, minutes % 60);
+            let month = MONTHS[usize::from(c.month.clamp(1, 12)) - 1];
+            Local {
+                clf: format!(
+                    "{:02}/{month}/{}:{:02}:{:02}:{:02} {sign}{h:02}{m:02}",
+                    c.day, c.year, c.hour, c.minute, c.second
+                ),
+                iso: format!(
+                    "{}-{:02}-{:02}T{:02}:{:02}:{:02}{sign}{h:02}:{m:02}",
+                    c.year, c.month, c.day, c.hour, c.minute, c.second
+                ),
+                error: format!("{}/{:02}/{:02} {:02}:{:02}:{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second),
+            }
+        })
+    }
+}
+
+/// Seconds east of UTC at a moment, by the system's time zone.
+pub fn utc_offset(unix: i64) -> i32 {
+    use chrono::{Local, Offset, TimeZone};
+    Local.timestamp_opt(unix, 0).single().map_or(0, |t| t.offset().fix().local_minus_utc())
+}
