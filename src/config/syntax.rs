@@ -50,26 +50,10 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
         }
         let whole = size >= rest.len();
         let slice = if whole { rest } else { rest.get(..rest.floor_char_boundary(size)).unwrap_or(rest) };
-        let step = builder.run(Rule::chunk, slice, at);
-        match step {
-            Step::To(end) if end > at => {
-                at = end;
-                size = SLICE;
-            }
-            // The slice ends inside its first statement: look further, at twice the size so that work stays linear.
-            Step::To(_) if !whole => size = size.saturating_mul(2),
-            Step::To(_) => match builder.run(Rule::tail, rest, at) {
-                Step::Again(back) => {
-                    at = back;
-                    size = SLICE;
-                }
-                Step::To(_) => break,
-            },
-            Step::Again(back) => {
-                at = back;
-                size = SLICE;
-            }
-        }
+        let read = builder.read(slice, at, if whole { Slice::Last } else { Slice::Cut });
+        // A slice that ends inside its first statement: look further, doubling so that work stays linear.
+        size = if read == at { size.saturating_mul(2) } else { SLICE };
+        at = read;
     }
     builder.finish()
 }
@@ -88,11 +72,11 @@ fn same_length_text(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Where to go on.
-enum Step {
-    To(usize),
-    /// A quote that was never closed has swallowed lines: read them again from here.
-    Again(usize),
+/// Whether the text goes on after a slice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slice {
+    Cut,
+    Last,
 }
 
 /// A block that is being read.
@@ -114,6 +98,8 @@ struct Builder<'a> {
     command_line: bool,
     errors: Diagnostics,
     words: Vec<Word>,
+    /// Words whose quotes were looked at already.
+    checked: usize,
     stack: Vec<Open>,
     level: Vec<Directive>,
     /// Blocks open beyond `MAX_DEPTH`.
@@ -131,6 +117,7 @@ impl<'a> Builder<'a> {
             command_line: false,
             errors: Diagnostics::default(),
             words: Vec::new(),
+            checked: 0,
             stack: Vec::new(),
             level: Vec::new(),
             too_deep: 0,
@@ -138,45 +125,51 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Feeds the tokens `rule` finds in `slice`, which starts at `base`.
-    fn run(&mut self, rule: Rule, slice: &str, base: usize) -> Step {
-        // Both rules accept the empty text, so they cannot fail; should one, the tail of the file is skipped.
-        let Ok(pairs) = Grammar::parse(rule, slice) else { return Step::To(base) };
-        let mut end = base;
-        for pair in pairs.flat_map(pest::iterators::Pair::into_inner) {
-            let token = pair.as_span();
-            let span = self.span(base + token.start(), base + token.end());
-            end = base + token.end();
-            let back = match pair.as_rule() {
-                Rule::bare => {
-                    self.word(span, false);
-                    None
+    /// Reads the statements in `slice`, which starts at `base`; returns where to read on. Of a slice that is cut off,
+    /// the words after the last complete statement are left for the next one.
+    fn read(&mut self, slice: &str, base: usize, kind: Slice) -> usize {
+        let mut done = base;
+        let mut kept = self.words.len();
+        // The grammar accepts every text.
+        let tokens = Grammar::parse(Rule::tokens, slice).into_iter().flatten();
+        for token in tokens.flat_map(pest::iterators::Pair::into_inner) {
+            let place = token.as_span();
+            let span = self.span(base + place.start(), base + place.end());
+            match token.as_rule() {
+                Rule::word => self.word(span, false),
+                Rule::quoted => self.word(span, true),
+                Rule::end => {
+                    if let Some(back) = self.stray_quotes() {
+                        return back;
+                    }
+                    self.end(span);
+                    done = base + place.end();
+                    kept = 0;
                 }
-                Rule::quoted => {
-                    self.word(span, true);
-                    None
+                Rule::quote if kind == Slice::Last => {
+                    let open = self.span(span.start as usize, self.bytes.len());
+                    return self.stray_quotes().unwrap_or_else(|| self.unclosed(open));
                 }
-                Rule::stray => self.stray(span),
-                Rule::unclosed => self.unclosed(span),
-                Rule::semicolon => {
-                    self.semicolon(span);
-                    None
-                }
-                Rule::open => {
-                    self.open(span);
-                    None
-                }
-                Rule::close => {
-                    self.close(span);
-                    None
-                }
-                _ => None,
-            };
-            if let Some(back) = back {
-                return Step::Again(back);
+                Rule::quote => break,
+                _ => {}
             }
         }
-        Step::To(end)
+        match kind {
+            Slice::Last => self.stray_quotes().unwrap_or(self.bytes.len()),
+            Slice::Cut => {
+                self.words.truncate(kept);
+                done
+            }
+        }
+    }
+
+    fn end(&mut self, at: Span) {
+        self.checked = 0;
+        match self.text(at) {
+            b";" => self.semicolon(at),
+            b"{" => self.open(at),
+            _ => self.close(at),
+        }
     }
 
     fn span(&self, start: usize, end: usize) -> Span {
@@ -195,75 +188,72 @@ impl<'a> Builder<'a> {
         self.words.push(Word::new(&unescape(raw), span, quoted));
     }
 
-    /// A character right after a closing quote.
-    fn stray(&mut self, at: Span) -> Option<usize> {
-        let quoted = self.words.last()?.span;
-        if let Some(back) = self.unclosed_line(quoted) {
-            return Some(back);
+    /// Only a space, `;`, `{` or `)` may follow a closing quote. Returns where to read again, if a quote turns out
+    /// to have swallowed lines.
+    fn stray_quotes(&mut self) -> Option<usize> {
+        let unchecked = std::mem::replace(&mut self.checked, self.words.len());
+        for n in unchecked..self.words.len() {
+            let Some(word) = self.words.get(n).filter(|word| word.quoted) else { continue };
+            let (quoted, after) = (word.span, word.span.end as usize);
+            if let None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b'}' | b')') = self.bytes.get(after) {
+                continue;
+            }
+            if let Some((end, terminator)) = self.end_of_first_line(quoted) {
+                self.words.truncate(n);
+                self.missing_quote(quoted);
+                self.word_without_end(self.span(quoted.start as usize, end));
+                self.end(terminator);
+                return Some(terminator.end as usize);
+            }
+            let rest = self.bytes.get(after..).unwrap_or_default();
+            let length = rest.iter().skip(1).take(3).take_while(|byte| **byte & 0xc0 == 0x80).count() + 1;
+            let at = self.span(after, after + length);
+            let found = String::from_utf8_lossy(self.text(at)).into_owned();
+            self.errors.push(
+                Diagnostic::emerg(at, format!("unexpected \"{found}\""))
+                    .label("a space, `;` or `{` must follow a closing quote")
+                    .help("quotes enclose a whole word: write \"a$b\", not \"a\"$b"),
+            );
         }
-        let char_end = (at.start as usize + 1..).find(|n| self.bytes.get(*n).is_none_or(|b| b & 0xc0 != 0x80));
-        let at = self.span(at.start as usize, char_end.unwrap_or(at.end as usize));
-        let found = String::from_utf8_lossy(self.text(at)).into_owned();
-        self.errors.push(
-            Diagnostic::emerg(at, format!("unexpected \"{found}\""))
-                .label("a space, `;` or `{` must follow a closing quote")
-                .help("quotes are special only around a whole word: write \"a$b\", not \"a\"$b"),
-        );
         None
     }
 
-    /// A quote that is open to the end of the file.
-    fn unclosed(&mut self, span: Span) -> Option<usize> {
-        if let Some(back) = self.unclosed_line(span) {
-            return Some(back);
-        }
+    /// A quote that is open to the end of the file; returns where to read on.
+    fn unclosed(&mut self, span: Span) -> usize {
         self.missing_quote(span);
-        match memchr::memchr(b'\n', self.text(span)) {
-            Some(line) => {
-                let line = span.start as usize + line;
-                self.word_without_end(self.span(span.start as usize, line));
-                Some(line)
-            }
-            None => {
-                self.word_without_end(span);
-                None
-            }
-        }
-    }
-
-    fn word_without_end(&mut self, span: Span) {
-        let raw = self.text(span);
-        self.words.push(Word::new(&unescape(raw.get(1..).unwrap_or_default().trim_ascii_end()), span, true));
-    }
-
-    fn missing_quote(&mut self, span: Span) {
-        let quote = if self.text(span).starts_with(b"'") { '\'' } else { '"' };
         let start = span.start as usize;
+        if let Some((end, terminator)) = self.end_of_first_line(span) {
+            self.word_without_end(self.span(start, end));
+            self.end(terminator);
+            return terminator.end as usize;
+        }
+        let length = memchr::memchr(b'\n', self.text(span)).unwrap_or(self.text(span).len());
+        self.word_without_end(self.span(start, start + length));
+        start + length
+    }
+
+    /// Where a quoted word that goes wrong later was probably meant to end: its first line ends in `;` or `{`.
+    /// Gives the end of the word and that terminator.
+    fn end_of_first_line(&self, quoted: Span) -> Option<(usize, Span)> {
+        let raw = self.text(quoted);
+        let line = raw.get(..memchr::memchr(b'\n', raw)?)?.trim_ascii_end();
+        let (_, word) = line.split_last().filter(|(last, _)| matches!(last, b';' | b'{'))?;
+        let end = quoted.start as usize + word.len();
+        Some((end, self.span(end, end + 1)))
+    }
+
+    fn missing_quote(&mut self, quoted: Span) {
+        let quote = if self.text(quoted).starts_with(b"'") { '\'' } else { '"' };
+        let start = quoted.start as usize;
         self.errors.push(
             Diagnostic::emerg(self.span(start, start + 1), format!("missing terminating \"{quote}\" character"))
                 .label("the quote opened here is never closed"),
         );
     }
 
-    /// Whether a quoted word that goes wrong later was meant to end on its first line: that line then ends in
-    /// `;` or `{`. If so, reports the quote, ends the directive there, and says where to read on.
-    fn unclosed_line(&mut self, span: Span) -> Option<usize> {
+    fn word_without_end(&mut self, span: Span) {
         let raw = self.text(span);
-        let line = raw.get(..memchr::memchr(b'\n', raw)?)?.trim_ascii_end();
-        let (end, inner) = line.split_last().filter(|(end, _)| matches!(end, b';' | b'{'))?;
-        self.missing_quote(span);
-        if self.words.last().is_some_and(|word| word.span == span) {
-            self.words.pop();
-        }
-        let start = span.start as usize;
-        self.word_without_end(self.span(start, start + inner.len()));
-        let end_span = self.span(start + inner.len(), start + line.len());
-        if *end == b';' {
-            self.semicolon(end_span);
-        } else {
-            self.open(end_span);
-        }
-        Some(start + line.len())
+        self.words.push(Word::new(&unescape(raw.get(1..).unwrap_or_default().trim_ascii_end()), span, true));
     }
 
     fn semicolon(&mut self, at: Span) {
