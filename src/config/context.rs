@@ -29,8 +29,6 @@ impl Contexts {
     pub const GEO: Contexts = Contexts(1 << 13);
     pub const SPLIT_CLIENTS: Contexts = Contexts(1 << 14);
     pub const CHARSET_MAP: Contexts = Contexts(1 << 15);
-    /// `google_perftools_profiles` and friends have none of their own; `mgmt { }` has.
-    pub const MGMT: Contexts = Contexts(1 << 16);
     pub const ANY: Contexts = Contexts(u32::MAX);
 
     /// `http`, `server` and `location`: most directives.
@@ -67,7 +65,7 @@ impl Contexts {
     }
 }
 
-const NAMES: [(Contexts, &str); 17] = [
+const NAMES: [(Contexts, &str); 16] = [
     (Contexts::MAIN, "main"),
     (Contexts::EVENTS, "events"),
     (Contexts::HTTP, "http"),
@@ -84,7 +82,6 @@ const NAMES: [(Contexts, &str); 17] = [
     (Contexts::CHARSET_MAP, "charset_map"),
     (Contexts::STREAM, "stream"),
     (Contexts::MAIL, "mail"),
-    (Contexts::MGMT, "mgmt"),
 ];
 
 impl BitOr for Contexts {

@@ -12,6 +12,10 @@ use pest_derive::Parser;
 use super::ast::{Directive, FileId, Span, Word};
 use super::error::{Diagnostic, Diagnostics};
 
+mod blocks;
+#[cfg(test)]
+mod tests;
+
 /// Blocks deeper than this are refused: real files stay under ten, and the passes over the tree recurse.
 pub const MAX_DEPTH: usize = 64;
 
@@ -255,135 +259,6 @@ impl<'a> Builder<'a> {
         let raw = self.text(span);
         self.words.push(Word::new(&unescape(raw.get(1..).unwrap_or_default().trim_ascii_end()), span, true));
     }
-
-    fn semicolon(&mut self, at: Span) {
-        if self.too_deep > 0 {
-            self.words.clear();
-        } else if !self.directive(at) {
-            self.errors.push(Diagnostic::emerg(at, "unexpected \";\"").label("no directive before it"));
-        }
-    }
-
-    /// Ends the directive whose words were collected; `false` where there are none.
-    fn directive(&mut self, close: Span) -> bool {
-        let Some((name, args, span)) = self.head() else { return false };
-        self.level.push(Directive { name, args, block: None, span, close });
-        true
-    }
-
-    fn head(&mut self) -> Option<(Word, Vec<Word>, Span)> {
-        let last = self.words.last()?.span;
-        let mut words = self.words.drain(..);
-        let name = words.next()?;
-        let args: Vec<Word> = words.collect();
-        let span = name.span.to(last);
-        Some((name, args, span))
-    }
-
-    fn open(&mut self, at: Span) {
-        if self.too_deep > 0 || self.depth + self.stack.len() >= MAX_DEPTH {
-            if self.too_deep == 0 {
-                self.errors.push(
-                    Diagnostic::emerg(at, format!("blocks are nested deeper than {MAX_DEPTH} levels"))
-                        .label("this one is too deep; its inside is not read"),
-                );
-            }
-            self.words.clear();
-            self.too_deep += 1;
-            return;
-        }
-        if self.command_line {
-            self.errors.push(Diagnostic::emerg(at, "block directives are not supported in -g option"));
-            self.words.clear();
-            self.too_deep += 1;
-            return;
-        }
-        let nameless = self.words.is_empty();
-        if nameless {
-            self.errors.push(Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it"));
-            self.words.push(Word::new(b"", at, false));
-        }
-        let Some((name, args, span)) = self.head() else { return };
-        let siblings = std::mem::take(&mut self.level);
-        self.stack.push(Open { name, args, span, open: at, siblings, nameless });
-    }
-
-    fn close(&mut self, at: Span) {
-        if self.too_deep > 0 {
-            self.words.clear();
-            self.too_deep -= 1;
-            return;
-        }
-        if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
-            let (end, message) = (last.span.after(), not_terminated(name));
-            self.errors.push(Diagnostic::emerg(end, message).label("missing `;`"));
-            self.directive(end);
-        }
-        let Some(block) = self.stack.pop() else {
-            self.errors.push(Diagnostic::emerg(at, "unexpected \"}\"").label("no block is open here"));
-            return;
-        };
-        let (close_line, open_line) = (indent(self.bytes, at), indent(self.bytes, block.span));
-        if let (Some(close), Some(open)) = (close_line, open_line)
-            && close < open
-            && self.suspect.is_none()
-        {
-            self.suspect = Some((block.name.clone(), block.open, at));
-        }
-        let mut inside = std::mem::replace(&mut self.level, block.siblings);
-        if !block.nameless {
-            inside.shrink_to_fit();
-            let Open { name, args, span, .. } = block;
-            self.level.push(Directive { name, args, block: Some(inside), span, close: at });
-        }
-    }
-
-    /// The end of the file.
-    fn finish(mut self) -> (Vec<Directive>, Diagnostics) {
-        let end = self.span(self.bytes.len(), self.bytes.len());
-        if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
-            let after = last.span.after();
-            let message = if self.command_line {
-                "unexpected end of parameter, expecting \";\""
-            } else {
-                "unexpected end of file, expecting \";\" or \"}\""
-            };
-            self.errors.push(Diagnostic::emerg(after, message).label(format!("`{}` is not terminated", shown(name))));
-            self.directive(after);
-        }
-        if !self.stack.is_empty() {
-            self.missing_close();
-        }
-        while let Some(block) = self.stack.pop() {
-            let inside = std::mem::replace(&mut self.level, block.siblings);
-            let Open { name, args, span, nameless, .. } = block;
-            if !nameless {
-                self.level.push(Directive { name, args, block: Some(inside), span, close: end });
-            }
-        }
-        self.level.shrink_to_fit();
-        (self.level, self.errors)
-    }
-
-    /// One error for all blocks that are still open: they mostly have one cause.
-    fn missing_close(&mut self) {
-        let message = "unexpected end of file, expecting \"}\"";
-        let mut error = match &self.suspect {
-            Some((name, open, close)) => Diagnostic::emerg(*open, message)
-                .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))
-                .note(*close, "the indentation says that the `}` which closes it was meant for another block:"),
-            None => match self.stack.last() {
-                Some(block) => Diagnostic::emerg(block.open, message)
-                    .label(format!("the block of `{}` opened here is never closed", shown(&block.name))),
-                None => Diagnostic::emerg(None, message),
-            },
-        };
-        let innermost = if self.suspect.is_none() { 1 } else { 0 };
-        for block in self.stack.iter().rev().skip(innermost).take(8) {
-            error = error.note(block.open, format!("the block of `{}` is open as well:", shown(&block.name)));
-        }
-        self.errors.push(error);
-    }
 }
 
 /// nginx's sentence.
@@ -398,21 +273,6 @@ fn shown(name: &Word) -> String {
         Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
         None => text.into_owned(),
     }
-}
-
-/// The width of the blanks before `span` where it is the first thing on its line.
-fn indent(bytes: &[u8], span: Span) -> Option<usize> {
-    let before = bytes.get(..span.start as usize)?;
-    let line = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..)?;
-    let mut width = 0;
-    for byte in line {
-        match byte {
-            b' ' => width += 1,
-            b'\t' => width = (width / 8 + 1) * 8,
-            _ => return None,
-        }
-    }
-    Some(width)
 }
 
 /// nginx unescapes `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash stays, with what it protected (`\ `

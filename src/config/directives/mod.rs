@@ -3,9 +3,12 @@
 
 pub mod access;
 pub mod client;
+pub mod elsewhere;
 pub mod errors;
 pub mod files;
 pub mod ignored;
+pub mod ignored_upstream;
+pub mod known;
 pub mod listen;
 pub mod listing;
 pub mod logs;

@@ -1,0 +1,211 @@
+//! Tables of text, tree and messages. The lexical cases were compared with nginx 1.31.5 itself.
+
+use super::*;
+use crate::config::load::{LoadOptions, load_text};
+
+fn parsed(text: &[u8]) -> (String, Vec<String>) {
+    let loaded = load_text("x", text, &LoadOptions::default());
+    let tree: Vec<String> = loaded.directives.iter().map(|directive| format!("{directive:?}")).collect();
+    let errors = loaded.diagnostics.iter().map(|error| {
+        let at = error.span.map(|span| loaded.sources.position(span));
+        let at = at.map_or("-".to_string(), |at| format!("{}:{}", at.line, at.column));
+        format!("{at} {}", error.message)
+    });
+    (tree.join(" "), errors.collect())
+}
+
+#[test]
+fn words_are_cut_and_unescaped_as_by_nginx() {
+    for (name, text, tree) in [
+        ("plain words", "a b  c\t d\r\n e;", "a b c d e;"),
+        ("no space before a block", "a{b;}", "a { b; }"),
+        ("a brace inside a word is plain", "a b}c;", "a b}c;"),
+        ("an opening brace ends a word", "a b{ }", "a b { }"),
+        ("a variable keeps its braces", "a ${b}c${d};", "a ${b}c${d};"),
+        ("a dollar keeps several braces", "a ${{b;", "a ${{b;"),
+        ("a dollar before the space is plain", "location ~\\.php$ { }", "location ~\\.php$ { }"),
+        ("regexes need no space", "location ~\\.php$ {a;}", "location ~\\.php$ { a; }"),
+        ("quotes inside a word are plain", "a b\"c d'e;", "a b\"c d'e;"),
+        ("hash inside a word is plain", "a b#c;", "a b#c;"),
+        ("comments start where words do", "a #b;\n c;# d\n#e", "a c;"),
+        ("a comment may end the file", "a;#", "a;"),
+        ("quoted words keep everything", "a \"b ; { } # 'c'\" ';\"';", "a \"b ; { } # 'c'\" \";\\\"\";"),
+        ("an empty word", "a \"\" '';", "a \"\" \"\";"),
+        ("a quoted name", "'a' b;", "\"a\" b;"),
+        ("known escapes are replaced", r#"a \"b\'c\\d;"#, r#"a "b'c\d;"#),
+        ("escapes in quotes", r#"a "\"\'\\";"#, r#"a "\"'\\";"#),
+        ("control escapes", "a \"\\t\\r\\n\";", "a \"\\t\\r\\n\";"),
+        ("other escapes stay", "a \\.b\\d\\;\\{;", "a \\.b\\d\\;\\{;"),
+        ("an escaped space joins", "a b\\ c;", "a b\\ c;"),
+        ("an escaped newline joins", "a b\\\nc;", "a b\\\nc;"),
+        ("an escaped dollar keeps no brace", "a \\${b;}", "a \\$ { b; }"),
+        ("a backslash before a quote at a word's start", "a \\\"b c\\\";", "a \"b c\";"),
+        ("a parenthesis may follow a quote", "if ($a = \"b\") { }", "if ($a = \"b\" ) { }"),
+        ("words after a parenthesis", "a \"b\")c;", "a \"b\" )c;"),
+        ("blocks follow quotes directly", "a 'b'{c;}", "a \"b\" { c; }"),
+        ("a byte order mark is skipped", "\u{feff}a;", "a;"),
+        ("vertical tab and form feed are plain", "a\u{b}b\u{c}c;", "a\u{b}b\u{c}c;"),
+        ("NUL is plain", "a\0b;", "a\0b;"),
+        ("nothing", "", ""),
+        ("only blanks", " \n\t\r\n", ""),
+    ] {
+        assert_eq!(parsed(text.as_bytes()), (tree.to_string(), vec![]), "{name}");
+    }
+}
+
+#[test]
+fn every_mistake_is_reported_and_the_rest_is_read() {
+    for (name, text, tree, errors) in [
+        ("no end", "a b", "a b;", &["1:4 unexpected end of file, expecting \";\" or \"}\""][..]),
+        (
+            "no end before a brace",
+            "a {\n b c\n}\nd;",
+            "a { b c; } d;",
+            &["2:5 directive \"b\" is not terminated by \";\""],
+        ),
+        ("nothing to end", "a;; b;", "a; b;", &["1:3 unexpected \";\""]),
+        ("a block without a name", "{ a; } b;", "b;", &["1:1 unexpected \"{\""]),
+        ("too many braces", "a { } } b;", "a { } b;", &["1:7 unexpected \"}\""]),
+        ("too few braces", "a {\n b;\n", "a { b; }", &["1:3 unexpected end of file, expecting \"}\""]),
+        (
+            "the indentation tells which brace is missing",
+            "a {\n  b {\n    c;\n  d { }\n}\n",
+            "a { b { c; d { } } }",
+            &["2:5 unexpected end of file, expecting \"}\""],
+        ),
+        ("something after a quote", "a \"b\"c;\nd;", "a \"b\" c; d;", &["1:6 unexpected \"c\""]),
+        ("a letter of two bytes after a quote", "a \"b\"é;", "a \"b\" é;", &["1:6 unexpected \"é\""]),
+        ("an open quote to the end", "a;\nb \"c;\nd;", "a; b \"c\"; d;", &["2:3 missing terminating \"\"\" character"]),
+        (
+            "an open quote that meets the next one",
+            "a \"b;\nc \"d\";\ne;",
+            "a \"b\"; c \"d\"; e;",
+            &["1:3 missing terminating \"\"\" character"],
+        ),
+        (
+            "an open quote before a block",
+            "a 'b {\nc;\n}",
+            "a \"b\" { c; }",
+            &["1:3 missing terminating \"'\" character"],
+        ),
+        (
+            "an open quote in the last line",
+            "a \"b",
+            "a \"b\";",
+            &["1:3 missing terminating \"\"\" character", "1:5 unexpected end of file, expecting \";\" or \"}\""],
+        ),
+        (
+            "three mistakes in three lines",
+            "a {\nb\n}\nc \"d\"e;\n}\n",
+            "a { b; } c \"d\" e;",
+            &["2:2 directive \"b\" is not terminated by \";\"", "4:6 unexpected \"e\"", "5:1 unexpected \"}\""],
+        ),
+    ] {
+        let errors: Vec<String> = errors.iter().map(|error| error.to_string()).collect();
+        assert_eq!(parsed(text.as_bytes()), (tree.to_string(), errors), "{name}");
+    }
+}
+
+const SAMPLE: &str = "# c\nuser a;\nhttp {\n\tserver {\r\n  location ~ \"\\.(x|y)$\" { return 200 'a\n;{}'; }\n }\n \
+                      if ($a = \"b\") { set $x ${y}z\\;; }\n}\n";
+
+#[test]
+fn any_prefix_and_any_damage_is_survived() {
+    for end in 0..=SAMPLE.len() {
+        parsed(&SAMPLE.as_bytes()[..end]);
+        parsed(&SAMPLE.as_bytes()[end..]);
+        for byte in b"\"';{}\\$#\xff\0\n" {
+            let mut text = SAMPLE.as_bytes().to_vec();
+            text.insert(end, *byte);
+            parsed(&text);
+        }
+    }
+}
+
+#[test]
+fn other_encodings_keep_their_bytes_and_places() {
+    let text = b"# \xfcber\nroot /\xe4\xf6 \"\xff\"; b\n";
+    let loaded = load_text("x", text, &LoadOptions::default());
+    let args = &loaded.directives[0].args;
+    assert_eq!((args[0].bytes(), args[1].bytes()), (&b"/\xe4\xf6"[..], &b"\xff"[..]));
+    assert_eq!(loaded.sources.slice(args[1].span), b"\"\xff\"");
+    let error = loaded.diagnostics.iter().next().and_then(|error| error.span).expect("`b` has no end");
+    assert_eq!((loaded.sources.position(error).line, loaded.sources.position(error).column), (2, 16));
+}
+
+#[test]
+fn slices_do_not_show_in_the_tree() {
+    let mut text = String::new();
+    for n in 0..6000 {
+        text.push_str(&format!("name{n} 'quoted ; é' # comment é {n}\n  ${{x}}é;\n"));
+    }
+    text.push_str(&format!("long {};", "é".repeat(SLICE)));
+    let (tree, errors) = parse(FileId(0), text.as_bytes(), 0);
+    assert!(errors.is_empty());
+    assert_eq!(tree.len(), 6001);
+    for (n, directive) in tree.iter().take(6000).enumerate() {
+        assert_eq!(format!("{directive:?}"), format!("name{n} \"quoted ; é\" ${{x}}é;"));
+    }
+    assert_eq!(tree[6000].args[0].len(), 2 * SLICE);
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_overflow() {
+    for text in ["{", "a{", "a {b;", "}"] {
+        let text = text.repeat(1_000_000);
+        let (_, errors) = parse(FileId(0), text.as_bytes(), 0);
+        assert!(errors.has_errors());
+    }
+    let nested = |depth: usize| format!("{}b;{}", "a {".repeat(depth), "}".repeat(depth));
+    assert_eq!(parse(FileId(0), nested(MAX_DEPTH).as_bytes(), 0).1.errors(), 0);
+    assert_eq!(parse(FileId(0), nested(MAX_DEPTH + 1).as_bytes(), 0).1.errors(), 1);
+    assert_eq!(parse(FileId(0), nested(2).as_bytes(), MAX_DEPTH - 1).1.errors(), 1);
+}
+
+#[test]
+fn long_lines_and_open_quotes_stay_linear() {
+    for text in [
+        "a ".repeat(2_000_000),
+        "\"".repeat(1_000_000),
+        "\"\\".repeat(1_000_000),
+        "#".repeat(3_000_000),
+        "a\"".repeat(1_000_000),
+        "a 'b\n".repeat(300_000),
+        "a \"b;\n".repeat(300_000),
+        "\0".repeat(3_000_000),
+        "\\".repeat(3_000_001),
+        "$".repeat(3_000_000),
+    ] {
+        parse(FileId(0), text.as_bytes(), 0);
+    }
+}
+
+#[test]
+fn the_command_line_takes_no_blocks() {
+    for (text, tree, error) in [
+        ("daemon off;", "[daemon off;]", None),
+        ("daemon off", "[daemon off;]", Some("unexpected end of parameter, expecting \";\"")),
+        ("events { a; } b;", "[b;]", Some("block directives are not supported in -g option")),
+    ] {
+        let (directives, errors) = parse_command_line(FileId(0), text.as_bytes());
+        assert_eq!(format!("{directives:?}"), tree);
+        assert_eq!(errors.iter().map(|error| error.message.as_str()).next(), error);
+    }
+}
+
+#[test]
+fn a_missing_semicolon_is_found_by_the_next_directive() {
+    let known = |word: &Word| word.is("index") || word.is("server");
+    for (text, split) in [
+        ("root /a\n  index b;", Some(("root /a;", "index b;"))),
+        ("root /a\n  server { c; }", Some(("root /a;", "server { c; }"))),
+        ("root /a index b;", None),
+        ("root /a\n 'index' b;", None),
+        ("root /a\n b;", None),
+    ] {
+        let (tree, _) = parse(FileId(0), text.as_bytes(), 0);
+        let halves = split_at_missing_semicolon(&tree[0], text.as_bytes(), known);
+        let halves = halves.map(|(first, second)| (format!("{first:?}"), format!("{second:?}")));
+        assert_eq!(halves.as_ref().map(|(a, b)| (a.as_str(), b.as_str())), split, "{text}");
+    }
+}
