@@ -248,3 +248,100 @@ fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: &str) -> Result<Vec<IpAddr>, ValueError> {
+        match name {
+            "localhost" => Ok(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]),
+            _ => Err(ValueError::new("host not found")),
+        }
+    }
+
+    #[test]
+    fn listen_addresses() {
+        for (text, expected) in [
+            ("80", Ok("0.0.0.0:80")),
+            ("*:80", Ok("0.0.0.0:80")),
+            ("*", Ok("0.0.0.0:8000")),
+            ("127.0.0.1", Ok("127.0.0.1:8000")),
+            ("127.0.0.1:8080", Ok("127.0.0.1:8080")),
+            ("8000-8002", Ok("0.0.0.0:8000 0.0.0.0:8001 0.0.0.0:8002")),
+            ("127.0.0.1:1-2", Ok("127.0.0.1:1 127.0.0.1:2")),
+            ("[::1]:80", Ok("[::1]:80")),
+            ("[::]", Ok("[::]:8000")),
+            ("[::1]:1-2", Ok("[::1]:1 [::1]:2")),
+            ("localhost:80", Ok("[::1]:80 127.0.0.1:80")),
+            ("65535", Ok("0.0.0.0:65535")),
+            ("0", Err("invalid port")),
+            ("65536", Err("invalid port")),
+            ("99999999999999", Err("invalid port")),
+            ("a:", Err("invalid port")),
+            ("a:b", Err("invalid port")),
+            ("1.2.3.4:-5", Err("invalid port")),
+            ("9-8", Err("invalid port range")),
+            (":80", Err("no host")),
+            ("", Err("no host")),
+            ("[]:80", Err("no host")),
+            ("[::1", Err("invalid host")),
+            ("[::1]80", Err("invalid host")),
+            ("[::g]", Err("invalid IPv6 address")),
+            ("http://a", Err("invalid host")),
+            ("a/b", Err("invalid host")),
+            ("::1", Err("invalid port")),
+            ("nowhere:80", Err("host not found")),
+            ("my-host", Err("host not found")),
+        ] {
+            let parsed = ListenAddr::parse_with(text.as_bytes(), 8000, &names);
+            let sockets = parsed.as_ref().map(|addr| addr.sockets().iter().map(|s| s.to_string()).collect::<Vec<_>>());
+            let sockets = sockets.map(|sockets| sockets.join(" ")).map_err(|error| error.message.clone());
+            assert_eq!(sockets, expected.map(String::from).map_err(String::from), "{text}");
+        }
+        let error = ListenAddr::parse(b"70000", 80).expect_err("no such port");
+        assert_eq!(error.message, "invalid port in \"70000\" of the \"listen\" directive");
+    }
+
+    #[test]
+    fn unix_sockets() {
+        let listen =
+            |path: &str| ListenAddr::parse(format!("unix:{path}").as_bytes(), 80).map_err(|error| error.message);
+        assert_eq!(listen("/run/x").map(|addr| addr.unix_path().map(Path::to_path_buf)), Ok(Some("/run/x".into())));
+        assert!(listen(&"x".repeat(107)).is_ok() && listen(&"x".repeat(108)).is_err());
+        assert_eq!(
+            listen("").err().as_deref(),
+            Some("no path in the unix domain socket in \"unix:\" of the \"listen\" directive")
+        );
+        assert_eq!(PeerAddr::parse(b"unix:/a", 80), Ok(PeerAddr::Unix("/a".into())));
+        assert_eq!(PeerAddr::parse(b"[::1]:9", 80), Ok(PeerAddr::Inet(vec![(Ipv6Addr::LOCALHOST, 9).into()])));
+        assert_eq!(PeerAddr::parse(b"127.0.0.1", 80), Ok(PeerAddr::Inet(vec![(Ipv4Addr::LOCALHOST, 80).into()])));
+    }
+
+    #[test]
+    fn networks() {
+        for (text, network, inside, outside) in [
+            ("10.0.0.0/8", Some("10.0.0.0/8 false"), "10.255.0.1", "11.0.0.0"),
+            ("10.1.2.3/8", Some("10.0.0.0/8 true"), "10.0.0.0", "::1"),
+            ("192.168.1.7", Some("192.168.1.7/32 false"), "192.168.1.7", "192.168.1.8"),
+            ("0.0.0.0/0", Some("0.0.0.0/0 false"), "255.1.1.1", "::"),
+            ("fe80::/10", Some("fe80::/10 false"), "febf::1", "fec0::"),
+            ("::/0", Some("::/0 false"), "ffff::", "1.2.3.4"),
+            ("::1/128", Some("::1/128 false"), "::1", "::2"),
+            ("10.0.0.0/33", None, "", ""),
+            ("::/129", None, "", ""),
+            ("10.0.0.0/255.0.0.0", None, "", ""),
+            ("10.0.0.0/", None, "", ""),
+            ("10.0.0", None, "", ""),
+            ("all", None, "", ""),
+        ] {
+            let parsed = Cidr::parse(text.as_bytes());
+            let shown = parsed.as_ref().ok().map(|(cidr, low)| format!("{}/{} {low}", cidr.ip, cidr.prefix));
+            assert_eq!(shown.as_deref(), network, "{text}");
+            if let Ok((cidr, _)) = parsed {
+                assert!(inside.parse().is_ok_and(|ip| cidr.contains(ip)), "{text}");
+                assert!(outside.parse().is_ok_and(|ip| !cidr.contains(ip)), "{text}");
+            }
+        }
+    }
+}

@@ -406,3 +406,6 @@ pub fn errno_text(error: &io::Error) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests;

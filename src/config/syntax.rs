@@ -53,7 +53,8 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
             return (Vec::new(), builder.errors);
         }
         let whole = size >= rest.len();
-        let slice = if whole { rest } else { rest.get(..rest.floor_char_boundary(size)).unwrap_or(rest) };
+        let cut = (0..=size).rev().find(|n| rest.is_char_boundary(*n)).unwrap_or(size);
+        let slice = if whole { rest } else { rest.get(..cut).unwrap_or(rest) };
         let read = builder.read(slice, at, if whole { Slice::Last } else { Slice::Cut });
         // A slice that ends inside its first statement: look further, doubling so that work stays linear.
         size = if read == at { size.saturating_mul(2) } else { SLICE };

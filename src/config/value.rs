@@ -244,3 +244,6 @@ impl Mode {
         Mode(self.0 | (self.0 & 0o444) >> 2)
     }
 }
+
+#[cfg(test)]
+mod tests;
