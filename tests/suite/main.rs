@@ -10,6 +10,11 @@ mod harness;
 mod os;
 
 mod conditions;
+mod config_directives;
 mod http1;
+mod locations;
 mod ranges;
+mod smuggling;
 mod static_files;
+mod traversal;
+mod vhosts;
