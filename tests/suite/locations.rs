@@ -94,8 +94,8 @@ fn a_location_without_the_slash_needs_proxying_to_redirect() {
 #[test]
 fn merge_slashes_can_be_switched_off() {
     let s = http(
-        "server { listen 127.0.0.1:%%PORT%%; server_name on.test; location /a/b { return 200 $uri; } location / { return 200 other:$uri; } }
-         server { listen 127.0.0.1:%%PORT%%; server_name off.test; merge_slashes off;
+        "server { listen 127.0.0.1:%%PORT0%%; server_name on.test; location /a/b { return 200 $uri; } location / { return 200 other:$uri; } }
+         server { listen 127.0.0.1:%%PORT1%%; server_name off.test; merge_slashes off;
             location /a/b { return 200 $uri; } location /a//b { return 200 double; } location / { return 200 other:$uri; } }",
     )
     .start();
@@ -106,17 +106,14 @@ fn merge_slashes_can_be_switched_off() {
         ("off: two", "off.test", "/a//b", "double"),
         ("off: at the start", "off.test", "//a/b", "other://a/b"),
         ("off: one", "off.test", "/a/b", "/a/b"),
-        ("off: a step up takes one segment", "off.test", "/a//../a/b", "/a/a/b"),
+        ("off: a step up takes one segment", "off.test", "/a//../a/b", "other:/a/a/b"),
     ];
     let mut table = Table::new("merge_slashes");
     for &(name, host, target, answer) in rows {
         table.row(BOTH, name, || {
-            let r = s.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
-            if name == "off: a step up takes one segment" {
-                r.body_is("other:/a/a/b");
-            } else {
-                r.is(200).body_is(answer);
-            }
+            let mut client = s.client_at(usize::from(host == "off.test"));
+            let r = client.request(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            r.is(200).body_is(answer);
         });
     }
 }
@@ -166,7 +163,7 @@ fn requests_move_between_locations() {
         ("try_files finds the file", "/t1/f", 200, "t1 f"),
         ("try_files finds the directory", "/t1/d/", 200, "t1 d index"),
         ("try_files falls back to a URI", "/t1/none", 200, "fallback:/fallback:"),
-        ("the fallback URI loses the query", "/t1/none?a=b", 200, "fallback:/fallback:a=b"),
+        ("the fallback URI loses the query", "/t1/none?a=b", 200, "fallback:/fallback:"),
         ("try_files to a named location, file there", "/t2/f", 200, "t2 f"),
         ("try_files to a named location", "/t2/none", 200, "named:/t2/none"),
         ("try_files =404, file there", "/t3/f", 200, "t3 f"),
@@ -176,7 +173,7 @@ fn requests_move_between_locations() {
         ("a suffix on $uri", "/t5/page", 200, "t5 page"),
         ("the fallback may have a query", "/t5/none?q=1", 200, "other:x=y&q=1"),
         ("$uri/ needs a directory", "/t6/none", 200, "named:/t6/none"),
-        ("$uri/ serves its index", "/t6/d/", 200, "t6 d index"),
+        ("the index of $uri/ is tried as $uri/ again", "/t6/d/", 200, "named:/t6/d/index.html"),
         ("a constant file", "/t7/whatever", 200, "always"),
         ("with alias", "/t8/x", 200, "aliased x"),
         ("with alias, fallback", "/t8/y", 200, "named:/t8/y"),
