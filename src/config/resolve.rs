@@ -229,7 +229,8 @@ impl Build {
         if self.bare && here == Contexts::MAIN {
             here = here | Contexts::HTTP;
         }
-        let (contexts, args) = match table::find(&name) {
+        let found = table::find(&name, here);
+        let (contexts, args) = match &found {
             Some(Found::Row(row)) => (row.contexts, row.args),
             Some(Found::Known(known)) => (known.contexts, known.args),
             None => {
@@ -256,20 +257,20 @@ impl Build {
             self.error(fault.help(format!("it takes {}", args.describe())));
             return None;
         }
-        match table::find(&name)? {
+        match found? {
             Found::Row(row) => Some(row),
             Found::Known(known) => {
                 match known.class {
-                    Class::Refused => {
+                    Class::Refused if !known.asks_for_nothing(&d.args) => {
                         let fault = Fault::new(d.name.span, format!("\"{name}\" is not supported: {}", known.why));
                         self.error(fault);
                     }
-                    Class::Ignored if !self.noted.contains(&known.name) => {
+                    _ if !self.noted.contains(&known.name) => {
                         self.noted.push(known.name);
                         let text = format!("\"{name}\" is ignored: {}", known.why);
                         self.diagnostics.push(Diagnostic::notice(d.name.span, text));
                     }
-                    Class::Ignored => {}
+                    _ => {}
                 }
                 None
             }
@@ -280,7 +281,7 @@ impl Build {
         let name = d.name.str();
         let mut fault = Fault::new(d.name.span, format!("unknown directive \"{name}\""));
         if let Some(near) = nearest(&name, table::names()) {
-            let contexts = match table::find(near) {
+            let contexts = match table::find(near, here) {
                 Some(Found::Row(row)) => row.contexts,
                 Some(Found::Known(known)) => known.contexts,
                 None => Contexts::ANY,

@@ -4,7 +4,7 @@
 
 use super::ast::{Directive, Span};
 use super::context::{Args, Class, Contexts, Known};
-use super::directives::{self, ignored, refused};
+use super::directives::{self, known};
 use super::error::Diagnostic;
 use super::model::Settings;
 use super::resolve::{Build, Scope};
@@ -139,38 +139,25 @@ pub enum Found {
     Known(&'static Known),
 }
 
-/// Looks a directive up by name or alias.
-pub fn find(name: &str) -> Option<Found> {
-    static INDEX: OnceLock<HashMap<&'static str, Index>> = OnceLock::new();
+/// Looks a directive up by name or alias; of the names we only know, the row for `here` where there is one.
+pub fn find(name: &str, here: Contexts) -> Option<Found> {
+    static INDEX: OnceLock<HashMap<&'static str, &'static Row>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
-        let mut index = HashMap::new();
-        for known in ignored::ROWS.iter().chain(refused::ROWS) {
-            index.entry(known.name).or_insert(Index::Known(known));
-        }
-        for row in directives::rows() {
-            index.insert(row.name, Index::Row(row));
-            for alias in row.aliases {
-                index.insert(alias, Index::Row(row));
-            }
-        }
-        index
+        let names =
+            |row: &'static Row| std::iter::once(row.name).chain(row.aliases.iter().copied()).map(move |n| (n, row));
+        directives::rows().flat_map(names).collect()
     });
-    match index.get(name)? {
-        Index::Row(row) => Some(Found::Row(row)),
-        Index::Known(known) => Some(Found::Known(known)),
+    match index.get(name) {
+        Some(row) => Some(Found::Row(row)),
+        None => known::find_in(name, here).map(Found::Known),
     }
-}
-
-enum Index {
-    Row(&'static Row),
-    Known(&'static Known),
 }
 
 /// Every name a configuration may use, for did-you-mean.
 pub fn names() -> impl Iterator<Item = &'static str> {
     directives::rows()
         .flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()))
-        .chain(ignored::ROWS.iter().chain(refused::ROWS).map(|known| known.name))
+        .chain(known::names())
 }
 
 /// Sets the simple kinds; the others are run by `resolve`.
@@ -215,10 +202,13 @@ pub fn reference(markdown: bool) -> String {
     }
     for (class, title) in [(Class::Ignored, "Accepted and ignored"), (Class::Refused, "Refused with a reason")] {
         let _ = writeln!(out, "{}{title}\n", if markdown { "## " } else { "" });
-        let mut known: Vec<&Known> = ignored::ROWS.iter().chain(refused::ROWS).collect();
-        known.retain(|k| k.class == class && matches!(find(k.name), Some(Found::Known(_))));
-        known.sort_by_key(|k| k.name);
-        known.dedup_by_key(|k| k.name);
+        let mut names: Vec<&str> = known::names().collect();
+        names.sort_unstable();
+        names.dedup();
+        let known = names.into_iter().filter_map(|name| match find(name, Contexts::ANY) {
+            Some(Found::Known(known)) if known.class == class => Some(known),
+            _ => None,
+        });
         for k in known {
             let _ = if markdown {
                 writeln!(out, "- `{}` ({}): {}", k.name, k.module, k.why)

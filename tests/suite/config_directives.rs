@@ -39,7 +39,13 @@ fn return_answers() {
         ("an empty text", "/empty", 200, "", String::new()),
         ("a type", "/json", 200, "{\"a\":1}", String::new()),
         ("an unassigned code with text", "/418", 418, "teapot", String::new()),
-        ("301 with a path becomes absolute", "/301", 301, "301 Moved Permanently", format!("http://localhost:{port}/new")),
+        (
+            "301 with a path becomes absolute",
+            "/301",
+            301,
+            "301 Moved Permanently",
+            format!("http://localhost:{port}/new"),
+        ),
         ("302 with a URL", "/302", 302, "302 Found", "https://e.test/x".into()),
         ("303", "/303", 303, "303 See Other", format!("http://localhost:{port}/see")),
         ("307", "/307", 307, "307 Temporary Redirect", format!("http://localhost:{port}/same")),
@@ -368,7 +374,12 @@ fn allowed_methods_refuse_with_405_and_allow() {
     if crate::harness::skip_on_nginx("allowed_methods is ours") {
         return;
     }
-    let s = server(s_config).file("html/ro/f", "x").file("html/alias/f", "x").file("html/del/f", "x").file("html/inherit/in/f", "x").start();
+    let s = server(s_config)
+        .file("html/ro/f", "x")
+        .file("html/alias/f", "x")
+        .file("html/del/f", "x")
+        .file("html/inherit/in/f", "x")
+        .start();
     let rows: &[(&str, &str, &str, u16, &str)] = &[
         ("GET", "GET", "/ro/f", 200, ""),
         ("HEAD comes with GET", "HEAD", "/ro/f", 200, ""),
@@ -443,7 +454,10 @@ fn types_and_charsets() {
             location /upper/ { types { TEXT/X-Upper up; } }
          }",
     )
-    .file("conf/mime.types", "types { text/html html htm; text/css css; image/x-test tst; application/javascript js; text/plain txt; }")
+    .file(
+        "conf/mime.types",
+        "types { text/html html htm; text/css css; image/x-test tst; application/javascript js; text/plain txt; }",
+    )
     .file("html/a.html", "x")
     .file("html/a.htm", "x")
     .file("html/a.css", "x")

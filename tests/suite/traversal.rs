@@ -81,16 +81,23 @@ fn no_spelling_of_dot_dot_leaves_the_root() {
     let mut table = Table::new("traversal");
     for (name, up) in UPS {
         table.row(BOTH, name, || {
-            for prefix in ["/", "/pub/", "/slash/", "/files/", "/noslash/", "/listed/", "/cap/", "/arg/", "/missing/", "/a/b/"] {
+            for prefix in
+                ["/", "/pub/", "/slash/", "/files/", "/noslash/", "/listed/", "/cap/", "/arg/", "/missing/", "/a/b/"]
+            {
                 for times in [1, 2, 6] {
                     for tail in ["secret", "html-secret/secret", "etc/passwd"] {
                         let target = [prefix.as_bytes(), &up.repeat(times), tail.as_bytes()].concat();
-                        let line = [b"GET ", &target[..], b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"].concat();
+                        let line = [b"GET ", &target[..], b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"]
+                            .concat();
                         let r = s.send(line);
                         assert!(find(&r.body, b"root:").is_none(), "{}", r.show());
                         // Some spellings normalize to something lawful within the root (`/pub/../` is `/`).
                         if r.status == 200 {
-                            assert!([&b"index"[..], b"pub index", b"public"].contains(&&r.body[..]) || prefix == "/listed/", "{}", r.show());
+                            assert!(
+                                [&b"index"[..], b"pub index", b"public"].contains(&&r.body[..]) || prefix == "/listed/",
+                                "{}",
+                                r.show()
+                            );
                             assert!(find(&r.body, SECRET.as_bytes()).is_none());
                         } else {
                             judge(&r);
@@ -139,7 +146,13 @@ fn alias_without_slash_opens_nothing_beside_it() {
     let s = start();
     let why = ours("`location /files { alias dir/; }` never opens `dir/..`");
     let mut table = Table::new("alias traversal");
-    for target in ["/files../secret", "/files../../secret", "/files../html-secret/secret", "/files..%2fsecret", "/files%2e%2e/secret"] {
+    for target in [
+        "/files../secret",
+        "/files../../secret",
+        "/files../html-secret/secret",
+        "/files..%2fsecret",
+        "/files%2e%2e/secret",
+    ] {
         table.row(why, target, || judge(&s.get(target)));
     }
     for target in ["/files../secret.d/x", "/files../denied/secret", "/files../secret.d"] {

@@ -175,7 +175,9 @@ fn settings_of_one_server_do_not_leak_into_another() {
 #[test]
 fn many_servers_are_found() {
     let blocks: String = (0..500)
-        .map(|i| format!("server {{ listen 127.0.0.1:%%PORT%%; server_name s{i}.test *.w{i}.test; return 200 {i}; }}\n"))
+        .map(|i| {
+            format!("server {{ listen 127.0.0.1:%%PORT%%; server_name s{i}.test *.w{i}.test; return 200 {i}; }}\n")
+        })
         .collect();
     let s = http(&format!("server_names_hash_max_size 4096;\n{blocks}")).start();
     for i in [0, 1, 250, 499] {
