@@ -1,1 +1,151 @@
-fn main() {}
+//! The program: arguments to commands to exit status. One function per command; everything else is the library's.
+
+mod cli;
+
+use cli::{Args, Reference};
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use webserv::config::error::Severity;
+use webserv::config::load::dump;
+use webserv::config::resolve::Form;
+use webserv::config::table;
+use webserv::server::lifecycle::{self, Failure, Greeting};
+use webserv::server::reload::{Origin, Read};
+
+/// Modules of nginx whose directives mean here what they mean there.
+const CONFIGURE: &str =
+    "configure arguments: --prefix=. --with-http_stub_status_module --with-http_random_index_module";
+
+fn main() -> ExitCode {
+    let args = cli::parse();
+    if args.own_version {
+        println!("webserv {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    if args.version || args.build {
+        return version(&args);
+    }
+    if let Some(form) = args.reference {
+        return reference(form);
+    }
+    let origin = match origin(&args) {
+        Ok(origin) => origin,
+        Err(Failure(why)) => {
+            eprintln!("webserv: [emerg] {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let read = origin.read(Vec::new());
+    if args.test || args.dump {
+        return test(&args, &origin, read);
+    }
+    serve(&args, origin, read)
+}
+
+/// `-v` and `-V`, on stderr as nginx.
+fn version(args: &Args) -> ExitCode {
+    eprintln!("nginx version: nginx/{} (webserv/{})", webserv::NGINX_VERSION, env!("CARGO_PKG_VERSION"));
+    if args.build {
+        eprintln!("{CONFIGURE}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn reference(form: Reference) -> ExitCode {
+    let text = table::reference(form == Reference::Markdown);
+    // A reader that has seen enough (`| head`) is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// Which file is meant, and how the program was called.
+fn origin(args: &Args) -> Result<Origin, Failure> {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let program = Path::new(&called).file_name().map_or("webserv".into(), |name| name.to_string_lossy().into_owned());
+    let here = std::env::current_dir().map_err(|e| Failure(format!("getcwd() failed ({e})")))?;
+    let prefix = match &args.prefix {
+        Some(prefix) => here.join(prefix),
+        None => here.clone(),
+    };
+    let (file, form) = match (&args.config, &args.file) {
+        (Some(config), _) => (config.clone(), Form::Own),
+        (None, Some(file)) => (prefix.join(file), Form::Nginx),
+        (None, None) if args.prefix.is_some() => (prefix.join("conf/nginx.conf"), Form::Nginx),
+        (None, None) => (default_file()?, Form::Own),
+    };
+    Ok(Origin {
+        file,
+        prefix,
+        directives: args.directives.clone().map(|text| text.into_vec()),
+        error_log: args.error_log.clone(),
+        form,
+        program,
+    })
+}
+
+fn default_file() -> Result<PathBuf, Failure> {
+    const PLACES: [&str; 2] = ["conf/default.conf", "/etc/webserv/webserv.conf"];
+    let found = PLACES.iter().map(PathBuf::from).find(|path| path.exists());
+    found.ok_or_else(|| {
+        Failure(format!("no configuration: neither {} nor {} exists; name one: webserv FILE", PLACES[0], PLACES[1]))
+    })
+}
+
+/// `-t` and `-T`: nginx's verdict lines and exit status.
+fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
+    let program = &origin.program;
+    let file = origin.file.display();
+    report(args, origin, &read);
+    let outcome = match &read.config {
+        None => Err(None),
+        Some(config) => lifecycle::rehearse(config).map_err(Some),
+    };
+    if let Err(Some(Failure(why))) = &outcome {
+        eprintln!("{program}: [emerg] {why}");
+    }
+    if outcome.is_err() {
+        eprintln!("{program}: configuration file {file} test failed");
+        return ExitCode::FAILURE;
+    }
+    if !args.quiet {
+        eprintln!("{program}: the configuration file {file} syntax is ok");
+        eprintln!("{program}: configuration file {file} test is successful");
+    }
+    if args.dump {
+        let _ = std::io::stdout().write_all(&dump(&read.sources));
+    }
+    ExitCode::SUCCESS
+}
+
+/// What there is to say of a configuration: errors always, the rest unless quiet.
+fn report(args: &Args, origin: &Origin, read: &Read) {
+    let worth = read.diagnostics.iter().any(|d| !args.quiet || d.severity == Severity::Emerg);
+    if worth {
+        eprint!("{}", read.diagnostics.render(&read.sources, &origin.program));
+    }
+}
+
+fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
+    report(args, &origin, &read);
+    let Some(config) = read.config else { return ExitCode::FAILURE };
+    let program = origin.program.clone();
+    // The texts are not needed any more; ten thousand servers are megabytes of them.
+    drop(read.sources);
+    let outcome = match &args.signal {
+        Some(name) => lifecycle::signal(&config, name),
+        None => {
+            let greeting =
+                if args.quiet || origin.form == Form::Nginx { Greeting::Silent } else { Greeting::Addresses };
+            lifecycle::serve(config, origin, greeting)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(why)) => {
+            eprintln!("{program}: [emerg] {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

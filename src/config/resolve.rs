@@ -103,7 +103,16 @@ pub struct Resolved {
 }
 
 /// Resolves the directives of the main context. `prefix` is what relative paths are taken from.
-pub fn resolve(tree: &[Directive], prefix: &Path, form: Form, found: Diagnostics) -> Resolved {
+///
+/// `logs`: paths of log files that are open already and keep their ids; `error_log`: `-e`.
+pub fn resolve(
+    tree: &[Directive],
+    prefix: &Path,
+    form: Form,
+    found: Diagnostics,
+    logs: Vec<PathBuf>,
+    error_log: Option<&Path>,
+) -> Resolved {
     let mut b = Build {
         process: Process { prefix: prefix.to_owned(), ..Process::default() },
         pid_given: false,
@@ -111,8 +120,8 @@ pub fn resolve(tree: &[Directive], prefix: &Path, form: Form, found: Diagnostics
         formats: HashMap::new(),
         hostname: crate::sys::process::hostname(),
         form,
-        log_files: Vec::new(),
-        log_index: HashMap::new(),
+        log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
+        log_files: logs,
         combined: None,
         diagnostics: found,
         servers: Vec::new(),
@@ -124,7 +133,7 @@ pub fn resolve(tree: &[Directive], prefix: &Path, form: Form, found: Diagnostics
     let combined = b.combined();
     b.formats.insert("combined".into(), combined);
     let mut scope = Scope::new(Contexts::MAIN, Settings::default(), Own::default());
-    b.defaults(&mut scope.settings);
+    b.defaults(&mut scope.settings, error_log);
     if b.bare {
         b.default_access_log(&mut scope.settings);
     }
@@ -134,16 +143,22 @@ pub fn resolve(tree: &[Directive], prefix: &Path, form: Form, found: Diagnostics
 
 impl Build {
     /// Where the configuration says nothing, nginx's command line means nginx's files.
-    fn defaults(&mut self, settings: &mut Settings) {
+    fn defaults(&mut self, settings: &mut Settings, error_log: Option<&Path>) {
         let prefix = self.process.prefix.clone();
         let root = [prefix.as_os_str().as_bytes(), b"/html"].concat();
         Rc::make_mut(&mut settings.files).root = Template::literal(&root);
-        if self.form == Form::Nginx {
-            let error =
-                ErrorLog { target: LogTarget::File(self.log_file_from_prefix(b"logs/error.log")), level: Level::Error };
+        let default: Option<&[u8]> = if self.form == Form::Nginx { Some(b"logs/error.log") } else { None };
+        if let Some(path) = error_log.map(|path| path.as_os_str().as_bytes()).or(default) {
+            let target = match path {
+                b"stderr" => LogTarget::Stderr,
+                path => LogTarget::File(self.log_file_from_prefix(path)),
+            };
+            let error = ErrorLog { target, level: Level::Error };
             self.process.error_log = error.clone();
-            self.process.pid = Some(self.full_path(b"logs/nginx.pid"));
             Rc::make_mut(&mut settings.logs).error = error;
+        }
+        if self.form == Form::Nginx {
+            self.process.pid = Some(self.full_path(b"logs/nginx.pid"));
         }
     }
 

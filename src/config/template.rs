@@ -130,7 +130,8 @@ impl Variables {
 
     /// What `$name` means.
     pub fn find(&mut self, name: &str) -> Var {
-        const PREFIXES: &[(&str, fn(Box<[u8]>) -> Var)] = &[
+        type Make = fn(Box<[u8]>) -> Var;
+        const PREFIXES: &[(&str, Make)] = &[
             ("arg_", Var::Arg),
             ("http_", Var::Http),
             ("cookie_", Var::Cookie),

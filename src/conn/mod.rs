@@ -1,1 +1,210 @@
-//! (module docs)
+//! A client's socket driving exchanges: reads, flushes, keeps or closes the connection. [`drive`] is the loop.
+//!
+//! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
+//! and the socket said it has no more, or wants to write and the socket said it takes no more; and it has a deadline.
+
+pub mod drive;
+mod flush;
+mod linger;
+mod rx;
+mod splice;
+
+use crate::config::model::EndpointId;
+use crate::exchange::{Client, Exchange};
+use crate::shared::Cx;
+use crate::sys::epoll;
+use crate::sys::socket::Peer;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What epoll said and no system call has contradicted since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ready(u8);
+
+impl Ready {
+    const READ: u8 = 1;
+    const WRITE: u8 = 2;
+    const PEER_CLOSED: u8 = 4;
+    const ERROR: u8 = 8;
+
+    /// A socket just accepted: nobody has asked yet, so trying is right.
+    pub fn fresh() -> Ready {
+        Ready(Ready::READ | Ready::WRITE)
+    }
+
+    /// Adds what epoll reports.
+    pub fn add(&mut self, events: u32) {
+        if events & epoll::IN != 0 {
+            self.0 |= Ready::READ;
+        }
+        if events & epoll::OUT != 0 {
+            self.0 |= Ready::WRITE;
+        }
+        if events & (epoll::RDHUP | epoll::HUP) != 0 {
+            self.0 |= Ready::PEER_CLOSED;
+        }
+        if events & epoll::ERR != 0 {
+            self.0 |= Ready::ERROR;
+        }
+    }
+
+    /// A read would find bytes, the end or an error.
+    pub fn can_read(self) -> bool {
+        self.0 & (Ready::READ | Ready::PEER_CLOSED | Ready::ERROR) != 0
+    }
+
+    pub fn can_write(self) -> bool {
+        self.0 & (Ready::WRITE | Ready::ERROR) != 0
+    }
+
+    /// The client will send no more; it may still read.
+    pub fn peer_closed(self) -> bool {
+        self.0 & Ready::PEER_CLOSED != 0
+    }
+
+    /// recv said EAGAIN.
+    fn no_read(&mut self) {
+        self.0 &= !(Ready::READ | Ready::PEER_CLOSED | Ready::ERROR);
+    }
+
+    /// recv gave less than asked for: the socket is empty, unless its end waits behind the bytes.
+    fn short_read(&mut self) {
+        if !self.peer_closed() {
+            self.0 &= !Ready::READ;
+        }
+    }
+
+    fn no_write(&mut self) {
+        self.0 &= !(Ready::WRITE | Ready::ERROR);
+    }
+}
+
+pub enum State {
+    /// Between requests: no buffer, no exchange.
+    Idle,
+    Active(Box<Exchange>),
+    /// The answer is out and the writing side shut: what the client still sends is read and dropped until then.
+    Lingering {
+        until: u64,
+    },
+}
+
+pub struct Conn {
+    fd: OwnedFd,
+    pub ready: Ready,
+    /// epoll knows the socket. A connection that is answered and closed at once never gets there.
+    pub registered: bool,
+    /// Index of the listener it came from.
+    pub listener: u16,
+    pub requests: u32,
+    peer: Peer,
+    pub serial: u64,
+    accepted: u64,
+    /// When this state has lasted too long, monotonic milliseconds.
+    pub deadline: u64,
+    pub state: State,
+}
+
+const _: () = assert!(size_of::<Conn>() <= 96, "ten thousand idle connections must stay small");
+
+/// Exchanges of connections that went idle, for the next that wakes.
+#[derive(Default)]
+pub struct Pool {
+    // Boxed because they move between the pool and a connection's state all the time.
+    #[allow(clippy::vec_box)]
+    free: Vec<Box<Exchange>>,
+}
+
+/// Exchanges kept for reuse; each holds some small buffers.
+const POOLED: usize = 256;
+
+impl Pool {
+    fn take(&mut self, cx: &mut Cx, client: Client) -> Box<Exchange> {
+        match self.free.pop() {
+            Some(mut ex) => {
+                ex.reuse(cx, client);
+                ex
+            }
+            None => {
+                let mut ex = Box::new(Exchange::new(cx, client));
+                ex.next_request(cx);
+                ex
+            }
+        }
+    }
+
+    fn give(&mut self, mut ex: Box<Exchange>, cx: &mut Cx) {
+        ex.release(cx);
+        if self.free.len() < POOLED {
+            self.free.push(ex);
+        }
+    }
+
+    /// Exchanges of an old configuration keep it alive: dropped at a reload.
+    pub fn clear(&mut self) {
+        self.free.clear();
+    }
+}
+
+/// What the listener of a connection stands for now; it may change with a reload.
+pub trait Endpoints {
+    /// None: the address is no longer listened on.
+    fn endpoint(&self, listener: u16, fd: BorrowedFd<'_>) -> Option<EndpointId>;
+}
+
+impl Conn {
+    pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Cx, deadline: u64) -> Conn {
+        Conn {
+            fd,
+            ready: Ready::fresh(),
+            registered: false,
+            listener,
+            requests: 0,
+            peer,
+            serial,
+            accepted: cx.now.ms,
+            deadline,
+            state: State::Idle,
+        }
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
+    }
+
+    fn client(&self, endpoint: EndpointId) -> Client {
+        Client {
+            peer: self.peer,
+            endpoint,
+            serial: self.serial,
+            requests: u64::from(self.requests) + 1,
+            accepted: self.accepted,
+        }
+    }
+
+    /// A connection that waits will be woken. `queued`: it is in the run queue.
+    pub fn check_invariants(&self, queued: bool) {
+        if queued {
+            return;
+        }
+        let reads = !self.ready.can_read();
+        let writes = !self.ready.can_write();
+        match &self.state {
+            State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
+            State::Active(ex) => {
+                let wants_write = !ex.out.is_empty();
+                let wants_read = ex.out.is_empty();
+                assert!(
+                    wants_write && writes || wants_read && reads,
+                    "an active connection waits for nothing: rx {:?} tx {:?} ready {:?}",
+                    ex.rx,
+                    ex.tx,
+                    self.ready
+                );
+            }
+        }
+    }
+}

@@ -72,6 +72,8 @@ pub struct Exchange {
     pub input: Vec<u8>,
     pub start: usize,
     pub head: Head,
+    /// Where in `input` the unread rest begins once the head is complete: body bytes, then further requests.
+    pub body_at: usize,
     pub rx: Rx,
     pub tx: Tx,
     pub decoder: Decoder,
@@ -136,6 +138,7 @@ impl Exchange {
             input: cx.buffers.take(),
             start: 0,
             head: Head::default(),
+            body_at: 0,
             rx: Rx::Head,
             tx: Tx::Wait,
             decoder: Decoder::new(Default::default()),
@@ -197,6 +200,7 @@ impl Exchange {
             self.start = 0;
         }
         self.head.clear();
+        self.body_at = self.start;
         self.rx = Rx::Head;
         self.tx = Tx::Wait;
         self.uri.clear();

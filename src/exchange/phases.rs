@@ -78,6 +78,23 @@ pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
     ex.keep_alive = false;
 }
 
+/// The client took too long: told so where it may still listen.
+pub fn time_out(ex: &mut Exchange, cx: &mut Cx) {
+    ex.rx = Rx::Drain;
+    ex.head.keep_alive = false;
+    ex.handler = handlers::Handler::None;
+    settle(ex, cx, Flow::Status(Status::REQUEST_TIMEOUT));
+    ex.keep_alive = false;
+}
+
+/// The body is no HTTP: what follows cannot be told from a request, so the connection ends.
+pub fn bad_body(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
+    let flow = refused(ex, cx, reject);
+    ex.rx = Rx::Drain;
+    settle(ex, cx, flow);
+    ex.keep_alive = false;
+}
+
 fn refused(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) -> Flow {
     ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
     ex.head.keep_alive = false;

@@ -113,7 +113,8 @@ mod tests {
 
     fn config(text: &str) -> Config {
         let loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&loaded.directives, Path::new("/p"), Form::Own, Diagnostics::default());
+        let resolved =
+            resolve(&loaded.directives, Path::new("/p"), Form::Own, Diagnostics::default(), Vec::new(), None);
         let shown = resolved.diagnostics.render(&loaded.sources, "webserv");
         resolved.config.unwrap_or_else(|| panic!("{shown}"))
     }

@@ -1,1 +1,320 @@
-//! (module docs)
+//! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
+
+pub mod accept;
+pub mod lifecycle;
+pub mod listeners;
+pub mod reload;
+pub mod signals;
+
+use crate::config::model::Level;
+use crate::conn::drive::{self, Next};
+use crate::conn::{Conn, Pool, State};
+use crate::shared::Cx;
+use crate::sys::Errno;
+use crate::sys::epoll::{self, Epoll, Events, Timeout};
+use crate::util::slab::{Key, Slab};
+use crate::util::wheel::Wheel;
+use listeners::Listeners;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Who an epoll token belongs to; the role is its middle byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Client = 0,
+    Listener = 1,
+    Signal = 2,
+}
+
+pub fn token(role: Role, key: Key) -> u64 {
+    key.to_u64() | (role as u64) << Key::ROLE_SHIFT
+}
+
+fn role_of(token: u64) -> Option<Role> {
+    match token >> Key::ROLE_SHIFT & 0xff {
+        0 => Some(Role::Client),
+        1 => Some(Role::Listener),
+        2 => Some(Role::Signal),
+        _ => None,
+    }
+}
+
+/// What the process is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Serving,
+    /// QUIT: active requests are finished, nothing new is taken. Ends by then at the latest.
+    Quitting {
+        until: Option<u64>,
+    },
+    Stopped,
+}
+
+pub struct Server {
+    epoll: Epoll,
+    events: Events,
+    pub listeners: Listeners,
+    conns: Slab<Conn>,
+    wheel: Wheel,
+    /// Connections whose share of a turn was used up.
+    run: VecDeque<Key>,
+    pub cx: Cx,
+    pool: Pool,
+    due: Vec<u32>,
+    serial: u64,
+    pub mode: Mode,
+    /// Accepting is paused until then: the process is out of descriptors.
+    paused_until: Option<u64>,
+    /// Signals that arrived this turn.
+    pub signals: signals::Signals,
+    /// When held log lines must be out.
+    log_due: Option<u64>,
+    limit: usize,
+    /// Where the configuration came from; None where a test made it.
+    pub origin: Option<reload::Origin>,
+}
+
+/// How often idle descriptors of the file cache are looked at.
+const SWEEP: u64 = 2_500;
+
+impl Server {
+    /// A server over sockets that are bound and listening.
+    ///
+    /// # Errors
+    /// The first system call that failed; the process has no loop without it.
+    pub fn new(cx: Cx, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
+        let epoll = Epoll::new()?;
+        let now = cx.now.ms;
+        let limit = accept::connection_limit(&cx.config);
+        let mut server = Server {
+            epoll,
+            events: Events::new(),
+            listeners,
+            conns: Slab::new(),
+            wheel: Wheel::new(now),
+            run: VecDeque::new(),
+            cx,
+            pool: Pool::default(),
+            due: Vec::new(),
+            serial: 0,
+            mode: Mode::Serving,
+            paused_until: None,
+            signals,
+            log_due: None,
+            limit,
+            origin: None,
+        };
+        if let Some(fd) = server.signals.fd() {
+            server.epoll.add(fd, epoll::IN, token(Role::Signal, Key::new(0, 0)))?;
+        }
+        server.watch_listeners()?;
+        Ok(server)
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Until a signal ends it.
+    pub fn run(&mut self) {
+        while self.mode != Mode::Stopped {
+            self.turn();
+        }
+        self.cx.logs.flush_all();
+    }
+
+    /// One round: wait, clock, events, timers, those that were not done, logs.
+    pub fn turn(&mut self) {
+        let timeout = self.timeout();
+        let count = match self.epoll.wait(&mut self.events, timeout) {
+            Ok(count) => count,
+            Err(e) => {
+                let log = self.cx.config.process.error_log.clone();
+                self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, None, format_args!("epoll_wait() failed {e}"));
+                0
+            }
+        };
+        self.cx.now.advance();
+        for at in 0..count {
+            let Some((token, flags)) = self.events.get(at) else { break };
+            match role_of(token) {
+                Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
+                Some(Role::Listener) => self.accept_from(Key::from_u64(token).slot() as usize),
+                Some(Role::Signal) => self.signals.read(),
+                None => {}
+            }
+        }
+        self.timers();
+        self.run_queue();
+        self.handle_signals();
+        self.finish_turn();
+    }
+
+    fn timeout(&self) -> Timeout {
+        if !self.run.is_empty() {
+            return Timeout::Now;
+        }
+        let now = self.cx.now.ms;
+        let sweep = self.cx.files.holds_descriptors().then_some(SWEEP);
+        let until = |at: u64| at.saturating_sub(now);
+        let quit = match self.mode {
+            Mode::Quitting { until: Some(at) } => Some(until(at)),
+            _ => None,
+        };
+        let waits = [self.wheel.next(now), self.log_due.map(until), self.paused_until.map(until), sweep, quit];
+        match waits.into_iter().flatten().min() {
+            Some(ms) => Timeout::Millis(u32::try_from(ms).unwrap_or(u32::MAX).min(1 << 30)),
+            None => Timeout::Never,
+        }
+    }
+
+    fn client_event(&mut self, key: Key, flags: u32) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.ready.add(flags);
+        self.drive(key);
+    }
+
+    /// Lets a connection go on, and files it by what it waits for. The one place where a panic is caught: it costs
+    /// the connection, not the process.
+    fn drive(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let (cx, pool, listeners) = (&mut self.cx, &mut self.pool, &self.listeners);
+        let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, cx, pool, listeners)));
+        let next = next.unwrap_or_else(|_| self.panicked(key));
+        self.file(key, next);
+    }
+
+    fn panicked(&mut self, key: Key) -> Next {
+        let serial = self.conns.get(key).map(|conn| conn.serial);
+        let log = self.cx.config.process.error_log.clone();
+        let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
+        self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, serial, what);
+        // What it held may be half done: it is dropped, never reused.
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.state = State::Idle;
+            self.cx.stats.waiting += 1;
+        }
+        Next::Close
+    }
+
+    fn file(&mut self, key: Key, next: Next) {
+        match next {
+            Next::Close => self.close(key),
+            Next::Run => {
+                self.arm(key);
+                if !self.run.contains(&key) {
+                    self.run.push_back(key);
+                }
+            }
+            Next::Wait => {
+                let Some(conn) = self.conns.get_mut(key) else { return };
+                if !conn.registered {
+                    // Once for the life of the connection: edge triggered, both directions.
+                    let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
+                    if self.epoll.add(conn.fd(), flags, token(Role::Client, key)).is_err() {
+                        return self.close(key);
+                    }
+                    conn.registered = true;
+                }
+                self.arm(key);
+            }
+        }
+        if cfg!(debug_assertions)
+            && let Some(conn) = self.conns.get(key)
+        {
+            conn.check_invariants(self.run.contains(&key));
+        }
+    }
+
+    fn arm(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get(key) {
+            self.wheel.arm(key.slot(), conn.deadline);
+        }
+    }
+
+    fn close(&mut self, key: Key) {
+        self.wheel.disarm(key.slot());
+        if self.conns.remove(key).is_some() {
+            self.cx.stats.active -= 1;
+            self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
+        }
+    }
+
+    fn timers(&mut self) {
+        let now = self.cx.now.ms;
+        let mut due = std::mem::take(&mut self.due);
+        due.clear();
+        self.wheel.expire(now, &mut due);
+        for &slot in &due {
+            let Some(key) = self.conns.key_of(slot) else { continue };
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            if conn.deadline > now {
+                self.arm(key);
+                continue;
+            }
+            match drive::timeout(conn, &mut self.cx, &mut self.pool) {
+                Next::Run => self.drive(key),
+                next => self.file(key, next),
+            }
+        }
+        self.due = due;
+        if self.paused_until.is_some_and(|at| at <= now) {
+            self.paused_until = None;
+            // What cannot be watched cannot be accepted from; said in the log by the caller of epoll.
+            let _ = self.watch_listeners();
+        }
+        self.cx.files.sweep(&self.cx.now);
+    }
+
+    fn run_queue(&mut self) {
+        for _ in 0..self.run.len() {
+            let Some(key) = self.run.pop_front() else { break };
+            self.drive(key);
+        }
+    }
+
+    fn finish_turn(&mut self) {
+        self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
+        if let Mode::Quitting { until } = self.mode
+            && (self.conns.is_empty() || until.is_some_and(|at| at <= self.cx.now.ms))
+        {
+            self.mode = Mode::Stopped;
+        }
+    }
+
+    /// QUIT: no more connections; those between requests end now, the others after the one under way.
+    pub fn quit(&mut self) {
+        if self.mode != Mode::Serving {
+            return;
+        }
+        // What is in the backlog was promised an answer.
+        for at in 0..self.listeners.len() {
+            self.accept_from(at);
+        }
+        self.cx.quitting = true;
+        self.listeners.close();
+        let timeout = self.cx.config.process.shutdown_timeout;
+        self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
+        self.close_idle(usize::MAX);
+    }
+
+    /// Closes connections that are between requests, at most `most`. Gives how many.
+    fn close_idle(&mut self, most: usize) -> usize {
+        let idle: Vec<Key> =
+            self.conns.iter().filter(|(_, conn)| conn.is_idle()).map(|(key, _)| key).take(most).collect();
+        for key in &idle {
+            self.close(*key);
+        }
+        idle.len()
+    }
+
+    /// Exchanges kept for reuse hold the configuration they served.
+    pub fn forget_pool(&mut self) {
+        self.pool.clear();
+    }
+
+    pub fn connection_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+}

@@ -11,6 +11,9 @@ use crate::config::value::Size;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
+/// Extension to content type.
+pub type Types = FastMap<Box<[u8]>, Rc<[u8]>>;
+
 #[derive(Clone, Debug)]
 pub struct Files {
     /// Directory that URIs are looked up in; absolute unless it starts with a variable.
@@ -19,7 +22,7 @@ pub struct Files {
     pub alias: Option<u32>,
     pub index: Rc<[Index]>,
     /// Extension (lower case, no dot) to type. None: the configuration names no types.
-    pub types: Option<Rc<FastMap<Box<[u8]>, Rc<[u8]>>>>,
+    pub types: Option<Rc<Types>>,
     pub default_type: Rc<[u8]>,
     pub sendfile: bool,
     pub log_not_found: bool,
@@ -162,9 +165,9 @@ fn try_files(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn types(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let files = files(&mut s.settings);
     // A types block replaces the inherited table; several at one level add up (nginx).
-    let mut table: FastMap<Box<[u8]>, Rc<[u8]>> = match (&files.types, s.first) {
+    let mut table: Types = match (&files.types, s.first) {
         (Some(types), false) => (**types).clone(),
-        _ => FastMap::default(),
+        _ => Types::default(),
     };
     for line in d.block.iter().flatten() {
         let kind: Rc<[u8]> = line.name.bytes().into();

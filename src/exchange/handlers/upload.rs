@@ -12,6 +12,11 @@ pub fn start(_ex: &mut Exchange, _cx: &mut Cx) -> Flow {
     Flow::Status(Status::NOT_IMPLEMENTED)
 }
 
+/// The file could not be written.
+pub fn failed(_ex: &mut Exchange, _cx: &mut Cx, _e: crate::sys::Errno) -> Flow {
+    Flow::Status(Status::INTERNAL_SERVER_ERROR)
+}
+
 impl Upload {
     pub fn accept(&mut self, _ex: &mut Exchange, _cx: &mut Cx, _data: &[u8]) -> Result<(), Flow> {
         Ok(())

@@ -1,0 +1,98 @@
+//! The command line: `webserv [CONFIG]`, nginx's own flags, and our subcommands. No behaviour.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Args {
+    pub config: Option<PathBuf>,
+    pub file: Option<PathBuf>,
+    pub prefix: Option<PathBuf>,
+    pub error_log: Option<PathBuf>,
+    pub directives: Option<OsString>,
+    pub signal: Option<String>,
+    pub test: bool,
+    pub dump: bool,
+    pub quiet: bool,
+    pub version: bool,
+    pub build: bool,
+    pub own_version: bool,
+    pub reference: Option<Reference>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    Text,
+    Markdown,
+}
+
+/// The letter of an option is its name.
+fn letter(id: &str) -> char {
+    id.chars().next().expect("options are named by a letter")
+}
+
+fn flag(id: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).short(letter(id)).action(ArgAction::SetTrue).help(help)
+}
+
+fn value(id: &'static str, name: &'static str, help: &'static str) -> Arg {
+    let parser = clap::builder::ValueParser::os_string();
+    Arg::new(id).short(letter(id)).value_name(name).value_parser(parser).allow_hyphen_values(true).help(help)
+}
+
+/// The description that parsing and `-h` share.
+pub fn command() -> Command {
+    let config = Arg::new("config").value_name("CONFIG").value_parser(clap::value_parser!(PathBuf));
+    let reference = Command::new("directives")
+        .about("Print the reference of all directives")
+        .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"));
+    Command::new("webserv")
+        .about("An nginx-style virtual-host web server with uploads that cannot corrupt")
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .args_conflicts_with_subcommands(true)
+        .arg(config.help("configuration to serve [default: conf/default.conf, then /etc/webserv/webserv.conf]"))
+        .arg(flag("t", "test configuration and exit"))
+        .arg(flag("T", "test configuration, dump it and exit"))
+        .arg(flag("q", "suppress non-error messages during configuration testing"))
+        .arg(flag("v", "show version and exit"))
+        .arg(flag("V", "show version and configure options then exit"))
+        .arg(value("s", "SIGNAL", "send signal to the running server: stop, quit, reopen, reload"))
+        .arg(value("p", "PREFIX", "set prefix path"))
+        .arg(value("e", "FILE", "set error log file"))
+        .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
+        .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
+        .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
+        .subcommand(reference)
+}
+
+/// Parses the arguments; help and mistakes end the process as clap does.
+pub fn parse() -> Args {
+    // nginx's other name for help.
+    let args = std::env::args_os().map(|arg| if arg == "-?" { "-h".into() } else { arg });
+    let matches = command().get_matches_from(args);
+    from(&matches)
+}
+
+fn from(m: &ArgMatches) -> Args {
+    let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);
+    Args {
+        config: m.get_one::<PathBuf>("config").cloned(),
+        file: path("c"),
+        prefix: path("p"),
+        error_log: path("e"),
+        directives: m.get_one::<OsString>("g").cloned(),
+        signal: m.get_one::<OsString>("s").map(|s| s.to_string_lossy().into_owned()),
+        test: m.get_flag("t"),
+        dump: m.get_flag("T"),
+        quiet: m.get_flag("q"),
+        version: m.get_flag("v"),
+        build: m.get_flag("V"),
+        own_version: m.get_flag("version"),
+        reference: m
+            .subcommand_matches("directives")
+            .map(|sub| if sub.get_flag("markdown") { Reference::Markdown } else { Reference::Text }),
+    }
+}

@@ -1,0 +1,252 @@
+//! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
+
+use super::{Conn, Endpoints, Pool, State, flush, linger, rx};
+use crate::exchange::{Exchange, Rx, Tx, log, phases};
+use crate::http::status::Status;
+use crate::shared::Cx;
+use std::os::fd::AsFd;
+
+/// What one connection may do in a turn before the others have theirs.
+pub struct Budget {
+    pub requests: u32,
+    pub read: usize,
+    pub written: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { requests: 64, read: 1 << 20, written: 2 << 20 }
+    }
+}
+
+/// What a connection waits for now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// The socket, until `Conn::deadline`.
+    Wait,
+    /// Its next turn.
+    Run,
+    Close,
+}
+
+/// How a step left things.
+pub enum Step {
+    Again,
+    Wait,
+    Yield,
+    /// This request is answered and flushed.
+    Answered,
+    Close,
+}
+
+/// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
+const BATCH: usize = 64 << 10;
+
+pub fn drive(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Next {
+    let mut budget = Budget::default();
+    loop {
+        let step = match &mut conn.state {
+            State::Idle => wake(conn, cx, pool, endpoints),
+            State::Active(_) => active(conn, cx, pool, &mut budget),
+            State::Lingering { until } => {
+                linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, cx)
+            }
+        };
+        match step {
+            Step::Again => {}
+            Step::Wait => return Next::Wait,
+            Step::Yield => return Next::Run,
+            Step::Close => {
+                abandon(conn, cx, pool);
+                return Next::Close;
+            }
+            Step::Answered => match answered(conn, cx, pool) {
+                Step::Close => return Next::Close,
+                _ => continue,
+            },
+        }
+    }
+}
+
+/// An idle connection has something to read: it gets an exchange.
+fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Step {
+    if !conn.ready.can_read() {
+        return Step::Wait;
+    }
+    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
+    let client = conn.client(endpoint);
+    let mut ex = pool.take(cx, client);
+    match rx::more(conn.fd.as_fd(), &mut conn.ready, &mut ex) {
+        rx::More::Some => {
+            conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
+            cx.stats.waiting -= 1;
+            cx.stats.reading += 1;
+            conn.state = State::Active(ex);
+            Step::Again
+        }
+        rx::More::None => {
+            pool.give(ex, cx);
+            Step::Wait
+        }
+        rx::More::End => {
+            pool.give(ex, cx);
+            Step::Close
+        }
+    }
+}
+
+fn active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, budget: &mut Budget) -> Step {
+    let State::Active(ex) = &mut conn.state else { return Step::Again };
+    let (fd, ready, deadline) = (conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline);
+    let step = match (ex.tx, ex.rx) {
+        (Tx::Wait, Rx::Head) => match rx::head(fd, ready, ex, cx, budget, deadline) {
+            rx::Head::Step(step) => step,
+            rx::Head::Idle => return go_idle(conn, cx, pool),
+        },
+        (Tx::Wait, Rx::Body) => rx::body(fd, ready, ex, cx, budget, deadline),
+        // Nothing is produced by anyone but a handler that takes the body.
+        (Tx::Wait, _) => Step::Close,
+        (Tx::Send | Tx::Done, _) => deliver(fd, ready, ex, cx, budget, deadline),
+    };
+    match step {
+        Step::Again if budget.requests == 0 || budget.read == 0 => {
+            budget.requests = 0;
+            Step::Yield
+        }
+        step => step,
+    }
+}
+
+/// The response is complete in the queue.
+fn deliver(
+    fd: std::os::fd::BorrowedFd<'_>,
+    ready: &mut super::Ready,
+    ex: &mut Exchange,
+    cx: &mut Cx,
+    budget: &mut Budget,
+    deadline: &mut u64,
+) -> Step {
+    if ex.abort {
+        return Step::Answered;
+    }
+    // More requests are waiting: their answers go out together.
+    let waiting = ex.rx == Rx::Done && ex.keep_alive && rx::has_more(ex);
+    if waiting && ex.out.is_text() && ex.out.text_len() < BATCH {
+        return Step::Answered;
+    }
+    match flush::flush(fd, ready, ex, cx, budget, deadline) {
+        flush::Flushed::All => {}
+        flush::Flushed::Blocked => return Step::Wait,
+        flush::Flushed::Yield => return Step::Yield,
+        flush::Flushed::Gone => {
+            // Said in the log as nginx says it, where the answer was cut.
+            return Step::Close;
+        }
+    }
+    if ex.rx == Rx::Drain && ex.keep_alive {
+        return rx::drain(fd, ready, ex, cx, budget, deadline);
+    }
+    Step::Answered
+}
+
+/// Logs the request and goes on to the next, or ends the connection.
+fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
+    let State::Active(ex) = &mut conn.state else { return Step::Again };
+    log::write(ex, cx);
+    conn.requests = conn.requests.saturating_add(1);
+    cx.stats.writing -= 1;
+    cx.stats.reading += 1;
+    if ex.keep_alive && !ex.abort {
+        rx::consume(ex);
+        ex.client.requests = u64::from(conn.requests) + 1;
+        ex.next_request(cx);
+        conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
+        return Step::Again;
+    }
+    match linger::begin(ex, &conn.ready, cx) {
+        Some((until, deadline)) => {
+            // The client reads its answer before it learns that nobody listens any more.
+            if crate::sys::socket::shutdown_write(conn.fd.as_fd()).is_err() {
+                abandon(conn, cx, pool);
+                return Step::Close;
+            }
+            leave_active(conn, cx, pool);
+            conn.state = State::Lingering { until };
+            conn.deadline = deadline;
+            Step::Again
+        }
+        None => {
+            leave_active(conn, cx, pool);
+            Step::Close
+        }
+    }
+}
+
+/// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
+fn leave_active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
+    if let State::Active(ex) = std::mem::replace(&mut conn.state, State::Idle) {
+        match ex.rx == Rx::Head || ex.tx == Tx::Done {
+            true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
+            false => cx.stats.writing = cx.stats.writing.saturating_sub(1),
+        }
+        cx.stats.waiting += 1;
+        pool.give(ex, cx);
+    }
+}
+
+fn go_idle(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
+    if cx.quitting {
+        return Step::Close;
+    }
+    if let State::Active(ex) = &conn.state {
+        let client = &ex.here().settings.client;
+        let timeout = if conn.requests == 0 { client.header_timeout.0 } else { client.keepalive_timeout.0 };
+        conn.deadline = cx.now.ms + timeout;
+    }
+    leave_active(conn, cx, pool);
+    Step::Again
+}
+
+/// The connection ends with a request under way: what was begun is dropped, and logged as the client's doing.
+fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
+    if let State::Active(ex) = &mut conn.state
+        && ex.rx != Rx::Head
+    {
+        if ex.tx == Tx::Wait {
+            // nginx's words for a body that never came.
+            ex.response.status = Status::BAD_REQUEST;
+            ex.report(cx, crate::config::model::Level::Info, format_args!("client prematurely closed connection"));
+        }
+        log::write(ex, cx);
+        cx.stats.writing = cx.stats.writing.saturating_sub(1);
+        cx.stats.reading += 1;
+        ex.rx = Rx::Head;
+    }
+    leave_active(conn, cx, pool);
+}
+
+/// The state has lasted too long. True: the connection ends now.
+pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
+    let State::Active(ex) = &mut conn.state else { return Next::Close };
+    let began = match (ex.tx, ex.rx) {
+        (Tx::Wait, Rx::Head) => ex.head.has_begun(ex.buf()),
+        (Tx::Wait, Rx::Body) => true,
+        _ => false,
+    };
+    ex.report(cx, crate::config::model::Level::Info, format_args!("client timed out"));
+    if began && ex.out.is_empty() {
+        // RFC 9110 §15.5.9: told before the connection is closed; nginx closes without a word.
+        if ex.rx == Rx::Head {
+            cx.stats.reading = cx.stats.reading.saturating_sub(1);
+            cx.stats.writing += 1;
+        }
+        phases::time_out(ex, cx);
+        conn.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
+        return Next::Run;
+    }
+    if ex.here().settings.client.reset_timedout {
+        let _ = crate::sys::socket::linger_reset(conn.fd.as_fd());
+    }
+    abandon(conn, cx, pool);
+    Next::Close
+}

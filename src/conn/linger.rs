@@ -1,0 +1,53 @@
+//! Lingering close: the answer is out, the client may still be sending. Closing now would reset the connection and
+//! could destroy the answer on its way; so the writing side is shut and what arrives is read and dropped for a while.
+
+use super::Ready;
+use super::drive::Step;
+use super::rx;
+use crate::config::directives::client::Lingering;
+use crate::exchange::{Exchange, Rx};
+use crate::shared::{Cx, SCRATCH};
+use crate::sys::{Errno, socket};
+use std::os::fd::BorrowedFd;
+
+/// Whether the connection of this answered request must linger: (until when at most, first deadline).
+pub fn begin(ex: &Exchange, ready: &Ready, cx: &Cx) -> Option<(u64, u64)> {
+    let client = &ex.here().settings.client;
+    let sending = ex.rx == Rx::Drain || rx::has_more(ex) || (ready.can_read() && !ready.peer_closed());
+    let wanted = match client.lingering {
+        Lingering::Off => false,
+        Lingering::On => sending && !ex.abort,
+        Lingering::Always => !ex.abort,
+    };
+    let until = cx.now.ms + client.lingering_time.0;
+    wanted.then(|| (until, until.min(cx.now.ms + client.lingering_timeout.0)))
+}
+
+/// Reads and drops.
+pub fn step(fd: BorrowedFd<'_>, ready: &mut Ready, deadline: &mut u64, until: u64, cx: &mut Cx) -> Step {
+    if !ready.can_read() {
+        return Step::Wait;
+    }
+    if cx.now.ms >= until {
+        return Step::Close;
+    }
+    cx.scratch.clear();
+    let outcome = socket::recv_into(fd, &mut cx.scratch, SCRATCH);
+    cx.scratch.clear();
+    match outcome {
+        Ok(0) => Step::Close,
+        Ok(n) => {
+            // lingering_timeout is a few seconds by default; what a client sends extends it up to `until`.
+            *deadline = until.min(cx.now.ms + 5_000);
+            if n < SCRATCH {
+                ready.short_read();
+            }
+            Step::Yield
+        }
+        Err(Errno::EAGAIN) => {
+            ready.no_read();
+            Step::Wait
+        }
+        Err(_) => Step::Close,
+    }
+}

@@ -1,0 +1,368 @@
+//! Reading: heads into the exchange's buffer, bodies through the shared scratch buffer to whoever takes them. What
+//! cannot be placed is not read.
+
+use super::Ready;
+use super::drive::{Budget, Step};
+use super::flush::{self, Flushed};
+use crate::exchange::{Exchange, Rx, handlers, phases};
+use crate::http::head::{HeadLimits, Progress};
+use crate::shared::{Cx, SCRATCH};
+use crate::sys::{Errno, socket};
+use std::os::fd::BorrowedFd;
+
+/// Smallest room worth a system call.
+const ROOM: usize = 512;
+
+pub enum More {
+    Some,
+    None,
+    End,
+}
+
+/// Reads more of the request's head.
+pub fn more(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange) -> More {
+    let spare = ex.input.capacity() - ex.input.len();
+    if spare < ROOM {
+        if ex.start > 0 {
+            ex.input.drain(..ex.start);
+            ex.start = 0;
+        }
+        let spare = ex.input.capacity() - ex.input.len();
+        if spare < ROOM {
+            ex.input.reserve(ex.input.capacity().max(ROOM));
+        }
+    }
+    let room = ex.input.capacity() - ex.input.len();
+    match socket::recv_into(fd, &mut ex.input, room) {
+        Ok(0) => More::End,
+        Ok(n) => {
+            if n < room {
+                ready.short_read();
+            }
+            More::Some
+        }
+        Err(Errno::EAGAIN) => {
+            ready.no_read();
+            More::None
+        }
+        Err(_) => More::End,
+    }
+}
+
+pub enum Head {
+    Step(Step),
+    /// No request has begun and there is nothing to read.
+    Idle,
+}
+
+/// The head of the next request: parsed as far as it is there.
+pub fn head(
+    fd: BorrowedFd<'_>,
+    ready: &mut Ready,
+    ex: &mut Exchange,
+    cx: &mut Cx,
+    budget: &mut Budget,
+    deadline: &mut u64,
+) -> Head {
+    let client = &ex.here().settings.client;
+    let (count, size) = client.large_buffers;
+    let line = size.0 as usize;
+    let limits = HeadLimits {
+        line,
+        total: line.saturating_mul(count as usize),
+        fields: client.max_headers as usize,
+        underscores: client.underscores,
+        ignore_invalid: client.ignore_invalid_headers,
+    };
+    let parsed = ex.head.parse(ex.input.get(ex.start..).unwrap_or_default(), &limits);
+    match parsed {
+        Ok(Progress::Complete) => {
+            begin(ex, cx, budget);
+            phases::begin(ex, cx);
+            *deadline = cx.now.ms + timeouts(ex);
+            Head::Step(Step::Again)
+        }
+        Err(why) => {
+            begin(ex, cx, budget);
+            phases::reject(ex, cx, &why);
+            *deadline = cx.now.ms + timeouts(ex);
+            Head::Step(Step::Again)
+        }
+        Ok(Progress::Partial) => {
+            // Answers of earlier requests do not wait for this one.
+            match flush::flush(fd, ready, ex, cx, budget, deadline) {
+                Flushed::All => {}
+                Flushed::Blocked => return Head::Step(Step::Wait),
+                Flushed::Yield => return Head::Step(Step::Yield),
+                Flushed::Gone => return Head::Step(Step::Close),
+            }
+            if !ready.can_read() {
+                return if ex.buf().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
+            }
+            Head::Step(match more(fd, ready, ex) {
+                More::Some => Step::Again,
+                More::None if ex.buf().is_empty() => return Head::Idle,
+                More::None => Step::Wait,
+                More::End => Step::Close,
+            })
+        }
+    }
+}
+
+fn begin(ex: &mut Exchange, cx: &mut Cx, budget: &mut Budget) {
+    budget.requests = budget.requests.saturating_sub(1);
+    cx.stats.reading = cx.stats.reading.saturating_sub(1);
+    cx.stats.writing += 1;
+    ex.body_at = ex.start + ex.head.len;
+}
+
+/// How long the next step may take: the body's next bytes, or the first of the answer.
+fn timeouts(ex: &Exchange) -> u64 {
+    let client = &ex.here().settings.client;
+    match ex.rx {
+        Rx::Body => client.body_timeout.0,
+        _ => client.send_timeout.0,
+    }
+}
+
+/// Bytes of a further request are in the buffer already.
+pub fn has_more(ex: &Exchange) -> bool {
+    ex.input.len() > ex.body_at
+}
+
+/// The request's bytes are done with.
+pub fn consume(ex: &mut Exchange) {
+    ex.start = ex.body_at.min(ex.input.len());
+}
+
+/// Body bytes for the handler: those that came with the head, then the socket's.
+pub fn body(
+    fd: BorrowedFd<'_>,
+    ready: &mut Ready,
+    ex: &mut Exchange,
+    cx: &mut Cx,
+    budget: &mut Budget,
+    deadline: &mut u64,
+) -> Step {
+    if ex.expects_continue {
+        ex.expects_continue = false;
+        // A client that did not wait needs no invitation.
+        if !has_more(ex) && !ex.decoder.is_done() {
+            ex.out.text().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            ex.out_mark = ex.out.queued();
+        }
+    }
+    match flush::flush(fd, ready, ex, cx, budget, deadline) {
+        Flushed::All => {}
+        Flushed::Blocked => return Step::Wait,
+        Flushed::Yield => return Step::Yield,
+        Flushed::Gone => return Step::Close,
+    }
+    if !has_more(ex)
+        && let Some(outcome) = splice(fd, ready, ex, cx, budget, deadline)
+    {
+        return outcome;
+    }
+    let mut bytes = std::mem::take(&mut cx.scratch);
+    let step = match fill(fd, ready, ex, &mut bytes, budget) {
+        Filled::Bytes | Filled::Nothing if ex.decoder.is_done() => finish(ex, cx, &[]),
+        Filled::Bytes => {
+            *deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
+            feed(ex, cx, &bytes)
+        }
+        Filled::Nothing => Step::Wait,
+        Filled::End => Step::Close,
+    };
+    bytes.clear();
+    cx.scratch = bytes;
+    step
+}
+
+enum Filled {
+    Bytes,
+    Nothing,
+    End,
+}
+
+/// Gets the next body bytes into `bytes`: what is left in the input, else from the socket, never more than the body
+/// is known to have.
+fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Vec<u8>, budget: &mut Budget) -> Filled {
+    bytes.clear();
+    if has_more(ex) {
+        bytes.extend_from_slice(&ex.input[ex.body_at..]);
+        ex.input.truncate(ex.body_at);
+        return Filled::Bytes;
+    }
+    if ex.decoder.is_done() || !ready.can_read() {
+        return Filled::Nothing;
+    }
+    bytes.reserve(SCRATCH);
+    let length = matches!(ex.head.framing, crate::http::framing::Framing::Length(_));
+    let most = match ex.decoder.remaining() {
+        Some(left) if length => left.min(SCRATCH as u64) as usize,
+        _ => SCRATCH,
+    };
+    match socket::recv_into(fd, bytes, most) {
+        Ok(0) => Filled::End,
+        Ok(n) => {
+            budget.read = budget.read.saturating_sub(n);
+            if n < most {
+                ready.short_read();
+            }
+            Filled::Bytes
+        }
+        Err(Errno::EAGAIN) => {
+            ready.no_read();
+            Filled::Nothing
+        }
+        Err(_) => Filled::End,
+    }
+}
+
+/// Decodes `bytes` and hands them on; what follows the body goes back into the input.
+fn feed(ex: &mut Exchange, cx: &mut Cx, bytes: &[u8]) -> Step {
+    let mut at = 0;
+    while at < bytes.len() {
+        let step = match ex.decoder.next(&bytes[at..]) {
+            Ok(step) => step,
+            Err(why) => {
+                ex.handler = handlers::Handler::None;
+                phases::bad_body(ex, cx, &why);
+                return Step::Again;
+            }
+        };
+        let data = &bytes[at + step.data.start..at + step.data.end];
+        at += step.consumed;
+        ex.request_length += step.consumed as u64;
+        if !data.is_empty() {
+            ex.body_received += data.len() as u64;
+            if let Err(flow) = too_large(ex).and_then(|()| handlers::accept(ex, cx, data)) {
+                // The rest is thrown away; keep what may be the next request.
+                ex.input.extend_from_slice(&bytes[at..]);
+                ex.handler = handlers::Handler::None;
+                phases::settle(ex, cx, flow);
+                return Step::Again;
+            }
+        }
+        if step.done {
+            return finish(ex, cx, &bytes[at..]);
+        }
+        if step.consumed == 0 {
+            break;
+        }
+    }
+    Step::Again
+}
+
+fn too_large(ex: &Exchange) -> Result<(), phases::Flow> {
+    let max = ex.here().settings.client.max_body_size.0;
+    if max > 0 && ex.body_received > max {
+        return Err(phases::Flow::Status(crate::http::status::Status::CONTENT_TOO_LARGE));
+    }
+    Ok(())
+}
+
+fn finish(ex: &mut Exchange, cx: &mut Cx, rest: &[u8]) -> Step {
+    ex.input.extend_from_slice(rest);
+    ex.rx = Rx::Done;
+    let flow = handlers::finish(ex, cx);
+    phases::settle(ex, cx, flow);
+    Step::Again
+}
+
+/// A raw body of known length goes from the socket to the file without passing through the process: half the price of
+/// read and write. None: not possible here.
+fn splice(
+    fd: BorrowedFd<'_>,
+    ready: &mut Ready,
+    ex: &mut Exchange,
+    cx: &mut Cx,
+    budget: &mut Budget,
+    deadline: &mut u64,
+) -> Option<Step> {
+    /// Below this a plain read and write is cheaper.
+    const WORTH: u64 = 64 << 10;
+    let length = matches!(ex.head.framing, crate::http::framing::Framing::Length(_));
+    let left = ex.decoder.remaining().filter(|left| length && *left >= WORTH)?;
+    let handlers::Handler::Upload(upload) = &ex.handler else { return None };
+    let file = upload.splice_target()?;
+    if !ready.can_read() {
+        return Some(Step::Wait);
+    }
+    let moved = super::splice::socket_to_file(fd, file, left.min(budget.read.max(1) as u64), cx);
+    match moved {
+        super::splice::Moved::Bytes(n) => {
+            *deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
+            budget.read = budget.read.saturating_sub(n as usize);
+            ex.decoder.skip(n);
+            ex.body_received += n;
+            ex.request_length += n;
+            let handlers::Handler::Upload(upload) = &mut ex.handler else { return Some(Step::Close) };
+            let outcome = upload.spliced(n);
+            if let Err(flow) = outcome {
+                ex.handler = handlers::Handler::None;
+                phases::settle(ex, cx, flow);
+            }
+            Some(Step::Again)
+        }
+        super::splice::Moved::Nothing => {
+            ready.no_read();
+            Some(Step::Wait)
+        }
+        super::splice::Moved::End => Some(Step::Close),
+        super::splice::Moved::Failed(e) => {
+            let flow = handlers::upload::failed(ex, cx, e);
+            ex.handler = handlers::Handler::None;
+            phases::settle(ex, cx, flow);
+            Some(Step::Again)
+        }
+    }
+}
+
+/// A body that nobody wants, on a connection that is kept: read to its end.
+pub fn drain(
+    fd: BorrowedFd<'_>,
+    ready: &mut Ready,
+    ex: &mut Exchange,
+    cx: &mut Cx,
+    budget: &mut Budget,
+    deadline: &mut u64,
+) -> Step {
+    if ex.decoder.is_done() {
+        ex.rx = Rx::Done;
+        return Step::Answered;
+    }
+    let mut bytes = std::mem::take(&mut cx.scratch);
+    let step = match fill(fd, ready, ex, &mut bytes, budget) {
+        Filled::Nothing => Step::Wait,
+        Filled::End => Step::Close,
+        Filled::Bytes => {
+            *deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
+            let mut at = 0;
+            loop {
+                match ex.decoder.next(&bytes[at..]) {
+                    Ok(step) => {
+                        at += step.consumed;
+                        ex.request_length += step.consumed as u64;
+                        if step.done {
+                            ex.rx = Rx::Done;
+                            ex.input.extend_from_slice(&bytes[at..]);
+                            break Step::Answered;
+                        }
+                        if step.consumed == 0 || at >= bytes.len() {
+                            break Step::Again;
+                        }
+                    }
+                    // The answer is out; what follows cannot be told from a request.
+                    Err(_) => {
+                        ex.keep_alive = false;
+                        break Step::Answered;
+                    }
+                }
+            }
+        }
+    };
+    bytes.clear();
+    cx.scratch = bytes;
+    step
+}

@@ -1,0 +1,86 @@
+//! New connections: as many as a turn may take, read from at once, registered only if they outlive that.
+
+use super::{Mode, Role, Server, token};
+use crate::config::model::{Config, Level};
+use crate::conn::Conn;
+use crate::sys::epoll;
+use crate::sys::{Errno, process, socket};
+use crate::util::slab::Key;
+
+/// Connections taken from one listener in a turn; the rest stay in its backlog.
+const TURN: usize = 64;
+/// How long accepting rests when descriptors have run out (nginx).
+const PAUSE: u64 = 500;
+/// Descriptors that are no connection: listeners, logs, files.
+const RESERVED: u64 = 64;
+
+/// How many connections there may be: worker_connections, and never more than there are descriptors.
+pub fn connection_limit(config: &Config) -> usize {
+    let descriptors = process::nofile_limit().map_or(1024, |limit| limit.soft).saturating_sub(RESERVED).max(16);
+    let wanted = config.process.connections.map_or(u64::MAX, u64::from);
+    usize::try_from(descriptors.min(wanted)).unwrap_or(usize::MAX)
+}
+
+impl Server {
+    /// Watches every listener, level triggered: what one turn leaves is reported again.
+    pub(super) fn watch_listeners(&mut self) -> Result<(), Errno> {
+        for (at, listener) in self.listeners.iter_mut().enumerate() {
+            if !listener.watched
+                && let Some(fd) = listener.fd()
+            {
+                self.epoll.add(fd, epoll::IN, token(Role::Listener, Key::new(at as u32, 0)))?;
+                listener.watched = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn accept_from(&mut self, at: usize) {
+        if self.mode != Mode::Serving {
+            return;
+        }
+        for _ in 0..TURN {
+            if self.conns.len() >= self.limit && self.close_idle(16) == 0 {
+                let limit = self.limit;
+                return self.pause(format_args!("{limit} connections are not enough"));
+            }
+            let Some(fd) = self.listeners.get(at).and_then(|l| l.fd()) else { return };
+            match socket::accept(fd) {
+                Ok((fd, peer)) => {
+                    self.serial += 1;
+                    let timeout = self.listeners.header_timeout(at, &self.cx.config);
+                    let deadline = self.cx.now.ms + timeout;
+                    let conn = Conn::new(fd, peer, at as u16, self.serial, &self.cx, deadline);
+                    self.cx.stats.accepted += 1;
+                    self.cx.stats.handled += 1;
+                    self.cx.stats.active += 1;
+                    self.cx.stats.waiting += 1;
+                    let key = self.conns.insert(conn);
+                    self.drive(key);
+                }
+                Err(Errno::EAGAIN) => return,
+                // The client was gone before we came: not our trouble.
+                Err(Errno::ECONNABORTED | Errno::EPROTO | Errno::EPERM) => {}
+                Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) if self.close_idle(16) > 0 => {}
+                Err(e) => return self.pause(format_args!("accept4() failed {e}")),
+            }
+        }
+    }
+
+    /// Out of room: a level-triggered listener would keep the loop spinning, so it is not watched for a while.
+    fn pause(&mut self, why: std::fmt::Arguments<'_>) {
+        if self.paused_until.is_none() {
+            let log = self.cx.config.process.error_log.clone();
+            self.cx.logs.error(&log, Level::Crit, &mut self.cx.now, None, why);
+        }
+        self.paused_until = Some(self.cx.now.ms + PAUSE);
+        for listener in self.listeners.iter_mut() {
+            if std::mem::take(&mut listener.watched)
+                && let Some(fd) = listener.fd()
+            {
+                // Not watched is what we want; that it was not is no harm.
+                let _ = self.epoll.delete(fd);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Start and end of the process: logs, sockets, daemon, user, pid file, the loop.
+
+use super::Server;
+use super::listeners::Listeners;
+use super::reload::Origin;
+use super::signals::Signals;
+use crate::config::model::{Config, Level};
+use crate::shared::Cx;
+use crate::shared::logs::Logs;
+use crate::sys::process::{self, Streams};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Why the process could not start, as one sentence.
+#[derive(Debug)]
+pub struct Failure(pub String);
+
+/// Whether the addresses are printed once they are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    Addresses,
+    Silent,
+}
+
+/// Opens all that `config` names, without keeping it: what `-t` does beyond reading.
+pub fn rehearse(config: &Config) -> Result<(), Failure> {
+    open_logs(config).map(drop)
+}
+
+/// Serves until a signal ends it.
+pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), Failure> {
+    let mut logs = open_logs(&config)?;
+    let mut listeners = Listeners::default();
+    let inherited = std::env::var("NGINX").ok();
+    if let Some(names) = &inherited {
+        if let Some((name, e)) = listeners.inherit(names).into_iter().next() {
+            return Err(Failure(format!("invalid socket number \"{name}\" in NGINX environment variable {e}")));
+        }
+    }
+    // As many descriptors as the system lets us have; fewer is no reason not to serve.
+    let _ = process::raise_nofile(config.process.nofile);
+    listeners.assume(&config).map_err(|e| Failure(e.to_string()))?;
+    if greeting == Greeting::Addresses {
+        for addr in listeners.addresses() {
+            eprintln!("{}: listening on {addr}", origin.program);
+        }
+    }
+    if config.process.daemon && inherited.is_none() {
+        process::daemonize().map_err(|e| Failure(format!("fork() failed {e}")))?;
+        process::redirect_stdio_to_null(Streams::InputOutput).map_err(|e| Failure(format!("dup2() failed {e}")))?;
+        logs.set_stderr(false);
+    }
+    let pid = config.process.pid.clone();
+    if let Some(path) = &pid {
+        write_pid(path)?;
+    }
+    drop_rights(&config, &origin, &mut logs)?;
+    // Before the loop: a signal from now on is an event.
+    let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
+    let cx = Cx::new(Rc::new(config), logs);
+    let mut server = Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))?;
+    server.origin = Some(origin);
+    server.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
+    process::trim_memory();
+    server.run();
+    server.note(format_args!("exit"));
+    if let Some(path) = pid {
+        remove_pid(&path);
+    }
+    Ok(())
+}
+
+fn open_logs(config: &Config) -> Result<Logs, Failure> {
+    let mut logs = Logs::new();
+    match logs.open(config) {
+        Ok(()) => Ok(logs),
+        Err((path, e)) => Err(Failure(format!("open() \"{}\" failed {e}", path.display()))),
+    }
+}
+
+fn write_pid(path: &Path) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure(format!("open() \"{}\" failed ({e})", path.display()));
+    let mut file = std::fs::File::create(path).map_err(failed)?;
+    writeln!(file, "{}", process::getpid()).map_err(failed)
+}
+
+/// Ours only: after an upgrade the file is the new process's.
+fn remove_pid(path: &Path) {
+    let old = PathBuf::from(format!("{}.oldbin", path.display()));
+    let me = format!("{}\n", process::getpid());
+    for path in [path, &old] {
+        if std::fs::read_to_string(path).is_ok_and(|text| text == me) {
+            // Nothing is left to do if it cannot be removed.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Becomes the configured user, once everything that needs root is open.
+fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<(), Failure> {
+    if process::geteuid() != 0 {
+        return Ok(());
+    }
+    let (name, group) = match &config.process.user {
+        Some((name, group)) => (name.to_string(), group.clone()),
+        None if origin.form == crate::config::resolve::Form::Nginx => ("nobody".to_string(), None),
+        None => return Ok(()),
+    };
+    let (uid, primary) = match process::lookup_user(&name) {
+        Ok(Some(ids)) => ids,
+        _ => return Err(Failure(format!("getpwnam(\"{name}\") failed"))),
+    };
+    let gid = match group {
+        None => primary,
+        Some(group) => process::lookup_group(&group)
+            .ok()
+            .flatten()
+            .ok_or_else(|| Failure(format!("getgrnam(\"{group}\") failed")))?,
+    };
+    if uid == 0 {
+        return Ok(());
+    }
+    logs.set_owner(uid, gid);
+    process::set_user(uid, gid, &name).map_err(|e| Failure(format!("setuid({uid}) failed {e}")))
+}
+
+/// `-s`: sends the signal to the process whose id is in the pid file.
+pub fn signal(config: &Config, name: &str) -> Result<(), Failure> {
+    let number = match name {
+        "stop" => process::SIGTERM,
+        "quit" => process::SIGQUIT,
+        "reload" => process::SIGHUP,
+        "reopen" => process::SIGUSR1,
+        _ => return Err(Failure(format!("invalid option: \"-s {name}\""))),
+    };
+    let Some(path) = &config.process.pid else {
+        return Err(Failure("the configuration writes no pid file, so there is nobody to signal".into()));
+    };
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure(format!("open() \"{}\" failed ({e})", path.display())))?;
+    let pid: i32 = text
+        .trim()
+        .parse()
+        .map_err(|_| Failure(format!("invalid PID number \"{}\" in \"{}\"", text.trim(), path.display())))?;
+    process::kill(pid, number).map_err(|e| Failure(format!("kill({pid}, {number}) failed {e}")))
+}
+
+impl Server {
+    /// A line of this level in the process's own error log.
+    pub fn say(&mut self, level: Level, what: std::fmt::Arguments<'_>) {
+        let log = self.cx.config.process.error_log.clone();
+        self.cx.logs.error(&log, level, &mut self.cx.now, None, what);
+    }
+}

@@ -1,0 +1,255 @@
+//! Listening sockets: bound for a configuration, inherited from a parent or kept over a reload.
+
+use crate::config::model::{Config, EndpointId, ListenOptions};
+use crate::conn::Endpoints;
+use crate::sys::socket::{self, Addr, Family};
+use crate::sys::{Errno, file};
+use std::ffi::CString;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+/// nginx's default on Linux.
+const BACKLOG: i32 = 511;
+/// Seconds a connection may sit in the kernel before it sends something; then it is handed over all the same.
+const DEFER: u32 = 1;
+
+pub struct Listener {
+    pub addr: Addr,
+    /// None once closed; its slot stays, since connections refer to it.
+    fd: Option<OwnedFd>,
+    pub watched: bool,
+    /// What it stands for in the current configuration.
+    endpoint: Option<EndpointId>,
+    special: Vec<(IpAddr, EndpointId)>,
+    inherited: bool,
+}
+
+impl Listener {
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+}
+
+#[derive(Default)]
+pub struct Listeners {
+    all: Vec<Listener>,
+}
+
+/// A socket that could not be had.
+#[derive(Debug)]
+pub struct BindError {
+    pub call: &'static str,
+    pub addr: Addr,
+    pub errno: Errno,
+}
+
+impl std::fmt::Display for BindError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}() to {} failed {}", self.call, self.addr, self.errno)
+    }
+}
+
+impl Listeners {
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub fn get(&self, at: usize) -> Option<&Listener> {
+        self.all.get(at)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Listener> {
+        self.all.iter_mut()
+    }
+
+    /// Addresses that are served now.
+    pub fn addresses(&self) -> impl Iterator<Item = &Addr> {
+        self.all.iter().filter(|l| l.fd.is_some()).map(|l| &l.addr)
+    }
+
+    /// Takes over the sockets named in `NGINX=fd;fd;`. Returns what could not be taken.
+    pub fn inherit(&mut self, names: &str) -> Vec<(String, Errno)> {
+        let mut failed = Vec::new();
+        for name in names.split([';', ':']).filter(|n| !n.is_empty()) {
+            let taken = name.parse().map_err(|_| Errno::EINVAL).and_then(|number| {
+                let fd = socket::inherit(number)?;
+                socket::set_nonblocking(fd.as_fd(), true)?;
+                Ok((socket::local_addr(fd.as_fd())?, fd))
+            });
+            match taken {
+                Ok((addr, fd)) => self.all.push(Listener {
+                    addr,
+                    fd: Some(fd),
+                    watched: false,
+                    endpoint: None,
+                    special: Vec::new(),
+                    inherited: true,
+                }),
+                Err(e) => failed.push((name.to_owned(), e)),
+            }
+        }
+        failed
+    }
+
+    /// Has a socket for every address of `config`: those there are keep their descriptor (and their backlog), new ones
+    /// are bound, those no longer wanted are closed. On an error nothing has changed.
+    pub fn assume(&mut self, config: &Config) -> Result<(), BindError> {
+        let mut fresh = Vec::new();
+        for wanted in &config.sockets {
+            let options = &config.endpoints[wanted.endpoint.at()].options;
+            if !self.all.iter().any(|l| l.fd.is_some() && l.addr == wanted.addr) {
+                fresh.push((wanted.addr.clone(), open(&wanted.addr, options)?));
+            }
+        }
+        for (addr, fd) in fresh {
+            self.all.push(Listener {
+                addr,
+                fd: Some(fd),
+                watched: false,
+                endpoint: None,
+                special: Vec::new(),
+                inherited: false,
+            });
+        }
+        for listener in &mut self.all {
+            listener.endpoint = None;
+            let wanted = config.sockets.iter().find(|s| s.addr == listener.addr);
+            match wanted {
+                Some(wanted) if listener.fd.is_some() => {
+                    listener.endpoint = Some(wanted.endpoint);
+                    listener.special.clone_from(&wanted.special);
+                    if let Some(fd) = &listener.fd {
+                        tune(fd.as_fd(), &listener.addr, &config.endpoints[wanted.endpoint.at()].options);
+                    }
+                }
+                _ => {
+                    if listener.fd.take().is_some()
+                        && !listener.inherited
+                        && let Addr::Unix(path) = &listener.addr
+                    {
+                        remove_socket_file(path);
+                    }
+                    listener.watched = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes all; the process takes no more connections.
+    pub fn close(&mut self) {
+        for listener in &mut self.all {
+            if listener.fd.take().is_some()
+                && !listener.inherited
+                && let Addr::Unix(path) = &listener.addr
+            {
+                remove_socket_file(path);
+            }
+            listener.watched = false;
+        }
+    }
+
+    /// Descriptors for a new binary: `NGINX=fd;fd;`.
+    pub fn handover(&self) -> (String, Vec<BorrowedFd<'_>>) {
+        let fds: Vec<BorrowedFd<'_>> = self.all.iter().filter_map(Listener::fd).collect();
+        let names = fds.iter().map(|fd| format!("{};", fd.as_raw_fd())).collect();
+        (names, fds)
+    }
+
+    /// client_header_timeout of the default server: a connection's first deadline.
+    pub fn header_timeout(&self, at: usize, config: &Config) -> u64 {
+        let endpoint = self.all.get(at).and_then(|l| l.endpoint);
+        endpoint.map_or(60_000, |id| {
+            let server = config.server(config.endpoints[id.at()].default);
+            config.location(server.root).settings.client.header_timeout.0
+        })
+    }
+}
+
+impl Endpoints for Listeners {
+    fn endpoint(&self, listener: u16, fd: BorrowedFd<'_>) -> Option<EndpointId> {
+        let listener = self.all.get(usize::from(listener))?;
+        if !listener.special.is_empty()
+            && let Some(ip) = socket::local_addr(fd).ok().and_then(|a| a.ip())
+            && let Some((_, id)) = listener.special.iter().find(|(special, _)| *special == ip)
+        {
+            return Some(*id);
+        }
+        listener.endpoint
+    }
+}
+
+fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
+    let failed = |call: &'static str| {
+        let addr = addr.clone();
+        move |errno| BindError { call, addr, errno }
+    };
+    let fd = socket::socket(addr.family()).map_err(failed("socket"))?;
+    if addr.family() != Family::Unix {
+        socket::reuseaddr(fd.as_fd(), true).map_err(failed("setsockopt(SO_REUSEADDR)"))?;
+    }
+    if addr.family() == Family::V6 {
+        socket::v6only(fd.as_fd(), options.ipv6only.unwrap_or(true)).map_err(failed("setsockopt(IPV6_V6ONLY)"))?;
+    }
+    if options.reuseport {
+        socket::reuseport(fd.as_fd(), true).map_err(failed("setsockopt(SO_REUSEPORT)"))?;
+    }
+    if let Some(bytes) = options.rcvbuf {
+        socket::rcvbuf(fd.as_fd(), bytes as u32).map_err(failed("setsockopt(SO_RCVBUF)"))?;
+    }
+    if let Some(bytes) = options.sndbuf {
+        socket::sndbuf(fd.as_fd(), bytes as u32).map_err(failed("setsockopt(SO_SNDBUF)"))?;
+    }
+    match socket::bind(fd.as_fd(), addr) {
+        // A socket file that nobody listens on any more: left by a process that was killed.
+        Err(Errno::EADDRINUSE) if is_abandoned(addr) => {
+            if let Addr::Unix(path) = addr {
+                remove_socket_file(path);
+            }
+            socket::bind(fd.as_fd(), addr).map_err(failed("bind"))?;
+        }
+        outcome => outcome.map_err(failed("bind"))?,
+    }
+    if let Addr::Unix(path) = addr {
+        // Who may connect is decided by the directory's permissions (nginx opens the socket to all).
+        let _ = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    }
+    socket::listen(fd.as_fd(), options.backlog.unwrap_or(BACKLOG)).map_err(failed("listen"))?;
+    Ok(fd)
+}
+
+/// Options that accepted sockets inherit, and those that may change with a reload.
+fn tune(fd: BorrowedFd<'_>, addr: &Addr, options: &ListenOptions) {
+    if addr.family() == Family::Unix {
+        return;
+    }
+    // None of these is needed to serve: a system that lacks one is only slower.
+    let _ = socket::nodelay(fd, true);
+    let _ = socket::defer_accept(fd, DEFER);
+    if let Some((on, [idle, interval, count])) = options.keepalive {
+        let _ = socket::keepalive(fd, on, idle, interval, count);
+    }
+    if let Some(queue) = options.fastopen {
+        let _ = socket::fastopen(fd, queue.max(0) as u32);
+    }
+}
+
+fn is_abandoned(addr: &Addr) -> bool {
+    if addr.family() != Family::Unix {
+        return false;
+    }
+    let Ok(probe) = socket::socket(Family::Unix) else { return false };
+    socket::connect(probe.as_fd(), addr) == Err(Errno::ECONNREFUSED)
+}
+
+fn remove_socket_file(path: &std::path::Path) {
+    if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
+        // Gone already is as good.
+        let _ = file::unlink_at(None, &path, file::Unlink::File);
+    }
+}

@@ -1,0 +1,108 @@
+//! HUP: the configuration anew, without dropping anyone; USR2: a new binary over the same sockets.
+
+use super::{Server, accept};
+use crate::config::error::Diagnostics;
+use crate::config::load::{self, LoadOptions, Sources};
+use crate::config::model::{Config, Level};
+use crate::config::resolve::{Form, resolve};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// Where the configuration comes from: said once on the command line, read again at each reload.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub file: PathBuf,
+    pub prefix: PathBuf,
+    /// `-g`.
+    pub directives: Option<Vec<u8>>,
+    /// `-e`.
+    pub error_log: Option<PathBuf>,
+    pub form: Form,
+    /// The name the program was called by: messages begin with it.
+    pub program: String,
+}
+
+/// A load: the configuration if nothing was wrong, and everything there is to say.
+pub struct Read {
+    pub config: Option<Config>,
+    pub sources: Sources,
+    pub diagnostics: Diagnostics,
+}
+
+impl Origin {
+    /// Reads the configuration. `logs`: paths of log files that are open already, whose ids must not change.
+    pub fn read(&self, logs: Vec<PathBuf>) -> Read {
+        let options = LoadOptions { command_line: self.directives.clone(), ..LoadOptions::default() };
+        let loaded = load::load(&self.file, &options);
+        let resolved =
+            resolve(&loaded.directives, &self.prefix, self.form, loaded.diagnostics, logs, self.error_log.as_deref());
+        Read { config: resolved.config, sources: loaded.sources, diagnostics: resolved.diagnostics }
+    }
+}
+
+impl Server {
+    /// A configuration that is wrong, or sockets that cannot be had, leave everything as it was.
+    pub(super) fn reload(&mut self) {
+        let Some(origin) = self.origin.clone() else { return };
+        let read = origin.read(self.cx.logs.paths());
+        let Some(config) = read.config else {
+            let text = read.diagnostics.render(&read.sources, &origin.program);
+            return self.refuse(format_args!("the configuration was not reloaded, the old one stays:\n{text}"));
+        };
+        if let Err((path, e)) = self.cx.logs.open(&config) {
+            return self.refuse(format_args!("open() \"{}\" failed {e}; the old configuration stays", path.display()));
+        }
+        if let Err(e) = self.listeners.assume(&config) {
+            return self.refuse(format_args!("{e}; the old configuration stays"));
+        }
+        let limit = accept::connection_limit(&config);
+        self.connection_limit(limit);
+        self.cx.files.set_limit(config.static_cache_size());
+        self.cx.config = Rc::new(config);
+        self.forget_pool();
+        if let Err(e) = self.watch_listeners() {
+            return self.refuse(format_args!("epoll_ctl() failed {e}"));
+        }
+        self.note(format_args!("the configuration was reloaded"));
+    }
+
+    fn refuse(&mut self, what: std::fmt::Arguments<'_>) {
+        let log = self.cx.config.process.error_log.clone();
+        self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
+    }
+
+    /// Starts the program anew with the listening sockets; both serve until this one is told to quit.
+    pub(super) fn upgrade(&mut self) {
+        let (names, fds) = self.listeners.handover();
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
+        let mut env: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(k, _)| k != "NGINX").collect();
+        env.push(("NGINX".into(), names.into()));
+        let env: Vec<(&OsStr, &OsStr)> = env.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str())).collect();
+        let program =
+            std::env::current_exe().unwrap_or_else(|_| PathBuf::from(args.first().unwrap_or(&OsStr::new("webserv"))));
+        // The new process writes the pid file; ours is kept beside it, as nginx does.
+        let moved = self.cx.config.process.pid.as_ref().map(|pid| {
+            let mut old = pid.clone().into_os_string();
+            old.push(".oldbin");
+            (pid.clone(), PathBuf::from(old))
+        });
+        if let Some((pid, old)) = &moved
+            && let Err(e) = std::fs::rename(pid, old)
+        {
+            let text = format!("rename \"{}\" failed: {e}", pid.display());
+            return self.refuse(format_args!("{text}"));
+        }
+        match crate::sys::process::spawn_exec(program.as_os_str(), &args, &env, &fds) {
+            Ok(pid) => self.note(format_args!("start new binary process, pid {pid}")),
+            Err(e) => {
+                if let Some((pid, old)) = &moved {
+                    let _ = std::fs::rename(old, pid);
+                }
+                let text = format!("the new binary could not be started {e}");
+                self.refuse(format_args!("{text}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Signals as events: they arrive through a descriptor in the loop, so nothing is ever interrupted.
+
+use super::{Mode, Server};
+use crate::config::model::Level;
+use crate::sys::Errno;
+use crate::sys::process::{self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The signals of a process; none for a server that a test drives.
+#[derive(Default)]
+pub struct Signals {
+    fd: Option<OwnedFd>,
+    arrived: Vec<i32>,
+}
+
+impl Signals {
+    pub fn none() -> Signals {
+        Signals::default()
+    }
+
+    /// From now on the handled signals are read, not delivered.
+    pub fn watch() -> Result<Signals, Errno> {
+        process::ignore_sigpipe();
+        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD];
+        Ok(Signals { fd: Some(process::signalfd(&all)?), arrived: Vec::new() })
+    }
+
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn read(&mut self) {
+        let Some(fd) = &self.fd else { return };
+        while let Ok(Some(signal)) = process::read_signal(fd.as_fd()) {
+            self.arrived.push(signal.number);
+        }
+    }
+}
+
+impl Server {
+    pub(super) fn handle_signals(&mut self) {
+        for number in std::mem::take(&mut self.signals.arrived) {
+            match number {
+                SIGTERM | SIGINT => {
+                    self.note(format_args!("signal {number} received, exiting"));
+                    self.mode = Mode::Stopped;
+                }
+                SIGQUIT => {
+                    self.note(format_args!("signal {number} (SIGQUIT) received, shutting down"));
+                    self.quit();
+                }
+                SIGHUP => {
+                    self.note(format_args!("signal {number} (SIGHUP) received, reconfiguring"));
+                    self.reload();
+                }
+                SIGUSR1 => {
+                    self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
+                    for (path, e) in self.cx.logs.reopen() {
+                        let log = self.cx.config.process.error_log.clone();
+                        let what = format_args!("open() \"{}\" failed {e}", path.display());
+                        self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
+                    }
+                }
+                SIGUSR2 => self.upgrade(),
+                SIGWINCH => self.quit(),
+                SIGCHLD => while let Ok(Some(_)) = process::reap() {},
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        let log = self.cx.config.process.error_log.clone();
+        self.cx.logs.error(&log, Level::Notice, &mut self.cx.now, None, what);
+    }
+}
