@@ -19,8 +19,9 @@ pub enum Framing {
     Close,
 }
 
-/// Why there was no (further) response.
+/// Why there was no (further) response. What the variants hold is for the message of a failed test.
 #[derive(Debug)]
+#[allow(dead_code)]
 pub enum End {
     /// FIN before the first byte.
     Closed,
@@ -34,7 +35,6 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
-    pub reason: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub framing: Framing,
@@ -166,10 +166,6 @@ impl Client {
     /// RST.
     pub fn reset(self) {
         os::reset_on_close(&self.stream);
-    }
-
-    pub fn peer_port(&self) -> u16 {
-        self.stream.local_addr().expect("connected").port()
     }
 
     /// Sends one request and reads its response; the method decides whether a body is due.
@@ -378,7 +374,6 @@ fn parse_head(head: &[u8]) -> Result<Response, End> {
     }
     Ok(Response {
         status: number,
-        reason: String::from_utf8_lossy(&status[13..]).into_owned(),
         headers,
         body: Vec::new(),
         framing: Framing::None,

@@ -131,7 +131,6 @@ pub struct Setup {
     unprivileged: bool,
     master: bool,
     allowed: Vec<String>,
-    args: Vec<String>,
     wildcard: bool,
 }
 
@@ -168,7 +167,6 @@ impl Setup {
             unprivileged: false,
             master: false,
             allowed: Vec::new(),
-            args: Vec::new(),
             wildcard: false,
         }
     }
@@ -214,11 +212,6 @@ impl Setup {
     /// A log line that contains this text is expected, whatever its level.
     pub fn allow_log(mut self, text: &str) -> Setup {
         self.allowed.push(text.to_owned());
-        self
-    }
-
-    pub fn arg(mut self, arg: &str) -> Setup {
-        self.args.push(arg.to_owned());
         self
     }
 
@@ -268,6 +261,10 @@ impl Setup {
         }
         let host = if self.wildcard { "0.0.0.0:0" } else { "127.0.0.1:0" };
         let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind(host).expect("a free port")).collect();
+        for listener in &listeners {
+            // nginx takes inherited sockets as they are: in blocking mode two workers would stall each other in accept.
+            listener.set_nonblocking(true).expect("O_NONBLOCK");
+        }
         let addresses =
             listeners.iter().map(|l| l.local_addr().expect("bound").port()).map(|p| ([127, 0, 0, 1], p).into());
         let addresses = addresses.collect();
@@ -281,7 +278,7 @@ impl Setup {
         let fds: Vec<_> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
         let mut command = Command::new(binary());
         command.arg("-p").arg(format!("{}/", self.dir.display())).arg("-c").arg(self.dir.join("conf/test.conf"));
-        command.arg("-e").arg(self.dir.join("logs/error.log")).args(&self.args);
+        command.arg("-e").arg(self.dir.join("logs/error.log"));
         command.env("NGINX", fds.iter().map(|fd| format!("{fd};")).collect::<String>()).env_remove("WEBSERV_BIN");
         let output = File::create(self.dir.join("logs/stderr")).expect("log file");
         command.current_dir(&self.dir).stdin(Stdio::null());

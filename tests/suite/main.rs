@@ -5,6 +5,9 @@
 //! rows marked `ours("reason")` are skipped there, loudly. `ROW=text` runs only the rows whose name contains the text,
 //! `KEEP=1` keeps the servers' directories.
 
+// A row of a table is a tuple that is read once, next to its values.
+#![allow(clippy::type_complexity)]
+
 mod client;
 mod harness;
 mod os;
@@ -13,8 +16,11 @@ mod conditions;
 mod config_directives;
 mod http1;
 mod locations;
+mod logs;
+mod process;
 mod ranges;
 mod smuggling;
 mod static_files;
 mod traversal;
+mod uploads;
 mod vhosts;

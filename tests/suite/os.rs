@@ -36,12 +36,6 @@ pub fn kill(pid: u32, signal: i32) {
     assert_eq!(result, 0, "kill({pid}, {signal}): {}", io::Error::last_os_error());
 }
 
-/// Whether a process with this id exists (a zombie counts).
-pub fn alive(pid: u32) -> bool {
-    // SAFETY: signal 0 only asks.
-    unsafe { libc::kill(pid as libc::pid_t, 0) == 0 }
-}
-
 pub fn is_root() -> bool {
     // SAFETY: cannot fail, takes nothing.
     unsafe { libc::geteuid() == 0 }
