@@ -1,5 +1,6 @@
 //! The command line: `webserv [CONFIG]`, nginx's own flags, and our subcommands. No behaviour.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ pub fn command() -> Command {
         .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"));
     Command::new("webserv")
         .about("An nginx-style virtual-host web server with uploads that cannot corrupt")
+        .override_help(HELP)
         .disable_version_flag(true)
         .disable_help_subcommand(true)
         .args_conflicts_with_subcommands(true)
@@ -68,13 +70,61 @@ pub fn command() -> Command {
         .subcommand(reference)
 }
 
-/// Parses the arguments; help and mistakes end the process as clap does.
+/// Parses the arguments. A mistake is told in nginx's words and ends the process, as help does.
 pub fn parse() -> Args {
     // nginx's other name for help.
     let args = std::env::args_os().map(|arg| if arg == "-?" { "-h".into() } else { arg });
-    let matches = command().get_matches_from(args);
-    from(&matches)
+    match command().try_get_matches_from(args) {
+        Ok(matches) => from(&matches),
+        Err(error) => {
+            let argument = |kind| match error.get(kind) {
+                Some(ContextValue::String(text)) => text.trim_start_matches('-').to_string(),
+                _ => String::new(),
+            };
+            match error.kind() {
+                ErrorKind::UnknownArgument => {
+                    eprintln!("webserv: invalid option: \"{}\"", argument(ContextKind::InvalidArg));
+                }
+                ErrorKind::InvalidValue => {
+                    let option = argument(ContextKind::InvalidArg);
+                    let letter = letter(&option);
+                    let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
+                    eprintln!("webserv: option \"-{letter}\" requires {wants}");
+                }
+                _ => error.exit(),
+            }
+            std::process::exit(1)
+        }
+    }
 }
+
+/// What nginx says an option lacks.
+const WANTS: [(char, &str); 5] =
+    [('c', "file name"), ('e', "file name"), ('p', "directory name"), ('g', "parameter"), ('s', "parameter")];
+
+/// `-h`: nginx's options in nginx's layout, ours after them.
+const HELP: &str = "\
+Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
+       webserv directives [--markdown]
+
+  CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
+                   paths are taken from the current directory
+  directives     : print the reference of all directives and exit
+
+Options:
+  -?,-h,--help   : this help
+  -v             : show version and exit
+  -V             : show version and configure options then exit
+  --version      : show webserv's own version and exit
+  -t             : test configuration and exit
+  -T             : test configuration, dump it and exit
+  -q             : suppress non-error messages during configuration testing
+  -s signal      : send signal to the running server: stop, quit, reopen, reload
+  -p prefix      : set prefix path (default: the current directory)
+  -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
+  -c filename    : set configuration file, with nginx's defaults for logs, pid and user
+  -g directives  : set global directives out of configuration file
+";
 
 fn from(m: &ArgMatches) -> Args {
     let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);

@@ -45,6 +45,8 @@ pub struct Build {
     log_files: Vec<PathBuf>,
     log_index: HashMap<PathBuf, LogFileId>,
     combined: Option<Rc<LogFormat>>,
+    /// nginx's own access log, until the configuration names it: opened only if some level uses it.
+    default_log: Option<LogFileId>,
     diagnostics: Diagnostics,
     servers: Vec<Server>,
     drafts: Vec<ServerDraft>,
@@ -123,6 +125,7 @@ pub fn resolve(
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
         log_files: logs,
         combined: None,
+        default_log: None,
         diagnostics: found,
         servers: Vec::new(),
         drafts: Vec::new(),
@@ -177,7 +180,7 @@ impl Build {
         if self.diagnostics.has_errors() {
             return Resolved { config: None, diagnostics: self.diagnostics };
         }
-        self.forget_unused_logs();
+        self.forget_unused_log();
         let config = Config {
             process: self.process,
             endpoints,
@@ -616,6 +619,7 @@ impl Build {
     pub fn log_file(&mut self, path: &[u8]) -> LogFileId {
         let path = PathBuf::from(OsStr::from_bytes(path));
         if let Some(&id) = self.log_index.get(&path) {
+            self.default_log = self.default_log.filter(|default| *default != id);
             return id;
         }
         let id = LogFileId(self.log_files.len() as u32);
@@ -636,8 +640,10 @@ impl Build {
     /// nginx's own command line logs to logs/access.log where no level says otherwise.
     fn default_access_log(&mut self, settings: &mut Settings) {
         if self.form == Form::Nginx {
+            let id = self.log_file_from_prefix(b"logs/access.log");
+            self.default_log = Some(id);
             let log = AccessLog {
-                target: AccessTarget::File(self.log_file_from_prefix(b"logs/access.log")),
+                target: AccessTarget::File(id),
                 format: self.combined(),
                 condition: None,
                 buffer: None,
@@ -647,28 +653,12 @@ impl Build {
         }
     }
 
-    /// Log files that no level ended up using are not opened (nginx's default access log where all say otherwise).
-    fn forget_unused_logs(&mut self) {
-        let mut used = vec![false; self.log_files.len()];
-        let mut mark = |target: &LogTarget| {
-            if let LogTarget::File(id) = target {
-                used[id.at()] = true;
-            }
-        };
-        mark(&self.process.error_log.target);
-        for location in &self.locations {
-            let logs = &location.settings.logs;
-            mark(&logs.error.target);
-            for log in logs.access.iter() {
-                if let AccessTarget::File(id) = log.target {
-                    mark(&LogTarget::File(id));
-                }
-            }
-        }
-        for (path, used) in self.log_files.iter_mut().zip(used) {
-            if !used {
-                path.clear();
-            }
+    /// The default access log is not opened where every level says otherwise.
+    fn forget_unused_log(&mut self) {
+        let Some(default) = self.default_log else { return };
+        let is_default = |log: &AccessLog| matches!(log.target, AccessTarget::File(id) if id == default);
+        if !self.locations.iter().any(|l| l.settings.logs.access.iter().any(is_default)) {
+            self.log_files[default.at()].clear();
         }
     }
 }

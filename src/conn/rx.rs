@@ -10,6 +10,8 @@ use crate::shared::{Cx, SCRATCH};
 use crate::sys::{Errno, socket};
 use std::os::fd::BorrowedFd;
 
+/// A chunked body that nobody takes is read up to so many bytes after an error.
+const DRAIN: u64 = 1 << 20;
 /// Smallest room worth a system call.
 const ROOM: usize = 512;
 
@@ -338,6 +340,11 @@ pub fn drain(
         Filled::End => Step::Close,
         Filled::Bytes => {
             *deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
+            // More than anyone should send for nothing: the rest is not waited for.
+            if ex.response.status.0 >= 400 && ex.request_length > DRAIN {
+                ex.keep_alive = false;
+                return Step::Answered;
+            }
             let mut at = 0;
             loop {
                 match ex.decoder.next(&bytes[at..]) {

@@ -11,10 +11,11 @@ use crate::http::status::Status;
 use crate::http::{host, uri};
 use crate::route::{NoTrace, location, server};
 use crate::shared::Cx;
+use crate::util::span::Span;
 
 /// Internal redirects and rewrites of one request; more is a cycle (nginx).
 const REDIRECTS: u8 = 10;
-/// A body that nobody takes is read up to this size to keep the connection; a longer one ends it.
+/// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
 const DRAIN: u64 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +63,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
     select_server(ex);
     let flow = match target(ex) {
         Err(reject) => refused(ex, cx, &reject),
+        // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
+        Ok(()) if ex.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
         Ok(()) => run(ex, cx, Phase::ServerRewrite),
     };
     settle(ex, cx, flow);
@@ -72,6 +75,13 @@ pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
     cx.stats.requests += 1;
     ex.rx = Rx::Drain;
     ex.method = Method::Get;
+    if ex.head.request_line.is_empty() {
+        // What came instead of a request line, for the log.
+        let buf = ex.buf();
+        let line = memchr::memchr(b'\n', buf).map_or(buf, |end| &buf[..end]);
+        let line = line.strip_suffix(b"\r").unwrap_or(line).len();
+        ex.head.request_line = Span::new(0, line);
+    }
     ex.head.keep_alive = false;
     let flow = refused(ex, cx, reject);
     settle(ex, cx, flow);
@@ -154,7 +164,7 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
             Flow::Next => match phase {
                 Phase::ServerRewrite => Phase::FindLocation,
                 // Most locations have nothing between.
-                Phase::FindLocation if ex.here().plain && ex.method != Method::Unknown => Phase::Content,
+                Phase::FindLocation if ex.here().plain => Phase::Content,
                 Phase::FindLocation => Phase::Rewrite,
                 Phase::Rewrite => Phase::Access,
                 Phase::Access => Phase::Precontent,
@@ -218,8 +228,35 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
         };
     }
     ex.handler = handlers::Handler::None;
+    if ex.rx == Rx::Drain
+        && ex.head.keep_alive
+        && let Err(reject) = discard_buffered(ex)
+    {
+        // Framing that is wrong is refused even where nobody wants the body: what follows it cannot be told from a
+        // request.
+        refused(ex, cx, &reject);
+        ex.response.clear();
+        handlers::special::respond(ex, reject.status());
+    }
     decide_connection(ex, cx);
     filters::send(ex, cx);
+}
+
+/// Reads away the body bytes that came with the head.
+fn discard_buffered(ex: &mut Exchange) -> Result<(), Reject> {
+    while ex.body_at < ex.input.len() {
+        let step = ex.decoder.next(&ex.input[ex.body_at..])?;
+        ex.body_at += step.consumed;
+        ex.request_length += step.consumed as u64;
+        if step.done {
+            ex.rx = Rx::Done;
+            break;
+        }
+        if step.consumed == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
@@ -251,9 +288,10 @@ fn decide_connection(ex: &mut Exchange, cx: &mut Cx) {
     }
     if ex.rx == Rx::Drain {
         let short = match ex.head.framing {
-            Framing::Length(_) => ex.decoder.remaining().is_some_and(|left| left <= DRAIN),
-            Framing::Chunked => ex.response.status.0 < 400,
-            Framing::None => true,
+            Framing::Length(_) if ex.response.status.0 >= 400 => {
+                ex.decoder.remaining().is_some_and(|left| left <= DRAIN)
+            }
+            _ => true,
         };
         // A client that waits for 100 Continue may or may not send its body now: only closing is safe.
         ex.keep_alive &= short && !ex.expects_continue;
@@ -323,13 +361,11 @@ fn content(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
 }
 
-/// Sets the URI of an internal redirect: `path?args`, variables expanded already.
+/// Sets the URI of an internal redirect: `path?args`, variables expanded already. The old arguments go (nginx).
 pub fn set_uri(ex: &mut Exchange, target: &[u8]) {
     let (path, args) = vars::split_args(target);
     ex.uri.clear();
     ex.uri.extend_from_slice(path);
-    if let Some(args) = args {
-        ex.args.clear();
-        ex.args.extend_from_slice(args);
-    }
+    ex.args.clear();
+    ex.args.extend_from_slice(args.unwrap_or_default());
 }

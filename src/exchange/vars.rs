@@ -181,7 +181,14 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::Args | B::QueryString => put(Some(&ex.args), out),
         B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
         B::Uri | B::DocumentUri => put(Some(&ex.uri), out),
-        B::RequestUri => put(Some(ex.head.target.of(ex.buf())), out),
+        B::RequestUri => {
+            // Without scheme and host, whatever form the target had.
+            let origin = ex.head.origin.of(ex.buf());
+            if origin.is_empty() || origin.starts_with(b"?") {
+                out.push(b'/');
+            }
+            put(Some(origin), out)
+        }
         B::Request => put(Some(ex.head.request_line.of(ex.buf())), out),
         B::RequestMethod => put(Some(ex.head.method_name.of(ex.buf())), out),
         B::RequestFilename => {

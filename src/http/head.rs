@@ -286,7 +286,7 @@ impl Head {
             None if is_11 => return Err(Reject::BadHost("HTTP/1.1 without a Host field")),
             None => {}
             Some(value) => {
-                if !value.is_empty() && !host::is_valid(value.of(buf)) {
+                if !host::is_valid(value.of(buf)) {
                     return Err(Reject::BadHost("malformed Host field"));
                 }
                 if self.host.is_empty() {

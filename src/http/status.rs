@@ -51,7 +51,7 @@ statuses! {
     MULTI_STATUS 207 "Multi-Status";
     MULTIPLE_CHOICES 300 "Multiple Choices";
     MOVED_PERMANENTLY 301 "Moved Permanently";
-    FOUND 302 "Moved Temporarily";
+    FOUND 302 "Found";
     SEE_OTHER 303 "See Other";
     NOT_MODIFIED 304 "Not Modified";
     TEMPORARY_REDIRECT 307 "Temporary Redirect";

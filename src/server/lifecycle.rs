@@ -33,10 +33,10 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), F
     let mut logs = open_logs(&config)?;
     let mut listeners = Listeners::default();
     let inherited = std::env::var("NGINX").ok();
-    if let Some(names) = &inherited {
-        if let Some((name, e)) = listeners.inherit(names).into_iter().next() {
-            return Err(Failure(format!("invalid socket number \"{name}\" in NGINX environment variable {e}")));
-        }
+    if let Some(names) = &inherited
+        && let Some((name, e)) = listeners.inherit(names).into_iter().next()
+    {
+        return Err(Failure(format!("invalid socket number \"{name}\" in NGINX environment variable {e}")));
     }
     // As many descriptors as the system lets us have; fewer is no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
@@ -55,18 +55,19 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), F
     if let Some(path) = &pid {
         write_pid(path)?;
     }
-    drop_rights(&config, &origin, &mut logs)?;
+    let rights = drop_rights(&config, &origin, &mut logs)?;
     // Before the loop: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
     let cx = Cx::new(Rc::new(config), logs);
     let mut server = Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))?;
     server.origin = Some(origin);
+    server.rights = rights;
     server.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
     process::trim_memory();
     server.run();
     server.note(format_args!("exit"));
     if let Some(path) = pid {
-        remove_pid(&path);
+        rights.as_root(|| remove_pid(&path));
     }
     Ok(())
 }
@@ -97,15 +98,37 @@ fn remove_pid(path: &Path) {
     }
 }
 
-/// Becomes the configured user, once everything that needs root is open.
-fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<(), Failure> {
+/// As whom the process works. nginx keeps a master with root's rights to reopen logs and bind ports at a reload; here
+/// the one process works as the configured user and takes root back for just these.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rights {
+    user: Option<(u32, u32)>,
+}
+
+impl Rights {
+    /// Does `what` with the rights the process was started with.
+    pub fn as_root<T>(self, what: impl FnOnce() -> T) -> T {
+        let Some((uid, gid)) = self.user else { return what() };
+        // Where the rights cannot be had, what is done fails and says so itself.
+        let risen = process::act_as_root().is_ok();
+        let done = what();
+        if risen && process::act_as_again(uid, gid).is_err() {
+            // Serving strangers as root is not an option.
+            std::process::abort();
+        }
+        done
+    }
+}
+
+/// Works as the configured user, once everything that needs root is open.
+fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<Rights, Failure> {
     if process::geteuid() != 0 {
-        return Ok(());
+        return Ok(Rights::default());
     }
     let (name, group) = match &config.process.user {
         Some((name, group)) => (name.to_string(), group.clone()),
         None if origin.form == crate::config::resolve::Form::Nginx => ("nobody".to_string(), None),
-        None => return Ok(()),
+        None => return Ok(Rights::default()),
     };
     let (uid, primary) = match process::lookup_user(&name) {
         Ok(Some(ids)) => ids,
@@ -119,10 +142,11 @@ fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<(), 
             .ok_or_else(|| Failure(format!("getgrnam(\"{group}\") failed")))?,
     };
     if uid == 0 {
-        return Ok(());
+        return Ok(Rights::default());
     }
     logs.set_owner(uid, gid);
-    process::set_user(uid, gid, &name).map_err(|e| Failure(format!("setuid({uid}) failed {e}")))
+    process::act_as(uid, gid, &name).map_err(|e| Failure(format!("setuid({uid}) failed {e}")))?;
+    Ok(Rights { user: Some((uid, gid)) })
 }
 
 /// `-s`: sends the signal to the process whose id is in the pid file.

@@ -72,6 +72,7 @@ pub struct Server {
     limit: usize,
     /// Where the configuration came from; None where a test made it.
     pub origin: Option<reload::Origin>,
+    pub rights: lifecycle::Rights,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -103,6 +104,7 @@ impl Server {
             log_due: None,
             limit,
             origin: None,
+            rights: lifecycle::Rights::default(),
         };
         if let Some(fd) = server.signals.fd() {
             server.epoll.add(fd, epoll::IN, token(Role::Signal, Key::new(0, 0)))?;
@@ -136,18 +138,21 @@ impl Server {
             }
         };
         self.cx.now.advance();
+        // A signal sent before a request is obeyed before it: signals first, whatever their place in the list.
+        if (0..count).any(|at| self.events.get(at).is_some_and(|(token, _)| role_of(token) == Some(Role::Signal))) {
+            self.signals.read();
+            self.handle_signals();
+        }
         for at in 0..count {
             let Some((token, flags)) = self.events.get(at) else { break };
             match role_of(token) {
                 Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
                 Some(Role::Listener) => self.accept_from(Key::from_u64(token).slot() as usize),
-                Some(Role::Signal) => self.signals.read(),
-                None => {}
+                Some(Role::Signal) | None => {}
             }
         }
         self.timers();
         self.run_queue();
-        self.handle_signals();
         self.finish_turn();
     }
 

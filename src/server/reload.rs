@@ -1,7 +1,7 @@
 //! HUP: the configuration anew, without dropping anyone; USR2: a new binary over the same sockets.
 
 use super::{Server, accept};
-use crate::config::error::Diagnostics;
+use crate::config::error::{Diagnostics, Severity};
 use crate::config::load::{self, LoadOptions, Sources};
 use crate::config::model::{Config, Level};
 use crate::config::resolve::{Form, resolve};
@@ -47,8 +47,12 @@ impl Server {
         let Some(origin) = self.origin.clone() else { return };
         let read = origin.read(self.cx.logs.paths());
         let Some(config) = read.config else {
-            let text = read.diagnostics.render(&read.sources, &origin.program);
-            return self.refuse(format_args!("the configuration was not reloaded, the old one stays:\n{text}"));
+            for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
+                let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|h| format!("; {h}")).collect();
+                let text = diagnostic.summary(&read.sources);
+                self.refuse(format_args!("{text}{hints}"));
+            }
+            return self.refuse(format_args!("the configuration was not reloaded, the old one stays"));
         };
         if let Err((path, e)) = self.cx.logs.open(&config) {
             return self.refuse(format_args!("open() \"{}\" failed {e}; the old configuration stays", path.display()));

@@ -51,17 +51,22 @@ impl Server {
                 }
                 SIGHUP => {
                     self.note(format_args!("signal {number} (SIGHUP) received, reconfiguring"));
-                    self.reload();
+                    let rights = self.rights;
+                    rights.as_root(|| self.reload());
                 }
                 SIGUSR1 => {
                     self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
-                    for (path, e) in self.cx.logs.reopen() {
+                    let rights = self.rights;
+                    for (path, e) in rights.as_root(|| self.cx.logs.reopen()) {
                         let log = self.cx.config.process.error_log.clone();
                         let what = format_args!("open() \"{}\" failed {e}", path.display());
                         self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
                     }
                 }
-                SIGUSR2 => self.upgrade(),
+                SIGUSR2 => {
+                    let rights = self.rights;
+                    rights.as_root(|| self.upgrade());
+                }
                 SIGWINCH => self.quit(),
                 SIGCHLD => while let Ok(Some(_)) = process::reap() {},
                 _ => {}

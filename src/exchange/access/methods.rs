@@ -1,15 +1,11 @@
-//! allowed_methods: 405 with Allow (RFC 9110 §15.5.6), and 501 for methods nobody knows.
+//! allowed_methods: 405 with Allow (RFC 9110 §15.5.6).
 
 use crate::exchange::Exchange;
 use crate::exchange::handlers;
 use crate::exchange::phases::Flow;
 use crate::http::method::Method;
-use crate::http::status::Status;
 
 pub fn check(ex: &mut Exchange) -> Flow {
-    if ex.method == Method::Unknown {
-        return Flow::Status(Status::NOT_IMPLEMENTED);
-    }
     match ex.here().settings.access.allowed {
         Some(allowed) if ex.method == Method::Options && !allowed.contains(Method::Options) => {
             handlers::options::answer(ex)

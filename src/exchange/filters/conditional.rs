@@ -16,9 +16,6 @@ pub fn apply(ex: &mut Exchange) {
         return;
     }
     let response = &ex.response;
-    if response.etag.is_none() && response.last_modified.is_none() {
-        return;
-    }
     let validators = Validators {
         etag: response.etag.as_ref().map(|tag| tag.as_bytes()),
         modified: response.last_modified.as_ref().map(|(at, _)| *at),

@@ -25,16 +25,15 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
 
 fn add(ex: &mut Exchange, cx: &mut Cx, header: &AddHeader) {
     let value = vars::text(&header.value, ex, cx);
-    if value.is_empty() {
-        return;
-    }
-    // These two replace what the server would say (nginx).
+    // These two replace what the server would say, or take it away by an empty value (nginx).
     if header.name.eq_ignore_ascii_case(b"last-modified") {
         ex.response.last_modified = None;
     } else if header.name.eq_ignore_ascii_case(b"etag") {
         ex.response.etag = None;
     }
-    ex.response.line(&header.name, &value);
+    if !value.is_empty() {
+        ex.response.line(&header.name, &value);
+    }
 }
 
 fn expires(ex: &mut Exchange, cx: &mut Cx, rule: &Expires) {

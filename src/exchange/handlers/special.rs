@@ -39,7 +39,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
     let _ = write!(
         page,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
-         <body>\n<h1>{title}</h1>\n<hr><p>{program}</p>\n</body>\n</html>\n"
+         <body>\n<center><h1>{title}</h1></center>\n<hr><center>{program}</center>\n</body>\n</html>\n"
     );
     ex.response.content_type = ContentType::Static("text/html");
     ex.response.body = Body::Bytes(page);

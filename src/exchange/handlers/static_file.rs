@@ -77,7 +77,11 @@ fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
             }
         };
         if index.absolute || name.starts_with(b"/") {
+            let args = std::mem::take(&mut ex.args);
             set_uri(ex, name);
+            if ex.args.is_empty() {
+                ex.args = args;
+            }
             return Flow::Redirect;
         }
         if name.is_empty() || name.split(|b| *b == b'/').any(|s| s == b"..") {
@@ -148,7 +152,8 @@ pub fn content_type(ex: &Exchange) -> ContentType {
     let files = &ex.here().settings.files;
     let name = ex.uri.rsplit(|b| *b == b'/').next().unwrap_or_default();
     let extension = match memchr::memrchr(b'.', name) {
-        Some(dot) if dot > 0 || name.len() > 1 => &name[dot + 1..],
+        // A dot that begins the name begins no extension (nginx).
+        Some(dot) if dot > 0 => &name[dot + 1..],
         _ => return ContentType::Shared(files.default_type.clone()),
     };
     let mut lower = [0; 32];

@@ -23,12 +23,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         let Ok(path) = CString::new(ex.path.as_slice()) else { continue };
         let Ok(stat) = file::stat(&path) else { continue };
         match (stat.kind, candidate.directory) {
-            (FileKind::Dir, true) => {
-                uri.push(b'/');
-                ex.uri = uri;
-                return Flow::Next;
-            }
-            (FileKind::Regular, false) => {
+            // A directory found without its slash is redirected to by the static handler (nginx).
+            (FileKind::Dir, true) | (FileKind::Regular, false) => {
                 ex.uri = uri;
                 return Flow::Next;
             }
