@@ -11,7 +11,10 @@
 mod client;
 mod harness;
 mod os;
+mod table;
 
+mod autoindex;
+mod bodies;
 mod conditions;
 mod config_directives;
 mod http1;
@@ -19,6 +22,8 @@ mod locations;
 mod logs;
 mod process;
 mod ranges;
+mod rewrites;
+mod signals;
 mod smuggling;
 mod static_files;
 mod traversal;

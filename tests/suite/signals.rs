@@ -1,0 +1,219 @@
+//! The running process: its signals, its pid file, reloads and graceful ends.
+
+use crate::client::{Client, End, LIMIT};
+use crate::harness::{Setup, eventually, noise, on_nginx, server, skip_on_nginx};
+use crate::os;
+use crate::process::text;
+
+#[test]
+fn the_pid_file_lives_as_long_as_the_process() {
+    let mut s = server("").start();
+    s.get("/").is(403);
+    assert_eq!(String::from_utf8_lossy(&s.read("logs/webserv.pid")), format!("{}\n", s.pid));
+    s.stop();
+    assert!(!s.exists("logs/webserv.pid"));
+}
+
+#[test]
+fn term_ends_at_once() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let mut s = server("").file("html/f", "f").start();
+        let mut idle = s.client();
+        idle.get("/f").is(200);
+        let mut half = s.client();
+        half.send(b"GET /f HTTP/1.1\r\nHost:");
+        s.signal(signal);
+        assert_eq!(s.wait(), 0);
+        assert!(matches!(idle.try_response(false), Err(End::Closed | End::Reset)));
+    }
+}
+
+/// A server whose `/up/` takes uploads: the one active request that lasts as long as the client likes.
+fn with_upload() -> Setup {
+    let up = if on_nginx() { "dav_methods PUT;" } else { "allowed_methods GET POST;" };
+    server(&format!("location /up/ {{ {up} }} location /t {{ return 200 old; }}"))
+        .file("html/f", "f")
+        .file("html/big", noise(16 << 20))
+        .mkdir("html/up")
+        .master()
+}
+
+/// An upload that waits for the second half of its body.
+fn half_upload(s: &crate::harness::Server, name: &str) -> Client {
+    let mut client = s.client();
+    let method = if on_nginx() { "PUT" } else { "POST" };
+    client
+        .send(format!("{method} /up/{name} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"));
+    client.response().is(100);
+    client.send(b"01234");
+    client
+}
+
+#[test]
+fn quit_lets_active_requests_finish() {
+    let mut s = with_upload().start();
+    let mut idle = s.client();
+    idle.get("/f").is(200);
+    let mut download = s.client();
+    download.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut upload = half_upload(&s, "slow");
+    s.get("/f").is(200);
+    s.signal(libc::SIGQUIT);
+    // An idle connection is closed at once: that tells us that the signal was seen.
+    idle.expect_closed();
+    upload.send(b"56789");
+    upload.response().is(201);
+    upload.expect_closed();
+    download.response().is(200).body_is(noise(16 << 20));
+    download.expect_closed();
+    drop((upload, download));
+    assert_eq!(s.wait(), 0);
+    assert_eq!(s.read("html/up/slow"), b"0123456789");
+    assert!(!s.exists("logs/webserv.pid"));
+}
+
+#[test]
+fn quit_without_work_ends_at_once() {
+    let mut s = with_upload().start();
+    s.get("/f").is(200);
+    s.signal(libc::SIGQUIT);
+    assert_eq!(s.wait(), 0);
+}
+
+const NEW: &str =
+    "server { listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html; location /t { return 200 new; } }";
+
+#[test]
+fn hup_takes_the_new_config() {
+    let s = with_upload().start();
+    s.get("/t").is(200).body_is("old");
+    s.reconfigure_http(NEW);
+    s.get("/t").is(200).body_is("old");
+    s.signal(libc::SIGHUP);
+    eventually("the new config answers", || s.get("/t").text() == "new");
+    if !on_nginx() {
+        // nginx's old worker may still accept for a moment.
+        s.get("/t").is(200).body_is("new");
+    }
+}
+
+#[test]
+fn hup_lets_active_requests_finish_with_the_old_config() {
+    let s = with_upload().start();
+    let mut upload = half_upload(&s, "during");
+    s.reconfigure_http(NEW);
+    s.signal(libc::SIGHUP);
+    eventually("the new config answers", || s.get("/t").text() == "new");
+    upload.send(b"56789");
+    upload.response().is(201);
+    assert_eq!(s.read("html/up/during"), b"0123456789");
+}
+
+#[test]
+fn hup_keeps_connections() {
+    if skip_on_nginx("a reload closes nginx's idle connections; ours take the new config with the next request") {
+        return;
+    }
+    let s = with_upload().start();
+    let mut clients: Vec<Client> = (0..20).map(|_| s.client()).collect();
+    for client in &mut clients {
+        client.get("/t").is(200).body_is("old");
+    }
+    s.reconfigure_http(NEW);
+    s.signal(libc::SIGHUP);
+    eventually("the new config answers", || s.get("/t").text() == "new");
+    for client in &mut clients {
+        client.get("/t").is(200).body_is("new");
+    }
+    // Under way: a head of which one half arrived before the reload.
+    clients[0].send(b"GET /t HTTP/1.1\r\nHo");
+    s.reconfigure_http(&NEW.replace("new", "newer"));
+    s.signal(libc::SIGHUP);
+    eventually("the newer config answers", || s.get("/t").text() == "newer");
+    clients[0].send(b"st: localhost\r\n\r\n");
+    clients[0].response().is(200).body_is("newer");
+}
+
+#[test]
+fn hup_with_a_bad_config_keeps_the_old() {
+    let s = with_upload().allow_log("unknown directive \"rooot\"").start();
+    s.get("/t").is(200).body_is("old");
+    s.reconfigure("events{}\nhttp {\n rooot x;\n}\n");
+    s.signal(libc::SIGHUP);
+    s.await_file("logs/error.log", |text| text.contains("[emerg]") && text.contains("unknown directive \"rooot\" in "));
+    s.get("/t").is(200).body_is("old");
+    s.reconfigure_http(NEW);
+    s.signal(libc::SIGHUP);
+    eventually("a good config is taken afterwards", || s.get("/t").text() == "new");
+}
+
+#[test]
+fn hup_opens_and_closes_sockets() {
+    let s = with_upload().start();
+    s.get("/t").is(200);
+    let second = std::net::SocketAddr::from(([127, 0, 0, 9], s.port()));
+    assert!(std::net::TcpStream::connect(second).is_err());
+    s.reconfigure_http(&format!("{NEW} server {{ listen 127.0.0.9:%%PORT%%; return 200 second; }}"));
+    s.signal(libc::SIGHUP);
+    eventually("the new socket listens", || std::net::TcpStream::connect(second).is_ok());
+    Client::connect(second).get("/").is(200).body_is("second");
+    s.reconfigure_http(NEW);
+    s.signal(libc::SIGHUP);
+    eventually("the socket is gone", || std::net::TcpStream::connect(second).is_err());
+    s.get("/t").is(200).body_is("new");
+}
+
+#[test]
+fn many_reloads_under_load_lose_no_request() {
+    if skip_on_nginx("nginx closes about one busy connection for each reload") {
+        return;
+    }
+    let s = with_upload().start();
+    s.get("/t").is(200);
+    let mut clients: Vec<Client> = (0..8).map(|_| s.client()).collect();
+    for round in 0..25 {
+        s.reconfigure_http(&NEW.replace("new", &format!("round{round}")));
+        s.signal(libc::SIGHUP);
+        for client in &mut clients {
+            for _ in 0..5 {
+                client.get("/t").is(200);
+            }
+        }
+    }
+    eventually("the last config answers", || s.get("/t").text() == "round24");
+}
+
+#[test]
+fn dash_s_sends_signals() {
+    let mut s = with_upload().start();
+    s.get("/t").is(200).body_is("old");
+    s.reconfigure_http(NEW);
+    let out = s.command(&["-s", "reload"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    eventually("reload", || s.get("/t").text() == "new");
+    std::fs::rename(s.path("logs/access.log"), s.path("logs/access.old")).unwrap();
+    let out = s.command(&["-s", "reopen"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    assert!(os::wait_for_change(&s.path("logs"), LIMIT, || s.exists("logs/access.log")));
+    let out = s.command(&["-s", "quit"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    assert_eq!(s.wait(), 0);
+    let mut s = with_upload().start();
+    s.get("/t").is(200);
+    let out = s.command(&["-s", "stop"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    assert_eq!(s.wait(), 0);
+}
+
+#[test]
+fn three_hundred_connections_are_served_at_once() {
+    let s = server("").file("html/f", "f").start();
+    s.get("/f").is(200);
+    let mut clients: Vec<Client> = (0..300).map(|_| s.client()).collect();
+    for client in &mut clients {
+        client.send(b"GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    for client in &mut clients {
+        client.response().is(200).body_is("f");
+    }
+}
