@@ -16,6 +16,7 @@ pub mod output;
 pub mod process;
 pub mod refused;
 pub mod rewrite;
+pub mod special;
 pub mod upload;
 
 use super::context::{Args, Contexts};
@@ -23,7 +24,7 @@ use super::table::{Effect, Origin, Row};
 
 /// Every row, subject by subject.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    const TABLES: [&[Row]; 11] = [
+    const TABLES: [&[Row]; 12] = [
         process::ROWS,
         listen::ROWS,
         files::ROWS,
@@ -34,6 +35,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         access::ROWS,
         rewrite::ROWS,
         listing::ROWS,
+        special::ROWS,
         upload::ROWS,
     ];
     TABLES.into_iter().flatten()

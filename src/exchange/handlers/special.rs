@@ -4,6 +4,7 @@ use crate::config::directives::output::Tokens;
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
 use crate::exchange::response::{Body, ContentType};
+use crate::http::date;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -15,6 +16,8 @@ const EMPTY_GIF: &[u8] = &[
     0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x01, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00, 0x00, 0x02,
     0x02, 0x4c, 0x01, 0x00, 0x3b,
 ];
+/// 28 September 1970, 06:00 UTC.
+const EMPTY_GIF_MADE: i64 = 23_349_600;
 
 /// The standard answer of a status: a short page that says no more than the status. Header lines that were set
 /// (Allow, Location) stay.
@@ -45,20 +48,33 @@ pub fn respond(ex: &mut Exchange, status: Status) {
     ex.response.body = Body::Bytes(page);
 }
 
+/// What these answer to anything but GET and HEAD. The location's methods are those of files, not of what is here.
+fn not_read(ex: &mut Exchange) -> Option<Flow> {
+    const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
+    let status = match ex.method {
+        Method::Get | Method::Head => return None,
+        Method::Options => Status::NO_CONTENT,
+        _ => Status::METHOD_NOT_ALLOWED,
+    };
+    ex.response.line(b"Allow", ALLOW);
+    ex.response.status = status;
+    Some(if status == Status::NO_CONTENT { Flow::Respond } else { Flow::Status(status) })
+}
+
 pub fn empty_gif(ex: &mut Exchange) -> Flow {
-    if !matches!(ex.method, Method::Get | Method::Head) {
-        return super::options::not_allowed(ex);
+    if let Some(flow) = not_read(ex) {
+        return flow;
     }
-    ex.response.status = Status::OK;
-    ex.response.content_type = ContentType::Static("image/gif");
-    ex.response.body = Body::Bytes(EMPTY_GIF.to_vec());
+    ex.response.text(Status::OK, ContentType::Static("image/gif"), EMPTY_GIF.to_vec());
+    // The date nginx gives it, so that caches keep it.
+    ex.response.last_modified = Some((EMPTY_GIF_MADE, date::format(EMPTY_GIF_MADE)));
     Flow::Respond
 }
 
 /// nginx's page, so that what reads it reads ours.
 pub fn stub_status(ex: &mut Exchange, cx: &mut Cx) -> Flow {
-    if !matches!(ex.method, Method::Get | Method::Head) {
-        return super::options::not_allowed(ex);
+    if let Some(flow) = not_read(ex) {
+        return flow;
     }
     let s = cx.stats;
     let page = format!(

@@ -1,0 +1,32 @@
+//! Locations that answer without files. Not inherited: each is what its own location answers (nginx).
+
+use super::{SL, row};
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Content;
+use crate::config::table::{Effect, Row};
+
+pub const ROWS: &[Row] = &[
+    row(
+        "empty_gif",
+        Contexts::LOCATION,
+        Args::NONE,
+        "",
+        Effect::Once(|s, _, _| {
+            s.own.content = Content::EmptyGif;
+            Ok(())
+        }),
+        "The location answers with a transparent picture of one pixel, from memory.",
+    ),
+    row(
+        "stub_status",
+        SL,
+        // Old configurations write `stub_status on;`. nginx takes any word there, and so do we.
+        Args::range(0, 1),
+        "",
+        Effect::Once(|s, _, _| {
+            s.own.content = Content::StubStatus;
+            Ok(())
+        }),
+        "The location answers with nginx's page of counters: connections, requests, and what connections are doing. Let only those in who may see it.",
+    ),
+];
