@@ -11,13 +11,17 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub on: bool,
+    /// What `autoindex_format` says; with `upload` it is the page whatever this says.
     pub format: Format,
     pub exact_size: bool,
     pub localtime: bool,
     /// The page shows upload and delete controls.
     pub upload: bool,
+    /// A directory answers with one of its files, drawn by lot.
+    pub random: bool,
 }
 
+/// The words of `autoindex_format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Html,
@@ -29,7 +33,7 @@ pub enum Format {
 
 impl Default for Listing {
     fn default() -> Listing {
-        Listing { on: false, format: Format::Html, exact_size: true, localtime: false, upload: false }
+        Listing { on: false, format: Format::Html, exact_size: true, localtime: false, upload: false, random: false }
     }
 }
 
@@ -40,12 +44,22 @@ fn listing(s: &mut Settings) -> &mut Listing {
 const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
-    row("autoindex", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).on), "Whether a directory without index file is listed."),
-    row("autoindex_format", HSL, Args::TAKE1, "html", Effect::Once(format), "html, json, xml or jsonp as nginx writes them; page is webserv's own readable listing."),
+    row("autoindex", HSL, Args::FLAG, "off", Effect::Once(autoindex), "Whether a directory without index file is listed. Off also turns autoindex_upload off."),
+    row("autoindex_format", HSL, Args::TAKE1, "html", Effect::Once(format), "html, json, xml or jsonp as nginx writes them; page is webserv's own readable listing, which is JSON for clients that accept application/json rather than HTML."),
     row("autoindex_exact_size", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut listing(s).exact_size), "Whether html listings give sizes in bytes or rounded."),
-    row("autoindex_localtime", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).localtime), "Whether html listings give local time or UTC."),
-    row("autoindex_upload", SL, Args::FLAG, "off", Effect::Once(upload), "Shows an upload form, drag and drop and delete buttons in the listing, as far as the location allows the methods. Implies autoindex_format page.").ours(),
+    row("autoindex_localtime", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).localtime), "Whether html listings and the page give local time or UTC."),
+    row("autoindex_upload", SL, Args::FLAG, "off", Effect::Once(upload), "Shows an upload form, drag and drop and delete buttons in the listing, as far as the location allows the methods. Turns autoindex on, in the format page; index files are not looked for.").ours(),
+    row("random_index", Contexts::LOCATION, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).random), "Whether a URI that ends in a slash answers with one of the directory's files, another each time. Files whose names begin with a dot take no part."),
 ];
+
+fn autoindex(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let on = crate::config::table::flag(d, 0)?;
+    let listing = listing(&mut s.settings);
+    listing.on = on;
+    // Who says that nothing is listed here means the page with its buttons too, inherited or not.
+    listing.upload &= on;
+    Ok(())
+}
 
 fn format(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     listing(&mut s.settings).format = match d.args[0].bytes() {
@@ -63,8 +77,6 @@ fn upload(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let on = crate::config::table::flag(d, 0)?;
     let listing = listing(&mut s.settings);
     listing.upload = on;
-    if on {
-        listing.format = Format::Page;
-    }
+    listing.on |= on;
     Ok(())
 }

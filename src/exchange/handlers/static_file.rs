@@ -63,6 +63,11 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
 fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
     let config = ex.config.clone();
     let settings = &config.location(ex.location).settings;
+    if settings.listing.random
+        && let Some(flow) = autoindex::random(ex, cx)
+    {
+        return flow;
+    }
     let len = ex.path.len();
     // An area that takes uploads shows itself: an uploaded index.html must not take the page's place.
     let indexes: &[_] = if settings.listing.upload { &[] } else { &settings.files.index };
@@ -104,7 +109,7 @@ fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
         }
     }
     ex.path.truncate(len);
-    autoindex::run(ex, cx, root)
+    autoindex::run(ex, cx)
 }
 
 /// An index file's URI would find this very location again, with nothing that runs on the way: a server without

@@ -10,8 +10,13 @@ use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLO
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Opens `ex.path` (which ends in NUL here). Components of `from`, where given, are trusted.
+/// Opens the file `ex.path` (which ends in NUL here).
 pub fn open(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks, _root: usize) -> Result<Found, Errno> {
+    files::found(walk(ex, cx, symlinks)?)
+}
+
+/// Opens `ex.path` (which ends in NUL here) for reading. Components of `from`, where given, are trusted.
+pub fn walk(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks) -> Result<OwnedFd, Errno> {
     let (from, same_owner) = match symlinks {
         Symlinks::Off => return Err(Errno::EINVAL),
         Symlinks::On { from } => (from, false),
@@ -53,8 +58,8 @@ pub fn open(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks, _root: usize) -
             file::open_at(Some(at.as_fd()), &name, flags | O_NOFOLLOW, 0)?
         };
         if last {
-            return files::found(at);
+            return Ok(at);
         }
     }
-    files::found(file::open_at(None, &start, O_RDONLY | O_DIRECTORY, 0)?)
+    file::open_at(None, &start, O_RDONLY | O_DIRECTORY, 0)
 }

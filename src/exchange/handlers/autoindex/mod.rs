@@ -1,0 +1,188 @@
+//! Listings of directories: who sees one, in which form, and what is in it. What it looks like is `listing`'s.
+//!
+//! A directory is read, looked at and rendered in one go: about a microsecond an entry for its stat. Directories of
+//! hundreds of thousands of entries hold the loop up for as long; `Listing` renders in slices already, so slicing
+//! over turns is a matter of this file alone.
+
+mod accept;
+mod entries;
+mod random;
+
+pub use random::random;
+
+use crate::config::directives::files::Symlinks;
+use crate::config::directives::listing as rule;
+use crate::config::directives::upload::Store;
+use crate::config::model::Level;
+use crate::exchange::handlers::listing::{self, Format, Kind, Listing, PAGE_CSP, Sort};
+use crate::exchange::handlers::{options, symlinks};
+use crate::exchange::phases::Flow;
+use crate::exchange::response::ContentType;
+use crate::exchange::{Exchange, vars};
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::shared::{Cx, now};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NONBLOCK, O_RDONLY};
+use entries::{Entries, Links};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// GET or HEAD of the directory `ex.path` (it ends in a slash), which has no index file.
+pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let dir = match open(ex, cx) {
+        Ok(dir) => dir,
+        Err(e) => return not_opened(ex, cx, e),
+    };
+    let rule = ex.here().settings.listing.clone();
+    if !rule.on {
+        let path = shown(ex);
+        ex.report(cx, Level::Error, format_args!("directory index of \"{path}\" is forbidden"));
+        return Flow::Status(Status::FORBIDDEN);
+    }
+    let configured = if rule.upload { rule::Format::Page } else { rule.format };
+    let is_page = configured == rule::Format::Page;
+    let (format, callback) = match format(ex, configured) {
+        Ok(chosen) => chosen,
+        Err(status) => return Flow::Status(status),
+    };
+    let allowed = options::allowed(ex);
+    let can_delete = rule.upload && allowed.contains(Method::Delete);
+    if format == Format::Page
+        && can_delete
+        && let Some(name) = listing::delete_from_query(&ex.args)
+    {
+        return confirm(ex, dir.as_fd(), name);
+    }
+    let mut entries = match Entries::read(dir, links(ex)) {
+        Ok(entries) => entries,
+        Err(e) => {
+            let path = shown(ex);
+            ex.report(cx, Level::Crit, format_args!("readdir() \"{path}\" failed {e}"));
+            return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+        }
+    };
+    if let Some(e) = entries.failed {
+        let path = shown(ex);
+        ex.report(cx, Level::Error, format_args!("stat() of an entry of \"{path}\" failed {e}, it is not listed"));
+    }
+    let utf8 = format == Format::Html && is_utf8(ex, cx);
+    let listing = Listing {
+        format,
+        path: &ex.uri,
+        exact_size: rule.exact_size,
+        // As nginx: the offset of today, for every date of the listing.
+        utc_offset: if rule.localtime { now::utc_offset(cx.now.unix) } else { 0 },
+        utf8,
+        callback: &callback,
+        sort: Sort::from_query(&ex.args),
+        totals: entries.totals,
+        can_upload: rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off,
+        can_delete,
+    };
+    entries.sort(&listing);
+    let mut body = Vec::with_capacity(4096 + entries.len() * 112 + entries.name_bytes() * 2);
+    listing.head(&mut body);
+    for (index, entry) in entries.iter().enumerate() {
+        listing.entry(index, &entry, &mut body);
+    }
+    listing.tail(&mut body);
+    ex.response.text(Status::OK, ContentType::Static(format.content_type()), body);
+    if is_page {
+        ex.response.line(b"Vary", b"Accept");
+        page_lines(ex);
+    }
+    Flow::Respond
+}
+
+/// The form the client gets, and jsonp's callback.
+fn format(ex: &Exchange, configured: rule::Format) -> Result<(Format, Vec<u8>), Status> {
+    let format = match configured {
+        rule::Format::Html => Format::Html,
+        rule::Format::Json => Format::Json,
+        rule::Format::Xml => Format::Xml,
+        rule::Format::Jsonp => match listing::callback(&ex.args) {
+            Ok(Some(callback)) => return Ok((Format::Jsonp, callback.to_vec())),
+            Ok(None) => Format::Json,
+            Err(_) => return Err(Status::BAD_REQUEST),
+        },
+        rule::Format::Page => match ex.header(HeaderId::Accept) {
+            Some(accept) if accept::prefers_json(accept) => Format::Json,
+            _ => Format::Page,
+        },
+    };
+    Ok((format, Vec::new()))
+}
+
+/// The page that asks before a name is deleted, for browsers without scripts.
+fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>) -> Flow {
+    let Ok(c_name) = CString::new(name) else { return Flow::Status(Status::NOT_FOUND) };
+    // The name itself is deleted, not what a link of that name leads to.
+    let kind = match file::stat_at(Some(dir), &c_name, Follow::No) {
+        Ok(stat) if stat.kind == FileKind::Dir => Kind::Dir,
+        Ok(stat) if stat.kind == FileKind::Regular => Kind::File,
+        Ok(_) => Kind::Other,
+        Err(_) => return Flow::Status(Status::NOT_FOUND),
+    };
+    let mut body = Vec::with_capacity(4096);
+    listing::confirm_delete(&ex.uri, c_name.to_bytes(), kind, &mut body);
+    ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
+    page_lines(ex);
+    Flow::Respond
+}
+
+/// What is sent with every page of ours.
+fn page_lines(ex: &mut Exchange) {
+    ex.response.line(b"Content-Security-Policy", PAGE_CSP.as_bytes());
+    // It has no validators. no-cache: always asked for anew, so that what was just added or deleted shows; not
+    // no-store, which would also take the way back from a file to its listing off the browser.
+    if ex.here().settings.output.expires.is_none() {
+        ex.response.line(b"Cache-Control", b"no-cache");
+    }
+}
+
+/// Opens the directory `ex.path` for reading, as disable_symlinks lets.
+fn open(ex: &mut Exchange, cx: &mut Cx) -> Result<OwnedFd, Errno> {
+    ex.path.push(0);
+    let config = ex.config.clone();
+    let dir = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
+        (_, Err(_)) => Err(Errno::EINVAL),
+        (Symlinks::Off, Ok(path)) => file::open_at(None, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0),
+        (symlinks, Ok(_)) => symlinks::walk(ex, cx, symlinks),
+    };
+    ex.path.pop();
+    dir
+}
+
+/// Whether entries that are links are looked through.
+fn links(ex: &Exchange) -> Links {
+    match ex.here().settings.files.symlinks {
+        Symlinks::Off => Links::Followed,
+        Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::Bare,
+    }
+}
+
+/// A directory that cannot be read, with nginx's words in the log.
+fn not_opened(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
+    match e {
+        Errno::ENOENT | Errno::ENOTDIR => {
+            if ex.here().settings.files.log_not_found {
+                let path = shown(ex);
+                ex.report(cx, Level::Error, format_args!("\"{path}\" is not found {e}"));
+            }
+            Flow::Status(Status::NOT_FOUND)
+        }
+        e => super::static_file::failed(ex, cx, "opendir()", e),
+    }
+}
+
+/// Whether the response will be sent as UTF-8: widths are then counted in characters (nginx).
+fn is_utf8(ex: &mut Exchange, cx: &mut Cx) -> bool {
+    let output = ex.here().settings.output.clone();
+    output.charset.as_ref().is_some_and(|charset| vars::text(charset, ex, cx).eq_ignore_ascii_case(b"utf-8"))
+}
+
+fn shown(ex: &Exchange) -> String {
+    String::from_utf8_lossy(&ex.path).into_owned()
+}
