@@ -1,0 +1,121 @@
+//! The small form of the listing page that deletes a name, for browsers without scripts. It becomes a DELETE of that
+//! name and goes through the phases as one, so that it may do what the client's own DELETE might, and no more.
+
+use crate::config::model::{Content, Level};
+use crate::exchange::Exchange;
+use crate::exchange::handlers::listing::delete_from_form;
+use crate::exchange::handlers::{Handler, options};
+use crate::exchange::phases::Flow;
+use crate::http::framing::Framing;
+use crate::http::header::{HeaderId, trim_ows};
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::route::{NoTrace, location};
+use crate::shared::Cx;
+
+/// A name has at most 255 bytes, each escaped twice.
+const LONGEST: usize = 8 << 10;
+
+/// The body of the form, as far as it has come.
+#[derive(Debug, Default)]
+pub struct Form {
+    body: Vec<u8>,
+}
+
+/// Takes the request if it is the form of a listing that shows delete buttons. None: it is something else.
+pub fn form(ex: &mut Exchange) -> Option<Flow> {
+    let is_short = match ex.head.framing {
+        Framing::Length(length) => (1..=LONGEST as u64).contains(&length),
+        Framing::Chunked => true,
+        Framing::None => false,
+    };
+    let is_form = ex.header(HeaderId::ContentType).is_some_and(|value| {
+        let kind = value.split(|b| *b == b';').next().unwrap_or_default();
+        trim_ows(kind).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    });
+    let is_offered = ex.here().settings.listing.upload && options::allowed(ex).contains(Method::Delete);
+    if ex.method != Method::Post || !ex.uri.ends_with(b"/") || !is_short || !is_form || !is_offered {
+        return None;
+    }
+    ex.handler = Handler::DeleteForm(Form::default());
+    Some(Flow::Body)
+}
+
+/// A form can be posted by any page of any site; only our own may delete with the visitor's cookies and address.
+/// Browsers say where a request comes from, in headers that scripts cannot set.
+fn is_same_origin(fetch_site: Option<&[u8]>, origin: Option<&[u8]>, host: &[u8]) -> bool {
+    match (fetch_site, origin) {
+        (Some(site), _) => matches!(site, b"same-origin" | b"none"),
+        (None, Some(origin)) => {
+            let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+            !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+        }
+        (None, None) => false,
+    }
+}
+
+impl Form {
+    pub fn accept(&mut self, data: &[u8]) -> Result<(), Flow> {
+        if self.body.len() + data.len() > LONGEST {
+            return Err(Flow::Status(Status::CONTENT_TOO_LARGE));
+        }
+        self.body.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// The form is complete: on with the DELETE of the name it names.
+    pub fn finish(self, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let header = |name: &[u8]| ex.head.find(ex.buf(), name).map(|field| field.value.of(ex.buf()));
+        if !is_same_origin(header(b"sec-fetch-site"), header(b"origin"), ex.head.host.of(ex.buf())) {
+            ex.report(cx, Level::Error, format_args!("delete form from another site is refused"));
+            return Flow::Status(Status::FORBIDDEN);
+        }
+        let Some(name) = delete_from_form(&self.body) else { return Flow::Status(Status::BAD_REQUEST) };
+        ex.uri.extend_from_slice(&name);
+        // Going on is an internal redirect, which opens `internal` locations and reaches handlers of every kind: the
+        // client's own DELETE must have been able to come here.
+        let there = location::find(&ex.config, ex.server, &ex.uri, &mut NoTrace).location;
+        let there = ex.config.location(there);
+        if there.internal || there.content != Content::Files {
+            return Flow::Status(Status::FORBIDDEN);
+        }
+        ex.method = Method::Delete;
+        Flow::Redirect
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_pages_may_post_it() {
+        let table: &[(Option<&str>, Option<&str>, &str, bool)] = &[
+            (None, None, "a.test", false),
+            (Some("same-origin"), None, "a.test", true),
+            (Some("none"), None, "a.test", true),
+            (Some("same-site"), None, "a.test", false),
+            (Some("cross-site"), Some("http://a.test"), "a.test", false),
+            (None, Some("http://a.test"), "a.test", true),
+            (None, Some("https://A.test:8443"), "a.test:8443", true),
+            (None, Some("http://a.test:81"), "a.test", false),
+            (None, Some("http://b.test"), "a.test", false),
+            (None, Some("http://a.test.evil"), "a.test", false),
+            (None, Some("null"), "null", false),
+            (None, Some("http://"), "", false),
+        ];
+        for (site, origin, host, expected) in table {
+            let verdict = is_same_origin(site.map(str::as_bytes), origin.map(str::as_bytes), host.as_bytes());
+            assert_eq!(verdict, *expected, "{site:?} {origin:?} {host}");
+        }
+    }
+
+    #[test]
+    fn a_form_that_does_not_end_is_refused() {
+        let mut form = Form::default();
+        for _ in 0..8 {
+            assert_eq!(form.accept(&[b'a'; 1024]), Ok(()));
+        }
+        assert_eq!(form.accept(b"a"), Err(Flow::Status(Status::CONTENT_TOO_LARGE)));
+    }
+}

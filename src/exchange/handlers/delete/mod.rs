@@ -1,0 +1,143 @@
+//! DELETE: a file, a link or an empty directory, by its name in a directory that was opened beneath its area.
+//!
+//! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links lie on the way; a link is
+//! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three.
+
+mod form;
+mod place;
+
+pub use form::{Form, form};
+
+use crate::config::directives::files::Symlinks;
+use crate::config::model::{Level, LocationKind};
+use crate::exchange::Exchange;
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::phases::Flow;
+use crate::http::cond::{self, ImsMode, Validators, Verdict};
+use crate::http::escape::escape_path;
+use crate::http::etag::ETag;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::route::{NoTrace, location};
+use crate::shared::Cx;
+use crate::sys::Errno;
+use crate::sys::file::{FileKind, Stat};
+use place::{Links, Place, Refusal};
+
+/// Removes what the URI names: 204, or back to the listing by 303 when its form asked.
+pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let Mapped::Path { root } = paths::map(ex, cx) else { return Flow::Status(Status::NOT_FOUND) };
+    let settings = &ex.here().settings;
+    let links = match settings.files.symlinks {
+        Symlinks::Off => Links::Inside,
+        Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::None,
+    };
+    let place = match settings.files.alias {
+        // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
+        Some(u32::MAX) => Place::of_template(&ex.path, &settings.files.root, links),
+        _ => Place::of(&ex.path, root, links),
+    };
+    let outcome = match &place {
+        Some(place) => place.remove(|found| judge(ex, found)),
+        None => Err(Refusal::Area),
+    };
+    match outcome {
+        Ok(()) => {
+            // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
+            cx.now.turn += 1;
+            done(ex)
+        }
+        Err(refusal) => refused(ex, cx, refusal),
+    }
+}
+
+fn done(ex: &mut Exchange) -> Flow {
+    // Only the form turns a POST into a DELETE.
+    if ex.head.method != Method::Post {
+        ex.response.status = Status::NO_CONTENT;
+        return Flow::Respond;
+    }
+    let directory = ex.uri.iter().rposition(|b| *b == b'/').map_or(&b"/"[..], |at| &ex.uri[..=at]);
+    let mut target = Vec::with_capacity(directory.len());
+    escape_path(directory, &mut target);
+    ex.response.location = Some(target);
+    Flow::Status(Status::SEE_OTHER)
+}
+
+fn refused(ex: &mut Exchange, cx: &mut Cx, refusal: Refusal) -> Flow {
+    let path = String::from_utf8_lossy(&ex.path).into_owned();
+    match refusal {
+        Refusal::Area => {
+            ex.report(
+                cx,
+                Level::Error,
+                format_args!("DELETE of \"{path}\" is refused: it is the area's own directory"),
+            );
+            Flow::Status(Status::FORBIDDEN)
+        }
+        Refusal::Precondition => Flow::Status(Status::PRECONDITION_FAILED),
+        Refusal::Failed { call, errno } => {
+            let (status, level) = status(errno);
+            if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
+                ex.report(cx, level, format_args!("{call} \"{path}\" failed {errno}"));
+            }
+            Flow::Status(status)
+        }
+    }
+}
+
+/// Whose fault it is that a name cannot be removed.
+fn status(errno: Errno) -> (Status, Level) {
+    match errno {
+        Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
+        // A directory that is not empty, a file where a directory is named, something in use.
+        Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR | Errno::EISDIR | Errno::EBUSY | Errno::ETXTBSY => {
+            (Status::CONFLICT, Level::Error)
+        }
+        // Not permitted to us, or a link that leads out of the area (EXDEV) or may not be followed (ELOOP).
+        Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => (Status::FORBIDDEN, Level::Error),
+        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
+        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
+    }
+}
+
+/// The last word before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
+fn judge(ex: &Exchange, found: &place::Found) -> Result<(), Refusal> {
+    if found.itself.kind == FileKind::Dir && is_area(ex) {
+        return Err(Refusal::Area);
+    }
+    let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (etag(&stat), stat.mtime.0));
+    let now = Validators {
+        etag: tag.as_ref().map(|(tag, _)| tag.as_bytes()),
+        modified: tag.as_ref().map(|(_, modified)| *modified),
+        exists: true,
+    };
+    match cond::evaluate(&ex.head, ex.buf(), Method::Delete, &now, ImsMode::Off) {
+        Verdict::Proceed => Ok(()),
+        Verdict::Failed | Verdict::NotModified => Err(Refusal::Precondition),
+    }
+}
+
+fn etag(stat: &Stat) -> ETag {
+    ETag::new(stat.mtime.0, stat.mtime.1, stat.size)
+}
+
+/// The URI names the directory that some location is for: the configuration counts on it.
+fn is_area(ex: &Exchange) -> bool {
+    let bare = trim_slashes(&ex.uri);
+    let names_it = |id| {
+        let location = ex.config.location(id);
+        let is_prefix = matches!(
+            location.kind,
+            LocationKind::Server | LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal
+        );
+        is_prefix && trim_slashes(&location.name) == bare
+    };
+    let with_slash = [bare, b"/"].concat();
+    names_it(ex.location) || names_it(location::find(&ex.config, ex.server, &with_slash, &mut NoTrace).location)
+}
+
+fn trim_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
+    path.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,120 @@
+//! A name to be removed: its area, the way to its directory, itself. Knows the file system and no request.
+
+use crate::config::template::{Part, Template};
+use crate::sys::Errno;
+use crate::sys::file::{
+    self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
+    Unlink,
+};
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+/// Which links the way may go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Those that stay beneath the area.
+    Inside,
+    None,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    area: CString,
+    /// The way from the area to the directory of the name; `.` where that is the area.
+    parent: CString,
+    name: CString,
+    /// The path ended in a slash: a directory is meant.
+    slash: bool,
+    links: Links,
+}
+
+/// What was found under the name.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// The name itself: a link is a link.
+    pub itself: Stat,
+    /// What a GET would be answered from: links followed. None where they lead nowhere.
+    pub content: Option<Stat>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is the directory of an area.
+    Area,
+    Precondition,
+    Failed {
+        call: &'static str,
+        errno: Errno,
+    },
+}
+
+impl Place {
+    /// The place of `path`, whose first `root` bytes are its area. None if it names the area itself.
+    pub fn of(path: &[u8], root: usize, links: Links) -> Option<Place> {
+        let (area, rest) = path.split_at_checked(root).unwrap_or((b"", path));
+        let slash = rest.ends_with(b"/");
+        let end = rest.iter().rposition(|b| *b != b'/')? + 1;
+        let start = rest.iter().position(|b| *b != b'/')?;
+        let rest = rest.get(start..end)?;
+        let (parent, name) = match rest.iter().rposition(|b| *b == b'/') {
+            Some(at) => (rest.get(..at)?, rest.get(at + 1..)?),
+            None => (&b"."[..], rest),
+        };
+        if matches!(name, b"." | b"..") {
+            return None;
+        }
+        let area: &[u8] = if area.is_empty() { b"/" } else { area };
+        Some(Place {
+            area: CString::new(area).ok()?,
+            parent: CString::new(parent).ok()?,
+            name: CString::new(name).ok()?,
+            slash,
+            links,
+        })
+    }
+
+    /// The place of a `path` that was made of `template`: its area is the directory that begins the template. Where a
+    /// variable begins it, the whole file system is, and no link is followed.
+    pub fn of_template(path: &[u8], template: &Template, links: Links) -> Option<Place> {
+        let literal = match template.parts.first() {
+            Some(Part::Literal(text)) if path.starts_with(text) => text.iter().rposition(|b| *b == b'/'),
+            _ => None,
+        };
+        match literal {
+            Some(slash) => Place::of(path, slash + 1, links),
+            None => Place::of(path, 0, Links::None),
+        }
+    }
+
+    /// Removes the name if `judge` lets: asked last, when only the removal itself can still fail.
+    pub fn remove(&self, judge: impl FnOnce(&Found) -> Result<(), Refusal>) -> Result<(), Refusal> {
+        let failed = |call| move |errno| Refusal::Failed { call, errno };
+        let resolve = RESOLVE_BENEATH
+            | RESOLVE_NO_MAGICLINKS
+            | match self.links {
+                Links::Inside => 0,
+                Links::None => RESOLVE_NO_SYMLINKS,
+            };
+        let flags = O_PATH | O_DIRECTORY;
+        let area = file::open_at(None, &self.area, flags, 0).map_err(failed("open()"))?;
+        let parent = file::open_beneath(area.as_fd(), &self.parent, flags, 0, resolve).map_err(failed("openat2()"))?;
+        let dir = Some(parent.as_fd());
+        let itself = file::stat_at(dir, &self.name, Follow::No).map_err(failed("lstat()"))?;
+        let content = match itself.kind {
+            FileKind::Symlink => file::stat_at(dir, &self.name, Follow::Yes).ok(),
+            _ => Some(itself),
+        };
+        // `link/` may stand for a link to a directory, as listings write it; `file/` names nothing that is there.
+        if self.slash && content.is_none_or(|stat| stat.kind != FileKind::Dir) {
+            return Err(Refusal::Failed { call: "unlink()", errno: Errno::ENOTDIR });
+        }
+        judge(&Found { itself, content })?;
+        match itself.kind {
+            FileKind::Dir => file::unlink_at(dir, &self.name, Unlink::Dir).map_err(failed("rmdir()")),
+            _ => file::unlink_at(dir, &self.name, Unlink::File).map_err(failed("unlink()")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
