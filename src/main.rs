@@ -30,6 +30,12 @@ fn main() -> ExitCode {
     if let Some(form) = args.reference {
         return reference(form);
     }
+    if let Some(name) = &args.signal
+        && lifecycle::signal_number(name).is_none()
+    {
+        eprintln!("webserv: invalid option: \"-s {name}\"");
+        return ExitCode::FAILURE;
+    }
     let origin = match origin(&args) {
         Ok(origin) => origin,
         Err(Failure(why)) => {

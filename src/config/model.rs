@@ -67,6 +67,8 @@ impl Config {
 pub struct Process {
     pub prefix: PathBuf,
     pub daemon: bool,
+    /// `master_process`: off means that the process keeps the user it was started by.
+    pub master: bool,
     pub user: Option<(Box<str>, Option<Box<str>>)>,
     /// None: `pid off`, or none wanted because none was named and the command line is webserv's own form.
     pub pid: Option<PathBuf>,

@@ -5,6 +5,7 @@ use crate::exchange::{Exchange, Rx, Tx, log, phases};
 use crate::http::status::Status;
 use crate::shared::Cx;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 /// What one connection may do in a turn before the others have theirs.
 pub struct Budget {
@@ -47,7 +48,7 @@ pub fn drive(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl End
     loop {
         let step = match &mut conn.state {
             State::Idle => wake(conn, cx, pool, endpoints),
-            State::Active(_) => active(conn, cx, pool, &mut budget),
+            State::Active(_) => active(conn, cx, pool, endpoints, &mut budget),
             State::Lingering { until } => {
                 linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, cx)
             }
@@ -95,8 +96,14 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
     }
 }
 
-fn active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, budget: &mut Budget) -> Step {
+fn active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
     let State::Active(ex) = &mut conn.state else { return Step::Again };
+    if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &cx.config) {
+        match endpoints.endpoint(conn.listener, conn.fd.as_fd()) {
+            Some(endpoint) => ex.adopt(cx, endpoint),
+            None => return Step::Close,
+        }
+    }
     let (fd, ready, deadline) = (conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline);
     let step = match (ex.tx, ex.rx) {
         (Tx::Wait, Rx::Head) => match rx::head(fd, ready, ex, cx, budget, deadline) {

@@ -175,6 +175,9 @@ impl Exchange {
     /// A pooled exchange for a connection that has something to read.
     pub fn reuse(&mut self, cx: &mut Cx, client: Client) {
         self.client = client;
+        if !Rc::ptr_eq(&self.config, &cx.config) {
+            self.config = cx.config.clone();
+        }
         self.input = cx.buffers.take();
         self.start = 0;
         self.out.reset(cx.buffers.take());
@@ -192,9 +195,6 @@ impl Exchange {
 
     /// Forgets the request that was answered. Unread input from `start` on is the next request.
     pub fn next_request(&mut self, cx: &mut Cx) {
-        if !Rc::ptr_eq(&self.config, &cx.config) {
-            self.config = cx.config.clone();
-        }
         if self.start >= self.input.len() {
             self.input.clear();
             self.start = 0;
@@ -227,8 +227,20 @@ impl Exchange {
         self.out_mark = self.out.queued();
         self.head_size = 0;
         self.abort = false;
-        // Until the request says otherwise, the endpoint's default server speaks.
-        self.server = self.config.endpoints[self.client.endpoint.0 as usize].default;
+        self.at_default();
+    }
+
+    /// A reload between two requests, or within a head: the request is answered by the new configuration, where its
+    /// listener may have another number.
+    pub fn adopt(&mut self, cx: &Cx, endpoint: EndpointId) {
+        self.config = cx.config.clone();
+        self.client.endpoint = endpoint;
+        self.at_default();
+    }
+
+    /// Until the request says otherwise, the endpoint's default server speaks.
+    fn at_default(&mut self) {
+        self.server = self.config.endpoints[self.client.endpoint.at()].default;
         self.location = self.config.server(self.server).root;
     }
 

@@ -256,6 +256,10 @@ fn discard_buffered(ex: &mut Exchange) -> Result<(), Reject> {
             break;
         }
     }
+    let max = ex.here().settings.client.max_body_size.0;
+    if max > 0 && ex.head.framing == Framing::Chunked && ex.decoder.remaining().is_some_and(|left| left > max) {
+        return Err(Reject::BodyTooLarge { limit: max });
+    }
     Ok(())
 }
 

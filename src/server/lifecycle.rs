@@ -4,6 +4,7 @@ use super::Server;
 use super::listeners::Listeners;
 use super::reload::Origin;
 use super::signals::Signals;
+use crate::config::load::errno_text;
 use crate::config::model::{Config, Level};
 use crate::shared::Cx;
 use crate::shared::logs::Logs;
@@ -122,7 +123,8 @@ impl Rights {
 
 /// Works as the configured user, once everything that needs root is open.
 fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<Rights, Failure> {
-    if process::geteuid() != 0 {
+    // nginx without a master has nobody to change: the process stays who it is.
+    if process::geteuid() != 0 || !config.process.master {
         return Ok(Rights::default());
     }
     let (name, group) = match &config.process.user {
@@ -149,20 +151,25 @@ fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<Righ
     Ok(Rights { user: Some((uid, gid)) })
 }
 
-/// `-s`: sends the signal to the process whose id is in the pid file.
-pub fn signal(config: &Config, name: &str) -> Result<(), Failure> {
-    let number = match name {
+/// The signal that `-s` means by a word.
+pub fn signal_number(name: &str) -> Option<i32> {
+    Some(match name {
         "stop" => process::SIGTERM,
         "quit" => process::SIGQUIT,
         "reload" => process::SIGHUP,
         "reopen" => process::SIGUSR1,
-        _ => return Err(Failure(format!("invalid option: \"-s {name}\""))),
-    };
+        _ => return None,
+    })
+}
+
+/// `-s`: sends the signal to the process whose id is in the pid file.
+pub fn signal(config: &Config, name: &str) -> Result<(), Failure> {
+    let number = signal_number(name).ok_or_else(|| Failure(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {
         return Err(Failure("the configuration writes no pid file, so there is nobody to signal".into()));
     };
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Failure(format!("open() \"{}\" failed ({e})", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure(format!("open() \"{}\" failed {}", path.display(), errno_text(&e))))?;
     let pid: i32 = text
         .trim()
         .parse()

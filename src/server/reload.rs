@@ -52,7 +52,7 @@ impl Server {
                 let text = diagnostic.summary(&read.sources);
                 self.refuse(format_args!("{text}{hints}"));
             }
-            return self.refuse(format_args!("the configuration was not reloaded, the old one stays"));
+            return self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
         };
         if let Err((path, e)) = self.cx.logs.open(&config) {
             return self.refuse(format_args!("open() \"{}\" failed {e}; the old configuration stays", path.display()));

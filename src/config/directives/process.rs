@@ -12,6 +12,7 @@ impl Default for Process {
         Process {
             prefix: Default::default(),
             daemon: false,
+            master: true,
             user: None,
             pid: None,
             error_log: super::logs::default_error_log(),
@@ -52,6 +53,17 @@ pub const ROWS: &[Row] = &[
             Ok(())
         }),
         "Whether the process leaves the terminal. Off by default here (nginx: on).",
+    ),
+    row(
+        "master_process",
+        MAIN,
+        Args::FLAG,
+        "on",
+        Effect::Once(|_, b, d| {
+            b.process.master = flag(d, 0)?;
+            Ok(())
+        }),
+        "There is one process in any case. As in nginx, off also means that it keeps the user it was started by.",
     ),
     row(
         "user",
