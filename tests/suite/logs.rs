@@ -287,7 +287,7 @@ fn the_error_log_says_why() {
         assert!(!text.contains("[crit]"));
     });
     table.row(ours("one line an event, whatever the request holds"), "a newline in a path stays in one line", || {
-        s.get("/line%0abreak%0d%1b[31m").is(400);
+        s.get("/line%0abreak%0d%1b[31m").is(404);
         let text = s.await_file("logs/error.log", |text| text.contains("break"));
         let line = text.lines().find(|line| line.contains("break")).unwrap();
         assert!(line.contains("[error]") && !line.contains('\u{1b}') && !line.contains('\r'), "{line:?}");

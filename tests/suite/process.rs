@@ -195,14 +195,6 @@ fn a_bad_config_is_called_bad() {
             let file = format!("{dir}/conf/test.conf");
             let message = message.replace("{F}", &file).replace("{D}", &dir);
             assert_eq!(out.status.code(), Some(1), "{text}");
-            // nginx names the end of the file; we name the place where the missing thing belongs.
-            let message = match message.split_once(" in ") {
-                Some((what, _)) if !on_nginx() && what.starts_with("unexpected end of file") => {
-                    let missing = if what.contains(';') && name.contains("quote") { "missing terminating" } else { what };
-                    missing.to_string()
-                }
-                _ => message,
-            };
             let line = text
                 .lines()
                 .find(|line| line.contains(&message))
