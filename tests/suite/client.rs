@@ -184,12 +184,18 @@ impl Client {
 
     #[track_caller]
     pub fn response(&mut self) -> Response {
-        self.try_response(false).unwrap_or_else(|end| panic!("no response: {end:?}"))
+        match self.try_response(false) {
+            Ok(response) => response,
+            Err(end) => panic!("no response: {end:?}"),
+        }
     }
 
     #[track_caller]
     pub fn response_to_head(&mut self) -> Response {
-        self.try_response(true).unwrap_or_else(|end| panic!("no response: {end:?}"))
+        match self.try_response(true) {
+            Ok(response) => response,
+            Err(end) => panic!("no response: {end:?}"),
+        }
     }
 
     /// The next message, interim (1xx) ones included.

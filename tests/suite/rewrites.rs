@@ -1,14 +1,11 @@
-//! rewrite, if, set, map and geo: what they make of a request.
+//! rewrite, if, set, map and geo: what they make of a request. Each has its own server, so that one cannot hide another.
 
 use crate::harness::{BOTH, Table, http};
 
 #[test]
-fn rewrites_conditions_and_maps() {
+fn rewrites_and_conditions() {
     let s = http(
-        r#"map $arg_m $mapped { default none; a alpha; ~^x(.*)$ re-$1; "" empty; }
-         map $http_user_agent $bot { default 0; ~*bot 1; }
-         geo $net { default out; 127.0.0.0/8 loop; }
-         server { listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html;
+        r#"server { listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html;
             rewrite ^/old/(.*)$ /new/$1 last;
             rewrite ^/moved/(.*)$ /new/$1 permanent;
             rewrite ^/temp/(.*)$ /new/$1? redirect;
@@ -16,9 +13,6 @@ fn rewrites_conditions_and_maps() {
             location /brk/ { rewrite ^/brk/(.*)$ /files/$1 break; }
             location /args/ { rewrite ^/args/(.*)$ /new/$1?x=y last; }
             location /noargs/ { rewrite ^/noargs/(.*)$ /new/$1? last; }
-            location /map { return 200 $mapped; }
-            location /bot { return 200 $bot; }
-            location /geo { return 200 $net; }
             location /set { set $a one; set $b "$a-two"; return 200 $b; }
             location /if1 { if ($arg_x) { return 200 yes; } return 200 no; }
             location /if2 { if ($arg_x = a) { return 200 eq; } if ($arg_x != b) { return 200 ne; } return 200 b; }
@@ -42,12 +36,6 @@ fn rewrites_conditions_and_maps() {
         ("rewrite break", "GET", "/brk/f", "", 200, "files f"),
         ("rewrite adds arguments", "GET", "/args/a?q=1", "", 200, "new:/new/a:x=y&q=1"),
         ("rewrite drops arguments", "GET", "/noargs/a?q=1", "", 200, "new:/new/a:"),
-        ("map, a value", "GET", "/map?m=a", "", 200, "alpha"),
-        ("map, default", "GET", "/map?m=zzz", "", 200, "none"),
-        ("map, a regex with a capture", "GET", "/map?m=x12", "", 200, "re-12"),
-        ("map, empty", "GET", "/map", "", 200, "empty"),
-        ("map on a field", "GET", "/bot", "User-Agent: GoogleBOT\r\n", 200, "1"),
-        ("geo", "GET", "/geo", "", 200, "loop"),
         ("set", "GET", "/set", "", 200, "one-two"),
         ("if a variable", "GET", "/if1?x=1", "", 200, "yes"),
         ("if an empty variable", "GET", "/if1", "", 200, "no"),
@@ -70,7 +58,7 @@ fn rewrites_conditions_and_maps() {
         ("rewrite redirect", "GET", "/temp/a?q=1", "", 302, "302 Found"),
     ];
     let port = s.port();
-    let mut table = Table::new("rewrite, if, map, geo");
+    let mut table = Table::new("rewrite, if, set");
     for &(name, method, target, fields, status, body) in rows {
         table.row(BOTH, name, || {
             let r = s.method(method, target, fields, b"");
@@ -81,6 +69,71 @@ fn rewrites_conditions_and_maps() {
                 302 => r.has("Location", &format!("http://localhost:{port}/new/a")),
                 _ => r.contains(body),
             };
+        });
+    }
+}
+
+#[test]
+fn maps_give_values() {
+    let s = http(
+        r#"map $arg_m $mapped { default none; a alpha; ~^x(.*)$ re-$1; "" empty; B upper; ~*^y why; }
+         map $http_user_agent $bot { default 0; ~*bot 1; }
+         map $host $site { hostnames; default other; .a.test a; *.b.test b; c.* c; }
+         map $arg_m$arg_n $both { default "$arg_n-$arg_m"; xy found; }
+         server { listen 127.0.0.1:%%PORT%%; server_name localhost;
+            location /map { return 200 $mapped; }
+            location /bot { return 200 $bot; }
+            location /site { return 200 $site; }
+            location /both { return 200 $both; } }"#,
+    )
+    .start();
+    let rows: &[(&str, &str, &str, &str, &str)] = &[
+        ("a value", "/map?m=a", "localhost", "", "alpha"),
+        ("values ignore case", "/map?m=A", "localhost", "", "alpha"),
+        ("keys ignore case", "/map?m=b", "localhost", "", "upper"),
+        ("default", "/map?m=zzz", "localhost", "", "none"),
+        ("a regex with a capture", "/map?m=x12", "localhost", "", "re-12"),
+        ("a regex is case-sensitive", "/map?m=X12", "localhost", "", "none"),
+        ("a regex that is not", "/map?m=Y", "localhost", "", "why"),
+        ("empty", "/map", "localhost", "", "empty"),
+        ("on a field", "/bot", "localhost", "User-Agent: GoogleBOT\r\n", "1"),
+        ("hostnames, a leading dot", "/site", "a.test", "", "a"),
+        ("hostnames, below a leading dot", "/site", "x.a.test", "", "a"),
+        ("hostnames, a leading star", "/site", "x.b.test", "", "b"),
+        ("hostnames, a trailing star", "/site", "c.anything", "", "c"),
+        ("hostnames, default", "/site", "d.test", "", "other"),
+        ("a source of two variables", "/both?m=x&n=y", "localhost", "", "found"),
+        ("variables in a value", "/both?m=p&n=q", "localhost", "", "q-p"),
+    ];
+    let mut table = Table::new("map");
+    for &(name, target, host, fields, answer) in rows {
+        table.row(BOTH, name, || {
+            s.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")).is(200).body_is(answer);
+        });
+    }
+}
+
+#[test]
+fn geo_gives_values() {
+    let s = http(
+        "geo $net { default out; 127.0.0.0/8 loop; 127.0.0.1/32 one; }
+         geo $arg_ip $of { default none; 10.0.0.0/8 ten; 10.1.0.0/16 ten-one; 2001:db8::/32 six; }
+         server { listen 127.0.0.1:%%PORT%%; server_name localhost;
+            location /net { return 200 $net; }
+            location /of { return 200 $of; } }",
+    )
+    .start();
+    let rows: &[(&str, &str, &str)] = &[
+        ("the longest prefix of the client", "/net", "one"),
+        ("an address of a variable", "/of?ip=10.2.3.4", "ten"),
+        ("a longer prefix", "/of?ip=10.1.3.4", "ten-one"),
+        ("IPv6", "/of?ip=2001:db8::1", "six"),
+        ("default", "/of?ip=11.0.0.1", "none"),
+    ];
+    let mut table = Table::new("geo");
+    for &(name, target, answer) in rows {
+        table.row(BOTH, name, || {
+            s.get(target).is(200).body_is(answer);
         });
     }
 }

@@ -221,14 +221,21 @@ fn no_request_byte_breaks_a_response_head() {
     table.row(BOTH, "a directory redirect", || {
         for attack in attacks.iter().filter(|a| !a.contains("%00")) {
             let r = s.get(&format!("/dir/{attack}/../../dir"));
-            r.is(301).lacks("Set-Cookie").lacks("X").has("Location", &format!("http://localhost:{}/dir/", s.port()));
+            r.is_one_of(&[301, 400]).lacks("Set-Cookie").lacks("X");
+            if r.status == 301 {
+                r.has("Location", &format!("http://localhost:{}/dir/", s.port()));
+            }
         }
     });
     table.row(BOTH, "a directory whose name has a newline", || {
         std::fs::create_dir(s.path("html/new\r\nSet-Cookie: evil")).unwrap();
         let r = s.get("/new%0d%0aSet-Cookie:%20evil");
-        r.is(301).lacks("Set-Cookie");
-        assert!(r.header("Location").unwrap().contains("/new%0D%0ASet-Cookie:%20evil/"), "{}", r.show());
+        r.is_one_of(&[301, 400]).lacks("Set-Cookie");
+        assert!(
+            r.status == 400 || r.header("Location").unwrap().contains("/new%0D%0ASet-Cookie:%20evil/"),
+            "{}",
+            r.show()
+        );
     });
     table.row(BOTH, "a field's value comes back as it was", || {
         s.get_with("/hfield/", "X-Field: a\tb: c\r\n").is(200).has("X-Field", "a\tb: c");

@@ -7,22 +7,17 @@ fn delete_removes_what_it_names() {
     if skip_on_nginx("DELETE by allowed_methods is ours") {
         return;
     }
-    let s = setup(
-        "location /rec/ { allowed_methods GET DELETE; delete_recursive on; }
-         location /al/ { alias %%DIR%%/area/; allowed_methods DELETE; }",
-    )
-    .file("html/up/f1", "1")
-    .file("html/up/f2", "2")
-    .file("html/up/f 3", "3")
-    .file("html/up/full/inner", "x")
-    .file("html/up/kept", "kept")
-    .file("html/plain/f", "plain")
-    .file("html/rec/tree/a/b/c", "c")
-    .file("html/rec/tree/d", "d")
-    .mkdir("html/up/empty1")
-    .mkdir("html/up/empty2")
-    .mkdir("area")
-    .start();
+    let s = setup("location /al/ { alias %%DIR%%/area/; allowed_methods DELETE; }")
+        .file("html/up/f1", "1")
+        .file("html/up/f2", "2")
+        .file("html/up/f 3", "3")
+        .file("html/up/full/inner", "x")
+        .file("html/up/kept", "kept")
+        .file("html/plain/f", "plain")
+        .mkdir("html/up/empty1")
+        .mkdir("html/up/empty2")
+        .mkdir("area")
+        .start();
     let mut table = Table::new("DELETE");
     table.row(OURS, "a file", || {
         s.method("DELETE", "/up/f1", "", b"").is(204);
@@ -89,9 +84,15 @@ fn delete_removes_what_it_names() {
         assert!(!s.exists("html/up/kept"));
     });
     table.row(OURS, "delete_recursive", || {
+        let s = setup("location /rec/ { allowed_methods GET DELETE; delete_recursive on; }")
+            .file("html/rec/tree/a/b/c", "c")
+            .file("html/rec/tree/d", "d")
+            .link("html/rec/tree/out", "%%DIR%%/outside")
+            .start();
         s.method("DELETE", "/rec/tree/", "", b"").is(204);
         assert!(!s.exists("html/rec/tree"));
         assert!(s.exists("html/rec"));
+        assert_eq!(s.read("outside/secret"), b"outside");
     });
     table.row(OURS, "the connection lives on", || {
         let mut client = s.client();
@@ -104,6 +105,8 @@ fn delete_removes_what_it_names() {
         let s = server("allowed_methods GET DELETE;").start();
         s.method("DELETE", "/", "", b"").is_one_of(&[403, 409]);
         assert!(s.path("html").is_dir());
+    });
+    table.row(OURS, "the site itself, recursively", || {
         let s = server("allowed_methods GET DELETE; delete_recursive on;").file("html/f", "f").start();
         s.method("DELETE", "/", "", b"").is_one_of(&[403, 409]);
         s.method("DELETE", "//", "", b"").is_one_of(&[403, 409]);

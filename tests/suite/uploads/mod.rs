@@ -36,6 +36,13 @@ fn running(setup: Setup) -> Server {
     s
 }
 
+/// A running server whose one upload area `/a/` has these settings: a directive that is not known fails its own rows
+/// only.
+fn area(settings: &str) -> Server {
+    let block = format!("client_max_body_size 10m; location /a/ {{ allowed_methods GET POST; {settings} }}");
+    running(server(&block).file("html/index.html", "index").mkdir("html/a").mkdir("elsewhere"))
+}
+
 /// Everything below the prefix that a client could have changed.
 fn disk(s: &Server) -> BTreeMap<String, String> {
     let mut entries = s.snapshot("");

@@ -179,100 +179,99 @@ fn bad_forms_store_nothing() {
     });
 }
 
+/// The upload is refused with one of `statuses`, nothing is written, and the server lives on.
+fn refused(s: &Server, statuses: &[u16], bytes: &[u8]) {
+    let before = disk(s);
+    let mut client = s.client();
+    client.try_send(bytes);
+    client.response().is_one_of(statuses);
+    assert_eq!(before, disk(s));
+    s.get("/").is(200);
+}
+
+fn raw(name: &str, fields: &str, length: usize) -> Vec<u8> {
+    crate::harness::request("POST", &format!("/a/{name}"), fields, &noise(length))
+}
+
+fn whole(parts: &[Vec<u8>]) -> Vec<u8> {
+    crate::harness::request("POST", "/a/", &form_type(), &form(parts))
+}
+
 #[test]
 fn limits_refuse_early_and_leave_nothing() {
     if skip_on_nginx("uploads") {
         return;
     }
-    let s = setup(
-        "location /small/ { allowed_methods POST; client_max_body_size 1000; }
-         location /perfile/ { allowed_methods POST; upload_max_file_size 10; }
-         location /few/ { allowed_methods POST; upload_max_files 2; }
-         location /types/ { allowed_methods POST; upload_types image/png image/gif; }
-         location /ext/ { allowed_methods POST; upload_extensions .jpg .png; }
-         location /noext/ { allowed_methods POST; upload_extensions !.php !.phtml; }
-         location /denied/ { allowed_methods POST; deny all; }",
-    )
-    .mkdir("html/small")
-    .mkdir("html/perfile")
-    .mkdir("html/few")
-    .mkdir("html/types")
-    .mkdir("html/ext")
-    .mkdir("html/noext")
-    .mkdir("html/denied")
-    .start();
-    let refused = |table: &mut Table, name: &str, statuses: &[u16], bytes: Vec<u8>| {
-        table.row(OURS, name, || {
-            let before = disk(&s);
-            let mut client = s.client();
-            client.try_send(bytes);
-            client.response().is_one_of(statuses);
-            assert_eq!(before, disk(&s));
-            s.get("/").is(200);
-        });
-    };
-    let raw =
-        |target: &str, fields: &str, length: usize| crate::harness::request("POST", target, fields, &noise(length));
-    let forms = |target: &str, parts: &[Vec<u8>]| crate::harness::request("POST", target, &form_type(), &form(parts));
-    let mut t = Table::new("upload limits");
-    refused(&mut t, "the body, by Content-Length", &[413], raw("/small/x", "", 1001));
-    refused(&mut t, "the body, by far", &[413], raw("/small/x", "", 3_000_000));
     let chunked = [
-        b"POST /small/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
+        b"POST /a/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
         [&b"1f4\r\n"[..], &noise(500), b"\r\n"].concat().repeat(3),
         b"0\r\n\r\n".to_vec(),
     ]
     .concat();
-    refused(&mut t, "the body, chunked", &[413], chunked);
-    refused(
-        &mut t,
-        "a file of a form",
-        &[413],
-        forms("/perfile/", &[file("ok", b"0123456789"), file("x", b"0123456789a")]),
-    );
-    refused(&mut t, "a raw file", &[413], raw("/perfile/x", "", 11));
-    refused(
-        &mut t,
-        "too many files",
-        &[413, 400],
-        forms("/few/", &[file("a", b"1"), file("b", b"2"), file("c", b"3")]),
-    );
-    refused(&mut t, "a type that is not listed", &[415], raw("/types/x.txt", "Content-Type: text/plain\r\n", 5));
-    refused(
-        &mut t,
-        "a part's type that is not listed",
-        &[415],
-        forms("/types/", &[part("name=\"f\"; filename=\"x\"", "Content-Type: text/html\r\n", b"x")]),
-    );
-    refused(&mut t, "an extension that is not listed", &[415], forms("/ext/", &[file("x.exe", b"x")]));
-    refused(&mut t, "no extension", &[415], forms("/ext/", &[file("jpg", b"x")]));
-    refused(&mut t, "an excluded extension", &[415], forms("/noext/", &[file("x.php", b"x")]));
-    refused(&mut t, "an excluded extension in capitals", &[415], forms("/noext/", &[file("x.PHP", b"x")]));
-    refused(&mut t, "an excluded extension, raw", &[415], raw("/noext/x.phtml", "", 5));
-    refused(&mut t, "a method that is not allowed", &[405], raw("/plain/x", "", 5));
-    refused(&mut t, "a denied client", &[403], raw("/denied/x", "", 5));
-    t.row(OURS, "what is within the limits is stored", || {
-        s.send(raw("/small/x", "", 1000)).is(201);
-        s.send(forms("/perfile/", &[file("a", b"0123456789")])).is(201);
-        s.send(forms("/few/", &[file("a", b"1"), file("b", b"2")])).is(201);
-        s.send(forms("/types/", &[part("name=\"f\"; filename=\"x\"", "Content-Type: image/png\r\n", b"x")])).is(201);
-        s.send(forms("/ext/", &[file("x.JPG", b"x"), file("y.png", b"y")])).is(201);
-        s.send(forms("/noext/", &[file("x.txt", b"x")])).is(201);
+    let typed = |mime: &str| whole(&[part("name=\"f\"; filename=\"x\"", &format!("Content-Type: {mime}\r\n"), b"x")]);
+    let (small, ext, noext) =
+        ("client_max_body_size 1000;", "upload_extensions .jpg .png;", "upload_extensions !.php !.phtml;");
+    let types = "upload_types image/png image/gif;";
+    let ten = file("ten", b"0123456789");
+    let rows: Vec<(&str, &str, &[u16], Vec<u8>)> = vec![
+        ("the body, just the limit", small, &[201], raw("x", "", 1000)),
+        ("the body, by Content-Length", small, &[413], raw("x", "", 1001)),
+        ("the body, by far", small, &[413], raw("x", "", 3_000_000)),
+        ("the body, chunked", small, &[413], chunked),
+        ("files within their limit", "upload_max_file_size 10;", &[201], whole(&[ten.clone(), file("x", b"")])),
+        ("a file of a form", "upload_max_file_size 10;", &[413], whole(&[ten, file("x", b"0123456789a")])),
+        ("a raw file", "upload_max_file_size 10;", &[413], raw("x", "", 11)),
+        ("as many files as allowed", "upload_max_files 2;", &[201], whole(&[file("a", b"1"), file("b", b"2")])),
+        ("too many files", "upload_max_files 1;", &[413, 400], whole(&[file("a", b"1"), file("b", b"2")])),
+        (
+            "21 files where 20 is the default",
+            "",
+            &[413, 400],
+            whole(&(0..21).map(|i| file(&format!("f{i}"), b"")).collect::<Vec<_>>()),
+        ),
+        ("a listed type", types, &[201], raw("x", "Content-Type: image/png\r\n", 5)),
+        ("a type that is not listed", types, &[415], raw("x", "Content-Type: text/plain\r\n", 5)),
+        ("a part's type that is listed", types, &[201], typed("image/gif")),
+        ("a part's type that is not listed", types, &[415], typed("text/html")),
+        ("a listed extension in capitals", ext, &[201], raw("x.JPG", "", 5)),
+        ("an extension that is not listed", ext, &[415], whole(&[file("x.exe", b"x")])),
+        ("an extension alone is a name", ext, &[415], whole(&[file("jpg", b"x")])),
+        ("an extension that is not excluded", noext, &[201], raw("x.txt", "", 5)),
+        ("an excluded extension", noext, &[415], whole(&[file("x.php", b"x")])),
+        ("an excluded extension in capitals", noext, &[415], whole(&[file("x.PHP", b"x")])),
+        ("an excluded extension, raw", noext, &[415], raw("x.phtml", "", 5)),
+        ("a denied client", "deny all;", &[403], raw("x", "", 5)),
+        ("a method that is taken back", "limit_except GET { deny all; }", &[403], raw("x", "", 5)),
+    ];
+    let mut t = Table::new("upload limits");
+    for (name, settings, statuses, bytes) in &rows {
+        t.row(OURS, name, || {
+            let s = area(settings);
+            if statuses.contains(&201) {
+                s.send(bytes).is(201);
+            } else {
+                refused(&s, statuses, bytes);
+            }
+        });
+    }
+    t.row(OURS, "a method that is not allowed", || {
+        let s = running(setup("").mkdir("html/plain"));
+        refused(&s, &[405], &crate::harness::request("POST", "/plain/x", "", b"x"));
     });
-    for (name, target, fields, status) in [
-        ("too large", "/small/y", "Content-Length: 5000\r\n", 413),
-        ("not allowed", "/plain/y", "Content-Length: 5\r\n", 405),
-        ("denied", "/denied/y", "Content-Length: 5\r\n", 403),
-    ] {
+    for (name, settings, length, status) in [("too large", small, 5000, 413), ("denied", "deny all;", 5, 403)] {
         t.row(OURS, &format!("Expect is answered with the refusal, {name}"), || {
+            let s = area(settings);
             let mut client = s.client();
-            client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{fields}Expect: 100-continue\r\n\r\n"));
+            client.send(format!(
+                "POST /a/y HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+            ));
             client.response().is(status);
         });
     }
     t.row(OURS, "a refused 20 MB upload still reads its 413", || {
+        let s = area(small);
         let mut client = s.client();
-        client.send(b"POST /small/z HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n");
+        client.send(b"POST /a/z HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n");
         let block = noise(1 << 16);
         for _ in 0..305 {
             if !client.try_send(&block) {
@@ -281,4 +280,38 @@ fn limits_refuse_early_and_leave_nothing() {
         }
         client.response().is(413);
     });
+}
+
+#[test]
+fn broken_chunks_store_nothing() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = area("upload_on_duplicate overwrite;");
+    let rows: &[(&str, &str)] = &[
+        ("plus sign", "+5\r\nhello\r\n0\r\n\r\n"),
+        ("0x", "0x5\r\nhello\r\n0\r\n\r\n"),
+        ("no digit", "g\r\nhello\r\n0\r\n\r\n"),
+        ("an empty size", "\r\nhello\r\n0\r\n\r\n"),
+        ("2^64 + 5", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
+        ("more data than the size", "5\r\nhelloworld\r\n0\r\n\r\n"),
+        ("no CRLF behind the data", "5\r\nhello0\r\n\r\n"),
+        ("a CR alone behind the data", "5\r\nhello\r0\r\n\r\n"),
+        ("a CR alone behind the size", "5\rX\nhello\r\n0\r\n\r\n"),
+        ("a NUL in an extension", "5;a\0\r\nhello\r\n0\r\n\r\n"),
+        ("a request as trailer", "5\r\nhello\r\n0\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("the fault in a later chunk", "5\r\nhello\r\n5\r\nhello\r\nx\r\n"),
+    ];
+    let mut table = Table::new("broken chunks");
+    for (name, body) in rows {
+        table.row(OURS, name, || {
+            let before = disk(&s);
+            let mut client = s.client();
+            client.send(format!("POST /a/f HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+            let r = client.response();
+            r.is(400);
+            assert!(client.rest().is_empty(), "a message whose end is unknown ends the connection");
+            assert_eq!(before, disk(&s));
+        });
+    }
 }
