@@ -119,15 +119,12 @@ impl Setup {
 
     /// The text with `%%DIR%%`, `%%PORT%%` … and `%%PREAMBLE%%` replaced.
     fn expand(&self, text: &str, ports: &[SocketAddr]) -> String {
-        let preamble = if self.master && on_nginx() {
-            let user = if os::is_root() { "user root root;" } else { "" };
-            format!(
-                "daemon off; master_process on; worker_processes 1; {user} pid logs/webserv.pid; error_log logs/error.log info;"
-            )
-        } else {
-            "daemon off; master_process off; worker_processes 1; pid logs/webserv.pid; error_log logs/error.log info;"
-                .to_owned()
-        };
+        let master = if self.master && on_nginx() { "on" } else { "off" };
+        // Started by root, a server becomes `nobody`, who may not write into the tests' directories.
+        let user = if os::is_root() && !self.unprivileged { "user root root; " } else { "" };
+        let preamble = format!(
+            "daemon off; master_process {master}; {user}worker_processes 1; pid logs/webserv.pid; error_log logs/error.log info;"
+        );
         let mut text = text.replace("%%PREAMBLE%%", &preamble).replace("%%DIR%%", &self.dir.to_string_lossy());
         for (i, address) in ports.iter().enumerate() {
             text = text.replace(&format!("%%PORT{i}%%"), &address.port().to_string());
