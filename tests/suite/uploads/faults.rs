@@ -191,9 +191,11 @@ fn links_do_not_lead_out() {
         assert!(!s.exists("outside/new"));
     });
     table.row(OURS, "DELETE below a link to a directory outside", || {
-        for target in ["/over/out/secret", "/over/out/dir", "/over/out/dir/", "/over/abs/"] {
+        for target in ["/over/out/secret", "/over/out/dir", "/over/out/dir/"] {
             s.method("DELETE", target, "", b"").is_one_of(&[403, 404, 409]);
         }
+        // With a slash behind it the link may be taken for the link; never for the directory.
+        s.method("DELETE", "/over/abs/", "", b"").is_one_of(&[204, 403, 404, 409]);
         assert_eq!(s.read("outside/secret"), b"outside");
         assert!(s.path("outside/dir").is_dir());
     });
