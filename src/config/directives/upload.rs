@@ -12,6 +12,8 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Upload {
+    /// DELETE removes a directory with all that is in it.
+    pub delete_recursive: bool,
     pub store: Store,
     /// Mode of stored files; directories get x where there is r.
     pub mode: u32,
@@ -51,6 +53,7 @@ pub struct Extensions {
 impl Default for Upload {
     fn default() -> Upload {
         Upload {
+            delete_recursive: false,
             store: Store::Uri,
             mode: 0o600,
             create_path: false,
@@ -70,6 +73,7 @@ fn upload(s: &mut Settings) -> &mut Upload {
 const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
+    row("delete_recursive", SL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).delete_recursive), "Whether DELETE of a directory removes what is in it, up to 10000 entries and never through a link or into another file system; off, a directory that is not empty gets 409. A directory that a location is for, or that holds one, stays.").ours(),
     row("upload_store", SL, Args::TAKE1, "the request URI's own directory", Effect::Once(store), "Directory where POSTed files go, or off. Variables are allowed; a relative path is taken from the prefix. A file appears there complete or not at all.").ours().also(&["upload_dir", "upload_path"]),
     row("upload_store_access", HSL, Args::TAKE123, "user:rw", Effect::Once(store_access), "Mode of stored files: user:rw group:r all:r.").ours(),
     row("upload_create_path", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).create_path), "Whether missing directories inside the store are made.").ours(),

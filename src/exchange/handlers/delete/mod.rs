@@ -1,15 +1,16 @@
-//! DELETE: a file, a link or an empty directory, by its name in a directory that was opened beneath its area.
+//! DELETE: a file, a link or a directory, by its name in a directory that was opened beneath its area.
 //!
 //! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links lie on the way; a link is
 //! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three.
 
 mod form;
 mod place;
+mod tree;
 
 pub use form::{Form, form};
 
 use crate::config::directives::files::Symlinks;
-use crate::config::model::{Level, LocationKind};
+use crate::config::model::{Level, LocationKind, LocationTree};
 use crate::exchange::Exchange;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::Flow;
@@ -22,7 +23,7 @@ use crate::route::{NoTrace, location};
 use crate::shared::Cx;
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
-use place::{Links, Place, Refusal};
+use place::{Content, Links, Place, Refusal};
 
 /// Removes what the URI names: 204, or back to the listing by 303 when its form asked.
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
@@ -37,8 +38,9 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Some(u32::MAX) => Place::of_template(&ex.path, &settings.files.root, links),
         _ => Place::of(&ex.path, root, links),
     };
+    let content = if settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
     let outcome = match &place {
-        Some(place) => place.remove(|found| judge(ex, found)),
+        Some(place) => place.remove(content, |found| judge(ex, found, content)),
         None => Err(Refusal::Area),
     };
     match outcome {
@@ -71,9 +73,18 @@ fn refused(ex: &mut Exchange, cx: &mut Cx, refusal: Refusal) -> Flow {
             ex.report(
                 cx,
                 Level::Error,
-                format_args!("DELETE of \"{path}\" is refused: it is the area's own directory"),
+                format_args!("DELETE of \"{path}\" is refused: it is or holds the directory of a location"),
             );
             Flow::Status(Status::FORBIDDEN)
+        }
+        Refusal::TooMuch => {
+            let most = tree::ENTRIES;
+            ex.report(
+                cx,
+                Level::Error,
+                format_args!("DELETE of \"{path}\" is refused: it holds more than {most} entries"),
+            );
+            Flow::Status(Status::CONFLICT)
         }
         Refusal::Precondition => Flow::Status(Status::PRECONDITION_FAILED),
         Refusal::Failed { call, errno } => {
@@ -102,8 +113,8 @@ fn status(errno: Errno) -> (Status, Level) {
 }
 
 /// The last word before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
-fn judge(ex: &Exchange, found: &place::Found) -> Result<(), Refusal> {
-    if found.itself.kind == FileKind::Dir && is_area(ex) {
+fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Refusal> {
+    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }
     let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (etag(&stat), stat.mtime.0));
@@ -135,6 +146,19 @@ fn is_area(ex: &Exchange) -> bool {
     };
     let with_slash = [bare, b"/"].concat();
     names_it(ex.location) || names_it(location::find(&ex.config, ex.server, &with_slash, &mut NoTrace).location)
+}
+
+/// Some location lies below the URI: what its rules keep must not go with a directory above it.
+fn holds_area(ex: &Exchange) -> bool {
+    fn below(ex: &Exchange, tree: &LocationTree, prefix: &[u8]) -> bool {
+        let prefixes = tree.prefixes.iter().map(|entry| (&entry.prefix, entry.location));
+        let mut locations = tree.exact.iter().map(|(name, id)| (name, *id)).chain(prefixes);
+        locations.any(|(name, id)| {
+            name.starts_with(prefix) || ex.config.location(id).tree.as_ref().is_some_and(|tree| below(ex, tree, prefix))
+        })
+    }
+    let prefix = [trim_slashes(&ex.uri), b"/"].concat();
+    below(ex, &ex.server().tree, &prefix)
 }
 
 fn trim_slashes(path: &[u8]) -> &[u8] {

@@ -1,5 +1,6 @@
 //! A name to be removed: its area, the way to its directory, itself. Knows the file system and no request.
 
+use super::tree;
 use crate::config::template::{Part, Template};
 use crate::sys::Errno;
 use crate::sys::file::{
@@ -15,6 +16,14 @@ pub enum Links {
     /// Those that stay beneath the area.
     Inside,
     None,
+}
+
+/// What becomes of a directory that is not empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// It stays, and so does the directory.
+    Kept,
+    Removed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +51,8 @@ pub enum Refusal {
     /// It is the directory of an area.
     Area,
     Precondition,
+    /// The directory holds more than is removed at once; nothing was removed.
+    TooMuch,
     Failed {
         call: &'static str,
         errno: Errno,
@@ -87,7 +98,7 @@ impl Place {
     }
 
     /// Removes the name if `judge` lets: asked last, when only the removal itself can still fail.
-    pub fn remove(&self, judge: impl FnOnce(&Found) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    pub fn remove(&self, content: Content, judge: impl FnOnce(&Found) -> Result<(), Refusal>) -> Result<(), Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
         let resolve = RESOLVE_BENEATH
             | RESOLVE_NO_MAGICLINKS
@@ -100,19 +111,31 @@ impl Place {
         let parent = file::open_beneath(area.as_fd(), &self.parent, flags, 0, resolve).map_err(failed("openat2()"))?;
         let dir = Some(parent.as_fd());
         let itself = file::stat_at(dir, &self.name, Follow::No).map_err(failed("lstat()"))?;
-        let content = match itself.kind {
+        let followed = match itself.kind {
             FileKind::Symlink => file::stat_at(dir, &self.name, Follow::Yes).ok(),
             _ => Some(itself),
         };
-        // `link/` may stand for a link to a directory, as listings write it; `file/` names nothing that is there.
-        if self.slash && content.is_none_or(|stat| stat.kind != FileKind::Dir) {
-            return Err(Refusal::Failed { call: "unlink()", errno: Errno::ENOTDIR });
+        // `link/` may stand for a link to a directory, as listings write it, if that is in the area; `file/` names
+        // nothing that is there.
+        if self.slash && itself.kind != FileKind::Dir {
+            file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
-        judge(&Found { itself, content })?;
-        match itself.kind {
-            FileKind::Dir => file::unlink_at(dir, &self.name, Unlink::Dir).map_err(failed("rmdir()")),
-            _ => file::unlink_at(dir, &self.name, Unlink::File).map_err(failed("unlink()")),
+        judge(&Found { itself, content: followed })?;
+        if itself.kind != FileKind::Dir {
+            return file::unlink_at(dir, &self.name, Unlink::File).map_err(failed("unlink()"));
         }
+        match file::unlink_at(dir, &self.name, Unlink::Dir) {
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) if content == Content::Removed => {
+                tree::remove(parent.as_fd(), &self.name)
+            }
+            outcome => outcome.map_err(failed("rmdir()")),
+        }
+    }
+
+    /// The way from the area to the name.
+    fn whole(&self) -> Result<CString, Refusal> {
+        let path = [self.parent.to_bytes(), b"/", self.name.to_bytes()].concat();
+        CString::new(path).map_err(|_| Refusal::Failed { call: "openat2()", errno: Errno::EINVAL })
     }
 }
 

@@ -83,6 +83,8 @@ fn a_name_is_removed_and_nothing_else() {
         ("a link, not the file", "/to-file", Inside, Ok("area/to-file")),
         ("a link, not the directory", "/to-sub", Inside, Ok("area/to-sub")),
         ("a link to a directory with its slash", "/to-full/", Inside, Ok("area/to-full")),
+        ("a link out with its slash", "/out/", Inside, Err(Errno::EXDEV)),
+        ("a link with its slash, links forbidden", "/to-full/", None, Err(Errno::ELOOP)),
         ("a link to a file with a slash", "/to-file/", Inside, Err(Errno::ENOTDIR)),
         ("a link that leads nowhere", "/dangling", Inside, Ok("area/dangling")),
         ("a link to itself", "/to-self", Inside, Ok("area/to-self")),
@@ -102,7 +104,7 @@ fn a_name_is_removed_and_nothing_else() {
         let scratch = Scratch::new("table");
         let mut tree = scratch.tree();
         let place = scratch.place(below, *links).expect("a name below the area");
-        let outcome = place.remove(|_| Ok(()));
+        let outcome = place.remove(Content::Kept, |_| Ok(()));
         match expected {
             Ok(gone) => {
                 assert_eq!(outcome, Ok(()), "{name}");
@@ -115,6 +117,42 @@ fn a_name_is_removed_and_nothing_else() {
         }
         assert_eq!(scratch.tree(), tree, "{name}");
     }
+}
+
+#[test]
+fn a_tree_is_removed_without_what_its_links_lead_to() {
+    let scratch = Scratch::new("tree");
+    let tree = scratch.tree();
+    let area = scratch.0.join("area");
+    let sub = area.join("sub");
+    symlink("../../outside", sub.join("out")).expect("symlink");
+    symlink("../full", sub.join("deep/side")).expect("symlink");
+    for n in 0..2000 {
+        fs::write(sub.join(format!("deep/a-name-that-fills-batches-{n}")), "").expect("write");
+    }
+    let place = scratch.place("/sub/", Links::Inside).expect("a name");
+    assert!(matches!(place.remove(Content::Kept, |_| Ok(())), Err(Refusal::Failed { errno: Errno::ENOTEMPTY, .. })));
+    assert_eq!(place.remove(Content::Removed, |_| Ok(())), Ok(()));
+    let left: Vec<String> =
+        tree.into_iter().filter(|path| path != "area/sub" && !path.starts_with("area/sub/")).collect();
+    assert_eq!(scratch.tree(), left);
+}
+
+#[test]
+fn a_tree_that_is_too_large_or_too_deep_stays_whole() {
+    let scratch = Scratch::new("large");
+    let large = scratch.0.join("area/large");
+    fs::create_dir(&large).expect("mkdir");
+    for n in 0..=tree::ENTRIES {
+        fs::hard_link(scratch.0.join("area/file"), large.join(n.to_string())).expect("link");
+    }
+    fs::create_dir_all(scratch.0.join("area/deep").join("d/".repeat(40))).expect("mkdir");
+    for name in ["/large", "/deep"] {
+        let place = scratch.place(name, Links::Inside).expect("a name");
+        assert_eq!(place.remove(Content::Removed, |_| Ok(())), Err(Refusal::TooMuch), "{name}");
+    }
+    assert_eq!(fs::read_dir(&large).expect("read_dir").count(), tree::ENTRIES + 1);
+    assert!(scratch.0.join("area/deep").join("d/".repeat(40)).is_dir());
 }
 
 #[test]
@@ -136,7 +174,7 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
         ("/dangling", FileKind::Symlink, None),
         ("/empty", FileKind::Dir, Some(FileKind::Dir)),
     ] {
-        let outcome = scratch.place(below, Links::Inside).expect("a name").remove(|found| {
+        let outcome = scratch.place(below, Links::Inside).expect("a name").remove(Content::Kept, |found| {
             seen.set(Some((found.itself.kind, found.content.map(|stat| stat.kind))));
             Err(Refusal::Precondition)
         });
