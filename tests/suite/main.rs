@@ -18,6 +18,7 @@ mod bodies;
 mod conditions;
 mod config_directives;
 mod http1;
+mod listing;
 mod locations;
 mod logs;
 mod process;
