@@ -11,8 +11,10 @@ use super::directives::logs::{AccessLog, AccessTarget, COMBINED, Escape, LogForm
 use super::directives::{access, rewrite};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, nearest};
+use super::load::{Loaded, Sources};
 use super::model::*;
 use super::pattern::{Case, Pattern, PatternSet};
+use super::syntax::split_at_missing_semicolon;
 use super::table::{self, Effect, Fault, Found, Row, Section};
 use super::template::{Template, Variables};
 use crate::util::hash::FastMap;
@@ -53,6 +55,8 @@ pub struct Build {
     locations: Vec<Location>,
     /// Ignored directives that were noted once already.
     noted: Vec<&'static str>,
+    /// The texts, for errors that are judged by how they are written.
+    sources: Sources,
     /// The file is bare server blocks: its top level is both main and http.
     bare: bool,
 }
@@ -104,17 +108,18 @@ pub struct Resolved {
     pub diagnostics: Diagnostics,
 }
 
-/// Resolves the directives of the main context. `prefix` is what relative paths are taken from.
+/// Resolves what was loaded, and takes its tree and what there was to say of it. `prefix` is what relative paths are
+/// taken from.
 ///
 /// `logs`: paths of log files that are open already and keep their ids; `error_log`: `-e`.
 pub fn resolve(
-    tree: &[Directive],
+    loaded: &mut Loaded,
     prefix: &Path,
     form: Form,
-    found: Diagnostics,
     logs: Vec<PathBuf>,
     error_log: Option<&Path>,
 ) -> Resolved {
+    let tree = std::mem::take(&mut loaded.directives);
     let mut b = Build {
         process: Process { prefix: prefix.to_owned(), ..Process::default() },
         pid_given: false,
@@ -126,11 +131,12 @@ pub fn resolve(
         log_files: logs,
         combined: None,
         default_log: None,
-        diagnostics: found,
+        diagnostics: std::mem::take(&mut loaded.diagnostics),
         servers: Vec::new(),
         drafts: Vec::new(),
         locations: Vec::new(),
         noted: Vec::new(),
+        sources: std::mem::take(&mut loaded.sources),
         bare: !tree.iter().any(|d| d.name.is("http")),
     };
     let combined = b.combined();
@@ -140,7 +146,8 @@ pub fn resolve(
     if b.bare {
         b.default_access_log(&mut scope.settings);
     }
-    b.level(&mut scope, tree);
+    b.level(&mut scope, &tree);
+    loaded.sources = std::mem::take(&mut b.sources);
     b.finish()
 }
 
@@ -271,6 +278,10 @@ impl Build {
             return None;
         }
         if !args.accepts(d.args.len()) {
+            if let Some(name) = self.missing_semicolon(scope, d, here) {
+                self.error(Fault::new(name, format!("directive \"{}\" is not terminated by \";\"", d.name.str())));
+                return None;
+            }
             let fault = Fault::new(d.name.span, format!("invalid number of arguments in \"{name}\" directive"));
             self.error(fault.help(format!("it takes {}", args.describe())));
             return None;
@@ -293,6 +304,15 @@ impl Build {
                 None
             }
         }
+    }
+
+    /// Too many arguments, and one of them begins a line and is a directive's name: the `;` before it is missing. Gives
+    /// the place where it belongs, after checking the directive that was swallowed.
+    fn missing_semicolon(&mut self, scope: &Scope, d: &Directive, here: Contexts) -> Option<Span> {
+        let known = |word: &Word| table::find(&word.str(), here).is_some();
+        let (first, second) = split_at_missing_semicolon(d, self.sources.bytes(d.span.file), known)?;
+        self.check(scope, &second);
+        Some(first.close)
     }
 
     fn unknown(&mut self, d: &Directive, here: Contexts) {

@@ -105,16 +105,14 @@ fn first_regex(tree: &LocationTree, uri: &[u8]) -> Option<(usize, Option<Matched
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::error::Diagnostics;
     use crate::config::load::{LoadOptions, load_text};
     use crate::config::resolve::{Form, resolve};
     use crate::route::{NoTrace, server};
     use std::path::Path;
 
     fn config(text: &str) -> Config {
-        let loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved =
-            resolve(&loaded.directives, Path::new("/p"), Form::Own, Diagnostics::default(), Vec::new(), None);
+        let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Own, Vec::new(), None);
         let shown = resolved.diagnostics.render(&loaded.sources, "webserv");
         resolved.config.unwrap_or_else(|| panic!("{shown}"))
     }

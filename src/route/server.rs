@@ -24,9 +24,8 @@ pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> (Server
 
 fn decide(endpoint: &Endpoint, host: &[u8]) -> (ServerId, Rule, Option<Matched>) {
     let names = &endpoint.names;
-    if let Some(&id) = names.exact.get(host)
-        && !host.is_empty()
-    {
+    // Without a Host, `server_name ""` is meant (nginx).
+    if let Some(&id) = names.exact.get(host) {
         return (id, Rule::Exact, None);
     }
     if !names.suffixes.is_empty() {

@@ -169,7 +169,7 @@ pub fn signal(config: &Config, name: &str) -> Result<(), Failure> {
         return Err(Failure("the configuration writes no pid file, so there is nobody to signal".into()));
     };
     let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure(format!("open() \"{}\" failed {}", path.display(), errno_text(&e))))?;
+        .map_err(|e| Failure(format!("open() \"{}\" failed ({})", path.display(), errno_text(&e))))?;
     let pid: i32 = text
         .trim()
         .parse()

@@ -34,9 +34,8 @@ impl Origin {
     /// Reads the configuration. `logs`: paths of log files that are open already, whose ids must not change.
     pub fn read(&self, logs: Vec<PathBuf>) -> Read {
         let options = LoadOptions { command_line: self.directives.clone(), ..LoadOptions::default() };
-        let loaded = load::load(&self.file, &options);
-        let resolved =
-            resolve(&loaded.directives, &self.prefix, self.form, loaded.diagnostics, logs, self.error_log.as_deref());
+        let mut loaded = load::load(&self.file, &options);
+        let resolved = resolve(&mut loaded, &self.prefix, self.form, logs, self.error_log.as_deref());
         Read { config: resolved.config, sources: loaded.sources, diagnostics: resolved.diagnostics }
     }
 }
