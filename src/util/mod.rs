@@ -8,4 +8,4 @@ pub mod span;
 pub mod wheel;
 
 #[cfg(test)]
-mod seed;
+pub mod seed;

@@ -7,7 +7,7 @@ use crate::config::model::Settings;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Outcome, Row, invalid, wrong};
 use crate::config::template::Template;
-use crate::config::value::{Mode, Size};
+use crate::config::value::{self, Mode, Size};
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
@@ -26,6 +26,47 @@ pub struct Upload {
     /// Media types that may be stored; empty: any.
     pub types: Rc<[Box<[u8]>]>,
     pub extensions: Rc<Extensions>,
+    pub filename: FileName,
+    pub min_free: MinFree,
+    /// What is answered instead of 201 and the list: a code, with a URI or a text.
+    pub answer: Option<Answer>,
+    /// None: by the kind of the location.
+    pub serve: Option<Serve>,
+}
+
+/// How the name of a stored file is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileName {
+    /// The client's.
+    Original,
+    /// Random digits, and the client's extension.
+    Random,
+    /// The moment, random digits, and the client's extension.
+    Time,
+    Value(Template),
+}
+
+/// Space that an upload must leave free on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinFree {
+    /// Bytes; 0 is no limit.
+    Bytes(u64),
+    /// Hundredths of the file system.
+    Percent(u64),
+}
+
+/// `upload_return`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub code: u16,
+    pub text: Option<Template>,
+}
+
+/// How files of an upload area that could run in a browser are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serve {
+    Attachment,
+    Inline,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +103,10 @@ impl Default for Upload {
             max_files: 20,
             types: Rc::new([]),
             extensions: Rc::default(),
+            filename: FileName::Original,
+            min_free: MinFree::Bytes(0),
+            answer: None,
+            serve: None,
         }
     }
 }
@@ -78,10 +123,14 @@ pub const ROWS: &[Row] = &[
     row("upload_store_access", HSL, Args::TAKE123, "user:rw", Effect::Once(store_access), "Mode of stored files: user:rw group:r all:r.").ours(),
     row("upload_create_path", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).create_path), "Whether missing directories inside the store are made.").ours(),
     row("upload_on_duplicate", HSL, Args::TAKE1, "error", Effect::Once(on_duplicate), "What a POST does when the name is taken: error (409), overwrite (atomically), rename (name-1.ext, decided without a race).").ours(),
-    row("upload_max_file_size", HSL, Args::TAKE1, "0", Effect::Size(|s| &mut upload(s).max_file_size), "Largest stored file; a larger one gets 413 and nothing is stored. 0 is no limit.").ours(),
+    row("upload_max_file_size", HSL, Args::TAKE1, "0", Effect::Once(max_file_size), "Largest stored file; a larger one gets 413 and nothing is stored. 0 is no limit.").ours(),
     row("upload_max_files", HSL, Args::TAKE1, "20", Effect::Number(|s| &mut upload(s).max_files), "Most files of one form; more get 413. 0 is no limit.").ours(),
     row("upload_types", HSL, Args::ONE_OR_MORE, "any", Effect::Once(types), "Media types that may be stored (image/* works); others get 415.").ours(),
     row("upload_extensions", HSL, Args::ONE_OR_MORE, "any", Effect::Once(extensions), "File extensions that may be stored (.jpg), or with ! may not (!.php); others get 415.").ours(),
+    row("upload_filename", HSL, Args::TAKE1, "original", Effect::Once(filename), "How the stored name is made: original, random, time, or a value with variables ($upload_file_name, $upload_file_ext, $upload_field_NAME, $request_id and all others). A value is judged like a client's name. PUT always stores the name of the URI.").ours(),
+    row("upload_min_free", SL, Args::TAKE1, "off", Effect::Once(min_free), "Space an upload must leave free on the disk, as a size or in percent, or off; an upload that would take it gets 507, before its body is read where Content-Length tells.").ours(),
+    row("upload_return", SL, Args::TAKE12, "201 and the list of files", Effect::Once(answer), "What a stored POST is answered with: a code below 400, with a URI for 301, 302, 303, 307 and 308, with a text for the others.").ours(),
+    row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site.").ours(),
 ];
 
 fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
@@ -95,6 +144,12 @@ fn store_access(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// In `g` too: it is the size of a file.
+fn max_file_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    upload(&mut s.settings).max_file_size = Size::parse_offset(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?;
+    Ok(())
+}
+
 fn on_duplicate(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     upload(&mut s.settings).on_duplicate = match d.args[0].bytes() {
         b"error" => Duplicate::Error,
@@ -102,6 +157,52 @@ fn on_duplicate(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         b"rename" => Duplicate::Rename,
         _ => return Err(invalid(d, 0).help("error, overwrite or rename")),
     };
+    Ok(())
+}
+
+fn filename(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    upload(&mut s.settings).filename = match d.args[0].bytes() {
+        b"original" => FileName::Original,
+        b"random" => FileName::Random,
+        b"time" => FileName::Time,
+        value if value.contains(&b'/') => {
+            return Err(invalid(d, 0).help("a file name; upload_store names the directory"));
+        }
+        _ => FileName::Value(b.template(d, 0)?),
+    };
+    Ok(())
+}
+
+fn min_free(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    upload(&mut s.settings).min_free = match word.bytes() {
+        b"off" => MinFree::Bytes(0),
+        [percent @ .., b'%'] => match value::number(percent, 100) {
+            Ok(percent) => MinFree::Percent(percent),
+            Err(_) => return Err(invalid(d, 0).help("a percentage from 0% to 100%")),
+        },
+        bytes => MinFree::Bytes(Size::parse_offset(bytes).map_err(|e| wrong(d, 0, e))?.0),
+    };
+    Ok(())
+}
+
+fn answer(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let code = value::number(d.args[0].bytes(), 399).ok().filter(|code| *code >= 200);
+    let Some(code) = code.and_then(|code| u16::try_from(code).ok()) else {
+        return Err(invalid(d, 0).help("a code from 200 to 399: the files are stored by then"));
+    };
+    let text = if d.args.len() > 1 { Some(b.template(d, 1)?) } else { None };
+    if matches!(code, 301 | 302 | 303 | 307 | 308) && text.is_none() {
+        return Err(invalid(d, 0).help("a redirect needs a URI: `upload_return 303 /thanks.html;`"));
+    }
+    upload(&mut s.settings).answer = Some(Answer { code, text });
+    Ok(())
+}
+
+fn serve(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let choices = [("attachment", Serve::Attachment), ("inline", Serve::Inline)];
+    let serve = value::choice(d.args[0].bytes(), &choices).map_err(|e| wrong(d, 0, e))?;
+    upload(&mut s.settings).serve = Some(serve);
     Ok(())
 }
 

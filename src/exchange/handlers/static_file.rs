@@ -56,6 +56,7 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     response.last_modified = Some((file.stat.mtime.0, file.last_modified));
     response.ranges = true;
     response.body = Body::File(file);
+    super::upload::guard(ex);
     Flow::Respond
 }
 

@@ -1,0 +1,229 @@
+//! The files of one request get their names: all of them, or, where one cannot, none.
+
+use super::name::{numbered, random_digits};
+use super::part::Part;
+use crate::config::directives::upload::Duplicate;
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Follow, Unlink};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+/// `name-1` to `name-200` are tried, then random digits.
+const COUNTED: u32 = 200;
+
+/// Why nothing was stored, and which file was to blame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failed {
+    pub part: usize,
+    pub why: Why,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    Taken,
+    /// By something that is no file: it is not replaced.
+    NoFile,
+    Call(&'static str, Errno),
+}
+
+/// What a file's name was before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Was {
+    Free,
+    Taken,
+}
+
+/// A step that can be taken back.
+enum Done {
+    Linked(CString),
+    Exchanged(CString),
+    /// For good.
+    Replaced,
+}
+
+/// Names every part in `dir`, and says what each name was. A renamed part has its new name in `name`.
+pub fn commit(dir: &Rc<OwnedFd>, parts: &mut [Part], on_duplicate: Duplicate) -> Result<Vec<Was>, Failed> {
+    let alone = parts.len() == 1;
+    let mut done: Vec<Done> = Vec::with_capacity(parts.len());
+    for at in 0..parts.len() {
+        match place(dir, &mut parts[at], on_duplicate, alone) {
+            Ok(step) => done.push(step),
+            Err(why) => {
+                // The last first: two parts may have had one name.
+                for (part, step) in parts.iter_mut().zip(done).rev() {
+                    undo(dir, part, step);
+                }
+                return Err(Failed { part: at, why });
+            }
+        }
+    }
+    let was = |step: &Done| if matches!(step, Done::Linked(_)) { Was::Free } else { Was::Taken };
+    Ok(done.iter().map(was).collect())
+}
+
+fn place(dir: &Rc<OwnedFd>, part: &mut Part, on_duplicate: Duplicate, alone: bool) -> Result<Done, Why> {
+    let name = c_name(&part.name)?;
+    match part.link(dir, &name) {
+        Ok(()) => return Ok(Done::Linked(name)),
+        Err(Errno::EEXIST) => {}
+        Err(e) => return Err(Why::Call("linkat()", e)),
+    }
+    match on_duplicate {
+        Duplicate::Error => Err(match kind(dir, &name) {
+            Some(FileKind::Dir | FileKind::Other) => Why::NoFile,
+            _ => Why::Taken,
+        }),
+        Duplicate::Rename => rename(dir, part),
+        Duplicate::Overwrite => overwrite(dir, part, name, alone),
+    }
+}
+
+fn rename(dir: &Rc<OwnedFd>, part: &mut Part) -> Result<Done, Why> {
+    for n in 1..=COUNTED + 3 {
+        let number = if n <= COUNTED { n.to_string() } else { random_digits(8) };
+        let other = numbered(&part.name, &number);
+        let name = c_name(&other)?;
+        match part.link(dir, &name) {
+            Ok(()) => {
+                part.name = other;
+                return Ok(Done::Linked(name));
+            }
+            Err(Errno::EEXIST) => {}
+            Err(e) => return Err(Why::Call("linkat()", e)),
+        }
+    }
+    Err(Why::Taken)
+}
+
+fn overwrite(dir: &Rc<OwnedFd>, part: &mut Part, name: CString, alone: bool) -> Result<Done, Why> {
+    // A link is replaced as what it is; a directory or a device never.
+    if matches!(kind(dir, &name), Some(FileKind::Dir | FileKind::Other)) {
+        return Err(Why::NoFile);
+    }
+    let outcome = if alone {
+        part.replace(dir, &name).map(|()| Done::Replaced)
+    } else {
+        match part.exchange(dir, &name) {
+            Ok(()) => Ok(Done::Exchanged(name)),
+            // Gone meanwhile, or a file system that cannot: then for good.
+            Err(Errno::ENOENT | Errno::EINVAL | Errno::ENOSYS) => part.replace(dir, &name).map(|()| Done::Replaced),
+            Err(e) => Err(e),
+        }
+    };
+    outcome.map_err(|e| match e {
+        Errno::EISDIR | Errno::ENOTEMPTY => Why::NoFile,
+        e => Why::Call("rename()", e),
+    })
+}
+
+fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done) {
+    // As far as it goes: what cannot be taken back is a whole file.
+    let _ = match step {
+        Done::Linked(name) => file::unlink_at(Some(dir.as_fd()), &name, Unlink::File),
+        Done::Exchanged(name) => part.exchange(dir, &name),
+        Done::Replaced => Ok(()),
+    };
+}
+
+fn kind(dir: &Rc<OwnedFd>, name: &CStr) -> Option<FileKind> {
+    file::stat_at(Some(dir.as_fd()), name, Follow::No).ok().map(|stat| stat.kind)
+}
+
+fn c_name(name: &[u8]) -> Result<CString, Why> {
+    CString::new(name).map_err(|_| Why::Call("linkat()", Errno::EINVAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Scratch;
+    use super::*;
+    use crate::util::seed::Seed;
+    use std::collections::BTreeMap;
+
+    fn part(dir: &Rc<OwnedFd>, name: &str, content: &str) -> Part {
+        let mut part = Part::create(dir, name.into(), 0o600).expect("a part");
+        part.write(content.as_bytes()).expect("written");
+        part
+    }
+
+    #[test]
+    fn a_duplicate_is_refused_replaced_or_renamed() {
+        let scratch = Scratch::new();
+        let dir = scratch.dir();
+        scratch.write("old.txt", b"old");
+        scratch.make_dir("dir");
+        scratch.link("link", "/nonexistent/target");
+        let run = |name: &str, how: Duplicate| {
+            let mut parts = [part(&dir, name, "new")];
+            commit(&dir, &mut parts, how).map(|was| (String::from_utf8_lossy(&parts[0].name).into_owned(), was[0]))
+        };
+        let failed = |why| Err(Failed { part: 0, why });
+        assert_eq!(run("old.txt", Duplicate::Error), failed(Why::Taken));
+        assert_eq!(scratch.read("old.txt"), b"old");
+        assert_eq!(run("dir", Duplicate::Error), failed(Why::NoFile));
+        assert_eq!(run("dir", Duplicate::Overwrite), failed(Why::NoFile));
+        assert_eq!(run("link", Duplicate::Error), failed(Why::Taken));
+        assert_eq!(run("link", Duplicate::Overwrite), Ok(("link".into(), Was::Taken)));
+        assert_eq!(scratch.read("link"), b"new");
+        assert_eq!(run("old.txt", Duplicate::Rename), Ok(("old-1.txt".into(), Was::Free)));
+        assert_eq!(run("old.txt", Duplicate::Rename), Ok(("old-2.txt".into(), Was::Free)));
+        assert_eq!(run("old.txt", Duplicate::Overwrite), Ok(("old.txt".into(), Was::Taken)));
+        assert_eq!(scratch.read("old.txt"), b"new");
+        assert_eq!(run("fresh", Duplicate::Overwrite), Ok(("fresh".into(), Was::Free)));
+        assert_eq!(scratch.names(), ["dir", "fresh", "link", "old-1.txt", "old-2.txt", "old.txt"]);
+    }
+
+    /// Whatever the directory holds and whatever the form brings: all files are stored, or all is as it was.
+    #[test]
+    fn a_form_is_stored_as_a_whole_or_leaves_the_directory_as_it_was() {
+        let mut seed = Seed::new(42);
+        let names = ["a", "b", "c", "d", "e"];
+        let (mut stored, mut refused) = (0, 0);
+        for round in 0..200 {
+            let scratch = Scratch::new();
+            let dir = scratch.dir();
+            for name in names {
+                match seed.below(6) {
+                    0 | 1 => scratch.write(name, format!("old {name}").as_bytes()),
+                    2 if seed.below(3) == 0 => scratch.make_dir(name),
+                    _ => {}
+                }
+            }
+            let before: BTreeMap<String, Option<Vec<u8>>> = scratch.snapshot();
+            let how = [Duplicate::Error, Duplicate::Overwrite, Duplicate::Rename][seed.below(3) as usize];
+            let count = 1 + seed.below(4) as usize;
+            let mut parts: Vec<Part> = (0..count)
+                .map(|n| part(&dir, names[seed.below(names.len() as u64) as usize], &format!("new {n}")))
+                .collect();
+            let outcome = commit(&dir, &mut parts, how);
+            let named: Vec<Vec<u8>> = parts.iter().map(|part| part.name.clone()).collect();
+            drop(parts);
+            let after = scratch.snapshot();
+            match outcome {
+                Err(_) => {
+                    refused += 1;
+                    assert_eq!(before, after, "round {round}, {how:?}");
+                }
+                Ok(was) => {
+                    stored += 1;
+                    assert_eq!(was.len(), count);
+                    for (n, name) in named.iter().enumerate() {
+                        let last = named.iter().rposition(|other| other == name).expect("it is there");
+                        let name = String::from_utf8_lossy(name).into_owned();
+                        assert_eq!(
+                            after[&name],
+                            Some(format!("new {last}").into_bytes()),
+                            "round {round}, {how:?}, {n}"
+                        );
+                    }
+                    let others = after.iter().filter(|(name, _)| !named.contains(&name.as_bytes().to_vec()));
+                    for (name, content) in others {
+                        assert_eq!(before.get(name), Some(content), "round {round}, {how:?}: {name}");
+                    }
+                }
+            }
+        }
+        assert!(stored > 40 && refused > 40, "both happen: {stored} stored, {refused} refused");
+    }
+}

@@ -1,0 +1,331 @@
+//! POST and PUT: files to disk. This file decides what a request stores and where; the others know how.
+//!
+//! - [`place`]: the directory, opened beneath the root or the store
+//! - [`name`], [`rules`]: what may be stored, and under which name
+//! - [`part`], [`commit`]: a file being written, and how files get their names
+//! - [`form`], [`raw`]: the two kinds of bodies
+//! - [`answer`], [`refusal`]: what the client is told
+//! - [`serve`]: how stored files are sent
+//!
+//! Invariant: nothing is seen in the directory before the body is complete and right; dropping an [`Upload`] leaves
+//! nothing behind.
+
+mod answer;
+mod commit;
+mod form;
+mod name;
+mod part;
+mod place;
+mod raw;
+mod refusal;
+mod rules;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+pub use serve::guard;
+
+use crate::config::directives::upload::{Duplicate, Store, Upload as Rules};
+use crate::exchange::Exchange;
+use crate::exchange::handlers::{Handler, delete};
+use crate::exchange::phases::Flow;
+use crate::http::cond::{self, ImsMode, Validators, Verdict};
+use crate::http::etag::ETag;
+use crate::http::framing::Framing;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::multipart::boundary_of;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Stat};
+use answer::Stored;
+use commit::{Was, Why};
+use form::Form;
+use name::Known;
+use part::Part;
+use place::{Place, Wanted};
+use refusal::Refusal;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+/// An upload whose body is on its way.
+pub struct Upload {
+    rules: Rc<Rules>,
+    place: Place,
+    /// None: the body is the file.
+    form: Option<Form>,
+    parts: Vec<Part>,
+    on_duplicate: Duplicate,
+    /// The request has If-Match, If-None-Match or If-Unmodified-Since.
+    conditional: bool,
+    /// `If-None-Match: *`: whoever links the name first has it, the others get 412.
+    create_only: bool,
+}
+
+/// A POST or PUT of this location: refused at once, or its body is wanted.
+pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    if let Some(flow) = delete::form(ex) {
+        return flow;
+    }
+    match prepare(ex, cx) {
+        Err(refusal) => answer::refuse(ex, cx, &refusal),
+        // There is no body to wait for.
+        Ok(upload) if ex.decoder.is_done() => Box::new(upload).finish(ex, cx),
+        Ok(upload) => {
+            ex.handler = Handler::Upload(Box::new(upload));
+            Flow::Body
+        }
+    }
+}
+
+/// All that can be refused before the first byte is read.
+fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
+    let rules = ex.here().settings.upload.clone();
+    if rules.store == Store::Off {
+        return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
+    }
+    raw::check(ex)?;
+    let put = ex.method == Method::Put;
+    let kind = raw::content_type(ex).to_vec();
+    let form = match !put && is_form(&kind) {
+        false => None,
+        true => match boundary_of(&kind) {
+            Some(boundary) => Some(Form::new(&boundary)?),
+            None => return Err(Refusal::new(Status::BAD_REQUEST, "the form's boundary is missing or malformed")),
+        },
+    };
+    let given = if put || form.is_some() { None } else { raw::given_name(ex)? };
+    let wanted = match (&form, put) {
+        (Some(_), _) => Wanted::Directory,
+        (None, true) => Wanted::File,
+        (None, false) => Wanted::Either { named: given.is_some() },
+    };
+    let (place, named) = place::find(ex, cx, &rules, wanted)?;
+    let length = match ex.head.framing {
+        Framing::Length(length) => length,
+        Framing::None | Framing::Chunked => 0,
+    };
+    rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
+    let create_only = ex.head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(ex.buf()) == b"*");
+    let on_duplicate = match if put { Duplicate::Overwrite } else { rules.on_duplicate } {
+        Duplicate::Overwrite if create_only => Duplicate::Error,
+        other => other,
+    };
+    let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
+        .iter()
+        .any(|id| ex.head.get(*id).is_some());
+    let is_form = form.is_some();
+    let mut upload = Upload { rules, place, form, parts: Vec::new(), on_duplicate, conditional, create_only };
+    if !is_form {
+        let most = upload.rules.max_file_size.0;
+        if most > 0 && length > most {
+            return Err(too_large(most));
+        }
+        let name = named.or(given);
+        if name.is_none() && ex.head.framing == Framing::None {
+            return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
+        }
+        upload.open(ex, cx, &[], name.as_deref(), &kind)?;
+    }
+    Ok(upload)
+}
+
+fn is_form(content_type: &[u8]) -> bool {
+    rules::essence(content_type).eq_ignore_ascii_case(b"multipart/form-data")
+}
+
+fn too_large(most: u64) -> Refusal {
+    Refusal::new(Status::CONTENT_TOO_LARGE, format!("the file is larger than {most} bytes"))
+}
+
+/// The file could not be written.
+pub fn failed(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
+    let path = ex.uri.clone();
+    answer::refuse(ex, cx, &Refusal::call("splice()", &path, e))
+}
+
+impl Upload {
+    /// A piece of the body.
+    ///
+    /// # Errors
+    /// The answer, where the upload is refused: nothing is stored then.
+    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
+        let outcome = match self.form.take() {
+            None => self.write(data),
+            Some(mut form) => {
+                let outcome = form::accept(self, &mut form, ex, cx, data);
+                self.form = Some(form);
+                outcome
+            }
+        };
+        outcome.map_err(|refusal| answer::refuse(ex, cx, &refusal))
+    }
+
+    /// The body is complete: everything is stored, or nothing.
+    pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let stored = match self.store(ex) {
+            Ok(stored) => stored,
+            Err(refusal) => return answer::refuse(ex, cx, &refusal),
+        };
+        // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
+        // see what it stored.
+        cx.now.turn += 1;
+        let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
+        answer::stored(ex, cx, &self.place.uri, &stored, fields, self.rules.answer.as_ref())
+    }
+
+    /// The file that raw body bytes may be spliced into: nothing in between looks at them.
+    pub fn splice_target(&self) -> Option<BorrowedFd<'_>> {
+        match (&self.form, self.parts.first()) {
+            (None, Some(part)) => Some(part.fd()),
+            _ => None,
+        }
+    }
+
+    /// `n` bytes went from the socket to the file.
+    pub fn spliced(&mut self, n: u64) -> Result<(), Flow> {
+        let Some(part) = self.parts.first_mut() else { return Ok(()) };
+        part.wrote(n);
+        let most = self.rules.max_file_size.0;
+        if most > 0 && part.size() > most { Err(Flow::Status(Status::CONTENT_TOO_LARGE)) } else { Ok(()) }
+    }
+
+    /// Begins the next file: judges its name and type, and whether it may take the place it wants.
+    fn open(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Cx,
+        fields: &[(Box<[u8]>, Vec<u8>)],
+        given: Option<&[u8]>,
+        content_type: &[u8],
+    ) -> Result<(), Refusal> {
+        let most = self.rules.max_files;
+        if most > 0 && self.parts.len() as u64 >= most {
+            return Err(Refusal::new(Status::CONTENT_TOO_LARGE, format!("the form has more than {most} files")));
+        }
+        let known = Known { name: given.unwrap_or_default(), size: None, fields };
+        let name = match (ex.method, given) {
+            // The URI is the file's name, whatever else names are made of here.
+            (Method::Put, Some(given)) => name::exact(given)?,
+            _ => name::choose(ex, cx, &self.rules, &known, content_type)?,
+        };
+        if !rules::is_type_allowed(&self.rules.types, content_type) {
+            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted").of(&name));
+        }
+        // What the client calls the file counts too: its content does not change with its name.
+        let extensions = &self.rules.extensions;
+        if !given.into_iter().chain([&name[..]]).all(|name| rules::is_extension_allowed(extensions, name)) {
+            let why = "files with this extension are not accepted";
+            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).of(&name));
+        }
+        // Renaming looks for a name that is free, so there is nothing to ask yet.
+        if self.on_duplicate != Duplicate::Rename || self.conditional {
+            let there = self.place.stat(&name)?;
+            self.check_taken(there, &name)?;
+            self.check_conditions(ex, there.as_ref(), &name)?;
+        }
+        let part = Part::create(&self.place.dir, name, self.rules.mode);
+        self.parts.push(part.map_err(|e| Refusal::call("open()", &self.place.path, e))?);
+        Ok(())
+    }
+
+    /// Whether a file may have this name, as far as can be told before its content is there.
+    fn check_taken(&self, there: Option<Stat>, name: &[u8]) -> Result<(), Refusal> {
+        match (there.map(|stat| stat.kind), self.on_duplicate) {
+            (None, _) | (_, Duplicate::Rename) => Ok(()),
+            (Some(FileKind::Dir | FileKind::Other), _) => Err(self.refusal(Why::NoFile, name)),
+            (Some(_), Duplicate::Overwrite) => Ok(()),
+            (Some(_), Duplicate::Error) => Err(self.refusal(Why::Taken, name)),
+        }
+    }
+
+    /// RFC 9110 §13: the request's preconditions, on what has the name now.
+    fn check_conditions(&self, ex: &Exchange, there: Option<&Stat>, name: &[u8]) -> Result<(), Refusal> {
+        if !self.conditional {
+            return Ok(());
+        }
+        let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(etag);
+        let now = Validators {
+            etag: etag.as_ref().map(ETag::as_bytes),
+            modified: there.map(|stat| stat.mtime.0),
+            exists: there.is_some(),
+        };
+        match cond::evaluate(&ex.head, ex.buf(), ex.method, &now, ImsMode::Off) {
+            Verdict::Failed => {
+                Err(Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold").of(name))
+            }
+            Verdict::Proceed | Verdict::NotModified => Ok(()),
+        }
+    }
+
+    /// Appends to the newest file.
+    fn write(&mut self, data: &[u8]) -> Result<(), Refusal> {
+        let Some(part) = self.parts.last_mut() else { return Ok(()) };
+        let most = self.rules.max_file_size.0;
+        if most > 0 && part.size() + data.len() as u64 > most {
+            return Err(too_large(most).of(&part.name));
+        }
+        part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
+    }
+
+    fn store(&mut self, ex: &Exchange) -> Result<Vec<Stored>, Refusal> {
+        if self.form.as_ref().is_some_and(|form| !form.is_complete()) {
+            return Err(Refusal::new(Status::BAD_REQUEST, "the form ends before its last boundary"));
+        }
+        if self.parts.is_empty() {
+            return match self.rules.answer {
+                Some(_) => Ok(Vec::new()),
+                None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
+            };
+        }
+        // Room that chunked bodies and forms took without saying so before.
+        rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
+        if self.conditional {
+            for part in &self.parts {
+                let there = self.place.stat(&part.name)?;
+                self.check_conditions(ex, there.as_ref(), &part.name)?;
+            }
+        }
+        // The same versions that GET will name: of the files as they are, before they have names.
+        let mut etags = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let stat = file::fstat(part.fd()).map_err(|e| Refusal::call("fstat()", &self.place.path, e))?;
+            etags.push(etag(&stat));
+        }
+        let made = self.place.make(self.rules.mode)?;
+        let was = match commit::commit(&self.place.dir, &mut self.parts, self.on_duplicate) {
+            Ok(was) => was,
+            Err(failed) => {
+                place::unmake(&made);
+                let name = self.parts.get(failed.part).map_or(&b""[..], |part| &part.name);
+                return Err(self.refusal(failed.why, name));
+            }
+        };
+        let files = self.parts.iter().zip(etags).zip(was);
+        Ok(files
+            .map(|((part, etag), was)| Stored {
+                name: part.name.clone(),
+                size: part.size(),
+                etag,
+                replaced: was == Was::Taken,
+            })
+            .collect())
+    }
+
+    fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
+        match why {
+            Why::Taken if self.create_only => {
+                Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
+            }
+            Why::Taken => Refusal::new(Status::CONFLICT, "the name is taken"),
+            Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
+            Why::Call(call, e) => Refusal::call(call, &self.place.path, e),
+        }
+        .of(name)
+    }
+}
+
+fn etag(stat: &Stat) -> ETag {
+    ETag::new(stat.mtime.0, stat.mtime.1, stat.size)
+}

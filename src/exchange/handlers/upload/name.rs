@@ -1,0 +1,345 @@
+//! Names of stored files: which names a client may give, and how others are made.
+//!
+//! A name is judged, never rewritten: what [`judge`] refuses is a 400 that says why. Invariant: whatever leaves
+//! [`choose`] or [`exact`] has been judged.
+
+use super::refusal::Refusal;
+use crate::config::directives::upload::{FileName, Upload as Rules};
+use crate::config::template::{Builtin, Part, Template, Var};
+use crate::exchange::{Exchange, vars};
+use crate::http::escape::escape_component;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::sys::random;
+use crate::util::date::Civil;
+use std::io::Write;
+
+/// The longest name of Linux's file systems, in bytes.
+const LONGEST: usize = 255;
+/// Names of files on their way start so. No client's name does: it begins with a dot.
+pub const TEMPORARY: &str = ".webserv-upload-";
+
+/// Says what is wrong with a name, or nothing.
+pub fn judge(name: &[u8]) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("the file name is empty");
+    }
+    if name.len() > LONGEST {
+        return Err("the file name is longer than 255 bytes");
+    }
+    // A browser that sends a whole path means its last part, but which separator it means only it knows.
+    if name.contains(&b'/') {
+        return Err("the file name holds a slash");
+    }
+    if name.contains(&b'\\') {
+        return Err("the file name holds a backslash");
+    }
+    if name.iter().any(|b| *b < b' ' || *b == 0x7f) {
+        return Err("the file name holds a control character");
+    }
+    let Ok(text) = std::str::from_utf8(name) else { return Err("the file name is not UTF-8") };
+    if let [b'a'..=b'z' | b'A'..=b'Z', b':', ..] = name {
+        return Err("the file name starts with a drive letter");
+    }
+    for c in text.chars() {
+        match c {
+            '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => return Err("the file name holds a control character"),
+            // They make a name look like another: `gpj.exe` for `exe.jpg`.
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                return Err("the file name holds a character that changes the direction of writing");
+            }
+            _ => {}
+        }
+    }
+    match (name.first(), name.last()) {
+        (Some(b'.'), _) => Err("the file name starts with a dot"),
+        (Some(b' '), _) => Err("the file name starts with a space"),
+        // Other systems drop these: `x.php.` would be `x.php` there.
+        (_, Some(b'.')) => Err("the file name ends with a dot"),
+        (_, Some(b' ')) => Err("the file name ends with a space"),
+        _ => Ok(()),
+    }
+}
+
+/// The last extension with its dot, or nothing.
+pub fn extension(name: &[u8]) -> &[u8] {
+    match memchr::memrchr(b'.', name) {
+        Some(dot) if dot > 0 => &name[dot..],
+        _ => b"",
+    }
+}
+
+/// `name-1.ext`: another name for a file whose own is taken. `.tar.gz` and its like stay together.
+pub fn numbered(name: &[u8], number: &str) -> Vec<u8> {
+    let mut stem = &name[..name.len() - extension(name).len()];
+    if extension(stem).eq_ignore_ascii_case(b".tar") {
+        stem = &stem[..stem.len() - 4];
+    }
+    [stem, b"-", number.as_bytes(), &name[stem.len()..]].concat()
+}
+
+/// What is known of an upload when its name or its answer is made from variables.
+#[derive(Clone, Copy, Default)]
+pub struct Known<'a> {
+    pub name: &'a [u8],
+    pub size: Option<u64>,
+    /// Plain fields of the form so far.
+    pub fields: &'a [(Box<[u8]>, Vec<u8>)],
+}
+
+/// How values of an upload are written into a template.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    Text,
+    /// Escaped, for a URI.
+    Uri,
+}
+
+/// Expands a template in which `$upload_file_name`, `$upload_file_ext` (with its dot), `$upload_file_size` and
+/// `$upload_field_NAME` have values.
+pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, known: &Known<'_>, how: As) -> Vec<u8> {
+    let mut out = Vec::new();
+    let put = |value: &[u8], out: &mut Vec<u8>| match how {
+        As::Text => out.extend_from_slice(value),
+        As::Uri => escape_component(value, out),
+    };
+    for part in &template.parts {
+        match part {
+            Part::Literal(text) => out.extend_from_slice(text),
+            Part::Capture(group) => out.extend_from_slice(vars::capture(ex, *group)),
+            Part::Var(Var::Builtin(Builtin::UploadFileName)) => put(known.name, &mut out),
+            Part::Var(Var::Builtin(Builtin::UploadFileExt)) => put(extension(known.name), &mut out),
+            Part::Var(Var::Builtin(Builtin::UploadFileSize)) => {
+                if let Some(size) = known.size {
+                    put(size.to_string().as_bytes(), &mut out);
+                }
+            }
+            Part::Var(Var::UploadField(name)) => {
+                if let Some((_, value)) = known.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
+                    put(value, &mut out);
+                }
+            }
+            Part::Var(var) => {
+                vars::value(var, ex, cx, &mut out);
+            }
+        }
+    }
+    out
+}
+
+/// The name a file is stored under: the client's, where it gave one and may choose.
+///
+/// # Errors
+/// 400 for a name that [`judge`] refuses.
+pub fn choose(
+    ex: &mut Exchange,
+    cx: &mut Cx,
+    rules: &Rules,
+    known: &Known<'_>,
+    content_type: &[u8],
+) -> Result<Vec<u8>, Refusal> {
+    let given = (!known.name.is_empty()).then_some(known.name);
+    if let Some(name) = given {
+        judge(name).map_err(|why| Refusal::name(why, name))?;
+    }
+    let end = match given {
+        Some(name) => extension(name),
+        None => extension_of_type(content_type),
+    };
+    let name = match (&rules.filename, given) {
+        (FileName::Original, Some(name)) => return Ok(name.to_vec()),
+        (FileName::Random, _) => [random_digits(32).as_bytes(), end].concat(),
+        (FileName::Original | FileName::Time, _) => [moment(cx.now.unix).as_bytes(), end].concat(),
+        (FileName::Value(template), _) => expand(template, ex, cx, known, As::Text),
+    };
+    judge(&name).map_err(|why| Refusal::name(why, &name))?;
+    Ok(name)
+}
+
+/// The name that a URI says, and no other.
+pub fn exact(name: &[u8]) -> Result<Vec<u8>, Refusal> {
+    judge(name).map_err(|why| Refusal::name(why, name))?;
+    Ok(name.to_vec())
+}
+
+/// `20261122-221651-3fa9c1d2`: sorts by time, and two of one second differ.
+fn moment(unix: i64) -> String {
+    let c = Civil::from_unix(unix);
+    let mut text = format!("{:04}{:02}{:02}-{:02}{:02}{:02}-", c.year, c.month, c.day, c.hour, c.minute, c.second);
+    text.push_str(&random_digits(8));
+    text
+}
+
+/// So many (at most 32) random hex digits.
+pub fn random_digits(count: usize) -> String {
+    let mut bytes = [0; 16];
+    // Without entropy all are zero: such a name may be taken, and that is found when it is given.
+    let _ = random::fill(&mut bytes);
+    let mut text = Vec::with_capacity(32);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.truncate(count);
+    String::from_utf8(text).expect("hex digits are ASCII")
+}
+
+/// The usual extension of a media type, with its dot; nothing for the types that say nothing.
+fn extension_of_type(content_type: &[u8]) -> &'static [u8] {
+    const TYPES: [(&str, &str); 33] = [
+        ("application/gzip", ".gz"),
+        ("application/javascript", ".js"),
+        ("application/json", ".json"),
+        ("application/pdf", ".pdf"),
+        ("application/rtf", ".rtf"),
+        ("application/x-7z-compressed", ".7z"),
+        ("application/x-tar", ".tar"),
+        ("application/xml", ".xml"),
+        ("application/zip", ".zip"),
+        ("audio/flac", ".flac"),
+        ("audio/mpeg", ".mp3"),
+        ("audio/mp4", ".m4a"),
+        ("audio/ogg", ".ogg"),
+        ("audio/wav", ".wav"),
+        ("font/woff2", ".woff2"),
+        ("image/avif", ".avif"),
+        ("image/bmp", ".bmp"),
+        ("image/gif", ".gif"),
+        ("image/heic", ".heic"),
+        ("image/jpeg", ".jpg"),
+        ("image/png", ".png"),
+        ("image/svg+xml", ".svg"),
+        ("image/tiff", ".tiff"),
+        ("image/webp", ".webp"),
+        ("text/css", ".css"),
+        ("text/csv", ".csv"),
+        ("text/html", ".html"),
+        ("text/javascript", ".js"),
+        ("text/markdown", ".md"),
+        ("text/plain", ".txt"),
+        ("text/xml", ".xml"),
+        ("video/mp4", ".mp4"),
+        ("video/webm", ".webm"),
+    ];
+    let found =
+        TYPES.iter().find(|(name, _)| super::rules::essence(content_type).eq_ignore_ascii_case(name.as_bytes()));
+    found.map_or(b"", |(_, extension)| extension.as_bytes())
+}
+
+impl Refusal {
+    /// A name that may not be stored. The log shows it escaped; the client, who sent it, is only told the rule.
+    fn name(why: &'static str, name: &[u8]) -> Refusal {
+        let shown: String =
+            name.iter().take(300).flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
+        Refusal::new(Status::BAD_REQUEST, why).detail(format!("file name \"{shown}\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_means_something_else_somewhere_is_refused() {
+        let long = "n".repeat(255);
+        let good = [
+            "a",
+            "a.txt",
+            "a b  c.txt",
+            "say \"hi\".txt",
+            "a..b.tar.gz",
+            "100%25.txt",
+            "\u{e9}t\u{e9}.txt",
+            "\u{20ac} rates.txt",
+            "-rf",
+            "*",
+            "$(id)",
+            "`id`",
+            "|x",
+            "CON",
+            "1:b",
+            "<b>",
+            "\u{feff}x",
+            &long,
+        ];
+        for name in good {
+            assert_eq!(judge(name.as_bytes()), Ok(()), "{name}");
+        }
+        let longer = "n".repeat(256);
+        let bad: [(&[u8], &str); 34] = [
+            (b"", "empty"),
+            (b".", "dot"),
+            (b"..", "dot"),
+            (b"../evil", "slash"),
+            (b"/tmp/evil", "slash"),
+            (b"evil/", "slash"),
+            (b"/", "slash"),
+            (b"a\\b", "backslash"),
+            (b"..\\evil", "backslash"),
+            (b"C:\\dir\\evil.txt", "backslash"),
+            (b"C:evil", "drive"),
+            (b"z:", "drive"),
+            (b"a\0b", "control"),
+            (b"a\nb", "control"),
+            (b"a\r\nb", "control"),
+            (b"a\tb", "control"),
+            (b"a\x1b[2Jb", "control"),
+            (b"a\x7fb", "control"),
+            (b"a\xc2\x85b", "control"),
+            ("a\u{2028}b".as_bytes(), "control"),
+            (b"a\xc0\xafb", "UTF-8"),
+            (b"a\xff", "UTF-8"),
+            (b"a\xed\xa0\x80", "UTF-8"),
+            ("a\u{202e}txt.exe".as_bytes(), "direction"),
+            ("\u{2066}a".as_bytes(), "direction"),
+            ("a\u{200f}".as_bytes(), "direction"),
+            ("a\u{61c}".as_bytes(), "direction"),
+            (b".htaccess", "starts with a dot"),
+            (b".webserv-upload-1", "starts with a dot"),
+            (b" a", "starts with a space"),
+            (b"a.", "ends with a dot"),
+            (b"x.php.", "ends with a dot"),
+            (b"a ", "ends with a space"),
+            (longer.as_bytes(), "longer"),
+        ];
+        for (name, expected) in bad {
+            let why = judge(name).expect_err(&String::from_utf8_lossy(name));
+            assert!(why.contains(expected), "{:?}: {why}", String::from_utf8_lossy(name));
+        }
+    }
+
+    #[test]
+    fn a_taken_name_counts_before_its_extension() {
+        let table = [
+            ("old.txt", "1", "old-1.txt"),
+            ("old", "2", "old-2"),
+            ("a.tar.gz", "1", "a-1.tar.gz"),
+            ("a.TAR.xz", "1", "a-1.TAR.xz"),
+            ("a.b.c", "12", "a.b-12.c"),
+            ("tar.gz", "1", "tar-1.gz"),
+            ("x-1.txt", "1", "x-1-1.txt"),
+        ];
+        for (name, number, expected) in table {
+            assert_eq!(String::from_utf8_lossy(&numbered(name.as_bytes(), number)), expected);
+        }
+    }
+
+    #[test]
+    fn extensions_come_from_names_and_types() {
+        for (name, expected) in [("a.txt", ".txt"), ("a", ""), (".a", ""), ("a.b.C", ".C"), ("a.", ".")] {
+            assert_eq!(extension(name.as_bytes()), expected.as_bytes(), "{name}");
+        }
+        let table =
+            [("text/plain; charset=utf-8", ".txt"), ("IMAGE/JPEG", ".jpg"), ("application/octet-stream", ""), ("", "")];
+        for (kind, expected) in table {
+            assert_eq!(extension_of_type(kind.as_bytes()), expected.as_bytes(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_made_name_passes_its_own_judge() {
+        assert_eq!(&moment(1_795_385_811)[..16], "20261122-221651-");
+        assert_eq!(moment(0).len(), 24);
+        assert_eq!(random_digits(8).len(), 8);
+        assert_eq!(judge(moment(0).as_bytes()), Ok(()));
+    }
+}

@@ -1,0 +1,40 @@
+//! A body that is the file: what the request says of its name and its type.
+
+use super::refusal::Refusal;
+use crate::exchange::Exchange;
+use crate::http::disposition;
+use crate::http::header::{HeaderId, trim_ows};
+use crate::http::status::Status;
+
+/// The name in Content-Disposition: for a body that is posted to a directory.
+pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
+    let mut fields = ex.head.all(HeaderId::ContentDisposition);
+    let Some(field) = fields.next() else { return Ok(None) };
+    let parsed = disposition::parse(field.value.of(ex.buf())).filter(|_| fields.next().is_none());
+    match parsed {
+        Some(parsed) => Ok(parsed.filename),
+        None => Err(Refusal::new(Status::BAD_REQUEST, "Content-Disposition is malformed or repeated")),
+    }
+}
+
+/// The type that the request gives its body.
+pub fn content_type(ex: &Exchange) -> &[u8] {
+    ex.header(HeaderId::ContentType).unwrap_or(b"application/octet-stream")
+}
+
+/// What cannot be stored as it comes.
+pub fn check(ex: &Exchange) -> Result<(), Refusal> {
+    // RFC 9110 §14.5: a part of a file must not be taken for the whole.
+    if ex.header(HeaderId::ContentRange).is_some() {
+        return Err(Refusal::new(Status::BAD_REQUEST, "Content-Range: a part of a file cannot be stored"));
+    }
+    // §8.4: what is stored would be served without its coding.
+    let coded = ex.head.all(HeaderId::ContentEncoding).any(|field| {
+        let value = trim_ows(field.value.of(ex.buf()));
+        !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
+    });
+    if coded {
+        return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding: an encoded body cannot be stored"));
+    }
+    Ok(())
+}

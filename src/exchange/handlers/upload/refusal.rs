@@ -1,0 +1,108 @@
+//! Why an upload is refused, as data: the status, a sentence for the client, what the log says beside it.
+//!
+//! Invariant: what the client reads is our own sentence and at most a name that has been judged; what it sent goes
+//! to the log only, escaped.
+
+use crate::config::model::Level;
+use crate::http::reject::Reject;
+use crate::http::status::Status;
+use crate::sys::Errno;
+use std::borrow::Cow;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    pub status: Status,
+    pub why: Cow<'static, str>,
+    /// The judged name of the file meant; empty where it is clear.
+    pub name: Vec<u8>,
+    /// For the log.
+    pub detail: String,
+    pub level: Level,
+}
+
+impl Refusal {
+    pub fn new(status: Status, why: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { status, why: why.into(), name: Vec::new(), detail: String::new(), level: Level::Error }
+    }
+
+    pub fn detail(self, detail: String) -> Refusal {
+        Refusal { detail, ..self }
+    }
+
+    pub fn of(self, name: &[u8]) -> Refusal {
+        Refusal { name: name.to_vec(), ..self }
+    }
+
+    /// A system call that failed: the client's fault or the server's, in one table.
+    pub fn call(call: &str, path: &[u8], e: Errno) -> Refusal {
+        let (status, why) = match e {
+            Errno::ENOENT => (Status::CONFLICT, "the directory does not exist"),
+            Errno::ENOTDIR => (Status::CONFLICT, "a part of the path is a file, not a directory"),
+            Errno::EISDIR => (Status::CONFLICT, "a directory has that name"),
+            Errno::EEXIST | Errno::ENOTEMPTY => (Status::CONFLICT, "the name is taken"),
+            Errno::ETXTBSY | Errno::EBUSY => (Status::CONFLICT, "the file is in use"),
+            Errno::EACCES | Errno::EPERM => (Status::FORBIDDEN, "the directory may not be written"),
+            Errno::EROFS => (Status::FORBIDDEN, "the file system is read-only"),
+            Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, "a link leads out of the area"),
+            Errno::ENAMETOOLONG => (Status::BAD_REQUEST, "the name is too long"),
+            Errno::ENOSPC => (Status::INSUFFICIENT_STORAGE, "the disk is full"),
+            Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, "the disk quota is used up"),
+            Errno::EFBIG => (Status::CONTENT_TOO_LARGE, "the file is larger than the file system allows"),
+            Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, "the server is out of file descriptors"),
+            _ => (Status::INTERNAL_SERVER_ERROR, "the file could not be stored"),
+        };
+        let level = match e {
+            Errno::ENOSPC | Errno::EMFILE | Errno::ENFILE => Level::Crit,
+            _ if status == Status::INTERNAL_SERVER_ERROR => Level::Crit,
+            _ => Level::Error,
+        };
+        let path: String = path.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
+        Refusal { level, ..Refusal::new(status, why).detail(format!("{call} \"{path}\" failed {e}")) }
+    }
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Refusal {
+        let status = match reject.status() {
+            // The head of a part, not of the request.
+            Status::HEADER_TOO_LARGE => Status::BAD_REQUEST,
+            status => status,
+        };
+        let why: Cow<'static, str> = match reject {
+            Reject::BadMultipart(rule) => format!("the form is malformed: {rule}").into(),
+            Reject::HeaderTooLarge { .. } => "the form is malformed: the header of a part is too large".into(),
+            _ => "the form is malformed".into(),
+        };
+        Refusal::new(status, why).detail(reject.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_call_is_the_fault_of_whoever_can_mend_it() {
+        let table = [
+            (Errno::ENOENT, 409),
+            (Errno::ENOTDIR, 409),
+            (Errno::EISDIR, 409),
+            (Errno::EEXIST, 409),
+            (Errno::EACCES, 403),
+            (Errno::EROFS, 403),
+            (Errno::EXDEV, 403),
+            (Errno::ELOOP, 403),
+            (Errno::ENAMETOOLONG, 400),
+            (Errno::ENOSPC, 507),
+            (Errno::EDQUOT, 507),
+            (Errno::EFBIG, 413),
+            (Errno::EMFILE, 503),
+            (Errno::EIO, 500),
+        ];
+        for (e, status) in table {
+            let refusal = Refusal::call("open()", b"/a\nb", e);
+            assert_eq!(refusal.status.0, status, "{e:?}");
+            assert!(refusal.detail.starts_with("open() \"/a\\nb\" failed ("), "{}", refusal.detail);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What may be stored at all: by media type, by extension, by the room there is.
+
+use super::refusal::Refusal;
+use crate::config::directives::upload::{Extensions, MinFree};
+use crate::http::header::trim_ows;
+use crate::http::status::Status;
+use crate::sys::file;
+use std::os::fd::BorrowedFd;
+
+/// Bodies from this size on are compared with the free space before they are read.
+const LARGE: u64 = 1 << 20;
+
+/// A media type without its parameters.
+pub fn essence(content_type: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
+    trim_ows(&content_type[..end])
+}
+
+/// Whether upload_types lists the type. `allowed` is in lower case.
+pub fn is_type_allowed(allowed: &[Box<[u8]>], content_type: &[u8]) -> bool {
+    let essence = essence(content_type);
+    allowed.is_empty()
+        || allowed.iter().any(|pattern| match &**pattern {
+            b"*/*" => true,
+            [family @ .., b'*'] => essence.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family)),
+            exact => essence.eq_ignore_ascii_case(exact),
+        })
+}
+
+/// Whether upload_extensions lets the name pass. An allowed extension must be the last; a denied one may stand nowhere
+/// (`x.php.jpg` is PHP to some servers).
+pub fn is_extension_allowed(extensions: &Extensions, name: &[u8]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let ends =
+        |extension: &[u8]| lower.strip_suffix(extension).is_some_and(|stem| stem.len() > 1 && stem.ends_with(b"."));
+    let denied = extensions.denied.iter().any(|denied| {
+        ends(denied) || lower.split(|b| *b == b'.').skip(1).any(|component| trim_ows(component) == &**denied)
+    });
+    !denied && (extensions.allowed.is_empty() || extensions.allowed.iter().any(|allowed| ends(allowed)))
+}
+
+/// Whether `size` more bytes (0 where nobody knows) fit on the disk that `dir` is on.
+///
+/// # Errors
+/// 507, before anything is read or written.
+pub fn check_room(dir: BorrowedFd<'_>, min_free: MinFree, size: u64) -> Result<(), Refusal> {
+    if min_free == MinFree::Bytes(0) && size < LARGE {
+        return Ok(());
+    }
+    // What the file system does not tell cannot be minded.
+    let Ok((free, total)) = file::free_space(dir) else { return Ok(()) };
+    let kept = match min_free {
+        MinFree::Bytes(bytes) => bytes,
+        MinFree::Percent(percent) => (u128::from(total) * u128::from(percent) / 100) as u64,
+    };
+    if total == 0 || free >= size.saturating_add(kept) {
+        return Ok(());
+    }
+    let why = if free < size { "the disk is full" } else { "the rest of the disk is kept free" };
+    let detail = format!("{free} bytes are free, {size} are to be stored, {kept} are to stay free");
+    Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).detail(detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(list: &[&str]) -> Vec<Box<[u8]>> {
+        list.iter().map(|w| w.as_bytes().into()).collect()
+    }
+
+    #[test]
+    fn types_match_by_family_or_whole() {
+        let table: [(&[&str], &str, bool); 10] = [
+            (&[], "anything/at-all", true),
+            (&["image/png"], "image/png", true),
+            (&["image/png"], "Image/PNG; q=1", true),
+            (&["image/png"], "image/pngx", false),
+            (&["image/*"], "image/gif", true),
+            (&["image/*"], "imagex/gif", false),
+            (&["image/*"], "image", false),
+            (&["*/*"], "a/b", true),
+            (&["image/*", "text/plain"], "text/plain ;charset=x", true),
+            (&["image/*"], "", false),
+        ];
+        for (allowed, kind, expected) in table {
+            assert_eq!(is_type_allowed(&words(allowed), kind.as_bytes()), expected, "{allowed:?} {kind}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_extension_ends_the_name_and_a_denied_one_stands_nowhere() {
+        let table: [(&[&str], &[&str], &str, bool); 18] = [
+            (&[], &[], "x", true),
+            (&["jpg", "png"], &[], "x.jpg", true),
+            (&["jpg"], &[], "x.JPG", true),
+            (&["jpg"], &[], "jpg", false),
+            (&["jpg"], &[], ".jpg", false),
+            (&["jpg"], &[], "xjpg", false),
+            (&["jpg"], &[], "x.jpg.exe", false),
+            (&["jpg"], &[], "x.php.jpg", true),
+            (&["tar.gz"], &[], "x.tar.gz", true),
+            (&["tar.gz"], &[], "x.gz", false),
+            (&[], &["php"], "x.php", false),
+            (&[], &["php"], "x.PhP", false),
+            (&[], &["php"], "x.php.jpg", false),
+            (&[], &["php"], "x.php .jpg", false),
+            (&[], &["php"], "php", true),
+            (&[], &["php"], "x.phpx", true),
+            (&["jpg"], &["php"], "x.php.jpg", false),
+            (&[], &["tar.gz"], "x.tar.gz", false),
+        ];
+        for (allowed, denied, name, expected) in table {
+            let extensions = Extensions { allowed: words(allowed), denied: words(denied) };
+            assert_eq!(is_extension_allowed(&extensions, name.as_bytes()), expected, "{allowed:?} {denied:?} {name}");
+        }
+    }
+}
