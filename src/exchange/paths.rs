@@ -64,7 +64,9 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
         }
     }
     // The normal form of a URI has no dot segments; a rewrite may have put some in.
-    let climbs = memchr::memmem::find(uri, b"/..").is_some() && uri.split(|b| *b == b'/').any(|s| s == b"..");
+    // So may captures in a root or an alias.
+    let judged = if files.root.constant().is_some() { uri } else { &path[..] };
+    let climbs = memchr::memmem::find(judged, b"/..").is_some() && judged.split(|b| *b == b'/').any(|s| s == b"..");
     if climbs || path.contains(&0) {
         mapped = Mapped::Outside;
     }
