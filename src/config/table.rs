@@ -40,6 +40,8 @@ pub enum Effect {
     /// `on` or `off`.
     Flag(fn(&mut Settings) -> &mut bool),
     Size(fn(&mut Settings) -> &mut Size),
+    /// A size that files may have: gigabytes too.
+    Offset(fn(&mut Settings) -> &mut Size),
     Time(fn(&mut Settings) -> &mut Millis),
     Number(fn(&mut Settings) -> &mut u64),
     /// At most once in a block.
@@ -106,6 +108,11 @@ pub fn size(d: &Directive, at: usize) -> Result<Size, Fault> {
     Size::parse(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
 }
 
+/// The argument as a size in bytes that files may have.
+pub fn offset(d: &Directive, at: usize) -> Result<Size, Fault> {
+    Size::parse_offset(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
+}
+
 /// The argument as a time.
 pub fn time(d: &Directive, at: usize) -> Result<Millis, Fault> {
     Millis::parse(d.args[at].bytes()).map_err(|e| wrong(d, at, e))
@@ -165,6 +172,7 @@ pub fn set_simple(row: &Row, settings: &mut Settings, d: &Directive) -> Outcome 
     match row.effect {
         Effect::Flag(place) => *place(settings) = flag(d, 0)?,
         Effect::Size(place) => *place(settings) = size(d, 0)?,
+        Effect::Offset(place) => *place(settings) = offset(d, 0)?,
         Effect::Time(place) => *place(settings) = time(d, 0)?,
         Effect::Number(place) => *place(settings) = number(d, 0)?,
         Effect::Once(_) | Effect::Many(_) | Effect::Script | Effect::Section(_) => {}

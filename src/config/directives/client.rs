@@ -85,7 +85,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE1,
         "1m",
-        Effect::Size(|s| &mut client(s).max_body_size),
+        Effect::Offset(|s| &mut client(s).max_body_size),
         "Largest request body; a larger one gets 413. 0 is no limit.",
     ),
     row(

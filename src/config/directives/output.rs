@@ -203,7 +203,7 @@ pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
             Some(rest) => (-1, rest),
             None => (1, text),
         };
-        Millis::parse(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
+        Millis::parse_seconds(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
     };
     Some(Some(match words {
         [b"off"] => return Some(None),
