@@ -7,7 +7,7 @@
 use super::ast::{Directive, Span, Word};
 use super::context::{Class, Contexts};
 use super::directives::listen::ServerDraft;
-use super::directives::logs::{AccessLog, AccessTarget, COMBINED, Escape, LogFormat};
+use super::directives::logs::{AccessLog, AccessTarget, COMBINED, Escape, LogFormat, Logging};
 use super::directives::{access, rewrite};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, nearest};
@@ -47,8 +47,8 @@ pub struct Build {
     log_files: Vec<PathBuf>,
     log_index: HashMap<PathBuf, LogFileId>,
     combined: Option<Rc<LogFormat>>,
-    /// nginx's own access log, until the configuration names it: opened only if some level uses it.
-    default_log: Option<LogFileId>,
+    /// nginx's own logs, until the configuration names them: opened only if some level uses them.
+    default_logs: Vec<LogFileId>,
     diagnostics: Diagnostics,
     servers: Vec<Server>,
     drafts: Vec<ServerDraft>,
@@ -130,7 +130,7 @@ pub fn resolve(
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
         log_files: logs,
         combined: None,
-        default_log: None,
+        default_logs: Vec::new(),
         diagnostics: std::mem::take(&mut loaded.diagnostics),
         servers: Vec::new(),
         drafts: Vec::new(),
@@ -163,6 +163,9 @@ impl Build {
                 b"stderr" => LogTarget::Stderr,
                 path => LogTarget::File(self.log_file_from_prefix(path)),
             };
+            if let (LogTarget::File(id), None) = (&target, error_log) {
+                self.default_logs.push(*id);
+            }
             let error = ErrorLog { target, level: Level::Error };
             self.process.error_log = error.clone();
             Rc::make_mut(&mut settings.logs).error = error;
@@ -187,7 +190,7 @@ impl Build {
         if self.diagnostics.has_errors() {
             return Resolved { config: None, diagnostics: self.diagnostics };
         }
-        self.forget_unused_log();
+        self.forget_unused_logs();
         let config = Config {
             process: self.process,
             endpoints,
@@ -639,7 +642,7 @@ impl Build {
     pub fn log_file(&mut self, path: &[u8]) -> LogFileId {
         let path = PathBuf::from(OsStr::from_bytes(path));
         if let Some(&id) = self.log_index.get(&path) {
-            self.default_log = self.default_log.filter(|default| *default != id);
+            self.default_logs.retain(|default| *default != id);
             return id;
         }
         let id = LogFileId(self.log_files.len() as u32);
@@ -661,7 +664,7 @@ impl Build {
     fn default_access_log(&mut self, settings: &mut Settings) {
         if self.form == Form::Nginx {
             let id = self.log_file_from_prefix(b"logs/access.log");
-            self.default_log = Some(id);
+            self.default_logs.push(id);
             let log = AccessLog {
                 target: AccessTarget::File(id),
                 format: self.combined(),
@@ -673,12 +676,16 @@ impl Build {
         }
     }
 
-    /// The default access log is not opened where every level says otherwise.
-    fn forget_unused_log(&mut self) {
-        let Some(default) = self.default_log else { return };
-        let is_default = |log: &AccessLog| matches!(log.target, AccessTarget::File(id) if id == default);
-        if !self.locations.iter().any(|l| l.settings.logs.access.iter().any(is_default)) {
-            self.log_files[default.at()].clear();
+    /// nginx's default logs are not opened where every level says otherwise.
+    fn forget_unused_logs(&mut self) {
+        for default in std::mem::take(&mut self.default_logs) {
+            let writes = |target: &LogTarget| matches!(target, LogTarget::File(id) if *id == default);
+            let access = |log: &AccessLog| matches!(log.target, AccessTarget::File(id) if id == default);
+            let uses = |logs: &Logging| writes(&logs.error.target) || logs.access.iter().any(access);
+            let process = &self.process.error_log.target;
+            if !writes(process) && !self.locations.iter().any(|l| uses(&l.settings.logs)) {
+                self.log_files[default.at()].clear();
+            }
         }
     }
 }
