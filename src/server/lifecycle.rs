@@ -37,8 +37,11 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), F
     if let Some(names) = &inherited
         && let Some((name, e)) = listeners.inherit(names).into_iter().next()
     {
-        return Err(Failure(format!("invalid socket number \"{name}\" in NGINX environment variable {e}")));
+        // As nginx: said, and no reason not to serve.
+        let program = &origin.program;
+        eprintln!("{program}: [warn] invalid socket number \"{name}\" in NGINX environment variable {e}, ignored");
     }
+    let is_child = !listeners.is_empty();
     // As many descriptors as the system lets us have; fewer is no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(|e| Failure(e.to_string()))?;
@@ -47,7 +50,7 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), F
             eprintln!("{}: listening on {addr}", origin.program);
         }
     }
-    if config.process.daemon && inherited.is_none() {
+    if config.process.daemon && !is_child {
         process::daemonize().map_err(|e| Failure(format!("fork() failed {e}")))?;
         process::redirect_stdio_to_null(Streams::InputOutput).map_err(|e| Failure(format!("dup2() failed {e}")))?;
         logs.set_stderr(false);
