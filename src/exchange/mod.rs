@@ -28,6 +28,7 @@ use crate::sys::socket::Peer;
 use handlers::Handler;
 use out::OutQueue;
 use response::Response;
+use std::fmt;
 use std::rc::Rc;
 
 /// Who asks: facts of the connection that a request may need.
@@ -296,27 +297,49 @@ impl Exchange {
     /// One line in the error log, with nginx's trailer of who asked what.
     pub fn report(&self, cx: &mut Cx, level: crate::config::model::Level, what: std::fmt::Arguments<'_>) {
         let log = &self.here().settings.logs.error;
-        if level > log.level {
-            return;
-        }
-        let printable = |bytes: &[u8]| -> String {
-            bytes
-                .iter()
-                .flat_map(|b| std::ascii::escape_default(*b))
-                .map(char::from)
-                .collect::<String>()
-                .replace("\\\"", "\"")
-        };
-        let mut trailer =
-            format!(", client: {}, server: {}", self.client.peer, String::from_utf8_lossy(&self.server().name));
-        let line = self.head.request_line.of(self.buf());
+        cx.logs.error(log, level, &mut cx.now, Some(self.client.serial), format_args!("{what}{}", Asked(self)));
+    }
+}
+
+/// nginx's trailer of an error line: who asked what.
+struct Asked<'a>(&'a Exchange);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ex = self.0;
+        write!(f, ", client: {}, server: {}", ex.client.peer, Printable(&ex.server().name))?;
+        let line = ex.head.request_line.of(ex.buf());
         if !line.is_empty() {
-            trailer += &format!(", request: \"{}\"", printable(line));
+            write!(f, ", request: \"{}\"", Printable(line))?;
         }
-        let host = self.head.host.of(self.buf());
+        let host = ex.head.host.of(ex.buf());
         if !host.is_empty() {
-            trailer += &format!(", host: \"{}\"", printable(host));
+            write!(f, ", host: \"{}\"", Printable(host))?;
         }
-        cx.logs.error(log, level, &mut cx.now, Some(self.client.serial), format_args!("{what}{trailer}"));
+        Ok(())
+    }
+}
+
+/// Bytes for a log line: text as it is, control bytes and what is not UTF-8 as \xNN, so that no request can start a
+/// line of its own or drive a terminal.
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some(at) = rest.find(char::is_control) {
+                let (text, tail) = rest.split_at(at);
+                f.write_str(text)?;
+                let control = tail.chars().next().map_or(0, u32::from);
+                write!(f, "\\x{control:02X}")?;
+                rest = tail.get(tail.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
+            }
+            f.write_str(rest)?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02X}")?;
+            }
+        }
+        Ok(())
     }
 }

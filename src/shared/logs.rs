@@ -1,4 +1,4 @@
-//! Log files. Access lines of a turn are gathered and written with one call; error lines are written at once.
+//! Log files. Lines of a turn are gathered and written with one call; what the process says of itself, at once.
 //! A log that cannot be written is reported once and costs no request.
 
 use super::now::Now;
@@ -114,7 +114,7 @@ impl Logs {
         }
         match hold {
             Hold::Turn => {
-                if self.files[id.at()].pending.is_empty() {
+                if !self.dirty.contains(&id) {
                     self.dirty.push(id);
                 }
             }
@@ -204,21 +204,22 @@ impl Logs {
         }
         let _ = line.write_fmt(what);
         line.push('\n');
-        let file = match log.target {
-            LogTarget::File(id) => self.files.get_mut(id.at()).filter(|f| f.fd.is_some()),
+        let id = match log.target {
+            LogTarget::File(id) => Some(id),
             _ => None,
         };
-        match file {
-            Some(file) => {
-                let fd = file.fd.as_ref().expect("filtered above");
-                if let Err(e) = file::write(fd.as_fd(), line.as_bytes())
-                    && !std::mem::replace(&mut file.failing, true)
-                    && self.to_stderr
+        let to_stderr = self.to_stderr;
+        match id.and_then(|id| self.access(id, Hold::Turn, now.ms)) {
+            Some(pending) => {
+                pending.extend_from_slice(line.as_bytes());
+                // What a request did wrong goes out with the turn; what the process says, at once.
+                if let Some(id) = id
+                    && (serial.is_none() || level <= Level::Crit)
                 {
-                    eprintln!("webserv: [alert] write() to \"{}\" failed {e}", file.path.display());
+                    self.write_out(id);
                 }
             }
-            None if self.to_stderr => eprint!("{line}"),
+            None if to_stderr => eprint!("{line}"),
             None => {}
         }
         self.scratch = line;

@@ -6,7 +6,7 @@ use crate::config::model::Level;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::{Flow, set_uri};
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, Printable, vars};
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -24,8 +24,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Ok(Found::File(file)) => respond(ex, file),
         Ok(Found::Directory(_)) => add_slash(ex),
         Ok(Found::Other) => {
-            let path = shown(ex);
-            ex.report(cx, Level::Crit, format_args!("\"{path}\" is not a regular file"));
+            ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.path)));
             Flow::Status(Status::NOT_FOUND)
         }
         Err(e) => failed(ex, cx, "open()", e),
@@ -143,14 +142,9 @@ pub fn failed(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
         _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
     };
     if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
-        let path = shown(ex);
-        ex.report(cx, level, format_args!("{call} \"{path}\" failed {e}"));
+        ex.report(cx, level, format_args!("{call} \"{}\" failed {e}", Printable(&ex.path)));
     }
     Flow::Status(status)
-}
-
-fn shown(ex: &Exchange) -> String {
-    String::from_utf8_lossy(&ex.path).into_owned()
 }
 
 /// The type of the current URI by its extension.
