@@ -28,6 +28,8 @@ pub struct Upload {
     pub extensions: Rc<Extensions>,
     pub filename: FileName,
     pub min_free: MinFree,
+    pub quota: Option<Quota>,
+    pub verify_digest: Verify,
     /// What is answered instead of 201 and the list: a code, with a URI or a text.
     pub answer: Option<Answer>,
     /// None: by the kind of the location.
@@ -53,6 +55,24 @@ pub enum MinFree {
     Bytes(u64),
     /// Hundredths of the file system.
     Percent(u64),
+}
+
+/// What the files of an area may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes; 0 is no limit.
+    pub bytes: u64,
+    /// 0 is no limit.
+    pub files: u64,
+}
+
+/// What is made of Content-Digest and Repr-Digest (RFC 9530).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    Off,
+    /// Where the client sends one.
+    On,
+    Require,
 }
 
 /// `upload_return`.
@@ -105,6 +125,8 @@ impl Default for Upload {
             extensions: Rc::default(),
             filename: FileName::Original,
             min_free: MinFree::Bytes(0),
+            quota: None,
+            verify_digest: Verify::On,
             answer: None,
             serve: None,
         }
@@ -129,6 +151,8 @@ pub const ROWS: &[Row] = &[
     row("upload_extensions", HSL, Args::ONE_OR_MORE, "any", Effect::Once(extensions), "File extensions that may be stored (.jpg), or with ! may not (!.php); others get 415.").ours(),
     row("upload_filename", HSL, Args::TAKE1, "original", Effect::Once(filename), "How the stored name is made: original, random, time, or a value with variables ($upload_file_name, $upload_file_ext, $upload_field_NAME, $request_id and all others). A value is judged like a client's name. PUT always stores the name of the URI.").ours(),
     row("upload_min_free", SL, Args::TAKE1, "off", Effect::Once(min_free), "Space an upload must leave free on the disk, as a size or in percent, or off; an upload that would take it gets 507, before its body is read where Content-Length tells.").ours(),
+    row("upload_quota", SL, Args::TAKE12, "off", Effect::Once(quota), "What all files of the area may come to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below, counted anew at each upload.").ours(),
+    row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. A digest that does not fit is a 400 and stores nothing.").ours(),
     row("upload_return", SL, Args::TAKE12, "201 and the list of files", Effect::Once(answer), "What a stored POST is answered with: a code below 400, with a URI for 301, 302, 303, 307 and 308, with a text for the others.").ours(),
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site.").ours(),
 ];
@@ -183,6 +207,27 @@ fn min_free(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         },
         bytes => MinFree::Bytes(Size::parse_offset(bytes).map_err(|e| wrong(d, 0, e))?.0),
     };
+    Ok(())
+}
+
+fn quota(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut files = 0;
+    if d.args.len() > 1 {
+        let Some(number) = d.args[1].bytes().strip_prefix(b"files=") else {
+            return Err(invalid(d, 1).help("files=N"));
+        };
+        files = value::number(number, u64::MAX).map_err(|e| wrong(d, 1, e))?;
+    }
+    upload(&mut s.settings).quota = match d.args[0].bytes() {
+        b"off" if d.args.len() == 1 => None,
+        bytes => Some(Quota { bytes: Size::parse_offset(bytes).map_err(|e| wrong(d, 0, e))?.0, files }),
+    };
+    Ok(())
+}
+
+fn verify_digest(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let choices = [("off", Verify::Off), ("on", Verify::On), ("require", Verify::Require)];
+    upload(&mut s.settings).verify_digest = value::choice(d.args[0].bytes(), &choices).map_err(|e| wrong(d, 0, e))?;
     Ok(())
 }
 

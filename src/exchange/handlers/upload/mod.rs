@@ -1,7 +1,7 @@
 //! POST and PUT: files to disk. This file decides what a request stores and where; the others know how.
 //!
 //! - [`place`]: the directory, opened beneath the root or the store
-//! - [`name`], [`rules`]: what may be stored, and under which name
+//! - [`name`], [`rules`], [`quota`], [`digest`]: what may be stored, and under which name
 //! - [`part`], [`commit`]: a file being written, and how files get their names
 //! - [`form`], [`raw`]: the two kinds of bodies
 //! - [`answer`], [`refusal`]: what the client is told
@@ -12,10 +12,12 @@
 
 mod answer;
 mod commit;
+mod digest;
 mod form;
 mod name;
 mod part;
 mod place;
+mod quota;
 mod raw;
 mod refusal;
 mod rules;
@@ -41,13 +43,18 @@ use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Stat};
 use answer::Stored;
 use commit::{Was, Why};
+use digest::Digest;
 use form::Form;
 use name::Known;
 use part::Part;
 use place::{Place, Wanted};
+use quota::Usage;
 use refusal::Refusal;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
+
+/// Bytes of a form that may be something else than files.
+const FORM: u64 = 128 << 10;
 
 /// An upload whose body is on its way.
 pub struct Upload {
@@ -56,6 +63,9 @@ pub struct Upload {
     /// None: the body is the file.
     form: Option<Form>,
     parts: Vec<Part>,
+    /// Where names are made of fields that may yet come: what each part came with, its name and its type.
+    unnamed: Vec<(Vec<u8>, Vec<u8>)>,
+    digests: Vec<Digest>,
     on_duplicate: Duplicate,
     /// The request has If-Match, If-None-Match or If-Unmodified-Since.
     conditional: bool,
@@ -115,9 +125,23 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
     let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
         .iter()
         .any(|id| ex.head.get(*id).is_some());
+    let digests = digest::promised(ex, rules.verify_digest)?;
     let is_form = form.is_some();
-    let mut upload = Upload { rules, place, form, parts: Vec::new(), on_duplicate, conditional, create_only };
-    if !is_form {
+    let mut upload = Upload {
+        rules,
+        place,
+        form,
+        parts: Vec::new(),
+        unnamed: Vec::new(),
+        digests,
+        on_duplicate,
+        conditional,
+        create_only,
+    };
+    if is_form {
+        // What a form holds beside its files is not much.
+        upload.check_quota(Usage { bytes: length.saturating_sub(FORM), files: 1 })?;
+    } else {
         let most = upload.rules.max_file_size.0;
         if most > 0 && length > most {
             return Err(too_large(most));
@@ -127,6 +151,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
             return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
         }
         upload.open(ex, cx, &[], name.as_deref(), &kind)?;
+        upload.check_quota(Usage { bytes: length, files: 1 })?;
     }
     Ok(upload)
 }
@@ -151,6 +176,7 @@ impl Upload {
     /// # Errors
     /// The answer, where the upload is refused: nothing is stored then.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
+        self.digests.iter_mut().for_each(|digest| digest.update(data));
         let outcome = match self.form.take() {
             None => self.write(data),
             Some(mut form) => {
@@ -164,7 +190,7 @@ impl Upload {
 
     /// The body is complete: everything is stored, or nothing.
     pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
-        let stored = match self.store(ex) {
+        let stored = match self.store(ex, cx) {
             Ok(stored) => stored,
             Err(refusal) => return answer::refuse(ex, cx, &refusal),
         };
@@ -178,7 +204,7 @@ impl Upload {
     /// The file that raw body bytes may be spliced into: nothing in between looks at them.
     pub fn splice_target(&self) -> Option<BorrowedFd<'_>> {
         match (&self.form, self.parts.first()) {
-            (None, Some(part)) => Some(part.fd()),
+            (None, Some(part)) if self.digests.is_empty() => Some(part.fd()),
             _ => None,
         }
     }
@@ -204,30 +230,71 @@ impl Upload {
         if most > 0 && self.parts.len() as u64 >= most {
             return Err(Refusal::new(Status::CONTENT_TOO_LARGE, format!("the form has more than {most} files")));
         }
-        let known = Known { name: given.unwrap_or_default(), size: None, fields };
-        let name = match (ex.method, given) {
-            // The URI is the file's name, whatever else names are made of here.
-            (Method::Put, Some(given)) => name::exact(given)?,
-            _ => name::choose(ex, cx, &self.rules, &known, content_type)?,
-        };
         if !rules::is_type_allowed(&self.rules.types, content_type) {
-            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted").of(&name));
+            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted"));
         }
-        // What the client calls the file counts too: its content does not change with its name.
-        let extensions = &self.rules.extensions;
-        if !given.into_iter().chain([&name[..]]).all(|name| rules::is_extension_allowed(extensions, name)) {
-            let why = "files with this extension are not accepted";
-            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).of(&name));
+        if ex.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
+            let given = given.map(name::exact).transpose()?.unwrap_or_default();
+            self.unnamed.push((given.clone(), content_type.to_vec()));
+            return self.create(given);
         }
+        let name = self.name(ex, cx, fields, given, content_type)?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
         if self.on_duplicate != Duplicate::Rename || self.conditional {
             let there = self.place.stat(&name)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
         }
+        self.create(name)
+    }
+
+    fn create(&mut self, name: Vec<u8>) -> Result<(), Refusal> {
         let part = Part::create(&self.place.dir, name, self.rules.mode);
         self.parts.push(part.map_err(|e| Refusal::call("open()", &self.place.path, e))?);
         Ok(())
+    }
+
+    /// The name of a file that the client calls `given`.
+    fn name(
+        &self,
+        ex: &mut Exchange,
+        cx: &mut Cx,
+        fields: &[(Box<[u8]>, Vec<u8>)],
+        given: Option<&[u8]>,
+        content_type: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let known = Known { name: given.unwrap_or_default(), size: None, fields };
+        let name = match (ex.method, given) {
+            // The URI is the file's name, whatever else names are made of here.
+            (Method::Put, Some(given)) => name::exact(given)?,
+            _ => name::choose(ex, cx, &self.rules, &known, content_type)?,
+        };
+        // What the client calls the file counts too: its content does not change with its name.
+        let extensions = &self.rules.extensions;
+        if !given.into_iter().chain([&name[..]]).all(|name| rules::is_extension_allowed(extensions, name)) {
+            let why = "files with this extension are not accepted";
+            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).of(&name));
+        }
+        Ok(name)
+    }
+
+    /// Whether so much more may be stored in the area.
+    fn check_quota(&self, more: Usage) -> Result<(), Refusal> {
+        let Some(limit) = self.rules.quota else { return Ok(()) };
+        let used = match &self.place.area {
+            Some(area) => quota::usage(area.as_fd()).map_err(|e| Refusal::call("getdents64()", &self.place.path, e))?,
+            None => Usage::default(),
+        };
+        let mut freed = Usage::default();
+        if self.on_duplicate == Duplicate::Overwrite {
+            for part in &self.parts {
+                if let Some(stat) = self.place.stat(&part.name)?.filter(|stat| stat.kind == FileKind::Regular) {
+                    freed.bytes = freed.bytes.saturating_add(stat.size);
+                    freed.files += 1;
+                }
+            }
+        }
+        quota::check(limit, used, more, freed)
     }
 
     /// Whether a file may have this name, as far as can be told before its content is there.
@@ -269,7 +336,7 @@ impl Upload {
         part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
     }
 
-    fn store(&mut self, ex: &Exchange) -> Result<Vec<Stored>, Refusal> {
+    fn store(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<Vec<Stored>, Refusal> {
         if self.form.as_ref().is_some_and(|form| !form.is_complete()) {
             return Err(Refusal::new(Status::BAD_REQUEST, "the form ends before its last boundary"));
         }
@@ -279,6 +346,18 @@ impl Upload {
                 None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
             };
         }
+        for digest in std::mem::take(&mut self.digests) {
+            digest.check()?;
+        }
+        for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
+            let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
+            let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
+            if let Some(part) = self.parts.get_mut(at) {
+                part.name = name;
+            }
+        }
+        let bytes = self.parts.iter().map(Part::size).fold(0, u64::saturating_add);
+        self.check_quota(Usage { bytes, files: self.parts.len() as u64 })?;
         // Room that chunked bodies and forms took without saying so before.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         if self.conditional {

@@ -127,6 +127,12 @@ pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, known: &Known
     out
 }
 
+/// The name needs fields of the form, which may follow the file.
+pub fn is_made_of_fields(rule: &FileName) -> bool {
+    let FileName::Value(template) = rule else { return false };
+    template.parts.iter().any(|part| matches!(part, Part::Var(Var::UploadField(_))))
+}
+
 /// The name a file is stored under: the client's, where it gave one and may choose.
 ///
 /// # Errors

@@ -47,6 +47,8 @@ pub struct Place {
     pub uri: Vec<u8>,
     /// Its path, for the log.
     pub path: Vec<u8>,
+    /// The directory whose quota counts, where one is set and the directory is there.
+    pub area: Option<Rc<OwnedFd>>,
 }
 
 /// A directory that was made, and where.
@@ -57,6 +59,8 @@ pub type Made = (Rc<OwnedFd>, CString);
 struct Split {
     path: Vec<u8>,
     trusted: usize,
+    /// Where the area ends that the location stands for: its directory, or the store.
+    area: usize,
 }
 
 /// Finds the directory, and the file's name where the URI says one.
@@ -77,12 +81,28 @@ pub fn find(
     let resolve = RESOLVE_BENEATH
         | RESOLVE_NO_MAGICLINKS
         | if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+    let area = match rules.quota {
+        None => None,
+        Some(_) => match descend(
+            &base,
+            split.path.get(split.trusted..split.area).unwrap_or_default(),
+            &split.path,
+            false,
+            resolve,
+        ) {
+            Ok((dir, _)) => Some(dir),
+            // Not there yet: nothing is in it.
+            Err(refusal) if refusal.status == Status::CONFLICT => None,
+            Err(refusal) => return Err(refusal),
+        },
+    };
     let place = |(dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| Place {
         dir,
         missing,
         resolve,
         uri,
         path: split.path.clone(),
+        area: area.clone(),
     };
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve);
     // The URI of the directory when the URI itself names it, and when it names a file in it.
@@ -135,7 +155,9 @@ fn split(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<Split, Refusal
         // The alias of a regex location is a whole path, captures and all.
         let whole = location.settings.files.alias == Some(u32::MAX);
         let trusted = if template.constant().is_some() && !whole { root } else { trusted(template, &path) };
-        return Ok(Split { path, trusted });
+        let below = below(location.kind, &location.name, &ex.uri).unwrap_or_default();
+        let area = path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted);
+        return Ok(Split { path, trusted, area });
     };
     let mut path = vars::text(store, ex, cx);
     if !path.starts_with(b"/") {
@@ -147,8 +169,9 @@ fn split(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<Split, Refusal
         return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
     };
     path.push(b'/');
+    let area = path.len();
     path.extend_from_slice(below);
-    Ok(Split { path, trusted })
+    Ok(Split { path, trusted, area })
 }
 
 /// What of a URI goes on below the store: what follows the location's name; of a location that is no prefix, the last
@@ -208,6 +231,7 @@ fn descend(
     create: bool,
     resolve: u64,
 ) -> Result<(Rc<OwnedFd>, Vec<CString>), Refusal> {
+    let rel = &rel[rel.iter().position(|b| *b != b'/').unwrap_or(rel.len())..];
     let open = |rel: &[u8]| -> Result<Result<Rc<OwnedFd>, Errno>, Refusal> {
         if rel.iter().all(|b| *b == b'/') {
             return Ok(Ok(base.clone()));
@@ -379,7 +403,7 @@ mod tests {
             assert_eq!(run(rel, create), expected, "{rel:?}, create {create}");
         }
         let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve).expect("descends");
-        let mut place = Place { dir, missing, resolve, uri: b"/new/inner/".to_vec(), path: b"p".to_vec() };
+        let mut place = Place { dir, missing, resolve, uri: b"/new/inner/".to_vec(), path: b"p".to_vec(), area: None };
         assert_eq!(place.stat(b"x"), Ok(None));
         let made = place.make(0o600).expect("made");
         assert!(scratch.exists("new/inner"));
