@@ -8,4 +8,4 @@ pub mod span;
 pub mod wheel;
 
 #[cfg(test)]
-pub mod seed;
+pub(crate) mod seed;
