@@ -13,6 +13,7 @@ pub mod error;
 pub mod glob;
 pub mod load;
 pub mod model;
+pub mod names;
 pub mod pattern;
 pub mod resolve;
 pub mod syntax;

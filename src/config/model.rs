@@ -5,7 +5,18 @@
 
 use super::ast::Span;
 use super::directives::{
-    access::Access, client::Client, errors::Errors, files::Files, listing::Listing, logs::Logging, output::Output,
+    access::Access,
+    auth::Auth,
+    client::Client,
+    errors::Errors,
+    files::Files,
+    geo::GeoTable,
+    limits::{Limits, Zone},
+    listing::Listing,
+    logs::Logging,
+    map::{MapTable, SplitTable},
+    output::Output,
+    referer::Referers,
     upload::Upload,
 };
 use super::error::Diagnostic;
@@ -41,6 +52,7 @@ pub struct Config {
     pub servers: Vec<Server>,
     pub locations: Vec<Location>,
     pub variables: Variables,
+    pub tables: Tables,
     /// Every file that some access_log or error_log writes, each once. Empty: named, but used by no level.
     pub log_files: Vec<PathBuf>,
     /// Warnings and notes of the run that made this configuration.
@@ -62,10 +74,21 @@ impl Config {
     }
 }
 
+/// What variables and limits of the configuration are looked up in.
+#[derive(Debug, Default)]
+pub struct Tables {
+    pub maps: Vec<MapTable>,
+    pub geos: Vec<GeoTable>,
+    pub splits: Vec<SplitTable>,
+    pub zones: Vec<Zone>,
+}
+
 /// The directives of the main context and of `events`.
 #[derive(Clone, Debug)]
 pub struct Process {
     pub prefix: PathBuf,
+    /// The directory of the main configuration file: what nginx takes `auth_basic_user_file` from.
+    pub conf_dir: PathBuf,
     pub daemon: bool,
     /// `master_process`: off means that the process keeps the user it was started by.
     pub master: bool,
@@ -246,6 +269,9 @@ pub struct Settings {
     pub errors: Rc<Errors>,
     pub logs: Rc<Logging>,
     pub access: Rc<Access>,
+    pub auth: Rc<Auth>,
+    pub limits: Rc<Limits>,
+    pub referers: Rc<Referers>,
     pub listing: Rc<Listing>,
     pub upload: Rc<Upload>,
 }

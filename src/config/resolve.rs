@@ -41,6 +41,7 @@ pub struct Build {
     pub process: Process,
     pub pid_given: bool,
     pub variables: Variables,
+    pub tables: Tables,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
     pub hostname: String,
     form: Form,
@@ -84,6 +85,8 @@ pub struct Own {
     pub try_files: Option<Box<TryFiles>>,
     pub limit_except: Option<(crate::http::method::MethodSet, LocationId)>,
     pub content: Content,
+    /// The words of valid_referers of this level so far.
+    pub referers: Vec<Word>,
     exact: bool,
     children: Vec<Child>,
     name: Box<[u8]>,
@@ -124,6 +127,7 @@ pub fn resolve(
         process: Process { prefix: prefix.to_owned(), ..Process::default() },
         pid_given: false,
         variables: Variables::default(),
+        tables: Tables::default(),
         formats: HashMap::new(),
         hostname: crate::sys::process::hostname(),
         form,
@@ -185,6 +189,11 @@ impl Build {
             }
             self.diagnostics.push(diagnostic);
         }
+        for zone in self.tables.zones.iter().filter(|zone| zone.defined.is_none()) {
+            let text = format!("zero size shared memory zone \"{}\"", zone.name);
+            let help = "define it by limit_req_zone or limit_conn_zone in http";
+            self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
+        }
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
@@ -198,6 +207,7 @@ impl Build {
             servers: self.servers,
             locations: self.locations,
             variables: self.variables,
+            tables: self.tables,
             log_files: self.log_files,
             notes: self.diagnostics.iter().cloned().collect(),
         };
@@ -426,7 +436,9 @@ impl Build {
             && own.limit_except.is_none()
             && !own.internal
             && scope.settings.access.rules.is_empty()
-            && scope.settings.access.allowed.is_none();
+            && scope.settings.access.allowed.is_none()
+            && scope.settings.auth.realm.is_none()
+            && scope.settings.limits.is_empty();
         self.locations.push(Location {
             kind,
             name: own.name,
@@ -600,6 +612,11 @@ impl Build {
         let patterns: Vec<(&Pattern, Case)> = tree.regexes.iter().zip(cases).map(|((p, _), c)| (p, c)).collect();
         tree.set = PatternSet::new(&patterns).map(Box::new);
         tree
+    }
+
+    /// Something to say of a line that is taken all the same.
+    pub fn warn(&mut self, span: Span, text: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::warn(span, text));
     }
 
     /// The argument with its variables found.

@@ -104,6 +104,21 @@ fn active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoi
             None => return Step::Close,
         }
     }
+    if let Some(pause) = ex.pause {
+        if conn.ready.has_failed() {
+            return Step::Close;
+        }
+        if cx.now.ms < pause.until {
+            conn.deadline = pause.until;
+            return Step::Wait;
+        }
+        ex.pause = None;
+        conn.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
+        if let Some(then) = pause.then {
+            phases::resume(ex, cx, then);
+            return Step::Again;
+        }
+    }
     let (fd, ready, deadline) = (conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline);
     let step = match (ex.tx, ex.rx) {
         (Tx::Wait, Rx::Head) => match rx::head(fd, ready, ex, cx, budget, deadline) {
@@ -138,7 +153,7 @@ fn deliver(
     }
     // More requests are waiting: their answers go out together.
     let waiting = ex.rx == Rx::Done && ex.keep_alive && rx::has_more(ex);
-    if waiting && ex.out.is_text() && ex.out.text_len() < BATCH {
+    if waiting && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
         return Step::Answered;
     }
     match flush::flush(fd, ready, ex, cx, budget, deadline) {
@@ -235,6 +250,9 @@ fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
 /// The state has lasted too long. True: the connection ends now.
 pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
     let State::Active(ex) = &mut conn.state else { return Next::Close };
+    if ex.pause.is_some() {
+        return Next::Run;
+    }
     let began = match (ex.tx, ex.rx) {
         (Tx::Wait, Rx::Head) => ex.head.has_begun(ex.buf()),
         (Tx::Wait, Rx::Body) => true,

@@ -5,6 +5,7 @@ use super::drive::Budget;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::out::Segment;
+use crate::exchange::phases::Pause;
 use crate::shared::Cx;
 use crate::sys::socket::{self, More};
 use crate::sys::{Errno, file};
@@ -36,6 +37,14 @@ pub fn flush(
     let sendfile = ex.here().settings.files.sendfile;
     let timeout = ex.here().settings.client.send_timeout.0;
     loop {
+        let most = match allowance(ex, cx.now.ms) {
+            Ok(most) => most,
+            Err(until) => {
+                ex.pause = Some(Pause { until, then: None });
+                *deadline = until;
+                return Flushed::Blocked;
+            }
+        };
         let Some((segment, text, more)) = ex.out.front() else { return Flushed::All };
         if !ready.can_write() {
             return Flushed::Blocked;
@@ -45,10 +54,16 @@ pub fn flush(
         }
         let more = if more { More::Yes } else { More::No };
         let (wanted, result) = match segment {
-            Segment::Text(range) => (range.len(), socket::send(fd, &text[range.clone()], more)),
-            Segment::Shared(bytes, range) => (range.len(), socket::send(fd, &bytes[range.clone()], more)),
+            Segment::Text(range) => {
+                let range = range.start..range.end.min(range.start.saturating_add(most));
+                (range.len(), socket::send(fd, &text[range], more))
+            }
+            Segment::Shared(bytes, range) => {
+                let range = range.start..range.end.min(range.start.saturating_add(most));
+                (range.len(), socket::send(fd, &bytes[range], more))
+            }
             Segment::File { file, at, end } => {
-                let wanted = (end - at).min(BITE) as usize;
+                let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {
                     Some(source) if sendfile => file::sendfile(fd, source, *at, wanted),
                     Some(source) => copy(fd, source, *at, wanted, &mut cx.scratch, more),
@@ -80,6 +95,19 @@ pub fn flush(
             Err(_) => return Flushed::Gone,
         }
     }
+}
+
+/// Bytes that limit_rate lets go now; Err: none before then. nginx's rule: so many in each second begun since the
+/// request, and what was sent is followed by the time it should have taken.
+fn allowance(ex: &mut Exchange, now: u64) -> Result<usize, u64> {
+    let Some(rate) = ex.limit_rate.filter(|rate| *rate > 0) else { return Ok(usize::MAX) };
+    let sent = ex.out.sent().saturating_sub(ex.out_mark);
+    let seconds = now.saturating_sub(ex.started) / 1000 + 1;
+    let allowed = rate.saturating_mul(seconds).saturating_add(ex.limit_rate_after);
+    if sent < allowed {
+        return Ok(usize::try_from(allowed - sent).unwrap_or(usize::MAX));
+    }
+    Err(now + ((sent - allowed).saturating_mul(1000) / rate).max(1000 - now.saturating_sub(ex.started) % 1000))
 }
 
 enum Kind {

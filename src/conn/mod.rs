@@ -61,6 +61,11 @@ impl Ready {
         self.0 & Ready::PEER_CLOSED != 0
     }
 
+    /// The connection is broken: nothing will be read or written.
+    pub fn has_failed(self) -> bool {
+        self.0 & Ready::ERROR != 0
+    }
+
     /// recv said EAGAIN.
     fn no_read(&mut self) {
         self.0 &= !(Ready::READ | Ready::PEER_CLOSED | Ready::ERROR);
@@ -194,6 +199,8 @@ impl Conn {
         let writes = !self.ready.can_write();
         match &self.state {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
+            // A pause has its timer.
+            State::Active(ex) if ex.pause.is_some() => {}
             State::Active(ex) => {
                 let wants_write = !ex.out.is_empty();
                 let wants_read = ex.out.is_empty();

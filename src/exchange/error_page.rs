@@ -43,6 +43,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> 
             };
             // What the error said of itself (Allow, a challenge) stays with the page.
             let lines = std::mem::take(&mut ex.response.lines);
+            let location = ex.response.location.take();
             let flow = match target {
                 PageTarget::Named(name) => Flow::Named(name.clone()),
                 PageTarget::Uri(uri) => {
@@ -57,6 +58,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> 
                 PageTarget::External(_) => unreachable!("matched above"),
             };
             ex.kept_lines = lines;
+            ex.kept_location = location.or(ex.kept_location.take());
             Some(flow)
         }
     }

@@ -10,6 +10,7 @@ pub mod error_page;
 pub mod filters;
 pub mod handlers;
 pub mod log;
+pub mod lookup;
 pub mod out;
 pub mod paths;
 pub mod phases;
@@ -25,8 +26,10 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::socket::Peer;
+use access::limits::Verdict;
 use handlers::Handler;
 use out::OutQueue;
+use phases::Pause;
 use response::Response;
 use std::fmt;
 use std::rc::Rc;
@@ -113,8 +116,10 @@ pub struct Exchange {
     pub started: u64,
     /// The method that decides: an error page of a POST is fetched by GET.
     pub method: Method,
-    /// `$limit_rate`-style values set by scripts, bytes per second; 0 is no limit.
-    pub limit_rate: u64,
+    /// Bytes per second of the response; 0 is no limit, None until a script or the head of the response says.
+    pub limit_rate: Option<u64>,
+    /// Bytes that go at full speed first.
+    pub limit_rate_after: u64,
     /// Bytes of the request so far: head and body (`$request_length`).
     pub request_length: u64,
     /// `out.queued` when this response began, and the size of its head.
@@ -122,6 +127,17 @@ pub struct Exchange {
     pub head_size: u64,
     /// Close without a word (return 444).
     pub abort: bool,
+    /// Nothing happens before then: a request whose turn has not come, a response that is sent slowly.
+    pub pause: Option<Pause>,
+    /// What the limits said, for `$limit_req_status` and `$limit_conn_status`; each is asked once a request.
+    pub limit_req: Option<Verdict>,
+    pub limit_conn: Option<Verdict>,
+    /// Places taken of limit_conn: zone and key.
+    pub places: Vec<(Rc<str>, Box<[u8]>)>,
+    /// Variables under evaluation that are made of variables.
+    pub depth: u8,
+    /// `Location` of the error whose page is being made.
+    pub kept_location: Option<Vec<u8>>,
 }
 
 /// Why a request ended before its response was whole; for the log.
@@ -165,11 +181,18 @@ impl Exchange {
             body_received: 0,
             started: cx.now.ms,
             method: Method::Get,
-            limit_rate: 0,
+            limit_rate: None,
+            limit_rate_after: 0,
             request_length: 0,
             out_mark: 0,
             head_size: 0,
             abort: false,
+            pause: None,
+            limit_req: None,
+            limit_conn: None,
+            places: Vec::new(),
+            depth: 0,
+            kept_location: None,
         }
     }
 
@@ -189,6 +212,7 @@ impl Exchange {
     pub fn release(&mut self, cx: &mut Cx) {
         self.handler = Handler::None;
         self.response.clear();
+        self.give_places_back(cx);
         cx.buffers.give(std::mem::take(&mut self.input));
         cx.buffers.give(self.out.take_buffer());
         self.user.clear();
@@ -223,11 +247,18 @@ impl Exchange {
         self.body_received = 0;
         self.started = cx.now.ms;
         self.method = Method::Get;
-        self.limit_rate = 0;
+        self.limit_rate = None;
+        self.limit_rate_after = 0;
         self.request_length = 0;
         self.out_mark = self.out.queued();
         self.head_size = 0;
         self.abort = false;
+        self.pause = None;
+        self.limit_req = None;
+        self.limit_conn = None;
+        self.give_places_back(cx);
+        self.depth = 0;
+        self.kept_location = None;
         self.at_default();
     }
 
@@ -274,6 +305,13 @@ impl Exchange {
         for (variable, start, end) in matched.named {
             let text = self.subject.get(start as usize..end as usize).unwrap_or_default().into();
             self.set_user(variable, text);
+        }
+    }
+
+    /// The request is no longer under way for limit_conn.
+    pub fn give_places_back(&mut self, cx: &mut Cx) {
+        for (zone, key) in self.places.drain(..) {
+            cx.limits.leave(&zone, &key);
         }
     }
 

@@ -2,9 +2,11 @@
 //! another URI, or settles the answer.
 
 use super::{Exchange, Rx, Tx, access, error_page, filters, handlers, rewrite, vars};
+use crate::config::directives::client::KeepaliveDisable;
 use crate::config::model::{Content, Level};
 use crate::http::body::Decoder;
 use crate::http::framing::Framing;
+use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
@@ -25,7 +27,9 @@ pub enum Phase {
     FindLocation,
     /// The location's rewrite script.
     Rewrite,
-    /// Methods, addresses, internal.
+    /// limit_req and limit_conn.
+    Limits,
+    /// Methods, addresses, passwords.
     Access,
     /// try_files.
     Precontent,
@@ -50,6 +54,36 @@ pub enum Flow {
     Body,
     /// Close without a word.
     Close,
+    /// Go on later: nothing is read or sent until then (monotonic milliseconds).
+    Delay {
+        until: u64,
+        then: Then,
+    },
+}
+
+/// How a delayed request goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Phase(Phase),
+    Status(Status),
+}
+
+/// What an exchange waits for that is neither its client nor its backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Monotonic milliseconds.
+    pub until: u64,
+    /// None: only the sending waits.
+    pub then: Option<Then>,
+}
+
+/// The time of a delayed request has come.
+pub fn resume(ex: &mut Exchange, cx: &mut Cx, then: Then) {
+    let flow = match then {
+        Then::Phase(phase) => run(ex, cx, phase),
+        Then::Status(status) => Flow::Status(status),
+    };
+    settle(ex, cx, flow);
 }
 
 /// A complete head is in the input: decides what becomes of the request.
@@ -156,6 +190,7 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
             Phase::ServerRewrite => server_rewrite(ex, cx),
             Phase::FindLocation => find_location(ex, cx),
             Phase::Rewrite => location_rewrite(ex, cx),
+            Phase::Limits => access::limits::check(ex, cx),
             Phase::Access => access::check(ex, cx),
             Phase::Precontent => rewrite::try_files::run(ex, cx),
             Phase::Content => return content(ex, cx),
@@ -166,7 +201,8 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
                 // Most locations have nothing between.
                 Phase::FindLocation if ex.here().plain => Phase::Content,
                 Phase::FindLocation => Phase::Rewrite,
-                Phase::Rewrite => Phase::Access,
+                Phase::Rewrite => Phase::Limits,
+                Phase::Limits => Phase::Access,
                 Phase::Access => Phase::Precontent,
                 Phase::Precontent | Phase::Content => Phase::Content,
             },
@@ -197,6 +233,10 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                 ex.rx = Rx::Body;
                 return;
             }
+            Flow::Delay { until, then } => {
+                ex.pause = Some(Pause { until, then: Some(then) });
+                return;
+            }
             Flow::Close => {
                 ex.abort = true;
                 ex.keep_alive = false;
@@ -207,6 +247,8 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
             Flow::Status(status) => match error_page::redirect(ex, cx, status) {
                 Some(next) => next,
                 None => {
+                    // An error of the error page itself: nginx sends its status, not the first one's.
+                    ex.error_page = None;
                     handlers::special::respond(ex, status);
                     break;
                 }
@@ -286,7 +328,8 @@ fn decide_connection(ex: &mut Exchange, cx: &mut Cx) {
         && client.keepalive_timeout.0 > 0
         && ex.client.requests < client.keepalive_requests
         && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0
-        && !closes(ex.response.status);
+        && !closes(ex.response.status)
+        && !is_disabled_for(ex, client.keepalive_disable);
     if ex.rx == Rx::Body {
         ex.rx = Rx::Drain;
     }
@@ -299,6 +342,27 @@ fn decide_connection(ex: &mut Exchange, cx: &mut Cx) {
         };
         // A client that waits for 100 Continue may or may not send its body now: only closing is safe.
         ex.keep_alive &= short && !ex.expects_continue;
+    }
+}
+
+/// keepalive_disable: Internet Explorer before 7 after a POST, and Safari on the Mac.
+fn is_disabled_for(ex: &Exchange, disabled: KeepaliveDisable) -> bool {
+    let Some(agent) = ex.header(HeaderId::UserAgent) else { return false };
+    let has = |text: &[u8]| memchr::memmem::find(agent, text).is_some();
+    disabled.msie6 && ex.method == Method::Post && old_msie(agent)
+        || disabled.safari && has(b"Mac OS X") && has(b"Safari/") && !has(b"Chrome")
+}
+
+/// `MSIE 4.` to `MSIE 6.`, but not a 6 that says it has the second service pack (nginx's rule).
+pub fn old_msie(agent: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
+    if memchr::memmem::find(agent, b"Opera").is_some() {
+        return false;
+    }
+    match agent.get(at + 5..at + 7) {
+        Some([b'4' | b'5', b'.']) => true,
+        Some(b"6.") => memchr::memmem::find(agent, b"SV1").is_none(),
+        _ => false,
     }
 }
 

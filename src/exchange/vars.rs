@@ -91,14 +91,16 @@ fn seconds(ms: u64, out: &mut Vec<u8>) -> Is {
     Is::Set
 }
 
-fn user(at: u32, ex: &mut Exchange, _: &mut Cx, out: &mut Vec<u8>) -> Is {
+fn user(at: u32, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is {
     if let Some(Some(value)) = ex.user.get(at as usize) {
         out.extend_from_slice(value);
         return Is::Set;
     }
-    match ex.config.variables.defined.get(at as usize) {
+    let config = ex.config.clone();
+    match config.variables.defined.get(at as usize) {
         Some((_, Source::Stored)) => Is::Set,
-        _ => Is::Unset,
+        Some((_, source)) => super::lookup::value(source, at, ex, cx, out),
+        None => Is::Unset,
     }
 }
 
@@ -272,7 +274,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::ConnectionsReading => number(cx.stats.reading, out),
         B::ConnectionsWriting => number(cx.stats.writing, out),
         B::ConnectionsWaiting => number(cx.stats.waiting, out),
-        B::LimitRate => number(ex.limit_rate, out),
+        B::LimitRate => number(ex.limit_rate.unwrap_or(0), out),
         B::Msec => {
             write!(out, "{}.{:03}", cx.now.unix, cx.now.nanos / 1_000_000).expect("a Vec takes all that is written");
             Is::Set
@@ -282,9 +284,11 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::Pid => number(process::getpid(), out),
         B::Pipe => put(Some(if ex.client.requests > 1 && ex.start > 0 { b"p" } else { b"." }), out),
         B::NginxVersion => put(Some(crate::NGINX_VERSION.as_bytes()), out),
-        B::InvalidReferer => Is::Set,
+        B::InvalidReferer => put(Some(if super::lookup::referer::is_invalid(ex) { b"1" } else { b"" }), out),
+        B::LimitReqStatus => put(ex.limit_req.map(|verdict| verdict.name()), out),
+        B::LimitConnStatus => put(ex.limit_conn.map(|verdict| verdict.name()), out),
         B::UploadFileName | B::UploadFileExt | B::UploadFileSize | B::UploadStatus => Is::Unset,
-        B::RequestBody | B::RequestBodyFile | B::GzipRatio | B::LimitConnStatus | B::LimitReqStatus => Is::Unset,
+        B::RequestBody | B::RequestBodyFile | B::GzipRatio => Is::Unset,
         B::ProxyHost | B::ProxyPort | B::ProxyAddXForwardedFor | B::UpstreamAddr | B::UpstreamStatus => Is::Unset,
         B::UpstreamCacheStatus | B::UpstreamResponseTime | B::UpstreamConnectTime | B::UpstreamHeaderTime => Is::Unset,
         B::UpstreamResponseLength | B::UpstreamBytesSent | B::UpstreamBytesReceived => Is::Unset,

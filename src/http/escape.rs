@@ -32,6 +32,18 @@ pub fn escape_component(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Text that goes into arguments: what would end or join them, blanks, controls and what no URI holds.
+pub fn escape_args(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        match b {
+            0..=b' ' | 0x7f.. => push_escaped(b, out),
+            b'"' | b'#' | b'%' | b'&' | b'+' | b';' | b'<' | b'>' | b'?' => push_escaped(b, out),
+            b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => push_escaped(b, out),
+            _ => out.push(b),
+        }
+    }
+}
+
 /// The byte that `%` and these two digits stand for.
 pub fn hex_pair(high: u8, low: u8) -> Option<u8> {
     let digit = |b: u8| char::from(b).to_digit(16).map(|d| d as u8);

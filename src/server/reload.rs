@@ -35,7 +35,11 @@ impl Origin {
     pub fn read(&self, logs: Vec<PathBuf>) -> Read {
         let options = LoadOptions { command_line: self.directives.clone(), ..LoadOptions::default() };
         let mut loaded = load::load(&self.file, &options);
-        let resolved = resolve(&mut loaded, &self.prefix, self.form, logs, self.error_log.as_deref());
+        let mut resolved = resolve(&mut loaded, &self.prefix, self.form, logs, self.error_log.as_deref());
+        if let Some(config) = &mut resolved.config {
+            let file = self.prefix.join(&self.file);
+            config.process.conf_dir = file.parent().unwrap_or(&self.prefix).to_owned();
+        }
         Read { config: resolved.config, sources: loaded.sources, diagnostics: resolved.diagnostics }
     }
 }

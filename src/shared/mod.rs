@@ -2,15 +2,19 @@
 //! handed down by the loop; nothing here knows a connection or a request.
 
 pub mod files;
+pub mod limits;
 pub mod logs;
 pub mod now;
+pub mod passwords;
 pub mod stats;
 
 use crate::config::model::Config;
 use crate::util::buf::BufPool;
 use files::FileCache;
+use limits::Limits;
 use logs::Logs;
 use now::Now;
+use passwords::Passwords;
 use stats::Stats;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -31,6 +35,8 @@ pub struct Cx {
     pub files: FileCache,
     pub logs: Logs,
     pub stats: Stats,
+    pub limits: Limits,
+    pub passwords: Passwords,
     /// For bytes that are consumed at once: owned by no connection.
     pub scratch: Vec<u8>,
     /// For splice from a socket to a file; made at first use, always empty between two calls.
@@ -49,6 +55,8 @@ impl Cx {
             files: FileCache::new(cache),
             logs,
             stats: Stats::default(),
+            limits: Limits::default(),
+            passwords: Passwords::default(),
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,
             quitting: false,

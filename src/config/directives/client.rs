@@ -5,7 +5,8 @@ use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
 use crate::config::model::Settings;
 use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Outcome, Row, invalid, number, size, time};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid, number, size, time};
+use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
 use std::rc::Rc;
 
@@ -36,6 +37,17 @@ pub struct Client {
     pub tcp_nodelay: bool,
     pub tcp_nopush: bool,
     pub body_buffer_size: Size,
+    pub limit_rate: Option<Template>,
+    pub limit_rate_after: Option<Template>,
+    pub keepalive_disable: KeepaliveDisable,
+}
+
+/// Browsers whose connections are not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepaliveDisable {
+    /// After a POST.
+    pub msie6: bool,
+    pub safari: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +81,9 @@ impl Default for Client {
             tcp_nodelay: true,
             tcp_nopush: false,
             body_buffer_size: Size(16 << 10),
+            limit_rate: None,
+            limit_rate_after: None,
+            keepalive_disable: KeepaliveDisable { msie6: true, safari: false },
         }
     }
 }
@@ -185,6 +200,30 @@ pub const ROWS: &[Row] = &[
         "How long an idle connection is kept; the second value is sent as Keep-Alive: timeout. 0 keeps none.",
     ),
     row(
+        "limit_rate",
+        super::HSLI,
+        Args::TAKE1,
+        "0",
+        Effect::Once(|s, b, d| rate(b, d).map(|t| client(&mut s.settings).limit_rate = Some(t))),
+        "Bytes per second of a response, variables allowed; 0 is no limit. $limit_rate overrides it.",
+    ),
+    row(
+        "limit_rate_after",
+        super::HSLI,
+        Args::TAKE1,
+        "0",
+        Effect::Once(|s, b, d| rate(b, d).map(|t| client(&mut s.settings).limit_rate_after = Some(t))),
+        "Bytes of a response that limit_rate does not hold back.",
+    ),
+    row(
+        "keepalive_disable",
+        HSL,
+        Args::TAKE12,
+        "msie6",
+        Effect::Once(keepalive_disable),
+        "Old browsers whose connections are not kept: msie6 (after a POST), safari, none.",
+    ),
+    row(
         "keepalive_requests",
         HSL,
         Args::TAKE1,
@@ -257,6 +296,28 @@ fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let client = client(&mut s.settings);
     client.keepalive_timeout = timeout;
     client.keepalive_header = header;
+    Ok(())
+}
+
+fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
+    let template = b.template(d, 0)?;
+    if let Some(text) = template.constant() {
+        Size::parse(text).map_err(|_| invalid(d, 0))?;
+    }
+    Ok(template)
+}
+
+fn keepalive_disable(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut set = KeepaliveDisable { msie6: false, safari: false };
+    for (at, word) in d.args.iter().enumerate() {
+        match word.bytes() {
+            b"none" => {}
+            b"msie6" => set.msie6 = true,
+            b"safari" => set.safari = true,
+            _ => return Err(invalid(d, at)),
+        }
+    }
+    client(&mut s.settings).keepalive_disable = set;
     Ok(())
 }
 

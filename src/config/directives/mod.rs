@@ -2,18 +2,23 @@
 //! the row says otherwise) and its rows. No request-time behaviour here.
 
 pub mod access;
+pub mod auth;
 pub mod client;
 pub mod elsewhere;
 pub mod errors;
 pub mod files;
+pub mod geo;
 pub mod ignored;
 pub mod ignored_upstream;
 pub mod known;
+pub mod limits;
 pub mod listen;
 pub mod listing;
 pub mod logs;
+pub mod map;
 pub mod output;
 pub mod process;
+pub mod referer;
 pub mod refused;
 pub mod rewrite;
 pub mod special;
@@ -24,7 +29,7 @@ use super::table::{Effect, Origin, Row};
 
 /// Every row, subject by subject.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    const TABLES: [&[Row]; 12] = [
+    const TABLES: [&[Row]; 17] = [
         process::ROWS,
         listen::ROWS,
         files::ROWS,
@@ -37,6 +42,11 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         listing::ROWS,
         special::ROWS,
         upload::ROWS,
+        map::ROWS,
+        geo::ROWS,
+        referer::ROWS,
+        limits::ROWS,
+        auth::ROWS,
     ];
     TABLES.into_iter().flatten()
 }

@@ -180,7 +180,7 @@ fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
     };
     if let Some(at) = d.args[1].bytes().iter().position(|b| matches!(b, b'\r' | b'\n' | 0)) {
-        return Err(Fault::new(d.args[1].part(at, at + 1), "a header value cannot hold line breaks"));
+        b.warn(d.args[1].part(at, at + 1), "a header value cannot hold line breaks: they are sent as spaces");
     }
     let header = AddHeader { name: header_name(d)?, value: b.template(d, 1)?, always };
     let output = output(&mut s.settings);

@@ -11,6 +11,7 @@ impl Default for Process {
     fn default() -> Process {
         Process {
             prefix: Default::default(),
+            conf_dir: Default::default(),
             daemon: false,
             master: true,
             user: None,

@@ -4,27 +4,31 @@
 use crate::config::directives::access::{Rule, Who};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
-use crate::http::status::Status;
 use crate::shared::Cx;
 use std::net::IpAddr;
 
-pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
-    let config = ex.config.clone();
-    if let Some((except, block)) = config.location(ex.location).limit_except
+/// limit_except's block takes the location's place for the methods it restricts.
+pub fn enter_limit_except(ex: &mut Exchange) {
+    if let Some((except, block)) = ex.here().limit_except
         && !except.contains(ex.method)
     {
         ex.location = block;
     }
+}
+
+/// Whether the client may come in; None where no rule is about it.
+pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Option<bool> {
+    let config = ex.config.clone();
     let rules = &config.location(ex.location).settings.access.rules;
-    let ip = ex.client.peer.ip().map(|ip| ip.to_canonical());
-    match rules.iter().find(|rule| matches(rule, ip)) {
-        Some(Rule { allow: false, .. }) => {
-            ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
-            Flow::Status(Status::FORBIDDEN)
-        }
-        _ => Flow::Next,
+    if rules.is_empty() {
+        return None;
     }
+    let ip = ex.client.peer.ip().map(|ip| ip.to_canonical());
+    let allow = rules.iter().find(|rule| matches(rule, ip)).map(|rule| rule.allow);
+    if allow == Some(false) {
+        ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
+    }
+    allow
 }
 
 fn matches(rule: &Rule, ip: Option<IpAddr>) -> bool {

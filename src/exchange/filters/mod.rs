@@ -13,7 +13,9 @@ mod headers;
 mod ranges;
 
 use super::response::{Body, ContentType};
-use super::{Exchange, Tx};
+use super::{Exchange, Tx, vars};
+use crate::config::template::Template;
+use crate::config::value::Size;
 use crate::http::method::Method;
 use crate::http::range::ByteRange;
 use crate::http::status::Status;
@@ -25,7 +27,6 @@ use std::rc::Rc;
 pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     if let Some(status) = ex.error_page
         && status.0 != 0
-        && ex.response.status.0 < 300
     {
         ex.response.status = status;
     }
@@ -33,9 +34,13 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
         conditional::apply(ex);
         ranges::apply(ex);
     }
+    if ex.response.location.is_none() {
+        ex.response.location = ex.kept_location.take();
+    }
     let kept = std::mem::take(&mut ex.kept_lines);
     ex.response.lines.extend_from_slice(&kept);
     headers::apply(ex, cx);
+    rate(ex, cx);
     let before = ex.out.queued();
     head::write(ex, cx);
     ex.head_size = ex.out.queued() - before;
@@ -53,6 +58,21 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
             parts(ex, &file, &ranges, &boundary, &content_type, size);
         }
     }
+}
+
+/// limit_rate, where no script said otherwise.
+fn rate(ex: &mut Exchange, cx: &mut Cx) {
+    let client = ex.here().settings.client.clone();
+    if ex.limit_rate.is_none() && client.limit_rate.is_none() {
+        return;
+    }
+    let mut value = |template: &Option<Template>| {
+        let text = template.as_ref().map(|template| vars::text(template, ex, cx));
+        text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)
+    };
+    let (rate, after) = (value(&client.limit_rate), value(&client.limit_rate_after));
+    ex.limit_rate = ex.limit_rate.or(Some(rate).filter(|rate| *rate > 0));
+    ex.limit_rate_after = after;
 }
 
 /// Bytes of a body. None: not known before it ends.

@@ -2,10 +2,10 @@
 
 use crate::config::model::{Condition, Level, Op, PathTest, Rewrite, RewriteFlag, Script, SetTarget};
 use crate::config::pattern::Pattern;
+use crate::config::template::{Part, Template};
 use crate::exchange::phases::Flow;
-use crate::exchange::response::Body;
 use crate::exchange::{Exchange, vars};
-use crate::http::escape::escape_path;
+use crate::http::escape::{escape_args, hex_pair};
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::file::{self, FileKind, Follow};
@@ -13,7 +13,9 @@ use std::ffi::CString;
 
 /// What the script came to: `Flow::Next` when it ran through.
 pub fn run(ex: &mut Exchange, cx: &mut Cx, script: &Script) -> Flow {
-    match steps(ex, cx, script) {
+    // nginx escapes captures in `set` until a rewrite has matched.
+    let mut quote = true;
+    match steps(ex, cx, script, &mut quote) {
         Step::Settled(flow) => flow,
         Step::On | Step::Stop => Flow::Next,
     }
@@ -26,11 +28,11 @@ enum Step {
     Settled(Flow),
 }
 
-fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script) -> Step {
+fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script, quote: &mut bool) -> Step {
     for op in &script.ops {
         let step = match op {
             Op::Set { slot, value } => {
-                set(ex, cx, *slot, value);
+                set(ex, cx, *slot, value, *quote);
                 Step::On
             }
             Op::Break => {
@@ -43,12 +45,12 @@ fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script) -> Step {
                     if let Some(location) = location {
                         ex.location = *location;
                     }
-                    steps(ex, cx, script)
+                    steps(ex, cx, script, quote)
                 } else {
                     Step::On
                 }
             }
-            Op::Rewrite(rewrite) => apply(ex, cx, rewrite),
+            Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote),
         };
         match step {
             Step::On => {}
@@ -58,45 +60,68 @@ fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script) -> Step {
     Step::On
 }
 
-fn set(ex: &mut Exchange, cx: &mut Cx, slot: SetTarget, value: &crate::config::template::Template) {
-    let value = vars::text(value, ex, cx);
+fn set(ex: &mut Exchange, cx: &mut Cx, slot: SetTarget, value: &Template, quote: bool) {
+    let mut text = Vec::new();
+    expand(value, ex, cx, quote && is_quoted(ex), &mut text);
     match slot {
-        SetTarget::User(variable) => ex.set_user(variable, value.into()),
-        SetTarget::Args => ex.args = value,
-        SetTarget::LimitRate => {
-            ex.limit_rate = crate::config::value::Size::parse(&value).map_or(0, |size| size.0);
-        }
+        SetTarget::User(variable) => ex.set_user(variable, text.into()),
+        SetTarget::Args => ex.args = text,
+        SetTarget::LimitRate => match crate::config::value::Size::parse(&text) {
+            Ok(size) => ex.limit_rate = Some(size.0),
+            Err(_) => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                ex.report(cx, Level::Error, format_args!("invalid $limit_rate \"{text}\""));
+            }
+        },
     }
 }
 
-/// `return`: a body for statuses that have one, a Location for redirects.
-fn answer(ex: &mut Exchange, cx: &mut Cx, code: u16, text: Option<&crate::config::template::Template>) -> Flow {
+/// The request's path was written with escapes (or a plus): captures that become part of a URI again are escaped.
+fn is_quoted(ex: &Exchange) -> bool {
+    let (path, _) = vars::split_args(ex.head.origin.of(ex.buf()));
+    memchr::memchr2(b'%', b'+', path).is_some()
+}
+
+/// Expands a template of the script; gives where its arguments begin: after the first `?` that was written in it.
+fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, quote: bool, out: &mut Vec<u8>) -> Option<usize> {
+    let mut args = None;
+    for part in &template.parts {
+        match part {
+            Part::Literal(text) => {
+                if args.is_none() {
+                    args = memchr::memchr(b'?', text).map(|at| out.len() + at + 1);
+                }
+                out.extend_from_slice(text);
+            }
+            Part::Capture(group) if quote => escape_args(vars::capture(ex, *group), out),
+            Part::Capture(group) if args.is_some() && is_quoted(ex) => escape_args(vars::capture(ex, *group), out),
+            Part::Capture(group) => out.extend_from_slice(vars::capture(ex, *group)),
+            Part::Var(var) => {
+                vars::value(var, ex, cx, out);
+            }
+        }
+    }
+    args
+}
+
+/// `return`: a body for statuses that have one, a Location for redirects. A text is sent as it is, whatever
+/// error_page says of the status (nginx); a bare error has its page.
+fn answer(ex: &mut Exchange, cx: &mut Cx, code: u16, text: Option<&Template>) -> Flow {
     if code == 444 {
         return Flow::Close;
     }
     let status = Status(code);
-    let Some(template) = text else {
-        return if code < 300 {
-            ex.response.status = status;
-            ex.response.body = Body::Bytes(Vec::new());
-            Flow::Respond
-        } else {
-            Flow::Status(status)
-        };
-    };
-    let text = vars::text(template, ex, cx);
-    if matches!(code, 301 | 302 | 303 | 307 | 308) {
-        ex.response.location = Some(text);
+    let redirect = matches!(code, 301 | 302 | 303 | 307 | 308);
+    if text.is_none() && (code >= 400 || redirect) {
         return Flow::Status(status);
     }
-    if code >= 300 && ex.error_page.is_none() && crate::exchange::error_page::has(ex, status) {
+    let text = text.map(|template| vars::text(template, ex, cx)).unwrap_or_default();
+    if redirect {
+        ex.response.location = Some(text);
         return Flow::Status(status);
     }
     let content_type = crate::exchange::handlers::static_file::content_type(ex);
     ex.response.text(status, content_type, text);
-    if code >= 400 {
-        ex.report(cx, Level::Debug, format_args!("return {code}"));
-    }
     Flow::Respond
 }
 
@@ -123,7 +148,11 @@ fn matches(ex: &mut Exchange, pattern: &Pattern, subject: &[u8]) -> bool {
             ex.remember(subject, Some(matched));
             true
         }
-        None => false,
+        None => {
+            // Captures are those of the last regex tried, matched or not (nginx).
+            ex.groups = Default::default();
+            false
+        }
     }
 }
 
@@ -138,55 +167,103 @@ fn exists(test: PathTest, path: Vec<u8>) -> bool {
     }
 }
 
-fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite) -> Step {
+fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite, quote: &mut bool) -> Step {
     let uri = std::mem::take(&mut ex.uri);
     let matched = rewrite.pattern.find(&uri);
     let Some(matched) = matched else {
+        ex.groups = Default::default();
         ex.uri = uri;
         return Step::On;
     };
     ex.remember(&uri, Some(matched));
     ex.uri = uri;
-    let target = vars::text(&rewrite.replacement, ex, cx);
-    let external = rewrite.external || [&b"http://"[..], b"https://"].iter().any(|p| target.starts_with(p));
+    *quote = false;
     let code = match rewrite.flag {
         RewriteFlag::Permanent => Some(Status::MOVED_PERMANENTLY),
         RewriteFlag::Redirect => Some(Status::FOUND),
-        _ if external => Some(Status::FOUND),
+        _ if rewrite.external => Some(Status::FOUND),
         _ => None,
     };
-    let (path, new_args) = vars::split_args(&target);
-    let mut args = new_args.unwrap_or_default().to_vec();
-    if !rewrite.drop_args && !ex.args.is_empty() {
-        if !args.is_empty() {
-            args.push(b'&');
-        }
-        args.extend_from_slice(&ex.args);
-    }
+    let mut target = Vec::new();
+    let quoted = code.is_some() && is_quoted(ex);
+    let args = expand(&rewrite.replacement, ex, cx, quoted, &mut target);
+    let old = !rewrite.drop_args && !ex.args.is_empty();
     if let Some(status) = code {
-        let mut location = Vec::with_capacity(target.len() + args.len() + 1);
-        escape_path(path, &mut location);
-        if !args.is_empty() {
-            location.push(b'?');
-            location.extend_from_slice(&args);
+        let mut location = Vec::with_capacity(target.len() + ex.args.len() + 1);
+        unescape_redirect(&target, &mut location);
+        if old {
+            location.push(if args.is_some() { b'&' } else { b'?' });
+            location.extend_from_slice(&ex.args);
         }
         ex.response.location = Some(location);
         return Step::Settled(Flow::Status(status));
     }
-    if path.is_empty() {
+    if let Some(at) = args {
+        let mut args = target.split_off(at);
+        target.pop();
+        if old {
+            if !args.is_empty() {
+                args.push(b'&');
+            }
+            args.extend_from_slice(&ex.args);
+        }
+        ex.args = args;
+    } else if rewrite.drop_args {
+        ex.args.clear();
+    }
+    if target.is_empty() {
         ex.report(cx, Level::Error, format_args!("the rewritten URI has a zero length"));
         return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     }
-    ex.uri = path.to_vec();
-    ex.args = args;
+    ex.uri = target;
     ex.internal = true;
-    ex.uri_changed = true;
+    ex.uri_changed = rewrite.flag != RewriteFlag::Break;
     match rewrite.flag {
         RewriteFlag::None => Step::On,
-        RewriteFlag::Break => {
-            ex.uri_changed = false;
-            Step::Stop
-        }
         _ => Step::Stop,
+    }
+}
+
+/// What a redirect was written as → its Location: escapes of harmless characters are undone up to the first `?`
+/// (nginx); blanks and control bytes, which would end or split the header, are escaped.
+fn unescape_redirect(target: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    let mut in_args = false;
+    while let Some(&byte) = target.get(at) {
+        let pair = if byte == b'%' && !in_args { target.get(at + 1..at + 3) } else { None };
+        match pair.and_then(|pair| hex_pair(pair[0], pair[1])) {
+            Some(decoded) if decoded > b'%' && decoded < 0x7f => {
+                in_args |= decoded == b'?';
+                out.push(decoded);
+                at += 3;
+            }
+            _ => {
+                in_args |= byte == b'?';
+                match byte {
+                    0..=b' ' | 0x7f => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+                    byte => out.push(byte),
+                }
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_redirect_loses_harmless_escapes_only() {
+        for (name, target, expected) in [
+            ("nothing to do", "http://a/b?c=d", "http://a/b?c=d"),
+            ("harmless escapes", "http%3A%2F%2Fa%2F", "http://a/"),
+            ("the question mark ends it", "/a%3Fb%2F", "/a?b%2F"),
+            ("line breaks stay escaped", "/a%0D%0Ab", "/a%0D%0Ab"),
+            ("raw ones are escaped", "/a\r\nX: y", "/a%0D%0AX:%20y"),
+            ("a percent sign", "/a%25b%zz%", "/a%25b%zz%"),
+        ] {
+            let mut out = Vec::new();
+            super::unescape_redirect(target.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected, "{name}");
+        }
     }
 }

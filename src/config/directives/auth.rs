@@ -1,0 +1,85 @@
+//! auth_basic, satisfy and auth_delay: who may come in by a password, and how that goes with addresses.
+
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Outcome, Row, invalid};
+use crate::config::template::Template;
+use crate::config::value::Millis;
+use std::rc::Rc;
+
+#[derive(Clone, Debug, Default)]
+pub struct Auth {
+    /// What the client is told it asks a password for. None: no password is asked.
+    pub realm: Option<Template>,
+    pub file: Option<Template>,
+    pub satisfy: Satisfy,
+    /// How long a refusal for a wrong password is held back.
+    pub delay: Millis,
+}
+
+/// How many of the access rules must let a client in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Satisfy {
+    #[default]
+    All,
+    Any,
+}
+
+const WHERE: Contexts = Contexts::HSL.or(Contexts::LIMIT_EXCEPT);
+
+pub const ROWS: &[Row] = &[
+    row(
+        "auth_basic",
+        WHERE,
+        Args::TAKE1,
+        "off",
+        Effect::Once(realm),
+        "Asks for a user name and password (Basic authentication, RFC 7617) for the named realm; variables allowed, off asks for none.",
+    ),
+    row(
+        "auth_basic_user_file",
+        WHERE,
+        Args::TAKE1,
+        "",
+        Effect::Once(file),
+        "Lines of name:password[:comment], from the directory of the main configuration file unless absolute. Passwords: crypt (DES, $1$, $5$, $6$), $apr1$, bcrypt ($2y$), {SHA}, {SSHA}, {PLAIN}. Changes count at once.",
+    ),
+    row(
+        "satisfy",
+        Contexts::HSL,
+        Args::TAKE1,
+        "all",
+        Effect::Once(satisfy),
+        "Whether all of allow/deny and auth_basic must let a client in, or any of them.",
+    ),
+    row(
+        "auth_delay",
+        Contexts::HSL,
+        Args::TAKE1,
+        "0s",
+        Effect::Time(|s| &mut Rc::make_mut(&mut s.auth).delay),
+        "Holds 401 answers back for so long, against guessing.",
+    ),
+];
+
+fn realm(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let realm = b.template(d, 0)?;
+    Rc::make_mut(&mut s.settings.auth).realm = (realm.constant() != Some(b"off")).then_some(realm);
+    Ok(())
+}
+
+fn file(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    Rc::make_mut(&mut s.settings.auth).file = Some(b.template(d, 0)?);
+    Ok(())
+}
+
+fn satisfy(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    Rc::make_mut(&mut s.settings.auth).satisfy = match d.args[0].bytes() {
+        b"all" => Satisfy::All,
+        b"any" => Satisfy::Any,
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}

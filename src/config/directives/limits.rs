@@ -1,0 +1,295 @@
+//! limit_req and limit_conn: how much one client (or whatever the key says) may ask for.
+
+use super::row;
+use crate::config::ast::{Directive, Word};
+use crate::config::context::{Args, Contexts};
+use crate::config::model::{Level, Settings};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, flag, number};
+use crate::config::template::Template;
+use crate::config::value::Size;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub requests: Rc<[RequestLimit]>,
+    pub request_status: u16,
+    pub request_level: Level,
+    pub request_dry_run: bool,
+    pub connections: Rc<[ConnectionLimit]>,
+    pub connection_status: u16,
+    pub connection_level: Level,
+    pub connection_dry_run: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            requests: Rc::new([]),
+            request_status: 503,
+            request_level: Level::Error,
+            request_dry_run: false,
+            connections: Rc::new([]),
+            connection_status: 503,
+            connection_level: Level::Error,
+            connection_dry_run: false,
+        }
+    }
+}
+
+impl Limits {
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.connections.is_empty()
+    }
+}
+
+/// One `limit_req`, in thousandths of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLimit {
+    /// Index into `Tables::zones`.
+    pub zone: u32,
+    pub burst: u64,
+    /// Excess up to here is served at once.
+    pub delay: u64,
+}
+
+/// One `limit_conn`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLimit {
+    pub zone: u32,
+    pub most: u32,
+}
+
+/// What a zone counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// Requests per second, in thousandths.
+    Requests {
+        rate: u64,
+    },
+    Connections,
+}
+
+/// A named table of keys, shared by the limits that name it.
+#[derive(Debug)]
+pub struct Zone {
+    pub name: Rc<str>,
+    pub size: Size,
+    /// None: used, but not defined (yet).
+    pub defined: Option<(Template, Counts)>,
+    /// Where it was named first.
+    pub word: Word,
+}
+
+/// Zones smaller than this are refused, as by nginx (8 pages).
+const LEAST: u64 = 32 << 10;
+
+fn limits(s: &mut Settings) -> &mut Limits {
+    Rc::make_mut(&mut s.limits)
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row(
+        "limit_req_zone",
+        Contexts::HTTP,
+        Args::TAKE3,
+        "",
+        Effect::Many(|_, b, d| zone(b, d, true)),
+        "A table of keys with their request rates: key zone=name:size rate=Nr/s (or r/m). Requests with an empty key do not count. webserv keeps it in its own memory, at most size of it; it outlives a reload.",
+    ),
+    row(
+        "limit_req",
+        HSL,
+        Args::TAKE123,
+        "",
+        Effect::Many(limit_req),
+        "Limits requests by a zone: zone=name, burst=N requests beyond the rate wait their turn, nodelay serves them at once, delay=N the first N; more get limit_req_status.",
+    ),
+    row(
+        "limit_req_status",
+        HSL,
+        Args::TAKE1,
+        "503",
+        Effect::Once(|s, _, d| status(d).map(|n| limits(&mut s.settings).request_status = n)),
+        "Status of refused requests, 400 to 599.",
+    ),
+    row(
+        "limit_req_log_level",
+        HSL,
+        Args::TAKE1,
+        "error",
+        Effect::Once(|s, _, d| level(d).map(|l| limits(&mut s.settings).request_level = l)),
+        "Level at which refusals are logged: info, notice, warn or error; delays are logged one level below.",
+    ),
+    row(
+        "limit_req_dry_run",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Once(|s, _, d| flag(d, 0).map(|on| limits(&mut s.settings).request_dry_run = on)),
+        "Counts and logs without limiting.",
+    ),
+    row(
+        "limit_conn_zone",
+        Contexts::HTTP,
+        Args::TAKE2,
+        "",
+        Effect::Many(|_, b, d| zone(b, d, false)),
+        "A table of keys with their requests under way: key zone=name:size. Requests with an empty key do not count.",
+    ),
+    row(
+        "limit_conn",
+        HSL,
+        Args::TAKE2,
+        "",
+        Effect::Many(limit_conn),
+        "Most requests under way for one key of a zone; more get limit_conn_status. A connection counts while a request of it is being answered.",
+    ),
+    row(
+        "limit_conn_status",
+        HSL,
+        Args::TAKE1,
+        "503",
+        Effect::Once(|s, _, d| status(d).map(|n| limits(&mut s.settings).connection_status = n)),
+        "Status of refused requests, 400 to 599.",
+    ),
+    row(
+        "limit_conn_log_level",
+        HSL,
+        Args::TAKE1,
+        "error",
+        Effect::Once(|s, _, d| level(d).map(|l| limits(&mut s.settings).connection_level = l)),
+        "Level at which refusals are logged: info, notice, warn or error.",
+    ),
+    row(
+        "limit_conn_dry_run",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Once(|s, _, d| flag(d, 0).map(|on| limits(&mut s.settings).connection_dry_run = on)),
+        "Counts and logs without limiting.",
+    ),
+];
+
+fn bad(word: &Word) -> Fault {
+    Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))
+}
+
+fn status(d: &Directive) -> Result<u16, Fault> {
+    match number(d, 0)? {
+        code @ 400..=599 => Ok(code as u16),
+        _ => Err(Fault::new(d.args[0].span, "value must be between 400 and 599")),
+    }
+}
+
+fn level(d: &Directive) -> Result<Level, Fault> {
+    let level = Level::of(&d.args[0].str()).filter(|l| (Level::Error..=Level::Info).contains(l));
+    level.ok_or_else(|| bad(&d.args[0]).help("info, notice, warn or error"))
+}
+
+/// The index of a zone by its name; made at its first mention.
+fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
+    let zones = &mut b.tables.zones;
+    if let Some(at) = zones.iter().position(|z| *z.name == *name) {
+        return at as u32;
+    }
+    zones.push(Zone { name: name.into(), size: Size(0), defined: None, word: word.clone() });
+    zones.len() as u32 - 1
+}
+
+fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
+    let key = b.template(d, 0)?;
+    let (mut at, mut size, mut rate) = (None, Size(0), 1000);
+    for word in &d.args[1..] {
+        let text = word.str();
+        if let Some(zone) = text.strip_prefix("zone=") {
+            let (name, bytes) = zone
+                .split_once(':')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or_else(|| Fault::new(word.span, format!("invalid zone size \"{text}\"")).help("zone=name:10m"))?;
+            size = Size::parse(bytes.as_bytes())
+                .map_err(|_| Fault::new(word.span, format!("invalid zone size \"{text}\"")).help("zone=name:10m"))?;
+            if size.0 < LEAST {
+                return Err(Fault::new(word.span, format!("zone \"{text}\" is too small")).help("32k or more"));
+            }
+            at = Some(named(b, name, word));
+        } else if let Some(value) = text.strip_prefix("rate=").filter(|_| requests) {
+            let (value, per) = match (value.strip_suffix("r/s"), value.strip_suffix("r/m")) {
+                (Some(n), _) => (n, 1),
+                (_, Some(n)) => (n, 60),
+                _ => {
+                    return Err(
+                        Fault::new(word.span, format!("invalid rate \"{text}\"")).help("rate=10r/s or rate=30r/m")
+                    );
+                }
+            };
+            let n = value.parse::<u64>().ok().filter(|n| (1..=1_000_000_000).contains(n));
+            rate = n.ok_or_else(|| Fault::new(word.span, format!("invalid rate \"{text}\"")))? * 1000 / per;
+        } else {
+            return Err(bad(word));
+        }
+    }
+    let Some(at) = at else {
+        return Err(Fault::new(d.span, format!("\"{}\" must have \"zone\" parameter", d.name.str())));
+    };
+    let counts = if requests { Counts::Requests { rate: rate.max(1) } } else { Counts::Connections };
+    let zone = &mut b.tables.zones[at as usize];
+    if zone.defined.is_some() {
+        return Err(Fault::new(d.span, format!("{} \"{}\" is already bound to a key", d.name.str(), zone.name)));
+    }
+    zone.defined = Some((key, counts));
+    zone.size = size;
+    Ok(())
+}
+
+fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let (mut zone, mut burst, mut delay) = (None, 0, 0);
+    for word in &d.args {
+        let text = word.str();
+        let count = |digits: &str, least: u64| {
+            let n = digits.parse::<u64>().ok().filter(|n| (least..=1_000_000_000).contains(n));
+            n.map(|n| n * 1000).ok_or_else(|| bad(word))
+        };
+        if let Some(name) = text.strip_prefix("zone=") {
+            zone = Some(named(b, name, word));
+        } else if let Some(digits) = text.strip_prefix("burst=") {
+            burst = count(digits, 1)?;
+        } else if let Some(digits) = text.strip_prefix("delay=") {
+            delay = count(digits, 1)?;
+        } else if text == "nodelay" {
+            delay = u64::MAX;
+        } else {
+            return Err(bad(word));
+        }
+    }
+    let Some(zone) = zone else {
+        return Err(Fault::new(d.span, "\"limit_req\" must have \"zone\" parameter"));
+    };
+    let limits = limits(&mut s.settings);
+    let kept: &[RequestLimit] = if s.first { &[] } else { &limits.requests };
+    if kept.iter().any(|limit| limit.zone == zone) {
+        return Err(Fault::new(d.span, "\"limit_req\" is duplicate"));
+    }
+    limits.requests = kept.iter().cloned().chain([RequestLimit { zone, burst, delay }]).collect();
+    Ok(())
+}
+
+fn limit_conn(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let zone = named(b, &d.args[0].str(), &d.args[0]);
+    let most = match number(d, 1) {
+        Ok(n @ 1..=65_535) => n as u32,
+        Ok(0) | Err(_) => {
+            return Err(Fault::new(d.args[1].span, format!("invalid number of connections \"{}\"", d.args[1].str())));
+        }
+        Ok(_) => return Err(Fault::new(d.args[1].span, "connection limit must be less 65536")),
+    };
+    let limits = limits(&mut s.settings);
+    let kept: &[ConnectionLimit] = if s.first { &[] } else { &limits.connections };
+    if kept.iter().any(|limit| limit.zone == zone) {
+        return Err(Fault::new(d.span, "\"limit_conn\" is duplicate"));
+    }
+    limits.connections = kept.iter().cloned().chain([ConnectionLimit { zone, most }]).collect();
+    Ok(())
+}

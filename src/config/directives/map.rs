@@ -1,0 +1,196 @@
+//! map and split_clients: variables whose value is looked up by another value.
+
+use super::row;
+use crate::config::ast::{Directive, Word};
+use crate::config::context::{Args, Contexts};
+use crate::config::names::{HostNames, Refused, Wildcards};
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::template::{Source, Template};
+
+/// One `map`.
+#[derive(Debug, Default)]
+pub struct MapTable {
+    pub source: Template,
+    pub names: HostNames,
+    /// Keys are host names: one trailing dot of the looked-up value does not count.
+    pub hostnames: bool,
+    pub regexes: Vec<(Pattern, u32)>,
+    pub values: Vec<Template>,
+    pub default: Option<u32>,
+    /// Evaluated at each use instead of once a request.
+    pub volatile: bool,
+}
+
+/// One `split_clients`.
+#[derive(Debug, Default)]
+pub struct SplitTable {
+    pub source: Template,
+    /// A hash below the number gets the value; 0 takes all that is left.
+    pub parts: Vec<(u32, Box<[u8]>)>,
+}
+
+pub const ROWS: &[Row] = &[
+    row(
+        "map",
+        Contexts::HTTP,
+        Args::TAKE2.block(),
+        "",
+        Effect::Many(map),
+        "Makes a variable out of another value: lines of a key (a string, ~regex, ~*regex, with hostnames also *.name and name.*) and a value with variables; default, hostnames, volatile, include. Keys ignore case.",
+    ),
+    row(
+        "map_hash_max_size",
+        Contexts::HTTP,
+        Args::TAKE1,
+        "2048",
+        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        "Accepted; the tables here need no sizing.",
+    ),
+    row(
+        "map_hash_bucket_size",
+        Contexts::HTTP,
+        Args::TAKE1,
+        "64",
+        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        "Accepted; the tables here need no sizing.",
+    ),
+    row(
+        "split_clients",
+        Contexts::HTTP,
+        Args::TAKE2.block(),
+        "",
+        Effect::Many(split_clients),
+        "Makes a variable for split tests: lines of a percentage (or * for the rest) and a value, chosen by MurmurHash2 of the first argument, as in nginx.",
+    ),
+];
+
+/// The name of a variable that a block defines.
+pub fn variable(word: &Word) -> Result<String, Fault> {
+    match word.bytes().strip_prefix(b"$") {
+        Some(name) if !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') => {
+            Ok(String::from_utf8_lossy(name).into_owned())
+        }
+        _ => Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str()))
+            .help("a variable starts with $ and has letters, digits and _")),
+    }
+}
+
+fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut table = MapTable { source: b.template(d, 0)?, ..MapTable::default() };
+    let name = variable(&d.args[1])?;
+    let lines = d.block.as_deref().unwrap_or_default();
+    // These count wherever they stand, so they are read first.
+    for line in lines.iter().filter(|l| l.args.is_empty() && l.block.is_none()) {
+        table.hostnames |= line.name.is("hostnames");
+        table.volatile |= line.name.is("volatile");
+    }
+    for line in lines {
+        let value = match (&line.args[..], &line.block) {
+            ([], None) if line.name.is("hostnames") || line.name.is("volatile") => continue,
+            ([value], None) => value,
+            _ => return Err(Fault::new(line.span, "invalid number of the map parameters").help("a key and a value")),
+        };
+        let at = table.values.len() as u32;
+        table.values.push(b.template_of(value.bytes(), value.span)?);
+        map_key(&mut table, b, &line.name, at)?;
+    }
+    let at = b.tables.maps.len() as u32;
+    b.variables.define(&name, Source::Map(at)).map_err(|why| Fault::new(d.args[1].span, why))?;
+    b.tables.maps.push(table);
+    Ok(())
+}
+
+fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome {
+    let key = word.bytes();
+    if key == b"default" {
+        if table.default.replace(at).is_some() {
+            return Err(Fault::new(word.span, "duplicate default map parameter"));
+        }
+        return Ok(());
+    }
+    if let [b'~', rest @ ..] = key {
+        let (source, case) = match rest {
+            [b'*', rest @ ..] => (rest, Case::Insensitive),
+            rest => (rest, Case::Sensitive),
+        };
+        let pattern = Pattern::new(source, case, &mut b.variables).map_err(|why| {
+            Fault::new(word.span, format!("invalid regex \"{}\": {why}", String::from_utf8_lossy(source)))
+        })?;
+        table.regexes.push((pattern, at));
+        return Ok(());
+    }
+    // A backslash takes the special meaning away: "\default", "\~".
+    let key = key.strip_prefix(b"\\").unwrap_or(key);
+    let wildcards = if table.hostnames { Wildcards::Yes } else { Wildcards::No };
+    table.names.add(key, at, wildcards).map_err(|why| match why {
+        Refused::Duplicate => Fault::new(word.span, format!("conflicting parameter \"{}\"", word.str())),
+        Refused::Invalid => Fault::new(word.span, format!("invalid hostname or wildcard \"{}\"", word.str())),
+    })
+}
+
+/// A percentage in hundredths: `51.2%`.
+fn hundredths(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text.strip_suffix(b"%")?).ok()?;
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if part.len() > 2 || whole.is_empty() || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let whole: u32 = whole.parse().ok().filter(|n| *n <= 100)?;
+    Some(whole * 100 + format!("{part:0<2}").parse::<u32>().ok()?)
+}
+
+fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut table = SplitTable { source: b.template(d, 0)?, parts: Vec::new() };
+    let name = variable(&d.args[1])?;
+    let (mut sum, mut last) = (0u32, 0u32);
+    for line in d.block.iter().flatten() {
+        let [value] = &line.args[..] else {
+            return Err(Fault::new(line.span, "a line of \"split_clients\" is a percentage and a value"));
+        };
+        let percent = match line.name.bytes() {
+            b"*" => 0,
+            text => hundredths(text).filter(|p| *p > 0).ok_or_else(|| {
+                Fault::new(line.name.span, format!("invalid percent value \"{}\"", line.name.str()))
+                    .help("0.01% to 100%, or * for the rest")
+            })?,
+        };
+        sum = if percent == 0 { 10_000 } else { sum + percent };
+        if sum > 10_000 {
+            return Err(Fault::new(line.span, "percent total is greater than 100%"));
+        }
+        let below = if sum == 10_000 {
+            0
+        } else {
+            last = last.wrapping_add((u64::from(percent) * 0xffff_ffff / 10_000) as u32);
+            last
+        };
+        table.parts.push((below, value.bytes().into()));
+    }
+    let at = b.tables.splits.len() as u32;
+    b.variables.define(&name, Source::Split(at)).map_err(|why| Fault::new(d.args[1].span, why))?;
+    b.tables.splits.push(table);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_read_in_hundredths() {
+        for (name, text, expected) in [
+            ("whole", "10%", Some(1000)),
+            ("tenths", "51.2%", Some(5120)),
+            ("hundredths", "0.05%", Some(5)),
+            ("all", "100%", Some(10_000)),
+            ("no sign", "10", None),
+            ("too fine", "1.234%", None),
+            ("not a number", "x%", None),
+            ("nothing", "%", None),
+        ] {
+            assert_eq!(hundredths(text.as_bytes()), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! valid_referers: which Referer headers leave `$invalid_referer` empty.
+
+use super::{SL, row};
+use crate::config::ast::{Directive, Word};
+use crate::config::context::Args;
+use crate::config::names::{HostNames, Refused, Wildcards};
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use std::rc::Rc;
+
+/// What the levels of valid_referers say; shared once read.
+#[derive(Clone, Debug, Default)]
+pub struct Referers {
+    /// A request without a Referer is valid.
+    pub none: bool,
+    /// So is one whose Referer has no scheme (a firewall took it).
+    pub blocked: bool,
+    /// The names of the server itself are valid.
+    pub server_names: bool,
+    pub hosts: Rc<HostNames>,
+    /// What the path must begin with, by the value of a host.
+    pub uris: Rc<[Box<[u8]>]>,
+    /// Matched with what follows the scheme.
+    pub regexes: Rc<[Pattern]>,
+}
+
+impl Referers {
+    /// Some valid_referers is in force.
+    pub fn is_set(&self) -> bool {
+        self.server_names || !self.hosts.is_empty() || !self.regexes.is_empty()
+    }
+}
+
+pub const ROWS: &[Row] = &[
+    row(
+        "valid_referers",
+        SL,
+        Args::ONE_OR_MORE,
+        "",
+        Effect::Many(valid_referers),
+        "Referers that leave $invalid_referer empty: none, blocked, server_names, names with or without a path (also *.name and name.*), ~regex. Names and regexes ignore case.",
+    ),
+    row(
+        "referer_hash_max_size",
+        SL,
+        Args::TAKE1,
+        "2048",
+        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        "Accepted; the table of names here needs no sizing.",
+    ),
+    row(
+        "referer_hash_bucket_size",
+        SL,
+        Args::TAKE1,
+        "64",
+        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        "Accepted; the table of names here needs no sizing.",
+    ),
+];
+
+fn valid_referers(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    // Several lines of one level add up: all are read anew when the first is met.
+    let mut hosts = HostNames::default();
+    let mut uris: Vec<Box<[u8]>> = Vec::new();
+    let mut regexes = Vec::new();
+    let mut read = if s.first { Referers::default() } else { (*s.settings.referers).clone() };
+    if s.first {
+        s.own.referers.clear();
+    }
+    s.own.referers.extend(d.args.iter().cloned());
+    for word in &s.own.referers {
+        match word.bytes() {
+            b"" => return Err(Fault::new(word.span, "invalid referer \"\"")),
+            b"none" => read.none = true,
+            b"blocked" => read.blocked = true,
+            b"server_names" => read.server_names = true,
+            [b'~', source @ ..] => {
+                let pattern = Pattern::new(source, Case::Insensitive, &mut b.variables)
+                    .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))?;
+                regexes.push(pattern);
+            }
+            text => host(word, text, &mut hosts, &mut uris)?,
+        }
+    }
+    read.hosts = Rc::new(hosts);
+    read.uris = uris.into();
+    read.regexes = regexes.into();
+    s.settings.referers = Rc::new(read);
+    Ok(())
+}
+
+fn host(word: &Word, text: &[u8], hosts: &mut HostNames, uris: &mut Vec<Box<[u8]>>) -> Outcome {
+    let slash = memchr::memchr(b'/', text).unwrap_or(text.len());
+    let (name, uri) = text.split_at(slash);
+    let at = uris.len() as u32;
+    uris.push(uri.into());
+    match hosts.add(name, at, Wildcards::Yes) {
+        Ok(()) => Ok(()),
+        Err(Refused::Duplicate) => Err(Fault::new(word.span, format!("conflicting parameter \"{}\"", word.str()))),
+        Err(Refused::Invalid) => Err(Fault::new(word.span, format!("invalid hostname or wildcard \"{}\"", word.str()))),
+    }
+}

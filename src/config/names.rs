@@ -1,0 +1,123 @@
+//! Host names with values, nginx's combined hash: exact names, `*.suffix`, `.suffix`, `prefix.*`. Used where a
+//! directive lists hosts (map with `hostnames`, valid_referers); servers have a table of their own.
+//!
+//! Keys are kept in lower case; who looks up gives lower case.
+
+use crate::util::hash::FastMap;
+
+#[derive(Debug, Default)]
+pub struct HostNames {
+    exact: FastMap<Box<[u8]>, u32>,
+    /// `.example.com`
+    suffixes: FastMap<Box<[u8]>, u32>,
+    /// `www.example.`
+    prefixes: FastMap<Box<[u8]>, u32>,
+}
+
+/// Whether `*` and a leading dot mean something in a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wildcards {
+    Yes,
+    No,
+}
+
+/// Why a name cannot be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// A `*` where none may be.
+    Invalid,
+    /// It is there already.
+    Duplicate,
+}
+
+impl HostNames {
+    /// Adds a name with its value.
+    ///
+    /// # Errors
+    /// A wildcard in the wrong place, or a name that is there already.
+    pub fn add(&mut self, name: &[u8], value: u32, wildcards: Wildcards) -> Result<(), Refused> {
+        let lower = name.to_ascii_lowercase();
+        let put = |table: &mut FastMap<Box<[u8]>, u32>, key: &[u8]| match table.insert(key.into(), value) {
+            Some(first) => {
+                table.insert(key.into(), first);
+                Err(Refused::Duplicate)
+            }
+            None => Ok(()),
+        };
+        if wildcards == Wildcards::No {
+            return put(&mut self.exact, &lower);
+        }
+        let inner = match &lower[..] {
+            [b'*', b'.', rest @ ..] | [b'.', rest @ ..] | [rest @ .., b'.', b'*'] => rest,
+            name => name,
+        };
+        if inner.contains(&b'*') || memchr::memmem::find(inner, b"..").is_some() {
+            return Err(Refused::Invalid);
+        }
+        match &lower[..] {
+            [b'*', suffix @ ..] if suffix.len() > 1 => put(&mut self.suffixes, suffix),
+            [b'.', bare @ ..] if !bare.is_empty() => {
+                put(&mut self.exact, bare)?;
+                put(&mut self.suffixes, &lower)
+            }
+            [prefix @ .., b'*'] if prefix.len() > 1 => put(&mut self.prefixes, prefix),
+            name if name.contains(&b'*') => Err(Refused::Invalid),
+            name => put(&mut self.exact, name),
+        }
+    }
+
+    /// The value of a name in lower case: exact, then the longest suffix, then the longest prefix.
+    pub fn find(&self, name: &[u8]) -> Option<u32> {
+        if let Some(value) = self.exact.get(name) {
+            return Some(*value);
+        }
+        if !self.suffixes.is_empty() {
+            let found =
+                memchr::memchr_iter(b'.', name).filter(|at| *at > 0).find_map(|at| self.suffixes.get(&name[at..]));
+            if let Some(value) = found {
+                return Some(*value);
+            }
+        }
+        if self.prefixes.is_empty() {
+            return None;
+        }
+        memchr::memrchr_iter(b'.', name).find_map(|at| self.prefixes.get(&name[..=at])).copied()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_as_nginx_finds_it() {
+        let mut names = HostNames::default();
+        let keys = ["example.com", "example.*", "*.example.com", ".dot.example.com", "WWW.Upper.org"];
+        for (at, key) in keys.iter().enumerate() {
+            names.add(key.as_bytes(), at as u32, Wildcards::Yes).expect(key);
+        }
+        for (name, host, expected) in [
+            ("exact", "example.com", Some(0)),
+            ("a prefix", "example.org", Some(1)),
+            ("a suffix", "a.example.com", Some(2)),
+            ("a dot is the name itself", "dot.example.com", Some(3)),
+            ("the longest suffix", "www.dot.example.com", Some(3)),
+            ("upper case in the configuration", "www.upper.org", Some(4)),
+            ("nothing", "other.net", None),
+            ("empty", "", None),
+        ] {
+            assert_eq!(names.find(host.as_bytes()), expected, "{name}");
+        }
+        for (name, key, why) in [
+            ("twice", "EXAMPLE.com", Refused::Duplicate),
+            ("a star inside", "a.*.b", Refused::Invalid),
+            ("a star alone", "*", Refused::Invalid),
+        ] {
+            assert_eq!(names.add(key.as_bytes(), 9, Wildcards::Yes), Err(why), "{name}");
+        }
+    }
+}

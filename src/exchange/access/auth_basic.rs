@@ -1,0 +1,139 @@
+//! auth_basic: the user name and password of the request against a file of users.
+//!
+//! Slow hashes are computed once for a right password: the verdict is remembered under a secret hash of the stored
+//! line and the password, so a changed line is checked anew.
+
+use super::password;
+use crate::config::model::Level;
+use crate::exchange::phases::Flow;
+use crate::exchange::{Exchange, vars};
+use crate::http::escape;
+use crate::http::header::HeaderId;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::shared::files::Found;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+
+/// A file of users larger than this is a mistake.
+const LARGEST_FILE: u64 = 16 << 20;
+
+/// What checking the password came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No password is asked for here.
+    NotAsked,
+    Granted,
+    Refused(Flow),
+}
+
+pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Outcome {
+    let auth = ex.here().settings.auth.clone();
+    let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return Outcome::NotAsked };
+    let realm = vars::text(realm, ex, cx);
+    if realm == b"off" {
+        return Outcome::NotAsked;
+    }
+    let Some((user, given)) = credentials(ex) else {
+        ex.report(cx, Level::Info, format_args!("no user/password was provided for basic authentication"));
+        return Outcome::Refused(challenge(ex, &realm));
+    };
+    let path = vars::text(file, ex, cx);
+    let path = ex.config.process.conf_dir.join(std::ffi::OsStr::from_bytes(&path));
+    let users = match read(&path, cx) {
+        Ok(users) => users,
+        Err(e) => {
+            let missing = matches!(e, crate::sys::Errno::ENOENT);
+            let level = if missing { Level::Error } else { Level::Crit };
+            ex.report(cx, level, format_args!("open() \"{}\" failed {e}", path.display()));
+            let status = if missing { Status::FORBIDDEN } else { Status::INTERNAL_SERVER_ERROR };
+            return Outcome::Refused(Flow::Status(status));
+        }
+    };
+    let name = String::from_utf8_lossy(&user).into_owned();
+    match stored(&users, &user) {
+        Some(stored) if cx.passwords.check(stored, &given, password::matches) => Outcome::Granted,
+        Some(_) => {
+            ex.report(cx, Level::Error, format_args!("user \"{name}\": password mismatch"));
+            Outcome::Refused(challenge(ex, &realm))
+        }
+        None => {
+            ex.report(cx, Level::Error, format_args!("user \"{name}\" was not found in \"{}\"", path.display()));
+            Outcome::Refused(challenge(ex, &realm))
+        }
+    }
+}
+
+/// User and password of the request. One of them missing counts as none.
+fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
+    let value = ex.header(HeaderId::Authorization)?;
+    let encoded = value.get(..6).filter(|s| s.eq_ignore_ascii_case(b"basic ")).map(|_| value[6..].trim_ascii())?;
+    let mut decoded = Vec::new();
+    if !escape::base64(encoded, &mut decoded) {
+        return None;
+    }
+    let colon = memchr::memchr(b':', &decoded)?;
+    let password = decoded.split_off(colon + 1);
+    decoded.pop();
+    (!decoded.is_empty()).then_some((decoded, password))
+}
+
+/// The stored password of a user: the second field of the first line with that name.
+fn stored<'f>(users: &'f [u8], user: &[u8]) -> Option<&'f [u8]> {
+    users.split(|b| *b == b'\n').find_map(|line| {
+        let rest = line.strip_prefix(user)?.strip_prefix(b":")?;
+        let end = rest.iter().position(|b| matches!(b, b':' | b'\r')).unwrap_or(rest.len());
+        Some(&rest[..end])
+    })
+}
+
+fn read(path: &std::path::Path, cx: &mut Cx) -> Result<Vec<u8>, crate::sys::Errno> {
+    use crate::sys::{Errno, file};
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let Found::File(file) = cx.files.open(&path, &cx.now)? else { return Err(Errno::EISDIR) };
+    if let Some(bytes) = file.memory() {
+        return Ok(bytes.to_vec());
+    }
+    let Some(fd) = file.fd().filter(|_| file.stat.size <= LARGEST_FILE) else { return Err(Errno::EINVAL) };
+    let mut bytes = vec![0; file.stat.size as usize];
+    let mut len = 0;
+    while len < bytes.len() {
+        match file::pread(fd, &mut bytes[len..], len as u64)? {
+            0 => break,
+            n => len += n,
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+/// 401 with what the client needs to ask its user.
+fn challenge(ex: &mut Exchange, realm: &[u8]) -> Flow {
+    let mut value = b"Basic realm=\"".to_vec();
+    for &byte in realm {
+        // RFC 9110 §5.6.4: the realm is a quoted string.
+        if matches!(byte, b'"' | b'\\') {
+            value.push(b'\\');
+        }
+        value.push(byte);
+    }
+    value.push(b'"');
+    ex.response.line(b"WWW-Authenticate", &value);
+    Flow::Status(Status::UNAUTHORIZED)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_user_has_the_first_line_of_the_name() {
+        let file = b"# users\nann:one:comment\nannabel:two\r\nann:three\nlast:{PLAIN}x";
+        for (name, user, expected) in [
+            ("a comment ends the password", "ann", Some("one")),
+            ("a longer name is another", "annabel", Some("two")),
+            ("no newline at the end", "last", Some("{PLAIN}x")),
+            ("nobody", "an", None),
+        ] {
+            assert_eq!(super::stored(file, user.as_bytes()), expected.map(str::as_bytes), "{name}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What limit_req and limit_conn count, by zone and key. Zones are found by name, so their counts outlive a reload.
+//!
+//! Invariant: a zone never holds more entries than its size allows; those that no longer limit anybody go first,
+//! then the ones that were used longest ago. Keys come from clients, so they are hashed with a secret.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Memory counted for an entry beside its key.
+const ENTRY: usize = 96;
+
+#[derive(Default)]
+pub struct Limits {
+    requests: HashMap<Rc<str>, Requests>,
+    connections: HashMap<Rc<str>, HashMap<Box<[u8]>, u32>>,
+}
+
+#[derive(Default)]
+struct Requests {
+    nodes: HashMap<Box<[u8]>, Node>,
+    bytes: usize,
+}
+
+/// Thousandths of a request beyond the rate, as of `last` (monotonic milliseconds).
+#[derive(Clone, Copy)]
+struct Node {
+    excess: i64,
+    last: u64,
+}
+
+impl Node {
+    fn now(self, rate: u64, now: u64) -> i64 {
+        let passed = i64::try_from(now.saturating_sub(self.last)).unwrap_or(i64::MAX);
+        let drained = passed.saturating_mul(rate as i64) / 1000;
+        self.excess.saturating_sub(drained).saturating_add(1000).max(0)
+    }
+}
+
+impl Limits {
+    /// The excess one more request of this key would come to. A new key has none.
+    pub fn excess(&self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64) -> u64 {
+        let node = self.requests.get(zone).and_then(|zone| zone.nodes.get(key));
+        node.map_or(0, |node| node.now(rate, now) as u64)
+    }
+
+    /// Counts the request. `size`: bytes the zone may take. Gives its excess.
+    pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> u64 {
+        let zone = self.requests.entry(zone.clone()).or_default();
+        if let Some(node) = zone.nodes.get_mut(key) {
+            let excess = node.now(rate, now);
+            *node = Node { excess, last: now };
+            return excess as u64;
+        }
+        if zone.bytes as u64 + (ENTRY + key.len()) as u64 > size {
+            zone.make_room(rate, now);
+        }
+        zone.bytes += ENTRY + key.len();
+        zone.nodes.insert(key.into(), Node { excess: 0, last: now });
+        0
+    }
+
+    /// Takes a place for a request of this key. False: `most` are taken.
+    pub fn enter(&mut self, zone: &Rc<str>, key: &[u8], most: u32, size: u64) -> bool {
+        let zone = self.connections.entry(zone.clone()).or_default();
+        let full = (zone.len() * ENTRY) as u64 >= size;
+        match zone.get_mut(key) {
+            Some(count) if *count >= most => false,
+            Some(count) => {
+                *count += 1;
+                true
+            }
+            None if full => false,
+            None => {
+                zone.insert(key.into(), 1);
+                true
+            }
+        }
+    }
+
+    /// Gives back what [`Limits::enter`] took.
+    pub fn leave(&mut self, zone: &Rc<str>, key: &[u8]) {
+        let Some(zone) = self.connections.get_mut(zone) else { return };
+        match zone.get_mut(key) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(zone.remove(key)),
+        }
+    }
+}
+
+impl Requests {
+    /// Forgets keys that limit nobody any more; where that is not enough, the older half.
+    fn make_room(&mut self, rate: u64, now: u64) {
+        let before = self.nodes.len();
+        self.nodes.retain(|_, node| node.now(rate, now) > 1000);
+        if self.nodes.len() > before / 2 {
+            let mut times: Vec<u64> = self.nodes.values().map(|node| node.last).collect();
+            let half = times.len() / 2;
+            let (_, median, _) = times.select_nth_unstable(half);
+            let median = *median;
+            let mut spare = half;
+            // Many may share the time of the median: no more than half go.
+            self.nodes.retain(|_, node| {
+                let goes = node.last <= median && spare > 0;
+                spare -= usize::from(goes);
+                !goes
+            });
+        }
+        self.bytes = self.nodes.keys().map(|key| ENTRY + key.len()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_drain_at_the_rate() {
+        let (mut limits, zone): (Limits, Rc<str>) = (Limits::default(), "z".into());
+        for (name, now, expected) in [
+            ("the first is free", 1000, 0),
+            ("another at once", 1000, 1000),
+            ("half a second later at 2r/s one has drained", 1500, 1000),
+            ("long after", 9000, 0),
+        ] {
+            let excess = limits.excess(&zone, b"k", 2000, now);
+            assert_eq!(excess, expected, "{name}");
+            assert_eq!(limits.count(&zone, b"k", 2000, now, 1 << 20), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_full_zone_forgets_the_oldest() {
+        let (mut limits, zone): (Limits, Rc<str>) = (Limits::default(), "z".into());
+        let size = 40 * (ENTRY as u64 + 4);
+        for n in 0..1000u32 {
+            limits.count(&zone, &n.to_le_bytes(), 1, u64::from(n), size);
+            assert!(limits.requests[&zone].bytes as u64 <= size);
+        }
+        assert!(limits.requests[&zone].nodes.contains_key(&999u32.to_le_bytes()[..]));
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let (mut limits, zone): (Limits, Rc<str>) = (Limits::default(), "z".into());
+        assert!(limits.enter(&zone, b"k", 2, 1 << 20) && limits.enter(&zone, b"k", 2, 1 << 20));
+        assert!(!limits.enter(&zone, b"k", 2, 1 << 20), "two are taken");
+        limits.leave(&zone, b"k");
+        assert!(limits.enter(&zone, b"k", 2, 1 << 20), "one came free");
+        limits.leave(&zone, b"k");
+        limits.leave(&zone, b"k");
+        assert!(limits.connections[&zone].is_empty(), "nobody left, nothing kept");
+    }
+}
