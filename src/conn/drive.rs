@@ -188,11 +188,12 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
     match linger::begin(ex, &conn.ready, cx) {
         Some((until, deadline)) => {
             // The client reads its answer before it learns that nobody listens any more.
-            if crate::sys::socket::shutdown_write(conn.fd.as_fd()).is_err() {
-                abandon(conn, cx, pool);
+            let shut = crate::sys::socket::shutdown_write(conn.fd.as_fd());
+            leave_active(conn, cx, pool);
+            if shut.is_err() {
+                // Reset meanwhile: nobody is there to wait for.
                 return Step::Close;
             }
-            leave_active(conn, cx, pool);
             conn.state = State::Lingering { until };
             conn.deadline = deadline;
             Step::Again

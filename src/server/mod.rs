@@ -9,11 +9,12 @@ pub mod signals;
 use crate::config::model::Level;
 use crate::conn::drive::{self, Next};
 use crate::conn::{Conn, Pool, State};
+use crate::exchange::Rx;
 use crate::shared::Cx;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::util::slab::{Key, Slab};
-use crate::util::wheel::Wheel;
+use crate::util::wheel::{TICK, Wheel};
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,7 +129,15 @@ impl Server {
 
     /// One round: wait, clock, events, timers, those that were not done, logs.
     pub fn turn(&mut self) {
-        let timeout = self.timeout();
+        self.turn_within(self.timeout());
+    }
+
+    /// One round that does not wait: for a simulation, which moves the clock itself.
+    pub fn poll(&mut self) {
+        self.turn_within(Timeout::Now);
+    }
+
+    fn turn_within(&mut self, timeout: Timeout) {
         let count = match self.epoll.wait(&mut self.events, timeout) {
             Ok(count) => count,
             Err(e) => {
@@ -196,9 +205,13 @@ impl Server {
         let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
         self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, serial, what);
         // What it held may be half done: it is dropped, never reused.
-        if let Some(conn) = self.conns.get_mut(key) {
-            conn.state = State::Idle;
-            self.cx.stats.waiting += 1;
+        if let Some(conn) = self.conns.get_mut(key)
+            && let State::Active(ex) = std::mem::replace(&mut conn.state, State::Idle)
+        {
+            let stats = &mut self.cx.stats;
+            let count = if ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
+            *count = count.saturating_sub(1);
+            stats.waiting += 1;
         }
         Next::Close
     }
@@ -312,6 +325,29 @@ impl Server {
             self.close(*key);
         }
         idle.len()
+    }
+
+    /// What holds between two turns: every connection will be woken, by its socket, its deadline or the run queue, and the
+    /// counters tell what there is.
+    ///
+    /// # Panics
+    /// When something does not hold.
+    pub fn check_invariants(&self) {
+        let (now, mut active) = (self.cx.now.ms, 0);
+        for (key, conn) in self.conns.iter() {
+            let queued = self.run.contains(&key);
+            conn.check_invariants(queued);
+            assert!(queued || conn.registered, "epoll does not know a connection that waits");
+            let armed = self.wheel.deadline(key.slot());
+            let armed = armed.expect("every connection has a timer");
+            assert!(armed <= conn.deadline.max(now) + 2 * TICK, "a deadline of {} fires at {armed}", conn.deadline);
+            active += u64::from(matches!(conn.state, State::Active(_)));
+        }
+        let (open, stats) = (self.conns.len() as u64, &self.cx.stats);
+        assert_eq!(self.wheel.len() as u64, open, "timers of connections that are gone");
+        assert_eq!(stats.active, open, "open connections are miscounted: {stats:?}");
+        assert_eq!(stats.reading + stats.writing, active, "requests under way are miscounted: {stats:?}");
+        assert_eq!(stats.waiting, open - active, "idle connections are miscounted: {stats:?}");
     }
 
     /// Exchanges kept for reuse hold the configuration they served.

@@ -15,6 +15,8 @@ pub struct Now {
     /// `Date`, IMF-fixdate.
     pub http: [u8; 29],
     local: Option<Local>,
+    /// Milliseconds that both clocks are ahead of the system's.
+    ahead: u64,
 }
 
 /// Local time of a second, as logs show it.
@@ -30,20 +32,27 @@ struct Local {
 impl Now {
     pub fn read() -> Now {
         let (unix, nanos) = clock::realtime();
-        Now { ms: clock::monotonic(), unix, nanos, turn: 0, http: date::format(unix), local: None }
+        Now { ms: clock::monotonic(), unix, nanos, turn: 0, http: date::format(unix), local: None, ahead: 0 }
     }
 
     /// Starts a turn.
     pub fn advance(&mut self) {
         self.turn += 1;
-        self.ms = clock::monotonic();
+        self.ms = clock::monotonic() + self.ahead;
         let (unix, nanos) = clock::realtime();
+        let unix = unix.saturating_add_unsigned(self.ahead / 1000);
         self.nanos = nanos;
         if unix != self.unix {
             self.unix = unix;
             self.http = date::format(unix);
             self.local = None;
         }
+    }
+
+    /// Moves both clocks forward for good, from the next turn on: a simulated night passes in no time. The wall clock
+    /// goes by whole seconds.
+    pub fn jump(&mut self, ms: u64) {
+        self.ahead = self.ahead.saturating_add(ms);
     }
 
     /// `$time_local`.
