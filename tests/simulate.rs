@@ -169,7 +169,7 @@ impl<'a> World<'a> {
 
     /// Gives how many clients there were, and how many answers they saw.
     fn run(mut self) -> (usize, usize) {
-        for _ in 0..100 + self.rng.below(300) {
+        for _ in 0..200 + self.rng.below(600) {
             self.step();
             if self.rng.percent(70) {
                 self.poll();
@@ -325,7 +325,7 @@ impl<'a> World<'a> {
 
 /// Adds a few requests to what the client will send.
 fn plan(client: &mut Client, maker: &mut Maker, rng: &mut Rng) {
-    let count = if rng.percent(3) { 200 } else { rng.size(12) };
+    let count = if rng.percent(3) { 200 } else { 1 + rng.below(20) };
     for _ in 0..count {
         if !client.may_add() {
             return;

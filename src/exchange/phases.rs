@@ -124,6 +124,8 @@ pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
 
 /// The client took too long: told so where it may still listen.
 pub fn time_out(ex: &mut Exchange, cx: &mut Cx) {
+    // What is answered and logged is counted, though its head never came.
+    cx.stats.requests += u64::from(ex.rx == Rx::Head);
     ex.rx = Rx::Drain;
     ex.head.keep_alive = false;
     ex.handler = handlers::Handler::None;

@@ -72,7 +72,7 @@ impl Maker {
         let n = *rng.pick(&OFTEN);
         let file = self.files[n].clone();
         let all = 0..file.len();
-        match rng.below(20) {
+        match rng.below(24) {
             0..=6 => get(rng, "GET", &format!("/f{n}"), "", &[200], Body::Is(file, all)),
             7 => get(rng, "HEAD", &format!("/f{n}"), "", &[200], Body::Any),
             8 if !file.is_empty() => {
@@ -94,7 +94,8 @@ impl Maker {
             15 => get(rng, "GET", "/live", "", &[200], Body::Live),
             16 => get(rng, "GET", "/page/none", "", &[404], Body::Is(self.files[2].clone(), 0..self.files[2].len())),
             17 => self.refused(rng),
-            _ => self.upload(rng),
+            18 => self.upload(rng),
+            _ => get(rng, "GET", &format!("/f{n}"), "", &[200], Body::Is(file, all)),
         }
     }
 
@@ -104,8 +105,12 @@ impl Maker {
         let chunked = rng.percent(30);
         let mut request = with_body(rng, "POST", "/f1", "", &body, chunked);
         request.owed.statuses = &[405];
-        // Whether a refused body is worth reading to its end is the server's choice.
-        request.owed.keep = Keep::Either;
+        // A body whose end is not known, or that may not come, is not waited for.
+        if chunked || request.owed.interim {
+            request.owed.keep = Keep::No;
+        }
+        // An early answer needs no invitation.
+        request.owed.interim = false;
         request
     }
 
