@@ -4,6 +4,11 @@
 //! new target is a function here, a row in `TARGETS`, a file in `targets/` and a `[[bin]]`.
 
 use std::fmt::Write;
+use std::path::Path;
+use webserv::config::ast::Directive;
+use webserv::config::error::Severity;
+use webserv::config::load::{Includes, LoadOptions, load_text};
+use webserv::config::resolve::{Form, resolve};
 use webserv::http::body::Decoder;
 use webserv::http::framing::Framing;
 use webserv::http::head::{Head, HeadLimits, Progress};
@@ -14,9 +19,15 @@ use webserv::http::{escape, host, uri};
 /// A target's body: panics where a property does not hold.
 pub type Entry = fn(&[u8]);
 
-/// Each target's name, which is its corpus directory too, and its entry. A `config` target for the grammar goes here.
-pub const TARGETS: &[(&str, Entry)] =
-    &[("head", head), ("chunked", chunked), ("multipart", multipart), ("uri", uri), ("range", range)];
+/// Each target's name, which is its corpus directory too, and its entry.
+pub const TARGETS: &[(&str, Entry)] = &[
+    ("head", head),
+    ("chunked", chunked),
+    ("multipart", multipart),
+    ("uri", uri),
+    ("range", range),
+    ("config", config),
+];
 
 /// Two ways to cut `data`: a place that depends on the bytes, and everywhere.
 fn splits(data: &[u8]) -> [Vec<usize>; 2] {
@@ -162,4 +173,31 @@ pub fn range(data: &[u8]) {
         assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size));
         assert!(ranges.iter().map(|range| u128::from(range.len())).sum::<u128>() <= u128::from(size));
     }
+}
+
+/// A configuration: it is served or refused with a message, and every message can be shown. Touches no file and asks no
+/// name server.
+pub fn config(data: &[u8]) {
+    let options = LoadOptions { includes: Includes::Refuse, ..LoadOptions::default() };
+    let mut loaded = load_text("fuzz.conf", data, &options);
+    if !names_hosts(&loaded.directives) {
+        let found = std::mem::take(&mut loaded.diagnostics);
+        let resolved = resolve(&loaded.directives, Path::new("/nowhere"), Form::Own, found, Vec::new(), None);
+        let refused = resolved.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Emerg);
+        assert_eq!(resolved.config.is_none(), refused, "a refusal has a reason");
+        loaded.diagnostics = resolved.diagnostics;
+    }
+    let text = loaded.diagnostics.render(&loaded.sources, "webserv");
+    assert_eq!(loaded.diagnostics.is_empty(), text.is_empty(), "every diagnostic is shown");
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "messages hold no control characters");
+}
+
+/// Whether an address may be a host's name, which would be looked up.
+fn names_hosts(level: &[Directive]) -> bool {
+    level.iter().any(|directive| {
+        let addresses = ["listen", "proxy_pass", "server"].iter().any(|name| directive.name.is(name));
+        let literal = |address: &[u8]| address.starts_with(b"unix:") || !address.iter().any(u8::is_ascii_alphabetic);
+        addresses && directive.args.first().is_some_and(|word| !literal(word.bytes()))
+            || directive.block.as_ref().is_some_and(|block| names_hosts(block))
+    })
 }

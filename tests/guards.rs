@@ -1,0 +1,15 @@
+//! Guards: what the project promises of itself, checked on its own text and on the running server. Layers, `unsafe`,
+//! panics; no allocation and four system calls for a cached file; the size of an idle connection.
+
+#[path = "guards/allocations.rs"]
+mod allocations;
+#[path = "guards/process.rs"]
+mod process;
+#[path = "guards/sources.rs"]
+mod sources;
+
+#[test]
+fn a_connection_is_small() {
+    let size = size_of::<webserv::conn::Conn>();
+    assert!(size <= 128, "{size} bytes");
+}

@@ -1,0 +1,176 @@
+//! The hot path allocates nothing: a server in this thread, a client in this thread, and an allocator that counts while
+//! it is the server's turn. `TRACE=1` shows where the first allocations come from.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use webserv::config::load::{LoadOptions, load_text};
+use webserv::config::resolve::{Form, resolve};
+use webserv::server::Server;
+use webserv::server::listeners::Listeners;
+use webserv::server::signals::Signals;
+use webserv::shared::Cx;
+use webserv::shared::logs::Logs;
+use webserv::sys::Errno;
+use webserv::sys::socket::{self, Addr, Family, More};
+
+struct Counting;
+
+thread_local! {
+    /// It is the server's turn, in this thread.
+    static SERVING: Cell<bool> = const { Cell::new(false) };
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count(size: usize) {
+    // A thread that is ending has no cells left, and no server.
+    if SERVING.try_with(Cell::get) != Ok(true) {
+        return;
+    }
+    let count = COUNT.get() + 1;
+    COUNT.set(count);
+    if count <= 5 && std::env::var_os("TRACE").is_some() {
+        SERVING.set(false);
+        eprintln!("{size} bytes:\n{}", Backtrace::force_capture());
+        SERVING.set(true);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments as they came; counting allocates nothing but for
+// a trace, which is not counted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size);
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Loop {
+    server: Server,
+    client: OwnedFd,
+    inbox: Vec<u8>,
+}
+
+impl Loop {
+    fn new(http: &str, server: &str) -> Loop {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let std::net::SocketAddr::V4(addr) = socket.local_addr().expect("bound") else { unreachable!("asked for") };
+        let mut listeners = Listeners::default();
+        assert!(listeners.inherit(&format!("{};", socket.into_raw_fd())).is_empty());
+        let root = env!("CARGO_MANIFEST_DIR");
+        let text = format!(
+            "error_log off; events {{ worker_connections 64; }}
+             http {{ access_log off; keepalive_requests 1000000; {http}
+                 server {{ listen {addr}; root {root}; {server} }} }}"
+        );
+        let loaded = load_text("guards.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&loaded.directives, Path::new(root), Form::Own, loaded.diagnostics, Vec::new(), None);
+        let shown = resolved.diagnostics.render(&loaded.sources, "guards");
+        let Some(config) = resolved.config else { panic!("{shown}") };
+        let mut logs = Logs::new();
+        logs.open(&config).expect("the log opens");
+        listeners.assume(&config).expect("inherited");
+        let cx = Cx::new(Rc::new(config), logs);
+        let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
+        let client = socket::socket(Family::V4).expect("a socket");
+        socket::connect(client.as_fd(), &Addr::V4(addr)).expect("connect");
+        Loop { server, client, inbox: Vec::with_capacity(1 << 20) }
+    }
+
+    /// One request and its whole answer, `len` bytes if it is known. Gives the answer's length.
+    fn ask(&mut self, request: &[u8], len: Option<usize>) -> usize {
+        assert_eq!(socket::send(self.client.as_fd(), request, More::No), Ok(request.len()));
+        self.inbox.clear();
+        let mut quiet = 0;
+        loop {
+            SERVING.set(true);
+            self.server.poll();
+            SERVING.set(false);
+            let most = self.inbox.capacity() - self.inbox.len();
+            match socket::recv_into(self.client.as_fd(), &mut self.inbox, most) {
+                Ok(0) => panic!("closed by the server"),
+                Ok(_) => quiet = 0,
+                Err(Errno::EAGAIN) => quiet += 1,
+                Err(e) => panic!("{e}"),
+            }
+            let done = match len {
+                Some(len) => self.inbox.len() >= len,
+                None => !self.inbox.is_empty() && quiet > 20,
+            };
+            if done {
+                return self.inbox.len();
+            }
+        }
+    }
+}
+
+/// Requests that are counted.
+const COUNTED: u64 = 1000;
+
+#[test]
+fn a_cached_file_is_answered_without_an_allocation() {
+    let log = std::env::temp_dir().join(format!("webserv-guards-{}.log", std::process::id()));
+    let combined = format!("access_log {};", log.display());
+    let get = |lines: &str| format!("GET /LICENSE-MIT HTTP/1.1\r\nHost: localhost\r\nUser-Agent: guard\r\n{lines}\r\n");
+    let rows: [(&str, &str, &str, String, &str); 8] = [
+        ("a small file", "", "", get(""), "200"),
+        ("its head", "", "", get("").replace("GET", "HEAD"), "200"),
+        ("a condition that holds", "", "", get("If-None-Match: *\r\n"), "304"),
+        ("a small file, logged", &combined, "", get("Referer: http://localhost/\r\n"), "200"),
+        ("a small file, with types", "types { text/plain txt; }", "", get(""), "200"),
+        ("a larger file", "", "", get("").replace("LICENSE-MIT", "Cargo.lock"), "200"),
+        ("a host in capitals", "", "server_name localhost;", get("").replace("localhost", "LOCALHOST"), "200"),
+        ("a location among several", "", "location /a/ { } location / { }", get(""), "200"),
+    ];
+    let mut failed = Vec::new();
+    for (name, http, server, request, status) in rows {
+        let mut served = Loop::new(http, server);
+        COUNT.set(0);
+        let len = served.ask(request.as_bytes(), None);
+        let first = String::from_utf8_lossy(&served.inbox[..12]).into_owned();
+        assert_eq!(first, format!("HTTP/1.1 {status}"), "{name}");
+        assert!(COUNT.get() > 0, "the allocations of a first request were not seen");
+        for _ in 0..100 {
+            served.ask(request.as_bytes(), Some(len));
+        }
+        // A second that begins renders its date once: the best of three counts.
+        let counts = [(); 3].map(|()| {
+            COUNT.set(0);
+            for _ in 0..COUNTED {
+                assert_eq!(served.ask(request.as_bytes(), Some(len)), len, "{name}");
+            }
+            COUNT.get()
+        });
+        if counts.iter().all(|count| *count > 0) {
+            failed.push(format!("{name}: {counts:?} in {COUNTED} requests"));
+        }
+    }
+    let _ = std::fs::remove_file(log);
+    assert!(failed.is_empty(), "allocations (TRACE=1 shows where):\n  {}", failed.join("\n  "));
+}

@@ -1,0 +1,165 @@
+//! What the real process costs: system calls per request, as strace counts them, and memory per idle connection.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use webserv::sys::{process, socket};
+
+/// A running server in a directory of its own; killed when dropped.
+struct Process {
+    child: Child,
+    dir: PathBuf,
+    addr: SocketAddr,
+}
+
+impl Process {
+    /// Starts the binary, by way of `wrapper` if there is one, with this in its `http` block.
+    fn start(wrapper: &[&str], http: &str) -> Process {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("webserv-guards-{}-{number}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a temporary directory");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        socket::set_cloexec(listener.as_fd(), false).expect("FD_CLOEXEC");
+        let text = format!(
+            "daemon off; pid pid; error_log error.log; events {{ worker_connections 20000; }}
+             http {{ access_log off; keepalive_requests 1000000; {http}
+                 server {{ listen {addr}; root {}; }} }}",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        fs::write(dir.join("conf"), text).expect("a file");
+        let binary = env!("CARGO_BIN_EXE_webserv");
+        let words: Vec<&str> = wrapper.iter().copied().chain([binary, "conf"]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(&dir).env("NGINX", format!("{};", listener.as_raw_fd()));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.join("stderr")).expect("a file"));
+        let child = command.spawn().expect("the server starts");
+        Process { child, dir, addr }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr).expect("the socket listens");
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("SO_RCVTIMEO");
+        stream
+    }
+
+    /// The server's process id, from its pid file: the child may be the wrapper.
+    fn pid(&self) -> i32 {
+        let text = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
+        text.trim().parse().unwrap_or_else(|_| panic!("no pid: {}", self.shown()))
+    }
+
+    fn shown(&self) -> String {
+        fs::read_to_string(self.dir.join("stderr")).unwrap_or_default()
+    }
+
+    /// Kilobytes resident.
+    fn resident(&self) -> usize {
+        let text = fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("statm");
+        let pages: usize = text.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
+        pages * 4
+    }
+
+    /// Ends the server and waits for whoever started it.
+    fn stop(&mut self) {
+        let text = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
+        match text.trim().parse() {
+            Ok(pid) => _ = process::kill(pid, process::SIGTERM),
+            Err(_) => _ = self.child.kill(),
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Sends a request and reads its whole answer.
+fn ask(stream: &mut TcpStream, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: guard\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let (mut answer, mut buffer) = (Vec::new(), [0; 16384]);
+    loop {
+        let n = stream.read(&mut buffer).expect("an answer");
+        assert!(n > 0, "closed within an answer");
+        answer.extend_from_slice(&buffer[..n]);
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.split("\r\n").find_map(|line| line.strip_prefix("Content-Length: "));
+            if body.len() >= length.map_or(0, |n| n.parse().expect("a number")) {
+                return text.into_owned();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cached_file_costs_four_system_calls() {
+    let strace = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    if !strace.is_ok_and(|status| status.success()) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED a_cached_file_costs_four_system_calls: strace cannot trace here");
+        return;
+    }
+    const REQUESTS: usize = 200;
+    // epoll_wait, recv, stat, send; the log's lines are one write more.
+    for (name, http, most) in [("not logged", "", 4), ("logged", "access_log access.log;", 5)] {
+        let mut server = Process::start(&["strace", "-o", "trace"], http);
+        let mut client = server.connect();
+        for _ in 0..10 {
+            assert!(ask(&mut client, "/LICENSE-MIT").starts_with("HTTP/1.1 200"), "{}", server.shown());
+        }
+        ask(&mut client, "/begin");
+        for _ in 0..REQUESTS {
+            ask(&mut client, "/LICENSE-MIT");
+        }
+        ask(&mut client, "/end");
+        server.stop();
+        let trace = fs::read_to_string(server.dir.join("trace")).expect("strace wrote it");
+        let lines: Vec<&str> = trace.lines().collect();
+        let at = |what: &str| lines.iter().position(|line| line.contains(what)).expect("the marks were received");
+        let calls = &lines[at("GET /begin")..at("GET /end")];
+        // The marks themselves cost some, and a timer may wake the loop for nothing.
+        let allowed = most * REQUESTS + 20;
+        let sample = calls.get(20..40).unwrap_or_default().join("\n  ");
+        assert!(calls.len() <= allowed, "{name}: {} calls for {REQUESTS} requests:\n  {sample}", calls.len());
+    }
+}
+
+#[test]
+fn an_idle_connection_costs_less_than_256_bytes() {
+    let (soft, _) = process::raise_nofile(None).expect("RLIMIT_NOFILE");
+    let count = usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(500).min(10_000);
+    assert!(count >= 400, "a limit of {soft} descriptors is too low to measure anything");
+    let server = Process::start(&[], "keepalive_timeout 1h;");
+    let open = |many: usize| -> Vec<TcpStream> {
+        (0..many)
+            .map(|_| {
+                let mut client = server.connect();
+                ask(&mut client, "/LICENSE-MIT");
+                client
+            })
+            .collect()
+    };
+    // What is made once is not counted.
+    drop(open(100));
+    let before = server.resident();
+    let clients = open(count);
+    let grown = server.resident().saturating_sub(before) * 1024;
+    let each = grown / clients.len();
+    println!("{count} idle connections: {each} bytes each");
+    // Few connections measure pages.
+    assert!(count < 10_000 || each < 256, "{each} bytes each, for {count} connections");
+}

@@ -1,0 +1,242 @@
+//! Rules that the source text keeps: who may use whom, where `unsafe` may stand, what each file begins with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use webserv::config::context::Contexts;
+use webserv::config::directives;
+use webserv::config::table::{self, Found};
+
+/// Each module uses only those before it.
+const LAYERS: [&str; 9] = ["sys", "util", "http", "config", "route", "shared", "exchange", "conn", "server"];
+
+/// Lines of a file that are not blank, tests not counted.
+const LINES: usize = 500;
+/// Files that are over it, by how much they are. They may shrink, not grow; a new one is split instead.
+const LONG: [(&str, usize); 1] = [("config/resolve.rs", 680)];
+
+struct Source {
+    /// Below `src/`.
+    path: String,
+    /// Without tests.
+    text: String,
+}
+
+/// Every file of the crate but its tests.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut found, mut dirs) = (Vec::new(), vec![root.clone()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).expect("src is readable") {
+            let path: PathBuf = entry.expect("src is readable").path();
+            let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if name.ends_with(".rs") {
+                let text = fs::read_to_string(&path).expect("source is text");
+                found.push(Source { path: name, text });
+            }
+        }
+    }
+    // Files that only a test build has: named after `#[cfg(test)]`.
+    let tests: Vec<String> = found.iter().flat_map(test_modules).collect();
+    found.retain(|source| !tests.iter().any(|test| source.path.starts_with(test.as_str())));
+    for source in &mut found {
+        source.text = without_tests(&source.text);
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+/// Paths of the modules that a file declares for tests, without `.rs`.
+fn test_modules(source: &Source) -> Vec<String> {
+    let stem = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let (mut found, mut test, mut at) = (Vec::new(), false, None);
+    for line in source.text.lines() {
+        let line = line.trim();
+        if line == "#[cfg(test)]" {
+            test = true;
+        } else if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+            at = Some(path.trim_end_matches(".rs").to_owned());
+        } else {
+            if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'))
+                && test
+            {
+                let (parent, _) = source.path.rsplit_once('/').unwrap_or_default();
+                found.push(at.map_or_else(|| format!("{stem}/{name}"), |path| format!("{parent}/{path}")));
+            }
+            (test, at) = (false, None);
+        }
+    }
+    found
+}
+
+/// The text up to its unit tests, which stand at the end; comments are blanked.
+fn without_tests(text: &str) -> String {
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+/// The lines with their numbers, comments taken off.
+fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
+    source.text.lines().enumerate().map(|(at, line)| (at + 1, line.split("//").next().unwrap_or_default()))
+}
+
+fn report(rule: &str, found: &[String]) {
+    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn each_module_uses_only_those_before_it() {
+    let mut found = Vec::new();
+    for source in sources() {
+        let top = source.path.split(['/', '.']).next().unwrap_or_default();
+        let Some(own) = LAYERS.iter().position(|layer| *layer == top) else {
+            assert!(["main", "cli", "lib"].contains(&top), "{top} has no place among the layers");
+            continue;
+        };
+        for (number, line) in code(&source) {
+            for rest in line.split("crate::").skip(1) {
+                let names = rest.strip_prefix('{').map_or(rest, |list| list.split('}').next().unwrap_or_default());
+                let many = rest.starts_with('{');
+                for name in names.split(',').take(if many { usize::MAX } else { 1 }) {
+                    let name = name.trim().split(|c: char| c != '_' && !c.is_alphanumeric()).next().unwrap_or_default();
+                    match LAYERS.iter().position(|layer| *layer == name) {
+                        Some(other) if other > own => found.push(format!("src/{}:{number}: {name}", source.path)),
+                        Some(_) => {}
+                        // Constants of the crate.
+                        None if name.starts_with(|c: char| c.is_uppercase()) => {}
+                        None => found.push(format!("src/{}:{number}: crate::{name} is no layer", source.path)),
+                    }
+                }
+            }
+        }
+    }
+    report("a module uses one that comes after it", &found);
+}
+
+#[test]
+fn the_pure_layers_touch_neither_files_nor_sockets() {
+    let forbidden = ["libc::", "std::net::Tcp", "std::net::Udp", "std::os::", "std::time::", "std::env::", "std::fs"];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|s| s.path.starts_with("http/") || s.path.starts_with("route/")) {
+        for (number, line) in code(source) {
+            if let Some(what) = forbidden.iter().find(|what| line.contains(*what)) {
+                found.push(format!("src/{}:{number}: {what}", source.path));
+            }
+        }
+    }
+    report("input and output in a layer that has none", &found);
+}
+
+#[test]
+fn unsafe_stands_in_sys_only_and_says_why_it_is_sound() {
+    let mut found = Vec::new();
+    for source in sources() {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (number, line) in code(&source) {
+            let word = line.split(|c: char| c != '_' && !c.is_alphanumeric()).any(|word| word == "unsafe");
+            if !word {
+                continue;
+            }
+            if !source.path.starts_with("sys/") {
+                found.push(format!("src/{}:{number}: outside sys", source.path));
+                continue;
+            }
+            // The comment stands above the statement that holds the block.
+            let above = lines[..number].iter().rev().take(4);
+            if line.contains("unsafe {") && !above.clone().any(|line| line.contains("// SAFETY:")) {
+                found.push(format!("src/{}:{number}: no SAFETY comment", source.path));
+            }
+        }
+    }
+    report("unsafe", &found);
+}
+
+#[test]
+fn nothing_panics_but_for_a_broken_invariant_and_nothing_starts_a_thread() {
+    let mut found = Vec::new();
+    for source in sources() {
+        for (number, line) in code(&source) {
+            for what in
+                [".unwrap()", "panic!(", "todo!(", "unimplemented!(", "unreachable!()", "std::thread::", "dbg!("]
+            {
+                if line.contains(what) {
+                    found.push(format!("src/{}:{number}: {what}", source.path));
+                }
+            }
+        }
+    }
+    report("not in a server", &found);
+}
+
+#[test]
+fn every_file_says_what_lives_there_and_stays_short() {
+    let mut found = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//! ") {
+            found.push(format!("src/{} does not open with //!", source.path));
+        }
+        let lines = source.text.lines().filter(|line| !line.trim().is_empty()).count();
+        let known = LONG.iter().find(|(path, _)| *path == source.path).map(|(_, lines)| *lines);
+        match known {
+            Some(most) if lines > most => found.push(format!("src/{} grew to {lines} lines", source.path)),
+            Some(_) if lines <= LINES => found.push(format!("src/{} is short now: strike it out here", source.path)),
+            None if lines > LINES => found.push(format!("src/{} has {lines} lines", source.path)),
+            _ => {}
+        }
+    }
+    report("files", &found);
+}
+
+#[test]
+fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
+    let mut found = Vec::new();
+    let manual = table::reference(true);
+    for row in directives::rows() {
+        if !manual.contains(&format!("### `{}`\n", row.name)) || !manual.contains(row.doc) || row.doc.is_empty() {
+            found.push(format!("{} is not in the manual", row.name));
+        }
+    }
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    let rows = readme.lines().filter(|line| line.starts_with("| **same as nginx**") || line.starts_with("| **ours**"));
+    let mut promised = 0;
+    for word in rows.flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        let name = word.split(' ').next().unwrap_or_default();
+        if name.ends_with('*') {
+            continue;
+        }
+        promised += 1;
+        match table::find(name, Contexts::ANY) {
+            Some(Found::Row(_)) => {}
+            _ if PLANNED.contains(&name) => {}
+            _ => found.push(format!("README.md promises {name}")),
+        }
+        if PLANNED.contains(&name) && matches!(table::find(name, Contexts::ANY), Some(Found::Row(_))) {
+            found.push(format!("{name} is built: strike it out here"));
+        }
+    }
+    assert!(promised > 30, "the README's table was not found");
+    report("directives", &found);
+}
+
+/// What the README speaks of and no row does yet. May only shrink.
+const PLANNED: [&str; 17] = [
+    "map",
+    "geo",
+    "split_clients",
+    "satisfy",
+    "gzip",
+    "gzip_static",
+    "limit_rate",
+    "limit_conn",
+    "limit_req",
+    "auth_basic",
+    "valid_referers",
+    "stub_status",
+    "dav_methods",
+    "proxy_pass",
+    "delete_recursive",
+    "delete_trash",
+    "cgi_pass",
+];
