@@ -49,8 +49,8 @@ pub fn drive(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl End
         let step = match &mut conn.state {
             State::Idle => wake(conn, cx, pool, endpoints),
             State::Active(_) => active(conn, cx, pool, endpoints, &mut budget),
-            State::Lingering { until } => {
-                linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, cx)
+            State::Lingering { until, timeout } => {
+                linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, *timeout, cx)
             }
         };
         match step {
@@ -186,7 +186,7 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
         return Step::Again;
     }
     match linger::begin(ex, &conn.ready, cx) {
-        Some((until, deadline)) => {
+        Some((until, timeout)) => {
             // The client reads its answer before it learns that nobody listens any more.
             let shut = crate::sys::socket::shutdown_write(conn.fd.as_fd());
             leave_active(conn, cx, pool);
@@ -194,8 +194,8 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
                 // Reset meanwhile: nobody is there to wait for.
                 return Step::Close;
             }
-            conn.state = State::Lingering { until };
-            conn.deadline = deadline;
+            conn.state = State::Lingering { until, timeout };
+            conn.deadline = until.min(cx.now.ms + u64::from(timeout));
             Step::Again
         }
         None => {

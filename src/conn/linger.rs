@@ -10,8 +10,9 @@ use crate::shared::{Cx, SCRATCH};
 use crate::sys::{Errno, socket};
 use std::os::fd::BorrowedFd;
 
-/// Whether the connection of this answered request must linger: (until when at most, first deadline).
-pub fn begin(ex: &Exchange, ready: &Ready, cx: &Cx) -> Option<(u64, u64)> {
+/// Whether the connection of this answered request must linger: until when at most, and how long a client that sends
+/// nothing is waited for.
+pub fn begin(ex: &Exchange, ready: &Ready, cx: &Cx) -> Option<(u64, u32)> {
     let client = &ex.here().settings.client;
     let sending = ex.rx == Rx::Drain || rx::has_more(ex) || (ready.can_read() && !ready.peer_closed());
     let wanted = match client.lingering {
@@ -20,11 +21,11 @@ pub fn begin(ex: &Exchange, ready: &Ready, cx: &Cx) -> Option<(u64, u64)> {
         Lingering::Always => !ex.abort,
     };
     let until = cx.now.ms + client.lingering_time.0;
-    wanted.then(|| (until, until.min(cx.now.ms + client.lingering_timeout.0)))
+    wanted.then(|| (until, u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX)))
 }
 
 /// Reads and drops.
-pub fn step(fd: BorrowedFd<'_>, ready: &mut Ready, deadline: &mut u64, until: u64, cx: &mut Cx) -> Step {
+pub fn step(fd: BorrowedFd<'_>, ready: &mut Ready, deadline: &mut u64, until: u64, timeout: u32, cx: &mut Cx) -> Step {
     if !ready.can_read() {
         return Step::Wait;
     }
@@ -37,8 +38,7 @@ pub fn step(fd: BorrowedFd<'_>, ready: &mut Ready, deadline: &mut u64, until: u6
     match outcome {
         Ok(0) => Step::Close,
         Ok(n) => {
-            // lingering_timeout is a few seconds by default; what a client sends extends it up to `until`.
-            *deadline = until.min(cx.now.ms + 5_000);
+            *deadline = until.min(cx.now.ms + u64::from(timeout));
             if n < SCRATCH {
                 ready.short_read();
             }

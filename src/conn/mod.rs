@@ -88,8 +88,10 @@ pub enum State {
     Idle,
     Active(Box<Exchange>),
     /// The answer is out and the writing side shut: what the client still sends is read and dropped until then.
+    /// Milliseconds without a byte end it sooner.
     Lingering {
         until: u64,
+        timeout: u32,
     },
 }
 

@@ -153,7 +153,7 @@ impl Maker {
                 0 => bytes[at] = rng.next() as u8,
                 1 => bytes.truncate(at.max(1)),
                 2 => bytes.insert(at, *rng.pick(b"\r\n \t:\0;,/%\x80A0")),
-                3 => _ = bytes.remove(at).min(0),
+                3 => drop(bytes.drain(at..=at)),
                 4 => {
                     let end = (at + rng.size(60)).min(bytes.len());
                     let again = bytes[at..end].to_vec();
