@@ -138,8 +138,8 @@ impl<'a> World<'a> {
         };
         let text = config(&mut rng, site, &log, &store, &format!("{listen}{options}"));
         let options = LoadOptions::default();
-        let loaded = load_text("simulate.conf", text.as_bytes(), &options);
-        let resolved = resolve(&loaded.directives, &site.dir, Form::Own, loaded.diagnostics, Vec::new(), None);
+        let mut loaded = load_text("simulate.conf", text.as_bytes(), &options);
+        let resolved = resolve(&mut loaded, &site.dir, Form::Own, Vec::new(), None);
         let shown = resolved.diagnostics.render(&loaded.sources, "simulate");
         let Some(config) = resolved.config else { panic!("{shown}") };
         let mut logs = Logs::new();

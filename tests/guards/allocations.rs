@@ -89,8 +89,8 @@ impl Loop {
              http {{ access_log off; keepalive_requests 1000000; {http}
                  server {{ listen {addr}; root {root}; {server} }} }}"
         );
-        let loaded = load_text("guards.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&loaded.directives, Path::new(root), Form::Own, loaded.diagnostics, Vec::new(), None);
+        let mut loaded = load_text("guards.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, Path::new(root), Form::Own, Vec::new(), None);
         let shown = resolved.diagnostics.render(&loaded.sources, "guards");
         let Some(config) = resolved.config else { panic!("{shown}") };
         let mut logs = Logs::new();
