@@ -102,7 +102,11 @@ pub fn head(
                 return if ex.buf().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
             Head::Step(match more(fd, ready, ex) {
-                More::Some => Step::Again,
+                More::Some => {
+                    // It may have been sent after an answer of this turn: what was looked up for that one is old.
+                    cx.now.renew();
+                    Step::Again
+                }
                 More::None if ex.buf().is_empty() => return Head::Idle,
                 More::None => Step::Wait,
                 More::End => Step::Close,
@@ -160,6 +164,10 @@ pub fn body(
         Flushed::Yield => return Step::Yield,
         Flushed::Gone => return Step::Close,
     }
+    // No body at all: what is in the buffer is the next request.
+    if ex.decoder.is_done() {
+        return finish(ex, cx, &[]);
+    }
     if !has_more(ex)
         && let Some(outcome) = splice(fd, ready, ex, cx, budget, deadline)
     {
@@ -167,7 +175,6 @@ pub fn body(
     }
     let mut bytes = std::mem::take(&mut cx.scratch);
     let step = match fill(fd, ready, ex, &mut bytes, budget) {
-        Filled::Bytes | Filled::Nothing if ex.decoder.is_done() => finish(ex, cx, &[]),
         Filled::Bytes => {
             *deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
             feed(ex, cx, &bytes)

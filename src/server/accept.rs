@@ -35,10 +35,21 @@ impl Server {
         Ok(())
     }
 
+    /// Takes what waits, then lets each speak: what they ask was sent before anything is looked up for them.
     pub(super) fn accept_from(&mut self, at: usize) {
         if self.mode != Mode::Serving {
             return;
         }
+        let mut fresh = std::mem::take(&mut self.fresh);
+        self.take_waiting(at, &mut fresh);
+        self.cx.now.renew();
+        for key in fresh.drain(..) {
+            self.drive(key);
+        }
+        self.fresh = fresh;
+    }
+
+    fn take_waiting(&mut self, at: usize, fresh: &mut Vec<Key>) {
         for _ in 0..TURN {
             if self.conns.len() >= self.limit && self.close_idle(16) == 0 {
                 let limit = self.limit;
@@ -55,8 +66,7 @@ impl Server {
                     self.cx.stats.handled += 1;
                     self.cx.stats.active += 1;
                     self.cx.stats.waiting += 1;
-                    let key = self.conns.insert(conn);
-                    self.drive(key);
+                    fresh.push(self.conns.insert(conn));
                 }
                 Err(Errno::EAGAIN) => return,
                 // The client was gone before we came: not our trouble.

@@ -62,6 +62,8 @@ pub struct Server {
     pub cx: Cx,
     pool: Pool,
     due: Vec<u32>,
+    /// Connections just accepted.
+    fresh: Vec<Key>,
     serial: u64,
     pub mode: Mode,
     /// Accepting is paused until then: the process is out of descriptors.
@@ -98,6 +100,7 @@ impl Server {
             cx,
             pool: Pool::default(),
             due: Vec::new(),
+            fresh: Vec::new(),
             serial: 0,
             mode: Mode::Serving,
             paused_until: None,
@@ -288,6 +291,7 @@ impl Server {
     fn run_queue(&mut self) {
         for _ in 0..self.run.len() {
             let Some(key) = self.run.pop_front() else { break };
+            self.cx.now.renew();
             self.drive(key);
         }
     }
@@ -319,8 +323,13 @@ impl Server {
 
     /// Closes connections that are between requests, at most `most`. Gives how many.
     fn close_idle(&mut self, most: usize) -> usize {
-        let idle: Vec<Key> =
-            self.conns.iter().filter(|(_, conn)| conn.is_idle()).map(|(key, _)| key).take(most).collect();
+        let idle: Vec<Key> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.is_idle() && conn.registered)
+            .map(|(key, _)| key)
+            .take(most)
+            .collect();
         for key in &idle {
             self.close(*key);
         }

@@ -1,7 +1,7 @@
 //! The open-file cache: contents of small files and descriptors of large ones, by path.
 //!
-//! Invariant: an answer is never older than the turn of the loop it is given in. An entry is compared with the file
-//! (stat: 1.5 µs) at its first use in each turn; a name that changed, vanished or may no longer be reached is opened
+//! Invariant: an answer is never older than the moment its request arrived. An entry is compared with the file (stat:
+//! 1.5 µs) at its first use in each moment ([`Now::moment`]); a name that changed, vanished or may no longer be reached is opened
 //! anew. Contents younger than the clock's granularity are not trusted: a second write could carry the same times.
 
 use super::now::Now;
@@ -157,11 +157,11 @@ impl FileCache {
     pub fn open(&mut self, path: &CStr, now: &Now) -> Result<Found, Errno> {
         if let Some(&at) = self.map.get(path.to_bytes()) {
             let slot = &mut self.slots[at as usize];
-            let fresh =
-                slot.file.checked.get() == now.turn || file::stat(path).is_ok_and(|stat| same(&stat, &slot.file.stat));
+            let fresh = slot.file.checked.get() == now.moment
+                || file::stat(path).is_ok_and(|stat| same(&stat, &slot.file.stat));
             if fresh {
                 slot.recent = true;
-                slot.file.checked.set(now.turn);
+                slot.file.checked.set(now.moment);
                 slot.file.used.set(now.ms);
                 return Ok(Found::File(slot.file.clone()));
             }
@@ -190,7 +190,7 @@ impl FileCache {
         {
             self.evict();
         }
-        file.checked.set(now.turn);
+        file.checked.set(now.moment);
         file.used.set(now.ms);
         self.bytes += cost;
         self.descriptors += usize::from(is_descriptor);

@@ -10,8 +10,9 @@ pub struct Now {
     /// Unix seconds and the nanoseconds after them.
     pub unix: i64,
     pub nanos: u32,
-    /// Counts turns of the loop: what was true this turn need not be asked again.
-    pub turn: u64,
+    /// Counts moments: what was looked up at this one need not be asked again. A turn of the loop is one moment for
+    /// all requests that had arrived when it began; whatever is read later in the turn begins another.
+    pub moment: u64,
     /// `Date`, IMF-fixdate.
     pub http: [u8; 29],
     local: Option<Local>,
@@ -32,12 +33,17 @@ struct Local {
 impl Now {
     pub fn read() -> Now {
         let (unix, nanos) = clock::realtime();
-        Now { ms: clock::monotonic(), unix, nanos, turn: 0, http: date::format(unix), local: None, ahead: 0 }
+        Now { ms: clock::monotonic(), unix, nanos, moment: 0, http: date::format(unix), local: None, ahead: 0 }
+    }
+
+    /// Something was read, or changed on disk, since this moment began.
+    pub fn renew(&mut self) {
+        self.moment += 1;
     }
 
     /// Starts a turn.
     pub fn advance(&mut self) {
-        self.turn += 1;
+        self.moment += 1;
         self.ms = clock::monotonic() + self.ahead;
         let (unix, nanos) = clock::realtime();
         let unix = unix.saturating_add_unsigned(self.ahead / 1000);

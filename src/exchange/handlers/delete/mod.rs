@@ -46,7 +46,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     match outcome {
         Ok(()) => {
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
-            cx.now.turn += 1;
+            cx.now.renew();
             done(ex)
         }
         Err(refusal) => refused(ex, cx, refusal),

@@ -196,7 +196,7 @@ impl Upload {
         };
         // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
         // see what it stored.
-        cx.now.turn += 1;
+        cx.now.renew();
         let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
         answer::stored(ex, cx, &self.place.uri, &stored, fields, self.rules.answer.as_ref())
     }
