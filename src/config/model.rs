@@ -7,10 +7,12 @@ use super::ast::Span;
 use super::directives::{
     access::Access,
     auth::Auth,
+    charset::{Charset, CharsetMap},
     client::Client,
     errors::Errors,
     files::Files,
     geo::GeoTable,
+    gzip::Gzip,
     limits::{Limits, Zone},
     listing::Listing,
     logs::Logging,
@@ -81,6 +83,7 @@ pub struct Tables {
     pub geos: Vec<GeoTable>,
     pub splits: Vec<SplitTable>,
     pub zones: Vec<Zone>,
+    pub charsets: Vec<CharsetMap>,
 }
 
 /// The directives of the main context and of `events`.
@@ -272,6 +275,8 @@ pub struct Settings {
     pub auth: Rc<Auth>,
     pub limits: Rc<Limits>,
     pub referers: Rc<Referers>,
+    pub charset: Rc<Charset>,
+    pub gzip: Rc<Gzip>,
     pub listing: Rc<Listing>,
     pub upload: Rc<Upload>,
 }

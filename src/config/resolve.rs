@@ -8,7 +8,7 @@ use super::ast::{Directive, Span, Word};
 use super::context::{Class, Contexts};
 use super::directives::listen::ServerDraft;
 use super::directives::logs::{AccessLog, AccessTarget, COMBINED, Escape, LogFormat, Logging};
-use super::directives::{access, rewrite};
+use super::directives::{access, output, rewrite};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, nearest};
 use super::load::{Loaded, Sources};
@@ -222,6 +222,7 @@ impl Build {
     fn level(&mut self, scope: &mut Scope, children: &[Directive]) -> Script {
         let mut sections = Vec::new();
         let mut steps = Vec::new();
+        let outer = scope.settings.output.clone();
         for d in children {
             let Some(row) = self.check(scope, d) else { continue };
             scope.first = !scope.seen.contains(&row.name);
@@ -256,6 +257,8 @@ impl Build {
                 self.error(fault);
             }
         }
+        let own = (scope.seen.contains(&"add_header"), scope.seen.contains(&"add_trailer"));
+        output::inherit(&mut scope.settings, &outer, own);
         self.sections(scope, &sections);
         self.script(scope, &steps)
     }
@@ -688,6 +691,7 @@ impl Build {
                 condition: None,
                 buffer: None,
                 flush: None,
+                gzip: None,
             };
             Rc::make_mut(&mut settings.logs).access = Rc::new([log]);
         }

@@ -45,6 +45,13 @@ pub fn flush(
                 return Flushed::Blocked;
             }
         };
+        match ex.out.make(&mut cx.scratch) {
+            Ok(used) => budget.written = budget.written.saturating_sub(used),
+            Err(e) => {
+                ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
+                return Flushed::Gone;
+            }
+        }
         let Some((segment, text, more)) = ex.out.front() else { return Flushed::All };
         if !ready.can_write() {
             return Flushed::Blocked;
@@ -62,6 +69,8 @@ pub fn flush(
                 let range = range.start..range.end.min(range.start.saturating_add(most));
                 (range.len(), socket::send(fd, &bytes[range], more))
             }
+            // Made above.
+            Segment::Made(_) => return Flushed::Gone,
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {

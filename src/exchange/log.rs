@@ -16,6 +16,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
         return;
     }
     let logs = ex.here().settings.logs.access.clone();
+    let paths = ex.here().settings.logs.paths;
     for log in logs.iter() {
         if let Some(condition) = &log.condition
             && !vars::is_true(&vars::text(condition, ex, cx))
@@ -39,7 +40,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
                 let mut line = Vec::new();
                 format(&log.format, ex, cx, &mut line);
                 let path = std::path::Path::new(std::ffi::OsStr::from_bytes(&path));
-                if let Err(e) = cx.logs.access_path(path, &line) {
+                if let Err(e) = cx.logs.access_path(path, &line, paths, cx.now.ms) {
                     ex.report(cx, Level::Crit, format_args!("open() \"{}\" failed {e}", path.display()));
                 }
             }
@@ -49,7 +50,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
 
 fn hold(log: &AccessLog) -> Hold {
     match log.buffer {
-        Some(size) => Hold::Buffer { size: size as usize, flush: log.flush },
+        Some(size) => Hold::Buffer { size: size as usize, flush: log.flush, gzip: log.gzip },
         None => Hold::Turn,
     }
 }

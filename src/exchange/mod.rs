@@ -16,6 +16,7 @@ pub mod paths;
 pub mod phases;
 pub mod response;
 pub mod rewrite;
+pub mod source;
 pub mod vars;
 
 use crate::config::model::{Config, EndpointId, Location, LocationId, Server, ServerId};

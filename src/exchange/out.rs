@@ -1,6 +1,8 @@
 //! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it.
 
+use super::source::Source;
 use crate::shared::files::OpenFile;
+use crate::sys::Errno;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -11,6 +13,8 @@ pub enum Segment {
     Text(Range<usize>),
     /// Shared bytes, sent without a copy.
     Shared(Rc<[u8]>, Range<usize>),
+    /// Made piece by piece when its turn has come.
+    Made(Box<Source>),
     /// Bytes `at..end` of a file.
     File { file: Rc<OpenFile>, at: u64, end: u64 },
 }
@@ -86,6 +90,33 @@ impl OutQueue {
         }
     }
 
+    pub fn push_made(&mut self, source: Box<Source>) {
+        self.seal();
+        self.segments.push_back(Segment::Made(source));
+    }
+
+    /// Where the next piece must be made first: makes it. Gives the bytes of input that took.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn make(&mut self, scratch: &mut Vec<u8>) -> Result<usize, Errno> {
+        let mut used = 0;
+        while let Some(Segment::Made(source)) = self.segments.front_mut() {
+            let mut piece = Vec::new();
+            let filled = source.fill(scratch, &mut piece)?;
+            used += filled.used;
+            if filled.done {
+                self.segments.pop_front();
+            }
+            if !piece.is_empty() {
+                self.queued += piece.len() as u64;
+                let all = 0..piece.len();
+                self.segments.push_front(Segment::Shared(piece.into(), all));
+            }
+        }
+        Ok(used)
+    }
+
     /// Bytes ever queued and ever sent on this connection's turn with the exchange.
     pub fn queued(&self) -> u64 {
         self.queued + (self.buf.len() - self.sealed) as u64
@@ -120,7 +151,7 @@ impl OutQueue {
     pub fn advance(&mut self, n: usize) {
         self.sent += n as u64;
         let done = match self.segments.front_mut() {
-            None => return,
+            None | Some(Segment::Made(_)) => return,
             Some(Segment::Text(range) | Segment::Shared(_, range)) => {
                 range.start += n;
                 range.start >= range.end

@@ -1,5 +1,7 @@
 //! A response as data: what a handler decided and the filters complete, before it becomes bytes.
 
+use super::source::Source;
+use crate::config::directives::charset::Recode;
 use crate::http::etag::ETag;
 use crate::http::range::ByteRange;
 use crate::http::status::Status;
@@ -19,6 +21,14 @@ pub struct Response {
     pub location: Option<Vec<u8>>,
     /// Parts of it may be asked for.
     pub ranges: bool,
+    /// The body carries a Content-Encoding already.
+    pub encoded: bool,
+    /// Bytes of the file are recoded one by one as they are sent.
+    pub recode: Option<Recode>,
+    /// Trailer lines, each with its CRLF.
+    pub trailers: Vec<u8>,
+    /// The body is framed by chunks.
+    pub chunked: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +57,8 @@ pub enum Body {
     Shared(Rc<[u8]>),
     File(Rc<OpenFile>),
     Part(Rc<OpenFile>, ByteRange),
+    /// Made while it is sent; its length is not known before.
+    Made(Box<Source>),
     /// multipart/byteranges: the boundary, and the type of each part.
     Parts {
         file: Rc<OpenFile>,
@@ -68,6 +80,10 @@ impl Default for Response {
             lines: Vec::new(),
             location: None,
             ranges: false,
+            encoded: false,
+            recode: None,
+            trailers: Vec::new(),
+            chunked: false,
         }
     }
 }
@@ -89,9 +105,14 @@ impl Response {
     /// Adds a header line. Control bytes in the value become spaces: a decoded path or a capture never starts a
     /// header of its own.
     pub fn line(&mut self, name: &[u8], value: &[u8]) {
-        self.lines.extend_from_slice(name);
-        self.lines.extend_from_slice(b": ");
-        self.lines.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
-        self.lines.extend_from_slice(b"\r\n");
+        write_line(&mut self.lines, name, value);
     }
+}
+
+/// A header or trailer line; see [`Response::line`].
+pub fn write_line(lines: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    lines.extend_from_slice(name);
+    lines.extend_from_slice(b": ");
+    lines.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
+    lines.extend_from_slice(b"\r\n");
 }

@@ -65,7 +65,8 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is
         Var::Http(name) => request_header(ex, name, out),
         Var::Cookie(name) => put(cookie(ex, name), out),
         Var::SentHttp(name) => sent_header(ex, name, out),
-        Var::SentTrailer(_) | Var::UploadField(_) => Is::Unset,
+        Var::SentTrailer(name) => joined(&ex.response.trailers, name, out),
+        Var::UploadField(_) => Is::Unset,
         Var::User(at) => user(*at, ex, cx, out),
     }
 }
@@ -158,8 +159,13 @@ fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         }
         _ => {}
     }
+    joined(&response.lines, name, out)
+}
+
+/// The values of all lines of that name, joined by commas.
+fn joined(lines: &[u8], name: &[u8], out: &mut Vec<u8>) -> Is {
     let mut is = Is::Unset;
-    for line in response.lines.split(|b| *b == b'\n') {
+    for line in lines.split(|b| *b == b'\n') {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let written = &line[..colon];
         let same = written.len() == name.len()

@@ -1,7 +1,9 @@
 //! Log files. Lines of a turn are gathered and written with one call; what the process says of itself, at once.
 //! A log that cannot be written is reported once and costs no request.
 
+use super::log_paths::LogPaths;
 use super::now::Now;
+use crate::config::directives::logs::PathCache;
 use crate::config::model::{Config, ErrorLog, Level, LogFileId, LogTarget};
 use crate::sys::file::{self, O_APPEND, O_CREAT, O_WRONLY};
 use crate::sys::{Errno, process};
@@ -21,6 +23,7 @@ pub struct Logs {
     dirty: Vec<LogFileId>,
     /// Files that hold lines back (`buffer=`): (file, when the oldest must be out).
     held: Vec<(LogFileId, u64)>,
+    paths: LogPaths,
     scratch: String,
     to_stderr: bool,
     /// Owner that new log files are given, once the process has dropped its rights.
@@ -32,6 +35,7 @@ struct LogFile {
     fd: Option<OwnedFd>,
     pending: Vec<u8>,
     failing: bool,
+    gzip: Option<u32>,
 }
 
 /// When lines of an access log must be out.
@@ -42,6 +46,8 @@ pub enum Hold {
     Buffer {
         size: usize,
         flush: Option<u64>,
+        /// Each buffer is written as a gzip member of this level.
+        gzip: Option<u32>,
     },
 }
 
@@ -57,7 +63,13 @@ impl Logs {
     pub fn open(&mut self, config: &Config) -> Result<(), (PathBuf, Errno)> {
         for (at, path) in config.log_files.iter().enumerate() {
             if at == self.files.len() {
-                self.files.push(LogFile { path: path.clone(), fd: None, pending: Vec::new(), failing: false });
+                self.files.push(LogFile {
+                    path: path.clone(),
+                    fd: None,
+                    pending: Vec::new(),
+                    failing: false,
+                    gzip: None,
+                });
             }
             let file = &mut self.files[at];
             if !path.as_os_str().is_empty() && file.fd.is_none() {
@@ -76,6 +88,7 @@ impl Logs {
     /// USR1: every file anew by its path, after what is pending has gone to the old one.
     pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
         self.flush_all();
+        self.paths.clear();
         let mut failed = Vec::new();
         for file in self.files.iter_mut().filter(|f| f.fd.is_some()) {
             match append(&file.path, self.owner) {
@@ -118,7 +131,8 @@ impl Logs {
                     self.dirty.push(id);
                 }
             }
-            Hold::Buffer { flush, .. } => {
+            Hold::Buffer { flush, gzip, .. } => {
+                self.files[id.at()].gzip = gzip;
                 if self.files[id.at()].pending.is_empty() {
                     self.held.push((id, flush.map_or(u64::MAX, |ms| now + ms)));
                 }
@@ -127,11 +141,11 @@ impl Logs {
         Some(&mut self.files[id.at()].pending)
     }
 
-    /// One line to a file whose path was made for this request: opened, written, closed (nginx without
-    /// open_log_file_cache).
-    pub fn access_path(&mut self, path: &Path, line: &[u8]) -> Result<(), Errno> {
-        let fd = append(path, self.owner)?;
-        file::write(fd.as_fd(), line).map(drop)
+    /// One line to a file whose path was made for this request: opened, written, closed, unless
+    /// open_log_file_cache keeps it.
+    pub fn access_path(&mut self, path: &Path, line: &[u8], cache: Option<PathCache>, now: u64) -> Result<(), Errno> {
+        let owner = self.owner;
+        self.paths.write(path, line, cache, now, |path| append(path, owner))
     }
 
     /// End of a turn: what may not wait goes out. True where something is still held back.
@@ -161,7 +175,8 @@ impl Logs {
         self.held.retain(|(held, _)| *held != id);
         let Some(file) = self.files.get_mut(id.at()) else { return };
         let Some(fd) = &file.fd else { return };
-        let mut rest = &file.pending[..];
+        let compressed = file.gzip.map(|level| gzip(level, &file.pending));
+        let mut rest = compressed.as_deref().unwrap_or(&file.pending);
         while !rest.is_empty() {
             match file::write(fd.as_fd(), rest) {
                 Ok(n) => {
@@ -224,6 +239,15 @@ impl Logs {
         }
         self.scratch = line;
     }
+}
+
+/// A whole gzip member; several after each other are one file.
+fn gzip(level: u32, lines: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+    // A Vec takes all that is written.
+    let _ = encoder.write_all(lines);
+    encoder.finish().unwrap_or_default()
 }
 
 fn append(path: &Path, owner: Option<(u32, u32)>) -> Result<OwnedFd, Errno> {

@@ -3,6 +3,7 @@
 
 pub mod files;
 pub mod limits;
+mod log_paths;
 pub mod logs;
 pub mod now;
 pub mod passwords;

@@ -15,6 +15,17 @@ pub struct Logging {
     pub access: Rc<[AccessLog]>,
     pub error: ErrorLog,
     pub subrequests: bool,
+    /// open_log_file_cache.
+    pub paths: Option<PathCache>,
+}
+
+/// How long files of logs whose path has variables stay open. Times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathCache {
+    pub max: usize,
+    pub inactive: u64,
+    pub valid: u64,
+    pub min_uses: u32,
 }
 
 #[derive(Debug)]
@@ -27,6 +38,8 @@ pub struct AccessLog {
     pub buffer: Option<u64>,
     /// `flush=`: or until the oldest is so many milliseconds old.
     pub flush: Option<u64>,
+    /// `gzip`: each buffer is written compressed, at this level.
+    pub gzip: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -62,7 +75,7 @@ pub fn default_error_log() -> ErrorLog {
 
 impl Default for Logging {
     fn default() -> Logging {
-        Logging { access: Rc::new([]), error: default_error_log(), subrequests: false }
+        Logging { access: Rc::new([]), error: default_error_log(), subrequests: false, paths: None }
     }
 }
 
@@ -92,6 +105,14 @@ pub const ROWS: &[Row] = &[
         "Where diagnostics go (a path or stderr) and from which level on: debug, info, notice, warn, error, crit, alert, emerg.",
     ),
     row(
+        "open_log_file_cache",
+        Contexts::HSL,
+        Args::TAKE1234,
+        "off",
+        Effect::Once(open_log_file_cache),
+        "Keeps files of access logs whose path has variables open: max=N, inactive=TIME, min_uses=N, valid=TIME; or off.",
+    ),
+    row(
         "log_subrequest",
         Contexts::HSL,
         Args::FLAG,
@@ -100,6 +121,29 @@ pub const ROWS: &[Row] = &[
         "Accepted; webserv makes no subrequests.",
     ),
 ];
+
+fn open_log_file_cache(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut cache = PathCache { max: 0, inactive: 10_000, valid: 60_000, min_uses: 1 };
+    let mut off = false;
+    for word in &d.args {
+        let text = word.str();
+        let bad = || Fault::new(word.span, format!("invalid \"open_log_file_cache\" parameter \"{text}\""));
+        let time = |text: &str| Millis::parse_seconds(text.as_bytes()).map(|ms| ms.0).map_err(|_| bad());
+        match text.split_once('=') {
+            None if text == "off" => off = true,
+            Some(("max", n)) => cache.max = n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?,
+            Some(("inactive", t)) => cache.inactive = time(t)?,
+            Some(("valid", t)) => cache.valid = time(t)?,
+            Some(("min_uses", n)) => cache.min_uses = n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?,
+            _ => return Err(bad()),
+        }
+    }
+    if !off && cache.max == 0 {
+        return Err(Fault::new(d.args_span(), "\"open_log_file_cache\" must have \"max\" parameter"));
+    }
+    Rc::make_mut(&mut s.settings.logs).paths = (!off).then_some(cache);
+    Ok(())
+}
 
 fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let name = d.args[0].str().into_owned();
@@ -146,7 +190,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             .help("log to a file, or to /dev/stdout and let the supervisor forward it"));
     }
     let mut format = None;
-    let (mut condition, mut buffer, mut flush) = (None, None, None);
+    let (mut condition, mut buffer, mut flush, mut gzip) = (None, None, None, None);
     for (at, word) in d.args.iter().enumerate().skip(1) {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
@@ -156,8 +200,11 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             flush = Some(Millis::parse(time).map_err(|_| bad())?.0);
         } else if let Some(text) = bytes.strip_prefix(b"if=") {
             condition = Some(b.template_of(text, word.span)?);
-        } else if bytes.starts_with(b"gzip") {
-            return Err(Fault::new(word.span, "compressed access logs are not supported yet"));
+        } else if bytes == b"gzip" {
+            gzip = Some(1);
+        } else if let Some(level) = bytes.strip_prefix(b"gzip=") {
+            let level = std::str::from_utf8(level).ok().and_then(|n| n.parse().ok()).filter(|n| (1..=9).contains(n));
+            gzip = Some(level.ok_or_else(bad)?);
         } else if at == 1 {
             match b.formats.get(word.str().as_ref()) {
                 Some(known) => format = Some(known.clone()),
@@ -170,6 +217,10 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             return Err(bad());
         }
     }
+    if gzip.is_some() {
+        // nginx: compressing needs a buffer.
+        buffer = buffer.or(Some(64 << 10));
+    }
     if flush.is_some() && buffer.is_none() {
         return Err(Fault::new(d.args_span(), format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
     }
@@ -179,7 +230,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         None => AccessTarget::Path(path),
     };
     let format = format.unwrap_or_else(|| b.combined());
-    let log = AccessLog { target, format, condition, buffer, flush };
+    let log = AccessLog { target, format, condition, buffer, flush, gzip };
     let logs = Rc::make_mut(&mut s.settings.logs);
     let kept: Vec<AccessLog> = if s.first { Vec::new() } else { logs.access.iter().map(AccessLog::share).collect() };
     logs.access = kept.into_iter().chain([log]).collect();

@@ -3,11 +3,13 @@
 
 pub mod access;
 pub mod auth;
+pub mod charset;
 pub mod client;
 pub mod elsewhere;
 pub mod errors;
 pub mod files;
 pub mod geo;
+pub mod gzip;
 pub mod ignored;
 pub mod ignored_upstream;
 pub mod known;
@@ -29,7 +31,7 @@ use super::table::{Effect, Origin, Row};
 
 /// Every row, subject by subject.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    const TABLES: [&[Row]; 17] = [
+    const TABLES: [&[Row]; 19] = [
         process::ROWS,
         listen::ROWS,
         files::ROWS,
@@ -43,6 +45,8 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         special::ROWS,
         upload::ROWS,
         map::ROWS,
+        charset::ROWS,
+        gzip::ROWS,
         geo::ROWS,
         referer::ROWS,
         limits::ROWS,

@@ -24,7 +24,10 @@ pub struct Output {
     pub absolute_redirect: bool,
     pub port_in_redirect: bool,
     pub server_name_in_redirect: bool,
-    pub charset: Option<Template>,
+    pub trailers: Rc<[AddHeader]>,
+    pub headers_inherit: Inherit,
+    pub trailers_inherit: Inherit,
+    pub msie_refresh: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +36,14 @@ pub struct AddHeader {
     pub value: Template,
     /// On every status, not only on those nginx lists.
     pub always: bool,
+}
+
+/// Whether add_header lines of the level above hold too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inherit {
+    On,
+    Off,
+    Merge,
 }
 
 /// What the Server header and error pages say of the program.
@@ -69,7 +80,10 @@ impl Default for Output {
             absolute_redirect: true,
             port_in_redirect: true,
             server_name_in_redirect: false,
-            charset: None,
+            trailers: Rc::new([]),
+            headers_inherit: Inherit::On,
+            trailers_inherit: Inherit::On,
+            msie_refresh: false,
         }
     }
 }
@@ -161,7 +175,38 @@ pub const ROWS: &[Row] = &[
         Effect::Flag(|s| &mut output(s).server_name_in_redirect),
         "Whether absolute redirects use the first server_name instead of the Host header.",
     ),
-    row("charset", HSLI, Args::TAKE1, "off", Effect::Once(charset), "Charset named in the Content-Type of text types."),
+    row(
+        "add_trailer",
+        HSLI,
+        Args::TAKE23,
+        "",
+        Effect::Many(add_trailer),
+        "Adds a field after the body of chunked HTTP/1.1 responses, with the statuses and inheritance of add_header.",
+    ),
+    row(
+        "add_header_inherit",
+        HSLI,
+        Args::TAKE1,
+        "on",
+        Effect::Once(|s, _, d| inherit_mode(d).map(|mode| output(&mut s.settings).headers_inherit = mode)),
+        "Whether a level without add_header takes those of the level above (on), none of them (off), or every level adds to them (merge).",
+    ),
+    row(
+        "add_trailer_inherit",
+        HSLI,
+        Args::TAKE1,
+        "on",
+        Effect::Once(|s, _, d| inherit_mode(d).map(|mode| output(&mut s.settings).trailers_inherit = mode)),
+        "What add_header_inherit is, for add_trailer.",
+    ),
+    row(
+        "msie_refresh",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut output(s).msie_refresh),
+        "Whether Internet Explorer is redirected by a page with a refresh instead of 301 and 302.",
+    ),
 ];
 
 /// A header name from the configuration must be one that can be sent.
@@ -173,7 +218,7 @@ fn header_name(d: &Directive) -> Result<Box<[u8]>, Fault> {
     Ok(name.into())
 }
 
-fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+fn added(b: &mut Build, d: &Directive) -> Result<AddHeader, Fault> {
     let always = match d.args.get(2) {
         None => false,
         Some(word) if word.is("always") => true,
@@ -182,7 +227,11 @@ fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if let Some(at) = d.args[1].bytes().iter().position(|b| matches!(b, b'\r' | b'\n' | 0)) {
         b.warn(d.args[1].part(at, at + 1), "a header value cannot hold line breaks: they are sent as spaces");
     }
-    let header = AddHeader { name: header_name(d)?, value: b.template(d, 1)?, always };
+    Ok(AddHeader { name: header_name(d)?, value: b.template(d, 1)?, always })
+}
+
+fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let header = added(b, d)?;
     let output = output(&mut s.settings);
     let old = std::mem::replace(&mut output.headers, Rc::new([]));
     let kept = if s.first { Vec::new() } else { old.iter().map(AddHeader::share).collect() };
@@ -260,7 +309,43 @@ fn server_tokens(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn charset(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    output(&mut s.settings).charset = if d.args[0].is("off") { None } else { Some(b.template(d, 0)?) };
+fn add_trailer(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let trailer = added(b, d)?;
+    let output = output(&mut s.settings);
+    let old = std::mem::replace(&mut output.trailers, Rc::new([]));
+    let kept = if s.first { Vec::new() } else { old.iter().map(AddHeader::share).collect() };
+    output.trailers = kept.into_iter().chain([trailer]).collect();
     Ok(())
+}
+
+fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
+    match d.args[0].bytes() {
+        b"on" => Ok(Inherit::On),
+        b"off" => Ok(Inherit::Off),
+        b"merge" => Ok(Inherit::Merge),
+        _ => Err(invalid(d, 0)),
+    }
+}
+
+/// The end of a level: what it says of inheritance holds wherever in it that stands. `outer` is the level above,
+/// `own` whether this one has lines of its own: (add_header, add_trailer).
+pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
+    let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &Rc<[AddHeader]>| -> Option<Rc<[AddHeader]>> {
+        match mode {
+            Inherit::Off if !own && !mine.is_empty() => Some(Rc::new([])),
+            Inherit::Merge if own && !above.is_empty() => {
+                Some(above.iter().chain(mine.iter()).map(AddHeader::share).collect())
+            }
+            _ => None,
+        }
+    };
+    let now = &s.output;
+    let headers = merged(now.headers_inherit, own.0, &outer.headers, &now.headers);
+    let trailers = merged(now.trailers_inherit, own.1, &outer.trailers, &now.trailers);
+    if let Some(headers) = headers {
+        output(s).headers = headers;
+    }
+    if let Some(trailers) = trailers {
+        output(s).trailers = trailers;
+    }
 }

@@ -37,7 +37,9 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
             out.extend_from_slice(response.content_type.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        if let Some(length) = length
+        if response.chunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        } else if let Some(length) = length
             && has_body
         {
             out.extend_from_slice(b"Content-Length: ");

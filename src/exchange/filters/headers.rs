@@ -1,6 +1,7 @@
 //! expires and add_header.
 
 use crate::config::directives::output::{AddHeader, Expires, parse_expires};
+use crate::exchange::response::write_line;
 use crate::exchange::{Exchange, vars};
 use crate::http::date;
 use crate::shared::Cx;
@@ -20,6 +21,21 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     }
     for header in output.headers.iter().filter(|h| listed || h.always) {
         add(ex, cx, header);
+    }
+}
+
+/// add_trailer: what follows the last chunk.
+pub fn trailers(ex: &mut Exchange, cx: &mut Cx) {
+    if ex.here().settings.output.trailers.is_empty() {
+        return;
+    }
+    let output = ex.here().settings.output.clone();
+    let listed = is_listed(ex.response.status.0);
+    for trailer in output.trailers.iter().filter(|t| listed || t.always) {
+        let value = vars::text(&trailer.value, ex, cx);
+        if !value.is_empty() {
+            write_line(&mut ex.response.trailers, &trailer.name, &value);
+        }
     }
 }
 

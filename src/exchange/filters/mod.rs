@@ -1,18 +1,25 @@
 //! What happens to a response on its way out, in order:
 //!
 //! 1. [`conditional`]: 304 and 412 for responses that have validators
-//! 2. [`ranges`]: 206 and 416
-//! 3. [`headers`]: expires and add_header
-//! 4. [`head`]: the bytes of the head
+//! 2. [`headers`]: expires and add_header
+//! 3. [`charset`]: its name, and recoding
+//! 4. [`gzip`]
+//! 5. [`ranges`]: 206 and 416
+//! 6. [`framing`]: length or chunks, and trailers
+//! 7. [`head`]: the bytes of the head
 //!
 //! and then the body, by reference where it is a file.
 
+mod charset;
 mod conditional;
+mod framing;
+pub mod gzip;
 pub mod head;
 mod headers;
 mod ranges;
 
 use super::response::{Body, ContentType};
+use super::source::Source;
 use super::{Exchange, Tx, vars};
 use crate::config::template::Template;
 use crate::config::value::Size;
@@ -32,7 +39,6 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     }
     if ex.response.status == Status::OK && ex.error_page.is_none() {
         conditional::apply(ex);
-        ranges::apply(ex);
     }
     if ex.response.location.is_none() {
         ex.response.location = ex.kept_location.take();
@@ -40,22 +46,62 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     let kept = std::mem::take(&mut ex.kept_lines);
     ex.response.lines.extend_from_slice(&kept);
     headers::apply(ex, cx);
+    charset::apply(ex, cx);
+    gzip::apply(ex, cx);
+    if ex.response.status == Status::OK && ex.error_page.is_none() {
+        ranges::apply(ex);
+    }
+    framing::apply(ex, cx);
     rate(ex, cx);
     let before = ex.out.queued();
     head::write(ex, cx);
     ex.head_size = ex.out.queued() - before;
     ex.tx = Tx::Done;
-    if ex.method == Method::Head || ex.head.method == Method::Head || ex.response.status.has_no_content() {
+    if has_no_body(ex) {
         return;
+    }
+    let chunked = ex.response.chunked;
+    let known = length(&ex.response.body).filter(|n| *n > 0 && chunked);
+    if let Some(size) = known {
+        ex.out.text().extend_from_slice(format!("{size:x}\r\n").as_bytes());
     }
     match std::mem::take(&mut ex.response.body) {
         Body::Empty => {}
         Body::Bytes(bytes) => ex.out.text().extend_from_slice(&bytes),
         Body::Shared(bytes) => ex.out.push_shared(bytes),
-        Body::File(file) => ex.out.push_file(&file, 0, file.stat.size),
-        Body::Part(file, range) => ex.out.push_file(&file, range.start, range.end),
+        Body::Made(mut source) => {
+            source.chunked(chunked);
+            ex.out.push_made(source);
+        }
+        Body::File(file) => {
+            let end = file.stat.size;
+            push(ex, &file, 0, end);
+        }
+        Body::Part(file, range) => push(ex, &file, range.start, range.end),
         Body::Parts { file, ranges, boundary, content_type, size } => {
             parts(ex, &file, &ranges, &boundary, &content_type, size);
+        }
+    }
+    if chunked {
+        let out = ex.out.text();
+        out.extend_from_slice(if known.is_some() { b"\r\n0\r\n" } else { b"0\r\n" });
+        out.extend_from_slice(&ex.response.trailers);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The response ends with its head.
+fn has_no_body(ex: &Exchange) -> bool {
+    ex.method == Method::Head || ex.head.method == Method::Head || ex.response.status.has_no_content()
+}
+
+/// Queues bytes of a file, recoded where that is wanted.
+fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
+    match &ex.response.recode {
+        None => ex.out.push_file(file, at, end),
+        recode => {
+            let source = Source::file(file.clone(), at, end).recode(recode.clone());
+            ex.out.push_made(Box::new(source));
         }
     }
 }
@@ -79,6 +125,7 @@ fn rate(ex: &mut Exchange, cx: &mut Cx) {
 pub fn length(body: &Body) -> Option<u64> {
     Some(match body {
         Body::Empty => 0,
+        Body::Made(_) => return None,
         Body::Bytes(bytes) => bytes.len() as u64,
         Body::Shared(bytes) => bytes.len() as u64,
         Body::File(file) => file.stat.size,
@@ -127,7 +174,7 @@ fn parts(
 ) {
     for range in ranges {
         part_head(ex.out.text(), boundary, kind, *range, size);
-        ex.out.push_file(file, range.start, range.end);
+        push(ex, file, range.start, range.end);
     }
     part_tail(ex.out.text(), boundary);
 }

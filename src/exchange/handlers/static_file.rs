@@ -2,7 +2,9 @@
 
 use super::autoindex;
 use crate::config::directives::files::Symlinks;
+use crate::config::directives::gzip::Stored;
 use crate::config::model::Level;
+use crate::exchange::filters::gzip;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::{Flow, set_uri};
 use crate::exchange::response::{Body, ContentType};
@@ -19,6 +21,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let Mapped::Path { root } = paths::map(ex, cx) else { return Flow::Status(Status::NOT_FOUND) };
     if ex.uri.ends_with(b"/") {
         return directory(ex, cx, root);
+    }
+    if ex.here().settings.gzip.stored != Stored::Off
+        && let Some(file) = stored_gzip(ex, cx, root)
+    {
+        return file;
     }
     match open(ex, cx, root) {
         Ok(Found::File(file)) => respond(ex, file),
@@ -57,6 +64,30 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     response.body = Body::File(file);
     super::upload::guard(ex);
     Flow::Respond
+}
+
+/// gzip_static: the file's `.gz`, where there is one and the client takes it.
+fn stored_gzip(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Option<Flow> {
+    let always = ex.here().settings.gzip.stored == Stored::Always;
+    let accepted = always || gzip::is_accepted(ex, cx.now.unix);
+    if !accepted && !ex.here().settings.gzip.vary {
+        return None;
+    }
+    let len = ex.path.len();
+    ex.path.extend_from_slice(b".gz");
+    let found = open(ex, cx, root);
+    ex.path.truncate(len);
+    let Ok(Found::File(file)) = found else { return None };
+    if ex.here().settings.gzip.vary && !always {
+        ex.response.line(b"Vary", b"Accept-Encoding");
+    }
+    if !accepted {
+        return None;
+    }
+    let flow = respond(ex, file);
+    ex.response.line(b"Content-Encoding", b"gzip");
+    ex.response.encoded = true;
+    Some(flow)
 }
 
 /// A URI that ends in a slash: the first index file there is, a listing, or 403.

@@ -179,8 +179,8 @@ fn not_opened(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
 
 /// Whether the response will be sent as UTF-8: widths are then counted in characters (nginx).
 fn is_utf8(ex: &mut Exchange, cx: &mut Cx) -> bool {
-    let output = ex.here().settings.output.clone();
-    output.charset.as_ref().is_some_and(|charset| vars::text(charset, ex, cx).eq_ignore_ascii_case(b"utf-8"))
+    let charset = ex.here().settings.charset.clone();
+    charset.name.as_ref().is_some_and(|charset| vars::text(charset, ex, cx).eq_ignore_ascii_case(b"utf-8"))
 }
 
 fn shown(ex: &Exchange) -> String {

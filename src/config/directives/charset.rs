@@ -1,0 +1,203 @@
+//! charset, source_charset and charset_map: the charset named in Content-Type, and recoding into it.
+
+use super::{HSLI, row};
+use crate::config::ast::{Directive, Word};
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::template::Template;
+use crate::util::hash::FastMap;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Charset {
+    pub name: Option<Template>,
+    /// What files are written in; recoded where it differs.
+    pub source: Option<Template>,
+    /// Also for responses of a backend that name one.
+    pub override_charset: bool,
+    pub types: TypeSet,
+}
+
+impl Default for Charset {
+    fn default() -> Charset {
+        let types = [
+            "text/html",
+            "text/xml",
+            "text/plain",
+            "text/vnd.wap.wml",
+            "application/javascript",
+            "application/rss+xml",
+        ];
+        Charset { name: None, source: None, override_charset: false, types: TypeSet::of(&types) }
+    }
+}
+
+/// Media types that a filter is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeSet {
+    All,
+    These(Rc<[Box<[u8]>]>),
+}
+
+impl TypeSet {
+    pub fn of(types: &[&str]) -> TypeSet {
+        TypeSet::These(types.iter().map(|t| t.as_bytes().into()).collect())
+    }
+
+    /// The words of a directive; `text/html` is always meant.
+    pub fn parse(words: &[Word]) -> TypeSet {
+        if words.iter().any(|word| word.is("*")) {
+            return TypeSet::All;
+        }
+        let html: Box<[u8]> = b"text/html"[..].into();
+        TypeSet::These(
+            std::iter::once(html).chain(words.iter().map(|w| w.bytes().to_ascii_lowercase().into())).collect(),
+        )
+    }
+
+    /// Whether a Content-Type (parameters do not count) is one of them.
+    pub fn contains(&self, content_type: &[u8]) -> bool {
+        let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
+        let name = content_type[..end].trim_ascii_end();
+        match self {
+            TypeSet::All => true,
+            TypeSet::These(types) => types.iter().any(|t| t.eq_ignore_ascii_case(name)),
+        }
+    }
+}
+
+/// How bytes of one charset become those of another.
+#[derive(Clone, Debug)]
+pub enum Recode {
+    /// Byte by byte: the length stays.
+    Bytes(Rc<[u8; 256]>),
+    ToUtf8(Rc<[Box<[u8]>; 256]>),
+    FromUtf8(Rc<FastMap<u32, u8>>),
+}
+
+/// One direction of a charset_map; names in lower case.
+#[derive(Debug)]
+pub struct CharsetMap {
+    pub from: Box<[u8]>,
+    pub to: Box<[u8]>,
+    pub recode: Recode,
+}
+
+fn charset(s: &mut Settings) -> &mut Charset {
+    Rc::make_mut(&mut s.charset)
+}
+
+pub const ROWS: &[Row] = &[
+    row(
+        "charset",
+        HSLI,
+        Args::TAKE1,
+        "off",
+        Effect::Once(|s, b, d| {
+            let name = b.template(d, 0)?;
+            charset(&mut s.settings).name = (name.constant() != Some(b"off")).then_some(name);
+            Ok(())
+        }),
+        "Charset named in the Content-Type of charset_types; variables allowed. Files in another source_charset are recoded by a charset_map.",
+    ),
+    row(
+        "source_charset",
+        HSLI,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| {
+            charset(&mut s.settings).source = Some(b.template(d, 0)?);
+            Ok(())
+        }),
+        "The charset files are written in.",
+    ),
+    row(
+        "override_charset",
+        HSLI,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut charset(s).override_charset),
+        "Whether a response that names a charset already is recoded too.",
+    ),
+    row(
+        "charset_types",
+        Contexts::HSL,
+        Args::ONE_OR_MORE,
+        "text/html text/xml text/plain text/vnd.wap.wml application/javascript application/rss+xml",
+        Effect::Once(|s, _, d| {
+            charset(&mut s.settings).types = TypeSet::parse(&d.args);
+            Ok(())
+        }),
+        "Media types that get a charset, beside text/html; * is any.",
+    ),
+    row(
+        "charset_map",
+        Contexts::HTTP,
+        Args::TAKE2.block(),
+        "",
+        Effect::Many(charset_map),
+        "Recodes between two charsets: lines of two hexadecimal codes; where the second charset is utf-8, its bytes. Works in both directions. What is not listed is kept up to 7F, else it becomes a question mark.",
+    ),
+];
+
+fn hex(word: &Word) -> Result<Vec<u8>, Fault> {
+    let text = word.bytes();
+    let digits = if text.len() % 2 == 1 { [b"0", text].concat() } else { text.to_vec() };
+    let pairs = digits.chunks_exact(2).map(|pair| crate::http::escape::hex_pair(pair[0], pair[1]));
+    let bytes: Option<Vec<u8>> = pairs.collect();
+    bytes.filter(|b| (1..=4).contains(&b.len())).ok_or_else(|| {
+        Fault::new(word.span, format!("invalid value \"{}\"", word.str())).help("hexadecimal digits: 8F")
+    })
+}
+
+fn charset_map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let name = |at: usize| -> Box<[u8]> { d.args[at].bytes().to_ascii_lowercase().into() };
+    let (from, to) = (name(0), name(1));
+    if from == to {
+        let text =
+            format!("\"charset_map\" between the same charsets \"{}\" and \"{}\"", d.args[0].str(), d.args[1].str());
+        return Err(Fault::new(d.args_span(), text));
+    }
+    let known = |map: &CharsetMap| map.from == from && map.to == to;
+    if b.tables.charsets.iter().any(known) {
+        let text = format!("duplicate \"charset_map\" between \"{}\" and \"{}\"", d.args[0].str(), d.args[1].str());
+        return Err(Fault::new(d.args_span(), text));
+    }
+    let identity = || std::array::from_fn::<u8, 256, _>(|n| if n < 128 { n as u8 } else { b'?' });
+    let (mut forth, mut back) = (identity(), identity());
+    let mut to_utf8: [Box<[u8]>; 256] =
+        std::array::from_fn(|n| if n < 128 { [n as u8][..].into() } else { b"?"[..].into() });
+    let mut from_utf8: FastMap<u32, u8> = (0..128u8).map(|n| (u32::from(n), n)).collect();
+    let utf8 = &*to == b"utf-8" || &*to == b"utf8";
+    for line in d.block.iter().flatten() {
+        let [target] = &line.args[..] else {
+            return Err(Fault::new(line.span, "invalid parameters number").help("two hexadecimal codes"));
+        };
+        let (source, target_bytes) = (hex(&line.name)?, hex(target)?);
+        let [source] = source[..] else {
+            return Err(Fault::new(line.name.span, format!("invalid value \"{}\"", line.name.str())));
+        };
+        if utf8 {
+            let text = std::str::from_utf8(&target_bytes).ok().and_then(|t| t.chars().next());
+            let letter = text.ok_or_else(|| Fault::new(target.span, format!("invalid value \"{}\"", target.str())))?;
+            to_utf8[usize::from(source)] = target_bytes.into();
+            from_utf8.insert(u32::from(letter), source);
+        } else {
+            let [target] = target_bytes[..] else {
+                return Err(Fault::new(target.span, format!("invalid value \"{}\"", target.str())));
+            };
+            forth[usize::from(source)] = target;
+            back[usize::from(target)] = source;
+        }
+    }
+    let (there, here) = if utf8 {
+        (Recode::ToUtf8(Rc::new(to_utf8)), Recode::FromUtf8(Rc::new(from_utf8)))
+    } else {
+        (Recode::Bytes(Rc::new(forth)), Recode::Bytes(Rc::new(back)))
+    };
+    b.tables.charsets.push(CharsetMap { from: from.clone(), to: to.clone(), recode: there });
+    b.tables.charsets.push(CharsetMap { from: to, to: from, recode: here });
+    Ok(())
+}

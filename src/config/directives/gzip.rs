@@ -1,0 +1,212 @@
+//! gzip and gzip_static.
+
+use super::charset::TypeSet;
+use super::{HSLI, row};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid, number};
+use crate::config::value::Size;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Gzip {
+    pub on: bool,
+    pub types: TypeSet,
+    pub level: u32,
+    pub min_length: Size,
+    pub vary: bool,
+    pub proxied: Proxied,
+    pub disable: Rc<Disable>,
+    /// HTTP/1.0 clients get it too.
+    pub http10: bool,
+    pub stored: Stored,
+}
+
+/// `gzip_static`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    Off,
+    On,
+    /// Whether or not the client says that it takes gzip.
+    Always,
+}
+
+/// `gzip_disable`.
+#[derive(Debug, Default)]
+pub struct Disable {
+    pub agents: Vec<Pattern>,
+    pub msie6: bool,
+}
+
+/// Requests that came through a proxy (Via) get gzip where one of these holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Proxied {
+    pub any: bool,
+    pub expired: bool,
+    pub no_cache: bool,
+    pub no_store: bool,
+    pub private: bool,
+    pub no_last_modified: bool,
+    pub no_etag: bool,
+    pub auth: bool,
+}
+
+impl Default for Gzip {
+    fn default() -> Gzip {
+        Gzip {
+            on: false,
+            types: TypeSet::of(&["text/html"]),
+            level: 1,
+            min_length: Size(20),
+            vary: false,
+            proxied: Proxied::default(),
+            disable: Rc::default(),
+            http10: false,
+            stored: Stored::Off,
+        }
+    }
+}
+
+fn gzip(s: &mut Settings) -> &mut Gzip {
+    Rc::make_mut(&mut s.gzip)
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row(
+        "gzip",
+        HSLI,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut gzip(s).on),
+        "Whether responses of gzip_types are compressed for clients that take gzip. Files of any size are compressed as they are sent, in slices.",
+    ),
+    row(
+        "gzip_types",
+        HSL,
+        Args::ONE_OR_MORE,
+        "text/html",
+        Effect::Once(|s, _, d| {
+            gzip(&mut s.settings).types = TypeSet::parse(&d.args);
+            Ok(())
+        }),
+        "Media types that are compressed, beside text/html; * is any.",
+    ),
+    row("gzip_comp_level", HSL, Args::TAKE1, "1", Effect::Once(level), "How hard to compress, 1 to 9."),
+    row(
+        "gzip_min_length",
+        HSL,
+        Args::TAKE1,
+        "20",
+        Effect::Size(|s| &mut gzip(s).min_length),
+        "Shorter responses are not compressed.",
+    ),
+    row(
+        "gzip_vary",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut gzip(s).vary),
+        "Whether responses that could be compressed say Vary: Accept-Encoding, which caches need.",
+    ),
+    row(
+        "gzip_proxied",
+        HSL,
+        Args::ONE_OR_MORE,
+        "off",
+        Effect::Once(proxied),
+        "Which responses are compressed for requests with Via: off, expired, no-cache, no-store, private, no_last_modified, no_etag, auth, any.",
+    ),
+    row(
+        "gzip_disable",
+        HSL,
+        Args::ONE_OR_MORE,
+        "",
+        Effect::Once(disable),
+        "No gzip for a User-Agent that matches one of these regexes (case is ignored); msie6 is Internet Explorer before 7.",
+    ),
+    row(
+        "gzip_http_version",
+        HSL,
+        Args::TAKE1,
+        "1.1",
+        Effect::Once(version),
+        "The oldest version of a request that is answered with gzip, 1.0 or 1.1.",
+    ),
+    row(
+        "gzip_static",
+        HSL,
+        Args::TAKE1,
+        "off",
+        Effect::Once(stored),
+        "Whether file.gz is sent for file: on for clients that take gzip, always for all. Its type is that of the file.",
+    ),
+];
+
+fn level(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    gzip(&mut s.settings).level = match number(d, 0)? {
+        level @ 1..=9 => level as u32,
+        _ => return Err(Fault::new(d.args[0].span, "value must be between 1 and 9")),
+    };
+    Ok(())
+}
+
+fn proxied(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut set = Proxied::default();
+    for (at, word) in d.args.iter().enumerate() {
+        match word.bytes() {
+            b"off" => set = Proxied::default(),
+            b"expired" => set.expired = true,
+            b"no-cache" => set.no_cache = true,
+            b"no-store" => set.no_store = true,
+            b"private" => set.private = true,
+            b"no_last_modified" => set.no_last_modified = true,
+            b"no_etag" => set.no_etag = true,
+            b"auth" => set.auth = true,
+            b"any" => set.any = true,
+            _ => return Err(invalid(d, at)),
+        }
+    }
+    gzip(&mut s.settings).proxied = set;
+    Ok(())
+}
+
+fn disable(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let mut set = Disable::default();
+    for word in &d.args {
+        match word.bytes() {
+            b"msie6" => set.msie6 = true,
+            b"degradation" => {}
+            source => {
+                let pattern = Pattern::new(source, Case::Insensitive, &mut b.variables)
+                    .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))?;
+                set.agents.push(pattern);
+            }
+        }
+    }
+    gzip(&mut s.settings).disable = Rc::new(set);
+    Ok(())
+}
+
+fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    gzip(&mut s.settings).http10 = match d.args[0].bytes() {
+        b"1.0" => true,
+        b"1.1" => false,
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}
+
+fn stored(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    gzip(&mut s.settings).stored = match d.args[0].bytes() {
+        b"off" => Stored::Off,
+        b"on" => Stored::On,
+        b"always" => Stored::Always,
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}

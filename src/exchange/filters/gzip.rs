@@ -1,0 +1,138 @@
+//! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
+//! longer ones are compressed as they are sent.
+
+use super::charset::weaken;
+use crate::exchange::response::Body;
+use crate::exchange::source::Source;
+use crate::exchange::{Exchange, phases};
+use crate::http::header::{self, HeaderId};
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::http::version::Version;
+use crate::shared::Cx;
+
+/// Bodies up to here are compressed before the head is written.
+const AT_ONCE: u64 = 64 << 10;
+
+pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
+    if !ex.here().settings.gzip.on {
+        return;
+    }
+    let gzip = ex.here().settings.gzip.clone();
+    let status = matches!(ex.response.status, Status::OK | Status::FORBIDDEN | Status::NOT_FOUND);
+    if !status || ex.response.encoded || ex.response.content_type.as_bytes().is_empty() {
+        return;
+    }
+    let length = match &ex.response.body {
+        Body::Bytes(bytes) => Some(bytes.len() as u64),
+        Body::File(file) => Some(file.stat.size),
+        Body::Made(_) => None,
+        _ => return,
+    };
+    if length.is_some_and(|n| n < gzip.min_length.0) || !gzip.types.contains(ex.response.content_type.as_bytes()) {
+        return;
+    }
+    if gzip.vary {
+        ex.response.line(b"Vary", b"Accept-Encoding");
+    }
+    if !is_accepted(ex, cx.now.unix) {
+        return;
+    }
+    let recode = ex.response.recode.take();
+    let source = match std::mem::take(&mut ex.response.body) {
+        Body::Bytes(bytes) => Source::bytes(bytes),
+        Body::File(file) => {
+            let end = file.stat.size;
+            Source::file(file, 0, end).recode(recode)
+        }
+        Body::Made(source) => *source,
+        body => {
+            ex.response.body = body;
+            return;
+        }
+    };
+    let source = source.gzip(gzip.level);
+    let head_only = ex.method == Method::Head || ex.head.method == Method::Head;
+    ex.response.body = if source.left() <= AT_ONCE && !head_only {
+        match source.whole(&mut cx.scratch) {
+            Ok(bytes) => Body::Bytes(bytes),
+            Err(_) => {
+                ex.response.status = Status::INTERNAL_SERVER_ERROR;
+                Body::Empty
+            }
+        }
+    } else {
+        Body::Made(Box::new(source))
+    };
+    ex.response.line(b"Content-Encoding", b"gzip");
+    ex.response.encoded = true;
+    ex.response.ranges = false;
+    weaken(ex);
+}
+
+/// Whether this request may be answered with gzip: version, proxies, browsers, and that it asks for it.
+pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
+    let gzip = &ex.here().settings.gzip;
+    let asked = ex.head.all(HeaderId::AcceptEncoding).any(|field| takes_gzip(field.value.of(ex.buf())));
+    if !asked || ex.head.version == Version::Http10 && !gzip.http10 {
+        return false;
+    }
+    if ex.header(HeaderId::Via).is_some() && !proxied(ex, now) {
+        return false;
+    }
+    let Some(agent) = ex.header(HeaderId::UserAgent) else { return true };
+    !(gzip.disable.msie6 && phases::old_msie(agent) || gzip.disable.agents.iter().any(|p| p.is_match(agent)))
+}
+
+/// gzip is in the list, and not with a quality of zero (RFC 9110 §12.5.3).
+fn takes_gzip(value: &[u8]) -> bool {
+    header::list(value).any(|item| {
+        let mut parts = item.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let refused = parts.any(|p| {
+            let q = p.strip_prefix(b"q=").or_else(|| p.strip_prefix(b"Q="));
+            q.is_some_and(|q| !q.is_empty() && q.iter().all(|b| matches!(b, b'0' | b'.')))
+        });
+        name.eq_ignore_ascii_case(b"gzip") && !refused
+    })
+}
+
+fn proxied(ex: &Exchange, now: i64) -> bool {
+    let allowed = ex.here().settings.gzip.proxied;
+    let response = &ex.response;
+    let line = |name: &[u8]| {
+        response.lines.split(|b| *b == b'\n').find_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            line[..colon].eq_ignore_ascii_case(name).then(|| line[colon + 1..].trim_ascii())
+        })
+    };
+    let control = line(b"cache-control").unwrap_or_default();
+    let says = |word: &[u8]| header::list(control).any(|item| item.eq_ignore_ascii_case(word));
+    allowed.any
+        || allowed.auth && ex.header(HeaderId::Authorization).is_some()
+        || allowed.no_cache && says(b"no-cache")
+        || allowed.no_store && says(b"no-store")
+        || allowed.private && says(b"private")
+        || allowed.no_last_modified && response.last_modified.is_none()
+        || allowed.no_etag && response.etag.is_none()
+        || allowed.expired
+            && line(b"expires").is_some_and(|date| crate::http::date::parse(date).is_none_or(|at| at < now))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn gzip_must_be_asked_for() {
+        for (name, value, expected) in [
+            ("named", "gzip", true),
+            ("among others", "deflate, gzip;q=0.5, br", true),
+            ("any case", "GZIP", true),
+            ("refused", "gzip;q=0", false),
+            ("refused with digits", "gzip; q=0.000", false),
+            ("another", "br", false),
+            ("a star does not count", "*", false),
+        ] {
+            assert_eq!(super::takes_gzip(value.as_bytes()), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Log files whose path has variables, kept open by open_log_file_cache: nginx's rules of use, age and number.
+
+use crate::config::directives::logs::PathCache;
+use crate::sys::{Errno, file};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+#[derive(Default)]
+pub struct LogPaths {
+    entries: HashMap<PathBuf, Entry>,
+    /// Counts uses: two may share a millisecond.
+    clock: u64,
+}
+
+struct Entry {
+    /// None: not used often enough to be kept open.
+    fd: Option<OwnedFd>,
+    uses: u32,
+    used: u64,
+    order: u64,
+    /// When the path was last seen to lead to this file.
+    checked: u64,
+}
+
+impl LogPaths {
+    /// Appends a line. `open` opens a path for appending.
+    ///
+    /// # Errors
+    /// The file cannot be opened or written.
+    pub fn write(
+        &mut self,
+        path: &Path,
+        line: &[u8],
+        cache: Option<PathCache>,
+        now: u64,
+        open: impl Fn(&Path) -> Result<OwnedFd, Errno>,
+    ) -> Result<(), Errno> {
+        let Some(cache) = cache else {
+            return file::write(open(path)?.as_fd(), line).map(drop);
+        };
+        self.clock += 1;
+        let order = self.clock;
+        self.entries.retain(|_, entry| now.saturating_sub(entry.used) < cache.inactive);
+        if let Some(entry) = self.entries.get_mut(path) {
+            entry.uses = entry.uses.saturating_add(1);
+            entry.used = now;
+            entry.order = order;
+            if let Some(fd) = &entry.fd {
+                if now.saturating_sub(entry.checked) < cache.valid || same_file(fd, path) {
+                    if now.saturating_sub(entry.checked) >= cache.valid {
+                        entry.checked = now;
+                    }
+                    return file::write(fd.as_fd(), line).map(drop);
+                }
+                entry.fd = None;
+            }
+            let fd = open(path)?;
+            file::write(fd.as_fd(), line)?;
+            entry.checked = now;
+            entry.fd = (entry.uses >= cache.min_uses).then_some(fd);
+            return Ok(());
+        }
+        let fd = open(path)?;
+        file::write(fd.as_fd(), line)?;
+        while self.entries.len() >= cache.max.max(1) {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.order).map(|(path, _)| path.clone());
+            let Some(oldest) = oldest else { break };
+            self.entries.remove(&oldest);
+        }
+        let fd = (cache.min_uses <= 1).then_some(fd);
+        self.entries.insert(path.to_owned(), Entry { fd, uses: 1, used: now, order, checked: now });
+        Ok(())
+    }
+
+    /// Closes all: the files are to be opened anew.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+}
+
+fn same_file(fd: &OwnedFd, path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    match (file::fstat(fd.as_fd()), file::stat(&path)) {
+        (Ok(open), Ok(there)) => (open.dev, open.ino) == (there.dev, there.ino),
+        _ => false,
+    }
+}
