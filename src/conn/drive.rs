@@ -156,7 +156,12 @@ fn deliver(
     if waiting && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
         return Step::Answered;
     }
+    let unsent = !ex.out.is_empty();
     match flush::flush(fd, ready, ex, cx, budget, deadline) {
+        // The client has its answer: for a body that nobody wants it has no longer than for one that is thrown away.
+        flush::Flushed::All if unsent && ex.rx == Rx::Drain => {
+            *deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
+        }
         flush::Flushed::All => {}
         flush::Flushed::Blocked => return Step::Wait,
         flush::Flushed::Yield => return Step::Yield,

@@ -5,6 +5,7 @@ use super::Ready;
 use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
 use crate::exchange::{Exchange, Rx, handlers, phases};
+use crate::http::framing::Framing;
 use crate::http::head::{HeadLimits, Progress};
 use crate::shared::{Cx, SCRATCH};
 use crate::sys::{Errno, socket};
@@ -91,8 +92,10 @@ pub fn head(
             Head::Step(Step::Again)
         }
         Ok(Progress::Partial) => {
-            // Answers of earlier requests do not wait for this one.
+            // Answers of earlier requests do not wait for this one, nor does it get their time.
+            let answers = !ex.out.is_empty();
             match flush::flush(fd, ready, ex, cx, budget, deadline) {
+                Flushed::All if answers => *deadline = cx.now.ms + ex.here().settings.client.header_timeout.0,
                 Flushed::All => {}
                 Flushed::Blocked => return Head::Step(Step::Wait),
                 Flushed::Yield => return Head::Step(Step::Yield),
@@ -158,7 +161,9 @@ pub fn body(
             ex.out_mark = ex.out.queued();
         }
     }
+    let invited = !ex.out.is_empty();
     match flush::flush(fd, ready, ex, cx, budget, deadline) {
+        Flushed::All if invited => *deadline = cx.now.ms + timeouts(ex),
         Flushed::All => {}
         Flushed::Blocked => return Step::Wait,
         Flushed::Yield => return Step::Yield,
@@ -206,7 +211,7 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
         return Filled::Nothing;
     }
     bytes.reserve(SCRATCH);
-    let length = matches!(ex.head.framing, crate::http::framing::Framing::Length(_));
+    let length = matches!(ex.head.framing, Framing::Length(_));
     let most = match ex.decoder.remaining() {
         Some(left) if length => left.min(SCRATCH as u64) as usize,
         _ => SCRATCH,
@@ -243,15 +248,18 @@ fn feed(ex: &mut Exchange, cx: &mut Cx, bytes: &[u8]) -> Step {
         let data = &bytes[at + step.data.start..at + step.data.end];
         at += step.consumed;
         ex.request_length += step.consumed as u64;
-        if !data.is_empty() {
-            ex.body_received += data.len() as u64;
-            if let Err(flow) = too_large(ex).and_then(|()| handlers::accept(ex, cx, data)) {
-                // The rest is thrown away; keep what may be the next request.
-                ex.input.extend_from_slice(&bytes[at..]);
-                ex.handler = handlers::Handler::None;
-                phases::settle(ex, cx, flow);
-                return Step::Again;
-            }
+        ex.body_received += data.len() as u64;
+        let taken = match too_large(ex) {
+            Ok(()) if data.is_empty() => Ok(()),
+            Ok(()) => handlers::accept(ex, cx, data),
+            Err(flow) => Err(flow),
+        };
+        if let Err(flow) = taken {
+            // The rest is thrown away; keep what may be the next request.
+            ex.input.extend_from_slice(&bytes[at..]);
+            ex.handler = handlers::Handler::None;
+            phases::settle(ex, cx, flow);
+            return Step::Again;
         }
         if step.done {
             return finish(ex, cx, &bytes[at..]);
@@ -263,9 +271,14 @@ fn feed(ex: &mut Exchange, cx: &mut Cx, bytes: &[u8]) -> Step {
     Step::Again
 }
 
+/// A chunk counts from its size line on: a client that announces too much is told so before it sends it.
 fn too_large(ex: &Exchange) -> Result<(), phases::Flow> {
     let max = ex.here().settings.client.max_body_size.0;
-    if max > 0 && ex.body_received > max {
+    let announced = match ex.head.framing {
+        Framing::Chunked => ex.decoder.remaining().unwrap_or(0),
+        _ => 0,
+    };
+    if max > 0 && ex.body_received.saturating_add(announced) > max {
         return Err(phases::Flow::Status(crate::http::status::Status::CONTENT_TOO_LARGE));
     }
     Ok(())
@@ -291,7 +304,7 @@ fn splice(
 ) -> Option<Step> {
     /// Below this a plain read and write is cheaper.
     const WORTH: u64 = 64 << 10;
-    let length = matches!(ex.head.framing, crate::http::framing::Framing::Length(_));
+    let length = matches!(ex.head.framing, Framing::Length(_));
     let left = ex.decoder.remaining().filter(|left| length && *left >= WORTH)?;
     let handlers::Handler::Upload(upload) = &ex.handler else { return None };
     let file = upload.splice_target()?;

@@ -109,6 +109,7 @@ pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
     cx.stats.requests += 1;
     ex.rx = Rx::Drain;
     ex.method = Method::Get;
+    ex.head.method = ex.head.method_so_far(ex.buf());
     if ex.head.request_line.is_empty() {
         // What came instead of a request line, for the log.
         let buf = ex.buf();
@@ -126,6 +127,7 @@ pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
 pub fn time_out(ex: &mut Exchange, cx: &mut Cx) {
     // What is answered and logged is counted, though its head never came.
     cx.stats.requests += u64::from(ex.rx == Rx::Head);
+    ex.head.method = ex.head.method_so_far(ex.buf());
     ex.rx = Rx::Drain;
     ex.head.keep_alive = false;
     ex.handler = handlers::Handler::None;
@@ -246,15 +248,19 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                 ex.response.status = Status::CLOSE;
                 return;
             }
-            Flow::Status(status) => match error_page::redirect(ex, cx, status) {
-                Some(next) => next,
-                None => {
-                    // An error of the error page itself: nginx sends its status, not the first one's.
-                    ex.error_page = None;
-                    handlers::special::respond(ex, status);
-                    break;
+            Flow::Status(status) => {
+                // Whatever page tells of it.
+                ex.head.keep_alive &= !closes(status);
+                match error_page::redirect(ex, cx, status) {
+                    Some(next) => next,
+                    None => {
+                        // An error of the error page itself: nginx sends its status, not the first one's.
+                        ex.error_page = None;
+                        handlers::special::respond(ex, status);
+                        break;
+                    }
                 }
-            },
+            }
             Flow::Redirect | Flow::Restart => {
                 if count_redirect(ex, cx) {
                     ex.internal = true;
@@ -336,10 +342,9 @@ fn decide_connection(ex: &mut Exchange, cx: &mut Cx) {
         ex.rx = Rx::Drain;
     }
     if ex.rx == Rx::Drain {
+        let failed = ex.response.status.0 >= 400 || ex.error_page.is_some();
         let short = match ex.head.framing {
-            Framing::Length(_) if ex.response.status.0 >= 400 => {
-                ex.decoder.remaining().is_some_and(|left| left <= DRAIN)
-            }
+            Framing::Length(_) if failed => ex.decoder.remaining().is_some_and(|left| left <= DRAIN),
             _ => true,
         };
         // A client that waits for 100 Continue may or may not send its body now: only closing is safe.

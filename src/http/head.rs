@@ -173,6 +173,20 @@ impl Head {
         self.stage != Stage::Start || buf.get(self.at..).is_some_and(|rest| rest.iter().any(|b| *b != b'\r'))
     }
 
+    /// The method as far as it is known, of a head that is refused or never completed: no answer to a HEAD has content
+    /// (RFC 9110 §9.3.2), be it the refusal of the request line itself.
+    pub fn method_so_far(&self, buf: &[u8]) -> Method {
+        if self.stage != Stage::Start {
+            return self.method;
+        }
+        let start = if self.request_line.is_empty() { self.at } else { self.request_line.start as usize };
+        let line = buf.get(start..).unwrap_or_default();
+        match line.split_at_checked(token_len(line)) {
+            Some((name, [b' ', ..])) => Method::parse(name),
+            _ => Method::Unknown,
+        }
+    }
+
     /// True at the request line. An early look at its first byte answers a TLS hello at once, instead of waiting for
     /// a line end that never comes.
     fn skip_empty_lines(&mut self, buf: &[u8]) -> Result<bool, Reject> {
