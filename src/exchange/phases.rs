@@ -92,7 +92,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
     ex.method = ex.head.method;
     ex.decoder = Decoder::new(ex.head.framing);
     ex.rx = if ex.head.framing == Framing::None { Rx::Done } else { Rx::Drain };
-    ex.expects_continue = ex.head.expect_continue && ex.rx != Rx::Done;
+    // A body of no bytes needs no invitation.
+    ex.expects_continue = ex.head.expect_continue && ex.rx != Rx::Done && !ex.decoder.is_done();
     ex.request_length = ex.head.len as u64;
     select_server(ex);
     let flow = match target(ex) {

@@ -82,9 +82,10 @@ impl Client {
         self.wild || self.owed.back().is_none_or(|(_, _, owed)| owed.keep == Keep::Yes)
     }
 
-    /// Nothing is left that must happen.
+    /// Nothing is left that must happen. A client that half-closed is owed the server's end too.
     pub fn is_settled(&self) -> bool {
-        self.over || (self.wild || self.late || self.half_closed || self.owed.is_empty()) && self.has_sent_all()
+        let owes_nothing = self.wild || self.late || self.owed.is_empty();
+        self.over || owes_nothing && self.has_sent_all() && !self.half_closed
     }
 
     pub fn has_sent_all(&self) -> bool {
