@@ -131,6 +131,7 @@ fn a_cached_file_costs_four_system_calls() {
         let lines: Vec<&str> = trace.lines().collect();
         let at = |what: &str| lines.iter().position(|line| line.contains(what)).expect("the marks were received");
         let calls = &lines[at("GET /begin")..at("GET /end")];
+        println!("{name}: {} calls for {REQUESTS} requests", calls.len());
         // The marks themselves cost some, and a timer may wake the loop for nothing.
         let allowed = most * REQUESTS + 20;
         let sample = calls.get(20..40).unwrap_or_default().join("\n  ");
