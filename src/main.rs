@@ -15,8 +15,7 @@ use webserv::server::lifecycle::{self, Failure, Greeting};
 use webserv::server::reload::{Origin, Read};
 
 /// Modules of nginx whose directives mean here what they mean there.
-const CONFIGURE: &str =
-    "configure arguments: --prefix=. --with-http_stub_status_module --with-http_random_index_module";
+const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module";
 
 fn main() -> ExitCode {
     let args = cli::parse();

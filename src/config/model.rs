@@ -9,6 +9,7 @@ use super::directives::{
     auth::Auth,
     charset::{Charset, CharsetMap},
     client::Client,
+    dav::Dav,
     errors::Errors,
     files::Files,
     geo::GeoTable,
@@ -277,6 +278,7 @@ pub struct Settings {
     pub referers: Rc<Referers>,
     pub charset: Rc<Charset>,
     pub gzip: Rc<Gzip>,
+    pub dav: Rc<Dav>,
     pub listing: Rc<Listing>,
     pub upload: Rc<Upload>,
 }

@@ -5,6 +5,7 @@ pub mod access;
 pub mod auth;
 pub mod charset;
 pub mod client;
+pub mod dav;
 pub mod elsewhere;
 pub mod errors;
 pub mod files;
@@ -31,7 +32,7 @@ use super::table::{Effect, Origin, Row};
 
 /// Every row, subject by subject.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    const TABLES: [&[Row]; 19] = [
+    const TABLES: [&[Row]; 20] = [
         process::ROWS,
         listen::ROWS,
         files::ROWS,
@@ -45,6 +46,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         special::ROWS,
         upload::ROWS,
         map::ROWS,
+        dav::ROWS,
         charset::ROWS,
         gzip::ROWS,
         geo::ROWS,

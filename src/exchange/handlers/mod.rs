@@ -3,6 +3,7 @@
 //! leaves nothing behind.
 
 pub mod autoindex;
+pub mod dav;
 pub mod delete;
 pub mod files;
 pub mod listing;

@@ -24,9 +24,30 @@ use crate::shared::Cx;
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 use place::{Content, Links, Place, Refusal};
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
 
 /// Removes what the URI names: 204, or back to the listing by 303 when its form asked.
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let content = if ex.here().settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
+    remove(ex, cx, content, Slash::Free)
+}
+
+/// As dav_methods has it: a URI that ends in a slash removes the directory with all below, one that does not removes
+/// no directory at all.
+pub fn dav(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let content = if ex.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
+    remove(ex, cx, content, Slash::Required)
+}
+
+/// Whether a directory must be named with its slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slash {
+    Free,
+    Required,
+}
+
+fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flow {
     let Mapped::Path { root } = paths::map(ex, cx) else { return Flow::Status(Status::NOT_FOUND) };
     let settings = &ex.here().settings;
     let links = match settings.files.symlinks {
@@ -38,9 +59,14 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Some(u32::MAX) => Place::of_template(&ex.path, &settings.files.root, links),
         _ => Place::of(&ex.path, root, links),
     };
-    let content = if settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
+    let named_right = slash == Slash::Free || ex.uri.ends_with(b"/");
     let outcome = match &place {
-        Some(place) => place.remove(content, |found| judge(ex, found, content)),
+        Some(place) => place.remove(content, |found| {
+            if found.itself.kind == FileKind::Dir && !named_right {
+                return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
+            }
+            judge(ex, found, content)
+        }),
         None => Err(Refusal::Area),
     };
     match outcome {
@@ -131,6 +157,27 @@ fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Re
 
 fn etag(stat: &Stat) -> ETag {
     ETag::new(stat.mtime.0, stat.mtime.1, stat.size)
+}
+
+/// The URI names the directory of an area, or one that holds some: neither is moved or written over.
+pub fn keeps_area(ex: &Exchange) -> bool {
+    is_area(ex) || holds_area(ex)
+}
+
+/// Removes the directory `name` of `dir` with all that is in it.
+///
+/// # Errors
+/// EFBIG for more than is removed at once, and those of the calls.
+pub fn remove_tree(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    tree::remove(dir, name).map_err(|refusal| match refusal {
+        Refusal::Failed { errno, .. } => errno,
+        _ => Errno::EFBIG,
+    })
+}
+
+/// Whether a directory holds no more than is removed or copied at once.
+pub fn is_bounded(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
+    tree::is_bounded(dir, name)
 }
 
 /// The URI names the directory that some location is for: the configuration counts on it.

@@ -32,6 +32,12 @@ pub fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Refusal> {
     file::unlink_at(Some(parent), name, Unlink::Dir).map_err(failed)
 }
 
+/// Whether the directory `name` holds no more than [`ENTRIES`].
+pub fn is_bounded(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
+    let mut budget = ENTRIES;
+    fits(open(parent, name)?, DEPTH, &mut budget)
+}
+
 fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
     file::open_beneath(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE)

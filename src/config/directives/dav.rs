@@ -1,0 +1,80 @@
+//! dav_methods and what belongs to it. PUT and DELETE are those of uploads and deletes, with nginx's rules.
+
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Outcome, Row, invalid, number, wrong};
+use crate::config::value::Mode;
+use crate::http::method::{Method, MethodSet};
+use std::rc::Rc;
+
+#[derive(Clone, Debug, Default)]
+pub struct Dav {
+    pub methods: MethodSet,
+    /// Components a URI must have to be deleted.
+    pub min_delete_depth: u64,
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row(
+        "dav_methods",
+        HSL,
+        Args::ONE_OR_MORE,
+        "off",
+        Effect::Once(methods),
+        "Which of PUT, DELETE, MKCOL, COPY and MOVE are answered, by nginx's rules: a collection's URI ends in a slash, DELETE of one removes all below. Unlike in nginx nothing outside the root is reached through a link, the root and the directory of a location are never removed or moved, and links and special files inside a copied tree are left out. Up to 10000 entries are copied or removed at once.",
+    ),
+    row(
+        "create_full_put_path",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut Rc::make_mut(&mut s.upload).create_path),
+        "Whether PUT makes the directories that are missing; the same as upload_create_path.",
+    ),
+    row(
+        "dav_access",
+        HSL,
+        Args::TAKE123,
+        "user:rw",
+        Effect::Once(access),
+        "Mode of files that are made; directories may be entered by who may read them. The same as upload_store_access.",
+    ),
+    row(
+        "min_delete_depth",
+        HSL,
+        Args::TAKE1,
+        "0",
+        Effect::Once(|s, _, d| {
+            Rc::make_mut(&mut s.settings.dav).min_delete_depth = number(d, 0)?;
+            Ok(())
+        }),
+        "DELETE of a URI with fewer components is refused with 409.",
+    ),
+];
+
+fn methods(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut set = MethodSet::EMPTY;
+    for (at, word) in d.args.iter().enumerate() {
+        match word.bytes().to_ascii_uppercase().as_slice() {
+            b"OFF" => {}
+            b"PUT" => set = set.with(Method::Put),
+            b"DELETE" => set = set.with(Method::Delete),
+            b"MKCOL" => set = set.with(Method::Mkcol),
+            b"COPY" => set = set.with(Method::Copy),
+            b"MOVE" => set = set.with(Method::Move),
+            _ => return Err(invalid(d, at)),
+        }
+    }
+    Rc::make_mut(&mut s.settings.dav).methods = set;
+    Ok(())
+}
+
+fn access(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mode = Mode::parse(d.args.iter().map(|w| w.bytes())).map_err(|(at, e)| wrong(d, at, e))?;
+    Rc::make_mut(&mut s.settings.upload).mode = mode.0;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! dav_methods: nginx's rules for PUT and DELETE, and MKCOL, COPY and MOVE (RFC 4918 §9).
+//!
+//! Invariant: what is written, moved or removed lies beneath the root or alias of the location, whatever links say.
+
+mod spot;
+mod transfer;
+mod tree;
+
+use super::{delete, options, upload};
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::phases::Flow;
+use crate::http::escape::escape_path;
+use crate::http::framing::Framing;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::sys::Errno;
+use crate::sys::file;
+use spot::Spot;
+use std::os::fd::AsFd;
+
+/// A request whose method is one of dav_methods.
+pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    if ex.method == Method::Put {
+        return put(ex, cx);
+    }
+    let has_body = match ex.head.framing {
+        Framing::None => false,
+        Framing::Length(length) => length > 0,
+        Framing::Chunked => true,
+    };
+    if has_body {
+        let method = ex.method.name();
+        return refuse(ex, cx, Status::UNSUPPORTED_MEDIA_TYPE, format_args!("{method} with body is unsupported"));
+    }
+    match ex.method {
+        Method::Delete => remove(ex, cx),
+        Method::Mkcol => make(ex, cx),
+        _ => transfer::run(ex, cx),
+    }
+}
+
+fn refuse(ex: &mut Exchange, cx: &mut Cx, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
+    ex.report(cx, Level::Error, why);
+    Flow::Status(status)
+}
+
+fn put(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    if ex.uri.ends_with(b"/") {
+        return refuse(ex, cx, Status::CONFLICT, format_args!("cannot PUT to a collection"));
+    }
+    if ex.header(HeaderId::ContentRange).is_some() {
+        return refuse(ex, cx, Status::NOT_IMPLEMENTED, format_args!("PUT with range is unsupported"));
+    }
+    upload::start(ex, cx)
+}
+
+/// The Depth header (RFC 4918 §10.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    Zero,
+    One,
+    Infinity,
+}
+
+/// None: it is none of the three.
+fn depth(ex: &Exchange, default: Depth) -> Option<Depth> {
+    match ex.header(HeaderId::Depth) {
+        None => Some(default),
+        Some(b"0") => Some(Depth::Zero),
+        Some(b"1") => Some(Depth::One),
+        Some(value) if value.eq_ignore_ascii_case(b"infinity") => Some(Depth::Infinity),
+        Some(_) => None,
+    }
+}
+
+fn remove(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let least = ex.here().settings.dav.min_delete_depth;
+    let components = ex.uri.split(|b| *b == b'/').filter(|part| !part.is_empty()).count() as u64;
+    if components < least {
+        return refuse(ex, cx, Status::CONFLICT, format_args!("insufficient URI depth:{components} to DELETE"));
+    }
+    let collection = ex.uri.ends_with(b"/");
+    match (depth(ex, Depth::Infinity), collection) {
+        (Some(Depth::Infinity), _) | (Some(Depth::Zero), false) => delete::dav(ex, cx),
+        (_, true) => refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity")),
+        (_, false) => refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity")),
+    }
+}
+
+fn make(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    if !ex.uri.ends_with(b"/") {
+        return refuse(ex, cx, Status::CONFLICT, format_args!("MKCOL can create a collection only"));
+    }
+    let spot = match Spot::of(ex, cx) {
+        Ok(spot) => spot,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Flow::Status(Status::CONFLICT),
+        // The root is there already.
+        Err(Errno::EBUSY) => return options::not_allowed(ex),
+        Err(e) => return failed(ex, cx, "mkdir()", e),
+    };
+    let mode = spot::directory_mode(ex);
+    match file::mkdir_at(Some(spot.dir.as_fd()), &spot.name, mode) {
+        Ok(()) => {
+            cx.now.turn += 1;
+            let mut location = Vec::new();
+            escape_path(&ex.uri, &mut location);
+            ex.response.location = Some(location);
+            ex.response.status = Status::CREATED;
+            Flow::Respond
+        }
+        Err(Errno::EEXIST) => options::not_allowed(ex),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Flow::Status(Status::CONFLICT),
+        Err(e) => failed(ex, cx, "mkdir()", e),
+    }
+}
+
+/// A system call failed: whose fault that is, in one table.
+fn failed(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
+    let (status, level) = match e {
+        Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
+        Errno::ENOTDIR | Errno::EISDIR | Errno::EEXIST | Errno::ENOTEMPTY | Errno::EBUSY | Errno::EFBIG => {
+            (Status::CONFLICT, Level::Error)
+        }
+        Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => (Status::FORBIDDEN, Level::Error),
+        Errno::ENOSPC | Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, Level::Crit),
+        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
+        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
+    };
+    let path = String::from_utf8_lossy(&ex.path).into_owned();
+    ex.report(cx, level, format_args!("{call} \"{path}\" failed {e}"));
+    Flow::Status(status)
+}
