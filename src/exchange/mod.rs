@@ -113,6 +113,8 @@ pub struct Exchange {
     pub expects_continue: bool,
     /// Body bytes taken so far.
     pub body_received: u64,
+    /// When a body that nobody wants has been read for long enough; 0 before it is.
+    pub drain_until: u64,
     /// When the request's first byte was seen: monotonic milliseconds.
     pub started: u64,
     /// The method that decides: an error page of a POST is fetched by GET.
@@ -180,6 +182,7 @@ impl Exchange {
             keep_alive: false,
             expects_continue: false,
             body_received: 0,
+            drain_until: 0,
             started: cx.now.ms,
             method: Method::Get,
             limit_rate: None,
@@ -246,6 +249,7 @@ impl Exchange {
         self.keep_alive = false;
         self.expects_continue = false;
         self.body_received = 0;
+        self.drain_until = 0;
         self.started = cx.now.ms;
         self.method = Method::Get;
         self.limit_rate = None;

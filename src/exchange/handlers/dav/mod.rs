@@ -104,7 +104,7 @@ fn make(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let mode = spot::directory_mode(ex);
     match file::mkdir_at(Some(spot.dir.as_fd()), &spot.name, mode) {
         Ok(()) => {
-            cx.now.turn += 1;
+            cx.now.renew();
             let mut location = Vec::new();
             escape_path(&ex.uri, &mut location);
             ex.response.location = Some(location);

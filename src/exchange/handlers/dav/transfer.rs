@@ -86,7 +86,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
     match job.run(ex, there.as_ref(), &mut cx.scratch) {
         Ok(status) => {
-            cx.now.turn += 1;
+            cx.now.renew();
             ex.response.status = status;
             Flow::Respond
         }
