@@ -12,7 +12,7 @@ const LAYERS: [&str; 9] = ["sys", "util", "http", "config", "route", "shared", "
 /// Lines of a file that are not blank, tests not counted.
 const LINES: usize = 500;
 /// Files that are over it, by how much they are. They may shrink, not grow; a new one is split instead.
-const LONG: [(&str, usize); 1] = [("config/resolve.rs", 704)];
+const LONG: [(&str, usize); 0] = [];
 
 struct Source {
     /// Below `src/`.
@@ -221,4 +221,4 @@ fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
 }
 
 /// What the README speaks of and no row does yet. May only shrink.
-const PLANNED: [&str; 6] = ["gzip", "gzip_static", "dav_methods", "proxy_pass", "delete_trash", "cgi_pass"];
+const PLANNED: [&str; 3] = ["proxy_pass", "delete_trash", "cgi_pass"];

@@ -1,0 +1,315 @@
+//! The blocks of a configuration: servers, locations, limit_except and if. Each is a level of its own that inherits
+//! from the one it stands in; what is built goes into the arenas of the model.
+
+use super::super::ast::{Directive, Span, Word};
+use super::super::context::Contexts;
+use super::super::directives::listen::ServerDraft;
+use super::super::directives::{access, rewrite};
+use super::super::model::*;
+use super::super::pattern::{Case, Pattern, PatternSet};
+use super::super::table::{Fault, Section};
+use super::{Build, Own, Scope};
+use crate::util::hash::FastMap;
+
+/// Deepest nesting of blocks the walk follows; the parser has its own bound.
+const DEEPEST: usize = 64;
+
+impl Build {
+    pub(super) fn sections(&mut self, scope: &mut Scope, sections: &[(Section, &Directive)]) {
+        let mut tree = Vec::new();
+        for &(section, d) in sections {
+            let children = d.block.as_deref().unwrap_or_default();
+            match section {
+                Section::Events => {
+                    let mut inner = Scope::new(Contexts::EVENTS, Settings::default(), Own::default());
+                    self.level(&mut inner, children);
+                }
+                Section::Http => {
+                    if std::mem::replace(&mut scope.first, false) || scope.seen.contains(&"http") {
+                        if scope.seen.contains(&"http") {
+                            self.error(Fault::new(d.name.span, "\"http\" directive is duplicate"));
+                            continue;
+                        }
+                        scope.seen.push("http");
+                    }
+                    let mut inner = Scope::new(Contexts::HTTP, scope.settings.clone(), Own::default());
+                    self.default_access_log(&mut inner.settings);
+                    self.level(&mut inner, children);
+                }
+                Section::Server => self.server(scope, d, children),
+                Section::Location => {
+                    if let Some(child) = self.location(scope, d, children) {
+                        tree.push(child);
+                    }
+                }
+                Section::LimitExcept => self.limit_except(scope, d, children),
+            }
+        }
+        scope.own.children = tree;
+    }
+
+    fn server(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
+        let id = ServerId(self.servers.len() as u32);
+        // Its place is taken first: locations inside refer to it.
+        let root = LocationId(u32::MAX);
+        self.servers.push(Server {
+            name: Box::default(),
+            root,
+            tree: LocationTree::default(),
+            named: FastMap::default(),
+            span: d.name.span,
+        });
+        self.drafts.push(ServerDraft::default());
+        let own = Own { server: id, ..Own::default() };
+        let mut scope = Scope::new(Contexts::SERVER, outer.settings.clone(), own);
+        scope.server = Some(ServerDraft::default());
+        let script = self.level(&mut scope, children);
+        let draft = scope.server.take().expect("set above and only borrowed since");
+        let children = std::mem::take(&mut scope.own.children);
+        let root = self.place(scope, LocationKind::Server, script, None, d.name.span);
+        let mut named = FastMap::default();
+        let (names, others): (Vec<Child>, Vec<Child>) =
+            children.into_iter().partition(|c| self.locations[c.id.at()].kind == LocationKind::Named);
+        for child in names {
+            let name = self.locations[child.id.at()].name.clone();
+            if named.insert(name.clone(), child.id).is_some() {
+                let text = format!("duplicate location \"{}\"", String::from_utf8_lossy(&name));
+                self.error(Fault::new(child.span, text));
+            }
+        }
+        let tree = self.tree(others);
+        let server = &mut self.servers[id.at()];
+        server.name = draft.first_name.clone().unwrap_or_default();
+        server.root = root;
+        server.tree = tree;
+        server.named = named;
+        self.drafts[id.at()] = draft;
+    }
+
+    /// Puts a finished level into the arena.
+    fn place(
+        &mut self,
+        scope: Scope,
+        kind: LocationKind,
+        script: Script,
+        tree: Option<Box<LocationTree>>,
+        span: Span,
+    ) -> LocationId {
+        let id = LocationId(self.locations.len() as u32);
+        let own = scope.own;
+        let plain = script.ops.is_empty()
+            && own.try_files.is_none()
+            && own.limit_except.is_none()
+            && !own.internal
+            && scope.settings.access.rules.is_empty()
+            && scope.settings.access.allowed.is_none()
+            && scope.settings.auth.realm.is_none()
+            && scope.settings.limits.is_empty();
+        self.locations.push(Location {
+            kind,
+            name: own.name,
+            server: own.server,
+            settings: scope.settings,
+            tree,
+            script,
+            internal: own.internal,
+            try_files: own.try_files,
+            limit_except: own.limit_except,
+            content: own.content,
+            plain,
+            span,
+        });
+        id
+    }
+
+    fn location(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) -> Option<Child> {
+        let (kind, name, insensitive) = match location_name(&d.args) {
+            Ok(parsed) => parsed,
+            Err(fault) => {
+                self.error(fault);
+                return None;
+            }
+        };
+        let shown = String::from_utf8_lossy(name).into_owned();
+        let inside = String::from_utf8_lossy(&outer.own.name).into_owned();
+        let nested = outer.context == Contexts::LOCATION;
+        let problem = if outer.own.depth >= DEEPEST {
+            Some(format!("location \"{shown}\" is nested too deeply"))
+        } else if nested && outer.own.exact {
+            Some(format!("location \"{shown}\" cannot be inside the exact location \"{inside}\""))
+        } else if nested && outer.own.named {
+            Some(format!("location \"{shown}\" cannot be inside the named location \"{inside}\""))
+        } else if nested && kind == LocationKind::Named {
+            Some(format!("named location \"{shown}\" can be on the server level only"))
+        } else if nested && !outer.own.regex && kind != LocationKind::Regex && !name.starts_with(&outer.own.name) {
+            Some(format!("location \"{shown}\" is outside location \"{inside}\""))
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.error(Fault::new(d.args_span(), problem));
+            return None;
+        }
+        let mut pattern = None;
+        let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
+        if kind == LocationKind::Regex {
+            match Pattern::new(name, case, &mut self.variables) {
+                Ok(compiled) => pattern = Some((compiled, case)),
+                Err(why) => {
+                    let span = d.args.last().map_or(d.span, |w| w.span);
+                    self.error(Fault::new(span, format!("invalid regex \"{shown}\": {why}")));
+                    return None;
+                }
+            }
+        }
+        let own = Own {
+            name: name.into(),
+            name_len: name.len() as u32,
+            named: kind == LocationKind::Named,
+            regex: kind == LocationKind::Regex,
+            exact: kind == LocationKind::Exact,
+            internal: outer.own.internal,
+            server: outer.own.server,
+            depth: outer.own.depth + 1,
+            ..Own::default()
+        };
+        let mut scope = Scope::new(Contexts::LOCATION, outer.settings.clone(), own);
+        let script = self.level(&mut scope, children);
+        let nested = std::mem::take(&mut scope.own.children);
+        let tree = if nested.is_empty() { None } else { Some(Box::new(self.tree(nested))) };
+        let id = self.place(scope, kind, script, tree, d.span);
+        Some(Child { id, pattern, span: d.args_span() })
+    }
+
+    fn limit_except(&mut self, scope: &mut Scope, d: &Directive, children: &[Directive]) {
+        if scope.own.limit_except.is_some() {
+            self.error(Fault::new(d.name.span, "\"limit_except\" directive is duplicate"));
+            return;
+        }
+        let methods = match access::excepted(d) {
+            Ok(methods) => methods,
+            Err(fault) => return self.error(fault),
+        };
+        let own = Own { server: scope.own.server, name: scope.own.name.clone(), ..Own::default() };
+        let mut inner = Scope::new(Contexts::LIMIT_EXCEPT, scope.settings.clone(), own);
+        let script = self.level(&mut inner, children);
+        let id = self.place(inner, LocationKind::LimitExcept, script, None, d.span);
+        scope.own.limit_except = Some((methods, id));
+    }
+
+    pub(super) fn script(&mut self, scope: &mut Scope, steps: &[&Directive]) -> Script {
+        let mut ops = Vec::new();
+        for d in steps {
+            let op = if d.name.is("if") { self.condition(scope, d) } else { rewrite::compile(self, d) };
+            match op {
+                Ok(op) => ops.push(op),
+                Err(fault) => self.error(fault),
+            }
+        }
+        Script { ops }
+    }
+
+    /// `if`: its block is a level that inherits from the one it stands in; in a location it may replace it.
+    fn condition(&mut self, scope: &mut Scope, d: &Directive) -> Result<Op, Fault> {
+        let condition = rewrite::condition(self, d)?;
+        let in_location = scope.context == Contexts::LOCATION;
+        let context = if in_location { Contexts::IF_LOCATION } else { Contexts::IF_SERVER };
+        let own = Own {
+            name: scope.own.name.clone(),
+            name_len: scope.own.name_len,
+            server: scope.own.server,
+            internal: scope.own.internal,
+            regex: scope.own.regex,
+            named: scope.own.named,
+            content: scope.own.content,
+            depth: scope.own.depth + 1,
+            ..Own::default()
+        };
+        let mut inner = Scope::new(context, scope.settings.clone(), own);
+        let script = self.level(&mut inner, d.block.as_deref().unwrap_or_default());
+        let location = in_location.then(|| self.place(inner, LocationKind::If, Script::default(), None, d.span));
+        Ok(Op::If { condition, location, script })
+    }
+
+    /// Builds the look-up of one level's locations.
+    fn tree(&mut self, children: Vec<Child>) -> LocationTree {
+        let mut tree = LocationTree::default();
+        let mut cases = Vec::new();
+        let mut prefixes: Vec<(Box<[u8]>, LocationId, Span)> = Vec::new();
+        let mut duplicates = Vec::new();
+        for child in children {
+            let location = &self.locations[child.id.at()];
+            match location.kind {
+                LocationKind::Exact => {
+                    if tree.exact.insert(location.name.clone(), child.id).is_some() {
+                        duplicates.push((location.name.clone(), child.span));
+                    }
+                }
+                LocationKind::Regex => {
+                    if let Some((pattern, case)) = child.pattern {
+                        cases.push(case);
+                        tree.regexes.push((pattern, child.id));
+                    }
+                }
+                _ => prefixes.push((location.name.clone(), child.id, child.span)),
+            }
+        }
+        prefixes.sort_by(|a, b| a.0.cmp(&b.0));
+        for pair in prefixes.windows(2) {
+            if let [a, b] = pair
+                && a.0 == b.0
+            {
+                duplicates.push((b.0.clone(), b.2));
+            }
+        }
+        for (name, span) in duplicates {
+            self.error(Fault::new(span, format!("duplicate location \"{}\"", String::from_utf8_lossy(&name))));
+        }
+        for (prefix, location, _) in prefixes {
+            // In sorted order the nearest entry that is a prefix is on the parent chain of the one before.
+            let mut parent = tree.prefixes.len().checked_sub(1).map(|at| at as u32);
+            while let Some(at) = parent
+                && !prefix.starts_with(&tree.prefixes[at as usize].prefix)
+            {
+                parent = tree.prefixes[at as usize].parent;
+            }
+            tree.prefixes.push(PrefixEntry { prefix, location, parent });
+        }
+        let patterns: Vec<(&Pattern, Case)> = tree.regexes.iter().zip(cases).map(|((p, _), c)| (p, c)).collect();
+        tree.set = PatternSet::new(&patterns).map(Box::new);
+        tree
+    }
+}
+
+/// A location of a level, before the level's look-up is built.
+pub(super) struct Child {
+    id: LocationId,
+    pattern: Option<(Pattern, Case)>,
+    span: Span,
+}
+
+/// Kind, name and (for a regex) whether case is ignored. The modifier may stick to the name: `~\.php$`.
+fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
+    let plain = |name: &'_ [u8]| if name.starts_with(b"@") { LocationKind::Named } else { LocationKind::Prefix };
+    match args {
+        [name] => {
+            let bytes = name.bytes();
+            Ok(match bytes {
+                [b'=', rest @ ..] => (LocationKind::Exact, rest, false),
+                [b'^', b'~', rest @ ..] => (LocationKind::PrefixFinal, rest, false),
+                [b'~', b'*', rest @ ..] => (LocationKind::Regex, rest, true),
+                [b'~', rest @ ..] => (LocationKind::Regex, rest, false),
+                _ => (plain(bytes), bytes, false),
+            })
+        }
+        [modifier, name] => match modifier.bytes() {
+            b"=" => Ok((LocationKind::Exact, name.bytes(), false)),
+            b"^~" => Ok((LocationKind::PrefixFinal, name.bytes(), false)),
+            b"~" => Ok((LocationKind::Regex, name.bytes(), false)),
+            b"~*" => Ok((LocationKind::Regex, name.bytes(), true)),
+            _ => Err(Fault::new(modifier.span, format!("invalid location modifier \"{}\"", modifier.str()))
+                .help("=, ^~, ~ or ~*")),
+        },
+        _ => unreachable!("the row takes one or two arguments"),
+    }
+}

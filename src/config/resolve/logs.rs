@@ -1,0 +1,69 @@
+//! Which log files there are: each path once, nginx's own where the configuration names none.
+
+use super::super::directives::logs::{AccessLog, AccessTarget, COMBINED, Escape, LogFormat, Logging};
+use super::super::model::{LogFileId, LogTarget, Settings};
+use super::super::template::Template;
+use super::{Build, Form};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+impl Build {
+    pub fn log_file_from_prefix(&mut self, path: &[u8]) -> LogFileId {
+        let full = self.full_path(path);
+        self.log_file(full.as_os_str().as_bytes())
+    }
+
+    /// The log file of a full path: one entry however many logs name it.
+    pub fn log_file(&mut self, path: &[u8]) -> LogFileId {
+        let path = PathBuf::from(OsStr::from_bytes(path));
+        if let Some(&id) = self.log_index.get(&path) {
+            self.default_logs.retain(|default| *default != id);
+            return id;
+        }
+        let id = LogFileId(self.log_files.len() as u32);
+        self.log_files.push(path.clone());
+        self.log_index.insert(path, id);
+        id
+    }
+
+    pub fn combined(&mut self) -> Rc<LogFormat> {
+        let variables = &mut self.variables;
+        let make = || {
+            let line = Template::parse(COMBINED.as_bytes(), variables).expect("the built-in format is well formed");
+            Rc::new(LogFormat { name: "combined".into(), escape: Escape::Default, line, combined: true })
+        };
+        self.combined.get_or_insert_with(make).clone()
+    }
+
+    /// nginx's own command line logs to logs/access.log where no level says otherwise.
+    pub(super) fn default_access_log(&mut self, settings: &mut Settings) {
+        if self.form == Form::Nginx {
+            let id = self.log_file_from_prefix(b"logs/access.log");
+            self.default_logs.push(id);
+            let log = AccessLog {
+                target: AccessTarget::File(id),
+                format: self.combined(),
+                condition: None,
+                buffer: None,
+                flush: None,
+                gzip: None,
+            };
+            Rc::make_mut(&mut settings.logs).access = Rc::new([log]);
+        }
+    }
+
+    /// nginx's default logs are not opened where every level says otherwise.
+    pub(super) fn forget_unused_logs(&mut self) {
+        for default in std::mem::take(&mut self.default_logs) {
+            let writes = |target: &LogTarget| matches!(target, LogTarget::File(id) if *id == default);
+            let access = |log: &AccessLog| matches!(log.target, AccessTarget::File(id) if id == default);
+            let uses = |logs: &Logging| writes(&logs.error.target) || logs.access.iter().any(access);
+            let process = &self.process.error_log.target;
+            if !writes(process) && !self.locations.iter().any(|l| uses(&l.settings.logs)) {
+                self.log_files[default.at()].clear();
+            }
+        }
+    }
+}
