@@ -184,6 +184,7 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
     cx.stats.writing -= 1;
     cx.stats.reading += 1;
     if ex.keep_alive && !ex.abort {
+        ex.idle_for = ex.here().settings.client.keepalive_timeout.0;
         rx::consume(ex);
         ex.client.requests = u64::from(conn.requests) + 1;
         ex.next_request(cx);
@@ -228,7 +229,7 @@ fn go_idle(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
     }
     if let State::Active(ex) = &conn.state {
         let client = &ex.here().settings.client;
-        let timeout = if conn.requests == 0 { client.header_timeout.0 } else { client.keepalive_timeout.0 };
+        let timeout = if conn.requests == 0 { client.header_timeout.0 } else { ex.idle_for };
         conn.deadline = cx.now.ms + timeout;
     }
     leave_active(conn, cx, pool);

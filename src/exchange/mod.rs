@@ -128,6 +128,8 @@ pub struct Exchange {
     /// `out.queued` when this response began, and the size of its head.
     pub out_mark: u64,
     pub head_size: u64,
+    /// How long the connection may then be idle: of the location that answered last. Milliseconds.
+    pub idle_for: u64,
     /// Close without a word (return 444).
     pub abort: bool,
     /// Nothing happens before then: a request whose turn has not come, a response that is sent slowly.
@@ -190,6 +192,7 @@ impl Exchange {
             request_length: 0,
             out_mark: 0,
             head_size: 0,
+            idle_for: 0,
             abort: false,
             pause: None,
             limit_req: None,

@@ -170,6 +170,10 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
             }
         })
     };
+    if outcome.is_err() {
+        // There is no $uri then.
+        path.clear();
+    }
     ex.uri = path;
     outcome
 }

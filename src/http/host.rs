@@ -9,7 +9,7 @@ pub fn is_valid(value: &[u8]) -> bool {
     let (name, port) = if value.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', value) else { return false };
         let (literal, rest) = value.split_at(end + 1);
-        if !is_ipv6_literal(&literal[1..end]) {
+        if !is_ipv6_literal(&literal[1..end]) && !is_future_literal(&literal[1..end]) {
             return false;
         }
         (None, rest)
@@ -66,7 +66,16 @@ fn is_reg_name(name: &[u8]) -> bool {
     !name.is_empty()
 }
 
-/// Of the literals only IPv6 addresses exist in practice; `IPvFuture` and zones (RFC 6874) are refused.
+/// `IPvFuture` (RFC 3986 §3.2.2): `v`, hexadecimal digits, a dot, and what a name may have or a colon.
+fn is_future_literal(address: &[u8]) -> bool {
+    let Some([b'v' | b'V', rest @ ..]) = Some(address) else { return false };
+    let Some(dot) = memchr::memchr(b'.', rest) else { return false };
+    let (version, rest) = (&rest[..dot], &rest[dot + 1..]);
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(b);
+    !version.is_empty() && version.iter().all(u8::is_ascii_hexdigit) && !rest.is_empty() && rest.iter().all(plain)
+}
+
+/// Zones (RFC 6874) are refused.
 fn is_ipv6_literal(address: &[u8]) -> bool {
     std::str::from_utf8(address).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
 }
@@ -88,6 +97,7 @@ mod tests {
             "[::1]",
             "[::1]:80",
             "[::ffff:12.30.67.89]:1",
+            "[v1.a:b]",
             "under_score",
             "x--y",
             "a%41",
@@ -111,6 +121,9 @@ mod tests {
             "a%4",
             "a%",
             "[zz]",
+            "[v1]",
+            "[v.a]",
+            "[v1.a/b]",
             "[::1",
             "[::1].",
             "[::1]x",

@@ -13,7 +13,7 @@ pub enum Reject {
     RequestLineTooLong { limit: usize },
     /// 431: a header line, or the whole head, is longer than `limit` bytes.
     HeaderTooLarge { limit: usize },
-    /// 431: more than `limit` header fields.
+    /// 400: more than `limit` header fields.
     TooManyFields { limit: usize },
     /// 400: the request line breaks the rule named.
     BadRequestLine(&'static str),
@@ -48,7 +48,9 @@ impl Reject {
     pub fn status(&self) -> Status {
         match self {
             Reject::RequestLineTooLong { .. } => Status::URI_TOO_LONG,
-            Reject::HeaderTooLarge { .. } | Reject::TooManyFields { .. } => Status::HEADER_TOO_LARGE,
+            Reject::HeaderTooLarge { .. } => Status::HEADER_TOO_LARGE,
+            // nginx; RFC 6585 would let it be 431 too.
+            Reject::TooManyFields { .. } => Status::BAD_REQUEST,
             Reject::UnknownCoding => Status::NOT_IMPLEMENTED,
             Reject::Version => Status::VERSION_NOT_SUPPORTED,
             Reject::Expectation => Status::EXPECTATION_FAILED,
@@ -108,7 +110,7 @@ mod tests {
         let table = [
             (Reject::RequestLineTooLong { limit: 8192 }, 414, "8192 bytes"),
             (Reject::HeaderTooLarge { limit: 32 }, 431, "32 bytes"),
-            (Reject::TooManyFields { limit: 1000 }, 431, "more than 1000"),
+            (Reject::TooManyFields { limit: 1000 }, 400, "more than 1000"),
             (Reject::BadByte { place: "a header value", byte: 0 }, 400, "\"\\x00\" in a header value"),
             (Reject::UnknownCoding, 501, "Transfer-Encoding"),
             (Reject::Version, 505, "HTTP/1.x"),

@@ -1,6 +1,6 @@
 //! Listening sockets: bound for a configuration, inherited from a parent or kept over a reload.
 
-use crate::config::model::{Config, EndpointId, ListenOptions};
+use crate::config::model::{Config, Content, EndpointId, ListenOptions};
 use crate::conn::Endpoints;
 use crate::sys::socket::{self, Addr, Family};
 use crate::sys::{Errno, file};
@@ -116,6 +116,9 @@ impl Listeners {
                 inherited: false,
             });
         }
+        // A page that counts connections must see those that say nothing yet.
+        let counted = config.locations.iter().any(|location| location.content == Content::StubStatus);
+        let defer = if counted { 0 } else { DEFER };
         for listener in &mut self.all {
             listener.endpoint = None;
             let wanted = config.sockets.iter().find(|s| s.addr == listener.addr);
@@ -124,7 +127,7 @@ impl Listeners {
                     listener.endpoint = Some(wanted.endpoint);
                     listener.special.clone_from(&wanted.special);
                     if let Some(fd) = &listener.fd {
-                        tune(fd.as_fd(), &listener.addr, &config.endpoints[wanted.endpoint.at()].options);
+                        tune(fd.as_fd(), &listener.addr, &config.endpoints[wanted.endpoint.at()].options, defer);
                     }
                 }
                 _ => {
@@ -224,13 +227,13 @@ fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
 }
 
 /// Options that accepted sockets inherit, and those that may change with a reload.
-fn tune(fd: BorrowedFd<'_>, addr: &Addr, options: &ListenOptions) {
+fn tune(fd: BorrowedFd<'_>, addr: &Addr, options: &ListenOptions, defer: u32) {
     if addr.family() == Family::Unix {
         return;
     }
     // None of these is needed to serve: a system that lacks one is only slower.
     let _ = socket::nodelay(fd, true);
-    let _ = socket::defer_accept(fd, DEFER);
+    let _ = socket::defer_accept(fd, defer);
     if let Some((on, [idle, interval, count])) = options.keepalive {
         let _ = socket::keepalive(fd, on, idle, interval, count);
     }

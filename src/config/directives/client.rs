@@ -133,7 +133,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "1000",
         Effect::Number(|s| &mut client(s).max_headers),
-        "Most header lines of a request; more get 431 (nginx: 400).",
+        "Most header lines of a request; more get 400.",
     ),
     row(
         "client_header_timeout",

@@ -10,7 +10,7 @@ pub mod listing;
 pub mod options;
 pub mod special;
 pub mod static_file;
-mod symlinks;
+pub mod symlinks;
 pub mod upload;
 
 use super::Exchange;

@@ -6,13 +6,28 @@ use crate::exchange::{Exchange, vars};
 use crate::shared::Cx;
 use crate::shared::files::{self, Found};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Opens the file `ex.path` (which ends in NUL here).
 pub fn open(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks, _root: usize) -> Result<Found, Errno> {
     files::found(walk(ex, cx, symlinks)?)
+}
+
+/// What `path` is, as far as the location's disable_symlinks lets it be seen: for try_files and `if (-f …)`.
+pub fn stat(ex: &mut Exchange, cx: &mut Cx, path: &[u8]) -> Result<Stat, Errno> {
+    let config = ex.config.clone();
+    let symlinks = &config.location(ex.location).settings.files.symlinks;
+    if *symlinks == Symlinks::Off {
+        return file::stat(&CString::new(path).map_err(|_| Errno::EINVAL)?);
+    }
+    let mut given = path.to_vec();
+    given.push(0);
+    let kept = std::mem::replace(&mut ex.path, given);
+    let found = walk(ex, cx, symlinks);
+    ex.path = kept;
+    file::fstat(found?.as_fd())
 }
 
 /// Opens `ex.path` (which ends in NUL here) for reading. Components of `from`, where given, are trusted.
@@ -28,9 +43,14 @@ pub fn walk(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks) -> Result<Owned
         Some(from) => {
             let from = vars::text(from, ex, cx);
             let len = from.strip_suffix(b"/").map_or(from.len(), <[u8]>::len);
-            if path.starts_with(&from[..len]) && path.get(len) == Some(&b'/') { len } else { 0 }
+            if path.starts_with(&from[..len]) && path.get(len).is_none_or(|b| *b == b'/') { len } else { 0 }
         }
     };
+    if trusted > 0 && path[trusted..].iter().all(|b| *b == b'/') {
+        // All of it is trusted.
+        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        return file::open_at(None, &path, O_RDONLY | O_NONBLOCK, 0);
+    }
     let start = if trusted == 0 { b"/".to_vec() } else { path[..trusted].to_vec() };
     let start = CString::new(start).map_err(|_| Errno::EINVAL)?;
     let mut at: OwnedFd = file::open_at(None, &start, O_PATH | O_DIRECTORY, 0)?;

@@ -3,13 +3,13 @@
 use crate::config::model::{Condition, Level, Op, PathTest, Rewrite, RewriteFlag, Script, SetTarget};
 use crate::config::pattern::Pattern;
 use crate::config::template::{Part, Template};
+use crate::exchange::handlers::symlinks;
 use crate::exchange::phases::Flow;
 use crate::exchange::{Exchange, vars};
 use crate::http::escape::{escape_args, hex_pair};
 use crate::http::status::Status;
 use crate::shared::Cx;
-use crate::sys::file::{self, FileKind, Follow};
-use std::ffi::CString;
+use crate::sys::file::FileKind;
 
 /// What the script came to: `Flow::Next` when it ran through.
 pub fn run(ex: &mut Exchange, cx: &mut Cx, script: &Script) -> Flow {
@@ -137,7 +137,7 @@ fn holds(ex: &mut Exchange, cx: &mut Cx, condition: &Condition) -> bool {
         }
         Condition::Path { test, path, negated } => {
             let path = vars::text(path, ex, cx);
-            exists(*test, path) != *negated
+            exists(ex, cx, *test, &path) != *negated
         }
     }
 }
@@ -156,9 +156,8 @@ fn matches(ex: &mut Exchange, pattern: &Pattern, subject: &[u8]) -> bool {
     }
 }
 
-fn exists(test: PathTest, path: Vec<u8>) -> bool {
-    let Ok(path) = CString::new(path) else { return false };
-    let Ok(stat) = file::stat_at(None, &path, Follow::Yes) else { return false };
+fn exists(ex: &mut Exchange, cx: &mut Cx, test: PathTest, path: &[u8]) -> bool {
+    let Ok(stat) = symlinks::stat(ex, cx, path) else { return false };
     match test {
         PathTest::Exists => true,
         PathTest::File => stat.kind == FileKind::Regular,

@@ -1,12 +1,12 @@
 //! try_files: the first candidate that exists is served here; else the fallback is taken.
 
 use crate::config::model::Fallback;
+use crate::exchange::handlers::symlinks;
 use crate::exchange::phases::{Flow, set_uri};
 use crate::exchange::{Exchange, paths, vars};
 use crate::http::status::Status;
 use crate::shared::Cx;
-use crate::sys::file::{self, FileKind};
-use std::ffi::CString;
+use crate::sys::file::FileKind;
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let config = ex.config.clone();
@@ -20,8 +20,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         if paths::map_uri(ex, cx, &uri) == paths::Mapped::Outside || has_dot_segment(&uri) {
             continue;
         }
-        let Ok(path) = CString::new(ex.path.as_slice()) else { continue };
-        let Ok(stat) = file::stat(&path) else { continue };
+        let path = ex.path.clone();
+        let Ok(stat) = symlinks::stat(ex, cx, &path) else { continue };
         match (stat.kind, candidate.directory) {
             // A directory found without its slash is redirected to by the static handler (nginx).
             (FileKind::Dir, true) | (FileKind::Regular, false) => {
