@@ -1,6 +1,8 @@
 //! From a URI to a file: root and alias.
 
 use super::{Exchange, vars};
+use crate::config::directives::files::Symlinks;
+use crate::config::model::LocationKind;
 use crate::shared::Cx;
 
 /// What mapping a URI gave.
@@ -42,6 +44,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
         None => {
             if path.ends_with(b"/") {
                 path.pop();
+                mapped = Mapped::Path { root: path.len() };
             }
             path.extend_from_slice(uri);
         }
@@ -72,4 +75,21 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     }
     ex.path = path;
     mapped
+}
+
+/// Where the area ends that writes must stay beneath, in `ex.path` as [`map`] made it: the root, and the directory that
+/// the location itself names. That one the administrator wrote into the configuration, and may have made a link of, as
+/// `root` may be one; nothing below it leads out. A ban on symbolic links holds from the root on.
+pub fn area(ex: &Exchange, root: usize) -> usize {
+    let here = ex.here();
+    let files = &here.settings.files;
+    let named = matches!(here.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
+    if !named || files.alias.is_some() || files.symlinks != Symlinks::Off || files.root.constant().is_none() {
+        return root;
+    }
+    let dir = memchr::memrchr(b'/', &here.name).map_or(0, |at| at + 1);
+    match ex.path.get(root..root + dir) {
+        Some(path) if path == &here.name[..dir] => root + dir,
+        _ => root,
+    }
 }

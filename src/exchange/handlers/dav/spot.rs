@@ -30,7 +30,7 @@ impl Spot {
                 text.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1)
             }
             (Some(u32::MAX), _) => return Err(Errno::EXDEV),
-            _ => root,
+            _ => paths::area(ex, root),
         };
         let (area, rest) = ex.path.split_at_checked(root).ok_or(Errno::EXDEV)?;
         let parts: Vec<&[u8]> = rest.split(|b| *b == b'/').filter(|part| !part.is_empty() && part != b".").collect();

@@ -57,7 +57,7 @@ fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flo
     let place = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         Some(u32::MAX) => Place::of_template(&ex.path, &settings.files.root, links),
-        _ => Place::of(&ex.path, root, links),
+        _ => Place::of(&ex.path, paths::area(ex, root), links),
     };
     let named_right = slash == Slash::Free || ex.uri.ends_with(b"/");
     let outcome = match &place {

@@ -154,7 +154,8 @@ fn split(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<Split, Refusal
         let path = ex.path.clone();
         // The alias of a regex location is a whole path, captures and all.
         let whole = location.settings.files.alias == Some(u32::MAX);
-        let trusted = if template.constant().is_some() && !whole { root } else { trusted(template, &path) };
+        let trusted =
+            if template.constant().is_some() && !whole { paths::area(ex, root) } else { trusted(template, &path) };
         let below = below(location.kind, &location.name, &ex.uri).unwrap_or_default();
         let area = path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted);
         return Ok(Split { path, trusted, area });
