@@ -108,10 +108,10 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
 
 /// limit_rate, where no script said otherwise.
 fn rate(ex: &mut Exchange, cx: &mut Cx) {
-    let client = ex.here().settings.client.clone();
-    if ex.limit_rate.is_none() && client.limit_rate.is_none() {
+    if ex.limit_rate.is_none() && ex.here().settings.client.limit_rate.is_none() {
         return;
     }
+    let client = ex.here().settings.client.clone();
     let mut value = |template: &Option<Template>| {
         let text = template.as_ref().map(|template| vars::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)

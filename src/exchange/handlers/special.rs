@@ -5,6 +5,7 @@ use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::date;
+use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -29,6 +30,9 @@ pub fn respond(ex: &mut Exchange, status: Status) {
     if status.has_no_content() {
         ex.response.body = Body::Empty;
         ex.response.content_type = ContentType::None;
+        return;
+    }
+    if matches!(status, Status::MOVED_PERMANENTLY | Status::FOUND) && refresh(ex) {
         return;
     }
     let shown = status.on_the_wire();
@@ -59,6 +63,27 @@ fn not_read(ex: &mut Exchange) -> Option<Flow> {
     ex.response.line(b"Allow", ALLOW);
     ex.response.status = status;
     Some(if status == Status::NO_CONTENT { Flow::Respond } else { Flow::Status(status) })
+}
+
+/// msie_refresh: Internet Explorer is sent on by a page, because it loses cookies of redirects (nginx).
+fn refresh(ex: &mut Exchange) -> bool {
+    let wanted = ex.here().settings.output.msie_refresh
+        && ex.header(HeaderId::UserAgent).is_some_and(|agent| memchr::memmem::find(agent, b"MSIE ").is_some());
+    if !wanted {
+        return false;
+    }
+    let Some(location) = ex.response.location.take() else { return false };
+    ex.error_page = None;
+    let mut page = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=".to_vec();
+    for &byte in &location {
+        match byte {
+            0..=b' ' | b'"' | b'<' | b'>' | 0x7f.. => page.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            byte => page.push(byte),
+        }
+    }
+    page.extend_from_slice(b"\"></head><body></body></html>\r\n");
+    ex.response.text(Status::OK, ContentType::Static("text/html"), page);
+    true
 }
 
 pub fn empty_gif(ex: &mut Exchange) -> Flow {
