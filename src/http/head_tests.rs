@@ -340,3 +340,27 @@ fn what_is_accepted_httparse_reads_the_same_way() {
     }
     assert!(accepted > 10_000, "the corpus must not degenerate: {accepted} accepted");
 }
+
+#[test]
+fn the_method_is_known_once_its_space_has_come() {
+    let table = [
+        ("", Method::Unknown),
+        ("HEAD", Method::Unknown),
+        ("HEAD ", Method::Head),
+        ("\r\nHEAD /", Method::Head),
+        ("HEAD * HTTP/1.1\r\n", Method::Head),
+        ("HEAD /f HTTP/2.0\r\n", Method::Head),
+        ("HEAD /f HTTP/1.1\r\nHost : a\r\n", Method::Head),
+        ("HEADER /", Method::Unknown),
+        ("HEAD\t/ HTTP/1.1\r\n", Method::Unknown),
+        ("POST /a", Method::Post),
+    ];
+    for (text, method) in table {
+        for at in 0..=text.len() {
+            let mut head = Head::default();
+            let limits = HeadLimits::default();
+            let _ = head.parse(&text.as_bytes()[..at], &limits).and_then(|_| head.parse(text.as_bytes(), &limits));
+            assert_eq!(head.method_so_far(text.as_bytes()), method, "{text:?} split at {at}");
+        }
+    }
+}

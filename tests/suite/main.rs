@@ -24,6 +24,7 @@ mod logs;
 mod process;
 mod ranges;
 mod rewrites;
+mod rfc;
 mod signals;
 mod smuggling;
 mod static_files;
