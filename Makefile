@@ -2,7 +2,8 @@
 
 CONF ?= conf/default.conf
 CARGO ?= cargo
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 30
+BENCH ?=
 
 .PHONY: help run test lint fuzz bench
 
@@ -11,7 +12,8 @@ help:
 	@echo 'make test   every test: units, the suite against the real binary, the guards'
 	@echo 'make lint   formatting and clippy, warnings denied, as CI does'
 	@echo 'make fuzz   each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs cargo-fuzz and nightly)'
-	@echo 'make bench  throughput beside the peers found on this machine, as ratios'
+	@echo 'make bench  parts of the hot path, then the whole beside the peers found on this machine (needs wrk);'
+	@echo '            BENCH="--rows a,c --rounds 5" chooses, tests/bench/run --help explains'
 
 run:
 	$(CARGO) run --release -- $(CONF)
@@ -23,11 +25,22 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 
+# New inputs go below target/: what tests/fuzz/corpus holds is chosen by hand and replayed by `make test`.
 fuzz:
-	cd tests/fuzz && for target in $$($(CARGO) +nightly fuzz list); do \
-		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { \
+		echo 'make fuzz needs a nightly toolchain and cargo-fuzz:'; \
+		echo '    rustup toolchain install nightly'; \
+		echo '    cargo install cargo-fuzz'; \
+		echo 'The corpora of tests/fuzz are replayed without them: make test'; \
+		exit 2; }
+	for target in $$($(CARGO) +nightly fuzz list --fuzz-dir tests/fuzz); do \
+		mkdir -p target/fuzz/$$target && \
+		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target \
+			$(CURDIR)/target/fuzz/$$target $(CURDIR)/tests/fuzz/corpus/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 bench:
+	$(CARGO) bench --bench micro
 	$(CARGO) build --release
-	tests/bench/run
+	tests/bench/run $(BENCH)

@@ -2,7 +2,7 @@
 
 `features` are what a row of the comparison asks for: "log", "vhosts", "regexes", "upload", "listing", "servers". A
 peer that has no such thing gives no configuration (None) and is left out of the row. Where a server keeps small files
-or descriptors by default, the others are told to do so too; keep-alive, sendfile and limits are set alike.
+or descriptors by default, the others are told to do so too; keep-alive, sendfile and limits are set alike; nobody logs a 404.
 """
 
 import http.client
@@ -59,7 +59,7 @@ worker_rlimit_nofile {files};
 events {{ worker_connections {files // 2}; }}
 http {{
 types {{ text/html html; text/plain txt; }} default_type application/octet-stream;
-access_log {log}; sendfile on; tcp_nopush on;
+access_log {log}; log_not_found off; sendfile on; tcp_nopush on;
 keepalive_timeout {MINUTES}; keepalive_requests 1000000000;
 server_names_hash_max_size 65536; server_names_hash_bucket_size 128;
 {only}server {{ listen 127.0.0.1:{place.port} default_server; root {place.site};
@@ -223,10 +223,12 @@ class Server:
             return time.monotonic() - began
 
     def complaint(self):
+        """What it said was wrong: the first line that sounds like it, else the last one."""
         for name in ("out", "early.log", "error.log"):
             path = self.place.own / name
-            if path.exists() and (lines := path.read_text(errors="replace").strip().splitlines()):
-                return lines[-1][:200].replace("|", "/")
+            if path.exists() and (said := path.read_text(errors="replace").strip().splitlines()):
+                wrong = [line for line in said if re.search(r"fail|emerg|error|assert", line)]
+                return [*wrong, said[-1]][0][:200].replace("|", "/")
         return "without a word"
 
     def ask(self, method, path, headers, body=None):
