@@ -1,0 +1,89 @@
+//! What a newcomer runs first: conf/default.conf with its sites, the requests that the README shows, the examples.
+
+use crate::harness::{Setup, on_nginx};
+use std::fs;
+use std::path::Path;
+
+const TOP: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The default configuration on sockets of its own, over a copy of the sites.
+fn default_site() -> Setup {
+    let conf = fs::read_to_string(format!("{TOP}/conf/default.conf")).unwrap();
+    let conf = conf.replace("127.0.0.1:8080", "127.0.0.1:%%PORT0%%");
+    let conf = conf.replace("127.0.0.1:8081", "127.0.0.1:%%PORT1%%").replace("127.0.0.1:8082", "127.0.0.1:%%PORT2%%");
+    // Called by nginx's flags as root the server would become nobody, who may not write the copy.
+    let user = if crate::os::is_root() { "user root root;\n" } else { "" };
+    let setup = Setup::full(&format!("{user}{conf}"))
+        .file("conf/mime.types", fs::read(format!("{TOP}/conf/mime.types")).unwrap());
+    copy(setup, Path::new(&format!("{TOP}/www")), "www")
+}
+
+fn copy(mut setup: Setup, from: &Path, to: &str) -> Setup {
+    setup = setup.mkdir(to);
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{to}/{}", entry.file_name().to_str().unwrap());
+        // What somebody uploaded while trying it out is no part of it.
+        let uploaded = (to == "www/files" || to == "www/inbox") && entry.file_name() != ".gitignore";
+        setup = match entry.file_type().unwrap().is_dir() {
+            true => copy(setup, &entry.path(), &name),
+            false if uploaded => setup,
+            false => setup.file(&name, fs::read(entry.path()).unwrap()),
+        };
+    }
+    setup
+}
+
+#[test]
+fn the_readmes_requests_answer_as_it_says() {
+    if on_nginx() {
+        println!("skipped on nginx: the default configuration uses webserv's own directives");
+        return;
+    }
+    let s = default_site().start();
+    let form =
+        "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"notes.txt\"\r\n\r\nhello\n\r\n--B--\r\n";
+    let upload = || s.method("POST", "/files/", "Content-Type: multipart/form-data; boundary=B\r\n", form.as_bytes());
+    let before = s.snapshot("www");
+    let created = upload();
+    created.is(201);
+    assert!(created.header("Location").unwrap().ends_with("/files/notes.txt"), "{}", created.show());
+    upload().is(409);
+    s.get("/files/").is(200).contains("<bdi>notes.txt</bdi>");
+    s.get("/files/notes.txt").is(200).body_is("hello\n");
+    s.get_with("/files/notes.txt", "Range: bytes=0-1\r\n").is(206).body_is("he");
+    s.method("DELETE", "/files/notes.txt", "", b"").is(204);
+    assert_eq!(s.snapshot("www"), before);
+    s.method("DELETE", "/", "", b"").is(405).has("Allow", "GET, HEAD, OPTIONS");
+    s.get("/").is(200).contains("<html");
+    s.get("/nothing-here").is(404).contains("Nothing here");
+    for name in ["red", "blue"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: {name}.localhost:8081\r\nConnection: close\r\n\r\n");
+        let mut client = s.client_at(1);
+        client.send(request.as_bytes());
+        client.response().is(200).contains(&format!("<title>{name}.localhost</title>"));
+    }
+    let mut client = s.client_at(2);
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost:8082\r\nConnection: close\r\n\r\n");
+    client.response().is(200);
+}
+
+#[test]
+fn the_examples_are_well_formed() {
+    if on_nginx() {
+        return;
+    }
+    let mut seen = 0;
+    for entry in fs::read_dir(format!("{TOP}/conf/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_webserv"))
+            .args(["-t", path.to_str().unwrap()])
+            .current_dir(TOP)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{}: {said}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 4, "the examples were not found");
+}
