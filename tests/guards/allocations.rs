@@ -85,7 +85,7 @@ impl Loop {
         assert!(listeners.inherit(&format!("{};", socket.into_raw_fd())).is_empty());
         let root = env!("CARGO_MANIFEST_DIR");
         let text = format!(
-            "error_log off; events {{ worker_connections 64; }}
+            "error_log stderr emerg; events {{ worker_connections 64; }}
              http {{ access_log off; keepalive_requests 1000000; {http}
                  server {{ listen {addr}; root {root}; {server} }} }}"
         );
