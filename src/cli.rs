@@ -3,6 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// What was asked for.
@@ -21,6 +22,15 @@ pub struct Args {
     pub build: bool,
     pub own_version: bool,
     pub reference: Option<Reference>,
+    pub explain: Option<Explain>,
+}
+
+/// `webserv explain`.
+#[derive(Debug)]
+pub struct Explain {
+    pub question: String,
+    pub headers: Vec<String>,
+    pub client: IpAddr,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +59,20 @@ pub fn command() -> Command {
     let reference = Command::new("directives")
         .about("Print the reference of all directives")
         .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"));
+    let explain = Command::new("explain")
+        .about("Say what would become of a request, and why, without serving it")
+        .arg(Arg::new("config").value_name("CONFIG").value_parser(clap::value_parser!(PathBuf)).required(true))
+        .arg(Arg::new("question").value_name("METHOD URL").num_args(1..=2).required(true))
+        .arg(Arg::new("header").short('H').value_name("NAME: VALUE").action(ArgAction::Append).help("a request header"))
+        .arg(value("p", "PREFIX", "set prefix path"))
+        .arg(
+            Arg::new("client")
+                .long("client")
+                .value_name("ADDR")
+                .value_parser(clap::value_parser!(IpAddr))
+                .default_value("127.0.0.1")
+                .help("the address that asks"),
+        );
     Command::new("webserv")
         .about("An nginx-style virtual-host web server with uploads that cannot corrupt")
         .override_help(HELP)
@@ -68,6 +92,7 @@ pub fn command() -> Command {
         .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
         .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
         .subcommand(reference)
+        .subcommand(explain)
 }
 
 /// Parses the arguments. A mistake is told in nginx's words and ends the process, as help does.
@@ -106,10 +131,12 @@ const WANTS: [(char, &str); 5] =
 const HELP: &str = "\
 Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
        webserv directives [--markdown]
+       webserv explain [-p prefix] [-H 'Name: value'] [--client ADDR] CONFIG 'METHOD URL'
 
   CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
                    paths are taken from the current directory
   directives     : print the reference of all directives and exit
+  explain        : say what would become of a request, and why, without serving it
 
 Options:
   -?,-h,--help   : this help
@@ -127,11 +154,14 @@ Options:
 ";
 
 fn from(m: &ArgMatches) -> Args {
+    let explain = m.subcommand_matches("explain");
+    // What names the configuration stands after the subcommand.
+    let from = explain.unwrap_or(m);
     let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);
     Args {
-        config: m.get_one::<PathBuf>("config").cloned(),
+        config: from.get_one::<PathBuf>("config").cloned(),
         file: path("c"),
-        prefix: path("p"),
+        prefix: from.get_one::<OsString>("p").map(PathBuf::from),
         error_log: path("e"),
         directives: m.get_one::<OsString>("g").cloned(),
         signal: m.get_one::<OsString>("s").map(|s| s.to_string_lossy().into_owned()),
@@ -144,5 +174,10 @@ fn from(m: &ArgMatches) -> Args {
         reference: m
             .subcommand_matches("directives")
             .map(|sub| if sub.get_flag("markdown") { Reference::Markdown } else { Reference::Text }),
+        explain: explain.map(|sub| Explain {
+            question: sub.get_many::<String>("question").into_iter().flatten().cloned().collect::<Vec<_>>().join(" "),
+            headers: sub.get_many::<String>("header").into_iter().flatten().cloned().collect(),
+            client: *sub.get_one::<IpAddr>("client").expect("it has a default"),
+        }),
     }
 }

@@ -15,6 +15,7 @@
 //! | [`exchange`] | one request and its response: phases, handlers, filters; knows no socket |
 //! | [`conn`] | a socket driving exchanges |
 //! | [`server`] | the process: event loop, accept, timers, reload, signals, files, logs |
+//! | [`explain`] | `webserv explain`: what would become of a request, and why |
 
 /// The nginx whose language, variables and command line these are.
 pub const NGINX_VERSION: &str = "1.31.5";
@@ -22,6 +23,7 @@ pub const NGINX_VERSION: &str = "1.31.5";
 pub mod config;
 pub mod conn;
 pub mod exchange;
+pub mod explain;
 pub mod http;
 pub mod route;
 pub mod server;

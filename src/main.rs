@@ -2,7 +2,7 @@
 
 mod cli;
 
-use cli::{Args, Reference};
+use cli::{Args, Explain, Reference};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use webserv::config::error::Severity;
 use webserv::config::load::dump;
 use webserv::config::resolve::Form;
 use webserv::config::table;
+use webserv::explain;
 use webserv::server::lifecycle::{self, Failure, Greeting};
 use webserv::server::reload::{Origin, Read};
 
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
         }
     };
     let read = origin.read(Vec::new());
+    if let Some(asked) = &args.explain {
+        return explanation(asked, &origin, read);
+    }
     if args.test || args.dump {
         return test(&args, &origin, read);
     }
@@ -129,6 +133,27 @@ fn report(args: &Args, origin: &Origin, read: &Read) {
     let worth = read.diagnostics.iter().any(|d| !args.quiet || d.severity == Severity::Emerg);
     if worth {
         eprint!("{}", read.diagnostics.render(&read.sources, &origin.program));
+    }
+}
+
+/// `explain`: nothing is opened or bound, so nothing but the configuration and the question can be wrong.
+fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
+    let Some(config) = read.config else {
+        eprint!("{}", read.diagnostics.render(&read.sources, &origin.program));
+        return ExitCode::FAILURE;
+    };
+    let asked =
+        explain::Asked { question: asked.question.clone(), headers: asked.headers.clone(), client: asked.client };
+    match explain::explain(origin, config, &read.sources, &asked) {
+        Ok(text) => {
+            // A reader that has seen enough (`| head`) is no failure.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{}: {why}", origin.program);
+            ExitCode::FAILURE
+        }
     }
 }
 

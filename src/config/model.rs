@@ -307,6 +307,8 @@ pub enum Fallback {
 #[derive(Debug, Default)]
 pub struct Script {
     pub ops: Vec<Op>,
+    /// Where each of `ops` stands.
+    pub spans: Vec<Span>,
 }
 
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
 use crate::exchange::{Exchange, Rx, handlers, phases};
 use crate::http::framing::Framing;
-use crate::http::head::{HeadLimits, Progress};
+use crate::http::head::Progress;
 use crate::shared::{Cx, SCRATCH};
 use crate::sys::{Errno, socket};
 use std::os::fd::BorrowedFd;
@@ -67,16 +67,7 @@ pub fn head(
     budget: &mut Budget,
     deadline: &mut u64,
 ) -> Head {
-    let client = &ex.here().settings.client;
-    let (count, size) = client.large_buffers;
-    let line = size.0 as usize;
-    let limits = HeadLimits {
-        line,
-        total: line.saturating_mul(count as usize),
-        fields: client.max_headers as usize,
-        underscores: client.underscores,
-        ignore_invalid: client.ignore_invalid_headers,
-    };
+    let limits = ex.head_limits();
     let parsed = ex.head.parse(ex.input.get(ex.start..).unwrap_or_default(), &limits);
     match parsed {
         Ok(Progress::Complete) => {

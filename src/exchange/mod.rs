@@ -22,9 +22,10 @@ pub mod vars;
 use crate::config::model::{Config, EndpointId, Location, LocationId, Server, ServerId};
 use crate::config::pattern::{Groups, Matched};
 use crate::http::body::Decoder;
-use crate::http::head::Head;
+use crate::http::head::{Head, HeadLimits};
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::route::Trace;
 use crate::shared::Cx;
 use crate::sys::socket::Peer;
 use access::limits::Verdict;
@@ -284,6 +285,20 @@ impl Exchange {
         self.location = self.config.server(self.server).root;
     }
 
+    /// What a head may be, by the settings of the server that speaks until the request names one.
+    pub fn head_limits(&self) -> HeadLimits {
+        let client = &self.here().settings.client;
+        let (count, size) = client.large_buffers;
+        let line = size.0 as usize;
+        HeadLimits {
+            line,
+            total: line.saturating_mul(count as usize),
+            fields: client.max_headers as usize,
+            underscores: client.underscores,
+            ignore_invalid: client.ignore_invalid_headers,
+        }
+    }
+
     /// The bytes of this request's head and what was read after it; the head's spans are offsets into it.
     pub fn buf(&self) -> &[u8] {
         self.input.get(self.start..).unwrap_or_default()
@@ -342,6 +357,7 @@ impl Exchange {
 
     /// One line in the error log, with nginx's trailer of who asked what.
     pub fn report(&self, cx: &mut Cx, level: crate::config::model::Level, what: std::fmt::Arguments<'_>) {
+        cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
         let log = &self.here().settings.logs.error;
         cx.logs.error(log, level, &mut cx.now, Some(self.client.serial), format_args!("{what}{}", Asked(self)));
     }

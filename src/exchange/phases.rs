@@ -1,7 +1,7 @@
 //! What happens to a request, in order. The list is [`Phase`]; each step either goes on to the next, starts over with
 //! another URI, or settles the answer.
 
-use super::{Exchange, Rx, Tx, access, error_page, filters, handlers, rewrite, vars};
+use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, rewrite, vars};
 use crate::config::directives::client::KeepaliveDisable;
 use crate::config::model::{Content, Level};
 use crate::http::body::Decoder;
@@ -11,7 +11,7 @@ use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::http::{host, uri};
-use crate::route::{NoTrace, location, server};
+use crate::route::{Step, Trace, location, server};
 use crate::shared::Cx;
 use crate::util::span::Span;
 
@@ -95,7 +95,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
     // A body of no bytes needs no invitation.
     ex.expects_continue = ex.head.expect_continue && ex.rx != Rx::Done && !ex.decoder.is_done();
     ex.request_length = ex.head.len as u64;
-    select_server(ex);
+    select_server(ex, cx);
     let flow = match target(ex) {
         Err(reject) => refused(ex, cx, &reject),
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
@@ -179,13 +179,13 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
 }
 
 /// The server of the request's host.
-fn select_server(ex: &mut Exchange) {
+fn select_server(ex: &mut Exchange, cx: &mut Cx) {
     let config = ex.config.clone();
     let endpoint = &config.endpoints[ex.client.endpoint.at()];
     let mut name = std::mem::take(&mut ex.host);
     name.extend_from_slice(host::split(ex.head.host.of(ex.buf())).0);
     name.make_ascii_lowercase();
-    let (id, matched) = server::find(endpoint, &name, &mut NoTrace);
+    let (id, matched) = server::find(endpoint, &name, &mut cx.trace);
     ex.server = id;
     ex.location = config.server(id).root;
     ex.remember(&name, matched);
@@ -257,7 +257,10 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                 // Whatever page tells of it.
                 ex.head.keep_alive &= !closes(status);
                 match error_page::redirect(ex, cx, status) {
-                    Some(next) => next,
+                    Some(next) => {
+                        cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
+                        next
+                    }
                     None => {
                         // An error of the error page itself: nginx sends its status, not the first one's.
                         ex.error_page = None;
@@ -267,6 +270,7 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                 }
             }
             Flow::Redirect | Flow::Restart => {
+                cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.uri)));
                 if count_redirect(ex, cx) {
                     ex.internal = true;
                     ex.response.clear();
@@ -327,6 +331,7 @@ fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
     if !count_redirect(ex, cx) {
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     }
+    cx.trace.say("redirect", Some(ex.config.location(id).span), || format!("internal, to {}", Printable(name)));
     ex.internal = true;
     ex.response.clear();
     ex.location = id;
@@ -397,7 +402,8 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         return handlers::options::server_wide(ex);
     }
     let config = ex.config.clone();
-    let found = location::find(&config, ex.server, &ex.uri, &mut NoTrace);
+    cx.trace.step(|| Step::Search { server: ex.server, uri: ex.uri.clone() });
+    let found = location::find(&config, ex.server, &ex.uri, &mut cx.trace);
     ex.location = found.location;
     ex.uri_changed = false;
     if found.matched.is_some() {
@@ -407,6 +413,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
     let here = config.location(ex.location);
     if here.internal && !ex.internal {
+        cx.trace.say("access", Some(here.span), || "internal: the request is the client's own, 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
     let max = here.settings.client.max_body_size.0;
@@ -434,10 +441,17 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 }
 
 fn content(ex: &mut Exchange, cx: &mut Cx) -> Flow {
-    match ex.here().content {
+    let here = ex.here();
+    match here.content {
         Content::Files => handlers::files::run(ex, cx),
-        Content::EmptyGif => handlers::special::empty_gif(ex),
-        Content::StubStatus => handlers::special::stub_status(ex, cx),
+        Content::EmptyGif => {
+            cx.trace.say("handler", Some(here.span), || "empty_gif".into());
+            handlers::special::empty_gif(ex)
+        }
+        Content::StubStatus => {
+            cx.trace.say("handler", Some(here.span), || "stub_status".into());
+            handlers::special::stub_status(ex, cx)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod location;
 pub mod server;
 
+use crate::config::ast::Span;
 use crate::config::model::{LocationId, ServerId};
 
 /// A step of a decision, told to whoever watches.
@@ -11,13 +12,23 @@ use crate::config::model::{LocationId, ServerId};
 pub enum Step {
     /// The server that answers, by which rule, and the pattern or name that matched.
     Server { id: ServerId, rule: server::Rule },
+    /// A location is looked for.
+    Search { server: ServerId, uri: Vec<u8> },
     /// A location was looked at.
     Location { id: LocationId, verdict: location::Verdict },
+    /// What a later phase came to, in words; `at` is the directive that made it so.
+    Phase { name: &'static str, at: Option<Span>, text: String },
 }
 
 /// Watches a decision. [`NoTrace`] compiles to nothing.
 pub trait Trace {
     fn step(&mut self, step: impl FnOnce() -> Step);
+
+    /// A step of a phase, in words that are made only for somebody who watches.
+    #[inline]
+    fn say(&mut self, name: &'static str, at: Option<Span>, text: impl FnOnce() -> String) {
+        self.step(|| Step::Phase { name, at, text: text() });
+    }
 }
 
 /// Nobody watches.
@@ -35,5 +46,15 @@ pub struct Recorder(pub Vec<Step>);
 impl Trace for Recorder {
     fn step(&mut self, step: impl FnOnce() -> Step) {
         self.0.push(step());
+    }
+}
+
+/// Whether anybody watches is known at run time: for the phases of a request, which are made once for both.
+impl Trace for Option<Recorder> {
+    #[inline]
+    fn step(&mut self, step: impl FnOnce() -> Step) {
+        if let Some(recorder) = self {
+            recorder.step(step);
+        }
     }
 }

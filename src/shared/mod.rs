@@ -10,6 +10,7 @@ pub mod passwords;
 pub mod stats;
 
 use crate::config::model::Config;
+use crate::route::Recorder;
 use crate::util::buf::BufPool;
 use files::FileCache;
 use limits::Limits;
@@ -44,6 +45,8 @@ pub struct Cx {
     pub pipe: Option<(OwnedFd, OwnedFd)>,
     /// A graceful shutdown is under way: no connection is kept.
     pub quitting: bool,
+    /// Watches the phases for `webserv explain`, and keeps them from changing anything. The server has none.
+    pub trace: Option<Recorder>,
 }
 
 impl Cx {
@@ -61,6 +64,7 @@ impl Cx {
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,
             quitting: false,
+            trace: None,
         }
     }
 }

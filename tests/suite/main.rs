@@ -18,6 +18,7 @@ mod autoindex;
 mod bodies;
 mod conditions;
 mod config_directives;
+mod explain;
 mod http1;
 mod listing;
 mod locations;

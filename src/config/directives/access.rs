@@ -2,7 +2,7 @@
 
 use super::row;
 use crate::config::addr::Cidr;
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Span};
 use crate::config::context::{Args, Contexts};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section};
@@ -21,6 +21,7 @@ pub struct Access {
 pub struct Rule {
     pub allow: bool,
     pub who: Who,
+    pub span: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +89,6 @@ fn rule(s: &mut Scope, _: &mut Build, d: &Directive, allow: bool) -> Outcome {
     let fresh = s.first_of(&["allow", "deny"]);
     let access = Rc::make_mut(&mut s.settings.access);
     let kept: &[Rule] = if fresh { &[] } else { &access.rules };
-    access.rules = kept.iter().cloned().chain([Rule { allow, who }]).collect();
+    access.rules = kept.iter().cloned().chain([Rule { allow, who, span: d.span }]).collect();
     Ok(())
 }

@@ -198,15 +198,18 @@ impl Build {
     }
 
     pub(super) fn script(&mut self, scope: &mut Scope, steps: &[&Directive]) -> Script {
-        let mut ops = Vec::new();
+        let mut script = Script::default();
         for d in steps {
             let op = if d.name.is("if") { self.condition(scope, d) } else { rewrite::compile(self, d) };
             match op {
-                Ok(op) => ops.push(op),
+                Ok(op) => {
+                    script.ops.push(op);
+                    script.spans.push(d.span);
+                }
                 Err(fault) => self.error(fault),
             }
         }
-        Script { ops }
+        script
     }
 
     /// `if`: its block is a level that inherits from the one it stands in; in a location it may replace it.

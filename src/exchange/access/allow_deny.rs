@@ -4,15 +4,21 @@
 use crate::config::directives::access::{Rule, Who};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
+use crate::route::Trace;
 use crate::shared::Cx;
 use std::net::IpAddr;
 
 /// limit_except's block takes the location's place for the methods it restricts.
-pub fn enter_limit_except(ex: &mut Exchange) {
-    if let Some((except, block)) = ex.here().limit_except
-        && !except.contains(ex.method)
-    {
-        ex.location = block;
+pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Cx) {
+    if let Some((except, block)) = ex.here().limit_except {
+        let restricted = !except.contains(ex.method);
+        cx.trace.say("access", Some(ex.config.location(block).span), || {
+            if restricted { "the method is restricted: the block's rules hold" } else { "the method is excepted" }
+                .into()
+        });
+        if restricted {
+            ex.location = block;
+        }
     }
 }
 
@@ -24,7 +30,13 @@ pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Option<bool> {
         return None;
     }
     let ip = ex.client.peer.ip().map(|ip| ip.to_canonical());
-    let allow = rules.iter().find(|rule| matches(rule, ip)).map(|rule| rule.allow);
+    let rule = rules.iter().find(|rule| matches(rule, ip));
+    let allow = rule.map(|rule| rule.allow);
+    cx.trace.say("access", rule.map(|rule| rule.span), || match allow {
+        Some(true) => format!("{} is allowed", ex.client.peer),
+        Some(false) => format!("{} is denied", ex.client.peer),
+        None => format!("no allow or deny is about {}", ex.client.peer),
+    });
     if allow == Some(false) {
         ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
     }

@@ -11,6 +11,7 @@ use super::Exchange;
 use super::phases::{Flow, Then};
 use crate::config::directives::auth::Satisfy;
 use crate::http::status::Status;
+use crate::route::Trace;
 use crate::shared::Cx;
 use auth_basic::Outcome;
 
@@ -19,15 +20,20 @@ pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if ex.error_page.is_some() {
         return Flow::Next;
     }
-    match methods::check(ex) {
+    let flow = methods::check(ex);
+    if ex.here().settings.access.allowed.is_some() {
+        let verdict = if flow == Flow::Next { "allowed" } else { "answered without the handler" };
+        cx.trace.say("access", None, || format!("allowed_methods: the method is {verdict}"));
+    }
+    match flow {
         Flow::Next => {}
         refused => return refused,
     }
-    allow_deny::enter_limit_except(ex);
+    allow_deny::enter_limit_except(ex, cx);
     match ex.here().settings.auth.satisfy {
         Satisfy::All => match allow_deny::check(ex, cx) {
             Some(false) => Flow::Status(Status::FORBIDDEN),
-            _ => match auth_basic::check(ex, cx) {
+            _ => match password(ex, cx) {
                 Outcome::Refused(flow) => later(ex, cx, flow),
                 _ => Flow::Next,
             },
@@ -42,12 +48,23 @@ fn any(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if address == Some(true) {
         return Flow::Next;
     }
-    match auth_basic::check(ex, cx) {
+    match password(ex, cx) {
         Outcome::Granted => Flow::Next,
         Outcome::Refused(flow) => later(ex, cx, flow),
         Outcome::NotAsked if address == Some(false) => Flow::Status(Status::FORBIDDEN),
         Outcome::NotAsked => Flow::Next,
     }
+}
+
+fn password(ex: &mut Exchange, cx: &mut Cx) -> Outcome {
+    let outcome = auth_basic::check(ex, cx);
+    let verdict = match outcome {
+        Outcome::NotAsked => return outcome,
+        Outcome::Granted => "the password is right",
+        Outcome::Refused(_) => "refused",
+    };
+    cx.trace.say("access", None, || format!("auth_basic: {verdict}"));
+    outcome
 }
 
 /// auth_delay: the answer to a wrong password may have to wait.

@@ -3,8 +3,10 @@
 use crate::config::directives::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::{dav, delete, options, static_file, upload};
+use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::Flow;
 use crate::http::method::{Method, MethodSet};
+use crate::route::Trace;
 use crate::shared::Cx;
 
 /// Without allowed_methods: reading, dav_methods, and POST where a store is configured.
@@ -18,13 +20,57 @@ pub fn default_methods(ex: &Exchange) -> MethodSet {
 }
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let answerer = answerer(ex);
+    cx.trace.say("handler", Some(ex.here().span), || answerer.name().into());
+    match answerer {
+        Answerer::StaticFile => static_file::run(ex, cx),
+        Answerer::Options => options::answer(ex),
+        Answerer::NotAllowed => options::not_allowed(ex),
+        // Explaining changes nothing: it ends where the body would be asked for.
+        Answerer::Dav | Answerer::Upload | Answerer::Delete if cx.trace.is_some() => {
+            if paths::map(ex, cx) == Mapped::Outside {
+                ex.path.clear();
+            }
+            Flow::Body
+        }
+        Answerer::Dav => dav::run(ex, cx),
+        Answerer::Upload => upload::start(ex, cx),
+        Answerer::Delete => delete::run(ex, cx),
+    }
+}
+
+/// Who answers for files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answerer {
+    StaticFile,
+    Options,
+    NotAllowed,
+    Dav,
+    Upload,
+    Delete,
+}
+
+impl Answerer {
+    fn name(self) -> &'static str {
+        match self {
+            Answerer::StaticFile => "static file, index or listing",
+            Answerer::Options => "options",
+            Answerer::NotAllowed => "none: the method is not allowed here",
+            Answerer::Dav => "dav",
+            Answerer::Upload => "upload",
+            Answerer::Delete => "delete",
+        }
+    }
+}
+
+fn answerer(ex: &Exchange) -> Answerer {
     match ex.method {
-        Method::Get | Method::Head => static_file::run(ex, cx),
-        Method::Options => options::answer(ex),
-        method if !options::allowed(ex).contains(method) => options::not_allowed(ex),
-        method if ex.here().settings.dav.methods.contains(method) => dav::run(ex, cx),
-        Method::Post | Method::Put => upload::start(ex, cx),
-        Method::Delete => delete::run(ex, cx),
-        _ => options::not_allowed(ex),
+        Method::Get | Method::Head => Answerer::StaticFile,
+        Method::Options => Answerer::Options,
+        method if !options::allowed(ex).contains(method) => Answerer::NotAllowed,
+        method if ex.here().settings.dav.methods.contains(method) => Answerer::Dav,
+        Method::Post | Method::Put => Answerer::Upload,
+        Method::Delete => Answerer::Delete,
+        _ => Answerer::NotAllowed,
     }
 }

@@ -11,6 +11,7 @@ use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, Printable, vars};
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
+use crate::route::Trace;
 use crate::shared::Cx;
 use crate::shared::files::{Found, OpenFile};
 use crate::sys::Errno;
@@ -125,7 +126,12 @@ fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
         }
         ex.path.truncate(len);
         ex.path.extend_from_slice(name);
-        match open(ex, cx, root) {
+        let found = open(ex, cx, root);
+        cx.trace.say("index", None, || {
+            let file = matches!(found, Ok(Found::File(_)));
+            format!("{}: {}", Printable(&ex.path), if file { "is a file, taken" } else { "is not there" })
+        });
+        match found {
             // nginx makes an internal redirect of it: another location may be meant for the file.
             Ok(Found::File(file)) => {
                 if is_settled_here(ex) {

@@ -1,13 +1,15 @@
 //! Runs the rewrite directives of a level: set, rewrite, if, return, break (nginx's ngx_http_rewrite_module).
 
+use crate::config::ast::Span;
 use crate::config::model::{Condition, Level, Op, PathTest, Rewrite, RewriteFlag, Script, SetTarget};
 use crate::config::pattern::Pattern;
 use crate::config::template::{Part, Template};
 use crate::exchange::handlers::symlinks;
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, Printable, vars};
 use crate::http::escape::{escape_args, hex_pair};
 use crate::http::status::Status;
+use crate::route::Trace;
 use crate::shared::Cx;
 use crate::sys::file::FileKind;
 
@@ -29,19 +31,26 @@ enum Step {
 }
 
 fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script, quote: &mut bool) -> Step {
-    for op in &script.ops {
+    for (at, op) in script.ops.iter().enumerate() {
+        let at = script.spans.get(at).copied();
         let step = match op {
             Op::Set { slot, value } => {
-                set(ex, cx, *slot, value, *quote);
+                set(ex, cx, *slot, value, *quote, at);
                 Step::On
             }
             Op::Break => {
+                cx.trace.say("rewrite", at, || "the rest of the level's script is skipped".into());
                 ex.uri_changed = false;
                 Step::Stop
             }
-            Op::Return { code, text } => Step::Settled(answer(ex, cx, *code, text.as_ref())),
+            Op::Return { code, text } => {
+                cx.trace.say("rewrite", at, || format!("answers {code}"));
+                Step::Settled(answer(ex, cx, *code, text.as_ref()))
+            }
             Op::If { condition, location, script } => {
-                if holds(ex, cx, condition) {
+                let holds = holds(ex, cx, condition);
+                cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
+                if holds {
                     if let Some(location) = location {
                         ex.location = *location;
                     }
@@ -50,7 +59,7 @@ fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script, quote: &mut bool) -> S
                     Step::On
                 }
             }
-            Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote),
+            Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote, at),
         };
         match step {
             Step::On => {}
@@ -60,9 +69,10 @@ fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script, quote: &mut bool) -> S
     Step::On
 }
 
-fn set(ex: &mut Exchange, cx: &mut Cx, slot: SetTarget, value: &Template, quote: bool) {
+fn set(ex: &mut Exchange, cx: &mut Cx, slot: SetTarget, value: &Template, quote: bool, at: Option<Span>) {
     let mut text = Vec::new();
     expand(value, ex, cx, quote && is_quoted(ex), &mut text);
+    cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(&text)));
     match slot {
         SetTarget::User(variable) => ex.set_user(variable, text.into()),
         SetTarget::Args => ex.args = text,
@@ -166,11 +176,12 @@ fn exists(ex: &mut Exchange, cx: &mut Cx, test: PathTest, path: &[u8]) -> bool {
     }
 }
 
-fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite, quote: &mut bool) -> Step {
+fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> Step {
     let uri = std::mem::take(&mut ex.uri);
     let matched = rewrite.pattern.find(&uri);
     let Some(matched) = matched else {
         ex.groups = Default::default();
+        cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));
         ex.uri = uri;
         return Step::On;
     };
@@ -194,6 +205,7 @@ fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite, quote: &mut bool) ->
             location.push(if args.is_some() { b'&' } else { b'?' });
             location.extend_from_slice(&ex.args);
         }
+        cx.trace.say("rewrite", at, || format!("redirects to {}", Printable(&location)));
         ex.response.location = Some(location);
         return Step::Settled(Flow::Status(status));
     }
@@ -214,6 +226,7 @@ fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite, quote: &mut bool) ->
         ex.report(cx, Level::Error, format_args!("the rewritten URI has a zero length"));
         return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     }
+    cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
     ex.uri = target;
     ex.internal = true;
     ex.uri_changed = rewrite.flag != RewriteFlag::Break;

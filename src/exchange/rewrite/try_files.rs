@@ -3,8 +3,9 @@
 use crate::config::model::Fallback;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::phases::{Flow, set_uri};
-use crate::exchange::{Exchange, paths, vars};
+use crate::exchange::{Exchange, Printable, paths, vars};
 use crate::http::status::Status;
+use crate::route::Trace;
 use crate::shared::Cx;
 use crate::sys::file::FileKind;
 
@@ -18,10 +19,22 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
             uri.insert(0, b'/');
         }
         if paths::map_uri(ex, cx, &uri) == paths::Mapped::Outside || has_dot_segment(&uri) {
+            cx.trace.say("try_files", None, || format!("{}: outside the root", Printable(&uri)));
             continue;
         }
         let path = ex.path.clone();
-        let Ok(stat) = symlinks::stat(ex, cx, &path) else { continue };
+        let stat = symlinks::stat(ex, cx, &path);
+        cx.trace.say("try_files", None, || {
+            let found = stat.as_ref().map_or("is not there", |stat| match stat.kind {
+                FileKind::Dir if candidate.directory => "is a directory, taken",
+                FileKind::Dir => "is a directory, and a file is wanted",
+                _ if candidate.directory => "is no directory",
+                FileKind::Regular => "is a file, taken",
+                _ => "is no file",
+            });
+            format!("{}: {found}", Printable(&path))
+        });
+        let Ok(stat) = stat else { continue };
         match (stat.kind, candidate.directory) {
             // A directory found without its slash is redirected to by the static handler (nginx).
             (FileKind::Dir, true) | (FileKind::Regular, false) => {
@@ -32,10 +45,13 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         }
     }
     match &tried.fallback {
-        Fallback::Code(444) => Flow::Close,
-        Fallback::Code(code) => Flow::Status(Status(*code)),
+        Fallback::Code(code) => {
+            cx.trace.say("try_files", None, || format!("none was there: ={code}"));
+            if *code == 444 { Flow::Close } else { Flow::Status(Status(*code)) }
+        }
         Fallback::Uri(target) => {
             let target = vars::text(target, ex, cx);
+            cx.trace.say("try_files", None, || format!("none was there: {}", Printable(&target)));
             if target.starts_with(b"@") {
                 return Flow::Named(target.into());
             }

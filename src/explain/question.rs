@@ -1,0 +1,158 @@
+//! The question of `webserv explain`: `METHOD URL` and header lines → the bytes of a request, and the listener it
+//! would arrive at. Refuses what no client could send; what a server would refuse is its own to say.
+
+use crate::config::model::{Config, Endpoint, EndpointId};
+use crate::http::header::is_token;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// A request as it would be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Question {
+    pub method: String,
+    /// None: the URL was a path alone.
+    pub authority: Option<Authority>,
+    pub target: String,
+    pub head: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    pub host: String,
+    /// None: not written, so http's 80.
+    pub port: Option<u16>,
+}
+
+impl Question {
+    /// # Errors
+    /// What is wrong, as one sentence.
+    pub fn parse(text: &str, headers: &[String]) -> Result<Question, String> {
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let (method, url) = match words[..] {
+            [url] => ("GET", url),
+            [method, url] => (method, url),
+            _ => return Err(format!("\"{text}\" is no question: 'METHOD URL', such as 'GET http://a.test:8080/x?y'")),
+        };
+        if !is_token(method.as_bytes()) {
+            return Err(format!("\"{method}\" is no method"));
+        }
+        let (authority, target) = split_url(url)?;
+        let mut lines = String::new();
+        let mut has_host = false;
+        for header in headers {
+            let Some((name, value)) = header.split_once(':') else {
+                return Err(format!("\"{header}\" is no header: 'Name: value'"));
+            };
+            if !is_token(name.as_bytes()) {
+                return Err(format!("\"{name}\" is no name of a header"));
+            }
+            if value.contains(['\r', '\n', '\0']) {
+                return Err(format!("the value of header \"{name}\" spans lines"));
+            }
+            has_host |= name.eq_ignore_ascii_case("host");
+            let _ = write!(lines, "{name}: {}\r\n", value.trim_ascii());
+        }
+        let host = match &authority {
+            _ if has_host => String::new(),
+            Some(Authority { host, port: Some(port) }) => format!("Host: {host}:{port}\r\n"),
+            Some(Authority { host, port: None }) => format!("Host: {host}\r\n"),
+            None => "Host: localhost\r\n".into(),
+        };
+        let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}\r\n").into_bytes();
+        Ok(Question { method: method.into(), authority, target, head })
+    }
+
+    /// The listener that the URL's port means, and what to say of the choice.
+    ///
+    /// # Errors
+    /// Nobody listens on the port that the URL names.
+    pub fn endpoint(&self, config: &Config) -> Result<(EndpointId, Option<String>), String> {
+        let all = || config.endpoints.iter().enumerate().map(|(at, endpoint)| (EndpointId(at as u32), endpoint));
+        let Some((first, _)) = all().next() else { return Err("the configuration has no server".into()) };
+        let Some(authority) = &self.authority else { return Ok((first, None)) };
+        let port = authority.port.unwrap_or(80);
+        let ip: Option<IpAddr> = authority.host.trim_matches(['[', ']']).parse().ok();
+        let of_port = || all().filter(|(_, endpoint)| endpoint.addr.port() == Some(port));
+        let wildcard = |e: &Endpoint| e.addr.ip().is_some_and(|ip| ip.is_unspecified());
+        let found = of_port()
+            .find(|(_, endpoint)| ip.is_some() && endpoint.addr.ip() == ip)
+            .or_else(|| of_port().find(|(_, endpoint)| wildcard(endpoint)))
+            .or_else(|| of_port().next());
+        match (found, authority.port) {
+            (Some((id, _)), _) => {
+                let count = of_port().count();
+                let note = format!("of {count} listeners on port {port}");
+                Ok((id, (count > 1).then_some(note)))
+            }
+            (None, None) => Ok((first, Some("the first: the URL names no port, and none listens on 80".into()))),
+            (None, Some(_)) => {
+                let addresses: Vec<String> = config.endpoints.iter().map(|e| e.addr.to_string()).take(10).collect();
+                Err(format!("nobody listens on port {port}; the configuration listens on {}", addresses.join(", ")))
+            }
+        }
+    }
+}
+
+/// Authority and request target of `http://host:port/path?query`, or of a path alone.
+fn split_url(url: &str) -> Result<(Option<Authority>, String), String> {
+    if url.contains('#') {
+        return Err(format!("\"{url}\" has a fragment, which no client sends"));
+    }
+    if url.starts_with('/') || url == "*" {
+        return Ok((None, url.into()));
+    }
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+        Some((scheme, _)) => return Err(format!("\"{scheme}\" is not served here: the URL begins with http://")),
+        None => return Err(format!("\"{url}\" is no URL: http://host:port/path, or a path that begins with /")),
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    // The colons of an IPv6 address stand in brackets.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            let parsed = port.parse().map_err(|_| format!("\"{port}\" is no port in \"{url}\""))?;
+            (host, Some(parsed))
+        }
+        _ => (authority, None),
+    };
+    if host.is_empty() || host.contains('@') {
+        return Err(format!("\"{url}\" names no host"));
+    }
+    Ok((Some(Authority { host: host.into(), port }), target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_becomes_the_head_a_client_would_send() {
+        for (name, text, headers, expected) in [
+            ("a path", "/a", vec![], Ok("GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+            ("a URL", "PUT http://a.test:81/x?y", vec![], Ok("PUT /x?y HTTP/1.1\r\nHost: a.test:81\r\n\r\n")),
+            ("no path", "http://a.test?q", vec![], Ok("GET /?q HTTP/1.1\r\nHost: a.test\r\n\r\n")),
+            ("IPv6", "http://[::1]/", vec![], Ok("GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n")),
+            ("Host is given", "http://a/", vec!["host: b"], Ok("GET / HTTP/1.1\r\nhost: b\r\n\r\n")),
+            ("a header", "/", vec!["A:  b "], Ok("GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\n\r\n")),
+            ("three words", "GET / HTTP/1.1", vec![], Err("is no question")),
+            ("nothing", " ", vec![], Err("is no question")),
+            ("no method", "G@T /", vec![], Err("is no method")),
+            ("TLS", "https://a/", vec![], Err("is not served here")),
+            ("no scheme", "a.test/x", vec![], Err("is no URL")),
+            ("a fragment", "/x#y", vec![], Err("has a fragment")),
+            ("a port that is none", "http://a:99999/", vec![], Err("is no port")),
+            ("no host", "http:///x", vec![], Err("names no host")),
+            ("a header without colon", "/", vec!["A b"], Err("is no header")),
+            ("a header that splits", "/", vec!["A: b\r\nC: d"], Err("spans lines")),
+        ] {
+            let headers: Vec<String> = headers.into_iter().map(str::to_owned).collect();
+            match (Question::parse(text, &headers), expected) {
+                (Ok(question), Ok(head)) => assert_eq!(String::from_utf8_lossy(&question.head), head, "{name}"),
+                (Err(why), Err(part)) => assert!(why.contains(part), "{name}: {why}"),
+                (got, _) => panic!("{name}: {got:?}"),
+            }
+        }
+    }
+}

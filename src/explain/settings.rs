@@ -1,0 +1,94 @@
+//! Which directives hold at a place, and where they stand: the blocks of the syntax tree from the place outwards, as
+//! inheritance goes. Values are shown as the configuration wrote them.
+
+use crate::config::ast::{Directive, Span};
+use crate::config::context::Contexts;
+use crate::config::directives;
+use crate::config::load::Sources;
+use crate::config::table::{Effect, Row};
+
+/// A directive in force.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// As written, its blanks made one.
+    pub text: String,
+    /// `FILE:LINE`; None: the default.
+    pub place: Option<String>,
+}
+
+/// Directives that are about the very block they stand in.
+const OWN: [&str; 4] = ["try_files", "empty_gif", "stub_status", "limit_except"];
+/// Directives that make one setting together: the nearest block that has any of them decides.
+const TOGETHER: [&[&str]; 2] = [&["root", "alias"], &["allow", "deny"]];
+
+/// The settings at the block that begins at `at`: what differs from the default, and root and index always.
+pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
+    let mut chain = Vec::new();
+    find(tree, at, &mut chain);
+    // From the place outwards.
+    let levels: Vec<&[Directive]> =
+        chain.iter().rev().filter_map(|d| d.block.as_deref()).chain(std::iter::once(tree)).collect();
+    let mut rows: Vec<&Row> = directives::rows().filter(|row| is_setting(row)).collect();
+    rows.sort_by_key(|row| (!matches!(row.name, "root" | "index"), row.name));
+    rows.into_iter().flat_map(|row| of(row, &levels, sources)).collect()
+}
+
+/// What requests are answered by, as opposed to what the process is made of.
+fn is_setting(row: &Row) -> bool {
+    let inherited = Contexts::HTTP.or(Contexts::SERVER);
+    let simple = !matches!(row.effect, Effect::Script | Effect::Section(_));
+    simple && (row.contexts.contains(Contexts::LOCATION) || row.contexts.contains(inherited))
+}
+
+fn of(row: &Row, levels: &[&[Directive]], sources: &Sources) -> Vec<Setting> {
+    let is = |d: &Directive, row: &Row| std::iter::once(&row.name).chain(row.aliases).any(|name| d.name.is(name));
+    let levels = if OWN.contains(&row.name) { levels.get(..1).unwrap_or_default() } else { levels };
+    let together = TOGETHER.iter().find(|names| names.contains(&row.name));
+    let decides = |d: &Directive| match together {
+        Some(names) => names.iter().any(|name| d.name.is(name)),
+        None => is(d, row),
+    };
+    // add_header_inherit merge: each level adds to those around it.
+    let merged = row.name == "add_header"
+        && levels
+            .iter()
+            .find_map(|level| level.iter().find(|d| d.name.is("add_header_inherit")))
+            .is_some_and(|d| d.args.first().is_some_and(|word| word.is("merge")));
+    let mut found = Vec::new();
+    for level in levels.iter().filter(|level| level.iter().any(decides)) {
+        let given = level.iter().filter(|d| is(d, row));
+        found.extend(given.map(|d| Setting { text: written(d, sources), place: Some(sources.place(d.span)) }));
+        if !merged {
+            break;
+        }
+    }
+    let overridden = together.is_some() && levels.iter().any(|level| level.iter().any(decides));
+    let always = matches!(row.name, "root" | "index");
+    let default = format!("{} {};", row.name, row.default);
+    if found.is_empty() && always && !overridden {
+        return vec![Setting { text: default, place: None }];
+    }
+    if !always {
+        found.retain(|setting| setting.text != default);
+    }
+    found
+}
+
+fn written(d: &Directive, sources: &Sources) -> String {
+    let text = String::from_utf8_lossy(sources.slice(d.span)).split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = if d.block.is_some() { " { … }" } else { ";" };
+    crate::config::error::visible(&format!("{text}{end}"))
+}
+
+/// The blocks that lead to the one which begins at `at`, outermost first.
+fn find<'t>(level: &'t [Directive], at: Span, chain: &mut Vec<&'t Directive>) -> bool {
+    for d in level.iter().filter(|d| d.block.is_some()) {
+        chain.push(d);
+        if (d.span.file, d.span.start) == (at.file, at.start) || find(d.block.as_deref().unwrap_or_default(), at, chain)
+        {
+            return true;
+        }
+        chain.pop();
+    }
+    false
+}

@@ -1,0 +1,281 @@
+//! Recorded steps → lines for people: a word for the subject, what happened, and the place that made it so. Steps say
+//! who won; the others are described by plain facts of their own (does the name match, does the pattern).
+
+use crate::config::ast::Span;
+use crate::config::error::visible;
+use crate::config::load::Sources;
+use crate::config::model::{Config, Endpoint, Location, LocationId, LocationKind, LocationTree, Names, ServerId};
+use crate::exchange::Printable;
+use crate::route::location::Verdict;
+use crate::route::server::{self, Rule};
+use crate::route::{Recorder, Step};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Servers and locations that have nothing to do with the request and are listed all the same.
+const SHOWN: usize = 12;
+
+pub struct Told<'c> {
+    config: &'c Config,
+    sources: &'c Sources,
+    out: String,
+    /// The subject of the last line: not repeated.
+    subject: &'static str,
+}
+
+impl<'c> Told<'c> {
+    pub fn new(config: &'c Config, sources: &'c Sources) -> Told<'c> {
+        Told { config, sources, out: String::new(), subject: "" }
+    }
+
+    pub fn finish(self) -> String {
+        self.out
+    }
+
+    pub fn line(&mut self, subject: &'static str, text: &str) {
+        let shown = if subject == self.subject { "" } else { subject };
+        let _ = writeln!(self.out, "{shown:<10} {}", visible(text));
+        self.subject = if subject.is_empty() { self.subject } else { subject };
+    }
+
+    pub fn placed(&mut self, subject: &'static str, at: Span, text: &str) {
+        let place = self.sources.place(at);
+        self.line(subject, &format!("{text}  [{place}]"));
+    }
+
+    /// Everything that was recorded, in its order. `host` is the name the server was looked for by.
+    pub fn steps(&mut self, endpoint: &Endpoint, host: &[u8], steps: &[Step]) {
+        let mut rest = steps;
+        while let Some((step, after)) = rest.split_first() {
+            rest = after;
+            match step {
+                Step::Server { id, rule } => self.server(endpoint, host, *id, *rule),
+                Step::Search { server, uri } => {
+                    let looked: Vec<(LocationId, Verdict)> = rest.iter().map_while(location_of).collect();
+                    rest = &rest[looked.len()..];
+                    self.locations(*server, uri, &looked);
+                }
+                Step::Location { id, verdict } => {
+                    self.locations(self.config.location(*id).server, b"", &[(*id, *verdict)])
+                }
+                Step::Phase { name, at: None, text } => self.line(name, text),
+                Step::Phase { name: name @ "rewrite", at: Some(at), text } => {
+                    let directive = String::from_utf8_lossy(self.sources.slice(*at)).into_owned();
+                    self.placed(name, *at, &format!("{directive}: {text}"));
+                }
+                Step::Phase { name, at: Some(at), text } => self.placed(name, *at, text),
+            }
+        }
+    }
+
+    fn server(&mut self, endpoint: &Endpoint, host: &[u8], id: ServerId, rule: Rule) {
+        let names = by_server(endpoint);
+        let won = names.get(&id).map(|own| matching(&own.1, host)).unwrap_or_default();
+        let why = match rule {
+            Rule::Exact => format!("its name is {}", shown_host(host)),
+            Rule::Suffix | Rule::Prefix => format!("the longest name with a * that matches: {won}"),
+            Rule::Regex(_) => format!("the first regex that matches: {won}"),
+            Rule::Default => format!("the listener's default: no name matches {}", shown_host(host)),
+        };
+        self.placed("server", self.config.server(id).span, &why);
+        let mut quiet = 0;
+        for (other, (text, own)) in names.iter().filter(|(other, _)| **other != id) {
+            let mut recorder = Recorder::default();
+            // Alone with its names: would it have been taken?
+            let alone = Endpoint {
+                addr: endpoint.addr.clone(),
+                default: ServerId(u32::MAX),
+                names: copy(own),
+                options: endpoint.options.clone(),
+                span: endpoint.span,
+            };
+            server::find(&alone, host, &mut recorder);
+            let why = match recorder.0.first() {
+                Some(Step::Server { rule: Rule::Default, .. }) | None => {
+                    quiet += 1;
+                    if quiet > SHOWN {
+                        continue;
+                    }
+                    format!("no name of it matches ({text})")
+                }
+                _ => format!("{} matches too, but {}", matching(own, host), precedence(rule)),
+            };
+            self.placed("server", self.config.server(*other).span, &format!("  not: {why}"));
+        }
+        if quiet > SHOWN {
+            self.line("server", &format!("  not: {} more whose names do not match", quiet - SHOWN));
+        }
+    }
+
+    fn locations(&mut self, server: ServerId, uri: &[u8], looked: &[(LocationId, Verdict)]) {
+        let Some((taken, _)) = looked.last() else {
+            let root = self.config.server(server).span;
+            self.placed("location", root, &format!("none matches {}: the server's own settings hold", Printable(uri)));
+            self.level(&self.config.server(server).tree, uri, looked);
+            return;
+        };
+        let location = self.config.location(*taken);
+        self.placed("location", location.span, &format!("{} for {}", name(location), Printable(uri)));
+        self.level(&self.config.server(server).tree, uri, looked);
+    }
+
+    fn level(&mut self, tree: &LocationTree, uri: &[u8], looked: &[(LocationId, Verdict)]) {
+        let mut ids: Vec<LocationId> = tree.exact.values().copied().collect();
+        ids.extend(tree.prefixes.iter().map(|entry| entry.location));
+        ids.extend(tree.regexes.iter().map(|(_, id)| *id));
+        ids.sort_by_key(|id| (self.config.location(*id).span.file, self.config.location(*id).span.start));
+        let mut quiet = 0;
+        for id in ids {
+            let location = self.config.location(id);
+            let verdict = looked.iter().find(|(seen, _)| *seen == id).map(|(_, verdict)| *verdict);
+            let text = match verdict {
+                Some(verdict) => won(verdict, looked.last().is_some_and(|(taken, _)| *taken == id)),
+                None => {
+                    let matches = match location.kind {
+                        LocationKind::Exact => *location.name == *uri,
+                        LocationKind::Regex => {
+                            tree.regexes.iter().any(|(pattern, own)| *own == id && pattern.is_match(uri))
+                        }
+                        _ => uri.starts_with(&location.name),
+                    };
+                    if !matches {
+                        quiet += 1;
+                        if quiet > SHOWN {
+                            continue;
+                        }
+                        "does not match".into()
+                    } else {
+                        lost(location, looked)
+                    }
+                }
+            };
+            self.placed("location", location.span, &format!("  {}: {text}", name(location)));
+            if verdict.is_some()
+                && let Some(inner) = &location.tree
+            {
+                self.level(inner, uri, looked);
+            }
+        }
+        if quiet > SHOWN {
+            self.line("location", &format!("  {} more do not match", quiet - SHOWN));
+        }
+    }
+}
+
+fn location_of(step: &Step) -> Option<(LocationId, Verdict)> {
+    match step {
+        Step::Location { id, verdict } => Some((*id, *verdict)),
+        _ => None,
+    }
+}
+
+fn won(verdict: Verdict, taken: bool) -> String {
+    let why = match verdict {
+        Verdict::Exact => "the URI is its name",
+        Verdict::LongestPrefix => "the longest prefix",
+        Verdict::FinalPrefix => "the longest prefix, and ^~: no regex is tried",
+        Verdict::Regex => "the first regex that matches",
+    };
+    format!("{why}, {}", if taken { "taken" } else { "but another goes before it" })
+}
+
+/// Why a location that matches was not taken.
+fn lost(location: &Location, looked: &[(LocationId, Verdict)]) -> String {
+    let decided = |verdict| looked.iter().any(|(_, seen)| *seen == verdict);
+    let why = match location.kind {
+        _ if decided(Verdict::Exact) => "an exact name decides",
+        LocationKind::Regex if decided(Verdict::Regex) => "an earlier regex does too",
+        LocationKind::Regex => "a ^~ prefix keeps regexes from being tried",
+        _ => "a longer prefix does too",
+    };
+    format!("matches, but {why}")
+}
+
+fn name(location: &Location) -> String {
+    let modifier = match location.kind {
+        LocationKind::Exact => "= ",
+        LocationKind::PrefixFinal => "^~ ",
+        LocationKind::Regex => "~ ",
+        _ => "",
+    };
+    format!("{modifier}{}", Printable(&location.name))
+}
+
+fn shown_host(host: &[u8]) -> String {
+    if host.is_empty() { "a request without Host".into() } else { Printable(host).to_string() }
+}
+
+fn precedence(winner: Rule) -> &'static str {
+    match winner {
+        Rule::Exact => "an exact name goes first",
+        Rule::Suffix => "the longest *.name goes first",
+        Rule::Prefix => "name.* goes before a regex, the longest first",
+        Rule::Regex(_) => "an earlier regex matches",
+        Rule::Default => "the default was taken",
+    }
+}
+
+/// The names of each server behind the endpoint: as text, and as a table of its own.
+fn by_server(endpoint: &Endpoint) -> BTreeMap<ServerId, (String, Names)> {
+    let mut servers: BTreeMap<ServerId, (String, Names)> = BTreeMap::new();
+    servers.entry(endpoint.default).or_default();
+    let mut add = |id: ServerId, text: String| {
+        let own = servers.entry(id).or_default();
+        if !own.0.is_empty() {
+            own.0.push(' ');
+        }
+        own.0.push_str(&text);
+    };
+    let names = &endpoint.names;
+    let quoted = |name: &[u8]| if name.is_empty() { "\"\"".into() } else { Printable(name).to_string() };
+    let sorted = |table: &crate::util::hash::FastMap<Box<[u8]>, ServerId>| {
+        let mut entries: Vec<(Box<[u8]>, ServerId)> = table.iter().map(|(k, id)| (k.clone(), *id)).collect();
+        entries.sort();
+        entries
+    };
+    let (exact, suffixes, prefixes) = (sorted(&names.exact), sorted(&names.suffixes), sorted(&names.prefixes));
+    exact.iter().for_each(|(name, id)| add(*id, quoted(name)));
+    suffixes.iter().for_each(|(name, id)| add(*id, format!("*{}", Printable(name))));
+    prefixes.iter().for_each(|(name, id)| add(*id, format!("{}*", Printable(name))));
+    names.regexes.iter().for_each(|(pattern, id)| add(*id, format!("~{}", pattern.source())));
+    for (table, pick) in [(exact, 0), (suffixes, 1), (prefixes, 2)] {
+        for (name, id) in table {
+            let own = &mut servers.entry(id).or_default().1;
+            let place = match pick {
+                0 => &mut own.exact,
+                1 => &mut own.suffixes,
+                _ => &mut own.prefixes,
+            };
+            place.insert(name, id);
+        }
+    }
+    for (pattern, id) in &names.regexes {
+        servers.entry(*id).or_default().1.regexes.push((pattern.clone(), *id));
+    }
+    servers
+}
+
+fn copy(names: &Names) -> Names {
+    Names {
+        exact: names.exact.clone(),
+        suffixes: names.suffixes.clone(),
+        prefixes: names.prefixes.clone(),
+        regexes: names.regexes.clone(),
+    }
+}
+
+/// The name of these that is about `host`, as it was written.
+fn matching(names: &Names, host: &[u8]) -> String {
+    let longest = |found: Option<&Box<[u8]>>| found.map(|name| Printable(name).to_string());
+    if names.exact.contains_key(host) {
+        return shown_host(host);
+    }
+    let suffix = names.suffixes.keys().filter(|name| host.ends_with(name)).max_by_key(|name| name.len());
+    let prefix = names.prefixes.keys().filter(|name| host.starts_with(name)).max_by_key(|name| name.len());
+    let regex = names.regexes.iter().find(|(pattern, _)| pattern.is_match(host));
+    longest(suffix)
+        .map(|name| format!("*{name}"))
+        .or_else(|| longest(prefix).map(|name| format!("{name}*")))
+        .or_else(|| regex.map(|(pattern, _)| format!("~{}", pattern.source())))
+        .unwrap_or_default()
+}

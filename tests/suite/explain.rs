@@ -1,0 +1,297 @@
+//! `webserv explain`: a configuration and a question, and the lines that answer it. Nothing is started.
+
+use crate::harness::{Setup, skip_on_nginx};
+use std::fs;
+
+/// One line for each directive: the tests name lines.
+const CONFIG: &str = r#"error_log %%DIR%%/never/made.log;
+events { }
+http {
+    root %%DIR%%/html;
+    index start.html;
+    map $arg_m $mapped { default none; one first; }
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        server_name a.test *.wild.test;
+        add_header X-Server a;
+        rewrite ^/old/(.*)$ /new/$1 last;
+        set $where "$mapped";
+        location / {
+            try_files $uri $uri/ /fallback.html;
+        }
+        location = /exact {
+            return 302 /elsewhere;
+        }
+        location /up/ {
+            allowed_methods GET POST DELETE;
+            client_max_body_size 10;
+            add_header X-Up yes always;
+        }
+        location /closed/ {
+            allow 10.0.0.0/8;
+            deny all;
+        }
+        location /except/ {
+            limit_except GET {
+                deny all;
+            }
+        }
+        location ^~ /final/ {
+            if ($arg_x = y) {
+                return 418 teapot;
+            }
+            alias %%DIR%%/html/;
+        }
+        location ~ \.php$ {
+            return 444;
+        }
+        location ~ ^/a {
+            error_page 404 /missing.html;
+        }
+        location /inside/ {
+            internal;
+        }
+    }
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        server_name *.test ~^w;
+        return 301 http://a.test$request_uri;
+    }
+    server {
+        listen 127.0.0.1:%%PORT1%%;
+        server_name other;
+    }
+}
+"#;
+
+fn setup() -> Setup {
+    Setup::full(CONFIG)
+        .file("html/start.html", "start")
+        .file("html/fallback.html", "fallback")
+        .file("html/missing.html", "missing")
+        .file("html/up/there", "there")
+        .file("html/dir/start.html", "start of dir")
+}
+
+#[test]
+fn a_question_is_answered_by_the_code_that_serves() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let rows: &[(&str, &[&str], &[&str])] = &[
+        (
+            "a file by try_files",
+            &["GET", "/start.html"],
+            &[
+                "request    GET /start.html from 127.0.0.1",
+                "listener   127.0.0.1:",
+                "server     the listener's default: no name matches localhost  [conf/test.conf:7]",
+                "  not: no name of it matches (*.test ~^w)  [conf/test.conf:49]",
+                "rewrite    rewrite ^/old/(.*)$ /new/$1 last: does not match /start.html  [conf/test.conf:11]",
+                "set $where \"$mapped\": is \"none\"  [conf/test.conf:12]",
+                "location   / for /start.html  [conf/test.conf:13]",
+                "/: the longest prefix, taken  [conf/test.conf:13]",
+                "= /exact: does not match  [conf/test.conf:16]",
+                "try_files  %%DIR%%/html/start.html: is a file, taken",
+                "handler    static file, index or listing  [conf/test.conf:13]",
+                "file       %%DIR%%/html/start.html",
+                "answer     200 OK",
+                "X-Server: a",
+                "settings at conf/test.conf:13",
+                "root %%DIR%%/html; conf/test.conf:4",
+                "index start.html; conf/test.conf:5",
+                "add_header X-Server a; conf/test.conf:10",
+                "try_files $uri $uri/ /fallback.html; conf/test.conf:14",
+            ],
+        ),
+        (
+            "a fallback is an internal redirect",
+            &["/nowhere?q"],
+            &[
+                "try_files  %%DIR%%/html/nowhere: is not there",
+                "none was there: /fallback.html",
+                "redirect   internal, to /fallback.html",
+                "answer     200 OK",
+            ],
+        ),
+        (
+            "an index file",
+            &["/dir/"],
+            &["index      %%DIR%%/html/dir/start.html: is a file, taken", "redirect   internal, to /dir/start.html"],
+        ),
+        (
+            "a server-level rewrite that matches",
+            &["/old/x"],
+            &["/new/$1 last: the URI becomes /new/x  [conf/test.conf:11]", "location   / for /new/x"],
+        ),
+        (
+            "a variable of a map",
+            &["/?m=one"],
+            &["set $where \"$mapped\": is \"first\"  [conf/test.conf:12]"],
+        ),
+        (
+            "an exact name goes before what else matches",
+            &["http://a.test:%%PORT%%/exact"],
+            &[
+                "server     its name is a.test  [conf/test.conf:7]",
+                "not: *.test matches too, but an exact name goes first  [conf/test.conf:49]",
+                "= /exact: the URI is its name, taken  [conf/test.conf:16]",
+                "/: matches, but an exact name decides  [conf/test.conf:13]",
+                "return 302 /elsewhere: answers 302  [conf/test.conf:17]",
+                "answer     302",
+                "Location: http://a.test:%%PORT%%/elsewhere",
+            ],
+        ),
+        (
+            "the longest wildcard",
+            &["http://x.wild.test:%%PORT%%/"],
+            &[
+                "the longest name with a * that matches: *.wild.test  [conf/test.conf:7]",
+                "*.test matches too, but the longest *.name goes first",
+            ],
+        ),
+        ("a regex name", &["http://web:%%PORT%%/x"], &["the first regex that matches: ~^w  [conf/test.conf:49]"]),
+        ("a Host of one's own", &["-H", "Host: a.test", "/"], &["its name is a.test"]),
+        ("another listener", &["http://other:%%PORT1%%/"], &["its name is other", "location   none matches /: the server's own"]),
+        (
+            "a regex location goes before the prefix",
+            &["/up/x.php"],
+            &[
+                "/up/: the longest prefix, but another goes before it  [conf/test.conf:19]",
+                "~ \\.php$: the first regex that matches, taken  [conf/test.conf:39]",
+                "/: matches, but a longer prefix does too",
+                "answer     none: the connection is closed without a word",
+            ],
+        ),
+        (
+            "a final prefix keeps regexes away, and `if` is true",
+            &["/final/x.php?x=y"],
+            &[
+                "^~ /final/: the longest prefix, and ^~: no regex is tried, taken  [conf/test.conf:33]",
+                "~ \\.php$: matches, but a ^~ prefix keeps regexes from being tried",
+                "if ($arg_x = y): true  [conf/test.conf:34]",
+                "answers 418  [conf/test.conf:35]",
+                "answer     418",
+            ],
+        ),
+        (
+            "an `if` that is false, and an alias",
+            &["/final/start.html"],
+            &["if ($arg_x = y): false", "file       %%DIR%%/html/start.html", "alias %%DIR%%/html/; conf/test.conf:37"],
+        ),
+        (
+            "an upload changes nothing",
+            &["POST", "/up/new"],
+            &[
+                "access     allowed_methods: the method is allowed",
+                "handler    upload",
+                "answer     depends on the body",
+                "allowed_methods GET POST DELETE; conf/test.conf:20",
+                "client_max_body_size 10; conf/test.conf:21",
+                "add_header X-Up yes always; conf/test.conf:22",
+            ],
+        ),
+        ("a delete changes nothing", &["DELETE", "/up/there"], &["handler    delete", "answer     depends on"]),
+        (
+            "a method that is not allowed",
+            &["PUT", "/up/new"],
+            &["allowed_methods: the method is answered without the handler", "answer     405", "Allow: GET, HEAD, POST"],
+        ),
+        (
+            "a body that is too large",
+            &["POST", "/up/new", "-H", "Content-Length: 11"],
+            &["log        [error] client intended to send too large body: 11 bytes", "answer     413"],
+        ),
+        (
+            "an address that is denied",
+            &["/closed/x"],
+            &["access     127.0.0.1 is denied  [conf/test.conf:26]", "answer     403", "deny all; conf/test.conf:26"],
+        ),
+        (
+            "an address that is allowed",
+            &["--client", "10.1.2.3", "/closed/x"],
+            &["access     10.1.2.3 is allowed  [conf/test.conf:25]", "answer     404"],
+        ),
+        (
+            "limit_except",
+            &["POST", "/except/"],
+            &[
+                "the method is restricted: the block's rules hold  [conf/test.conf:29]",
+                "127.0.0.1 is denied  [conf/test.conf:30]",
+                "settings at conf/test.conf:29",
+            ],
+        ),
+        (
+            "an error page",
+            &["/absent"],
+            &["error_page 404 has an error page", "redirect   internal, to /missing.html", "answer     404"],
+        ),
+        ("an internal location", &["/inside/x"], &["internal: the request is the client's own, 404", "answer     404"]),
+        ("a path that leaves the root", &["/../x"], &["answer     400"]),
+    ];
+    let setup = setup();
+    for (name, args, expected) in rows {
+        // Each run of the setup has its own ports: the first writes the configuration, whose ports the question needs.
+        assert!(setup.run(&["-v"]).status.success());
+        let before = fs::read_to_string(setup.dir().join("conf/test.conf")).expect("just written");
+        let ports: Vec<&str> = before
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("listen 127.0.0.1:")?.strip_suffix(';'))
+            .collect();
+        let replace = |text: &str| {
+            let text = text.replace("%%DIR%%", &setup.dir().to_string_lossy());
+            text.replace("%%PORT%%", ports[0]).replace("%%PORT1%%", ports[2])
+        };
+        let args: Vec<String> = args.iter().map(|arg| replace(arg)).collect();
+        let mut command = std::process::Command::new(crate::harness::binary());
+        let (options, question): (Vec<&String>, Vec<&String>) = split(&args);
+        command.arg("explain").args(options).arg("conf/test.conf").args(question);
+        let out = command.current_dir(setup.dir()).env_remove("NGINX").output().expect("the binary runs");
+        let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "{name}: {errors}");
+        // Columns are for the eye.
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = text.lines().map(flat).collect();
+        for wanted in *expected {
+            let wanted = flat(&replace(wanted));
+            assert!(lines.iter().any(|line| line.contains(&wanted)), "{name}: no line has {wanted:?}\n{text}{errors}");
+        }
+    }
+    assert!(!setup.dir().join("never").exists() && !setup.dir().join("html/up/new").exists());
+    assert!(setup.dir().join("html/up/there").exists(), "nothing was deleted");
+}
+
+/// Options with their values, and the words of the question.
+fn split(args: &[String]) -> (Vec<&String>, Vec<&String>) {
+    let (mut options, mut question, mut args) = (Vec::new(), Vec::new(), args.iter());
+    while let Some(arg) = args.next() {
+        if arg.starts_with('-') {
+            options.extend([Some(arg), args.next()].into_iter().flatten());
+        } else {
+            question.push(arg);
+        }
+    }
+    (options, question)
+}
+
+#[test]
+fn a_question_that_is_none_is_told_why() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let setup = setup();
+    for (name, args, expected) in [
+        ("TLS", &["https://a.test/"][..], "\"https\" is not served here"),
+        ("no URL", &["a.test"], "\"a.test\" is no URL"),
+        ("nobody listens", &["http://a.test:1/"], "nobody listens on port 1; the configuration listens on 127.0.0.1:"),
+        ("a header that is none", &["/", "-H", "nothing"], "\"nothing\" is no header"),
+        ("an address that is none", &["/", "--client", "here"], "invalid value 'here'"),
+        ("no question", &[], "required"),
+    ] {
+        let out = setup.run(&[&["explain", "conf/test.conf"], args].concat());
+        let errors = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success() && errors.contains(expected), "{name}: {errors}");
+    }
+    let broken = Setup::full("server { listen 127.0.0.1:%%PORT%%; rooot /; }\n").run(&["explain", "conf/test.conf", "/"]);
+    assert!(String::from_utf8_lossy(&broken.stderr).contains("unknown directive \"rooot\" in conf/test.conf:1"));
+}
