@@ -124,11 +124,7 @@ fn a_question_is_answered_by_the_code_that_serves() {
             &["/old/x"],
             &["/new/$1 last: the URI becomes /new/x  [conf/test.conf:11]", "location   / for /new/x"],
         ),
-        (
-            "a variable of a map",
-            &["/?m=one"],
-            &["set $where \"$mapped\": is \"first\"  [conf/test.conf:12]"],
-        ),
+        ("a variable of a map", &["/?m=one"], &["set $where \"$mapped\": is \"first\"  [conf/test.conf:12]"]),
         (
             "an exact name goes before what else matches",
             &["http://a.test:%%PORT%%/exact"],
@@ -152,7 +148,11 @@ fn a_question_is_answered_by_the_code_that_serves() {
         ),
         ("a regex name", &["http://web:%%PORT%%/x"], &["the first regex that matches: ~^w  [conf/test.conf:49]"]),
         ("a Host of one's own", &["-H", "Host: a.test", "/"], &["its name is a.test"]),
-        ("another listener", &["http://other:%%PORT1%%/"], &["its name is other", "location   none matches /: the server's own"]),
+        (
+            "another listener",
+            &["http://other:%%PORT1%%/"],
+            &["its name is other", "location   none matches /: the server's own"],
+        ),
         (
             "a regex location goes before the prefix",
             &["/up/x.php"],
@@ -195,7 +195,11 @@ fn a_question_is_answered_by_the_code_that_serves() {
         (
             "a method that is not allowed",
             &["PUT", "/up/new"],
-            &["allowed_methods: the method is answered without the handler", "answer     405", "Allow: GET, HEAD, POST"],
+            &[
+                "allowed_methods: the method is answered without the handler",
+                "answer     405",
+                "Allow: GET, HEAD, POST",
+            ],
         ),
         (
             "a body that is too large",
@@ -292,6 +296,7 @@ fn a_question_that_is_none_is_told_why() {
         let errors = String::from_utf8_lossy(&out.stderr);
         assert!(!out.status.success() && errors.contains(expected), "{name}: {errors}");
     }
-    let broken = Setup::full("server { listen 127.0.0.1:%%PORT%%; rooot /; }\n").run(&["explain", "conf/test.conf", "/"]);
+    let broken =
+        Setup::full("server { listen 127.0.0.1:%%PORT%%; rooot /; }\n").run(&["explain", "conf/test.conf", "/"]);
     assert!(String::from_utf8_lossy(&broken.stderr).contains("unknown directive \"rooot\" in conf/test.conf:1"));
 }
