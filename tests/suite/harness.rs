@@ -165,11 +165,16 @@ impl Setup {
     }
 
     pub fn start(self) -> Server {
+        self.start_on(binary())
+    }
+
+    /// Starts another binary than the one under test: the oracle beside it.
+    pub fn start_on(self, binary: &Path) -> Server {
         let (listeners, ports) = self.bind();
         let config = self.expand(&self.config, &ports);
         write(&self.dir.join("conf/test.conf"), config.as_bytes());
         let fds: Vec<_> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(binary);
         command.arg("-p").arg(format!("{}/", self.dir.display())).arg("-c").arg(self.dir.join("conf/test.conf"));
         command.arg("-e").arg(self.dir.join("logs/error.log"));
         command.env("NGINX", fds.iter().map(|fd| format!("{fd};")).collect::<String>()).env_remove("WEBSERV_BIN");
@@ -181,7 +186,7 @@ impl Setup {
             command.uid(65534).gid(65534);
         }
         os::inherit(&mut command, fds);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
         Server { pid: child.id(), child: Some(child), ports, setup: self, stopped: false }
     }
 }

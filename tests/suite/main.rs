@@ -25,6 +25,7 @@ mod locations;
 mod logs;
 mod process;
 mod ranges;
+mod real_confs;
 mod rewrites;
 mod rfc;
 mod signals;
