@@ -53,6 +53,7 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     let peer = Peer::new(asked.client, 0);
     let client = Client { peer, endpoint, serial: 1, requests: 1, accepted: cx.now.ms };
     let mut ex = Exchange::new(&mut cx, client);
+    ex.next_request(&mut cx);
     answer(&mut ex, &mut cx, &question)?;
 
     let mut told = Told::new(&config, sources);

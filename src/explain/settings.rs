@@ -29,7 +29,7 @@ pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
     let levels: Vec<&[Directive]> =
         chain.iter().rev().filter_map(|d| d.block.as_deref()).chain(std::iter::once(tree)).collect();
     let mut rows: Vec<&Row> = directives::rows().filter(|row| is_setting(row)).collect();
-    rows.sort_by_key(|row| (!matches!(row.name, "root" | "index"), row.name));
+    rows.sort_by_key(|row| (row.name != "root", row.name != "index", row.name));
     rows.into_iter().flat_map(|row| of(row, &levels, sources)).collect()
 }
 

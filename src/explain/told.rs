@@ -21,11 +21,13 @@ pub struct Told<'c> {
     out: String,
     /// The subject of the last line: not repeated.
     subject: &'static str,
+    /// A location was looked for before: those that do not match were listed then.
+    searched: bool,
 }
 
 impl<'c> Told<'c> {
     pub fn new(config: &'c Config, sources: &'c Sources) -> Told<'c> {
-        Told { config, sources, out: String::new(), subject: "" }
+        Told { config, sources, out: String::new(), subject: "", searched: false }
     }
 
     pub fn finish(self) -> String {
@@ -112,11 +114,13 @@ impl<'c> Told<'c> {
             let root = self.config.server(server).span;
             self.placed("location", root, &format!("none matches {}: the server's own settings hold", Printable(uri)));
             self.level(&self.config.server(server).tree, uri, looked);
+            self.searched = true;
             return;
         };
         let location = self.config.location(*taken);
         self.placed("location", location.span, &format!("{} for {}", name(location), Printable(uri)));
         self.level(&self.config.server(server).tree, uri, looked);
+        self.searched = true;
     }
 
     fn level(&mut self, tree: &LocationTree, uri: &[u8], looked: &[(LocationId, Verdict)]) {
@@ -140,7 +144,7 @@ impl<'c> Told<'c> {
                     };
                     if !matches {
                         quiet += 1;
-                        if quiet > SHOWN {
+                        if quiet > SHOWN || self.searched {
                             continue;
                         }
                         "does not match".into()
@@ -156,7 +160,7 @@ impl<'c> Told<'c> {
                 self.level(inner, uri, looked);
             }
         }
-        if quiet > SHOWN {
+        if quiet > SHOWN && !self.searched {
             self.line("location", &format!("  {} more do not match", quiet - SHOWN));
         }
     }
