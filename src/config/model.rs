@@ -19,8 +19,11 @@ use super::directives::{
     logs::Logging,
     map::{MapTable, SplitTable},
     output::Output,
+    proxy::Proxy,
+    proxy_pass::Pass,
     referer::Referers,
     upload::Upload,
+    upstream::Upstream,
 };
 use super::error::Diagnostic;
 use super::pattern::Pattern;
@@ -45,6 +48,7 @@ id!(/** An index into [`Config::servers`]. */ ServerId);
 id!(/** An index into [`Config::locations`]. */ LocationId);
 id!(/** An index into [`Config::endpoints`]. */ EndpointId);
 id!(/** An index into [`Config::log_files`]. */ LogFileId);
+id!(/** An index into [`Config::upstreams`]. */ UpstreamId);
 
 #[derive(Debug)]
 pub struct Config {
@@ -56,6 +60,8 @@ pub struct Config {
     pub locations: Vec<Location>,
     pub variables: Variables,
     pub tables: Tables,
+    /// `upstream` blocks, and the hosts that a proxy_pass names. Shared: who counts its failures holds it too.
+    pub upstreams: Vec<Rc<Upstream>>,
     /// Every file that some access_log or error_log writes, each once. Empty: named, but used by no level.
     pub log_files: Vec<PathBuf>,
     /// Warnings and notes of the run that made this configuration.
@@ -199,6 +205,8 @@ pub struct Server {
     pub root: LocationId,
     pub tree: LocationTree,
     pub named: FastMap<Box<[u8]>, LocationId>,
+    /// Some location of it is proxied: methods nobody knows may be for the upstream.
+    pub proxied: bool,
     /// `host:port` style endpoints it listens on.
     pub span: Span,
 }
@@ -236,6 +244,8 @@ pub struct Location {
     pub try_files: Option<Box<TryFiles>>,
     pub limit_except: Option<(MethodSet, LocationId)>,
     pub content: Content,
+    /// Where [`Content::Proxy`] goes.
+    pub pass: Option<Rc<Pass>>,
     /// Nothing between routing and content: no script, no access rule, no try_files. The hot path's shortcut.
     pub plain: bool,
     pub span: Span,
@@ -262,6 +272,8 @@ pub enum Content {
     Files,
     EmptyGif,
     StubStatus,
+    /// proxy_pass.
+    Proxy,
 }
 
 /// Everything inherited, by subject. Cloning shares.
@@ -281,6 +293,7 @@ pub struct Settings {
     pub dav: Rc<Dav>,
     pub listing: Rc<Listing>,
     pub upload: Rc<Upload>,
+    pub proxy: Rc<Proxy>,
 }
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use super::ast::{Directive, Span, Word};
 use super::context::{Class, Contexts};
 use super::directives::listen::ServerDraft;
 use super::directives::logs::LogFormat;
-use super::directives::output;
+use super::directives::{output, upstream};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, nearest};
 use super::load::{Loaded, Sources};
@@ -44,6 +44,7 @@ pub struct Build {
     pub tables: Tables,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
     pub hostname: String,
+    pub upstreams: upstream::Drafts,
     form: Form,
     log_files: Vec<PathBuf>,
     log_index: HashMap<PathBuf, LogFileId>,
@@ -68,6 +69,8 @@ pub struct Scope {
     pub settings: Settings,
     pub own: Own,
     pub server: Option<ServerDraft>,
+    /// The `upstream` block being read.
+    pub upstream: Option<upstream::Upstream>,
     /// The directive being applied is the first of its name at this level.
     pub first: bool,
     seen: Vec<&'static str>,
@@ -87,6 +90,7 @@ pub struct Own {
     pub content: Content,
     /// The words of valid_referers of this level so far.
     pub referers: Vec<Word>,
+    pub pass: Option<Rc<super::directives::proxy_pass::Pass>>,
     exact: bool,
     children: Vec<Child>,
     name: Box<[u8]>,
@@ -94,9 +98,15 @@ pub struct Own {
     depth: usize,
 }
 
+impl Own {
+    pub fn location_name(&self) -> &[u8] {
+        &self.name
+    }
+}
+
 impl Scope {
     fn new(context: Contexts, settings: Settings, own: Own) -> Scope {
-        Scope { context, settings, own, server: None, first: true, seen: Vec::new() }
+        Scope { context, settings, own, server: None, upstream: None, first: true, seen: Vec::new() }
     }
 
     /// The directive being applied is the first at this level of all those named (`allow` and `deny` are one list).
@@ -130,6 +140,7 @@ pub fn resolve(
         tables: Tables::default(),
         formats: HashMap::new(),
         hostname: crate::sys::process::hostname(),
+        upstreams: upstream::Drafts::default(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
         log_files: logs,
@@ -194,6 +205,7 @@ impl Build {
             let help = "define it by limit_req_zone or limit_conn_zone in http";
             self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
         }
+        let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
@@ -208,6 +220,7 @@ impl Build {
             locations: self.locations,
             variables: self.variables,
             tables: self.tables,
+            upstreams,
             log_files: self.log_files,
             notes: self.diagnostics.iter().cloned().collect(),
         };

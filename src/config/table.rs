@@ -64,6 +64,7 @@ pub enum Section {
     Server,
     Location,
     LimitExcept,
+    Upstream,
 }
 
 /// A directive that is wrong: where, what, and what would be right.
@@ -146,16 +147,24 @@ pub enum Found {
     Known(&'static Known),
 }
 
-/// Looks a directive up by name or alias; of the names we only know, the row for `here` where there is one.
+/// Looks a directive up by name or alias; of several rows of a name (`server` in http and in upstream), the one for
+/// `here` where there is one.
 pub fn find(name: &str, here: Contexts) -> Option<Found> {
-    static INDEX: OnceLock<HashMap<&'static str, &'static Row>> = OnceLock::new();
+    static INDEX: OnceLock<HashMap<&'static str, Vec<&'static Row>>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
-        let names =
-            |row: &'static Row| std::iter::once(row.name).chain(row.aliases.iter().copied()).map(move |n| (n, row));
-        directives::rows().flat_map(names).collect()
+        let mut index: HashMap<&'static str, Vec<&'static Row>> = HashMap::new();
+        for row in directives::rows() {
+            for name in std::iter::once(row.name).chain(row.aliases.iter().copied()) {
+                index.entry(name).or_default().push(row);
+            }
+        }
+        index
     });
     match index.get(name) {
-        Some(row) => Some(Found::Row(row)),
+        Some(rows) => {
+            let row = rows.iter().find(|row| row.contexts.intersects(here)).or(rows.first());
+            row.map(|row| Found::Row(row))
+        }
         None => known::find_in(name, here).map(Found::Known),
     }
 }

@@ -29,6 +29,9 @@ pub enum Var {
     SentHttp(Box<[u8]>),
     SentTrailer(Box<[u8]>),
     UploadField(Box<[u8]>),
+    /// `$upstream_http_name`: of the last upstream's response.
+    UpstreamHttp(Box<[u8]>),
+    UpstreamCookie(Box<[u8]>),
     /// Made by the configuration (`set`, `map`, `geo`, a named capture…): an index into [`Variables`].
     User(u32),
 }
@@ -138,6 +141,8 @@ impl Variables {
             ("sent_http_", Var::SentHttp),
             ("sent_trailer_", Var::SentTrailer),
             ("upload_field_", Var::UploadField),
+            ("upstream_http_", Var::UpstreamHttp),
+            ("upstream_cookie_", Var::UpstreamCookie),
         ];
         if let Some(known) = Builtin::of(name) {
             return Var::Builtin(known);

@@ -1,9 +1,11 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::{Conn, Endpoints, Pool, State, flush, linger, rx};
+use super::{Conn, Endpoints, Pool, State, flush, linger, proxied, rx};
+use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, log, phases};
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::util::slab::Key;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -43,12 +45,30 @@ pub enum Step {
 /// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
 const BATCH: usize = 64 << 10;
 
-pub fn drive(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Next {
+/// `key`: what the connection is known by; a backend it opens is told.
+pub fn drive(conn: &mut Conn, key: Key, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Next {
+    let next = run(conn, key, cx, pool, endpoints);
+    leave_backend(conn, cx, pool);
+    next
+}
+
+/// An upstream connection whose exchange has done with it, however that came, is closed.
+fn leave_backend(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
+    if conn.backend.is_some() && !is_proxied(conn) {
+        pool.backends.leave(&mut conn.backend, cx);
+    }
+}
+
+fn is_proxied(conn: &Conn) -> bool {
+    matches!(&conn.state, State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)))
+}
+
+fn run(conn: &mut Conn, key: Key, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Next {
     let mut budget = Budget::default();
     loop {
         let step = match &mut conn.state {
             State::Idle => wake(conn, cx, pool, endpoints),
-            State::Active(_) => active(conn, cx, pool, endpoints, &mut budget),
+            State::Active(_) => active(conn, key, cx, pool, endpoints, &mut budget),
             State::Lingering { until, timeout } => {
                 linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, *timeout, cx)
             }
@@ -96,7 +116,14 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
     }
 }
 
-fn active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
+fn active(
+    conn: &mut Conn,
+    key: Key,
+    cx: &mut Cx,
+    pool: &mut Pool,
+    endpoints: &impl Endpoints,
+    budget: &mut Budget,
+) -> Step {
     let State::Active(ex) = &mut conn.state else { return Step::Again };
     if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &cx.config) {
         match endpoints.endpoint(conn.listener, conn.fd.as_fd()) {
@@ -118,6 +145,20 @@ fn active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoi
             phases::resume(ex, cx, then);
             return Step::Again;
         }
+    }
+    if matches!(ex.handler, Handler::Proxy(_)) {
+        let mut ends = proxied::Ends {
+            fd: conn.fd.as_fd(),
+            ready: &mut conn.ready,
+            deadline: &mut conn.deadline,
+            backend: &mut conn.backend,
+            key,
+        };
+        let step = proxied::step(&mut ends, ex, cx, &mut pool.backends, budget);
+        return match step {
+            Step::Again if budget.read == 0 || budget.written == 0 => Step::Yield,
+            step => step,
+        };
     }
     let (fd, ready, deadline) = (conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline);
     let step = match (ex.tx, ex.rx) {
@@ -241,7 +282,7 @@ fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
     if let State::Active(ex) = &mut conn.state
         && ex.rx != Rx::Head
     {
-        if ex.tx == Tx::Wait {
+        if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
             // nginx's words for a body that never came.
             ex.response.status = Status::BAD_REQUEST;
             ex.report(cx, crate::config::model::Level::Info, format_args!("client prematurely closed connection"));
@@ -256,10 +297,17 @@ fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
 
 /// The state has lasted too long. True: the connection ends now.
 pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
-    let State::Active(ex) = &mut conn.state else { return Next::Close };
-    if ex.pause.is_some() {
+    if let State::Active(ex) = &conn.state
+        && ex.pause.is_some()
+    {
         return Next::Run;
     }
+    if is_proxied(conn)
+        && let Some(next) = proxied::timeout(conn, cx, &mut pool.backends)
+    {
+        return next;
+    }
+    let State::Active(ex) = &mut conn.state else { return Next::Close };
     let began = match (ex.tx, ex.rx) {
         (Tx::Wait, Rx::Head) => ex.head.has_begun(ex.buf()),
         (Tx::Wait, Rx::Body) => true,

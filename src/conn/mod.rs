@@ -3,18 +3,47 @@
 //! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
 //! and the socket said it has no more, or wants to write and the socket said it takes no more; and it has a deadline.
 
+pub mod backend;
 pub mod drive;
 mod flush;
 mod linger;
+mod proxied;
 mod rx;
 mod splice;
 
 use crate::config::model::EndpointId;
+use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange};
 use crate::shared::Cx;
 use crate::sys::epoll;
 use crate::sys::socket::Peer;
+use crate::util::slab::Key;
+use backend::Backends;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Who an epoll token belongs to; the role is its middle byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Client = 0,
+    Listener = 1,
+    Signal = 2,
+    /// A connection to an upstream.
+    Backend = 3,
+}
+
+pub fn token(role: Role, key: Key) -> u64 {
+    key.to_u64() | (role as u64) << Key::ROLE_SHIFT
+}
+
+pub fn role_of(token: u64) -> Option<Role> {
+    match token >> Key::ROLE_SHIFT & 0xff {
+        0 => Some(Role::Client),
+        1 => Some(Role::Listener),
+        2 => Some(Role::Signal),
+        3 => Some(Role::Backend),
+        _ => None,
+    }
+}
 
 /// What epoll said and no system call has contradicted since.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -108,14 +137,16 @@ pub struct Conn {
     accepted: u64,
     /// When this state has lasted too long, monotonic milliseconds.
     pub deadline: u64,
+    /// The upstream connection that its exchange uses.
+    pub backend: Option<Key>,
     pub state: State,
 }
 
 const _: () = assert!(size_of::<Conn>() <= 96, "ten thousand idle connections must stay small");
 
-/// Exchanges of connections that went idle, for the next that wakes.
-#[derive(Default)]
+/// What connections draw on: exchanges of those that went idle, for the next that wakes, and connections to upstreams.
 pub struct Pool {
+    pub backends: Backends,
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
     free: Vec<Box<Exchange>>,
@@ -146,9 +177,15 @@ impl Pool {
         }
     }
 
-    /// Exchanges of an old configuration keep it alive: dropped at a reload.
+    pub fn new(backends: Backends) -> Pool {
+        Pool { backends, free: Vec::new() }
+    }
+
+    /// Exchanges of an old configuration keep it alive, and nobody will ask for its idle upstream connections: dropped
+    /// at a reload.
     pub fn clear(&mut self) {
         self.free.clear();
+        self.backends.clear_idle();
     }
 }
 
@@ -170,6 +207,7 @@ impl Conn {
             serial,
             accepted: cx.now.ms,
             deadline,
+            backend: None,
             state: State::Idle,
         }
     }
@@ -193,7 +231,7 @@ impl Conn {
     }
 
     /// A connection that waits will be woken. `queued`: it is in the run queue.
-    pub fn check_invariants(&self, queued: bool) {
+    pub fn check_invariants(&self, queued: bool, backends: &Backends) {
         if queued {
             return;
         }
@@ -203,6 +241,9 @@ impl Conn {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
             // A pause has its timer.
             State::Active(ex) if ex.pause.is_some() => {}
+            State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)) => {
+                proxied::check_invariants(self.backend, self.ready, ex, backends);
+            }
             State::Active(ex) => {
                 let wants_write = !ex.out.is_empty();
                 let wants_read = ex.out.is_empty();

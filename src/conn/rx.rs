@@ -4,7 +4,7 @@
 use super::Ready;
 use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
-use crate::exchange::{Exchange, Rx, handlers, phases};
+use crate::exchange::{Exchange, Rx, Tx, handlers, phases};
 use crate::http::framing::Framing;
 use crate::http::head::Progress;
 use crate::shared::{Cx, SCRATCH};
@@ -144,14 +144,7 @@ pub fn body(
     budget: &mut Budget,
     deadline: &mut u64,
 ) -> Step {
-    if ex.expects_continue {
-        ex.expects_continue = false;
-        // A client that did not wait needs no invitation.
-        if !has_more(ex) && !ex.decoder.is_done() {
-            ex.out.text().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            ex.out_mark = ex.out.queued();
-        }
-    }
+    invite(ex);
     let invited = !ex.out.is_empty();
     match flush::flush(fd, ready, ex, cx, budget, deadline) {
         Flushed::All if invited => *deadline = cx.now.ms + timeouts(ex),
@@ -169,6 +162,30 @@ pub fn body(
     {
         return outcome;
     }
+    take(fd, ready, ex, cx, budget, deadline)
+}
+
+/// Answers `Expect: 100-continue`: somebody wants the body.
+pub fn invite(ex: &mut Exchange) {
+    if ex.expects_continue {
+        ex.expects_continue = false;
+        // A client that did not wait needs no invitation; nor may one stand within a response.
+        if !has_more(ex) && !ex.decoder.is_done() && ex.tx == Tx::Wait {
+            ex.out.text().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            ex.out_mark = ex.out.queued();
+        }
+    }
+}
+
+/// One read of the body, for the handler.
+pub fn take(
+    fd: BorrowedFd<'_>,
+    ready: &mut Ready,
+    ex: &mut Exchange,
+    cx: &mut Cx,
+    budget: &mut Budget,
+    deadline: &mut u64,
+) -> Step {
     let mut bytes = std::mem::take(&mut cx.scratch);
     let step = match fill(fd, ready, ex, &mut bytes, budget) {
         Filled::Bytes => {
@@ -230,6 +247,8 @@ fn feed(ex: &mut Exchange, cx: &mut Cx, bytes: &[u8]) -> Step {
     while at < bytes.len() {
         let step = match ex.decoder.next(&bytes[at..]) {
             Ok(step) => step,
+            // The response has begun: there is no other way to say it.
+            Err(_) if ex.tx != Tx::Wait => return Step::Close,
             Err(why) => {
                 ex.handler = handlers::Handler::None;
                 phases::bad_body(ex, cx, &why);
@@ -246,6 +265,9 @@ fn feed(ex: &mut Exchange, cx: &mut Cx, bytes: &[u8]) -> Step {
             Err(flow) => Err(flow),
         };
         if let Err(flow) = taken {
+            if ex.tx != Tx::Wait {
+                return Step::Close;
+            }
             // The rest is thrown away; keep what may be the next request.
             ex.input.extend_from_slice(&bytes[at..]);
             ex.handler = handlers::Handler::None;

@@ -102,6 +102,10 @@ pub struct Exchange {
     pub handler: Handler,
     /// The URI was set by the server, not by the client: `internal` locations answer.
     pub internal: bool,
+    /// The URI is no longer the one the client sent.
+    pub rewritten: bool,
+    /// A rewrite with `break` has changed the URI: it has no longer to do with the location's name.
+    pub broke: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
     pub redirects: u8,
@@ -109,6 +113,8 @@ pub struct Exchange {
     pub error_page: Option<Status>,
     /// Header lines of the error whose page is being made (Allow, a challenge): sent with the page.
     pub kept_lines: Vec<u8>,
+    /// The type that an X-Accel-Redirect gave what it leads to.
+    pub kept_type: Option<Rc<[u8]>>,
     pub keep_alive: bool,
     /// `100 Continue` may still be asked for.
     pub expects_continue: bool,
@@ -144,6 +150,8 @@ pub struct Exchange {
     pub depth: u8,
     /// `Location` of the error whose page is being made.
     pub kept_location: Option<Vec<u8>>,
+    /// What upstreams were asked.
+    pub record: Option<Box<handlers::proxy::record::Record>>,
 }
 
 /// Why a request ended before its response was whole; for the log.
@@ -178,10 +186,13 @@ impl Exchange {
             out: OutQueue::new(cx.buffers.take()),
             handler: Handler::None,
             internal: false,
+            rewritten: false,
+            broke: false,
             uri_changed: false,
             redirects: 0,
             error_page: None,
             kept_lines: Vec::new(),
+            kept_type: None,
             keep_alive: false,
             expects_continue: false,
             body_received: 0,
@@ -201,6 +212,7 @@ impl Exchange {
             places: Vec::new(),
             depth: 0,
             kept_location: None,
+            record: None,
         }
     }
 
@@ -219,6 +231,7 @@ impl Exchange {
     /// Gives the buffers back; the rest of the exchange waits in its pool with its capacity.
     pub fn release(&mut self, cx: &mut Cx) {
         self.handler = Handler::None;
+        self.record = None;
         self.response.clear();
         self.give_places_back(cx);
         cx.buffers.give(std::mem::take(&mut self.input));
@@ -246,10 +259,13 @@ impl Exchange {
         self.response.clear();
         self.handler = Handler::None;
         self.internal = false;
+        self.rewritten = false;
+        self.broke = false;
         self.uri_changed = false;
         self.redirects = 0;
         self.error_page = None;
         self.kept_lines.clear();
+        self.kept_type = None;
         self.keep_alive = false;
         self.expects_continue = false;
         self.body_received = 0;
@@ -268,6 +284,7 @@ impl Exchange {
         self.give_places_back(cx);
         self.depth = 0;
         self.kept_location = None;
+        self.record = None;
         self.at_default();
     }
 
@@ -373,6 +390,11 @@ impl fmt::Display for Asked<'_> {
         let line = ex.head.request_line.of(ex.buf());
         if !line.is_empty() {
             write!(f, ", request: \"{}\"", Printable(line))?;
+        }
+        if let Some(record) = &ex.record
+            && !record.shown.is_empty()
+        {
+            write!(f, ", upstream: \"{}\"", Printable(record.shown.as_bytes()))?;
         }
         let host = ex.head.host.of(ex.buf());
         if !host.is_empty() {

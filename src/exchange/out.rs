@@ -126,6 +126,30 @@ impl OutQueue {
         self.sent
     }
 
+    /// Bytes that wait.
+    pub fn pending(&self) -> u64 {
+        self.queued() - self.sent.min(self.queued())
+    }
+
+    /// Gives back the room of text that is gone: a response that is made while it is sent would fill memory
+    /// otherwise.
+    pub fn compact(&mut self) {
+        let gone = match self.segments.front() {
+            Some(Segment::Text(range)) => range.start,
+            _ => return,
+        };
+        if gone < self.buf.len() / 2 {
+            return;
+        }
+        self.buf.drain(..gone);
+        self.sealed -= gone;
+        for segment in &mut self.segments {
+            if let Segment::Text(range) = segment {
+                *range = range.start - gone..range.end - gone;
+            }
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.sealed == self.buf.len()
     }

@@ -1,6 +1,7 @@
 //! What happens to a request, in order. The list is [`Phase`]; each step either goes on to the next, starts over with
 //! another URI, or settles the answer.
 
+use super::response::Body;
 use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, rewrite, vars};
 use crate::config::directives::client::KeepaliveDisable;
 use crate::config::model::{Content, Level};
@@ -52,6 +53,8 @@ pub enum Flow {
     Respond,
     /// `ex.handler` wants the body first.
     Body,
+    /// `ex.handler` answers in its own time: it waits for something that will wake it.
+    Wait,
     /// Close without a word.
     Close,
     /// Go on later: nothing is read or sent until then (monotonic milliseconds).
@@ -99,7 +102,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
     let flow = match target(ex) {
         Err(reject) => refused(ex, cx, &reject),
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
-        Ok(()) if ex.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
+        // An upstream may know it.
+        Ok(()) if ex.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
         Ok(()) => run(ex, cx, Phase::ServerRewrite),
     };
     settle(ex, cx, flow);
@@ -246,6 +250,7 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                 ex.pause = Some(Pause { until, then: Some(then) });
                 return;
             }
+            Flow::Wait => return,
             Flow::Close => {
                 ex.abort = true;
                 ex.keep_alive = false;
@@ -348,10 +353,12 @@ fn decide_connection(ex: &mut Exchange, cx: &mut Cx) {
         && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0
         && !closes(ex.response.status)
         && !is_disabled_for(ex, client.keepalive_disable);
-    if ex.rx == Rx::Body {
+    // A response that is made while the body still comes does not end it.
+    let duplex = matches!(ex.response.body, Body::Stream { .. });
+    if ex.rx == Rx::Body && !duplex {
         ex.rx = Rx::Drain;
     }
-    if ex.rx == Rx::Drain {
+    if matches!(ex.rx, Rx::Drain | Rx::Body) {
         let failed = ex.response.status.0 >= 400 || ex.error_page.is_some();
         let short = match ex.head.framing {
             Framing::Length(_) if failed => ex.decoder.remaining().is_some_and(|left| left <= DRAIN),
@@ -403,6 +410,9 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
     let config = ex.config.clone();
     cx.trace.step(|| Step::Search { server: ex.server, uri: ex.uri.clone() });
+    if ex.server().proxied && location::lacks_slash(&config, ex.server, &ex.uri) {
+        return handlers::static_file::add_slash(ex);
+    }
     let found = location::find(&config, ex.server, &ex.uri, &mut cx.trace);
     ex.location = found.location;
     ex.uri_changed = false;
@@ -443,6 +453,11 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 fn content(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let here = ex.here();
     match here.content {
+        Content::Proxy => {
+            cx.trace.say("handler", Some(here.span), || "proxy_pass".into());
+            handlers::proxy::start(ex, cx)
+        }
+        _ if ex.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
         Content::Files => handlers::files::run(ex, cx),
         Content::EmptyGif => {
             cx.trace.say("handler", Some(here.span), || "empty_gif".into());
@@ -460,6 +475,8 @@ pub fn set_uri(ex: &mut Exchange, target: &[u8]) {
     let (path, args) = vars::split_args(target);
     ex.uri.clear();
     ex.uri.extend_from_slice(path);
+    ex.rewritten = true;
+    ex.broke = false;
     ex.args.clear();
     ex.args.extend_from_slice(args.unwrap_or_default());
 }

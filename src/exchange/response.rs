@@ -1,6 +1,6 @@
 //! A response as data: what a handler decided and the filters complete, before it becomes bytes.
 
-use super::source::Source;
+use super::source::{Encoder, Source};
 use crate::config::directives::charset::Recode;
 use crate::http::etag::ETag;
 use crate::http::range::ByteRange;
@@ -25,10 +25,18 @@ pub struct Response {
     pub encoded: bool,
     /// Bytes of the file are recoded one by one as they are sent.
     pub recode: Option<Recode>,
+    /// What pieces of a streamed body go through.
+    pub encoder: Option<Box<Encoder>>,
     /// Trailer lines, each with its CRLF.
     pub trailers: Vec<u8>,
     /// The body is framed by chunks.
     pub chunked: bool,
+    /// What an upstream said instead of our words: its reason phrase, `Server` and `Date`.
+    pub reason: Option<Box<[u8]>>,
+    pub server: Option<Box<[u8]>>,
+    pub date: Option<Box<[u8]>>,
+    /// 101: the connection changes its protocol.
+    pub upgrade: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +67,10 @@ pub enum Body {
     Part(Rc<OpenFile>, ByteRange),
     /// Made while it is sent; its length is not known before.
     Made(Box<Source>),
+    /// The handler makes it piece by piece (`filters::body`), so long as it is known.
+    Stream {
+        length: Option<u64>,
+    },
     /// multipart/byteranges: the boundary, and the type of each part.
     Parts {
         file: Rc<OpenFile>,
@@ -82,8 +94,13 @@ impl Default for Response {
             ranges: false,
             encoded: false,
             recode: None,
+            encoder: None,
             trailers: Vec::new(),
             chunked: false,
+            reason: None,
+            server: None,
+            date: None,
+            upgrade: false,
         }
     }
 }
@@ -100,6 +117,40 @@ impl Response {
         self.status = status;
         self.content_type = content_type;
         self.body = Body::Bytes(body);
+    }
+
+    /// The value of the first line of that name.
+    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.lines.split(|b| *b == b'\n').find_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            line[..colon].eq_ignore_ascii_case(name).then(|| line[colon + 1..].trim_ascii())
+        })
+    }
+
+    /// The bytes are made of the file's or the upstream's, they are not the same.
+    pub fn weaken(&mut self) {
+        if let Some(tag) = self.etag.filter(|tag| !tag.as_bytes().starts_with(b"W/")) {
+            self.etag = Some(tag.weak());
+        }
+        if let Some(tag) = self.value(b"etag").filter(|tag| !tag.starts_with(b"W/")) {
+            let tag = [b"W/", tag].concat();
+            self.remove(b"etag");
+            // nginx: what is no entity tag is worth nothing weak either.
+            if tag.get(2) == Some(&b'"') {
+                self.line(b"ETag", &tag);
+            }
+        }
+    }
+
+    /// Takes away every line of that name.
+    pub fn remove(&mut self, name: &[u8]) {
+        let of = |line: &[u8]| {
+            line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)) && line.get(name.len()) == Some(&b':')
+        };
+        if self.lines.split_inclusive(|b| *b == b'\n').any(of) {
+            self.lines =
+                self.lines.split_inclusive(|b| *b == b'\n').filter(|line| !of(line)).flatten().copied().collect();
+        }
     }
 
     /// Adds a header line. Control bytes in the value become spaces: a decoded path or a capture never starts a

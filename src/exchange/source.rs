@@ -13,11 +13,17 @@ const PIECE: usize = 64 << 10;
 
 pub struct Source {
     input: Input,
+    encoder: Encoder,
+    chunked: bool,
+}
+
+/// What is made of the bytes of a body, piece by piece: recoded, compressed, or both.
+#[derive(Default)]
+pub struct Encoder {
     recode: Option<Recode>,
     /// The beginning of a UTF-8 character whose rest comes with the next piece.
     carry: Vec<u8>,
     gzip: Option<Compress>,
-    chunked: bool,
 }
 
 enum Input {
@@ -43,16 +49,16 @@ impl Source {
     }
 
     fn new(input: Input) -> Source {
-        Source { input, recode: None, carry: Vec::new(), gzip: None, chunked: false }
+        Source { input, encoder: Encoder::default(), chunked: false }
     }
 
     pub fn recode(mut self, recode: Option<Recode>) -> Source {
-        self.recode = recode;
+        self.encoder.recode(recode);
         self
     }
 
     pub fn gzip(mut self, level: u32) -> Source {
-        self.gzip = Some(Compress::new_gzip(Compression::new(level.clamp(1, 9)), 15));
+        self.encoder.gzip(level);
         self
     }
 
@@ -99,24 +105,13 @@ impl Source {
         }
         let used = scratch.len();
         let done = self.left() == 0;
-        let mut recoded = Vec::new();
-        let piece: &[u8] = match &self.recode {
-            Some(recode) => {
-                convert(recode, scratch, done, &mut self.carry, &mut recoded);
-                &recoded
-            }
-            None => scratch,
-        };
         // Five hexadecimal digits and CRLF hold the size of any piece; leading zeros are allowed.
         let head = out.len();
         if self.chunked {
             out.extend_from_slice(b"000000\r\n");
         }
         let from = out.len();
-        match &mut self.gzip {
-            None => out.extend_from_slice(piece),
-            Some(gzip) => compress(gzip, piece, done, out),
-        }
+        self.encoder.push(scratch, if done { Flush::End } else { Flush::No }, out);
         let made = out.len() - from;
         if self.chunked && made == 0 {
             out.truncate(head);
@@ -140,8 +135,50 @@ impl Source {
     }
 }
 
-fn compress(gzip: &mut Compress, mut piece: &[u8], done: bool, out: &mut Vec<u8>) {
-    let flush = if done { FlushCompress::Finish } else { FlushCompress::None };
+/// What follows a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// More, soon.
+    No,
+    /// More, in a while: the client is to have what there is.
+    Now,
+    /// Nothing.
+    End,
+}
+
+impl Encoder {
+    pub fn recode(&mut self, recode: Option<Recode>) {
+        self.recode = recode;
+    }
+
+    pub fn gzip(&mut self, level: u32) {
+        self.gzip = Some(Compress::new_gzip(Compression::new(level.clamp(1, 9)), 15));
+    }
+
+    /// The next piece, at the end of `out`.
+    pub fn push(&mut self, piece: &[u8], flush: Flush, out: &mut Vec<u8>) {
+        let mut recoded = Vec::new();
+        let piece = match &self.recode {
+            Some(recode) => {
+                convert(recode, piece, flush == Flush::End, &mut self.carry, &mut recoded);
+                &recoded
+            }
+            None => piece,
+        };
+        match &mut self.gzip {
+            None => out.extend_from_slice(piece),
+            Some(gzip) => compress(gzip, piece, flush, out),
+        }
+    }
+}
+
+fn compress(gzip: &mut Compress, mut piece: &[u8], flush: Flush, out: &mut Vec<u8>) {
+    let done = flush == Flush::End;
+    let flush = match flush {
+        Flush::No => FlushCompress::None,
+        Flush::Now => FlushCompress::Sync,
+        Flush::End => FlushCompress::Finish,
+    };
     loop {
         out.reserve(4096.max(piece.len() / 4));
         let before = gzip.total_in();
@@ -209,6 +246,21 @@ mod tests {
             let mut back = Vec::new();
             flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
             assert!(back == text, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn pieces_that_are_flushed_come_back_whole() {
+        for flush in [Flush::No, Flush::Now] {
+            let (mut encoder, mut made) = (Encoder::default(), Vec::new());
+            encoder.gzip(1);
+            for size in [0, 1, 5000, 70_000] {
+                encoder.push(&vec![b'x'; size], flush, &mut made);
+            }
+            encoder.push(b"", Flush::End, &mut made);
+            let mut back = Vec::new();
+            flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
+            assert_eq!(back, vec![b'x'; 75_001], "{flush:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Variables of a request: what `$name` is worth now. Values are appended to the caller's buffer; nothing is computed
 //! that is not asked for.
 
+use super::handlers::proxy::record::{Record, What};
 use super::{Exchange, paths};
 use crate::config::template::{Builtin, Part, Source, Template, Var};
 use crate::http::escape;
@@ -67,7 +68,16 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is
         Var::SentHttp(name) => sent_header(ex, name, out),
         Var::SentTrailer(name) => joined(&ex.response.trailers, name, out),
         Var::UploadField(_) => Is::Unset,
+        Var::UpstreamHttp(name) => upstream(ex, |record| record.header(name, out)),
+        Var::UpstreamCookie(name) => upstream(ex, |record| record.cookie(name, out)),
         Var::User(at) => user(*at, ex, cx, out),
+    }
+}
+
+fn upstream(ex: &Exchange, show: impl FnOnce(&Record) -> bool) -> Is {
+    match ex.record.as_deref().map(show) {
+        Some(true) => Is::Set,
+        _ => Is::Unset,
     }
 }
 
@@ -147,9 +157,12 @@ fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let response = &ex.response;
     match name {
         b"content_type" => return put(Some(response.content_type.as_bytes()).filter(|t| !t.is_empty()), out),
-        b"last_modified" => return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out),
-        b"etag" => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
-        b"location" => return put(response.location.as_deref(), out),
+        b"last_modified" if response.last_modified.is_some() => {
+            return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out);
+        }
+        b"etag" if response.etag.is_some() => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
+        b"location" if response.location.is_some() => return put(response.location.as_deref(), out),
+        b"connection" if response.upgrade => return put(Some(b"upgrade"), out),
         b"connection" => return put(Some(if ex.keep_alive { b"keep-alive" } else { b"close" }), out),
         b"content_length" => {
             return match super::filters::length(&response.body) {
@@ -198,6 +211,8 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
             put(Some(origin), out)
         }
         B::Request => put(Some(ex.head.request_line.of(ex.buf())), out),
+        // An error page, or what an upstream leads to, is asked for by GET.
+        B::RequestMethod if ex.method != ex.head.method => put(Some(ex.method.name().as_bytes()), out),
         B::RequestMethod => put(Some(ex.head.method_name.of(ex.buf())), out),
         B::RequestFilename => {
             let kept = std::mem::take(&mut ex.path);
@@ -294,10 +309,28 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::LimitReqStatus => put(ex.limit_req.map(|verdict| verdict.name()), out),
         B::LimitConnStatus => put(ex.limit_conn.map(|verdict| verdict.name()), out),
         B::UploadFileName | B::UploadFileExt | B::UploadFileSize | B::UploadStatus => Is::Unset,
-        B::RequestBody | B::RequestBodyFile | B::GzipRatio => Is::Unset,
-        B::ProxyHost | B::ProxyPort | B::ProxyAddXForwardedFor | B::UpstreamAddr | B::UpstreamStatus => Is::Unset,
-        B::UpstreamCacheStatus | B::UpstreamResponseTime | B::UpstreamConnectTime | B::UpstreamHeaderTime => Is::Unset,
-        B::UpstreamResponseLength | B::UpstreamBytesSent | B::UpstreamBytesReceived => Is::Unset,
+        B::RequestBody => match ex.record.as_ref().and_then(|record| record.body.as_deref()) {
+            Some(body) if ex.rx == super::Rx::Done => put(Some(body), out),
+            _ => Is::Unset,
+        },
+        B::RequestBodyFile | B::GzipRatio => Is::Unset,
+        B::ProxyHost => put(ex.record.as_ref().map(|record| &record.host[..]), out),
+        B::ProxyPort => put(ex.record.as_ref().map(|record| &record.port[..]), out),
+        B::ProxyAddXForwardedFor => {
+            if request_header(ex, b"x_forwarded_for", out) == Is::Set {
+                out.extend_from_slice(b", ");
+            }
+            number(ex.client.peer, out)
+        }
+        B::UpstreamAddr => upstream(ex, |record| record.list(What::Addr, out)),
+        B::UpstreamStatus => upstream(ex, |record| record.list(What::Status, out)),
+        B::UpstreamResponseTime => upstream(ex, |record| record.list(What::ResponseTime, out)),
+        B::UpstreamConnectTime => upstream(ex, |record| record.list(What::ConnectTime, out)),
+        B::UpstreamHeaderTime => upstream(ex, |record| record.list(What::HeaderTime, out)),
+        B::UpstreamResponseLength => upstream(ex, |record| record.list(What::Length, out)),
+        B::UpstreamBytesSent => upstream(ex, |record| record.list(What::Sent, out)),
+        B::UpstreamBytesReceived => upstream(ex, |record| record.list(What::Received, out)),
+        B::UpstreamCacheStatus => Is::Unset,
         B::TcpinfoRtt | B::TcpinfoRttvar | B::TcpinfoSndCwnd | B::TcpinfoRcvSpace => Is::Unset,
     }
 }

@@ -10,6 +10,7 @@ mod told;
 
 use crate::config::load::{self, LoadOptions, Sources};
 use crate::config::model::{Config, Content};
+use crate::exchange::handlers::Handler;
 use crate::exchange::phases;
 use crate::exchange::{Client, Exchange, Printable, Tx};
 use crate::http::head::Progress;
@@ -103,6 +104,9 @@ fn outcome(ex: &mut Exchange, told: &mut Told) {
     }
     if ex.abort {
         return told.line("answer", "none: the connection is closed without a word");
+    }
+    if ex.tx == Tx::Wait && matches!(ex.handler, Handler::Proxy(_)) {
+        return told.line("answer", "is the upstream's: nobody is asked to find out");
     }
     if ex.tx == Tx::Wait {
         return told.line("answer", "depends on the body and on what is on disk: nothing is changed to find out");

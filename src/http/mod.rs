@@ -13,6 +13,7 @@
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
 //! | [`reject`] | everything a client can do wrong, as data |
+//! | [`response`] | the head of an upstream's response |
 
 pub mod body;
 pub mod cond;
@@ -28,6 +29,7 @@ pub mod method;
 pub mod multipart;
 pub mod range;
 pub mod reject;
+pub mod response;
 pub mod status;
 pub mod target;
 pub mod uri;

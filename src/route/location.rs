@@ -2,7 +2,7 @@
 //! of the level matches and the prefix was not `^~` (nginx's `ngx_http_core_find_location`).
 
 use super::{Step, Trace};
-use crate::config::model::{Config, LocationId, LocationKind, LocationTree, ServerId};
+use crate::config::model::{Config, Content, LocationId, LocationKind, LocationTree, ServerId};
 use crate::config::pattern::{Matched, Pattern};
 
 /// What came of looking at a location.
@@ -30,6 +30,20 @@ pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trac
     let mut found = Found { location: config.server(server).root, matched: None };
     search(config, &config.server(server).tree, uri, &mut found, trace);
     found
+}
+
+/// The URI is the name of a proxied location but for its last slash, and nobody else's: nginx redirects to the name.
+pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> bool {
+    let tree = &config.server(server).tree;
+    if uri.ends_with(b"/") || tree.exact.contains_key(uri) {
+        return false;
+    }
+    let at = |name: &[u8]| tree.prefixes.binary_search_by(|entry| (*entry.prefix).cmp(name)).ok();
+    let name = [uri, b"/"].concat();
+    let proxied = |id: LocationId| config.location(id).content == Content::Proxy;
+    let named = at(&name).is_some_and(|at| proxied(tree.prefixes[at].location));
+    let exact = tree.exact.get(&*name).is_some_and(|id| proxied(*id));
+    (named || exact) && at(uri).is_none()
 }
 
 enum Outcome {

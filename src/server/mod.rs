@@ -7,8 +7,9 @@ pub mod reload;
 pub mod signals;
 
 use crate::config::model::Level;
+use crate::conn::backend::Backends;
 use crate::conn::drive::{self, Next};
-use crate::conn::{Conn, Pool, State};
+use crate::conn::{Conn, Pool, Role, State, role_of, token};
 use crate::exchange::Rx;
 use crate::shared::Cx;
 use crate::sys::Errno;
@@ -18,27 +19,7 @@ use crate::util::wheel::{TICK, Wheel};
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Who an epoll token belongs to; the role is its middle byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Client = 0,
-    Listener = 1,
-    Signal = 2,
-}
-
-pub fn token(role: Role, key: Key) -> u64 {
-    key.to_u64() | (role as u64) << Key::ROLE_SHIFT
-}
-
-fn role_of(token: u64) -> Option<Role> {
-    match token >> Key::ROLE_SHIFT & 0xff {
-        0 => Some(Role::Client),
-        1 => Some(Role::Listener),
-        2 => Some(Role::Signal),
-        _ => None,
-    }
-}
+use std::rc::Rc;
 
 /// What the process is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +33,7 @@ pub enum Mode {
 }
 
 pub struct Server {
-    epoll: Epoll,
+    epoll: Rc<Epoll>,
     events: Events,
     pub listeners: Listeners,
     conns: Slab<Conn>,
@@ -87,7 +68,8 @@ impl Server {
     /// # Errors
     /// The first system call that failed; the process has no loop without it.
     pub fn new(cx: Cx, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
-        let epoll = Epoll::new()?;
+        let epoll = Rc::new(Epoll::new()?);
+        let pool = Pool::new(Backends::new(epoll.clone()));
         let now = cx.now.ms;
         let limit = accept::connection_limit(&cx.config);
         let mut server = Server {
@@ -98,7 +80,7 @@ impl Server {
             wheel: Wheel::new(now),
             run: VecDeque::new(),
             cx,
-            pool: Pool::default(),
+            pool,
             due: Vec::new(),
             fresh: Vec::new(),
             serial: 0,
@@ -159,6 +141,7 @@ impl Server {
             let Some((token, flags)) = self.events.get(at) else { break };
             match role_of(token) {
                 Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
+                Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
                 Some(Role::Listener) => self.accept_from(Key::from_u64(token).slot() as usize),
                 Some(Role::Signal) | None => {}
             }
@@ -179,7 +162,8 @@ impl Server {
             Mode::Quitting { until: Some(at) } => Some(until(at)),
             _ => None,
         };
-        let waits = [self.wheel.next(now), self.log_due.map(until), self.paused_until.map(until), sweep, quit];
+        let idle = self.pool.backends.next_due().map(until);
+        let waits = [self.wheel.next(now), self.log_due.map(until), self.paused_until.map(until), sweep, quit, idle];
         match waits.into_iter().flatten().min() {
             Some(ms) => Timeout::Millis(u32::try_from(ms).unwrap_or(u32::MAX).min(1 << 30)),
             None => Timeout::Never,
@@ -192,12 +176,19 @@ impl Server {
         self.drive(key);
     }
 
+    /// An upstream's socket: its client's connection goes on.
+    fn backend_event(&mut self, key: Key, flags: u32) {
+        if let Some(client) = self.pool.backends.event(key, flags) {
+            self.drive(client);
+        }
+    }
+
     /// Lets a connection go on, and files it by what it waits for. The one place where a panic is caught: it costs
     /// the connection, not the process.
     fn drive(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let (cx, pool, listeners) = (&mut self.cx, &mut self.pool, &self.listeners);
-        let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, cx, pool, listeners)));
+        let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, key, cx, pool, listeners)));
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.file(key, next);
     }
@@ -244,7 +235,7 @@ impl Server {
         if cfg!(debug_assertions)
             && let Some(conn) = self.conns.get(key)
         {
-            conn.check_invariants(self.run.contains(&key));
+            conn.check_invariants(self.run.contains(&key), &self.pool.backends);
         }
     }
 
@@ -256,7 +247,8 @@ impl Server {
 
     fn close(&mut self, key: Key) {
         self.wheel.disarm(key.slot());
-        if self.conns.remove(key).is_some() {
+        if let Some(mut conn) = self.conns.remove(key) {
+            self.pool.backends.leave(&mut conn.backend, &mut self.cx);
             self.cx.stats.active -= 1;
             self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
         }
@@ -285,6 +277,7 @@ impl Server {
             // What cannot be watched cannot be accepted from; said in the log by the caller of epoll.
             let _ = self.watch_listeners();
         }
+        self.pool.backends.expire(now);
         self.cx.files.sweep(&self.cx.now);
     }
 
@@ -345,7 +338,7 @@ impl Server {
         let (now, mut active) = (self.cx.now.ms, 0);
         for (key, conn) in self.conns.iter() {
             let queued = self.run.contains(&key);
-            conn.check_invariants(queued);
+            conn.check_invariants(queued, &self.pool.backends);
             assert!(queued || conn.registered, "epoll does not know a connection that waits");
             let armed = self.wheel.deadline(key.slot());
             let armed = armed.expect("every connection has a timer");
@@ -362,6 +355,7 @@ impl Server {
     /// Exchanges kept for reuse hold the configuration they served.
     pub fn forget_pool(&mut self) {
         self.pool.clear();
+        self.cx.balance.prune();
     }
 
     pub fn connection_limit(&mut self, limit: usize) {

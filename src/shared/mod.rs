@@ -1,6 +1,7 @@
 //! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Cx`] is
 //! handed down by the loop; nothing here knows a connection or a request.
 
+pub mod balance;
 pub mod files;
 pub mod limits;
 mod log_paths;
@@ -12,6 +13,7 @@ pub mod stats;
 use crate::config::model::Config;
 use crate::route::Recorder;
 use crate::util::buf::BufPool;
+use balance::Balance;
 use files::FileCache;
 use limits::Limits;
 use logs::Logs;
@@ -39,6 +41,8 @@ pub struct Cx {
     pub stats: Stats,
     pub limits: Limits,
     pub passwords: Passwords,
+    /// Servers of upstream groups: whose turn it is, who has failed.
+    pub balance: Balance,
     /// For bytes that are consumed at once: owned by no connection.
     pub scratch: Vec<u8>,
     /// For splice from a socket to a file; made at first use, always empty between two calls.
@@ -61,6 +65,7 @@ impl Cx {
             stats: Stats::default(),
             limits: Limits::default(),
             passwords: Passwords::default(),
+            balance: Balance::default(),
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,
             quitting: false,

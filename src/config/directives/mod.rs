@@ -21,18 +21,21 @@ pub mod logs;
 pub mod map;
 pub mod output;
 pub mod process;
+pub mod proxy;
+pub mod proxy_pass;
 pub mod referer;
 pub mod refused;
 pub mod rewrite;
 pub mod special;
 pub mod upload;
+pub mod upstream;
 
 use super::context::{Args, Contexts};
 use super::table::{Effect, Origin, Row};
 
 /// Every row, subject by subject.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    const TABLES: [&[Row]; 20] = [
+    const TABLES: [&[Row]; 23] = [
         process::ROWS,
         listen::ROWS,
         files::ROWS,
@@ -53,6 +56,9 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         referer::ROWS,
         limits::ROWS,
         auth::ROWS,
+        proxy::ROWS,
+        proxy_pass::ROWS,
+        upstream::ROWS,
     ];
     TABLES.into_iter().flatten()
 }
@@ -92,10 +98,12 @@ mod tests {
 
     #[test]
     fn every_row_is_named_once_and_documented() {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen: Vec<(&str, Contexts)> = Vec::new();
         for row in rows() {
             for name in std::iter::once(&row.name).chain(row.aliases) {
-                assert!(seen.insert(*name), "{name} has two rows");
+                let twice = seen.iter().any(|(other, contexts)| other == name && contexts.intersects(row.contexts));
+                assert!(!twice, "{name} has two rows");
+                seen.push((*name, row.contexts));
             }
             assert!(row.doc.len() > 20 && row.doc.ends_with('.'), "{} needs a sentence", row.name);
             assert!(!row.contexts.is_empty(), "{} stands nowhere", row.name);

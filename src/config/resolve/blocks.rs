@@ -4,7 +4,7 @@
 use super::super::ast::{Directive, Span, Word};
 use super::super::context::Contexts;
 use super::super::directives::listen::ServerDraft;
-use super::super::directives::{access, rewrite};
+use super::super::directives::{access, rewrite, upstream};
 use super::super::model::*;
 use super::super::pattern::{Case, Pattern, PatternSet};
 use super::super::table::{Fault, Section};
@@ -43,6 +43,7 @@ impl Build {
                     }
                 }
                 Section::LimitExcept => self.limit_except(scope, d, children),
+                Section::Upstream => self.upstream(scope, d, children),
             }
         }
         scope.own.children = tree;
@@ -57,6 +58,7 @@ impl Build {
             root,
             tree: LocationTree::default(),
             named: FastMap::default(),
+            proxied: false,
             span: d.name.span,
         });
         self.drafts.push(ServerDraft::default());
@@ -97,6 +99,9 @@ impl Build {
     ) -> LocationId {
         let id = LocationId(self.locations.len() as u32);
         let own = scope.own;
+        if own.content == Content::Proxy {
+            self.servers[own.server.at()].proxied = true;
+        }
         let plain = script.ops.is_empty()
             && own.try_files.is_none()
             && own.limit_except.is_none()
@@ -116,6 +121,7 @@ impl Build {
             try_files: own.try_files,
             limit_except: own.limit_except,
             content: own.content,
+            pass: own.pass,
             plain,
             span,
         });
@@ -181,6 +187,16 @@ impl Build {
         Some(Child { id, pattern, span: d.args_span() })
     }
 
+    fn upstream(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
+        let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default());
+        scope.upstream = Some(upstream::Upstream::named(&d.args[0].str()));
+        self.level(&mut scope, children);
+        let upstream = scope.upstream.take().expect("set above and only borrowed since");
+        if let Err(fault) = self.upstreams.define(upstream, d) {
+            self.error(fault);
+        }
+    }
+
     fn limit_except(&mut self, scope: &mut Scope, d: &Directive, children: &[Directive]) {
         if scope.own.limit_except.is_some() {
             self.error(Fault::new(d.name.span, "\"limit_except\" directive is duplicate"));
@@ -190,7 +206,13 @@ impl Build {
             Ok(methods) => methods,
             Err(fault) => return self.error(fault),
         };
-        let own = Own { server: scope.own.server, name: scope.own.name.clone(), ..Own::default() };
+        let own = Own {
+            server: scope.own.server,
+            name: scope.own.name.clone(),
+            content: scope.own.content,
+            pass: scope.own.pass.clone(),
+            ..Own::default()
+        };
         let mut inner = Scope::new(Contexts::LIMIT_EXCEPT, scope.settings.clone(), own);
         let script = self.level(&mut inner, children);
         let id = self.place(inner, LocationKind::LimitExcept, script, None, d.span);
@@ -225,6 +247,7 @@ impl Build {
             regex: scope.own.regex,
             named: scope.own.named,
             content: scope.own.content,
+            pass: scope.own.pass.clone(),
             depth: scope.own.depth + 1,
             ..Own::default()
         };

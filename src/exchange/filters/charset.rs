@@ -3,7 +3,7 @@
 use crate::config::directives::charset::Recode;
 use crate::config::model::Level;
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::source::Source;
+use crate::exchange::source::{Encoder, Source};
 use crate::exchange::{Exchange, vars};
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -58,15 +58,15 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
             let end = file.stat.size;
             ex.response.body = Body::Made(Box::new(Source::file(file, 0, end).recode(recode)));
             ex.response.ranges = false;
-            weaken(ex);
+            ex.response.weaken();
+        }
+        (Body::Stream { length }, kind) => {
+            let same = matches!(kind, Recode::Bytes(_));
+            ex.response.encoder.get_or_insert_with(Box::<Encoder>::default).recode(recode);
+            ex.response.body = Body::Stream { length: length.filter(|_| same) };
+            ex.response.remove(b"accept-ranges");
+            ex.response.weaken();
         }
         (body, _) => ex.response.body = body,
-    }
-}
-
-/// The bytes are made of the file's, they are not the file's.
-pub fn weaken(ex: &mut Exchange) {
-    if let Some(tag) = ex.response.etag.filter(|tag| !tag.as_bytes().starts_with(b"W/")) {
-        ex.response.etag = Some(tag.weak());
     }
 }

@@ -1,9 +1,8 @@
 //! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
 //! longer ones are compressed as they are sent.
 
-use super::charset::weaken;
 use crate::exchange::response::Body;
-use crate::exchange::source::Source;
+use crate::exchange::source::{Encoder, Source};
 use crate::exchange::{Exchange, phases};
 use crate::http::header::{self, HeaderId};
 use crate::http::method::Method;
@@ -26,6 +25,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     let length = match &ex.response.body {
         Body::Bytes(bytes) => Some(bytes.len() as u64),
         Body::File(file) => Some(file.stat.size),
+        Body::Stream { length } => *length,
         Body::Made(_) => None,
         _ => return,
     };
@@ -46,6 +46,11 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
             Source::file(file, 0, end).recode(recode)
         }
         Body::Made(source) => *source,
+        Body::Stream { .. } => {
+            ex.response.body = Body::Stream { length: None };
+            ex.response.encoder.get_or_insert_with(Box::<Encoder>::default).gzip(gzip.level);
+            return mark(ex);
+        }
         body => {
             ex.response.body = body;
             return;
@@ -64,10 +69,17 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     } else {
         Body::Made(Box::new(source))
     };
+    mark(ex);
+}
+
+/// What the head says of a compressed body.
+fn mark(ex: &mut Exchange) {
     ex.response.line(b"Content-Encoding", b"gzip");
     ex.response.encoded = true;
     ex.response.ranges = false;
-    weaken(ex);
+    // An upstream's offer, of the bytes as they were.
+    ex.response.remove(b"accept-ranges");
+    ex.response.weaken();
 }
 
 /// Whether this request may be answered with gzip: version, proxies, browsers, and that it asks for it.
@@ -100,13 +112,7 @@ fn takes_gzip(value: &[u8]) -> bool {
 fn proxied(ex: &Exchange, now: i64) -> bool {
     let allowed = ex.here().settings.gzip.proxied;
     let response = &ex.response;
-    let line = |name: &[u8]| {
-        response.lines.split(|b| *b == b'\n').find_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            line[..colon].eq_ignore_ascii_case(name).then(|| line[colon + 1..].trim_ascii())
-        })
-    };
-    let control = line(b"cache-control").unwrap_or_default();
+    let control = response.value(b"cache-control").unwrap_or_default();
     let says = |word: &[u8]| header::list(control).any(|item| item.eq_ignore_ascii_case(word));
     allowed.any
         || allowed.auth && ex.header(HeaderId::Authorization).is_some()
@@ -114,9 +120,9 @@ fn proxied(ex: &Exchange, now: i64) -> bool {
         || allowed.no_store && says(b"no-store")
         || allowed.private && says(b"private")
         || allowed.no_last_modified && response.last_modified.is_none()
-        || allowed.no_etag && response.etag.is_none()
+        || allowed.no_etag && response.etag.is_none() && response.value(b"etag").is_none()
         || allowed.expired
-            && line(b"expires").is_some_and(|date| crate::http::date::parse(date).is_none_or(|at| at < now))
+            && response.value(b"expires").is_some_and(|date| crate::http::date::parse(date).is_none_or(|at| at < now))
 }
 
 #[cfg(test)]

@@ -21,14 +21,26 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
     let keep_alive = ex.keep_alive;
     let response = &mut ex.response;
     let out = ex.out.text();
-    match status.line() {
-        Some(line) => out.extend_from_slice(line),
-        None => {
+    match (status.line(), &response.reason) {
+        (_, Some(reason)) => {
+            let _ = write!(out, "HTTP/1.1 {:03} ", status.0);
+            out.extend_from_slice(reason);
+            out.extend_from_slice(b"\r\n");
+        }
+        (Some(line), None) => out.extend_from_slice(line),
+        (None, None) => {
             let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", status.0, status.reason());
         }
     }
-    out.extend_from_slice(SERVER[usize::from(settings.output.server_tokens == Tokens::Off)]);
-    out.extend_from_slice(&cx.now.http);
+    match &response.server {
+        Some(server) => {
+            out.extend_from_slice(b"Server: ");
+            out.extend_from_slice(server);
+            out.extend_from_slice(b"\r\nDate: ");
+        }
+        None => out.extend_from_slice(SERVER[usize::from(settings.output.server_tokens == Tokens::Off)]),
+    }
+    out.extend_from_slice(response.date.as_deref().unwrap_or(&cx.now.http));
     out.extend_from_slice(b"\r\n");
     let has_body = !status.has_no_content();
     if has_body || status == Status::NOT_MODIFIED {
@@ -59,7 +71,11 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
         out.extend(location.iter().map(|b| if *b < b' ' || *b == 0x7f { b' ' } else { *b }));
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(if keep_alive { b"Connection: keep-alive\r\n" } else { b"Connection: close\r\n" });
+    if response.upgrade {
+        out.extend_from_slice(b"Connection: upgrade\r\n");
+    } else {
+        out.extend_from_slice(if keep_alive { b"Connection: keep-alive\r\n" } else { b"Connection: close\r\n" });
+    }
     if keep_alive && let Some(seconds) = settings.client.keepalive_header {
         let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
     }

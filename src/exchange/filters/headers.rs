@@ -68,6 +68,9 @@ fn expires(ex: &mut Exchange, cx: &mut Cx, rule: &Expires) {
         }
         rule => rule,
     };
+    // An upstream's word does not stand beside ours.
+    ex.response.remove(b"expires");
+    ex.response.remove(b"cache-control");
     let now = cx.now.unix;
     let (at, age) = match rule {
         Expires::Epoch => {

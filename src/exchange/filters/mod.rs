@@ -19,7 +19,7 @@ mod headers;
 mod ranges;
 
 use super::response::{Body, ContentType};
-use super::source::Source;
+use super::source::{Flush, Source};
 use super::{Exchange, Tx, vars};
 use crate::config::template::Template;
 use crate::config::value::Size;
@@ -28,6 +28,7 @@ use crate::http::range::ByteRange;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::shared::files::OpenFile;
+use std::io::Write;
 use std::rc::Rc;
 
 /// Completes the response and queues it.
@@ -36,12 +37,20 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
         && status.0 != 0
     {
         ex.response.status = status;
+        ex.response.reason = None;
     }
-    if ex.response.status == Status::OK && ex.error_page.is_none() {
+    // An upstream has judged the conditions itself.
+    let stream = matches!(ex.response.body, Body::Stream { .. });
+    if ex.response.status == Status::OK && ex.error_page.is_none() && !stream {
         conditional::apply(ex);
     }
     if ex.response.location.is_none() {
         ex.response.location = ex.kept_location.take();
+    }
+    if let Some(kept) = ex.kept_type.take()
+        && ex.response.status.0 < 300
+    {
+        ex.response.content_type = ContentType::Shared(kept);
     }
     let kept = std::mem::take(&mut ex.kept_lines);
     ex.response.lines.extend_from_slice(&kept);
@@ -57,16 +66,24 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     head::write(ex, cx);
     ex.head_size = ex.out.queued() - before;
     ex.tx = Tx::Done;
+    if ex.response.upgrade {
+        ex.tx = Tx::Send;
+    }
     if has_no_body(ex) {
         return;
     }
     let chunked = ex.response.chunked;
-    let known = length(&ex.response.body).filter(|n| *n > 0 && chunked);
+    let streamed = matches!(ex.response.body, Body::Stream { .. });
+    let known = length(&ex.response.body).filter(|n| *n > 0 && chunked && !streamed);
     if let Some(size) = known {
         ex.out.text().extend_from_slice(format!("{size:x}\r\n").as_bytes());
     }
     match std::mem::take(&mut ex.response.body) {
         Body::Empty => {}
+        Body::Stream { .. } => {
+            ex.tx = Tx::Send;
+            return;
+        }
         Body::Bytes(bytes) => ex.out.text().extend_from_slice(&bytes),
         Body::Shared(bytes) => ex.out.push_shared(bytes),
         Body::Made(mut source) => {
@@ -83,11 +100,19 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
         }
     }
     if chunked {
-        let out = ex.out.text();
-        out.extend_from_slice(if known.is_some() { b"\r\n0\r\n" } else { b"0\r\n" });
-        out.extend_from_slice(&ex.response.trailers);
-        out.extend_from_slice(b"\r\n");
+        if known.is_some() {
+            ex.out.text().extend_from_slice(b"\r\n");
+        }
+        last_chunk(ex);
     }
+}
+
+/// The end of a body in chunks, with the trailers.
+fn last_chunk(ex: &mut Exchange) {
+    let out = ex.out.text();
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(&ex.response.trailers);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The response ends with its head.
@@ -121,11 +146,54 @@ fn rate(ex: &mut Exchange, cx: &mut Cx) {
     ex.limit_rate_after = after;
 }
 
+/// A piece of a streamed body.
+pub fn body(ex: &mut Exchange, data: &[u8]) {
+    if data.is_empty() {
+        return;
+    }
+    ex.out.compact();
+    // Who does not want the answer gathered wants every piece as it comes (nginx).
+    let flush = if ex.here().settings.proxy.buffering { Flush::No } else { Flush::Now };
+    piece(ex, data, flush);
+}
+
+/// A streamed body is complete.
+pub fn end(ex: &mut Exchange) {
+    piece(ex, b"", Flush::End);
+    if ex.response.chunked {
+        last_chunk(ex);
+    }
+    ex.tx = Tx::Done;
+}
+
+fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
+    let mut made = Vec::new();
+    let data = match &mut ex.response.encoder {
+        None => data,
+        Some(encoder) => {
+            encoder.push(data, flush, &mut made);
+            &made
+        }
+    };
+    if data.is_empty() {
+        return;
+    }
+    let out = ex.out.text();
+    if ex.response.chunked {
+        let _ = write!(out, "{:x}\r\n", data.len());
+    }
+    out.extend_from_slice(data);
+    if ex.response.chunked {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Bytes of a body. None: not known before it ends.
 pub fn length(body: &Body) -> Option<u64> {
     Some(match body {
         Body::Empty => 0,
         Body::Made(_) => return None,
+        Body::Stream { length } => return *length,
         Body::Bytes(bytes) => bytes.len() as u64,
         Body::Shared(bytes) => bytes.len() as u64,
         Body::File(file) => file.stat.size,

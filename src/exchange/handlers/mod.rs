@@ -8,6 +8,7 @@ pub mod delete;
 pub mod files;
 pub mod listing;
 pub mod options;
+pub mod proxy;
 pub mod special;
 pub mod static_file;
 pub mod symlinks;
@@ -25,6 +26,8 @@ pub enum Handler {
     Upload(Box<upload::Upload>),
     /// The small form of the listing page that deletes a name.
     DeleteForm(delete::Form),
+    /// An upstream answers.
+    Proxy(Box<proxy::Proxy>),
 }
 
 /// A piece of the body for the handler of this exchange. An error ends the request with that flow; the rest of the
@@ -42,6 +45,11 @@ pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
             ex.handler = Handler::DeleteForm(form);
             outcome
         }
+        Handler::Proxy(mut proxy) => {
+            proxy.accept(ex, data);
+            ex.handler = Handler::Proxy(proxy);
+            Ok(())
+        }
     }
 }
 
@@ -51,5 +59,10 @@ pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Handler::None => Flow::Respond,
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
+        Handler::Proxy(mut proxy) => {
+            proxy.body_ends();
+            ex.handler = Handler::Proxy(proxy);
+            Flow::Wait
+        }
     }
 }

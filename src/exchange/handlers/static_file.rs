@@ -158,7 +158,7 @@ fn is_settled_here(ex: &Exchange) -> bool {
 }
 
 /// A directory asked for without its slash: relative links of its page would break.
-fn add_slash(ex: &mut Exchange) -> Flow {
+pub fn add_slash(ex: &mut Exchange) -> Flow {
     let mut location = Vec::with_capacity(ex.uri.len() + 1 + ex.args.len() + 1);
     escape_path(&ex.uri, &mut location);
     location.push(b'/');

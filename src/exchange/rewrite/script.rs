@@ -40,6 +40,7 @@ fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script, quote: &mut bool) -> S
             }
             Op::Break => {
                 cx.trace.say("rewrite", at, || "the rest of the level's script is skipped".into());
+                ex.broke |= ex.uri_changed;
                 ex.uri_changed = false;
                 Step::Stop
             }
@@ -230,6 +231,8 @@ fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite, quote: &mut bool, at
     ex.uri = target;
     ex.internal = true;
     ex.uri_changed = rewrite.flag != RewriteFlag::Break;
+    ex.rewritten = true;
+    ex.broke |= rewrite.flag == RewriteFlag::Break;
     match rewrite.flag {
         RewriteFlag::None => Step::On,
         _ => Step::Stop,

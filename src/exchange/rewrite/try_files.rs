@@ -38,6 +38,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         match (stat.kind, candidate.directory) {
             // A directory found without its slash is redirected to by the static handler (nginx).
             (FileKind::Dir, true) | (FileKind::Regular, false) => {
+                ex.rewritten |= ex.uri != uri;
                 ex.uri = uri;
                 return Flow::Next;
             }

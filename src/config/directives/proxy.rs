@@ -1,0 +1,493 @@
+//! What is done to proxied requests and responses: `proxy_*` but `proxy_pass` itself.
+
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid, number, size};
+use crate::config::template::Template;
+use crate::config::value::{Millis, Size};
+use crate::http::version::Version;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// proxy_set_header, names as written.
+    pub set_headers: Rc<[(Box<[u8]>, Template)]>,
+    /// In lower case.
+    pub hide_headers: Rc<[Box<[u8]>]>,
+    pub pass_headers: Rc<[Box<[u8]>]>,
+    pub redirects: Rc<[Redirect]>,
+    pub cookie_domains: Rc<[Rewrite]>,
+    pub cookie_paths: Rc<[Rewrite]>,
+    pub version: Version,
+    pub method: Option<Template>,
+    pub body: Option<Template>,
+    pub pass_request_headers: bool,
+    pub pass_request_body: bool,
+    pub connect_timeout: Millis,
+    pub send_timeout: Millis,
+    pub read_timeout: Millis,
+    pub buffering: bool,
+    pub buffer_size: Size,
+    /// Number and size.
+    pub buffers: (u64, Size),
+    pub request_buffering: bool,
+    pub intercept_errors: bool,
+    pub next: Next,
+    /// 0: as many as there are servers.
+    pub next_tries: u64,
+    /// 0: no limit.
+    pub next_timeout: Millis,
+    pub ignore_client_abort: bool,
+    /// X-Accel-Redirect means nothing.
+    pub ignore_accel_redirect: bool,
+}
+
+/// What makes the request go to the next server: a set of `Next` bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next(pub u16);
+
+impl Next {
+    pub const ERROR: Next = Next(1);
+    pub const TIMEOUT: Next = Next(2);
+    pub const INVALID_HEADER: Next = Next(4);
+    pub const HTTP_500: Next = Next(8);
+    pub const HTTP_502: Next = Next(16);
+    pub const HTTP_503: Next = Next(32);
+    pub const HTTP_504: Next = Next(64);
+    pub const HTTP_403: Next = Next(128);
+    pub const HTTP_404: Next = Next(256);
+    pub const HTTP_429: Next = Next(512);
+    pub const NON_IDEMPOTENT: Next = Next(1024);
+
+    pub fn has(self, other: Next) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A rule of proxy_redirect.
+#[derive(Debug, Clone)]
+pub enum Redirect {
+    /// The proxy_pass URL becomes the location's name.
+    Default,
+    Rule(Rewrite),
+}
+
+/// What a value begins with, or a pattern, and what stands for it afterwards.
+#[derive(Debug, Clone)]
+pub struct Rewrite {
+    pub from: From,
+    pub to: Template,
+}
+
+#[derive(Debug, Clone)]
+pub enum From {
+    Text(Template),
+    Regex(Rc<Pattern>),
+}
+
+impl Default for Proxy {
+    fn default() -> Proxy {
+        Proxy {
+            set_headers: Rc::new([]),
+            hide_headers: Rc::new([]),
+            pass_headers: Rc::new([]),
+            redirects: Rc::new([Redirect::Default]),
+            cookie_domains: Rc::new([]),
+            cookie_paths: Rc::new([]),
+            version: Version::Http11,
+            method: None,
+            body: None,
+            pass_request_headers: true,
+            pass_request_body: true,
+            connect_timeout: Millis(60_000),
+            send_timeout: Millis(60_000),
+            read_timeout: Millis(60_000),
+            buffering: true,
+            buffer_size: Size(4 << 10),
+            buffers: (8, Size(4 << 10)),
+            request_buffering: true,
+            intercept_errors: false,
+            next: Next(Next::ERROR.0 | Next::TIMEOUT.0),
+            next_tries: 0,
+            next_timeout: Millis(0),
+            ignore_client_abort: false,
+            ignore_accel_redirect: false,
+        }
+    }
+}
+
+fn proxy(s: &mut Settings) -> &mut Proxy {
+    Rc::make_mut(&mut s.proxy)
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row(
+        "proxy_set_header",
+        HSL,
+        Args::TAKE2,
+        "Host $proxy_host",
+        Effect::Many(set_header),
+        "Sets a header of the passed request; an empty value removes it. Lines of a level replace all that were inherited. Host is $proxy_host by default; Connection, Upgrade, Keep-Alive, TE, Expect and Proxy-Connection are not passed unless set.",
+    ),
+    row(
+        "proxy_pass_request_headers",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut proxy(s).pass_request_headers),
+        "Whether the client's header lines are passed.",
+    ),
+    row(
+        "proxy_pass_request_body",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut proxy(s).pass_request_body),
+        "Whether the client's body is passed; off also wants proxy_set_header Content-Length \"\".",
+    ),
+    row(
+        "proxy_hide_header",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.hide_headers)),
+        "A header of the response that the client does not get. Date, Server, X-Pad and X-Accel-… are hidden anyway.",
+    ),
+    row(
+        "proxy_pass_header",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.pass_headers)),
+        "A header of the response that the client gets although it is hidden.",
+    ),
+    row(
+        "proxy_redirect",
+        HSL,
+        Args::TAKE12,
+        "default",
+        Effect::Many(redirect),
+        "Rewrites Location and Refresh of the response: default (the proxy_pass URL becomes the location's name), off, a prefix or ~regex and what replaces it.",
+    ),
+    row(
+        "proxy_cookie_domain",
+        HSL,
+        Args::TAKE12,
+        "off",
+        Effect::Many(|s, b, d| cookie(s, b, d, Case::Insensitive, |proxy| &mut proxy.cookie_domains)),
+        "Rewrites the domain of Set-Cookie: off, a domain or ~regex and what replaces it.",
+    ),
+    row(
+        "proxy_cookie_path",
+        HSL,
+        Args::TAKE12,
+        "off",
+        Effect::Many(|s, b, d| cookie(s, b, d, Case::Sensitive, |proxy| &mut proxy.cookie_paths)),
+        "Rewrites the path of Set-Cookie: off, a prefix or ~regex and what replaces it.",
+    ),
+    row(
+        "proxy_http_version",
+        HSL,
+        Args::TAKE1,
+        "1.1",
+        Effect::Once(version),
+        "Version of passed requests: 1.0 or 1.1. 2 is refused.",
+    ),
+    row(
+        "proxy_method",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| {
+            proxy(&mut s.settings).method = Some(b.template(d, 0)?);
+            Ok(())
+        }),
+        "Method of passed requests instead of the client's.",
+    ),
+    row(
+        "proxy_set_body",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| {
+            proxy(&mut s.settings).body = Some(b.template(d, 0)?);
+            Ok(())
+        }),
+        "Body of passed requests instead of the client's.",
+    ),
+    row(
+        "proxy_connect_timeout",
+        HSL,
+        Args::TAKE1,
+        "60s",
+        Effect::Time(|s| &mut proxy(s).connect_timeout),
+        "Time for a connection to be made; then the next server, or 504.",
+    ),
+    row(
+        "proxy_send_timeout",
+        HSL,
+        Args::TAKE1,
+        "60s",
+        Effect::Time(|s| &mut proxy(s).send_timeout),
+        "Time between two writes of the passed request; then the next server, or 504.",
+    ),
+    row(
+        "proxy_read_timeout",
+        HSL,
+        Args::TAKE1,
+        "60s",
+        Effect::Time(|s| &mut proxy(s).read_timeout),
+        "Time between two reads of the response; then the next server, or 504.",
+    ),
+    row(
+        "proxy_buffering",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut proxy(s).buffering),
+        "Accepted. Responses are always passed on as they come; no more than proxy_buffers of one is held, and what the client does not take is not read from the upstream. Nothing goes to temporary files.",
+    ),
+    row(
+        "proxy_buffer_size",
+        HSL,
+        Args::TAKE1,
+        "4k",
+        Effect::Size(|s| &mut proxy(s).buffer_size),
+        "Largest head of a response; a larger one is a 502.",
+    ),
+    row(
+        "proxy_buffers",
+        HSL,
+        Args::TAKE2,
+        "8 4k",
+        Effect::Once(buffers),
+        "Number and size: their product is how much of a response may wait for the client, at least 64k.",
+    ),
+    row(
+        "proxy_busy_buffers_size",
+        HSL,
+        Args::TAKE1,
+        "8k",
+        Effect::Once(|_, _, d| size(d, 0).map(drop)),
+        "Accepted: what has arrived is sent at once.",
+    ),
+    row(
+        "proxy_request_buffering",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut proxy(s).request_buffering),
+        "on: a body that fits client_body_buffer_size is read before an upstream is asked; it can be sent again to the next server. A larger one is streamed (nginx: written to a file first), and then only a server that was not reached is replaced. off streams every body.",
+    ),
+    row(
+        "proxy_intercept_errors",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut proxy(s).intercept_errors),
+        "Whether error_page applies to statuses of the upstream.",
+    ),
+    row(
+        "proxy_next_upstream",
+        HSL,
+        Args::ONE_OR_MORE,
+        "error timeout",
+        Effect::Once(next_upstream),
+        "What makes a request go to the next server: error, timeout, invalid_header, http_500, http_502, http_503, http_504, http_403, http_404, http_429, non_idempotent, off.",
+    ),
+    row(
+        "proxy_next_upstream_tries",
+        HSL,
+        Args::TAKE1,
+        "0",
+        Effect::Number(|s| &mut proxy(s).next_tries),
+        "How many servers are tried; 0 is all of them.",
+    ),
+    row(
+        "proxy_next_upstream_timeout",
+        HSL,
+        Args::TAKE1,
+        "0",
+        Effect::Time(|s| &mut proxy(s).next_timeout),
+        "For how long further servers are tried; 0 is no limit.",
+    ),
+    row(
+        "proxy_ignore_client_abort",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut proxy(s).ignore_client_abort),
+        "Whether a request goes on at the upstream when its client has left. The response must still be taken by somebody: when writing to the client fails, it ends.",
+    ),
+    row(
+        "proxy_ignore_headers",
+        HSL,
+        Args::ONE_OR_MORE,
+        "",
+        Effect::Once(ignore_headers),
+        "Headers of the response that the server itself does not obey. X-Accel-Redirect is the only one it would.",
+    ),
+];
+
+fn set_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let name = d.args[0].bytes();
+    if !crate::http::header::is_token(name) {
+        return Err(invalid(d, 0));
+    }
+    let value = b.template(d, 1)?;
+    let first = s.first;
+    let proxy = proxy(&mut s.settings);
+    let kept: &[_] = if first { &[] } else { &proxy.set_headers };
+    proxy.set_headers = kept.iter().cloned().chain([(name.into(), value)]).collect();
+    Ok(())
+}
+
+/// Names of header fields, in lower case.
+type Names = Rc<[Box<[u8]>]>;
+
+fn names(s: &mut Scope, d: &Directive, place: fn(&mut Proxy) -> &mut Names) -> Outcome {
+    let first = s.first;
+    let list = place(proxy(&mut s.settings));
+    let kept: &[_] = if first { &[] } else { list };
+    *list = kept.iter().cloned().chain([d.args[0].bytes().to_ascii_lowercase().into()]).collect();
+    Ok(())
+}
+
+/// `off` and `default` stand alone; the other form is a pair.
+fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let rule = match (d.args[0].bytes(), d.args.len()) {
+        (b"off", 1) if !s.first => {
+            return Err(Fault::new(d.name.span, "\"proxy_redirect\" directive is duplicate"));
+        }
+        (b"off", 1) => None,
+        (b"default", 1) => {
+            use crate::config::directives::proxy_pass::To;
+            match s.own.pass.as_ref().map(|pass| &pass.to) {
+                Some(To::Fixed { .. }) => Some(Redirect::Default),
+                Some(To::Made(_)) => {
+                    let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
+                    return Err(Fault::new(d.name.span, text));
+                }
+                None => {
+                    let text = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
+                    return Err(Fault::new(d.name.span, text));
+                }
+            }
+        }
+        (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
+        _ => Some(Redirect::Rule(rewrite(b, d, Case::Sensitive)?)),
+    };
+    let first = s.first;
+    let proxy = proxy(&mut s.settings);
+    let kept: &[Redirect] = if first { &[] } else { &proxy.redirects };
+    proxy.redirects = kept.iter().cloned().chain(rule).collect();
+    Ok(())
+}
+
+fn cookie(
+    s: &mut Scope,
+    b: &mut Build,
+    d: &Directive,
+    case: Case,
+    place: fn(&mut Proxy) -> &mut Rc<[Rewrite]>,
+) -> Outcome {
+    let rule = match (d.args[0].bytes(), d.args.len()) {
+        (b"off", 1) => None,
+        (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
+        _ => Some(rewrite(b, d, case)?),
+    };
+    let first = s.first;
+    let list = place(proxy(&mut s.settings));
+    let kept: &[Rewrite] = if first { &[] } else { list };
+    *list = kept.iter().cloned().chain(rule).collect();
+    Ok(())
+}
+
+/// `~*` ignores case, and so does `~` where `case` says that it means nothing there.
+fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
+    let word = &d.args[0];
+    let from = match word.bytes() {
+        [b'~', rest @ ..] => {
+            let (case, source) = match rest {
+                [b'*', rest @ ..] => (Case::Insensitive, rest),
+                rest => (case, rest),
+            };
+            let pattern = Pattern::new(source, case, &mut b.variables)
+                .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))?;
+            From::Regex(Rc::new(pattern))
+        }
+        _ => From::Text(b.template(d, 0)?),
+    };
+    Ok(Rewrite { from, to: b.template(d, 1)? })
+}
+
+fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    proxy(&mut s.settings).version = match d.args[0].bytes() {
+        b"1.0" => Version::Http10,
+        b"1.1" => Version::Http11,
+        b"2" => return Err(Fault::new(d.args[0].span, "\"proxy_http_version 2\" is not supported").help("1.0 or 1.1")),
+        _ => return Err(invalid(d, 0)),
+    };
+    Ok(())
+}
+
+fn buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let (count, bytes) = (number(d, 0)?, size(d, 1)?);
+    if count == 0 || bytes.0 == 0 || count.saturating_mul(bytes.0) > 1 << 30 {
+        return Err(invalid(d, 0));
+    }
+    proxy(&mut s.settings).buffers = (count, bytes);
+    Ok(())
+}
+
+fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut set = 0;
+    for word in &d.args {
+        let bit = match word.bytes() {
+            b"error" => Next::ERROR,
+            b"timeout" => Next::TIMEOUT,
+            b"invalid_header" => Next::INVALID_HEADER,
+            b"http_500" => Next::HTTP_500,
+            b"http_502" => Next::HTTP_502,
+            b"http_503" => Next::HTTP_503,
+            b"http_504" => Next::HTTP_504,
+            b"http_403" => Next::HTTP_403,
+            b"http_404" => Next::HTTP_404,
+            b"http_429" => Next::HTTP_429,
+            b"non_idempotent" => Next::NON_IDEMPOTENT,
+            b"off" => Next(0),
+            _ => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
+        };
+        set |= bit.0;
+    }
+    let off = d.args.iter().any(|word| word.is("off"));
+    proxy(&mut s.settings).next = Next(if off { 0 } else { set });
+    Ok(())
+}
+
+fn ignore_headers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    const KNOWN: [&str; 9] = [
+        "X-Accel-Redirect",
+        "X-Accel-Expires",
+        "X-Accel-Limit-Rate",
+        "X-Accel-Buffering",
+        "X-Accel-Charset",
+        "Expires",
+        "Cache-Control",
+        "Set-Cookie",
+        "Vary",
+    ];
+    for word in &d.args {
+        if !KNOWN.iter().any(|known| word.is(known)) {
+            return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str())));
+        }
+    }
+    proxy(&mut s.settings).ignore_accel_redirect = d.args.iter().any(|word| word.is("X-Accel-Redirect"));
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! `proxy_pass`: where a location's requests go. The URL is taken apart here, when the configuration is read or, where
+//! it has variables, for each request by the same function.
+
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::Args;
+use crate::config::context::Contexts;
+use crate::config::model::{Content, UpstreamId};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::template::Template;
+use std::rc::Rc;
+
+#[derive(Debug)]
+pub struct Pass {
+    pub to: To,
+    /// The location's name, which a URI part replaces; empty where the location has no prefix.
+    pub location: Box<[u8]>,
+}
+
+#[derive(Debug)]
+pub enum To {
+    Fixed {
+        upstream: UpstreamId,
+        /// `$proxy_host` and `$proxy_port`.
+        host: Box<[u8]>,
+        port: Box<[u8]>,
+        /// What stands behind the host; empty: the request's own URI is passed.
+        uri: Box<[u8]>,
+        /// The whole URL as written: what `proxy_redirect default` looks for.
+        url: Box<[u8]>,
+    },
+    /// It has variables.
+    Made(Template),
+}
+
+/// A proxy_pass URL taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Url<'a> {
+    /// Host without port, or `unix:path`.
+    pub host: &'a str,
+    pub port: Option<u16>,
+    /// The value of `Host` by default.
+    pub header: &'a str,
+    pub uri: &'a [u8],
+}
+
+impl<'a> Url<'a> {
+    /// # Errors
+    /// nginx's words, without the directive.
+    pub fn parse(text: &'a [u8]) -> Result<Url<'a>, &'static str> {
+        let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()));
+        if scheme("https://") {
+            return Err("https protocol requires TLS, which is not built in");
+        }
+        if !scheme("http://") {
+            return Err("invalid URL prefix");
+        }
+        let rest = &text[7..];
+        if rest.get(..5).is_some_and(|unix| unix.eq_ignore_ascii_case(b"unix:")) {
+            // The path ends at a colon, where a URI follows.
+            let end = memchr::memchr(b':', &rest[5..]).map_or(rest.len(), |at| at + 5);
+            let host = std::str::from_utf8(&rest[..end]).map_err(|_| "invalid host")?;
+            if host.len() == 5 {
+                return Err("no path in the unix domain socket");
+            }
+            let uri = rest.get(end + 1..).unwrap_or_default();
+            return Ok(Url { host, port: None, header: "localhost", uri });
+        }
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+        let header = std::str::from_utf8(&rest[..end]).map_err(|_| "invalid host")?;
+        let uri = &rest[end..];
+        let name_end = if header.starts_with('[') {
+            header.find(']').ok_or("invalid host")? + 1
+        } else {
+            header.find(':').unwrap_or(header.len())
+        };
+        let (host, port) = header.split_at(name_end);
+        let port = match port {
+            "" => None,
+            port => Some(port.strip_prefix(':').and_then(parse_port).ok_or("invalid port")?),
+        };
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~%:[]!$&'()*+,;=".contains(&b) || b >= 0x80;
+        if host.is_empty() {
+            return Err("no host");
+        }
+        if !host.bytes().all(legal) {
+            return Err("invalid host");
+        }
+        let header = if port == Some(80) { host } else { header };
+        Ok(Url { host, port, header, uri })
+    }
+
+    /// `$proxy_port`.
+    pub fn port_text(&self) -> Box<[u8]> {
+        match self.port {
+            _ if self.host.starts_with("unix:") => Box::default(),
+            port => port.unwrap_or(80).to_string().into_bytes().into(),
+        }
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port > 0)
+}
+
+pub const ROWS: &[Row] = &[row(
+    "proxy_pass",
+    Contexts::LOCATION.or(Contexts::IF_LOCATION).or(Contexts::LIMIT_EXCEPT),
+    Args::TAKE1,
+    "",
+    Effect::Once(proxy_pass),
+    "Passes requests on to an HTTP/1.x server: http://host[:port][/uri], http://unix:path[:/uri] or http://UPSTREAM. A URI part replaces the location's prefix. Variables are allowed where they make an address, a unix path or the name of a group; other names are looked up when the configuration is read. https:// is refused.",
+)];
+
+fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    let template = b.template(d, 0)?;
+    // A location given by a regex, a name or a condition has no prefix that a URI could replace.
+    let has_prefix = s.context == Contexts::LOCATION && !s.own.regex && !s.own.named;
+    let name = s.own.location_name();
+    let to = match template.constant() {
+        None => To::Made(template),
+        Some(text) => {
+            let url = Url::parse(text).map_err(|why| Fault {
+                help: (why == "invalid URL prefix").then(|| "proxy_pass http://host:port;".into()),
+                ..Fault::new(word.span, why)
+            })?;
+            if !url.uri.is_empty() && !has_prefix {
+                return Err(Fault::new(
+                    word.span,
+                    "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named \
+                     location, or inside \"if\" statement, or inside \"limit_except\" block",
+                ));
+            }
+            To::Fixed {
+                upstream: b.upstreams.refer(url.host, url.port, word.span),
+                host: url.header.as_bytes().into(),
+                port: url.port_text(),
+                uri: url.uri.into(),
+                url: text.into(),
+            }
+        }
+    };
+    s.own.pass = Some(Rc::new(Pass { to, location: if has_prefix { name.into() } else { Box::default() } }));
+    s.own.content = Content::Proxy;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart_as_nginx_does() {
+        for (text, expected) in [
+            ("http://a", Ok(("a", None, "a", ""))),
+            ("HTTP://a/", Ok(("a", None, "a", "/"))),
+            ("http://a:80/x", Ok(("a", Some(80), "a", "/x"))),
+            ("http://a:8080/x?y", Ok(("a", Some(8080), "a:8080", "/x?y"))),
+            ("http://[::1]:81", Ok(("[::1]", Some(81), "[::1]:81", ""))),
+            ("http://[::1]", Ok(("[::1]", None, "[::1]", ""))),
+            ("http://unix:/run/x", Ok(("unix:/run/x", None, "localhost", ""))),
+            ("http://unix:/run/x:/y", Ok(("unix:/run/x", None, "localhost", "/y"))),
+            ("http://", Err("no host")),
+            ("http://:80", Err("no host")),
+            ("http://a:", Err("invalid port")),
+            ("http://a:0", Err("invalid port")),
+            ("http://a:+1", Err("invalid port")),
+            ("http://a:65536", Err("invalid port")),
+            ("http://a b", Err("invalid host")),
+            ("http://a\r\nb", Err("invalid host")),
+            ("http://unix:", Err("no path in the unix domain socket")),
+            ("https://a", Err("https protocol requires TLS, which is not built in")),
+            ("a:80", Err("invalid URL prefix")),
+            ("", Err("invalid URL prefix")),
+        ] {
+            let parsed = Url::parse(text.as_bytes());
+            let shown = parsed.map(|u| (u.host, u.port, u.header, std::str::from_utf8(u.uri).expect("ASCII")));
+            assert_eq!(shown, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! `upstream` blocks: groups of servers that a `proxy_pass` names, and the groups of one that it names by address.
+//! Who is taken next and who has failed is decided at request time (`shared::balance`); nothing here changes then.
+//!
+//! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
+//! the configuration was read.
+
+use super::row;
+use crate::config::addr::PeerAddr;
+use crate::config::ast::{Directive, Span};
+use crate::config::context::{Args, Contexts};
+use crate::config::error::{Diagnostic, Diagnostics};
+use crate::config::model::UpstreamId;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, Section, invalid, number, time};
+use crate::config::value::{Millis, number as parse_number};
+use crate::sys::socket::Addr;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// As `upstream NAME` or the host of a proxy_pass spells it.
+    pub name: Box<str>,
+    pub peers: Vec<Peer>,
+    pub method: Method,
+    pub keepalive: Keepalive,
+}
+
+/// One address of a `server` line.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub addr: Addr,
+    /// `$upstream_addr`.
+    pub name: Box<str>,
+    pub weight: u32,
+    /// 0: failures are not counted.
+    pub max_fails: u32,
+    pub fail_timeout: Millis,
+    /// 0: no limit.
+    pub max_conns: u32,
+    pub backup: bool,
+    pub down: bool,
+}
+
+/// Who of the peers that are well is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    RoundRobin,
+    LeastConn,
+    IpHash,
+}
+
+/// Connections that are kept for further requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Keepalive {
+    /// 0 keeps none.
+    pub idle: u32,
+    pub requests: u64,
+    pub timeout: Millis,
+    pub time: Millis,
+}
+
+impl Default for Keepalive {
+    fn default() -> Keepalive {
+        Keepalive { idle: 32, requests: 1000, timeout: Millis(60_000), time: Millis(3_600_000) }
+    }
+}
+
+impl Upstream {
+    /// A group without peers yet.
+    pub fn named(name: &str) -> Upstream {
+        let keepalive = Keepalive::default();
+        Upstream { name: name.into(), peers: Vec::new(), method: Method::RoundRobin, keepalive }
+    }
+
+    /// The group of one host: each of its addresses is a peer.
+    pub fn of(name: &str, addr: PeerAddr) -> Upstream {
+        Upstream { peers: Peer::all(addr), ..Upstream::named(name) }
+    }
+}
+
+impl Peer {
+    fn all(addr: PeerAddr) -> Vec<Peer> {
+        let addrs = match addr {
+            PeerAddr::Inet(addrs) => addrs.into_iter().map(Addr::from).collect(),
+            PeerAddr::Unix(path) => vec![Addr::Unix(path)],
+        };
+        let peer = |addr: Addr| Peer {
+            name: addr.to_string().into(),
+            addr,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: Millis(10_000),
+            max_conns: 0,
+            backup: false,
+            down: false,
+        };
+        addrs.into_iter().map(peer).collect()
+    }
+}
+
+/// Groups while the configuration is read: a proxy_pass may name a block that comes later.
+#[derive(Default)]
+pub struct Drafts(Vec<Draft>);
+
+struct Draft {
+    upstream: Upstream,
+    /// The port that a proxy_pass wrote; a block has none.
+    port: Option<u16>,
+    block: bool,
+    /// Who named it first.
+    span: Span,
+}
+
+impl Drafts {
+    /// The group that a proxy_pass names.
+    pub fn refer(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
+        let same = |draft: &Draft| &*draft.upstream.name == host && draft.port == port;
+        let at = self.0.iter().position(same).unwrap_or_else(|| {
+            self.0.push(Draft { upstream: Upstream::named(host), port, block: false, span });
+            self.0.len() - 1
+        });
+        UpstreamId(at as u32)
+    }
+
+    /// An `upstream` block has been read.
+    pub fn define(&mut self, upstream: Upstream, d: &Directive) -> Outcome {
+        let name = upstream.name.clone();
+        if upstream.peers.is_empty() {
+            return Err(Fault::new(d.close, "no servers are inside upstream"));
+        }
+        if upstream.peers.iter().all(|peer| peer.backup) {
+            return Err(Fault::new(d.name.span, format!("no servers in upstream \"{name}\"")));
+        }
+        if upstream.method == Method::IpHash && upstream.peers.iter().any(|peer| peer.backup) {
+            return Err(Fault::new(d.name.span, "balancing method does not support parameter \"backup\""));
+        }
+        match self.0.iter_mut().find(|draft| draft.upstream.name == name && draft.port.is_none()) {
+            Some(draft) if draft.block => {
+                return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
+            }
+            Some(draft) => (draft.upstream, draft.block) = (upstream, true),
+            None => self.0.push(Draft { upstream, port: None, block: true, span: d.name.span }),
+        }
+        Ok(())
+    }
+
+    /// All groups; those that no block defines are looked up as hosts.
+    pub fn resolve(mut self, diagnostics: &mut Diagnostics) -> Vec<Rc<Upstream>> {
+        let blocks: Vec<Box<str>> = self.0.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
+        for draft in self.0.iter_mut().filter(|draft| !draft.block) {
+            let name = &draft.upstream.name;
+            if let Some(port) = draft.port
+                && blocks.contains(name)
+            {
+                let text = format!("upstream \"{name}\" may not have port {port}");
+                diagnostics.push(Diagnostic::emerg(draft.span, text));
+                continue;
+            }
+            match PeerAddr::parse(name.as_bytes(), draft.port.unwrap_or(80)) {
+                Ok(addr) => draft.upstream.peers = Peer::all(addr),
+                Err(e) => {
+                    let text = format!("{} in upstream \"{name}\"", e.message);
+                    let mut diagnostic = Diagnostic::emerg(draft.span, text);
+                    diagnostic = diagnostic.help("an address, a name that the system can look up now, or an upstream");
+                    diagnostics.push(diagnostic);
+                }
+            }
+        }
+        self.0.into_iter().map(|draft| Rc::new(draft.upstream)).collect()
+    }
+}
+
+const UPSTREAM: Contexts = Contexts::UPSTREAM;
+
+pub const ROWS: &[Row] = &[
+    row(
+        "upstream",
+        Contexts::HTTP,
+        Args::TAKE1.block(),
+        "",
+        Effect::Section(Section::Upstream),
+        "A group of servers that proxy_pass may name. Names of hosts are looked up when the configuration is read.",
+    ),
+    row(
+        "server",
+        UPSTREAM,
+        Args::ONE_OR_MORE,
+        "",
+        Effect::Many(server),
+        "A server of the group: host[:port] or unix:path, and weight=, max_conns=, max_fails=, fail_timeout=, backup, down. A name with several addresses stands for all of them.",
+    ),
+    row(
+        "keepalive",
+        UPSTREAM,
+        Args::TAKE12,
+        "32",
+        Effect::Once(keepalive),
+        "How many idle connections to the group are kept; 0 keeps none. Groups without the directive keep 32, as in nginx; \"local\" is accepted.",
+    ),
+    row(
+        "keepalive_requests",
+        UPSTREAM,
+        Args::TAKE1,
+        "1000",
+        Effect::Once(|s, _, d| {
+            let value = number(d, 0)?;
+            set(s, |upstream| {
+                upstream.keepalive.requests = value;
+                Ok(())
+            })
+        }),
+        "Requests over one connection to the group; then it is closed.",
+    ),
+    row(
+        "keepalive_time",
+        UPSTREAM,
+        Args::TAKE1,
+        "1h",
+        Effect::Once(|s, _, d| {
+            let value = time(d, 0)?;
+            set(s, |upstream| {
+                upstream.keepalive.time = value;
+                Ok(())
+            })
+        }),
+        "Age at which a connection to the group is closed after its request.",
+    ),
+    row(
+        "keepalive_timeout",
+        UPSTREAM,
+        Args::TAKE1,
+        "60s",
+        Effect::Once(|s, _, d| {
+            let value = time(d, 0)?;
+            set(s, |upstream| {
+                upstream.keepalive.timeout = value;
+                Ok(())
+            })
+        }),
+        "How long an idle connection to the group is kept.",
+    ),
+    row(
+        "least_conn",
+        UPSTREAM,
+        Args::NONE,
+        "",
+        Effect::Once(|s, _, _| {
+            set(s, |upstream| {
+                upstream.method = Method::LeastConn;
+                Ok(())
+            })
+        }),
+        "Takes the server with the fewest requests under way, by weight.",
+    ),
+    row(
+        "ip_hash",
+        UPSTREAM,
+        Args::NONE,
+        "",
+        Effect::Once(|s, _, _| {
+            set(s, |upstream| {
+                upstream.method = Method::IpHash;
+                Ok(())
+            })
+        }),
+        "Takes the same server for the same client: by the first three bytes of an IPv4 address, all of an IPv6 one.",
+    ),
+    row(
+        "zone",
+        UPSTREAM,
+        Args::TAKE12,
+        "",
+        Effect::Once(|_, _, _| Ok(())),
+        "Accepted: one process needs no shared memory.",
+    ),
+];
+
+/// Changes the group being read.
+fn set(s: &mut Scope, change: impl FnOnce(&mut Upstream) -> Outcome) -> Outcome {
+    s.upstream.as_mut().map_or(Ok(()), change)
+}
+
+fn keepalive(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let idle = u32::try_from(number(d, 0)?).map_err(|_| invalid(d, 0))?;
+    if d.args.get(1).is_some_and(|word| !word.is("local")) {
+        return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str())));
+    }
+    set(s, |upstream| {
+        upstream.keepalive.idle = idle;
+        Ok(())
+    })
+}
+
+fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    let addr = PeerAddr::parse(word.bytes(), 80).map_err(|e| Fault {
+        help: e.help,
+        ..Fault::new(word.span, format!("{} in upstream \"{}\"", e.message, word.str()))
+    })?;
+    let mut peers = Peer::all(addr);
+    for word in &d.args[1..] {
+        let text = word.bytes();
+        let wrong = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+        let (name, value) = match memchr::memchr(b'=', text) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        let count = |value: Option<&[u8]>, least: u64| -> Result<u32, Fault> {
+            let parsed = parse_number(value.unwrap_or_default(), u64::from(u32::MAX >> 8)).ok();
+            parsed.filter(|n| *n >= least).and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)
+        };
+        for peer in &mut peers {
+            match (name, value) {
+                (b"weight", value) => peer.weight = count(value, 1)?,
+                (b"max_fails", value) => peer.max_fails = count(value, 0)?,
+                (b"max_conns", value) => peer.max_conns = count(value, 0)?,
+                (b"fail_timeout", Some(value)) => {
+                    peer.fail_timeout = Millis::parse_seconds(value).map_err(|_| wrong())?;
+                }
+                (b"backup", None) => peer.backup = true,
+                (b"down", None) => peer.down = true,
+                (b"resolve", None) => {
+                    return Err(wrong().help("names are looked up once, when the configuration is read"));
+                }
+                _ => return Err(wrong().help("weight=, max_conns=, max_fails=, fail_timeout=, backup or down")),
+            }
+        }
+    }
+    set(s, |upstream| {
+        upstream.peers.extend(peers);
+        Ok(())
+    })
+}

@@ -1,0 +1,174 @@
+//! Connections to upstreams: opened without waiting, used by one client connection at a time, kept idle for the next.
+//!
+//! Invariant: a backend that is used belongs to exactly one connection (`Conn::backend`), which gives it back or closes
+//! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
+
+use super::{Ready, Role, token};
+use crate::config::directives::upstream::Upstream;
+use crate::shared::Cx;
+use crate::shared::balance::End;
+use crate::sys::Errno;
+use crate::sys::epoll::{self, Epoll};
+use crate::sys::socket::{self, Addr, Connect};
+use crate::util::slab::{Key, Slab};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+pub(super) struct Backend {
+    pub(super) fd: OwnedFd,
+    pub(super) ready: Ready,
+    /// None: idle.
+    owner: Option<Key>,
+    upstream: Rc<Upstream>,
+    peer: usize,
+    requests: u64,
+    opened: u64,
+    /// Idle: when it is closed.
+    due: u64,
+}
+
+/// All connections to upstreams.
+pub struct Backends {
+    epoll: Rc<Epoll>,
+    slab: Slab<Backend>,
+    /// Oldest first.
+    idle: Vec<Key>,
+}
+
+impl Backends {
+    pub fn new(epoll: Rc<Epoll>) -> Backends {
+        Backends { epoll, slab: Slab::new(), idle: Vec::new() }
+    }
+
+    /// The one of a connection.
+    pub(super) fn of(&mut self, slot: Option<Key>) -> Option<&mut Backend> {
+        slot.and_then(|key| self.slab.get_mut(key))
+    }
+
+    /// What is known of its socket; nothing, where there is none.
+    pub(super) fn readiness(&self, slot: Option<Key>) -> Ready {
+        slot.and_then(|key| self.slab.get(key)).map_or(Ready::default(), |backend| backend.ready)
+    }
+
+    /// What epoll reports of a backend. Gives the client connection that must go on.
+    pub fn event(&mut self, key: Key, flags: u32) -> Option<Key> {
+        let backend = self.slab.get_mut(key)?;
+        backend.ready.add(flags);
+        if backend.owner.is_none() && flags & !epoll::OUT != 0 {
+            self.idle.retain(|idle| *idle != key);
+            self.slab.remove(key);
+            return None;
+        }
+        backend.owner
+    }
+
+    /// An idle connection to this server, the one used last.
+    pub(super) fn reuse(&mut self, upstream: &Rc<Upstream>, peer: usize, owner: Key) -> Option<Key> {
+        let at = self.idle.iter().rposition(|key| {
+            self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, upstream) && b.peer == peer)
+        })?;
+        let key = self.idle.remove(at);
+        let backend = self.slab.get_mut(key)?;
+        backend.owner = Some(owner);
+        Some(key)
+    }
+
+    pub(super) fn open(
+        &mut self,
+        upstream: &Rc<Upstream>,
+        peer: usize,
+        addr: &Addr,
+        owner: Key,
+        now: u64,
+    ) -> Result<(Key, Connect), (&'static str, Errno)> {
+        let fd = socket::socket(addr.family()).map_err(|e| ("socket()", e))?;
+        // Not for Unix sockets, which do not delay anyway.
+        let _ = socket::nodelay(fd.as_fd(), true);
+        let connect = socket::connect(fd.as_fd(), addr).map_err(|e| ("connect()", e))?;
+        let backend = Backend {
+            fd,
+            ready: Ready::default(),
+            owner: Some(owner),
+            upstream: upstream.clone(),
+            peer,
+            requests: 0,
+            opened: now,
+            due: 0,
+        };
+        let key = self.slab.insert(backend);
+        let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
+        let Some(backend) = self.slab.get_mut(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
+        if let Err(e) = self.epoll.add(backend.fd.as_fd(), flags, token(Role::Backend, key)) {
+            self.slab.remove(key);
+            return Err(("epoll_ctl()", e));
+        }
+        if connect == Connect::Done {
+            backend.ready = Ready::fresh();
+        }
+        Ok((key, connect))
+    }
+
+    /// Closes a backend in use. True: its server has failed so often that it is left alone for a while.
+    pub(super) fn close(&mut self, slot: &mut Option<Key>, cx: &mut Cx, end: End) -> bool {
+        let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return false };
+        cx.balance.give(&backend.upstream, backend.peer, end, cx.now.ms)
+    }
+
+    /// The exchange is gone before its response was: that says nothing of the server.
+    pub fn leave(&mut self, slot: &mut Option<Key>, cx: &mut Cx) {
+        self.close(slot, cx, End::Neutral);
+    }
+
+    /// The response was taken whole: the connection is kept for another request where that is allowed.
+    pub(super) fn park(&mut self, slot: &mut Option<Key>, cx: &mut Cx) {
+        let Some(key) = *slot else { return };
+        let Some(backend) = self.slab.get_mut(key) else { return };
+        backend.requests += 1;
+        let keepalive = backend.upstream.keepalive;
+        let old = cx.now.ms.saturating_sub(backend.opened) >= keepalive.time.0;
+        let mut byte = [0];
+        // Bytes that nobody asked for, or its end.
+        let silent = !backend.ready.can_read() || socket::peek(backend.fd.as_fd(), &mut byte) == Err(Errno::EAGAIN);
+        if old || !silent || backend.requests >= keepalive.requests {
+            self.close(slot, cx, End::Good);
+            return;
+        }
+        backend.ready.no_read();
+        backend.owner = None;
+        backend.due = cx.now.ms + keepalive.timeout.0;
+        let (upstream, peer) = (backend.upstream.clone(), backend.peer);
+        *slot = None;
+        cx.balance.give(&upstream, peer, End::Good, cx.now.ms);
+        let same = |key: &Key| self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, &upstream));
+        if self.idle.iter().filter(|key| same(key)).count() >= keepalive.idle as usize
+            && let Some(at) = self.idle.iter().position(same)
+        {
+            let oldest = self.idle.remove(at);
+            self.slab.remove(oldest);
+        }
+        self.idle.push(key);
+    }
+
+    /// When the next idle connection is to be closed.
+    pub fn next_due(&self) -> Option<u64> {
+        self.idle.iter().filter_map(|key| self.slab.get(*key)).map(|backend| backend.due).min()
+    }
+
+    /// Closes what has been idle for too long.
+    pub fn expire(&mut self, now: u64) {
+        let slab = &mut self.slab;
+        self.idle.retain(|key| {
+            let keeps = slab.get(*key).is_some_and(|backend| backend.due > now);
+            if !keeps {
+                slab.remove(*key);
+            }
+            keeps
+        });
+    }
+
+    pub fn clear_idle(&mut self) {
+        for key in self.idle.drain(..) {
+            self.slab.remove(key);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! proxy_redirect, proxy_cookie_domain and proxy_cookie_path: an upstream that names itself in its answer must name
+//! us to the client.
+
+use crate::config::directives::proxy::{From, Redirect, Rewrite};
+use crate::config::directives::proxy_pass::{Pass, To};
+use crate::exchange::{Exchange, vars};
+use crate::http::header::trim_ows;
+use crate::shared::Cx;
+
+/// Location, whole. None: no rule applies.
+pub fn location(ex: &mut Exchange, cx: &mut Cx, value: &[u8]) -> Option<Vec<u8>> {
+    redirect(ex, cx, value)
+}
+
+/// Refresh: what stands behind `url=`.
+pub fn refresh(ex: &mut Exchange, cx: &mut Cx, value: &[u8]) -> Vec<u8> {
+    let lower = value.to_ascii_lowercase();
+    let Some(at) = memchr::memmem::find(&lower, b"url=").map(|at| at + 4) else { return value.to_vec() };
+    match redirect(ex, cx, &value[at..]) {
+        Some(url) => [&value[..at], &url].concat(),
+        None => value.to_vec(),
+    }
+}
+
+/// The first rule that applies; None: none does.
+fn redirect(ex: &mut Exchange, cx: &mut Cx, value: &[u8]) -> Option<Vec<u8>> {
+    let rules = ex.here().settings.proxy.redirects.clone();
+    rules.iter().find_map(|rule| match rule {
+        Redirect::Default => by_default(ex.here().pass.as_deref()?, value),
+        Redirect::Rule(rule) => apply(ex, cx, rule, value, Compare::Exactly),
+    })
+}
+
+/// The URL of proxy_pass becomes the location's name; without a URI part, its host becomes this one.
+fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
+    let To::Fixed { uri, url, .. } = &pass.to else { return None };
+    if uri.is_empty() {
+        let rest = value.strip_prefix(&**url)?.strip_prefix(b"/")?;
+        return Some([b"/", rest].concat());
+    }
+    let rest = value.strip_prefix(&**url)?;
+    Some([&*pass.location, rest].concat())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compare {
+    Exactly,
+    /// Domains: without regard to case, and as a whole but for a dot before them.
+    Domain,
+}
+
+fn apply(ex: &mut Exchange, cx: &mut Cx, rule: &Rewrite, value: &[u8], compare: Compare) -> Option<Vec<u8>> {
+    match &rule.from {
+        From::Text(template) => {
+            let from = vars::text(template, ex, cx);
+            let (dot, rest) = match compare {
+                Compare::Exactly => (&value[..0], value.strip_prefix(&from[..])?),
+                Compare::Domain => {
+                    let (dot, bare) = value.split_at(usize::from(value.starts_with(b".")));
+                    let from = from.strip_prefix(b".").unwrap_or(&from);
+                    if !bare.eq_ignore_ascii_case(from) {
+                        return None;
+                    }
+                    (dot, &bare[bare.len()..])
+                }
+            };
+            let to = vars::text(&rule.to, ex, cx);
+            Some([dot, undotted(&to, compare), rest].concat())
+        }
+        From::Regex(pattern) => {
+            let matched = pattern.find(value)?;
+            ex.remember(value, Some(matched));
+            let to = vars::text(&rule.to, ex, cx);
+            Some(undotted(&to, compare).to_vec())
+        }
+    }
+}
+
+/// A dot before a domain means nothing (RFC 6265 §5.2.3); the cookie's own stays.
+fn undotted(to: &[u8], compare: Compare) -> &[u8] {
+    match to {
+        [b'.', rest @ ..] if compare == Compare::Domain => rest,
+        to => to,
+    }
+}
+
+/// Set-Cookie: the values of `domain` and `path`.
+pub fn cookie(ex: &mut Exchange, cx: &mut Cx, value: &[u8]) -> Vec<u8> {
+    let settings = ex.here().settings.proxy.clone();
+    if settings.cookie_domains.is_empty() && settings.cookie_paths.is_empty() {
+        return value.to_vec();
+    }
+    let mut out = Vec::with_capacity(value.len() + 16);
+    for (at, part) in value.split(|b| *b == b';').enumerate() {
+        if at > 0 {
+            out.push(b';');
+        }
+        let rewritten = match memchr::memchr(b'=', part) {
+            Some(equals) if at > 0 => {
+                let name = trim_ows(&part[..equals]);
+                let old = trim_ows(&part[equals + 1..]);
+                let new = if name.eq_ignore_ascii_case(b"domain") {
+                    settings.cookie_domains.iter().find_map(|rule| apply(ex, cx, rule, old, Compare::Domain))
+                } else if name.eq_ignore_ascii_case(b"path") {
+                    settings.cookie_paths.iter().find_map(|rule| apply(ex, cx, rule, old, Compare::Exactly))
+                } else {
+                    None
+                };
+                new.map(|new| [&part[..=equals], &new].concat())
+            }
+            _ => None,
+        };
+        out.extend_from_slice(rewritten.as_deref().unwrap_or(part));
+    }
+    out
+}

@@ -1,0 +1,148 @@
+//! The request on its way: the client's body as it comes, the server that is chosen, the bytes that wait for it.
+//!
+//! Invariant: while `replay`, `out` holds the request from its first byte on.
+
+use super::record::Try;
+use super::request::{self, Place};
+use super::{Body, Fault, Phase, Proxy, REPLAY};
+use crate::config::model::Level;
+use crate::exchange::phases::Flow;
+use crate::exchange::{Exchange, Rx};
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::shared::balance::End;
+use crate::sys::socket::Addr;
+use std::io::Write;
+
+impl Proxy {
+    /// Phase Gather: the body is whole, or longer than is kept.
+    pub fn gathered(&mut self, ex: &mut Exchange) -> bool {
+        let limit = ex.here().settings.client.body_buffer_size.0 as usize;
+        let len = ex.record.as_ref().and_then(|record| record.body.as_ref()).map_or(0, Vec::len);
+        let whole = ex.rx != Rx::Body;
+        if whole || len >= limit {
+            self.phase = Phase::Pick;
+        }
+        whole || len >= limit
+    }
+
+    /// A piece of the client's body.
+    pub fn accept(&mut self, ex: &mut Exchange, data: &[u8]) {
+        match self.phase {
+            Phase::Gather => {
+                if let Some(body) = ex.record.as_mut().and_then(|record| record.body.as_mut()) {
+                    body.extend_from_slice(data);
+                }
+            }
+            _ if self.write_closed => {}
+            _ => {
+                self.trim();
+                if self.body == Body::Chunked {
+                    let _ = write!(self.out, "{:x}\r\n", data.len());
+                }
+                self.out.extend_from_slice(data);
+                if self.body == Body::Chunked {
+                    self.out.extend_from_slice(b"\r\n");
+                }
+            }
+        }
+    }
+
+    /// The client's body is complete.
+    pub fn body_ends(&mut self) {
+        if self.phase != Phase::Gather && self.body == Body::Chunked {
+            self.out.extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+
+    /// Forgets what was sent, once it is too much to be sent again.
+    pub(super) fn trim(&mut self) {
+        if self.sent == self.out.len() && self.out.len() > REPLAY {
+            self.replay = false;
+        }
+        if !self.replay && self.sent > 0 {
+            self.out.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Chooses the server to ask and writes the request for it. Err: there is none, or the request cannot be passed.
+    pub fn pick(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(usize, Addr), Flow> {
+        let Some(peer) = cx.balance.take(&self.upstream, &mut self.tried, &ex.client.peer, cx.now.ms) else {
+            let shown = format!("http://{}{}", self.upstream.name, String::from_utf8_lossy(&self.place.uri));
+            if let Some(record) = &mut ex.record {
+                let try_ = Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() };
+                record.tries.push(try_);
+                record.shown = shown;
+            }
+            ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
+            return Err(self.failed(ex, cx, Fault::NoLive, false).unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
+        };
+        let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
+        if let Some(record) = &mut ex.record {
+            record.shown = format!("http://{name}{}", String::from_utf8_lossy(&self.place.uri));
+            record.tries.push(Try { peer: name, started: cx.now.ms, ..Try::default() });
+        }
+        if self.out.is_empty() {
+            // A body that is longer than what was gathered is streamed behind what there is.
+            let begun = self.take_unfinished(ex);
+            let place = std::mem::replace(&mut self.place, Place { host: Vec::new(), uri: Vec::new() });
+            let written = request::write(self, ex, cx, &place);
+            self.place = place;
+            if let Err(status) = written {
+                cx.balance.give(&self.upstream, peer, End::Neutral, cx.now.ms);
+                return Err(Flow::Status(status));
+            }
+            if let Some(begun) = begun.filter(|begun| !begun.is_empty()) {
+                self.accept(ex, &begun);
+            }
+        }
+        Ok((peer, addr))
+    }
+
+    /// What was gathered of a body that has not ended.
+    pub(super) fn take_unfinished(&self, ex: &mut Exchange) -> Option<Vec<u8>> {
+        if ex.rx != Rx::Body {
+            return None;
+        }
+        ex.record.as_mut().and_then(|record| record.body.take())
+    }
+
+    /// The connection to the server stands.
+    pub fn connected(&mut self, ex: &mut Exchange, cx: &Cx) {
+        self.phase = Phase::Talk;
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.connect = Some(cx.now.ms.saturating_sub(one.started));
+        }
+    }
+
+    /// Bytes of the request that wait for the upstream.
+    pub fn pending(&self) -> &[u8] {
+        if self.write_closed { &[] } else { self.out.get(self.sent..).unwrap_or_default() }
+    }
+
+    pub fn sent(&mut self, ex: &mut Exchange, n: usize) {
+        self.sent += n;
+        self.request_sent = true;
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.sent += n as u64;
+        }
+    }
+
+    /// All of the request is on its way.
+    pub(super) fn is_sent(&self, ex: &Exchange) -> bool {
+        self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == Body::Whole)
+    }
+
+    /// The client's body may be read: what came before is gone.
+    pub fn wants_body(&self, ex: &Exchange) -> bool {
+        ex.rx == Rx::Body && self.body != Body::Whole && !self.write_closed && self.pending().is_empty()
+    }
+
+    /// The upstream is what is waited for: it has all there is of the request.
+    pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
+        let waits = self.waits(ex);
+        let body = self.phase == Phase::Talk && waits.client_read;
+        !body && (waits.upstream_read || waits.upstream_write)
+    }
+}

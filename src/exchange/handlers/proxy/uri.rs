@@ -1,0 +1,90 @@
+//! The target of a passed request: the client's own, or one whose location prefix is replaced by the URI part of
+//! proxy_pass.
+
+/// What is known of the request's URI.
+pub struct Uri<'a> {
+    /// Path and arguments as the client sent them; None where a rewrite or an internal redirect has changed them.
+    pub raw: Option<&'a [u8]>,
+    /// The normalised path and the arguments now.
+    pub path: &'a [u8],
+    pub args: &'a [u8],
+}
+
+/// The rest of `uri` behind the location's name, put behind `part`. `location`: None where a rewrite with `break`
+/// has left the location behind; then the URI is passed as it became (nginx).
+pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>) -> Vec<u8> {
+    if let (b"", Some(raw)) = (part, uri.raw) {
+        // `GET http://host?x` has no path.
+        let slash: &[u8] = if raw.starts_with(b"/") { b"" } else { b"/" };
+        return [slash, raw].concat();
+    }
+    let mut out = Vec::with_capacity(part.len() + uri.path.len() + uri.args.len() + 16);
+    let rest = match location {
+        Some(len) if !part.is_empty() => {
+            out.extend_from_slice(part);
+            uri.path.get(len..).unwrap_or_default()
+        }
+        _ => uri.path,
+    };
+    escape(rest, &mut out);
+    if !uri.args.is_empty() {
+        out.push(b'?');
+        out.extend_from_slice(uri.args);
+    }
+    tame(&mut out);
+    out
+}
+
+/// nginx's NGX_ESCAPE_URI: what would end the path, and what no URI holds.
+fn escape(path: &[u8], out: &mut Vec<u8>) {
+    for &b in path {
+        match b {
+            0..=b' ' | 0x7f.. | b'%' | b'?' | b'#' => push_escaped(b, out),
+            _ => out.push(b),
+        }
+    }
+}
+
+fn push_escaped(b: u8, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+}
+
+/// Blanks and control bytes, which variables may have brought in, never split the request line.
+pub fn tame(target: &mut Vec<u8>) {
+    let is_bad = |b: &u8| *b <= b' ' || *b == 0x7f;
+    if target.iter().any(is_bad) {
+        let mut clean = Vec::with_capacity(target.len() + 8);
+        for b in target.iter() {
+            if is_bad(b) { push_escaped(*b, &mut clean) } else { clean.push(*b) }
+        }
+        *target = clean;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_location_prefix_is_replaced_by_the_uri_part() {
+        let table = [
+            ("no URI part: as it came", "", Some(3), Some("/a%2fb/../c?x=1"), "/c", "x=1", "/a%2fb/../c?x=1"),
+            ("no URI part, rewritten", "", Some(3), None, "/c d", "x=1", "/c%20d?x=1"),
+            ("the prefix is replaced", "/y/", Some(3), Some("/x/1"), "/x/1", "", "/y/1"),
+            ("a slash alone", "/", Some(3), Some("/x/1"), "/x/1", "a", "/1?a"),
+            ("nginx joins without thinking", "/y", Some(3), Some("/x/1"), "/x/1", "", "/y1"),
+            ("nor does it drop a slash", "/y/", Some(2), Some("/x/1"), "/x/1", "", "/y//1"),
+            ("after break the URI stays", "/y/", None, None, "/z", "", "/z"),
+            ("decoded bytes are escaped", "/y/", Some(1), Some("/%20"), "/ %?#\u{e9}", "", "/y/%20%25%3F%23%C3%A9"),
+            ("a prefix longer than the URI", "/y", Some(9), Some("/x"), "/x", "", "/y"),
+            ("no path at all", "", Some(1), Some("?q"), "/", "q", "/?q"),
+            ("arguments cannot split the line", "/y", Some(2), None, "/x", "a b\r\nc", "/y?a%20b%0D%0Ac"),
+        ];
+        for (name, part, location, raw, path, args, expected) in table {
+            let uri = Uri { raw: raw.map(str::as_bytes), path: path.as_bytes(), args: args.as_bytes() };
+            let got = target(part.as_bytes(), location, &uri);
+            assert_eq!(String::from_utf8_lossy(&got), expected, "{name}");
+        }
+    }
+}

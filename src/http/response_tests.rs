@@ -1,0 +1,170 @@
+//! Tables of upstream responses; each is fed whole and split at every point.
+
+use super::*;
+
+const LIMIT: usize = 4096;
+
+fn show(head: &ResponseHead, buf: &[u8]) -> String {
+    let fields: Vec<String> = head
+        .fields
+        .iter()
+        .map(|f| format!("{}={}", String::from_utf8_lossy(f.name.of(buf)), String::from_utf8_lossy(f.value.of(buf))))
+        .collect();
+    format!(
+        "{} {} [{}] {:?}{} rest {}",
+        head.status,
+        String::from_utf8_lossy(head.reason.of(buf)),
+        fields.join(","),
+        head.ending,
+        if head.keep_alive { " keep" } else { "" },
+        buf.len() - head.len
+    )
+}
+
+/// Feeds `text` in two pieces, taking interim responses out as the caller of the parser does.
+fn run(text: &[u8], split: usize, asked: Asked) -> String {
+    let mut head = ResponseHead::default();
+    let mut buf = text[..split].to_vec();
+    let mut fed = split == text.len();
+    loop {
+        match head.parse(&buf, LIMIT, asked) {
+            Err(why) => return why.to_string(),
+            Ok(Progress::Interim(n)) => {
+                buf.drain(..n);
+                head.clear();
+            }
+            Ok(Progress::Complete) => {
+                if !fed {
+                    buf.extend_from_slice(&text[split..]);
+                }
+                return show(&head, &buf);
+            }
+            Ok(Progress::Partial) if fed => return "partial".into(),
+            Ok(Progress::Partial) => {
+                buf.extend_from_slice(&text[split..]);
+                fed = true;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_head_means_the_same_however_it_is_split() {
+    let get = Asked::default();
+    let head = Asked { head: true, upgrade: false };
+    let upgrade = Asked { head: false, upgrade: true };
+    let table: &[(&str, Asked, &str, &str)] = &[
+        ("plain", get, "HTTP/1.1 200 OK\r\nA: b\r\n\r\nxy", "200 OK [A=b] Close rest 2"),
+        ("no reason", get, "HTTP/1.1 200\r\n\r\n", "200  [] Close rest 0"),
+        ("an empty reason", get, "HTTP/1.1 200 \r\n\r\n", "200  [] Close rest 0"),
+        ("bare LF", get, "HTTP/1.1 404 Not Found\nA:b\n\n", "404 Not Found [A=b] Close rest 0"),
+        (
+            "a length keeps the connection",
+            get,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nxy",
+            "200 OK [Content-Length=2] Length(2) keep rest 2",
+        ),
+        (
+            "but not under HTTP/1.0",
+            get,
+            "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nxy",
+            "200 OK [Content-Length=2] Length(2) rest 2",
+        ),
+        (
+            "nor with close",
+            get,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: x, Close\r\n\r\n",
+            "200 OK [Content-Length=2,Connection=x, Close] Length(2) rest 0",
+        ),
+        (
+            "chunked",
+            get,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
+            "200 OK [Transfer-Encoding=Chunked] Chunked keep rest 0",
+        ),
+        (
+            "HEAD has no body",
+            head,
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+            "200 OK [Content-Length=9] None keep rest 0",
+        ),
+        ("204", get, "HTTP/1.1 204 No Content\r\n\r\n", "204 No Content [] None keep rest 0"),
+        (
+            "304 with a length",
+            get,
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+            "304 Not Modified [Content-Length=9] None keep rest 0",
+        ),
+        (
+            "100 and 103 are skipped",
+            get,
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 N\r\n\r\n",
+            "204 N [] None keep rest 0",
+        ),
+        (
+            "101 where it was asked for",
+            upgrade,
+            "HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\nraw",
+            "101 Switching [Upgrade=x] None rest 3",
+        ),
+        (
+            "101 out of the blue",
+            get,
+            "HTTP/1.1 101 Switching\r\n\r\n",
+            "upstream sent invalid header: 101 where no other protocol was asked for",
+        ),
+        ("not HTTP", get, "SSH-2.0-x\r\n", "upstream sent no valid HTTP/1.0 header"),
+        ("HTTP/2", get, "HTTP/2.0 200 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),
+        ("a short code", get, "HTTP/1.1 20 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),
+        ("a long code", get, "HTTP/1.1 2000 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),
+        ("a code below 100", get, "HTTP/1.1 099 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),
+        (
+            "a folded line",
+            get,
+            "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+            "upstream sent invalid header: a line that is no field",
+        ),
+        ("a NUL", get, "HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n", "upstream sent invalid header: a line that is no field"),
+        (
+            "two lengths",
+            get,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
+            "upstream sent ambiguous body framing: more than one \"Content-Length\"",
+        ),
+        (
+            "length and chunked",
+            get,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "upstream sent ambiguous body framing: both \"Content-Length\" and \"Transfer-Encoding\"",
+        ),
+        (
+            "an unknown coding",
+            get,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "upstream sent ambiguous body framing: unknown \"Transfer-Encoding\"",
+        ),
+        (
+            "a length that is none",
+            get,
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "upstream sent ambiguous body framing: invalid \"Content-Length\"",
+        ),
+        ("half a head", get, "HTTP/1.1 200 OK\r\nA: b\r\n", "partial"),
+        ("nothing", get, "", "partial"),
+    ];
+    for (name, asked, text, expected) in table {
+        for split in 0..=text.len() {
+            assert_eq!(run(text.as_bytes(), split, *asked), *expected, "{name}, split at {split}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_never_ends_is_refused() {
+    let mut text = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
+    text.resize(LIMIT, b'x');
+    let mut head = ResponseHead::default();
+    assert_eq!(head.parse(&text, LIMIT, Asked::default()), Err(Bad::TooBig { limit: LIMIT }));
+    let mut head = ResponseHead::default();
+    assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, Asked::default()), Ok(Progress::Partial));
+}

@@ -1,0 +1,291 @@
+//! Which server of a group is asked next, and which have failed of late: smooth weighted round robin, least_conn and
+//! ip_hash as nginx has them. Counts live as long as the configuration that names the group.
+
+use crate::config::directives::upstream::{Method, Peer as Server, Upstream};
+use crate::sys::socket::Peer as Client;
+use std::rc::Rc;
+
+/// The state of all groups in use.
+#[derive(Default)]
+pub struct Balance {
+    groups: Vec<Group>,
+}
+
+struct Group {
+    upstream: Rc<Upstream>,
+    peers: Vec<State>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    current: i64,
+    effective: i64,
+    fails: u32,
+    /// When it failed last, and when it was last let in again to see.
+    accessed: u64,
+    checked: u64,
+    /// Requests under way.
+    busy: u32,
+}
+
+/// What one request has tried.
+#[derive(Clone, Debug, Default)]
+pub struct Tried(Vec<bool>);
+
+/// How a request at a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Good,
+    Failed,
+    /// Not its fault: it is not counted either way.
+    Neutral,
+}
+
+impl Balance {
+    /// A server of the group that this request has not tried, or None: all are down, busy or failed. `now`: monotonic
+    /// milliseconds. Each server taken must be given back by [`Balance::give`].
+    pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, client: &Client, now: u64) -> Option<usize> {
+        tried.0.resize(upstream.peers.len(), false);
+        if let Some(peer) = alone(upstream) {
+            return (!peer.down && !std::mem::replace(&mut tried.0[0], true)).then_some(0);
+        }
+        let group = self.group(upstream);
+        let picked = match upstream.method {
+            Method::IpHash => group.by_address(tried, client, now),
+            _ => None,
+        };
+        let picked = picked
+            .or_else(|| group.by_weight(tried, upstream.method, false, now))
+            .or_else(|| group.by_weight(tried, upstream.method, true, now))?;
+        let fail_timeout = upstream.peers[picked].fail_timeout.0;
+        let state = &mut group.peers[picked];
+        state.busy += 1;
+        if now.saturating_sub(state.checked) > fail_timeout {
+            state.checked = now;
+        }
+        tried.0[picked] = true;
+        Some(picked)
+    }
+
+    /// The request at this server is over. True: it has now failed so often that it is left alone for a while.
+    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, now: u64) -> bool {
+        if alone(upstream).is_some() {
+            return false;
+        }
+        let single = upstream.peers.len() == 1;
+        let group = self.group(upstream);
+        let (Some(state), Some(peer)) = (group.peers.get_mut(peer), upstream.peers.get(peer)) else { return false };
+        state.busy = state.busy.saturating_sub(1);
+        match end {
+            // There is nobody else to ask.
+            _ if single => state.fails = 0,
+            End::Failed => {
+                state.fails = state.fails.saturating_add(1);
+                (state.accessed, state.checked) = (now, now);
+                if let Some(share) = peer.weight.checked_div(peer.max_fails) {
+                    state.effective = (state.effective - i64::from(share)).max(0);
+                    return state.fails >= peer.max_fails;
+                }
+            }
+            End::Good if state.accessed < state.checked => state.fails = 0,
+            End::Good | End::Neutral => {}
+        }
+        false
+    }
+
+    /// Groups of a configuration that nobody uses any more are forgotten.
+    pub fn prune(&mut self) {
+        self.groups.retain(|group| Rc::strong_count(&group.upstream) > 1);
+    }
+
+    fn group(&mut self, upstream: &Rc<Upstream>) -> &mut Group {
+        let at = self.groups.iter().position(|group| Rc::ptr_eq(&group.upstream, upstream)).unwrap_or_else(|| {
+            let fresh = |weight: u32| State { effective: i64::from(weight), ..State::default() };
+            let peers = upstream.peers.iter().map(|peer| fresh(peer.weight)).collect();
+            self.groups.push(Group { upstream: upstream.clone(), peers });
+            self.groups.len() - 1
+        });
+        &mut self.groups[at]
+    }
+}
+
+/// The only server of a group, of which nothing needs to be counted.
+fn alone(upstream: &Upstream) -> Option<&Server> {
+    match &upstream.peers[..] {
+        [peer] if peer.max_conns == 0 => Some(peer),
+        _ => None,
+    }
+}
+
+impl Group {
+    fn is_well(&self, at: usize, now: u64) -> bool {
+        let (Some(peer), Some(state)) = (self.upstream.peers.get(at), self.peers.get(at)) else { return false };
+        let resting = peer.max_fails > 0
+            && state.fails >= peer.max_fails
+            && now.saturating_sub(state.checked) <= peer.fail_timeout.0;
+        let full = peer.max_conns > 0 && state.busy >= peer.max_conns;
+        !peer.down && !full && (!resting || self.upstream.peers.len() == 1)
+    }
+
+    fn by_weight(&mut self, tried: &Tried, method: Method, backup: bool, now: u64) -> Option<usize> {
+        let upstream = self.upstream.clone();
+        let able =
+            |group: &Group, at: usize| !tried.0[at] && upstream.peers[at].backup == backup && group.is_well(at, now);
+        let mut fewest: Option<usize> = None;
+        if method == Method::LeastConn {
+            let load =
+                |group: &Group, at: usize| (u64::from(group.peers[at].busy), u64::from(upstream.peers[at].weight));
+            for at in (0..upstream.peers.len()).filter(|at| able(self, *at)) {
+                let less = fewest.is_none_or(|best| {
+                    let ((a, wa), (b, wb)) = (load(self, at), load(self, best));
+                    a * wb < b * wa
+                });
+                if less {
+                    fewest = Some(at);
+                }
+            }
+            fewest?;
+        }
+        let as_few = |group: &Group, at: usize| {
+            fewest.is_none_or(|best| {
+                let load = |at: usize| u64::from(group.peers[at].busy);
+                load(at) * u64::from(upstream.peers[best].weight) == load(best) * u64::from(upstream.peers[at].weight)
+            })
+        };
+        let mut best: Option<usize> = None;
+        let mut total = 0;
+        for at in 0..upstream.peers.len() {
+            if !able(self, at) || !as_few(self, at) {
+                continue;
+            }
+            let state = &mut self.peers[at];
+            state.current += state.effective;
+            total += state.effective;
+            if state.effective < i64::from(upstream.peers[at].weight) {
+                state.effective += 1;
+            }
+            let current = state.current;
+            if best.is_none_or(|best| current > self.peers[best].current) {
+                best = Some(at);
+            }
+        }
+        let best = best?;
+        self.peers[best].current -= total;
+        Some(best)
+    }
+
+    /// nginx's ip_hash: the hash of the address walks the servers by their weights; a server that cannot be had gives
+    /// the next hash its turn.
+    fn by_address(&self, tried: &Tried, client: &Client, now: u64) -> Option<usize> {
+        const TURNS: usize = 20;
+        let octets = client.octets();
+        let part = if octets.len() == 4 { octets.get(..3).unwrap_or_default() } else { octets };
+        let weights = self.upstream.peers.iter().map(|peer| u64::from(peer.weight));
+        let total: u64 = weights.clone().sum();
+        let mut hash: u64 = 89;
+        for _ in 0..=TURNS {
+            hash = part.iter().fold(hash, |hash, octet| (hash * 113 + u64::from(*octet)) % 6271);
+            let mut left = hash.checked_rem(total)?;
+            let at = weights.clone().position(|weight| {
+                let here = left < weight;
+                left = left.saturating_sub(weight);
+                here
+            })?;
+            if !tried.0[at] && self.is_well(at, now) {
+                return Some(at);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::addr::PeerAddr;
+    use std::net::Ipv4Addr;
+
+    /// `weight` with `b` for backup, `d` for down.
+    fn upstream(servers: &str, method: Method) -> Rc<Upstream> {
+        let mut upstream = Upstream::named("u");
+        upstream.method = method;
+        for (at, word) in servers.split(' ').enumerate() {
+            let addr = PeerAddr::parse(format!("127.0.0.1:{}", at + 1).as_bytes(), 80).expect("an address");
+            let mut peer = Upstream::of("x", addr).peers.remove(0);
+            peer.weight = word.trim_matches(['b', 'd']).parse().expect("a weight");
+            peer.backup = word.contains('b');
+            peer.down = word.contains('d');
+            upstream.peers.push(peer);
+        }
+        Rc::new(upstream)
+    }
+
+    fn client(last: u8) -> Client {
+        Client::new(Ipv4Addr::new(10, 1, last, 9).into(), 1)
+    }
+
+    fn sequence(balance: &mut Balance, upstream: &Rc<Upstream>, count: usize, now: u64) -> String {
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            match balance.take(upstream, &mut Tried::default(), &client(1), now) {
+                Some(at) => {
+                    taken.push(at.to_string());
+                    balance.give(upstream, at, End::Good, now);
+                }
+                None => taken.push("-".into()),
+            }
+        }
+        taken.join("")
+    }
+
+    #[test]
+    fn weights_are_spread_smoothly() {
+        for (name, servers, expected) in [
+            ("equal", "1 1 1", "012012012"),
+            ("five, one, one", "5 1 1", "0010200"),
+            ("down is left out", "1 1d 1", "020202"),
+            ("backup waits", "1 1b", "0000"),
+            ("all are down but the backup", "1d 1b", "1111"),
+            ("all are down", "1d 1d", "--"),
+            ("one", "1", "00"),
+        ] {
+            let (mut balance, upstream) = (Balance::default(), upstream(servers, Method::RoundRobin));
+            assert_eq!(sequence(&mut balance, &upstream, expected.len(), 1), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_failed_rests_and_is_tried_again() {
+        let (mut balance, upstream) = (Balance::default(), upstream("1 1", Method::RoundRobin));
+        let mut tried = Tried::default();
+        assert_eq!(balance.take(&upstream, &mut tried, &client(1), 1000), Some(0));
+        assert!(balance.give(&upstream, 0, End::Failed, 1000));
+        assert_eq!(balance.take(&upstream, &mut tried, &client(1), 1000), Some(1), "the same request goes on");
+        balance.give(&upstream, 1, End::Good, 1000);
+        assert_eq!(balance.take(&upstream, &mut tried, &client(1), 1000), None, "all were tried");
+        assert_eq!(sequence(&mut balance, &upstream, 3, 5000), "111");
+        let later = sequence(&mut balance, &upstream, 4, 11_001);
+        assert!(later.contains('0'), "{later}");
+    }
+
+    #[test]
+    fn the_least_busy_is_taken() {
+        let (mut balance, upstream) = (Balance::default(), upstream("1 2", Method::LeastConn));
+        let mut take = || balance.take(&upstream, &mut Tried::default(), &client(1), 1).expect("one is free");
+        let taken: Vec<usize> = (0..6).map(|_| take()).collect();
+        assert_eq!(taken.iter().filter(|at| **at == 1).count(), 4, "{taken:?}");
+    }
+
+    #[test]
+    fn one_client_keeps_its_server() {
+        let (mut balance, upstream) = (Balance::default(), upstream("1 1 1", Method::IpHash));
+        let mut seen = std::collections::BTreeSet::new();
+        for last in 0..50 {
+            let mut take = || balance.take(&upstream, &mut Tried::default(), &client(last), 1);
+            let first = take();
+            assert_eq!(first, take());
+            seen.insert(first);
+        }
+        assert_eq!(seen.len(), 3);
+    }
+}
