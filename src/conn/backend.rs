@@ -11,7 +11,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, Connect};
 use crate::util::slab::{Key, Slab};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 pub(super) struct Backend {
@@ -64,13 +64,19 @@ impl Backends {
 
     /// An idle connection to this server, the one used last.
     pub(super) fn reuse(&mut self, upstream: &Rc<Upstream>, peer: usize, owner: Key) -> Option<Key> {
-        let at = self.idle.iter().rposition(|key| {
-            self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, upstream) && b.peer == peer)
-        })?;
-        let key = self.idle.remove(at);
-        let backend = self.slab.get_mut(key)?;
-        backend.owner = Some(owner);
-        Some(key)
+        loop {
+            let at = self.idle.iter().rposition(|key| {
+                self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, upstream) && b.peer == peer)
+            })?;
+            let key = self.idle.remove(at);
+            let backend = self.slab.get_mut(key)?;
+            // Its end may have come in this very turn: a request that must not be repeated would be lost with it.
+            if is_silent(backend.fd.as_fd()) {
+                backend.owner = Some(owner);
+                return Some(key);
+            }
+            self.slab.remove(key);
+        }
     }
 
     pub(super) fn open(
@@ -126,9 +132,7 @@ impl Backends {
         backend.requests += 1;
         let keepalive = backend.upstream.keepalive;
         let old = cx.now.ms.saturating_sub(backend.opened) >= keepalive.time.0;
-        let mut byte = [0];
-        // Bytes that nobody asked for, or its end.
-        let silent = !backend.ready.can_read() || socket::peek(backend.fd.as_fd(), &mut byte) == Err(Errno::EAGAIN);
+        let silent = !backend.ready.can_read() || is_silent(backend.fd.as_fd());
         if old || !silent || backend.requests >= keepalive.requests {
             self.close(slot, cx, End::Good);
             return;
@@ -171,4 +175,9 @@ impl Backends {
             self.slab.remove(key);
         }
     }
+}
+
+/// There is nothing to be read: neither bytes that nobody asked for, nor the end.
+fn is_silent(fd: BorrowedFd<'_>) -> bool {
+    socket::peek(fd, &mut [0]) == Err(Errno::EAGAIN)
 }

@@ -153,10 +153,6 @@ pub fn body(
         Flushed::Yield => return Step::Yield,
         Flushed::Gone => return Step::Close,
     }
-    // No body at all: what is in the buffer is the next request.
-    if ex.decoder.is_done() {
-        return finish(ex, cx, &[]);
-    }
     if !has_more(ex)
         && let Some(outcome) = splice(fd, ready, ex, cx, budget, deadline)
     {
@@ -186,6 +182,10 @@ pub fn take(
     budget: &mut Budget,
     deadline: &mut u64,
 ) -> Step {
+    // No body at all: what is in the buffer is the next request.
+    if ex.decoder.is_done() {
+        return finish(ex, cx, &[]);
+    }
     let mut bytes = std::mem::take(&mut cx.scratch);
     let step = match fill(fd, ready, ex, &mut bytes, budget) {
         Filled::Bytes => {

@@ -13,6 +13,7 @@ mod default_site;
 mod harness;
 mod os;
 mod table;
+mod upstream;
 
 mod autoindex;
 mod bodies;
@@ -24,6 +25,7 @@ mod listing;
 mod locations;
 mod logs;
 mod process;
+mod proxy;
 mod ranges;
 mod real_confs;
 mod rewrites;
