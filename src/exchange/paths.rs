@@ -4,6 +4,8 @@ use super::{Exchange, vars};
 use crate::config::directives::files::Symlinks;
 use crate::config::model::LocationKind;
 use crate::shared::Cx;
+use crate::sys::file::{self, FileKind};
+use std::ffi::CString;
 
 /// What mapping a URI gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +91,12 @@ pub fn area(ex: &Exchange, root: usize) -> usize {
     }
     let dir = memchr::memrchr(b'/', &here.name).map_or(0, |at| at + 1);
     match ex.path.get(root..root + dir) {
-        Some(path) if path == &here.name[..dir] => root + dir,
+        // One that is yet to be made is made beneath the root.
+        Some(path) if dir > 1 && path == &here.name[..dir] && is_directory(&ex.path[..root + dir]) => root + dir,
         _ => root,
     }
+}
+
+fn is_directory(path: &[u8]) -> bool {
+    CString::new(path).is_ok_and(|path| file::stat(&path).is_ok_and(|stat| stat.kind == FileKind::Dir))
 }
