@@ -1,5 +1,7 @@
 //! HTTP dates: the three forms of RFC 9110 §5.6.7 read, the first one written. Pure arithmetic, always GMT.
 
+use crate::util::date::Civil;
+
 const DAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
 const LONG_DAYS: [&[u8]; 7] = [b"Sunday", b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday"];
 const MONTHS: [&[u8; 3]; 12] =
@@ -70,17 +72,15 @@ pub fn parse(text: &[u8]) -> Option<i64> {
 /// `Sun, 06 Nov 1994 08:49:37 GMT` of Unix seconds; years outside 0 to 9999 are clamped.
 pub fn format(unix: i64) -> [u8; 29] {
     let unix = unix.clamp(-62_167_219_200, 253_402_300_799);
-    let (days, second) = (unix.div_euclid(86_400), unix.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
+    let c = Civil::from_unix(unix);
+    let year = c.year.clamp(0, 9999);
     let mut out = *b"Sun, 06 Nov 1994 08:49:37 GMT";
-    // 1 January 1970 was a Thursday.
-    out[..3].copy_from_slice(DAYS[(days + 4).rem_euclid(7) as usize]);
-    out[8..11].copy_from_slice(MONTHS[month as usize]);
-    for (at, n) in
-        [(5, day), (12, year / 100), (14, year % 100), (17, second / 3600), (20, second / 60 % 60), (23, second % 60)]
-    {
-        out[at] = b'0' + (n / 10) as u8;
-        out[at + 1] = b'0' + (n % 10) as u8;
+    out[..3].copy_from_slice(DAYS[usize::from(c.weekday) % 7]);
+    out[8..11].copy_from_slice(MONTHS[usize::from(c.month - 1) % 12]);
+    let (century, of_century) = ((year / 100) as u8, (year % 100) as u8);
+    for (at, n) in [(5, c.day), (12, century), (14, of_century), (17, c.hour), (20, c.minute), (23, c.second)] {
+        out[at] = b'0' + n / 10;
+        out[at + 1] = b'0' + n % 10;
     }
     out
 }
@@ -93,39 +93,24 @@ fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0i64, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
 }
 
-/// Second of the day from `hhmmss`; 60 is a leap second.
-fn clock(d: [u8; 6]) -> Option<i64> {
-    let (h, m, s) = (number(&d[..2])?, number(&d[2..4])?, number(&d[4..])?);
-    (h < 24 && m < 60 && s <= 60).then_some(h * 3600 + m * 60 + s)
+/// Hour, minute and second from `hhmmss`.
+fn clock(d: [u8; 6]) -> Option<[i64; 3]> {
+    Some([number(&d[..2])?, number(&d[2..4])?, number(&d[4..])?])
 }
 
-/// `month` from 0, `day` from 1.
-fn unix(year: i64, month: i64, day: i64, second: i64) -> Option<i64> {
-    let days = days_since_epoch(year, month, day);
-    // A 30 February turns up as another day.
-    (day >= 1 && civil(days) == (year, month, day)).then_some(days * 86_400 + second)
-}
-
-/// Days from 1970-01-01. Years start in March here, so that the leap day is the last of its year, and come in cycles of
-/// 400 with 146,097 days.
-fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month < 2 { year - 1 } else { year };
-    let of_year = (153 * ((month + 10) % 12) + 2) / 5 + day - 1;
-    let cycle = year.div_euclid(400);
-    let of_cycle = year.rem_euclid(400);
-    cycle * 146_097 + of_cycle * 365 + of_cycle / 4 - of_cycle / 100 + of_year - 719_468
-}
-
-/// Year, month from 0, day from 1: the inverse of [`days_since_epoch`].
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (cycle, of_cycle) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = (month + 2) % 12;
-    (cycle * 400 + year + i64::from(month < 2), month, day)
+/// `month` from 0, `day` from 1; None for a date or a time that does not exist.
+fn unix(year: i64, month: i64, day: i64, [hour, minute, second]: [i64; 3]) -> Option<i64> {
+    let small = |n: i64| u8::try_from(n).ok();
+    Civil {
+        year: i32::try_from(year).ok()?,
+        month: small(month + 1)?,
+        day: small(day)?,
+        hour: small(hour)?,
+        minute: small(minute)?,
+        second: small(second)?,
+        weekday: 0,
+    }
+    .to_unix()
 }
 
 #[cfg(test)]

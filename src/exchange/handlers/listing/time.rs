@@ -1,6 +1,8 @@
-//! Calendar arithmetic for listings, in UTC. No clock, no zone database: the caller adds the offset.
+//! How listings write a moment, in UTC. No clock, no zone database: the caller adds the offset.
 //!
 //! Invariant: any `i64` gives a date nginx would print (before 1970 is 1970, after 9999 is its last second).
+
+use crate::util::date;
 
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
@@ -24,25 +26,15 @@ pub struct Civil {
 impl Civil {
     /// From seconds since 1970, clamped to what nginx prints.
     pub fn from_unix(seconds: i64) -> Civil {
-        let seconds = seconds.clamp(0, LAST);
-        let days = (seconds / 86_400) as u32;
-        let second = (seconds % 86_400) as u32;
-        // Days since 1 March of year 0: a leap day is then the last of its year.
-        let days_from_march = days + 719_468;
-        let era = days_from_march / 146_097;
-        let day_of_era = days_from_march % 146_097;
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let from_march = (5 * day_of_year + 2) / 153;
-        let month = (from_march + 2) % 12;
+        let c = date::Civil::from_unix(seconds.clamp(0, LAST));
         Civil {
-            year: era * 400 + year_of_era + u32::from(month < 2),
-            month,
-            day: day_of_year - (153 * from_march + 2) / 5 + 1,
-            weekday: (days + 4) % 7,
-            hour: second / 3600,
-            minute: second / 60 % 60,
-            second: second % 60,
+            year: c.year.unsigned_abs(),
+            month: u32::from(c.month) - 1,
+            day: u32::from(c.day),
+            weekday: u32::from(c.weekday),
+            hour: u32::from(c.hour),
+            minute: u32::from(c.minute),
+            second: u32::from(c.second),
         }
     }
 
