@@ -411,6 +411,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let config = ex.config.clone();
     cx.trace.step(|| Step::Search { server: ex.server, uri: ex.uri.clone() });
     if ex.server().proxied && location::lacks_slash(&config, ex.server, &ex.uri) {
+        cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
         return handlers::static_file::add_slash(ex);
     }
     let found = location::find(&config, ex.server, &ex.uri, &mut cx.trace);
@@ -453,10 +454,7 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 fn content(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let here = ex.here();
     match here.content {
-        Content::Proxy => {
-            cx.trace.say("handler", Some(here.span), || "proxy_pass".into());
-            handlers::proxy::start(ex, cx)
-        }
+        Content::Proxy => handlers::proxy::start(ex, cx),
         _ if ex.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
         Content::Files => handlers::files::run(ex, cx),
         Content::EmptyGif => {

@@ -60,6 +60,12 @@ http {
     server {
         listen 127.0.0.1:%%PORT1%%;
         server_name other;
+        location /passed/ {
+            proxy_pass http://app/part/;
+        }
+    }
+    upstream app {
+        server 127.0.0.1:9;
     }
 }
 "#;
@@ -190,6 +196,16 @@ fn a_question_is_answered_by_the_code_that_serves() {
                 "client_max_body_size 10; conf/test.conf:21",
                 "add_header X-Up yes always; conf/test.conf:22",
             ],
+        ),
+        (
+            "a proxied location",
+            &["http://other:%%PORT1%%/passed/a%20b?c"],
+            &["handler    proxy_pass: http://app/part/a%20b?c", "answer     is the upstream's"],
+        ),
+        (
+            "a proxied location without its slash",
+            &["http://other:%%PORT1%%/passed"],
+            &["the name of a proxied location but for its slash", "answer     301"],
         ),
         ("a delete changes nothing", &["DELETE", "/up/there"], &["handler    delete", "answer     depends on"]),
         (

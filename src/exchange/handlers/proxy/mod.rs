@@ -22,11 +22,12 @@ use crate::config::directives::proxy_pass::{Pass, To, Url};
 use crate::config::directives::upstream::Upstream;
 use crate::config::model::Level;
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, Rx, Tx, vars};
+use crate::exchange::{Exchange, Printable, Rx, Tx, vars};
 use crate::http::framing::Framing;
 use crate::http::method::Method;
 use crate::http::response::{Asked, Ending, ResponseHead};
 use crate::http::status::Status;
+use crate::route::Trace;
 use crate::shared::Cx;
 use crate::shared::balance::Tried;
 pub use fault::Fault;
@@ -112,6 +113,9 @@ pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Ok(found) => found,
         Err(status) => return Flow::Status(status),
     };
+    cx.trace.say("handler", Some(ex.here().span), || {
+        format!("proxy_pass: http://{}{}", upstream.name, Printable(&place.uri))
+    });
     let settings = ex.here().settings.proxy.clone();
     let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
     let tries = if settings.next_tries > 0 { settings.next_tries.min(servers) } else { servers };
