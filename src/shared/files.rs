@@ -8,8 +8,8 @@ use super::now::Now;
 use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
-use crate::util::hash::FastMap;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -124,7 +124,8 @@ pub fn found(fd: OwnedFd) -> Result<Found, Errno> {
 }
 
 pub struct FileCache {
-    map: FastMap<Box<[u8]>, u32>,
+    /// Slots by path. std's hasher: who may upload may choose names, and with a known hash make them collide.
+    map: HashMap<Box<[u8]>, u32>,
     /// Slots in a ring: the hand of the clock evicts what was not used since it last came by.
     slots: Vec<Slot>,
     hand: usize,
@@ -142,7 +143,7 @@ struct Slot {
 impl FileCache {
     /// `limit`: bytes of contents kept. 0 keeps nothing.
     pub fn new(limit: u64) -> FileCache {
-        FileCache { map: FastMap::default(), slots: Vec::new(), hand: 0, bytes: 0, limit, descriptors: 0 }
+        FileCache { map: HashMap::new(), slots: Vec::new(), hand: 0, bytes: 0, limit, descriptors: 0 }
     }
 
     /// A new configuration may allow more or less.
