@@ -39,7 +39,6 @@ pub enum Form {
 /// What a run of the resolver collects over all levels.
 pub struct Build {
     pub process: Process,
-    pub pid_given: bool,
     pub variables: Variables,
     pub tables: Tables,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
@@ -135,7 +134,6 @@ pub fn resolve(
     let tree = std::mem::take(&mut loaded.directives);
     let mut b = Build {
         process: Process { prefix: prefix.to_owned(), ..Process::default() },
-        pid_given: false,
         variables: Variables::default(),
         tables: Tables::default(),
         formats: HashMap::new(),

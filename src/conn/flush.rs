@@ -60,6 +60,7 @@ pub fn flush(
             return Flushed::Yield;
         }
         let more = if more { More::Yes } else { More::No };
+        let is_file = matches!(segment, Segment::File { .. });
         let (wanted, result) = match segment {
             Segment::Text(range) => {
                 let range = range.start..range.end.min(range.start.saturating_add(most));
@@ -88,7 +89,6 @@ pub fn flush(
         };
         match result {
             Ok(n) => {
-                let is_file = matches!(segment_kind(ex), Kind::File);
                 ex.out.advance(n);
                 budget.written = budget.written.saturating_sub(n);
                 *deadline = cx.now.ms + timeout;
@@ -117,18 +117,6 @@ fn allowance(ex: &mut Exchange, now: u64) -> Result<usize, u64> {
         return Ok(usize::try_from(allowed - sent).unwrap_or(usize::MAX));
     }
     Err(now + ((sent - allowed).saturating_mul(1000) / rate).max(1000 - now.saturating_sub(ex.started) % 1000))
-}
-
-enum Kind {
-    Text,
-    File,
-}
-
-fn segment_kind(ex: &mut Exchange) -> Kind {
-    match ex.out.front() {
-        Some((Segment::File { .. }, _, _)) => Kind::File,
-        _ => Kind::Text,
-    }
 }
 
 /// `sendfile off`: through the scratch buffer.

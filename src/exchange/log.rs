@@ -4,6 +4,7 @@ use super::{Exchange, vars};
 use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::model::Level;
 use crate::config::template::Part;
+use crate::http::escape::json_escape_as_nginx;
 use crate::http::header::HeaderId;
 use crate::shared::Cx;
 use crate::shared::logs::Hold;
@@ -120,22 +121,6 @@ fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
                 }
             }
         }
-        Escape::Json => {
-            for &byte in value {
-                match byte {
-                    b'"' => out.extend_from_slice(b"\\\""),
-                    b'\\' => out.extend_from_slice(b"\\\\"),
-                    b'\n' => out.extend_from_slice(b"\\n"),
-                    b'\r' => out.extend_from_slice(b"\\r"),
-                    b'\t' => out.extend_from_slice(b"\\t"),
-                    0x08 => out.extend_from_slice(b"\\b"),
-                    0x0c => out.extend_from_slice(b"\\f"),
-                    byte if byte < b' ' => {
-                        let _ = write!(out, "\\u{byte:04X}");
-                    }
-                    byte => out.push(byte),
-                }
-            }
-        }
+        Escape::Json => json_escape_as_nginx(value, out),
     }
 }

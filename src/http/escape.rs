@@ -27,8 +27,33 @@ pub fn escape_path(path: &[u8], out: &mut Vec<u8>) {
 
 /// One component (a segment, an argument's name or value): only unreserved bytes are kept.
 pub fn escape_component(text: &[u8], out: &mut Vec<u8>) {
-    for &b in text {
-        if is_unreserved(b) { out.push(b) } else { push_escaped(b, out) }
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|b| !is_unreserved(*b)) {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = special.split_first() else { break };
+        push_escaped(byte, out);
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The inside of a JSON string as nginx writes it, in listings and in logs: bytes above 0x1F pass as they are.
+pub fn json_escape_as_nginx(bytes: &[u8], out: &mut Vec<u8>) {
+    for &byte in bytes {
+        match byte {
+            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0..=0x1f => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+            _ => out.push(byte),
+        }
     }
 }
 

@@ -142,7 +142,6 @@ fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn pid(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     b.process.pid = if d.args[0].is("off") { None } else { Some(b.full_path(d.args[0].bytes())) };
-    b.pid_given = true;
     Ok(())
 }
 

@@ -3,21 +3,7 @@
 //! The nginx formats escape what nginx escapes and nothing else ([`html`], [`json`], [`uri`]); the page
 //! uses [`text`], which is strict: always valid UTF-8, no control characters, no bidi overrides.
 
-/// Percent-encodes all but RFC 3986's unreserved characters, so that a name is one path segment and never
-/// looks like a scheme, a query or a parent.
-pub fn uri(name: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let mut rest = name;
-    while let Some(at) = rest.iter().position(|byte| !unreserved(byte)) {
-        let (plain, special) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        let Some((&byte, after)) = special.split_first() else { break };
-        out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        rest = after;
-    }
-    out.extend_from_slice(rest);
-}
+pub use crate::http::escape::{escape_component as uri, json_escape_as_nginx as json};
 
 /// nginx's four entities; every other byte passes as it is.
 pub fn html(bytes: &[u8], out: &mut Vec<u8>) {
@@ -34,30 +20,6 @@ pub fn html(bytes: &[u8], out: &mut Vec<u8>) {
         rest = special.get(1..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
-}
-
-/// The inside of a JSON string, as nginx writes it: bytes above 0x1F pass as they are.
-pub fn json(bytes: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for &byte in bytes {
-        match byte {
-            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            8 => out.extend_from_slice(b"\\b"),
-            12 => out.extend_from_slice(b"\\f"),
-            0..=0x1f => out.extend_from_slice(&[
-                b'\\',
-                b'u',
-                b'0',
-                b'0',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]),
-            _ => out.push(byte),
-        }
-    }
 }
 
 /// Text or a double-quoted attribute of the page. Bytes that are not UTF-8 become U+FFFD; control
