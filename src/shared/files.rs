@@ -241,10 +241,6 @@ impl FileCache {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
     pub fn holds_descriptors(&self) -> bool {
         self.descriptors > 0
     }

@@ -2,6 +2,7 @@
 
 pub mod buf;
 pub mod date;
+pub mod decimal;
 pub mod hash;
 pub mod slab;
 pub mod span;

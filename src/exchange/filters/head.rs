@@ -6,6 +6,7 @@ use crate::exchange::Exchange;
 use crate::exchange::response::ContentType;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::util::decimal;
 use std::io::Write;
 
 /// The Server header with and without the version.
@@ -55,7 +56,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
             && has_body
         {
             out.extend_from_slice(b"Content-Length: ");
-            decimal(length, out);
+            decimal::push(length, 0, out);
             out.extend_from_slice(b"\r\n");
         }
         if let Some((at, text)) = &response.last_modified {
@@ -89,21 +90,6 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
         out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// Digits of a number; `write!` costs five times as much.
-fn decimal(mut n: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// A Location that is a path gets scheme, host and port, by absolute_redirect and its friends.

@@ -4,6 +4,7 @@
 //! uses [`text`], which is strict: always valid UTF-8, no control characters, no bidi overrides.
 
 pub use crate::http::escape::{escape_component as uri, json_escape_as_nginx as json};
+pub use crate::util::decimal::push as number;
 
 /// nginx's four entities; every other byte passes as it is.
 pub fn html(bytes: &[u8], out: &mut Vec<u8>) {
@@ -44,22 +45,6 @@ pub fn text(bytes: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
-}
-
-/// Decimal digits, right-aligned with spaces to `width` (0 for none).
-pub fn number(mut n: u64, width: usize, out: &mut Vec<u8>) {
-    let mut digits = [b' '; 20];
-    let mut at = digits.len();
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + (n % 10) as u8;
-        n /= 10;
-        at -= 1;
-        if n == 0 {
-            break;
-        }
-    }
-    let from = at.min(digits.len().saturating_sub(width));
-    out.extend_from_slice(digits.get(from..).unwrap_or_default());
 }
 
 /// Decimal digits with a comma between groups of three.
