@@ -1,14 +1,16 @@
 //! The open-file cache: contents of small files and descriptors of large ones, by path.
 //!
-//! Invariant: an answer is never older than the moment its request arrived. An entry is compared with the file (stat:
-//! 1.5 µs) at its first use in each moment ([`Now::moment`]); a name that changed, vanished or may no longer be reached is opened
-//! anew. Contents younger than the clock's granularity are not trusted: a second write could carry the same times.
+//! Invariant: an answer is never older than the moment its request arrived ([`Now::moment`]). At its first use in a
+//! moment an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has told of no
+//! change there; a name that changed, vanished or may no longer be reached is opened anew, and one that is not there is
+//! looked for again. Contents younger than the clock's granularity are not trusted: a second write could carry the same
+//! times.
 
 use super::now::Now;
+use super::watch::{Dir, TRUST, Watch};
 use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +22,8 @@ pub const SMALL: u64 = 16 << 10;
 const ENTRIES: usize = 20_000;
 /// Descriptors of large files at most.
 const DESCRIPTORS: usize = 256;
+/// Names that are not there, remembered at most.
+const MISSING: usize = 4096;
 /// A file changed within this many nanoseconds before it was read may change again under the same times.
 const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
@@ -40,8 +44,6 @@ pub struct OpenFile {
     pub etag: ETag,
     pub last_modified: [u8; 29],
     content: Content,
-    checked: Cell<u64>,
-    used: Cell<u64>,
 }
 
 enum Content {
@@ -73,8 +75,6 @@ impl OpenFile {
             last_modified: date::format(stat.mtime.0),
             stat,
             content,
-            checked: Cell::new(0),
-            used: Cell::new(0),
         })
     }
 }
@@ -132,18 +132,55 @@ pub struct FileCache {
     bytes: u64,
     limit: u64,
     descriptors: usize,
+    /// Names that are not there.
+    missing: HashMap<Box<[u8]>, (Errno, Look)>,
 }
 
 struct Slot {
     path: Box<[u8]>,
     file: Rc<OpenFile>,
     recent: bool,
+    look: Look,
+    /// When it was asked for last: monotonic milliseconds.
+    used: u64,
+    /// Several names lead to the file: its own directory does not tell of every change.
+    alone: bool,
+}
+
+/// When a name was looked at.
+#[derive(Default)]
+struct Look {
+    moment: u64,
+    ms: u64,
+    /// The watched directory it is in, and the changes told of that before the look.
+    dir: Option<(Rc<Dir>, u64)>,
+}
+
+impl Look {
+    fn new(dir: Option<Rc<Dir>>, now: &Now) -> Look {
+        let dir = dir.and_then(|dir| dir.changes().map(|changes| (dir, changes)));
+        Look { moment: now.moment, ms: now.ms, dir }
+    }
+
+    /// Nothing can have changed since, up to this moment.
+    fn holds(&self, now: &Now) -> bool {
+        let told = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
+        self.moment == now.moment || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(told)
+    }
 }
 
 impl FileCache {
     /// `limit`: bytes of contents kept. 0 keeps nothing.
     pub fn new(limit: u64) -> FileCache {
-        FileCache { map: HashMap::new(), slots: Vec::new(), hand: 0, bytes: 0, limit, descriptors: 0 }
+        FileCache {
+            map: HashMap::new(),
+            slots: Vec::new(),
+            hand: 0,
+            bytes: 0,
+            limit,
+            descriptors: 0,
+            missing: HashMap::new(),
+        }
     }
 
     /// A new configuration may allow more or less.
@@ -155,30 +192,62 @@ impl FileCache {
     }
 
     /// What `path` leads to now.
-    pub fn open(&mut self, path: &CStr, now: &Now) -> Result<Found, Errno> {
-        if let Some(&at) = self.map.get(path.to_bytes()) {
-            let slot = &mut self.slots[at as usize];
-            let fresh = slot.file.checked.get() == now.moment
-                || file::stat(path).is_ok_and(|stat| same(&stat, &slot.file.stat));
-            if fresh {
-                slot.recent = true;
-                slot.file.checked.set(now.moment);
-                slot.file.used.set(now.ms);
-                return Ok(Found::File(slot.file.clone()));
+    pub fn open(&mut self, path: &CStr, now: &Now, watch: &mut Watch) -> Result<Found, Errno> {
+        let name = path.to_bytes();
+        watch.refresh(now);
+        let found = match self.map.get(name) {
+            Some(&at) => {
+                if let Some(file) = self.fresh(at as usize, path, now, watch) {
+                    return Ok(Found::File(file));
+                }
+                self.remove(at as usize);
+                None
             }
-            self.remove(at as usize);
-        }
-        let found = open(path)?;
-        if let Found::File(file) = &found
-            && self.limit > 0
-            && settled(&file.stat, now)
+            None => self.missing.get(name),
+        };
+        if let Some((e, look)) = found
+            && look.holds(now)
         {
-            self.keep(path, file, now);
+            return Err(*e);
         }
-        Ok(found)
+        if self.limit == 0 {
+            return open(path);
+        }
+        // Watched before it is looked at: no change falls between.
+        let look = Look::new(watch.directory(directory_of(name), now), now);
+        match open(path) {
+            Ok(Found::File(file)) => {
+                self.missing.remove(name);
+                if settled(&file.stat, now) {
+                    self.keep(path, &file, look, now);
+                }
+                Ok(Found::File(file))
+            }
+            Err(e) if e == Errno::ENOENT || e == Errno::ENOTDIR => {
+                self.keep_missing(name, e, look, now, watch);
+                Err(e)
+            }
+            other => other,
+        }
     }
 
-    fn keep(&mut self, path: &CStr, file: &Rc<OpenFile>, now: &Now) {
+    /// The entry's file, if it is still what its path leads to.
+    fn fresh(&mut self, at: usize, path: &CStr, now: &Now, watch: &mut Watch) -> Option<Rc<OpenFile>> {
+        let slot = &mut self.slots[at];
+        if !slot.look.holds(now) {
+            let dir = if slot.alone { None } else { watch.directory(directory_of(path.to_bytes()), now) };
+            let look = Look::new(dir, now);
+            if !file::stat(path).is_ok_and(|stat| same(&stat, &slot.file.stat)) {
+                return None;
+            }
+            slot.look = look;
+        }
+        slot.recent = true;
+        slot.used = now.ms;
+        Some(slot.file.clone())
+    }
+
+    fn keep(&mut self, path: &CStr, file: &Rc<OpenFile>, mut look: Look, now: &Now) {
         let cost = file.memory().map_or(0, |m| m.len() as u64);
         let is_descriptor = file.fd().is_some();
         if cost > self.limit {
@@ -191,13 +260,40 @@ impl FileCache {
         {
             self.evict();
         }
-        file.checked.set(now.moment);
-        file.used.set(now.ms);
+        let alone = file.stat.nlink > 1 || !file::lstat(path).is_ok_and(|stat| same(&stat, &file.stat));
+        if alone {
+            look.dir = None;
+        }
         self.bytes += cost;
         self.descriptors += usize::from(is_descriptor);
         let path: Box<[u8]> = path.to_bytes().into();
         self.map.insert(path.clone(), self.slots.len() as u32);
-        self.slots.push(Slot { path, file: file.clone(), recent: false });
+        self.slots.push(Slot { path, file: file.clone(), recent: false, look, alone, used: now.ms });
+    }
+
+    /// Remembers that nothing is there, as long as the kernel watches the directory where something would have to
+    /// appear first. Names come from clients: their number is bounded, and none is worth more than a lookup.
+    fn keep_missing(&mut self, name: &[u8], e: Errno, look: Look, now: &Now, watch: &Watch) {
+        let mut look = look;
+        let mut known = directory_of(name);
+        while look.dir.is_none() {
+            known = directory_of(known.strip_suffix(b"/").unwrap_or(known));
+            if known.len() <= 1 {
+                return;
+            }
+            look = Look::new(watch.watched(known).cloned(), now);
+        }
+        // A dangling link, or a file on the way, may change from elsewhere.
+        let rest = name.get(known.len()..).unwrap_or_default();
+        let first = rest.iter().position(|b| *b == b'/').map_or(name.len(), |at| known.len() + at);
+        let step = std::ffi::CString::new(name.get(..first).unwrap_or_default());
+        if !step.is_ok_and(|step| file::lstat(&step) == Err(Errno::ENOENT)) {
+            return;
+        }
+        if self.missing.len() >= MISSING {
+            self.missing.clear();
+        }
+        self.missing.insert(name.into(), (e, look));
     }
 
     fn evict(&mut self) {
@@ -232,8 +328,8 @@ impl FileCache {
         }
         let mut at = 0;
         while at < self.slots.len() {
-            let file = &self.slots[at].file;
-            if file.fd().is_some() && file.used.get() + IDLE_FD < now.ms {
+            let slot = &self.slots[at];
+            if slot.file.fd().is_some() && slot.used + IDLE_FD < now.ms {
                 self.remove(at);
             } else {
                 at += 1;
@@ -246,9 +342,17 @@ impl FileCache {
     }
 }
 
+/// The directory of a path, with its slash.
+fn directory_of(path: &[u8]) -> &[u8] {
+    memchr::memrchr(b'/', path).map_or(b"", |at| &path[..=at])
+}
+
 /// The last change is long enough ago that another would show.
 fn settled(stat: &Stat, now: &Now) -> bool {
     let changed = |at: (i64, u32)| i128::from(at.0) * 1_000_000_000 + i128::from(at.1);
     let now = changed((now.unix, now.nanos));
     now - changed(stat.mtime).max(changed(stat.ctime)) > SETTLED
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ pub mod logs;
 pub mod now;
 pub mod passwords;
 pub mod stats;
+pub mod watch;
 
 use crate::config::model::Config;
 use crate::route::Recorder;
@@ -22,6 +23,7 @@ use passwords::Passwords;
 use stats::Stats;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use watch::Watch;
 
 /// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
 pub const SCRATCH: usize = 256 << 10;
@@ -37,6 +39,8 @@ pub struct Cx {
     pub now: Now,
     pub buffers: BufPool,
     pub files: FileCache,
+    /// Directories that need not be looked at until the kernel says so.
+    pub watch: Watch,
     pub logs: Logs,
     pub stats: Stats,
     pub limits: Limits,
@@ -61,6 +65,7 @@ impl Cx {
             now: Now::read(),
             buffers: BufPool::new(BUFFER, BUFFERS),
             files: FileCache::new(cache),
+            watch: Watch::default(),
             logs,
             stats: Stats::default(),
             limits: Limits::default(),

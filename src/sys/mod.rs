@@ -9,6 +9,7 @@ pub mod clock;
 pub mod epoll;
 pub mod errno;
 pub mod file;
+pub mod inotify;
 pub mod process;
 pub mod random;
 pub mod socket;

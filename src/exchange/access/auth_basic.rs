@@ -90,7 +90,7 @@ fn stored<'f>(users: &'f [u8], user: &[u8]) -> Option<&'f [u8]> {
 fn read(path: &std::path::Path, cx: &mut Cx) -> Result<Vec<u8>, crate::sys::Errno> {
     use crate::sys::{Errno, file};
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let Found::File(file) = cx.files.open(&path, &cx.now)? else { return Err(Errno::EISDIR) };
+    let Found::File(file) = cx.files.open(&path, &cx.now, &mut cx.watch)? else { return Err(Errno::EISDIR) };
     if let Some(bytes) = file.memory() {
         return Ok(bytes.to_vec());
     }

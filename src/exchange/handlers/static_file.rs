@@ -45,7 +45,7 @@ fn open(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Found, Errno> {
     let config = ex.config.clone();
     let found = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
         (_, Err(_)) => Err(Errno::EINVAL),
-        (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now),
+        (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.watch),
         (symlinks, Ok(_)) => super::symlinks::open(ex, cx, symlinks, root),
     };
     ex.path.pop();

@@ -107,6 +107,16 @@ pub fn free_space(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
     Ok(((answer.f_bavail as u64).saturating_mul(block), (answer.f_blocks as u64).saturating_mul(block)))
 }
 
+/// Kind of the file system that `path` is on: the magic number of statfs(2).
+#[allow(clippy::unnecessary_cast)] // the field's width and sign differ between targets
+pub fn file_system(path: &CStr) -> Result<u64, Errno> {
+    // SAFETY: a statfs of zeroes is valid: plain integers.
+    let mut answer: libc::statfs = unsafe { mem::zeroed() };
+    // SAFETY: `path` is NUL-terminated and `answer` is writable.
+    retry(|| unsafe { libc::statfs(path.as_ptr(), &mut answer) })?;
+    Ok(answer.f_type as u64)
+}
+
 /// What [`access`] asks for; alternatives add up.
 pub const R_OK: i32 = libc::R_OK;
 pub const W_OK: i32 = libc::W_OK;

@@ -1,0 +1,117 @@
+//! What changes in directories, told by the kernel. One descriptor for all watches; events are read, never waited for.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::{Errno, retry};
+
+/// The content of a file in the directory was written or cut.
+pub const MODIFY: u32 = libc::IN_MODIFY;
+/// Permissions, times, owner or number of names: of an entry if the event has a name, else of what is watched itself.
+pub const ATTRIB: u32 = libc::IN_ATTRIB;
+pub const MOVED_FROM: u32 = libc::IN_MOVED_FROM;
+pub const MOVED_TO: u32 = libc::IN_MOVED_TO;
+pub const CREATE: u32 = libc::IN_CREATE;
+pub const DELETE: u32 = libc::IN_DELETE;
+/// What is watched is gone, or has another name.
+pub const DELETE_SELF: u32 = libc::IN_DELETE_SELF;
+pub const MOVE_SELF: u32 = libc::IN_MOVE_SELF;
+pub const UNMOUNT: u32 = libc::IN_UNMOUNT;
+/// Events were lost: anything may have changed. Has no watch.
+pub const Q_OVERFLOW: u32 = libc::IN_Q_OVERFLOW;
+/// The watch has ended: removed, or its file is gone.
+pub const IGNORED: u32 = libc::IN_IGNORED;
+/// For [`Inotify::add`]: the name itself, where it is a symbolic link.
+pub const DONT_FOLLOW: u32 = libc::IN_DONT_FOLLOW;
+/// For [`Inotify::add`]: ENOTDIR for anything but a directory.
+pub const ONLYDIR: u32 = libc::IN_ONLYDIR;
+
+pub struct Inotify(OwnedFd);
+
+/// Number and kind, and the entry of what is watched that it is about; none: about that itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event<'a> {
+    pub watch: i32,
+    pub mask: u32,
+    pub name: &'a [u8],
+}
+
+impl Inotify {
+    /// EMFILE where this user has no instance left.
+    pub fn new() -> Result<Inotify, Errno> {
+        // SAFETY: no pointers are passed.
+        let fd = retry(|| unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
+        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        Ok(Inotify(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Watches what `path` leads to, for the events of `mask` beside those it is watched for already; gives the number
+    /// its events carry. EACCES where it may not be read, ENOSPC where the user has no watch left.
+    pub fn add(&self, path: &CStr, mask: u32) -> Result<i32, Errno> {
+        let mask = mask | libc::IN_MASK_ADD;
+        // SAFETY: `path` is a C string for the time of the call.
+        retry(|| unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), mask) })
+    }
+
+    /// Ends a watch. EINVAL where it has ended already.
+    pub fn remove(&self, watch: i32) -> Result<(), Errno> {
+        // SAFETY: no pointers are passed.
+        retry(|| unsafe { libc::inotify_rm_watch(self.0.as_raw_fd(), watch) }).map(|_| ())
+    }
+
+    /// Whole events, as many as fit; EAGAIN where there are none. `into` must hold at least one (272 bytes).
+    pub fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
+        let (at, room) = (into.as_mut_ptr(), into.len());
+        // SAFETY: `into` is writable for its length.
+        retry(|| unsafe { libc::read(self.0.as_raw_fd(), at.cast(), room) }).map(|n| n as usize)
+    }
+}
+
+/// The events in bytes that [`Inotify::read`] gave.
+pub fn events(mut bytes: &[u8]) -> impl Iterator<Item = Event<'_>> {
+    /// watch, mask, cookie, length of the name; each four bytes.
+    const HEAD: usize = 16;
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_at_checked(HEAD)?;
+        let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
+        // Padded with NULs.
+        let (name, rest) = rest.split_at_checked(word(12)? as usize)?;
+        let name = name.split(|b| *b == 0).next().unwrap_or_default();
+        bytes = rest;
+        Some(Event { watch: word(0)?.cast_signed(), mask: word(4)?, name })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_change_in_a_directory_is_told_once() {
+        let dir = Scratch::new();
+        let inotify = Inotify::new().expect("inotify_init1");
+        let watch = inotify.add(&dir.join(""), CREATE | ATTRIB | ONLYDIR).expect("a directory can be watched");
+        let mut buf = [0; 4096];
+        assert_eq!(inotify.read(&mut buf), Err(Errno::EAGAIN));
+        dir.write("a", b"x");
+        let len = inotify.read(&mut buf).expect("an event");
+        let seen: Vec<_> = events(&buf[..len]).collect();
+        assert_eq!(seen, [Event { watch, mask: CREATE, name: b"a" }]);
+        assert_eq!(inotify.read(&mut buf), Err(Errno::EAGAIN));
+        inotify.remove(watch).expect("it was watched");
+        let len = inotify.read(&mut buf).expect("the end of the watch");
+        assert_eq!(events(&buf[..len]).next(), Some(Event { watch, mask: IGNORED, name: b"" }));
+        assert_eq!(inotify.remove(watch), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn cut_events_are_none() {
+        let mut bytes = vec![0; 32];
+        bytes[12] = 16;
+        for cut in 0..bytes.len() {
+            assert_eq!(events(&bytes[..cut]).count(), 0, "{cut}");
+        }
+        assert_eq!(events(&bytes).count(), 1);
+    }
+}
