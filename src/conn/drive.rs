@@ -227,6 +227,10 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
     if ex.keep_alive && !ex.abort {
         ex.idle_for = ex.here().settings.client.keepalive_timeout.0;
         rx::consume(ex);
+        // Nothing more has come: the exchange need not be made ready for a request that another may answer.
+        if ex.buf().is_empty() && ex.out.is_empty() && !conn.ready.can_read() {
+            return go_idle(conn, cx, pool);
+        }
         ex.client.requests = u64::from(conn.requests) + 1;
         ex.next_request(cx);
         conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;

@@ -386,20 +386,21 @@ struct Asked<'a>(&'a Exchange);
 impl fmt::Display for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ex = self.0;
-        write!(f, ", client: {}, server: {}", ex.client.peer, Printable(&ex.server().name))?;
-        let line = ex.head.request_line.of(ex.buf());
-        if !line.is_empty() {
-            write!(f, ", request: \"{}\"", Printable(line))?;
-        }
-        if let Some(record) = &ex.record
-            && !record.shown.is_empty()
-        {
-            write!(f, ", upstream: \"{}\"", Printable(record.shown.as_bytes()))?;
-        }
-        let host = ex.head.host.of(ex.buf());
-        if !host.is_empty() {
-            write!(f, ", host: \"{}\"", Printable(host))?;
-        }
+        f.write_str(", client: ")?;
+        ex.client.peer.fmt(f)?;
+        f.write_str(", server: ")?;
+        Printable(&ex.server().name).fmt(f)?;
+        let mut quoted = |name: &str, text: &[u8]| {
+            if text.is_empty() {
+                return Ok(());
+            }
+            f.write_str(name)?;
+            Printable(text).fmt(f)?;
+            f.write_str("\"")
+        };
+        quoted(", request: \"", ex.head.request_line.of(ex.buf()))?;
+        quoted(", upstream: \"", ex.record.as_ref().map_or(b"", |record| record.shown.as_bytes()))?;
+        quoted(", host: \"", ex.head.host.of(ex.buf()))?;
         Ok(())
     }
 }
@@ -410,6 +411,12 @@ pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nearly all: seen at a glance.
+        if self.0.iter().fold(true, |plain, b| plain & matches!(b, b' '..=b'~'))
+            && let Ok(text) = std::str::from_utf8(self.0)
+        {
+            return f.write_str(text);
+        }
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
             while let Some(at) = rest.find(char::is_control) {

@@ -1,8 +1,8 @@
 //! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it.
 
 use super::source::Source;
-use crate::shared::files::OpenFile;
-use crate::sys::Errno;
+use crate::shared::files::{OpenFile, SMALL};
+use crate::sys::{Errno, file};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -82,12 +82,26 @@ impl OutQueue {
         }
         match file.memory() {
             Some(bytes) => self.buf.extend_from_slice(bytes.get(at as usize..end as usize).unwrap_or_default()),
+            None if end - at <= SMALL && (self.buf.len() as u64) < SMALL && self.read(file, at, end) => {}
             None => {
                 self.seal();
                 self.queued += end - at;
                 self.segments.push_back(Segment::File { file: file.clone(), at, end });
             }
         }
+    }
+
+    /// A small piece of a large file goes out with its head: a read costs half of a second call for sending. False:
+    /// the file is shorter by now, or does not let itself be read; who sends it will say so.
+    fn read(&mut self, file: &OpenFile, at: u64, end: u64) -> bool {
+        let (len, wanted) = (self.buf.len(), (end - at) as usize);
+        self.buf.reserve(wanted);
+        let read = file.fd().map(|fd| file::pread_into(fd, &mut self.buf, wanted, at));
+        if read == Some(Ok(wanted)) {
+            return true;
+        }
+        self.buf.truncate(len);
+        false
     }
 
     pub fn push_made(&mut self, source: Box<Source>) {

@@ -68,15 +68,24 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
             }
         }
     }
-    // The normal form of a URI has no dot segments; a rewrite may have put some in.
-    // So may captures in a root or an alias.
+    // The normal form of a URI has neither dot segments nor NULs; a rewrite may have put some in, and so may captures
+    // in a root or an alias.
     let judged = if files.root.constant().is_some() { uri } else { &path[..] };
-    let climbs = memchr::memmem::find(judged, b"/..").is_some() && judged.split(|b| *b == b'/').any(|s| s == b"..");
-    if climbs || path.contains(&0) {
+    if is_suspect(judged) && (judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0)) {
         mapped = Mapped::Outside;
     }
     ex.path = path;
     mapped
+}
+
+/// A NUL, or a dot that begins a segment: one pass without an early exit, for nearly all paths have none.
+fn is_suspect(path: &[u8]) -> bool {
+    let mut before = b'/';
+    path.iter().fold(false, |bad, &b| {
+        let dot = before == b'/' && b == b'.';
+        before = b;
+        bad | dot | (b == 0)
+    })
 }
 
 /// Where the area ends that writes must stay beneath, in `ex.path` as [`map`] made it: the root, and the directory that

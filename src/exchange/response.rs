@@ -107,9 +107,35 @@ impl Default for Response {
 
 impl Response {
     pub fn clear(&mut self) {
-        let mut lines = std::mem::take(&mut self.lines);
+        // Field by field: the fields of most responses are empty, and nothing is moved. No field can be forgotten.
+        let Response {
+            status,
+            content_type,
+            body,
+            etag,
+            last_modified,
+            lines,
+            location,
+            ranges,
+            encoded,
+            recode,
+            encoder,
+            trailers,
+            chunked,
+            reason,
+            server,
+            date,
+            upgrade,
+        } = self;
+        *status = Status::OK;
+        *content_type = ContentType::None;
+        *body = Body::Empty;
+        (*etag, *last_modified, *location) = (None, None, None);
         lines.clear();
-        *self = Response { lines, ..Response::default() };
+        (*ranges, *encoded, *chunked, *upgrade) = (false, false, false, false);
+        (*recode, *encoder) = (None, None);
+        trailers.clear();
+        (*reason, *server, *date) = (None, None, None);
     }
 
     /// A short answer.

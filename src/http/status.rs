@@ -22,6 +22,14 @@ macro_rules! statuses {
                 }
             }
 
+            /// Code and reason as a page's title has them. `None` for a code nobody registered.
+            pub fn title(self) -> Option<&'static [u8]> {
+                match self.0 {
+                    $($code => Some(concat!($code, " ", $reason).as_bytes()),)*
+                    _ => None,
+                }
+            }
+
             /// The whole line `HTTP/1.1 200 OK\r\n`. `None` for a code nobody registered: the caller formats it.
             pub fn line(self) -> Option<&'static [u8]> {
                 match self.0 {

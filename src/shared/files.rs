@@ -12,7 +12,7 @@ use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -213,18 +213,21 @@ impl FileCache {
         if self.limit == 0 {
             return open(path);
         }
-        // Watched before it is looked at: no change falls between.
-        let look = Look::new(watch.directory(directory_of(name), now), now);
+        let dir = directory_of(name);
+        let mut look = Look::new(watch.watched(dir).cloned(), now);
         match open(path) {
             Ok(Found::File(file)) => {
                 self.missing.remove(name);
                 if settled(&file.stat, now) {
+                    if look.dir.is_none() {
+                        look = Look::new(watch.directory(dir, now), now);
+                    }
                     self.keep(path, &file, look, now);
                 }
                 Ok(Found::File(file))
             }
             Err(e) if e == Errno::ENOENT || e == Errno::ENOTDIR => {
-                self.keep_missing(name, e, look, now, watch);
+                self.keep_missing(name, e, now, watch);
                 Err(e)
             }
             other => other,
@@ -260,6 +263,7 @@ impl FileCache {
         {
             self.evict();
         }
+        // Looked at once more, now that it is watched.
         let alone = file.stat.nlink > 1 || !file::lstat(path).is_ok_and(|stat| same(&stat, &file.stat));
         if alone {
             look.dir = None;
@@ -272,28 +276,35 @@ impl FileCache {
     }
 
     /// Remembers that nothing is there, as long as the kernel watches the directory where something would have to
-    /// appear first. Names come from clients: their number is bounded, and none is worth more than a lookup.
-    fn keep_missing(&mut self, name: &[u8], e: Errno, look: Look, now: &Now, watch: &Watch) {
-        let mut look = look;
-        let mut known = directory_of(name);
-        while look.dir.is_none() {
-            known = directory_of(known.strip_suffix(b"/").unwrap_or(known));
-            if known.len() <= 1 {
-                return;
+    /// appear first. Names come from clients: their number is bounded.
+    fn keep_missing(&mut self, name: &[u8], e: Errno, now: &Now, watch: &mut Watch) {
+        let Some((mut at, mut dir)) = nearest(name, now, watch) else { return };
+        loop {
+            // Watched before it is looked at: no change falls between.
+            let look = Look::new(Some(dir), now);
+            let rest = name.get(at..).unwrap_or_default();
+            let step = memchr::memchr(b'/', rest).map_or(name.len(), |len| at + len);
+            let step = name.get(..step).unwrap_or_default();
+            match CString::new(step).map_err(|_| Errno::ENOENT).and_then(|step| file::lstat(&step)) {
+                Err(Errno::ENOENT) => {
+                    if self.missing.len() >= MISSING {
+                        self.missing.clear();
+                    }
+                    self.missing.insert(name.into(), (e, look));
+                    return;
+                }
+                // The directory that lacks the name is further down.
+                Ok(stat) if stat.kind == FileKind::Dir && step.len() < name.len() => {
+                    at = step.len() + 1;
+                    match watch.directory(name.get(..at).unwrap_or_default(), now) {
+                        Some(deeper) => dir = deeper,
+                        None => return,
+                    }
+                }
+                // A dangling link, or a file on the way, may change from elsewhere.
+                _ => return,
             }
-            look = Look::new(watch.watched(known).cloned(), now);
         }
-        // A dangling link, or a file on the way, may change from elsewhere.
-        let rest = name.get(known.len()..).unwrap_or_default();
-        let first = rest.iter().position(|b| *b == b'/').map_or(name.len(), |at| known.len() + at);
-        let step = std::ffi::CString::new(name.get(..first).unwrap_or_default());
-        if !step.is_ok_and(|step| file::lstat(&step) == Err(Errno::ENOENT)) {
-            return;
-        }
-        if self.missing.len() >= MISSING {
-            self.missing.clear();
-        }
-        self.missing.insert(name.into(), (e, look));
     }
 
     fn evict(&mut self) {
@@ -340,6 +351,24 @@ impl FileCache {
     pub fn holds_descriptors(&self) -> bool {
         self.descriptors > 0
     }
+}
+
+/// The nearest directory above a path that is watched, and the length of its name. Where none is yet, the nearest that
+/// can be: that happens once.
+fn nearest(path: &[u8], now: &Now, watch: &mut Watch) -> Option<(usize, Rc<Dir>)> {
+    let above =
+        || std::iter::successors(Some(directory_of(path)), |dir| Some(parent_of(dir))).take_while(|d| d.len() > 1);
+    if let Some(found) = above().find_map(|dir| watch.watched(dir).map(|d| (dir.len(), d.clone()))) {
+        return Some(found);
+    }
+    if above().any(|dir| watch.is_refused(dir, now)) {
+        return None;
+    }
+    above().find_map(|dir| watch.directory(dir, now).map(|d| (dir.len(), d)))
+}
+
+fn parent_of(dir: &[u8]) -> &[u8] {
+    directory_of(dir.strip_suffix(b"/").unwrap_or(dir))
 }
 
 /// The directory of a path, with its slash.

@@ -26,6 +26,8 @@ pub struct Logs {
     paths: LogPaths,
     scratch: String,
     to_stderr: bool,
+    /// Of the process that serves; asked for once.
+    pid: Option<i32>,
     /// Owner that new log files are given, once the process has dropped its rights.
     owner: Option<(u32, u32)>,
 }
@@ -212,8 +214,13 @@ impl Logs {
         }
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
-        let pid = process::getpid();
-        let _ = write!(line, "{} [{}] {pid}#{pid}: ", now.error_stamp(), level.name());
+        // Only the process that serves has requests; one that becomes a daemon has another number before.
+        let pid = match serial {
+            Some(_) => *self.pid.get_or_insert_with(process::getpid),
+            None => process::getpid(),
+        };
+        line.push_str(now.error_stamp());
+        let _ = write!(line, " [{}] {pid}#{pid}: ", level.name());
         if let Some(serial) = serial {
             let _ = write!(line, "*{serial} ");
         }

@@ -17,13 +17,15 @@ use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 /// What was looked at so many milliseconds ago is looked at again, changes told or not.
-pub const TRUST: u64 = 1_000;
+pub const TRUST: u64 = 5_000;
 /// Directories watched at most; each costs about a kilobyte of the kernel's memory. Others are looked at each time.
 const DIRS: usize = 4096;
 /// A directory that could not be watched is tried again after so many milliseconds.
 const RETRY: u64 = 10_000;
 /// Symbolic links followed on the way to a directory; the kernel's own limit.
 const LINKS: u32 = 40;
+/// Bytes of events read at a time.
+const EVENTS: usize = 4096;
 /// Of an entry, told to what is inside.
 const INSIDE: u32 =
     inotify::MODIFY | inotify::ATTRIB | inotify::CREATE | inotify::DELETE | inotify::MOVED_FROM | inotify::MOVED_TO;
@@ -79,6 +81,8 @@ pub struct Watch {
     marks: FastMap<i32, Mark>,
     /// When events were read last.
     moment: u64,
+    /// Where they are read to; made with the first directory.
+    bytes: Vec<u8>,
 }
 
 impl Watch {
@@ -95,14 +99,16 @@ impl Watch {
     }
 
     fn read(&mut self) {
-        let mut bytes = [0; 4096];
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.resize(EVENTS, 0);
         while let Some(inotify) = &self.inotify {
             match inotify.read(&mut bytes) {
                 Ok(len) => inotify::events(bytes.get(..len).unwrap_or_default()).for_each(|event| self.told(event)),
-                Err(Errno::EAGAIN) => return,
+                Err(Errno::EAGAIN) => break,
                 Err(_) => self.forget(),
             }
         }
+        self.bytes = bytes;
     }
 
     fn told(&mut self, event: inotify::Event) {
@@ -192,6 +198,11 @@ impl Watch {
             Some(Known::Watched(dir)) => Some(dir),
             _ => None,
         }
+    }
+
+    /// It is there, but could not be watched lately.
+    pub fn is_refused(&self, path: &[u8], now: &Now) -> bool {
+        matches!(self.dirs.get(path), Some(Known::Refused(until)) if now.ms < *until)
     }
 
     /// Watches every step of the way, and at last the directory; each before it is looked at.

@@ -54,6 +54,10 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The one that scanners bring by the thousand is not formatted.
+        if *self == Errno::ENOENT {
+            return f.write_str("(2: No such file or directory)");
+        }
         write!(f, "({}: {})", self.0, self.message())
     }
 }

@@ -9,7 +9,6 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
-use std::io::Write;
 
 /// A transparent picture of one pixel (GIF 89a).
 const EMPTY_GIF: &[u8] = &[
@@ -36,18 +35,28 @@ pub fn respond(ex: &mut Exchange, status: Status) {
         return;
     }
     let shown = status.on_the_wire();
-    let reason = shown.reason();
     let program = match ex.here().settings.output.server_tokens {
         Tokens::On => concat!("webserv/", env!("CARGO_PKG_VERSION")),
         Tokens::Off => "webserv",
     };
-    let title = if reason.is_empty() { format!("{:03}", shown.0) } else { format!("{} {reason}", shown.0) };
-    let mut page = Vec::with_capacity(256);
-    let _ = write!(
-        page,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
-         <body>\n<center><h1>{title}</h1></center>\n<hr><center>{program}</center>\n</body>\n</html>\n"
-    );
+    let made;
+    let title = match shown.title() {
+        Some(title) => title,
+        None => {
+            made = format!("{:03}", shown.0);
+            made.as_bytes()
+        }
+    };
+    let pieces: [&[u8]; 7] = [
+        b"<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>",
+        title,
+        b"</title></head>\n<body>\n<center><h1>",
+        title,
+        b"</h1></center>\n<hr><center>",
+        program.as_bytes(),
+        b"</center>\n</body>\n</html>\n",
+    ];
+    let page = pieces.concat();
     ex.response.content_type = ContentType::Static("text/html");
     ex.response.body = Body::Bytes(page);
 }

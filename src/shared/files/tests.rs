@@ -223,7 +223,7 @@ fn a_directory_made_anew_while_somebody_holds_the_old_one_is_another() {
 }
 
 #[test]
-fn a_write_under_a_name_elsewhere_is_seen_within_a_second() {
+fn a_write_under_a_name_made_elsewhere_since_is_seen_before_long() {
     let tree = Tree::new(1003);
     let mut asked = Asked::new();
     let path = tree.at("current/site/a");
