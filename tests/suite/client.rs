@@ -163,6 +163,20 @@ impl Client {
         self
     }
 
+    /// As `half_close`, of a connection that may be gone.
+    pub fn try_half_close(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Waits for the first bytes of a response and reads no more than these.
+    #[track_caller]
+    pub fn expect_started(&mut self) -> &mut Self {
+        match self.fill() {
+            Ok(n) if n > 0 => self,
+            other => panic!("no response began: {other:?}"),
+        }
+    }
+
     /// RST.
     pub fn reset(self) {
         os::reset_on_close(&self.stream);

@@ -8,7 +8,7 @@
 
 use crate::client::{Client, LIMIT, Response};
 use crate::os;
-pub use crate::table::{BOTH, Runs, Table, binary, on_nginx, ours, skip_on_nginx};
+pub use crate::table::{BOTH, Runs, Table, binary, on_nginx, ours, skip_on_nginx, skipped};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -28,6 +28,7 @@ pub struct Setup {
     master: bool,
     allowed: Vec<String>,
     wildcard: bool,
+    restartable: bool,
 }
 
 /// A setup whose `http { … }` block has this content. See `Setup::full` for the whole file.
@@ -64,6 +65,7 @@ impl Setup {
             master: false,
             allowed: Vec::new(),
             wildcard: false,
+            restartable: false,
         }
     }
 
@@ -108,6 +110,12 @@ impl Setup {
     /// A log line that contains this text is expected, whatever its level.
     pub fn allow_log(mut self, text: &str) -> Setup {
         self.allowed.push(text.to_owned());
+        self
+    }
+
+    /// The sockets outlive the process, for `Server::kill_and_restart`: who connects in between waits in the backlog.
+    pub fn restartable(mut self) -> Setup {
+        self.restartable = true;
         self
     }
 
@@ -173,12 +181,18 @@ impl Setup {
         let (listeners, ports) = self.bind();
         let config = self.expand(&self.config, &ports);
         write(&self.dir.join("conf/test.conf"), config.as_bytes());
+        let child = self.spawn(binary, &listeners);
+        let listeners = if self.restartable { listeners } else { Vec::new() };
+        Server { pid: child.id(), child: Some(child), ports, listeners, setup: self, stopped: false }
+    }
+
+    fn spawn(&self, binary: &Path, listeners: &[TcpListener]) -> Child {
         let fds: Vec<_> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
         let mut command = Command::new(binary);
         command.arg("-p").arg(format!("{}/", self.dir.display())).arg("-c").arg(self.dir.join("conf/test.conf"));
         command.arg("-e").arg(self.dir.join("logs/error.log"));
         command.env("NGINX", fds.iter().map(|fd| format!("{fd};")).collect::<String>()).env_remove("WEBSERV_BIN");
-        let output = File::create(self.dir.join("logs/stderr")).expect("log file");
+        let output = File::options().create(true).append(true).open(self.dir.join("logs/stderr")).expect("log file");
         command.current_dir(&self.dir).stdin(Stdio::null());
         command.stdout(output.try_clone().expect("dup")).stderr(output);
         if self.unprivileged && os::is_root() {
@@ -186,8 +200,7 @@ impl Setup {
             command.uid(65534).gid(65534);
         }
         os::inherit(&mut command, fds);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
-        Server { pid: child.id(), child: Some(child), ports, setup: self, stopped: false }
+        command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()))
     }
 }
 
@@ -197,6 +210,8 @@ pub struct Server {
     pub pid: u32,
     child: Option<Child>,
     ports: Vec<SocketAddr>,
+    /// Kept only where the process is to be started again.
+    listeners: Vec<TcpListener>,
     stopped: bool,
 }
 
@@ -330,6 +345,22 @@ impl Server {
         self.signal(libc::SIGTERM);
         let code = self.wait();
         assert_eq!(code, 0, "exit code after TERM\n{}", self.error_log());
+    }
+
+    /// kill -9, and a new process on the same sockets and files.
+    pub fn kill_and_restart(&mut self) {
+        assert!(self.setup.restartable, "the setup says restartable()");
+        self.signal(libc::SIGKILL);
+        let status = self.child.take().expect("running").wait().expect("our child");
+        assert_eq!(status.code(), None, "it was killed, it did not end before");
+        let child = self.setup.spawn(binary(), &self.listeners);
+        self.pid = child.id();
+        self.child = Some(child);
+    }
+
+    /// Open descriptors of the process.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
     }
 
     /// What is wrong with the logs, if anything.

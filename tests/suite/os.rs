@@ -128,3 +128,46 @@ pub fn mkfifo(path: &std::ffi::CStr) -> i32 {
     // SAFETY: the string outlives the call.
     unsafe { libc::mkfifo(path.as_ptr(), 0o644) }
 }
+
+/// Swaps two names in one step (renameat2 RENAME_EXCHANGE).
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    let path = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("test paths have no NUL");
+    let (one, other) = (path(one), path(other));
+    // SAFETY: both strings outlive the call; the paths are absolute, so the directories do not matter.
+    let result =
+        unsafe { libc::renameat2(libc::AT_FDCWD, one.as_ptr(), libc::AT_FDCWD, other.as_ptr(), libc::RENAME_EXCHANGE) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A small file system in memory, unmounted when it is dropped.
+pub struct Tmpfs(CString);
+
+impl Tmpfs {
+    /// Mounts it on a directory; `options` are those of mount(8), `size=512k`. Needs to be root.
+    pub fn mount(on: &Path, options: &str) -> io::Result<Tmpfs> {
+        let on = CString::new(on.as_os_str().as_bytes()).expect("test paths have no NUL");
+        let options = CString::new(options).expect("options have no NUL");
+        // SAFETY: four strings that outlive the call.
+        let result = unsafe {
+            libc::mount(c"tmpfs".as_ptr(), on.as_ptr(), c"tmpfs".as_ptr(), libc::MS_NOSUID, options.as_ptr().cast())
+        };
+        if result == 0 { Ok(Tmpfs(on)) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Free blocks and free inodes.
+    pub fn free(&self) -> (u64, u64) {
+        // SAFETY: all zeroes is a statvfs.
+        let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the string and the structure outlive the call.
+        let result = unsafe { libc::statvfs(self.0.as_ptr(), &mut stat) };
+        assert_eq!(result, 0, "statvfs: {}", io::Error::last_os_error());
+        (stat.f_bfree, stat.f_ffree)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // SAFETY: the string outlives the call. Detached: a server that still runs does not keep it in the tree.
+        unsafe { libc::umount2(self.0.as_ptr(), libc::MNT_DETACH) };
+    }
+}

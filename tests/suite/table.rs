@@ -55,6 +55,12 @@ pub fn skip_on_nginx(reason: &str) -> bool {
     false
 }
 
+/// Says past the test runner's capture that a test cannot run here, and what is missing.
+pub fn skipped(missing: &str) {
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {missing}");
+}
+
 /// A table under way: runs each row, remembers the failed ones, fails at the end with all their names.
 pub struct Table {
     title: &'static str,

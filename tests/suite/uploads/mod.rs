@@ -1,11 +1,15 @@
 //! Uploads by POST and removal by DELETE: ours alone, nginx has neither. What is on disk afterwards counts more than
 //! the status: a refused or broken upload leaves every directory exactly as it was.
 
+mod cuts;
 mod delete;
 mod directives;
+mod disk_full;
 mod faults;
 mod forms;
+mod parallel;
 mod refusals;
+mod swapped;
 
 use crate::client::{Client, Response};
 use crate::harness::{Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx};

@@ -1,0 +1,118 @@
+//! A disk that is full: 507 whatever the form, the old file whole, nothing left behind, and the server goes on.
+
+use super::*;
+use crate::harness::skipped;
+use crate::os::Tmpfs;
+
+/// A server whose `/full/` is a file system of its own. None (and says so) where none can be mounted.
+fn full(options: &str) -> Option<(Server, Tmpfs)> {
+    let setup = server(
+        "client_max_body_size 10m; lingering_timeout 1s;
+         location /full/ { allowed_methods GET POST PUT DELETE; upload_on_duplicate overwrite; }
+         location /dav/ { alias %%DIR%%/html/full/; dav_methods PUT COPY MOVE MKCOL DELETE; }",
+    )
+    .file("html/index.html", "index")
+    .mkdir("html/full")
+    .allow_log("failed (28");
+    match Tmpfs::mount(&setup.dir().join("html/full"), options) {
+        Ok(disk) => Some((running(setup), disk)),
+        Err(error) => {
+            skipped(&format!("cannot mount a tmpfs ({error}): run as root to test a full disk"));
+            None
+        }
+    }
+}
+
+/// Sends all it can and reads the answer: a refusal may come before the end of the body.
+fn answer(s: &Server, head: &str, body: &[u8]) -> Response {
+    let mut client = s.client();
+    client.send(head);
+    client.try_send(body);
+    client.response()
+}
+
+#[test]
+fn a_full_disk_is_507_and_the_old_file_stays() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let Some((s, disk)) = full("size=512k") else { return };
+    let old = noise(60_000);
+    s.write("html/full/old", &old);
+    let large = noise(2_000_000);
+    let mut chunked = Vec::new();
+    for piece in large.chunks(30_000) {
+        chunked.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        chunked.extend_from_slice(piece);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let length = |body: &[u8]| format!("Content-Length: {}\r\n", body.len());
+    let one = form(&[file("old", &large)]);
+    let two = form(&[file("small", b"fits"), file("old", b"fits too"), file("large", &large)]);
+    let form_head = |body: &[u8]| format!("{}{}", form_type(), length(body));
+    let chunks = "Transfer-Encoding: chunked\r\n".to_owned();
+    let sha = "Content-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\r\n";
+    let rows: &[(&str, &str, String, &[u8])] = &[
+        ("raw over the old file", "POST /full/old", length(&large), &large),
+        ("raw, a new name", "POST /full/new", length(&large), &large),
+        ("raw, with a digest to check", "POST /full/new", format!("{sha}{}", length(&large)), &large),
+        ("PUT over the old file", "PUT /full/old", length(&large), &large),
+        ("PUT, a new name", "PUT /full/new", length(&large), &large),
+        ("chunked POST", "POST /full/old", chunks.clone(), &chunked),
+        ("chunked PUT", "PUT /full/new", chunks, &chunked),
+        ("a form", "POST /full/", form_head(&one), &one),
+        ("a form whose last file does not fit", "POST /full/", form_head(&two), &two),
+        ("dav PUT", "PUT /dav/new", length(&large), &large),
+    ];
+    let (before, free) = (cuts::listing(&s.path("html/full")), disk.free());
+    let mut table = Table::new("a full disk");
+    for (name, line, fields, body) in rows {
+        table.row(OURS, name, || {
+            answer(&s, &format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"), body).is(507);
+            eventually("nothing is left", || {
+                s.get("/").is(200);
+                disk.free() == free
+            });
+            assert_eq!(before, cuts::listing(&s.path("html/full")));
+            s.get("/full/old").is(200).body_is(&old);
+        });
+    }
+    table.row(OURS, "COPY to what is full", || {
+        s.write("html/full/ballast", noise(300_000));
+        let (before, free) = (cuts::listing(&s.path("html/full")), disk.free());
+        for target in ["/dav/copy", "/dav/old"] {
+            s.method("COPY", "/dav/ballast", &format!("Destination: {target}\r\n"), b"").is(507);
+            assert_eq!((cuts::listing(&s.path("html/full")), disk.free()), (before.clone(), free), "{target}");
+        }
+        std::fs::remove_file(s.path("html/full/ballast")).unwrap();
+    });
+    table.row(OURS, "what fits is stored", || {
+        s.method("POST", "/full/old", "", &large[..100_000]).is(200);
+        post_form(&s, "/full/", &form(&[file("new", &large[..100_000])])).is(201);
+        assert!(s.read("html/full/old") == large[..100_000] && s.read("html/full/new") == large[..100_000]);
+    });
+}
+
+#[test]
+fn a_disk_without_inodes_is_507() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let Some((s, disk)) = full("size=1m,nr_inodes=4") else { return };
+    s.write("html/full/old", "old!");
+    for n in 0.. {
+        if std::fs::write(s.path(&format!("html/full/ballast{n}")), "").is_err() {
+            break;
+        }
+    }
+    assert_eq!(disk.free().1, 0);
+    let before = cuts::listing(&s.path("html/full"));
+    s.method("POST", "/full/new", "", b"new").is(507);
+    s.method("PUT", "/full/old", "", b"new").is(507);
+    post_form(&s, "/full/", &form(&[file("new", b"new")])).is(507);
+    s.method("MKCOL", "/dav/made/", "", b"").is(507);
+    assert_eq!(before, cuts::listing(&s.path("html/full")));
+    s.method("DELETE", "/full/ballast0", "", b"").is(204);
+    s.method("POST", "/full/new", "", b"new").is(201);
+}
