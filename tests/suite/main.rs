@@ -17,6 +17,7 @@ mod upstream;
 
 mod autoindex;
 mod bodies;
+mod browser;
 mod conditions;
 mod config_directives;
 mod explain;

@@ -171,3 +171,34 @@ impl Drop for Tmpfs {
         unsafe { libc::umount2(self.0.as_ptr(), libc::MNT_DETACH) };
     }
 }
+
+/// A new pipe: the end to read from, the end to write to.
+pub fn pipe() -> (OwnedFd, OwnedFd) {
+    let mut fds = [0; 2];
+    // SAFETY: room for the two descriptors that the call gives.
+    let result = unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(result, 0, "pipe2: {}", io::Error::last_os_error());
+    // SAFETY: both descriptors are new and nobody else owns them.
+    unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) }
+}
+
+/// Gives the child `fds` under other numbers (from, to), and lets it die with the test.
+pub fn inherit_as(command: &mut Command, fds: Vec<(RawFd, RawFd)>) {
+    // SAFETY: between fork and exec only fcntl, dup2 and prctl are called, all async-signal-safe; nothing allocates.
+    unsafe {
+        command.pre_exec(move || {
+            let mut aside = [-1; 4];
+            for (place, &(from, _)) in aside.iter_mut().zip(&fds) {
+                // Out of the way of the numbers that are wanted.
+                *place = libc::fcntl(from, libc::F_DUPFD_CLOEXEC, 64);
+            }
+            for (&from, &(_, to)) in aside.iter().zip(&fds) {
+                if from == -1 || libc::dup2(from, to) == -1 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+}

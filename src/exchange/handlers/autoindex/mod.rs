@@ -79,6 +79,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         sort: Sort::from_query(&ex.args),
         totals: entries.totals,
         can_upload: rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off,
+        can_replace: allowed.contains(Method::Put),
+        resumable: false,
         can_delete,
     };
     entries.sort(&listing);

@@ -99,6 +99,10 @@ pub struct Listing<'a> {
     pub totals: Totals,
     /// page: `autoindex_upload on`, and POST is allowed to this client here.
     pub can_upload: bool,
+    /// page: PUT is allowed too, which replaces a file in one step.
+    pub can_replace: bool,
+    /// page: `upload_resumable` speaks tus here.
+    pub resumable: bool,
     /// page: `autoindex_upload on`, and DELETE is allowed to this client here.
     pub can_delete: bool,
 }

@@ -15,11 +15,16 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const UPLOAD_SCRIPT: &str = include_str!("upload.js");
 
+/// A folder. Within the page, as all of it: browsers would ask for /favicon.ico, and every listing leave a 404 in the
+/// log of a site that has none.
+const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
+    viewBox='0 0 16 16'%3E%3Cpath fill='%232d6fd9' d='M1 3h5l2 2h7v9H1z'/%3E%3C/svg%3E\">\n";
+
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-t/j01Jf8s4gnst8d6f+twTWuRSnNRf+QyXsyuI4KenA='; \
-     script-src 'sha256-RQba6Tj40kG+IAHWE8mDudFBddn3kf4NB5ykXRYmoIQ=' 'sha256-ZEImVsDvQfnGbfo1uhD48hjBW3rLgmC+sxI0/0NEN+o='; \
-     connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-JMNjqQGhjfQb+SLQr7cmE6DrXGA22euFUWepwFQY6pk='; \
+     script-src 'sha256-RQba6Tj40kG+IAHWE8mDudFBddn3kf4NB5ykXRYmoIQ=' 'sha256-8n3GrBf2ZqphHrTMc8uyFZjiKsSI8dMlSdvUu2UH/8Y='; \
+     connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
 pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
@@ -30,8 +35,15 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"</bdi></h1>\n");
     totals(&listing.totals, out);
     if listing.can_upload {
+        out.extend_from_slice(b"<form id=up method=post enctype=multipart/form-data action=\"./\"");
+        if listing.can_replace {
+            out.extend_from_slice(b" data-replace");
+        }
+        if listing.resumable {
+            out.extend_from_slice(b" data-resumable");
+        }
         out.extend_from_slice(
-            b"<form id=up method=post enctype=multipart/form-data action=\"./\">\n\
+            b">\n\
               <label for=file>Add files</label>\n\
               <input id=file name=file type=file multiple required>\n\
               <button class=go>Upload</button>\n\
@@ -101,10 +113,9 @@ pub fn entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
 
 /// The rest of the document.
 pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"</table>\n");
-    if listing.totals == Totals::default() {
-        out.extend_from_slice(b"<p id=empty>This folder is empty.\n");
-    }
+    // There in any case: rows come and go while the page is open.
+    let hidden = if listing.totals == Totals::default() { "" } else { " hidden" };
+    out.extend_from_slice(format!("</table>\n<p id=empty{hidden}>This folder is empty.</p>\n</main>\n").as_bytes());
     if listing.can_upload {
         out.extend_from_slice(b"<div id=drop hidden>Drop to upload</div>\n");
     }
@@ -135,7 +146,9 @@ pub fn confirm_delete(path: &[u8], name: &[u8], kind: Kind, out: &mut Vec<u8>) {
     out.extend_from_slice(DELETE_FIELD.as_bytes());
     out.extend_from_slice(b" value=\"");
     escape::uri(name, out);
-    out.extend_from_slice(b"\"><button class=bad>Delete</button> &nbsp; <a href=\"./\">Keep it</a></p>\n</form>\n");
+    out.extend_from_slice(
+        b"\"><button class=bad>Delete</button> &nbsp; <a href=\"./\">Keep it</a></p>\n</form>\n</main>\n",
+    );
 }
 
 fn document(title: &str, path: &[u8], out: &mut Vec<u8>) {
@@ -145,7 +158,9 @@ fn document(title: &str, path: &[u8], out: &mut Vec<u8>) {
     );
     out.extend_from_slice(title.as_bytes());
     escape::text(path, out);
-    out.extend_from_slice(b"</title>\n<style>");
+    out.extend_from_slice(b"</title>\n");
+    out.extend_from_slice(ICON);
+    out.extend_from_slice(b"<style>");
     out.extend_from_slice(STYLE.as_bytes());
     out.extend_from_slice(b"</style>\n<body>\n");
 }
@@ -176,7 +191,7 @@ fn breadcrumbs(path: &[u8], out: &mut Vec<u8>) {
         escape::text(part, out);
         out.extend_from_slice(b"</bdi></a>\n");
     }
-    out.extend_from_slice(b"</ol>\n</nav>\n");
+    out.extend_from_slice(b"</ol>\n</nav>\n<main>\n");
 }
 
 fn up(steps: usize, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const say = (text) => { $('status').textContent = text; };
-  const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
+  const make = (tag, text, kind = '') => Object.assign(document.createElement(tag), { textContent: text, className: kind });
   const REASONS = {
     0: 'the connection was lost', 400: 'the name or the request was not accepted', 401: 'sign in first',
     403: 'not permitted', 404: 'not found', 405: 'not allowed here', 409: 'the name is taken',
@@ -13,143 +13,283 @@
   };
   const reason = (status) => REASONS[status] || `the server answered ${status}`;
 
-  // The rows as the server now has them, in the order asked for.
+  // The rows as the server now has them, in the order asked for. Whoever stands on one of them stays there.
   async function refresh() {
     const answer = await fetch(location.pathname + location.search, { cache: 'no-store' }).catch(() => null);
     if (!answer || !answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-    for (const id of ['totals', 'rows']) {
+    const held = document.activeElement.closest('#rows a');
+    for (const id of ['totals', 'rows', 'empty']) {
       const fresh = page.getElementById(id);
       if (fresh) $(id).replaceWith(fresh);
     }
     document.dispatchEvent(new Event('rows'));
+    if (held) [...$('rows').querySelectorAll('a')].find((link) => link.href === held.href)?.focus();
   }
 
-  if ($('up')) uploads();
+  if ($('up')) uploads($('up'));
   if ($('ask')) deletes();
 
-  function uploads() {
+  function uploads(form) {
     const AT_ONCE = 2;
+    // Smaller files are sent again as fast as they are taken up again.
+    const WORTH_RESUMING = 1 << 20;
+    const TUS = { 'Tus-Resumable': '1.0.0' };
+    const JSON_ANSWER = { Accept: 'application/json' };
     const waiting = [];
     let active = 0;
     let stored = 0;
     let failed = 0;
     let folders = 0;
 
+    function human(bytes) {
+      const unit = bytes < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
+      const amount = bytes / 1024 ** unit;
+      return `${unit && amount < 10 ? amount.toFixed(1) : Math.round(amount)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
+    }
+
     function add(files) {
       $('queue').querySelectorAll('.done').forEach((line) => line.remove());
       for (const file of files) {
         const line = make('li', '');
         const bar = make('progress', '');
-        const note = make('span', 'waiting');
-        const button = make('button', 'Cancel');
+        const note = make('span', '', 'note');
+        const button = make('button', '');
         bar.max = 1;
-        bar.value = 0;
         bar.setAttribute('aria-label', file.name);
         button.type = 'button';
         line.append(make('bdi', file.name), bar, note, button);
         $('queue').append(line);
-        const upload = { file, line, bar, note, button, request: null };
-        button.onclick = () => (upload.over ? again(upload) : cancel(upload));
-        waiting.push(upload);
+        const upload = { file, line, bar, note, button };
+        button.onclick = () => (upload.over ? enqueue(upload) : cancel(upload));
+        enqueue(upload);
       }
-      next();
     }
 
-    function next() {
-      while (active < AT_ONCE && waiting.length) send(waiting.shift());
-      if (active || !(stored + failed)) return;
-      const parts = [stored && `${stored} stored`, failed && `${failed} not stored`, folders && 'folders left out'];
-      say(parts.filter(Boolean).join(', '));
-      stored = failed = folders = 0;
-      refresh();
-    }
-
-    function send(upload) {
-      const request = new XMLHttpRequest();
-      const form = new FormData();
-      form.append('file', upload.file);
-      upload.request = request;
-      upload.note.textContent = '0 %';
-      active += 1;
-      request.upload.onprogress = (event) => {
-        const part = event.total ? event.loaded / event.total : 0;
-        upload.bar.value = part;
-        upload.note.textContent = `${Math.floor(part * 100)} %`;
-      };
-      request.onload = () => end(upload, request.status >= 200 && request.status < 300 ? '' : reason(request.status));
-      request.onerror = () => end(upload, reason(0));
-      request.onabort = () => end(upload, 'cancelled');
-      request.open('POST', $('up').action);
-      request.setRequestHeader('Accept', 'application/json');
-      request.send(form);
-    }
-
-    function end(upload, problem) {
-      const focused = document.activeElement === upload.button;
-      active -= 1;
-      upload.request = null;
-      settle(upload, problem);
-      if (!problem) {
-        stored += 1;
-        upload.bar.value = 1;
-        upload.button.remove();
-        if (focused) $('file').focus();
-      } else {
-        failed += 1;
-      }
-      next();
-    }
-
-    function settle(upload, problem) {
-      upload.over = true;
-      upload.note.textContent = problem || 'stored';
-      upload.note.className = problem ? 'bad' : 'good';
-      upload.line.className = 'done';
-      upload.button.textContent = 'Try again';
-    }
-
-    function cancel(upload) {
-      if (upload.request) return upload.request.abort();
-      waiting.splice(waiting.indexOf(upload), 1);
-      settle(upload, 'cancelled');
-    }
-
-    function again(upload) {
-      upload.over = false;
-      upload.note.textContent = 'waiting';
-      upload.note.className = upload.line.className = '';
-      upload.button.textContent = 'Cancel';
+    function enqueue(upload) {
+      upload.over = upload.cancelled = false;
+      upload.line.className = '';
+      upload.offer?.remove();
+      upload.bar.value = 0;
+      tell(upload, 'waiting');
+      name(upload, 'Cancel');
       waiting.push(upload);
       next();
     }
 
-    $('hint').hidden = false;
-    $('up').addEventListener('submit', (event) => {
-      event.preventDefault();
-      add($('file').files);
-      $('up').reset();
+    function name(upload, text) {
+      upload.button.textContent = text;
+      upload.button.setAttribute('aria-label', `${text}: ${upload.file.name}`);
+    }
+
+    function tell(upload, text, kind = '') {
+      upload.note.textContent = text;
+      upload.note.className = `note ${kind}`;
+    }
+
+    function show(upload, sent) {
+      const { size } = upload.file;
+      upload.bar.value = size ? Math.min(1, sent / size) : 1;
+      tell(upload, sent < size ? `${Math.floor((sent / size) * 100)} % of ${human(size)}` : 'being stored');
+    }
+
+    async function next() {
+      while (active < AT_ONCE && waiting.length) send(waiting.shift());
+      if (active || !(stored + failed)) return;
+      const parts = [stored && `${stored} stored`, failed && `${failed} not stored`, folders && 'folders left out'];
+      const text = parts.filter(Boolean).join(', ');
+      stored = failed = folders = 0;
+      await refresh();
+      say(text);
+    }
+
+    async function send(upload) {
+      active += 1;
+      show(upload, 0);
+      const { file, replace } = upload;
+      const type = { ...JSON_ANSWER, 'Content-Type': file.type || 'application/octet-stream' };
+      let answer;
+      if (replace) answer = await ask(upload, 'PUT', replace, type, file);
+      else if ('resumable' in form.dataset && file.size >= WORTH_RESUMING) answer = await resume(upload);
+      else {
+        // RFC 8187: everything but a few letters is encoded.
+        const name = encodeURIComponent(file.name).replace(/['()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16)}`);
+        type['Content-Disposition'] = `attachment; filename*=UTF-8''${name}`;
+        answer = await ask(upload, 'POST', form.action, type, file);
+      }
+      active -= 1;
+      end(upload, answer);
+      next();
+    }
+
+    // One request: always an answer, with status 0 where there was none.
+    function ask(upload, method, url, headers, body = null, before = 0) {
+      return new Promise((resolve) => {
+        const request = new XMLHttpRequest();
+        upload.request = request;
+        if (body) request.upload.onprogress = (event) => show(upload, before + event.loaded);
+        request.onloadend = () => resolve(request);
+        request.open(method, url);
+        for (const [field, value] of Object.entries(headers)) request.setRequestHeader(field, value);
+        request.send(body);
+      });
+    }
+
+    // tus 1.0.0: an upload that broke off, now or when the page was last open, goes on where the server has it.
+    async function resume(upload) {
+      const { file } = upload;
+      const key = `tus ${form.action} ${file.name} ${file.size} ${file.lastModified}`;
+      let failures = 0;
+      let at = -1;
+      upload.url ??= memory(key);
+      while (!upload.cancelled) {
+        let answer;
+        if (upload.url && at < 0) {
+          answer = await ask(upload, 'HEAD', upload.url, TUS);
+          if (answer.status === 200 || answer.status === 204) at = offset(answer);
+          else if (answer.status) memory(key, (upload.url = ''));
+        } else if (!upload.url) {
+          const encode = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+          const about = `filename ${encode(file.name)}${file.type && `,filetype ${encode(file.type)}`}`;
+          const fields = { ...TUS, ...JSON_ANSWER, 'Upload-Length': file.size, 'Upload-Metadata': about };
+          answer = await ask(upload, 'POST', form.action, fields);
+          if (answer.status === 201) {
+            memory(key, (upload.url = new URL(answer.getResponseHeader('Location'), form.action).href));
+            at = 0;
+          } else if (answer.status) return answer;
+        } else {
+          const fields = { ...TUS, ...JSON_ANSWER, 'Upload-Offset': at, 'Content-Type': 'application/offset+octet-stream' };
+          answer = await ask(upload, 'PATCH', upload.url, fields, file.slice(at), at);
+          const now = answer.status === 204 ? offset(answer) : -1;
+          // 409: the server has another part of it than was thought. 423: it has not let go of the last request yet.
+          const again = now >= 0 || answer.status === 0 || answer.status === 423 || (answer.status === 409 && !detail(answer));
+          if (now === file.size || !again) {
+            memory(key, (upload.url = ''));
+            return answer;
+          }
+          if (now > at) failures = 0;
+          at = now;
+        }
+        if (upload.cancelled) break;
+        if (answer.status) continue;
+        failures += 1;
+        if (failures > 8) return answer;
+        tell(upload, 'interrupted, trying again');
+        await pause(upload, Math.min(15000, 250 * 2 ** failures));
+      }
+      if (upload.url) {
+        memory(key, '');
+        fetch(upload.url, { method: 'DELETE', headers: TUS }).catch(() => null);
+        upload.url = '';
+      }
+      return { status: 0 };
+    }
+
+    const offset = (answer) => Number(answer.getResponseHeader('Upload-Offset') ?? -1);
+
+    // Until the time is over, the network is back or the upload is cancelled.
+    const pause = (upload, time) => new Promise((resolve) => {
+      upload.wake = resolve;
+      setTimeout(resolve, time);
+      addEventListener('online', resolve, { once: true });
     });
 
-    let inside = 0;
-    const over = (event, by) => {
-      if (!event.dataTransfer || !event.dataTransfer.types.includes('Files')) return;
+    // Where unfinished uploads are, kept over a reload; some browsers keep nothing.
+    function memory(key, url) {
+      try {
+        if (url === undefined) return localStorage.getItem(key) || '';
+        if (url) localStorage.setItem(key, url);
+        else localStorage.removeItem(key);
+      } catch { /* Then it cannot go on after a reload. */ }
+      return '';
+    }
+
+    // The server's own words for what it refused (RFC 9457).
+    function problem(answer) {
+      try {
+        return JSON.parse(answer.responseText);
+      } catch {
+        return {};
+      }
+    }
+    const detail = (answer) => problem(answer).detail;
+
+    function end(upload, answer) {
+      const { status } = answer;
+      const focused = upload.line.contains(document.activeElement);
+      if (status >= 200 && status < 300) {
+        stored += 1;
+        upload.bar.value = 1;
+        settle(upload, 'stored', 'good');
+        upload.button.remove();
+        if (focused) ($('queue').querySelector('li:not(.done) button') || $('file')).focus();
+        return;
+      }
+      failed += 1;
+      upload.replace = null;
+      settle(upload, upload.cancelled ? 'cancelled' : detail(answer) || reason(status), 'bad');
+      // Only PUT replaces a file in one step.
+      if (status === 409 && 'replace' in form.dataset) {
+        const taken = problem(answer).name || upload.file.name;
+        upload.offer = make('button', 'Replace', 'replace');
+        upload.offer.type = 'button';
+        upload.offer.setAttribute('aria-label', `Replace ${taken}`);
+        upload.offer.onclick = () => {
+          upload.button.focus();
+          upload.replace = new URL(encodeURIComponent(taken), form.action).href;
+          enqueue(upload);
+        };
+        upload.button.before(upload.offer);
+      }
+    }
+
+    function settle(upload, text, kind) {
+      upload.over = true;
+      upload.request = null;
+      upload.line.className = 'done';
+      tell(upload, text, kind);
+      name(upload, 'Try again');
+    }
+
+    function cancel(upload) {
+      upload.cancelled = true;
+      upload.wake?.();
+      if (upload.request) return upload.request.abort();
+      waiting.splice(waiting.indexOf(upload), 1);
+      settle(upload, 'cancelled', 'bad');
+    }
+
+    $('hint').hidden = false;
+    form.addEventListener('submit', (event) => {
       event.preventDefault();
-      inside = Math.max(0, inside + by);
-      $('drop').hidden = inside === 0;
+      add($('file').files);
+      form.reset();
+    });
+
+    const veil = (event, shown) => {
+      if (!event.dataTransfer?.types.includes('Files')) return false;
+      event.preventDefault();
+      $('drop').hidden = !shown;
+      return true;
     };
-    addEventListener('dragenter', (event) => over(event, 1));
-    addEventListener('dragleave', (event) => over(event, -1));
-    addEventListener('dragover', (event) => over(event, 0));
+    addEventListener('dragenter', (event) => veil(event, true));
+    addEventListener('dragover', (event) => veil(event, true));
+    // Nothing is entered instead: the files left the window.
+    addEventListener('dragleave', (event) => {
+      if (!event.relatedTarget) $('drop').hidden = true;
+    });
     addEventListener('drop', (event) => {
-      over(event, -inside);
+      if (!veil(event, false)) return;
       // A folder arrives as a file that cannot be read: leave it out and say so.
       const items = [...event.dataTransfer.items].filter((item) => item.kind === 'file');
-      const isFolder = (item) => item.webkitGetAsEntry && item.webkitGetAsEntry()?.isDirectory;
+      const isFolder = (item) => item.webkitGetAsEntry?.()?.isDirectory;
       const files = items.filter((item) => !isFolder(item)).map((item) => item.getAsFile());
       folders = items.length - files.length;
       if (folders) say('Folders are left out: drop the files in them.');
       if (files.length) add(files);
+    });
+    addEventListener('paste', (event) => {
+      if (event.clipboardData.files.length) add(event.clipboardData.files);
     });
     addEventListener('beforeunload', (event) => {
       if (active) event.preventDefault();
@@ -182,10 +322,10 @@
         return say(`${name} was not deleted: ${why}`);
       }
       await refresh();
-      say(`Deleted ${name}`);
       const rows = $('rows').rows;
       const near = rows[Math.min(index, rows.length - 1)];
-      (near && near.querySelector('a.x') || $('filter')).focus();
+      (near?.querySelector('a.x') || $('filter')).focus();
+      say(`Deleted ${name}`);
     });
   }
 })();

@@ -75,9 +75,20 @@ fn actions_stand_only_where_they_are_allowed() {
         assert_eq!(page.contains(UPLOAD_SCRIPT), can_upload || can_delete, "{case}");
         let limit = if can_upload || can_delete { 25 } else { 10 };
         assert!(page.len() < limit * 1024, "{case}: {} bytes", page.len());
+        assert!(!page.contains(" data-"), "{case}");
         for forbidden in [" style=", " onclick=", "http:", "https:", "src="] {
-            assert!(!page.replace(STYLE, "").contains(forbidden), "{case}: {forbidden}");
+            assert!(!page.replace(STYLE, "").replace("xmlns='http:", "").contains(forbidden), "{case}: {forbidden}");
         }
+    }
+}
+
+#[test]
+fn the_form_says_what_the_script_may_do() {
+    for (can_replace, resumable) in [(true, false), (false, true), (true, true)] {
+        let listing = Listing { can_upload: true, can_replace, resumable, ..listing("/files/") };
+        let page = rendered(|out| head(&listing, out));
+        let form = page.lines().find(|line| line.starts_with("<form")).expect("the form");
+        assert_eq!((form.contains(" data-replace"), form.contains(" data-resumable")), (can_replace, resumable));
     }
 }
 

@@ -1,0 +1,163 @@
+//! Uploading from the page: by the plain form, by the script, by dropping; refused, cancelled, replaced.
+
+use super::*;
+use serde_json::json;
+
+/// The line of the queue that a file has.
+fn line(name: &str) -> String {
+    format!(
+        "[...document.querySelectorAll('#queue li')].find(line => line.querySelector('bdi').textContent === '{name}')"
+    )
+}
+
+#[track_caller]
+fn note(page: &mut Page<'_>, name: &str) -> String {
+    page.text(&format!("{}.querySelector('.note').textContent", line(name)))
+}
+
+pub fn rows(table: &mut Table, browser: &mut Browser) {
+    table.row(OURS, "a plain form uploads without script", || {
+        let s = setup().start();
+        let mut page = browser.page();
+        page.call("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+        page.open(&url(&s, "/up/"));
+        assert!(page.holds("document.getElementById('find').hidden"), "no script ran");
+        page.choose("#file", &[&mine(&s, "one.txt"), &mine(&s, "naïve 文件 %41.txt")]);
+        page.load(|page| page.click("#up button"));
+        assert!(page.text("location.href").ends_with("/up/"));
+        assert_eq!(
+            names(&mut page),
+            ["sub", "grüße & <b>co.txt", "large.bin", "naïve 文件 %41.txt", "old.txt", "one.txt"]
+        );
+        assert_eq!(s.read("html/up/one.txt"), b"the first file");
+        assert_eq!(s.read("html/up/naïve 文件 %41.txt"), b"named in UTF-8");
+        is_clean(&mut page, &s, &[]);
+    });
+    table.row(OURS, "a plain form that is refused says why", || {
+        let s = setup().start();
+        let mut page = browser.page();
+        page.call("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+        page.open(&url(&s, "/up/"));
+        page.choose("#file", &[&mine(&s, "one.txt"), &mine(&s, "old.txt")]);
+        page.load(|page| page.click("#up button"));
+        let text = page.text("document.body.innerText");
+        assert!(text.contains("409") && text.contains("old.txt") && text.contains("taken"), "{text}");
+        assert!(!s.exists("html/up/one.txt"));
+    });
+    table.row(OURS, "two files, with progress, and the listing shows them", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        page.choose("#file", &[&mine(&s, "one.txt"), &mine(&s, "naïve 文件 %41.txt")]);
+        page.click("#up button");
+        page.until("document.getElementById('status').textContent === '2 stored'");
+        page.until("document.querySelectorAll('#rows tr:not(.up)').length === 6");
+        assert_eq!(note(&mut page, "one.txt"), "stored");
+        assert!(page.holds("[...document.querySelectorAll('#queue progress')].every(bar => bar.value === bar.max)"));
+        assert_eq!(s.read("html/up/one.txt"), b"the first file");
+        assert_eq!(s.read("html/up/naïve 文件 %41.txt"), b"named in UTF-8");
+        page.shot("stored");
+        is_clean(&mut page, &s, &[]);
+    });
+    table.row(OURS, "files that are dropped are uploaded", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        let files = [mine(&s, "one.txt"), mine(&s, "two.txt")];
+        let files = [&*files[0], &*files[1]];
+        page.drag("dragEnter", &files);
+        page.drag("dragOver", &files);
+        page.until("!document.getElementById('drop').hidden");
+        page.shot("drop");
+        page.drag("drop", &files);
+        page.until("document.getElementById('status').textContent === '2 stored'");
+        assert!(page.holds("document.getElementById('drop').hidden"));
+        assert_eq!(s.read("html/up/two.txt"), b"the second file");
+        is_clean(&mut page, &s, &[]);
+    });
+    table.row(OURS, "a drag that leaves again leaves no veil", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        let file = mine(&s, "one.txt");
+        page.drag("dragEnter", &[&file]);
+        page.until("!document.getElementById('drop').hidden");
+        page.drag("dragOver", &[&file]);
+        // The protocol's dragCancel sends the page nothing: what browsers send when files pass over an element, and when
+        // they leave the window.
+        let leave = "document.body.dispatchEvent(new DragEvent('dragleave', { bubbles: true, relatedTarget: TO }))";
+        page.eval(&leave.replace("TO", "document.body.firstElementChild"));
+        assert!(!page.holds("document.getElementById('drop').hidden"));
+        page.eval(&leave.replace("TO", "null"));
+        assert!(page.holds("document.getElementById('drop').hidden"));
+        assert!(!s.exists("html/up/one.txt"));
+    });
+    table.row(OURS, "what is refused says the server's reason", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/small/");
+        page.choose("#file", &[&mine(&s, "large.dat"), &mine(&s, "program.exe"), &mine(&s, "one.txt")]);
+        page.click("#up button");
+        page.until("document.getElementById('status').textContent === '1 stored, 2 not stored'");
+        assert_eq!(note(&mut page, "large.dat"), "the file is larger than 1024 bytes");
+        assert_eq!(note(&mut page, "program.exe"), "files with this extension are not accepted");
+        assert_eq!(s.snapshot("html/small").len(), 2);
+        page.shot("refused");
+        is_clean(&mut page, &s, &["413", "415", "net::ERR"]);
+    });
+    table.row(OURS, "a name that is taken: replaced when asked, once", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        page.choose("#file", &[&mine(&s, "old.txt")]);
+        page.click("#up button");
+        page.until(&format!("{}.querySelector('button.replace')", line("old.txt")));
+        page.shot("taken");
+        assert_eq!(note(&mut page, "old.txt"), "the name is taken");
+        assert_eq!(s.read("html/up/old.txt"), b"old!");
+        page.click("#queue button.replace");
+        page.until("document.getElementById('status').textContent === '1 stored'");
+        assert_eq!(s.read("html/up/old.txt"), b"mine");
+        assert!(page.holds("document.activeElement.id === 'file'"), "the focus is not lost with the button");
+        is_clean(&mut page, &s, &["409"]);
+    });
+    table.row(OURS, "where nothing may be replaced, nothing is offered", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/small/");
+        page.choose("#file", &[&mine(&s, "old.txt")]);
+        page.click("#up button");
+        page.until("document.getElementById('status').textContent === '1 not stored'");
+        assert_eq!(note(&mut page, "old.txt"), "the name is taken");
+        assert!(page.holds("!document.querySelector('#queue .replace')"));
+    });
+    table.row(OURS, "an upload that is cancelled half-way leaves nothing", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        let before = s.snapshot("html/up");
+        // A server that stands still: the upload stays where the buffers are full.
+        s.signal(libc::SIGSTOP);
+        page.choose("#file", &[&mine(&s, "large.dat")]);
+        page.click("#up button");
+        page.until(&format!("{}?.querySelector('progress').value > 0", line("large.dat")));
+        assert!(page.holds("[...document.querySelectorAll('#queue progress')].every(bar => bar.value < bar.max)"));
+        page.shot("progress");
+        page.click("#queue button");
+        page.until(&format!("{}.querySelector('.note').textContent === 'cancelled'", line("large.dat")));
+        s.signal(libc::SIGCONT);
+        eventually("nothing is left", || {
+            s.get("/").is(200);
+            s.snapshot("html/up") == before
+        });
+        assert_eq!(page.text("document.querySelector('#queue button').textContent"), "Try again");
+        // Again, and whole.
+        page.click("#queue button");
+        page.until("document.getElementById('status').textContent === '1 stored'");
+        assert!(s.read("html/up/large.dat") == noise(24 << 20));
+        is_clean(&mut page, &s, &[]);
+    });
+    table.row(OURS, "the keyboard is enough", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        page.choose("#file", &[&mine(&s, "one.txt")]);
+        page.eval("document.getElementById('file').focus()");
+        page.press("Tab");
+        assert_eq!(page.text("document.activeElement.textContent"), "Upload");
+        page.press("Enter");
+        page.until("document.getElementById('status').textContent === '1 stored'");
+    });
+}
