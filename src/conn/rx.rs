@@ -206,8 +206,8 @@ enum Filled {
     End,
 }
 
-/// Gets the next body bytes into `bytes`: what is left in the input, else from the socket, never more than the body
-/// is known to have.
+/// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
+/// known to have and the head of a next request may be.
 fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Vec<u8>, budget: &mut Budget) -> Filled {
     bytes.clear();
     if has_more(ex) {
@@ -221,7 +221,8 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
     bytes.reserve(SCRATCH);
     let length = matches!(ex.head.framing, Framing::Length(_));
     let most = match ex.decoder.remaining() {
-        Some(left) if length => left.min(SCRATCH as u64) as usize,
+        // Room for more than there should be: a read that does not fill it says that the socket is empty.
+        Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
         _ => SCRATCH,
     };
     match socket::recv_into(fd, bytes, most) {
