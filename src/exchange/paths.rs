@@ -92,17 +92,22 @@ fn is_suspect(path: &[u8]) -> bool {
 /// the location itself names. That one the administrator wrote into the configuration, and may have made a link of, as
 /// `root` may be one; nothing below it leads out. A ban on symbolic links holds from the root on.
 pub fn area(ex: &Exchange, root: usize) -> usize {
+    // One that is yet to be made is made beneath the root.
+    named_area(ex, root).filter(|end| is_directory(&ex.path[..*end])).unwrap_or(root)
+}
+
+/// Where [`area`] ends if what is there is a directory.
+pub fn named_area(ex: &Exchange, root: usize) -> Option<usize> {
     let here = ex.here();
     let files = &here.settings.files;
     let named = matches!(here.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
     if !named || files.alias.is_some() || files.symlinks != Symlinks::Off || files.root.constant().is_none() {
-        return root;
+        return None;
     }
     let dir = memchr::memrchr(b'/', &here.name).map_or(0, |at| at + 1);
     match ex.path.get(root..root + dir) {
-        // One that is yet to be made is made beneath the root.
-        Some(path) if dir > 1 && path == &here.name[..dir] && is_directory(&ex.path[..root + dir]) => root + dir,
-        _ => root,
+        Some(path) if dir > 1 && path == &here.name[..dir] => Some(root + dir),
+        _ => None,
     }
 }
 

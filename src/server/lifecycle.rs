@@ -67,8 +67,10 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), F
     server.origin = Some(origin);
     server.rights = rights;
     server.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
+    server.keep_journal();
     process::trim_memory();
     server.run();
+    server.end_journal();
     server.note(format_args!("exit"));
     if let Some(path) = pid {
         rights.as_root(|| remove_pid(&path));

@@ -1,6 +1,7 @@
 //! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
 
 pub mod accept;
+mod journal;
 pub mod lifecycle;
 pub mod listeners;
 pub mod reload;
@@ -156,7 +157,8 @@ impl Server {
             return Timeout::Now;
         }
         let now = self.cx.now.ms;
-        let sweep = self.cx.files.holds_descriptors().then_some(SWEEP);
+        let held = self.cx.files.holds_descriptors() || self.cx.directories.holds_descriptors();
+        let sweep = held.then_some(SWEEP);
         let until = |at: u64| at.saturating_sub(now);
         let quit = match self.mode {
             Mode::Quitting { until: Some(at) } => Some(until(at)),
@@ -279,6 +281,7 @@ impl Server {
         }
         self.pool.backends.expire(now);
         self.cx.files.sweep(&self.cx.now);
+        self.cx.directories.sweep(&self.cx.now);
     }
 
     fn run_queue(&mut self) {

@@ -67,6 +67,7 @@ impl Server {
         self.connection_limit(limit);
         self.cx.files.set_limit(config.static_cache_size());
         self.cx.config = Rc::new(config);
+        self.keep_journal();
         self.forget_pool();
         if let Err(e) = self.watch_listeners() {
             return self.refuse(format_args!("epoll_ctl() failed {e}"));

@@ -2,8 +2,10 @@
 //! handed down by the loop; nothing here knows a connection or a request.
 
 pub mod balance;
+pub mod directories;
 pub mod files;
 pub mod limits;
+pub mod litter;
 mod log_paths;
 pub mod logs;
 pub mod now;
@@ -15,8 +17,10 @@ use crate::config::model::Config;
 use crate::route::Recorder;
 use crate::util::buf::BufPool;
 use balance::Balance;
+use directories::Directories;
 use files::FileCache;
 use limits::Limits;
+use litter::Litter;
 use logs::Logs;
 use now::Now;
 use passwords::Passwords;
@@ -41,6 +45,9 @@ pub struct Cx {
     pub files: FileCache,
     /// Directories that need not be looked at until the kernel says so.
     pub watch: Watch,
+    /// Where uploads go.
+    pub directories: Directories,
+    pub litter: Litter,
     pub logs: Logs,
     pub stats: Stats,
     pub limits: Limits,
@@ -66,6 +73,8 @@ impl Cx {
             buffers: BufPool::new(BUFFER, BUFFERS),
             files: FileCache::new(cache),
             watch: Watch::default(),
+            directories: Directories::default(),
+            litter: Litter::default(),
             logs,
             stats: Stats::default(),
             limits: Limits::default(),

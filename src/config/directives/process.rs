@@ -80,7 +80,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "logs/nginx.pid",
         Effect::Once(pid),
-        "Where the process id is written after all sockets listen; off writes none.",
+        "Where the process id is written after all sockets listen; off writes none. Where files may be uploaded, PATH.uploads beside it names the directories in which a killed process could have left a file on its way (.webserv-upload-…): the next start removes such files before it serves.",
     ),
     row(
         "worker_rlimit_nofile",

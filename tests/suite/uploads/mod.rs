@@ -5,6 +5,7 @@ mod cuts;
 mod delete;
 mod directives;
 mod disk_full;
+mod durability;
 mod faults;
 mod forms;
 mod parallel;

@@ -3,6 +3,7 @@
 use super::name::{numbered, random_digits};
 use super::part::Part;
 use crate::config::directives::upload::Duplicate;
+use crate::shared::litter::Litter;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Unlink};
 use std::ffi::{CStr, CString};
@@ -42,17 +43,24 @@ enum Done {
     Replaced,
 }
 
-/// Names every part in `dir`, and says what each name was. A renamed part has its new name in `name`.
-pub fn commit(dir: &Rc<OwnedFd>, parts: &mut [Part], on_duplicate: Duplicate) -> Result<Vec<Was>, Failed> {
+/// Names every part in `dir`, and says what each name was. A renamed part has its new name in `name`. `seen`: what is
+/// known to have the name of a part that is alone.
+pub fn commit(
+    dir: &Rc<OwnedFd>,
+    parts: &mut [Part],
+    on_duplicate: Duplicate,
+    seen: Option<FileKind>,
+    litter: &mut Litter,
+) -> Result<Vec<Was>, Failed> {
     let alone = parts.len() == 1;
     let mut done: Vec<Done> = Vec::with_capacity(parts.len());
     for at in 0..parts.len() {
-        match place(dir, &mut parts[at], on_duplicate, alone) {
+        match place(dir, &mut parts[at], on_duplicate, alone, seen, litter) {
             Ok(step) => done.push(step),
             Err(why) => {
                 // The last first: two parts may have had one name.
                 for (part, step) in parts.iter_mut().zip(done).rev() {
-                    undo(dir, part, step);
+                    undo(dir, part, step, litter);
                 }
                 return Err(Failed { part: at, why });
             }
@@ -62,8 +70,18 @@ pub fn commit(dir: &Rc<OwnedFd>, parts: &mut [Part], on_duplicate: Duplicate) ->
     Ok(done.iter().map(was).collect())
 }
 
-fn place(dir: &Rc<OwnedFd>, part: &mut Part, on_duplicate: Duplicate, alone: bool) -> Result<Done, Why> {
+fn place(
+    dir: &Rc<OwnedFd>,
+    part: &mut Part,
+    on_duplicate: Duplicate,
+    alone: bool,
+    seen: Option<FileKind>,
+    litter: &mut Litter,
+) -> Result<Done, Why> {
     let name = c_name(&part.name)?;
+    if alone && seen.is_some() && on_duplicate == Duplicate::Overwrite {
+        return overwrite(dir, part, name, seen, alone, litter);
+    }
     match part.link(dir, &name) {
         Ok(()) => return Ok(Done::Linked(name)),
         Err(Errno::EEXIST) => {}
@@ -75,7 +93,10 @@ fn place(dir: &Rc<OwnedFd>, part: &mut Part, on_duplicate: Duplicate, alone: boo
             _ => Why::Taken,
         }),
         Duplicate::Rename => rename(dir, part),
-        Duplicate::Overwrite => overwrite(dir, part, name, alone),
+        Duplicate::Overwrite => {
+            let there = kind(dir, &name);
+            overwrite(dir, part, name, there, alone, litter)
+        }
     }
 }
 
@@ -96,18 +117,27 @@ fn rename(dir: &Rc<OwnedFd>, part: &mut Part) -> Result<Done, Why> {
     Err(Why::Taken)
 }
 
-fn overwrite(dir: &Rc<OwnedFd>, part: &mut Part, name: CString, alone: bool) -> Result<Done, Why> {
+fn overwrite(
+    dir: &Rc<OwnedFd>,
+    part: &mut Part,
+    name: CString,
+    there: Option<FileKind>,
+    alone: bool,
+    litter: &mut Litter,
+) -> Result<Done, Why> {
     // A link is replaced as what it is; a directory or a device never.
-    if matches!(kind(dir, &name), Some(FileKind::Dir | FileKind::Other)) {
+    if matches!(there, Some(FileKind::Dir | FileKind::Other)) {
         return Err(Why::NoFile);
     }
     let outcome = if alone {
-        part.replace(dir, &name).map(|()| Done::Replaced)
+        part.replace(dir, &name, litter).map(|()| Done::Replaced)
     } else {
-        match part.exchange(dir, &name) {
+        match part.exchange(dir, &name, litter) {
             Ok(()) => Ok(Done::Exchanged(name)),
             // Gone meanwhile, or a file system that cannot: then for good.
-            Err(Errno::ENOENT | Errno::EINVAL | Errno::ENOSYS) => part.replace(dir, &name).map(|()| Done::Replaced),
+            Err(Errno::ENOENT | Errno::EINVAL | Errno::ENOSYS) => {
+                part.replace(dir, &name, litter).map(|()| Done::Replaced)
+            }
             Err(e) => Err(e),
         }
     };
@@ -117,11 +147,11 @@ fn overwrite(dir: &Rc<OwnedFd>, part: &mut Part, name: CString, alone: bool) -> 
     })
 }
 
-fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done) {
+fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done, litter: &mut Litter) {
     // As far as it goes: what cannot be taken back is a whole file.
     let _ = match step {
         Done::Linked(name) => file::unlink_at(Some(dir.as_fd()), &name, Unlink::File),
-        Done::Exchanged(name) => part.exchange(dir, &name),
+        Done::Exchanged(name) => part.exchange(dir, &name, litter),
         Done::Replaced => Ok(()),
     };
 }
@@ -136,14 +166,16 @@ fn c_name(name: &[u8]) -> Result<CString, Why> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::part::Birth;
     use super::super::tests::Scratch;
     use super::*;
     use crate::util::seed::Seed;
     use std::collections::BTreeMap;
 
     fn part(dir: &Rc<OwnedFd>, name: &str, content: &str) -> Part {
-        let mut part = Part::create(dir, name.into(), 0o600).expect("a part");
+        let mut part = Part::held(name.into(), 0o600, 0);
         part.write(content.as_bytes()).expect("written");
+        part.settle(dir, &mut Litter::default(), Birth::Nameless).expect("settled");
         part
     }
 
@@ -156,7 +188,8 @@ mod tests {
         scratch.link("link", "/nonexistent/target");
         let run = |name: &str, how: Duplicate| {
             let mut parts = [part(&dir, name, "new")];
-            commit(&dir, &mut parts, how).map(|was| (String::from_utf8_lossy(&parts[0].name).into_owned(), was[0]))
+            commit(&dir, &mut parts, how, None, &mut Litter::default())
+                .map(|was| (String::from_utf8_lossy(&parts[0].name).into_owned(), was[0]))
         };
         let failed = |why| Err(Failed { part: 0, why });
         assert_eq!(run("old.txt", Duplicate::Error), failed(Why::Taken));
@@ -196,7 +229,7 @@ mod tests {
             let mut parts: Vec<Part> = (0..count)
                 .map(|n| part(&dir, names[seed.below(names.len() as u64) as usize], &format!("new {n}")))
                 .collect();
-            let outcome = commit(&dir, &mut parts, how);
+            let outcome = commit(&dir, &mut parts, how, None, &mut Litter::default());
             let named: Vec<Vec<u8>> = parts.iter().map(|part| part.name.clone()).collect();
             drop(parts);
             let after = scratch.snapshot();

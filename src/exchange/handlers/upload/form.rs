@@ -90,7 +90,7 @@ pub fn accept(
             }
         };
         match form.into {
-            Into::File => upload.write(data)?,
+            Into::File => upload.write(cx, data)?,
             Into::Field => form.field(data)?,
             Into::Nothing if data.is_empty() => {}
             Into::Nothing => return Err(Refusal::new(Status::BAD_REQUEST, "the file name is empty")),

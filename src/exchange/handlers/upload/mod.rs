@@ -40,19 +40,21 @@ use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Stat};
+use crate::sys::file::{FileKind, Stat};
 use answer::Stored;
 use commit::{Was, Why};
 use digest::Digest;
 use form::Form;
 use name::Known;
-use part::Part;
+use part::{Birth, Part};
 use place::{Place, Wanted};
 use quota::Usage;
 use refusal::Refusal;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
+/// Bytes of a file that are held in memory at most, whatever client_body_buffer_size says.
+const HELD: u64 = 64 << 10;
 /// Bytes of a form that may be something else than files.
 const FORM: u64 = 128 << 10;
 
@@ -69,6 +71,8 @@ pub struct Upload {
     on_duplicate: Duplicate,
     /// The request has If-Match, If-None-Match or If-Unmodified-Since.
     conditional: bool,
+    /// Bytes that a file may have to be held in memory: written and named in one go when they are all there.
+    hold: usize,
     /// `If-None-Match: *`: whoever links the name first has it, the others get 412.
     create_only: bool,
 }
@@ -127,6 +131,12 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         .any(|id| ex.head.get(*id).is_some());
     let digests = digest::promised(ex, rules.verify_digest)?;
     let is_form = form.is_some();
+    let hold = match ex.head.framing {
+        // Who asks first is told first whether a file can be made.
+        _ if ex.expects_continue => 0,
+        Framing::Length(length) if !is_form && length > hold_at_most(ex) => 0,
+        _ => hold_at_most(ex) as usize,
+    };
     let mut upload = Upload {
         rules,
         place,
@@ -136,6 +146,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         digests,
         on_duplicate,
         conditional,
+        hold,
         create_only,
     };
     if is_form {
@@ -164,6 +175,10 @@ fn too_large(most: u64) -> Refusal {
     Refusal::new(Status::CONTENT_TOO_LARGE, format!("the file is larger than {most} bytes"))
 }
 
+fn hold_at_most(ex: &Exchange) -> u64 {
+    ex.here().settings.client.body_buffer_size.0.min(HELD)
+}
+
 /// The file could not be written.
 pub fn failed(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
     let path = ex.uri.clone();
@@ -178,7 +193,7 @@ impl Upload {
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
         self.digests.iter_mut().for_each(|digest| digest.update(data));
         let outcome = match self.form.take() {
-            None => self.write(data),
+            None => self.write(cx, data),
             Some(mut form) => {
                 let outcome = form::accept(self, &mut form, ex, cx, data);
                 self.form = Some(form);
@@ -204,7 +219,7 @@ impl Upload {
     /// The file that raw body bytes may be spliced into: nothing in between looks at them.
     pub fn splice_target(&self) -> Option<BorrowedFd<'_>> {
         match (&self.form, self.parts.first()) {
-            (None, Some(part)) if self.digests.is_empty() => Some(part.fd()),
+            (None, Some(part)) if self.digests.is_empty() => part.fd(),
             _ => None,
         }
     }
@@ -236,22 +251,30 @@ impl Upload {
         if ex.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
             let given = given.map(name::exact).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
-            return self.create(given);
+            return self.create(cx, given);
         }
         let name = self.name(ex, cx, fields, given, content_type)?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
         if self.on_duplicate != Duplicate::Rename || self.conditional {
-            let there = self.place.stat(&name)?;
+            let there = self.place.look(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
         }
-        self.create(name)
+        self.create(cx, name)
     }
 
-    fn create(&mut self, name: Vec<u8>) -> Result<(), Refusal> {
-        let part = Part::create(&self.place.dir, name, self.rules.mode);
-        self.parts.push(part.map_err(|e| Refusal::call("open()", &self.place.path, e))?);
-        Ok(())
+    fn create(&mut self, cx: &mut Cx, name: Vec<u8>) -> Result<(), Refusal> {
+        // One at a time is held.
+        self.settle(cx)?;
+        self.parts.push(Part::held(name, self.rules.mode, 0));
+        if self.hold == 0 { self.settle(cx) } else { Ok(()) }
+    }
+
+    /// The newest file is held in memory no longer.
+    fn settle(&mut self, cx: &mut Cx) -> Result<(), Refusal> {
+        let Some(part) = self.parts.last_mut() else { return Ok(()) };
+        let settled = part.settle(&self.place.dir, &mut cx.litter, Birth::Nameless);
+        settled.map_err(|e| Refusal::call("open()", &self.place.path, e))
     }
 
     /// The name of a file that the client calls `given`.
@@ -327,7 +350,10 @@ impl Upload {
     }
 
     /// Appends to the newest file.
-    fn write(&mut self, data: &[u8]) -> Result<(), Refusal> {
+    fn write(&mut self, cx: &mut Cx, data: &[u8]) -> Result<(), Refusal> {
+        if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {
+            self.settle(cx)?;
+        }
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let most = self.rules.max_file_size.0;
         if most > 0 && part.size() + data.len() as u64 > most {
@@ -362,25 +388,12 @@ impl Upload {
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         if self.conditional {
             for part in &self.parts {
-                let there = self.place.stat(&part.name)?;
+                let there = self.place.look(&part.name, cx)?;
                 self.check_conditions(ex, there.as_ref(), &part.name)?;
             }
         }
-        // The same versions that GET will name: of the files as they are, before they have names.
-        let mut etags = Vec::with_capacity(self.parts.len());
-        for part in &self.parts {
-            let stat = file::fstat(part.fd()).map_err(|e| Refusal::call("fstat()", &self.place.path, e))?;
-            etags.push(etag(&stat));
-        }
         let made = self.place.make(self.rules.mode)?;
-        let was = match commit::commit(&self.place.dir, &mut self.parts, self.on_duplicate) {
-            Ok(was) => was,
-            Err(failed) => {
-                place::unmake(&made);
-                let name = self.parts.get(failed.part).map_or(&b""[..], |part| &part.name);
-                return Err(self.refusal(failed.why, name));
-            }
-        };
+        let (etags, was) = self.commit(cx).inspect_err(|_| place::unmake(&made))?;
         let files = self.parts.iter().zip(etags).zip(was);
         Ok(files
             .map(|((part, etag), was)| Stored {
@@ -390,6 +403,32 @@ impl Upload {
                 replaced: was == Was::Taken,
             })
             .collect())
+    }
+
+    /// The files become files where they are not yet, and get their names.
+    fn commit(&mut self, cx: &mut Cx) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
+        let seen = match &self.parts[..] {
+            [part] if self.on_duplicate == Duplicate::Overwrite => self.place.look(&part.name, cx)?,
+            _ => None,
+        };
+        let replaces = seen.is_some_and(|stat| matches!(stat.kind, FileKind::Regular | FileKind::Symlink));
+        // A hidden name that may stay behind is made only where it will be found.
+        let birth = if replaces && cx.litter.is_kept() { Birth::Hidden } else { Birth::Nameless };
+        // The same versions that GET will name: of the files as they are, before they have names.
+        let mut etags = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            let settled = part.settle(&self.place.dir, &mut cx.litter, birth);
+            settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+            etags.push(etag(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
+        }
+        let seen = seen.map(|stat| stat.kind);
+        match commit::commit(&self.place.dir, &mut self.parts, self.on_duplicate, seen, &mut cx.litter) {
+            Ok(was) => Ok((etags, was)),
+            Err(failed) => {
+                let name = self.parts.get(failed.part).map_or(&b""[..], |part| &part.name);
+                Err(self.refusal(failed.why, name))
+            }
+        }
     }
 
     fn refusal(&self, why: Why, name: &[u8]) -> Refusal {

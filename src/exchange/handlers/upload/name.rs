@@ -16,8 +16,6 @@ use std::io::Write;
 
 /// The longest name of Linux's file systems, in bytes.
 const LONGEST: usize = 255;
-/// Names of files on their way start so. No client's name does: it begins with a dot.
-pub const TEMPORARY: &str = ".webserv-upload-";
 
 /// Says what is wrong with a name, or nothing.
 pub fn judge(name: &[u8]) -> Result<(), &'static str> {

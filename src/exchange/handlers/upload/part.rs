@@ -1,9 +1,9 @@
-//! One file being written: without a name in its directory, so that nobody sees it before it is whole and dropping it
-//! leaves nothing.
+//! One file being written: in memory while it is small, then without a name in its directory, so that nobody sees it
+//! before it is whole and dropping it leaves nothing.
 
-use super::name::{TEMPORARY, random_digits};
+use crate::shared::litter::Litter;
 use crate::sys::Errno;
-use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_TMPFILE, O_WRONLY, Rename, Unlink};
+use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_TMPFILE, O_WRONLY, Rename, Stat, Unlink};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -12,14 +12,31 @@ use std::rc::Rc;
 const WRITE_BACK: u64 = 8 << 20;
 
 pub struct Part {
-    fd: OwnedFd,
+    content: Content,
     /// The name it has meanwhile, where it has one.
     temporary: Option<Temporary>,
-    /// Bytes written, and of these the ones on their way to the disk.
+    mode: u32,
+    /// Bytes so far, and of these the ones on their way to the disk.
     size: u64,
     flushed: u64,
     /// What it will be called.
     pub name: Vec<u8>,
+}
+
+enum Content {
+    /// All of it: a small file is made and named in one go, by the cheapest way there is.
+    Held(Vec<u8>),
+    File(OwnedFd),
+}
+
+/// How a file comes to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Birth {
+    /// Without a name: whatever becomes of the process, nothing stays.
+    Nameless,
+    /// Under a hidden name, which then is renamed: 5 µs cheaper than linking a nameless file to one. For what takes
+    /// another file's place at once.
+    Hidden,
 }
 
 /// A hidden name, removed when it is dropped unless it is gone.
@@ -37,34 +54,53 @@ impl Drop for Temporary {
     }
 }
 
-fn hidden() -> CString {
-    CString::new(format!("{TEMPORARY}{}", random_digits(16))).expect("neither the prefix nor digits hold a NUL")
-}
-
 impl Part {
-    /// An empty file in `dir`, to be called `name` one day.
-    pub fn create(dir: &Rc<OwnedFd>, name: Vec<u8>, mode: u32) -> Result<Part, Errno> {
-        let (fd, temporary) = match file::open_at(Some(dir.as_fd()), c".", O_TMPFILE | O_WRONLY, 0o600) {
-            Ok(fd) => (fd, None),
+    /// An empty file, to be called `name` one day. It is in memory, with room for so many bytes.
+    pub fn held(name: Vec<u8>, mode: u32, room: usize) -> Part {
+        Part { content: Content::Held(Vec::with_capacity(room)), temporary: None, mode, size: 0, flushed: 0, name }
+    }
+
+    /// What is in memory becomes a file in `dir`.
+    pub fn settle(&mut self, dir: &Rc<OwnedFd>, litter: &mut Litter, birth: Birth) -> Result<(), Errno> {
+        let Content::Held(bytes) = &mut self.content else { return Ok(()) };
+        let bytes = std::mem::take(bytes);
+        let nameless = match birth {
+            Birth::Nameless => file::open_at(Some(dir.as_fd()), c".", O_TMPFILE | O_WRONLY, self.mode),
+            Birth::Hidden => Err(Errno::EOPNOTSUPP),
+        };
+        let fd = match nameless {
+            Ok(fd) => fd,
             // The file system cannot (NFS, vfat, some of FUSE's), or the kernel does not know the flag.
-            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => Part::create_hidden(dir)?,
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
+                let name = litter.hidden(dir);
+                let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+                let fd = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
+                self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
+                fd
+            }
             Err(e) => return Err(e),
         };
-        // The umask has no say in what the configuration asks for.
-        if mode != 0o600 {
-            file::chmod_fd(fd.as_fd(), mode)?;
+        self.content = Content::File(fd);
+        self.append(&bytes)
+    }
+
+    /// None while it is in memory.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.content {
+            Content::Held(_) => None,
+            Content::File(fd) => Some(fd.as_fd()),
         }
-        Ok(Part { fd, temporary, size: 0, flushed: 0, name })
     }
 
-    fn create_hidden(dir: &Rc<OwnedFd>) -> Result<(OwnedFd, Option<Temporary>), Errno> {
-        let name = hidden();
-        let fd = file::open_at(Some(dir.as_fd()), &name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)?;
-        Ok((fd, Some(Temporary { dir: dir.clone(), name, gone: false })))
-    }
-
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    /// What it is as a file, with the mode that the configuration asks for: neither the umask nor an ACL of the
+    /// directory has a say in that.
+    pub fn stat(&self) -> Result<Stat, Errno> {
+        let Some(fd) = self.fd() else { return Err(Errno::EBADF) };
+        let stat = file::fstat(fd)?;
+        if stat.mode != self.mode {
+            file::chmod_fd(fd, self.mode)?;
+        }
+        Ok(stat)
     }
 
     /// Bytes so far.
@@ -72,15 +108,29 @@ impl Part {
         self.size
     }
 
+    /// In memory, and to stay there with `more` bytes in no more than `most`.
+    pub fn holds(&self, more: usize, most: usize) -> bool {
+        matches!(&self.content, Content::Held(bytes) if bytes.len() + more <= most)
+    }
+
     /// Appends all of `bytes`.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        match &mut self.content {
+            Content::Held(held) => held.extend_from_slice(bytes),
+            Content::File(_) => self.append(bytes)?,
+        }
+        self.wrote(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn append(&self, mut bytes: &[u8]) -> Result<(), Errno> {
+        let Some(fd) = self.fd() else { return Err(Errno::EBADF) };
         while !bytes.is_empty() {
-            let wrote = file::write(self.fd.as_fd(), bytes)?;
+            let wrote = file::write(fd, bytes)?;
             bytes = bytes.get(wrote..).unwrap_or_default();
             if wrote == 0 {
                 return Err(Errno::EIO);
             }
-            self.wrote(wrote as u64);
         }
         Ok(())
     }
@@ -89,16 +139,20 @@ impl Part {
     pub fn wrote(&mut self, n: u64) {
         self.size += n;
         let due = self.size - self.flushed;
-        if due >= WRITE_BACK {
+        if due >= WRITE_BACK
+            && let Some(fd) = self.fd()
+        {
             // A file system that cannot is none the worse.
-            let _ = file::sync_range(self.fd.as_fd(), self.flushed, due);
+            let _ = file::sync_range(fd, self.flushed, due);
             self.flushed = self.size;
         }
     }
 
     /// Gives the file a name that is free; EEXIST if it is not.
     pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr) -> Result<(), Errno> {
-        let Some(temporary) = &self.temporary else { return file::link_fd(self.fd.as_fd(), Some(dir.as_fd()), name) };
+        let Some(temporary) = &self.temporary else {
+            return file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name);
+        };
         let (from, old) = (Some(temporary.dir.as_fd()), &*temporary.name);
         match file::rename_at(from, old, Some(dir.as_fd()), name, Rename::NoReplace) {
             // Not every file system has this rename; then two names for a moment.
@@ -113,22 +167,22 @@ impl Part {
     }
 
     /// Puts the file under a name that may be taken, in one step: whoever looks sees the old file or the new one.
-    pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr) -> Result<(), Errno> {
-        self.rename(dir, name, Rename::Replace)?;
+    pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut Litter) -> Result<(), Errno> {
+        self.rename(dir, name, Rename::Replace, litter)?;
         self.keep();
         Ok(())
     }
 
     /// [`Part::replace`] that can be taken back: the old file stays under a hidden name until this part is dropped.
     /// ENOENT where nothing had the name, EINVAL where the file system cannot.
-    pub fn exchange(&mut self, dir: &Rc<OwnedFd>, name: &CStr) -> Result<(), Errno> {
-        self.rename(dir, name, Rename::Exchange)
+    pub fn exchange(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut Litter) -> Result<(), Errno> {
+        self.rename(dir, name, Rename::Exchange, litter)
     }
 
-    fn rename(&mut self, dir: &Rc<OwnedFd>, name: &CStr, how: Rename) -> Result<(), Errno> {
+    fn rename(&mut self, dir: &Rc<OwnedFd>, name: &CStr, how: Rename, litter: &mut Litter) -> Result<(), Errno> {
         if self.temporary.is_none() {
-            let hidden = hidden();
-            file::link_fd(self.fd.as_fd(), Some(dir.as_fd()), &hidden)?;
+            let hidden = litter.hidden(dir);
+            file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), &hidden)?;
             self.temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false });
         }
         let Some(temporary) = &self.temporary else { return Err(Errno::EINVAL) };
@@ -152,14 +206,18 @@ mod tests {
     fn a_file_appears_whole_or_not_at_all() {
         let scratch = Scratch::new();
         let dir = scratch.dir();
-        for hidden in [false, true] {
-            let make = |name: &str| {
-                let mut part = Part::create(&dir, name.into(), 0o640).expect("a part");
-                if hidden {
-                    let (fd, temporary) = Part::create_hidden(&dir).expect("a hidden part");
-                    (part.fd, part.temporary) = (fd, temporary);
-                }
-                part.write(b"hello").expect("written");
+        for (hidden, birth) in [(false, Birth::Nameless), (true, Birth::Hidden)] {
+            let mut litter = Litter::default();
+            let mut births = Litter::default();
+            let mut make = |name: &str| {
+                let mut part = Part::held(name.into(), 0o640, 0);
+                part.write(b"he").expect("held");
+                assert!(part.holds(3, 5) && !part.holds(4, 5) && part.fd().is_none());
+                part.settle(&dir, &mut births, birth).expect("settled");
+                assert!(!part.holds(0, 5) && part.fd().is_some());
+                part.write(b"llo").expect("written");
+                assert_eq!((part.size(), part.stat().map(|stat| stat.size)), (5, Ok(5)));
+                assert_eq!(part.stat().map(|stat| stat.mode), Ok(0o640));
                 part
             };
             drop(make("x"));
@@ -177,18 +235,18 @@ mod tests {
             assert_eq!(scratch.names(), ["x"], "refused, hidden {hidden}");
 
             scratch.write("x", b"old");
-            make("x").replace(&dir, c"x").expect("replaced");
+            make("x").replace(&dir, c"x", &mut litter).expect("replaced");
             assert_eq!((scratch.names(), scratch.read("x")), (vec!["x".into()], b"hello".to_vec()));
 
             scratch.write("x", b"old");
             let mut part = make("x");
-            part.exchange(&dir, c"x").expect("exchanged");
+            part.exchange(&dir, c"x", &mut litter).expect("exchanged");
             assert_eq!(scratch.read("x"), b"hello");
-            part.exchange(&dir, c"x").expect("taken back");
+            part.exchange(&dir, c"x", &mut litter).expect("taken back");
             drop(part);
             assert_eq!((scratch.names(), scratch.read("x")), (vec!["x".into()], b"old".to_vec()));
 
-            assert_eq!(make("y").exchange(&dir, c"y"), Err(Errno::ENOENT));
+            assert_eq!(make("y").exchange(&dir, c"y", &mut litter), Err(Errno::ENOENT));
             assert_eq!(scratch.names(), ["x"], "nothing to exchange, hidden {hidden}");
             scratch.remove("x");
         }

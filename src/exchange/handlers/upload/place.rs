@@ -49,6 +49,8 @@ pub struct Place {
     pub path: Vec<u8>,
     /// The directory whose quota counts, where one is set and the directory is there.
     pub area: Option<Rc<OwnedFd>>,
+    /// What was last looked at: the moment, the name, what had it.
+    seen: Option<(u64, Vec<u8>, Option<Stat>)>,
 }
 
 /// A directory that was made, and where.
@@ -70,14 +72,17 @@ pub fn find(
     rules: &Rules,
     wanted: Wanted,
 ) -> Result<(Place, Option<Vec<u8>>), Refusal> {
-    let split = split(ex, cx, rules)?;
+    let (split, base) = split(ex, cx, rules)?;
     let whole = &split.path[split.trusted..];
     let start = whole.iter().position(|b| *b != b'/').unwrap_or(whole.len());
     let rest = &whole[start..];
     if rest.split(|b| *b == b'/').any(|component| component == b"..") {
         return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
     }
-    let base = open_base(&split, rules)?;
+    let base = match base {
+        Some(base) => base,
+        None => open_base(&split, rules, cx)?,
+    };
     let resolve = RESOLVE_BENEATH
         | RESOLVE_NO_MAGICLINKS
         | if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
@@ -103,6 +108,7 @@ pub fn find(
         uri,
         path: split.path.clone(),
         area: area.clone(),
+        seen: None,
     };
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve);
     // The URI of the directory when the URI itself names it, and when it names a file in it.
@@ -129,8 +135,8 @@ pub fn find(
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let found = place(open(parent)?, parent_uri);
-    if found.stat(name)?.is_some_and(|stat| stat.kind == FileKind::Dir) {
+    let mut found = place(open(parent)?, parent_uri);
+    if found.look(name, cx)?.is_some_and(|stat| stat.kind == FileKind::Dir) {
         // Without a name of its own a body would get one that nobody asked for: the client meant a file. The
         // location's own directory is the exception, with or without its slash.
         let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
@@ -142,8 +148,8 @@ pub fn find(
     Ok((found, Some(name.to_vec())))
 }
 
-/// The path that the request's URI means here.
-fn split(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<Split, Refusal> {
+/// The path that the request's URI means here; the trusted part of it opened, where that had to be to know it.
+fn split(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<(Split, Option<Rc<OwnedFd>>), Refusal> {
     let config = ex.config.clone();
     let location = config.location(ex.location);
     let Store::Path(store) = &rules.store else {
@@ -154,11 +160,19 @@ fn split(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<Split, Refusal
         let path = ex.path.clone();
         // The alias of a regex location is a whole path, captures and all.
         let whole = location.settings.files.alias == Some(u32::MAX);
-        let trusted =
-            if template.constant().is_some() && !whole { paths::area(ex, root) } else { trusted(template, &path) };
+        let mut base = None;
+        let trusted = if template.constant().is_some() && !whole {
+            // As paths::area, with a directory that is open already.
+            paths::named_area(ex, root).map_or(Ok(root), |end| -> Result<usize, Refusal> {
+                base = cx.directories.open(&c_path(&path[..end])?, &cx.now).ok();
+                Ok(if base.is_some() { end } else { root })
+            })?
+        } else {
+            trusted(template, &path)
+        };
         let below = below(location.kind, &location.name, &ex.uri).unwrap_or_default();
         let area = path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted);
-        return Ok(Split { path, trusted, area });
+        return Ok((Split { path, trusted, area }, base));
     };
     let mut path = vars::text(store, ex, cx);
     if !path.starts_with(b"/") {
@@ -172,7 +186,7 @@ fn split(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<Split, Refusal
     path.push(b'/');
     let area = path.len();
     path.extend_from_slice(below);
-    Ok(Split { path, trusted, area })
+    Ok((Split { path, trusted, area }, None))
 }
 
 /// What of a URI goes on below the store: what follows the location's name; of a location that is no prefix, the last
@@ -202,9 +216,9 @@ fn trusted(template: &Template, path: &[u8]) -> usize {
     }
 }
 
-fn open_base(split: &Split, rules: &Rules) -> Result<Rc<OwnedFd>, Refusal> {
+fn open_base(split: &Split, rules: &Rules, cx: &mut Cx) -> Result<Rc<OwnedFd>, Refusal> {
     let base = c_path(&split.path[..split.trusted])?;
-    let open = || file::open_at(None, &base, O_PATH | O_DIRECTORY, 0);
+    let mut open = || cx.directories.open(&base, &cx.now);
     match open() {
         // The store is the configuration's to name, and so to make.
         Err(Errno::ENOENT) if rules.create_path && matches!(rules.store, Store::Path(_)) => {
@@ -220,7 +234,6 @@ fn open_base(split: &Split, rules: &Rules) -> Result<Rc<OwnedFd>, Refusal> {
         }
         other => other,
     }
-    .map(Rc::new)
     .map_err(|e| Refusal::call("open()", base.to_bytes(), e))
 }
 
@@ -277,6 +290,18 @@ impl Place {
             Err(Errno::ENOENT) => Ok(None),
             Err(e) => Err(Refusal::call("stat()", &self.path, e)),
         }
+    }
+
+    /// [`Place::stat`], asked once for what has the name in this moment.
+    pub fn look(&mut self, name: &[u8], cx: &Cx) -> Result<Option<Stat>, Refusal> {
+        if let Some((moment, seen, stat)) = &self.seen
+            && (*moment, &seen[..]) == (cx.now.moment, name)
+        {
+            return Ok(*stat);
+        }
+        let stat = self.stat(name)?;
+        self.seen = Some((cx.now.moment, name.to_vec(), stat));
+        Ok(stat)
     }
 
     /// Makes the directories that are missing; `dir` is then the one to store in. Returns those that were made, the
@@ -404,7 +429,8 @@ mod tests {
             assert_eq!(run(rel, create), expected, "{rel:?}, create {create}");
         }
         let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve).expect("descends");
-        let mut place = Place { dir, missing, resolve, uri: b"/new/inner/".to_vec(), path: b"p".to_vec(), area: None };
+        let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
+        let mut place = Place { dir, missing, resolve, uri, path, area: None, seen: None };
         assert_eq!(place.stat(b"x"), Ok(None));
         let made = place.make(0o600).expect("made");
         assert!(scratch.exists("new/inner"));

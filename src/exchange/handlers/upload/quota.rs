@@ -1,9 +1,9 @@
 //! upload_quota: what the files of an area come to. Counted anew each time: whatever else writes there is seen.
 
-use super::name::TEMPORARY;
 use super::refusal::Refusal;
 use crate::config::directives::upload::Quota;
 use crate::http::status::Status;
+use crate::shared::litter::HIDDEN;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY};
 use std::ffi::{CStr, CString};
@@ -33,7 +33,7 @@ fn count(dir: BorrowedFd<'_>, name: &CStr, depth: u32, usage: &mut Usage) -> Res
     while entries.fill()? {
         for entry in entries.entries() {
             if matches!(entry.kind, Some(FileKind::Symlink | FileKind::Other))
-                || entry.name.to_bytes().starts_with(TEMPORARY.as_bytes())
+                || entry.name.to_bytes().starts_with(HIDDEN.as_bytes())
             {
                 continue;
             }

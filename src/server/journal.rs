@@ -1,0 +1,49 @@
+//! The journal of hidden names ([`crate::shared::litter`]): where it lies, and when it is begun and ended.
+
+use super::Server;
+use crate::config::directives::upload::Store;
+use crate::config::model::{Config, Level, Settings};
+use crate::http::method::Method;
+use crate::sys::Errno;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+
+/// Whether files can be stored there.
+fn stores(settings: &Settings) -> bool {
+    let writes = [Method::Put, Method::Post].into_iter().any(|method| {
+        settings.dav.methods.contains(method) || settings.access.allowed.is_some_and(|m| m.contains(method))
+    });
+    writes || matches!(settings.upload.store, Store::Path(_))
+}
+
+/// Beside the pid file, which no two processes share. None: there is none, or nothing to note.
+fn path(config: &Config) -> Option<CString> {
+    let pid = config.process.pid.as_ref()?;
+    let stores = config.locations.iter().any(|location| stores(&location.settings));
+    let path = [pid.as_os_str().as_bytes(), b".uploads"].concat();
+    CString::new(path).ok().filter(|_| stores)
+}
+
+impl Server {
+    /// Begins the journal, if the configuration stores files and none is kept. What a killed process left behind is
+    /// removed first.
+    pub(super) fn keep_journal(&mut self) {
+        if self.cx.litter.is_kept() {
+            return;
+        }
+        let Some(path) = path(&self.cx.config) else { return };
+        let rights = self.rights;
+        match rights.as_root(|| self.cx.litter.keep(&path)) {
+            Ok(0) => {}
+            Ok(removed) => self.note(format_args!("{removed} files of uploads that were cut off are removed")),
+            // Uploads work without it.
+            Err(Errno::EROFS) => {}
+            Err(e) => self.say(Level::Warn, format_args!("open() \"{}\" failed {e}", path.to_string_lossy())),
+        }
+    }
+
+    pub(super) fn end_journal(&mut self) {
+        let rights = self.rights;
+        rights.as_root(|| self.cx.litter.end());
+    }
+}
