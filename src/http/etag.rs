@@ -68,32 +68,42 @@ impl ETag {
 /// True if one line of If-Match or If-None-Match names `etag` or is `*`. A malformed member is skipped, like nginx does.
 /// Whether `*` may match (something exists) is the caller's to know.
 pub fn matches(list: &[u8], etag: &[u8], strength: Strength) -> bool {
-    let mut rest = super::header::trim_ows(list);
-    if rest == b"*" {
-        return true;
-    }
-    loop {
-        while let [b' ' | b'\t' | b',', tail @ ..] = rest {
-            rest = tail;
-        }
-        if rest.is_empty() {
-            return false;
-        }
-        if let Some(len) = tag_len(rest) {
-            let (member, tail) = rest.split_at(len);
-            rest = tail;
-            while let [b' ' | b'\t', tail @ ..] = rest {
+    is_star(list) || members(list).any(|member| is_same(member, etag, strength))
+}
+
+/// Whether a line of If-Match or If-None-Match has an entity tag, or is `*`.
+pub fn has_member(list: &[u8]) -> bool {
+    is_star(list) || members(list).next().is_some()
+}
+
+fn is_star(list: &[u8]) -> bool {
+    super::header::trim_ows(list) == b"*"
+}
+
+/// The well-formed entity tags of a list.
+fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        loop {
+            while let [b' ' | b'\t' | b',', tail @ ..] = rest {
                 rest = tail;
             }
-            if matches!(rest, [] | [b',', ..]) {
-                if is_same(member, etag, strength) {
-                    return true;
-                }
-                continue;
+            if rest.is_empty() {
+                return None;
             }
+            if let Some(len) = tag_len(rest) {
+                let (member, tail) = rest.split_at(len);
+                rest = tail;
+                while let [b' ' | b'\t', tail @ ..] = rest {
+                    rest = tail;
+                }
+                if matches!(rest, [] | [b',', ..]) {
+                    return Some(member);
+                }
+            }
+            rest = memchr::memchr(b',', rest).map_or(&[], |at| &rest[at..]);
         }
-        rest = memchr::memchr(b',', rest).map_or(&[], |at| &rest[at..]);
-    }
+    })
 }
 
 /// Compares two entity tags.

@@ -10,6 +10,7 @@ use super::host;
 use super::method::Method;
 use super::reject::Reject;
 use super::target::{self, Form};
+use super::unique::{self, Names};
 use super::version::Version;
 use crate::util::span::Span;
 
@@ -263,9 +264,11 @@ impl Head {
     /// What the fields mean together.
     fn finish(&mut self, buf: &[u8]) -> Result<(), Reject> {
         let (mut hosts, mut length, mut coding) = (None, None, None);
-        let (mut close, mut keep_alive, mut expect) = (false, false, false);
+        let (mut close, mut keep_alive, mut expect, mut unknown) = (false, false, false, false);
+        let (mut names, mut repeated) = (Names::default(), false);
         for field in &self.fields {
             let value = field.value.of(buf);
+            repeated |= names.add(field.id);
             match field.id {
                 HeaderId::Host if hosts.is_some() => return Err(Reject::BadHost("more than one Host field")),
                 HeaderId::Host => hosts = Some(field.value),
@@ -286,14 +289,18 @@ impl Head {
                 }
                 HeaderId::Expect => {
                     for expectation in list(value).filter(|e| !e.is_empty()) {
-                        if !expectation.eq_ignore_ascii_case(b"100-continue") {
-                            return Err(Reject::Expectation);
-                        }
+                        unknown |= !expectation.eq_ignore_ascii_case(b"100-continue");
                         expect = true;
                     }
                 }
                 _ => {}
             }
+        }
+        if repeated {
+            unique::judge(&self.fields, buf)?;
+        }
+        if unknown {
+            return Err(Reject::Expectation);
         }
         let is_11 = self.version == Version::Http11;
         match hosts {

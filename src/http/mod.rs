@@ -8,6 +8,7 @@
 //! | [`target`] | the request line and its four target forms |
 //! | [`framing`] | how long the body is, who may say so |
 //! | [`body`] | Content-Length and chunked bodies as a pull decoder |
+//! | [`unique`] | fields that may stand only once |
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
@@ -32,5 +33,6 @@ pub mod reject;
 pub mod response;
 pub mod status;
 pub mod target;
+pub mod unique;
 pub mod uri;
 pub mod version;
