@@ -21,6 +21,7 @@ use super::directives::{
     output::Output,
     proxy::Proxy,
     proxy_pass::Pass,
+    realip::RealIp,
     referer::Referers,
     upload::Upload,
     upstream::Upstream,
@@ -294,6 +295,7 @@ pub struct Settings {
     pub listing: Rc<Listing>,
     pub upload: Rc<Upload>,
     pub proxy: Rc<Proxy>,
+    pub realip: Rc<RealIp>,
 }
 
 #[derive(Debug)]

@@ -32,6 +32,9 @@ pub enum Var {
     /// `$upstream_http_name`: of the last upstream's response.
     UpstreamHttp(Box<[u8]>),
     UpstreamCookie(Box<[u8]>),
+    UpstreamTrailer(Box<[u8]>),
+    /// Never has a value.
+    Absent,
     /// Made by the configuration (`set`, `map`, `geo`, a named capture…): an index into [`Variables`].
     User(u32),
 }
@@ -81,7 +84,52 @@ builtins! {
     UpstreamBytesSent "upstream_bytes_sent", UpstreamBytesReceived "upstream_bytes_received",
     TcpinfoRtt "tcpinfo_rtt", TcpinfoRttvar "tcpinfo_rttvar", TcpinfoSndCwnd "tcpinfo_snd_cwnd",
     TcpinfoRcvSpace "tcpinfo_rcv_space", UploadFileName "upload_file_name", UploadFileExt "upload_file_ext",
-    UploadFileSize "upload_file_size", UploadStatus "upload_status",
+    UploadFileSize "upload_file_size", UploadStatus "upload_status", FastcgiScriptName "fastcgi_script_name",
+    FastcgiPathInfo "fastcgi_path_info",
+    RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
+}
+
+/// Variables of nginx that have no value on a plain connection, or without the protocol that would give one. Log
+/// formats and maps name them all the same.
+const ABSENT: &[&str] = &[
+    "http2",
+    "http3",
+    "proxy_protocol_addr",
+    "proxy_protocol_port",
+    "proxy_protocol_server_addr",
+    "proxy_protocol_server_port",
+    "ssl_alpn_protocol",
+    "ssl_cipher",
+    "ssl_ciphers",
+    "ssl_client_cert",
+    "ssl_client_escaped_cert",
+    "ssl_client_fingerprint",
+    "ssl_client_i_dn",
+    "ssl_client_i_dn_legacy",
+    "ssl_client_raw_cert",
+    "ssl_client_s_dn",
+    "ssl_client_s_dn_legacy",
+    "ssl_client_serial",
+    "ssl_client_sigalg",
+    "ssl_client_v_end",
+    "ssl_client_v_remain",
+    "ssl_client_v_start",
+    "ssl_client_verify",
+    "ssl_curve",
+    "ssl_curves",
+    "ssl_early_data",
+    "ssl_protocol",
+    "ssl_server_name",
+    "ssl_session_id",
+    "ssl_session_reused",
+    "ssl_sigalg",
+    "ssl_sigalgs",
+    "upstream_cache_etag",
+    "upstream_cache_last_modified",
+];
+
+fn is_absent(name: &str) -> bool {
+    ABSENT.contains(&name) || name.starts_with("proxy_protocol_tlv_")
 }
 
 /// Where a variable made by the configuration gets its value.
@@ -118,7 +166,7 @@ impl Variables {
 
     /// Defines `name`. A later definition of another kind wins, as in nginx.
     pub fn define(&mut self, name: &str, source: Source) -> Result<u32, String> {
-        if Builtin::of(name).is_some() && !matches!(name, "limit_rate" | "args") {
+        if (Builtin::of(name).is_some() || is_absent(name)) && !matches!(name, "limit_rate" | "args") {
             return Err(format!("the duplicate \"{name}\" variable"));
         }
         let at = self.refer(name);
@@ -143,9 +191,13 @@ impl Variables {
             ("upload_field_", Var::UploadField),
             ("upstream_http_", Var::UpstreamHttp),
             ("upstream_cookie_", Var::UpstreamCookie),
+            ("upstream_trailer_", Var::UpstreamTrailer),
         ];
         if let Some(known) = Builtin::of(name) {
             return Var::Builtin(known);
+        }
+        if is_absent(name) {
+            return Var::Absent;
         }
         for (prefix, make) in PREFIXES {
             if let Some(rest) = name.strip_prefix(prefix) {

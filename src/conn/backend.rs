@@ -11,6 +11,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, Connect};
 use crate::util::slab::{Key, Slab};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -21,10 +22,24 @@ pub(super) struct Backend {
     owner: Option<Key>,
     upstream: Rc<Upstream>,
     peer: usize,
+    /// Where it was made to come from.
+    local: Option<SocketAddr>,
     requests: u64,
     opened: u64,
     /// Idle: when it is closed.
     due: u64,
+}
+
+/// The connection that a request needs.
+pub(super) struct Wanted<'a> {
+    pub(super) upstream: &'a Rc<Upstream>,
+    /// Which of its servers.
+    pub(super) peer: usize,
+    pub(super) addr: &'a Addr,
+    /// proxy_bind.
+    pub(super) local: Option<SocketAddr>,
+    /// proxy_socket_keepalive.
+    pub(super) probed: bool,
 }
 
 /// All connections to upstreams.
@@ -63,10 +78,12 @@ impl Backends {
     }
 
     /// An idle connection to this server, the one used last.
-    pub(super) fn reuse(&mut self, upstream: &Rc<Upstream>, peer: usize, owner: Key) -> Option<Key> {
+    pub(super) fn reuse(&mut self, wanted: &Wanted<'_>, owner: Key) -> Option<Key> {
         loop {
             let at = self.idle.iter().rposition(|key| {
-                self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, upstream) && b.peer == peer)
+                self.slab.get(*key).is_some_and(|b| {
+                    Rc::ptr_eq(&b.upstream, wanted.upstream) && b.peer == wanted.peer && b.local == wanted.local
+                })
             })?;
             let key = self.idle.remove(at);
             let backend = self.slab.get_mut(key)?;
@@ -81,13 +98,20 @@ impl Backends {
 
     pub(super) fn open(
         &mut self,
-        upstream: &Rc<Upstream>,
-        peer: usize,
-        addr: &Addr,
+        wanted: &Wanted<'_>,
         owner: Key,
         now: u64,
     ) -> Result<(Key, Connect), (&'static str, Errno)> {
+        let addr = wanted.addr;
         let fd = socket::socket(addr.family()).map_err(|e| ("socket()", e))?;
+        if let Some(local) = wanted.local {
+            // The port is chosen with the connection: more than one to a server may come from the same.
+            let _ = socket::bind_address_no_port(fd.as_fd(), local.port() == 0);
+            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| ("bind()", e))?;
+        }
+        if wanted.probed {
+            socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| ("setsockopt(SO_KEEPALIVE)", e))?;
+        }
         // Not for Unix sockets, which do not delay anyway.
         let _ = socket::nodelay(fd.as_fd(), true);
         let connect = socket::connect(fd.as_fd(), addr).map_err(|e| ("connect()", e))?;
@@ -95,8 +119,9 @@ impl Backends {
             fd,
             ready: Ready::default(),
             owner: Some(owner),
-            upstream: upstream.clone(),
-            peer,
+            upstream: wanted.upstream.clone(),
+            peer: wanted.peer,
+            local: wanted.local,
             requests: 0,
             opened: now,
             due: 0,

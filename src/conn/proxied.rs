@@ -5,7 +5,7 @@
 
 mod talk;
 
-use super::backend::Backends;
+use super::backend::{Backends, Wanted};
 use super::drive::{Budget, Next, Step};
 use super::flush::{self, Flushed};
 use super::{Conn, Ready, State, rx};
@@ -151,7 +151,9 @@ fn pick(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, backends: &mut Back
     let settings = ex.here().settings.proxy.clone();
     let upstream = proxy.upstream().clone();
     proxy.client_by = cx.now.ms + ex.here().settings.client.body_timeout.0;
-    if let Some(key) = backends.reuse(&upstream, peer, ends.key) {
+    let local = proxy.local(ex, cx);
+    let wanted = Wanted { upstream: &upstream, peer, addr: &addr, local, probed: settings.socket_keepalive };
+    if let Some(key) = backends.reuse(&wanted, ends.key) {
         *ends.backend = Some(key);
         proxy.reused = true;
         proxy.connected(ex, cx);
@@ -160,7 +162,7 @@ fn pick(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, backends: &mut Back
         return Step::Again;
     }
     proxy.reused = false;
-    match backends.open(&upstream, peer, &addr, ends.key, cx.now.ms) {
+    match backends.open(&wanted, ends.key, cx.now.ms) {
         Ok((key, connect)) => {
             *ends.backend = Some(key);
             if connect == Connect::Done {

@@ -74,6 +74,8 @@ pub enum Tx {
 pub struct Exchange {
     pub config: Rc<Config>,
     pub client: Client,
+    /// The connection's own address, where a proxy that is believed has named another.
+    pub socket_peer: Option<Peer>,
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
     pub start: usize,
@@ -166,6 +168,7 @@ impl Exchange {
         Exchange {
             config: cx.config.clone(),
             client,
+            socket_peer: None,
             input: cx.buffers.take(),
             start: 0,
             head: Head::default(),
@@ -219,6 +222,7 @@ impl Exchange {
     /// A pooled exchange for a connection that has something to read.
     pub fn reuse(&mut self, cx: &mut Cx, client: Client) {
         self.client = client;
+        self.socket_peer = None;
         if !Rc::ptr_eq(&self.config, &cx.config) {
             self.config = cx.config.clone();
         }
@@ -241,6 +245,9 @@ impl Exchange {
 
     /// Forgets the request that was answered. Unread input from `start` on is the next request.
     pub fn next_request(&mut self, cx: &mut Cx) {
+        if let Some(peer) = self.socket_peer.take() {
+            self.client.peer = peer;
+        }
         if self.start >= self.input.len() {
             self.input.clear();
             self.start = 0;

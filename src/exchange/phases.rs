@@ -28,7 +28,7 @@ pub enum Phase {
     FindLocation,
     /// The location's rewrite script.
     Rewrite,
-    /// limit_req and limit_conn.
+    /// Whose address it is, then limit_req and limit_conn.
     Limits,
     /// Methods, addresses, passwords.
     Access,
@@ -104,7 +104,10 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
         // An upstream may know it.
         Ok(()) if ex.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
-        Ok(()) => run(ex, cx, Phase::ServerRewrite),
+        Ok(()) => {
+            access::real_ip::apply(ex);
+            run(ex, cx, Phase::ServerRewrite)
+        }
     };
     settle(ex, cx, flow);
 }
@@ -203,7 +206,10 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
             Phase::ServerRewrite => server_rewrite(ex, cx),
             Phase::FindLocation => find_location(ex, cx),
             Phase::Rewrite => location_rewrite(ex, cx),
-            Phase::Limits => access::limits::check(ex, cx),
+            Phase::Limits => {
+                access::real_ip::apply(ex);
+                access::limits::check(ex, cx)
+            }
             Phase::Access => access::check(ex, cx),
             Phase::Precontent => rewrite::try_files::run(ex, cx),
             Phase::Content => return content(ex, cx),

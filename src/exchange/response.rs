@@ -37,6 +37,36 @@ pub struct Response {
     pub date: Option<Box<[u8]>>,
     /// 101: the connection changes its protocol.
     pub upgrade: bool,
+    /// The part of a streamed body that is sent.
+    pub window: Option<Window>,
+    /// Pieces of a streamed body go out as they come.
+    pub at_once: bool,
+}
+
+/// A part of a body that comes whole: how much of it is still to be dropped, then sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub range: ByteRange,
+    /// Of the whole body.
+    pub size: u64,
+    skip: u64,
+    left: u64,
+}
+
+impl Window {
+    pub fn new(range: ByteRange, size: u64) -> Window {
+        Window { range, size, skip: range.start, left: range.len() }
+    }
+
+    /// What of the next piece is in the window.
+    pub fn cut<'a>(&mut self, piece: &'a [u8]) -> &'a [u8] {
+        let skipped = usize::try_from(self.skip).map_or(piece.len(), |skip| skip.min(piece.len()));
+        self.skip -= skipped as u64;
+        let rest = &piece[skipped..];
+        let taken = usize::try_from(self.left).map_or(rest.len(), |left| left.min(rest.len()));
+        self.left -= taken as u64;
+        &rest[..taken]
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +131,8 @@ impl Default for Response {
             server: None,
             date: None,
             upgrade: false,
+            window: None,
+            at_once: false,
         }
     }
 }

@@ -67,9 +67,10 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is
         Var::Cookie(name) => put(cookie(ex, name), out),
         Var::SentHttp(name) => sent_header(ex, name, out),
         Var::SentTrailer(name) => joined(&ex.response.trailers, name, out),
-        Var::UploadField(_) => Is::Unset,
+        Var::UploadField(_) | Var::Absent => Is::Unset,
         Var::UpstreamHttp(name) => upstream(ex, |record| record.header(name, out)),
         Var::UpstreamCookie(name) => upstream(ex, |record| record.cookie(name, out)),
+        Var::UpstreamTrailer(name) => upstream(ex, |record| record.trailer(name, out)),
         Var::User(at) => user(*at, ex, cx, out),
     }
 }
@@ -94,6 +95,11 @@ fn put(value: Option<&[u8]>, out: &mut Vec<u8>) -> Is {
 fn number(n: impl std::fmt::Display, out: &mut Vec<u8>) -> Is {
     write!(out, "{n}").expect("a Vec takes all that is written");
     Is::Set
+}
+
+/// A port; 0 is that of an address without one, and empty.
+fn port(port: u16, out: &mut Vec<u8>) -> Is {
+    if port > 0 { number(port, out) } else { Is::Set }
 }
 
 /// Milliseconds as nginx prints times: seconds with three digits.
@@ -201,7 +207,9 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
     match builtin {
         B::Args | B::QueryString => put(Some(&ex.args), out),
         B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
-        B::Uri | B::DocumentUri => put(Some(&ex.uri), out),
+        // Nothing splits a path here (fastcgi_split_path_info).
+        B::FastcgiPathInfo => Is::Set,
+        B::Uri | B::DocumentUri | B::FastcgiScriptName => put(Some(&ex.uri), out),
         B::RequestUri => {
             // Without scheme and host, whatever form the target had.
             let origin = ex.head.origin.of(ex.buf());
@@ -260,7 +268,9 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::Https => Is::Set,
         B::RemoteAddr => number(ex.client.peer, out),
         B::BinaryRemoteAddr => put(Some(ex.client.peer.octets()), out),
-        B::RemotePort => number(ex.client.peer.port(), out),
+        B::RemotePort => port(ex.client.peer.port(), out),
+        B::RealipRemoteAddr => number(ex.socket_peer.unwrap_or(ex.client.peer), out),
+        B::RealipRemotePort => port(ex.socket_peer.unwrap_or(ex.client.peer).port(), out),
         B::RemoteUser => remote_user(ex, out),
         B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
         B::ContentType => put(ex.header(HeaderId::ContentType), out),

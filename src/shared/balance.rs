@@ -1,14 +1,35 @@
-//! Which server of a group is asked next, and which have failed of late: smooth weighted round robin, least_conn and
-//! ip_hash as nginx has them. Counts live as long as the configuration that names the group.
+//! Which server of a group is asked next, and which have failed of late: smooth weighted round robin, least_conn,
+//! ip_hash, hash and random as nginx has them. Counts live as long as the configuration that names the group.
 
-use crate::config::directives::upstream::{Method, Peer as Server, Upstream};
+use crate::config::directives::upstream::{Method, Peer as Server, Ring, Upstream};
+use crate::sys::random;
 use crate::sys::socket::Peer as Client;
 use std::rc::Rc;
+
+/// How often a server that cannot be had leads to another before it goes by turns (nginx).
+const STEPS: u32 = 20;
 
 /// The state of all groups in use.
 #[derive(Default)]
 pub struct Balance {
     groups: Vec<Group>,
+    dice: Dice,
+}
+
+/// Numbers that nobody needs to guess: xorshift64*.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self) -> u64 {
+        if self.0 == 0 {
+            self.0 = random::number().unwrap_or(1) | 1;
+        }
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
 }
 
 struct Group {
@@ -30,7 +51,26 @@ struct State {
 
 /// What one request has tried.
 #[derive(Clone, Debug, Default)]
-pub struct Tried(Vec<bool>);
+pub struct Tried {
+    peers: Vec<bool>,
+    /// hash: where the walk from value to server has come to.
+    walk: Walk,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Walk {
+    hash: u32,
+    rehash: u32,
+    steps: u32,
+}
+
+/// What servers are chosen by besides their turn.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'a> {
+    pub client: &'a Client,
+    /// The value of `hash`.
+    pub key: &'a [u8],
+}
 
 /// How a request at a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,26 +84,36 @@ pub enum End {
 impl Balance {
     /// A server of the group that this request has not tried, or None: all are down, busy or failed. `now`: monotonic
     /// milliseconds. Each server taken must be given back by [`Balance::give`].
-    pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, client: &Client, now: u64) -> Option<usize> {
-        tried.0.resize(upstream.peers.len(), false);
+    pub fn take(&mut self, upstream: &Rc<Upstream>, tried: &mut Tried, by: By<'_>, now: u64) -> Option<usize> {
+        tried.peers.resize(upstream.peers.len(), false);
         if let Some(peer) = alone(upstream) {
-            return (!peer.down && !std::mem::replace(&mut tried.0[0], true)).then_some(0);
+            return (!peer.down && !std::mem::replace(&mut tried.peers[0], true)).then_some(0);
         }
+        let mut dice = self.dice;
         let group = self.group(upstream);
-        let picked = match upstream.method {
-            Method::IpHash => group.by_address(tried, client, now),
-            _ => None,
+        let picked = match &upstream.method {
+            Method::IpHash => group.by_address(tried, by.client, now),
+            // Without a value, or a choice, it goes by turns.
+            Method::Hash { .. } if by.key.is_empty() || upstream.peers.len() < 2 => None,
+            Method::Hash { ring: Some(ring), .. } => group.by_ring(tried, ring, by.key, now),
+            Method::Hash { ring: None, .. } => group.by_hash(tried, by.key, now),
+            Method::Random { two } if upstream.peers.len() > 1 => group.by_chance(tried, *two, &mut dice, now),
+            Method::Random { .. } | Method::RoundRobin | Method::LeastConn => None,
         };
+        let least = upstream.method == Method::LeastConn;
         let picked = picked
-            .or_else(|| group.by_weight(tried, upstream.method, false, now))
-            .or_else(|| group.by_weight(tried, upstream.method, true, now))?;
+            .or_else(|| group.by_weight(tried, least, |peer| !peer.backup, now))
+            .or_else(|| group.by_weight(tried, least, |peer| peer.backup, now));
+        self.dice = dice;
+        let picked = picked?;
+        let group = self.group(upstream);
         let fail_timeout = upstream.peers[picked].fail_timeout.0;
         let state = &mut group.peers[picked];
         state.busy += 1;
         if now.saturating_sub(state.checked) > fail_timeout {
             state.checked = now;
         }
-        tried.0[picked] = true;
+        tried.peers[picked] = true;
         Some(picked)
     }
 
@@ -127,12 +177,12 @@ impl Group {
         !peer.down && !full && (!resting || self.upstream.peers.len() == 1)
     }
 
-    fn by_weight(&mut self, tried: &Tried, method: Method, backup: bool, now: u64) -> Option<usize> {
+    /// Whose turn it is of those that `may` be taken, by weight; with `least` of those with the fewest requests.
+    fn by_weight(&mut self, tried: &Tried, least: bool, may: impl Fn(&Server) -> bool, now: u64) -> Option<usize> {
         let upstream = self.upstream.clone();
-        let able =
-            |group: &Group, at: usize| !tried.0[at] && upstream.peers[at].backup == backup && group.is_well(at, now);
+        let able = |group: &Group, at: usize| !tried.peers[at] && may(&upstream.peers[at]) && group.is_well(at, now);
         let mut fewest: Option<usize> = None;
-        if method == Method::LeastConn {
+        if least {
             let load =
                 |group: &Group, at: usize| (u64::from(group.peers[at].busy), u64::from(upstream.peers[at].weight));
             for at in (0..upstream.peers.len()).filter(|at| able(self, *at)) {
@@ -177,25 +227,93 @@ impl Group {
     /// nginx's ip_hash: the hash of the address walks the servers by their weights; a server that cannot be had gives
     /// the next hash its turn.
     fn by_address(&self, tried: &Tried, client: &Client, now: u64) -> Option<usize> {
-        const TURNS: usize = 20;
         let octets = client.octets();
         let part = if octets.len() == 4 { octets.get(..3).unwrap_or_default() } else { octets };
-        let weights = self.upstream.peers.iter().map(|peer| u64::from(peer.weight));
-        let total: u64 = weights.clone().sum();
+        let total = self.weight();
         let mut hash: u64 = 89;
-        for _ in 0..=TURNS {
+        for _ in 0..=STEPS {
             hash = part.iter().fold(hash, |hash, octet| (hash * 113 + u64::from(*octet)) % 6271);
-            let mut left = hash.checked_rem(total)?;
-            let at = weights.clone().position(|weight| {
-                let here = left < weight;
-                left = left.saturating_sub(weight);
-                here
-            })?;
-            if !tried.0[at] && self.is_well(at, now) {
+            let at = self.weighed(hash.checked_rem(total)?)?;
+            if !tried.peers[at] && self.is_well(at, now) {
                 return Some(at);
             }
         }
         None
+    }
+
+    fn weight(&self) -> u64 {
+        self.upstream.peers.iter().map(|peer| u64::from(peer.weight)).sum()
+    }
+
+    /// The server that a place in the sum of weights belongs to.
+    fn weighed(&self, mut place: u64) -> Option<usize> {
+        self.upstream.peers.iter().position(|peer| {
+            let here = place < u64::from(peer.weight);
+            place = place.saturating_sub(u64::from(peer.weight));
+            here
+        })
+    }
+
+    /// nginx's hash (Cache::Memcached's): a server that cannot be had makes the value be hashed again with a number.
+    fn by_hash(&self, tried: &mut Tried, key: &[u8], now: u64) -> Option<usize> {
+        while tried.walk.steps <= STEPS {
+            let mut crc = flate2::Crc::new();
+            if tried.walk.rehash > 0 {
+                crc.update(tried.walk.rehash.to_string().as_bytes());
+            }
+            crc.update(key);
+            tried.walk.hash = tried.walk.hash.wrapping_add(crc.sum() >> 16 & 0x7fff);
+            tried.walk.rehash += 1;
+            let at = self.weighed(u64::from(tried.walk.hash).checked_rem(self.weight())?)?;
+            if !tried.peers[at] && self.is_well(at, now) {
+                return Some(at);
+            }
+            tried.walk.steps += 1;
+        }
+        None
+    }
+
+    /// nginx's consistent hash: the next point of the ring whose server can be had.
+    fn by_ring(&mut self, tried: &mut Tried, ring: &Ring, key: &[u8], now: u64) -> Option<usize> {
+        let points = &ring.0;
+        if tried.walk.rehash == 0 {
+            tried.walk.rehash = 1;
+            let mut crc = flate2::Crc::new();
+            crc.update(key);
+            let hash = crc.sum();
+            tried.walk.hash = points.partition_point(|(point, _)| *point < hash) as u32;
+        }
+        while tried.walk.steps <= STEPS {
+            let (_, line) = points.get((tried.walk.hash as usize).checked_rem(points.len())?)?;
+            if let Some(at) = self.by_weight(tried, false, |peer| peer.line == *line, now) {
+                return Some(at);
+            }
+            tried.walk.hash += 1;
+            tried.walk.steps += 1;
+        }
+        None
+    }
+
+    fn by_chance(&self, tried: &Tried, two: bool, dice: &mut Dice, now: u64) -> Option<usize> {
+        let mut first: Option<usize> = None;
+        for _ in 0..=STEPS {
+            let at = self.weighed(dice.throw().checked_rem(self.weight())?)?;
+            if tried.peers[at] || first == Some(at) || !self.is_well(at, now) {
+                continue;
+            }
+            let Some(other) = first else {
+                if !two {
+                    return Some(at);
+                }
+                first = Some(at);
+                continue;
+            };
+            let load = |at: usize| u64::from(self.peers[at].busy);
+            let weight = |at: usize| u64::from(self.upstream.peers[at].weight);
+            return Some(if load(at) * weight(other) > load(other) * weight(at) { other } else { at });
+        }
+        // Only one of two could be found.
+        first
     }
 }
 
@@ -224,10 +342,14 @@ mod tests {
         Client::new(Ipv4Addr::new(10, 1, last, 9).into(), 1)
     }
 
+    fn by(client: &Client) -> By<'_> {
+        By { client, key: b"" }
+    }
+
     fn sequence(balance: &mut Balance, upstream: &Rc<Upstream>, count: usize, now: u64) -> String {
         let mut taken = Vec::new();
         for _ in 0..count {
-            match balance.take(upstream, &mut Tried::default(), &client(1), now) {
+            match balance.take(upstream, &mut Tried::default(), by(&client(1)), now) {
                 Some(at) => {
                     taken.push(at.to_string());
                     balance.give(upstream, at, End::Good, now);
@@ -258,11 +380,11 @@ mod tests {
     fn a_server_that_failed_rests_and_is_tried_again() {
         let (mut balance, upstream) = (Balance::default(), upstream("1 1", Method::RoundRobin));
         let mut tried = Tried::default();
-        assert_eq!(balance.take(&upstream, &mut tried, &client(1), 1000), Some(0));
+        assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(0));
         assert!(balance.give(&upstream, 0, End::Failed, 1000));
-        assert_eq!(balance.take(&upstream, &mut tried, &client(1), 1000), Some(1), "the same request goes on");
+        assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(1), "the same request goes on");
         balance.give(&upstream, 1, End::Good, 1000);
-        assert_eq!(balance.take(&upstream, &mut tried, &client(1), 1000), None, "all were tried");
+        assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), None, "all were tried");
         assert_eq!(sequence(&mut balance, &upstream, 3, 5000), "111");
         let later = sequence(&mut balance, &upstream, 4, 11_001);
         assert!(later.contains('0'), "{later}");
@@ -271,7 +393,7 @@ mod tests {
     #[test]
     fn the_least_busy_is_taken() {
         let (mut balance, upstream) = (Balance::default(), upstream("1 2", Method::LeastConn));
-        let mut take = || balance.take(&upstream, &mut Tried::default(), &client(1), 1).expect("one is free");
+        let mut take = || balance.take(&upstream, &mut Tried::default(), by(&client(1)), 1).expect("one is free");
         let taken: Vec<usize> = (0..6).map(|_| take()).collect();
         assert_eq!(taken.iter().filter(|at| **at == 1).count(), 4, "{taken:?}");
     }
@@ -281,11 +403,32 @@ mod tests {
         let (mut balance, upstream) = (Balance::default(), upstream("1 1 1", Method::IpHash));
         let mut seen = std::collections::BTreeSet::new();
         for last in 0..50 {
-            let mut take = || balance.take(&upstream, &mut Tried::default(), &client(last), 1);
+            let mut take = || balance.take(&upstream, &mut Tried::default(), by(&client(last)), 1);
             let first = take();
             assert_eq!(first, take());
             seen.insert(first);
         }
         assert_eq!(seen.len(), 3);
+    }
+
+    /// Known answers: nginx 1.31 for the same group.
+    #[test]
+    fn a_ring_holds_what_nginx_puts_on_it() {
+        let mut group = Upstream::clone(&upstream("1 2 1 1", Method::RoundRobin));
+        let names = ["127.0.0.1:8081", "127.0.0.1:8082", "unix:/nowhere/x.sock", "localhost"];
+        for (line, (peer, name)) in group.peers.iter_mut().zip(names).enumerate() {
+            (peer.line, peer.server) = (line as u32, name.into());
+        }
+        let ring = Ring::of(&group.peers);
+        group.method = Method::Hash { key: Default::default(), ring: Some(ring) };
+        let (mut balance, group) = (Balance::default(), Rc::new(group));
+        let mut taken = String::new();
+        for key in b'a'..=b'p' {
+            let by = By { client: &client(1), key: &[key] };
+            let at = balance.take(&group, &mut Tried::default(), by, 1).expect("all are well");
+            balance.give(&group, at, End::Good, 1);
+            taken.push_str(&at.to_string());
+        }
+        assert_eq!(taken, "3223010011020333");
     }
 }

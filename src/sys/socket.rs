@@ -11,8 +11,8 @@ use std::ptr;
 
 pub use addr::{Addr, Family, Peer};
 pub use option::{
-    bytes_unread, bytes_unsent, defer_accept, fastopen, is_listening, keepalive, linger_reset, nodelay, rcvbuf,
-    reuseaddr, reuseport, set_cloexec, set_nonblocking, sndbuf, take_error, v6only,
+    bind_address_no_port, bytes_unread, bytes_unsent, defer_accept, fastopen, is_listening, keepalive, linger_reset,
+    nodelay, rcvbuf, reuseaddr, reuseport, set_cloexec, set_nonblocking, sndbuf, take_error, v6only,
 };
 
 use super::{Errno, once, retry};

@@ -156,7 +156,6 @@ pub const ROWS: &[Known] = &[
     row("proxy_request_buffering", HSL, FLAG, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_send_lowat", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_send_timeout", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
-    row("proxy_socket_keepalive", HSL, FLAG, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_socket_rcvbuf", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_socket_sndbuf", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_ssl_certificate", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),

@@ -66,7 +66,6 @@ mod tests {
             ("auth_request", Class::Refused),
             ("sub_filter", Class::Refused),
             ("add_before_body", Class::Refused),
-            ("real_ip_header", Class::Refused),
             ("stream", Class::Refused),
             ("ssl_preread", Class::Refused),
         ] {

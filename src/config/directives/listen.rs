@@ -132,12 +132,18 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             (b"so_keepalive", Some("off")) => options.keepalive = Some((false, [None; 3])),
             (b"so_keepalive", Some(spec)) => options.keepalive = Some((true, keepalive(spec).ok_or_else(bad)?)),
             (b"setfib" | b"accept_filter", _) => return Err(bad().help("this belongs to FreeBSD")),
-            (b"ssl" | b"http2" | b"quic", None) => {
-                return Err(Fault::new(word.span, format!("\"listen … {}\" is not supported yet", word.str()))
-                    .help("webserv speaks plain HTTP/1.1; end TLS in front of it"));
+            (b"ssl", None) => {
+                return Err(Fault::new(word.span, "\"listen … ssl\" is not supported: TLS is not built in yet")
+                    .help("end TLS in front of webserv, and listen on a plain port"));
+            }
+            (b"http2" | b"quic", None) => {
+                let what = if key == b"quic" { "HTTP/3" } else { "HTTP/2" };
+                let text = format!("\"listen … {}\" is not supported: {what} is not built in yet", word.str());
+                return Err(Fault::new(word.span, text).help("remove it: every client also speaks HTTP/1.1"));
             }
             (b"proxy_protocol", None) => {
-                return Err(Fault::new(word.span, "\"listen … proxy_protocol\" is not supported yet"));
+                return Err(Fault::new(word.span, "\"listen … proxy_protocol\" is not supported yet")
+                    .help("let the proxy send X-Forwarded-For, and name it by set_real_ip_from"));
             }
             _ => return Err(bad()),
         }

@@ -23,6 +23,8 @@ pub mod output;
 pub mod process;
 pub mod proxy;
 pub mod proxy_pass;
+pub mod proxy_response;
+pub mod realip;
 pub mod referer;
 pub mod refused;
 pub mod rewrite;
@@ -35,7 +37,7 @@ use super::table::{Effect, Origin, Row};
 
 /// Every row, subject by subject.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    const TABLES: [&[Row]; 23] = [
+    const TABLES: [&[Row]; 25] = [
         process::ROWS,
         listen::ROWS,
         files::ROWS,
@@ -58,7 +60,9 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         auth::ROWS,
         proxy::ROWS,
         proxy_pass::ROWS,
+        proxy_response::ROWS,
         upstream::ROWS,
+        realip::ROWS,
     ];
     TABLES.into_iter().flatten()
 }

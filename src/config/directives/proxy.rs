@@ -1,15 +1,17 @@
-//! What is done to proxied requests and responses: `proxy_*` but `proxy_pass` itself.
+//! The settings of proxying, and the directives about requests on their way: what is passed, to whom, for how long.
+//! Responses are `proxy_response`'s, `proxy_pass` has a file of its own.
 
 use super::row;
 use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
 use crate::config::model::Settings;
-use crate::config::pattern::{Case, Pattern};
+use crate::config::pattern::Pattern;
 use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, invalid, number, size};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid};
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
 use crate::http::version::Version;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
@@ -42,8 +44,15 @@ pub struct Proxy {
     /// 0: no limit.
     pub next_timeout: Millis,
     pub ignore_client_abort: bool,
-    /// X-Accel-Redirect means nothing.
-    pub ignore_accel_redirect: bool,
+    /// Headers of responses that are not obeyed.
+    pub ignore: Ignore,
+    /// Parts of a response are cut out here, where the upstream sends the whole.
+    pub force_ranges: bool,
+    pub cookie_flags: Rc<[CookieFlags]>,
+    pub pass_trailers: bool,
+    /// Where connections to upstreams come from.
+    pub bind: Option<Template>,
+    pub socket_keepalive: bool,
 }
 
 /// What makes the request go to the next server: a set of `Next` bits.
@@ -66,6 +75,21 @@ impl Next {
     pub fn has(self, other: Next) -> bool {
         self.0 & other.0 == other.0
     }
+}
+
+/// proxy_ignore_headers, as far as the headers would do something here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ignore {
+    pub redirect: bool,
+    pub limit_rate: bool,
+    pub buffering: bool,
+}
+
+/// A rule of proxy_cookie_flags: the cookies it is about, and the flags they get or lose.
+#[derive(Clone, Debug)]
+pub struct CookieFlags {
+    pub cookie: From,
+    pub flags: Box<[Template]>,
 }
 
 /// A rule of proxy_redirect.
@@ -115,12 +139,17 @@ impl Default for Proxy {
             next_tries: 0,
             next_timeout: Millis(0),
             ignore_client_abort: false,
-            ignore_accel_redirect: false,
+            ignore: Ignore::default(),
+            force_ranges: false,
+            cookie_flags: Rc::new([]),
+            pass_trailers: false,
+            bind: None,
+            socket_keepalive: false,
         }
     }
 }
 
-fn proxy(s: &mut Settings) -> &mut Proxy {
+pub(super) fn proxy(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.proxy)
 }
 
@@ -150,46 +179,6 @@ pub const ROWS: &[Row] = &[
         "on",
         Effect::Flag(|s| &mut proxy(s).pass_request_body),
         "Whether the client's body is passed; off also wants proxy_set_header Content-Length \"\".",
-    ),
-    row(
-        "proxy_hide_header",
-        HSL,
-        Args::TAKE1,
-        "",
-        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.hide_headers)),
-        "A header of the response that the client does not get. Date, Server, X-Pad and X-Accel-… are hidden anyway.",
-    ),
-    row(
-        "proxy_pass_header",
-        HSL,
-        Args::TAKE1,
-        "",
-        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.pass_headers)),
-        "A header of the response that the client gets although it is hidden.",
-    ),
-    row(
-        "proxy_redirect",
-        HSL,
-        Args::TAKE12,
-        "default",
-        Effect::Many(redirect),
-        "Rewrites Location and Refresh of the response: default (the proxy_pass URL becomes the location's name), off, a prefix or ~regex and what replaces it.",
-    ),
-    row(
-        "proxy_cookie_domain",
-        HSL,
-        Args::TAKE12,
-        "off",
-        Effect::Many(|s, b, d| cookie(s, b, d, Case::Insensitive, |proxy| &mut proxy.cookie_domains)),
-        "Rewrites the domain of Set-Cookie: off, a domain or ~regex and what replaces it.",
-    ),
-    row(
-        "proxy_cookie_path",
-        HSL,
-        Args::TAKE12,
-        "off",
-        Effect::Many(|s, b, d| cookie(s, b, d, Case::Sensitive, |proxy| &mut proxy.cookie_paths)),
-        "Rewrites the path of Set-Cookie: off, a prefix or ~regex and what replaces it.",
     ),
     row(
         "proxy_http_version",
@@ -246,36 +235,20 @@ pub const ROWS: &[Row] = &[
         "Time between two reads of the response; then the next server, or 504.",
     ),
     row(
-        "proxy_buffering",
+        "proxy_bind",
+        HSL,
+        Args::TAKE12,
+        "off",
+        Effect::Once(bind),
+        "Address that connections to upstreams come from: an address, address:port, a value with variables, or off. \"transparent\" is refused.",
+    ),
+    row(
+        "proxy_socket_keepalive",
         HSL,
         Args::FLAG,
-        "on",
-        Effect::Flag(|s| &mut proxy(s).buffering),
-        "Accepted. Responses are always passed on as they come; no more than proxy_buffers of one is held, and what the client does not take is not read from the upstream. Nothing goes to temporary files.",
-    ),
-    row(
-        "proxy_buffer_size",
-        HSL,
-        Args::TAKE1,
-        "4k",
-        Effect::Size(|s| &mut proxy(s).buffer_size),
-        "Largest head of a response; a larger one is a 502.",
-    ),
-    row(
-        "proxy_buffers",
-        HSL,
-        Args::TAKE2,
-        "8 4k",
-        Effect::Once(buffers),
-        "Number and size: their product is how much of a response may wait for the client, at least 64k.",
-    ),
-    row(
-        "proxy_busy_buffers_size",
-        HSL,
-        Args::TAKE1,
-        "8k",
-        Effect::Once(|_, _, d| size(d, 0).map(drop)),
-        "Accepted: what has arrived is sent at once.",
+        "off",
+        Effect::Flag(|s| &mut proxy(s).socket_keepalive),
+        "Whether the system probes connections to upstreams that are silent (SO_KEEPALIVE).",
     ),
     row(
         "proxy_request_buffering",
@@ -284,14 +257,6 @@ pub const ROWS: &[Row] = &[
         "on",
         Effect::Flag(|s| &mut proxy(s).request_buffering),
         "on: a body that fits client_body_buffer_size is read before an upstream is asked; it can be sent again to the next server. A larger one is streamed (nginx: written to a file first), and then only a server that was not reached is replaced. off streams every body.",
-    ),
-    row(
-        "proxy_intercept_errors",
-        HSL,
-        Args::FLAG,
-        "off",
-        Effect::Flag(|s| &mut proxy(s).intercept_errors),
-        "Whether error_page applies to statuses of the upstream.",
     ),
     row(
         "proxy_next_upstream",
@@ -325,14 +290,6 @@ pub const ROWS: &[Row] = &[
         Effect::Flag(|s| &mut proxy(s).ignore_client_abort),
         "Whether a request goes on at the upstream when its client has left. The response must still be taken by somebody: when writing to the client fails, it ends.",
     ),
-    row(
-        "proxy_ignore_headers",
-        HSL,
-        Args::ONE_OR_MORE,
-        "",
-        Effect::Once(ignore_headers),
-        "Headers of the response that the server itself does not obey. X-Accel-Redirect is the only one it would.",
-    ),
 ];
 
 fn set_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
@@ -348,85 +305,6 @@ fn set_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// Names of header fields, in lower case.
-type Names = Rc<[Box<[u8]>]>;
-
-fn names(s: &mut Scope, d: &Directive, place: fn(&mut Proxy) -> &mut Names) -> Outcome {
-    let first = s.first;
-    let list = place(proxy(&mut s.settings));
-    let kept: &[_] = if first { &[] } else { list };
-    *list = kept.iter().cloned().chain([d.args[0].bytes().to_ascii_lowercase().into()]).collect();
-    Ok(())
-}
-
-/// `off` and `default` stand alone; the other form is a pair.
-fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    let rule = match (d.args[0].bytes(), d.args.len()) {
-        (b"off", 1) if !s.first => {
-            return Err(Fault::new(d.name.span, "\"proxy_redirect\" directive is duplicate"));
-        }
-        (b"off", 1) => None,
-        (b"default", 1) => {
-            use crate::config::directives::proxy_pass::To;
-            match s.own.pass.as_ref().map(|pass| &pass.to) {
-                Some(To::Fixed { .. }) => Some(Redirect::Default),
-                Some(To::Made(_)) => {
-                    let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
-                    return Err(Fault::new(d.name.span, text));
-                }
-                None => {
-                    let text = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
-                    return Err(Fault::new(d.name.span, text));
-                }
-            }
-        }
-        (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
-        _ => Some(Redirect::Rule(rewrite(b, d, Case::Sensitive)?)),
-    };
-    let first = s.first;
-    let proxy = proxy(&mut s.settings);
-    let kept: &[Redirect] = if first { &[] } else { &proxy.redirects };
-    proxy.redirects = kept.iter().cloned().chain(rule).collect();
-    Ok(())
-}
-
-fn cookie(
-    s: &mut Scope,
-    b: &mut Build,
-    d: &Directive,
-    case: Case,
-    place: fn(&mut Proxy) -> &mut Rc<[Rewrite]>,
-) -> Outcome {
-    let rule = match (d.args[0].bytes(), d.args.len()) {
-        (b"off", 1) => None,
-        (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
-        _ => Some(rewrite(b, d, case)?),
-    };
-    let first = s.first;
-    let list = place(proxy(&mut s.settings));
-    let kept: &[Rewrite] = if first { &[] } else { list };
-    *list = kept.iter().cloned().chain(rule).collect();
-    Ok(())
-}
-
-/// `~*` ignores case, and so does `~` where `case` says that it means nothing there.
-fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
-    let word = &d.args[0];
-    let from = match word.bytes() {
-        [b'~', rest @ ..] => {
-            let (case, source) = match rest {
-                [b'*', rest @ ..] => (Case::Insensitive, rest),
-                rest => (case, rest),
-            };
-            let pattern = Pattern::new(source, case, &mut b.variables)
-                .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))?;
-            From::Regex(Rc::new(pattern))
-        }
-        _ => From::Text(b.template(d, 0)?),
-    };
-    Ok(Rewrite { from, to: b.template(d, 1)? })
-}
-
 fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     proxy(&mut s.settings).version = match d.args[0].bytes() {
         b"1.0" => Version::Http10,
@@ -437,13 +315,29 @@ fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let (count, bytes) = (number(d, 0)?, size(d, 1)?);
-    if count == 0 || bytes.0 == 0 || count.saturating_mul(bytes.0) > 1 << 30 {
-        return Err(invalid(d, 0));
+fn bind(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    if let Some(word) = d.args.get(1) {
+        let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+        return Err(match word.is("transparent") {
+            true => Fault::new(word.span, "\"proxy_bind … transparent\" is not supported")
+                .help("pass the client's address in X-Forwarded-For"),
+            false => fault,
+        });
     }
-    proxy(&mut s.settings).buffers = (count, bytes);
+    let template = b.template(d, 0)?;
+    let off = d.args[0].is("off");
+    if !off && template.constant().is_some_and(|text| local_address(text).is_none()) {
+        return Err(Fault::new(d.args[0].span, format!("invalid address \"{}\"", d.args[0].str())));
+    }
+    proxy(&mut s.settings).bind = (!off).then_some(template);
     Ok(())
+}
+
+/// The address of proxy_bind; without a port it is 0, any.
+pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
+    bare.or_else(|| text.parse().ok().filter(|addr: &SocketAddr| addr.port() > 0))
 }
 
 fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
@@ -468,26 +362,5 @@ fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     }
     let off = d.args.iter().any(|word| word.is("off"));
     proxy(&mut s.settings).next = Next(if off { 0 } else { set });
-    Ok(())
-}
-
-fn ignore_headers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    const KNOWN: [&str; 9] = [
-        "X-Accel-Redirect",
-        "X-Accel-Expires",
-        "X-Accel-Limit-Rate",
-        "X-Accel-Buffering",
-        "X-Accel-Charset",
-        "Expires",
-        "Cache-Control",
-        "Set-Cookie",
-        "Vary",
-    ];
-    for word in &d.args {
-        if !KNOWN.iter().any(|known| word.is(known)) {
-            return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str())));
-        }
-    }
-    proxy(&mut s.settings).ignore_accel_redirect = d.args.iter().any(|word| word.is("X-Accel-Redirect"));
     Ok(())
 }

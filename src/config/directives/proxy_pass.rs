@@ -51,7 +51,7 @@ impl<'a> Url<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Url<'a>, &'static str> {
         let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()));
         if scheme("https://") {
-            return Err("https protocol requires TLS, which is not built in");
+            return Err("https:// upstreams need TLS, which is not built in yet");
         }
         if !scheme("http://") {
             return Err("invalid URL prefix");
@@ -172,7 +172,7 @@ mod tests {
             ("http://a b", Err("invalid host")),
             ("http://a\r\nb", Err("invalid host")),
             ("http://unix:", Err("no path in the unix domain socket")),
-            ("https://a", Err("https protocol requires TLS, which is not built in")),
+            ("https://a", Err("https:// upstreams need TLS, which is not built in yet")),
             ("a:80", Err("invalid URL prefix")),
             ("", Err("invalid URL prefix")),
         ] {

@@ -24,7 +24,6 @@ const ONE_OR_MORE: Args = Args::ONE_OR_MORE;
 const TAKE1: Args = Args::TAKE1;
 const TAKE12: Args = Args::TAKE12;
 const TAKE123: Args = Args::TAKE123;
-const TAKE1234: Args = Args::TAKE1234;
 const TAKE2: Args = Args::TAKE2;
 const TAKE23: Args = Args::TAKE23;
 const TAKE3: Args = Args::TAKE3;
@@ -44,7 +43,6 @@ const NO_TLS: &str = "TLS is not built in yet, and without it everything would b
 const CLIENT_CERTIFICATES: &str = "clients without a certificate would be let in";
 const NO_HTTP2: &str = "HTTP/2 is not built in; remove it, every client also speaks HTTP/1.1";
 const NO_HTTP3: &str = "HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1";
-const REAL_IP: &str = "`allow`, `deny`, limits and logs would see the proxy's address instead of the client's; use `map $http_x_forwarded_for` for logs";
 const NO_AUTH_REQUEST: &str =
     "requests that the subrequest would deny would be let in; use `auth_basic` or `allow`/`deny`";
 const NO_SECURE_LINK: &str = "links that must expire or be signed would work for everybody";
@@ -165,11 +163,8 @@ pub const ROWS: &[Known] = &[
     row("pid", MAIN, TAKE1, "ngx_core_module", LATER),
     row("port_in_redirect", HSL, FLAG, "ngx_http_core_module", LATER),
     row("post_action", HSL.or(IF_LOCATION), TAKE1, "ngx_http_core_module", POST_ACTION),
-    row("proxy_bind", HSL, TAKE12, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_cookie_domain", HSL, TAKE12, "ngx_http_proxy_module", NO_PROXY),
-    row("proxy_cookie_flags", HSL, TAKE1234, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_cookie_path", HSL, TAKE12, "ngx_http_proxy_module", NO_PROXY),
-    row("proxy_force_ranges", HSL, FLAG, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_hide_header", HSL, TAKE1, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_http_version", HSL, TAKE1, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_ignore_headers", HSL, ONE_OR_MORE, "ngx_http_proxy_module", NO_PROXY),
@@ -179,14 +174,11 @@ pub const ROWS: &[Known] = &[
     row("proxy_pass_header", HSL, TAKE1, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_pass_request_body", HSL, FLAG, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_pass_request_headers", HSL, FLAG, "ngx_http_proxy_module", NO_PROXY),
-    row("proxy_pass_trailers", HSL, FLAG, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_redirect", HSL, TAKE12, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_set_body", HSL, TAKE1, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_set_header", HSL, TAKE2, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_store", HSL, TAKE1, "ngx_http_proxy_module", NO_STORE),
     row("random_index", LOCATION, FLAG, "ngx_http_random_index_module", LATER),
-    row("real_ip_header", HSL, TAKE1, "ngx_http_realip_module", REAL_IP),
-    row("real_ip_recursive", HSL, FLAG, "ngx_http_realip_module", REAL_IP),
     row("recursive_error_pages", HSL, FLAG, "ngx_http_core_module", LATER),
     row("return", SERVER.or(IF_SERVER).or(LOCATION).or(IF_LOCATION), TAKE12, "ngx_http_rewrite_module", LATER),
     row("rewrite", SERVER.or(IF_SERVER).or(LOCATION).or(IF_LOCATION), TAKE23, "ngx_http_rewrite_module", LATER),
@@ -203,7 +195,6 @@ pub const ROWS: &[Known] = &[
     row("server_name_in_redirect", HSL, FLAG, "ngx_http_core_module", LATER),
     row("server_tokens", HSL, TAKE1, "ngx_http_core_module", LATER),
     row("set", SERVER.or(IF_SERVER).or(LOCATION).or(IF_LOCATION), TAKE2, "ngx_http_rewrite_module", LATER),
-    row("set_real_ip_from", HSL, TAKE1, "ngx_http_realip_module", REAL_IP),
     row("source_charset", HSL.or(IF_LOCATION), TAKE1, "ngx_http_charset_filter_module", LATER),
     row("split_clients", HTTP, TAKE2.block(), "ngx_http_split_clients_module", LATER),
     row("ssi", HSL.or(IF_LOCATION), FLAG, "ngx_http_ssi_filter_module", NO_SSI),

@@ -12,6 +12,7 @@ use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::model::UpstreamId;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section, invalid, number, time};
+use crate::config::template::Template;
 use crate::config::value::{Millis, number as parse_number};
 use crate::sys::socket::Addr;
 use std::rc::Rc;
@@ -31,6 +32,10 @@ pub struct Peer {
     pub addr: Addr,
     /// `$upstream_addr`.
     pub name: Box<str>,
+    /// Which `server` line of the group it comes from; several addresses of a name share one.
+    pub line: u32,
+    /// As that line spells it.
+    pub server: Box<str>,
     pub weight: u32,
     /// 0: failures are not counted.
     pub max_fails: u32,
@@ -42,12 +47,27 @@ pub struct Peer {
 }
 
 /// Who of the peers that are well is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Method {
+    #[default]
     RoundRobin,
     LeastConn,
     IpHash,
+    /// The same peer for the same value.
+    Hash {
+        key: Template,
+        /// Where each peer stands on the ring: nearly all values keep their peer when another comes or goes.
+        ring: Option<Ring>,
+    },
+    Random {
+        /// Of two, the one with fewer requests under way.
+        two: bool,
+    },
 }
+
+/// Points of a hash ring in ascending order, each with the number of the `server` line it stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ring(pub Box<[(u32, u32)]>);
 
 /// Connections that are kept for further requests.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +106,8 @@ impl Peer {
         };
         let peer = |addr: Addr| Peer {
             name: addr.to_string().into(),
+            line: 0,
+            server: Box::default(),
             addr,
             weight: 1,
             max_fails: 1,
@@ -131,8 +153,9 @@ impl Drafts {
         if upstream.peers.iter().all(|peer| peer.backup) {
             return Err(Fault::new(d.name.span, format!("no servers in upstream \"{name}\"")));
         }
-        if upstream.method == Method::IpHash && upstream.peers.iter().any(|peer| peer.backup) {
-            return Err(Fault::new(d.name.span, "balancing method does not support parameter \"backup\""));
+        let mut upstream = upstream;
+        if let Method::Hash { ring: Some(ring), .. } = &mut upstream.method {
+            *ring = Ring::of(&upstream.peers);
         }
         match self.0.iter_mut().find(|draft| draft.upstream.name == name && draft.port.is_none()) {
             Some(draft) if draft.block => {
@@ -244,12 +267,7 @@ pub const ROWS: &[Row] = &[
         UPSTREAM,
         Args::NONE,
         "",
-        Effect::Once(|s, _, _| {
-            set(s, |upstream| {
-                upstream.method = Method::LeastConn;
-                Ok(())
-            })
-        }),
+        Effect::Once(|s, _, _| method(s, Method::LeastConn)),
         "Takes the server with the fewest requests under way, by weight.",
     ),
     row(
@@ -257,13 +275,24 @@ pub const ROWS: &[Row] = &[
         UPSTREAM,
         Args::NONE,
         "",
-        Effect::Once(|s, _, _| {
-            set(s, |upstream| {
-                upstream.method = Method::IpHash;
-                Ok(())
-            })
-        }),
+        Effect::Once(|s, _, _| method(s, Method::IpHash)),
         "Takes the same server for the same client: by the first three bytes of an IPv4 address, all of an IPv6 one.",
+    ),
+    row(
+        "hash",
+        UPSTREAM,
+        Args::TAKE12,
+        "",
+        Effect::Once(hash),
+        "Takes the same server for the same value (variables allowed); with consistent most values keep their server when the group changes. The servers are nginx's for the same group.",
+    ),
+    row(
+        "random",
+        UPSTREAM,
+        Args::range(0, 2),
+        "",
+        Effect::Once(random),
+        "Takes a server by chance, by weight; with two [least_conn] the one of two that has fewer requests under way.",
     ),
     row(
         "zone",
@@ -278,6 +307,64 @@ pub const ROWS: &[Row] = &[
 /// Changes the group being read.
 fn set(s: &mut Scope, change: impl FnOnce(&mut Upstream) -> Outcome) -> Outcome {
     s.upstream.as_mut().map_or(Ok(()), change)
+}
+
+fn method(s: &mut Scope, method: Method) -> Outcome {
+    set(s, |upstream| {
+        upstream.method = method;
+        Ok(())
+    })
+}
+
+fn hash(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let key = b.template(d, 0)?;
+    let ring = match d.args.get(1) {
+        None => None,
+        Some(word) if word.is("consistent") => Some(Ring::default()),
+        Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
+    };
+    method(s, Method::Hash { key, ring })
+}
+
+fn random(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let words: Vec<&[u8]> = d.args.iter().map(|word| word.bytes()).collect();
+    let two = match words[..] {
+        [] => false,
+        [b"two"] | [b"two", b"least_conn"] => true,
+        [b"two", _] => return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str()))),
+        _ => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
+    };
+    method(s, Method::Random { two })
+}
+
+impl Ring {
+    /// 160 points for each unit of weight, where Cache::Memcached::Fast has them (nginx).
+    pub fn of(peers: &[Peer]) -> Ring {
+        const POINTS: u32 = 160;
+        let mut points = Vec::new();
+        for peer in peers {
+            let (host, port) = match peer.server.get(..5) {
+                Some(unix) if unix.eq_ignore_ascii_case("unix:") => (&peer.server[5..], ""),
+                _ => match peer.server.rsplit_once(':') {
+                    Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
+                    _ => (&*peer.server, ""),
+                },
+            };
+            let mut previous = [0; 4];
+            for _ in 0..peer.weight.saturating_mul(POINTS) {
+                let mut crc = flate2::Crc::new();
+                for part in [host.as_bytes(), &[0], port.as_bytes(), &previous] {
+                    crc.update(part);
+                }
+                previous = crc.sum().to_le_bytes();
+                points.push((crc.sum(), peer.line));
+            }
+        }
+        // Of two at the same place, the first stays.
+        points.sort_by_key(|(hash, _)| *hash);
+        points.dedup_by_key(|(hash, _)| *hash);
+        Ring(points.into())
+    }
 }
 
 fn keepalive(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
@@ -298,6 +385,15 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         ..Fault::new(word.span, format!("{} in upstream \"{}\"", e.message, word.str()))
     })?;
     let mut peers = Peer::all(addr);
+    let group = s.upstream.as_ref();
+    // As in nginx a method that comes after the server does not mind.
+    let only_primary = group.is_some_and(|upstream| {
+        matches!(upstream.method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
+    });
+    let line = group.map_or(0, |upstream| upstream.peers.last().map_or(0, |last| last.line + 1));
+    for peer in &mut peers {
+        (peer.line, peer.server) = (line, word.str().into());
+    }
     for word in &d.args[1..] {
         let text = word.bytes();
         let wrong = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
@@ -316,6 +412,9 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
                 (b"max_conns", value) => peer.max_conns = count(value, 0)?,
                 (b"fail_timeout", Some(value)) => {
                     peer.fail_timeout = Millis::parse_seconds(value).map_err(|_| wrong())?;
+                }
+                (b"backup", None) if only_primary => {
+                    return Err(Fault::new(word.span, "balancing method does not support parameter \"backup\""));
                 }
                 (b"backup", None) => peer.backup = true,
                 (b"down", None) => peer.down = true,

@@ -1,11 +1,13 @@
 //! Who may do what at this location, asked in this order: the method at all, then limit_except's block, then
-//! addresses and passwords, all of them or any, by `satisfy`. [`limits`] is asked before.
+//! addresses and passwords, all of them or any, by `satisfy`. [`limits`] is asked before; whose address it is,
+//! [`real_ip`] says.
 
 mod allow_deny;
 mod auth_basic;
 pub mod limits;
 mod methods;
 mod password;
+pub mod real_ip;
 
 use super::Exchange;
 use super::phases::{Flow, Then};

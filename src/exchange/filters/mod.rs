@@ -152,8 +152,15 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
         return;
     }
     ex.out.compact();
+    let data = match &mut ex.response.window {
+        Some(window) => window.cut(data),
+        None => data,
+    };
+    if data.is_empty() {
+        return;
+    }
     // Who does not want the answer gathered wants every piece as it comes (nginx).
-    let flush = if ex.here().settings.proxy.buffering { Flush::No } else { Flush::Now };
+    let flush = if ex.response.at_once { Flush::Now } else { Flush::No };
     piece(ex, data, flush);
 }
 

@@ -15,6 +15,9 @@ pub fn apply(ex: &mut Exchange) {
     if !ex.response.ranges || ex.response.status != Status::OK {
         return;
     }
+    if let Body::Stream { .. } = ex.response.body {
+        return window(ex);
+    }
     let max = ex.here().settings.output.max_ranges;
     if max == Some(0) {
         ex.response.ranges = false;
@@ -62,6 +65,20 @@ pub fn apply(ex: &mut Exchange) {
             ex.response.body = Body::Parts { file, ranges, boundary, content_type, size };
         }
     }
+}
+
+/// The part of a streamed body that was chosen when its head came; not where the bytes have become others since.
+fn window(ex: &mut Exchange) {
+    let Some(window) = ex.response.window else { return };
+    if ex.response.encoder.is_some() {
+        ex.response.window = None;
+        return;
+    }
+    let (range, size) = (window.range, window.size);
+    ex.response.status = Status::PARTIAL_CONTENT;
+    ex.response.reason = None;
+    let _ = write!(ex.response.lines, "Content-Range: bytes {}-{}/{size}\r\n", range.start, range.end - 1);
+    ex.response.body = Body::Stream { length: Some(range.len()) };
 }
 
 /// Twenty digits that no file is made to contain: a counter that starts at a random place.

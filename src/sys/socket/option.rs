@@ -46,6 +46,11 @@ pub fn nodelay(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, c_int::from(on))
 }
 
+/// IP_BIND_ADDRESS_NO_PORT: bind leaves the choice of the port to connect.
+pub fn bind_address_no_port(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, c_int::from(on))
+}
+
 /// TCP_DEFER_ACCEPT: the listener reports a client once it sent something, or after about `seconds`. 0 turns it off.
 pub fn defer_accept(fd: BorrowedFd<'_>, seconds: u32) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, int(seconds))

@@ -8,6 +8,7 @@
 //! Invariant: a server that [`Proxy::pick`] took from the balance is the connection's to give back: it outlives
 //! whatever becomes of the handler.
 
+mod cookie;
 mod fault;
 mod reading;
 pub mod record;

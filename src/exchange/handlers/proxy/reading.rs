@@ -130,7 +130,9 @@ impl Proxy {
                     }
                 }
                 if decoder.is_done() {
+                    let trailers = std::mem::take(&mut decoder.trailers);
                     self.reading = Reading::Done;
+                    respond::trailers(ex, trailers);
                 }
             }
             Reading::Head | Reading::Done => {}

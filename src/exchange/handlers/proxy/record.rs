@@ -10,6 +10,8 @@ pub struct Record {
     /// The head of the last response, and its bytes.
     pub head: ResponseHead,
     pub bytes: Vec<u8>,
+    /// Trailer lines of the last response, each with its CRLF.
+    pub trailers: Vec<u8>,
     /// The request's body where it was read before an upstream was asked (`$request_body`).
     pub body: Option<Vec<u8>>,
     /// `$proxy_host` and `$proxy_port`.
@@ -94,9 +96,7 @@ impl Record {
         let mut found = false;
         for field in &self.head.fields {
             let written = field.name.of(&self.bytes);
-            let same = written.len() == name.len()
-                && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
-            if same {
+            if is_named(written, name) {
                 if found {
                     out.extend_from_slice(b", ");
                 }
@@ -105,6 +105,26 @@ impl Record {
             }
         }
         found
+    }
+
+    /// The value of a trailer of the last response, named as for [`Record::header`].
+    pub fn trailer(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut found = false;
+        for (written, value) in self.trailer_lines() {
+            if is_named(written, name) {
+                out.extend_from_slice(if found { b", " } else { b"" });
+                out.extend_from_slice(value);
+                found = true;
+            }
+        }
+        found
+    }
+
+    pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.trailers.split(|b| *b == b'\n').filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some((&line[..colon], line[colon + 1..].trim_ascii()))
+        })
     }
 
     /// The value of a cookie that the last response set.
@@ -124,6 +144,12 @@ impl Record {
         }
         false
     }
+}
+
+/// Whether a field is the one of a variable, which has `_` for `-`.
+fn is_named(written: &[u8], name: &[u8]) -> bool {
+    written.len() == name.len()
+        && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_')
 }
 
 /// Without the spaces around it; other blanks belong to a cookie (nginx).

@@ -1,15 +1,18 @@
 //! What an upstream's response head means: the next server, another location, an error page, or the client's answer.
 
-use super::{Fault, Phase, Proxy, rewrite};
+use super::{Fault, Phase, Proxy, cookie, rewrite};
 use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
+use crate::config::value::Size;
 use crate::exchange::phases::Flow;
-use crate::exchange::response::{Body, ContentType};
+use crate::exchange::response::{Body, ContentType, Window, write_line};
 use crate::exchange::{Exchange, error_page};
+use crate::http::cond::{self, Validators};
 use crate::http::escape::unescape;
 use crate::http::head::Field;
 use crate::http::header::{HeaderId, trim_ows};
 use crate::http::method::Method;
+use crate::http::range::{self, Ranges};
 use crate::http::response::{Ending, ResponseHead};
 use crate::http::status::Status;
 use crate::http::{date, uri};
@@ -55,7 +58,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Cx) -> Result<Flow, 
         return Err(Fault::Status(code));
     }
     let settings = ex.here().settings.proxy.clone();
-    if !settings.ignore_accel_redirect
+    if !settings.ignore.redirect
         && let Some(target) = head.value(&bytes, b"x-accel-redirect")
     {
         keep_lines(&head, &bytes, ex);
@@ -70,7 +73,41 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Cx) -> Result<Flow, 
         return Ok(Flow::Status(Status(code)));
     }
     answer(proxy, &head, &bytes, ex, cx);
+    if settings.force_ranges && code == 200 {
+        return Ok(part(&head, &bytes, ex));
+    }
     Ok(Flow::Respond)
+}
+
+/// proxy_force_ranges: the one range that a GET asks for is cut out of the whole (nginx: never several).
+fn part(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) -> Flow {
+    ex.response.remove(b"accept-ranges");
+    let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
+    ex.response.ranges = ex.here().settings.output.max_ranges != Some(0);
+    if !ex.response.ranges || ex.head.method != Method::Get || ex.error_page.is_some() {
+        return Flow::Respond;
+    }
+    let Some(value) = ex.header(HeaderId::Range) else { return Flow::Respond };
+    if ex.head.get(HeaderId::IfRange).is_some() {
+        let validators = Validators {
+            etag: head.value(bytes, b"etag"),
+            modified: ex.response.last_modified.as_ref().map(|(at, _)| *at),
+            exists: true,
+        };
+        if !cond::if_range(&ex.head, ex.buf(), &validators) {
+            return Flow::Respond;
+        }
+    }
+    match range::parse(value, size, Some(1)) {
+        Ranges::One(range) => ex.response.window = Some(Window::new(range, size)),
+        Ranges::Unsatisfiable => {
+            ex.response.clear();
+            ex.response.line(b"Content-Range", format!("bytes */{size}").as_bytes());
+            return Flow::Status(Status::RANGE_NOT_SATISFIABLE);
+        }
+        Ranges::None | Ranges::Many(_) => {}
+    }
+    Flow::Respond
 }
 
 /// X-Accel-Redirect: an internal redirect, asked for by GET.
@@ -148,6 +185,17 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
             _ => named(ex, cx, name, value),
         }
     }
+    if !settings.ignore.limit_rate
+        && let Some(rate) = head.value(input, b"x-accel-limit-rate").and_then(|value| Size::parse(value).ok())
+    {
+        ex.limit_rate = Some(rate.0);
+    }
+    let buffering = head.value(input, b"x-accel-buffering").filter(|_| !settings.ignore.buffering);
+    ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
+        Some(b"yes") => false,
+        Some(b"no") => true,
+        _ => !settings.buffering,
+    };
     ex.response.upgrade = head.status == 101;
     ex.response.body = Body::Stream {
         length: match head.ending {
@@ -159,6 +207,27 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
     if head.status == 101 {
         proxy.phase = Phase::Tunnel;
         ex.head.keep_alive = false;
+    }
+}
+
+/// The trailers have come: kept for variables, and for the client where it is to have them.
+pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
+    let settings = ex.here().settings.proxy.clone();
+    let Some(record) = &mut ex.record else { return };
+    record.trailers = lines;
+    if !settings.pass_trailers || !ex.response.chunked {
+        return;
+    }
+    for (name, value) in record.trailer_lines() {
+        let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let hidden = HIDDEN.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let hop = matches!(
+            HeaderId::of(name),
+            HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Connection | HeaderId::KeepAlive
+        );
+        if !hop && !is(&settings.hide_headers) && (!hidden || is(&settings.pass_headers)) {
+            write_line(&mut ex.response.trailers, name, value);
+        }
     }
 }
 
@@ -185,7 +254,7 @@ fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8], value: &[u8]) {
         let value = rewrite::refresh(ex, cx, value);
         ex.response.line(name, &value);
     } else if is("set-cookie") {
-        let value = rewrite::cookie(ex, cx, value);
+        let value = cookie::rewrite(ex, cx, value);
         ex.response.line(name, &value);
     } else {
         ex.response.line(name, value);

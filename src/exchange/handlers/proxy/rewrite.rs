@@ -1,10 +1,9 @@
-//! proxy_redirect, proxy_cookie_domain and proxy_cookie_path: an upstream that names itself in its answer must name
-//! us to the client.
+//! proxy_redirect, and the rules that it shares with cookies: an upstream that names itself in its answer must name us
+//! to the client.
 
 use crate::config::directives::proxy::{From, Redirect, Rewrite};
 use crate::config::directives::proxy_pass::{Pass, To};
 use crate::exchange::{Exchange, vars};
-use crate::http::header::trim_ows;
 use crate::shared::Cx;
 
 /// Location, whole. None: no rule applies.
@@ -43,13 +42,14 @@ fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Compare {
+pub(super) enum Compare {
     Exactly,
     /// Domains: without regard to case, and as a whole but for a dot before them.
     Domain,
 }
 
-fn apply(ex: &mut Exchange, cx: &mut Cx, rule: &Rewrite, value: &[u8], compare: Compare) -> Option<Vec<u8>> {
+/// What a rule makes of a value; None: it is not about it.
+pub(super) fn apply(ex: &mut Exchange, cx: &mut Cx, rule: &Rewrite, value: &[u8], compare: Compare) -> Option<Vec<u8>> {
     match &rule.from {
         From::Text(template) => {
             let from = vars::text(template, ex, cx);
@@ -82,35 +82,4 @@ fn undotted(to: &[u8], compare: Compare) -> &[u8] {
         [b'.', rest @ ..] if compare == Compare::Domain => rest,
         to => to,
     }
-}
-
-/// Set-Cookie: the values of `domain` and `path`.
-pub fn cookie(ex: &mut Exchange, cx: &mut Cx, value: &[u8]) -> Vec<u8> {
-    let settings = ex.here().settings.proxy.clone();
-    if settings.cookie_domains.is_empty() && settings.cookie_paths.is_empty() {
-        return value.to_vec();
-    }
-    let mut out = Vec::with_capacity(value.len() + 16);
-    for (at, part) in value.split(|b| *b == b';').enumerate() {
-        if at > 0 {
-            out.push(b';');
-        }
-        let rewritten = match memchr::memchr(b'=', part) {
-            Some(equals) if at > 0 => {
-                let name = trim_ows(&part[..equals]);
-                let old = trim_ows(&part[equals + 1..]);
-                let new = if name.eq_ignore_ascii_case(b"domain") {
-                    settings.cookie_domains.iter().find_map(|rule| apply(ex, cx, rule, old, Compare::Domain))
-                } else if name.eq_ignore_ascii_case(b"path") {
-                    settings.cookie_paths.iter().find_map(|rule| apply(ex, cx, rule, old, Compare::Exactly))
-                } else {
-                    None
-                };
-                new.map(|new| [&part[..=equals], &new].concat())
-            }
-            _ => None,
-        };
-        out.extend_from_slice(rewritten.as_deref().unwrap_or(part));
-    }
-    out
 }

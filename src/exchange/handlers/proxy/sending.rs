@@ -5,14 +5,17 @@
 use super::record::Try;
 use super::request::{self, Place};
 use super::{Body, Fault, Phase, Proxy, REPLAY};
+use crate::config::directives::proxy::local_address;
+use crate::config::directives::upstream::Method;
 use crate::config::model::Level;
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, Rx};
+use crate::exchange::{Exchange, Rx, vars};
 use crate::http::status::Status;
 use crate::shared::Cx;
-use crate::shared::balance::End;
+use crate::shared::balance::{By, End};
 use crate::sys::socket::Addr;
 use std::io::Write;
+use std::net::SocketAddr;
 
 impl Proxy {
     /// Phase Gather: the body is whole, or longer than is kept.
@@ -68,7 +71,12 @@ impl Proxy {
 
     /// Chooses the server to ask and writes the request for it. Err: there is none, or the request cannot be passed.
     pub fn pick(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(usize, Addr), Flow> {
-        let Some(peer) = cx.balance.take(&self.upstream, &mut self.tried, &ex.client.peer, cx.now.ms) else {
+        let key = match &self.upstream.clone().method {
+            Method::Hash { key, .. } => vars::text(key, ex, cx),
+            _ => Vec::new(),
+        };
+        let by = By { client: &ex.client.peer, key: &key };
+        let Some(peer) = cx.balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
             let shown = format!("http://{}{}", self.upstream.name, String::from_utf8_lossy(&self.place.uri));
             if let Some(record) = &mut ex.record {
                 let try_ = Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() };
@@ -98,6 +106,18 @@ impl Proxy {
             }
         }
         Ok((peer, addr))
+    }
+
+    /// Where the connection is to come from (proxy_bind); an address that is none is reported and means nothing (nginx).
+    pub fn local(&self, ex: &mut Exchange, cx: &mut Cx) -> Option<SocketAddr> {
+        let template = ex.here().settings.proxy.bind.clone()?;
+        let text = vars::text(&template, ex, cx);
+        let local = local_address(&text);
+        if local.is_none() && !text.is_empty() {
+            let shown = String::from_utf8_lossy(&text);
+            ex.report(cx, Level::Error, format_args!("invalid local address \"{shown}\""));
+        }
+        local
     }
 
     /// What was gathered of a body that has not ended.

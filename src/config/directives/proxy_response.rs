@@ -1,0 +1,266 @@
+//! What is done to the responses of upstreams: which of their lines the client gets, how those are rewritten, how much
+//! of a body waits for the client. The settings are in `proxy`.
+
+use super::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite, proxy};
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid, number, size};
+use std::rc::Rc;
+
+const HSL: Contexts = Contexts::HSL;
+
+pub const ROWS: &[Row] = &[
+    row(
+        "proxy_hide_header",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.hide_headers)),
+        "A header of the response that the client does not get. Date, Server, X-Pad and X-Accel-… are hidden anyway.",
+    ),
+    row(
+        "proxy_pass_header",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.pass_headers)),
+        "A header of the response that the client gets although it is hidden.",
+    ),
+    row(
+        "proxy_redirect",
+        HSL,
+        Args::TAKE12,
+        "default",
+        Effect::Many(redirect),
+        "Rewrites Location and Refresh of the response: default (the proxy_pass URL becomes the location's name), off, a prefix or ~regex and what replaces it.",
+    ),
+    row(
+        "proxy_cookie_domain",
+        HSL,
+        Args::TAKE12,
+        "off",
+        Effect::Many(|s, b, d| cookie(s, b, d, Case::Insensitive, |proxy| &mut proxy.cookie_domains)),
+        "Rewrites the domain of Set-Cookie: off, a domain or ~regex and what replaces it.",
+    ),
+    row(
+        "proxy_cookie_path",
+        HSL,
+        Args::TAKE12,
+        "off",
+        Effect::Many(|s, b, d| cookie(s, b, d, Case::Sensitive, |proxy| &mut proxy.cookie_paths)),
+        "Rewrites the path of Set-Cookie: off, a prefix or ~regex and what replaces it.",
+    ),
+    row(
+        "proxy_buffering",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut proxy(s).buffering),
+        "Accepted. Responses are always passed on as they come; no more than proxy_buffers of one is held, and what the client does not take is not read from the upstream. Nothing goes to temporary files.",
+    ),
+    row(
+        "proxy_buffer_size",
+        HSL,
+        Args::TAKE1,
+        "4k",
+        Effect::Size(|s| &mut proxy(s).buffer_size),
+        "Largest head of a response; a larger one is a 502.",
+    ),
+    row(
+        "proxy_buffers",
+        HSL,
+        Args::TAKE2,
+        "8 4k",
+        Effect::Once(buffers),
+        "Number and size: their product is how much of a response may wait for the client, at least 64k.",
+    ),
+    row(
+        "proxy_busy_buffers_size",
+        HSL,
+        Args::TAKE1,
+        "8k",
+        Effect::Once(|_, _, d| size(d, 0).map(drop)),
+        "Accepted: what has arrived is sent at once.",
+    ),
+    row(
+        "proxy_cookie_flags",
+        HSL,
+        Args::TAKE1234,
+        "off",
+        Effect::Many(cookie_flags),
+        "Sets or takes away flags of cookies, named or by ~regex: secure, httponly, samesite=strict|lax|none, and nosecure, nohttponly, nosamesite; variables allowed. off: none.",
+    ),
+    row(
+        "proxy_force_ranges",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut proxy(s).force_ranges),
+        "Whether one range of a response is cut out here where the upstream sent the whole, whatever its Accept-Ranges says; the rest is read and dropped.",
+    ),
+    row(
+        "proxy_pass_trailers",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut proxy(s).pass_trailers),
+        "Whether trailers of the response are passed to clients that get it in chunks.",
+    ),
+    row(
+        "proxy_intercept_errors",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut proxy(s).intercept_errors),
+        "Whether error_page applies to statuses of the upstream.",
+    ),
+    row(
+        "proxy_ignore_headers",
+        HSL,
+        Args::ONE_OR_MORE,
+        "",
+        Effect::Once(ignore_headers),
+        "Headers of the response that the server itself does not obey. It obeys X-Accel-Redirect, X-Accel-Limit-Rate and X-Accel-Buffering; the others are accepted.",
+    ),
+];
+
+/// Names of header fields, in lower case.
+type Names = Rc<[Box<[u8]>]>;
+
+fn names(s: &mut Scope, d: &Directive, place: fn(&mut Proxy) -> &mut Names) -> Outcome {
+    let first = s.first;
+    let list = place(proxy(&mut s.settings));
+    let kept: &[_] = if first { &[] } else { list };
+    *list = kept.iter().cloned().chain([d.args[0].bytes().to_ascii_lowercase().into()]).collect();
+    Ok(())
+}
+
+/// `off` and `default` stand alone; the other form is a pair.
+fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let rule = match (d.args[0].bytes(), d.args.len()) {
+        (b"off", 1) if !s.first => {
+            return Err(Fault::new(d.name.span, "\"proxy_redirect\" directive is duplicate"));
+        }
+        (b"off", 1) => None,
+        (b"default", 1) => {
+            use crate::config::directives::proxy_pass::To;
+            match s.own.pass.as_ref().map(|pass| &pass.to) {
+                Some(To::Fixed { .. }) => Some(Redirect::Default),
+                Some(To::Made(_)) => {
+                    let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
+                    return Err(Fault::new(d.name.span, text));
+                }
+                None => {
+                    let text = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
+                    return Err(Fault::new(d.name.span, text));
+                }
+            }
+        }
+        (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
+        _ => Some(Redirect::Rule(rewrite(b, d, Case::Sensitive)?)),
+    };
+    let first = s.first;
+    let proxy = proxy(&mut s.settings);
+    let kept: &[Redirect] = if first { &[] } else { &proxy.redirects };
+    proxy.redirects = kept.iter().cloned().chain(rule).collect();
+    Ok(())
+}
+
+fn cookie(
+    s: &mut Scope,
+    b: &mut Build,
+    d: &Directive,
+    case: Case,
+    place: fn(&mut Proxy) -> &mut Rc<[Rewrite]>,
+) -> Outcome {
+    let rule = match (d.args[0].bytes(), d.args.len()) {
+        (b"off", 1) => None,
+        (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
+        _ => Some(rewrite(b, d, case)?),
+    };
+    let first = s.first;
+    let list = place(proxy(&mut s.settings));
+    let kept: &[Rewrite] = if first { &[] } else { list };
+    *list = kept.iter().cloned().chain(rule).collect();
+    Ok(())
+}
+
+fn cookie_flags(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let rule = match (d.args[0].bytes(), d.args.len()) {
+        (b"off", 1) => None,
+        (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
+        (name, count) => {
+            let cookie = match name {
+                [b'~', source @ ..] => From::Regex(Rc::new(regex(b, d, source, Case::Insensitive)?)),
+                _ => From::Text(b.template(d, 0)?),
+            };
+            let flags: Result<Box<[_]>, Fault> = (1..count).map(|at| b.template(d, at)).collect();
+            Some(CookieFlags { cookie, flags: flags? })
+        }
+    };
+    let first = s.first;
+    let proxy = proxy(&mut s.settings);
+    let kept: &[CookieFlags] = if first { &[] } else { &proxy.cookie_flags };
+    proxy.cookie_flags = kept.iter().cloned().chain(rule).collect();
+    Ok(())
+}
+
+fn regex(b: &mut Build, d: &Directive, source: &[u8], case: Case) -> Result<Pattern, Fault> {
+    let word = &d.args[0];
+    Pattern::new(source, case, &mut b.variables)
+        .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))
+}
+
+/// `~*` ignores case, and so does `~` where `case` says that it means nothing there.
+fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
+    let word = &d.args[0];
+    let from = match word.bytes() {
+        [b'~', rest @ ..] => {
+            let (case, source) = match rest {
+                [b'*', rest @ ..] => (Case::Insensitive, rest),
+                rest => (case, rest),
+            };
+            From::Regex(Rc::new(regex(b, d, source, case)?))
+        }
+        _ => From::Text(b.template(d, 0)?),
+    };
+    Ok(Rewrite { from, to: b.template(d, 1)? })
+}
+
+fn buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let (count, bytes) = (number(d, 0)?, size(d, 1)?);
+    if count == 0 || bytes.0 == 0 || count.saturating_mul(bytes.0) > 1 << 30 {
+        return Err(invalid(d, 0));
+    }
+    proxy(&mut s.settings).buffers = (count, bytes);
+    Ok(())
+}
+
+fn ignore_headers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    const KNOWN: [&str; 9] = [
+        "X-Accel-Redirect",
+        "X-Accel-Expires",
+        "X-Accel-Limit-Rate",
+        "X-Accel-Buffering",
+        "X-Accel-Charset",
+        "Expires",
+        "Cache-Control",
+        "Set-Cookie",
+        "Vary",
+    ];
+    for word in &d.args {
+        if !KNOWN.iter().any(|known| word.is(known)) {
+            return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str())));
+        }
+    }
+    let names = |name: &str| d.args.iter().any(|word| word.is(name));
+    proxy(&mut s.settings).ignore = Ignore {
+        redirect: names("X-Accel-Redirect"),
+        limit_rate: names("X-Accel-Limit-Rate"),
+        buffering: names("X-Accel-Buffering"),
+    };
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Whose word is taken for the client's address: set_real_ip_from, real_ip_header, real_ip_recursive.
+
+use super::access::Who;
+use super::row;
+use crate::config::addr::{Cidr, PeerAddr};
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use std::rc::Rc;
+
+#[derive(Clone, Debug, Default)]
+pub struct RealIp {
+    /// Proxies that are believed. Empty: nobody is.
+    pub from: Rc<[Who]>,
+    pub header: Source,
+    /// The last address that is no such proxy counts, not just the last.
+    pub recursive: bool,
+}
+
+/// Where a proxy says for whom it asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    #[default]
+    XRealIp,
+    XForwardedFor,
+    /// A header field, in lower case.
+    Field(Box<[u8]>),
+}
+
+pub const ROWS: &[Row] = &[
+    row(
+        "set_real_ip_from",
+        Contexts::HSL,
+        Args::TAKE1,
+        "",
+        Effect::Many(from),
+        "A proxy that is believed about its client's address: an address, a network, a name (looked up when the configuration is read) or unix:. allow, deny, limits, logs and $remote_addr then follow that address; $realip_remote_addr and $realip_remote_port are the connection's own.",
+    ),
+    row(
+        "real_ip_header",
+        Contexts::HSL,
+        Args::TAKE1,
+        "X-Real-IP",
+        Effect::Once(header),
+        "The header that has the client's address: X-Real-IP, X-Forwarded-For or another. proxy_protocol is refused.",
+    ),
+    row(
+        "real_ip_recursive",
+        Contexts::HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut Rc::make_mut(&mut s.realip).recursive),
+        "off: the last address of the header counts; on: the last that is not itself believed.",
+    ),
+];
+
+fn from(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    let new: Vec<Who> = match word.bytes() {
+        b"unix:" => vec![Who::Unix],
+        text => match (Cidr::parse(text), PeerAddr::parse(text, 1)) {
+            (Ok((net, _)), _) => vec![Who::Net(net)],
+            (Err(_), Ok(PeerAddr::Inet(addrs))) if !text.contains(&b':') => addrs
+                .iter()
+                .map(|addr| Who::Net(Cidr { ip: addr.ip(), prefix: if addr.is_ipv4() { 32 } else { 128 } }))
+                .collect(),
+            (Err(e), _) => {
+                let text = word.str();
+                let message = match e.message.starts_with("invalid parameter") && !text.contains(['/', ':']) {
+                    true => format!("host not found in set_real_ip_from \"{text}\""),
+                    false => format!("invalid parameter \"{text}\""),
+                };
+                return Err(Fault { help: e.help, ..Fault::new(word.span, message) });
+            }
+        },
+    };
+    let first = s.first;
+    let realip = Rc::make_mut(&mut s.settings.realip);
+    let kept: &[Who] = if first { &[] } else { &realip.from };
+    realip.from = kept.iter().cloned().chain(new).collect();
+    Ok(())
+}
+
+fn header(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    let name = word.bytes().to_ascii_lowercase();
+    Rc::make_mut(&mut s.settings.realip).header = match &name[..] {
+        b"x-real-ip" => Source::XRealIp,
+        b"x-forwarded-for" => Source::XForwardedFor,
+        b"proxy_protocol" => {
+            let text = "\"real_ip_header proxy_protocol\" is not supported: the PROXY protocol is not built in";
+            return Err(Fault::new(word.span, text).help("let the proxy send X-Forwarded-For"));
+        }
+        _ => Source::Field(name.into()),
+    };
+    Ok(())
+}

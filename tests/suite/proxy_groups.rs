@@ -1,0 +1,74 @@
+//! Which server of a group a request goes to: hash and random, and where the connection to it comes from.
+
+use crate::harness::{BOTH, Table, http};
+use crate::upstream::Upstream;
+
+fn named(name: &'static str) -> Upstream {
+    Upstream::start(move |peer| {
+        while peer.request().is_some() {
+            let from = peer.stream.peer_addr().expect("connected").ip();
+            let body = format!("{name} {from}");
+            if !peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()) {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn requests_are_spread_over_a_group() {
+    let ups = [named("a"), named("b"), named("c")];
+    let mut block = "upstream hashed { hash $arg_k; server %%0%%; server %%1%% weight=2; server %%2%%; }
+         upstream less { hash $arg_k; server %%0%%; server %%1%% weight=2 down; server %%2%%; }
+         upstream broken { hash $arg_k; server %%NOWHERE%%; server %%1%%; server %%2%%; }
+         upstream ring { hash $arg_k consistent; server %%0%%; server %%1%%; server %%2%%; }
+         upstream cut { hash $arg_k consistent; server %%0%%; server %%1%% down; server %%2%%; }
+         upstream dice { random; server %%0%%; server %%1%%; server %%2%% down; }
+         upstream two { random two least_conn; server %%0%%; server %%1%%; server %%2%%; }
+         server {
+             listen 127.0.0.1:%%PORT%%;
+             location ~ ^/(hashed|less|broken|ring|cut|dice|two)$ { proxy_pass http://$1; }
+             location /from { proxy_bind 127.0.0.9; proxy_pass http://%%0%%; }
+             location /made { proxy_bind $arg_from; proxy_pass http://%%0%%; }
+             location /off { proxy_bind off; proxy_socket_keepalive on; proxy_pass http://%%0%%; }
+         }"
+    .to_owned();
+    for (at, up) in ups.iter().enumerate() {
+        block = block.replace(&format!("%%{at}%%"), &up.address.to_string());
+    }
+    let s = http(&block.replace("%%NOWHERE%%", &Upstream::nowhere().to_string())).start();
+    let mut table = Table::new("groups");
+    let who = |target: &str| s.get(target).is(200).text().split(' ').next().unwrap_or_default().to_owned();
+    let keys = ["1", "2", "3", "four", "five", "/six", "seven", "eight"];
+    let all = |group: &str| keys.map(|key| who(&format!("/{group}?k={key}"))).concat();
+    table.row(BOTH, "hash: nginx's server for each value", || {
+        assert_eq!((all("hashed"), all("less")), ("abbbbcab".into(), "aaccccac".into()));
+    });
+    table.row(BOTH, "hash: a server that fails leads to another", || {
+        let all = all("broken");
+        assert!(!all.contains('a') && all.len() == keys.len(), "{all}");
+    });
+    table.row(BOTH, "hash: without a value by turns", || {
+        assert_eq!((0..4).map(|_| who("/hashed")).collect::<String>().matches('b').count(), 2);
+    });
+    table.row(BOTH, "hash consistent: a server less moves only what it had", || {
+        let (before, after) = (all("ring"), all("cut"));
+        assert_eq!(before, all("ring"));
+        let moved = before.chars().zip(after.chars()).filter(|(a, b)| a != b);
+        assert!(moved.clone().all(|(before, after)| before == 'b' && after != 'b'), "{before} {after}");
+    });
+    table.row(BOTH, "random", || {
+        let all: String = (0..40).map(|_| who("/dice")).collect();
+        assert!(all.contains('a') && all.contains('b') && !all.contains('c'), "{all}");
+        let all: String = (0..60).map(|_| who("/two")).collect();
+        assert!("abc".chars().all(|name| all.contains(name)), "{all}");
+    });
+    table.row(BOTH, "proxy_bind", || {
+        s.get("/from").is(200).body_is("a 127.0.0.9");
+        s.get("/off").is(200).body_is("a 127.0.0.1");
+        s.get("/made?from=127.0.0.8").is(200).body_is("a 127.0.0.8");
+        s.get("/made?from=").is(200).body_is("a 127.0.0.1");
+        s.get("/made?from=me").is(200).body_is("a 127.0.0.1");
+        s.await_file("logs/error.log", |text| text.contains("invalid local address \"me\""));
+    });
+}
