@@ -158,14 +158,16 @@ impl Response {
             server,
             date,
             upgrade,
+            window,
+            at_once,
         } = self;
         *status = Status::OK;
         *content_type = ContentType::None;
         *body = Body::Empty;
         (*etag, *last_modified, *location) = (None, None, None);
         lines.clear();
-        (*ranges, *encoded, *chunked, *upgrade) = (false, false, false, false);
-        (*recode, *encoder) = (None, None);
+        (*ranges, *encoded, *chunked, *upgrade, *at_once) = (false, false, false, false, false);
+        (*recode, *encoder, *window) = (None, None, None);
         trailers.clear();
         (*reason, *server, *date) = (None, None, None);
     }
