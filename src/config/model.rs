@@ -79,6 +79,11 @@ impl Config {
         self.servers.first().map_or(0, |server| self.location(server.root).settings.files.cache_size.0)
     }
 
+    /// Bytes of listings that may be kept, as for [`Config::static_cache_size`].
+    pub fn listing_cache_size(&self) -> u64 {
+        self.servers.first().map_or(0, |server| self.location(server.root).settings.listing.cache_size.0)
+    }
+
     pub fn location(&self, id: LocationId) -> &Location {
         &self.locations[id.at()]
     }

@@ -146,6 +146,15 @@ fn active(
             return Step::Again;
         }
     }
+    if ex.handler.works() {
+        // Nobody is left to read it. What changes files is finished all the same: they must not be left half done.
+        if conn.ready.has_failed() && matches!(ex.handler, Handler::Listing(_)) {
+            return Step::Close;
+        }
+        phases::work(ex, cx);
+        conn.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
+        return if ex.handler.works() { Step::Yield } else { Step::Again };
+    }
     if matches!(ex.handler, Handler::Proxy(_)) {
         let mut ends = proxied::Ends {
             fd: conn.fd.as_fd(),

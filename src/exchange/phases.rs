@@ -89,6 +89,12 @@ pub fn resume(ex: &mut Exchange, cx: &mut Cx, then: Then) {
     settle(ex, cx, flow);
 }
 
+/// A handler that works has its share of a turn.
+pub fn work(ex: &mut Exchange, cx: &mut Cx) {
+    let flow = handlers::work(ex, cx);
+    settle(ex, cx, flow);
+}
+
 /// A complete head is in the input: decides what becomes of the request.
 pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
     cx.stats.requests += 1;

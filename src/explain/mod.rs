@@ -94,6 +94,9 @@ fn answer(ex: &mut Exchange, cx: &mut Cx, question: &Question) -> Result<(), Str
         let Some(then) = ex.pause.take().and_then(|pause| pause.then) else { break };
         phases::resume(ex, cx, then);
     }
+    while ex.handler.works() {
+        phases::work(ex, cx);
+    }
     Ok(())
 }
 

@@ -165,7 +165,9 @@ impl Server {
             _ => None,
         };
         let idle = self.pool.backends.next_due().map(until);
-        let waits = [self.wheel.next(now), self.log_due.map(until), self.paused_until.map(until), sweep, quit, idle];
+        let pages = self.cx.listings.next_due().map(until);
+        let waits =
+            [self.wheel.next(now), self.log_due.map(until), self.paused_until.map(until), sweep, quit, idle, pages];
         match waits.into_iter().flatten().min() {
             Some(ms) => Timeout::Millis(u32::try_from(ms).unwrap_or(u32::MAX).min(1 << 30)),
             None => Timeout::Never,
@@ -282,6 +284,7 @@ impl Server {
         self.pool.backends.expire(now);
         self.cx.files.sweep(&self.cx.now);
         self.cx.directories.sweep(&self.cx.now);
+        self.cx.listings.sweep(now);
     }
 
     fn run_queue(&mut self) {

@@ -66,6 +66,7 @@ impl Server {
         let limit = accept::connection_limit(&config);
         self.connection_limit(limit);
         self.cx.files.set_limit(config.static_cache_size());
+        self.cx.listings.set_limit(config.listing_cache_size());
         self.cx.config = Rc::new(config);
         self.keep_journal();
         self.forget_pool();

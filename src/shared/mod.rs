@@ -6,6 +6,7 @@ pub mod directories;
 pub mod files;
 pub mod limits;
 pub mod litter;
+pub mod listings;
 mod log_paths;
 pub mod logs;
 pub mod now;
@@ -21,6 +22,7 @@ use directories::Directories;
 use files::FileCache;
 use limits::Limits;
 use litter::Litter;
+use listings::Listings;
 use logs::Logs;
 use now::Now;
 use passwords::Passwords;
@@ -48,6 +50,8 @@ pub struct Cx {
     /// Where uploads go.
     pub directories: Directories,
     pub litter: Litter,
+    /// Rendered listings of directories.
+    pub listings: Listings,
     pub logs: Logs,
     pub stats: Stats,
     pub limits: Limits,
@@ -67,6 +71,7 @@ pub struct Cx {
 impl Cx {
     pub fn new(config: Rc<Config>, logs: Logs) -> Cx {
         let cache = config.static_cache_size();
+        let listings = Listings::new(config.listing_cache_size());
         Cx {
             config,
             now: Now::read(),
@@ -75,6 +80,7 @@ impl Cx {
             watch: Watch::default(),
             directories: Directories::default(),
             litter: Litter::default(),
+            listings,
             logs,
             stats: Stats::default(),
             limits: Limits::default(),

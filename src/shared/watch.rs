@@ -34,7 +34,7 @@ const INSIDE: u32 =
 const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
 /// File systems whose every change is made through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, ramfs, f2fs, zfs,
 /// bcachefs. Not so NFS, 9p, FUSE; overlayfs forgets watches when it copies up.
-const LOCAL: [u64; 8] =
+pub(super) const LOCAL: [u64; 8] =
     [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x8584_58f6, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
 
 /// A watched directory.

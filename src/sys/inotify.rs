@@ -9,6 +9,8 @@ use super::{Errno, retry};
 pub const MODIFY: u32 = libc::IN_MODIFY;
 /// Permissions, times, owner or number of names: of an entry if the event has a name, else of what is watched itself.
 pub const ATTRIB: u32 = libc::IN_ATTRIB;
+/// A file that was open for writing was closed: a shared mapping of it may have been written.
+pub const CLOSE_WRITE: u32 = libc::IN_CLOSE_WRITE;
 pub const MOVED_FROM: u32 = libc::IN_MOVED_FROM;
 pub const MOVED_TO: u32 = libc::IN_MOVED_TO;
 pub const CREATE: u32 = libc::IN_CREATE;
@@ -25,6 +27,8 @@ pub const IGNORED: u32 = libc::IN_IGNORED;
 pub const DONT_FOLLOW: u32 = libc::IN_DONT_FOLLOW;
 /// For [`Inotify::add`]: ENOTDIR for anything but a directory.
 pub const ONLYDIR: u32 = libc::IN_ONLYDIR;
+/// For [`Inotify::add`]: the watch ends with its first event, so that the queue stays short however seldom it is read.
+pub const ONESHOT: u32 = libc::IN_ONESHOT;
 
 pub struct Inotify(OwnedFd);
 
@@ -103,6 +107,22 @@ mod tests {
         let len = inotify.read(&mut buf).expect("the end of the watch");
         assert_eq!(events(&buf[..len]).next(), Some(Event { watch, mask: IGNORED, name: b"" }));
         assert_eq!(inotify.remove(watch), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_watch_for_one_event_tells_one() {
+        let dir = Scratch::new();
+        let inotify = Inotify::new().expect("inotify_init1");
+        let add = || inotify.add(&dir.join(""), CREATE | ONLYDIR | ONESHOT).expect("a directory can be watched");
+        let (first, again) = (add(), add());
+        assert_eq!(first, again, "it is watched already");
+        dir.write("a", b"x");
+        dir.write("b", b"x");
+        let mut buf = [0; 4096];
+        let len = inotify.read(&mut buf).expect("an event");
+        let seen: Vec<_> = events(&buf[..len]).map(|event| (event.watch, event.mask, event.name.len())).collect();
+        assert_eq!(seen, [(first, CREATE, 1), (first, IGNORED, 0)]);
+        assert_ne!(add(), first, "numbers are not given again soon");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod config_directives;
 mod explain;
 mod http1;
 mod listing;
+mod listing_cache;
 mod locations;
 mod logs;
 mod process;

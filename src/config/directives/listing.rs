@@ -6,6 +6,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::model::Settings;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Outcome, Row, invalid};
+use crate::config::value::Size;
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Listing {
     pub upload: bool,
     /// A directory answers with one of its files, drawn by lot.
     pub random: bool,
+    /// Bytes of rendered listings that may be kept; 0 keeps none. Of the http level.
+    pub cache_size: Size,
 }
 
 /// The words of `autoindex_format`.
@@ -33,7 +36,15 @@ pub enum Format {
 
 impl Default for Listing {
     fn default() -> Listing {
-        Listing { on: false, format: Format::Html, exact_size: true, localtime: false, upload: false, random: false }
+        Listing {
+            on: false,
+            format: Format::Html,
+            exact_size: true,
+            localtime: false,
+            upload: false,
+            random: false,
+            cache_size: Size(8 << 20),
+        }
     }
 }
 
@@ -49,6 +60,7 @@ pub const ROWS: &[Row] = &[
     row("autoindex_exact_size", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut listing(s).exact_size), "Whether html listings give sizes in bytes or rounded."),
     row("autoindex_localtime", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).localtime), "Whether html listings and the page give local time or UTC."),
     row("autoindex_upload", SL, Args::FLAG, "off", Effect::Once(upload), "Shows an upload form, drag and drop and delete buttons in the listing, as far as the location allows the methods. Turns autoindex on, in the format page; index files are not looked for.").ours(),
+    row("listing_cache_size", Contexts::HTTP, Args::TAKE1, "8m", Effect::Once(cache_size), "Memory for rendered listings, or off. A listing is kept for a second at most, and used only while the kernel (inotify) tells of no change in the directory and its subdirectories, links and files of several names are as they were, so that any change shows in the next answer; what inotify does not tell of (writes to mapped memory, or by another name that a file was given meanwhile) shows after that second. Directories on network, FUSE and layered file systems are read each time.").ours(),
     row("random_index", Contexts::LOCATION, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).random), "Whether a URI that ends in a slash answers with one of the directory's files, another each time. Files whose names begin with a dot take no part."),
 ];
 
@@ -58,6 +70,12 @@ fn autoindex(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     listing.on = on;
     // Who says that nothing is listed here means the page with its buttons too, inherited or not.
     listing.upload &= on;
+    Ok(())
+}
+
+fn cache_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let size = if d.args[0].is("off") { Size(0) } else { crate::config::table::offset(d, 0)? };
+    listing(&mut s.settings).cache_size = size;
     Ok(())
 }
 

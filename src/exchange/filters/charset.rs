@@ -54,6 +54,10 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
             let made = Source::bytes(bytes).recode(recode).whole(&mut cx.scratch);
             ex.response.body = Body::Bytes(made.unwrap_or_default());
         }
+        (Body::Shared(bytes), _) => {
+            let made = Source::bytes(bytes.to_vec()).recode(recode).whole(&mut cx.scratch);
+            ex.response.body = Body::Bytes(made.unwrap_or_default());
+        }
         (Body::File(file), _) => {
             let end = file.stat.size;
             ex.response.body = Body::Made(Box::new(Source::file(file, 0, end).recode(recode)));

@@ -24,6 +24,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     }
     let length = match &ex.response.body {
         Body::Bytes(bytes) => Some(bytes.len() as u64),
+        Body::Shared(bytes) => Some(bytes.len() as u64),
         Body::File(file) => Some(file.stat.size),
         Body::Stream { length } => *length,
         Body::Made(_) => None,
@@ -41,6 +42,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     let recode = ex.response.recode.take();
     let source = match std::mem::take(&mut ex.response.body) {
         Body::Bytes(bytes) => Source::bytes(bytes),
+        Body::Shared(bytes) => Source::bytes(bytes.to_vec()),
         Body::File(file) => {
             let end = file.stat.size;
             Source::file(file, 0, end).recode(recode)

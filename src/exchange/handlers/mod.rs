@@ -28,6 +28,29 @@ pub enum Handler {
     DeleteForm(delete::Form),
     /// An upstream answers.
     Proxy(Box<proxy::Proxy>),
+    /// A listing that takes more than a turn of the loop.
+    Listing(Box<autoindex::Making>),
+}
+
+impl Handler {
+    /// It goes on by itself, a slice each turn: see [`work`].
+    pub fn works(&self) -> bool {
+        match self {
+            Handler::Listing(_) => true,
+            Handler::None | Handler::Upload(_) | Handler::DeleteForm(_) | Handler::Proxy(_) => false,
+        }
+    }
+}
+
+/// The next slice of a handler that works; [`Flow::Wait`] if there is more to do.
+pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    match std::mem::take(&mut ex.handler) {
+        Handler::Listing(making) => making.work(ex, cx),
+        other => {
+            ex.handler = other;
+            Flow::Wait
+        }
+    }
 }
 
 /// A piece of the body for the handler of this exchange. An error ends the request with that flow; the rest of the
@@ -35,6 +58,10 @@ pub enum Handler {
 pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Ok(()),
+        working @ Handler::Listing(_) => {
+            ex.handler = working;
+            Ok(())
+        }
         Handler::Upload(mut upload) => {
             let outcome = upload.accept(ex, cx, data);
             ex.handler = Handler::Upload(upload);
@@ -57,6 +84,10 @@ pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
 pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Flow::Respond,
+        working @ Handler::Listing(_) => {
+            ex.handler = working;
+            Flow::Wait
+        }
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
         Handler::Proxy(mut proxy) => {

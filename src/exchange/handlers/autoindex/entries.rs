@@ -1,12 +1,20 @@
-//! The entries of a directory in memory: one pass over it, all names in one buffer, one record an entry.
+//! The entries of a directory in memory: read batch by batch, all names in one buffer, one record an entry; sorted in
+//! runs as they come, merged as they are shown.
 //!
-//! Invariant: reading n entries allocates as often as two growing vectors do, not n times.
+//! Invariant: no call reads, sorts or shows more than a bounded number of entries, and n entries allocate as often as
+//! two growing vectors do, not n times.
 
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Totals};
+use crate::shared::listings::Loose;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Stat};
+use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Entries sorted at once: about a millisecond.
+const RUN: usize = 4096;
+/// Entries that a watch on the directory does not tell of: more are too many to look at for each request.
+const LOOSE: usize = 256;
 
 /// Whether a link is shown as what it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +24,20 @@ pub enum Links {
     Bare,
 }
 
-#[derive(Debug, Default)]
 pub struct Entries {
+    dir: ReadDir,
+    links: Links,
     names: Vec<u8>,
     records: Vec<Record>,
+    /// Sorted parts of the records that were not shown yet, the rest of each; a heap by what each shows next.
+    runs: Vec<(usize, usize)>,
+    /// The records from here on are not sorted.
+    unsorted: usize,
     pub totals: Totals,
     /// Why some entry could not be looked at; it is left out.
     pub failed: Option<Errno>,
+    /// What a watch on the directory does not tell of. None: that is too much, or is not known.
+    pub loose: Option<Vec<Loose>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,53 +57,102 @@ impl Record {
 }
 
 impl Entries {
-    /// Reads the directory (open for reading). Names that begin with a dot are left out, as in nginx, and so is what
-    /// vanishes meanwhile or cannot be looked at.
-    pub fn read(dir: OwnedFd, links: Links) -> Result<Entries, Errno> {
-        let mut entries = Entries::default();
-        let mut dir = file::read_dir(dir);
-        while dir.fill()? {
-            for entry in dir.entries() {
-                let name = entry.name.to_bytes();
-                if name.starts_with(b".") {
-                    continue;
+    /// The entries of a directory that is open for reading; none is read yet.
+    pub fn of(dir: OwnedFd, links: Links) -> Entries {
+        Entries {
+            dir: file::read_dir(dir),
+            links,
+            names: Vec::new(),
+            records: Vec::new(),
+            runs: Vec::new(),
+            unsorted: 0,
+            totals: Totals::default(),
+            failed: None,
+            loose: Some(Vec::new()),
+        }
+    }
+
+    /// Reads the next batch, some hundred entries; false when that was all. Names that begin with a dot are left out, as
+    /// in nginx, and so is what vanishes meanwhile or cannot be looked at.
+    pub fn read(&mut self, listing: &Listing<'_>) -> Result<bool, Errno> {
+        let more = self.dir.fill()?;
+        // Taken out for the time of the loop: it borrows from the batch.
+        let (mut names, mut records) = (std::mem::take(&mut self.names), std::mem::take(&mut self.records));
+        for entry in self.dir.entries() {
+            let name = entry.name.to_bytes();
+            if name.starts_with(b".") {
+                continue;
+            }
+            match look(self.dir.dir(), entry.name, self.links) {
+                Ok(stat) => {
+                    if entry.kind != Some(FileKind::Regular) || stat.kind != FileKind::Regular || stat.nlink > 1 {
+                        note(&mut self.loose, entry.name, &stat);
+                    }
+                    let kind = self.totals.add(&stat);
+                    let (start, len) = (names.len(), name.len());
+                    names.extend_from_slice(name);
+                    records.push(Record { start, len, kind, size: stat.size, mtime: stat.mtime.0 });
                 }
-                match look(dir.dir(), entry.name, links) {
-                    Ok(stat) => entries.push(name, &stat),
-                    Err(Errno::ENOENT | Errno::EACCES) => {}
-                    Err(e) => entries.failed = Some(e),
+                Err(e) => {
+                    self.loose = None;
+                    if !matches!(e, Errno::ENOENT | Errno::EACCES) {
+                        self.failed = Some(e);
+                    }
                 }
             }
         }
-        Ok(entries)
-    }
-
-    fn push(&mut self, name: &[u8], stat: &Stat) {
-        let kind = match stat.kind {
-            FileKind::Dir => Kind::Dir,
-            FileKind::Regular => Kind::File,
-            FileKind::Symlink | FileKind::Other => Kind::Other,
-        };
-        match kind {
-            Kind::Dir => self.totals.dirs += 1,
-            Kind::File => {
-                self.totals.files += 1;
-                self.totals.bytes = self.totals.bytes.saturating_add(stat.size);
-            }
-            Kind::Other => self.totals.files += 1,
+        (self.names, self.records) = (names, records);
+        if !more || self.records.len() - self.unsorted >= RUN {
+            self.sort(listing);
         }
-        let start = self.names.len();
-        self.names.extend_from_slice(name);
-        self.records.push(Record { start, len: name.len(), kind, size: stat.size, mtime: stat.mtime.0 });
+        Ok(more)
     }
 
-    pub fn sort(&mut self, listing: &Listing<'_>) {
-        let names = &self.names;
-        self.records.sort_unstable_by(|a, b| listing.compare(&a.entry(names), &b.entry(names)));
+    /// Makes a run of the records that are not in one.
+    fn sort(&mut self, listing: &Listing<'_>) {
+        let (names, end) = (&self.names, self.records.len());
+        let Some(fresh) = self.records.get_mut(self.unsorted..).filter(|fresh| !fresh.is_empty()) else { return };
+        fresh.sort_unstable_by(|a, b| listing.compare(&a.entry(names), &b.entry(names)));
+        self.runs.push((self.unsorted, end));
+        self.unsorted = end;
+        let mut at = self.runs.len() - 1;
+        while at > 0 && self.is_before(listing, at, (at - 1) / 2) {
+            self.runs.swap(at, (at - 1) / 2);
+            at = (at - 1) / 2;
+        }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.records.iter().map(|record| record.entry(&self.names))
+    /// Whether what run `a` shows next comes before what run `b` does.
+    fn is_before(&self, listing: &Listing<'_>, a: usize, b: usize) -> bool {
+        let next = |run: usize| self.runs.get(run).and_then(|(at, _)| self.records.get(*at));
+        match (next(a), next(b)) {
+            (Some(a), Some(b)) => listing.compare(&a.entry(&self.names), &b.entry(&self.names)).is_lt(),
+            (a, _) => a.is_some(),
+        }
+    }
+
+    /// The next entry in order. None when all have been shown.
+    pub fn next(&mut self, listing: &Listing<'_>) -> Option<Entry<'_>> {
+        let (at, end) = self.runs.first_mut()?;
+        let record = *self.records.get(*at)?;
+        *at += 1;
+        if at == end {
+            self.runs.swap_remove(0);
+        }
+        let mut parent = 0;
+        loop {
+            let mut first = parent;
+            for child in [2 * parent + 1, 2 * parent + 2] {
+                if child < self.runs.len() && self.is_before(listing, child, first) {
+                    first = child;
+                }
+            }
+            if first == parent {
+                return Some(record.entry(&self.names));
+            }
+            self.runs.swap(first, parent);
+            parent = first;
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -98,6 +162,35 @@ impl Entries {
     /// Bytes of all names.
     pub fn name_bytes(&self) -> usize {
         self.names.len()
+    }
+}
+
+impl Totals {
+    fn add(&mut self, stat: &Stat) -> Kind {
+        let kind = match stat.kind {
+            FileKind::Dir => Kind::Dir,
+            FileKind::Regular => Kind::File,
+            FileKind::Symlink | FileKind::Other => Kind::Other,
+        };
+        match kind {
+            Kind::Dir => self.dirs += 1,
+            Kind::File => {
+                self.files += 1;
+                self.bytes = self.bytes.saturating_add(stat.size);
+            }
+            Kind::Other => self.files += 1,
+        }
+        kind
+    }
+}
+
+/// One more entry that the watch does not tell of.
+fn note(loose: &mut Option<Vec<Loose>>, name: &CStr, stat: &Stat) {
+    if let Some(known) = loose {
+        match known.len() < LOOSE {
+            true => known.push(Loose { name: name.to_owned(), stat: *stat }),
+            false => *loose = None,
+        }
     }
 }
 
@@ -141,20 +234,21 @@ mod tests {
         ];
         for (links, expected, totals) in table {
             let dir = OwnedFd::from(File::open(&path).expect("open"));
-            let mut entries = Entries::read(dir, links).expect("read");
-            entries.sort(&Listing::default());
-            let shown: Vec<String> = entries
-                .iter()
-                .map(|entry| {
-                    let name = String::from_utf8_lossy(entry.name);
-                    match entry.kind {
-                        Kind::Dir => format!("{name}/"),
-                        Kind::File => format!("{name}:{}", entry.size),
-                        Kind::Other => format!("{name}?"),
-                    }
-                })
-                .collect();
+            let (mut entries, listing) = (Entries::of(dir, links), Listing::default());
+            while entries.read(&listing).expect("read") {}
+            let mut shown = Vec::new();
+            while let Some(entry) = entries.next(&listing) {
+                let name = String::from_utf8_lossy(entry.name);
+                shown.push(match entry.kind {
+                    Kind::Dir => format!("{name}/"),
+                    Kind::File => format!("{name}:{}", entry.size),
+                    Kind::Other => format!("{name}?"),
+                });
+            }
             assert_eq!(shown.join(" "), expected);
+            let mut loose: Vec<_> = entries.loose.iter().flatten().map(|l| l.name.to_string_lossy()).collect();
+            loose.sort();
+            assert_eq!(loose.join(" "), "dangling into sub to-b");
             assert_eq!(entries.totals, totals);
             assert_eq!((entries.len(), entries.failed), (6, None));
         }
@@ -162,14 +256,30 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_many_batches_is_read_whole() {
+    fn a_directory_of_many_batches_is_read_whole_and_in_order() {
         let path = directory("many");
-        for n in 0..3000 {
-            File::create(path.join(format!("a-rather-long-name-{n}"))).expect("create");
+        let names = || (0..3 * RUN).map(|n| format!("a-rather-long-name-{:06}", n * 7919 % (3 * RUN)));
+        for name in names() {
+            File::create(path.join(name)).expect("create");
         }
+        fs::hard_link(path.join("a-rather-long-name-000000"), path.join(".other")).expect("link");
         let dir = OwnedFd::from(File::open(&path).expect("open"));
-        let entries = Entries::read(dir, Links::Followed).expect("read");
-        assert_eq!((entries.len(), entries.totals.files), (3000, 3000));
+        let (mut entries, listing) = (Entries::of(dir, Links::Followed), Listing::default());
+        let mut batches = 0;
+        while entries.read(&listing).expect("read") {
+            batches += 1;
+        }
+        assert!(batches > 3 && entries.runs.len() > 2, "{batches} batches");
+        assert_eq!((entries.len(), entries.totals.files), (3 * RUN, 3 * RUN));
+        let loose = entries.loose.iter().flatten().map(|l| l.name.to_bytes().to_vec()).collect::<Vec<_>>();
+        assert_eq!(loose, [b"a-rather-long-name-000000"], "it has a second name");
+        let mut shown = Vec::new();
+        while let Some(entry) = entries.next(&listing) {
+            shown.push(String::from_utf8_lossy(entry.name).into_owned());
+        }
+        let mut expected: Vec<_> = names().collect();
+        expected.sort();
+        assert_eq!(shown, expected);
         fs::remove_dir_all(&path).expect("clean up");
     }
 }

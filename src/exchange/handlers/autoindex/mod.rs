@@ -1,23 +1,24 @@
 //! Listings of directories: who sees one, in which form, and what is in it. What it looks like is `listing`'s.
 //!
-//! A directory is read, looked at and rendered in one go: about a microsecond an entry for its stat. Directories of
-//! hundreds of thousands of entries hold the loop up for as long; `Listing` renders in slices already, so slicing
-//! over turns is a matter of this file alone.
+//! A directory is read, looked at and rendered in slices ([`Making`]); what was rendered a moment ago is sent again
+//! while nothing has changed (`shared::listings`).
 
 mod accept;
 mod entries;
+mod making;
 mod random;
 
+pub use making::Making;
 pub use random::random;
 
 use crate::config::directives::files::Symlinks;
 use crate::config::directives::listing as rule;
 use crate::config::directives::upload::Store;
 use crate::config::model::Level;
-use crate::exchange::handlers::listing::{self, Format, Kind, Listing, PAGE_CSP, Sort};
+use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
 use crate::exchange::handlers::{options, symlinks};
 use crate::exchange::phases::Flow;
-use crate::exchange::response::ContentType;
+use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, vars};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -25,9 +26,11 @@ use crate::http::status::Status;
 use crate::shared::{Cx, now};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NONBLOCK, O_RDONLY};
-use entries::{Entries, Links};
+use entries::Links;
+use making::Shape;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 /// GET or HEAD of the directory `ex.path` (it ends in a slash), which has no index file.
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
@@ -55,47 +58,23 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     {
         return confirm(ex, dir.as_fd(), name);
     }
-    let mut entries = match Entries::read(dir, links(ex)) {
-        Ok(entries) => entries,
-        Err(e) => {
-            let path = shown(ex);
-            ex.report(cx, Level::Crit, format_args!("readdir() \"{path}\" failed {e}"));
-            return Flow::Status(Status::INTERNAL_SERVER_ERROR);
-        }
-    };
-    if let Some(e) = entries.failed {
-        let path = shown(ex);
-        ex.report(cx, Level::Error, format_args!("stat() of an entry of \"{path}\" failed {e}, it is not listed"));
-    }
     let utf8 = format == Format::Html && is_utf8(ex, cx);
-    let listing = Listing {
+    let shape = Shape {
         format,
-        path: &ex.uri,
         exact_size: rule.exact_size,
         // As nginx: the offset of today, for every date of the listing.
         utc_offset: if rule.localtime { now::utc_offset(cx.now.unix) } else { 0 },
         utf8,
-        callback: &callback,
+        callback,
         sort: Sort::from_query(&ex.args),
-        totals: entries.totals,
         can_upload: rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off,
         can_replace: allowed.contains(Method::Put),
         resumable: false,
         can_delete,
+        is_page,
+        links: links(ex),
     };
-    entries.sort(&listing);
-    let mut body = Vec::with_capacity(4096 + entries.len() * 112 + entries.name_bytes() * 2);
-    listing.head(&mut body);
-    for (index, entry) in entries.iter().enumerate() {
-        listing.entry(index, &entry, &mut body);
-    }
-    listing.tail(&mut body);
-    ex.response.text(Status::OK, ContentType::Static(format.content_type()), body);
-    if is_page {
-        ex.response.line(b"Vary", b"Accept");
-        page_lines(ex);
-    }
-    Flow::Respond
+    making::begin(ex, cx, dir, shape)
 }
 
 /// The form the client gets, and jsonp's callback.
@@ -131,6 +110,18 @@ fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>) -> Flow {
     listing::confirm_delete(&ex.uri, c_name.to_bytes(), kind, &mut body);
     ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
     page_lines(ex);
+    Flow::Respond
+}
+
+/// The rendered listing is the answer.
+fn respond(ex: &mut Exchange, shape: &Shape, body: Rc<[u8]>) -> Flow {
+    ex.response.status = Status::OK;
+    ex.response.content_type = ContentType::Static(shape.format.content_type());
+    ex.response.body = Body::Shared(body);
+    if shape.is_page {
+        ex.response.line(b"Vary", b"Accept");
+        page_lines(ex);
+    }
     Flow::Respond
 }
 

@@ -1,0 +1,175 @@
+//! A listing in the making: a directory read, sorted and rendered, a slice each turn of the loop.
+//!
+//! Invariant: a slice takes a few milliseconds, however large the directory.
+
+use super::entries::{self, Entries, Links};
+use super::{respond, shown};
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::Handler;
+use crate::exchange::handlers::listing::{Format, Listing, Sort, Totals};
+use crate::exchange::phases::Flow;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::shared::listings::{Page, Watched};
+use crate::sys::file::{self, Stat};
+use crate::sys::{Errno, clock};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// Milliseconds of a slice. Between the batches of a slice the clock is asked.
+const SLICE: u64 = 2;
+/// Entries rendered between two looks at the clock.
+const BATCH: usize = 512;
+
+/// How a directory is shown: all that a listing depends on beside the URI and what is in the directory.
+#[derive(Debug)]
+pub struct Shape {
+    pub format: Format,
+    pub exact_size: bool,
+    pub utc_offset: i32,
+    pub utf8: bool,
+    pub callback: Vec<u8>,
+    pub sort: Sort,
+    pub can_upload: bool,
+    pub can_delete: bool,
+    /// Configured as a page, whatever form this client gets.
+    pub is_page: bool,
+    pub links: Links,
+}
+
+impl Shape {
+    fn listing<'a>(&'a self, path: &'a [u8], totals: Totals) -> Listing<'a> {
+        Listing {
+            format: self.format,
+            path,
+            exact_size: self.exact_size,
+            utc_offset: self.utc_offset,
+            utf8: self.utf8,
+            callback: &self.callback,
+            sort: self.sort,
+            totals,
+            can_upload: self.can_upload,
+            can_delete: self.can_delete,
+        }
+    }
+
+    /// By what the cache knows this page of the directory `dir`. None: callbacks are the client's to make up, and would
+    /// fill the cache with pages that nobody asks for again.
+    fn key(&self, path: &[u8], dir: &Stat) -> Option<Box<[u8]>> {
+        if self.format == Format::Jsonp {
+            return None;
+        }
+        let flags = [
+            self.format as u8,
+            u8::from(self.exact_size),
+            u8::from(self.utf8),
+            self.sort.key as u8,
+            self.sort.order as u8,
+            u8::from(self.can_upload),
+            u8::from(self.can_delete),
+            u8::from(self.links == Links::Bare),
+        ];
+        let offset = self.utc_offset.to_ne_bytes();
+        Some([&flags[..], &offset, &dir.dev.to_ne_bytes(), &dir.ino.to_ne_bytes(), path].concat().into())
+    }
+}
+
+pub struct Making {
+    shape: Shape,
+    entries: Entries,
+    /// None while entries are read.
+    body: Option<Vec<u8>>,
+    /// Entries rendered.
+    count: usize,
+    /// Where the page goes when it is made.
+    keep: Option<(Box<[u8]>, Stat, Rc<Watched>)>,
+}
+
+/// The listing of an open directory: the one made a moment ago if nothing has changed, or a new one.
+pub fn begin(ex: &mut Exchange, cx: &mut Cx, dir: OwnedFd, shape: Shape) -> Flow {
+    let stat = match file::fstat(dir.as_fd()) {
+        Ok(stat) => stat,
+        Err(e) => return super::not_opened(ex, cx, e),
+    };
+    let key = shape.key(&ex.uri, &stat);
+    if let Some(page) = key.as_ref().and_then(|key| cx.listings.find(key, &stat, &cx.now))
+        && is_current(&page, dir.as_fd(), shape.links)
+    {
+        return respond(ex, &shape, page.body);
+    }
+    let keep = key.and_then(|key| Some((key, stat, cx.listings.watch(dir.as_fd())?)));
+    // Asked again now that it is watched: a change between the two would be told by neither.
+    let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
+    let entries = Entries::of(dir, shape.links);
+    Box::new(Making { shape, entries, body: None, count: 0, keep }).work(ex, cx)
+}
+
+/// The entries that nobody tells about are as they were.
+fn is_current(page: &Page, dir: BorrowedFd<'_>, links: Links) -> bool {
+    page.loose.iter().all(|known| {
+        entries::look(dir, &known.name, links).is_ok_and(|stat| {
+            (stat.kind, stat.size, stat.mtime.0) == (known.stat.kind, known.stat.size, known.stat.mtime.0)
+        })
+    })
+}
+
+impl Making {
+    /// The next slice.
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let until = clock::monotonic() + SLICE;
+        loop {
+            match self.go_on(&ex.uri) {
+                Ok(true) if clock::monotonic() < until => {}
+                Ok(true) => {
+                    ex.handler = Handler::Listing(self);
+                    return Flow::Wait;
+                }
+                Ok(false) => return self.finish(ex, cx),
+                Err(e) => {
+                    let path = shown(ex);
+                    ex.report(cx, Level::Crit, format_args!("readdir() \"{path}\" failed {e}"));
+                    return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+                }
+            }
+        }
+    }
+
+    /// One batch of entries, read or rendered; false when the body is complete.
+    fn go_on(&mut self, path: &[u8]) -> Result<bool, Errno> {
+        let Making { shape, entries, body, count, .. } = self;
+        let listing = shape.listing(path, entries.totals);
+        let Some(body) = body else {
+            if !entries.read(&listing)? {
+                let listing = shape.listing(path, entries.totals);
+                let mut fresh = Vec::with_capacity(4096 + entries.len() * 112 + entries.name_bytes() * 2);
+                listing.head(&mut fresh);
+                *body = Some(fresh);
+            }
+            return Ok(true);
+        };
+        for _ in 0..BATCH {
+            let Some(entry) = entries.next(&listing) else {
+                listing.tail(body);
+                return Ok(false);
+            };
+            listing.entry(*count, &entry, body);
+            *count += 1;
+        }
+        Ok(true)
+    }
+
+    fn finish(self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let Making { shape, entries, body, keep, .. } = *self;
+        if let Some(e) = entries.failed {
+            let path = shown(ex);
+            ex.report(cx, Level::Error, format_args!("stat() of an entry of \"{path}\" failed {e}, it is not listed"));
+        }
+        let body: Rc<[u8]> = body.unwrap_or_default().into();
+        if let (Some((key, dir, watched)), Some(loose)) = (keep, entries.loose) {
+            let page = Page { body: body.clone(), loose: loose.into(), dir, watched };
+            cx.listings.keep(key, page, &cx.now);
+        }
+        respond(ex, &shape, body)
+    }
+}

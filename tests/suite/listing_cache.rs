@@ -1,0 +1,212 @@
+//! Listings that are kept for a moment: never an old one, whatever changes and whoever changes it. A second server
+//! that keeps none says what is right.
+
+use crate::harness::{Server, eventually, http, skip_on_nginx};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+const SITE: &str = "
+    root %%ROOT%%;
+    location / { autoindex on; autoindex_format json; }
+    location /html/ { alias %%ROOT%%/d/; autoindex on; }
+    location /page/ { alias %%ROOT%%/d/; autoindex on; autoindex_format page; }
+    location /plain/ { alias %%ROOT%%/d/; autoindex on; autoindex_format json; disable_symlinks on; }
+    location /put/ { alias %%ROOT%%/d/; allowed_methods PUT DELETE; }";
+
+fn site(cache: &str, root: &Path) -> Server {
+    let site = SITE.replace("%%ROOT%%", &root.to_string_lossy());
+    http(&format!("listing_cache_size {cache};\nserver {{ listen 127.0.0.1:%%PORT%%; {site} }}")).start()
+}
+
+struct Pair {
+    kept: Server,
+    fresh: Server,
+    root: PathBuf,
+}
+
+impl Pair {
+    /// Both servers show the same directory, which is the first's.
+    fn new() -> Pair {
+        let root = std::env::temp_dir().join(format!("webserv-listed-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("d/sub")).expect("mkdir");
+        fs::create_dir_all(root.join("elsewhere")).expect("mkdir");
+        Pair { kept: site("8m", &root), fresh: site("off", &root), root }
+    }
+
+    fn d(&self, name: &str) -> PathBuf {
+        self.root.join("d").join(name)
+    }
+
+    /// Whatever was kept is no longer right: the very next answers are those of now.
+    #[track_caller]
+    fn agree(&self, after: &str) {
+        let mut client = self.kept.client();
+        for target in ["/d/", "/html/", "/page/", "/page/?sort=time&order=desc", "/plain/"] {
+            let kept = client.get(target);
+            let fresh = self.fresh.get(target);
+            assert_eq!(kept.status, fresh.status, "{target} after {after}");
+            assert!(
+                kept.body == fresh.body,
+                "{target} is old after {after}:\n{}\nis now\n{}",
+                kept.text(),
+                fresh.text()
+            );
+            // From now on the kept one is asked for.
+            assert!(client.get(target).body == kept.body, "{target} twice after {after}");
+        }
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        let _ = fs::set_permissions(self.root.join("d"), fs::Permissions::from_mode(0o755));
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn touch(path: &Path, seconds: u64) {
+    let file = File::open(path).expect("open");
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds)).expect("utimes");
+}
+
+#[test]
+fn a_listing_is_never_older_than_the_last_change() {
+    if skip_on_nginx("listing_cache_size") {
+        return;
+    }
+    let pair = Pair::new();
+    let d = |name: &str| pair.d(name);
+    fs::write(d("a"), "1").expect("write");
+    fs::write(d("log"), "").expect("write");
+    fs::write(pair.root.join("elsewhere/target"), "12").expect("write");
+    fs::write(pair.root.join("elsewhere/first"), "12").expect("write");
+    fs::hard_link(pair.root.join("elsewhere/first"), d("second")).expect("link");
+    symlink("../elsewhere/target", d("link")).expect("symlink");
+    symlink("nowhere", d("dangling")).expect("symlink");
+    let mut log = File::options().append(true).open(d("log")).expect("open");
+    pair.agree("the beginning");
+    let mut length = 1;
+    for round in 0..20u64 {
+        length = length * 7 % 1000 + 1;
+        let name = format!("new-{round}");
+        fs::write(d("a"), vec![b'x'; length]).expect("write");
+        pair.agree("a write");
+        log.write_all(b"a line\n").expect("append");
+        pair.agree("a line at the end of an open file");
+        touch(&d("a"), round);
+        pair.agree("a time that was set");
+        fs::write(d(&name), "").expect("write");
+        pair.agree("a new entry");
+        fs::rename(d(&name), d(&format!("x-{name}"))).expect("rename");
+        pair.agree("another name");
+        fs::write(d("sub").join(&name), "").expect("write");
+        touch(&d("sub"), 100 + round);
+        pair.agree("the time of a subdirectory");
+        fs::write(pair.root.join("elsewhere/target"), vec![b'x'; length]).expect("write");
+        pair.agree("the target of a link");
+        File::options().append(true).open(pair.root.join("elsewhere/first")).expect("open").write_all(b"x").expect("x");
+        pair.agree("a write by another name of the file");
+        fs::remove_file(d("link")).expect("unlink");
+        symlink(if round % 2 == 0 { "a" } else { "../elsewhere/target" }, d("link")).expect("symlink");
+        pair.agree("a link that leads elsewhere");
+        let other = pair.root.join("other");
+        fs::create_dir(&other).expect("mkdir");
+        fs::write(other.join("only"), "here").expect("write");
+        fs::rename(d(""), pair.root.join("away")).expect("rename");
+        fs::rename(&other, d("")).expect("rename");
+        pair.agree("another directory in its place");
+        fs::rename(d(""), pair.root.join("gone")).expect("rename");
+        pair.agree("none in its place");
+        fs::rename(pair.root.join("away"), d("")).expect("rename");
+        fs::remove_dir_all(pair.root.join("gone")).expect("rmdir");
+        pair.agree("the old one back");
+        pair.kept.method("PUT", &format!("/put/{name}"), "", &vec![b'x'; length]).is(201);
+        pair.agree("our own PUT");
+        pair.kept.method("PUT", &format!("/put/{name}"), "", b"shorter").is_one_of(&[200, 204]);
+        pair.agree("our own PUT over it");
+        pair.kept.method("DELETE", &format!("/put/{name}"), "", b"").is(204);
+        pair.agree("our own DELETE");
+        fs::remove_file(d(&format!("x-{name}"))).expect("unlink");
+        pair.agree("a removal");
+    }
+    fs::set_permissions(d("sub"), fs::Permissions::from_mode(0o700)).expect("chmod");
+    pair.agree("chmod of an entry");
+}
+
+#[test]
+fn a_directory_that_may_no_longer_be_read_is_not_listed_from_memory() {
+    if skip_on_nginx("listing_cache_size") {
+        return;
+    }
+    let s = http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; autoindex on; }")
+        .file("html/d/f", "x")
+        .unprivileged()
+        .start();
+    for _ in 0..20 {
+        s.get("/d/").is(200).contains("\"f\"");
+        fs::set_permissions(s.path("html/d"), fs::Permissions::from_mode(0o000)).expect("chmod");
+        s.get("/d/").is(403);
+        fs::set_permissions(s.path("html/d"), fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+}
+
+#[test]
+fn what_the_kernel_does_not_tell_shows_after_a_moment() {
+    if skip_on_nginx("listing_cache_size") {
+        return;
+    }
+    let s = http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; autoindex on; }")
+        .file("html/d/f", "x")
+        .mkdir("elsewhere")
+        .start();
+    s.get("/d/").is(200);
+    // The second name was given after the listing was made: writes by it are told to its own directory only.
+    fs::hard_link(s.path("html/d/f"), s.path("elsewhere/f")).expect("link");
+    s.write("elsewhere/f", "12345");
+    eventually("the size of the file", || s.get("/d/").text().contains(" 5\r\n"));
+}
+
+/// A directory large enough to take many turns.
+#[test]
+fn a_huge_directory_holds_nobody_up() {
+    if skip_on_nginx("one worker lists it in one go") {
+        return;
+    }
+    const ENTRIES: usize = 60_000;
+    let s = http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; autoindex on; }")
+        .file("html/f", "small")
+        .mkdir("html/d")
+        .start();
+    let dir = s.path("html/d");
+    for n in 0..ENTRIES {
+        File::create(dir.join(format!("{:06}", n * 7919 % ENTRIES))).expect("create");
+    }
+    let mut slow = s.client();
+    let mut others = s.client();
+    others.get("/f").is(200);
+    slow.send("GET /d/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    let listing = std::thread::spawn(move || slow.response());
+    let mut answered = 0;
+    while !listing.is_finished() {
+        others.get("/f").is(200).body_is("small");
+        answered += 1;
+    }
+    let text = listing.join().expect("it was listed").is(200).text();
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("<a href=\"")?.get(..6)).collect();
+    assert_eq!(names.len(), ENTRIES);
+    assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "in order");
+    assert!(answered >= 10, "{answered} answers while the listing was made");
+    // A client that goes away meanwhile harms nobody.
+    let mut gone = s.client();
+    gone.send("GET /d/?again HTTP/1.1\r\nHost: a\r\n\r\n");
+    others.get("/f").is(200);
+    gone.reset();
+    others.get("/f").is(200);
+    let mut half = s.client();
+    half.send("GET /d/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").half_close();
+    assert_eq!(half.response().is(200).text().len(), text.len());
+}
