@@ -1,8 +1,10 @@
-//! From a URI to a file: root and alias.
+//! From a URI to a file: root and alias. No file has a control byte in its path as far as clients are concerned: this
+//! is the one place that says so.
 
 use super::{Exchange, vars};
 use crate::config::directives::files::Symlinks;
 use crate::config::model::LocationKind;
+use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::file::{self, FileKind};
 use std::ffi::CString;
@@ -14,6 +16,18 @@ pub enum Mapped {
     Path { root: usize },
     /// The URI names something beside the alias's directory: nothing is there to be found.
     Outside,
+    /// `ex.path` has a control byte, which the request escaped or a capture brought in: 400, whoever asks for the file.
+    Control,
+}
+
+impl Mapped {
+    /// What a request is answered whose path is none.
+    pub fn refusal(self) -> Status {
+        match self {
+            Mapped::Control => Status::BAD_REQUEST,
+            Mapped::Path { .. } | Mapped::Outside => Status::NOT_FOUND,
+        }
+    }
 }
 
 /// Puts the path of the current URI into `ex.path`.
@@ -73,6 +87,8 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     let judged = if files.root.constant().is_some() { uri } else { &path[..] };
     if is_suspect(judged) && (judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0)) {
         mapped = Mapped::Outside;
+    } else if has_control(judged) {
+        mapped = Mapped::Control;
     }
     ex.path = path;
     mapped
@@ -86,6 +102,12 @@ fn is_suspect(path: &[u8]) -> bool {
         before = b;
         bad | dot | (b == 0)
     })
+}
+
+/// Whether a control byte stands in a path: names that drive terminals and break logs, which no site has.
+pub fn has_control(path: &[u8]) -> bool {
+    // No early exit: it becomes SIMD.
+    path.iter().fold(false, |bad, b| bad | (*b < b' ') | (*b == 0x7f))
 }
 
 /// Where the area ends that writes must stay beneath, in `ex.path` as [`map`] made it: the root, and the directory that

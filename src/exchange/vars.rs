@@ -273,7 +273,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::RealipRemotePort => port(ex.socket_peer.unwrap_or(ex.client.peer).port(), out),
         B::RemoteUser => remote_user(ex, out),
         B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
-        B::ContentType => put(ex.header(HeaderId::ContentType), out),
+        B::ContentType => request_header(ex, b"content_type", out),
         B::RequestLength => number(ex.request_length, out),
         B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.started), out),
         B::RequestId => {

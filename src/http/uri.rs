@@ -1,7 +1,9 @@
 //! The normal form of a path: %-decoded once, dot segments resolved on the decoded bytes, slashes merged.
 //!
 //! Decoding comes before resolving, as in nginx: `%2e%2e%2f` climbs just like `../`, so no later layer can be fooled by
-//! an escaped separator. What leaves here starts with `/`, holds no control byte and no `.` or `..` segment.
+//! an escaped separator. What leaves here starts with `/` and holds no NUL, CR, LF, and no `.` or `..` segment. Other
+//! control bytes may have been escaped in it, as in nginx: `return`, `rewrite` and `proxy_pass` work with them, and
+//! whoever maps a path to a file refuses them (`exchange::paths`).
 
 use super::escape::hex_pair;
 use super::reject::Reject;
@@ -22,8 +24,8 @@ pub struct Normal {
 /// (`http://host?q`) is `/`.
 ///
 /// # Errors
-/// `BadUri` for a bad escape, a NUL or control byte (escaped or raw), a raw `#`, a climb above the root, or a path that
-/// does not start with `/`.
+/// `BadUri` for a bad escape, a raw control byte, an escaped NUL, CR or LF, a raw `#`, a climb above the root, or a path
+/// that does not start with `/`.
 pub fn normalize(path_and_query: &[u8], merge_slashes: bool, out: &mut Vec<u8>) -> Result<Normal, Reject> {
     out.clear();
     let mark = memchr::memchr(b'?', path_and_query);
@@ -64,10 +66,12 @@ fn resolve(path: &[u8], merge_slashes: bool, out: &mut Vec<u8>, normal: &mut Nor
                 pair.and_then(|(h, l)| hex_pair(h, l)).ok_or(Reject::BadUri("a malformed %-escape"))?
             }
             b'#' => return Err(Reject::BadUri("a fragment")),
+            0..=0x1f | 0x7f => return Err(Reject::BadUri("a control byte in the path")),
             _ => raw,
         };
         match byte {
-            0..=0x1f | 0x7f => return Err(Reject::BadUri("a control byte in the path")),
+            // An end of line or of string to somebody further on.
+            0 | b'\r' | b'\n' => return Err(Reject::BadUri("a NUL, CR or LF in the path")),
             b'/' => {
                 let is_dots = end_segment(segment, out)?;
                 normal.complex |= is_dots;
@@ -156,6 +160,7 @@ mod tests {
             ("/a\\..\\b", "/a\\..\\b"),
             ("/a%5c..%5cb", "/a\\..\\b"),
             ("/a+b", "/a+b"),
+            ("/%01%09%1f%7F", "/\x01\t\x1f\x7f"),
             ("/~u/", "/~u/"),
             ("/a;b=..", "/a;b=.."),
             ("/x/..;/y", "/x/..;/y"),
@@ -189,10 +194,11 @@ mod tests {
             "/a%00.html",
             "/%0a",
             "/%0D%0Ax",
-            "/%7f",
-            "/%1f",
+            "/%0A",
             "/\0",
             "/\x01",
+            "/\x7f",
+            "/\x1b%41",
             "/#",
             "/a#b",
             "/a?b#c",

@@ -33,6 +33,7 @@ mod proxy_groups;
 mod ranges;
 mod real_confs;
 mod real_ip;
+mod repeats;
 mod rewrites;
 mod rfc;
 mod signals;

@@ -20,6 +20,10 @@ pub fn default_methods(ex: &Exchange) -> MethodSet {
 }
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    // For all of them alike, also for those that make a name of the URI without mapping it.
+    if paths::has_control(&ex.uri) {
+        return Flow::Status(Mapped::Control.refusal());
+    }
     let answerer = answerer(ex);
     cx.trace.say("handler", Some(ex.here().span), || answerer.name().into());
     match answerer {
@@ -28,7 +32,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Answerer::NotAllowed => options::not_allowed(ex),
         // Explaining changes nothing: it ends where the body would be asked for.
         Answerer::Dav | Answerer::Upload | Answerer::Delete if cx.trace.is_some() => {
-            if paths::map(ex, cx) == Mapped::Outside {
+            if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
                 ex.path.clear();
             }
             Flow::Body

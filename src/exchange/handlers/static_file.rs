@@ -19,7 +19,10 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
-    let Mapped::Path { root } = paths::map(ex, cx) else { return Flow::Status(Status::NOT_FOUND) };
+    let root = match paths::map(ex, cx) {
+        Mapped::Path { root } => root,
+        none => return Flow::Status(none.refusal()),
+    };
     if ex.uri.ends_with(b"/") {
         return directory(ex, cx, root);
     }

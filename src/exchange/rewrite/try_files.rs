@@ -2,6 +2,7 @@
 
 use crate::config::model::Fallback;
 use crate::exchange::handlers::symlinks;
+use crate::exchange::paths::Mapped;
 use crate::exchange::phases::{Flow, set_uri};
 use crate::exchange::{Exchange, Printable, paths, vars};
 use crate::http::status::Status;
@@ -18,7 +19,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         if !uri.starts_with(b"/") {
             uri.insert(0, b'/');
         }
-        if paths::map_uri(ex, cx, &uri) == paths::Mapped::Outside || has_dot_segment(&uri) {
+        let mapped = paths::map_uri(ex, cx, &uri);
+        if mapped == Mapped::Control {
+            return Flow::Status(mapped.refusal());
+        }
+        if mapped == Mapped::Outside || has_dot_segment(&uri) {
             cx.trace.say("try_files", None, || format!("{}: outside the root", Printable(&uri)));
             continue;
         }

@@ -32,6 +32,8 @@ pub struct Shape {
     pub callback: Vec<u8>,
     pub sort: Sort,
     pub can_upload: bool,
+    pub can_replace: bool,
+    pub resumable: bool,
     pub can_delete: bool,
     /// Configured as a page, whatever form this client gets.
     pub is_page: bool,
@@ -50,6 +52,8 @@ impl Shape {
             sort: self.sort,
             totals,
             can_upload: self.can_upload,
+            can_replace: self.can_replace,
+            resumable: self.resumable,
             can_delete: self.can_delete,
         }
     }
@@ -67,6 +71,8 @@ impl Shape {
             self.sort.key as u8,
             self.sort.order as u8,
             u8::from(self.can_upload),
+            u8::from(self.can_replace),
+            u8::from(self.resumable),
             u8::from(self.can_delete),
             u8::from(self.links == Links::Bare),
         ];

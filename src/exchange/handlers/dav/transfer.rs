@@ -4,6 +4,7 @@ use super::spot::Spot;
 use super::{Depth, depth, failed, refuse, tree};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::delete;
+use crate::exchange::paths;
 use crate::exchange::phases::Flow;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -178,7 +179,7 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
         &rest[slash..]
     };
     let mut normal = Vec::new();
-    uri::normalize(path, true, &mut normal).ok()?;
+    uri::normalize(path, true, &mut normal).ok().filter(|_| !paths::has_control(&normal))?;
     // A name below the alias, or nothing of the location.
     let len = match ex.here().settings.files.alias {
         Some(u32::MAX) | None => 0,
