@@ -30,7 +30,7 @@ const TAKE3: Args = Args::TAKE3;
 const TWO_OR_MORE: Args = Args::TWO_OR_MORE;
 
 const LATER: &str = "is not implemented in this version; without it other responses would be sent than nginx sends";
-const NO_FASTCGI: &str = "FastCGI is not built in; use `proxy_pass` to an HTTP server, or `cgi_pass` for scripts";
+const NO_FASTCGI: &str = "FastCGI is not built in yet; let the application speak HTTP and use `proxy_pass`";
 const NO_SCGI: &str = "SCGI is not built in; let the application speak HTTP and use `proxy_pass`";
 const NO_UWSGI: &str = "the uwsgi protocol is not built in; start uWSGI with `--http-socket` and use `proxy_pass`";
 const NO_GRPC: &str = "gRPC needs HTTP/2, which is not built in; put a proxy that speaks it in front";
