@@ -109,7 +109,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     report(args, origin, &read);
     let outcome = match &read.config {
         None => Err(None),
-        Some(config) => lifecycle::rehearse(config).map_err(Some),
+        Some(config) => lifecycle::rehearse(config, origin.form).map_err(Some),
     };
     if let Err(Some(Failure(why))) = &outcome {
         eprintln!("{program}: [emerg] {why}");

@@ -7,6 +7,7 @@ use super::ast::Span;
 use super::directives::{
     access::Access,
     auth::Auth,
+    body::Body,
     charset::{Charset, CharsetMap},
     client::Client,
     dav::Dav,
@@ -116,6 +117,8 @@ pub struct Process {
     pub connections: Option<u32>,
     pub shutdown_timeout: Option<u64>,
     pub env: Vec<Box<str>>,
+    /// Directories of temporary files that are made when the server starts.
+    pub temp_paths: Vec<PathBuf>,
 }
 
 /// Where diagnostics of a level go, and from which severity on.
@@ -287,6 +290,7 @@ pub enum Content {
 pub struct Settings {
     pub files: Rc<Files>,
     pub client: Rc<Client>,
+    pub body: Rc<Body>,
     pub output: Rc<Output>,
     pub errors: Rc<Errors>,
     pub logs: Rc<Logging>,

@@ -11,6 +11,7 @@ use blocks::Child;
 
 use super::ast::{Directive, Span, Word};
 use super::context::{Class, Contexts};
+use super::directives::body::TempPath;
 use super::directives::listen::ServerDraft;
 use super::directives::logs::LogFormat;
 use super::directives::{output, upstream};
@@ -183,6 +184,12 @@ impl Build {
             self.process.error_log = error.clone();
             Rc::make_mut(&mut settings.logs).error = error;
         }
+        // `webserv CONFIG` makes no directory that the configuration does not name.
+        let temp = match self.form {
+            Form::Nginx => self.full_path(b"client_body_temp"),
+            Form::Own => std::env::temp_dir(),
+        };
+        Rc::make_mut(&mut settings.body).temp = Rc::new(TempPath { path: temp, levels: Vec::new() });
         if self.form == Form::Nginx {
             self.process.pid = Some(self.full_path(b"logs/nginx.pid"));
         }
@@ -210,6 +217,11 @@ impl Build {
             return Resolved { config: None, diagnostics: self.diagnostics };
         }
         self.forget_unused_logs();
+        if self.form == Form::Nginx {
+            let proxied = self.locations.iter().filter(|location| location.content == Content::Proxy);
+            let temp: Vec<_> = proxied.map(|location| location.settings.body.temp.clone()).collect();
+            temp.iter().for_each(|temp| self.temp_path(&temp.path));
+        }
         let config = Config {
             process: self.process,
             endpoints,
@@ -392,6 +404,13 @@ impl Build {
             return Ok(Template::literal(&full));
         }
         self.template_of(&full, d.args[at].span)
+    }
+
+    /// A directory that is to be made when the server starts.
+    pub fn temp_path(&mut self, path: &Path) {
+        if !self.process.temp_paths.iter().any(|known| known == path) {
+            self.process.temp_paths.push(path.to_owned());
+        }
     }
 
     /// A path of the process: taken from the prefix unless absolute.

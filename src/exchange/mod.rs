@@ -6,6 +6,7 @@
 //! capacity, unread input and unsent output.
 
 pub mod access;
+pub mod body;
 pub mod error_page;
 pub mod filters;
 pub mod handlers;

@@ -319,11 +319,15 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::LimitReqStatus => put(ex.limit_req.map(|verdict| verdict.name()), out),
         B::LimitConnStatus => put(ex.limit_conn.map(|verdict| verdict.name()), out),
         B::UploadFileName | B::UploadFileExt | B::UploadFileSize | B::UploadStatus => Is::Unset,
-        B::RequestBody => match ex.record.as_ref().and_then(|record| record.body.as_deref()) {
+        B::RequestBody => match ex.record.as_ref().and_then(|record| record.body.as_ref()?.bytes()) {
             Some(body) if ex.rx == super::Rx::Done => put(Some(body), out),
             _ => Is::Unset,
         },
-        B::RequestBodyFile | B::GzipRatio => Is::Unset,
+        B::RequestBodyFile => {
+            let body = ex.record.as_ref().and_then(|record| record.body.as_ref());
+            put(body.and_then(|body| Some(body.file()?.path())), out)
+        }
+        B::GzipRatio => Is::Unset,
         B::ProxyHost => put(ex.record.as_ref().map(|record| &record.host[..]), out),
         B::ProxyPort => put(ex.record.as_ref().map(|record| &record.port[..]), out),
         B::ProxyAddXForwardedFor => {

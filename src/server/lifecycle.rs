@@ -4,8 +4,10 @@ use super::Server;
 use super::listeners::Listeners;
 use super::reload::Origin;
 use super::signals::Signals;
+use super::temp_paths;
 use crate::config::load::errno_text;
 use crate::config::model::{Config, Level};
+use crate::config::resolve::Form;
 use crate::shared::Cx;
 use crate::shared::logs::Logs;
 use crate::sys::process::{self, Streams};
@@ -25,13 +27,16 @@ pub enum Greeting {
 }
 
 /// Opens all that `config` names, without keeping it: what `-t` does beyond reading.
-pub fn rehearse(config: &Config) -> Result<(), Failure> {
-    open_logs(config).map(drop)
+pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
+    open_logs(config)?;
+    temp_paths::make(config, worker(config, form)?.map(|worker| worker.uid))
 }
 
 /// Serves until a signal ends it.
 pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), Failure> {
     let mut logs = open_logs(&config)?;
+    let worker = worker(&config, origin.form)?;
+    temp_paths::make(&config, worker.as_ref().map(|worker| worker.uid))?;
     let mut listeners = Listeners::default();
     let inherited = std::env::var("NGINX").ok();
     if let Some(names) = &inherited
@@ -59,7 +64,7 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), F
     if let Some(path) = &pid {
         write_pid(path)?;
     }
-    let rights = drop_rights(&config, &origin, &mut logs)?;
+    let rights = drop_rights(worker, &mut logs)?;
     // Before the loop: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
     let cx = Cx::new(Rc::new(config), logs);
@@ -112,6 +117,11 @@ pub struct Rights {
 }
 
 impl Rights {
+    /// Whose files the process makes.
+    pub fn uid(self) -> Option<u32> {
+        self.user.map(|(uid, _)| uid)
+    }
+
     /// Does `what` with the rights the process was started with.
     pub fn as_root<T>(self, what: impl FnOnce() -> T) -> T {
         let Some((uid, gid)) = self.user else { return what() };
@@ -126,16 +136,23 @@ impl Rights {
     }
 }
 
-/// Works as the configured user, once everything that needs root is open.
-fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<Rights, Failure> {
+/// A user that the process is to work as, and is not yet.
+struct Worker {
+    name: String,
+    uid: u32,
+    gid: u32,
+}
+
+/// Whom the configuration wants. None: the process stays who it is.
+fn worker(config: &Config, form: Form) -> Result<Option<Worker>, Failure> {
     // nginx without a master has nobody to change: the process stays who it is.
     if process::geteuid() != 0 || !config.process.master {
-        return Ok(Rights::default());
+        return Ok(None);
     }
     let (name, group) = match &config.process.user {
         Some((name, group)) => (name.to_string(), group.clone()),
-        None if origin.form == crate::config::resolve::Form::Nginx => ("nobody".to_string(), None),
-        None => return Ok(Rights::default()),
+        None if form == Form::Nginx => ("nobody".to_string(), None),
+        None => return Ok(None),
     };
     let (uid, primary) = match process::lookup_user(&name) {
         Ok(Some(ids)) => ids,
@@ -148,9 +165,12 @@ fn drop_rights(config: &Config, origin: &Origin, logs: &mut Logs) -> Result<Righ
             .flatten()
             .ok_or_else(|| Failure(format!("getgrnam(\"{group}\") failed")))?,
     };
-    if uid == 0 {
-        return Ok(Rights::default());
-    }
+    Ok((uid != 0).then_some(Worker { name, uid, gid }))
+}
+
+/// Works as the configured user, once everything that needs root is open.
+fn drop_rights(worker: Option<Worker>, logs: &mut Logs) -> Result<Rights, Failure> {
+    let Some(Worker { name, uid, gid }) = worker else { return Ok(Rights::default()) };
     logs.set_owner(uid, gid);
     process::act_as(uid, gid, &name).map_err(|e| Failure(format!("setuid({uid}) failed {e}")))?;
     Ok(Rights { user: Some((uid, gid)) })

@@ -6,6 +6,7 @@ pub mod lifecycle;
 pub mod listeners;
 pub mod reload;
 pub mod signals;
+pub mod temp_paths;
 
 use crate::config::model::Level;
 use crate::conn::backend::Backends;

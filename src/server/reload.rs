@@ -1,6 +1,7 @@
 //! HUP: the configuration anew, without dropping anyone; USR2: a new binary over the same sockets.
 
-use super::{Server, accept};
+use super::lifecycle::Failure;
+use super::{Server, accept, temp_paths};
 use crate::config::error::{Diagnostics, Severity};
 use crate::config::load::{self, LoadOptions, Sources};
 use crate::config::model::{Config, Level};
@@ -59,6 +60,9 @@ impl Server {
         };
         if let Err((path, e)) = self.cx.logs.open(&config) {
             return self.refuse(format_args!("open() \"{}\" failed {e}; the old configuration stays", path.display()));
+        }
+        if let Err(Failure(why)) = temp_paths::make(&config, self.rights.uid()) {
+            return self.refuse(format_args!("{why}; the old configuration stays"));
         }
         if let Err(e) = self.listeners.assume(&config) {
             return self.refuse(format_args!("{e}; the old configuration stays"));

@@ -17,7 +17,7 @@ pub mod socket;
 pub use errno::Errno;
 
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 
 /// What a C function returns: negative says "look at errno".
 trait Returned: Copy {

@@ -18,6 +18,7 @@ mod upstream;
 mod autoindex;
 mod bodies;
 mod browser;
+mod client_body;
 mod conditions;
 mod config_directives;
 mod explain;

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod auth;
+pub mod body;
 pub mod charset;
 pub mod client;
 pub mod dav;
@@ -37,11 +38,12 @@ use super::table::{Effect, Origin, Row};
 
 /// Every row, subject by subject.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    const TABLES: [&[Row]; 25] = [
+    const TABLES: &[&[Row]] = &[
         process::ROWS,
         listen::ROWS,
         files::ROWS,
         client::ROWS,
+        body::ROWS,
         output::ROWS,
         errors::ROWS,
         logs::ROWS,
@@ -64,7 +66,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         upstream::ROWS,
         realip::ROWS,
     ];
-    TABLES.into_iter().flatten()
+    TABLES.iter().copied().flatten()
 }
 
 /// `http`, `server`, `location` and `if` inside a location.

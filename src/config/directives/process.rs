@@ -21,6 +21,7 @@ impl Default for Process {
             connections: None,
             shutdown_timeout: None,
             env: Vec::new(),
+            temp_paths: Vec::new(),
         }
     }
 }

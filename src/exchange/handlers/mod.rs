@@ -73,9 +73,9 @@ pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
             outcome
         }
         Handler::Proxy(mut proxy) => {
-            proxy.accept(ex, data);
+            let outcome = proxy.accept(ex, cx, data);
             ex.handler = Handler::Proxy(proxy);
-            Ok(())
+            outcome
         }
     }
 }
@@ -91,9 +91,9 @@ pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
         Handler::Proxy(mut proxy) => {
-            proxy.body_ends();
+            let outcome = proxy.body_ends(ex, cx);
             ex.handler = Handler::Proxy(proxy);
-            Flow::Wait
+            outcome.map_or_else(|flow| flow, |()| Flow::Wait)
         }
     }
 }

@@ -93,7 +93,7 @@ impl Proxy {
             return Some(Flow::Status(status));
         }
         self.phase = Phase::Pick;
-        self.sent = 0;
+        self.rewind();
         self.request_sent = false;
         self.write_closed = false;
         self.input.clear();

@@ -23,8 +23,7 @@ use crate::config::directives::proxy_pass::{Pass, To, Url};
 use crate::config::directives::upstream::Upstream;
 use crate::config::model::Level;
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, Printable, Rx, Tx, vars};
-use crate::http::framing::Framing;
+use crate::exchange::{Exchange, Printable, Rx, Tx, body, vars};
 use crate::http::method::Method;
 use crate::http::response::{Asked, Ending, ResponseHead};
 use crate::http::status::Status;
@@ -44,7 +43,7 @@ const LEAST_BUFFER: u64 = 64 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Reads a body that is worth having whole.
+    /// Reads the whole body, for proxy_request_buffering.
     Gather,
     /// A server is to be chosen and connected to.
     Pick,
@@ -60,6 +59,8 @@ pub enum Phase {
 enum Body {
     /// There is none, or all of it stands behind the head.
     Whole,
+    /// It was gathered in a file.
+    File,
     Raw,
     Chunked,
 }
@@ -75,6 +76,8 @@ pub struct Proxy {
     /// The passed request from its first byte on, while `replay`; `sent` of it are gone.
     out: Vec<u8>,
     sent: usize,
+    /// Where in the file of the gathered body `out` goes on.
+    file_at: u64,
     body: Body,
     replay: bool,
     /// Something of the request was sent to this server.
@@ -126,16 +129,14 @@ pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         // Part of the body went to another location's upstream: it cannot be had again.
         return Flow::Status(Status::BAD_GATEWAY);
     }
-    if wants_body && ex.rx == Rx::Drain {
+    // For $request_body it is read also where it is not passed (nginx).
+    if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain {
         ex.rx = Rx::Body;
     }
-    let fits = match ex.head.framing {
-        Framing::Length(length) => length <= ex.here().settings.client.body_buffer_size.0,
-        _ => true,
-    };
-    let gathers = ex.rx == Rx::Body && settings.request_buffering && fits;
-    if gathers && let Some(record) = &mut ex.record {
-        record.body = Some(Vec::new());
+    let gathers = ex.rx == Rx::Body && settings.request_buffering;
+    if gathers {
+        let body = Some(body::Body::new(ex));
+        ex.record.get_or_insert_default().body = body;
     }
     ex.handler = Handler::Proxy(Box::new(Proxy {
         phase: if gathers { Phase::Gather } else { Phase::Pick },
@@ -147,6 +148,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         asked: Asked::default(),
         out: Vec::new(),
         sent: 0,
+        file_at: 0,
         body: Body::Whole,
         replay: true,
         request_sent: false,

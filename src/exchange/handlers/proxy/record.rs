@@ -1,5 +1,6 @@
 //! What a request asked of upstreams, for `$upstream_*`, `$proxy_*` and the error log: kept until the next request.
 
+use crate::exchange::body::Body;
 use crate::http::response::ResponseHead;
 use std::io::Write;
 
@@ -13,7 +14,7 @@ pub struct Record {
     /// Trailer lines of the last response, each with its CRLF.
     pub trailers: Vec<u8>,
     /// The request's body where it was read before an upstream was asked (`$request_body`).
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Body>,
     /// `$proxy_host` and `$proxy_port`.
     pub host: Vec<u8>,
     pub port: Vec<u8>,

@@ -91,9 +91,9 @@ pub fn write(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Cx, place: &Place) -
             Body::Whole
         }
         _ if !settings.pass_request_body || ex.head.framing == Framing::None => Body::Whole,
-        (None, Some(bytes)) => {
-            let _ = write!(out, "Content-Length: {}\r\n", bytes.len());
-            Body::Whole
+        (None, Some(body)) => {
+            let _ = write!(out, "Content-Length: {}\r\n", body.len());
+            if body.file().is_some() { Body::File } else { Body::Whole }
         }
         (None, None) => match ex.head.framing {
             Framing::Length(length) => {
@@ -114,7 +114,8 @@ pub fn write(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Cx, place: &Place) -
     out.extend_from_slice(b"\r\n");
     match (body, gathered) {
         (Some(body), _) => out.extend_from_slice(&body),
-        (None, Some(bytes)) if settings.pass_request_body => out.extend_from_slice(bytes),
+        // What is in a file follows piece by piece.
+        (None, Some(body)) if settings.pass_request_body => out.extend_from_slice(body.bytes().unwrap_or_default()),
         _ => {}
     }
     proxy.out = out;

@@ -9,7 +9,7 @@ use crate::config::directives::proxy::local_address;
 use crate::config::directives::upstream::Method;
 use crate::config::model::Level;
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, Rx, vars};
+use crate::exchange::{Exchange, Rx, body, vars};
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::shared::balance::{By, End};
@@ -17,26 +17,34 @@ use crate::sys::socket::Addr;
 use std::io::Write;
 use std::net::SocketAddr;
 
+/// Bytes of a gathered body in a file that are sent at a time.
+const PIECE: usize = 64 << 10;
+
+/// Does something with the gathered body, which is the exchange's.
+fn with_body(
+    ex: &mut Exchange,
+    what: impl FnOnce(&mut body::Body, &mut Exchange) -> Result<(), Flow>,
+) -> Result<(), Flow> {
+    let Some(mut body) = ex.record.as_mut().and_then(|record| record.body.take()) else { return Ok(()) };
+    let outcome = what(&mut body, ex);
+    ex.record.get_or_insert_default().body = Some(body);
+    outcome
+}
+
 impl Proxy {
-    /// Phase Gather: the body is whole, or longer than is kept.
-    pub fn gathered(&mut self, ex: &mut Exchange) -> bool {
-        let limit = ex.here().settings.client.body_buffer_size.0 as usize;
-        let len = ex.record.as_ref().and_then(|record| record.body.as_ref()).map_or(0, Vec::len);
+    /// Phase Gather: whether the body is whole.
+    pub fn gathered(&mut self, ex: &Exchange) -> bool {
         let whole = ex.rx != Rx::Body;
-        if whole || len >= limit {
+        if whole {
             self.phase = Phase::Pick;
         }
-        whole || len >= limit
+        whole
     }
 
     /// A piece of the client's body.
-    pub fn accept(&mut self, ex: &mut Exchange, data: &[u8]) {
+    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
         match self.phase {
-            Phase::Gather => {
-                if let Some(body) = ex.record.as_mut().and_then(|record| record.body.as_mut()) {
-                    body.extend_from_slice(data);
-                }
-            }
+            Phase::Gather => return with_body(ex, |body, ex| body.push(ex, cx, data)),
             _ if self.write_closed => {}
             _ => {
                 self.trim();
@@ -49,13 +57,18 @@ impl Proxy {
                 }
             }
         }
+        Ok(())
     }
 
     /// The client's body is complete.
-    pub fn body_ends(&mut self) {
-        if self.phase != Phase::Gather && self.body == Body::Chunked {
+    pub fn body_ends(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(), Flow> {
+        if self.phase == Phase::Gather {
+            return with_body(ex, |body, ex| body.end(ex, cx));
+        }
+        if self.body == Body::Chunked {
             self.out.extend_from_slice(b"0\r\n\r\n");
         }
+        Ok(())
     }
 
     /// Forgets what was sent, once it is too much to be sent again.
@@ -92,17 +105,12 @@ impl Proxy {
             record.tries.push(Try { peer: name, started: cx.now.ms, ..Try::default() });
         }
         if self.out.is_empty() {
-            // A body that is longer than what was gathered is streamed behind what there is.
-            let begun = self.take_unfinished(ex);
             let place = std::mem::replace(&mut self.place, Place { host: Vec::new(), uri: Vec::new() });
             let written = request::write(self, ex, cx, &place);
             self.place = place;
             if let Err(status) = written {
                 cx.balance.give(&self.upstream, peer, End::Neutral, cx.now.ms);
                 return Err(Flow::Status(status));
-            }
-            if let Some(begun) = begun.filter(|begun| !begun.is_empty()) {
-                self.accept(ex, &begun);
             }
         }
         Ok((peer, addr))
@@ -118,14 +126,6 @@ impl Proxy {
             ex.report(cx, Level::Error, format_args!("invalid local address \"{shown}\""));
         }
         local
-    }
-
-    /// What was gathered of a body that has not ended.
-    pub(super) fn take_unfinished(&self, ex: &mut Exchange) -> Option<Vec<u8>> {
-        if ex.rx != Rx::Body {
-            return None;
-        }
-        ex.record.as_mut().and_then(|record| record.body.take())
     }
 
     /// The connection to the server stands.
@@ -146,6 +146,32 @@ impl Proxy {
         self.request_sent = true;
         if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
             one.sent += n as u64;
+        }
+        if self.sent == self.out.len() && self.phase == Phase::Talk {
+            self.refill(ex);
+        }
+    }
+
+    /// The next piece of a body that was gathered in a file, in the place of what was sent.
+    fn refill(&mut self, ex: &Exchange) {
+        let file = ex.record.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
+        let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
+        self.out.clear();
+        self.sent = 0;
+        self.out.reserve(PIECE);
+        match file.read(self.file_at, PIECE, &mut self.out) {
+            Ok(n) if n > 0 => self.file_at += n as u64,
+            // The upstream sees a body that is too short and says so, or waits until it has waited for too long.
+            _ => self.write_closed = true,
+        }
+    }
+
+    /// For another server: the request from its first byte on.
+    pub(super) fn rewind(&mut self) {
+        self.sent = 0;
+        if self.file_at > 0 {
+            self.out.clear();
+            self.file_at = 0;
         }
     }
 

@@ -1,0 +1,193 @@
+//! Temporary files: named by a number in the directory that the configuration gives them, as nginx names them.
+//!
+//! Invariant: a file that is not to stay has no name, or loses it when its [`TempFile`] is dropped.
+
+use crate::config::directives::body::TempPath;
+use crate::sys::Errno;
+use crate::sys::file::{self, O_CREAT, O_EXCL, O_RDWR, Unlink};
+use std::cell::Cell;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+/// Names that are tried: a directory where all of these are taken is somebody's trap.
+const TRIES: usize = 1000;
+
+/// What becomes of a file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It is gone at once: only the descriptor holds the file.
+    Unnamed,
+    /// It is gone with the [`TempFile`].
+    Named,
+    /// It stays.
+    Forever,
+}
+
+#[derive(Debug)]
+pub struct TempFile {
+    fd: OwnedFd,
+    /// The whole path, also of a file whose name is gone.
+    name: CString,
+    keep: Keep,
+    len: u64,
+}
+
+/// What could not be done to which path.
+#[derive(Debug)]
+pub struct Failure {
+    pub call: &'static str,
+    pub path: Vec<u8>,
+    pub errno: Errno,
+}
+
+impl TempFile {
+    /// A new file in `at`; the directories of its levels are made as they are needed.
+    pub fn create(at: &TempPath, keep: Keep) -> Result<TempFile, Failure> {
+        thread_local!(static LAST: Cell<u32> = const { Cell::new(0) });
+        let mut step = 1;
+        for _ in 0..TRIES {
+            let number = LAST.with(|last| {
+                last.set(last.get().wrapping_add(step));
+                last.get()
+            });
+            // Files of an earlier run hold a stretch of numbers: nginx leaps over it by just as much.
+            step = 123_456;
+            let digits = format!("{number:010}");
+            let (dirs, path) = hashed(at, &digits);
+            let failure = |call, path: &[u8], errno| Failure { call, path: path.to_vec(), errno };
+            let name = CString::new(path.clone()).map_err(|_| failure("open()", &path, Errno::EINVAL))?;
+            let opened = match file::open_at(None, &name, O_RDWR | O_CREAT | O_EXCL, 0o600) {
+                Err(Errno::ENOENT) => {
+                    for dir in dirs {
+                        let path = CString::new(dir).map_err(|_| failure("mkdir()", &path, Errno::EINVAL))?;
+                        match file::mkdir_at(None, &path, 0o700) {
+                            Ok(()) | Err(Errno::EEXIST) => {}
+                            Err(e) => return Err(failure("mkdir()", path.to_bytes(), e)),
+                        }
+                    }
+                    file::open_at(None, &name, O_RDWR | O_CREAT | O_EXCL, 0o600)
+                }
+                opened => opened,
+            };
+            match opened {
+                Ok(fd) => {
+                    if keep == Keep::Unnamed {
+                        file::unlink_at(None, &name, Unlink::File).map_err(|e| failure("unlink()", &path, e))?;
+                    }
+                    return Ok(TempFile { fd, name, keep, len: 0 });
+                }
+                Err(Errno::EEXIST) => {}
+                Err(e) => return Err(failure("open()", &path, e)),
+            }
+        }
+        Err(Failure { call: "open()", path: at.path.as_os_str().as_bytes().to_vec(), errno: Errno::EEXIST })
+    }
+
+    /// Writes all of `bytes` behind what there is.
+    pub fn append(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            let written = file::pwrite(self.fd.as_fd(), bytes, self.len);
+            let n = written.and_then(|n| if n == 0 { Err(Errno::ENOSPC) } else { Ok(n) });
+            let n = n.map_err(|errno| Failure { call: "pwrite()", path: self.path().to_vec(), errno })?;
+            self.len += n as u64;
+            bytes = bytes.get(n..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Appends at most `max` bytes from `at` on to the spare room of `into`. 0 is the end.
+    pub fn read(&self, at: u64, max: usize, into: &mut Vec<u8>) -> Result<usize, Errno> {
+        file::pread_into(self.fd.as_fd(), into, max, at)
+    }
+
+    pub fn path(&self) -> &[u8] {
+        self.name.to_bytes()
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if self.keep == Keep::Named {
+            // Whoever the file was for may have moved it.
+            let _ = file::unlink_at(None, &self.name, Unlink::File);
+        }
+    }
+}
+
+/// The directories of a file's levels, outermost first and the path's own before them, and its path.
+fn hashed(at: &TempPath, digits: &str) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let mut path = at.path.as_os_str().as_bytes().to_vec();
+    let mut dirs = vec![path.clone()];
+    let mut end = digits.len();
+    for level in &at.levels {
+        let start = end.saturating_sub(*level);
+        path.push(b'/');
+        path.extend_from_slice(digits.get(start..end).unwrap_or_default().as_bytes());
+        dirs.push(path.clone());
+        end = start;
+    }
+    path.push(b'/');
+    path.extend_from_slice(digits.as_bytes());
+    (dirs, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_file_is_named_as_long_as_it_is_to_be() {
+        let scratch = Scratch::new();
+        let at = TempPath { path: scratch.path().join("new"), levels: vec![1, 2] };
+        for (keep, during, after) in
+            [(Keep::Unnamed, false, false), (Keep::Named, true, false), (Keep::Forever, true, true)]
+        {
+            let mut file = TempFile::create(&at, keep).expect("a file");
+            file.append(b"some").and_then(|()| file.append(b" bytes")).expect("room");
+            let mut back = Vec::with_capacity(64);
+            assert_eq!(file.read(5, 64, &mut back), Ok(5));
+            assert_eq!((&back[..], file.len()), (&b"bytes"[..], 10));
+            let path = std::path::PathBuf::from(std::ffi::OsStr::from_bytes(file.path()));
+            assert_eq!(path.exists(), during, "{keep:?}");
+            drop(file);
+            assert_eq!(path.exists(), after, "{keep:?}");
+        }
+    }
+
+    #[test]
+    fn a_taken_name_is_leapt_over() {
+        let scratch = Scratch::new();
+        let at = TempPath { path: scratch.path().to_owned(), levels: vec![] };
+        let first = TempFile::create(&at, Keep::Named).expect("a file");
+        let taken: u32 = String::from_utf8_lossy(&first.path()[first.path().len() - 10..]).parse().expect("a number");
+        std::fs::write(scratch.path().join(format!("{:010}", taken + 1)), b"").expect("a file");
+        let second = TempFile::create(&at, Keep::Named).expect("a file");
+        assert!(second.path().ends_with(format!("{:010}", taken + 1 + 123_456).as_bytes()));
+    }
+
+    #[test]
+    fn levels_are_named_by_the_last_digits() {
+        let table: [(&[usize], &str); 4] = [
+            (&[], "/t/0000123456"),
+            (&[1], "/t/6/0000123456"),
+            (&[1, 2], "/t/6/45/0000123456"),
+            (&[2, 2, 3], "/t/56/34/012/0000123456"),
+        ];
+        for (levels, expected) in table {
+            let at = TempPath { path: "/t".into(), levels: levels.to_vec() };
+            let (dirs, path) = hashed(&at, "0000123456");
+            assert_eq!(String::from_utf8_lossy(&path), expected);
+            assert_eq!(dirs.len(), levels.len() + 1);
+        }
+    }
+}
