@@ -224,6 +224,60 @@ fn a_thousand_cut_uploads_and_kills_leave_the_directory_as_it_was() {
 }
 
 #[test]
+fn a_kill_amid_replacements_leaves_no_hidden_file() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut seed = Seed(11);
+    let mut s = running(setup("").restartable());
+    let names = |s: &Server| -> Vec<String> {
+        listing(&s.path("html")).iter().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect()
+    };
+    let before = names(&s);
+    let stop = AtomicBool::new(false);
+    let address = s.address(0);
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let stop = &stop;
+            scope.spawn(move || {
+                let content = noise(200 + worker);
+                let two = super::form(&[file("old.txt", &content), file("old.txt", &content)]);
+                let form =
+                    format!("POST /over/ HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n{}\r\n", two.len(), form_type());
+                let raw =
+                    format!("POST /over/old.txt HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", content.len());
+                let (form, raw) = ([form.as_bytes(), &two].concat(), [raw.as_bytes(), &content].concat());
+                let mut client = Client::connect(address);
+                while !stop.load(Ordering::Relaxed) {
+                    let bytes = if worker % 2 == 0 { &form } else { &raw };
+                    if !client.try_send(bytes) || client.try_response(false).is_err() {
+                        client = Client::connect(address);
+                    }
+                }
+            });
+        }
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..40 {
+                for _ in 0..seed.below(30) {
+                    s.get("/").is(200);
+                }
+                s.kill_and_restart();
+                s.get("/").is(200);
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    // The last process was not killed, but others before it.
+    eventually("nothing hidden is left", || {
+        s.get("/").is(200);
+        names(&s) == before
+    });
+}
+
+#[test]
 fn cut_uploads_leave_no_descriptor_open() {
     if skip_on_nginx("uploads") {
         return;
