@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// A browser on a machine that is busy with tests.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Its start, from a disk that has not seen it for a while.
+const START: Duration = Duration::from_secs(120);
+
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome-headless-shell"];
 
 pub struct Browser {
@@ -26,6 +29,8 @@ pub struct Browser {
     /// Events nobody has asked for yet, of all pages.
     events: Vec<Value>,
     profile: PathBuf,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 impl Browser {
@@ -60,7 +65,12 @@ impl Browser {
         os::inherit_as(&mut command, vec![(theirs_in.as_raw_fd(), 3), (theirs_out.as_raw_fd(), 4)]);
         let child = command.spawn().expect("the browser starts");
         let file = |fd: OwnedFd| File::from(fd);
-        Some(Browser { child, to: file(to), from: file(from), buf: Vec::new(), number: 0, events: Vec::new(), profile })
+        let (to, from) = (file(to), file(from));
+        let mut browser =
+            Browser { child, to, from, buf: Vec::new(), number: 0, events: Vec::new(), profile, patience: START };
+        browser.call(None, "Browser.getVersion", json!({}));
+        browser.patience = LIMIT;
+        Some(browser)
     }
 
     /// An empty page of its own, its events switched on.
@@ -75,6 +85,7 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log", "Network", "DOM"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
+        page.call("Page.setLifecycleEventsEnabled", json!({"enabled": true}));
         page
     }
 
@@ -90,7 +101,7 @@ impl Browser {
         bytes.push(0);
         self.to.write_all(&bytes).expect("the browser reads");
         loop {
-            let Some(mut message) = self.receive() else { panic!("no answer to {method} within {LIMIT:?}") };
+            let Some(mut message) = self.receive() else { panic!("no answer to {method} within {:?}", self.patience) };
             if message["id"] == number {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].take();
@@ -99,9 +110,9 @@ impl Browser {
         }
     }
 
-    /// The next message; None after `LIMIT`.
+    /// The next message; None when patience ends.
     fn receive(&mut self) -> Option<Value> {
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + self.patience;
         loop {
             if let Some(at) = self.buf.iter().position(|&byte| byte == 0) {
                 let message: Vec<u8> = self.buf.drain(..=at).collect();
@@ -147,21 +158,28 @@ impl Page<'_> {
         });
     }
 
-    /// Does something that leads to another page (or the same anew) and waits until that is loaded.
+    /// Does something that leads to another page (or the same anew) and waits until that is loaded and seen: before its
+    /// first picture a page gets no input.
     #[track_caller]
     pub fn load(&mut self, action: impl FnOnce(&mut Self)) {
-        self.browser.events.retain(|event| event["method"] != "Page.loadEventFired");
+        self.browser.events.retain(|event| event["method"] != "Page.lifecycleEvent");
         action(self);
-        self.await_event("Page.loadEventFired");
+        self.await_life("load");
+        self.await_life("firstContentfulPaint");
     }
 
-    /// Waits for an event, and takes it.
+    /// Waits for an event in the life of the page, and takes it.
     #[track_caller]
-    pub fn await_event(&mut self, name: &str) -> Value {
+    fn await_life(&mut self, name: &str) {
         loop {
-            let mine = |event: &Value| event["method"] == name && event["sessionId"] == self.session.as_str();
-            if let Some(at) = self.browser.events.iter().position(mine) {
-                return self.browser.events.remove(at)["params"].take();
+            let is_it = |event: &Value| {
+                event["method"] == "Page.lifecycleEvent"
+                    && event["params"]["name"] == name
+                    && event["sessionId"] == self.session.as_str()
+            };
+            if let Some(at) = self.browser.events.iter().position(is_it) {
+                self.browser.events.remove(at);
+                return;
             }
             match self.browser.receive() {
                 Some(message) => self.browser.events.push(message),
