@@ -24,7 +24,7 @@ const DIRECTORIES: usize = 50_000;
 
 pub struct Litter {
     /// Our names from those of others: another process may write to the same directory.
-    id: u64,
+    id: u32,
     names: u64,
     journal: Option<(OwnedFd, CString)>,
     /// Directories that are noted, by device and inode.
@@ -35,7 +35,7 @@ pub struct Litter {
 
 impl Default for Litter {
     fn default() -> Litter {
-        Litter { id: random::number().unwrap_or(0), names: 0, journal: None, noted: HashSet::new(), last: Weak::new() }
+        Litter { id: random::number().unwrap_or(0) as u32, names: 0, journal: None, noted: HashSet::new(), last: Weak::new() }
     }
 }
 
@@ -63,7 +63,7 @@ impl Litter {
         }
         self.noted.clear();
         self.last = Weak::new();
-        append(journal.as_fd(), format!("{:016x}", self.id).as_bytes())?;
+        append(journal.as_fd(), format!("{:08x}", self.id).as_bytes())?;
         self.journal = Some((journal, path.to_owned()));
         Ok(removed)
     }
@@ -73,12 +73,12 @@ impl Litter {
         self.journal.is_some()
     }
 
-    /// A name for a file in `dir` that nobody else has.
+    /// A name for a file in `dir` that nobody else has: below 40 bytes, which the kernel keeps within its entry.
     pub fn hidden(&mut self, dir: &Rc<OwnedFd>) -> CString {
         // Without a note the name is as good; it only could stay behind.
         let _ = self.note(dir);
         self.names += 1;
-        CString::new(format!("{HIDDEN}{:016x}-{}", self.id, self.names)).expect("no NUL in a prefix and digits")
+        CString::new(format!("{HIDDEN}{:08x}-{}", self.id, self.names)).expect("no NUL in a prefix and digits")
     }
 
     fn note(&mut self, dir: &Rc<OwnedFd>) -> Result<(), Errno> {
@@ -121,7 +121,7 @@ fn sweep(journal: BorrowedFd<'_>) -> Result<usize, Errno> {
     let len = file::pread(journal, &mut bytes, 0)?;
     let mut records = bytes.get(..len).unwrap_or_default().split_inclusive(|b| *b == 0);
     let mut records = std::iter::from_fn(|| records.next().and_then(|record| CStr::from_bytes_with_nul(record).ok()));
-    let Some(id) = records.next().filter(|id| id.count_bytes() == 16) else { return Ok(0) };
+    let Some(id) = records.next().filter(|id| id.count_bytes() == 8) else { return Ok(0) };
     let prefix = [HIDDEN.as_bytes(), id.to_bytes(), b"-"].concat();
     let mut removed = 0;
     for path in records {
@@ -174,7 +174,7 @@ mod tests {
         leave(&mut first);
         leave(&mut first);
         fs::write(store.join("file"), "whole").expect("a file");
-        let other = format!("{HIDDEN}0000000000000000-1");
+        let other = format!("{HIDDEN}00000000-1");
         fs::write(store.join(&other), "somebody else's").expect("a file");
         assert_eq!(names().len(), 4);
 

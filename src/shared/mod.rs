@@ -34,8 +34,8 @@ use watch::Watch;
 
 /// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
 pub const SCRATCH: usize = 256 << 10;
-/// A request head fits one of these nearly always.
-const BUFFER: usize = 4 << 10;
+/// A request head fits one of these nearly always, and a small body with it.
+const BUFFER: usize = 8 << 10;
 /// Buffers kept for reuse.
 const BUFFERS: usize = 1024;
 
