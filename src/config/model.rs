@@ -305,6 +305,18 @@ pub struct Settings {
     pub upload: Rc<Upload>,
     pub proxy: Rc<Proxy>,
     pub realip: Rc<RealIp>,
+    /// Lines that limit what clients may write, for those who break one.
+    pub limiting: Rc<Vec<Line>>,
+}
+
+/// A directive as it is written, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub name: &'static str,
+    /// Name and arguments.
+    pub text: Box<str>,
+    /// `FILE:LINE`.
+    pub place: Box<str>,
 }
 
 #[derive(Debug)]

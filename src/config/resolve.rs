@@ -98,6 +98,11 @@ pub struct Own {
     depth: usize,
 }
 
+/// Whether a client that is refused by the directive is told its line.
+fn is_limiting(name: &str) -> bool {
+    name.starts_with("upload_") || matches!(name, "client_max_body_size" | "min_delete_depth" | "delete_recursive")
+}
+
 impl Own {
     pub fn location_name(&self) -> &[u8] {
         &self.name
@@ -276,14 +281,26 @@ impl Build {
                     table::set_simple(row, &mut scope.settings, d)
                 }
             };
-            if let Err(fault) = outcome {
-                self.error(fault);
+            match outcome {
+                Err(fault) => self.error(fault),
+                Ok(()) if is_limiting(row.name) => self.note_line(&mut scope.settings, row.name, d),
+                Ok(()) => {}
             }
         }
         let own = (scope.seen.contains(&"add_header"), scope.seen.contains(&"add_trailer"));
         output::inherit(&mut scope.settings, &outer, own);
         self.sections(scope, &sections);
         self.script(scope, &steps)
+    }
+
+    /// Keeps the words and the place of a line, instead of an outer level's.
+    fn note_line(&self, settings: &mut Settings, name: &'static str, d: &Directive) {
+        let words = std::iter::once(name.into()).chain(d.args.iter().map(Word::str));
+        let text = words.collect::<Vec<_>>().join(" ").into();
+        let line = Line { name, text, place: self.sources.place(d.name.span).into() };
+        let lines = Rc::make_mut(&mut settings.limiting);
+        lines.retain(|other| other.name != name);
+        lines.push(line);
     }
 
     /// A directive's row, where it is known, may stand here and has the right number of arguments.

@@ -84,7 +84,8 @@ builtins! {
     UpstreamBytesSent "upstream_bytes_sent", UpstreamBytesReceived "upstream_bytes_received",
     TcpinfoRtt "tcpinfo_rtt", TcpinfoRttvar "tcpinfo_rttvar", TcpinfoSndCwnd "tcpinfo_snd_cwnd",
     TcpinfoRcvSpace "tcpinfo_rcv_space", UploadFileName "upload_file_name", UploadFileExt "upload_file_ext",
-    UploadFileSize "upload_file_size", UploadStatus "upload_status", FastcgiScriptName "fastcgi_script_name",
+    UploadFileSize "upload_file_size", UploadFilePath "upload_file_path", UploadFiles "upload_files",
+    UploadStatus "upload_status", FastcgiScriptName "fastcgi_script_name",
     FastcgiPathInfo "fastcgi_path_info",
     RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
 }

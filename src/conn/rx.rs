@@ -4,6 +4,7 @@
 use super::Ready;
 use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
+use crate::config::model::Level;
 use crate::exchange::{Exchange, Rx, Tx, handlers, phases};
 use crate::http::framing::Framing;
 use crate::http::head::Progress;
@@ -260,7 +261,7 @@ fn feed(ex: &mut Exchange, cx: &mut Cx, bytes: &[u8]) -> Step {
         at += step.consumed;
         ex.request_length += step.consumed as u64;
         ex.body_received += data.len() as u64;
-        let taken = match too_large(ex) {
+        let taken = match too_large(ex, cx) {
             Ok(()) if data.is_empty() => Ok(()),
             Ok(()) => handlers::accept(ex, cx, data),
             Err(flow) => Err(flow),
@@ -286,13 +287,20 @@ fn feed(ex: &mut Exchange, cx: &mut Cx, bytes: &[u8]) -> Step {
 }
 
 /// A chunk counts from its size line on: a client that announces too much is told so before it sends it.
-fn too_large(ex: &Exchange) -> Result<(), phases::Flow> {
+fn too_large(ex: &mut Exchange, cx: &mut Cx) -> Result<(), phases::Flow> {
     let max = ex.here().settings.client.max_body_size.0;
     let announced = match ex.head.framing {
         Framing::Chunked => ex.decoder.remaining().unwrap_or(0),
         _ => 0,
     };
-    if max > 0 && ex.body_received.saturating_add(announced) > max {
+    let size = ex.body_received.saturating_add(announced);
+    if max > 0 && size > max {
+        let limit = handlers::upload::limit(ex, "client_max_body_size");
+        ex.report(
+            cx,
+            Level::Error,
+            format_args!("client intended to send too large chunked body: {size} bytes{limit}"),
+        );
         return Err(phases::Flow::Status(crate::http::status::Status::CONTENT_TOO_LARGE));
     }
     Ok(())
@@ -334,11 +342,12 @@ fn splice(
             ex.decoder.skip(n);
             ex.body_received += n;
             ex.request_length += n;
-            let handlers::Handler::Upload(upload) = &mut ex.handler else { return Some(Step::Close) };
-            let outcome = upload.spliced(n);
-            if let Err(flow) = outcome {
-                ex.handler = handlers::Handler::None;
-                phases::settle(ex, cx, flow);
+            let handlers::Handler::Upload(mut upload) = std::mem::take(&mut ex.handler) else {
+                return Some(Step::Close);
+            };
+            match upload.spliced(ex, cx, n) {
+                Ok(()) => ex.handler = handlers::Handler::Upload(upload),
+                Err(flow) => phases::settle(ex, cx, flow),
             }
             Some(Step::Again)
         }

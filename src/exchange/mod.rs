@@ -155,6 +155,8 @@ pub struct Exchange {
     pub kept_location: Option<Vec<u8>>,
     /// What upstreams were asked.
     pub record: Option<Box<handlers::proxy::record::Record>>,
+    /// What became of an upload.
+    pub uploaded: Option<Box<handlers::upload::Record>>,
 }
 
 /// Why a request ended before its response was whole; for the log.
@@ -217,6 +219,7 @@ impl Exchange {
             depth: 0,
             kept_location: None,
             record: None,
+            uploaded: None,
         }
     }
 
@@ -237,6 +240,7 @@ impl Exchange {
     pub fn release(&mut self, cx: &mut Cx) {
         self.handler = Handler::None;
         self.record = None;
+        self.uploaded = None;
         self.response.clear();
         self.give_places_back(cx);
         cx.buffers.give(std::mem::take(&mut self.input));
@@ -293,6 +297,7 @@ impl Exchange {
         self.depth = 0;
         self.kept_location = None;
         self.record = None;
+        self.uploaded = None;
         self.at_default();
     }
 

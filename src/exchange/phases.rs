@@ -281,7 +281,9 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                     None => {
                         // An error of the error page itself: nginx sends its status, not the first one's.
                         ex.error_page = None;
-                        handlers::special::respond(ex, status);
+                        if !handlers::upload::tell(ex, status) {
+                            handlers::special::respond(ex, status);
+                        }
                         break;
                     }
                 }
@@ -445,7 +447,8 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         && length > max
         && ex.error_page.is_none()
     {
-        ex.report(cx, Level::Error, format_args!("client intended to send too large body: {length} bytes"));
+        let limit = handlers::upload::limit(ex, "client_max_body_size");
+        ex.report(cx, Level::Error, format_args!("client intended to send too large body: {length} bytes{limit}"));
         return Flow::Status(Status::CONTENT_TOO_LARGE);
     }
     Flow::Next

@@ -67,7 +67,8 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is
         Var::Cookie(name) => put(cookie(ex, name), out),
         Var::SentHttp(name) => sent_header(ex, name, out),
         Var::SentTrailer(name) => joined(&ex.response.trailers, name, out),
-        Var::UploadField(_) | Var::Absent => Is::Unset,
+        Var::UploadField(name) => put(ex.uploaded.as_ref().and_then(|record| record.field(name)), out),
+        Var::Absent => Is::Unset,
         Var::UpstreamHttp(name) => upstream(ex, |record| record.header(name, out)),
         Var::UpstreamCookie(name) => upstream(ex, |record| record.cookie(name, out)),
         Var::UpstreamTrailer(name) => upstream(ex, |record| record.trailer(name, out)),
@@ -318,7 +319,15 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::InvalidReferer => put(Some(if super::lookup::referer::is_invalid(ex) { b"1" } else { b"" }), out),
         B::LimitReqStatus => put(ex.limit_req.map(|verdict| verdict.name()), out),
         B::LimitConnStatus => put(ex.limit_conn.map(|verdict| verdict.name()), out),
-        B::UploadFileName | B::UploadFileExt | B::UploadFileSize | B::UploadStatus => Is::Unset,
+        B::UploadFileName
+        | B::UploadFileExt
+        | B::UploadFileSize
+        | B::UploadFilePath
+        | B::UploadFiles
+        | B::UploadStatus => match ex.uploaded.as_ref().is_some_and(|record| record.value(builtin, out)) {
+            true => Is::Set,
+            false => Is::Unset,
+        },
         B::RequestBody => match ex.record.as_ref().and_then(|record| record.body.as_ref()?.bytes()) {
             Some(body) if ex.rx == super::Rx::Done => put(Some(body), out),
             _ => Is::Unset,

@@ -122,9 +122,9 @@ impl Decoder {
         self.state == State::Done
     }
 
-    /// The value of the first trailer field of that name. Complete only when the body is done.
-    pub fn trailer(&self, name: &[u8]) -> Option<&[u8]> {
-        self.trailers.split_inclusive(|b| *b == b'\n').find_map(|line| {
+    /// The values of the trailer lines of that name. Complete only when the body is done.
+    pub fn trailer<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.trailers.split_inclusive(|b| *b == b'\n').filter_map(move |line| {
             let line = line.strip_suffix(b"\r\n")?;
             let (len, value) = split_field(line).ok()?;
             line[..len].eq_ignore_ascii_case(name).then(|| &line[value])

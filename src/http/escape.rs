@@ -133,6 +133,18 @@ pub fn json_escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Encodes base64 (RFC 4648 §4), padded.
+pub fn to_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| group.get(at).copied().map_or(0, u32::from);
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            out.push(if at <= group.len() { DIGITS[(bits >> (18 - 6 * at) & 63) as usize] } else { b'=' });
+        }
+    }
+}
+
 /// Decodes base64 (RFC 4648 §4, padding optional) to the end of `out`. False, with `out` as it was, where it is not
 /// base64.
 pub fn base64(text: &[u8], out: &mut Vec<u8>) -> bool {
@@ -203,6 +215,16 @@ mod tests {
             run(json_escape, b"a\"\\\n\x01</script>\xff\xc3\xa9"),
             "a\\\"\\\\\\n\\u0001\\u003C/script>\u{fffd}\u{e9}"
         );
+    }
+
+    #[test]
+    fn base64_reads_back() {
+        for (text, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob\u{ff}", "Zm9vYsO/")] {
+            assert_eq!(run(to_base64, text.as_bytes()), expected);
+            let mut back = Vec::new();
+            assert!(base64(expected.as_bytes(), &mut back));
+            assert_eq!(back, text.as_bytes());
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum HeaderId {
     XRequestedWith,
     ContentDigest,
     ReprDigest,
+    WantContentDigest,
+    WantReprDigest,
     ContentMd5,
     ContentRange,
     ContentEncoding,
@@ -113,9 +115,14 @@ impl HeaderId {
                 (b"content-encoding", ContentEncoding),
                 (b"x-requested-with", XRequestedWith),
                 (b"proxy-connection", ProxyConnection),
+                (b"want-repr-digest", WantReprDigest),
             ],
             17 => &[(b"if-modified-since", IfModifiedSince), (b"transfer-encoding", TransferEncoding)],
-            19 => &[(b"if-unmodified-since", IfUnmodifiedSince), (b"content-disposition", ContentDisposition)],
+            19 => &[
+                (b"if-unmodified-since", IfUnmodifiedSince),
+                (b"content-disposition", ContentDisposition),
+                (b"want-content-digest", WantContentDigest),
+            ],
             _ => &[],
         };
         rows.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(Other, |(_, id)| *id)

@@ -12,6 +12,7 @@
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
+//! | [`structured`] | dictionaries of structured fields (RFC 9651) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
 //! | [`reject`] | everything a client can do wrong, as data |
 //! | [`response`] | the head of an upstream's response |
@@ -32,6 +33,7 @@ pub mod range;
 pub mod reject;
 pub mod response;
 pub mod status;
+pub mod structured;
 pub mod target;
 pub mod unique;
 pub mod uri;

@@ -22,6 +22,8 @@ pub struct PartHead {
     /// Present, even if empty, for a file field; the client's word, not a safe name.
     pub filename: Option<Vec<u8>>,
     pub content_type: Option<Vec<u8>>,
+    /// Values of its Content-Digest and Repr-Digest lines (RFC 9530): both are of the part's data.
+    pub digests: Vec<Vec<u8>>,
 }
 
 /// What [`Multipart::next`] found.
@@ -262,6 +264,8 @@ impl Multipart {
                 if head.content_type.replace(value.to_vec()).is_some() {
                     return Err(Reject::BadMultipart("Content-Type of a part is repeated"));
                 }
+            } else if name.eq_ignore_ascii_case(b"content-digest") || name.eq_ignore_ascii_case(b"repr-digest") {
+                head.digests.push(value.to_vec());
             } else if name.eq_ignore_ascii_case(b"content-transfer-encoding") && !is_identity(value) {
                 // Deprecated (RFC 7578 §4.7). To store the coded text as the file would corrupt it silently.
                 return Err(Reject::BadMultipart("Content-Transfer-Encoding of a part is not supported"));

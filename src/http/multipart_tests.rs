@@ -136,12 +136,13 @@ fn malformed_bodies_are_refused() {
 #[test]
 fn a_part_head_names_the_field_the_file_and_the_type() {
     let text = "--B\r\ncontent-disposition: form-data; name=\"a%22b\"; filename=\"C:\\x.txt\"\r\nCONTENT-TYPE: text/plain\r\n\
-                Content-Transfer-Encoding: 8bit\r\nX-Y: z\r\n\r\n\r\n--B--";
+                Content-Transfer-Encoding: 8bit\r\nX-Y: z\r\nContent-Digest: a=1\r\nrepr-digest: b=2\r\n\r\n\r\n--B--";
     let (parts, _) = run("B", text.as_bytes()).expect("sound");
     let head = PartHead {
         name: Some(b"a\"b".into()),
         filename: Some(b"C:\\x.txt".into()),
         content_type: Some(b"text/plain".into()),
+        digests: vec![b"a=1".into(), b"b=2".into()],
     };
     assert_eq!(parts, [Part { head, data: String::new(), ended: true }]);
 }

@@ -3,6 +3,7 @@
 
 mod cuts;
 mod delete;
+mod digests;
 mod directives;
 mod disk_full;
 mod durability;

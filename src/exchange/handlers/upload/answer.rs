@@ -1,17 +1,19 @@
 //! What the client is told: what was stored and where, or why nothing was; as HTML, JSON or text, by Accept.
 
-use super::name::{As, Known, expand};
 use super::refusal::Refusal;
-use crate::config::directives::upload::Answer;
+use crate::config::directives::{self, upload::Answer};
+use crate::config::model::Content;
+use crate::config::template::{Part, Template, Var};
 use crate::exchange::phases::Flow;
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, error_page};
+use crate::exchange::{Exchange, error_page, vars};
 use crate::http::escape::{escape_component, escape_path, html_escape, json_escape};
 use crate::http::etag::ETag;
 use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use std::fmt;
 use std::io::Write;
 
 /// A file that was stored.
@@ -23,6 +25,8 @@ pub struct Stored {
     pub etag: ETag,
     /// It took the place of another.
     pub replaced: bool,
+    /// The value of its Repr-Digest, where the client wants one.
+    pub digest: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,10 +36,10 @@ pub enum Format {
     Text,
 }
 
-/// The format that an Accept line asks for: the one with the highest quality, the first among equals. A range with a
-/// `*` asks for nothing in particular.
-pub fn format(accept: &[u8]) -> Format {
-    let mut best = (0, Format::Text);
+/// The format that an Accept line asks for: the one with the highest quality, the first among equals. None: for nothing
+/// in particular, as a range with a `*` does.
+pub fn format(accept: &[u8]) -> Option<Format> {
+    let mut best = (0, None);
     for range in list(accept) {
         let mut parameters = range.split(|b| *b == b';').map(trim_ows);
         let kind = parameters.next().unwrap_or_default().to_ascii_lowercase();
@@ -48,7 +52,7 @@ pub fn format(accept: &[u8]) -> Format {
         let quality =
             parameters.find_map(|p| p.strip_prefix(b"q=").or(p.strip_prefix(b"Q="))).map_or(1000, thousandths);
         if quality > best.0 {
-            best = (quality, format);
+            best = (quality, Some(format));
         }
     }
     best.1
@@ -60,20 +64,13 @@ fn thousandths(text: &[u8]) -> u32 {
     text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(1000, |q| (q * 1000.0) as u32)
 }
 
-fn format_of(ex: &Exchange) -> Format {
+fn format_of(ex: &Exchange) -> Option<Format> {
     let accept: Vec<&[u8]> = ex.head.all(HeaderId::Accept).map(|field| field.value.of(ex.buf())).collect();
     format(&accept.join(&b","[..]))
 }
 
 /// All is stored: the answer to it. `uri` is the directory's; `stored` is not empty unless upload_return answers.
-pub fn stored(
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    uri: &[u8],
-    stored: &[Stored],
-    fields: &[(Box<[u8]>, Vec<u8>)],
-    answer: Option<&Answer>,
-) -> Flow {
+pub fn stored(ex: &mut Exchange, cx: &mut Cx, uri: &[u8], stored: &[Stored], answer: Option<&Answer>) -> Flow {
     let mut location = Vec::new();
     escape_path(uri, &mut location);
     let single = match stored {
@@ -83,6 +80,10 @@ pub fn stored(
         }
         _ => None,
     };
+    if let Some(file) = single.filter(|file| !file.digest.is_empty()) {
+        // Like ETag, of what is there now (RFC 9110 §8.8, RFC 9530 §3).
+        ex.response.line(b"Repr-Digest", &file.digest);
+    }
     let replaced = !stored.is_empty() && stored.iter().all(|file| file.replaced);
     if ex.method == Method::Put {
         ex.response.etag = single.map(|file| file.etag);
@@ -91,9 +92,9 @@ pub fn stored(
             return Flow::Respond;
         }
     } else if let Some(answer) = answer {
-        return configured(ex, cx, stored, fields, answer);
+        return configured(ex, cx, answer);
     }
-    let format = format_of(ex);
+    let format = format_of(ex).unwrap_or(Format::Text);
     // A browser that posted the listing's form goes back to the listing.
     if format == Format::Html && ex.method == Method::Post && ex.here().settings.listing.upload {
         let mut listing = Vec::new();
@@ -115,19 +116,13 @@ pub fn stored(
 }
 
 /// upload_return.
-fn configured(
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    stored: &[Stored],
-    fields: &[(Box<[u8]>, Vec<u8>)],
-    answer: &Answer,
-) -> Flow {
+fn configured(ex: &mut Exchange, cx: &mut Cx, answer: &Answer) -> Flow {
     let status = Status(answer.code);
     let redirect = matches!(answer.code, 301 | 302 | 303 | 307 | 308);
-    let first = stored.first();
-    let known = Known { name: first.map_or(b"", |file| &file.name), size: first.map(|file| file.size), fields };
-    let how = if redirect { As::Uri } else { As::Text };
-    let text = answer.text.as_ref().map(|text| expand(text, ex, cx, &known, how));
+    let text = answer.text.as_ref().map(|text| match redirect {
+        true => uri(text, ex, cx),
+        false => vars::text(text, ex, cx),
+    });
     if redirect {
         ex.response.location = text;
         return Flow::Status(status);
@@ -139,6 +134,29 @@ fn configured(
         ex.response.text(status, ContentType::Static("text/plain; charset=utf-8"), text);
     }
     Flow::Respond
+}
+
+/// A template as a URI: what the client chose, names and fields, is escaped and stays one component.
+fn uri(template: &Template, ex: &mut Exchange, cx: &mut Cx) -> Vec<u8> {
+    let mut out = Vec::new();
+    for part in &template.parts {
+        match part {
+            Part::Literal(text) => out.extend_from_slice(text),
+            Part::Capture(group) => out.extend_from_slice(vars::capture(ex, *group)),
+            Part::Var(var) => {
+                let mut value = Vec::new();
+                vars::value(var, ex, cx, &mut value);
+                match var {
+                    Var::UploadField(_) => escape_component(&value, &mut out),
+                    Var::Builtin(builtin) if builtin.name().starts_with("upload_") => {
+                        escape_component(&value, &mut out);
+                    }
+                    _ => out.extend_from_slice(&value),
+                }
+            }
+        }
+    }
+    out
 }
 
 /// The list of what was stored in the directory `uri`.
@@ -158,7 +176,13 @@ pub fn render(format: Format, uri: &[u8], stored: &[Stored]) -> Vec<u8> {
                 json_escape(&file.name, &mut out);
                 let _ = write!(out, "\",\"size\":{},\"location\":\"", file.size);
                 out.extend_from_slice(&href(file));
-                let _ = write!(out, "\",\"replaced\":{}}}", file.replaced);
+                let _ = write!(out, "\",\"replaced\":{}", file.replaced);
+                if !file.digest.is_empty() {
+                    out.extend_from_slice(b",\"digest\":\"");
+                    json_escape(&file.digest, &mut out);
+                    out.push(b'"');
+                }
+                out.push(b'}');
             }
             out.extend_from_slice(b"]}\n");
         }
@@ -203,11 +227,16 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Cx, refusal: &Refusal) -> Flow {
     let name: String = refusal.name.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
     let of = if name.is_empty() { String::new() } else { format!(" (file name \"{name}\")") };
     let (why, detail) = (&refusal.why, &refusal.detail);
-    ex.report(cx, refusal.level, format_args!("upload refused: {why}{of}{between}{detail}"));
+    let limit = Limit::of(ex, refusal.limit);
+    ex.report(cx, refusal.level, format_args!("upload refused: {why}{limit}{of}{between}{detail}"));
     if error_page::has(ex, status) && ex.error_page.is_none() {
         return Flow::Status(status);
     }
-    let format = format_of(ex);
+    tell(ex, format_of(ex).unwrap_or(Format::Text), refusal, &limit);
+    Flow::Respond
+}
+
+fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
     ex.response.etag = None;
     ex.response.location = None;
     ex.response.ranges = false;
@@ -217,18 +246,82 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Cx, refusal: &Refusal) -> Flow {
         Format::Json => "application/problem+json",
         Format::Text => "text/plain; charset=utf-8",
     };
-    ex.response.text(status, ContentType::Static(kind), problem(format, refusal));
-    Flow::Respond
+    ex.response.text(refusal.status, ContentType::Static(kind), problem(format, refusal, &limit.text));
 }
 
-/// The body of a refusal.
-pub fn problem(format: Format, refusal: &Refusal) -> Vec<u8> {
+/// The answer to a request that would have changed files and was refused by whoever: as JSON or text for those who ask
+/// for it, and with the limit where one was broken. False: the standard page will do.
+pub fn respond(ex: &mut Exchange, status: Status) -> bool {
+    let writes = matches!(ex.head.method, Method::Post | Method::Put | Method::Delete);
+    if !writes || status.0 < 400 || ex.here().content != Content::Files {
+        return false;
+    }
+    let (why, limit) = match status {
+        Status::CONTENT_TOO_LARGE => ("the body of the request is too large", "client_max_body_size"),
+        _ => ("", ""),
+    };
+    let format = match format_of(ex) {
+        Some(Format::Json) => Format::Json,
+        Some(Format::Html) if limit.is_empty() => return false,
+        None if limit.is_empty() => return false,
+        other => other.unwrap_or(Format::Text),
+    };
+    let limit = Limit::of(ex, limit);
+    tell(ex, format, &Refusal::new(status, why), &limit);
+    true
+}
+
+/// The line of a limiting directive that holds here and where it stands, in brackets, for the log.
+pub fn limit(ex: &Exchange, directive: &'static str) -> impl fmt::Display + use<> {
+    Limit::of(ex, directive)
+}
+
+/// A directive whose limit was broken: `upload_max_file_size 1m`, and where it stands.
+#[derive(Default)]
+struct Limit {
+    text: String,
+    place: String,
+}
+
+impl Limit {
+    fn of(ex: &Exchange, directive: &'static str) -> Limit {
+        if directive.is_empty() {
+            return Limit::default();
+        }
+        if let Some(line) = ex.here().settings.limiting.iter().find(|line| line.name == directive) {
+            return Limit { text: line.text.to_string(), place: line.place.to_string() };
+        }
+        let default = directives::rows().find(|row| row.name == directive).map_or("", |row| row.default);
+        Limit { text: format!("{directive} {default}"), place: "by default".into() }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text.is_empty() {
+            true => Ok(()),
+            false => write!(f, " (\"{}\", {})", self.text, self.place),
+        }
+    }
+}
+
+/// The body of a refusal. `limit`: the line that was broken; may be empty.
+fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let (status, why) = (refusal.status, refusal.why.as_bytes());
+    let status = refusal.status;
+    let why = if limit.is_empty() { refusal.why.to_string() } else { format!("{} ({limit})", refusal.why) };
+    let why = why.as_bytes();
     match format {
         Format::Json => {
-            let _ = write!(out, "{{\"status\":{},\"title\":\"{}\",\"detail\":\"", status.0, status.reason());
-            json_escape(why, &mut out);
+            let _ = write!(out, "{{\"status\":{},\"title\":\"{}", status.0, status.reason());
+            if !why.is_empty() {
+                out.extend_from_slice(b"\",\"detail\":\"");
+                json_escape(why, &mut out);
+            }
+            if !limit.is_empty() {
+                out.extend_from_slice(b"\",\"limit\":\"");
+                json_escape(limit.as_bytes(), &mut out);
+            }
             if !refusal.name.is_empty() {
                 out.extend_from_slice(b"\",\"name\":\"");
                 json_escape(&refusal.name, &mut out);
@@ -247,7 +340,12 @@ pub fn problem(format: Format, refusal: &Refusal) -> Vec<u8> {
             out.extend_from_slice(b". Nothing was stored.</p>\n</body>\n</html>\n");
         }
         Format::Text => {
-            let _ = write!(out, "{} {}: ", status.0, status.reason());
+            let _ = write!(out, "{} {}", status.0, status.reason());
+            if why.is_empty() {
+                out.push(b'\n');
+                return out;
+            }
+            out.extend_from_slice(b": ");
             if !refusal.name.is_empty() {
                 out.extend_from_slice(&refusal.name);
                 out.extend_from_slice(b": ");
@@ -267,19 +365,21 @@ mod tests {
     fn accept_chooses_the_format() {
         use Format::*;
         let table = [
-            ("", Text),
-            ("*/*", Text),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Html),
-            ("application/json", Json),
-            ("application/json, text/plain, */*", Json),
-            ("text/html;q=0.5, application/json", Json),
-            ("text/html;q=0.5, application/json;q=0.4", Html),
-            ("TEXT/HTML", Html),
-            ("text/plain, text/html", Text),
-            ("text/html;q=0", Text),
-            ("text/html;q=junk", Html),
-            ("text/*", Text),
-            ("application/problem+json", Json),
+            ("", None),
+            ("*/*", None),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(Html)),
+            ("application/json", Some(Json)),
+            ("application/json, text/plain, */*", Some(Json)),
+            ("text/html;q=0.5, application/json", Some(Json)),
+            ("text/html;q=0.5, application/json;q=0.4", Some(Html)),
+            ("text/html;level=1;q=0.5, application/json ; q=0.501", Some(Json)),
+            ("TEXT/HTML", Some(Html)),
+            ("text/plain, text/html", Some(Text)),
+            ("text/html;q=0", None),
+            ("text/html;q=0.0, application/json;Q=0.001", Some(Json)),
+            ("text/html;q=junk", Some(Html)),
+            ("text/*", None),
+            ("application/problem+json", Some(Json)),
         ];
         for (accept, expected) in table {
             assert_eq!(format(accept.as_bytes()), expected, "{accept}");
@@ -288,13 +388,20 @@ mod tests {
 
     #[test]
     fn the_list_escapes_every_name() {
-        let file = |name: &str, replaced| Stored { name: name.into(), size: 3, etag: ETag::new(0, 0, 3), replaced };
+        let file = |name: &str, replaced| Stored {
+            name: name.into(),
+            size: 3,
+            etag: ETag::new(0, 0, 3),
+            replaced,
+            digest: if replaced { b"sha-256=:x:".to_vec() } else { Vec::new() },
+        };
         let files = [file("a\"<b>&.txt", false), file("\u{e9} x", true)];
         let text = |format| String::from_utf8(render(format, b"/u p/", &files)).expect("UTF-8");
         assert_eq!(
             text(Format::Json),
             "{\"files\":[{\"name\":\"a\\\"\\u003Cb>&.txt\",\"size\":3,\"location\":\"/u%20p/a%22%3Cb%3E%26.txt\",\
-             \"replaced\":false},{\"name\":\"\u{e9} x\",\"size\":3,\"location\":\"/u%20p/%C3%A9%20x\",\"replaced\":true}]}\n"
+             \"replaced\":false},{\"name\":\"\u{e9} x\",\"size\":3,\"location\":\"/u%20p/%C3%A9%20x\",\"replaced\":true,\
+             \"digest\":\"sha-256=:x:\"}]}\n"
         );
         assert_eq!(text(Format::Text), "/u%20p/a%22%3Cb%3E%26.txt 3 bytes\n/u%20p/%C3%A9%20x 3 bytes, replaced\n");
         let html = text(Format::Html);
@@ -306,7 +413,7 @@ mod tests {
     #[test]
     fn a_refusal_says_the_rule_and_a_judged_name() {
         let refusal = Refusal::new(Status::CONFLICT, "the name is taken").of(b"<i>.txt");
-        let text = |format| String::from_utf8(problem(format, &refusal)).expect("UTF-8");
+        let text = |format| String::from_utf8(problem(format, &refusal, "")).expect("UTF-8");
         assert_eq!(
             text(Format::Json),
             "{\"status\":409,\"title\":\"Conflict\",\"detail\":\"the name is taken\",\"name\":\"\\u003Ci>.txt\"}\n"
@@ -314,7 +421,18 @@ mod tests {
         assert_eq!(text(Format::Text), "409 Conflict: <i>.txt: the name is taken. Nothing was stored.\n");
         assert!(text(Format::Html).contains("<b><bdi>&lt;i&gt;.txt</bdi></b>: the name is taken."));
         let bare = Refusal::new(Status::BAD_REQUEST, "the file name holds a slash");
-        let text = String::from_utf8(problem(Format::Text, &bare)).expect("UTF-8");
+        let text = String::from_utf8(problem(Format::Text, &bare, "")).expect("UTF-8");
         assert_eq!(text, "400 Bad Request: the file name holds a slash. Nothing was stored.\n");
+        let large = Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").of(b"x");
+        let text = |format| String::from_utf8(problem(format, &large, "upload_max_file_size 1m")).expect("UTF-8");
+        let json = text(Format::Json);
+        assert!(json.contains("\"detail\":\"the file is too large (upload_max_file_size 1m)\""), "{json}");
+        assert!(json.contains("\"limit\":\"upload_max_file_size 1m\",\"name\":\"x\"}"), "{json}");
+        assert!(
+            text(Format::Text).ends_with(": x: the file is too large (upload_max_file_size 1m). Nothing was stored.\n")
+        );
+        let bare = |format| String::from_utf8(problem(format, &Refusal::new(Status(405), ""), "")).expect("UTF-8");
+        assert_eq!(bare(Format::Json), "{\"status\":405,\"title\":\"Not Allowed\"}\n");
+        assert_eq!(bare(Format::Text), "405 Not Allowed\n");
     }
 }

@@ -1,90 +1,257 @@
-//! Content-Digest and Repr-Digest (RFC 9530): a body that is not what its sender hashed is not stored.
+//! Content-Digest and Repr-Digest (RFC 9530), in the head, in the trailers or in the head of a form's part: what is not
+//! what its sender hashed is not stored.
 //!
-//! Both cover the same bytes here: parts of files and encoded bodies are refused before.
+//! Both cover the same bytes here: parts of files and encoded bodies are refused before. Algorithms that are no longer
+//! any good are passed over (§5).
 
 use super::refusal::Refusal;
 use crate::config::directives::upload::Verify;
 use crate::exchange::Exchange;
-use crate::http::escape::base64;
+use crate::http::escape::to_base64;
+use crate::http::framing::Framing;
 use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::status::Status;
+use crate::http::structured::{Item, dictionary};
 use sha2::{Digest as _, Sha256, Sha512};
 
-/// A digest the client promised, and what has been hashed of it.
-pub struct Digest {
-    expected: Vec<u8>,
-    hasher: Hasher,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Algorithm {
+    Sha256,
+    Sha512,
 }
 
-enum Hasher {
-    Sha256(Sha256),
-    Sha512(Sha512),
+impl Algorithm {
+    const ALL: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
+
+    /// Its key in the dictionaries.
+    fn name(self) -> &'static str {
+        match self {
+            Algorithm::Sha256 => "sha-256",
+            Algorithm::Sha512 => "sha-512",
+        }
+    }
+
+    fn of(key: &[u8]) -> Option<Algorithm> {
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.name().as_bytes() == key)
+    }
+
+    /// Bytes of a digest.
+    fn size(self) -> usize {
+        match self {
+            Algorithm::Sha256 => 32,
+            Algorithm::Sha512 => 64,
+        }
+    }
 }
 
-/// The digests that the request's head promises, of the algorithms that are any good; others are passed over (RFC 9530
-/// §5: a recipient may).
+/// What a client said of bytes that may yet have to come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Promise {
+    algorithm: Algorithm,
+    digest: Vec<u8>,
+}
+
+/// What was promised of some bytes, and what they come to. Each algorithm runs once, whoever asks for it.
+#[derive(Default)]
+pub struct Digests {
+    promised: Vec<Promise>,
+    sha256: Option<Sha256>,
+    sha512: Option<Sha512>,
+}
+
+impl Digests {
+    /// One line of a digest field.
+    ///
+    /// # Errors
+    /// 400 for a malformed one.
+    pub fn promise(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        for promise in parse(line)? {
+            self.hash(promise.algorithm);
+            self.promised.push(promise);
+        }
+        Ok(())
+    }
+
+    /// The bytes are to be hashed by this algorithm too. To be said before the first of them.
+    pub fn hash(&mut self, algorithm: Algorithm) {
+        match algorithm {
+            Algorithm::Sha256 => _ = self.sha256.get_or_insert_default(),
+            Algorithm::Sha512 => _ = self.sha512.get_or_insert_default(),
+        }
+    }
+
+    /// Nobody asks for a digest: the bytes need not be seen.
+    pub fn is_empty(&self) -> bool {
+        self.sha256.is_none() && self.sha512.is_none()
+    }
+
+    pub fn update(&mut self, data: &[u8]) {
+        if let Some(hasher) = &mut self.sha256 {
+            hasher.update(data);
+        }
+        if let Some(hasher) = &mut self.sha512 {
+            hasher.update(data);
+        }
+    }
+
+    /// The bytes are complete.
+    ///
+    /// # Errors
+    /// 400: they are not what was promised.
+    pub fn finish(self) -> Result<Sums, Refusal> {
+        let sums = Sums {
+            sha256: self.sha256.map(|hasher| hasher.finalize().to_vec()),
+            sha512: self.sha512.map(|hasher| hasher.finalize().to_vec()),
+        };
+        self.promised.iter().try_for_each(|promise| sums.keep(promise))?;
+        Ok(sums)
+    }
+}
+
+/// Digests of bytes that are complete.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Sums {
+    sha256: Option<Vec<u8>>,
+    sha512: Option<Vec<u8>>,
+}
+
+impl Sums {
+    fn of(&self, algorithm: Algorithm) -> Option<&[u8]> {
+        match algorithm {
+            Algorithm::Sha256 => self.sha256.as_deref(),
+            Algorithm::Sha512 => self.sha512.as_deref(),
+        }
+    }
+
+    fn keep(&self, promise: &Promise) -> Result<(), Refusal> {
+        if self.of(promise.algorithm) == Some(&promise.digest) {
+            return Ok(());
+        }
+        let why = format!("the content does not match its {} digest", promise.algorithm.name());
+        Err(Refusal::new(Status::BAD_REQUEST, why))
+    }
+
+    /// As a field's value: `sha-256=:…:`. Empty where it was not hashed so.
+    pub fn value(&self, algorithm: Algorithm) -> Vec<u8> {
+        let Some(digest) = self.of(algorithm) else { return Vec::new() };
+        let mut out = [algorithm.name().as_bytes(), b"=:"].concat();
+        to_base64(digest, &mut out);
+        out.push(b':');
+        out
+    }
+}
+
+/// One line: a dictionary of byte sequences (RFC 9651), `sha-256=:…:, sha-512=:…:`.
+fn parse(line: &[u8]) -> Result<Vec<Promise>, Refusal> {
+    let malformed = || Refusal::new(Status::BAD_REQUEST, "Content-Digest or Repr-Digest is malformed");
+    let mut promises = Vec::new();
+    for (key, item) in dictionary(line).ok_or_else(malformed)? {
+        let Some(algorithm) = Algorithm::of(key) else { continue };
+        match item {
+            Item::Bytes(digest) if digest.len() == algorithm.size() => promises.push(Promise { algorithm, digest }),
+            _ => return Err(malformed()),
+        }
+    }
+    Ok(promises)
+}
+
+/// What is to be hashed of the request's body: what its head promises, and what its trailers may.
 ///
 /// # Errors
-/// 400 for a malformed one, and where `require` finds none.
-pub fn promised(ex: &Exchange, verify: Verify) -> Result<Vec<Digest>, Refusal> {
-    let mut digests = Vec::new();
+/// 400 for a malformed digest, and where `require` can find none.
+pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
+    let mut digests = Digests::default();
     if verify == Verify::Off {
         return Ok(digests);
     }
     for id in [HeaderId::ContentDigest, HeaderId::ReprDigest] {
-        for field in ex.head.all(id) {
-            parse(field.value.of(ex.buf()), &mut digests)?;
-        }
+        ex.head.all(id).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
     }
-    if verify == Verify::Require && digests.is_empty() {
-        return Err(Refusal::new(Status::BAD_REQUEST, "Content-Digest with sha-256 or sha-512 is required"));
+    let chunked = ex.head.framing == Framing::Chunked;
+    let required = verify == Verify::Require && digests.promised.is_empty();
+    if required && !chunked {
+        return Err(missing());
+    }
+    // By which algorithm is said after the body only.
+    if chunked && (required || is_announced(ex)) {
+        Algorithm::ALL.into_iter().for_each(|algorithm| digests.hash(algorithm));
     }
     Ok(digests)
 }
 
-/// One line: a dictionary of byte sequences (RFC 9651), `sha-256=:…:, sha-512=:…:`.
-fn parse(value: &[u8], digests: &mut Vec<Digest>) -> Result<(), Refusal> {
-    for member in list(value).map(trim_ows).filter(|member| !member.is_empty()) {
-        let (key, rest) = match memchr::memchr(b'=', member) {
-            Some(at) => (&member[..at], &member[at + 1..]),
-            None => (member, &b""[..]),
-        };
-        let (hasher, len) = match key {
-            b"sha-256" => (Hasher::Sha256(Sha256::new()), 32),
-            b"sha-512" => (Hasher::Sha512(Sha512::new()), 64),
-            _ => continue,
-        };
-        // Parameters mean nothing here.
-        let coded = trim_ows(rest.split(|b| *b == b';').next().unwrap_or_default());
-        let mut expected = Vec::with_capacity(len);
-        let inside = coded.strip_prefix(b":").and_then(|coded| coded.strip_suffix(b":"));
-        if !inside.is_some_and(|inside| base64(inside, &mut expected)) || expected.len() != len {
-            return Err(Refusal::new(Status::BAD_REQUEST, "Content-Digest or Repr-Digest is malformed"));
-        }
-        digests.push(Digest { expected, hasher });
-    }
-    Ok(())
+fn missing() -> Refusal {
+    let why = "a Content-Digest or Repr-Digest with sha-256 or sha-512 is required here";
+    Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest")
 }
 
-impl Digest {
-    pub fn update(&mut self, data: &[u8]) {
-        match &mut self.hasher {
-            Hasher::Sha256(hasher) => hasher.update(data),
-            Hasher::Sha512(hasher) => hasher.update(data),
+/// Trailer says that digests will follow (RFC 9110 §6.6.2).
+fn is_announced(ex: &Exchange) -> bool {
+    ex.head.all(HeaderId::Trailer).any(|field| {
+        list(field.value.of(ex.buf())).map(trim_ows).any(|name| NAMES.iter().any(|n| name.eq_ignore_ascii_case(n)))
+    })
+}
+
+const NAMES: [&[u8]; 2] = [b"content-digest", b"repr-digest"];
+
+/// The body is complete, and its trailers are there: everything that was promised of it, before and after, must hold.
+/// `again` hashes it once more, for a digest that nothing announced; None: that is too much work.
+///
+/// # Errors
+/// 400.
+pub fn check(
+    ex: &Exchange,
+    verify: Verify,
+    digests: Digests,
+    again: impl FnOnce(&mut Digests) -> Option<()>,
+) -> Result<Sums, Refusal> {
+    let mut count = digests.promised.len();
+    let sums = digests.finish()?;
+    if verify == Verify::Off {
+        return Ok(sums);
+    }
+    let mut late = Vec::new();
+    for name in NAMES {
+        for line in ex.decoder.trailer(name) {
+            late.extend(parse(line)?);
         }
     }
-
-    /// The body is complete.
-    ///
-    /// # Errors
-    /// 400: it is not what was promised.
-    pub fn check(self) -> Result<(), Refusal> {
-        let is_same = match self.hasher {
-            Hasher::Sha256(hasher) => hasher.finalize()[..] == self.expected,
-            Hasher::Sha512(hasher) => hasher.finalize()[..] == self.expected,
-        };
-        if is_same { Ok(()) } else { Err(Refusal::new(Status::BAD_REQUEST, "the body does not match its digest")) }
+    count += late.len();
+    if verify == Verify::Require && count == 0 {
+        return Err(missing());
     }
+    if late.iter().all(|promise| sums.of(promise.algorithm).is_some()) {
+        late.iter().try_for_each(|promise| sums.keep(promise))?;
+        return Ok(sums);
+    }
+    let mut digests = Digests::default();
+    late.iter().for_each(|promise| digests.hash(promise.algorithm));
+    digests.promised = late;
+    if again(&mut digests).is_none() {
+        let why = "a digest in the trailers must be announced by `Trailer: Content-Digest`";
+        return Err(Refusal::new(Status::BAD_REQUEST, why));
+    }
+    digests.finish()?;
+    Ok(sums)
+}
+
+/// The digest that the client would like to have in the answer (RFC 9530 §4): of the algorithms that it ranks the one
+/// it likes best. A malformed wish is none.
+pub fn wanted(ex: &Exchange) -> Option<Algorithm> {
+    let lines = [HeaderId::WantReprDigest, HeaderId::WantContentDigest];
+    let lines = lines.into_iter().flat_map(|id| ex.head.all(id)).map(|field| field.value.of(ex.buf()));
+    best(lines)
+}
+
+fn best<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Algorithm> {
+    let mut best = (0, None);
+    for (key, item) in lines.filter_map(dictionary).flatten() {
+        if let (Some(algorithm), Item::Integer(rank @ 1..=10)) = (Algorithm::of(key), item)
+            && rank > best.0
+        {
+            best = (rank, Some(algorithm));
+        }
+    }
+    best.1
 }
 
 #[cfg(test)]
@@ -97,11 +264,11 @@ mod tests {
     /// How many digests a line promises, and whether `hello` and `hallo` keep them.
     fn run(line: &str) -> Option<(usize, bool, bool)> {
         let keeps = |body: &[u8]| {
-            let mut digests = Vec::new();
-            parse(line.as_bytes(), &mut digests).ok()?;
-            let count = digests.len();
-            digests.iter_mut().for_each(|digest| body.chunks(2).for_each(|piece| digest.update(piece)));
-            Some((count, digests.into_iter().all(|digest| digest.check().is_ok())))
+            let mut digests = Digests::default();
+            digests.promise(line.as_bytes()).ok()?;
+            let count = digests.promised.len();
+            body.chunks(2).for_each(|piece| digests.update(piece));
+            Some((count, digests.finish().is_ok()))
         };
         let (count, hello) = keeps(b"hello")?;
         Some((count, hello, keeps(b"hallo")?.1))
@@ -115,9 +282,14 @@ mod tests {
             (format!("sha-256=:{HELLO}: ,\tsha-512=:{HELLO_512}:;x=1"), Some((2, true, false))),
             (format!("md5=:XUFAKrxLKna5cZ2REBfFkg==:, sha-256=:{HELLO}:"), Some((1, true, false))),
             ("md5=:XUFAKrxLKna5cZ2REBfFkg==:".into(), Some((0, true, true))),
+            ("unixsum=30637, x=\"a, b\"".into(), Some((0, true, true))),
             (String::new(), Some((0, true, true))),
             (format!("sha-512=:{HELLO}:"), None),
             (format!("sha-256={HELLO}"), None),
+            (format!("SHA-256=:{HELLO}:"), None),
+            (format!("sha-256=:{HELLO}:,"), None),
+            (format!("sha-256=:{HELLO}: sha-512=:{HELLO_512}:"), None),
+            ("md5=:?:".into(), None),
             ("sha-256=::".into(), None),
             ("sha-256".into(), None),
             ("sha-256=:??:".into(), None),
@@ -125,5 +297,31 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(run(&line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn the_digest_that_is_wanted_most_is_given() {
+        use Algorithm::*;
+        let table: [(&[&str], Option<Algorithm>); 10] = [
+            (&[], None),
+            (&["sha-256=1"], Some(Sha256)),
+            (&["sha-256=3, sha-512=10"], Some(Sha512)),
+            (&["sha-256=10", "sha-512=3"], Some(Sha256)),
+            (&["sha-256=1, sha-512=1"], Some(Sha256)),
+            (&["md5=10, sha-512=1"], Some(Sha512)),
+            (&["sha-256=0"], None),
+            (&["sha-256=11"], None),
+            (&["sha-256"], None),
+            (&["sha-256=1,"], None),
+        ];
+        for (lines, expected) in table {
+            assert_eq!(best(lines.iter().map(|line| line.as_bytes())), expected, "{lines:?}");
+        }
+        let mut digests = Digests::default();
+        digests.hash(Sha256);
+        digests.update(b"hello");
+        let sums = digests.finish().expect("nothing was promised");
+        assert_eq!(sums.value(Sha256), format!("sha-256=:{HELLO}:").into_bytes());
+        assert_eq!(sums.value(Sha512), b"");
     }
 }

@@ -106,6 +106,7 @@ fn begin(upload: &mut Upload, form: &mut Form, ex: &mut Exchange, cx: &mut Cx, h
             // RFC 7578 §4.4: a part that does not say is text/plain.
             let kind = head.content_type.as_deref().unwrap_or(b"text/plain");
             upload.open(ex, cx, &form.fields, Some(&name), kind)?;
+            upload.promise(&head.digests)?;
             Into::File
         }
         None => {

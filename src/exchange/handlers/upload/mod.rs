@@ -5,6 +5,7 @@
 //! - [`part`], [`commit`]: a file being written, and how files get their names
 //! - [`form`], [`raw`]: the two kinds of bodies
 //! - [`answer`], [`refusal`]: what the client is told
+//! - [`record`]: what variables say of it
 //! - [`serve`]: how stored files are sent
 //!
 //! Invariant: nothing is seen in the directory before the body is complete and right; dropping an [`Upload`] leaves
@@ -19,15 +20,18 @@ mod part;
 mod place;
 mod quota;
 mod raw;
+mod record;
 mod refusal;
 mod rules;
 mod serve;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{limit, respond as tell};
+pub use record::Record;
 pub use serve::guard;
 
-use crate::config::directives::upload::{Duplicate, Store, Upload as Rules};
+use crate::config::directives::upload::{Duplicate, Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::{Handler, delete};
 use crate::exchange::phases::Flow;
@@ -43,7 +47,7 @@ use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 use answer::Stored;
 use commit::{Was, Why};
-use digest::Digest;
+use digest::{Algorithm, Digests};
 use form::Form;
 use name::Known;
 use part::{Birth, Part};
@@ -67,7 +71,10 @@ pub struct Upload {
     parts: Vec<Part>,
     /// Where names are made of fields that may yet come: what each part came with, its name and its type.
     unnamed: Vec<(Vec<u8>, Vec<u8>)>,
-    digests: Vec<Digest>,
+    /// Of the whole body.
+    digests: Digests,
+    /// The client would like to have this one of what was stored.
+    wanted: Option<Algorithm>,
     on_duplicate: Duplicate,
     /// The request has If-Match, If-None-Match or If-Unmodified-Since.
     conditional: bool,
@@ -129,7 +136,8 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
     let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
         .iter()
         .any(|id| ex.head.get(*id).is_some());
-    let digests = digest::promised(ex, rules.verify_digest)?;
+    let mut digests = digest::promised(ex, rules.verify_digest)?;
+    let wanted = digest::wanted(ex);
     let is_form = form.is_some();
     let hold = match ex.head.framing {
         // Who asks first is told first whether a file can be made.
@@ -137,6 +145,9 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         Framing::Length(length) if !is_form && length > hold_at_most(ex) => 0,
         _ => hold_at_most(ex) as usize,
     };
+    if let Some(algorithm) = wanted.filter(|_| !is_form) {
+        digests.hash(algorithm);
+    }
     let mut upload = Upload {
         rules,
         place,
@@ -144,6 +155,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         parts: Vec::new(),
         unnamed: Vec::new(),
         digests,
+        wanted,
         on_duplicate,
         conditional,
         hold,
@@ -155,7 +167,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
     } else {
         let most = upload.rules.max_file_size.0;
         if most > 0 && length > most {
-            return Err(too_large(most));
+            return Err(too_large());
         }
         let name = named.or(given);
         if name.is_none() && ex.head.framing == Framing::None {
@@ -171,8 +183,8 @@ fn is_form(content_type: &[u8]) -> bool {
     rules::essence(content_type).eq_ignore_ascii_case(b"multipart/form-data")
 }
 
-fn too_large(most: u64) -> Refusal {
-    Refusal::new(Status::CONTENT_TOO_LARGE, format!("the file is larger than {most} bytes"))
+fn too_large() -> Refusal {
+    Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").limit("upload_max_file_size")
 }
 
 fn hold_at_most(ex: &Exchange) -> u64 {
@@ -191,7 +203,7 @@ impl Upload {
     /// # Errors
     /// The answer, where the upload is refused: nothing is stored then.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
-        self.digests.iter_mut().for_each(|digest| digest.update(data));
+        self.digests.update(data);
         let outcome = match self.form.take() {
             None => self.write(cx, data),
             Some(mut form) => {
@@ -200,20 +212,37 @@ impl Upload {
                 outcome
             }
         };
-        outcome.map_err(|refusal| answer::refuse(ex, cx, &refusal))
+        outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
     }
 
     /// The body is complete: everything is stored, or nothing.
     pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
         let stored = match self.store(ex, cx) {
             Ok(stored) => stored,
-            Err(refusal) => return answer::refuse(ex, cx, &refusal),
+            Err(refusal) => return self.refuse(ex, cx, &refusal),
         };
         // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
         // see what it stored.
         cx.now.renew();
-        let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
-        answer::stored(ex, cx, &self.place.uri, &stored, fields, self.rules.answer.as_ref())
+        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
+        let dir = Some(self.place.dir.clone());
+        ex.uploaded = Some(Box::new(Record { files: stored.clone(), fields, dir }));
+        answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
+    }
+
+    /// Nothing is stored; what was meant to be is known to the log.
+    fn refuse(&mut self, ex: &mut Exchange, cx: &mut Cx, refusal: &Refusal) -> Flow {
+        let flow = answer::refuse(ex, cx, refusal);
+        let files = self.parts.iter().map(|part| Stored {
+            name: part.name.clone(),
+            size: part.size(),
+            etag: ETag::new(0, 0, part.size()),
+            replaced: false,
+            digest: Vec::new(),
+        });
+        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
+        ex.uploaded = Some(Box::new(Record { files: files.collect(), fields, dir: None }));
+        flow
     }
 
     /// The file that raw body bytes may be spliced into: nothing in between looks at them.
@@ -225,11 +254,46 @@ impl Upload {
     }
 
     /// `n` bytes went from the socket to the file.
-    pub fn spliced(&mut self, n: u64) -> Result<(), Flow> {
+    ///
+    /// # Errors
+    /// The answer, where that is too much.
+    pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Cx, n: u64) -> Result<(), Flow> {
         let Some(part) = self.parts.first_mut() else { return Ok(()) };
         part.wrote(n);
         let most = self.rules.max_file_size.0;
-        if most > 0 && part.size() > most { Err(Flow::Status(Status::CONTENT_TOO_LARGE)) } else { Ok(()) }
+        match most > 0 && part.size() > most {
+            true => Err(self.refuse(ex, cx, &too_large())),
+            false => Ok(()),
+        }
+    }
+
+    /// Digests in the head of the part that was opened last, or the one that the client wants of it.
+    fn promise(&mut self, lines: &[Vec<u8>]) -> Result<(), Refusal> {
+        let Some(part) = self.parts.last_mut() else { return Ok(()) };
+        if self.rules.verify_digest != Verify::Off {
+            lines.iter().try_for_each(|line| part.digests.promise(line)).map_err(|e| e.of(&part.name))?;
+        }
+        self.wanted.into_iter().for_each(|algorithm| part.digests.hash(algorithm));
+        Ok(())
+    }
+
+    /// Everything that was promised of the body and of its files holds. Gives the digests that are wanted, file by
+    /// file.
+    fn check_digests(&mut self, ex: &Exchange) -> Result<Vec<Vec<u8>>, Refusal> {
+        let parts = &self.parts;
+        let raw = parts.first().filter(|_| self.form.is_none());
+        let body = std::mem::take(&mut self.digests);
+        let body = digest::check(ex, self.rules.verify_digest, body, |again| raw?.hash_again(again))?;
+        let wanted = self.wanted;
+        let value = |sums: &digest::Sums| wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
+        if self.form.is_none() {
+            return Ok(vec![value(&body)]);
+        }
+        let finish = |part: &mut Part| match std::mem::take(&mut part.digests).finish() {
+            Ok(sums) => Ok(value(&sums)),
+            Err(refusal) => Err(refusal.of(&part.name)),
+        };
+        self.parts.iter_mut().map(finish).collect()
     }
 
     /// Begins the next file: judges its name and type, and whether it may take the place it wants.
@@ -243,10 +307,12 @@ impl Upload {
     ) -> Result<(), Refusal> {
         let most = self.rules.max_files;
         if most > 0 && self.parts.len() as u64 >= most {
-            return Err(Refusal::new(Status::CONTENT_TOO_LARGE, format!("the form has more than {most} files")));
+            let refusal = Refusal::new(Status::CONTENT_TOO_LARGE, "the form has too many files");
+            return Err(refusal.limit("upload_max_files"));
         }
         if !rules::is_type_allowed(&self.rules.types, content_type) {
-            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted"));
+            let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted");
+            return Err(refusal.limit("upload_types"));
         }
         if ex.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
             let given = given.map(name::exact).transpose()?.unwrap_or_default();
@@ -286,7 +352,7 @@ impl Upload {
         given: Option<&[u8]>,
         content_type: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
-        let known = Known { name: given.unwrap_or_default(), size: None, fields };
+        let known = Known { name: given.unwrap_or_default(), fields };
         let name = match (ex.method, given) {
             // The URI is the file's name, whatever else names are made of here.
             (Method::Put, Some(given)) => name::exact(given)?,
@@ -296,7 +362,7 @@ impl Upload {
         let extensions = &self.rules.extensions;
         if !given.into_iter().chain([&name[..]]).all(|name| rules::is_extension_allowed(extensions, name)) {
             let why = "files with this extension are not accepted";
-            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).of(&name));
+            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).limit("upload_extensions").of(&name));
         }
         Ok(name)
     }
@@ -357,7 +423,7 @@ impl Upload {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let most = self.rules.max_file_size.0;
         if most > 0 && part.size() + data.len() as u64 > most {
-            return Err(too_large(most).of(&part.name));
+            return Err(too_large().of(&part.name));
         }
         part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
     }
@@ -372,9 +438,7 @@ impl Upload {
                 None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
             };
         }
-        for digest in std::mem::take(&mut self.digests) {
-            digest.check()?;
-        }
+        let digests = self.check_digests(ex)?;
         for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
             let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
             let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
@@ -394,13 +458,14 @@ impl Upload {
         }
         let made = self.place.make(self.rules.mode)?;
         let (etags, was) = self.commit(cx).inspect_err(|_| place::unmake(&made))?;
-        let files = self.parts.iter().zip(etags).zip(was);
+        let files = self.parts.iter().zip(etags).zip(was).zip(digests);
         Ok(files
-            .map(|((part, etag), was)| Stored {
+            .map(|(((part, etag), was), digest)| Stored {
                 name: part.name.clone(),
                 size: part.size(),
                 etag,
                 replaced: was == Was::Taken,
+                digest,
             })
             .collect())
     }
@@ -436,7 +501,7 @@ impl Upload {
             Why::Taken if self.create_only => {
                 Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
             }
-            Why::Taken => Refusal::new(Status::CONFLICT, "the name is taken"),
+            Why::Taken => Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate"),
             Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
             Why::Call(call, e) => Refusal::call(call, &self.place.path, e),
         }

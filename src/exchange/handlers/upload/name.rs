@@ -7,7 +7,6 @@ use super::refusal::Refusal;
 use crate::config::directives::upload::{FileName, Upload as Rules};
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::{Exchange, vars};
-use crate::http::escape::escape_component;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::random;
@@ -76,46 +75,27 @@ pub fn numbered(name: &[u8], number: &str) -> Vec<u8> {
     [stem, b"-", number.as_bytes(), &name[stem.len()..]].concat()
 }
 
-/// What is known of an upload when its name or its answer is made from variables.
+/// What is known of a file when its name is made from variables.
 #[derive(Clone, Copy, Default)]
 pub struct Known<'a> {
+    /// The client's name for it.
     pub name: &'a [u8],
-    pub size: Option<u64>,
     /// Plain fields of the form so far.
     pub fields: &'a [(Box<[u8]>, Vec<u8>)],
 }
 
-/// How values of an upload are written into a template.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum As {
-    Text,
-    /// Escaped, for a URI.
-    Uri,
-}
-
-/// Expands a template in which `$upload_file_name`, `$upload_file_ext` (with its dot), `$upload_file_size` and
-/// `$upload_field_NAME` have values.
-pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, known: &Known<'_>, how: As) -> Vec<u8> {
+/// Expands a template for the name of a file: `$upload_file_name`, `$upload_file_ext` (with its dot) and
+/// `$upload_field_NAME` are those of the file that is `known` so far.
+fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, known: &Known<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    let put = |value: &[u8], out: &mut Vec<u8>| match how {
-        As::Text => out.extend_from_slice(value),
-        As::Uri => escape_component(value, out),
-    };
     for part in &template.parts {
         match part {
             Part::Literal(text) => out.extend_from_slice(text),
             Part::Capture(group) => out.extend_from_slice(vars::capture(ex, *group)),
-            Part::Var(Var::Builtin(Builtin::UploadFileName)) => put(known.name, &mut out),
-            Part::Var(Var::Builtin(Builtin::UploadFileExt)) => put(extension(known.name), &mut out),
-            Part::Var(Var::Builtin(Builtin::UploadFileSize)) => {
-                if let Some(size) = known.size {
-                    put(size.to_string().as_bytes(), &mut out);
-                }
-            }
+            Part::Var(Var::Builtin(Builtin::UploadFileName)) => out.extend_from_slice(known.name),
+            Part::Var(Var::Builtin(Builtin::UploadFileExt)) => out.extend_from_slice(extension(known.name)),
             Part::Var(Var::UploadField(name)) => {
-                if let Some((_, value)) = known.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
-                    put(value, &mut out);
-                }
+                out.extend_from_slice(super::record::find(known.fields, name).unwrap_or_default());
             }
             Part::Var(var) => {
                 vars::value(var, ex, cx, &mut out);
@@ -154,7 +134,7 @@ pub fn choose(
         (FileName::Original, Some(name)) => return Ok(name.to_vec()),
         (FileName::Random, _) => [random_digits(32).as_bytes(), end].concat(),
         (FileName::Original | FileName::Time, _) => [moment(cx.now.unix).as_bytes(), end].concat(),
-        (FileName::Value(template), _) => expand(template, ex, cx, known, As::Text),
+        (FileName::Value(template), _) => expand(template, ex, cx, known),
     };
     judge(&name).map_err(|why| Refusal::name(why, &name))?;
     Ok(name)

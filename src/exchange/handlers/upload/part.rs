@@ -1,15 +1,18 @@
 //! One file being written: in memory while it is small, then without a name in its directory, so that nobody sees it
 //! before it is whole and dropping it leaves nothing.
 
+use super::digest::Digests;
 use crate::shared::litter::Litter;
 use crate::sys::Errno;
-use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_TMPFILE, O_WRONLY, Rename, Stat, Unlink};
+use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Bytes after which the kernel is told to start writing, so that dirty pages never pile up to one long stall.
 const WRITE_BACK: u64 = 8 << 20;
+/// Bytes that may be read back at once: some milliseconds.
+const AGAIN: u64 = 4 << 20;
 
 pub struct Part {
     content: Content,
@@ -21,6 +24,8 @@ pub struct Part {
     flushed: u64,
     /// What it will be called.
     pub name: Vec<u8>,
+    /// What was promised of this file alone, or is wanted of it.
+    pub digests: Digests,
 }
 
 enum Content {
@@ -57,7 +62,15 @@ impl Drop for Temporary {
 impl Part {
     /// An empty file, to be called `name` one day. It is in memory, with room for so many bytes.
     pub fn held(name: Vec<u8>, mode: u32, room: usize) -> Part {
-        Part { content: Content::Held(Vec::with_capacity(room)), temporary: None, mode, size: 0, flushed: 0, name }
+        Part {
+            content: Content::Held(Vec::with_capacity(room)),
+            temporary: None,
+            mode,
+            size: 0,
+            flushed: 0,
+            name,
+            digests: Digests::default(),
+        }
     }
 
     /// What is in memory becomes a file in `dir`.
@@ -65,7 +78,7 @@ impl Part {
         let Content::Held(bytes) = &mut self.content else { return Ok(()) };
         let bytes = std::mem::take(bytes);
         let nameless = match birth {
-            Birth::Nameless => file::open_at(Some(dir.as_fd()), c".", O_TMPFILE | O_WRONLY, self.mode),
+            Birth::Nameless => file::open_at(Some(dir.as_fd()), c".", O_TMPFILE | O_RDWR, self.mode),
             Birth::Hidden => Err(Errno::EOPNOTSUPP),
         };
         let fd = match nameless {
@@ -73,7 +86,7 @@ impl Part {
             // The file system cannot (NFS, vfat, some of FUSE's), or the kernel does not know the flag.
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
                 let name = litter.hidden(dir);
-                let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+                let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
                 let fd = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
                 self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
                 fd
@@ -115,6 +128,7 @@ impl Part {
 
     /// Appends all of `bytes`.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.digests.update(bytes);
         match &mut self.content {
             Content::Held(held) => held.extend_from_slice(bytes),
             Content::File(_) => self.append(bytes)?,
@@ -133,6 +147,28 @@ impl Part {
             }
         }
         Ok(())
+    }
+
+    /// Hashes what was written, where that is little: the loop waits for it. None: it is not, or it cannot be read.
+    pub fn hash_again(&self, digests: &mut Digests) -> Option<()> {
+        let fd = match &self.content {
+            Content::Held(bytes) => {
+                digests.update(bytes);
+                return Some(());
+            }
+            Content::File(_) if self.size > AGAIN => return None,
+            Content::File(fd) => fd.as_fd(),
+        };
+        let mut block = Vec::with_capacity(64 << 10);
+        let mut at = 0;
+        while at < self.size {
+            block.clear();
+            let most = block.capacity();
+            let read = file::pread_into(fd, &mut block, most, at).ok().filter(|read| *read > 0)?;
+            digests.update(&block);
+            at += read as u64;
+        }
+        Some(())
     }
 
     /// `n` bytes were appended, by whomever.

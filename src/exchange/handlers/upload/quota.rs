@@ -78,7 +78,8 @@ pub fn check(quota: Quota, used: Usage, more: Usage, freed: Usage) -> Result<(),
             "{} bytes in {} files are there, {} in {} are to come",
             used.bytes, used.files, more.bytes, more.files
         );
-        return Err(Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up").detail(detail));
+        let refusal = Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up");
+        return Err(refusal.limit("upload_quota").detail(detail));
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ pub struct Refusal {
     pub why: Cow<'static, str>,
     /// The judged name of the file meant; empty where it is clear.
     pub name: Vec<u8>,
+    /// The directive whose limit was broken; empty where none is to blame.
+    pub limit: &'static str,
     /// For the log.
     pub detail: String,
     pub level: Level,
@@ -22,11 +24,15 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(status: Status, why: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { status, why: why.into(), name: Vec::new(), detail: String::new(), level: Level::Error }
+        Refusal { status, why: why.into(), name: Vec::new(), limit: "", detail: String::new(), level: Level::Error }
     }
 
     pub fn detail(self, detail: String) -> Refusal {
         Refusal { detail, ..self }
+    }
+
+    pub fn limit(self, directive: &'static str) -> Refusal {
+        Refusal { limit: directive, ..self }
     }
 
     pub fn of(self, name: &[u8]) -> Refusal {

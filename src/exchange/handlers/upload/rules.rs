@@ -57,8 +57,9 @@ pub fn check_room(dir: BorrowedFd<'_>, min_free: MinFree, size: u64) -> Result<(
         return Ok(());
     }
     let why = if free < size { "the disk is full" } else { "the rest of the disk is kept free" };
+    let limit = if free < size { "" } else { "upload_min_free" };
     let detail = format!("{free} bytes are free, {size} are to be stored, {kept} are to stay free");
-    Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).detail(detail))
+    Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).limit(limit).detail(detail))
 }
 
 #[cfg(test)]

@@ -1,0 +1,58 @@
+//! What is known of an upload once it is over, for `$upload_*` in logs, headers and what else is made after it.
+//!
+//! Invariant: the names here have been judged; values of fields are the client's words, bounded by the form.
+
+use super::answer::Stored;
+use super::name::extension;
+use crate::config::template::Builtin;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+#[derive(Default)]
+pub struct Record {
+    pub files: Vec<Stored>,
+    /// Plain fields of the form.
+    pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
+    /// Where the files are; None: nothing was stored.
+    pub dir: Option<Rc<OwnedFd>>,
+}
+
+impl Record {
+    /// Appends the value of a variable; false where it has none. With several files it is the first that counts.
+    pub fn value(&self, variable: Builtin, out: &mut Vec<u8>) -> bool {
+        let first = self.files.first();
+        let value = match (variable, first) {
+            (Builtin::UploadStatus, _) if self.dir.is_some() => b"stored".to_vec(),
+            (Builtin::UploadStatus, _) => b"refused".to_vec(),
+            (Builtin::UploadFiles, _) => self.files.len().to_string().into_bytes(),
+            (Builtin::UploadFileName, Some(file)) => file.name.clone(),
+            (Builtin::UploadFileExt, Some(file)) => extension(&file.name).to_vec(),
+            (Builtin::UploadFileSize, Some(file)) => file.size.to_string().into_bytes(),
+            (Builtin::UploadFilePath, Some(file)) => match self.path(file) {
+                Some(path) => path,
+                None => return false,
+            },
+            _ => return false,
+        };
+        out.extend_from_slice(&value);
+        true
+    }
+
+    /// The value of a plain field; names ignore case, as variables do.
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        find(&self.fields, name)
+    }
+
+    /// The file's whole path, whatever links lead there.
+    fn path(&self, file: &Stored) -> Option<Vec<u8>> {
+        let dir = self.dir.as_ref()?;
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
+        Some([path.as_os_str().as_bytes(), b"/", &file.name].concat())
+    }
+}
+
+/// The first field of that name.
+pub fn find<'f>(fields: &'f [(Box<[u8]>, Vec<u8>)], name: &[u8]) -> Option<&'f [u8]> {
+    fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| &value[..])
+}

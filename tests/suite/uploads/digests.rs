@@ -1,0 +1,220 @@
+//! Digests of what is uploaded (RFC 9530): in the head, in trailers, in the heads of parts, and those the client wants.
+
+use super::*;
+use sha2::{Digest as _, Sha256, Sha512};
+use webserv::http::escape::to_base64;
+
+fn coded(name: &str, digest: &[u8]) -> String {
+    let mut out = Vec::new();
+    to_base64(digest, &mut out);
+    format!("{name}=:{}:", String::from_utf8(out).expect("base64 is ASCII"))
+}
+
+fn sha256(data: &[u8]) -> String {
+    coded("sha-256", &Sha256::digest(data))
+}
+
+fn sha512(data: &[u8]) -> String {
+    coded("sha-512", &Sha512::digest(data))
+}
+
+/// A chunked request: head fields, pieces of the body, trailers.
+fn chunked(target: &str, fields: &str, body: &[u8], trailers: &str) -> Vec<u8> {
+    let head =
+        format!("POST {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n{fields}\r\n");
+    let mut bytes = head.into_bytes();
+    for piece in body.chunks(100_000) {
+        bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        bytes.extend_from_slice(piece);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
+    bytes
+}
+
+#[test]
+fn what_is_not_what_was_hashed_is_not_stored() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let block =
+        "client_max_body_size 20m; location /a/ { allowed_methods GET POST PUT; upload_on_duplicate overwrite; }
+         location /strict/ { allowed_methods POST PUT; upload_verify_digest require; upload_on_duplicate overwrite; }
+         location /off/ { allowed_methods POST PUT; upload_verify_digest off; upload_on_duplicate overwrite; }
+         location /dav/ { dav_methods PUT; }";
+    let s = server(block).file("html/index.html", "index").mkdir("html/a").mkdir("html/strict");
+    let s = running(s.mkdir("html/off").mkdir("html/dav"));
+    let (good, bad) = (sha256(b"hello"), sha256(b"hallo"));
+    let (good512, bad512) = (sha512(b"hello"), sha512(b"hallo"));
+    let mut table = Table::new("digests");
+    // In the head: the fields, and whether `hello` is stored with them.
+    let heads: Vec<(&str, String, bool)> = vec![
+        ("sha-256", format!("Content-Digest: {good}\r\n"), true),
+        ("sha-512", format!("Content-Digest: {good512}\r\n"), true),
+        ("Repr-Digest", format!("Repr-Digest: {good}\r\n"), true),
+        ("both fields", format!("Repr-Digest: {good}\r\nContent-Digest: {good512}\r\n"), true),
+        ("two in one field", format!("Content-Digest: {good}, {good512}\r\n"), true),
+        ("two lines", format!("Content-Digest: {good}\r\nContent-Digest: {good512}\r\n"), true),
+        ("with parameters and others", format!("Content-Digest: md5=:AAAA:, {good};x=\"a, b\"\r\n"), true),
+        ("only algorithms that are no good", "Content-Digest: md5=:AAAA:, unixsum=7\r\n".into(), true),
+        ("wrong", format!("Content-Digest: {bad}\r\n"), false),
+        ("wrong, Repr-Digest", format!("Repr-Digest: {bad512}\r\n"), false),
+        ("the second wrong", format!("Content-Digest: {good}, {bad512}\r\n"), false),
+        ("the second line wrong", format!("Content-Digest: {good}\r\nContent-Digest: {bad512}\r\n"), false),
+        ("one field wrong", format!("Content-Digest: {good}\r\nRepr-Digest: {bad}\r\n"), false),
+        ("no byte sequence", format!("Content-Digest: {}\r\n", good.replace(':', "")), false),
+        ("too short", "Content-Digest: sha-256=:AAAA:\r\n".into(), false),
+        ("no base64", "Content-Digest: sha-256=:****:\r\n".into(), false),
+        ("no dictionary", format!("Content-Digest: {good},,\r\n"), false),
+        ("not closed", format!("Content-Digest: {}\r\n", good.trim_end_matches(':')), false),
+    ];
+    for (name, fields, stored) in &heads {
+        table.row(OURS, &format!("in the head: {name}"), || {
+            for (method, target) in [("POST", "/a/x"), ("PUT", "/a/x"), ("PUT", "/dav/x")] {
+                let _ = std::fs::remove_file(s.path("html/a/x"));
+                let _ = std::fs::remove_file(s.path("html/dav/x"));
+                let before = disk(&s);
+                let fields = format!("{fields}Accept: application/json\r\n");
+                let r = s.method(method, target, &fields, b"hello");
+                if *stored {
+                    r.is(201);
+                    assert_eq!(s.read(&format!("html{target}")), b"hello");
+                } else {
+                    r.is(400).has("Content-Type", "application/problem+json").contains("igest");
+                    assert_eq!(before, disk(&s));
+                }
+            }
+        });
+    }
+    table.row(OURS, "of a body that would be spliced", || {
+        let big = noise(3_000_000);
+        s.method("PUT", "/a/big", &format!("Content-Digest: {}\r\n", sha256(&big)), &big).is(201);
+        assert!(s.read("html/a/big") == big);
+        let before = disk(&s);
+        s.method("PUT", "/a/big", &format!("Content-Digest: {}\r\n", sha256(&big[1..])), &big).is(400);
+        assert!(before == disk(&s));
+    });
+    table.row(OURS, "of an empty body", || {
+        s.method("PUT", "/a/empty", &format!("Content-Digest: {}\r\n", sha256(b"")), b"").is(201);
+        s.method("PUT", "/a/empty2", &format!("Content-Digest: {good}\r\n"), b"").is(400);
+        assert!(!s.exists("html/a/empty2"));
+    });
+    // In the trailers: what Trailer says, the trailers, and whether `hello` is stored.
+    let announced = "Trailer: Content-Digest\r\n";
+    let trailers: Vec<(&str, &str, String, bool)> = vec![
+        ("announced", announced, format!("Content-Digest: {good}\r\n"), true),
+        ("announced, sha-512", announced, format!("content-digest: {good512}\r\n"), true),
+        ("announced among others", "Trailer: X-A, repr-digest\r\n", format!("Repr-Digest: {good}\r\n"), true),
+        ("not announced", "", format!("Content-Digest: {good}\r\n"), true),
+        ("wrong", announced, format!("Content-Digest: {bad}\r\n"), false),
+        ("not announced and wrong", "", format!("Content-Digest: {bad512}\r\n"), false),
+        ("one of two lines wrong", announced, format!("Content-Digest: {good}\r\nContent-Digest: {bad512}\r\n"), false),
+        ("malformed", announced, "Content-Digest: sha-256=x\r\n".into(), false),
+        ("announced and not sent", announced, "X-A: b\r\n".into(), true),
+    ];
+    for (name, fields, lines, stored) in &trailers {
+        table.row(OURS, &format!("in the trailers: {name}"), || {
+            let _ = std::fs::remove_file(s.path("html/a/t"));
+            let before = disk(&s);
+            let r = s.send(chunked("/a/t", fields, b"hello", lines));
+            if *stored {
+                r.is(201);
+                assert_eq!(s.read("html/a/t"), b"hello");
+            } else {
+                r.is(400);
+                assert_eq!(before, disk(&s));
+            }
+        });
+    }
+    table.row(OURS, "in the trailers of a large body", || {
+        let big = noise(6_000_000);
+        let line = format!("Content-Digest: {}\r\n", sha512(&big));
+        s.send(chunked("/a/tbig", announced, &big, &line)).is(201);
+        assert!(s.read("html/a/tbig") == big);
+        let before = disk(&s);
+        s.send(chunked("/a/tbig", announced, &big[1..], &line)).is(400);
+        s.send(chunked("/a/tbig", "", &big, &line)).is(400).contains("Trailer");
+        assert!(before == disk(&s));
+    });
+    table.row(OURS, "of a whole form, and of its parts", || {
+        let body = form(&[file("f1", b"hello"), file("f2", b"world")]);
+        let digest = |body: &[u8]| format!("{}Content-Digest: {}\r\n", form_type(), sha256(body));
+        s.method("POST", "/a/", &digest(&body), &body).is(201);
+        let before = disk(&s);
+        s.method("POST", "/a/", &digest(&body[1..]), &body).is(400);
+        let line = format!("Content-Digest: {}\r\n", sha256(&body));
+        s.send(chunked("/a/", &format!("{}{announced}", form_type()), &body, &line)).is(200);
+        let part = |digest: &str| {
+            part("name=\"f\"; filename=\"f1\"", &format!("Content-Digest: {digest}\r\nContent-Type: a/b\r\n"), b"hello")
+        };
+        post_form(&s, "/a/", &form(&[part(&good), file("f2", b"world")])).is(200);
+        post_form(&s, "/a/", &form(&[part(&bad), file("f2", b"other")])).is(400).contains("f1");
+        post_form(&s, "/a/", &form(&[part("sha-256=x"), file("f2", b"other")])).is(400);
+        assert_eq!(before, disk(&s));
+    });
+    table.row(OURS, "required", || {
+        let before = disk(&s);
+        s.method("PUT", "/strict/x", "", b"hello").is(400).contains("upload_verify_digest require");
+        s.method("PUT", "/strict/x", "Content-Digest: md5=:AAAA:\r\n", b"hello").is(400).contains("required");
+        s.send(chunked("/strict/x", "", b"hello", "")).is(400).contains("required");
+        assert_eq!(before, disk(&s));
+        s.method("PUT", "/strict/x", &format!("Repr-Digest: {good}\r\n"), b"hello").is(201);
+        s.send(chunked("/strict/x", "", b"hello", &format!("Content-Digest: {good}\r\n"))).is(200);
+    });
+    table.row(OURS, "required, and refused before the body is asked for", || {
+        let mut client = s.client();
+        client.send("PUT /strict/y HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        client.response().is(400);
+    });
+    table.row(OURS, "off", || {
+        s.method("PUT", "/off/x", &format!("Content-Digest: {bad}\r\n"), b"hello").is(201);
+        s.method("PUT", "/off/x", "Content-Digest: ,,\r\n", b"hello").is(204);
+        s.send(chunked("/off/y", announced, b"hello", &format!("Content-Digest: {bad}\r\n"))).is(201);
+    });
+}
+
+#[test]
+fn a_digest_that_is_wanted_is_answered() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let block = "location /a/ { allowed_methods GET POST PUT; upload_on_duplicate overwrite; }
+         location /back/ { allowed_methods POST; upload_return 303 /thanks; }";
+    let s = running(server(block).file("html/index.html", "index").mkdir("html/a").mkdir("html/back"));
+    let mut table = Table::new("wanted digests");
+    let (digest, digest512) = (sha256(b"hello"), sha512(b"hello"));
+    let rows: &[(&str, &str, Option<&str>)] = &[
+        ("sha-256", "Want-Repr-Digest: sha-256=1\r\n", Some(&digest)),
+        ("the better liked", "Want-Repr-Digest: sha-256=3, sha-512=9\r\n", Some(&digest512)),
+        ("as Want-Content-Digest", "Want-Content-Digest: sha-512=1\r\n", Some(&digest512)),
+        ("not wanted", "Want-Repr-Digest: sha-256=0\r\n", None),
+        ("unknown", "Want-Repr-Digest: md5=10\r\n", None),
+        ("malformed", "Want-Repr-Digest: sha-256=1,\r\n", None),
+        ("none", "", None),
+    ];
+    for (name, fields, expected) in rows {
+        table.row(OURS, name, || {
+            for (method, status) in [("PUT", 201), ("PUT", 204), ("POST", 200)] {
+                let r = s.method(method, "/a/x", fields, b"hello");
+                assert_eq!(r.is(status).header("Repr-Digest"), *expected, "{method}");
+            }
+            std::fs::remove_file(s.path("html/a/x")).expect("it was stored");
+        });
+    }
+    table.row(OURS, "of a spliced, a chunked and an empty body", || {
+        let (big, want) = (noise(1_000_000), "Want-Repr-Digest: sha-256=1\r\n");
+        s.method("PUT", "/a/big", want, &big).is(201).has("Repr-Digest", &sha256(&big));
+        s.send(chunked("/a/big", want, &big, "")).is(200).has("Repr-Digest", &sha256(&big));
+        s.method("PUT", "/a/empty", want, b"").is(201).has("Repr-Digest", &sha256(b""));
+    });
+    table.row(OURS, "of the files of a form", || {
+        let fields = format!("{}Want-Repr-Digest: sha-256=1\r\n", form_type());
+        s.method("POST", "/a/", &fields, &form(&[file("one", b"hello")])).is(201).has("Repr-Digest", &digest);
+        let fields = format!("{fields}Accept: application/json\r\n");
+        let r = s.method("POST", "/a/", &fields, &form(&[file("f1", b"hello"), file("f2", b"")]));
+        r.is(201).lacks("Repr-Digest").contains(&digest).contains(&sha256(b""));
+    });
+    table.row(OURS, "beside upload_return", || {
+        s.method("POST", "/back/x", "Want-Repr-Digest: sha-256=1\r\n", b"hello").is(303).has("Repr-Digest", &digest);
+    });
+}
