@@ -10,11 +10,21 @@ use std::rc::Rc;
 
 /// Input taken at a time.
 const PIECE: usize = 64 << 10;
+/// Files up to here are kept compressed.
+const KEPT: u64 = 8 << 20;
 
 pub struct Source {
     input: Input,
     encoder: Encoder,
     chunked: bool,
+    keep: Option<Keep>,
+}
+
+/// What has been made of a file, to be kept when it is whole.
+struct Keep {
+    file: Rc<OpenFile>,
+    level: u32,
+    made: Vec<u8>,
 }
 
 /// What is made of the bytes of a body, piece by piece: recoded, compressed, or both.
@@ -49,7 +59,7 @@ impl Source {
     }
 
     fn new(input: Input) -> Source {
-        Source { input, encoder: Encoder::default(), chunked: false }
+        Source { input, encoder: Encoder::default(), chunked: false, keep: None }
     }
 
     pub fn recode(mut self, recode: Option<Recode>) -> Source {
@@ -59,6 +69,19 @@ impl Source {
 
     pub fn gzip(mut self, level: u32) -> Source {
         self.encoder.gzip(level);
+        self
+    }
+
+    /// The output is kept with the file, where that is worth it: the whole of one that is kept itself.
+    pub fn keep(mut self, level: u32) -> Source {
+        if let Input::File { file, at: 0, end } = &self.input
+            && *end == file.stat.size
+            && *end <= KEPT
+            && file.keeps_variants()
+            && self.encoder.recode.is_none()
+        {
+            self.keep = Some(Keep { file: file.clone(), level, made: Vec::new() });
+        }
         self
     }
 
@@ -113,6 +136,12 @@ impl Source {
         let from = out.len();
         self.encoder.push(scratch, if done { Flush::End } else { Flush::No }, out);
         let made = out.len() - from;
+        if let Some(keep) = &mut self.keep {
+            keep.made.extend_from_slice(&out[from..]);
+            if done {
+                keep.file.keep_gzip(keep.level, &keep.made);
+            }
+        }
         if self.chunked && made == 0 {
             out.truncate(head);
         } else if self.chunked {

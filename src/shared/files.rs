@@ -7,10 +7,12 @@
 //! times.
 
 use super::now::Now;
+use super::variants::{Budget, Variants};
 use super::watch::{Dir, TRUST, Watch};
 use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,6 +30,8 @@ const MISSING: usize = 4096;
 const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
+/// One that has been compressed is worth more.
+const IDLE_VARIANT: u64 = 60_000;
 
 /// What a path leads to.
 #[derive(Clone)]
@@ -44,6 +48,9 @@ pub struct OpenFile {
     pub etag: ETag,
     pub last_modified: [u8; 29],
     content: Content,
+    variants: Variants,
+    /// Where variants are counted; none for a file that is not kept.
+    budget: OnceCell<Rc<Budget>>,
 }
 
 enum Content {
@@ -67,6 +74,24 @@ impl OpenFile {
         }
     }
 
+    /// The whole file as gzip of that level, made before.
+    pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
+        self.variants.gzip(level)
+    }
+
+    /// Whether a variant would be kept.
+    pub fn keeps_variants(&self) -> bool {
+        self.budget.get().is_some()
+    }
+
+    /// Keeps `bytes`, made of the whole content, for those who ask next: if the content was the same all the while.
+    pub fn keep_gzip(&self, level: u32, bytes: &[u8]) {
+        let unchanged = self.fd().is_none_or(|fd| file::fstat(fd).is_ok_and(|stat| same(&stat, &self.stat)));
+        if unchanged && let Some(budget) = self.budget.get() {
+            self.variants.keep(level, bytes, budget);
+        }
+    }
+
     /// Opens what `fd` refers to. Small files are read at once.
     pub fn adopt(fd: OwnedFd, stat: Stat) -> Result<OpenFile, Errno> {
         let (content, stat) = if stat.size <= SMALL { read_small(fd, stat)? } else { (Content::Descriptor(fd), stat) };
@@ -75,6 +100,8 @@ impl OpenFile {
             last_modified: date::format(stat.mtime.0),
             stat,
             content,
+            variants: Variants::default(),
+            budget: OnceCell::new(),
         })
     }
 }
@@ -132,6 +159,8 @@ pub struct FileCache {
     bytes: u64,
     limit: u64,
     descriptors: usize,
+    /// Compressed forms of the files kept here may take as much again.
+    variants: Rc<Budget>,
     /// Names that are not there.
     missing: HashMap<Box<[u8]>, (Errno, Look)>,
 }
@@ -179,6 +208,7 @@ impl FileCache {
             bytes: 0,
             limit,
             descriptors: 0,
+            variants: Rc::new(Budget::new(limit)),
             missing: HashMap::new(),
         }
     }
@@ -186,6 +216,7 @@ impl FileCache {
     /// A new configuration may allow more or less.
     pub fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
+        self.variants.set_limit(limit);
         while !self.slots.is_empty() && self.bytes > limit {
             self.evict();
         }
@@ -268,6 +299,8 @@ impl FileCache {
         if alone {
             look.dir = None;
         }
+        // Kept a second time only under another name.
+        let _ = file.budget.set(self.variants.clone());
         self.bytes += cost;
         self.descriptors += usize::from(is_descriptor);
         let path: Box<[u8]> = path.to_bytes().into();
@@ -340,7 +373,8 @@ impl FileCache {
         let mut at = 0;
         while at < self.slots.len() {
             let slot = &self.slots[at];
-            if slot.file.fd().is_some() && slot.used + IDLE_FD < now.ms {
+            let idle = if slot.file.variants.is_empty() { IDLE_FD } else { IDLE_VARIANT };
+            if slot.file.fd().is_some() && slot.used + idle < now.ms {
                 self.remove(at);
             } else {
                 at += 1;

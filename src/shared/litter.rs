@@ -35,7 +35,13 @@ pub struct Litter {
 
 impl Default for Litter {
     fn default() -> Litter {
-        Litter { id: random::number().unwrap_or(0) as u32, names: 0, journal: None, noted: HashSet::new(), last: Weak::new() }
+        Litter {
+            id: random::number().unwrap_or(0) as u32,
+            names: 0,
+            journal: None,
+            noted: HashSet::new(),
+            last: Weak::new(),
+        }
     }
 }
 

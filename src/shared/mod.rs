@@ -13,6 +13,7 @@ pub mod now;
 pub mod passwords;
 pub mod stats;
 pub mod temp;
+pub mod variants;
 pub mod watch;
 
 use crate::config::model::Config;

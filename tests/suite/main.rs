@@ -23,6 +23,7 @@ mod conditions;
 mod config_directives;
 mod explain;
 mod http1;
+mod kept;
 mod listing;
 mod listing_cache;
 mod locations;

@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
     row("sendfile", HSLI, Args::FLAG, "off", Effect::Flag(|s| &mut files(s).sendfile), "Whether large files go to the socket without a copy through the process."),
     row("log_not_found", Contexts::HSL, Args::FLAG, "on", Effect::Flag(|s| &mut files(s).log_not_found), "Whether a file that is not there is an error in the log."),
     row("disable_symlinks", Contexts::HSL, Args::TAKE12, "off", Effect::Once(symlinks), "Whether symbolic links are followed when files are opened: off, on, if_not_owner; from=PREFIX leaves the components of PREFIX unchecked. Uploads and deletes never leave their root through a link whatever this says."),
-    row("static_cache_size", Contexts::HTTP, Args::TAKE1, "32m", Effect::Offset(|s| &mut files(s).cache_size), "Memory for answers of files up to 16 KiB. An entry is checked against the file at most once per turn of the event loop, so it is never older than a turn. 0 keeps none.").ours(),
+    row("static_cache_size", Contexts::HTTP, Args::TAKE1, "32m", Effect::Offset(|s| &mut files(s).cache_size), "Memory for files up to 16 KiB, and as much again for what gzip made of files up to 8 MiB. A file that is written, cut, replaced, removed, or whose permissions change is never answered from it: the kernel tells of changes in local directories and on the way to them; elsewhere (NFS, FUSE, overlays) the file is looked at once in each turn of the event loop. Writes through a shared memory mapping or through a hard link made elsewhere since, and new mounts, are seen within five seconds. 0 keeps none.").ours(),
 ];
 
 fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

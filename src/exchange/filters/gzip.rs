@@ -1,5 +1,5 @@
 //! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
-//! longer ones are compressed as they are sent.
+//! longer ones are compressed as they are sent. What was made of a file is kept with it.
 
 use crate::exchange::response::Body;
 use crate::exchange::source::{Encoder, Source};
@@ -44,8 +44,14 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
         Body::Bytes(bytes) => Source::bytes(bytes),
         Body::Shared(bytes) => Source::bytes(bytes.to_vec()),
         Body::File(file) => {
+            if recode.is_none()
+                && let Some(bytes) = file.gzip(gzip.level)
+            {
+                ex.response.body = Body::Shared(bytes);
+                return mark(ex);
+            }
             let end = file.stat.size;
-            Source::file(file, 0, end).recode(recode)
+            Source::file(file, 0, end).recode(recode).keep(gzip.level)
         }
         Body::Made(source) => *source,
         Body::Stream { .. } => {
