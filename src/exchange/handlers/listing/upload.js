@@ -139,49 +139,54 @@
     async function resume(upload) {
       const { file } = upload;
       const key = `tus ${form.action} ${file.name} ${file.size} ${file.lastModified}`;
+      const forget = () => memory(key, (upload.url = ''));
       let failures = 0;
       let at = -1;
-      upload.url ??= memory(key);
+      let best = -1;
+      upload.url ||= memory(key);
       while (!upload.cancelled) {
         let answer;
-        if (upload.url && at < 0) {
-          answer = await ask(upload, 'HEAD', upload.url, TUS);
-          if (answer.status === 200 || answer.status === 204) at = offset(answer);
-          else if (answer.status) memory(key, (upload.url = ''));
-        } else if (!upload.url) {
+        let known = -1;
+        if (!upload.url) {
           const encode = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
           const about = `filename ${encode(file.name)}${file.type && `,filetype ${encode(file.type)}`}`;
           const fields = { ...TUS, ...JSON_ANSWER, 'Upload-Length': file.size, 'Upload-Metadata': about };
           answer = await ask(upload, 'POST', form.action, fields);
           if (answer.status === 201) {
-            memory(key, (upload.url = new URL(answer.getResponseHeader('Location'), form.action).href));
-            at = 0;
+            // The folder with an argument: whatever name the server goes by behind a proxy.
+            const { search } = new URL(answer.getResponseHeader('Location'), form.action);
+            memory(key, (upload.url = form.action + search));
+            known = 0;
           } else if (answer.status) return answer;
+        } else if (at < 0) {
+          answer = await ask(upload, 'HEAD', upload.url, TUS);
+          known = offset(answer);
+          if (answer.status && known < 0) forget();
         } else {
           const fields = { ...TUS, ...JSON_ANSWER, 'Upload-Offset': at, 'Content-Type': 'application/offset+octet-stream' };
           answer = await ask(upload, 'PATCH', upload.url, fields, file.slice(at), at);
-          const now = answer.status === 204 ? offset(answer) : -1;
-          // 409: the server has another part of it than was thought. 423: it has not let go of the last request yet.
-          const again = now >= 0 || answer.status === 0 || answer.status === 423 || (answer.status === 409 && !detail(answer));
-          if (now === file.size || !again) {
-            memory(key, (upload.url = ''));
+          // Also where it refuses because it has another part of the file than was thought.
+          known = offset(answer);
+          if (answer.status && known < 0) {
+            forget();
             return answer;
           }
-          if (now > at) failures = 0;
-          at = now;
         }
-        if (upload.cancelled) break;
-        if (answer.status) continue;
+        if (known === file.size && answer.status < 300) {
+          forget();
+          return answer;
+        }
+        if (known > best) failures = 0;
+        best = Math.max(best, known);
+        at = known;
+        if (answer.status || upload.cancelled) continue;
         failures += 1;
         if (failures > 8) return answer;
         tell(upload, 'interrupted, trying again');
         await pause(upload, Math.min(15000, 250 * 2 ** failures));
       }
-      if (upload.url) {
-        memory(key, '');
-        fetch(upload.url, { method: 'DELETE', headers: TUS }).catch(() => null);
-        upload.url = '';
-      }
+      if (upload.url) fetch(upload.url, { method: 'DELETE', headers: TUS }).catch(() => null);
+      forget();
       return { status: 0 };
     }
 
