@@ -2,6 +2,7 @@
 //! that limit_except restricts, its block's rules hold instead of the location's.
 
 use crate::config::directives::access::{Rule, Who};
+use crate::config::directives::auth::Satisfy;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::route::Trace;
@@ -37,7 +38,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Option<bool> {
         Some(false) => format!("{} is denied", ex.client.peer),
         None => format!("no allow or deny is about {}", ex.client.peer),
     });
-    if allow == Some(false) {
+    // With `satisfy any` a password may still do (nginx).
+    if allow == Some(false) && ex.here().settings.auth.satisfy == Satisfy::All {
         ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
     }
     allow
