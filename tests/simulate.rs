@@ -109,6 +109,8 @@ struct World<'a> {
     /// Clock jumps so far, until they add up to a timeout.
     jumped: u64,
     jumps: bool,
+    /// Uploads come slowly.
+    paced: bool,
     log: PathBuf,
     store: PathBuf,
 }
@@ -148,6 +150,7 @@ impl<'a> World<'a> {
         let cx = Cx::new(Rc::new(config), logs);
         let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
         let jumps = rng.percent(40);
+        let paced = !text.contains("upload_limit_rate 0;");
         let maker = Maker::new(site.files.clone(), seed);
         World {
             site,
@@ -162,6 +165,7 @@ impl<'a> World<'a> {
             answers: 0,
             jumped: 0,
             jumps,
+            paced,
             log,
             store,
         }
@@ -260,6 +264,8 @@ impl<'a> World<'a> {
                 return;
             } else if since.elapsed() > Duration::from_secs(5) {
                 panic!("these wait for ever:\n{}", self.unsettled());
+            } else if since.elapsed() > Duration::from_millis(2) && self.paced {
+                self.jump(25);
             } else if since.elapsed() > Duration::from_millis(2) {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -354,6 +360,7 @@ fn config(rng: &mut Rng, site: &Site, log: &Path, store: &Path, listen: &str) ->
     let sendfile = rng.pick(&["on", "off"]);
     let buffers = rng.pick(&["4 8k", "8 4k"]);
     let lingering = rng.pick(&["on", "always"]);
+    let rate = rng.pick(&["0", "0", "300k"]);
     let access = rng.pick(&["off", "access.log", "access.log combined buffer=4k flush=1s"]);
     format!(
         "error_log {log} info;
@@ -375,6 +382,7 @@ fn config(rng: &mut Rng, site: &Site, log: &Path, store: &Path, listen: &str) ->
                      alias {store}/;
                      allowed_methods GET POST PUT DELETE;
                      client_max_body_size 1m;
+                     upload_limit_rate {rate};
                  }}
              }}
          }}"

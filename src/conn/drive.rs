@@ -140,7 +140,9 @@ fn active(
             return Step::Wait;
         }
         ex.pause = None;
-        conn.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
+        let client = &ex.here().settings.client;
+        let reads = ex.rx == Rx::Body && ex.tx == Tx::Wait;
+        conn.deadline = cx.now.ms + if reads { client.body_timeout.0 } else { client.send_timeout.0 };
         if let Some(then) = pause.then {
             phases::resume(ex, cx, then);
             return Step::Again;

@@ -5,6 +5,7 @@ use super::Ready;
 use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
 use crate::config::model::Level;
+use crate::exchange::phases::Pause;
 use crate::exchange::{Exchange, Rx, Tx, handlers, phases};
 use crate::http::framing::Framing;
 use crate::http::head::Progress;
@@ -154,6 +155,13 @@ pub fn body(
         Flushed::Yield => return Step::Yield,
         Flushed::Gone => return Step::Close,
     }
+    if let Some(pace) = &mut ex.pace
+        && let Err(until) = pace.allow(cx.now.ms)
+    {
+        ex.pause = Some(Pause { until, then: None });
+        *deadline = until;
+        return Step::Wait;
+    }
     if !has_more(ex)
         && let Some(outcome) = splice(fd, ready, ex, cx, budget, deadline)
     {
@@ -214,6 +222,7 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
     if has_more(ex) {
         bytes.extend_from_slice(&ex.input[ex.body_at..]);
         ex.input.truncate(ex.body_at);
+        took(ex, bytes.len());
         return Filled::Bytes;
     }
     if ex.decoder.is_done() || !ready.can_read() {
@@ -226,10 +235,12 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
         Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
         _ => SCRATCH,
     };
+    let most = most.min(open(ex));
     match socket::recv_into(fd, bytes, most) {
         Ok(0) => Filled::End,
         Ok(n) => {
             budget.read = budget.read.saturating_sub(n);
+            took(ex, n);
             if n < most {
                 ready.short_read();
             }
@@ -240,6 +251,17 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
             Filled::Nothing
         }
         Err(_) => Filled::End,
+    }
+}
+
+/// Bytes that upload_limit_rate lets in now.
+fn open(ex: &Exchange) -> usize {
+    ex.pace.as_ref().map_or(usize::MAX, |pace| pace.open())
+}
+
+fn took(ex: &mut Exchange, bytes: usize) {
+    if let Some(pace) = &mut ex.pace {
+        pace.took(bytes);
     }
 }
 
@@ -334,11 +356,13 @@ fn splice(
         return Some(Step::Wait);
     }
     // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
-    let moved = super::splice::socket_to_file(fd, file, left, cx);
+    let most = open(ex) as u64;
+    let moved = super::splice::socket_to_file(fd, file, left.min(most), cx);
     match moved {
         super::splice::Moved::Bytes(n) => {
             *deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
             budget.read = budget.read.saturating_sub(n as usize);
+            took(ex, n as usize);
             ex.decoder.skip(n);
             ex.body_received += n;
             ex.request_length += n;

@@ -155,6 +155,8 @@ pub struct Exchange {
     pub kept_location: Option<Vec<u8>>,
     /// What upstreams were asked.
     pub record: Option<Box<handlers::proxy::record::Record>>,
+    /// How fast its body may be read.
+    pub pace: Option<handlers::upload::pace::Pace>,
     /// What became of an upload.
     pub uploaded: Option<Box<handlers::upload::Record>>,
 }
@@ -219,6 +221,7 @@ impl Exchange {
             depth: 0,
             kept_location: None,
             record: None,
+            pace: None,
             uploaded: None,
         }
     }
@@ -298,6 +301,7 @@ impl Exchange {
         self.kept_location = None;
         self.record = None;
         self.uploaded = None;
+        self.pace = None;
         self.at_default();
     }
 

@@ -306,6 +306,8 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
         };
     }
     ex.handler = handlers::Handler::None;
+    // What is thrown away need not come slowly.
+    ex.pace = None;
     if ex.rx == Rx::Drain
         && ex.head.keep_alive
         && let Err(reject) = discard_buffered(ex)

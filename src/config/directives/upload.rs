@@ -30,6 +30,8 @@ pub struct Upload {
     pub min_free: MinFree,
     pub quota: Option<Quota>,
     pub verify_digest: Verify,
+    /// Bytes per second of a body.
+    pub limit_rate: Option<Template>,
     /// What is answered instead of 201 and the list: a code, with a URI or a text.
     pub answer: Option<Answer>,
     /// None: by the kind of the location.
@@ -127,6 +129,7 @@ impl Default for Upload {
             min_free: MinFree::Bytes(0),
             quota: None,
             verify_digest: Verify::On,
+            limit_rate: None,
             answer: None,
             serve: None,
         }
@@ -152,6 +155,7 @@ pub const ROWS: &[Row] = &[
     row("upload_filename", HSL, Args::TAKE1, "original", Effect::Once(filename), "How the stored name is made: original, random, time, or a value with variables ($upload_file_name, $upload_file_ext, $upload_field_NAME, $request_id and all others). A value is judged like a client's name. PUT always stores the name of the URI.").ours(),
     row("upload_min_free", SL, Args::TAKE1, "off", Effect::Once(min_free), "Space an upload must leave free on the disk, as a size or in percent, or off; an upload that would take it gets 507, before its body is read where Content-Length tells.").ours(),
     row("upload_quota", SL, Args::TAKE12, "off", Effect::Once(quota), "What all files of the area may come to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below, counted anew at each upload.").ours(),
+    row("upload_limit_rate", HSL, Args::TAKE1, "0", Effect::Once(limit_rate), "Bytes per second that are read of an upload; its client waits, others do not. Each request on a connection has the whole rate. Variables are allowed; 0, or no size, is no limit.").ours(),
     row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. They may stand in the head, in the head of a form's part, or in the trailers of a chunked body (announced by `Trailer: Content-Digest` where it is larger than 4 MiB). A digest that does not fit is a 400 and stores nothing. Want-Repr-Digest is answered with the digest of what was stored.").ours(),
     row("upload_return", SL, Args::TAKE12, "201 and the list of files", Effect::Once(answer), "What a stored POST is answered with: a code below 400, with a URI for 301, 302, 303, 307 and 308, with a text for the others. Variables, here and in log_format and add_header: $upload_files (how many), $upload_file_name, $upload_file_ext, $upload_file_size and $upload_file_path (of the first), $upload_field_NAME (a plain field of the form; all together are 64 KiB at most), $upload_status (stored or refused). In a URI names and fields are escaped.").ours(),
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site.").ours(),
@@ -228,6 +232,15 @@ fn quota(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 fn verify_digest(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let choices = [("off", Verify::Off), ("on", Verify::On), ("require", Verify::Require)];
     upload(&mut s.settings).verify_digest = value::choice(d.args[0].bytes(), &choices).map_err(|e| wrong(d, 0, e))?;
+    Ok(())
+}
+
+fn limit_rate(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let rate = b.template(d, 0)?;
+    if let Some(text) = rate.constant() {
+        Size::parse(text).map_err(|e| wrong(d, 0, e))?;
+    }
+    upload(&mut s.settings).limit_rate = Some(rate);
     Ok(())
 }
 

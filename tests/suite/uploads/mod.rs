@@ -9,6 +9,7 @@ mod disk_full;
 mod durability;
 mod faults;
 mod forms;
+mod pace;
 mod parallel;
 mod refusals;
 mod swapped;

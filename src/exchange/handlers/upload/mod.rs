@@ -4,6 +4,7 @@
 //! - [`name`], [`rules`], [`quota`], [`digest`]: what may be stored, and under which name
 //! - [`part`], [`commit`]: a file being written, and how files get their names
 //! - [`form`], [`raw`]: the two kinds of bodies
+//! - [`pace`]: how fast they are read
 //! - [`answer`], [`refusal`]: what the client is told
 //! - [`record`]: what variables say of it
 //! - [`serve`]: how stored files are sent
@@ -16,6 +17,7 @@ mod commit;
 mod digest;
 mod form;
 mod name;
+pub mod pace;
 mod part;
 mod place;
 mod quota;
@@ -95,6 +97,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Ok(upload) if ex.decoder.is_done() => Box::new(upload).finish(ex, cx),
         Ok(upload) => {
             ex.handler = Handler::Upload(Box::new(upload));
+            ex.pace = pace::of(ex, cx);
             Flow::Body
         }
     }
