@@ -61,6 +61,8 @@ pub struct Config {
     pub servers: Vec<Server>,
     pub locations: Vec<Location>,
     pub variables: Variables,
+    /// Directories that some upload_store names: what lies there came from strangers.
+    pub stores: Vec<Box<[u8]>>,
     pub tables: Tables,
     /// `upstream` blocks, and the hosts that a proxy_pass names. Shared: who counts its failures holds it too.
     pub upstreams: Vec<Rc<Upstream>>,

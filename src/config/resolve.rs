@@ -14,7 +14,7 @@ use super::context::{Class, Contexts};
 use super::directives::body::TempPath;
 use super::directives::listen::ServerDraft;
 use super::directives::logs::LogFormat;
-use super::directives::{output, upstream};
+use super::directives::{output, upload, upstream};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, nearest};
 use super::load::{Loaded, Sources};
@@ -232,6 +232,7 @@ impl Build {
             endpoints,
             sockets,
             servers: self.servers,
+            stores: upload::stores(self.locations.iter().map(|location| &*location.settings.upload)),
             locations: self.locations,
             variables: self.variables,
             tables: self.tables,

@@ -37,9 +37,12 @@ pub fn parse(value: &[u8]) -> Option<Disposition> {
         }
     }
     found.name = found.name.map(decode_browser_escapes);
-    found.filename = match extended.and_then(|value| decode_extended(&value)) {
-        Some(name) => Some(name),
-        None => found.filename.map(decode_browser_escapes),
+    let plain = found.filename.map(decode_browser_escapes);
+    found.filename = match extended.map(|value| decode_extended(&value)) {
+        Some(Some(name)) => Some(name),
+        // A file whose name nobody can read is no plain field.
+        Some(None) => Some(plain?),
+        None => plain,
     };
     Some(found)
 }
@@ -231,6 +234,10 @@ mod tests {
             "form-data; name=a; name=b",
             "form-data; filename=a; FILENAME=b",
             "form-data, name=x",
+            "form-data; name=x; filename*=junk",
+            "form-data; name=x; filename*=UTF-8''%ff",
+            "form-data; name=x; filename*=windows-1252''a",
+            "form-data; filename*=UTF-8''a; filename*=UTF-8''b",
         ];
         for value in table {
             assert_eq!(parse(value.as_bytes()), None, "{value}");

@@ -6,8 +6,9 @@ use crate::config::context::{Args, Contexts};
 use crate::config::model::Settings;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Outcome, Row, invalid, wrong};
-use crate::config::template::Template;
+use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
+use std::borrow::Cow;
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
@@ -158,8 +159,38 @@ pub const ROWS: &[Row] = &[
     row("upload_limit_rate", HSL, Args::TAKE1, "0", Effect::Once(limit_rate), "Bytes per second that are read of an upload; its client waits, others do not. Each request on a connection has the whole rate. Variables are allowed; 0, or no size, is no limit.").ours(),
     row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. They may stand in the head, in the head of a form's part, or in the trailers of a chunked body (announced by `Trailer: Content-Digest` where it is larger than 4 MiB). A digest that does not fit is a 400 and stores nothing. Want-Repr-Digest is answered with the digest of what was stored.").ours(),
     row("upload_return", SL, Args::TAKE12, "201 and the list of files", Effect::Once(answer), "What a stored POST is answered with: a code below 400, with a URI for 301, 302, 303, 307 and 308, with a text for the others. Variables, here and in log_format and add_header: $upload_files (how many), $upload_file_name, $upload_file_ext, $upload_file_size and $upload_file_path (of the first), $upload_field_NAME (a plain field of the form; all together are 64 KiB at most), $upload_status (stored or refused). In a URI names and fields are escaped.").ours(),
-    row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site.").ours(),
+    row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site. Files below any upload_store are guarded wherever they are shown, unless the root of the site lies there too.").ours(),
 ];
+
+/// Every directory that some upload_store names, clean; of one with variables, what stands before them.
+pub fn stores<'s>(uploads: impl Iterator<Item = &'s Upload>) -> Vec<Box<[u8]>> {
+    let mut stores: Vec<Box<[u8]>> = uploads
+        .filter_map(|upload| match &upload.store {
+            Store::Path(path) => match (path.constant(), path.parts.first()) {
+                (Some(path), _) => Some(path),
+                (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?),
+                _ => None,
+            },
+            _ => None,
+        })
+        .map(clean)
+        .filter(|path| !path.is_empty())
+        .map(Box::from)
+        .collect();
+    stores.sort();
+    stores.dedup();
+    stores
+}
+
+/// A path without empty and `.` segments, and without a slash at its end: what two paths of one directory may differ in.
+pub fn clean(path: &[u8]) -> Cow<'_, [u8]> {
+    let odd = path.ends_with(b"/") || path.ends_with(b"/.") || path.windows(2).any(|pair| pair == b"//");
+    if !odd && memchr::memmem::find(path, b"/./").is_none() {
+        return Cow::Borrowed(path);
+    }
+    let parts = path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
+    Cow::Owned(parts.flat_map(|part| [b"/", part].concat()).collect())
+}
 
 fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     upload(&mut s.settings).store = if d.args[0].is("off") { Store::Off } else { Store::Path(b.path_template(d, 0)?) };
@@ -290,4 +321,29 @@ fn extensions(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     }
     upload(&mut s.settings).extensions = Rc::new(extensions);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::template::Variables;
+
+    #[test]
+    fn stores_are_known_by_what_is_constant_of_them() {
+        let table = [
+            ("/srv/up", Some("/srv/up")),
+            ("/srv//up/./x/", Some("/srv/up/x")),
+            ("/srv/up/$remote_user", Some("/srv/up")),
+            ("/srv/up/u-$remote_user/x", Some("/srv/up")),
+            ("$document_root/up", None),
+            ("/$arg_x", None),
+        ];
+        for (path, expected) in table {
+            let template = Template::parse(path.as_bytes(), &mut Variables::default()).expect(path);
+            let upload = Upload { store: Store::Path(template), ..Upload::default() };
+            let stores = stores([&upload, &upload, &Upload::default()].into_iter());
+            let found = stores.first().map(|store| String::from_utf8_lossy(store));
+            assert_eq!((found.as_deref(), stores.len()), (expected, expected.iter().len()), "{path}");
+        }
+    }
 }

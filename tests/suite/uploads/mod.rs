@@ -9,9 +9,11 @@ mod disk_full;
 mod durability;
 mod faults;
 mod forms;
+mod names;
 mod pace;
 mod parallel;
 mod refusals;
+mod serve;
 mod swapped;
 
 use crate::client::{Client, Response};

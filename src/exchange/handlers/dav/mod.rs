@@ -94,6 +94,10 @@ fn make(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if !ex.uri.ends_with(b"/") {
         return refuse(ex, cx, Status::CONFLICT, format_args!("MKCOL can create a collection only"));
     }
+    let name = ex.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
+    if let Some(Err(why)) = name.map(upload::judge) {
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: {why}"));
+    }
     let spot = match Spot::of(ex, cx) {
         Ok(spot) => spot,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Flow::Status(Status::CONFLICT),

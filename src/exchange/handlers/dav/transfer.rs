@@ -3,13 +3,14 @@
 use super::spot::Spot;
 use super::{Depth, depth, failed, refuse, tree};
 use crate::exchange::Exchange;
-use crate::exchange::handlers::delete;
+use crate::exchange::handlers::{delete, upload};
 use crate::exchange::paths;
 use crate::exchange::phases::Flow;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::uri;
+use crate::route::{NoTrace, location};
 use crate::shared::Cx;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Rename, Stat};
@@ -27,6 +28,16 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if ex.uri.ends_with(b"/") != target.ends_with(b"/") {
         let text = "both URI and \"Destination\" URI should be either collections or non-collections";
         return refuse(ex, cx, Status::CONFLICT, format_args!("{text}"));
+    }
+    let name = target.split(|b| *b == b'/').rfind(|part| !part.is_empty());
+    if let Some(Err(why)) = name.map(upload::judge) {
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Destination\": {why}"));
+    }
+    // nginx writes wherever the root reaches: into locations that allow no such thing.
+    let place = |uri: &[u8]| location::find(&ex.config, ex.server, uri, &mut NoTrace).location;
+    if place(&ex.uri) != place(&target) {
+        let text = "\"Destination\" lies in another location";
+        return refuse(ex, cx, Status::FORBIDDEN, format_args!("{text}"));
     }
     let depth = match (depth(ex, Depth::Infinity), ex.method) {
         (Some(Depth::Infinity), _) => Depth::Infinity,

@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use crate::config::directives::upload::{FileName, Upload as Rules};
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::{Exchange, vars};
+use crate::http::escape::unescape;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::random;
@@ -18,6 +19,23 @@ const LONGEST: usize = 255;
 
 /// Says what is wrong with a name, or nothing.
 pub fn judge(name: &[u8]) -> Result<(), &'static str> {
+    look(name)?;
+    // Whoever passes the name on may decode it once more, or twice: it is to be a name then, too.
+    let (mut name, mut decoded) = (name.to_vec(), Vec::new());
+    while name.contains(&b'%') {
+        decoded.clear();
+        unescape(&name, &mut decoded);
+        if decoded == name {
+            break;
+        }
+        look(&decoded).map_err(|_| "the file name holds %-escapes of what no file name may hold")?;
+        std::mem::swap(&mut name, &mut decoded);
+    }
+    Ok(())
+}
+
+/// The rules, for a name as it stands.
+fn look(name: &[u8]) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("the file name is empty");
     }
@@ -48,12 +66,12 @@ pub fn judge(name: &[u8]) -> Result<(), &'static str> {
             _ => {}
         }
     }
-    match (name.first(), name.last()) {
-        (Some(b'.'), _) => Err("the file name starts with a dot"),
-        (Some(b' '), _) => Err("the file name starts with a space"),
+    match (text.chars().next(), text.chars().next_back()) {
+        (Some('.'), _) => Err("the file name starts with a dot"),
+        (Some(c), _) if c.is_whitespace() => Err("the file name starts with a space"),
         // Other systems drop these: `x.php.` would be `x.php` there.
-        (_, Some(b'.')) => Err("the file name ends with a dot"),
-        (_, Some(b' ')) => Err("the file name ends with a space"),
+        (_, Some('.')) => Err("the file name ends with a dot"),
+        (_, Some(c)) if c.is_whitespace() => Err("the file name ends with a space"),
         _ => Ok(()),
     }
 }
@@ -232,6 +250,8 @@ mod tests {
             "say \"hi\".txt",
             "a..b.tar.gz",
             "100%25.txt",
+            "100%",
+            "5%-off %41.txt",
             "\u{e9}t\u{e9}.txt",
             "\u{20ac} rates.txt",
             "-rf",
@@ -249,7 +269,7 @@ mod tests {
             assert_eq!(judge(name.as_bytes()), Ok(()), "{name}");
         }
         let longer = "n".repeat(256);
-        let bad: [(&[u8], &str); 34] = [
+        let bad: [(&[u8], &str); 44] = [
             (b"", "empty"),
             (b".", "dot"),
             (b"..", "dot"),
@@ -283,6 +303,16 @@ mod tests {
             (b"a.", "ends with a dot"),
             (b"x.php.", "ends with a dot"),
             (b"a ", "ends with a space"),
+            ("\u{a0}a".as_bytes(), "starts with a space"),
+            ("a\u{3000}".as_bytes(), "ends with a space"),
+            (b"a%2fb", "escapes"),
+            (b"a%252Fb", "escapes"),
+            (b"%2e%2e%5cevil", "escapes"),
+            (b"%25252e", "escapes"),
+            (b"a%00", "escapes"),
+            (b"a%0d%0aX: y", "escapes"),
+            (b"%c0%ae%c0%ae", "escapes"),
+            (b"x.php%2e", "escapes"),
             (longer.as_bytes(), "longer"),
         ];
         for (name, expected) in bad {

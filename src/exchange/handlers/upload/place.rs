@@ -79,6 +79,11 @@ pub fn find(
     if rest.split(|b| *b == b'/').any(|component| component == b"..") {
         return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
     }
+    // Neither the names below the location nor the directories on the way: `.git/hooks` is nothing to upload to.
+    let below = split.path.get(split.area..).unwrap_or_default();
+    if below.split(|b| *b == b'/').any(|component| component.starts_with(b".")) {
+        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path starts with a dot"));
+    }
     let base = match base {
         Some(base) => base,
         None => open_base(&split, rules, cx)?,

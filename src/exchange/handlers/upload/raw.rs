@@ -12,6 +12,9 @@ pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
     let Some(field) = fields.next() else { return Ok(None) };
     let parsed = disposition::parse(field.value.of(ex.buf())).filter(|_| fields.next().is_none());
     match parsed {
+        Some(parsed) if parsed.filename.as_ref().is_some_and(Vec::is_empty) => {
+            Err(Refusal::new(Status::BAD_REQUEST, "the file name is empty"))
+        }
         Some(parsed) => Ok(parsed.filename),
         None => Err(Refusal::new(Status::BAD_REQUEST, "Content-Disposition is malformed or repeated")),
     }

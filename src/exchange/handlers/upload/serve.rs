@@ -1,7 +1,7 @@
 //! Files that strangers may have stored are not to run in the site's name (upload_serve).
 
 use super::rules::essence;
-use crate::config::directives::upload::{Serve, Store};
+use crate::config::directives::upload::{Serve, Store, clean};
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 
@@ -26,13 +26,27 @@ fn is_area(ex: &Exchange) -> bool {
         None => {}
     }
     match settings.upload.store {
-        Store::Off => return false,
+        Store::Off => return is_stored(ex),
         Store::Path(_) => return true,
         Store::Uri => {}
     }
     // A whole site that takes POST is still a site: its pages are pages.
     let writes = settings.access.allowed.is_some_and(|m| m.contains(Method::Post) || m.contains(Method::Put));
-    settings.listing.upload || writes && !matches!(&*here.name, b"" | b"/")
+    settings.listing.upload || writes && !matches!(&*here.name, b"" | b"/") || is_stored(ex)
+}
+
+/// The file lies in a directory that an upload_store names, whatever location shows it. A site whose root is in a store
+/// is still a site.
+fn is_stored(ex: &Exchange) -> bool {
+    if ex.config.stores.is_empty() {
+        return false;
+    }
+    let files = &ex.here().settings.files;
+    let root = files.root.constant().filter(|_| files.alias.is_none()).map(clean);
+    let path = clean(&ex.path);
+    let holds = |store: &[u8], path: &[u8]| path.strip_prefix(store).is_some_and(|rest| rest.starts_with(b"/"));
+    let is_site = |store: &[u8]| root.as_ref().is_some_and(|root| &root[..] == store || holds(store, root));
+    ex.config.stores.iter().any(|store| holds(store, &path) && !is_site(store))
 }
 
 /// Media types that a browser may run scripts of.
@@ -40,8 +54,13 @@ fn runs(content_type: &[u8]) -> bool {
     let essence = essence(content_type).to_ascii_lowercase();
     match &essence[..] {
         b"text/html" | b"text/xml" | b"application/xml" | b"application/x-shockwave-flash" => true,
-        b"text/xsl" | b"text/x-component" | b"text/cache-manifest" => true,
-        other => other.ends_with(b"+xml") || other.ends_with(b"javascript") || other.ends_with(b"ecmascript"),
+        b"text/xsl" | b"text/x-component" | b"text/cache-manifest" | b"text/x-server-parsed-html" => true,
+        b"message/rfc822" | b"multipart/related" | b"multipart/x-mixed-replace" | b"application/hta" => true,
+        // Without a type old browsers guess, whatever they are told.
+        b"" => true,
+        other => [&b"+xml"[..], b"javascript", b"ecmascript", b"vbscript", b"livescript", b"jscript"]
+            .iter()
+            .any(|end| other.ends_with(end)),
     }
 }
 
@@ -63,7 +82,11 @@ mod tests {
             ("text/plain", false),
             ("image/png", false),
             ("application/pdf", false),
-            ("", false),
+            ("text/vbscript", true),
+            ("application/postscript", false),
+            ("text/jscript", true),
+            ("text/css", false),
+            ("", true),
         ];
         for (kind, expected) in table {
             assert_eq!(runs(kind.as_bytes()), expected, "{kind}");
