@@ -22,7 +22,7 @@ use super::model::*;
 use super::syntax::split_at_missing_semicolon;
 use super::table::{self, Effect, Fault, Found, Row};
 use super::template::{Template, Variables};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -227,7 +227,10 @@ impl Build {
             let temp: Vec<_> = proxied.map(|location| location.settings.body.temp.clone()).collect();
             temp.iter().for_each(|temp| self.temp_path(&temp.path));
         }
+        let trashes: BTreeSet<_> =
+            self.locations.iter().filter_map(|location| location.settings.upload.trash_directory()).collect();
         let config = Config {
+            trashes: trashes.into_iter().map(Box::from).collect(),
             process: self.process,
             endpoints,
             sockets,

@@ -3,7 +3,7 @@
 
 use super::{Exchange, vars};
 use crate::config::directives::files::Symlinks;
-use crate::config::model::LocationKind;
+use crate::config::model::{Config, LocationKind};
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::file::{self, FileKind};
@@ -90,6 +90,12 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     } else if has_control(judged) {
         mapped = Mapped::Control;
     }
+    if !config.trashes.is_empty()
+        && let Mapped::Path { root } = mapped
+        && in_trash(&config, &path, root)
+    {
+        mapped = Mapped::Outside;
+    }
     ex.path = path;
     mapped
 }
@@ -108,6 +114,30 @@ fn is_suspect(path: &[u8]) -> bool {
 pub fn has_control(path: &[u8]) -> bool {
     // No early exit: it becomes SIMD.
     path.iter().fold(false, |bad, b| bad | (*b < b' ') | (*b == 0x7f))
+}
+
+/// What was deleted is seen only where the root itself (the first so many bytes) is a trash or lies in one.
+fn in_trash(config: &Config, path: &[u8], root: usize) -> bool {
+    let area = path.get(..root).unwrap_or_default();
+    config.trashes.iter().any(|trash| is_beneath(path, trash) && !is_beneath(area, trash))
+}
+
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".")
+}
+
+/// Whether a path names `directory` or something in it, whatever slashes there are between names.
+pub fn is_beneath(path: &[u8], directory: &[u8]) -> bool {
+    let mut path = components(path);
+    components(directory).all(|name| path.next() == Some(name))
+}
+
+/// Names of the trashes that lie in `directory`.
+pub fn trashes_in(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
+    let depth = components(directory).count();
+    let names = config.trashes.iter().map(|trash| &trash[..]);
+    let inside = names.filter(|trash| is_beneath(trash, directory) && components(trash).count() == depth + 1);
+    inside.filter_map(|trash| components(trash).last()).map(Box::from).collect()
 }
 
 /// Where the area ends that writes must stay beneath, in `ex.path` as [`map`] made it: the root, and the directory that

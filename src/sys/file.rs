@@ -10,7 +10,7 @@ use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-pub use copy::{SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, pipe, sendfile, set_pipe_size, splice};
+pub use copy::{SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, pipe, sendfile, set_pipe_size, splice};
 pub use list::{Entries, Entry, ReadDir, read_dir};
 pub use name::{
     O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE,

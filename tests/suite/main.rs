@@ -9,6 +9,7 @@
 #![allow(clippy::type_complexity)]
 
 mod client;
+mod dav;
 mod default_site;
 mod harness;
 mod os;

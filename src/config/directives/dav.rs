@@ -25,7 +25,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "off",
         Effect::Once(methods),
-        "Which of PUT, DELETE, MKCOL, COPY and MOVE are answered, by nginx's rules: a collection's URI ends in a slash, DELETE of one removes all below. Unlike in nginx nothing outside the root is reached through a link, the root and the directory of a location are never removed or moved, and links and special files inside a copied tree are left out. Up to 10000 entries are copied or removed at once.",
+        "Which of PUT, DELETE, MKCOL, COPY and MOVE are answered, by nginx's rules: a collection's URI ends in a slash, DELETE of one removes all below. Unlike in nginx nothing outside the root is reached through a link, the root and the directory of a location are never removed or moved, and links and special files inside a copied tree are left out. Files and trees are copied in slices, so that nobody else waits, and appear at their destination whole, in place of what was there; directories may be 64 deep. Directories above a destination are never made (409, RFC 4918 §9.9.4; nginx's MOVE of a file makes them).",
     ),
     row(
         "create_full_put_path",

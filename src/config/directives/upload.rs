@@ -15,6 +15,8 @@ use std::rc::Rc;
 pub struct Upload {
     /// DELETE removes a directory with all that is in it.
     pub delete_recursive: bool,
+    /// Where deleted files are moved to: begins with a directory.
+    pub trash: Option<Template>,
     pub store: Store,
     /// Mode of stored files; directories get x where there is r.
     pub mode: u32,
@@ -118,6 +120,7 @@ impl Default for Upload {
     fn default() -> Upload {
         Upload {
             delete_recursive: false,
+            trash: None,
             store: Store::Uri,
             mode: 0o600,
             create_path: false,
@@ -137,6 +140,16 @@ impl Default for Upload {
     }
 }
 
+impl Upload {
+    /// The directory that all of its trash is in, whatever its variables are.
+    pub fn trash_directory(&self) -> Option<&[u8]> {
+        match self.trash.as_ref()?.parts.first() {
+            Some(Part::Literal(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 fn upload(s: &mut Settings) -> &mut Upload {
     Rc::make_mut(&mut s.upload)
 }
@@ -144,7 +157,8 @@ fn upload(s: &mut Settings) -> &mut Upload {
 const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
-    row("delete_recursive", SL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).delete_recursive), "Whether DELETE of a directory removes what is in it, up to 10000 entries and never through a link or into another file system; off, a directory that is not empty gets 409. A directory that a location is for, or that holds one, stays.").ours(),
+    row("delete_recursive", SL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).delete_recursive), "Whether DELETE of a directory removes what is in it, never through a link or into another file system; off, a directory that is not empty gets 409. It is done in slices, so that nobody else waits, and finished even if the client goes away; where something cannot be removed it stops there, and the answer says what is left. A directory that a location is for, or that holds one, stays.").ours(),
+    row("delete_trash", SL, Args::TAKE1, "off", Effect::Once(trash), "Directory that DELETE moves files, links and whole directories to instead of removing them, or off. It is made where it is missing, and must be on the same file system (else 500, and nothing is deleted). A name that is taken there gets a number (name-1.ext); nothing is overwritten. Variables are allowed behind a directory (/srv/trash/$remote_user). What lies in it is neither listed nor served nor deleted, but by a location whose root or alias is the trash itself, where DELETE removes for good. For upload_quota it counts only where the trash lies in the area.").ours(),
     row("upload_store", SL, Args::TAKE1, "the request URI's own directory", Effect::Once(store), "Directory where POSTed files go, or off. Variables are allowed; a relative path is taken from the prefix. A file appears there complete or not at all.").ours().also(&["upload_dir", "upload_path"]),
     row("upload_store_access", HSL, Args::TAKE123, "user:rw", Effect::Once(store_access), "Mode of stored files: user:rw group:r all:r.").ours(),
     row("upload_create_path", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).create_path), "Whether missing directories inside the store are made.").ours(),
@@ -194,6 +208,21 @@ pub fn clean(path: &[u8]) -> Cow<'_, [u8]> {
 
 fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     upload(&mut s.settings).store = if d.args[0].is("off") { Store::Off } else { Store::Path(b.path_template(d, 0)?) };
+    Ok(())
+}
+
+fn trash(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let trash = if d.args[0].is("off") { None } else { Some(b.path_template(d, 0)?) };
+    // So much of it is known before any request, and kept from being served.
+    let is_fixed = |template: &Template| match &template.parts[..] {
+        [Part::Literal(text)] => text.iter().any(|b| *b != b'/'),
+        [Part::Literal(text), ..] => text.ends_with(b"/") && text.iter().any(|b| *b != b'/'),
+        _ => false,
+    };
+    if trash.as_ref().is_some_and(|template| !is_fixed(template)) {
+        return Err(invalid(d, 0).help("a directory, with variables behind it at most: /srv/trash/$remote_user"));
+    }
+    upload(&mut s.settings).trash = trash;
     Ok(())
 }
 

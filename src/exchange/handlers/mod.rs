@@ -30,13 +30,20 @@ pub enum Handler {
     Proxy(Box<proxy::Proxy>),
     /// A listing that takes more than a turn of the loop.
     Listing(Box<autoindex::Making>),
+    /// A DELETE that does.
+    Removing(Box<delete::Removing>),
+    /// A COPY or MOVE that does.
+    Transfer(Box<dav::Transfer>),
 }
+
+/// Milliseconds that a handler which works takes of a turn.
+pub const SLICE: u64 = 2;
 
 impl Handler {
     /// It goes on by itself, a slice each turn: see [`work`].
     pub fn works(&self) -> bool {
         match self {
-            Handler::Listing(_) => true,
+            Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
             Handler::None | Handler::Upload(_) | Handler::DeleteForm(_) | Handler::Proxy(_) => false,
         }
     }
@@ -46,6 +53,8 @@ impl Handler {
 pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     match std::mem::take(&mut ex.handler) {
         Handler::Listing(making) => making.work(ex, cx),
+        Handler::Removing(removing) => removing.work(ex, cx),
+        Handler::Transfer(transfer) => transfer.work(ex, cx),
         other => {
             ex.handler = other;
             Flow::Wait
@@ -58,7 +67,7 @@ pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Ok(()),
-        working @ Handler::Listing(_) => {
+        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_)) => {
             ex.handler = working;
             Ok(())
         }
@@ -84,7 +93,7 @@ pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
 pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Flow::Respond,
-        working @ Handler::Listing(_) => {
+        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_)) => {
             ex.handler = working;
             Flow::Wait
         }

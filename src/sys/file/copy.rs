@@ -1,4 +1,4 @@
-//! Bytes that pass through the kernel without visiting us: sendfile, splice and the pipe it needs.
+//! Bytes that pass through the kernel without visiting us: sendfile, copies of files, splice and the pipe it needs.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
@@ -43,6 +43,18 @@ pub fn splice(
         libc::splice(from.as_raw_fd(), from_pointer, to.as_raw_fd(), to_pointer, len.min(MOST), flags)
     })?;
     Ok(moved as usize)
+}
+
+/// Copies up to `len` bytes between two files, each at its offset, within the kernel and where it can without touching
+/// the data. 0 at the end of `from`. EXDEV, EINVAL or EOPNOTSUPP where the file systems cannot.
+pub fn copy_range(from: BorrowedFd<'_>, at: u64, to: BorrowedFd<'_>, to_at: u64, len: usize) -> Result<usize, Errno> {
+    let mut at = i64::try_from(at).map_err(|_| Errno::EINVAL)?;
+    let mut to_at = i64::try_from(to_at).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: both offsets outlive the call.
+    let copied = retry(|| unsafe {
+        libc::copy_file_range(from.as_raw_fd(), &mut at, to.as_raw_fd(), &mut to_at, len.min(MOST), 0)
+    })?;
+    Ok(copied as usize)
 }
 
 /// A pipe's reading and writing end, both non-blocking and close-on-exec.

@@ -115,3 +115,255 @@ fn delete_removes_what_it_names() {
         assert_eq!(s.read("html/f"), b"f");
     });
 }
+
+/// A directory with so many entries that removing them takes many turns.
+fn fill(dir: &std::path::Path, entries: usize) {
+    for sub in 0..entries.div_ceil(1000) {
+        let sub = dir.join(format!("sub-{sub}"));
+        std::fs::create_dir_all(&sub).expect("mkdir");
+        for n in 0..1000 {
+            std::fs::File::create(sub.join(n.to_string())).expect("create");
+        }
+    }
+}
+
+#[test]
+fn a_large_tree_is_removed_while_others_are_answered() {
+    if skip_on_nginx("DELETE by allowed_methods is ours") {
+        return;
+    }
+    let s = setup("location /rec/ { allowed_methods GET DELETE; delete_recursive on; }").file("html/f", "f").start();
+    fill(&s.path("html/rec/tree"), 8_000);
+    let mut slow = s.client();
+    s.get("/f").is(200);
+    slow.send("DELETE /rec/tree HTTP/1.1\r\nHost: a\r\n\r\n");
+    let deleted = std::thread::spawn(move || slow.response());
+    let mut answered = 0;
+    while !deleted.is_finished() {
+        s.get("/f").is(200).body_is("f");
+        answered += 1;
+    }
+    deleted.join().expect("an answer").is(204);
+    assert!(answered >= 5, "{answered} answers while the tree was removed");
+    assert!(!s.exists("html/rec/tree"));
+    // A client that goes away does not leave half a tree.
+    fill(&s.path("html/rec/tree"), 3000);
+    let mut gone = s.client();
+    gone.send("DELETE /rec/tree/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    // Begun, as far as can be seen; then the client resets.
+    crate::harness::eventually("the first entry is gone", || {
+        !s.exists("html/rec/tree") || std::fs::read_dir(s.path("html/rec/tree")).map_or(0, Iterator::count) < 3
+    });
+    gone.reset();
+    crate::harness::eventually("the whole tree is gone", || {
+        s.get("/f").is(200);
+        !s.exists("html/rec/tree")
+    });
+}
+
+#[test]
+fn what_cannot_be_removed_is_said_and_stays() {
+    if skip_on_nginx("DELETE by allowed_methods is ours") {
+        return;
+    }
+    let s = server("location / { allowed_methods GET DELETE; delete_recursive on; }")
+        .file("html/tree/inner/a b", "kept")
+        .file("html/tree/x", "x")
+        .file("html/shut/f", "kept")
+        .mkdir("html/shut/empty")
+        .unprivileged()
+        .start();
+    let mode = |path: &str, mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(s.path(path), std::fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    mode("html/tree/inner", 0o555);
+    mode("html/shut", 0o555);
+    s.method("DELETE", "/shut/f", "", b"").is(403);
+    s.method("DELETE", "/shut/empty/", "", b"").is(403);
+    s.method("DELETE", "/shut/none", "", b"").is(404);
+    let r = s.method("DELETE", "/tree/", "", b"");
+    r.is(403);
+    assert_eq!(s.read("html/tree/inner/a b"), b"kept");
+    assert_eq!(s.read("html/shut/f"), b"kept");
+    s.await_file("logs/error.log", |log| log.contains("unlink() \"") && log.contains("/tree/inner/a b\" failed (13"));
+    if !s.exists("html/tree/x") {
+        r.contains("inner/a%20b").contains("Permission denied");
+    }
+    for path in ["html/tree/inner", "html/shut"] {
+        mode(path, 0o755);
+    }
+}
+
+#[test]
+fn a_download_under_way_keeps_the_bytes_of_a_deleted_file() {
+    if skip_on_nginx("DELETE by allowed_methods is ours") {
+        return;
+    }
+    let content = crate::harness::noise(32 << 20);
+    let s = setup("").file("html/up/large", &content).start();
+    let mut reader = s.client();
+    // More than any socket takes: the rest is read from the file when it is gone.
+    reader.send("GET /up/large HTTP/1.1\r\nHost: a\r\n\r\n");
+    s.get("/up/kept").is_one_of(&[200, 404]);
+    s.method("DELETE", "/up/large", "", b"").is(204);
+    s.get("/up/large").is(404);
+    assert!(reader.response().is(200).body == content, "the old bytes, all of them");
+}
+
+#[test]
+fn what_is_on_its_way_cannot_be_deleted() {
+    if skip_on_nginx("DELETE by allowed_methods is ours") {
+        return;
+    }
+    let s = setup("location /dav/ { dav_methods DELETE MOVE COPY; }")
+        .file("html/up/.webserv-upload-0123", "on its way")
+        .file("html/dav/.webserv-copy-0123/f", "on its way")
+        .start();
+    s.method("DELETE", "/up/.webserv-upload-0123", "", b"").is(404);
+    s.method("DELETE", "/up/%2ewebserv-upload-0123", "", b"").is(404);
+    s.method("DELETE", "/dav/.webserv-copy-0123/", "", b"").is(404);
+    s.method("DELETE", "/dav/.webserv-copy-0123/f", "", b"").is(404);
+    s.method("MOVE", "/dav/.webserv-copy-0123/f", "Destination: /dav/f\r\n", b"").is_one_of(&[404, 409]);
+    assert_eq!(s.read("html/up/.webserv-upload-0123"), b"on its way");
+    assert_eq!(s.read("html/dav/.webserv-copy-0123/f"), b"on its way");
+}
+
+#[test]
+fn a_link_swapped_in_a_loop_never_lets_a_delete_out() {
+    if skip_on_nginx("nginx follows it") {
+        return;
+    }
+    let s = server("location / { allowed_methods GET DELETE; delete_recursive on; }")
+        .file("outside/f", "outside")
+        .file("outside/d/g", "outside")
+        .mkdir("html")
+        .start();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (dir, aside) = (s.path("html/d"), s.path("aside"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = std::fs::create_dir_all(dir.join("d"));
+                let _ = std::fs::write(dir.join("f"), "inside");
+                let _ = std::fs::rename(&dir, &aside);
+                let _ = std::os::unix::fs::symlink("../outside", &dir);
+                let _ = std::fs::remove_file(&dir);
+                let _ = std::fs::remove_dir_all(&aside);
+            }
+        });
+        let mut client = s.client();
+        for _ in 0..200 {
+            for target in ["/d/f", "/d/d/", "/d/", "/d/d/g"] {
+                let r = client.request(format!("DELETE {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+                r.is_one_of(&[204, 403, 404, 409]);
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!((s.read("outside/f"), s.read("outside/d/g")), (b"outside".to_vec(), b"outside".to_vec()));
+}
+
+#[test]
+fn what_is_deleted_moves_into_the_trash() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = server(
+        "location / { autoindex on; }
+         location /f/ { allowed_methods GET PUT DELETE; delete_trash %%DIR%%/html/f/trash; autoindex on; }
+         location /f/off/ { allowed_methods GET PUT DELETE; delete_trash off; }
+         location /all/ { allowed_methods DELETE; delete_recursive on; delete_trash %%DIR%%/trash/$arg_user; }
+         location /dav/ { dav_methods DELETE; delete_trash trash/dav; }
+         location /bin/ { alias %%DIR%%/html/f/trash/; allowed_methods GET DELETE; delete_trash %%DIR%%/html/f/trash; autoindex on; }",
+    )
+    .file("html/f/a.txt", "1")
+    .file("html/f/full/inner", "x")
+    .file("html/f/off/x", "x")
+    .file("html/all/tree/inner", "x")
+    .file("html/all/other", "x")
+    .file("html/dav/tree/inner", "x")
+    .file("outside/secret", "outside")
+    .link("html/f/link", "%%DIR%%/outside/secret")
+    .mkdir("html/f/empty")
+    .start();
+    let delete = |target: &str| s.method("DELETE", target, "", b"");
+    let mut table = Table::new("delete_trash");
+    table.row(OURS, "a file, again and again", || {
+        for n in ["1", "2", "3"] {
+            s.write("html/f/a.txt", n);
+            delete("/f/a.txt").is(204);
+            s.get("/f/a.txt").is(404);
+        }
+        let read = |name: &str| String::from_utf8(s.read(&format!("html/f/trash/{name}"))).expect("text");
+        assert_eq!(["a.txt", "a-1.txt", "a-2.txt"].map(read), ["1", "2", "3"]);
+    });
+    table.row(OURS, "a link as a link", || {
+        delete("/f/link").is(204);
+        assert_eq!(s.read("outside/secret"), b"outside");
+        assert!(s.path("html/f/trash/link").is_symlink());
+    });
+    table.row(OURS, "an empty directory, but no other", || {
+        delete("/f/empty/").is(204);
+        assert!(s.path("html/f/trash/empty").is_dir());
+        delete("/f/full/").is(409);
+        assert_eq!(s.read("html/f/full/inner"), b"x");
+    });
+    table.row(OURS, "what is not there, and what a condition keeps", || {
+        delete("/f/none").is(404);
+        s.write("html/f/kept", "kept");
+        s.method("DELETE", "/f/kept", "If-Match: \"x\"\r\n", b"").is(412);
+        assert_eq!(s.read("html/f/kept"), b"kept");
+    });
+    table.row(OURS, "a whole tree, by the rules of both", || {
+        delete("/all/tree?user=bob").is(204);
+        assert_eq!(s.read("trash/bob/tree/inner"), b"x");
+        delete("/dav/tree/").is(204);
+        assert_eq!(s.read("trash/dav/tree/inner"), b"x");
+    });
+    table.row(OURS, "a variable leads nowhere else", || {
+        delete("/all/other?user=../html/f").is(403);
+        assert_eq!(s.read("html/all/other"), b"x");
+    });
+    table.row(OURS, "off", || {
+        s.method("PUT", "/f/off/y", "", b"y").is(201);
+        delete("/f/off/y").is(204);
+        assert!(!s.exists("html/f/trash/y"));
+    });
+    table.row(OURS, "it is neither served nor listed nor emptied", || {
+        for target in ["/f/trash/", "/f/trash/a.txt", "/f/trash", "/f/./trash/a.txt"] {
+            s.get(target).is(404);
+            delete(target).is_one_of(&[403, 404]);
+        }
+        s.method("PUT", "/f/trash/new", "", b"x").is_one_of(&[403, 404]);
+        assert!(s.get("/f/").is(200).text().contains("full/") && !s.get("/f/").text().contains("trash"));
+        assert!(s.exists("html/f/trash/a.txt"));
+    });
+    table.row(OURS, "a location of its own shows and empties it", || {
+        s.get("/bin/").is(200).contains("a-1.txt");
+        s.get("/bin/a.txt").is(200).body_is("1");
+        delete("/bin/a.txt").is(204);
+        assert!(!s.exists("html/f/trash/a.txt"));
+    });
+}
+
+#[test]
+fn a_trash_on_another_file_system_is_refused_and_nothing_deleted() {
+    use std::os::unix::fs::MetadataExt;
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let shm = format!("/dev/shm/webserv-trash-{}", std::process::id());
+    let s = server(&format!("location / {{ allowed_methods DELETE; delete_trash {shm}; }}"))
+        .file("html/f", "kept")
+        .allow_log("could not be moved into the trash")
+        .start();
+    let dev = |path: &std::path::Path| std::fs::metadata(path).map(|m| m.dev()).ok();
+    if dev(std::path::Path::new("/dev/shm")).is_none_or(|shm| Some(shm) == dev(&s.path("html"))) {
+        return eprintln!("skipped: /dev/shm is no other file system");
+    }
+    s.method("DELETE", "/f", "", b"").is(500);
+    assert_eq!(s.read("html/f"), b"kept");
+    s.await_file("logs/error.log", |log| log.contains("must be on the same file system"));
+    let _ = std::fs::remove_dir_all(&shm);
+}

@@ -73,14 +73,14 @@ impl Entries {
     }
 
     /// Reads the next batch, some hundred entries; false when that was all. Names that begin with a dot are left out, as
-    /// in nginx, and so is what vanishes meanwhile or cannot be looked at.
-    pub fn read(&mut self, listing: &Listing<'_>) -> Result<bool, Errno> {
+    /// in nginx, those of `hidden`, and so is what vanishes meanwhile or cannot be looked at.
+    pub fn read(&mut self, listing: &Listing<'_>, hidden: &[Box<[u8]>]) -> Result<bool, Errno> {
         let more = self.dir.fill()?;
         // Taken out for the time of the loop: it borrows from the batch.
         let (mut names, mut records) = (std::mem::take(&mut self.names), std::mem::take(&mut self.records));
         for entry in self.dir.entries() {
             let name = entry.name.to_bytes();
-            if name.starts_with(b".") {
+            if name.starts_with(b".") || hidden.iter().any(|hidden| **hidden == *name) {
                 continue;
             }
             match look(self.dir.dir(), entry.name, self.links) {
@@ -235,7 +235,7 @@ mod tests {
         for (links, expected, totals) in table {
             let dir = OwnedFd::from(File::open(&path).expect("open"));
             let (mut entries, listing) = (Entries::of(dir, links), Listing::default());
-            while entries.read(&listing).expect("read") {}
+            while entries.read(&listing, &[]).expect("read") {}
             let mut shown = Vec::new();
             while let Some(entry) = entries.next(&listing) {
                 let name = String::from_utf8_lossy(entry.name);
@@ -266,7 +266,7 @@ mod tests {
         let dir = OwnedFd::from(File::open(&path).expect("open"));
         let (mut entries, listing) = (Entries::of(dir, Links::Followed), Listing::default());
         let mut batches = 0;
-        while entries.read(&listing).expect("read") {
+        while entries.read(&listing, &[]).expect("read") {
             batches += 1;
         }
         assert!(batches > 3 && entries.runs.len() > 2, "{batches} batches");

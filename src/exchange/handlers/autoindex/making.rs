@@ -6,8 +6,8 @@ use super::entries::{self, Entries, Links};
 use super::{respond, shown};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::listing::{Format, Listing, Sort, Totals};
+use crate::exchange::handlers::{Handler, SLICE};
 use crate::exchange::phases::Flow;
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -17,8 +17,6 @@ use crate::sys::{Errno, clock};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Milliseconds of a slice. Between the batches of a slice the clock is asked.
-const SLICE: u64 = 2;
 /// Entries rendered between two looks at the clock.
 const BATCH: usize = 512;
 
@@ -38,6 +36,8 @@ pub struct Shape {
     /// Configured as a page, whatever form this client gets.
     pub is_page: bool,
     pub links: Links,
+    /// Names that are not shown.
+    pub hidden: Vec<Box<[u8]>>,
 }
 
 impl Shape {
@@ -77,7 +77,10 @@ impl Shape {
             u8::from(self.links == Links::Bare),
         ];
         let offset = self.utc_offset.to_ne_bytes();
-        Some([&flags[..], &offset, &dir.dev.to_ne_bytes(), &dir.ino.to_ne_bytes(), path].concat().into())
+        let hidden = self.hidden.join(&b'/');
+        Some(
+            [&flags[..], &offset, &dir.dev.to_ne_bytes(), &dir.ino.to_ne_bytes(), path, b"\0", &hidden].concat().into(),
+        )
     }
 }
 
@@ -146,7 +149,7 @@ impl Making {
         let Making { shape, entries, body, count, .. } = self;
         let listing = shape.listing(path, entries.totals);
         let Some(body) = body else {
-            if !entries.read(&listing)? {
+            if !entries.read(&listing, &shape.hidden)? {
                 let listing = shape.listing(path, entries.totals);
                 let mut fresh = Vec::with_capacity(4096 + entries.len() * 112 + entries.name_bytes() * 2);
                 listing.head(&mut fresh);

@@ -17,6 +17,7 @@ use crate::config::directives::upload::Store;
 use crate::config::model::Level;
 use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
 use crate::exchange::handlers::{options, symlinks};
+use crate::exchange::paths;
 use crate::exchange::phases::Flow;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, vars};
@@ -73,6 +74,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         can_delete,
         is_page,
         links: links(ex),
+        hidden: paths::trashes_in(&ex.config, &ex.path),
     };
     making::begin(ex, cx, dir, shape)
 }

@@ -2,9 +2,11 @@
 //!
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, whatever links say.
 
+mod copying;
 mod spot;
 mod transfer;
-mod tree;
+
+pub use transfer::Transfer;
 
 use super::{delete, options, upload};
 use crate::config::model::Level;

@@ -4,15 +4,17 @@ use crate::config::directives::files::Symlinks;
 use crate::config::template::Part;
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::delete::tree::HIDDEN;
 use crate::exchange::paths::{self, Mapped};
 use crate::shared::Cx;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 pub struct Spot {
-    pub dir: OwnedFd,
+    pub dir: Rc<OwnedFd>,
     pub name: CString,
 }
 
@@ -38,6 +40,10 @@ impl Spot {
         if parts.contains(&&b".."[..]) {
             return Err(Errno::EXDEV);
         }
+        // On its way still: an upload, a copy.
+        if parts.iter().any(|part| part.starts_with(HIDDEN.as_bytes())) {
+            return Err(Errno::ENOENT);
+        }
         let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
         let way = if way.is_empty() { b".".to_vec() } else { way.join(&b'/') };
         let resolve = RESOLVE_BENEATH
@@ -46,7 +52,7 @@ impl Spot {
         let flags = O_PATH | O_DIRECTORY;
         let area = file::open_at(None, &c(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
         let dir = file::open_beneath(area.as_fd(), &c(&way)?, flags, 0, resolve)?;
-        Ok(Spot { dir, name: c(name)? })
+        Ok(Spot { dir: Rc::new(dir), name: c(name)? })
     }
 }
 

@@ -1,9 +1,12 @@
 //! COPY and MOVE: nginx's order of checks and its statuses (204 for a file, 201 for a collection).
 
+use super::copying::{FileCopy, Staged, TreeCopy};
 use super::spot::Spot;
-use super::{Depth, depth, failed, refuse, tree};
+use super::{Depth, depth, failed, refuse};
+use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::{delete, upload};
+use crate::exchange::handlers::delete::tree::Removal;
+use crate::exchange::handlers::{Handler, SLICE, delete, upload};
 use crate::exchange::paths;
 use crate::exchange::phases::Flow;
 use crate::http::header::HeaderId;
@@ -12,9 +15,10 @@ use crate::http::status::Status;
 use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::shared::Cx;
-use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Rename, Stat};
-use std::os::fd::AsFd;
+use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
+use crate::sys::{Errno, clock};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let Some(target) = destination(ex) else {
@@ -76,17 +80,17 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Err(Errno::EBUSY) => return Flow::Status(Status::FORBIDDEN),
         Err(e) => return failed(ex, cx, "open()", e),
     };
-    let job = Job { source, target, depth, collection: ex.uri.ends_with(b"/"), overwrite };
-    let there = match file::stat_at(Some(job.target.dir.as_fd()), &job.target.name, Follow::No) {
+    let there = match file::stat_at(Some(target.dir.as_fd()), &target.name, Follow::No) {
         Ok(there) => Some(there),
         Err(Errno::ENOENT) => None,
         Err(e) => return failed(ex, cx, "lstat()", e),
     };
+    let collection = ex.uri.ends_with(b"/");
     if let Some(there) = &there {
-        if there.kind == FileKind::Dir && !job.collection {
+        if there.kind == FileKind::Dir && !collection {
             return refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection"));
         }
-        if !job.overwrite {
+        if !overwrite {
             return refuse(ex, cx, Status::PRECONDITION_FAILED, format_args!("the destination exists"));
         }
         if there.kind == FileKind::Dir && target_is_area {
@@ -96,13 +100,20 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if ex.method == Method::Move && source_is_area {
         return refuse(ex, cx, Status::FORBIDDEN, format_args!("the source is or holds the directory of a location"));
     }
-    match job.run(ex, there.as_ref(), &mut cx.scratch) {
-        Ok(status) => {
-            cx.now.renew();
-            ex.response.status = status;
-            Flow::Respond
-        }
-        Err(Errno::EINVAL) => refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection")),
+    let kind = match file::stat_at(Some(source.dir.as_fd()), &source.name, Follow::No) {
+        Ok(stat) => stat.kind,
+        Err(e) => return failed(ex, cx, "lstat()", e),
+    };
+    if kind == FileKind::Dir && !collection {
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection"));
+    }
+    if kind != FileKind::Dir && collection {
+        return failed(ex, cx, "open()", Errno::ENOTDIR);
+    }
+    let job = Job { source, target, deep: depth == Depth::Infinity, moves: ex.method == Method::Move, overwrite };
+    let begun = if kind == FileKind::Dir { job.begin_tree() } else { job.begin_file() };
+    match begun {
+        Ok(stage) => Box::new(Transfer { job, stage }).work(ex, cx),
         Err(e) => failed(ex, cx, "copy", e),
     }
 }
@@ -111,55 +122,227 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 struct Job {
     source: Spot,
     target: Spot,
-    depth: Depth,
-    collection: bool,
+    deep: bool,
+    moves: bool,
     overwrite: bool,
 }
 
+/// A COPY or MOVE under way, a slice each turn of the loop. It is finished even if its client goes away.
+pub struct Transfer {
+    job: Job,
+    stage: Stage,
+}
+
+enum Stage {
+    File(FileCopy),
+    Tree(TreeCopy),
+    /// What stood at the destination, or a copy that failed.
+    Clearing {
+        removal: Removal,
+        then: After,
+    },
+    /// MOVE: the copy is in its place, the source goes.
+    Leaving(Removal),
+    Done(Status),
+}
+
+/// What a name was before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Was {
+    Free,
+    Taken,
+}
+
+/// What follows when something hidden is gone.
+enum After {
+    /// A MOVE by copying: the source.
+    Leave,
+    Done,
+    Failed(Errno),
+}
+
 impl Job {
-    fn run(&self, ex: &Exchange, there: Option<&Stat>, scratch: &mut Vec<u8>) -> Result<Status, Errno> {
-        let (from, to) = (self.source.dir.as_fd(), self.target.dir.as_fd());
-        let source = file::stat_at(Some(from), &self.source.name, Follow::No)?;
-        let moves = ex.method == Method::Move;
-        if source.kind != FileKind::Dir {
-            if self.collection {
-                return Err(Errno::ENOTDIR);
+    fn from(&self) -> BorrowedFd<'_> {
+        self.source.dir.as_fd()
+    }
+
+    fn to(&self) -> BorrowedFd<'_> {
+        self.target.dir.as_fd()
+    }
+
+    fn begin_file(&self) -> Result<Stage, Errno> {
+        if self.moves {
+            match file::rename_at(Some(self.from()), &self.source.name, Some(self.to()), &self.target.name, self.how())
+            {
+                Err(Errno::EXDEV) => {}
+                outcome => return outcome.map(|()| Stage::Done(Status::NO_CONTENT)),
             }
-            let how = if self.overwrite { Rename::Replace } else { Rename::NoReplace };
-            if moves {
-                match file::rename_at(Some(from), &self.source.name, Some(to), &self.target.name, how) {
-                    Err(Errno::EXDEV) => {}
-                    outcome => return outcome.map(|()| Status::NO_CONTENT),
+        }
+        FileCopy::new(self.from(), &self.source.name, &self.target.dir).map(Stage::File)
+    }
+
+    fn begin_tree(&self) -> Result<Stage, Errno> {
+        if self.moves {
+            match self.swap(self.from(), &self.source.name) {
+                Ok(Was::Free) => return Ok(Stage::Done(Status::CREATED)),
+                Ok(Was::Taken) => {
+                    // What stood there has the source's name now.
+                    let old = Staged::new(&self.source.dir)?;
+                    file::rename_at(
+                        Some(self.from()),
+                        &self.source.name,
+                        Some(self.from()),
+                        &old.name,
+                        Rename::NoReplace,
+                    )?;
+                    return self.clear(old, After::Done);
+                }
+                Err(Errno::EXDEV) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep).map(Stage::Tree)
+    }
+
+    fn how(&self) -> Rename {
+        if self.overwrite { Rename::Replace } else { Rename::NoReplace }
+    }
+
+    /// Gives a whole tree its name in one step; what had the name gets the tree's.
+    fn swap(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Was, Errno> {
+        let (from, to) = (Some(dir), Some(self.to()));
+        match file::rename_at(from, name, to, &self.target.name, Rename::NoReplace) {
+            Err(Errno::EEXIST) if self.overwrite => {
+                file::rename_at(from, name, to, &self.target.name, Rename::Exchange).map(|()| Was::Taken)
+            }
+            outcome => outcome.map(|()| Was::Free),
+        }
+    }
+
+    /// What is under a hidden name goes.
+    fn clear(&self, old: Staged, then: After) -> Result<Stage, Errno> {
+        let dir = old.dir.clone();
+        let is_dir = file::stat_at(Some(dir.as_fd()), &old.name, Follow::No)?.kind == FileKind::Dir;
+        if is_dir {
+            return Ok(Stage::Clearing { removal: old.removal()?, then });
+        }
+        file::unlink_at(Some(dir.as_fd()), &old.name, Unlink::File)?;
+        old.keep();
+        self.after(then)
+    }
+
+    fn after(&self, then: After) -> Result<Stage, Errno> {
+        match then {
+            After::Leave => Ok(Stage::Leaving(Removal::new(file::dup(self.from())?, &self.source.name)?)),
+            After::Done => Ok(Stage::Done(Status::CREATED)),
+            After::Failed(e) => Err(e),
+        }
+    }
+}
+
+impl Transfer {
+    /// The next slice.
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let until = clock::monotonic() + SLICE;
+        loop {
+            match self.step(ex, cx) {
+                Ok(()) if clock::monotonic() < until => {}
+                Ok(()) => {
+                    ex.handler = Handler::Transfer(self);
+                    return Flow::Wait;
+                }
+                Err(flow) => {
+                    // What was true this turn is no longer.
+                    cx.now.renew();
+                    return flow;
                 }
             }
-            tree::copy_file(from, &self.source.name, to, &self.target.name, how, scratch)?;
-            if moves {
-                file::unlink_at(Some(from), &self.source.name, file::Unlink::File)?;
-            }
-            return Ok(Status::NO_CONTENT);
         }
-        if !self.collection {
+    }
+
+    /// Goes on a little. Err: how it ended.
+    fn step(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(), Flow> {
+        let next = match &mut self.stage {
+            Stage::Done(status) => {
+                ex.response.status = *status;
+                return Err(Flow::Respond);
+            }
+            Stage::File(copy) => match copy.step(&mut cx.scratch) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.place_file(),
+                Err(e) => Err(e),
+            },
+            Stage::Tree(copy) => match copy.step(&mut cx.scratch) {
+                Ok(true) => return Ok(()),
+                outcome => self.copied(outcome.map(|_| ())),
+            },
+            Stage::Clearing { removal, .. } => match removal.step() {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.cleared(),
+                Err(stuck) => {
+                    let path = String::from_utf8_lossy(&stuck.path).into_owned();
+                    let text = format_args!("{} \"{path}\" of a hidden directory failed {}", stuck.call, stuck.errno);
+                    ex.report(cx, Level::Crit, text);
+                    self.cleared()
+                }
+            },
+            Stage::Leaving(removal) => match removal.step() {
+                Ok(true) => return Ok(()),
+                Ok(false) => Ok(Stage::Done(Status::CREATED)),
+                Err(stuck) => {
+                    let removed = removal.removed;
+                    return Err(delete::told(ex, cx, &stuck, removed));
+                }
+            },
+        };
+        match next {
+            Ok(stage) => {
+                self.stage = stage;
+                Ok(())
+            }
+            Err(Errno::EEXIST) => {
+                let text = format_args!("the destination exists by now");
+                Err(refuse(ex, cx, Status::PRECONDITION_FAILED, text))
+            }
+            Err(e) => Err(failed(ex, cx, "copy", e)),
+        }
+    }
+
+    /// The copy of a file is whole.
+    fn place_file(&mut self) -> Result<Stage, Errno> {
+        let Stage::File(copy) = &mut self.stage else { return Err(Errno::EINVAL) };
+        copy.place(&self.job.target.name, self.job.how())?;
+        if self.job.moves {
+            file::unlink_at(Some(self.job.from()), &self.job.source.name, Unlink::File)?;
+        }
+        Ok(Stage::Done(Status::NO_CONTENT))
+    }
+
+    /// The copy of a tree is whole, or has failed.
+    fn copied(&mut self, outcome: Result<(), Errno>) -> Result<Stage, Errno> {
+        let Stage::Tree(copy) = std::mem::replace(&mut self.stage, Stage::Done(Status::CREATED)) else {
             return Err(Errno::EINVAL);
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(e) => return self.job.clear(copy.staged, After::Failed(e)),
         }
-        if self.depth == Depth::Infinity && !delete::is_bounded(from, &self.source.name)? {
-            return Err(Errno::EFBIG);
-        }
-        match there {
-            Some(there) if there.kind == FileKind::Dir => delete::remove_tree(to, &self.target.name)?,
-            Some(_) => file::unlink_at(Some(to), &self.target.name, file::Unlink::File)?,
-            None => {}
-        }
-        if moves {
-            match file::rename_at(Some(from), &self.source.name, Some(to), &self.target.name, Rename::NoReplace) {
-                Err(Errno::EXDEV) => {}
-                outcome => return outcome.map(|()| Status::CREATED),
+        let then = if self.job.moves { After::Leave } else { After::Done };
+        match self.job.swap(self.job.to(), &copy.staged.name) {
+            Ok(Was::Free) => {
+                copy.staged.keep();
+                self.job.after(then)
             }
+            Ok(Was::Taken) => self.job.clear(copy.staged, then),
+            Err(e) => self.job.clear(copy.staged, After::Failed(e)),
         }
-        tree::copy(from, &self.source.name, to, &self.target.name, self.depth == Depth::Infinity, scratch)?;
-        if moves {
-            delete::remove_tree(from, &self.source.name)?;
+    }
+
+    fn cleared(&mut self) -> Result<Stage, Errno> {
+        match std::mem::replace(&mut self.stage, Stage::Done(Status::CREATED)) {
+            Stage::Clearing { then, .. } => self.job.after(then),
+            stage => Ok(stage),
         }
-        Ok(Status::CREATED)
     }
 }
 

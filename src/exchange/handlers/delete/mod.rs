@@ -1,19 +1,23 @@
 //! DELETE: a file, a link or a directory, by its name in a directory that was opened beneath its area.
 //!
 //! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links lie on the way; a link is
-//! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three.
+//! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three. What is
+//! gone is gone as one name ([`trash`]), or entry by entry ([`tree`]) in slices ([`removing`]).
 
 mod form;
 mod place;
-mod tree;
+mod removing;
+mod trash;
+pub mod tree;
 
 pub use form::{Form, form};
+pub use removing::{Removing, told};
 
 use crate::config::directives::files::Symlinks;
 use crate::config::model::{Level, LocationKind, LocationTree};
-use crate::exchange::Exchange;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::Flow;
+use crate::exchange::{Exchange, vars};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::escape::escape_path;
 use crate::http::etag::ETag;
@@ -23,9 +27,8 @@ use crate::route::{NoTrace, location};
 use crate::shared::Cx;
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
-use place::{Content, Links, Place, Refusal};
-use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
+use place::{Content, Links, Place, Refusal, Removed};
+use trash::Trash;
 
 /// Removes what the URI names: 204, or back to the listing by 303 when its form asked.
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
@@ -60,8 +63,12 @@ fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flo
         _ => Place::of(&ex.path, paths::area(ex, root), links),
     };
     let named_right = slash == Slash::Free || ex.uri.ends_with(b"/");
+    let trash = match trash(ex, cx, root) {
+        Ok(trash) => trash,
+        Err(refusal) => return refused(ex, cx, refusal),
+    };
     let outcome = match &place {
-        Some(place) => place.remove(content, |found| {
+        Some(place) => place.remove(content, trash.as_ref(), |found| {
             if found.itself.kind == FileKind::Dir && !named_right {
                 return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
             }
@@ -70,13 +77,30 @@ fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flo
         None => Err(Refusal::Area),
     };
     match outcome {
-        Ok(()) => {
+        Ok(Removed::Begun(removal)) => Box::new(Removing(*removal)).work(ex, cx),
+        Ok(Removed::Gone) => {
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
             cx.now.renew();
             done(ex)
         }
         Err(refusal) => refused(ex, cx, refusal),
     }
+}
+
+/// Where the location has what is deleted moved to. What is in a trash already is removed for good.
+fn trash(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Option<Trash>, Refusal> {
+    let config = ex.config.clone();
+    let Some(template) = &config.location(ex.location).settings.upload.trash else { return Ok(None) };
+    let area = ex.path.get(..root).unwrap_or_default();
+    if config.trashes.iter().any(|trash| paths::is_beneath(area, trash)) {
+        return Ok(None);
+    }
+    let path = vars::text(template, ex, cx);
+    // Variables may be the client's: they name something in the trash, nothing beside it.
+    if path.split(|b| *b == b'/').any(|part| part == b"..") {
+        return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
+    }
+    Trash::open(&path).map(Some).map_err(Refusal::Trash)
 }
 
 fn done(ex: &mut Exchange) -> Flow {
@@ -103,14 +127,17 @@ fn refused(ex: &mut Exchange, cx: &mut Cx, refusal: Refusal) -> Flow {
             );
             Flow::Status(Status::FORBIDDEN)
         }
-        Refusal::TooMuch => {
-            let most = tree::ENTRIES;
-            ex.report(
-                cx,
-                Level::Error,
-                format_args!("DELETE of \"{path}\" is refused: it holds more than {most} entries"),
-            );
+        Refusal::Trash(Errno::EINVAL) => {
+            ex.report(cx, Level::Error, format_args!("DELETE of \"{path}\" is refused: the trash is in it"));
             Flow::Status(Status::CONFLICT)
+        }
+        Refusal::Trash(e) => {
+            let why = match e {
+                Errno::EXDEV => ": delete_trash must be on the same file system",
+                _ => "",
+            };
+            ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}{why}"));
+            Flow::Status(Status::INTERNAL_SERVER_ERROR)
         }
         Refusal::Precondition => Flow::Status(Status::PRECONDITION_FAILED),
         Refusal::Failed { call, errno } => {
@@ -140,7 +167,8 @@ fn status(errno: Errno) -> (Status, Level) {
 
 /// The last word before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
 fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Refusal> {
-    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
+    let holds = || holds_area(ex) || ex.config.trashes.iter().any(|trash| paths::is_beneath(trash, &ex.path));
+    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds()) {
         return Err(Refusal::Area);
     }
     let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (etag(&stat), stat.mtime.0));
@@ -162,22 +190,6 @@ fn etag(stat: &Stat) -> ETag {
 /// The URI names the directory of an area, or one that holds some: neither is moved or written over.
 pub fn keeps_area(ex: &Exchange) -> bool {
     is_area(ex) || holds_area(ex)
-}
-
-/// Removes the directory `name` of `dir` with all that is in it.
-///
-/// # Errors
-/// EFBIG for more than is removed at once, and those of the calls.
-pub fn remove_tree(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    tree::remove(dir, name).map_err(|refusal| match refusal {
-        Refusal::Failed { errno, .. } => errno,
-        _ => Errno::EFBIG,
-    })
-}
-
-/// Whether a directory holds no more than is removed or copied at once.
-pub fn is_bounded(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
-    tree::is_bounded(dir, name)
 }
 
 /// The URI names the directory that some location is for: the configuration counts on it.

@@ -1,6 +1,7 @@
 //! A name to be removed: its area, the way to its directory, itself. Knows the file system and no request.
 
-use super::tree;
+use super::trash::Trash;
+use super::tree::{self, HIDDEN, Removal};
 use crate::config::template::{Part, Template};
 use crate::sys::Errno;
 use crate::sys::file::{
@@ -34,6 +35,8 @@ pub struct Place {
     name: CString,
     /// The path ended in a slash: a directory is meant.
     slash: bool,
+    /// It is on its way still: an upload, a copy.
+    hidden: bool,
     links: Links,
 }
 
@@ -51,12 +54,19 @@ pub enum Refusal {
     /// It is the directory of an area.
     Area,
     Precondition,
-    /// The directory holds more than is removed at once; nothing was removed.
-    TooMuch,
+    /// The trash does not take it.
+    Trash(Errno),
     Failed {
         call: &'static str,
         errno: Errno,
     },
+}
+
+/// What a removal came to.
+pub enum Removed {
+    Gone,
+    /// A directory with something in it: to be gone on with.
+    Begun(Box<Removal>),
 }
 
 impl Place {
@@ -74,12 +84,14 @@ impl Place {
         if matches!(name, b"." | b"..") {
             return None;
         }
+        let hidden = rest.split(|b| *b == b'/').any(|part| part.starts_with(HIDDEN.as_bytes()));
         let area: &[u8] = if area.is_empty() { b"/" } else { area };
         Some(Place {
             area: CString::new(area).ok()?,
             parent: CString::new(parent).ok()?,
             name: CString::new(name).ok()?,
             slash,
+            hidden,
             links,
         })
     }
@@ -97,8 +109,14 @@ impl Place {
         }
     }
 
-    /// Removes the name if `judge` lets: asked last, when only the removal itself can still fail.
-    pub fn remove(&self, content: Content, judge: impl FnOnce(&Found) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    /// Removes the name, or moves it into the trash, if `judge` lets: asked last, when only the removal itself can still
+    /// fail.
+    pub fn remove(
+        &self,
+        content: Content,
+        trash: Option<&Trash>,
+        judge: impl FnOnce(&Found) -> Result<(), Refusal>,
+    ) -> Result<Removed, Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
         let resolve = RESOLVE_BENEATH
             | RESOLVE_NO_MAGICLINKS
@@ -106,6 +124,9 @@ impl Place {
                 Links::Inside => 0,
                 Links::None => RESOLVE_NO_SYMLINKS,
             };
+        if self.hidden {
+            return Err(Refusal::Failed { call: "lstat()", errno: Errno::ENOENT });
+        }
         let flags = O_PATH | O_DIRECTORY;
         let area = file::open_at(None, &self.area, flags, 0).map_err(failed("open()"))?;
         let parent = file::open_beneath(area.as_fd(), &self.parent, flags, 0, resolve).map_err(failed("openat2()"))?;
@@ -121,14 +142,28 @@ impl Place {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
         judge(&Found { itself, content: followed })?;
-        if itself.kind != FileKind::Dir {
-            return file::unlink_at(dir, &self.name, Unlink::File).map_err(failed("unlink()"));
-        }
-        match file::unlink_at(dir, &self.name, Unlink::Dir) {
-            Err(Errno::ENOTEMPTY | Errno::EEXIST) if content == Content::Removed => {
-                tree::remove(parent.as_fd(), &self.name)
+        if let Some(trash) = trash {
+            if itself.kind == FileKind::Dir
+                && content == Content::Kept
+                && !tree::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
+            {
+                return Err(Refusal::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
             }
-            outcome => outcome.map_err(failed("rmdir()")),
+            return match trash.take(parent.as_fd(), &self.name) {
+                Ok(()) => Ok(Removed::Gone),
+                Err(errno @ (Errno::EXDEV | Errno::EINVAL)) => Err(Refusal::Trash(errno)),
+                Err(errno) => Err(Refusal::Failed { call: "rename()", errno }),
+            };
+        }
+        let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };
+        match (file::unlink_at(dir, &self.name, what), what) {
+            (Ok(()), _) => Ok(Removed::Gone),
+            (Err(Errno::ENOTEMPTY | Errno::EEXIST), Unlink::Dir) if content == Content::Removed => {
+                let removal = Removal::new(parent, &self.name).map_err(failed("open()"))?;
+                Ok(Removed::Begun(Box::new(removal)))
+            }
+            (Err(errno), Unlink::Dir) => Err(Refusal::Failed { call: "rmdir()", errno }),
+            (Err(errno), Unlink::File) => Err(Refusal::Failed { call: "unlink()", errno }),
         }
     }
 

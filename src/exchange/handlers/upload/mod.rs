@@ -30,7 +30,7 @@ mod serve;
 mod tests;
 
 pub use answer::{limit, respond as tell};
-pub use name::judge;
+pub use name::{judge, numbered};
 pub use record::Record;
 pub use serve::guard;
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,22 @@ impl Scratch {
         let root = self.0.join("area");
         let root = root.as_os_str().as_bytes();
         Place::of(&[root, below.as_bytes()].concat(), root.len(), links)
+    }
+
+    /// Removes to the end, however many steps that takes.
+    fn remove(
+        place: &Place,
+        content: Content,
+        judge: impl FnOnce(&Found) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let Removed::Begun(mut removal) = place.remove(content, None, judge)? else { return Ok(()) };
+        loop {
+            match removal.step() {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(stuck) => return Err(Refusal::Failed { call: stuck.call, errno: stuck.errno }),
+            }
+        }
     }
 
     /// Everything there is, as paths below the scratch directory.
@@ -104,7 +121,7 @@ fn a_name_is_removed_and_nothing_else() {
         let scratch = Scratch::new("table");
         let mut tree = scratch.tree();
         let place = scratch.place(below, *links).expect("a name below the area");
-        let outcome = place.remove(Content::Kept, |_| Ok(()));
+        let outcome = Scratch::remove(&place, Content::Kept, |_| Ok(()));
         match expected {
             Ok(gone) => {
                 assert_eq!(outcome, Ok(()), "{name}");
@@ -131,28 +148,70 @@ fn a_tree_is_removed_without_what_its_links_lead_to() {
         fs::write(sub.join(format!("deep/a-name-that-fills-batches-{n}")), "").expect("write");
     }
     let place = scratch.place("/sub/", Links::Inside).expect("a name");
-    assert!(matches!(place.remove(Content::Kept, |_| Ok(())), Err(Refusal::Failed { errno: Errno::ENOTEMPTY, .. })));
-    assert_eq!(place.remove(Content::Removed, |_| Ok(())), Ok(()));
+    assert!(matches!(
+        Scratch::remove(&place, Content::Kept, |_| Ok(())),
+        Err(Refusal::Failed { errno: Errno::ENOTEMPTY, .. })
+    ));
+    assert_eq!(Scratch::remove(&place, Content::Removed, |_| Ok(())), Ok(()));
     let left: Vec<String> =
         tree.into_iter().filter(|path| path != "area/sub" && !path.starts_with("area/sub/")).collect();
     assert_eq!(scratch.tree(), left);
 }
 
 #[test]
-fn a_tree_that_is_too_large_or_too_deep_stays_whole() {
+fn a_tree_may_be_as_large_and_as_deep_as_it_likes() {
     let scratch = Scratch::new("large");
+    let tree = scratch.tree();
     let large = scratch.0.join("area/large");
-    fs::create_dir(&large).expect("mkdir");
-    for n in 0..=tree::ENTRIES {
+    fs::create_dir_all(large.join("d")).expect("mkdir");
+    for n in 0..1500 {
         fs::hard_link(scratch.0.join("area/file"), large.join(n.to_string())).expect("link");
+        fs::create_dir(large.join("d").join(n.to_string())).expect("mkdir");
     }
-    fs::create_dir_all(scratch.0.join("area/deep").join("d/".repeat(40))).expect("mkdir");
-    for name in ["/large", "/deep"] {
+    // Deeper than descriptors may be held for.
+    let deep = scratch.0.join("area/deep");
+    fs::create_dir(&deep).expect("mkdir");
+    let mut dir = OwnedFd::from(fs::File::open(&deep).expect("open"));
+    for _ in 0..400 {
+        file::mkdir_at(Some(dir.as_fd()), c"dd", 0o755).expect("mkdir");
+        dir = file::open_at(Some(dir.as_fd()), c"dd", O_DIRECTORY, 0).expect("open");
+    }
+    drop(dir);
+    for name in ["/large", "/deep/"] {
         let place = scratch.place(name, Links::Inside).expect("a name");
-        assert_eq!(place.remove(Content::Removed, |_| Ok(())), Err(Refusal::TooMuch), "{name}");
+        assert_eq!(Scratch::remove(&place, Content::Removed, |_| Ok(())), Ok(()), "{name}");
     }
-    assert_eq!(fs::read_dir(&large).expect("read_dir").count(), tree::ENTRIES + 1);
-    assert!(scratch.0.join("area/deep").join("d/".repeat(40)).is_dir());
+    assert_eq!(scratch.tree(), tree);
+}
+
+/// Somebody makes links of directories and directories of links while the tree is removed: what the links lead to stays.
+#[test]
+fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
+    let scratch = Scratch::new("swap");
+    let outside = scratch.0.join("outside");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (victim, aside) = (scratch.0.join("area/t/a/b"), scratch.0.join("aside"));
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = fs::create_dir_all(victim.join("c"));
+                let _ = fs::rename(&victim, &aside);
+                let _ = symlink(&outside, &victim);
+                let _ = fs::remove_file(&victim);
+                let _ = fs::rename(&aside, &victim);
+            }
+        });
+        for _ in 0..150 {
+            let _ = fs::create_dir_all(scratch.0.join("area/t/a"));
+            let place = scratch.place("/t", Links::Inside).expect("a name");
+            // However it ends.
+            let _ = Scratch::remove(&place, Content::Removed, |_| Ok(()));
+            let place = scratch.place("/t/a/b/x", Links::Inside).expect("a name");
+            let _ = Scratch::remove(&place, Content::Removed, |_| Ok(()));
+            assert!(outside.join("x").exists() && outside.join("empty").is_dir());
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }
 
 #[test]
@@ -174,7 +233,8 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
         ("/dangling", FileKind::Symlink, None),
         ("/empty", FileKind::Dir, Some(FileKind::Dir)),
     ] {
-        let outcome = scratch.place(below, Links::Inside).expect("a name").remove(Content::Kept, |found| {
+        let place = scratch.place(below, Links::Inside).expect("a name");
+        let outcome = Scratch::remove(&place, Content::Kept, |found| {
             seen.set(Some((found.itself.kind, found.content.map(|stat| stat.kind))));
             Err(Refusal::Precondition)
         });

@@ -1,0 +1,258 @@
+//! A copy in the making: of a file or of a tree, hidden beside its destination until it is whole.
+//!
+//! Invariant: no link is followed or copied; nothing is seen under the new name before all of it is there; dropping a
+//! copy leaves nothing; a step copies a piece of a file or looks at one entry.
+
+use crate::exchange::handlers::delete::tree::{HIDDEN, Removal};
+use crate::sys::file::{
+    self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
+    ReadDir, Rename, Stat, Unlink,
+};
+use crate::sys::{Errno, random};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// Directories inside each other: two descriptors each.
+const LEVELS: usize = 64;
+/// Bytes copied by one step.
+const PIECE: usize = 1 << 20;
+
+/// The content of one file on its way.
+struct Content {
+    source: OwnedFd,
+    at: u64,
+    stat: Stat,
+    /// The kernel cannot copy between the two by itself.
+    by_hand: bool,
+}
+
+impl Content {
+    fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<Content, Errno> {
+        let source = file::open_at(Some(dir), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0)?;
+        let stat = file::fstat(source.as_fd())?;
+        match stat.kind {
+            FileKind::Regular => Ok(Content { source, at: 0, stat, by_hand: false }),
+            _ => Err(Errno::EISDIR),
+        }
+    }
+
+    /// The next piece; 0 at the end. A file that grows meanwhile is copied as long as it was.
+    fn step(&mut self, copy: BorrowedFd<'_>, scratch: &mut Vec<u8>) -> Result<usize, Errno> {
+        let left = usize::try_from(self.stat.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let wanted = left.min(PIECE);
+        if wanted == 0 {
+            return Ok(0);
+        }
+        if !self.by_hand {
+            match file::copy_range(self.source.as_fd(), self.at, copy, self.at, wanted) {
+                Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) | Ok(0) => self.by_hand = true,
+                Ok(n) => {
+                    self.at += n as u64;
+                    return Ok(n);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        scratch.clear();
+        let read = file::pread_into(self.source.as_fd(), scratch, wanted, self.at)?;
+        let mut rest = &scratch[..];
+        while !rest.is_empty() {
+            let written = file::pwrite(copy, rest, self.at)?;
+            rest = rest.get(written..).unwrap_or_default();
+            self.at += written as u64;
+        }
+        Ok(read)
+    }
+
+    /// Mode and time of the original.
+    fn finish(&self, copy: BorrowedFd<'_>) -> Result<(), Errno> {
+        file::chmod_fd(copy, self.stat.mode & 0o777)?;
+        file::set_mtime(copy, self.stat.mtime)
+    }
+}
+
+/// A file that is copied. It has no name, or, where the file system wants one, a hidden one.
+pub struct FileCopy {
+    content: Content,
+    copy: OwnedFd,
+    dir: Rc<OwnedFd>,
+    hidden: Option<Staged>,
+}
+
+impl FileCopy {
+    /// ELOOP for a link, EISDIR for what is no file.
+    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>) -> Result<FileCopy, Errno> {
+        let content = Content::open(from, name)?;
+        let (copy, hidden) = match file::open_at(Some(to.as_fd()), c".", O_TMPFILE | O_WRONLY, 0o600) {
+            Ok(copy) => (copy, None),
+            // The file system cannot (NFS, vfat, some of FUSE's).
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
+                let hidden = Staged::new(to)?;
+                let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+                (file::open_at(Some(to.as_fd()), &hidden.name, flags, 0o600)?, Some(hidden))
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(FileCopy { content, copy, dir: to.clone(), hidden })
+    }
+
+    /// Goes on a little; false when the copy is whole.
+    pub fn step(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Errno> {
+        let copied = self.content.step(self.copy.as_fd(), scratch)?;
+        if copied == 0 {
+            self.content.finish(self.copy.as_fd())?;
+        }
+        Ok(copied > 0)
+    }
+
+    /// Gives the whole copy its name.
+    pub fn place(&mut self, name: &CStr, how: Rename) -> Result<(), Errno> {
+        let dir = Some(self.dir.as_fd());
+        let hidden = match self.hidden.take() {
+            Some(hidden) => hidden,
+            None if how == Rename::NoReplace => return file::link_fd(self.copy.as_fd(), dir, name),
+            None => {
+                let hidden = Staged::new(&self.dir)?;
+                file::link_fd(self.copy.as_fd(), dir, &hidden.name)?;
+                hidden
+            }
+        };
+        file::rename_at(dir, &hidden.name, dir, name, how)?;
+        hidden.keep();
+        Ok(())
+    }
+}
+
+/// A file or a directory under a hidden name; all of it is removed when this is dropped.
+pub struct Staged {
+    pub dir: Rc<OwnedFd>,
+    pub name: CString,
+    kept: bool,
+}
+
+impl Staged {
+    /// A hidden name in `dir`; nothing has it yet.
+    pub fn new(dir: &Rc<OwnedFd>) -> Result<Staged, Errno> {
+        let name = format!("{HIDDEN}copy-{:016x}", random::number()?);
+        let name = CString::new(name).expect("neither the prefix nor digits hold a NUL");
+        Ok(Staged { dir: dir.clone(), name, kept: false })
+    }
+
+    /// Nothing of ours has the name any more.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+
+    /// What is left to be removed in slices.
+    pub fn removal(mut self) -> Result<Removal, Errno> {
+        let removal = Removal::new(file::dup(self.dir.as_fd())?, &self.name)?;
+        self.kept = true;
+        Ok(removal)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.kept || file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File) != Err(Errno::EISDIR) {
+            return;
+        }
+        // A tree only where the process ends, or a request panics: else it goes in slices.
+        if let Ok(mut removal) = file::dup(self.dir.as_fd()).and_then(|dir| Removal::new(dir, &self.name)) {
+            while removal.step() == Ok(true) {}
+        }
+    }
+}
+
+/// A directory that is copied.
+pub struct TreeCopy {
+    pub staged: Staged,
+    levels: Vec<Level>,
+    /// The file that is being copied.
+    file: Option<(Content, OwnedFd)>,
+}
+
+struct Level {
+    source: ReadDir,
+    copy: OwnedFd,
+    stat: Stat,
+    /// Entries of the last batch, not looked at yet.
+    batch: Vec<(CString, Option<FileKind>)>,
+}
+
+impl TreeCopy {
+    /// `deep`: with all that is in it.
+    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>, deep: bool) -> Result<TreeCopy, Errno> {
+        let staged = Staged::new(to)?;
+        let mut copy = TreeCopy { staged, levels: Vec::new(), file: None };
+        let top = level(from, name, to.as_fd(), &copy.staged.name)?;
+        copy.levels.push(top);
+        if !deep {
+            copy.leave()?;
+        }
+        Ok(copy)
+    }
+
+    /// Goes on a little; false when the copy is whole. EFBIG for a tree that is too deep.
+    pub fn step(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Errno> {
+        if let Some((content, copy)) = &mut self.file {
+            if content.step(copy.as_fd(), scratch)? == 0 {
+                content.finish(copy.as_fd())?;
+                self.file = None;
+            }
+            return Ok(true);
+        }
+        let depth = self.levels.len();
+        let Some(here) = self.levels.last_mut() else { return Ok(false) };
+        let Some((name, kind)) = here.batch.pop() else {
+            if here.source.fill()? {
+                here.batch.extend(here.source.entries().map(|entry| (entry.name.to_owned(), entry.kind)));
+                return Ok(true);
+            }
+            self.leave()?;
+            return Ok(!self.levels.is_empty());
+        };
+        let kind = match kind {
+            Some(kind) => kind,
+            None => file::stat_at(Some(here.source.dir()), &name, Follow::No)?.kind,
+        };
+        // Of another request, on its way.
+        let is_hidden = name.to_bytes().starts_with(HIDDEN.as_bytes());
+        match kind {
+            FileKind::Dir if is_hidden => {}
+            FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),
+            FileKind::Dir => {
+                let inner = level(here.source.dir(), &name, here.copy.as_fd(), &name)?;
+                self.levels.push(inner);
+            }
+            FileKind::Regular if !is_hidden => {
+                let content = match Content::open(here.source.dir(), &name) {
+                    // Gone meanwhile, or something else now.
+                    Err(Errno::ENOENT | Errno::ELOOP | Errno::EISDIR) => return Ok(true),
+                    content => content?,
+                };
+                let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+                self.file = Some((content, file::open_at(Some(here.copy.as_fd()), &name, flags, 0o600)?));
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// The innermost directory is whole.
+    fn leave(&mut self) -> Result<(), Errno> {
+        let Some(level) = self.levels.pop() else { return Ok(()) };
+        file::chmod_fd(level.copy.as_fd(), level.stat.mode & 0o777)?;
+        file::set_mtime(level.copy.as_fd(), level.stat.mtime)
+    }
+}
+
+/// Makes the directory that the entries of another are copied to.
+fn level(from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, new: &CStr) -> Result<Level, Errno> {
+    let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+    let source = file::open_at(Some(from), name, flags, 0)?;
+    let stat = file::fstat(source.as_fd())?;
+    file::mkdir_at(Some(to), new, stat.mode & 0o777 | 0o700)?;
+    let copy = file::open_at(Some(to), new, flags, 0)?;
+    Ok(Level { source: file::read_dir(source), copy, stat, batch: Vec::new() })
+}

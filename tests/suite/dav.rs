@@ -1,0 +1,192 @@
+//! COPY and MOVE: whole or not at all, in slices, never through a link.
+
+use crate::client::Response;
+use crate::harness::{BOTH, Server, Setup, Table, noise, ours, server, skip_on_nginx};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+fn setup() -> Setup {
+    server("location / { dav_methods PUT DELETE MKCOL COPY MOVE; }")
+}
+
+fn transfer(s: &Server, method: &str, from: &str, to: &str, fields: &str) -> Response {
+    s.method(method, from, &format!("Destination: {to}\r\n{fields}"), b"")
+}
+
+#[test]
+fn trees_are_copied_and_moved() {
+    let s = setup()
+        .file("html/t/a", "a")
+        .file("html/t/in/b", "b")
+        .file("html/old/x", "old")
+        .file("html/f", "f")
+        .file("html/g", "g")
+        .link("html/t/out", "%%DIR%%/outside")
+        .file("outside/secret", "secret")
+        .start();
+    let mut table = Table::new("COPY and MOVE");
+    table.row(BOTH, "a tree to a free name", || {
+        transfer(&s, "COPY", "/t/", "/copy/", "").is(201);
+        assert_eq!((s.read("html/copy/a"), s.read("html/copy/in/b")), (b"a".to_vec(), b"b".to_vec()));
+        assert_eq!(s.read("html/t/a"), b"a");
+    });
+    table.row(ours("nginx follows it"), "links are left out", || {
+        assert!(!s.path("html/copy/out").is_symlink() && !s.exists("html/copy/out"));
+    });
+    table.row(BOTH, "over another tree, of which nothing stays", || {
+        transfer(&s, "COPY", "/t/", "/old/", "Overwrite: F\r\n").is(412);
+        assert_eq!(s.read("html/old/x"), b"old");
+        transfer(&s, "COPY", "/t/", "/old/", "").is(201);
+        assert_eq!(s.read("html/old/in/b"), b"b");
+        assert!(!s.exists("html/old/x"));
+    });
+    table.row(BOTH, "depth 0", || {
+        // nginx copies the tree whatever Depth says of a COPY; both make the directory.
+        transfer(&s, "COPY", "/t/in/", "/shallow/", "Depth: 0\r\n").is(201);
+        assert!(s.path("html/shallow").is_dir());
+    });
+    table.row(BOTH, "a tree moves over a tree", || {
+        transfer(&s, "MOVE", "/copy/", "/old/", "").is(201);
+        assert!(!s.exists("html/copy") && s.exists("html/old/a"));
+    });
+    table.row(BOTH, "a file over a file", || {
+        transfer(&s, "COPY", "/f", "/g", "").is(204);
+        assert_eq!(s.read("html/g"), b"f");
+        transfer(&s, "MOVE", "/f", "/new", "").is(204);
+        assert!(!s.exists("html/f") && s.exists("html/new"));
+    });
+    table.row(BOTH, "times and modes go along", || {
+        let time = |name: &str| std::fs::metadata(s.path(name)).map(|m| (m.mtime(), m.mode())).expect("stat");
+        transfer(&s, "COPY", "/t/a", "/t/a2", "").is(204);
+        assert_eq!(time("html/t/a"), time("html/t/a2"));
+    });
+    table.row(ours("RFC 4918 §9.9.4; nginx makes them for a file it moves"), "directories above are not made", || {
+        transfer(&s, "MOVE", "/new", "/no/such/new", "").is(409);
+        transfer(&s, "COPY", "/new", "/no/such/new", "").is(409);
+        assert!(!s.exists("html/no") && s.exists("html/new"));
+    });
+    table.row(BOTH, "what is not there", || {
+        transfer(&s, "COPY", "/none", "/x", "").is(404);
+        transfer(&s, "MOVE", "/none/", "/x/", "").is(404);
+    });
+    table.row(ours("nothing is left behind"), "nothing is left behind", || {
+        let hidden = |name: &String| name.contains(".webserv-");
+        assert_eq!(s.snapshot("html").into_keys().filter(hidden).collect::<Vec<_>>(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_large_copy_holds_nobody_up_and_appears_whole() {
+    if skip_on_nginx("one worker copies it in one go") {
+        return;
+    }
+    let content = noise(8 << 20);
+    let s = setup().file("html/f", "f").file("html/d/small", "small").start();
+    let mut file = std::fs::File::create(s.path("html/d/large")).expect("create");
+    for _ in 0..16 {
+        std::io::Write::write_all(&mut file, &content).expect("write");
+    }
+    for (from, to, status) in [("/d/large", "/copied", 204), ("/d/", "/tree/", 201)] {
+        let mut slow = s.client();
+        s.get("/f").is(200);
+        slow.send(format!("COPY {from} HTTP/1.1\r\nHost: a\r\nDestination: {to}\r\n\r\n"));
+        let copied = std::thread::spawn(move || slow.response());
+        let mut answered = 0;
+        let seen = s.path(&format!("html{}", to.trim_end_matches('/')));
+        while !copied.is_finished() {
+            s.get("/f").is(200);
+            answered += 1;
+            // Nothing or all of it.
+            let copy = if to.ends_with('/') { seen.join("large") } else { seen.clone() };
+            if seen.exists() {
+                assert_eq!(std::fs::metadata(copy).expect("stat").len(), 128 << 20);
+            }
+        }
+        copied.join().expect("an answer").is(status);
+        assert!(answered >= 5, "{answered} answers while {from} was copied");
+    }
+    for name in ["copied", "tree/large"] {
+        let copy = s.read(&format!("html/{name}"));
+        assert!(copy.chunks(content.len()).all(|part| part == content), "{name}");
+    }
+    assert_eq!(s.read("html/tree/small"), b"small");
+}
+
+#[test]
+fn a_tree_that_cannot_be_read_leaves_no_copy() {
+    if skip_on_nginx("nginx leaves half of it") {
+        return;
+    }
+    let s = setup().file("html/t/a", "a").file("html/t/shut/x", "x").file("html/old/x", "old").unprivileged().start();
+    let mode = |mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(s.path("html/t/shut"), std::fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    mode(0o000);
+    transfer(&s, "COPY", "/t/", "/new/", "").is(403);
+    transfer(&s, "COPY", "/t/", "/old/", "").is(403);
+    mode(0o755);
+    let left: Vec<String> = s.snapshot("html").into_keys().collect();
+    assert_eq!(left, ["old/", "old/x", "t/", "t/a", "t/shut/", "t/shut/x"]);
+}
+
+/// A tmpfs on a directory, for as long as this lives. None where the tests may not mount.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn at(path: PathBuf) -> Option<Mounted> {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=64m,mode=755", "tmpfs"]).arg(&path).stderr(Stdio::null());
+        let mounted = command.status().is_ok_and(|status| status.success());
+        mounted.then_some(Mounted(path))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_move_to_another_file_system_is_a_copy_and_a_removal() {
+    let s = setup()
+        .file("html/t/in/b", "b")
+        .file("html/f", noise(3 << 20))
+        .mkdir("html/m")
+        .allow_log("No space left on device")
+        .start();
+    let Some(mounted) = Mounted::at(s.path("html/m")) else {
+        return eprintln!("skipped: only root may mount a tmpfs");
+    };
+    let mut table = Table::new("MOVE across file systems");
+    table.row(BOTH, "a file", || {
+        transfer(&s, "MOVE", "/f", "/m/f", "").is(204);
+        assert!(s.read("html/m/f") == noise(3 << 20) && !s.exists("html/f"));
+        transfer(&s, "MOVE", "/m/f", "/f", "").is(204);
+        assert!(s.read("html/f") == noise(3 << 20) && !s.exists("html/m/f"));
+    });
+    table.row(BOTH, "a tree, also over another", || {
+        transfer(&s, "MOVE", "/t/", "/m/t/", "").is(201);
+        assert!(s.read("html/m/t/in/b") == b"b" && !s.exists("html/t"));
+        s.write("html/t/old", "old");
+        transfer(&s, "MOVE", "/m/t/", "/t/", "").is(201);
+        assert!(s.read("html/t/in/b") == b"b" && !s.exists("html/t/old") && !s.exists("html/m/t"));
+    });
+    table.row(ours("nginx leaves what fitted"), "what does not fit leaves nothing", || {
+        s.write("html/large/x", noise(40 << 20));
+        s.write("html/large/y", noise(40 << 20));
+        transfer(&s, "COPY", "/large/", "/m/large/", "").is(507);
+        transfer(&s, "MOVE", "/large/", "/m/large/", "").is(507);
+        assert!(std::fs::read_dir(s.path("html/m")).expect("read_dir").next().is_none());
+        assert!(s.read("html/large/y") == noise(40 << 20));
+    });
+    table.row(ours("nginx removes what is mounted there"), "a mounted directory is not entered", || {
+        s.write("html/m/kept", "kept");
+        s.write("html/a", "");
+        let _ = s.method("DELETE", "/m/", "", b"").is_one_of(&[403, 409]);
+        assert_eq!(s.read("html/m/kept"), b"kept");
+    });
+    drop(mounted);
+}
