@@ -24,6 +24,7 @@ use super::directives::{
     proxy_pass::Pass,
     realip::RealIp,
     referer::Referers,
+    ssi::Ssi,
     upload::Upload,
     upstream::Upstream,
 };
@@ -309,6 +310,7 @@ pub struct Settings {
     pub upload: Rc<Upload>,
     pub proxy: Rc<Proxy>,
     pub realip: Rc<RealIp>,
+    pub ssi: Rc<Ssi>,
     /// Lines that limit what clients may write, for those who break one.
     pub limiting: Rc<Vec<Line>>,
 }

@@ -42,6 +42,17 @@ pub struct Matched {
 impl Pattern {
     /// Compiles `source`; named groups become variables of the configuration.
     pub fn new(source: &[u8], case: Case, vars: &mut Variables) -> Result<Pattern, String> {
+        let (mut pattern, names) = Pattern::compile(source, case)?;
+        for (group, name) in names.iter().enumerate() {
+            if let Some(name) = name {
+                pattern.named.push((group, vars.define(name, Source::Stored)?));
+            }
+        }
+        Ok(pattern)
+    }
+
+    /// The pattern, and the names of its groups.
+    fn compile(source: &[u8], case: Case) -> Result<(Pattern, Vec<Option<String>>), String> {
         let text = std::str::from_utf8(source).map_err(|_| "the pattern is not UTF-8".to_string())?;
         let insensitive = case == Case::Insensitive;
         let linear = regex::bytes::RegexBuilder::new(text)
@@ -62,13 +73,7 @@ impl Pattern {
                 (Engine::Backtracking(Box::new(fancy)), names)
             }
         };
-        let mut named = Vec::new();
-        for (group, name) in names.iter().enumerate() {
-            if let Some(name) = name {
-                named.push((group, vars.define(name, Source::Stored)?));
-            }
-        }
-        Ok(Pattern { source: text.into(), engine, named, groups: names.len() })
+        Ok((Pattern { source: text.into(), engine, named: Vec::new(), groups: names.len() }, names))
     }
 
     pub fn source(&self) -> &str {
@@ -121,6 +126,35 @@ impl Pattern {
             found.named.push((variable, start, end));
         }
         Some(found)
+    }
+}
+
+/// A pattern that belongs to no configuration: a page's own (SSI).
+#[derive(Debug)]
+pub struct Loose {
+    pattern: Pattern,
+    names: Vec<Option<String>>,
+}
+
+impl Loose {
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn new(source: &[u8]) -> Result<Loose, String> {
+        let (pattern, names) = Pattern::compile(source, Case::Sensitive)?;
+        Ok(Loose { pattern, names })
+    }
+
+    /// The text of each group, `$9` at most; of one that took no part, nothing.
+    pub fn find(&self, subject: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let found = self.pattern.find(subject)?;
+        let text = |(start, end): (u32, u32)| subject.get(start as usize..end as usize).unwrap_or_default().to_vec();
+        let groups = found.groups.iter().take(self.pattern.groups);
+        Some(groups.map(|group| group.map(text).unwrap_or_default()).collect())
+    }
+
+    /// Names of groups, and which they are.
+    pub fn names(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.names.iter().enumerate().filter_map(|(group, name)| Some((name.as_deref()?, group)))
     }
 }
 

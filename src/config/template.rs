@@ -85,7 +85,7 @@ builtins! {
     TcpinfoRtt "tcpinfo_rtt", TcpinfoRttvar "tcpinfo_rttvar", TcpinfoSndCwnd "tcpinfo_snd_cwnd",
     TcpinfoRcvSpace "tcpinfo_rcv_space", UploadFileName "upload_file_name", UploadFileExt "upload_file_ext",
     UploadFileSize "upload_file_size", UploadFilePath "upload_file_path", UploadFiles "upload_files",
-    UploadStatus "upload_status", FastcgiScriptName "fastcgi_script_name",
+    UploadStatus "upload_status", DateLocal "date_local", DateGmt "date_gmt", FastcgiScriptName "fastcgi_script_name",
     FastcgiPathInfo "fastcgi_path_info",
     RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
 }
@@ -182,6 +182,15 @@ impl Variables {
 
     /// What `$name` means.
     pub fn find(&mut self, name: &str) -> Var {
+        Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
+    }
+
+    /// What a name means that a page uses: nothing is defined by that.
+    pub fn known(&self, name: &str) -> Option<Var> {
+        Variables::predefined(name).or_else(|| self.index.get(name).copied().map(Var::User))
+    }
+
+    fn predefined(name: &str) -> Option<Var> {
         type Make = fn(Box<[u8]>) -> Var;
         const PREFIXES: &[(&str, Make)] = &[
             ("arg_", Var::Arg),
@@ -195,17 +204,17 @@ impl Variables {
             ("upstream_trailer_", Var::UpstreamTrailer),
         ];
         if let Some(known) = Builtin::of(name) {
-            return Var::Builtin(known);
+            return Some(Var::Builtin(known));
         }
         if is_absent(name) {
-            return Var::Absent;
+            return Some(Var::Absent);
         }
         for (prefix, make) in PREFIXES {
             if let Some(rest) = name.strip_prefix(prefix) {
-                return make(rest.to_ascii_lowercase().into_bytes().into());
+                return Some(make(rest.to_ascii_lowercase().into_bytes().into()));
             }
         }
-        Var::User(self.refer(name))
+        None
     }
 }
 

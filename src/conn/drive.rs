@@ -1,6 +1,7 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::{Conn, Endpoints, Pool, State, flush, linger, proxied, rx};
+use super::{Conn, Endpoints, Pool, State, flush, linger, pages, proxied, rx};
+use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, log, phases};
 use crate::http::status::Status;
@@ -171,6 +172,9 @@ fn active(
             step => step,
         };
     }
+    if matches!(ex.handler, Handler::Page(_)) || ssi::include::is_over(ex) {
+        return pages::step(conn, cx, budget);
+    }
     let (fd, ready, deadline) = (conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline);
     let step = match (ex.tx, ex.rx) {
         (Tx::Wait, Rx::Head) => match rx::head(fd, ready, ex, cx, budget, deadline) {
@@ -294,6 +298,7 @@ fn go_idle(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
 
 /// The connection ends with a request under way: what was begun is dropped, and logged as the client's doing.
 fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
+    pages::unwind(conn, cx);
     if let State::Active(ex) = &mut conn.state
         && ex.rx != Rx::Head
     {

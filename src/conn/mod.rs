@@ -7,6 +7,7 @@ pub mod backend;
 pub mod drive;
 mod flush;
 mod linger;
+mod pages;
 mod proxied;
 mod rx;
 mod splice;

@@ -159,6 +159,10 @@ pub struct Exchange {
     pub pace: Option<handlers::upload::pace::Pace>,
     /// What became of an upload.
     pub uploaded: Option<Box<handlers::upload::Record>>,
+    /// What its pages have made of their SSI commands.
+    pub ssi: Option<Box<filters::ssi::State>>,
+    /// It answers for a part of another request's page.
+    pub sub: Option<Box<filters::ssi::include::Sub>>,
 }
 
 /// Why a request ended before its response was whole; for the log.
@@ -223,6 +227,8 @@ impl Exchange {
             record: None,
             pace: None,
             uploaded: None,
+            ssi: None,
+            sub: None,
         }
     }
 
@@ -244,6 +250,8 @@ impl Exchange {
         self.handler = Handler::None;
         self.record = None;
         self.uploaded = None;
+        self.ssi = None;
+        self.sub = None;
         self.response.clear();
         self.give_places_back(cx);
         cx.buffers.give(std::mem::take(&mut self.input));
@@ -302,6 +310,8 @@ impl Exchange {
         self.record = None;
         self.uploaded = None;
         self.pace = None;
+        self.ssi = None;
+        self.sub = None;
         self.at_default();
     }
 

@@ -118,6 +118,12 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
     settle(ex, cx, flow);
 }
 
+/// What a page includes: no head was read for it, and nobody is asked who they are (nginx).
+pub fn include(ex: &mut Exchange, cx: &mut Cx) {
+    let flow = run(ex, cx, Phase::ServerRewrite);
+    settle(ex, cx, flow);
+}
+
 /// The head is no HTTP: an answer, and the connection ends.
 pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
     cx.stats.requests += 1;
@@ -254,6 +260,8 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
     loop {
         flow = match flow {
             Flow::Respond => break,
+            // An include has no body to give.
+            Flow::Body if ex.sub.is_some() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
             Flow::Body => {
                 ex.rx = Rx::Body;
                 return;

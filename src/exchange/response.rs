@@ -1,5 +1,6 @@
 //! A response as data: what a handler decided and the filters complete, before it becomes bytes.
 
+use super::filters::ssi::Gathered;
 use super::source::{Encoder, Source};
 use crate::config::directives::charset::Recode;
 use crate::http::etag::ETag;
@@ -27,6 +28,8 @@ pub struct Response {
     pub recode: Option<Recode>,
     /// What pieces of a streamed body go through.
     pub encoder: Option<Box<Encoder>>,
+    /// The body is an upstream's page, which is read for SSI commands once it is whole.
+    pub gathered: Option<Box<Gathered>>,
     /// Trailer lines, each with its CRLF.
     pub trailers: Vec<u8>,
     /// The body is framed by chunks.
@@ -125,6 +128,7 @@ impl Default for Response {
             encoded: false,
             recode: None,
             encoder: None,
+            gathered: None,
             trailers: Vec::new(),
             chunked: false,
             reason: None,
@@ -152,6 +156,7 @@ impl Response {
             encoded,
             recode,
             encoder,
+            gathered,
             trailers,
             chunked,
             reason,
@@ -167,7 +172,7 @@ impl Response {
         (*etag, *last_modified, *location) = (None, None, None);
         lines.clear();
         (*ranges, *encoded, *chunked, *upgrade, *at_once) = (false, false, false, false, false);
-        (*recode, *encoder, *window) = (None, None, None);
+        (*recode, *encoder, *gathered, *window) = (None, None, None, None);
         trailers.clear();
         (*reason, *server, *date) = (None, None, None);
     }

@@ -8,6 +8,7 @@ use crate::http::escape;
 use crate::http::header::HeaderId;
 use crate::http::version::Version;
 use crate::shared::Cx;
+use crate::sys::clock::Zone;
 use crate::sys::{process, random};
 use std::io::Write;
 
@@ -206,7 +207,10 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
     use Builtin as B;
     let endpoint_addr = |ex: &Exchange| ex.config.endpoints[ex.client.endpoint.at()].addr.clone();
     match builtin {
-        B::Args | B::QueryString => put(Some(&ex.args), out),
+        // nginx tells no arguments from empty ones.
+        B::Args | B::QueryString => {
+            put(Some(&ex.args).filter(|args| !args.is_empty() || asks(ex)).map(|a| &a[..]), out)
+        }
         B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
         // Nothing splits a path here (fastcgi_split_path_info).
         B::FastcgiPathInfo => Is::Set,
@@ -311,6 +315,8 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
             write!(out, "{}.{:03}", cx.now.unix, cx.now.nanos / 1_000_000).expect("a Vec takes all that is written");
             Is::Set
         }
+        B::DateLocal => put(super::filters::ssi::date(ex, cx.now.unix, Zone::Local).as_deref(), out),
+        B::DateGmt => put(super::filters::ssi::date(ex, cx.now.unix, Zone::Gmt).as_deref(), out),
         B::TimeIso8601 => put(Some(cx.now.iso().as_bytes()), out),
         B::TimeLocal => put(Some(cx.now.clf().as_bytes()), out),
         B::Pid => number(process::getpid(), out),
@@ -356,6 +362,11 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::UpstreamCacheStatus => Is::Unset,
         B::TcpinfoRtt | B::TcpinfoRttvar | B::TcpinfoSndCwnd | B::TcpinfoRcvSpace => Is::Unset,
     }
+}
+
+/// The request has a `?`, whatever follows it.
+fn asks(ex: &Exchange) -> bool {
+    !ex.rewritten && ex.head.origin.of(ex.buf()).contains(&b'?')
 }
 
 /// The user name of Basic credentials, whether or not they were checked (nginx).

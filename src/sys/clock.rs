@@ -25,6 +25,34 @@ fn read(clock: libc::clockid_t) -> (i64, u32) {
     (time.tv_sec, time.tv_nsec as u32)
 }
 
+/// Which time a moment is told in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Zone {
+    Gmt,
+    Local,
+}
+
+/// strftime: a moment in the words of the C locale. Empty where it is longer than `MOST` bytes, or nothing.
+pub fn strftime(format: &std::ffi::CStr, unix: i64, zone: Zone) -> Vec<u8> {
+    /// As much as nginx gives it.
+    const MOST: usize = 2048;
+    // SAFETY: a `tm` of zeroes is valid: integers, and a pointer that may be null.
+    let mut moment: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of their types; the calls keep neither. A null result (a year beyond
+    // 32 bits) leaves `moment` as it was.
+    unsafe {
+        match zone {
+            Zone::Gmt => libc::gmtime_r(&unix, &mut moment),
+            Zone::Local => libc::localtime_r(&unix, &mut moment),
+        };
+    }
+    let mut out = vec![0u8; MOST];
+    // SAFETY: `out` is writable for `MOST` bytes, `format` is NUL-terminated, `moment` was filled by the C library.
+    let len = unsafe { libc::strftime(out.as_mut_ptr().cast(), MOST, format.as_ptr(), &moment) };
+    out.truncate(len);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +64,19 @@ mod tests {
         let last = monotonic_ns();
         assert!(first <= last);
         assert!(first / 1_000_000 <= millis && millis <= last / 1_000_000);
+    }
+
+    #[test]
+    fn a_moment_is_told_in_the_words_of_a_format() {
+        let at = 784_111_777;
+        let table: [(&std::ffi::CStr, &str); 2] =
+            [(c"%A, %d-%b-%Y %H:%M:%S %Z", "Sunday, 06-Nov-1994 08:49:37 GMT"), (c"%H%%", "08%")];
+        for (format, expected) in table {
+            assert_eq!(String::from_utf8_lossy(&strftime(format, at, Zone::Gmt)), expected);
+        }
+        assert!(strftime(c"", at, Zone::Local).is_empty());
+        let long = std::ffi::CString::new("%A".repeat(500)).expect("no NUL");
+        assert!(strftime(&long, at, Zone::Gmt).is_empty());
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod rewrites;
 mod rfc;
 mod signals;
 mod smuggling;
+mod ssi;
 mod static_files;
 mod traversal;
 mod uploads;

@@ -118,7 +118,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "off",
         Effect::Flag(|s| &mut Rc::make_mut(&mut s.logs).subrequests),
-        "Accepted; webserv makes no subrequests.",
+        "Whether what SSI includes gets lines of its own in the access log.",
     ),
 ];
 

@@ -30,6 +30,7 @@ pub mod referer;
 pub mod refused;
 pub mod rewrite;
 pub mod special;
+pub mod ssi;
 pub mod upload;
 pub mod upstream;
 
@@ -56,6 +57,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         dav::ROWS,
         charset::ROWS,
         gzip::ROWS,
+        ssi::ROWS,
         geo::ROWS,
         referer::ROWS,
         limits::ROWS,

@@ -47,7 +47,6 @@ const NO_AUTH_REQUEST: &str =
     "requests that the subrequest would deny would be let in; use `auth_basic` or `allow`/`deny`";
 const NO_SECURE_LINK: &str = "links that must expire or be signed would work for everybody";
 const NO_BODY_FILTER: &str = "responses would be sent unchanged; change the files instead";
-const NO_SSI: &str = "the commands would be sent to the client as text; render the pages when they are written";
 const NO_MEDIA: &str = "a `start=` argument would be without effect; players that use Range requests need no module";
 const NO_PERL: &str = "Perl is not built in; use `cgi_pass` for scripts";
 const NO_COOKIES: &str = "clients would not get the cookie this module sets";
@@ -197,7 +196,7 @@ pub const ROWS: &[Known] = &[
     row("set", SERVER.or(IF_SERVER).or(LOCATION).or(IF_LOCATION), TAKE2, "ngx_http_rewrite_module", LATER),
     row("source_charset", HSL.or(IF_LOCATION), TAKE1, "ngx_http_charset_filter_module", LATER),
     row("split_clients", HTTP, TAKE2.block(), "ngx_http_split_clients_module", LATER),
-    row("ssi", HSL.or(IF_LOCATION), FLAG, "ngx_http_ssi_filter_module", NO_SSI),
+    row("ssi", HSL.or(IF_LOCATION), FLAG, "ngx_http_ssi_filter_module", LATER),
     row("ssl_certificate", HS, TAKE1, "ngx_http_ssl_module", NO_TLS),
     row("ssl_certificate_key", HS, TAKE1, "ngx_http_ssl_module", NO_TLS),
     row("ssl_reject_handshake", HS, FLAG, "ngx_http_ssl_module", NO_TLS),

@@ -18,6 +18,10 @@ use crate::shared::Cx;
 use auth_basic::Outcome;
 
 pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    // A page includes what it wants (nginx).
+    if ex.sub.is_some() {
+        return Flow::Next;
+    }
     // The page of a refused method is fetched by another. Who may not come in gets no page of what is inside (nginx).
     let flow = if ex.error_page.is_some() { Flow::Next } else { methods::check(ex) };
     if ex.here().settings.access.allowed.is_some() {

@@ -10,7 +10,8 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     if may_chunk && !has_no_body(ex) {
         headers::trailers(ex, cx);
     }
-    let unknown = length(&ex.response.body).is_none() && !ex.response.status.has_no_content();
+    // An answer without a body, HEAD's among them, says nothing of a length that nobody knows (nginx).
+    let unknown = length(&ex.response.body).is_none() && !has_no_body(ex);
     ex.response.chunked = may_chunk && (unknown || !ex.response.trailers.is_empty());
     if unknown && !ex.response.chunked {
         ex.keep_alive = false;

@@ -2,11 +2,12 @@
 //!
 //! 1. [`conditional`]: 304 and 412 for responses that have validators
 //! 2. [`headers`]: expires and add_header
-//! 3. [`charset`]: its name, and recoding
-//! 4. [`gzip`]
-//! 5. [`ranges`]: 206 and 416
-//! 6. [`framing`]: length or chunks, and trailers
-//! 7. [`head`]: the bytes of the head
+//! 3. [`ssi`]: a page with commands in it
+//! 4. [`charset`]: its name, and recoding
+//! 5. [`gzip`]
+//! 6. [`ranges`]: 206 and 416
+//! 7. [`framing`]: length or chunks, and trailers
+//! 8. [`head`]: the bytes of the head
 //!
 //! and then the body, by reference where it is a file.
 
@@ -17,6 +18,7 @@ pub mod gzip;
 pub mod head;
 mod headers;
 mod ranges;
+pub mod ssi;
 
 use super::response::{Body, ContentType};
 use super::source::{Flush, Source};
@@ -33,6 +35,9 @@ use std::rc::Rc;
 
 /// Completes the response and queues it.
 pub fn send(ex: &mut Exchange, cx: &mut Cx) {
+    if ex.sub.is_some() {
+        return ssi::include::send(ex, cx);
+    }
     if let Some(status) = ex.error_page
         && status.0 != 0
     {
@@ -55,6 +60,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     let kept = std::mem::take(&mut ex.kept_lines);
     ex.response.lines.extend_from_slice(&kept);
     headers::apply(ex, cx);
+    ssi::apply(ex, cx);
     charset::apply(ex, cx);
     gzip::apply(ex, cx);
     if ex.response.status == Status::OK && ex.error_page.is_none() {
@@ -148,7 +154,7 @@ fn rate(ex: &mut Exchange, cx: &mut Cx) {
 
 /// A piece of a streamed body.
 pub fn body(ex: &mut Exchange, data: &[u8]) {
-    if data.is_empty() {
+    if data.is_empty() || ssi::gather(ex, data) {
         return;
     }
     ex.out.compact();
@@ -166,7 +172,13 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
 
 /// A streamed body is complete.
 pub fn end(ex: &mut Exchange) {
+    if ssi::gathered(ex) {
+        return;
+    }
     piece(ex, b"", Flush::End);
+    if ex.sub.is_some() {
+        return ssi::include::end(ex);
+    }
     if ex.response.chunked {
         last_chunk(ex);
     }
@@ -182,6 +194,9 @@ fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
             &made
         }
     };
+    if ex.sub.is_some() {
+        return ssi::include::say(ex, data, if flush == Flush::End { Flush::No } else { flush });
+    }
     if data.is_empty() {
         return;
     }

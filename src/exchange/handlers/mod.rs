@@ -15,6 +15,7 @@ pub mod symlinks;
 pub mod upload;
 
 use super::Exchange;
+use super::filters::ssi::page::Page;
 use super::phases::Flow;
 use crate::shared::Cx;
 
@@ -26,6 +27,8 @@ pub enum Handler {
     Upload(Box<upload::Upload>),
     /// The small form of the listing page that deletes a name.
     DeleteForm(delete::Form),
+    /// A body that is made as it is sent: a page with SSI commands.
+    Page(Box<Page>),
     /// An upstream answers.
     Proxy(Box<proxy::Proxy>),
     /// A listing that takes more than a turn of the loop.
@@ -44,7 +47,7 @@ impl Handler {
     pub fn works(&self) -> bool {
         match self {
             Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
-            Handler::None | Handler::Upload(_) | Handler::DeleteForm(_) | Handler::Proxy(_) => false,
+            Handler::None | Handler::Upload(_) | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => false,
         }
     }
 }
@@ -67,7 +70,7 @@ pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Ok(()),
-        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_)) => {
+        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_)) => {
             ex.handler = working;
             Ok(())
         }
@@ -93,7 +96,7 @@ pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
 pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Flow::Respond,
-        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_)) => {
+        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_)) => {
             ex.handler = working;
             Flow::Wait
         }

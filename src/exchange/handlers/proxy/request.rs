@@ -80,7 +80,7 @@ pub fn write(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Cx, place: &Place) -
         vars::expand(template, ex, cx, &mut value);
         if !value.is_empty() {
             line(&mut out, name, &value);
-            proxy.asked.upgrade |= id == HeaderId::Upgrade;
+            proxy.asked.upgrade |= id == HeaderId::Upgrade && ex.sub.is_none();
         }
     }
     let body = settings.body.as_ref().map(|body| vars::text(body, ex, cx));

@@ -1,0 +1,402 @@
+//! A page on its way to the client: its bytes are read in pieces, its text is passed on, its commands are done. An
+//! include stops it until what is included has been sent.
+//!
+//! Invariant: one call of [`Page::advance`] reads one piece at most.
+
+use super::parse::{Command, Parser, Token};
+use super::values::{self, Outcome};
+use super::{Include, Shared, Sink, State};
+use crate::config::model::Level;
+use crate::exchange::source::Source;
+use crate::exchange::{Exchange, Printable, filters};
+use crate::shared::Cx;
+use crate::shared::temp::TempFile;
+use crate::sys::Errno;
+use std::collections::VecDeque;
+use std::io::Write;
+
+/// Bytes of a gathered page that are read at a time.
+const PIECE: usize = 64 << 10;
+
+/// Where a page's bytes come from.
+pub enum Input {
+    Made(Box<Source>),
+    /// An upstream's, gathered in a file, and how much of it was read.
+    Temp(TempFile, u64),
+    /// It could not be gathered.
+    Lost(Errno),
+}
+
+pub struct Page {
+    input: Input,
+    ended: bool,
+    /// None: nothing in it is a command.
+    parser: Option<Parser>,
+    tokens: VecDeque<Token>,
+    error: Vec<u8>,
+    encoding: Encoding,
+    /// Text and commands count: no branch of an `if` and no block is being passed over.
+    output: bool,
+    /// A branch of the `if` was taken.
+    chosen: bool,
+    branch: Branch,
+    /// A block's content is being put away.
+    block: bool,
+}
+
+/// What `echo` does to a value; it holds until another is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    None,
+    Url,
+    Entity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Branch {
+    Outside,
+    If,
+    Else,
+}
+
+/// What a step came to.
+pub enum Progress {
+    /// Something was done; so many bytes were read.
+    Made(usize),
+    Include(Include),
+    Done,
+    /// The input cannot be read: the answer ends here.
+    Broken,
+}
+
+impl Page {
+    pub fn new(input: Input, parser: Option<Parser>) -> Page {
+        Page {
+            input,
+            ended: false,
+            parser,
+            tokens: VecDeque::new(),
+            error: b"[an error occurred while processing the directive]".to_vec(),
+            encoding: Encoding::Entity,
+            output: true,
+            chosen: false,
+            branch: Branch::Outside,
+            block: false,
+        }
+    }
+
+    /// The next step.
+    pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Progress {
+        while let Some(token) = self.tokens.pop_front() {
+            if let Some(include) = self.token(token, ex, cx) {
+                return Progress::Include(include);
+            }
+        }
+        if self.ended {
+            return Progress::Done;
+        }
+        let mut piece = Vec::new();
+        match self.read(cx, &mut piece) {
+            Ok(()) => {}
+            Err(e) => {
+                ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
+                return Progress::Broken;
+            }
+        }
+        let Some(parser) = &mut self.parser else {
+            filters::body(ex, &piece);
+            return Progress::Made(piece.len());
+        };
+        parser.push(&piece, &mut self.tokens);
+        if self.ended {
+            parser.end(&mut self.tokens);
+        }
+        Progress::Made(piece.len())
+    }
+
+    fn read(&mut self, cx: &mut Cx, piece: &mut Vec<u8>) -> Result<(), Errno> {
+        match &mut self.input {
+            Input::Made(source) => self.ended = source.fill(&mut cx.scratch, piece)?.done,
+            Input::Lost(errno) => return Err(*errno),
+            Input::Temp(file, at) => {
+                piece.reserve(PIECE);
+                *at += file.read(*at, PIECE, piece)? as u64;
+                self.ended = piece.is_empty() || *at >= file.len();
+            }
+        }
+        Ok(())
+    }
+
+    fn token(&mut self, token: Token, ex: &mut Exchange, cx: &mut Cx) -> Option<Include> {
+        let outcome = match token {
+            Token::Text(text) => {
+                match (self.output, self.block) {
+                    (true, _) => filters::body(ex, &text),
+                    (false, true) => shared(ex).put_away(&text),
+                    (false, false) => {}
+                }
+                return None;
+            }
+            Token::Mistake(why) => Err(why),
+            Token::Command(command) => self.command(&command, ex, cx),
+        };
+        match outcome {
+            Ok(include) => include,
+            Err(why) => {
+                ex.report(cx, Level::Error, format_args!("{}", Printable(why.as_bytes())));
+                if !ex.here().settings.ssi.silent_errors {
+                    filters::body(ex, &self.error);
+                }
+                None
+            }
+        }
+    }
+
+    fn command(&mut self, command: &Command, ex: &mut Exchange, cx: &mut Cx) -> Outcome<Option<Include>> {
+        let name = String::from_utf8_lossy(&command.name).into_owned();
+        let Some(row) = COMMANDS.iter().find(|row| row.name == name) else {
+            return if self.output { Err(format!("invalid SSI command: \"{name}\"")) } else { Ok(None) };
+        };
+        if !self.output && row.name != "endblock" {
+            if self.block {
+                shared(ex).put_away(&written(command));
+                return Ok(None);
+            }
+            if row.within.is_none() {
+                return Ok(None);
+            }
+        }
+        if row.within.is_some_and(|last| self.branch == Branch::Outside || self.branch > last) {
+            return Err(format!("invalid context of SSI command: \"{name}\""));
+        }
+        let params = Params::of(command, row)?;
+        match row.name {
+            "include" => self.include(&params, ex, cx).map(Some),
+            "echo" => self.echo(&params, ex, cx).map(|()| None),
+            "config" => {
+                if let Some(format) = params.get("timefmt") {
+                    state(ex).timefmt = Some(format.to_vec());
+                }
+                if let Some(message) = params.get("errmsg") {
+                    self.error = message.to_vec();
+                }
+                Ok(None)
+            }
+            "set" => {
+                let value = params.get("value").unwrap_or_default();
+                let value = with_shared(ex, |shared, ex| values::expand(value, shared, ex, cx))?;
+                shared(ex).set(params.get("var").unwrap_or_default(), value);
+                Ok(None)
+            }
+            "if" | "elif" => self.condition(&name, &params, ex, cx).map(|()| None),
+            "else" => {
+                self.output = !self.chosen;
+                self.branch = Branch::Else;
+                Ok(None)
+            }
+            "endif" => {
+                (self.output, self.chosen, self.branch) = (true, false, Branch::Outside);
+                Ok(None)
+            }
+            "block" => {
+                shared(ex).begin_block(params.get("name").unwrap_or_default());
+                (self.output, self.block) = (false, true);
+                Ok(None)
+            }
+            _ => {
+                (self.output, self.block) = (true, false);
+                Ok(None)
+            }
+        }
+    }
+
+    fn condition(&mut self, name: &str, params: &Params<'_>, ex: &mut Exchange, cx: &mut Cx) -> Outcome<()> {
+        if name == "if" && self.branch != Branch::Outside {
+            return Err("the \"if\" command inside the \"if\" command".into());
+        }
+        if self.chosen {
+            self.output = false;
+            return Ok(());
+        }
+        let expr = params.get("expr").unwrap_or_default();
+        let holds = with_shared(ex, |shared, ex| values::holds(expr, shared, ex, cx))?;
+        (self.output, self.chosen, self.branch) = (holds, holds, Branch::If);
+        Ok(())
+    }
+
+    fn echo(&mut self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Cx) -> Outcome<()> {
+        let name = params.get("var").unwrap_or_default();
+        let value = with_shared(ex, |shared, ex| values::variable(name, shared, ex, cx));
+        let value = value.unwrap_or_else(|| params.get("default").unwrap_or(b"(none)").to_vec());
+        if value.is_empty() {
+            return Ok(());
+        }
+        match params.get("encoding") {
+            None => {}
+            Some(b"none") => self.encoding = Encoding::None,
+            Some(b"url") => self.encoding = Encoding::Url,
+            Some(b"entity") => self.encoding = Encoding::Entity,
+            Some(other) => {
+                let what = format_args!("unknown encoding \"{}\" in the \"echo\" command", Printable(other));
+                ex.report(cx, Level::Error, what);
+            }
+        }
+        let mut out = Vec::with_capacity(value.len());
+        match self.encoding {
+            Encoding::None => out = value,
+            Encoding::Url => url_escape(&value, &mut out),
+            Encoding::Entity => entity_escape(&value, &mut out),
+        }
+        filters::body(ex, &out);
+        Ok(())
+    }
+
+    fn include(&self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Cx) -> Outcome<Include> {
+        let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stub, set) = (params.get("stub"), params.get("set"));
+        let uri = match (params.get("virtual"), params.get("file")) {
+            (Some(uri), Some(file)) => {
+                let (uri, file) = (show(uri), show(file));
+                return Err(format!("inclusion may be either virtual=\"{uri}\" or file=\"{file}\""));
+            }
+            (None, None) => return Err("no parameter in \"include\" SSI command".into()),
+            (None, Some(file)) if params.get("wait").is_some() => {
+                return Err(format!("\"wait\" cannot be used with file=\"{}\"", show(file)));
+            }
+            (Some(uri), None) | (None, Some(uri)) => uri,
+        };
+        if set.is_some() && stub.is_some() {
+            return Err("\"set\" and \"stub\" cannot be used together in \"include\" SSI command".into());
+        }
+        // Every include is waited for: the parameter is only judged.
+        if let Some(wait) = params.get("wait")
+            && !wait.eq_ignore_ascii_case(b"yes")
+            && !wait.eq_ignore_ascii_case(b"no")
+        {
+            return Err(format!("invalid value \"{}\" in the \"wait\" parameter", show(wait)));
+        }
+        let (uri, args) = with_shared(ex, |shared, ex| values::target(uri, shared, ex, cx))?;
+        let stub = match stub {
+            None => None,
+            Some(name) => match shared(ex).block(name) {
+                Some(block) => Some(block),
+                None => return Err(format!("\"stub\"=\"{}\" for \"include\" not found", show(name))),
+            },
+        };
+        super::include::allowed(ex, &uri)?;
+        Ok(Include { uri, args, stub, sink: set.map_or(Sink::Client, |name| Sink::Variable(name.into(), Vec::new())) })
+    }
+}
+
+/// The state of the page's own exchange.
+fn state(ex: &mut Exchange) -> &mut State {
+    ex.ssi.get_or_insert_default()
+}
+
+fn shared(ex: &mut Exchange) -> &mut Shared {
+    &mut state(ex).shared
+}
+
+/// What the pages share, taken out so that the exchange can be asked for variables meanwhile.
+fn with_shared<T>(ex: &mut Exchange, what: impl FnOnce(&mut Shared, &mut Exchange) -> T) -> T {
+    let mut taken = std::mem::take(shared(ex));
+    let outcome = what(&mut taken, ex);
+    *shared(ex) = taken;
+    outcome
+}
+
+/// A command as it might have been written: the content of a block is read again where the block is used.
+fn written(command: &Command) -> Vec<u8> {
+    let mut out = b"<!--#".to_vec();
+    out.extend_from_slice(&command.name);
+    for (name, value) in &command.params {
+        out.push(b' ');
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"=\"");
+        out.extend_from_slice(value);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b" -->");
+    out
+}
+
+/// nginx's ngx_escape_html, which leaves the apostrophe alone.
+fn entity_escape(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        match b {
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            _ => out.push(b),
+        }
+    }
+}
+
+/// nginx's NGX_ESCAPE_HTML: what no attribute holds.
+fn url_escape(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        match b {
+            0..=b' ' | b'"' | b'#' | b'%' | b'\'' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f.. => {
+                let _ = write!(out, "%{b:02X}");
+            }
+            _ => out.push(b),
+        }
+    }
+}
+
+struct Row {
+    name: &'static str,
+    params: &'static [&'static str],
+    mandatory: &'static [&'static str],
+    /// Of an `if`: the last branch it may follow.
+    within: Option<Branch>,
+}
+
+const fn row(name: &'static str, params: &'static [&'static str], mandatory: &'static [&'static str]) -> Row {
+    Row { name, params, mandatory, within: None }
+}
+
+const fn branch(name: &'static str, params: &'static [&'static str], last: Branch) -> Row {
+    Row { name, params, mandatory: params, within: Some(last) }
+}
+
+const COMMANDS: [Row; 10] = [
+    row("include", &["virtual", "file", "wait", "set", "stub"], &[]),
+    row("echo", &["var", "default", "encoding"], &["var"]),
+    row("config", &["errmsg", "timefmt"], &[]),
+    row("set", &["var", "value"], &["var", "value"]),
+    row("if", &["expr"], &["expr"]),
+    branch("elif", &["expr"], Branch::If),
+    branch("else", &[], Branch::If),
+    branch("endif", &[], Branch::Else),
+    row("block", &["name"], &["name"]),
+    row("endblock", &[], &[]),
+];
+
+/// The parameters of a command, each known and there once.
+struct Params<'a>(Vec<(&'a [u8], &'a [u8])>);
+
+impl<'a> Params<'a> {
+    fn of(command: &'a Command, row: &Row) -> Outcome<Params<'a>> {
+        let mut params = Params(Vec::with_capacity(command.params.len()));
+        for (name, value) in &command.params {
+            let shown = String::from_utf8_lossy(name);
+            if !row.params.contains(&&*shown) {
+                return Err(format!("invalid parameter name: \"{shown}\" in \"{}\" SSI command", row.name));
+            }
+            if params.get(&shown).is_some() {
+                return Err(format!("duplicate \"{shown}\" parameter in \"{}\" SSI command", row.name));
+            }
+            params.0.push((name, value));
+        }
+        match row.mandatory.iter().find(|name| params.get(name).is_none()) {
+            Some(name) => Err(format!("mandatory \"{name}\" parameter is absent in \"{}\" SSI command", row.name)),
+            None => Ok(params),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.0.iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| *value)
+    }
+}

@@ -1,0 +1,155 @@
+//! What the words of a command are worth: variables in a value, the expression of an `if`, URIs of an `include`.
+//!
+//! nginx's rules, where they are odd too: a page's own variables hide the configuration's, `$0` to `$9` are of the last
+//! regex of the page, and names ignore case.
+
+use super::Shared;
+use crate::config::pattern::Loose;
+use crate::exchange::vars::{self, Is};
+use crate::exchange::{Exchange, Printable};
+use crate::http::escape::unescape;
+use crate::shared::Cx;
+
+/// A command that cannot be done, and why: for the error log.
+pub type Outcome<T> = Result<T, String>;
+
+/// The value of a variable; None where there is none of that name.
+pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> Option<Vec<u8>> {
+    let name = name.to_ascii_lowercase();
+    if let Some(value) = shared.variable(&name) {
+        return Some(value.to_vec());
+    }
+    let config = ex.config.clone();
+    let var = config.variables.known(std::str::from_utf8(&name).ok()?)?;
+    let mut out = Vec::new();
+    (vars::value(&var, ex, cx, &mut out) == Is::Set).then_some(out)
+}
+
+/// A value with its variables replaced and its backslashes taken off.
+pub fn expand(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> Outcome<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = match (byte, tail) {
+            (b'\\', [escaped, tail @ ..]) => {
+                if !matches!(escaped, b'\\' | b'\'' | b'"' | b'$') {
+                    out.push(b'\\');
+                }
+                out.push(*escaped);
+                tail
+            }
+            (b'\\', []) => tail,
+            (b'$', _) => {
+                let (name, tail) = name(tail).map_err(|why| why.unwrap_or_else(|| bad_name(text)))?;
+                out.extend_from_slice(&variable(name, shared, ex, cx).unwrap_or_default());
+                tail
+            }
+            _ => {
+                out.push(byte);
+                tail
+            }
+        };
+    }
+    Ok(out)
+}
+
+fn bad_name(text: &[u8]) -> String {
+    format!("invalid variable name in \"{}\"", Printable(text))
+}
+
+/// A variable's name behind its `$`, and what follows. Err(None): there is none.
+fn name(text: &[u8]) -> Result<(&[u8], &[u8]), Option<String>> {
+    let (braced, text) = text.strip_prefix(b"{").map_or((false, text), |rest| (true, rest));
+    let len = text.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+    let (name, rest) = text.split_at(len);
+    let rest = match rest.strip_prefix(b"}") {
+        Some(rest) if braced => rest,
+        _ if braced => {
+            return Err(Some(format!("the closing bracket in \"{}\" variable is missing", Printable(name))));
+        }
+        _ => rest,
+    };
+    if name.is_empty() { Err(None) } else { Ok((name, rest)) }
+}
+
+/// The expression of `if` and `elif`: a value, `left = right`, `left != right`, or either with `/regex/`.
+pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Cx) -> Outcome<bool> {
+    let is_left = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'$' | b'{' | b'}' | b'_' | b'"' | b'\'');
+    let len = expr.iter().take_while(|b| is_left(b)).count();
+    let (left, rest) = expr.split_at(len);
+    // nginx writes it in lower case, whatever it is.
+    let left = expand(&left.to_ascii_lowercase(), shared, ex, cx)?;
+    let invalid = || format!("invalid expression in \"{}\"", Printable(expr));
+    let (equal, right) = match trim(rest) {
+        [] => return Ok(!left.is_empty()),
+        [b'=', right @ ..] => (true, trim(right)),
+        [b'!', b'=', right @ ..] => (false, trim(right)),
+        _ => return Err(invalid()),
+    };
+    let same = match right {
+        [b'/', pattern @ .., b'/'] => {
+            let pattern = expand(pattern, shared, ex, cx)?;
+            shared.matches(&pattern, &left)?
+        }
+        [b'/', _, ..] => return Err(invalid()),
+        // A slash that begins no regex.
+        [b'\\', right @ ..] if right.len() > 1 && right.starts_with(b"/") => expand(right, shared, ex, cx)? == left,
+        _ => expand(right, shared, ex, cx)? == left,
+    };
+    Ok(same == equal)
+}
+
+fn trim(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|b| **b == b' ').count();
+    &text[blanks..]
+}
+
+/// The path and the arguments that an `include` names. A relative one is taken from the page's own directory.
+pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> Outcome<(Vec<u8>, Vec<u8>)> {
+    let mut uri = expand(text, shared, ex, cx)?;
+    if uri.first() != Some(&b'/') && !uri.is_empty() {
+        let dir = memchr::memrchr(b'/', &ex.uri).map_or(0, |at| at + 1);
+        uri.splice(0..0, ex.uri[..dir].iter().copied());
+    }
+    let is_unsafe = |path: &[u8]| {
+        path.is_empty() || path.contains(&0) || path.split(|b| *b == b'/').any(|segment| segment == b"..")
+    };
+    let (raw, args) = vars::split_args(&uri);
+    let mut path = Vec::with_capacity(raw.len());
+    unescape(raw, &mut path);
+    if is_unsafe(raw) || is_unsafe(&path) {
+        return Err(format!("unsafe URI \"{}\" was detected", Printable(&uri)));
+    }
+    Ok((path, args.unwrap_or_default().to_vec()))
+}
+
+impl Shared {
+    /// A variable that the page made, or a group of its last regex. `name` in lower case.
+    pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        if let [digit @ b'0'..=b'9'] = name
+            && let Some(group) = self.groups.get(usize::from(digit - b'0'))
+        {
+            return Some(group);
+        }
+        self.variables.iter().find(|(known, _)| **known == *name).map(|(_, value)| &value[..])
+    }
+
+    /// `name` in any case.
+    pub fn set(&mut self, name: &[u8], value: Vec<u8>) {
+        let name = name.to_ascii_lowercase();
+        match self.variables.iter_mut().find(|(known, _)| **known == *name) {
+            Some((_, old)) => *old = value,
+            None => self.variables.push((name.into(), value)),
+        }
+    }
+
+    fn matches(&mut self, pattern: &[u8], subject: &[u8]) -> Outcome<bool> {
+        let loose = Loose::new(pattern)?;
+        let Some(groups) = loose.find(subject) else { return Ok(false) };
+        for (name, group) in loose.names() {
+            self.set(name.as_bytes(), groups.get(group).cloned().unwrap_or_default());
+        }
+        self.groups = groups;
+        Ok(true)
+    }
+}
