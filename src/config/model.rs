@@ -25,6 +25,7 @@ use super::directives::{
     realip::RealIp,
     referer::Referers,
     ssi::Ssi,
+    syslog::Syslog,
     upload::Upload,
     upstream::Upstream,
 };
@@ -131,6 +132,8 @@ pub struct Process {
 pub struct ErrorLog {
     pub target: LogTarget,
     pub level: Level,
+    /// Another log of the same level of the configuration, and its own others.
+    pub also: Option<Rc<ErrorLog>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +141,7 @@ pub enum LogTarget {
     Off,
     Stderr,
     File(LogFileId),
+    Syslog(Rc<Syslog>),
 }
 
 /// Severities of the error log, nginx's names.

@@ -185,7 +185,7 @@ impl Build {
             if let (LogTarget::File(id), None) = (&target, error_log) {
                 self.default_logs.push(*id);
             }
-            let error = ErrorLog { target, level: Level::Error };
+            let error = ErrorLog { target, level: Level::Error, also: None };
             self.process.error_log = error.clone();
             Rc::make_mut(&mut settings.logs).error = error;
         }

@@ -36,6 +36,18 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
                 }
                 cx.scratch = line;
             }
+            AccessTarget::Syslog(syslog) => {
+                let mut line = Vec::new();
+                format(&log.format, ex, cx, &mut line);
+                if let Err(e) = cx.logs.syslog(syslog, &line, &mut cx.now) {
+                    let server = &syslog.server;
+                    ex.report(
+                        cx,
+                        Level::Error,
+                        format_args!("send() failed {e} while logging to syslog, server: {server}"),
+                    );
+                }
+            }
             AccessTarget::Path(path) => {
                 let path = vars::text(path, ex, cx);
                 let mut line = Vec::new();

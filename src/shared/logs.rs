@@ -3,7 +3,9 @@
 
 use super::log_paths::LogPaths;
 use super::now::Now;
+use super::syslog::Syslogs;
 use crate::config::directives::logs::PathCache;
+use crate::config::directives::syslog::Syslog;
 use crate::config::model::{Config, ErrorLog, Level, LogFileId, LogTarget};
 use crate::sys::file::{self, O_APPEND, O_CREAT, O_WRONLY};
 use crate::sys::{Errno, process};
@@ -24,6 +26,7 @@ pub struct Logs {
     /// Files that hold lines back (`buffer=`): (file, when the oldest must be out).
     held: Vec<(LogFileId, u64)>,
     paths: LogPaths,
+    syslogs: Syslogs,
     scratch: String,
     to_stderr: bool,
     /// Of the process that serves; asked for once.
@@ -91,6 +94,7 @@ impl Logs {
     pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
         self.flush_all();
         self.paths.clear();
+        self.syslogs.clear();
         let mut failed = Vec::new();
         for file in self.files.iter_mut().filter(|f| f.fd.is_some()) {
             match append(&file.path, self.owner) {
@@ -200,7 +204,16 @@ impl Logs {
         }
     }
 
-    /// Writes one diagnostic where `log` says, if its level is wanted.
+    /// Sends an access line to a syslog server.
+    ///
+    /// # Errors
+    /// It was lost, and that has not been said for a while.
+    pub fn syslog(&mut self, to: &Syslog, line: &[u8], now: &mut Now) -> Result<(), Errno> {
+        let ms = now.ms;
+        self.syslogs.send(to, to.severity, now.syslog_stamp(), line, ms)
+    }
+
+    /// Writes one diagnostic where `log` and its others say, if its level is wanted there.
     pub fn error(
         &mut self,
         log: &ErrorLog,
@@ -209,9 +222,21 @@ impl Logs {
         serial: Option<u64>,
         what: fmt::Arguments<'_>,
     ) {
-        if level > log.level || log.target == LogTarget::Off {
-            return;
+        for log in std::iter::successors(Some(log), |log| log.also.as_deref()) {
+            if level <= log.level && log.target != LogTarget::Off {
+                self.diagnostic(log, level, now, serial, what);
+            }
         }
+    }
+
+    fn diagnostic(
+        &mut self,
+        log: &ErrorLog,
+        level: Level,
+        now: &mut Now,
+        serial: Option<u64>,
+        what: fmt::Arguments<'_>,
+    ) {
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
         // Only the process that serves has requests; one that becomes a daemon has another number before.
@@ -226,8 +251,19 @@ impl Logs {
         }
         let _ = line.write_fmt(what);
         line.push('\n');
-        let id = match log.target {
-            LogTarget::File(id) => Some(id),
+        let id = match &log.target {
+            LogTarget::File(id) => Some(*id),
+            LogTarget::Syslog(to) => {
+                let ms = now.ms;
+                let sent = self.syslogs.send(to, level as u8, now.syslog_stamp(), line.as_bytes(), ms);
+                if let Err(e) = sent
+                    && self.to_stderr
+                {
+                    eprintln!("webserv: [alert] send() to syslog server {} failed {e}", to.server);
+                }
+                self.scratch = line;
+                return;
+            }
             _ => None,
         };
         let to_stderr = self.to_stderr;

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod now;
 pub mod passwords;
 pub mod stats;
+mod syslog;
 pub mod temp;
 pub mod variants;
 pub mod watch;

@@ -28,6 +28,8 @@ struct Local {
     iso: String,
     /// `2026/11/22 22:16:51`
     error: String,
+    /// `Nov 22 22:16:51`
+    syslog: String,
 }
 
 impl Now {
@@ -76,6 +78,11 @@ impl Now {
         &self.local().error
     }
 
+    /// The stamp of a message to syslog (RFC 3164 §4.1.2).
+    pub fn syslog_stamp(&mut self) -> &str {
+        &self.local().syslog
+    }
+
     fn local(&mut self) -> &Local {
         let unix = self.unix;
         self.local.get_or_insert_with(|| {
@@ -96,6 +103,7 @@ impl Now {
                     c.year, c.month, c.day, c.hour, c.minute, c.second
                 ),
                 error: format!("{}/{:02}/{:02} {:02}:{:02}:{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second),
+                syslog: format!("{month} {:2} {:02}:{:02}:{:02}", c.day, c.hour, c.minute, c.second),
             }
         })
     }

@@ -46,12 +46,21 @@ pub enum Connect {
 }
 
 pub fn socket(family: Family) -> Result<OwnedFd, Errno> {
+    of_kind(family, libc::SOCK_STREAM)
+}
+
+/// A non-blocking, close-on-exec datagram socket: UDP, or Unix.
+pub fn datagram(family: Family) -> Result<OwnedFd, Errno> {
+    of_kind(family, libc::SOCK_DGRAM)
+}
+
+fn of_kind(family: Family, kind: libc::c_int) -> Result<OwnedFd, Errno> {
     let domain = match family {
         Family::V4 => libc::AF_INET,
         Family::V6 => libc::AF_INET6,
         Family::Unix => libc::AF_UNIX,
     };
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers are passed.
     let fd = retry(|| unsafe { libc::socket(domain, kind, 0) })?;
     // SAFETY: the kernel just gave us this descriptor; nobody else owns it.

@@ -43,6 +43,7 @@ mod signals;
 mod smuggling;
 mod ssi;
 mod static_files;
+mod syslog;
 mod traversal;
 mod uploads;
 mod vhosts;

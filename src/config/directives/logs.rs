@@ -1,5 +1,6 @@
 //! access_log, log_format and error_log.
 
+use super::syslog::Syslog;
 use super::{HSLI, row};
 use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
@@ -47,6 +48,7 @@ pub enum AccessTarget {
     File(LogFileId),
     /// A path with variables, absolute or starting with one.
     Path(Template),
+    Syslog(Rc<Syslog>),
 }
 
 #[derive(Debug)]
@@ -70,7 +72,7 @@ pub enum Escape {
 pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
 pub fn default_error_log() -> ErrorLog {
-    ErrorLog { target: LogTarget::Stderr, level: Level::Error }
+    ErrorLog { target: LogTarget::Stderr, level: Level::Error, also: None }
 }
 
 impl Default for Logging {
@@ -86,7 +88,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "logs/access.log combined",
         Effect::Many(access_log),
-        "Where requests are logged: a path (variables allowed) or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access unless told to (nginx: logs/access.log).",
+        "Where requests are logged: a path (variables allowed), syslog:server=ADDRESS|unix:PATH[,facility=…][,severity=…][,tag=…][,nohostname] or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access unless told to (nginx: logs/access.log).",
     ),
     row(
         "log_format",
@@ -102,7 +104,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "logs/error.log error",
         Effect::Many(error_log),
-        "Where diagnostics go (a path or stderr) and from which level on: debug, info, notice, warn, error, crit, alert, emerg.",
+        "Where diagnostics go (a path, stderr or syslog:server=…) and from which level on; several of a level are all written. Levels: debug, info, notice, warn, error, crit, alert, emerg.",
     ),
     row(
         "open_log_file_cache",
@@ -185,10 +187,6 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         logs.access = Rc::new([]);
         return Ok(());
     }
-    if d.args[0].bytes().starts_with(b"syslog:") {
-        return Err(Fault::new(d.args[0].span, "access_log to syslog is not supported")
-            .help("log to a file, or to /dev/stdout and let the supervisor forward it"));
-    }
     let mut format = None;
     let (mut condition, mut buffer, mut flush, mut gzip) = (None, None, None, None);
     for (at, word) in d.args.iter().enumerate().skip(1) {
@@ -224,10 +222,17 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if flush.is_some() && buffer.is_none() {
         return Err(Fault::new(d.args_span(), format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
     }
-    let path = b.path_template(d, 0)?;
-    let target = match path.constant() {
-        Some(path) => AccessTarget::File(b.log_file(path)),
-        None => AccessTarget::Path(path),
+    let target = if d.args[0].bytes().starts_with(b"syslog:") {
+        if buffer.is_some() {
+            return Err(Fault::new(d.args_span(), "logs to syslog cannot be buffered"));
+        }
+        AccessTarget::Syslog(Rc::new(Syslog::parse(d, &b.hostname)?))
+    } else {
+        let path = b.path_template(d, 0)?;
+        match path.constant() {
+            Some(path) => AccessTarget::File(b.log_file(path)),
+            None => AccessTarget::Path(path),
+        }
     };
     let format = format.unwrap_or_else(|| b.combined());
     let log = AccessLog { target, format, condition, buffer, flush, gzip };
@@ -243,6 +248,7 @@ impl AccessLog {
             target: match &self.target {
                 AccessTarget::File(id) => AccessTarget::File(*id),
                 AccessTarget::Path(path) => AccessTarget::Path(path.clone()),
+                AccessTarget::Syslog(syslog) => AccessTarget::Syslog(syslog.clone()),
             },
             format: self.format.clone(),
             condition: self.condition.clone(),
@@ -266,18 +272,19 @@ fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let target = match word.bytes() {
         b"stderr" => LogTarget::Stderr,
-        path if path.starts_with(b"syslog:") || path.starts_with(b"memory:") => {
-            return Err(Fault::new(word.span, format!("error_log to {} is not supported", word.str()))
-                .help("log to a file or to stderr"));
+        path if path.starts_with(b"syslog:") => LogTarget::Syslog(Rc::new(Syslog::parse(d, &b.hostname)?)),
+        path if path.starts_with(b"memory:") => {
+            return Err(
+                Fault::new(word.span, "error_log to memory is not supported").help("log to a file or to stderr")
+            );
         }
         path => LogTarget::File(b.log_file_from_prefix(path)),
     };
-    let log = ErrorLog { target, level };
-    if s.context == Contexts::MAIN && s.first {
-        b.process.error_log = log.clone();
-    }
-    if s.first || s.context != Contexts::MAIN {
-        Rc::make_mut(&mut s.settings.logs).error = log;
+    let logs = Rc::make_mut(&mut s.settings.logs);
+    let also = (!s.first).then(|| Rc::new(logs.error.clone()));
+    logs.error = ErrorLog { target, level, also };
+    if s.context == Contexts::MAIN {
+        b.process.error_log = logs.error.clone();
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ pub mod refused;
 pub mod rewrite;
 pub mod special;
 pub mod ssi;
+pub mod syslog;
 pub mod upload;
 pub mod upstream;
 

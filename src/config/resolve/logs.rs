@@ -1,7 +1,7 @@
 //! Which log files there are: each path once, nginx's own where the configuration names none.
 
 use super::super::directives::logs::{AccessLog, AccessTarget, COMBINED, Escape, LogFormat, Logging};
-use super::super::model::{LogFileId, LogTarget, Settings};
+use super::super::model::{ErrorLog, LogFileId, LogTarget, Settings};
 use super::super::template::Template;
 use super::{Build, Form};
 use std::ffi::OsStr;
@@ -57,11 +57,13 @@ impl Build {
     /// nginx's default logs are not opened where every level says otherwise.
     pub(super) fn forget_unused_logs(&mut self) {
         for default in std::mem::take(&mut self.default_logs) {
-            let writes = |target: &LogTarget| matches!(target, LogTarget::File(id) if *id == default);
+            let writes = |log: &ErrorLog| {
+                let chain = std::iter::successors(Some(log), |log| log.also.as_deref());
+                chain.into_iter().any(|log| matches!(log.target, LogTarget::File(id) if id == default))
+            };
             let access = |log: &AccessLog| matches!(log.target, AccessTarget::File(id) if id == default);
-            let uses = |logs: &Logging| writes(&logs.error.target) || logs.access.iter().any(access);
-            let process = &self.process.error_log.target;
-            if !writes(process) && !self.locations.iter().any(|l| uses(&l.settings.logs)) {
+            let uses = |logs: &Logging| writes(&logs.error) || logs.access.iter().any(access);
+            if !writes(&self.process.error_log) && !self.locations.iter().any(|l| uses(&l.settings.logs)) {
                 self.log_files[default.at()].clear();
             }
         }

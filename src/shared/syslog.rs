@@ -1,0 +1,88 @@
+//! Messages to syslog servers: a datagram each, sent at once or not at all. A server that is gone costs its messages and
+//! a note now and then, never a wait.
+
+use crate::config::directives::syslog::Syslog;
+use crate::sys::Errno;
+use crate::sys::socket::{self, Addr, More};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A server that cannot be reached is tried again, and spoken of again, after so many milliseconds.
+const AGAIN: u64 = 1000;
+const NOTE: u64 = 60_000;
+
+#[derive(Default)]
+pub struct Syslogs {
+    servers: Vec<Server>,
+    message: Vec<u8>,
+}
+
+struct Server {
+    addr: Addr,
+    fd: Option<OwnedFd>,
+    /// Not before then, monotonic milliseconds: a socket, and a note.
+    open_at: u64,
+    note_at: u64,
+}
+
+impl Syslogs {
+    /// Sends one message of one line. `stamp`: the local time as syslog has it.
+    ///
+    /// # Errors
+    /// It was lost, and that has not been said for a while.
+    pub fn send(&mut self, to: &Syslog, severity: u8, stamp: &str, line: &[u8], now: u64) -> Result<(), Errno> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        self.message.clear();
+        let _ = write!(self.message, "<{}>{stamp} ", u32::from(to.facility) * 8 + u32::from(severity));
+        if let Some(hostname) = &to.hostname {
+            let _ = write!(self.message, "{hostname} ");
+        }
+        let _ = write!(self.message, "{}: ", to.tag);
+        self.message.extend_from_slice(line);
+        let at = self.servers.iter().position(|server| server.addr == to.addr).unwrap_or_else(|| {
+            self.servers.push(Server { addr: to.addr.clone(), fd: None, open_at: 0, note_at: 0 });
+            self.servers.len() - 1
+        });
+        let server = &mut self.servers[at];
+        server.send(&self.message, now).or_else(|errno| {
+            if now < server.note_at {
+                return Ok(());
+            }
+            server.note_at = now + NOTE;
+            Err(errno)
+        })
+    }
+
+    /// Sockets are made anew when they are next needed.
+    pub fn clear(&mut self) {
+        self.servers.clear();
+    }
+}
+
+impl Server {
+    fn send(&mut self, message: &[u8], now: u64) -> Result<(), Errno> {
+        if self.fd.is_none() {
+            if now < self.open_at {
+                return Err(Errno::ENOTCONN);
+            }
+            self.open_at = now + AGAIN;
+            let fd = socket::datagram(self.addr.family())?;
+            socket::connect(fd.as_fd(), &self.addr)?;
+            self.fd = Some(fd);
+        }
+        let Some(fd) = &self.fd else { return Err(Errno::ENOTCONN) };
+        match socket::send(fd.as_fd(), message, More::No) {
+            Ok(_) => Ok(()),
+            // It does not keep up, or the message is too long for it: the socket is as good as before.
+            Err(errno @ (Errno::EAGAIN | Errno::EMSGSIZE)) => Err(errno),
+            // An earlier datagram of UDP was refused; this one may find the server again.
+            Err(Errno::ECONNREFUSED) if self.addr.port().is_some() => {
+                socket::send(fd.as_fd(), message, More::No).map(drop)
+            }
+            Err(errno) => {
+                self.fd = None;
+                Err(errno)
+            }
+        }
+    }
+}
