@@ -183,9 +183,9 @@ impl Diagnostics {
     }
 
     /// In the order of the files and of the lines in them, which is the order an admin repairs them in; what has
-    /// no place comes first.
+    /// no place is seen when all is read, and comes last.
     pub fn sort(&mut self) {
-        self.kept.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
+        self.kept.sort_by_key(|d| (d.span.is_none(), d.span.map(|span| (span.file, span.start))));
     }
 
     /// Every message, with a blank line between two, and the count of those left out.

@@ -205,7 +205,9 @@ impl Build {
         for name in undefined {
             let mut diagnostic = Diagnostic::emerg(None, format!("unknown \"{name}\" variable"));
             let known = super::template::Builtin::ALL.iter().map(|b| b.name());
-            if let Some(near) = nearest(&name, known) {
+            if let Some(module) = super::template::module_of(&name) {
+                diagnostic = diagnostic.help(format!("it belongs to {module}, which is not built in"));
+            } else if let Some(near) = nearest(&name, known) {
                 diagnostic = diagnostic.help(format!("did you mean ${near}?"));
             }
             self.diagnostics.push(diagnostic);
@@ -394,6 +396,13 @@ impl Build {
             fault = fault.help(hint);
         }
         self.error(fault);
+    }
+
+    /// An error of a level that its levels inherit: said at the first that has it.
+    pub fn error_once(&mut self, span: Span, text: &str) {
+        if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {
+            self.diagnostics.push(Diagnostic::emerg(span, text));
+        }
     }
 
     /// Something to say of a line that is taken all the same.

@@ -133,6 +133,19 @@ fn is_absent(name: &str) -> bool {
     ABSENT.contains(&name) || name.starts_with("proxy_protocol_tlv_")
 }
 
+/// The module of nginx that makes a variable which nothing here makes.
+pub fn module_of(name: &str) -> Option<&'static str> {
+    let by_prefix = [("geoip_", "ngx_http_geoip_module"), ("jwt_", "ngx_http_auth_jwt_module")];
+    Some(match name {
+        "msie" | "modern_browser" | "ancient_browser" => "ngx_http_browser_module",
+        "slice_range" => "ngx_http_slice_module",
+        "secure_link" | "secure_link_expires" => "ngx_http_secure_link_module",
+        "uid_got" | "uid_set" | "uid_reset" => "ngx_http_userid_module",
+        "date_local" | "date_gmt" => "ngx_http_ssi_module",
+        _ => return by_prefix.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, module)| *module),
+    })
+}
+
 /// Where a variable made by the configuration gets its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {

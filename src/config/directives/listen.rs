@@ -174,6 +174,9 @@ fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
 
 fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for word in &d.args {
+        if !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' ')) {
+            b.warn(word.span, format!("server name \"{}\" has suspicious symbols", word.str()));
+        }
         let name = name(word.bytes(), b).map_err(|why| Fault::new(word.span, why))?;
         let draft = s.server.as_mut().expect("the row stands in server only");
         if draft.first_name.is_none() {
@@ -202,9 +205,6 @@ fn name(text: &[u8], b: &mut Build) -> Result<Name, String> {
     }
     let lower: Box<[u8]> = text.to_ascii_lowercase().into();
     let invalid = || format!("server name \"{shown}\" is invalid");
-    if lower.iter().any(|b| *b == b'/' || *b <= b' ') {
-        return Err(format!("server name \"{shown}\" has suspicious symbols"));
-    }
     if let Some(rest) = lower.strip_prefix(b"*.") {
         return if rest.is_empty() || rest.contains(&b'*') || rest.starts_with(b".") {
             Err(invalid())

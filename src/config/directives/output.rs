@@ -250,7 +250,7 @@ pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
     let seconds = |text: &[u8]| -> Option<i64> {
         let (sign, text) = match text.strip_prefix(b"-") {
             Some(rest) => (-1, rest),
-            None => (1, text),
+            None => (1, text.strip_prefix(b"+").unwrap_or(text)),
         };
         Millis::parse_seconds(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
     };

@@ -36,6 +36,8 @@ pub struct Proxy {
     pub buffer_size: Size,
     /// Number and size.
     pub buffers: (u64, Size),
+    /// None: twice the larger buffer.
+    pub busy_size: Option<Size>,
     pub request_buffering: bool,
     pub intercept_errors: bool,
     pub next: Next,
@@ -133,6 +135,7 @@ impl Default for Proxy {
             buffering: true,
             buffer_size: Size(4 << 10),
             buffers: (8, Size(4 << 10)),
+            busy_size: None,
             request_buffering: true,
             intercept_errors: false,
             next: Next(Next::ERROR.0 | Next::TIMEOUT.0),

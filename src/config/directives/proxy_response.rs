@@ -82,8 +82,11 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE1,
         "8k",
-        Effect::Once(|_, _, d| size(d, 0).map(drop)),
-        "Accepted: what has arrived is sent at once.",
+        Effect::Once(|s, _, d| {
+            proxy(&mut s.settings).busy_size = Some(size(d, 0)?);
+            Ok(())
+        }),
+        "Accepted, within nginx's bounds: what has arrived is sent at once.",
     ),
     row(
         "proxy_cookie_flags",
@@ -228,6 +231,28 @@ fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
         _ => From::Text(b.template(d, 0)?),
     };
     Ok(Rewrite { from, to: b.template(d, 1)? })
+}
+
+impl Proxy {
+    /// nginx refuses buffers that do not fit each other, whether or not anything is proxied; so a configuration that
+    /// loads here loads there.
+    pub fn wrong_buffers(&self) -> Option<&'static str> {
+        let (count, each) = (self.buffers.0, self.buffers.1.0);
+        let largest = each.max(self.buffer_size.0);
+        let busy = self.busy_size.map_or(2 * largest, |size| size.0);
+        if count < 2 {
+            Some("there must be at least 2 \"proxy_buffers\"")
+        } else if busy < largest {
+            Some(
+                "\"proxy_busy_buffers_size\" must be equal to or greater than the maximum of the value of \
+                 \"proxy_buffer_size\" and one of the \"proxy_buffers\"",
+            )
+        } else if busy > (count - 1) * each {
+            Some("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer")
+        } else {
+            None
+        }
+    }
 }
 
 fn buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {

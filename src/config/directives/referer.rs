@@ -30,6 +30,11 @@ impl Referers {
     pub fn is_set(&self) -> bool {
         self.server_names || !self.hosts.is_empty() || !self.regexes.is_empty()
     }
+
+    /// nginx does not count regexes when it asks whether anything is valid besides `none` and `blocked`.
+    pub fn names_hosts(&self) -> bool {
+        self.server_names || !self.hosts.is_empty()
+    }
 }
 
 pub const ROWS: &[Row] = &[

@@ -48,7 +48,7 @@ const NO_AUTH_REQUEST: &str =
 const NO_SECURE_LINK: &str = "links that must expire or be signed would work for everybody";
 const NO_BODY_FILTER: &str = "responses would be sent unchanged; change the files instead";
 const NO_MEDIA: &str = "a `start=` argument would be without effect; players that use Range requests need no module";
-const NO_PERL: &str = "Perl is not built in; use `cgi_pass` for scripts";
+const NO_PERL: &str = "Perl is not built in; let the script speak HTTP and use `proxy_pass`";
 const NO_COOKIES: &str = "clients would not get the cookie this module sets";
 const POST_ACTION: &str = "the action would never be run";
 const NO_GUNZIP: &str = "clients that cannot read gzip would get it; keep the plain file beside the `.gz` one";

@@ -102,6 +102,15 @@ impl Build {
         if own.content == Content::Proxy {
             self.servers[own.server.at()].proxied = true;
         }
+        if let Some(text) = scope.settings.proxy.wrong_buffers() {
+            self.error_once(span, text);
+        }
+        let referers = &scope.settings.referers;
+        if !own.referers.is_empty() && (referers.none || referers.blocked) && !referers.names_hosts() {
+            let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \
+                        any valid referer";
+            self.error_once(span, text);
+        }
         let plain = script.ops.is_empty()
             && own.try_files.is_none()
             && own.limit_except.is_none()
