@@ -71,6 +71,11 @@ fn answerer(ex: &Exchange) -> Answerer {
     match ex.method {
         Method::Get | Method::Head => Answerer::StaticFile,
         Method::Options => Answerer::Options,
+        // As in nginx, POST finds what GET would: an index file's location, a directory's redirect, the error page of
+        // what is not there; a file itself says 405.
+        Method::Post if ex.here().settings.access.allowed.is_none() && !default_methods(ex).contains(Method::Post) => {
+            Answerer::StaticFile
+        }
         method if !options::allowed(ex).contains(method) => Answerer::NotAllowed,
         method if ex.here().settings.dav.methods.contains(method) => Answerer::Dav,
         Method::Post | Method::Put => Answerer::Upload,

@@ -1,6 +1,6 @@
-//! GET and HEAD of a file: index files, the redirect of a directory without its slash, types, validators.
+//! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its slash, types, validators.
 
-use super::autoindex;
+use super::{autoindex, options, symlinks};
 use crate::config::directives::files::Symlinks;
 use crate::config::directives::gzip::Stored;
 use crate::config::model::Level;
@@ -8,8 +8,9 @@ use crate::exchange::filters::gzip;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::{Flow, set_uri};
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, Printable, vars};
+use crate::exchange::{Exchange, Printable, error_page, vars};
 use crate::http::escape::escape_path;
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::shared::Cx;
@@ -19,6 +20,18 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    match found(ex, cx) {
+        // Where nothing is made of the error, the method is what was wrong. nginx says 404 or 403 of a POST too.
+        Flow::Status(status @ (Status::NOT_FOUND | Status::FORBIDDEN))
+            if ex.method == Method::Post && !error_page::has(ex, status) =>
+        {
+            options::not_allowed(ex)
+        }
+        flow => flow,
+    }
+}
+
+fn found(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let root = match paths::map(ex, cx) {
         Mapped::Path { root } => root,
         none => return Flow::Status(none.refusal()),
@@ -27,6 +40,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         return directory(ex, cx, root);
     }
     if ex.here().settings.gzip.stored != Stored::Off
+        && ex.method != Method::Post
         && let Some(file) = stored_gzip(ex, cx, root)
     {
         return file;
@@ -49,14 +63,17 @@ fn open(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Found, Errno> {
     let found = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
         (_, Err(_)) => Err(Errno::EINVAL),
         (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.watch),
-        (symlinks, Ok(_)) => super::symlinks::open(ex, cx, symlinks, root),
+        (rule, Ok(_)) => symlinks::open(ex, cx, rule, root),
     };
     ex.path.pop();
     found
 }
 
-/// The answer is this file.
+/// The answer is this file, but not to a POST.
 pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
+    if ex.method == Method::Post {
+        return options::not_allowed(ex);
+    }
     let content_type = content_type(ex);
     let etag = ex.here().settings.output.etag;
     let response = &mut ex.response;
@@ -103,7 +120,7 @@ fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
     {
         return flow;
     }
-    let len = ex.path.len();
+    let (len, mut tested) = (ex.path.len(), false);
     // An area that takes uploads shows itself: an uploaded index.html must not take the page's place.
     let indexes: &[_] = if settings.listing.upload { &[] } else { &settings.files.index };
     for index in indexes {
@@ -136,15 +153,27 @@ fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
         });
         match found {
             // nginx makes an internal redirect of it: another location may be meant for the file.
-            Ok(Found::File(file)) => {
-                if is_settled_here(ex) {
-                    ex.uri.extend_from_slice(name);
-                    return respond(ex, file);
-                }
+            Ok(found) => {
                 ex.uri.extend_from_slice(name);
-                return Flow::Redirect;
+                return match found {
+                    Found::File(file) if is_settled_here(ex) => respond(ex, file),
+                    _ => Flow::Redirect,
+                };
             }
-            Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(Errno::ENOENT) if tested => {}
+            // The directory itself may be missing: nginx then names the first index file.
+            Err(Errno::ENOENT) => {
+                let dir = ex.path[..len].to_vec();
+                match symlinks::stat(ex, cx, &dir) {
+                    Err(e @ (Errno::ENOENT | Errno::ENOTDIR)) => return autoindex::not_opened(ex, cx, e),
+                    _ => tested = true,
+                }
+            }
+            Err(e @ Errno::ENOTDIR) => return autoindex::not_opened(ex, cx, e),
+            Err(e @ Errno::EACCES) => {
+                ex.report(cx, Level::Error, format_args!("\"{}\" is forbidden {e}", Printable(&ex.path)));
+                return Flow::Status(Status::FORBIDDEN);
+            }
             Err(e) => return failed(ex, cx, "open()", e),
         }
     }

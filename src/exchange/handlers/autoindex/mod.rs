@@ -40,7 +40,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Err(e) => return not_opened(ex, cx, e),
     };
     let rule = ex.here().settings.listing.clone();
-    if !rule.on {
+    // nginx lists for GET and HEAD only. Pages of ours take POST, where a method is allowed at all.
+    if !rule.on || ex.method == Method::Post {
         let path = shown(ex);
         ex.report(cx, Level::Error, format_args!("directory index of \"{path}\" is forbidden"));
         return Flow::Status(Status::FORBIDDEN);
@@ -159,7 +160,7 @@ fn links(ex: &Exchange) -> Links {
 }
 
 /// A directory that cannot be read, with nginx's words in the log.
-fn not_opened(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
+pub fn not_opened(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
     match e {
         Errno::ENOENT | Errno::ENOTDIR => {
             if ex.here().settings.files.log_not_found {
