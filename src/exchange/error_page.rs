@@ -7,6 +7,13 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
 
+/// Where a page is, its variables expanded.
+enum Target {
+    External(Vec<u8>),
+    Named(Box<[u8]>),
+    Uri(Vec<u8>),
+}
+
 /// Where the error page of `status` is found, if there is one. One error page does not lead to another unless
 /// recursive_error_pages is on.
 pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> {
@@ -21,13 +28,22 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> 
     let page = errors.pages.iter().find(|page| {
         page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))
     })?;
-    match &page.target {
-        PageTarget::External(url) => {
+    let target = match &page.target {
+        // What a variable holds decides (nginx): `error_page 405 =200 $uri`.
+        PageTarget::External(url) => match vars::text(url, ex, cx) {
+            uri if uri.starts_with(b"/") => Target::Uri(uri),
+            name if name.starts_with(b"@") => Target::Named(name.into()),
+            url => Target::External(url),
+        },
+        PageTarget::Uri(uri) => Target::Uri(vars::text(uri, ex, cx)),
+        PageTarget::Named(name) => Target::Named(name.clone()),
+    };
+    match target {
+        Target::External(url) => {
             let shown = match page.status {
                 PageStatus::Code(code) if matches!(code, 301 | 302 | 303 | 307 | 308) => Status(code),
                 _ => Status::FOUND,
             };
-            let url = vars::text(url, ex, cx);
             ex.response.clear();
             ex.response.location = Some(url);
             ex.error_page = Some(shown);
@@ -45,9 +61,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> 
             let lines = std::mem::take(&mut ex.response.lines);
             let location = ex.response.location.take();
             let flow = match target {
-                PageTarget::Named(name) => Flow::Named(name.clone()),
-                PageTarget::Uri(uri) => {
-                    let uri = vars::text(uri, ex, cx);
+                Target::Named(name) => Flow::Named(name),
+                Target::Uri(uri) => {
                     // The page is fetched as a GET; a HEAD stays one (nginx).
                     if ex.method != Method::Head {
                         ex.method = Method::Get;
@@ -55,7 +70,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> 
                     set_uri(ex, &uri);
                     Flow::Redirect
                 }
-                PageTarget::External(_) => unreachable!("matched above"),
+                Target::External(_) => Flow::Status(status),
             };
             ex.kept_lines = lines;
             ex.kept_location = location.or(ex.kept_location.take());

@@ -237,7 +237,7 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
                 Phase::Access => Phase::Precontent,
                 Phase::Precontent | Phase::Content => Phase::Content,
             },
-            Flow::Restart => match count_redirect(ex, cx) {
+            Flow::Restart => match count_redirect(ex, cx, "processing") {
                 true => Phase::FindLocation,
                 false => return Flow::Status(Status::INTERNAL_SERVER_ERROR),
             },
@@ -246,11 +246,11 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
     }
 }
 
-fn count_redirect(ex: &mut Exchange, cx: &mut Cx) -> bool {
+fn count_redirect(ex: &mut Exchange, cx: &mut Cx, doing: &str) -> bool {
     ex.redirects += 1;
     if ex.redirects > REDIRECTS {
         let uri = String::from_utf8_lossy(&ex.uri).into_owned();
-        ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while processing \"{uri}\""));
+        ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while {doing} \"{uri}\""));
     }
     ex.redirects <= REDIRECTS
 }
@@ -271,13 +271,9 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                 return;
             }
             Flow::Wait => return,
-            Flow::Close => {
-                ex.abort = true;
-                ex.keep_alive = false;
-                ex.tx = Tx::Done;
-                ex.response.status = Status::CLOSE;
-                return;
-            }
+            Flow::Close => return close(ex, Status::CLOSE),
+            // nginx's word for a client that has gone: nothing is said to it, and no page is looked for.
+            Flow::Status(Status::CLIENT_CLOSED_REQUEST) => return close(ex, Status::CLIENT_CLOSED_REQUEST),
             Flow::Status(status) => {
                 // Whatever page tells of it.
                 ex.head.keep_alive &= !closes(status);
@@ -298,7 +294,7 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
             }
             Flow::Redirect | Flow::Restart => {
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.uri)));
-                if count_redirect(ex, cx) {
+                if count_redirect(ex, cx, "internally redirecting to") {
                     ex.internal = true;
                     ex.response.clear();
                     ex.location = ex.server().root;
@@ -330,6 +326,14 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
     filters::send(ex, cx);
 }
 
+/// Ends the connection without an answer; `status` is for the log.
+fn close(ex: &mut Exchange, status: Status) {
+    ex.abort = true;
+    ex.keep_alive = false;
+    ex.tx = Tx::Done;
+    ex.response.status = status;
+}
+
 /// Reads away the body bytes that came with the head.
 fn discard_buffered(ex: &mut Exchange) -> Result<(), Reject> {
     while ex.body_at < ex.input.len() {
@@ -357,7 +361,7 @@ fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
         ex.report(cx, Level::Error, format_args!("could not find named location \"{shown}\""));
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     };
-    if !count_redirect(ex, cx) {
+    if !count_redirect(ex, cx, "redirect to named location") {
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     }
     cx.trace.say("redirect", Some(ex.config.location(id).span), || format!("internal, to {}", Printable(name)));
@@ -429,7 +433,7 @@ fn server_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 }
 
 fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
-    if ex.uri.first() != Some(&b'/') {
+    if ex.uri.first() != Some(&b'/') && !ex.rewritten {
         return handlers::options::server_wide(ex);
     }
     let config = ex.config.clone();

@@ -111,7 +111,10 @@ fn takes_gzip(value: &[u8]) -> bool {
         let name = parts.next().unwrap_or_default();
         let refused = parts.any(|p| {
             let q = p.strip_prefix(b"q=").or_else(|| p.strip_prefix(b"Q="));
-            q.is_some_and(|q| !q.is_empty() && q.iter().all(|b| matches!(b, b'0' | b'.')))
+            // Zero, or no number at all (nginx).
+            q.is_some_and(|q| {
+                !q.iter().any(|b| matches!(b, b'1'..=b'9')) || !q.starts_with(b"0") && !q.starts_with(b"1")
+            })
         });
         name.eq_ignore_ascii_case(b"gzip") && !refused
     })
@@ -143,6 +146,8 @@ mod tests {
             ("any case", "GZIP", true),
             ("refused", "gzip;q=0", false),
             ("refused with digits", "gzip; q=0.000", false),
+            ("refused by what is no number", "gzip;q=abc", false),
+            ("the least there is", "gzip;q=0.001", true),
             ("another", "br", false),
             ("a star does not count", "*", false),
         ] {

@@ -3,7 +3,6 @@
 use super::length;
 use crate::config::directives::output::Tokens;
 use crate::exchange::Exchange;
-use crate::exchange::response::ContentType;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::util::decimal;
@@ -45,7 +44,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
     out.extend_from_slice(b"\r\n");
     let has_body = !status.has_no_content();
     if has_body || status == Status::NOT_MODIFIED {
-        if response.content_type != ContentType::None && status != Status::NOT_MODIFIED {
+        if !response.content_type.as_bytes().is_empty() && status != Status::NOT_MODIFIED {
             out.extend_from_slice(b"Content-Type: ");
             out.extend_from_slice(response.content_type.as_bytes());
             out.extend_from_slice(b"\r\n");

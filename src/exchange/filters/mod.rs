@@ -44,6 +44,10 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
         ex.response.status = status;
         ex.response.reason = None;
     }
+    // Not of an error's page, nor of what a handler answers otherwise (nginx).
+    if !matches!(ex.response.status, Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) {
+        ex.response.last_modified = None;
+    }
     // An upstream has judged the conditions itself.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && ex.error_page.is_none() && !stream {

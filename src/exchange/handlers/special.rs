@@ -35,24 +35,32 @@ pub fn respond(ex: &mut Exchange, status: Status) {
         return;
     }
     let shown = status.on_the_wire();
+    // A code that nobody registered has no page (nginx).
+    let Some(title) = shown.title() else {
+        ex.response.body = Body::Empty;
+        ex.response.content_type = ContentType::None;
+        return;
+    };
+    // What 400 stands for, where it stands for more.
+    let why: &[u8] = match status {
+        Status::REQUEST_HEADER_TOO_LARGE => b"<center>Request Header Or Cookie Too Large</center>\n",
+        Status::SSL_CERTIFICATE_ERROR => b"<center>The SSL certificate error</center>\n",
+        Status::SSL_CERTIFICATE_REQUIRED => b"<center>No required SSL certificate was sent</center>\n",
+        Status::HTTP_TO_HTTPS => b"<center>The plain HTTP request was sent to HTTPS port</center>\n",
+        _ => b"",
+    };
     let program = match ex.here().settings.output.server_tokens {
         Tokens::On => concat!("webserv/", env!("CARGO_PKG_VERSION")),
         Tokens::Off => "webserv",
     };
-    let made;
-    let title = match shown.title() {
-        Some(title) => title,
-        None => {
-            made = format!("{:03}", shown.0);
-            made.as_bytes()
-        }
-    };
-    let pieces: [&[u8]; 7] = [
+    let pieces: [&[u8]; 9] = [
         b"<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>",
         title,
         b"</title></head>\n<body>\n<center><h1>",
         title,
-        b"</h1></center>\n<hr><center>",
+        b"</h1></center>\n",
+        why,
+        b"<hr><center>",
         program.as_bytes(),
         b"</center>\n</body>\n</html>\n",
     ];
