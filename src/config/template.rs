@@ -169,6 +169,7 @@ impl Variables {
     /// The index of `name`, made as [`Source::Undefined`] at its first use: nginx lets a variable be used above
     /// the line that defines it.
     pub fn refer(&mut self, name: &str) -> u32 {
+        let name = &*name.to_ascii_lowercase();
         if let Some(&at) = self.index.get(name) {
             return at;
         }
@@ -180,6 +181,7 @@ impl Variables {
 
     /// Defines `name`. A later definition of another kind wins, as in nginx.
     pub fn define(&mut self, name: &str, source: Source) -> Result<u32, String> {
+        let name = &*name.to_ascii_lowercase();
         if (Builtin::of(name).is_some() || is_absent(name)) && !matches!(name, "limit_rate" | "args") {
             return Err(format!("the duplicate \"{name}\" variable"));
         }
@@ -193,13 +195,15 @@ impl Variables {
         self.defined.iter().filter(|(_, s)| *s == Source::Undefined).map(|(n, _)| &**n)
     }
 
-    /// What `$name` means.
+    /// What `$name` means. Case does not matter (nginx).
     pub fn find(&mut self, name: &str) -> Var {
+        let name = &*name.to_ascii_lowercase();
         Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
     }
 
     /// What a name means that a page uses: nothing is defined by that.
     pub fn known(&self, name: &str) -> Option<Var> {
+        let name = &*name.to_ascii_lowercase();
         Variables::predefined(name).or_else(|| self.index.get(name).copied().map(Var::User))
     }
 
@@ -224,7 +228,7 @@ impl Variables {
         }
         for (prefix, make) in PREFIXES {
             if let Some(rest) = name.strip_prefix(prefix) {
-                return Some(make(rest.to_ascii_lowercase().into_bytes().into()));
+                return Some(make(rest.as_bytes().into()));
             }
         }
         None
@@ -253,7 +257,7 @@ impl Template {
                 continue;
             }
             at += 1;
-            if let Some(digit @ b'0'..=b'9') = text.get(at).copied() {
+            if let Some(digit @ b'1'..=b'9') = text.get(at).copied() {
                 flush(&mut literal, &mut parts);
                 parts.push(Part::Capture(digit - b'0'));
                 at += 1;
@@ -276,7 +280,7 @@ impl Template {
             let name = std::str::from_utf8(&rest[..len]).expect("letters, digits and _ are ASCII");
             // "${1}" is a capture too.
             match name.as_bytes() {
-                [digit @ b'0'..=b'9'] => parts.push(Part::Capture(digit - b'0')),
+                [digit @ b'1'..=b'9'] => parts.push(Part::Capture(digit - b'0')),
                 _ => parts.push(Part::Var(vars.find(name))),
             }
             at += len + usize::from(braced);

@@ -153,6 +153,8 @@ pub struct Exchange {
     pub depth: u8,
     /// `Location` of the error whose page is being made.
     pub kept_location: Option<Vec<u8>>,
+    /// `$request_id`, once somebody wanted it: the same in every header and log line.
+    pub request_id: Option<[u8; 16]>,
     /// What upstreams were asked.
     pub record: Option<Box<handlers::proxy::record::Record>>,
     /// How fast its body may be read.
@@ -224,6 +226,7 @@ impl Exchange {
             places: Vec::new(),
             depth: 0,
             kept_location: None,
+            request_id: None,
             record: None,
             pace: None,
             uploaded: None,
@@ -306,6 +309,7 @@ impl Exchange {
         self.limit_conn = None;
         self.give_places_back(cx);
         self.depth = 0;
+        self.request_id = None;
         self.kept_location = None;
         self.record = None;
         self.uploaded = None;
@@ -336,7 +340,7 @@ impl Exchange {
         let line = size.0 as usize;
         HeadLimits {
             line,
-            total: line.saturating_mul(count as usize),
+            total: line.saturating_mul(count as usize).saturating_add(client.header_buffer_size.0 as usize),
             fields: client.max_headers as usize,
             underscores: client.underscores,
             ignore_invalid: client.ignore_invalid_headers,

@@ -125,6 +125,9 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is {
 
 /// The first argument of that name; names ignore case (nginx).
 fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    if name.is_empty() {
+        return None;
+    }
     args.split(|b| *b == b'&').find_map(|pair| {
         let at = memchr::memchr(b'=', pair)?;
         pair[..at].eq_ignore_ascii_case(name).then(|| &pair[at + 1..])
@@ -152,13 +155,27 @@ fn request_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
 
 fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
     let buf = ex.buf();
-    ex.head.all(HeaderId::Cookie).find_map(|field| {
-        field.value.of(buf).split(|b| *b == b';').find_map(|pair| {
-            let pair = crate::http::header::trim_ows(pair);
-            let at = memchr::memchr(b'=', pair)?;
-            pair[..at].eq_ignore_ascii_case(name).then(|| &pair[at + 1..])
-        })
-    })
+    ex.head.all(HeaderId::Cookie).find_map(|field| cookie_of(field.value.of(buf), name))
+}
+
+/// nginx's reading: a name begins the line or follows a `;`, its value ends at the next, and blanks around `=` are passed.
+fn cookie_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = line;
+    loop {
+        if let Some((word, after)) = rest.split_at_checked(name.len())
+            && word.eq_ignore_ascii_case(name)
+            && let [b'=', value @ ..] = blanks_off(after)
+        {
+            return blanks_off(value).split(|b| *b == b';').next();
+        }
+        let end = memchr::memchr(b';', rest)?;
+        rest = blanks_off(rest.get(end + 1..).unwrap_or_default());
+    }
+}
+
+fn blanks_off(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|b| **b == b' ').count();
+    text.get(blanks..).unwrap_or_default()
 }
 
 fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
@@ -214,7 +231,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
         // Nothing splits a path here (fastcgi_split_path_info).
         B::FastcgiPathInfo => Is::Set,
-        B::Uri | B::DocumentUri | B::FastcgiScriptName => put(Some(&ex.uri), out),
+        B::Uri | B::DocumentUri | B::FastcgiScriptName => put(Some(&ex.uri[..]).filter(|uri| !uri.is_empty()), out),
         B::RequestUri => {
             // Without scheme and host, whatever form the target had.
             let origin = ex.head.origin.of(ex.buf());
@@ -250,9 +267,10 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
             }
             if builtin == B::RealpathRoot {
                 let path =
-                    std::path::PathBuf::from(std::ffi::OsString::from(String::from_utf8_lossy(&out[at..]).as_ref()));
-                let Ok(real) = path.canonicalize() else { return Is::Unset };
+                    std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&out[at..]));
+                let real = path.canonicalize();
                 out.truncate(at);
+                let Ok(real) = real else { return Is::Unset };
                 out.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(real.as_os_str()));
             }
             Is::Set
@@ -282,9 +300,12 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::RequestLength => number(ex.request_length, out),
         B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.started), out),
         B::RequestId => {
-            let mut bytes = [0; 16];
-            // Without entropy the id is zero: useless, not wrong.
-            let _ = random::fill(&mut bytes);
+            let bytes = ex.request_id.get_or_insert_with(|| {
+                let mut bytes = [0; 16];
+                // Without entropy the id is zero: useless, not wrong.
+                let _ = random::fill(&mut bytes);
+                bytes
+            });
             bytes.iter().for_each(|b| write!(out, "{b:02x}").expect("a Vec takes all that is written"));
             Is::Set
         }
