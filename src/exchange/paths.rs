@@ -70,7 +70,14 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
             let rest = uri.get(len as usize..).unwrap_or_default();
             let name_ends = uri.get(..len as usize).is_some_and(|n| n.ends_with(b"/"));
             match (path.ends_with(b"/"), rest.first()) {
-                _ if !name_ends && rest.first().is_some_and(|b| *b != b'/') => mapped = Mapped::Outside,
+                // `location /a { alias /d/; }`: `/ab` is `/d/b`, but `/a../b` is not beside it.
+                _ if !name_ends && rest.first().is_some_and(|b| *b != b'/') => {
+                    if path.ends_with(b"/") && !rest.starts_with(b"..") {
+                        path.extend_from_slice(rest);
+                    } else {
+                        mapped = Mapped::Outside;
+                    }
+                }
                 (true, Some(b'/')) => path.extend_from_slice(&rest[1..]),
                 (false, Some(b)) if *b != b'/' => {
                     path.push(b'/');
@@ -85,7 +92,9 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     // The normal form of a URI has neither dot segments nor NULs; a rewrite may have put some in, and so may captures
     // in a root or an alias.
     let judged = if files.root.constant().is_some() { uri } else { &path[..] };
-    if is_suspect(judged) && (judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0)) {
+    let climbs = is_suspect(judged) && (judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0));
+    // Nor does it lack its slash: appended without, it would name something beside the root.
+    if climbs || !uri.starts_with(b"/") {
         mapped = Mapped::Outside;
     } else if has_control(judged) {
         mapped = Mapped::Control;

@@ -34,8 +34,11 @@ pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trac
 
 /// The URI is the name of a proxied location but for its last slash, and nobody else's: nginx redirects to the name.
 pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> bool {
-    let tree = &config.server(server).tree;
-    if uri.ends_with(b"/") || tree.exact.contains_key(uri) {
+    !uri.ends_with(b"/") && lacks_slash_in(config, &config.server(server).tree, uri)
+}
+
+fn lacks_slash_in(config: &Config, tree: &LocationTree, uri: &[u8]) -> bool {
+    if tree.exact.contains_key(uri) {
         return false;
     }
     let at = |name: &[u8]| tree.prefixes.binary_search_by(|entry| (*entry.prefix).cmp(name)).ok();
@@ -43,7 +46,8 @@ pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> bool {
     let proxied = |id: LocationId| config.location(id).content == Content::Proxy;
     let named = at(&name).is_some_and(|at| proxied(tree.prefixes[at].location));
     let exact = tree.exact.get(&*name).is_some_and(|id| proxied(*id));
-    (named || exact) && at(uri).is_none()
+    let inner = || longest_prefix(tree, uri).and_then(|id| config.location(id).tree.as_ref());
+    (named || exact) && at(uri).is_none() || inner().is_some_and(|inner| lacks_slash_in(config, inner, uri))
 }
 
 enum Outcome {
