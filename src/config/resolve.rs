@@ -174,7 +174,8 @@ impl Build {
     /// Where the configuration says nothing, nginx's command line means nginx's files.
     fn defaults(&mut self, settings: &mut Settings, error_log: Option<&Path>) {
         let prefix = self.process.prefix.clone();
-        let root = [prefix.as_os_str().as_bytes(), b"/html"].concat();
+        let root = prefix.as_os_str().as_bytes();
+        let root = [root.strip_suffix(b"/").unwrap_or(root), b"/html"].concat();
         Rc::make_mut(&mut settings.files).root = Template::literal(&root);
         let default: Option<&[u8]> = if self.form == Form::Nginx { Some(b"logs/error.log") } else { None };
         if let Some(path) = error_log.map(|path| path.as_os_str().as_bytes()).or(default) {
@@ -351,6 +352,11 @@ impl Build {
         match found? {
             Found::Row(row) => Some(row),
             Found::Known(known) => {
+                if known.args == super::context::Args::FLAG
+                    && let Err(fault) = table::flag(d, 0)
+                {
+                    self.error(fault);
+                }
                 match known.class {
                     Class::Refused if !known.asks_for_nothing(&d.args) => {
                         let fault = Fault::new(d.name.span, format!("\"{name}\" is not supported: {}", known.why));
@@ -425,7 +431,8 @@ impl Build {
         if text.starts_with(b"/") || text.starts_with(b"$") {
             return self.template(d, at);
         }
-        let mut full = self.process.prefix.as_os_str().as_bytes().to_vec();
+        let prefix = self.process.prefix.as_os_str().as_bytes();
+        let mut full = prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec();
         // The prefix is a path, not a template.
         let dollar = full.contains(&b'$');
         full.push(b'/');

@@ -61,11 +61,11 @@ fn allowed_methods(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-/// The methods of `limit_except`: those that the block does not hold for.
+/// The methods of `limit_except`: those that the block does not hold for. Their case does not matter (nginx).
 pub fn excepted(d: &Directive) -> Result<MethodSet, Fault> {
     let mut set = MethodSet::EMPTY;
     for word in &d.args {
-        match Method::parse(word.bytes()) {
+        match Method::parse(&word.bytes().to_ascii_uppercase()) {
             Method::Unknown | Method::Connect | Method::Trace => {
                 return Err(Fault::new(word.span, format!("invalid method \"{}\"", word.str())));
             }
@@ -76,15 +76,21 @@ pub fn excepted(d: &Directive) -> Result<MethodSet, Fault> {
     Ok(set)
 }
 
-fn rule(s: &mut Scope, _: &mut Build, d: &Directive, allow: bool) -> Outcome {
+fn rule(s: &mut Scope, b: &mut Build, d: &Directive, allow: bool) -> Outcome {
     let word = &d.args[0];
     let who = match word.bytes() {
         b"all" => Who::All,
         b"unix:" => Who::Unix,
-        text => Who::Net(Cidr::parse(text).map(|(net, _)| net).map_err(|e| {
-            let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
-            Fault { label: Some(e.message), help: e.help, ..fault }
-        })?),
+        text => {
+            let (net, low_bits) = Cidr::parse(text).map_err(|e| {
+                let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+                Fault { label: Some(e.message), help: e.help, ..fault }
+            })?;
+            if low_bits {
+                b.warn(word.span, format!("low address bits of {} are meaningless", word.str()));
+            }
+            Who::Net(net)
+        }
     };
     let fresh = s.first_of(&["allow", "deny"]);
     let access = Rc::make_mut(&mut s.settings.access);

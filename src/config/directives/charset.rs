@@ -46,15 +46,26 @@ impl TypeSet {
         TypeSet::These(types.iter().map(|t| t.as_bytes().into()).collect())
     }
 
-    /// The words of a directive; `text/html` is always meant.
-    pub fn parse(words: &[Word]) -> TypeSet {
-        if words.iter().any(|word| word.is("*")) {
-            return TypeSet::All;
+    /// Takes in the words of a directive; `text/html` is always meant. Lines of one level add up.
+    pub fn take(&mut self, first: bool, words: &[Word], b: &mut Build) {
+        let mut types: Vec<Box<[u8]>> = match self {
+            _ if first => vec![b"text/html"[..].into()],
+            TypeSet::All => return,
+            TypeSet::These(types) => types.to_vec(),
+        };
+        for word in words {
+            if word.is("*") {
+                *self = TypeSet::All;
+                return;
+            }
+            let name: Box<[u8]> = word.bytes().to_ascii_lowercase().into();
+            if types.contains(&name) {
+                b.warn(word.span, format!("duplicate MIME type \"{}\"", word.str()));
+            } else {
+                types.push(name);
+            }
         }
-        let html: Box<[u8]> = b"text/html"[..].into();
-        TypeSet::These(
-            std::iter::once(html).chain(words.iter().map(|w| w.bytes().to_ascii_lowercase().into())).collect(),
-        )
+        *self = TypeSet::These(types.into());
     }
 
     /// Whether a Content-Type (parameters do not count) is one of them.
@@ -126,8 +137,8 @@ pub const ROWS: &[Row] = &[
         Contexts::HSL,
         Args::ONE_OR_MORE,
         "text/html text/xml text/plain text/vnd.wap.wml application/javascript application/rss+xml",
-        Effect::Once(|s, _, d| {
-            charset(&mut s.settings).types = TypeSet::parse(&d.args);
+        Effect::Many(|s, b, d| {
+            charset(&mut s.settings).types.take(s.first, &d.args, b);
             Ok(())
         }),
         "Media types that get a charset, beside text/html; * is any.",

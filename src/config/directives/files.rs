@@ -6,7 +6,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::model::{Candidate, Fallback, Settings, TryFiles};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, invalid};
-use crate::config::template::Template;
+use crate::config::template::{Builtin, Part, Template, Var};
 use crate::config::value::Size;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
@@ -95,12 +95,33 @@ fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if d.args[0].is_empty() {
         return Err(Fault::new(d.args[0].span, "the path of \"root\" is empty"));
     }
-    let root = b.path_template(d, 0)?;
+    let mut root = b.path_template(d, 0)?;
+    not_of_itself(&root, d)?;
+    // The URI that is appended begins with a slash.
+    if let Some(path) = root.constant().and_then(|path| path.strip_suffix(b"/")).filter(|path| !path.is_empty()) {
+        root = Template::literal(path);
+    }
     let files = files(&mut s.settings);
     files.root = root;
     files.alias = None;
     s.own.root = true;
     Ok(())
+}
+
+/// A root that is made of itself.
+fn not_of_itself(root: &Template, d: &Directive) -> Outcome {
+    let own = |part: &Part| match part {
+        Part::Var(Var::Builtin(own @ (Builtin::DocumentRoot | Builtin::RealpathRoot))) => Some(*own),
+        _ => None,
+    };
+    match root.parts.iter().find_map(own) {
+        None => Ok(()),
+        Some(own) => {
+            let (own, name) = (own.name(), d.name.str());
+            let what = format!("the ${own} variable cannot be used in the \"{name}\" directive");
+            Err(Fault::new(d.args[0].span, what))
+        }
+    }
 }
 
 fn alias(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
@@ -114,6 +135,7 @@ fn alias(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         return Err(Fault::new(d.name.span, "the \"alias\" directive cannot be used inside the named location"));
     }
     let root = b.path_template(d, 0)?;
+    not_of_itself(&root, d)?;
     let files = files(&mut s.settings);
     files.root = root;
     files.alias = Some(if s.own.regex { u32::MAX } else { s.own.name_len });
@@ -162,7 +184,7 @@ fn try_files(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn types(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+fn types(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let files = files(&mut s.settings);
     // A types block replaces the inherited table; several at one level add up (nginx).
     let mut table: Types = match (&files.types, s.first) {
@@ -171,11 +193,18 @@ fn types(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     };
     for line in d.block.iter().flatten() {
         let kind: Rc<[u8]> = line.name.bytes().into();
-        if line.block.is_some() || line.args.is_empty() {
+        if line.block.is_some() {
             return Err(Fault::new(line.span, "a line of \"types\" is a content type and its file extensions"));
         }
         for extension in &line.args {
-            table.insert(extension.bytes().to_ascii_lowercase().into(), kind.clone());
+            if let Some(old) = table.insert(extension.bytes().to_ascii_lowercase().into(), kind.clone()) {
+                let (new, old) = (line.name.str(), String::from_utf8_lossy(&old).into_owned());
+                let what = format!(
+                    "duplicate extension \"{}\", content type: \"{new}\", previous content type: \"{old}\"",
+                    extension.str()
+                );
+                b.warn(extension.span, what);
+            }
         }
     }
     files.types = Some(Rc::new(table));

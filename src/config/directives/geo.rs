@@ -59,7 +59,8 @@ fn bits(ip: IpAddr) -> u128 {
 }
 
 impl Nets {
-    fn insert(&mut self, net: Cidr, value: u32) {
+    /// Gives the value that the network had before.
+    fn insert(&mut self, net: Cidr, value: u32) -> Option<u32> {
         let family = net.ip.is_ipv6();
         let at =
             self.0.iter().position(|(v6, prefix, _)| *v6 == family && *prefix == net.prefix).unwrap_or_else(|| {
@@ -67,7 +68,7 @@ impl Nets {
                 self.0.insert(at, (family, net.prefix, FastMap::default()));
                 at
             });
-        self.0[at].2.insert(bits(net.ip), value);
+        self.0[at].2.insert(bits(net.ip), value)
     }
 
     fn remove(&mut self, net: Cidr) -> bool {
@@ -138,7 +139,7 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for (at, line) in d.block.iter().flatten().enumerate() {
         match (line.name.bytes(), &line.args[..]) {
             (b"ranges", []) => {
-                if at > 0 && !table.nets.0.is_empty() {
+                if at > 0 && (!table.nets.0.is_empty() || table.default.is_some()) {
                     return Err(Fault::new(
                         line.span,
                         "the \"ranges\" directive must be the first directive inside \"geo\" block",
@@ -147,29 +148,31 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 ranges = true;
             }
             (b"proxy_recursive", []) => table.recursive = true,
-            (b"proxy", [net]) => table.proxies.push(network(net)?),
+            (b"proxy", [net]) => table.proxies.push(network(b, net)?),
             (b"delete", [what]) => {
                 let known = if ranges {
                     let (first, last) = range(what)?;
                     table.ranges.remove(first, last)
                 } else {
-                    table.nets.remove(network(what)?)
+                    table.nets.remove(network(b, what)?)
                 };
                 if !known {
                     b.warn(what.span, format!("no address range \"{}\" to delete", what.str()));
                 }
             }
             (b"default", [value]) => table.default = Some(table.value(value.bytes())),
-            (_, [value]) => {
-                let value = table.value(value.bytes());
+            (_, [word]) => {
+                let value = table.value(word.bytes());
                 if ranges {
                     let (first, last) = range(&line.name)?;
                     table.ranges.insert(first, last, value).map_err(|(from, to)| {
                         let (from, to) = (Ipv4Addr::from_bits(from), Ipv4Addr::from_bits(to));
                         Fault::new(line.span, format!("range \"{}\" overlaps \"{from}-{to}\"", line.name.str()))
                     })?;
-                } else {
-                    table.nets.insert(network(&line.name)?, value);
+                } else if let Some(old) = table.nets.insert(network(b, &line.name)?, value) {
+                    let old = table.values.get(old as usize).map_or("".into(), |old| String::from_utf8_lossy(old));
+                    let (net, value) = (line.name.str(), word.str());
+                    b.warn(line.span, format!("duplicate network \"{net}\", value: \"{value}\", old value: \"{old}\""));
                 }
             }
             _ => {
@@ -183,11 +186,15 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn network(word: &Word) -> Result<Cidr, Fault> {
-    Cidr::parse(word.bytes()).map(|(net, _)| net).map_err(|e| {
+fn network(b: &mut Build, word: &Word) -> Result<Cidr, Fault> {
+    let (net, low_bits) = Cidr::parse(word.bytes()).map_err(|e| {
         let fault = Fault::new(word.span, format!("invalid network \"{}\"", word.str()));
         Fault { help: e.help, ..fault }
-    })
+    })?;
+    if low_bits {
+        b.warn(word.span, format!("low address bits of {} are meaningless", word.str()));
+    }
+    Ok(net)
 }
 
 fn range(word: &Word) -> Result<(u32, u32), Fault> {

@@ -90,8 +90,8 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "text/html",
-        Effect::Once(|s, _, d| {
-            gzip(&mut s.settings).types = TypeSet::parse(&d.args);
+        Effect::Many(|s, b, d| {
+            gzip(&mut s.settings).types.take(s.first, &d.args, b);
             Ok(())
         }),
         "Media types that are compressed, beside text/html; * is any.",

@@ -219,14 +219,12 @@ fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
             let (value, per) = match (value.strip_suffix("r/s"), value.strip_suffix("r/m")) {
                 (Some(n), _) => (n, 1),
                 (_, Some(n)) => (n, 60),
-                _ => {
-                    return Err(
-                        Fault::new(word.span, format!("invalid rate \"{text}\"")).help("rate=10r/s or rate=30r/m")
-                    );
-                }
+                // nginx takes a bare number to be a second's.
+                _ => (value, 1),
             };
             let n = value.parse::<u64>().ok().filter(|n| (1..=1_000_000_000).contains(n));
-            rate = n.ok_or_else(|| Fault::new(word.span, format!("invalid rate \"{text}\"")))? * 1000 / per;
+            let invalid = || Fault::new(word.span, format!("invalid rate \"{text}\"")).help("rate=10r/s or rate=30r/m");
+            rate = n.ok_or_else(invalid)? * 1000 / per;
         } else {
             return Err(bad(word));
         }
@@ -270,7 +268,7 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let limits = limits(&mut s.settings);
     let kept: &[RequestLimit] = if s.first { &[] } else { &limits.requests };
     if kept.iter().any(|limit| limit.zone == zone) {
-        return Err(Fault::new(d.span, "\"limit_req\" is duplicate"));
+        return Err(Fault::new(d.span, "\"limit_req\" directive is duplicate"));
     }
     limits.requests = kept.iter().cloned().chain([RequestLimit { zone, burst, delay }]).collect();
     Ok(())
@@ -288,7 +286,7 @@ fn limit_conn(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let limits = limits(&mut s.settings);
     let kept: &[ConnectionLimit] = if s.first { &[] } else { &limits.connections };
     if kept.iter().any(|limit| limit.zone == zone) {
-        return Err(Fault::new(d.span, "\"limit_conn\" is duplicate"));
+        return Err(Fault::new(d.span, "\"limit_conn\" directive is duplicate"));
     }
     limits.connections = kept.iter().cloned().chain([ConnectionLimit { zone, most }]).collect();
     Ok(())

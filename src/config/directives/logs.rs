@@ -231,6 +231,9 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let path = b.path_template(d, 0)?;
         match path.constant() {
             Some(path) => AccessTarget::File(b.log_file(path)),
+            None if buffer.is_some() => {
+                return Err(Fault::new(d.args[0].span, "buffered logs cannot have variables in name"));
+            }
             None => AccessTarget::Path(path),
         }
     };

@@ -87,6 +87,9 @@ fn rewrite(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     let pattern = pattern(b, d, 0, Case::Sensitive)?;
     let word = &d.args[1];
     let text = word.bytes();
+    if text.is_empty() {
+        return Err(Fault::new(word.span, "empty replacement"));
+    }
     let external = [&b"http://"[..], b"https://", b"$scheme"].iter().any(|p| text.starts_with(p));
     let drop_args = text.len() > 1 && text.ends_with(b"?") || text == b"?";
     let replacement = b.template_of(if drop_args { &text[..text.len() - 1] } else { text }, word.span)?;
@@ -130,7 +133,10 @@ fn pattern(b: &mut Build, d: &Directive, at: usize, case: Case) -> Result<Patter
 /// The condition of an `if`: its words with the outer parentheses taken off.
 pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     let fault = || {
-        Fault::new(d.args_span(), "invalid condition")
+        // As nginx: the word without its parentheses.
+        let word = d.args[0].str();
+        let shown = word.strip_prefix('(').map_or(&*word, |word| word.strip_suffix(')').unwrap_or(word));
+        Fault::new(d.args_span(), format!("invalid condition \"{shown}\""))
             .help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)")
     };
     let last = d.args.len() - 1;
@@ -142,6 +148,13 @@ pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
     let span = d.args_span();
     let first = *words.first().ok_or_else(fault)?;
+    // What is compared is one variable, whole (nginx): `($uri=a)` names none.
+    if let Some(name) = first.strip_prefix(b"$")
+        && !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    {
+        return Err(Fault::new(span, format!("unknown \"{}\" variable", String::from_utf8_lossy(name)))
+            .help("blanks stand around the operator: if ($variable = value)"));
+    }
     if first.starts_with(b"$") && words.len() == 1 && !empty_operand {
         return Ok(Condition::True(b.template_of(first, span)?));
     }

@@ -21,6 +21,11 @@ impl Build {
             let children = d.block.as_deref().unwrap_or_default();
             match section {
                 Section::Events => {
+                    if scope.seen.contains(&"events") {
+                        self.error(Fault::new(d.name.span, "\"events\" directive is duplicate"));
+                        continue;
+                    }
+                    scope.seen.push("events");
                     let mut inner = Scope::new(Contexts::EVENTS, Settings::default(), Own::default());
                     self.level(&mut inner, children);
                 }
@@ -157,7 +162,7 @@ impl Build {
             Some(format!("location \"{shown}\" cannot be inside the named location \"{inside}\""))
         } else if nested && kind == LocationKind::Named {
             Some(format!("named location \"{shown}\" can be on the server level only"))
-        } else if nested && !outer.own.regex && kind != LocationKind::Regex && !name.starts_with(&outer.own.name) {
+        } else if nested && kind != LocationKind::Regex && !name.starts_with(&outer.own.name) {
             Some(format!("location \"{shown}\" is outside location \"{inside}\""))
         } else {
             None
