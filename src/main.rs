@@ -13,7 +13,7 @@ use webserv::config::resolve::Form;
 use webserv::config::table;
 use webserv::explain;
 use webserv::server::lifecycle::{self, Failure, Greeting};
-use webserv::server::reload::{Origin, Read};
+use webserv::server::reload::{self, Origin, Read};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module";
@@ -161,6 +161,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     report(args, &origin, &read);
     let Some(config) = read.config else { return ExitCode::FAILURE };
     let program = origin.program.clone();
+    let notes = reload::notes(&read.diagnostics, &read.sources);
     // The texts are not needed any more; ten thousand servers are megabytes of them.
     drop(read.sources);
     let outcome = match &args.signal {
@@ -168,7 +169,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
         None => {
             let greeting =
                 if args.quiet || origin.form == Form::Nginx { Greeting::Silent } else { Greeting::Addresses };
-            lifecycle::serve(config, origin, greeting)
+            lifecycle::serve(config, origin, greeting, &notes)
         }
     };
     match outcome {

@@ -6,7 +6,7 @@ use super::reload::Origin;
 use super::signals::Signals;
 use super::temp_paths;
 use crate::config::load::errno_text;
-use crate::config::model::{Config, Level};
+use crate::config::model::{Config, Level, LogTarget};
 use crate::config::resolve::Form;
 use crate::shared::Cx;
 use crate::shared::logs::Logs;
@@ -33,7 +33,9 @@ pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
 }
 
 /// Serves until a signal ends it.
-pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), Failure> {
+///
+/// `notes` is what there is to say of the configuration: standard error was told already.
+pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level, String)]) -> Result<(), Failure> {
     let mut logs = open_logs(&config)?;
     let worker = worker(&config, origin.form)?;
     temp_paths::make(&config, worker.as_ref().map(|worker| worker.uid))?;
@@ -72,6 +74,10 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting) -> Result<(), F
     server.origin = Some(origin);
     server.rights = rights;
     server.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
+    let told = matches!(server.cx.config.process.error_log.target, LogTarget::Stderr);
+    for (level, text) in notes.iter().filter(|_| !told) {
+        server.say(*level, format_args!("{text}"));
+    }
     server.keep_journal();
     process::trim_memory();
     server.run();

@@ -45,6 +45,16 @@ impl Origin {
     }
 }
 
+/// What there is to say of a configuration that is used, for the error log.
+pub fn notes(diagnostics: &Diagnostics, sources: &Sources) -> Vec<(Level, String)> {
+    let level = |severity| match severity {
+        Severity::Emerg => Level::Emerg,
+        Severity::Warn => Level::Warn,
+        Severity::Notice => Level::Notice,
+    };
+    diagnostics.iter().map(|d| (level(d.severity), d.summary(sources))).collect()
+}
+
 impl Server {
     /// A configuration that is wrong, or sockets that cannot be had, leave everything as it was.
     pub(super) fn reload(&mut self) {
@@ -78,6 +88,9 @@ impl Server {
             return self.refuse(format_args!("epoll_ctl() failed {e}"));
         }
         self.note(format_args!("the configuration was reloaded"));
+        for (level, text) in notes(&read.diagnostics, &read.sources) {
+            self.say(level, format_args!("{text}"));
+        }
     }
 
     fn refuse(&mut self, what: std::fmt::Arguments<'_>) {
