@@ -342,6 +342,13 @@ impl Client {
         }
     }
 
+    /// Everything up to the server's close, or what came before it was silent for so long.
+    pub fn rest_within(&mut self, limit: Duration) -> Vec<u8> {
+        self.stream.set_read_timeout(Some(limit)).expect("SO_RCVTIMEO");
+        while self.fill().is_ok_and(|n| n > 0) {}
+        std::mem::take(&mut self.buf)
+    }
+
     /// The server closes, and sends nothing before that.
     #[track_caller]
     pub fn expect_closed(&mut self) {

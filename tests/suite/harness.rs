@@ -220,6 +220,11 @@ impl Server {
         self.ports[index]
     }
 
+    /// How many sockets it was given.
+    pub fn ports(&self) -> usize {
+        self.ports.len()
+    }
+
     pub fn port(&self) -> u16 {
         self.ports[0].port()
     }

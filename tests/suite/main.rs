@@ -22,6 +22,7 @@ mod browser;
 mod client_body;
 mod conditions;
 mod config_directives;
+mod differential;
 mod explain;
 mod http1;
 mod kept;

@@ -16,7 +16,8 @@ const SINCE: (u32, u32) = (1, 25);
 /// method, host, target, further header lines, length of the body (none: no Content-Length).
 type Ask = (&'static str, &'static str, &'static str, &'static str, Option<usize>);
 
-fn oracle() -> Option<PathBuf> {
+/// The nginx to compare with, if there is one.
+pub fn oracle() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("WEBSERV_ORACLE").map(PathBuf::from) {
         // Named by somebody who wants the comparison: what is not there must not pass for it.
         assert!(path.is_file(), "WEBSERV_ORACLE: {} is not there", path.display());
