@@ -64,8 +64,8 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "text/html",
-        Effect::Once(|s, _, d| {
-            ssi(&mut s.settings).types = TypeSet::parse(&d.args);
+        Effect::Many(|s, b, d| {
+            ssi(&mut s.settings).types.take(s.first, &d.args, b);
             Ok(())
         }),
         "Media types that are read for commands, beside text/html; * is any.",
