@@ -168,16 +168,22 @@ impl Page<'_> {
         self.await_life("firstContentfulPaint");
     }
 
-    /// Waits for an event in the life of the page, and takes it.
     #[track_caller]
     fn await_life(&mut self, name: &str) {
+        self.take(name, |event| event["method"] == "Page.lifecycleEvent" && event["params"]["name"] == name);
+    }
+
+    /// Waits for an event.
+    #[track_caller]
+    pub fn await_event(&mut self, name: &str) {
+        self.take(name, |event| event["method"] == name);
+    }
+
+    #[track_caller]
+    fn take(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) {
         loop {
-            let is_it = |event: &Value| {
-                event["method"] == "Page.lifecycleEvent"
-                    && event["params"]["name"] == name
-                    && event["sessionId"] == self.session.as_str()
-            };
-            if let Some(at) = self.browser.events.iter().position(is_it) {
+            let mine = |event: &Value| event["sessionId"] == self.session.as_str() && is_it(event);
+            if let Some(at) = self.browser.events.iter().position(mine) {
                 self.browser.events.remove(at);
                 return;
             }
@@ -299,20 +305,24 @@ impl Page<'_> {
         std::fs::write(Path::new(&dir).join(format!("{name}.png")), from_base64(data)).expect("written");
     }
 
-    /// Everything the page complained of, and every URL it asked for.
-    pub fn seen(&mut self) -> (Vec<String>, Vec<String>) {
+    /// The requests it made.
+    pub fn requests(&mut self) -> Vec<Value> {
         // All events of what is done are there once an answer is.
         self.eval("0");
-        let (mut complaints, mut urls) = (Vec::new(), Vec::new());
+        let sent = self.browser.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
+        sent.map(|event| event["params"]["request"].clone()).collect()
+    }
+
+    /// Everything the page complained of, and every URL it asked for.
+    pub fn seen(&mut self) -> (Vec<String>, Vec<String>) {
+        let urls = self.requests().iter().map(|sent| sent["url"].as_str().unwrap_or_default().to_owned()).collect();
+        let mut complaints = Vec::new();
         for event in &self.browser.events {
             let params = &event["params"];
             match event["method"].as_str().unwrap_or_default() {
                 "Runtime.exceptionThrown" => complaints.push(params["exceptionDetails"].to_string()),
                 "Runtime.consoleAPICalled" => complaints.push(params["args"].to_string()),
                 "Log.entryAdded" => complaints.push(params["entry"].to_string()),
-                "Network.requestWillBeSent" => {
-                    urls.push(params["request"]["url"].as_str().unwrap_or_default().to_owned());
-                }
                 _ => {}
             }
         }

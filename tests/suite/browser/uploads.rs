@@ -43,6 +43,8 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         let text = page.text("document.body.innerText");
         assert!(text.contains("409") && text.contains("old.txt") && text.contains("taken"), "{text}");
         assert!(!s.exists("html/up/one.txt"));
+        page.load(|page| page.click("a"));
+        assert_eq!(names(&mut page).len(), 4, "back in the folder");
     });
     table.row(OURS, "two files, with progress, and the listing shows them", || {
         let s = setup().start();
@@ -95,8 +97,13 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.choose("#file", &[&mine(&s, "large.dat"), &mine(&s, "program.exe"), &mine(&s, "one.txt")]);
         page.click("#up button");
         page.until("document.getElementById('status').textContent === '1 stored, 2 not stored'");
-        assert_eq!(note(&mut page, "large.dat"), "the file is larger than 1024 bytes");
-        assert_eq!(note(&mut page, "program.exe"), "files with this extension are not accepted");
+        for (name, why) in [
+            ("large.dat", "the file is larger than 1024 bytes"),
+            ("program.exe", "files with this extension are not accepted"),
+        ] {
+            let said = note(&mut page, name);
+            assert!(said.starts_with(why), "{name}: {said}");
+        }
         assert_eq!(s.snapshot("html/small").len(), 2);
         page.shot("refused");
         is_clean(&mut page, &s, &["413", "415", "net::ERR"]);
@@ -149,6 +156,19 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.until("document.getElementById('status').textContent === '1 stored'");
         assert!(s.read("html/up/large.dat") == noise(24 << 20));
         is_clean(&mut page, &s, &[]);
+    });
+    table.row(OURS, "who leaves amid an upload is asked, and may stay", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        s.signal(libc::SIGSTOP);
+        page.choose("#file", &[&mine(&s, "large.dat")]);
+        page.click("#up button");
+        page.until("document.querySelector('#queue progress')?.value > 0");
+        page.call("Page.reload", json!({}));
+        page.await_event("Page.javascriptDialogOpening");
+        page.call("Page.handleJavaScriptDialog", json!({"accept": false}));
+        s.signal(libc::SIGCONT);
+        page.until("document.getElementById('status').textContent === '1 stored'");
     });
     table.row(OURS, "the keyboard is enough", || {
         let s = setup().start();

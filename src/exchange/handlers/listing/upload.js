@@ -217,10 +217,12 @@
         return {};
       }
     }
-    const detail = (answer) => problem(answer).detail;
 
     function end(upload, answer) {
       const { status } = answer;
+      const { detail, limit, name: taken = upload.file.name } = problem(answer);
+      // Which directive has it that names are not taken twice is nothing to people here; how large a file may be is.
+      const why = status === 409 ? detail?.replace(` (${limit})`, '') : detail;
       const focused = upload.line.contains(document.activeElement);
       if (status >= 200 && status < 300) {
         stored += 1;
@@ -232,10 +234,9 @@
       }
       failed += 1;
       upload.replace = null;
-      settle(upload, upload.cancelled ? 'cancelled' : detail(answer) || reason(status), 'bad');
+      settle(upload, upload.cancelled ? 'cancelled' : why || reason(status), 'bad');
       // Only PUT replaces a file in one step.
       if (status === 409 && 'replace' in form.dataset) {
-        const taken = problem(answer).name || upload.file.name;
         upload.offer = make('button', 'Replace', 'replace');
         upload.offer.type = 'button';
         upload.offer.setAttribute('aria-label', `Replace ${taken}`);

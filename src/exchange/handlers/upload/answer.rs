@@ -216,7 +216,8 @@ fn page(out: &mut Vec<u8>, title: &str) {
     let _ = write!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n"
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n"
     );
 }
 
@@ -246,7 +247,12 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
         Format::Json => "application/problem+json",
         Format::Text => "text/plain; charset=utf-8",
     };
-    ex.response.text(refusal.status, ContentType::Static(kind), problem(format, refusal, &limit.text));
+    let mut body = problem(format, refusal, &limit.text);
+    // Who sent the listing's form without script has this page in its place. (HTML needs no end tags here.)
+    if format == Format::Html && ex.here().settings.listing.upload {
+        body.extend_from_slice(b"<p><a href=\"./\">Back to the folder</a></p>\n");
+    }
+    ex.response.text(refusal.status, ContentType::Static(kind), body);
 }
 
 /// The answer to a request that would have changed files and was refused by whoever: as JSON or text for those who ask
@@ -337,7 +343,7 @@ fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
                 out.extend_from_slice(b"</bdi></b>: ");
             }
             html_escape(why, &mut out);
-            out.extend_from_slice(b". Nothing was stored.</p>\n</body>\n</html>\n");
+            out.extend_from_slice(b". Nothing was stored.</p>\n");
         }
         Format::Text => {
             let _ = write!(out, "{} {}", status.0, status.reason());
