@@ -9,6 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use webserv::sys::{process, socket};
 
+/// Requests of a count.
+const REQUESTS: usize = 200;
+
 /// A running server in a directory of its own; killed when dropped.
 struct Process {
     child: Child,
@@ -22,7 +25,14 @@ impl Process {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("webserv-guards-{}-{number}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a temporary directory");
+        fs::create_dir_all(dir.join("www/many")).expect("a temporary directory");
+        fs::write(dir.join("www/small"), "x".repeat(1024)).expect("a file");
+        let small = fs::File::options().write(true).open(dir.join("www/small")).expect("there");
+        small.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("touched");
+        fs::write(dir.join("www/large"), "x".repeat(100 << 10)).expect("a file");
+        for number in 0..REQUESTS {
+            fs::write(dir.join(format!("www/many/{number}")), "x".repeat(1024)).expect("a file");
+        }
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("bound");
         socket::set_cloexec(listener.as_fd(), false).expect("FD_CLOEXEC");
@@ -30,7 +40,7 @@ impl Process {
             "daemon off; pid pid; error_log error.log; events {{ worker_connections 20000; }}
              http {{ access_log off; keepalive_requests 1000000; {http}
                  server {{ listen {addr}; root {}; }} }}",
-            env!("CARGO_MANIFEST_DIR")
+            dir.join("www").display()
         );
         fs::write(dir.join("conf"), text).expect("a file");
         let binary = env!("CARGO_BIN_EXE_webserv");
@@ -88,8 +98,8 @@ impl Drop for Process {
 }
 
 /// Sends a request and reads its whole answer.
-fn ask(stream: &mut TcpStream, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: guard\r\n\r\n");
+fn ask(stream: &mut TcpStream, path: &str, fields: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: guard\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
     let (mut answer, mut buffer) = (Vec::new(), [0; 16384]);
     loop {
@@ -106,26 +116,40 @@ fn ask(stream: &mut TcpStream, path: &str) -> String {
     }
 }
 
+/// epoll_wait, recv, one look at what has changed on disk, send: and what each kind of answer costs beside.
 #[test]
-fn a_cached_file_costs_four_system_calls() {
+fn an_answer_costs_as_many_system_calls_as_the_table_says() {
     let strace = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     if !strace.is_ok_and(|status| status.success()) {
-        let _ = writeln!(std::io::stderr(), "SKIPPED a_cached_file_costs_four_system_calls: strace cannot trace here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED an_answer_costs_as_many_system_calls: strace cannot trace here");
         return;
     }
-    const REQUESTS: usize = 200;
-    // epoll_wait, recv, stat, send; the log's lines are one write more.
-    for (name, http, most) in [("not logged", "", 4), ("logged", "access_log access.log;", 5)] {
+    let log = "access_log access.log;";
+    let known = "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+    let rows: &[(&str, &str, &str, &str, &str, usize)] = &[
+        ("a small file", "", "/small", "", "200", 4),
+        ("a large file: its head, then sendfile", "sendfile on;", "/large", "", "200", 5),
+        ("many files", "", "/many/%", "", "200", 4),
+        ("a name that is not there: a line in the error log", "", "/none", "", "404", 5),
+        ("the same, not logged", "log_not_found off;", "/none", "", "404", 4),
+        ("not modified", "", "/small", known, "304", 4),
+        ("a piece of a large file: one read", "", "/large", "Range: bytes=1000-1999\r\n", "206", 5),
+        ("logged: one write a turn", log, "/small", "", "200", 5),
+    ];
+    for (name, http, path, fields, status, most) in rows {
         let mut server = Process::start(&["strace", "-o", "trace"], http);
         let mut client = server.connect();
-        for _ in 0..10 {
-            assert!(ask(&mut client, "/LICENSE-MIT").starts_with("HTTP/1.1 200"), "{}", server.shown());
+        let path = |number: usize| path.replace('%', &number.to_string());
+        for number in 0..REQUESTS {
+            let answer = ask(&mut client, &path(number), fields);
+            assert!(answer.starts_with("HTTP/1.1 "), "{}", server.shown());
         }
-        ask(&mut client, "/begin");
-        for _ in 0..REQUESTS {
-            ask(&mut client, "/LICENSE-MIT");
+        ask(&mut client, "/begin", "");
+        for number in 0..REQUESTS {
+            let answer = ask(&mut client, &path(number), fields);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer}");
         }
-        ask(&mut client, "/end");
+        ask(&mut client, "/end", "");
         server.stop();
         let trace = fs::read_to_string(server.dir.join("trace")).expect("strace wrote it");
         let lines: Vec<&str> = trace.lines().collect();
@@ -149,7 +173,7 @@ fn an_idle_connection_costs_less_than_256_bytes() {
         (0..many)
             .map(|_| {
                 let mut client = server.connect();
-                ask(&mut client, "/LICENSE-MIT");
+                ask(&mut client, "/small", "");
                 client
             })
             .collect()
