@@ -98,7 +98,7 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.click("#up button");
         page.until("document.getElementById('status').textContent === '1 stored, 2 not stored'");
         for (name, why) in [
-            ("large.dat", "the file is larger than 1024 bytes"),
+            ("large.dat", "the file is too large (upload_max_file_size 1k)"),
             ("program.exe", "files with this extension are not accepted"),
         ] {
             let said = note(&mut page, name);
