@@ -170,3 +170,54 @@ fn a_get_under_way_keeps_the_old_bytes() {
         }
     }
 }
+
+#[test]
+fn a_hundred_large_uploads_at_once_take_little_memory() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    const UPLOADS: usize = 100;
+    const LENGTH: u64 = 100 << 20;
+    let s = running(
+        server("client_max_body_size 0; location /up/ { allowed_methods GET POST PUT; }")
+            .file("html/index.html", "index")
+            .mkdir("html/up"),
+    );
+    let opening = part("name=\"file\"; filename=\"x\"", "", b"");
+    let opening = &opening[..opening.len() - 2];
+    let piece = noise(512 << 10);
+    let mut clients: Vec<Client> = (0..UPLOADS)
+        .map(|n| {
+            let mut client = s.client();
+            let head = match n % 4 {
+                0 => format!("POST /up/{n} HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n"),
+                1 => format!("PUT /up/{n} HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n"),
+                2 => format!("POST /up/{n} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{LENGTH:x}\r\n"),
+                _ => format!("POST /up/ HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n{}\r\n", form_type()),
+            };
+            client.send(head);
+            if n % 4 == 3 {
+                client.send(opening);
+            }
+            client
+        })
+        .collect();
+    // A part of each is enough: what is kept of one does not grow with what came of it.
+    for _ in 0..3 {
+        for client in &mut clients {
+            client.send(&piece);
+        }
+        s.get("/").is(200);
+        let rss = resident(&s);
+        assert!(rss < 20 << 20, "{} KiB are resident", rss >> 10);
+    }
+}
+
+/// Resident memory of the process, in bytes.
+fn resident(s: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", s.pid)).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+    println!("{kib} KiB resident");
+    kib << 10
+}

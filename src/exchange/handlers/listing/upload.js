@@ -212,7 +212,7 @@
     // The server's own words for what it refused (RFC 9457).
     function problem(answer) {
       try {
-        return JSON.parse(answer.responseText);
+        return JSON.parse(answer.responseText) || {};
       } catch {
         return {};
       }
