@@ -33,6 +33,7 @@ pub fn step(fd: BorrowedFd<'_>, ready: &mut Ready, deadline: &mut u64, until: u6
         return Step::Close;
     }
     cx.scratch.clear();
+    cx.scratch.reserve(SCRATCH);
     let outcome = socket::recv_into(fd, &mut cx.scratch, SCRATCH);
     cx.scratch.clear();
     match outcome {

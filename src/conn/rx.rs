@@ -408,16 +408,16 @@ pub fn drain(
         Filled::End => Step::Close,
         Filled::Bytes => {
             *deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
-            // More, or longer, than anyone should send for nothing: the rest is not waited for.
             if ex.drain_until == 0 {
                 ex.drain_until = cx.now.ms + ex.here().settings.client.lingering_time.0;
             }
-            if ex.response.status.0 >= 400 && ex.request_length > DRAIN || cx.now.ms > ex.drain_until {
-                ex.keep_alive = false;
-                return Step::Answered;
-            }
             let mut at = 0;
             loop {
+                // More, or longer, than anyone should send for nothing: the rest is not waited for.
+                if ex.response.status.0 >= 400 && ex.request_length > DRAIN || cx.now.ms > ex.drain_until {
+                    ex.keep_alive = false;
+                    break Step::Answered;
+                }
                 match ex.decoder.next(&bytes[at..]) {
                     Ok(step) => {
                         at += step.consumed;
