@@ -1,6 +1,7 @@
 //! Uploads by POST and removal by DELETE: ours alone, nginx has neither. What is on disk afterwards counts more than
 //! the status: a refused or broken upload leaves every directory exactly as it was.
 
+mod answers;
 mod cuts;
 mod delete;
 mod digests;
