@@ -77,6 +77,27 @@ fn trees_are_copied_and_moved() {
 }
 
 #[test]
+fn a_put_may_say_when_its_file_was_made() {
+    let s = setup().start();
+    let mut table = Table::new("Date of a PUT");
+    let time = |name: &str| std::fs::metadata(s.path(name)).expect("stat").mtime();
+    table.row(BOTH, "it is the time of the file", || {
+        let r = s.method("PUT", "/f", "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", b"x");
+        r.is(201);
+        assert_eq!(time("html/f"), 784_111_777);
+        s.get("/f").has("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+    });
+    table.row(BOTH, "one that is none changes nothing", || {
+        s.method("PUT", "/g", "Date: yesterday\r\n", b"x").is(201);
+        assert!(time("html/g") > 1_700_000_000);
+    });
+    table.row(ours("nginx tells no ETag"), "the answer names the version that GET does", || {
+        let r = s.method("PUT", "/f", "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n", b"y");
+        assert_eq!(r.is_one_of(&[200, 204]).header("ETag"), s.get("/f").header("ETag"));
+    });
+}
+
+#[test]
 fn a_large_copy_holds_nobody_up_and_appears_whole() {
     if skip_on_nginx("one worker copies it in one go") {
         return;

@@ -47,7 +47,7 @@ use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::Errno;
-use crate::sys::file::{FileKind, Stat};
+use crate::sys::file::{self, FileKind, Stat};
 use answer::Stored;
 use commit::{Was, Why};
 use digest::{Algorithm, Digests};
@@ -461,7 +461,7 @@ impl Upload {
             }
         }
         let made = self.place.make(self.rules.mode)?;
-        let (etags, was) = self.commit(cx).inspect_err(|_| place::unmake(&made))?;
+        let (etags, was) = self.commit(cx, raw::date(ex)).inspect_err(|_| place::unmake(&made))?;
         let files = self.parts.iter().zip(etags).zip(was).zip(digests);
         Ok(files
             .map(|(((part, etag), was), digest)| Stored {
@@ -475,7 +475,7 @@ impl Upload {
     }
 
     /// The files become files where they are not yet, and get their names.
-    fn commit(&mut self, cx: &mut Cx) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
+    fn commit(&mut self, cx: &mut Cx, modified: Option<i64>) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
         let seen = match &self.parts[..] {
             [part] if self.on_duplicate == Duplicate::Overwrite => self.place.look(&part.name, cx)?,
             _ => None,
@@ -488,6 +488,10 @@ impl Upload {
         for part in &mut self.parts {
             let settled = part.settle(&self.place.dir, &mut cx.litter, birth);
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+            if let (Some(modified), Some(fd)) = (modified, part.fd()) {
+                // A file system that keeps no such time keeps the file all the same.
+                let _ = file::set_mtime(fd, (modified, 0));
+            }
             etags.push(etag(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);

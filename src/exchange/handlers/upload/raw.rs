@@ -2,9 +2,10 @@
 
 use super::refusal::Refusal;
 use crate::exchange::Exchange;
-use crate::http::disposition;
 use crate::http::header::{HeaderId, trim_ows};
+use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::http::{date, disposition};
 
 /// The name in Content-Disposition: for a body that is posted to a directory.
 pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
@@ -40,4 +41,10 @@ pub fn check(ex: &Exchange) -> Result<(), Refusal> {
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding: an encoded body cannot be stored"));
     }
     Ok(())
+}
+
+/// When a file put by dav_methods was made, if its client says so: it becomes the time of the file (nginx).
+pub fn date(ex: &Exchange) -> Option<i64> {
+    let dav = ex.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put);
+    ex.header(HeaderId::Date).filter(|_| dav).and_then(date::parse)
 }
