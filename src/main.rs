@@ -12,7 +12,7 @@ use webserv::config::load::dump;
 use webserv::config::resolve::Form;
 use webserv::config::table;
 use webserv::explain;
-use webserv::server::lifecycle::{self, Failure, Greeting};
+use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
 
 /// Modules of nginx whose directives mean here what they mean there.
@@ -165,7 +165,13 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     // The texts are not needed any more; ten thousand servers are megabytes of them.
     drop(read.sources);
     let outcome = match &args.signal {
-        Some(name) => lifecycle::signal(&config, name),
+        Some(name) => match lifecycle::signal(&config, name) {
+            Ok(Signalled::Refused(errors)) => {
+                eprint!("{errors}");
+                return ExitCode::FAILURE;
+            }
+            outcome => outcome.map(|_| ()),
+        },
         None => {
             let greeting =
                 if args.quiet || origin.form == Form::Nginx { Greeting::Silent } else { Greeting::Addresses };

@@ -3,6 +3,7 @@
 use super::Server;
 use super::listeners::Listeners;
 use super::reload::Origin;
+use super::report;
 use super::signals::Signals;
 use super::temp_paths;
 use crate::config::load::errno_text;
@@ -84,7 +85,10 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
     server.end_journal();
     server.note(format_args!("exit"));
     if let Some(path) = pid {
-        rights.as_root(|| remove_pid(&path));
+        rights.as_root(|| {
+            remove_pid(&path);
+            report::remove(&path);
+        });
     }
     Ok(())
 }
@@ -193,8 +197,17 @@ pub fn signal_number(name: &str) -> Option<i32> {
     })
 }
 
-/// `-s`: sends the signal to the process whose id is in the pid file.
-pub fn signal(config: &Config, name: &str) -> Result<(), Failure> {
+/// What `-s` came to.
+#[derive(Debug)]
+pub enum Signalled {
+    Sent,
+    /// The server has not taken the configuration: what it has to say of it, in full.
+    Refused(String),
+}
+
+/// `-s`: sends the signal to the process whose id is in the pid file. `reload` waits for what becomes of it, but not for
+/// long: a server that says nothing in time may still be at it.
+pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {
         return Err(Failure("the configuration writes no pid file, so there is nobody to signal".into()));
@@ -205,7 +218,15 @@ pub fn signal(config: &Config, name: &str) -> Result<(), Failure> {
         .trim()
         .parse()
         .map_err(|_| Failure(format!("invalid PID number \"{}\" in \"{}\"", text.trim(), path.display())))?;
-    process::kill(pid, number).map_err(|e| Failure(format!("kill({pid}, {number}) failed {e}")))
+    let before = report::read(path);
+    process::kill(pid, number).map_err(|e| Failure(format!("kill({pid}, {number}) failed {e}")))?;
+    if number != process::SIGHUP {
+        return Ok(Signalled::Sent);
+    }
+    Ok(match report::wait(path, pid, before.as_ref()) {
+        Some(report) if !report.errors.is_empty() => Signalled::Refused(report.errors),
+        _ => Signalled::Sent,
+    })
 }
 
 impl Server {

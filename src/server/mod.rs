@@ -5,6 +5,7 @@ mod journal;
 pub mod lifecycle;
 pub mod listeners;
 pub mod reload;
+pub mod report;
 pub mod signals;
 pub mod temp_paths;
 
@@ -59,6 +60,8 @@ pub struct Server {
     /// Where the configuration came from; None where a test made it.
     pub origin: Option<reload::Origin>,
     pub rights: lifecycle::Rights,
+    /// Reloads so far, whatever became of them.
+    reloads: u64,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -93,6 +96,7 @@ impl Server {
             limit,
             origin: None,
             rights: lifecycle::Rights::default(),
+            reloads: 0,
         };
         if let Some(fd) = server.signals.fd() {
             server.epoll.add(fd, epoll::IN, token(Role::Signal, Key::new(0, 0)))?;

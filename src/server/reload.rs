@@ -1,6 +1,7 @@
 //! HUP: the configuration anew, without dropping anyone; USR2: a new binary over the same sockets.
 
 use super::lifecycle::Failure;
+use super::report::{self, Report};
 use super::{Server, accept, temp_paths};
 use crate::config::error::{Diagnostics, Severity};
 use crate::config::load::{self, LoadOptions, Sources};
@@ -56,9 +57,25 @@ pub fn notes(diagnostics: &Diagnostics, sources: &Sources) -> Vec<(Level, String
 }
 
 impl Server {
-    /// A configuration that is wrong, or sockets that cannot be had, leave everything as it was.
+    /// Takes the configuration anew, and tells whoever asked what came of it.
     pub(super) fn reload(&mut self) {
         let Some(origin) = self.origin.clone() else { return };
+        let pid = self.cx.config.process.pid.clone();
+        let errors = match self.renew(&origin) {
+            Ok(()) => String::new(),
+            Err(errors) => errors,
+        };
+        self.reloads += 1;
+        if let Some(pid) = pid {
+            report::write(&pid, &Report { number: self.reloads, errors });
+        }
+    }
+
+    /// A configuration that is wrong, or sockets that cannot be had, leave everything as it was.
+    ///
+    /// # Errors
+    /// What `-t` would say, or the system call that failed; the error log has it already.
+    fn renew(&mut self, origin: &Origin) -> Result<(), String> {
         let read = origin.read(self.cx.logs.paths());
         let Some(config) = read.config else {
             for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
@@ -66,16 +83,17 @@ impl Server {
                 let text = diagnostic.summary(&read.sources);
                 self.refuse(format_args!("{text}{hints}"));
             }
-            return self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
+            self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
+            return Err(read.diagnostics.render(&read.sources, &origin.program));
         };
         if let Err((path, e)) = self.cx.logs.open(&config) {
-            return self.refuse(format_args!("open() \"{}\" failed {e}; the old configuration stays", path.display()));
+            return Err(self.keep(origin, &format!("open() \"{}\" failed {e}", path.display())));
         }
         if let Err(Failure(why)) = temp_paths::make(&config, self.rights.uid()) {
-            return self.refuse(format_args!("{why}; the old configuration stays"));
+            return Err(self.keep(origin, &why));
         }
         if let Err(e) = self.listeners.assume(&config) {
-            return self.refuse(format_args!("{e}; the old configuration stays"));
+            return Err(self.keep(origin, &e.to_string()));
         }
         let limit = accept::connection_limit(&config);
         self.connection_limit(limit);
@@ -85,12 +103,21 @@ impl Server {
         self.keep_journal();
         self.forget_pool();
         if let Err(e) = self.watch_listeners() {
-            return self.refuse(format_args!("epoll_ctl() failed {e}"));
+            let text = format!("epoll_ctl() failed {e}");
+            self.refuse(format_args!("{text}"));
+            return Err(format!("{}: [emerg] {text}\n", origin.program));
         }
         self.note(format_args!("the configuration was reloaded"));
         for (level, text) in notes(&read.diagnostics, &read.sources) {
             self.say(level, format_args!("{text}"));
         }
+        Ok(())
+    }
+
+    /// The old configuration stays, and why: in the error log, and for who asked.
+    fn keep(&mut self, origin: &Origin, why: &str) -> String {
+        self.refuse(format_args!("{why}; the old configuration stays"));
+        format!("{}: [emerg] {why}; the old configuration stays\n", origin.program)
     }
 
     fn refuse(&mut self, what: std::fmt::Arguments<'_>) {

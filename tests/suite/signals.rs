@@ -219,3 +219,34 @@ fn three_hundred_connections_are_served_at_once() {
         client.response().is(200).body_is("f");
     }
 }
+
+#[test]
+fn dash_s_reload_fails_with_the_text_of_what_failed() {
+    let s = with_upload().allow_log("unknown directive").allow_log("the old configuration stays").start();
+    s.get("/t").is(200).body_is("old");
+    s.reconfigure("events{}\nhttp {\n rooot x;\n}\n");
+    let out = s.command(&["-s", "reload"]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out));
+    assert!(text(&out).contains("unknown directive \"rooot\" in "), "{}", text(&out));
+    if skip_on_nginx("nginx's -s reload does not wait for what becomes of it") {
+        return;
+    }
+    let blocker = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = blocker.local_addr().expect("bound").port();
+    s.reconfigure_http(&format!("{NEW} server {{ listen 127.0.0.1:{taken}; }}"));
+    for _ in 0..2 {
+        let out = s.command(&["-s", "reload"]);
+        assert_eq!(out.status.code(), Some(1), "{}", text(&out));
+        assert!(text(&out).contains(&format!("127.0.0.1:{taken}")) && text(&out).contains("(98: "), "{}", text(&out));
+    }
+    s.get("/t").is(200).body_is("old");
+    drop(blocker);
+    let out = s.command(&["-s", "reload"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    // It has waited: the new configuration is there.
+    s.get("/t").is(200).body_is("new");
+    assert!(s.exists("logs/webserv.pid.reload"));
+    let mut s = s;
+    s.stop();
+    assert!(!s.exists("logs/webserv.pid.reload"));
+}

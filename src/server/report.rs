@@ -1,0 +1,124 @@
+//! What became of a reload, told to whoever asked for it.
+//!
+//! A signal has no answer. So the serving process writes one beside its pid file (`PIDFILE.reload`): how many reloads it
+//! has seen, and the errors of the last, if there were any. `webserv -s reload` notes the number, sends the signal, and
+//! reads until the number has changed: exit status and text are then those of the reload itself.
+//!
+//! Invariant: the file appears whole (written under another name, renamed), and goes with the pid file. Nobody waits for
+//! a server that writes none: nginx, or another build of this one.
+
+use crate::sys::clock;
+use crate::sys::epoll::{Epoll, Events, Timeout};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// How long an answer is waited for, milliseconds: reading ten thousand server blocks takes a tenth of it.
+const PATIENCE: u64 = 5_000;
+/// How often the file is looked at meanwhile, milliseconds.
+const LOOK: u32 = 10;
+
+/// What the server has said of its last reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Reloads so far.
+    pub number: u64,
+    /// What was wrong; empty: the configuration was taken.
+    pub errors: String,
+}
+
+fn path_of(pid: &Path) -> PathBuf {
+    let mut path = pid.as_os_str().to_owned();
+    path.push(".reload");
+    path.into()
+}
+
+/// Tells what became of a reload. Where it cannot be written the error log has said it all the same.
+pub fn write(pid: &Path, report: &Report) {
+    let path = path_of(pid);
+    let mut fresh = path.clone().into_os_string();
+    fresh.push(format!(".{}", crate::sys::process::getpid()));
+    let fresh = PathBuf::from(fresh);
+    // Of an earlier process of this number, if it is there.
+    let _ = fs::remove_file(&fresh);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&fresh)
+        .and_then(|mut file| write!(file, "{}\n{}", report.number, report.errors));
+    if written.and_then(|()| fs::rename(&fresh, &path)).is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+}
+
+/// The process ends: nobody will be told anything any more.
+pub fn remove(pid: &Path) {
+    let _ = fs::remove_file(path_of(pid));
+}
+
+/// What the file says now; None: there is none.
+pub fn read(pid: &Path) -> Option<Report> {
+    parse(&fs::read_to_string(path_of(pid)).ok()?)
+}
+
+fn parse(text: &str) -> Option<Report> {
+    let (number, errors) = text.split_once('\n')?;
+    Some(Report { number: number.parse().ok()?, errors: errors.to_owned() })
+}
+
+/// Waits for a report other than `before`. None: none came in time, or none is to be expected from that process.
+pub fn wait(pid: &Path, process: i32, before: Option<&Report>) -> Option<Report> {
+    if !is_this_program(process) {
+        return None;
+    }
+    let until = clock::monotonic() + PATIENCE;
+    let pause = Epoll::new().ok()?;
+    let mut events = Events::new();
+    while clock::monotonic() < until {
+        let now = read(pid);
+        if now.is_some() && now.as_ref().map(|report| report.number) != before.map(|report| report.number) {
+            return now;
+        }
+        pause.wait(&mut events, Timeout::Millis(LOOK)).ok()?;
+    }
+    None
+}
+
+/// Whether a process runs the very program that asks.
+fn is_this_program(process: i32) -> bool {
+    let theirs = fs::read_link(format!("/proc/{process}/exe"));
+    let ours = fs::read_link("/proc/self/exe");
+    matches!((theirs, ours), (Ok(theirs), Ok(ours)) if theirs == ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let scratch = Scratch::new();
+        let pid = scratch.path().join("pid");
+        assert_eq!(read(&pid), None);
+        for (number, errors) in [(1, ""), (2, "one\ntwo\n"), (3, "")] {
+            let report = Report { number, errors: errors.to_owned() };
+            write(&pid, &report);
+            assert_eq!(read(&pid), Some(report));
+        }
+        let names: Vec<_> =
+            fs::read_dir(scratch.path()).expect("a directory").flatten().map(|e| e.file_name()).collect();
+        assert_eq!(names, ["pid.reload"]);
+        remove(&pid);
+        assert_eq!(read(&pid), None);
+        for text in ["", "x\n", "1"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_another_program() {
+        // Process 1 is not this test.
+        assert_eq!(wait(Path::new("/nowhere/pid"), 1, None), None);
+    }
+}
