@@ -112,6 +112,8 @@ pub struct Process {
     pub prefix: PathBuf,
     /// The directory of the main configuration file: what nginx takes `auth_basic_user_file` from.
     pub conf_dir: PathBuf,
+    /// `$hostname`, in lower case: the machine's name when the configuration was read.
+    pub hostname: Box<str>,
     pub daemon: bool,
     /// `master_process`: off means that the process keeps the user it was started by.
     pub master: bool,

@@ -14,7 +14,7 @@ use super::context::{Class, Contexts};
 use super::directives::body::TempPath;
 use super::directives::listen::ServerDraft;
 use super::directives::logs::LogFormat;
-use super::directives::{output, upload, upstream};
+use super::directives::{charset, output, upload, upstream};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, nearest};
 use super::load::{Loaded, Sources};
@@ -43,7 +43,6 @@ pub struct Build {
     pub variables: Variables,
     pub tables: Tables,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
-    pub hostname: String,
     pub upstreams: upstream::Drafts,
     form: Form,
     log_files: Vec<PathBuf>,
@@ -139,11 +138,14 @@ pub fn resolve(
 ) -> Resolved {
     let tree = std::mem::take(&mut loaded.directives);
     let mut b = Build {
-        process: Process { prefix: prefix.to_owned(), ..Process::default() },
+        process: Process {
+            prefix: prefix.to_owned(),
+            hostname: crate::sys::process::hostname().to_ascii_lowercase().into(),
+            ..Process::default()
+        },
         variables: Variables::default(),
         tables: Tables::default(),
         formats: HashMap::new(),
-        hostname: crate::sys::process::hostname(),
         upstreams: upstream::Drafts::default(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
@@ -218,6 +220,7 @@ impl Build {
             let help = "define it by limit_req_zone or limit_conn_zone in http";
             self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
         }
+        charset::check(&self.locations, &self.tables, &mut self.diagnostics);
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
         self.diagnostics.sort();

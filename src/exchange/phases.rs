@@ -138,6 +138,11 @@ pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
         ex.head.request_line = Span::new(0, line);
     }
     ex.head.keep_alive = false;
+    ex.request_length = ex.buf().len() as u64;
+    if !ex.head.target.is_empty() {
+        // For logs and error pages; that it is refused stands already.
+        let _ = target(ex);
+    }
     let flow = refused(ex, cx, reject);
     settle(ex, cx, flow);
     ex.keep_alive = false;

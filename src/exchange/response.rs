@@ -7,6 +7,7 @@ use crate::http::etag::ETag;
 use crate::http::range::ByteRange;
 use crate::http::status::Status;
 use crate::shared::files::OpenFile;
+use std::cell::Cell;
 use std::rc::Rc;
 
 pub struct Response {
@@ -28,6 +29,10 @@ pub struct Response {
     pub recode: Option<Recode>,
     /// What pieces of a streamed body go through.
     pub encoder: Option<Box<Encoder>>,
+    /// Bytes that were compressed, and what they became (`$gzip_ratio`).
+    pub tally: Option<Rc<Cell<(u64, u64)>>>,
+    /// The Content-Length that the head said.
+    pub announced: Option<u64>,
     /// The body is an upstream's page, which is read for SSI commands once it is whole.
     pub gathered: Option<Box<Gathered>>,
     /// Trailer lines, each with its CRLF.
@@ -128,6 +133,8 @@ impl Default for Response {
             encoded: false,
             recode: None,
             encoder: None,
+            tally: None,
+            announced: None,
             gathered: None,
             trailers: Vec::new(),
             chunked: false,
@@ -156,6 +163,8 @@ impl Response {
             encoded,
             recode,
             encoder,
+            tally,
+            announced,
             gathered,
             trailers,
             chunked,
@@ -173,6 +182,7 @@ impl Response {
         lines.clear();
         (*ranges, *encoded, *chunked, *upgrade, *at_once) = (false, false, false, false, false);
         (*recode, *encoder, *gathered, *window) = (None, None, None, None);
+        (*tally, *announced) = (None, None);
         trailers.clear();
         (*reason, *server, *date) = (None, None, None);
     }

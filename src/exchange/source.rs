@@ -6,6 +6,7 @@ use crate::config::directives::charset::Recode;
 use crate::shared::files::OpenFile;
 use crate::sys::{Errno, file};
 use flate2::{Compress, Compression, FlushCompress};
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// Input taken at a time.
@@ -34,6 +35,7 @@ pub struct Encoder {
     /// The beginning of a UTF-8 character whose rest comes with the next piece.
     carry: Vec<u8>,
     gzip: Option<Compress>,
+    tally: Option<Rc<Cell<(u64, u64)>>>,
 }
 
 enum Input {
@@ -67,8 +69,10 @@ impl Source {
         self
     }
 
-    pub fn gzip(mut self, level: u32) -> Source {
+    /// `tally`: where to tell how much was taken and made.
+    pub fn gzip(mut self, level: u32, tally: &Rc<Cell<(u64, u64)>>) -> Source {
         self.encoder.gzip(level);
+        self.encoder.tally = Some(tally.clone());
         self
     }
 
@@ -184,6 +188,11 @@ impl Encoder {
         self.gzip = Some(Compress::new_gzip(Compression::new(level.clamp(1, 9)), 15));
     }
 
+    /// Where to tell how much was compressed, and what it became.
+    pub fn tell(&mut self, tally: &Rc<Cell<(u64, u64)>>) {
+        self.tally = Some(tally.clone());
+    }
+
     /// The next piece, at the end of `out`.
     pub fn push(&mut self, piece: &[u8], flush: Flush, out: &mut Vec<u8>) {
         let mut recoded = Vec::new();
@@ -196,7 +205,12 @@ impl Encoder {
         };
         match &mut self.gzip {
             None => out.extend_from_slice(piece),
-            Some(gzip) => compress(gzip, piece, flush, out),
+            Some(gzip) => {
+                compress(gzip, piece, flush, out);
+                if let Some(tally) = &self.tally {
+                    tally.set((gzip.total_in(), gzip.total_out()));
+                }
+            }
         }
     }
 }
@@ -271,7 +285,8 @@ mod tests {
     fn what_is_compressed_comes_back() {
         for size in [0, 1, 20, 70_000, 1_000_000] {
             let text: Vec<u8> = (0..size).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
-            let made = Source::bytes(text.clone()).gzip(1).whole(&mut Vec::new()).expect("memory can be read");
+            let made =
+                Source::bytes(text.clone()).gzip(1, &Rc::default()).whole(&mut Vec::new()).expect("memory can be read");
             let mut back = Vec::new();
             flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
             assert!(back == text, "{size} bytes");

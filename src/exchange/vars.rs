@@ -5,7 +5,9 @@ use super::handlers::proxy::record::{Record, What};
 use super::{Exchange, paths};
 use crate::config::template::{Builtin, Part, Source, Template, Var};
 use crate::http::escape;
+use crate::http::framing::Framing;
 use crate::http::header::HeaderId;
+use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::shared::Cx;
 use crate::sys::clock::Zone;
@@ -92,6 +94,21 @@ fn put(value: Option<&[u8]>, out: &mut Vec<u8>) -> Is {
         }
         None => Is::Unset,
     }
+}
+
+/// What is empty was not there.
+fn set(value: &[u8], out: &mut Vec<u8>) -> Is {
+    put(Some(value).filter(|value| !value.is_empty()), out)
+}
+
+/// nginx's `$gzip_ratio`: how many times smaller, rounded to two digits.
+fn ratio((taken, made): (u64, u64), out: &mut Vec<u8>) -> Is {
+    if made == 0 {
+        return Is::Unset;
+    }
+    let hundredths = (taken.saturating_mul(1000) / made + 5) / 10;
+    write!(out, "{}.{:02}", hundredths / 100, hundredths % 100).expect("a Vec takes all that is written");
+    Is::Set
 }
 
 fn number(n: impl std::fmt::Display, out: &mut Vec<u8>) -> Is {
@@ -181,7 +198,11 @@ fn blanks_off(text: &[u8]) -> &[u8] {
 fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let response = &ex.response;
     match name {
-        b"content_type" => return put(Some(response.content_type.as_bytes()).filter(|t| !t.is_empty()), out),
+        b"content_type" if response.status.has_no_content() => return Is::Unset,
+        b"content_type" => return set(response.content_type.as_bytes(), out),
+        b"accept_ranges" if response.ranges && response.status == Status::OK => return put(Some(b"bytes"), out),
+        b"transfer_encoding" if response.chunked => return put(Some(b"chunked"), out),
+        b"content_length" if response.announced.is_some() => return number(response.announced.unwrap_or(0), out),
         b"last_modified" if response.last_modified.is_some() => {
             return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out);
         }
@@ -189,6 +210,7 @@ fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"location" if response.location.is_some() => return put(response.location.as_deref(), out),
         b"connection" if response.upgrade => return put(Some(b"upgrade"), out),
         b"connection" => return put(Some(if ex.keep_alive { b"keep-alive" } else { b"close" }), out),
+        b"content_length" if ex.tx != super::Tx::Wait => return Is::Unset,
         b"content_length" => {
             return match super::filters::length(&response.body) {
                 Some(n) => number(n, out),
@@ -224,14 +246,13 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
     use Builtin as B;
     let endpoint_addr = |ex: &Exchange| ex.config.endpoints[ex.client.endpoint.at()].addr.clone();
     match builtin {
-        // nginx tells no arguments from empty ones.
-        B::Args | B::QueryString => {
-            put(Some(&ex.args).filter(|args| !args.is_empty() || asks(ex)).map(|a| &a[..]), out)
-        }
+        B::Args | B::QueryString => set(&ex.args, out),
         B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
         // Nothing splits a path here (fastcgi_split_path_info).
         B::FastcgiPathInfo => Is::Set,
-        B::Uri | B::DocumentUri | B::FastcgiScriptName => put(Some(&ex.uri[..]).filter(|uri| !uri.is_empty()), out),
+        B::Uri | B::DocumentUri | B::FastcgiScriptName => set(&ex.uri, out),
+        // Of what is no request line there is nothing to tell.
+        B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.head.target.is_empty() => Is::Unset,
         B::RequestUri => {
             // Without scheme and host, whatever form the target had.
             let origin = ex.head.origin.of(ex.buf());
@@ -276,7 +297,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
             Is::Set
         }
         B::Host => put(Some(if ex.host.is_empty() { &ex.server().name } else { &ex.host }), out),
-        B::Hostname => put(Some(process::hostname().as_bytes()), out),
+        B::Hostname => put(Some(ex.config.process.hostname.as_bytes()), out),
         B::ServerName => put(Some(&ex.server().name), out),
         B::ServerAddr => match endpoint_addr(ex).ip() {
             Some(ip) => number(ip, out),
@@ -295,6 +316,10 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::RealipRemoteAddr => number(ex.socket_peer.unwrap_or(ex.client.peer), out),
         B::RealipRemotePort => port(ex.socket_peer.unwrap_or(ex.client.peer).port(), out),
         B::RemoteUser => remote_user(ex, out),
+        // Of a body in chunks, once it was read.
+        B::ContentLength if ex.head.framing == Framing::Chunked && ex.rx == super::Rx::Done => {
+            number(ex.body_received, out)
+        }
         B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
         B::ContentType => request_header(ex, b"content_type", out),
         B::RequestLength => number(ex.request_length, out),
@@ -363,7 +388,10 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
             let body = ex.record.as_ref().and_then(|record| record.body.as_ref());
             put(body.and_then(|body| Some(body.file()?.path())), out)
         }
-        B::GzipRatio => Is::Unset,
+        B::GzipRatio => match &ex.response.tally {
+            Some(tally) => ratio(tally.get(), out),
+            None => Is::Unset,
+        },
         B::ProxyHost => put(ex.record.as_ref().map(|record| &record.host[..]), out),
         B::ProxyPort => put(ex.record.as_ref().map(|record| &record.port[..]), out),
         B::ProxyAddXForwardedFor => {
@@ -383,11 +411,6 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::UpstreamCacheStatus => Is::Unset,
         B::TcpinfoRtt | B::TcpinfoRttvar | B::TcpinfoSndCwnd | B::TcpinfoRcvSpace => Is::Unset,
     }
-}
-
-/// The request has a `?`, whatever follows it.
-fn asks(ex: &Exchange) -> bool {
-    !ex.rewritten && ex.head.origin.of(ex.buf()).contains(&b'?')
 }
 
 /// The user name of Basic credentials, whether or not they were checked (nginx).

@@ -47,4 +47,5 @@ mod static_files;
 mod syslog;
 mod traversal;
 mod uploads;
+mod variables;
 mod vhosts;

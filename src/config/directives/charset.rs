@@ -3,7 +3,8 @@
 use super::{HSLI, row};
 use crate::config::ast::{Directive, Word};
 use crate::config::context::{Args, Contexts};
-use crate::config::model::Settings;
+use crate::config::error::{Diagnostic, Diagnostics};
+use crate::config::model::{Location, Settings, Tables};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::Template;
@@ -152,6 +153,26 @@ pub const ROWS: &[Row] = &[
         "Recodes between two charsets: lines of two hexadecimal codes; where the second charset is utf-8, its bytes. Works in both directions. What is not listed is kept up to 7F, else it becomes a question mark.",
     ),
 ];
+
+/// Charsets that are to be recoded into each other need a map, which may stand below what uses it.
+pub fn check(locations: &[Location], tables: &Tables, diagnostics: &mut Diagnostics) {
+    let mut seen: Vec<(&[u8], &[u8])> = Vec::new();
+    for location in locations {
+        let charset = &location.settings.charset;
+        let (Some(from), Some(to)) = (&charset.source, &charset.name) else { continue };
+        let (Some(from), Some(to)) = (from.constant(), to.constant()) else { continue };
+        if from.is_empty() || to.is_empty() || from.eq_ignore_ascii_case(to) || seen.contains(&(from, to)) {
+            continue;
+        }
+        seen.push((from, to));
+        let is = |map: &CharsetMap| map.from.eq_ignore_ascii_case(from) && map.to.eq_ignore_ascii_case(to);
+        if !tables.charsets.iter().any(is) {
+            let (from, to) = (String::from_utf8_lossy(from), String::from_utf8_lossy(to));
+            let text = format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"");
+            diagnostics.push(Diagnostic::emerg(location.span, text));
+        }
+    }
+}
 
 fn hex(word: &Word) -> Result<Vec<u8>, Fault> {
     let text = word.bytes();

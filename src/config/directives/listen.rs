@@ -201,7 +201,7 @@ fn name(text: &[u8], b: &mut Build) -> Result<Name, String> {
         return pattern.map(Name::Regex).map_err(|why| format!("invalid regex in server name \"{shown}\": {why}"));
     }
     if text == b"$hostname" {
-        return Ok(Name::Exact(b.hostname.to_ascii_lowercase().into_bytes().into()));
+        return Ok(Name::Exact(b.process.hostname.as_bytes().into()));
     }
     let lower: Box<[u8]> = text.to_ascii_lowercase().into();
     let invalid = || format!("server name \"{shown}\" is invalid");

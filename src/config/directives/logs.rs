@@ -226,7 +226,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         if buffer.is_some() {
             return Err(Fault::new(d.args_span(), "logs to syslog cannot be buffered"));
         }
-        AccessTarget::Syslog(Rc::new(Syslog::parse(d, &b.hostname)?))
+        AccessTarget::Syslog(Rc::new(Syslog::parse(d, &b.process.hostname)?))
     } else {
         let path = b.path_template(d, 0)?;
         match path.constant() {
@@ -275,7 +275,7 @@ fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let target = match word.bytes() {
         b"stderr" => LogTarget::Stderr,
-        path if path.starts_with(b"syslog:") => LogTarget::Syslog(Rc::new(Syslog::parse(d, &b.hostname)?)),
+        path if path.starts_with(b"syslog:") => LogTarget::Syslog(Rc::new(Syslog::parse(d, &b.process.hostname)?)),
         path if path.starts_with(b"memory:") => {
             return Err(
                 Fault::new(word.span, "error_log to memory is not supported").help("log to a file or to stderr")

