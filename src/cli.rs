@@ -79,6 +79,8 @@ pub fn command() -> Command {
         .disable_version_flag(true)
         .disable_help_subcommand(true)
         .args_conflicts_with_subcommands(true)
+        // As nginx: a flag may stand twice, and of two values the last holds.
+        .args_override_self(true)
         .arg(config.help("configuration to serve [default: conf/default.conf, then /etc/webserv/webserv.conf]"))
         .arg(flag("t", "test configuration and exit"))
         .arg(flag("T", "test configuration, dump it and exit"))

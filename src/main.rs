@@ -25,7 +25,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if args.version || args.build {
-        return version(&args);
+        version(&args);
+        // As nginx: `-vt` shows the version and tests.
+        if !args.test && !args.dump {
+            return ExitCode::SUCCESS;
+        }
     }
     if let Some(form) = args.reference {
         return reference(form);
@@ -54,12 +58,11 @@ fn main() -> ExitCode {
 }
 
 /// `-v` and `-V`, on stderr as nginx.
-fn version(args: &Args) -> ExitCode {
+fn version(args: &Args) {
     eprintln!("nginx version: nginx/{} (webserv/{})", webserv::NGINX_VERSION, env!("CARGO_PKG_VERSION"));
     if args.build {
         eprintln!("{CONFIGURE}");
     }
-    ExitCode::SUCCESS
 }
 
 fn reference(form: Reference) -> ExitCode {
@@ -106,7 +109,7 @@ fn default_file() -> Result<PathBuf, Failure> {
 fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let program = &origin.program;
     let file = origin.file.display();
-    report(args, origin, &read);
+    let read = report(args, origin, read);
     let outcome = match &read.config {
         None => Err(None),
         Some(config) => lifecycle::rehearse(config, origin.form).map_err(Some),
@@ -128,12 +131,14 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What there is to say of a configuration: errors always, the rest unless quiet.
-fn report(args: &Args, origin: &Origin, read: &Read) {
-    let worth = read.diagnostics.iter().any(|d| !args.quiet || d.severity == Severity::Emerg);
-    if worth {
-        eprint!("{}", read.diagnostics.render(&read.sources, &origin.program));
+/// What there is to say of a configuration: errors and warnings always (nginx's -q keeps both); notes unless quiet,
+/// and not where an error is what the reader, or a script, looks for first.
+fn report(args: &Args, origin: &Origin, mut read: Read) -> Read {
+    if args.quiet || read.diagnostics.has_errors() {
+        read.diagnostics.leave_out(Severity::Notice);
     }
+    eprint!("{}", read.diagnostics.render(&read.sources, &origin.program));
+    read
 }
 
 /// `explain`: nothing is opened or bound, so nothing but the configuration and the question can be wrong.
@@ -158,10 +163,10 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
 }
 
 fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
-    report(args, &origin, &read);
+    let notes = reload::notes(&read.diagnostics, &read.sources);
+    let read = report(args, &origin, read);
     let Some(config) = read.config else { return ExitCode::FAILURE };
     let program = origin.program.clone();
-    let notes = reload::notes(&read.diagnostics, &read.sources);
     // The texts are not needed any more; ten thousand servers are megabytes of them.
     drop(read.sources);
     let outcome = match &args.signal {

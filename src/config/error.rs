@@ -182,6 +182,11 @@ impl Diagnostics {
         self.kept.iter()
     }
 
+    /// Forgets those of a severity.
+    pub fn leave_out(&mut self, severity: Severity) {
+        self.kept.retain(|diagnostic| diagnostic.severity != severity);
+    }
+
     /// In the order of the files and of the lines in them, which is the order an admin repairs them in; what has
     /// no place is seen when all is read, and comes last.
     pub fn sort(&mut self) {

@@ -182,7 +182,8 @@ impl Build {
         let default: Option<&[u8]> = if self.form == Form::Nginx { Some(b"logs/error.log") } else { None };
         if let Some(path) = error_log.map(|path| path.as_os_str().as_bytes()).or(default) {
             let target = match path {
-                b"stderr" => LogTarget::Stderr,
+                // Empty, too: nginx's way to say it.
+                b"stderr" | b"" => LogTarget::Stderr,
                 path => LogTarget::File(self.log_file_from_prefix(path)),
             };
             if let (LogTarget::File(id), None) = (&target, error_log) {

@@ -39,6 +39,30 @@ fn a_good_config_is_called_good() {
         let out = setup.run(&args);
         assert_eq!((out.status.code(), text(&out).as_str()), (Some(0), ""));
     });
+    table.row(BOTH, "a flag may stand twice", || {
+        let out = setup.run(&[T, &["-tqq", "-t"]].concat());
+        assert_eq!((out.status.code(), text(&out).as_str()), (Some(0), ""));
+    });
+    table.row(BOTH, "-v beside -t is no reason not to test", || {
+        let out = setup.run(&[T, &["-v"]].concat());
+        let text = text(&out);
+        assert!(text.starts_with("nginx version: nginx/") && text.contains("test is successful"), "{text}");
+    });
+    table.row(BOTH, "an empty -e is standard error", || {
+        let out = setup.run(&["-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf", "-e", "", "-t"]);
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    });
+    table.row(BOTH, "-q keeps warnings", || {
+        let one = "server { listen 127.0.0.1:%%PORT%%; server_name a; }";
+        let out = http(&format!("{one} {one}")).run(&[T, &["-q"]].concat());
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+        assert!(text(&out).contains("[warn] conflicting server name \"a\""), "{}", text(&out));
+    });
+    table.row(BOTH, "the first line of a failed test is the error", || {
+        let out = http("nonsense on;").run(T);
+        let text = text(&out);
+        assert!(text.lines().next().is_some_and(|line| line.contains("[emerg] unknown directive")), "{text}");
+    });
     table.row(BOTH, "-T prints the files", || {
         let setup = http("include extra.inc; server { listen 127.0.0.1:%%PORT%%; }")
             .file("conf/extra.inc", "# the extra file\n");
