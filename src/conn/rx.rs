@@ -350,8 +350,7 @@ fn splice(
     const WORTH: u64 = 64 << 10;
     let length = matches!(ex.head.framing, Framing::Length(_));
     let left = ex.decoder.remaining().filter(|left| length && *left >= WORTH)?;
-    let handlers::Handler::Upload(upload) = &ex.handler else { return None };
-    let file = upload.splice_target()?;
+    let file = handlers::splice_target(&ex.handler)?;
     if !ready.can_read() {
         return Some(Step::Wait);
     }
@@ -366,12 +365,9 @@ fn splice(
             ex.decoder.skip(n);
             ex.body_received += n;
             ex.request_length += n;
-            let handlers::Handler::Upload(mut upload) = std::mem::take(&mut ex.handler) else {
-                return Some(Step::Close);
-            };
-            match upload.spliced(ex, cx, n) {
-                Ok(()) => ex.handler = handlers::Handler::Upload(upload),
-                Err(flow) => phases::settle(ex, cx, flow),
+            if let Err(flow) = handlers::spliced(ex, cx, n) {
+                ex.handler = handlers::Handler::None;
+                phases::settle(ex, cx, flow);
             }
             Some(Step::Again)
         }

@@ -441,6 +441,10 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if ex.uri.first() != Some(&b'/') && !ex.rewritten {
         return handlers::options::server_wide(ex);
     }
+    if handlers::resumable::home::is_hidden(&ex.uri) {
+        cx.trace.say("location", None, || "a file of an unfinished upload: 404".into());
+        return Flow::Status(Status::NOT_FOUND);
+    }
     let config = ex.config.clone();
     cx.trace.step(|| Step::Search { server: ex.server, uri: ex.uri.clone() });
     if ex.server().proxied && location::lacks_slash(&config, ex.server, &ex.uri) {

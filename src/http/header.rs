@@ -59,7 +59,12 @@ pub enum HeaderId {
     UploadOffset,
     UploadMetadata,
     UploadComplete,
+    UploadChecksum,
+    UploadDeferLength,
+    UploadConcat,
+    UploadDraftInteropVersion,
     TusResumable,
+    XHttpMethodOverride,
 }
 
 impl HeaderId {
@@ -98,6 +103,7 @@ impl HeaderId {
                 (b"upload-length", UploadLength),
                 (b"upload-offset", UploadOffset),
                 (b"tus-resumable", TusResumable),
+                (b"upload-concat", UploadConcat),
             ],
             14 => &[
                 (b"content-length", ContentLength),
@@ -110,6 +116,7 @@ impl HeaderId {
                 (b"x-forwarded-for", XForwardedFor),
                 (b"upload-metadata", UploadMetadata),
                 (b"upload-complete", UploadComplete),
+                (b"upload-checksum", UploadChecksum),
             ],
             16 => &[
                 (b"content-encoding", ContentEncoding),
@@ -122,7 +129,10 @@ impl HeaderId {
                 (b"if-unmodified-since", IfUnmodifiedSince),
                 (b"content-disposition", ContentDisposition),
                 (b"want-content-digest", WantContentDigest),
+                (b"upload-defer-length", UploadDeferLength),
             ],
+            22 => &[(b"x-http-method-override", XHttpMethodOverride)],
+            28 => &[(b"upload-draft-interop-version", UploadDraftInteropVersion)],
             _ => &[],
         };
         rows.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(Other, |(_, id)| *id)

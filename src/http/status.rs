@@ -90,6 +90,7 @@ statuses! {
     PRECONDITION_REQUIRED 428 "Precondition Required";
     TOO_MANY_REQUESTS 429 "Too Many Requests";
     HEADER_TOO_LARGE 431 "Request Header Fields Too Large";
+    CHECKSUM_MISMATCH 460 "Checksum Mismatch";
     INTERNAL_SERVER_ERROR 500 "Internal Server Error";
     NOT_IMPLEMENTED 501 "Not Implemented";
     BAD_GATEWAY 502 "Bad Gateway";

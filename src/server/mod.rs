@@ -14,6 +14,7 @@ use crate::conn::backend::Backends;
 use crate::conn::drive::{self, Next};
 use crate::conn::{Conn, Pool, Role, State, role_of, token};
 use crate::exchange::Rx;
+use crate::exchange::handlers::resumable::sweep;
 use crate::shared::Cx;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
@@ -98,6 +99,7 @@ impl Server {
             rights: lifecycle::Rights::default(),
             reloads: 0,
         };
+        sweep::begin(&mut server.cx);
         if let Some(fd) = server.signals.fd() {
             server.epoll.add(fd, epoll::IN, token(Role::Signal, Key::new(0, 0)))?;
         }
@@ -171,8 +173,17 @@ impl Server {
         };
         let idle = self.pool.backends.next_due().map(until);
         let pages = self.cx.listings.next_due().map(until);
-        let waits =
-            [self.wheel.next(now), self.log_due.map(until), self.paused_until.map(until), sweep, quit, idle, pages];
+        let uploads = sweep::due(&self.cx);
+        let waits = [
+            self.wheel.next(now),
+            self.log_due.map(until),
+            self.paused_until.map(until),
+            sweep,
+            quit,
+            idle,
+            pages,
+            uploads,
+        ];
         match waits.into_iter().flatten().min() {
             Some(ms) => Timeout::Millis(u32::try_from(ms).unwrap_or(u32::MAX).min(1 << 30)),
             None => Timeout::Never,
@@ -290,6 +301,7 @@ impl Server {
         self.cx.files.sweep(&self.cx.now);
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
+        sweep::run(&mut self.cx);
     }
 
     fn run_queue(&mut self) {

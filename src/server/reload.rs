@@ -7,6 +7,7 @@ use crate::config::error::{Diagnostics, Severity};
 use crate::config::load::{self, LoadOptions, Sources};
 use crate::config::model::{Config, Level};
 use crate::config::resolve::{Form, resolve};
+use crate::exchange::handlers::resumable::sweep;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -101,6 +102,7 @@ impl Server {
         self.cx.listings.set_limit(config.listing_cache_size());
         self.cx.config = Rc::new(config);
         self.keep_journal();
+        sweep::begin(&mut self.cx);
         self.forget_pool();
         if let Err(e) = self.watch_listeners() {
             let text = format!("epoll_ctl() failed {e}");

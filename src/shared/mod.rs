@@ -14,6 +14,7 @@ pub mod passwords;
 pub mod stats;
 mod syslog;
 pub mod temp;
+pub mod uploads;
 pub mod variants;
 pub mod watch;
 
@@ -32,6 +33,7 @@ use passwords::Passwords;
 use stats::Stats;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use uploads::Uploads;
 use watch::Watch;
 
 /// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
@@ -61,6 +63,8 @@ pub struct Cx {
     pub passwords: Passwords,
     /// Servers of upstream groups: whose turn it is, who has failed.
     pub balance: Balance,
+    /// Resumable uploads that are not finished.
+    pub uploads: Uploads,
     /// For bytes that are consumed at once: owned by no connection.
     pub scratch: Vec<u8>,
     /// For splice from a socket to a file; made at first use, always empty between two calls.
@@ -89,6 +93,7 @@ impl Cx {
             limits: Limits::default(),
             passwords: Passwords::default(),
             balance: Balance::default(),
+            uploads: Uploads::default(),
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,
             quitting: false,

@@ -33,6 +33,7 @@ pub mod special;
 pub mod ssi;
 pub mod syslog;
 pub mod upload;
+pub mod upload_resumable;
 pub mod upstream;
 
 use super::context::{Args, Contexts};
@@ -54,6 +55,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         listing::ROWS,
         special::ROWS,
         upload::ROWS,
+        upload_resumable::ROWS,
         map::ROWS,
         dav::ROWS,
         charset::ROWS,

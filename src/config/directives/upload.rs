@@ -1,5 +1,6 @@
 //! Uploads and deletes: webserv's own directives.
 
+use super::upload_resumable::Resumable;
 use super::{SL, row};
 use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
@@ -39,6 +40,7 @@ pub struct Upload {
     pub answer: Option<Answer>,
     /// None: by the kind of the location.
     pub serve: Option<Serve>,
+    pub resumable: Resumable,
 }
 
 /// How the name of a stored file is made.
@@ -136,6 +138,7 @@ impl Default for Upload {
             limit_rate: None,
             answer: None,
             serve: None,
+            resumable: Resumable::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ pub fn check(ex: &mut Exchange) -> Flow {
         Some(allowed) if ex.method == Method::Options && !allowed.contains(Method::Options) => {
             handlers::options::answer(ex)
         }
+        Some(allowed) if handlers::resumable::permits(ex, allowed) => Flow::Next,
         Some(allowed) if !allowed.contains(ex.method) => handlers::options::not_allowed(ex),
         _ => Flow::Next,
     }

@@ -95,7 +95,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// A Location that is a path gets scheme, host and port, by absolute_redirect and its friends.
-fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
+pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let output = &ex.here().settings.output;
     if !target.starts_with(b"/") || target.starts_with(b"//") || !output.absolute_redirect {
         return target;

@@ -2,7 +2,7 @@
 
 use crate::config::directives::upload::Store;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::{dav, delete, options, static_file, upload};
+use crate::exchange::handlers::{dav, delete, options, resumable, static_file, upload};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::Flow;
 use crate::http::method::{Method, MethodSet};
@@ -31,7 +31,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Answerer::Options => options::answer(ex),
         Answerer::NotAllowed => options::not_allowed(ex),
         // Explaining changes nothing: it ends where the body would be asked for.
-        Answerer::Dav | Answerer::Upload | Answerer::Delete if cx.trace.is_some() => {
+        Answerer::Dav | Answerer::Upload | Answerer::Resumable | Answerer::Delete if cx.trace.is_some() => {
             if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
                 ex.path.clear();
             }
@@ -39,6 +39,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         }
         Answerer::Dav => dav::run(ex, cx),
         Answerer::Upload => upload::start(ex, cx),
+        Answerer::Resumable => resumable::start(ex, cx),
         Answerer::Delete => delete::run(ex, cx),
     }
 }
@@ -51,6 +52,7 @@ enum Answerer {
     NotAllowed,
     Dav,
     Upload,
+    Resumable,
     Delete,
 }
 
@@ -62,12 +64,16 @@ impl Answerer {
             Answerer::NotAllowed => "none: the method is not allowed here",
             Answerer::Dav => "dav",
             Answerer::Upload => "upload",
+            Answerer::Resumable => "resumable upload",
             Answerer::Delete => "delete",
         }
     }
 }
 
 fn answerer(ex: &Exchange) -> Answerer {
+    if resumable::is_asked(ex) {
+        return Answerer::Resumable;
+    }
     match ex.method {
         Method::Get | Method::Head => Answerer::StaticFile,
         Method::Options => Answerer::Options,

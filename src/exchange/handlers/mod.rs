@@ -9,6 +9,7 @@ pub mod files;
 pub mod listing;
 pub mod options;
 pub mod proxy;
+pub mod resumable;
 pub mod special;
 pub mod static_file;
 pub mod symlinks;
@@ -18,6 +19,7 @@ use super::Exchange;
 use super::filters::ssi::page::Page;
 use super::phases::Flow;
 use crate::shared::Cx;
+use std::os::fd::BorrowedFd;
 
 /// Who takes the body of the request.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub enum Handler {
     #[default]
     None,
     Upload(Box<upload::Upload>),
+    /// The content goes to the end of an upload that may be resumed.
+    Append(Box<resumable::append::Append>),
     /// The small form of the listing page that deletes a name.
     DeleteForm(delete::Form),
     /// A body that is made as it is sent: a page with SSI commands.
@@ -47,6 +51,7 @@ impl Handler {
     pub fn works(&self) -> bool {
         match self {
             Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
+            Handler::Append(append) => append.works(),
             Handler::None | Handler::Upload(_) | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => false,
         }
     }
@@ -58,6 +63,7 @@ pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Handler::Listing(making) => making.work(ex, cx),
         Handler::Removing(removing) => removing.work(ex, cx),
         Handler::Transfer(transfer) => transfer.work(ex, cx),
+        Handler::Append(append) => append.work(ex, cx),
         other => {
             ex.handler = other;
             Flow::Wait
@@ -77,6 +83,11 @@ pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
         Handler::Upload(mut upload) => {
             let outcome = upload.accept(ex, cx, data);
             ex.handler = Handler::Upload(upload);
+            outcome
+        }
+        Handler::Append(mut append) => {
+            let outcome = append.accept(ex, cx, data);
+            ex.handler = Handler::Append(append);
             outcome
         }
         Handler::DeleteForm(mut form) => {
@@ -101,11 +112,41 @@ pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
             Flow::Wait
         }
         Handler::Upload(upload) => upload.finish(ex, cx),
+        Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
         Handler::Proxy(mut proxy) => {
             let outcome = proxy.body_ends(ex, cx);
             ex.handler = Handler::Proxy(proxy);
             outcome.map_or_else(|flow| flow, |()| Flow::Wait)
+        }
+    }
+}
+
+/// The file that body bytes may be spliced into, where nothing in between looks at them.
+pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
+    match handler {
+        Handler::Upload(upload) => upload.splice_target(),
+        Handler::Append(append) => append.splice_target(),
+        _ => None,
+    }
+}
+
+/// `n` bytes went from the socket to [`splice_target`].
+pub fn spliced(ex: &mut Exchange, cx: &mut Cx, n: u64) -> Result<(), Flow> {
+    match std::mem::take(&mut ex.handler) {
+        Handler::Upload(mut upload) => {
+            let outcome = upload.spliced(ex, cx, n);
+            ex.handler = Handler::Upload(upload);
+            outcome
+        }
+        Handler::Append(mut append) => {
+            let outcome = append.spliced(ex, cx, n);
+            ex.handler = Handler::Append(append);
+            outcome
+        }
+        other => {
+            ex.handler = other;
+            Ok(())
         }
     }
 }

@@ -1,7 +1,7 @@
 //! OPTIONS and 405: which methods a location answers.
 
 use crate::exchange::Exchange;
-use crate::exchange::handlers::files;
+use crate::exchange::handlers::{files, resumable};
 use crate::exchange::phases::Flow;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
@@ -16,6 +16,7 @@ pub fn allowed(ex: &Exchange) -> MethodSet {
 pub fn answer(ex: &mut Exchange) -> Flow {
     let allow = allowed(ex).allow_value();
     ex.response.line(b"Allow", allow.as_bytes());
+    resumable::announce(ex);
     ex.response.status = Status::NO_CONTENT;
     Flow::Respond
 }

@@ -71,7 +71,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         sort: Sort::from_query(&ex.args),
         can_upload: rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off,
         can_replace: allowed.contains(Method::Put),
-        resumable: false,
+        resumable: ex.here().settings.upload.resumable.speaks.tus,
         can_delete,
         is_page,
         links: links(ex),

@@ -8,6 +8,7 @@
 //! - [`answer`], [`refusal`]: what the client is told
 //! - [`record`]: what variables say of it
 //! - [`serve`]: how stored files are sent
+//! - [`resumed`]: the same for a file that comes in several requests
 //!
 //! Invariant: nothing is seen in the directory before the body is complete and right; dropping an [`Upload`] leaves
 //! nothing behind.
@@ -24,6 +25,7 @@ mod quota;
 mod raw;
 mod record;
 mod refusal;
+pub mod resumed;
 mod rules;
 mod serve;
 #[cfg(test)]
@@ -36,16 +38,18 @@ pub use serve::guard;
 
 use crate::config::directives::upload::{Duplicate, Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
-use crate::exchange::handlers::{Handler, delete};
+use crate::exchange::handlers::{Handler, delete, resumable};
 use crate::exchange::phases::Flow;
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::etag::ETag;
 use crate::http::framing::Framing;
+use crate::http::head::Head;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::uploads::UploadId;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Stat};
 use answer::Stored;
@@ -81,10 +85,14 @@ pub struct Upload {
     on_duplicate: Duplicate,
     /// The request has If-Match, If-None-Match or If-Unmodified-Since.
     conditional: bool,
+    /// The head that has them, and its bytes, where it is not this request's.
+    conditions: Option<Box<(Head, Vec<u8>)>>,
     /// Bytes that a file may have to be held in memory: written and named in one go when they are all there.
     hold: usize,
     /// `If-None-Match: *`: whoever links the name first has it, the others get 412.
     create_only: bool,
+    /// The resumable upload that this one ends: its bytes are not held beside those that are to come.
+    resumed: Option<UploadId>,
 }
 
 /// A POST or PUT of this location: refused at once, or its body is wanted.
@@ -132,14 +140,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         Framing::None | Framing::Chunked => 0,
     };
     rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
-    let create_only = ex.head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(ex.buf()) == b"*");
-    let on_duplicate = match if put { Duplicate::Overwrite } else { rules.on_duplicate } {
-        Duplicate::Overwrite if create_only => Duplicate::Error,
-        other => other,
-    };
-    let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
-        .iter()
-        .any(|id| ex.head.get(*id).is_some());
+    let (on_duplicate, conditional, create_only) = policy(&ex.head, ex.buf(), put, rules.on_duplicate);
     let mut digests = digest::promised(ex, rules.verify_digest)?;
     let wanted = digest::wanted(ex);
     let is_form = form.is_some();
@@ -162,12 +163,14 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         wanted,
         on_duplicate,
         conditional,
+        conditions: None,
         hold,
         create_only,
+        resumed: None,
     };
     if is_form {
         // What a form holds beside its files is not much.
-        upload.check_quota(Usage { bytes: length.saturating_sub(FORM), files: 1 })?;
+        upload.check_quota(cx, Usage { bytes: length.saturating_sub(FORM), files: 1 })?;
     } else {
         let most = upload.rules.max_file_size.0;
         if most > 0 && length > most {
@@ -178,16 +181,30 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
             return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
         }
         upload.open(ex, cx, &[], name.as_deref(), &kind)?;
-        upload.check_quota(Usage { bytes: length, files: 1 })?;
+        upload.check_quota(cx, Usage { bytes: length, files: 1 })?;
     }
     Ok(upload)
+}
+
+/// What a taken name means to the request, whether it has preconditions, and whether these allow nothing but a new file.
+fn policy(head: &Head, buf: &[u8], put: bool, on_duplicate: Duplicate) -> (Duplicate, bool, bool) {
+    let create_only = head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(buf) == b"*");
+    let on_duplicate = match if put { Duplicate::Overwrite } else { on_duplicate } {
+        Duplicate::Overwrite if create_only => Duplicate::Error,
+        other => other,
+    };
+    let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
+        .iter()
+        .any(|id| head.get(*id).is_some());
+    (on_duplicate, conditional, create_only)
 }
 
 fn is_form(content_type: &[u8]) -> bool {
     rules::essence(content_type).eq_ignore_ascii_case(b"multipart/form-data")
 }
 
-fn too_large() -> Refusal {
+/// Of a file beyond upload_max_file_size.
+pub fn too_large() -> Refusal {
     Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").limit("upload_max_file_size")
 }
 
@@ -284,6 +301,10 @@ impl Upload {
     /// Everything that was promised of the body and of its files holds. Gives the digests that are wanted, file by
     /// file.
     fn check_digests(&mut self, ex: &Exchange) -> Result<Vec<Vec<u8>>, Refusal> {
+        if self.resumed.is_some() {
+            // Compared as the bytes came; this request had the last of them only.
+            return Ok(vec![Vec::new(); self.parts.len()]);
+        }
         let parts = &self.parts;
         let raw = parts.first().filter(|_| self.form.is_none());
         let body = std::mem::take(&mut self.digests);
@@ -314,15 +335,34 @@ impl Upload {
             let refusal = Refusal::new(Status::CONTENT_TOO_LARGE, "the form has too many files");
             return Err(refusal.limit("upload_max_files"));
         }
-        if !rules::is_type_allowed(&self.rules.types, content_type) {
-            let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted");
-            return Err(refusal.limit("upload_types"));
-        }
         if ex.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
+            self.check_type(content_type)?;
             let given = given.map(name::exact).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
             return self.create(cx, given);
         }
+        let name = self.admit(ex, cx, fields, given, content_type)?;
+        self.create(cx, name)
+    }
+
+    fn check_type(&self, content_type: &[u8]) -> Result<(), Refusal> {
+        if rules::is_type_allowed(&self.rules.types, content_type) {
+            return Ok(());
+        }
+        let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted");
+        Err(refusal.limit("upload_types"))
+    }
+
+    /// The name of a file that may be stored, as far as can be told before its content is there.
+    fn admit(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Cx,
+        fields: &[(Box<[u8]>, Vec<u8>)],
+        given: Option<&[u8]>,
+        content_type: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        self.check_type(content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
         if self.on_duplicate != Duplicate::Rename || self.conditional {
@@ -330,7 +370,7 @@ impl Upload {
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
         }
-        self.create(cx, name)
+        Ok(name)
     }
 
     fn create(&mut self, cx: &mut Cx, name: Vec<u8>) -> Result<(), Refusal> {
@@ -372,12 +412,14 @@ impl Upload {
     }
 
     /// Whether so much more may be stored in the area.
-    fn check_quota(&self, more: Usage) -> Result<(), Refusal> {
+    fn check_quota(&self, cx: &mut Cx, more: Usage) -> Result<(), Refusal> {
         let Some(limit) = self.rules.quota else { return Ok(()) };
         let used = match &self.place.area {
             Some(area) => quota::usage(area.as_fd()).map_err(|e| Refusal::call("getdents64()", &self.place.path, e))?,
             None => Usage::default(),
         };
+        let held = resumable::held(cx, &self.place.area_path, self.resumed);
+        let more = Usage { bytes: more.bytes.saturating_add(held.0), files: more.files.saturating_add(held.1) };
         let mut freed = Usage::default();
         if self.on_duplicate == Duplicate::Overwrite {
             for part in &self.parts {
@@ -411,7 +453,11 @@ impl Upload {
             modified: there.map(|stat| stat.mtime.0),
             exists: there.is_some(),
         };
-        match cond::evaluate(&ex.head, ex.buf(), ex.method, &now, ImsMode::Off) {
+        let (head, buf) = match &self.conditions {
+            Some(other) => (&other.0, &other.1[..]),
+            None => (&ex.head, ex.buf()),
+        };
+        match cond::evaluate(head, buf, ex.method, &now, ImsMode::Off) {
             Verdict::Failed => {
                 Err(Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold").of(name))
             }
@@ -451,7 +497,7 @@ impl Upload {
             }
         }
         let bytes = self.parts.iter().map(Part::size).fold(0, u64::saturating_add);
-        self.check_quota(Usage { bytes, files: self.parts.len() as u64 })?;
+        self.check_quota(cx, Usage { bytes, files: self.parts.len() as u64 })?;
         // Room that chunked bodies and forms took without saying so before.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         if self.conditional {

@@ -73,6 +73,20 @@ impl Part {
         }
     }
 
+    /// The file `hidden` of `dir`, written by other requests, to be called `name`. Dropped, it is gone, unless it is
+    /// [left](Part::leave).
+    pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32) -> Result<Part, Errno> {
+        let fd = file::open_at(Some(dir.as_fd()), &hidden, O_RDWR | O_NOFOLLOW, 0)?;
+        let size = file::fstat(fd.as_fd())?.size;
+        let temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false });
+        Ok(Part { content: Content::File(fd), temporary, size, flushed: size, ..Part::held(name, mode, 0) })
+    }
+
+    /// A part that could not be named keeps its hidden name when it is dropped.
+    pub fn leave(&mut self) {
+        self.keep();
+    }
+
     /// What is in memory becomes a file in `dir`.
     pub fn settle(&mut self, dir: &Rc<OwnedFd>, litter: &mut Litter, birth: Birth) -> Result<(), Errno> {
         let Content::Held(bytes) = &mut self.content else { return Ok(()) };

@@ -49,6 +49,7 @@ pub struct Place {
     pub path: Vec<u8>,
     /// The directory whose quota counts, where one is set and the directory is there.
     pub area: Option<Rc<OwnedFd>>,
+    pub area_path: Vec<u8>,
     /// What was last looked at: the moment, the name, what had it.
     seen: Option<(u64, Vec<u8>, Option<Stat>)>,
 }
@@ -113,6 +114,7 @@ pub fn find(
         uri,
         path: split.path.clone(),
         area: area.clone(),
+        area_path: split.path.get(..split.area).unwrap_or_default().to_vec(),
         seen: None,
     };
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve);
@@ -151,6 +153,11 @@ pub fn find(
         };
     }
     Ok((found, Some(name.to_vec())))
+}
+
+/// The path that the request's URI means here, whatever is there.
+pub fn path(ex: &mut Exchange, cx: &mut Cx, rules: &Rules) -> Result<Vec<u8>, Refusal> {
+    Ok(split(ex, cx, rules)?.0.path)
 }
 
 /// The path that the request's URI means here; the trusted part of it opened, where that had to be to know it.
@@ -435,7 +442,7 @@ mod tests {
         }
         let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve).expect("descends");
         let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
-        let mut place = Place { dir, missing, resolve, uri, path, area: None, seen: None };
+        let mut place = Place { dir, missing, resolve, uri, path, area: None, area_path: Vec::new(), seen: None };
         assert_eq!(place.stat(b"x"), Ok(None));
         let made = place.make(0o600).expect("made");
         assert!(scratch.exists("new/inner"));

@@ -1,0 +1,73 @@
+//! Resumable uploads: which protocols a location speaks, where unfinished uploads are kept, and for how long.
+
+use super::{SL, row};
+use crate::config::ast::Directive;
+use crate::config::context::Args;
+use crate::config::model::Settings;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Outcome, Row, invalid, wrong};
+use crate::config::value::{self, Millis};
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+/// A part of the upload settings.
+#[derive(Clone, Debug)]
+pub struct Resumable {
+    pub speaks: Speaks,
+    /// An absolute path. None: beside what is stored.
+    pub state_store: Option<Rc<[u8]>>,
+    /// From an upload's last byte on; 0 is for ever.
+    pub max_age: Millis,
+}
+
+/// The protocols of a location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Speaks {
+    /// tus 1.0.0.
+    pub tus: bool,
+    /// draft-ietf-httpbis-resumable-upload.
+    pub rufh: bool,
+}
+
+impl Speaks {
+    pub fn any(self) -> bool {
+        self.tus || self.rufh
+    }
+}
+
+impl Default for Resumable {
+    fn default() -> Resumable {
+        Resumable { speaks: Speaks::default(), state_store: None, max_age: Millis(24 * 60 * 60 * 1000) }
+    }
+}
+
+fn resumable(s: &mut Settings) -> &mut Resumable {
+    &mut Rc::make_mut(&mut s.upload).resumable
+}
+
+pub const ROWS: &[Row] = &[
+    row("upload_resumable", SL, Args::TAKE1, "off", Effect::Once(speaks), "Whether an upload that broke off can go on where it stopped: on, off, tus (tus 1.0.0 alone: core, creation, creation-with-upload, creation-defer-length, termination, checksum, expiration) or rufh (the IETF draft Resumable Uploads for HTTP alone, interop version 8). It holds where POST or PUT is allowed; plain uploads are taken as before. All upload_* rules hold for the whole file, client_max_body_size for each request. The file appears when its last byte is there, by the same step as that of a plain upload. What is there of it survives a restart. Two requests at once for one upload: the newer goes on, the older is cut.").ours(),
+    row("upload_state_store", SL, Args::TAKE1, ".webserv-upload-state in the upload directory", Effect::Once(state_store), "Directory for uploads that are not finished: a file of their bytes and one of what they are to become. It must be on the file system of the store, since a finished file is moved, not copied. A relative path is taken from the prefix; there are no variables. Without the directive it is .webserv-upload-state in upload_store (up to its first variable), or in the location's own directory; it is made when it is needed and removed when it is empty. URIs that name it or anything in it are 404.").ours(),
+    row("upload_resumable_max_age", SL, Args::TAKE1, "1d", Effect::Time(|s| &mut resumable(s).max_age), "How long after its last byte an unfinished upload is kept; clients are told. 0 is for ever.").ours(),
+];
+
+fn speaks(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let speaks = |tus, rufh| Speaks { tus, rufh };
+    let choices = [
+        ("off", speaks(false, false)),
+        ("on", speaks(true, true)),
+        ("tus", speaks(true, false)),
+        ("rufh", speaks(false, true)),
+    ];
+    resumable(&mut s.settings).speaks = value::choice(d.args[0].bytes(), &choices).map_err(|e| wrong(d, 0, e))?;
+    Ok(())
+}
+
+fn state_store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let path = d.args[0].bytes();
+    if path.contains(&b'$') || path.is_empty() {
+        return Err(invalid(d, 0).help("a directory without variables: it is looked through at the start"));
+    }
+    resumable(&mut s.settings).state_store = Some(b.full_path(path).as_os_str().as_bytes().into());
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! A request that makes a new upload, of either protocol.
+
+use super::append::{Append, Content};
+use super::checksum::Checksum;
+use super::state::{Dialect, Record};
+use super::unfinished::{self, Unfinished};
+use super::{rufh, tell, tus};
+use crate::config::directives::upload::Verify;
+use crate::config::value::Mode;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::Handler;
+use crate::exchange::handlers::upload::pace;
+use crate::exchange::handlers::upload::resumed::{self, Refusal, Wish};
+use crate::exchange::phases::Flow;
+use crate::http::framing::Framing;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::shared::uploads::UploadId;
+use crate::sys::Errno;
+use crate::sys::file;
+use std::os::fd::AsFd;
+
+const OCTETS: &[u8] = b"application/octet-stream";
+
+/// What a request says of the upload it makes.
+#[derive(Default)]
+struct Said {
+    given: Option<Vec<u8>>,
+    content_type: Vec<u8>,
+    length: Option<u64>,
+    fields: tus::Pairs,
+}
+
+/// The creation of tus: a POST with Tus-Resumable.
+pub fn tus(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    match tus_said(ex) {
+        Ok((said, content)) => begin(ex, cx, Dialect::Tus, said, content),
+        Err(refusal) => tell::refuse(ex, cx, Dialect::Tus, &refusal, false),
+    }
+}
+
+fn tus_said(ex: &Exchange) -> Result<(Said, Content), Refusal> {
+    let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
+    if ex.header(HeaderId::UploadConcat).is_some() {
+        return Err(bad("Upload-Concat: uploads are not put together here"));
+    }
+    let length = tus::length(ex.header(HeaderId::UploadLength), ex.header(HeaderId::UploadDeferLength)).map_err(bad)?;
+    let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).map_err(bad)?;
+    let content = tus_content(ex, true)?;
+    if let (Framing::Length(sent), Some(length)) = (ex.head.framing, length)
+        && sent > length
+    {
+        let why = format!("the content is longer than the {length} bytes of Upload-Length");
+        return Err(Refusal::new(Status::CONTENT_TOO_LARGE, why));
+    }
+    let said = Said {
+        given: tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec),
+        content_type: tus::value(&fields, &["filetype", "type", "contentType"]).unwrap_or(OCTETS).to_vec(),
+        length,
+        fields,
+    };
+    Ok((said, content))
+}
+
+/// What a request of tus says of its content.
+///
+/// # Errors
+/// 415 for content of another type, 400 for a checksum that is none.
+pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal> {
+    let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
+    let has_content = !ex.decoder.is_done();
+    let is_typed =
+        resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default()).eq_ignore_ascii_case(tus::CONTENT_TYPE);
+    if (has_content || !is_creation) && !is_typed {
+        let why = "Content-Type has to be application/offset+octet-stream";
+        return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let checksum = ex.header(HeaderId::UploadChecksum).map(Checksum::parse).transpose().map_err(bad)?;
+    let digests = resumed::content_digests(ex)?;
+    let verify = ex.here().settings.upload.verify_digest;
+    if verify == Verify::Require && has_content && checksum.is_none() && digests.is_empty() {
+        return Err(bad("Upload-Checksum is required").limit("upload_verify_digest"));
+    }
+    let whole = resumed::Digests::default();
+    Ok(Content { is_creation, checksum, digests, whole, wanted: None, ends: false, interop: None })
+}
+
+/// A POST or PUT with Upload-Complete. One that brings the whole of it is taken as a plain upload where its client
+/// could not be told how to resume it, and where it is a form: several files are not one representation.
+pub fn is_rufh(ex: &Exchange) -> bool {
+    match ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) {
+        Some(true) => tell::interop(ex).is_some() && !is_form(ex),
+        Some(false) => true,
+        None => false,
+    }
+}
+
+fn is_form(ex: &Exchange) -> bool {
+    let kind = ex.header(HeaderId::ContentType).unwrap_or_default();
+    ex.method == Method::Post && resumed::essence(kind).eq_ignore_ascii_case(b"multipart/form-data")
+}
+
+/// The creation of the draft.
+pub fn rufh(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let ends = ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) == Some(true);
+    let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
+    let (Ok(length), true) = (rufh_length(ex, 0, ends, said), fits(ex, 0, said)) else {
+        return tell::inconsistent(ex);
+    };
+    match rufh_said(ex, length, ends) {
+        Ok((said, content)) => begin(ex, cx, Dialect::Rufh, said, content),
+        Err(refusal) => tell::refuse(ex, cx, Dialect::Rufh, &refusal, true),
+    }
+}
+
+fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Content), Refusal> {
+    if is_form(ex) {
+        let why = "a form cannot come in pieces: send the file itself";
+        return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let given = if ex.method == Method::Put { None } else { resumed::given_name(ex)? };
+    let content_type = ex.header(HeaderId::ContentType).unwrap_or(OCTETS).to_vec();
+    let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
+    let content =
+        Content { whole, wanted, ..rufh_content(ex, true, ends, ex.head.get(HeaderId::ReprDigest).is_some())? };
+    Ok((Said { given, content_type, length, fields: Vec::new() }, content))
+}
+
+/// What a request of the draft says of its content. `promised`: there is a digest of the whole.
+pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool) -> Result<Content, Refusal> {
+    let digests = resumed::content_digests(ex)?;
+    let require = ex.here().settings.upload.verify_digest == Verify::Require;
+    if require && !ex.decoder.is_done() && digests.is_empty() && !promised {
+        let why = "Repr-Digest of the whole or Content-Digest is required";
+        return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
+    }
+    let whole = resumed::Digests::default();
+    Ok(Content { is_creation, checksum: None, digests, whole, wanted: None, ends, interop: tell::interop(ex) })
+}
+
+/// The length of the whole, by all that says it (the draft §4.1.3). `known`: from Upload-Length or earlier.
+///
+/// # Errors
+/// They differ.
+pub fn rufh_length(ex: &Exchange, offset: u64, ends: bool, known: Option<u64>) -> Result<Option<u64>, ()> {
+    let implied = match ex.head.framing {
+        Framing::Length(content) if ends => Some(offset.saturating_add(content)),
+        Framing::None if ends => Some(offset),
+        _ => None,
+    };
+    match (implied, known) {
+        (Some(a), Some(b)) if a != b => Err(()),
+        (implied, known) => Ok(implied.or(known)),
+    }
+}
+
+/// Content that says its size stays within the length.
+pub fn fits(ex: &Exchange, offset: u64, length: Option<u64>) -> bool {
+    match (ex.head.framing, length) {
+        (Framing::Length(content), Some(length)) => offset.saturating_add(content) <= length,
+        _ => true,
+    }
+}
+
+fn begin(ex: &mut Exchange, cx: &mut Cx, dialect: Dialect, said: Said, content: Content) -> Flow {
+    match create(ex, cx, dialect, said, content) {
+        Ok(append) => run(ex, cx, append),
+        Err(refusal) => tell::refuse(ex, cx, dialect, &refusal, true),
+    }
+}
+
+/// Takes the content, or ends at once where there is none.
+pub fn run(ex: &mut Exchange, cx: &mut Cx, append: Append) -> Flow {
+    let append = Box::new(append);
+    if ex.decoder.is_done() {
+        return append.finish(ex, cx);
+    }
+    ex.handler = Handler::Append(append);
+    ex.pace = pace::of(ex, cx);
+    Flow::Body
+}
+
+fn create(ex: &mut Exchange, cx: &mut Cx, dialect: Dialect, said: Said, content: Content) -> Result<Append, Refusal> {
+    let wish = Wish {
+        given: said.given.as_deref(),
+        content_type: &said.content_type,
+        length: said.length,
+        fields: &said.fields,
+    };
+    let admitted = resumed::admit(ex, cx, &wish)?;
+    let home = unfinished::home(ex)?;
+    let settings = ex.here().settings.upload.clone();
+    let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
+    let dir = home.make(settings.create_path.then_some(Mode(settings.mode))).map_err(|e| failed("mkdir()", e))?;
+    let device = file::fstat(dir.fd().as_fd()).map_err(|e| failed("fstat()", e))?.dev;
+    if device != admitted.device {
+        home.tidy();
+        let why = "upload_state_store is on another file system than the upload directory";
+        return Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, why));
+    }
+    let is_checked = content.checksum.is_some() || !content.digests.is_empty();
+    let record = Record {
+        dialect,
+        method: ex.method,
+        uri: ex.uri.clone(),
+        path: admitted.path,
+        dir: admitted.dir,
+        name: admitted.name,
+        length: said.length,
+        age: settings.resumable.max_age.0,
+        unverified: is_checked.then_some(0),
+        metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
+        conditions: conditions(ex),
+        digest: if dialect == Dialect::Rufh { joined(ex, HeaderId::ReprDigest) } else { Vec::new() },
+    };
+    let id = UploadId::random().map_err(|e| failed("getrandom()", e))?;
+    let fd = match dir.create(id, &record) {
+        Ok(fd) => fd,
+        Err(e) => {
+            home.tidy();
+            return Err(failed("open()", e));
+        }
+    };
+    let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, taken: None };
+    upload.touch(cx);
+    let lease = cx.uploads.lease(id, fd);
+    if let Some(version) = content.interop {
+        tell::begun(ex, cx, version, &upload);
+    }
+    Ok(Append::new(ex, upload, lease, content))
+}
+
+/// The lines of a field as one.
+fn joined(ex: &Exchange, id: HeaderId) -> Vec<u8> {
+    let lines: Vec<&[u8]> = ex.head.all(id).map(|field| field.value.of(ex.buf())).collect();
+    lines.join(&b", "[..])
+}
+
+/// The preconditions of the request, as lines: they hold when the upload is complete (RFC 9110 §13.2.1).
+fn conditions(ex: &Exchange) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let fields = [
+        (HeaderId::IfMatch, &b"If-Match: "[..]),
+        (HeaderId::IfNoneMatch, b"If-None-Match: "),
+        (HeaderId::IfUnmodifiedSince, b"If-Unmodified-Since: "),
+    ];
+    for (id, name) in fields {
+        for field in ex.head.all(id) {
+            lines.extend_from_slice(&[name, field.value.of(ex.buf()), b"\r\n"].concat());
+        }
+    }
+    lines
+}

@@ -1,0 +1,136 @@
+//! Uploads that go on where they broke off: tus 1.0.0 and the IETF draft Resumable Uploads for HTTP, over one store.
+//!
+//! A POST or PUT in one of the protocols makes an upload, whose URI is the request's own with `webserv-upload=ID` added
+//! to its query: so it belongs to the same location, whatever kind that is, and its access rules hold for every
+//! request. HEAD asks for its offset, PATCH appends, DELETE cancels.
+//!
+//! - [`tus`], [`rufh`], [`checksum`]: what the fields of the protocols say
+//! - [`create`], [`resource`]: a request for a new upload, and one for an upload that is there
+//! - [`append`]: its content on its way to the disk
+//! - [`unfinished`], [`state`], [`store`], [`home`]: an upload on disk
+//! - [`tell`]: the answers
+//! - [`sweep`]: what nobody finishes
+//!
+//! Invariant: the offset that is told is the size of a file; bytes that count are never taken back, and no two requests
+//! append to one upload.
+
+pub mod append;
+mod checksum;
+mod create;
+pub mod home;
+mod resource;
+mod rufh;
+mod state;
+mod store;
+pub mod sweep;
+mod tell;
+mod tus;
+mod unfinished;
+
+use super::options;
+use crate::exchange::Exchange;
+use crate::exchange::phases::Flow;
+use crate::http::header::HeaderId;
+use crate::http::method::{Method, MethodSet};
+use crate::shared::Cx;
+use crate::shared::uploads::UploadId;
+use state::Dialect;
+
+/// The argument that names an upload.
+const ARGUMENT: &str = "webserv-upload";
+
+/// What a request wants of resumable uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Create(Dialect),
+    Upload(UploadId),
+    /// An upload, but none that could be.
+    Nothing,
+}
+
+/// None: it is a request like any other.
+fn asked(ex: &Exchange) -> Option<Asked> {
+    let speaks = ex.here().settings.upload.resumable.speaks;
+    if !speaks.any() || ex.error_page.is_some() || ex.method == Method::Options {
+        return None;
+    }
+    if let Some(id) = argument(&ex.args) {
+        return Some(UploadId::parse(id).map_or(Asked::Nothing, Asked::Upload));
+    }
+    if speaks.tus && ex.header(HeaderId::TusResumable).is_some() {
+        match ex.method {
+            Method::Post => return Some(Asked::Create(Dialect::Tus)),
+            Method::Head | Method::Patch | Method::Delete => return Some(Asked::Nothing),
+            _ => {}
+        }
+    }
+    let creates = speaks.rufh && matches!(ex.method, Method::Post | Method::Put) && create::is_rufh(ex);
+    creates.then_some(Asked::Create(Dialect::Rufh))
+}
+
+fn argument(args: &[u8]) -> Option<&[u8]> {
+    let pair = |pair: &'_ [u8]| pair.strip_prefix(ARGUMENT.as_bytes())?.strip_prefix(b"=").map(<[u8]>::len);
+    let len = args.split(|b| *b == b'&').find_map(|text| pair(text).map(|len| (text, len)));
+    len.map(|(text, len)| &text[text.len() - len..])
+}
+
+/// The request is about a resumable upload: [`start`] answers it.
+pub fn is_asked(ex: &Exchange) -> bool {
+    asked(ex).is_some() && uploads(options::allowed(ex))
+}
+
+/// Where uploads are allowed, their resources have methods of their own.
+pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
+    uploads(allowed) && matches!(asked(ex), Some(Asked::Upload(_) | Asked::Nothing))
+}
+
+fn uploads(allowed: MethodSet) -> bool {
+    allowed.contains(Method::Post) || allowed.contains(Method::Put)
+}
+
+pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    let asked = asked(ex);
+    if let Err(flow) = tell::check_version(ex, cx) {
+        return flow;
+    }
+    match asked {
+        Some(Asked::Create(Dialect::Tus)) => create::tus(ex, cx),
+        Some(Asked::Create(Dialect::Rufh)) => create::rufh(ex, cx),
+        Some(Asked::Upload(id)) => resource::run(ex, cx, id),
+        Some(Asked::Nothing) | None => tell::not_found(ex, cx),
+    }
+}
+
+/// Header lines for the answer to OPTIONS.
+pub fn announce(ex: &mut Exchange) {
+    let speaks = ex.here().settings.upload.resumable.speaks;
+    if speaks.any() && uploads(options::allowed(ex)) {
+        tell::announce(ex, speaks);
+    }
+}
+
+/// Bytes and files of unfinished uploads below a path, as far as they are not stored yet; without `but`.
+pub fn held(cx: &mut Cx, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
+    sweep::read_all(cx);
+    cx.uploads.held(area, but)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_argument_is_found_among_others() {
+        let table = [
+            ("webserv-upload=12", Some("12")),
+            ("a=b&webserv-upload=12&c", Some("12")),
+            ("webserv-upload=", Some("")),
+            ("webserv-upload", None),
+            ("xwebserv-upload=12", None),
+            ("", None),
+        ];
+        for (args, expected) in table {
+            assert_eq!(argument(args.as_bytes()), expected.map(str::as_bytes), "{args}");
+        }
+    }
+}

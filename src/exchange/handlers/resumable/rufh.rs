@@ -1,0 +1,131 @@
+//! Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload) as text: its structured fields, its limits, its
+//! problem types. No files, no answers.
+
+use super::state::number;
+use crate::http::header::trim_ows;
+use std::fmt::Write;
+
+pub const CONTENT_TYPE: &[u8] = b"application/partial-upload";
+
+/// Interop versions whose rules are the same as far as a server has to do with them: 6 is of drafts -05 and -06, 8 of
+/// -09 to -12.
+const VERSIONS: std::ops::RangeInclusive<u64> = 6..=8;
+
+pub const MISMATCHING_OFFSET: &str = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset";
+pub const COMPLETED: &str = "https://iana.org/assignments/http-problem-types#completed-upload";
+pub const INCONSISTENT_LENGTH: &str = "https://iana.org/assignments/http-problem-types#inconsistent-upload-length";
+
+/// An Item whose value is a Boolean (RFC 9651 §3.3.6). None: another value, so the field is ignored.
+pub fn boolean(value: &[u8]) -> Option<bool> {
+    match bare(value)? {
+        b"?1" => Some(true),
+        b"?0" => Some(false),
+        _ => None,
+    }
+}
+
+/// An Item whose value is a non-negative Integer (RFC 9651 §3.3.1).
+pub fn integer(value: &[u8]) -> Option<u64> {
+    // Fifteen digits are the most that an Integer has.
+    bare(value).filter(|digits| digits.len() <= 15).and_then(number)
+}
+
+/// The Item without its parameters, which mean nothing in any of these fields. None: they are none.
+fn bare(value: &[u8]) -> Option<&[u8]> {
+    let value = trim_ows(value);
+    let end = memchr::memchr(b';', value).unwrap_or(value.len());
+    let (item, parameters) = value.split_at(end);
+    let are_parameters = parameters.split(|b| *b == b';').skip(1).all(|parameter| {
+        let key = trim_ows(parameter);
+        key.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'*')
+    });
+    are_parameters.then_some(item)
+}
+
+/// The interop version that is answered by 104, which is the client's.
+pub fn version(value: &[u8]) -> Option<u64> {
+    integer(value).filter(|version| VERSIONS.contains(version))
+}
+
+/// What Upload-Limit says. Zero, and None, are no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub max_size: u64,
+    pub max_append_size: u64,
+    /// Seconds.
+    pub max_age: Option<u64>,
+}
+
+impl Limits {
+    pub fn value(&self) -> String {
+        let mut text = String::new();
+        let mut put = |key: &str, value: u64| {
+            let comma = if text.is_empty() { "" } else { ", " };
+            let _ = write!(text, "{comma}{key}={value}");
+        };
+        if self.max_size > 0 {
+            put("max-size", self.max_size);
+        }
+        if self.max_append_size > 0 {
+            put("max-append-size", self.max_append_size);
+        }
+        if let Some(age) = self.max_age {
+            put("max-age", age);
+        }
+        // The draft: instead of an empty value.
+        if text.is_empty() { "min-size=0".into() } else { text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_another_type_are_none() {
+        let table = [
+            ("?1", Some(true), None),
+            ("?0", Some(false), None),
+            (" ?1 ", Some(true), None),
+            ("?1;x=1", Some(true), None),
+            ("?2", None, None),
+            ("1", None, Some(1)),
+            ("0", None, Some(0)),
+            ("12; a", None, Some(12)),
+            ("12;", None, None),
+            ("12;?", None, None),
+            ("-1", None, None),
+            ("1.0", None, None),
+            ("1, 2", None, None),
+            ("\"1\"", None, None),
+            ("999999999999999", None, Some(999_999_999_999_999)),
+            ("1000000000000000", None, None),
+            ("", None, None),
+            ("true", None, None),
+        ];
+        for (text, flag, size) in table {
+            assert_eq!((boolean(text.as_bytes()), integer(text.as_bytes())), (flag, size), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_104_is_for_those_who_know_it() {
+        let table = [("8", Some(8)), ("6", Some(6)), ("5", None), ("9", None), ("", None), ("x", None)];
+        for (text, expected) in table {
+            assert_eq!(version(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_a_dictionary_that_is_never_empty() {
+        let table = [
+            (0, 0, None, "min-size=0"),
+            (10, 0, None, "max-size=10"),
+            (10, 20, Some(30), "max-size=10, max-append-size=20, max-age=30"),
+            (0, 0, Some(0), "max-age=0"),
+        ];
+        for (max_size, max_append_size, max_age, expected) in table {
+            assert_eq!(Limits { max_size, max_append_size, max_age }.value(), expected);
+        }
+    }
+}

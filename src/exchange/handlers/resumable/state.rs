@@ -1,0 +1,199 @@
+//! What an unfinished upload is to become, as the small file beside its bytes says it: lines of a word and a value.
+//! Text only, no files.
+//!
+//! Invariant: a record that is cut anywhere, or altered into something else than a record, is none.
+
+use crate::http::escape::{escape_component, unescape};
+use crate::http::method::Method;
+use std::io::Write;
+
+/// The first line. Another format gets another number; files of one that is not known are left to expire.
+const FIRST: &[u8] = b"webserv-upload 1";
+const LAST: &[u8] = b"end";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Tus,
+    /// Resumable Uploads for HTTP.
+    Rufh,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub dialect: Dialect,
+    /// POST or PUT: what the finished upload counts as.
+    pub method: Method,
+    /// The URI path it was created by; no other has anything to do with it.
+    pub uri: Vec<u8>,
+    /// The path that this meant.
+    pub path: Vec<u8>,
+    /// The URI path of the directory that the file goes to.
+    pub dir: Vec<u8>,
+    /// What the file will be called.
+    pub name: Vec<u8>,
+    /// Bytes of the whole; None: not said yet.
+    pub length: Option<u64>,
+    /// Milliseconds from its last byte on; 0: for ever.
+    pub age: u64,
+    /// Bytes from here on are of a request whose checksum nobody has compared: they do not count.
+    pub unverified: Option<u64>,
+    /// tus: Upload-Metadata as it came.
+    pub metadata: Vec<u8>,
+    /// Header lines with the preconditions of the creation, each with its CRLF.
+    pub conditions: Vec<u8>,
+    /// Repr-Digest of the whole, as it came.
+    pub digest: Vec<u8>,
+}
+
+impl Record {
+    /// The bytes of its file.
+    pub fn text(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        let mut line = |word: &str, value: &[u8]| {
+            out.extend_from_slice(word.as_bytes());
+            out.push(b' ');
+            escape_component(value, &mut out);
+            out.push(b'\n');
+        };
+        line("dialect", if self.dialect == Dialect::Tus { b"tus" } else { b"rufh" });
+        line("method", self.method.name().as_bytes());
+        line("uri", &self.uri);
+        line("path", &self.path);
+        line("dir", &self.dir);
+        line("name", &self.name);
+        line("age", self.age.to_string().as_bytes());
+        for (word, value) in [("length", self.length), ("unverified", self.unverified)] {
+            if let Some(value) = value {
+                line(word, value.to_string().as_bytes());
+            }
+        }
+        let rest = [("metadata", &self.metadata), ("conditions", &self.conditions), ("digest", &self.digest)];
+        for (word, value) in rest.into_iter().filter(|(_, value)| !value.is_empty()) {
+            line(word, value);
+        }
+        let _ = out.write_all(&[LAST, b"\n"].concat());
+        [FIRST, b"\n", &out].concat()
+    }
+
+    /// Reads it back. None: it is no record, or not a whole one.
+    pub fn parse(text: &[u8]) -> Option<Record> {
+        let mut record = Record {
+            dialect: Dialect::Tus,
+            method: Method::Unknown,
+            uri: Vec::new(),
+            path: Vec::new(),
+            dir: Vec::new(),
+            name: Vec::new(),
+            length: None,
+            age: 0,
+            unverified: None,
+            metadata: Vec::new(),
+            conditions: Vec::new(),
+            digest: Vec::new(),
+        };
+        let body = text.strip_suffix(b"\n")?.strip_suffix(LAST)?.strip_suffix(b"\n")?;
+        let mut lines = body.split(|b| *b == b'\n');
+        if lines.next() != Some(FIRST) {
+            return None;
+        }
+        for line in lines {
+            let space = memchr::memchr(b' ', line)?;
+            let (word, coded) = (&line[..space], &line[space + 1..]);
+            let mut value = Vec::with_capacity(coded.len());
+            unescape(coded, &mut value);
+            match word {
+                b"dialect" if value == b"tus" => record.dialect = Dialect::Tus,
+                b"dialect" if value == b"rufh" => record.dialect = Dialect::Rufh,
+                b"method" => record.method = Method::parse(&value),
+                b"uri" => record.uri = value,
+                b"path" => record.path = value,
+                b"dir" => record.dir = value,
+                b"name" => record.name = value,
+                b"age" => record.age = number(&value)?,
+                b"length" => record.length = Some(number(&value)?),
+                b"unverified" => record.unverified = Some(number(&value)?),
+                b"metadata" => record.metadata = value,
+                b"conditions" => record.conditions = value,
+                b"digest" => record.digest = value,
+                _ => return None,
+            }
+        }
+        let is_whole = matches!(record.method, Method::Post | Method::Put) && !record.name.is_empty();
+        is_whole.then_some(record)
+    }
+}
+
+/// A whole number that fits a file's size.
+pub fn number(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.len() <= 18 && text.iter().all(u8::is_ascii_digit);
+    digits.then(|| text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            dialect: Dialect::Rufh,
+            method: Method::Put,
+            uri: b"/up/\xc3\xa9 x".to_vec(),
+            path: b"/srv/up/\xff\n".to_vec(),
+            dir: b"/up/".to_vec(),
+            name: b"\xc3\xa9 x".to_vec(),
+            length: Some(12),
+            age: 86_400_000,
+            unverified: Some(3),
+            metadata: b"filename YQ==,x".to_vec(),
+            conditions: b"If-None-Match: *\r\nIf-Match: \"a\"\r\n".to_vec(),
+            digest: b"sha-256=:abc=:".to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_record_reads_back() {
+        let bare = Record {
+            dialect: Dialect::Tus,
+            method: Method::Post,
+            length: None,
+            unverified: None,
+            metadata: Vec::new(),
+            conditions: Vec::new(),
+            digest: Vec::new(),
+            ..record()
+        };
+        for record in [record(), bare] {
+            assert_eq!(Record::parse(&record.text()), Some(record));
+        }
+    }
+
+    #[test]
+    fn a_record_cut_anywhere_is_none() {
+        let text = record().text();
+        for at in 0..text.len() {
+            assert_eq!(Record::parse(&text[..at]), None, "cut at {at}");
+        }
+        let other = String::from_utf8(text).expect("all is escaped");
+        for (from, to) in [("upload 1", "upload 2"), ("PUT", "GET"), ("length 12", "length -1"), ("age ", "ago ")] {
+            assert_eq!(Record::parse(other.replace(from, to).as_bytes()), None, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_digits_and_fits() {
+        let table = [
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("999999999999999999", Some(999_999_999_999_999_999)),
+            ("9999999999999999999", None),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.0", None),
+            ("1 ", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(number(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The directory of unfinished uploads: two files each, `ID.part` with the bytes that are there and `ID.state` with the
+//! [`Record`].
+//!
+//! Invariant: a record is replaced as a whole or not at all, is written after the bytes' file is there and removed
+//! before it goes: bytes without a record are nobody's. A record without bytes is that of an upload whose file got its
+//! name.
+
+use super::state::Record;
+use crate::shared::uploads::UploadId;
+use crate::sys::Errno;
+use crate::sys::file::{
+    self, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY, Rename, Stat, Unlink,
+};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+/// Larger than any record: the URI, the path and the metadata in it came in one request head, tripled by escapes.
+const LARGEST: usize = 512 << 10;
+
+const PART: &str = "part";
+const STATE: &str = "state";
+const NEW: &str = "new";
+
+pub struct Dir {
+    fd: Rc<OwnedFd>,
+}
+
+/// What a name in the directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    Part(UploadId),
+    State(UploadId),
+    /// A record that was not finished.
+    New(UploadId),
+}
+
+impl Entry {
+    pub fn of(name: &[u8]) -> Option<Entry> {
+        let (id, kind) = name.split_at_checked(32)?;
+        let id = UploadId::parse(id)?;
+        match kind {
+            b".part" => Some(Entry::Part(id)),
+            b".state" => Some(Entry::State(id)),
+            b".new" => Some(Entry::New(id)),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> CString {
+        match self {
+            Entry::Part(id) => name(id, PART),
+            Entry::State(id) => name(id, STATE),
+            Entry::New(id) => name(id, NEW),
+        }
+    }
+}
+
+fn name(id: UploadId, kind: &str) -> CString {
+    CString::new(format!("{}.{kind}", id.text())).expect("hex digits hold no NUL")
+}
+
+/// The name of the file with an upload's bytes.
+pub fn part(id: UploadId) -> CString {
+    name(id, PART)
+}
+
+impl Dir {
+    /// The directory at an absolute path. ENOENT where no upload is under way.
+    pub fn open(path: &[u8], links: Follow) -> Result<Dir, Errno> {
+        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let follow = if links == Follow::No { O_NOFOLLOW } else { 0 };
+        let fd = file::open_at(None, &path, O_RDONLY | O_DIRECTORY | follow, 0)?;
+        Ok(Dir { fd: Rc::new(fd) })
+    }
+
+    pub fn fd(&self) -> &Rc<OwnedFd> {
+        &self.fd
+    }
+
+    /// A new upload without bytes, open for writing and locked.
+    pub fn create(&self, id: UploadId, record: &Record) -> Result<OwnedFd, Errno> {
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+        let fd = file::open_at(Some(self.fd.as_fd()), &part(id), flags, 0o600)?;
+        let saved = file::flock(fd.as_fd()).and_then(|()| self.save(id, record));
+        if let Err(e) = saved {
+            self.remove(id);
+            return Err(e);
+        }
+        Ok(fd)
+    }
+
+    /// Puts the record in the place of the last one.
+    pub fn save(&self, id: UploadId, record: &Record) -> Result<(), Errno> {
+        let (dir, new) = (Some(self.fd.as_fd()), name(id, NEW));
+        let fd = file::open_at(dir, &new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)?;
+        let text = record.text();
+        let mut rest = &text[..];
+        while !rest.is_empty() {
+            let wrote = match file::write(fd.as_fd(), rest) {
+                Ok(0) => Err(Errno::EIO),
+                other => other,
+            };
+            match wrote {
+                Ok(wrote) => rest = rest.get(wrote..).unwrap_or_default(),
+                Err(e) => {
+                    let _ = file::unlink_at(dir, &new, Unlink::File);
+                    return Err(e);
+                }
+            }
+        }
+        file::rename_at(dir, &new, dir, &name(id, STATE), Rename::Replace)
+    }
+
+    /// None: there is no such upload.
+    pub fn load(&self, id: UploadId) -> Result<Option<Record>, Errno> {
+        let fd = match file::open_at(Some(self.fd.as_fd()), &name(id, STATE), O_RDONLY | O_NOFOLLOW, 0) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mut text = Vec::with_capacity(4096);
+        loop {
+            text.reserve(4096);
+            if file::read_into(fd.as_fd(), &mut text, LARGEST)? == 0 || text.len() > LARGEST {
+                return Ok(Record::parse(&text));
+            }
+        }
+    }
+
+    /// There is a record, whatever it says.
+    pub fn is_known(&self, id: UploadId) -> bool {
+        file::stat_at(Some(self.fd.as_fd()), &name(id, STATE), Follow::No).is_ok()
+    }
+
+    /// The bytes' file as it is. None: it has got its name.
+    pub fn stat(&self, id: UploadId) -> Result<Option<Stat>, Errno> {
+        match file::stat_at(Some(self.fd.as_fd()), &part(id), Follow::No) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Opens the bytes' file for writing, and locks it: EAGAIN where another process writes to it.
+    pub fn open_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
+        let fd = file::open_at(Some(self.fd.as_fd()), &part(id), O_WRONLY | O_NOFOLLOW, 0)?;
+        file::flock(fd.as_fd())?;
+        Ok(fd)
+    }
+
+    /// Bytes beyond `size` go.
+    pub fn truncate(&self, id: UploadId, size: u64) -> Result<(), Errno> {
+        let fd = file::open_at(Some(self.fd.as_fd()), &part(id), O_WRONLY | O_NOFOLLOW, 0)?;
+        file::ftruncate(fd.as_fd(), size)
+    }
+
+    /// Everything of it goes; what is gone already, or cannot go, is left to the next sweep.
+    pub fn remove(&self, id: UploadId) {
+        self.forget(id);
+        let _ = file::unlink_at(Some(self.fd.as_fd()), &part(id), Unlink::File);
+    }
+
+    /// The record goes, the bytes have their name.
+    pub fn forget(&self, id: UploadId) {
+        let dir = Some(self.fd.as_fd());
+        let _ = file::unlink_at(dir, &name(id, STATE), Unlink::File);
+        let _ = file::unlink_at(dir, &name(id, NEW), Unlink::File);
+    }
+}

@@ -1,0 +1,163 @@
+//! Uploads that nobody finishes: found on disk after a start, removed when they expire. Both in slices, between two
+//! turns of the loop.
+
+use super::home::{self, Home};
+use super::store::{Dir, Entry};
+use super::unfinished::{self, unix_ms};
+use crate::config::model::Level;
+use crate::shared::Cx;
+use crate::shared::uploads::{Open, Past, Scan, UploadId};
+use crate::sys::Errno;
+use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY, Unlink};
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+/// Entries and uploads that are looked at in one slice.
+const SLICE: usize = 32;
+/// Milliseconds after which a file without a record, or a record that was not finished, is litter: whoever writes the
+/// one writes the other at once.
+const LITTER: i64 = 60_000;
+/// An upload that is written to is looked at again then, in milliseconds.
+const AGAIN: i64 = 60_000;
+
+/// Looks through all places of the configuration that may hold uploads, from the next turn on.
+pub fn begin(cx: &mut Cx) {
+    let config = cx.config.clone();
+    let speaking = config.locations.iter().filter(|location| location.settings.upload.resumable.speaks.any());
+    let mut homes: Vec<Rc<[u8]>> =
+        speaking.filter_map(|location| Home::of(&config, location)).map(|h| h.path).collect();
+    homes.sort_unstable();
+    homes.dedup();
+    cx.uploads.unread = homes.into();
+    cx.uploads.reading = None;
+}
+
+/// Milliseconds until there is something to do.
+pub fn due(cx: &Cx) -> Option<u64> {
+    if cx.uploads.is_reading() {
+        return Some(0);
+    }
+    let next = cx.uploads.next()?;
+    Some(u64::try_from(next.saturating_sub(unix_ms(&cx.now))).unwrap_or(0))
+}
+
+/// A slice of what is due.
+pub fn run(cx: &mut Cx) {
+    read(cx);
+    expire(cx);
+}
+
+/// All of what [`begin`] began: who counts cannot wait.
+pub fn read_all(cx: &mut Cx) {
+    while cx.uploads.is_reading() {
+        read(cx);
+    }
+}
+
+fn read(cx: &mut Cx) {
+    let mut scan = match cx.uploads.reading.take() {
+        Some(scan) => scan,
+        None => match cx.uploads.unread.pop_front() {
+            None => return,
+            Some(path) => match open(&path) {
+                Ok(dir) => Scan { home: path, dir, names: Vec::new() },
+                Err(Errno::ENOENT) => return,
+                Err(e) => return complain(cx, &path, e),
+            },
+        },
+    };
+    if scan.names.is_empty() {
+        match scan.dir.fill() {
+            Ok(true) => {}
+            Ok(false) => return home::tidy(&scan.home),
+            Err(e) => return complain(cx, &scan.home, e),
+        }
+        scan.names.extend(scan.dir.entries().map(|entry| entry.name.to_bytes().into()));
+    }
+    if let Ok(dir) = Dir::open(&scan.home, Follow::Yes) {
+        for name in scan.names.drain(scan.names.len().saturating_sub(SLICE)..) {
+            if let Some(entry) = Entry::of(&name) {
+                meet(cx, &scan.home, &dir, entry);
+            }
+        }
+    }
+    cx.uploads.reading = Some(scan);
+}
+
+fn open(path: &[u8]) -> Result<file::ReadDir, Errno> {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    file::open_at(None, &path, O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
+}
+
+fn complain(cx: &mut Cx, path: &[u8], e: Errno) {
+    let log = cx.config.process.error_log.clone();
+    let path = crate::exchange::Printable(path);
+    let what = format_args!("unfinished uploads in \"{path}\" could not be looked through {e}");
+    cx.logs.error(&log, Level::Warn, &mut cx.now, None, what);
+}
+
+/// A file of an earlier process, or of this one.
+fn meet(cx: &mut Cx, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
+    let now = unix_ms(&cx.now);
+    match entry {
+        Entry::State(id) if cx.uploads.get(id).is_none() => {
+            let Ok(Some(record)) = dir.load(id) else { return };
+            match dir.stat(id) {
+                Ok(Some(stat)) => {
+                    let expires = unfinished::expires(&record, &stat);
+                    let bytes = record.length.unwrap_or(stat.size);
+                    cx.uploads.insert(id, Open::new(home.clone(), &record.path, bytes, expires));
+                }
+                Ok(None) => {
+                    dir.forget(id);
+                    cx.uploads.finish(id, Past::Done(unfinished::over(&record)));
+                }
+                Err(_) => {}
+            }
+        }
+        Entry::State(_) => {}
+        Entry::Part(id) if dir.is_known(id) => {}
+        Entry::Part(_) | Entry::New(_) => {
+            let name = entry.name();
+            let fd = Some(dir.fd().as_fd());
+            if let Ok(stat) = file::stat_at(fd, &name, Follow::No)
+                && stat.mtime.0.saturating_mul(1000) < now - LITTER
+            {
+                let _ = file::unlink_at(fd, &name, Unlink::File);
+            }
+        }
+    }
+}
+
+fn expire(cx: &mut Cx) {
+    let now = unix_ms(&cx.now);
+    for _ in 0..SLICE {
+        let Some(id) = cx.uploads.expired(now) else { return };
+        let Some(open) = cx.uploads.get(id) else { continue };
+        if open.is_written() {
+            cx.uploads.postpone(id, now + AGAIN);
+            continue;
+        }
+        let home = open.home.clone();
+        match later(&home, id) {
+            // Bytes came since it was last counted on.
+            Some(at) if at > now => cx.uploads.postpone(id, at),
+            _ => {
+                if let Ok(dir) = Dir::open(&home, Follow::Yes) {
+                    dir.remove(id);
+                }
+                home::tidy(&home);
+                cx.uploads.finish(id, Past::Gone);
+            }
+        }
+    }
+}
+
+/// When an upload expires by what is on disk. None: it is not there.
+fn later(home: &[u8], id: UploadId) -> Option<i64> {
+    let dir = Dir::open(home, Follow::Yes).ok()?;
+    let record = dir.load(id).ok()??;
+    let stat = dir.stat(id).ok()??;
+    Some(unfinished::expires(&record, &stat).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,220 @@
+//! A file that comes in several requests: judged by the rules of uploads before its first byte, and stored by their
+//! code after its last. What happens between is `handlers::resumable`'s.
+
+use super::answer;
+use super::digest;
+use super::part::Part;
+use super::place::{self, Place, Wanted};
+use super::quota::Usage;
+use super::{Record, Upload, policy, raw, rules};
+use crate::config::directives::upload::{Store, Upload as Rules, Verify};
+use crate::exchange::Exchange;
+use crate::exchange::phases::Flow;
+use crate::http::head::{Head, HeadLimits, Progress};
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::shared::uploads::UploadId;
+use crate::sys::file;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+pub use super::answer::{Stored, refuse};
+pub use super::digest::{Algorithm, Digests};
+pub use super::raw::given_name;
+pub use super::refusal::Refusal;
+pub use super::rules::essence;
+pub use super::too_large;
+
+/// What the creation of an upload says of it.
+pub struct Wish<'a> {
+    pub given: Option<&'a [u8]>,
+    pub content_type: &'a [u8],
+    /// Bytes of the whole, where they are known.
+    pub length: Option<u64>,
+    /// For `$upload_field_NAME` in its name.
+    pub fields: &'a [(Box<[u8]>, Vec<u8>)],
+}
+
+/// An upload that may begin.
+pub struct Admitted {
+    pub name: Vec<u8>,
+    /// What the URI means, and the URI of the directory.
+    pub path: Vec<u8>,
+    pub dir: Vec<u8>,
+    /// The file system that the file will be on.
+    pub device: u64,
+}
+
+/// Judges an upload that this request (POST or PUT) creates.
+///
+/// # Errors
+/// The same as for a plain upload.
+pub fn admit(ex: &mut Exchange, cx: &mut Cx, wish: &Wish<'_>) -> Result<Admitted, Refusal> {
+    raw::check(ex)?;
+    let put = ex.method == Method::Put;
+    let rules = ex.here().settings.upload.clone();
+    let (on_duplicate, conditional, create_only) = policy(&ex.head, ex.buf(), put, rules.on_duplicate);
+    let (place, named) = find(ex, cx, &rules, wish.given.is_some())?;
+    let most = rules.max_file_size.0;
+    if most > 0 && wish.length.is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
+    let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(rules, place) };
+    let given = named.as_deref().or(wish.given);
+    let name = upload.admit(ex, cx, wish.fields, given, wish.content_type)?;
+    upload.check_quota(cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
+    let stat = file::fstat(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
+    Ok(Admitted { name, path: upload.place.path, dir: upload.place.uri, device: stat.dev })
+}
+
+/// Whether `more` bytes may still be taken. `total`: what the upload then has, where nobody counts on it yet.
+pub fn admit_more(ex: &mut Exchange, cx: &mut Cx, id: UploadId, more: u64, total: Option<u64>) -> Result<(), Refusal> {
+    let rules = ex.here().settings.upload.clone();
+    let (place, _) = find(ex, cx, &rules, true)?;
+    rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
+    let upload = Upload { resumed: Some(id), ..begin(rules, place) };
+    match total {
+        Some(bytes) => upload.check_quota(cx, Usage { bytes, files: 1 }),
+        None => Ok(()),
+    }
+}
+
+/// A file whose last byte is there.
+pub struct Finished<'a> {
+    pub id: UploadId,
+    /// Its bytes: a file of this directory, and what it will be called.
+    pub home: &'a Rc<OwnedFd>,
+    pub part: CString,
+    pub name: &'a [u8],
+    /// Header lines of the creation's preconditions.
+    pub conditions: &'a [u8],
+    /// For `$upload_field_NAME`.
+    pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
+}
+
+/// Why a finished file was not stored.
+pub struct Refused {
+    pub refusal: Refusal,
+    /// Its bytes are still there: it may be tried again.
+    pub kept: bool,
+}
+
+/// Gives the file its name. `ex.method` is the method of the creation. Gives what was stored, and the URI path of its
+/// directory.
+pub fn store(ex: &mut Exchange, cx: &mut Cx, finished: Finished<'_>) -> Result<(Stored, Vec<u8>), Refused> {
+    let later = |refusal| Refused { refusal, kept: true };
+    let rules = ex.here().settings.upload.clone();
+    let (place, _) = find(ex, cx, &rules, true).map_err(later)?;
+    let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
+    let conditions = head_of(finished.conditions).ok_or_else(|| later(broken()))?;
+    let (head, buf) = (&conditions.0, &conditions.1[..]);
+    let (on_duplicate, conditional, create_only) = policy(head, buf, ex.method == Method::Put, rules.on_duplicate);
+    let part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode)
+        .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
+    let mut upload = Upload {
+        parts: vec![part],
+        on_duplicate,
+        conditional,
+        conditions: Some(Box::new(conditions)),
+        create_only,
+        resumed: Some(finished.id),
+        ..begin(rules, place)
+    };
+    match upload.store(ex, cx) {
+        Ok(mut stored) => match stored.pop() {
+            Some(stored) => {
+                let (files, dir) = (vec![stored.clone()], Some(upload.place.dir));
+                ex.uploaded = Some(Box::new(Record { files, fields: finished.fields, dir }));
+                Ok((stored, upload.place.uri))
+            }
+            None => Err(later(Refusal::new(Status::INTERNAL_SERVER_ERROR, "nothing was stored"))),
+        },
+        Err(refusal) => {
+            // The name is taken, or a precondition does not hold: waiting does not help.
+            let kept = !matches!(refusal.status, Status::CONFLICT | Status::PRECONDITION_FAILED);
+            if kept {
+                upload.parts.iter_mut().for_each(Part::leave);
+            }
+            Err(Refused { refusal, kept })
+        }
+    }
+}
+
+/// The answer to an upload that was stored, as to a plain one. `ex.method` is the method of the creation.
+pub fn answer(ex: &mut Exchange, cx: &mut Cx, dir: &[u8], stored: Stored) -> Flow {
+    let rules = ex.here().settings.upload.clone();
+    answer::stored(ex, cx, dir, &[stored], rules.answer.as_ref())
+}
+
+/// The path that the request's URI means.
+pub fn path(ex: &mut Exchange, cx: &mut Cx) -> Result<Vec<u8>, Refusal> {
+    let rules = ex.here().settings.upload.clone();
+    place::path(ex, cx, &rules)
+}
+
+/// What the head promises of this request's content.
+///
+/// # Errors
+/// 400 for a digest that is malformed.
+pub fn content_digests(ex: &Exchange) -> Result<Digests, Refusal> {
+    let mut digests = Digests::default();
+    if ex.here().settings.upload.verify_digest != Verify::Off {
+        ex.head.all(HeaderId::ContentDigest).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
+    }
+    Ok(digests)
+}
+
+/// What was promised of the whole by a Repr-Digest, and what its end is wanted to say of it.
+///
+/// # Errors
+/// 400 for a digest that is malformed.
+pub fn whole_digests(ex: &Exchange, promised: &[u8], ends: bool) -> Result<(Digests, Option<Algorithm>), Refusal> {
+    let mut digests = Digests::default();
+    if ex.here().settings.upload.verify_digest != Verify::Off {
+        digests.promise(promised)?;
+    }
+    let wanted = digest::wanted(ex).filter(|_| ends);
+    wanted.into_iter().for_each(|algorithm| digests.hash(algorithm));
+    Ok((digests, wanted))
+}
+
+fn find(ex: &mut Exchange, cx: &mut Cx, rules: &Rules, named: bool) -> Result<(Place, Option<Vec<u8>>), Refusal> {
+    if rules.store == Store::Off {
+        return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
+    }
+    let wanted = if ex.method == Method::Put { Wanted::File } else { Wanted::Either { named } };
+    place::find(ex, cx, rules, wanted)
+}
+
+fn begin(rules: Rc<Rules>, place: Place) -> Upload {
+    Upload {
+        on_duplicate: rules.on_duplicate,
+        rules,
+        place,
+        form: None,
+        parts: Vec::new(),
+        unnamed: Vec::new(),
+        digests: Digests::default(),
+        wanted: None,
+        hold: 0,
+        conditional: false,
+        conditions: None,
+        create_only: false,
+        resumed: None,
+    }
+}
+
+/// Header lines as a head. None: they are none, which they were when they were written down.
+fn head_of(lines: &[u8]) -> Option<(Head, Vec<u8>)> {
+    let text = [b"PUT / HTTP/1.1\r\nHost: a\r\n", lines, b"\r\n"].concat();
+    let mut head = Head::default();
+    let limits = HeadLimits { line: 1 << 20, total: 1 << 20, ..HeadLimits::default() };
+    match head.parse(&text, &limits) {
+        Ok(Progress::Complete) => Some((head, text)),
+        Ok(Progress::Partial) | Err(_) => None,
+    }
+}

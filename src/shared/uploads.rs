@@ -1,0 +1,288 @@
+//! Resumable uploads that are under way, as far as requests have to know of each other: what each may still come to,
+//! who writes to it, when it expires. Their truth is on disk; what is here is found again there after a restart.
+//!
+//! Invariant: of all requests that hold a [`Lease`] of one upload at most one is live, and only that one writes.
+
+use crate::sys::Errno;
+use crate::sys::file::{self, ReadDir};
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+/// Uploads that are over and still known: who did not get the last answer asks again.
+const REMEMBERED: usize = 1024;
+
+/// The name of an upload, in its URI and on disk: whoever knows it may go on with it, so nobody can guess it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UploadId([u8; 16]);
+
+impl UploadId {
+    pub fn random() -> Result<UploadId, Errno> {
+        let mut bytes = [0; 16];
+        crate::sys::random::fill(&mut bytes)?;
+        Ok(UploadId(bytes))
+    }
+
+    /// 32 hex digits in lower case.
+    pub fn parse(text: &[u8]) -> Option<UploadId> {
+        let (pairs, []) = text.as_chunks::<2>() else { return None };
+        let pairs: &[[u8; 2]; 16] = pairs.try_into().ok()?;
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Some(b - b'0'),
+            b'a'..=b'f' => Some(b - b'a' + 10),
+            _ => None,
+        };
+        let mut id = [0; 16];
+        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(UploadId(id))
+    }
+
+    pub fn text(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The right to write to an upload, until a newer request takes it.
+pub struct Lease {
+    fd: OwnedFd,
+    live: Cell<bool>,
+}
+
+impl Lease {
+    pub fn is_live(&self) -> bool {
+        self.live.get()
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// An upload that is not finished.
+pub struct Open {
+    /// The directory its files are in.
+    pub home: Rc<[u8]>,
+    /// The path its URI means: what area it counts for.
+    pub path: Box<[u8]>,
+    /// Bytes it has or is going to have.
+    pub bytes: u64,
+    /// Unix milliseconds; None: never.
+    pub expires: Option<i64>,
+    lease: Weak<Lease>,
+}
+
+impl Open {
+    pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> Open {
+        Open { home, path: path.into(), bytes, expires, lease: Weak::new() }
+    }
+
+    /// A request is writing to it.
+    pub fn is_written(&self) -> bool {
+        self.lease.upgrade().is_some_and(|lease| lease.is_live())
+    }
+}
+
+/// How an upload ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// Its file has its name.
+    Done(Done),
+    /// Cancelled, expired, or refused at its end.
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The URI path it was created by.
+    pub uri: Vec<u8>,
+    pub length: u64,
+    /// The URI of the file, escaped.
+    pub location: Vec<u8>,
+    pub status: u16,
+    /// Its client speaks tus.
+    pub tus: bool,
+}
+
+#[derive(Default)]
+pub struct Uploads {
+    open: HashMap<UploadId, Open>,
+    /// Hints: what an upload says itself counts.
+    due: BinaryHeap<Reverse<(i64, UploadId)>>,
+    past: VecDeque<(UploadId, Past)>,
+    /// Directories that are still to be looked through for uploads of an earlier process.
+    pub unread: VecDeque<Rc<[u8]>>,
+    pub reading: Option<Scan>,
+}
+
+/// A directory that is being looked through.
+pub struct Scan {
+    pub home: Rc<[u8]>,
+    pub dir: ReadDir,
+    /// Of the last batch, those that are still to be looked at.
+    pub names: Vec<Box<[u8]>>,
+}
+
+impl Uploads {
+    pub fn insert(&mut self, id: UploadId, open: Open) {
+        if let Some(at) = open.expires {
+            self.due.push(Reverse((at, id)));
+        }
+        self.open.insert(id, open);
+    }
+
+    pub fn get(&self, id: UploadId) -> Option<&Open> {
+        self.open.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: UploadId) -> Option<&mut Open> {
+        self.open.get_mut(&id)
+    }
+
+    /// What uploads below a path have or are going to have: bytes and files. `but` is not counted.
+    pub fn held(&self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
+        let held = self.open.iter().filter(|(id, open)| Some(**id) != but && open.path.starts_with(area));
+        held.fold((0, 0), |(bytes, files), (_, open)| (bytes.saturating_add(open.bytes), files + 1))
+    }
+
+    /// Whoever writes to the upload writes no more. Gives their open file, lock and all.
+    pub fn take(&mut self, id: UploadId) -> Option<OwnedFd> {
+        let lease = self.open.get(&id)?.lease.upgrade()?;
+        lease.live.set(false);
+        file::dup(lease.fd()).ok()
+    }
+
+    /// The one lease of an upload that is [`Uploads::insert`]ed.
+    pub fn lease(&mut self, id: UploadId, fd: OwnedFd) -> Rc<Lease> {
+        let lease = Rc::new(Lease { fd, live: Cell::new(true) });
+        if let Some(open) = self.open.get_mut(&id) {
+            open.lease = Rc::downgrade(&lease);
+        }
+        lease
+    }
+
+    pub fn finish(&mut self, id: UploadId, past: Past) {
+        self.open.remove(&id);
+        self.past.retain(|(other, _)| *other != id);
+        if self.past.len() >= REMEMBERED {
+            self.past.pop_front();
+        }
+        self.past.push_back((id, past));
+    }
+
+    pub fn past(&self, id: UploadId) -> Option<&Past> {
+        self.past.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
+    }
+
+    /// The next upload that may have expired by now (Unix milliseconds). It is asked for once: whoever keeps it inserts
+    /// its time anew by [`Uploads::postpone`].
+    pub fn expired(&mut self, now: i64) -> Option<UploadId> {
+        while let Some(Reverse((at, id))) = self.due.peek().copied() {
+            if at > now {
+                return None;
+            }
+            self.due.pop();
+            match self.open.get(&id).map(|open| open.expires) {
+                Some(Some(later)) if later > now => self.due.push(Reverse((later, id))),
+                Some(_) => return Some(id),
+                None => {}
+            }
+        }
+        None
+    }
+
+    pub fn postpone(&mut self, id: UploadId, until: i64) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.expires = Some(until);
+            self.due.push(Reverse((until, id)));
+        }
+    }
+
+    /// Unix milliseconds of the next that may expire.
+    pub fn next(&self) -> Option<i64> {
+        self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Directories are still to be looked through.
+    pub fn is_reading(&self) -> bool {
+        self.reading.is_some() || !self.unread.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> UploadId {
+        UploadId([n; 16])
+    }
+
+    fn open(path: &str, bytes: u64, expires: Option<i64>) -> Open {
+        Open::new(Rc::from(&b"/state"[..]), path.as_bytes(), bytes, expires)
+    }
+
+    #[test]
+    fn an_id_reads_back_and_nothing_else_is_one() {
+        let id = UploadId::random().expect("entropy");
+        assert_eq!(UploadId::parse(id.text().as_bytes()), Some(id));
+        assert_eq!(id.text().len(), 32);
+        let long = "0".repeat(33);
+        let longer = "0".repeat(34);
+        let upper = "A".repeat(32);
+        let dots = format!("../{}", "0".repeat(29));
+        for bad in ["", "0", "00", &long[..31], &long, &longer, &upper, &dots] {
+            assert_eq!(UploadId::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_newer_request_writes_and_the_older_no_more() {
+        let file = || file::memfd(c"upload").expect("a memory file");
+        let mut uploads = Uploads::default();
+        uploads.insert(id(1), open("/a/x", 10, None));
+        assert!(uploads.take(id(1)).is_none(), "nobody writes");
+        let old = uploads.lease(id(1), file());
+        assert!(uploads.get(id(1)).is_some_and(Open::is_written));
+        let fd = uploads.take(id(1)).expect("the old one's file");
+        assert!(!old.is_live() && !uploads.get(id(1)).is_some_and(Open::is_written));
+        let new = uploads.lease(id(1), fd);
+        drop(old);
+        assert!(new.is_live() && uploads.get(id(1)).is_some_and(Open::is_written));
+        drop(new);
+        assert!(!uploads.get(id(1)).is_some_and(Open::is_written));
+    }
+
+    #[test]
+    fn what_is_held_counts_for_the_area_it_is_in() {
+        let mut uploads = Uploads::default();
+        uploads.insert(id(1), open("/srv/a/x", 10, None));
+        uploads.insert(id(2), open("/srv/a/b/y", 20, None));
+        uploads.insert(id(3), open("/srv/b/", u64::MAX, None));
+        assert_eq!(uploads.held(b"/srv/a/", None), (30, 2));
+        assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (10, 1));
+        assert_eq!(uploads.held(b"/srv/", None), (u64::MAX, 3));
+        assert_eq!(uploads.held(b"/srv/c/", None), (0, 0));
+    }
+
+    #[test]
+    fn uploads_expire_by_what_they_say_last() {
+        let mut uploads = Uploads::default();
+        uploads.insert(id(1), open("/a", 0, Some(100)));
+        uploads.insert(id(2), open("/b", 0, Some(200)));
+        uploads.insert(id(3), open("/c", 0, None));
+        assert_eq!((uploads.next(), uploads.expired(99)), (Some(100), None));
+        // Bytes came meanwhile.
+        uploads.get_mut(id(1)).expect("it is there").expires = Some(300);
+        assert_eq!(uploads.expired(250), Some(id(2)));
+        uploads.finish(id(2), Past::Gone);
+        assert_eq!((uploads.expired(250), uploads.next()), (None, Some(300)));
+        assert_eq!(uploads.expired(300), Some(id(1)));
+        uploads.postpone(id(1), 400);
+        assert_eq!((uploads.expired(300), uploads.next()), (None, Some(400)));
+        assert_eq!(uploads.past(id(2)), Some(&Past::Gone));
+        assert_eq!(uploads.past(id(1)), None);
+    }
+}
