@@ -14,6 +14,10 @@ mod names;
 mod pace;
 mod parallel;
 mod refusals;
+mod resumable;
+mod resumable_draft;
+mod resumable_faults;
+mod resumable_rules;
 mod serve;
 mod swapped;
 

@@ -1,0 +1,324 @@
+//! The rules of uploads hold for resumable ones; what is on its way is nobody's business; what is forgotten goes.
+
+use super::resumable::{OCTETS, area_of, base64, create, filename, offset, patch, resumable, tus};
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+const STATE: &str = "html/a/.webserv-upload-state";
+
+#[test]
+fn the_rules_of_uploads_hold() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("rules for resumable uploads");
+    table.row(OURS, "a name taken meanwhile", || {
+        let s = resumable("");
+        let target = create(&s, "x.txt", 4);
+        s.write("html/a/x.txt", "old!");
+        patch(&s, &target, 0, b"new!").is(409);
+        assert_eq!(s.read("html/a/x.txt"), b"old!");
+        assert!(!s.exists(STATE), "there is nothing to wait for");
+        tus(&s, "HEAD", &target, "", b"").is(410);
+    });
+    table.row(OURS, "upload_on_duplicate overwrite", || {
+        let s = resumable("upload_on_duplicate overwrite;");
+        s.write("html/a/x.txt", "old!");
+        let target = create(&s, "x.txt", 4);
+        patch(&s, &target, 0, b"ne").is(204);
+        s.get("/a/x.txt").is(200).body_is("old!");
+        patch(&s, &target, 2, b"w!").is(204);
+        s.get("/a/x.txt").is(200).body_is("new!");
+    });
+    table.row(OURS, "upload_on_duplicate rename", || {
+        let s = resumable("upload_on_duplicate rename;");
+        s.write("html/a/x.txt", "old!");
+        let target = create(&s, "x.txt", 4);
+        patch(&s, &target, 0, b"new!").is(204).has("Content-Location", "/a/x-1.txt");
+        assert_eq!(s.read("html/a/x-1.txt"), b"new!");
+        assert_eq!(s.read("html/a/x.txt"), b"old!");
+    });
+    table.row(OURS, "preconditions are those of the creation, judged at the end", || {
+        let s = resumable("upload_on_duplicate overwrite;");
+        let begin = |target: &str, condition: &str| {
+            let r = s.method("PUT", target, &format!("Upload-Complete: ?0\r\n{condition}"), b"ne");
+            r.is(201);
+            located(&r)
+        };
+        let end = |target: &str| {
+            let fields = "Content-Type: application/partial-upload\r\nUpload-Offset: 2\r\nUpload-Complete: ?1\r\n";
+            s.method("PATCH", target, fields, b"w!")
+        };
+        let first = begin("/a/c.txt", "If-None-Match: *\r\n");
+        let second = begin("/a/c.txt", "If-None-Match: *\r\n");
+        end(&first).is(201);
+        end(&second).is(412).has("Upload-Complete", "?1");
+        s.method("PUT", "/a/c.txt", "Upload-Complete: ?0\r\nIf-None-Match: *\r\n", b"ne").is(412);
+        let etag = s.get("/a/c.txt").header("ETag").expect("an ETag").to_owned();
+        let matching = begin("/a/c.txt", &format!("If-Match: {etag}\r\n"));
+        let stale = begin("/a/c.txt", &format!("If-Match: {etag}\r\n"));
+        end(&matching).is(204);
+        end(&stale).is(412);
+        assert!(!s.exists(STATE));
+    });
+    table.row(OURS, "upload_store_access and upload_create_path", || {
+        let s = resumable("upload_store_access user:rw group:r all:r; upload_create_path on;");
+        let r = tus(&s, "POST", "/a/b/c/", &format!("Upload-Length: 1\r\n{}", filename("x")), b"");
+        let target = located(r.is(201));
+        assert!(!s.exists("html/a/b"));
+        patch(&s, &target, 0, b"x").is(204);
+        assert_eq!(s.path("html/a/b/c/x").metadata().expect("stored").permissions().mode() & 0o777, 0o644);
+    });
+    table.row(OURS, "a parent that is missing", || {
+        let s = resumable("");
+        tus(&s, "POST", "/a/b/c/", &format!("Upload-Length: 1\r\n{}", filename("x")), b"").is(409);
+        assert!(!s.exists(STATE));
+    });
+    table.row(OURS, "upload_store, and one with a variable", || {
+        for (store, directory) in [("elsewhere", "elsewhere"), ("elsewhere/$arg_user", "elsewhere/ann")] {
+            let s = resumable(&format!("upload_store {store};"));
+            std::fs::create_dir_all(s.path("elsewhere/ann")).expect("mkdir");
+            let fields = format!("Upload-Length: 2\r\n{}", filename("x"));
+            let target = located(tus(&s, "POST", "/a/?user=ann", &fields, b"").is(201));
+            assert!(s.exists("elsewhere/.webserv-upload-state"), "in the part that has no variable");
+            patch(&s, &target, 0, b"x").is(204);
+            let other = target.replace("user=ann", "user=bob");
+            let status = if store.contains('$') { 404 } else { 200 };
+            tus(&s, "HEAD", &other, "", b"").is(status);
+            patch(&s, &target, 1, b"y").is(204);
+            assert_eq!(s.read(&format!("{directory}/x")), b"xy");
+            assert!(!s.exists("elsewhere/.webserv-upload-state"));
+        }
+    });
+    table.row(OURS, "upload_filename of the metadata", || {
+        let s = resumable("upload_filename $upload_field_album-$upload_file_name;");
+        let metadata = format!("Upload-Metadata: filename {},album {}\r\n", base64(b"x.txt"), base64(b"sea"));
+        let target = located(tus(&s, "POST", "/a/", &format!("Upload-Length: 1\r\n{metadata}"), b"").is(201));
+        patch(&s, &target, 0, b"x").is(204).has("Content-Location", "/a/sea-x.txt");
+    });
+    table.row(OURS, "upload_return answers the end of the draft", || {
+        let s = resumable("upload_return 200 stored;");
+        let target = located(s.method("POST", "/a/x", "Upload-Complete: ?0\r\n", b"").is(201));
+        let fields = "Content-Type: application/partial-upload\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n";
+        s.method("PATCH", &target, fields, b"x").is(200).body_is("stored").has("Upload-Complete", "?1");
+    });
+    table.row(OURS, "client_max_body_size is for each request", || {
+        let s = resumable("client_max_body_size 1000;");
+        let target = create(&s, "x.bin", 1800);
+        patch(&s, &target, 0, &noise(1001)).is(413);
+        patch(&s, &target, 0, &noise(900)).is(204);
+        patch(&s, &target, 900, &noise(900)).is(204);
+        assert_eq!(s.read("html/a/x.bin").len(), 1800);
+    });
+    table.row(OURS, "what is stored is sent as what strangers stored", || {
+        let s = resumable("");
+        let target = create(&s, "x.html", 3);
+        patch(&s, &target, 0, b"<p>").is(204);
+        let r = s.get("/a/x.html");
+        r.is(200).has("X-Content-Type-Options", "nosniff");
+        assert!(r.header("Content-Disposition").is_some_and(|value| value.starts_with("attachment")));
+    });
+    table.row(OURS, "access rules hold for every request", || {
+        let s = resumable("limit_except GET HEAD { deny all; }");
+        tus(&s, "POST", "/a/", &format!("Upload-Length: 1\r\n{}", filename("x")), b"").is(403);
+        let any = "/a/?webserv-upload=0123456789abcdef0123456789abcdef";
+        patch(&s, any, 0, b"x").is(403);
+        tus(&s, "DELETE", any, "", b"").is(403);
+        tus(&s, "HEAD", any, "", b"").is(404);
+    });
+    table.row(OURS, "a regex location, an exact one, and one with an if", || {
+        let s = running(
+            server(
+                "location ~ ^/r/(.*)$ { allowed_methods GET POST; upload_resumable on; }
+                 location = /e { allowed_methods GET POST; upload_resumable on; upload_store elsewhere; }
+                 location /i/ { allowed_methods GET POST; upload_resumable on; if ($request_method = PATCH) { set $x 1; } }",
+            )
+            .file("html/index.html", "")
+            .mkdir("html/r")
+            .mkdir("html/i")
+            .mkdir("elsewhere"),
+        );
+        for (at, path) in [("/r/x", "html/r/x"), ("/e", "elsewhere/x"), ("/i/x", "html/i/x")] {
+            let target = located(tus(&s, "POST", at, &format!("Upload-Length: 2\r\n{}", filename("x")), b"").is(201));
+            patch(&s, &target, 0, b"a").is(204);
+            assert_eq!(offset(&s, &target), 1);
+            patch(&s, &target, 1, b"b").is(204);
+            assert_eq!(s.read(path), b"ab", "{at}");
+        }
+    });
+}
+
+#[test]
+fn unfinished_uploads_count_for_the_quota() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut s = area_of("upload_quota 1000 files=3;").restartable().start();
+    let refused = |s: &Server| tus(s, "POST", "/a/", &format!("Upload-Length: 601\r\n{}", filename("b")), b"").status;
+    let target = create(&s, "a", 400);
+    assert_eq!(refused(&s), 507);
+    s.method("POST", "/a/plain", "", &noise(601)).is(507);
+    patch(&s, &target, 0, &noise(100)).is(204);
+    assert_eq!(refused(&s), 507, "what is to come counts");
+    s.method("POST", "/a/plain", "", &noise(500)).is(201);
+    s.kill_and_restart();
+    s.method("POST", "/a/other", "", &noise(101)).is(507);
+    let last = create(&s, "c", 100);
+    tus(&s, "POST", "/a/", &format!("Upload-Length: 0\r\n{}", filename("d")), b"").is(507);
+    tus(&s, "DELETE", &last, "", b"").is(204);
+    // Its own bytes are not counted twice.
+    patch(&s, &target, 100, &noise(300)).is(204);
+    assert_eq!(s.read("html/a/a").len(), 400);
+    s.method("POST", "/a/other", "", &noise(101)).is(507);
+    s.method("POST", "/a/other", "", &noise(100)).is(201);
+    // A length that is not known counts as it comes.
+    std::fs::remove_file(s.path("html/a/other")).expect("it is there");
+    let head = format!("Upload-Defer-Length: 1\r\n{}", filename("e"));
+    let target = located(tus(&s, "POST", "/a/", &head, b"").is(201));
+    patch(&s, &target, 0, &noise(101)).is(507);
+    patch(&s, &target, 0, &noise(90)).is(204);
+    patch(&s, &target, 90, &noise(11)).is(507);
+    let fields = format!("{OCTETS}Upload-Offset: 90\r\nUpload-Length: 100\r\n");
+    tus(&s, "PATCH", &target, &fields, &noise(10)).is(204);
+    assert_eq!(s.read("html/a/e").len(), 100);
+}
+
+#[test]
+fn what_is_on_its_way_is_hidden() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("autoindex on; delete_recursive on; dav_methods PUT MKCOL COPY MOVE;");
+    let target = create(&s, "x.txt", 10);
+    patch(&s, &target, 0, b"01234").is(204);
+    let id = target.rsplit('=').next().expect("an id");
+    let mut table = Table::new("hidden");
+    let part = format!("/a/.webserv-upload-state/{id}.part");
+    for path in ["/a/.webserv-upload-state/", "/a/.webserv-upload-state", &part, "/a/%2ewebserv-upload-state/x"] {
+        table.row(OURS, path, || {
+            for method in ["GET", "HEAD", "DELETE"] {
+                s.method(method, path, "", b"").is(404);
+            }
+            s.method("PUT", path, "", b"x").is(404);
+            s.method("POST", path, "", b"x").is(404);
+        });
+    }
+    table.row(OURS, "the listing", || {
+        let r = s.get("/a/");
+        r.is(200);
+        assert!(!r.text().contains("webserv-upload"), "{}", r.text());
+    });
+    table.row(OURS, "all is still there", || {
+        assert_eq!(offset(&s, &target), 5);
+        assert_eq!(s.path(STATE).metadata().expect("it is there").permissions().mode() & 0o777, 0o700);
+        patch(&s, &target, 5, b"56789").is(204);
+    });
+}
+
+#[test]
+fn the_state_store_may_be_elsewhere() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("upload_state_store");
+    table.row(OURS, "on the same file system", || {
+        let s = resumable("upload_state_store elsewhere/state;");
+        let target = create(&s, "x", 2);
+        patch(&s, &target, 0, b"a").is(204);
+        assert_eq!(s.snapshot("elsewhere/state").len(), 2);
+        assert!(!s.exists(STATE));
+        patch(&s, &target, 1, b"b").is(204);
+        assert_eq!(s.read("html/a/x"), b"ab");
+        // What the configuration names stays.
+        assert_eq!(s.snapshot("elsewhere/state").len(), 0);
+        assert!(s.exists("elsewhere/state"));
+    });
+    table.row(OURS, "on another", || {
+        let shm = std::path::Path::new("/dev/shm");
+        let s = resumable("upload_state_store /dev/shm;");
+        let device =
+            |path: &std::path::Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().expect("it is there"));
+        if !shm.is_dir() || device(shm) == device(&s.path("html")) {
+            return;
+        }
+        tus(&s, "POST", "/a/", "Upload-Length: 1\r\n", b"").is(500);
+        s.await_file("logs/error.log", |log| log.contains("another file system"));
+    });
+    table.row(OURS, "a store of which nothing is known", || {
+        let s = resumable("upload_store $document_root/a;");
+        tus(&s, "POST", "/a/", "Upload-Length: 1\r\n", b"").is(500);
+        s.await_file("logs/error.log", |log| log.contains("upload_state_store is not set"));
+    });
+    table.row(OURS, "values that are none", || {
+        for bad in ["upload_resumable maybe;", "upload_state_store $x;", "upload_resumable_max_age soon;"] {
+            let out = server(bad).run(&["-t", "-p", "%%DIR%%", "-c", "conf/test.conf"]);
+            assert!(!out.status.success(), "{bad}");
+        }
+    });
+}
+
+#[test]
+fn forgotten_uploads_expire() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("expiry");
+    table.row(OURS, "while the server runs", || {
+        let s = resumable("upload_resumable_max_age 300ms;");
+        let target = create(&s, "x", 10);
+        patch(&s, &target, 0, b"a").is_one_of(&[204, 410]);
+        let gone = crate::os::wait_for_change(&s.path("html/a"), crate::client::LIMIT, || !s.exists(STATE));
+        assert!(gone, "the upload never went");
+        tus(&s, "HEAD", &target, "", b"").is(410);
+        patch(&s, &target, 1, b"b").is(410);
+    });
+    table.row(OURS, "asked for when its time is over", || {
+        let s = resumable("upload_resumable_max_age 1h;");
+        let target = create(&s, "x", 10);
+        age(&s, ".part", 3601);
+        tus(&s, "HEAD", &target, "", b"").is(410);
+        assert!(!s.exists(STATE));
+    });
+    table.row(OURS, "at the start, with what nobody knows", || {
+        let mut s = area_of("upload_resumable_max_age 1h;").restartable().start();
+        let (old, new) = (create(&s, "old", 10), create(&s, "new", 10));
+        let id = |target: &str| target.rsplit('=').next().expect("an id").to_owned();
+        s.write(&format!("{STATE}/00000000000000000000000000000000.part"), "nobody's");
+        s.write(&format!("{STATE}/00000000000000000000000000000000.new"), "webserv-uplo");
+        s.write(&format!("{STATE}/other"), "not ours");
+        for end in ["0.part", "0.new", &format!("{}.part", id(&old))] {
+            age(&s, end, 3601);
+        }
+        s.kill_and_restart();
+        eventually("only the new upload is there", || {
+            s.get("/").is(200);
+            let entries = std::fs::read_dir(s.path(STATE)).expect("the state directory");
+            let names: Vec<String> =
+                entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+            names.len() == 3 && names.iter().all(|name| name == "other" || name.starts_with(&id(&new)))
+        });
+        tus(&s, "HEAD", &old, "", b"").is(410);
+        assert_eq!(offset(&s, &new), 0);
+    });
+    table.row(OURS, "never, where the time is 0", || {
+        let s = resumable("upload_resumable_max_age 0;");
+        let target = create(&s, "x", 10);
+        age(&s, ".part", 1_000_000_000);
+        tus(&s, "HEAD", &target, "", b"").is(200).lacks("Upload-Expires");
+    });
+}
+
+/// Makes the files of the state directory that end so older.
+fn age(s: &Server, end: &str, seconds: u64) {
+    let mut seen = false;
+    for entry in std::fs::read_dir(s.path(STATE)).expect("the state directory") {
+        let path = entry.expect("an entry").path();
+        if path.to_string_lossy().ends_with(end) {
+            let file = std::fs::File::options().write(true).open(&path).expect("it opens");
+            file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).expect("utimes");
+            seen = true;
+        }
+    }
+    assert!(seen, "no {end}");
+}
