@@ -32,6 +32,7 @@ pub enum HeaderId {
     Te,
     Trailer,
     XForwardedFor,
+    XForwardedProto,
     XRealIp,
     XRequestedWith,
     ContentDigest,
@@ -124,7 +125,11 @@ impl HeaderId {
                 (b"proxy-connection", ProxyConnection),
                 (b"want-repr-digest", WantReprDigest),
             ],
-            17 => &[(b"if-modified-since", IfModifiedSince), (b"transfer-encoding", TransferEncoding)],
+            17 => &[
+                (b"if-modified-since", IfModifiedSince),
+                (b"transfer-encoding", TransferEncoding),
+                (b"x-forwarded-proto", XForwardedProto),
+            ],
             19 => &[
                 (b"if-unmodified-since", IfUnmodifiedSince),
                 (b"content-disposition", ContentDisposition),

@@ -52,12 +52,8 @@ impl Home {
         Some(Home { path: path.into(), ours: true })
     }
 
-    fn links(&self) -> Follow {
-        if self.ours { Follow::No } else { Follow::Yes }
-    }
-
     pub fn open(&self) -> Result<Dir, Errno> {
-        Dir::open(&self.path, self.links())
+        open(&self.path)
     }
 
     /// Opens it, made where it is missing; with `parents`, they too.
@@ -90,6 +86,11 @@ impl Home {
             tidy(&self.path);
         }
     }
+}
+
+/// Opens the directory. One of ours is never a link: it lies where clients store.
+pub fn open(path: &[u8]) -> Result<Dir, Errno> {
+    Dir::open(path, if path.ends_with(NAME) { Follow::No } else { Follow::Yes })
 }
 
 /// Removes the directory if it is one of ours and empty.

@@ -64,7 +64,9 @@ fn asked(ex: &Exchange) -> Option<Asked> {
             _ => {}
         }
     }
-    let creates = speaks.rufh && matches!(ex.method, Method::Post | Method::Put) && create::is_rufh(ex);
+    // A PUT of dav_methods has rules of its own.
+    let plain = matches!(ex.method, Method::Post | Method::Put) && !ex.here().settings.dav.methods.contains(ex.method);
+    let creates = speaks.rufh && plain && create::is_rufh(ex);
     creates.then_some(Asked::Create(Dialect::Rufh))
 }
 
@@ -76,7 +78,11 @@ fn argument(args: &[u8]) -> Option<&[u8]> {
 
 /// The request is about a resumable upload: [`start`] answers it.
 pub fn is_asked(ex: &Exchange) -> bool {
-    asked(ex).is_some() && uploads(options::allowed(ex))
+    match asked(ex) {
+        None => false,
+        Some(Asked::Create(_)) => options::allowed(ex).contains(ex.method),
+        Some(Asked::Upload(_) | Asked::Nothing) => uploads(options::allowed(ex)),
+    }
 }
 
 /// Where uploads are allowed, their resources have methods of their own.
@@ -103,8 +109,10 @@ pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 
 /// Header lines for the answer to OPTIONS.
 pub fn announce(ex: &mut Exchange) {
-    let speaks = ex.here().settings.upload.resumable.speaks;
-    if speaks.any() && uploads(options::allowed(ex)) {
+    let (mut speaks, allowed) = (ex.here().settings.upload.resumable.speaks, options::allowed(ex));
+    // tus makes uploads by POST alone.
+    speaks.tus &= allowed.contains(Method::Post);
+    if speaks.any() && uploads(allowed) {
         tell::announce(ex, speaks);
     }
 }

@@ -75,14 +75,18 @@ fn read(cx: &mut Cx) {
         }
         scan.names.extend(scan.dir.entries().map(|entry| entry.name.to_bytes().into()));
     }
-    if let Ok(dir) = Dir::open(&scan.home, Follow::Yes) {
-        for name in scan.names.drain(scan.names.len().saturating_sub(SLICE)..) {
-            if let Some(entry) = Entry::of(&name) {
-                meet(cx, &scan.home, &dir, entry);
+    match home::open(&scan.home) {
+        Ok(dir) => {
+            for name in scan.names.drain(scan.names.len().saturating_sub(SLICE)..) {
+                if let Some(entry) = Entry::of(&name) {
+                    meet(cx, &scan.home, &dir, entry);
+                }
             }
+            cx.uploads.reading = Some(scan);
         }
+        Err(Errno::ENOENT) => {}
+        Err(e) => complain(cx, &scan.home, e),
     }
-    cx.uploads.reading = Some(scan);
 }
 
 fn open(path: &[u8]) -> Result<file::ReadDir, Errno> {
@@ -144,7 +148,7 @@ fn expire(cx: &mut Cx) {
             // Bytes came since it was last counted on.
             Some(at) if at > now => cx.uploads.postpone(id, at),
             _ => {
-                if let Ok(dir) = Dir::open(&home, Follow::Yes) {
+                if let Ok(dir) = home::open(&home) {
                     dir.remove(id);
                 }
                 home::tidy(&home);
@@ -156,7 +160,7 @@ fn expire(cx: &mut Cx) {
 
 /// When an upload expires by what is on disk. None: it is not there.
 fn later(home: &[u8], id: UploadId) -> Option<i64> {
-    let dir = Dir::open(home, Follow::Yes).ok()?;
+    let dir = home::open(home).ok()?;
     let record = dir.load(id).ok()??;
     let stat = dir.stat(id).ok()??;
     Some(unfinished::expires(&record, &stat).unwrap_or(i64::MAX))

@@ -128,15 +128,22 @@ fn limits_of(ex: &Exchange, cx: &Cx, upload: &Unfinished) -> String {
     limits(ex, left).value()
 }
 
-/// Where an upload is: the request's own target with an argument more, absolute as any Location.
+/// Where an upload is: the request's own target with an argument more. Absolute as any Location, but with the host, port
+/// and scheme that the client knows: unlike a redirect it is not looked at in a browser's address line, it has to work.
+/// Where a proxy tells none of these, `absolute_redirect off` leaves the path alone.
 pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
     let mut target = ex.head.origin.of(ex.buf());
     while target.starts_with(b"//") {
         target = &target[1..];
     }
     let mark = if target.contains(&b'?') { "&" } else { "?" };
-    let id = format!("{mark}{ARGUMENT}={}", id.text());
-    filters::head::absolute(ex, [target, id.as_bytes()].concat())
+    let target = [target, format!("{mark}{ARGUMENT}={}", id.text()).as_bytes()].concat();
+    let (host, output) = (ex.head.host.of(ex.buf()), &ex.here().settings.output);
+    if !output.absolute_redirect || output.server_name_in_redirect || host.is_empty() {
+        return filters::head::absolute(ex, target);
+    }
+    let is_https = ex.header(HeaderId::XForwardedProto).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
+    [if is_https { &b"https://"[..] } else { b"http://" }, host, &target].concat()
 }
 
 /// How far an upload is.
