@@ -447,7 +447,10 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
     let config = ex.config.clone();
     cx.trace.step(|| Step::Search { server: ex.server, uri: ex.uri.clone() });
-    if ex.server().proxied && location::lacks_slash(&config, ex.server, &ex.uri) {
+    if ex.server().proxied
+        && let Some(id) = location::lacks_slash(&config, ex.server, &ex.uri)
+    {
+        ex.location = id;
         cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
         return handlers::static_file::add_slash(ex);
     }

@@ -32,10 +32,8 @@ impl fmt::Display for Bad {
         match self {
             Bad::StatusLine => f.write_str("upstream sent no valid HTTP/1.0 header"),
             Bad::Field(rule) => write!(f, "upstream sent invalid header: {rule}"),
-            Bad::Framing(rule) => write!(f, "upstream sent ambiguous body framing: {rule}"),
-            Bad::TooBig { limit } => {
-                write!(f, "upstream sent too big header: more than {limit} bytes")
-            }
+            Bad::Framing(rule) => write!(f, "upstream sent {rule}"),
+            Bad::TooBig { .. } => f.write_str("upstream sent too big header"),
         }
     }
 }
@@ -185,14 +183,14 @@ impl ResponseHead {
             let value = field.value.of(buf);
             match field.id {
                 HeaderId::ContentLength if length.is_some() => {
-                    return Err(Bad::Framing("more than one \"Content-Length\""));
+                    return Err(Bad::Framing("duplicate header line: \"Content-Length\""));
                 }
                 HeaderId::ContentLength => {
                     let parsed = framing::content_length(value);
-                    length = Some(parsed.map_err(|_| Bad::Framing("invalid \"Content-Length\""))?);
+                    length = Some(parsed.map_err(|_| Bad::Framing("invalid \"Content-Length\" header"))?);
                 }
                 HeaderId::TransferEncoding if chunked => {
-                    return Err(Bad::Framing("more than one \"Transfer-Encoding\""));
+                    return Err(Bad::Framing("duplicate header line: \"Transfer-Encoding\""));
                 }
                 HeaderId::TransferEncoding => {
                     framing::transfer_encoding(value).map_err(|_| Bad::Framing("unknown \"Transfer-Encoding\""))?;
@@ -205,7 +203,7 @@ impl ResponseHead {
             }
         }
         if chunked && length.is_some() {
-            return Err(Bad::Framing("both \"Content-Length\" and \"Transfer-Encoding\""));
+            return Err(Bad::Framing("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time"));
         }
         if self.status == 101 && !asked.upgrade {
             return Err(Bad::Field("101 where no other protocol was asked for"));

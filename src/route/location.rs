@@ -32,22 +32,25 @@ pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trac
     found
 }
 
-/// The URI is the name of a proxied location but for its last slash, and nobody else's: nginx redirects to the name.
-pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> bool {
-    !uri.ends_with(b"/") && lacks_slash_in(config, &config.server(server).tree, uri)
-}
-
-fn lacks_slash_in(config: &Config, tree: &LocationTree, uri: &[u8]) -> bool {
-    if tree.exact.contains_key(uri) {
-        return false;
+/// The proxied location whose name the URI is but for its last slash, where it is nobody else's: nginx redirects to the
+/// name, with the settings of that location.
+pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
+    if uri.ends_with(b"/") {
+        return None;
     }
-    let at = |name: &[u8]| tree.prefixes.binary_search_by(|entry| (*entry.prefix).cmp(name)).ok();
     let name = [uri, b"/"].concat();
-    let proxied = |id: LocationId| config.location(id).content == Content::Proxy;
-    let named = at(&name).is_some_and(|at| proxied(tree.prefixes[at].location));
-    let exact = tree.exact.get(&*name).is_some_and(|id| proxied(*id));
-    let inner = || longest_prefix(tree, uri).and_then(|id| config.location(id).tree.as_ref());
-    (named || exact) && at(uri).is_none() || inner().is_some_and(|inner| lacks_slash_in(config, inner, uri))
+    let mut tree = &config.server(server).tree;
+    loop {
+        let at = |name: &[u8]| tree.prefixes.binary_search_by(|entry| (*entry.prefix).cmp(name)).ok();
+        if tree.exact.contains_key(uri) || at(uri).is_some() {
+            return None;
+        }
+        let named = tree.exact.get(&*name).copied().or_else(|| at(&name).map(|at| tree.prefixes[at].location));
+        if let Some(id) = named.filter(|id| config.location(*id).content == Content::Proxy) {
+            return Some(id);
+        }
+        tree = config.location(longest_prefix(tree, uri)?).tree.as_deref()?;
+    }
 }
 
 enum Outcome {

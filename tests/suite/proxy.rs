@@ -30,7 +30,7 @@ fn the_request_that_reaches_the_upstream() {
     let up = Upstream::echo();
     let s = setup(
         "location /plain/ { proxy_pass http://%%0%%; }
-         location /slash/ { proxy_pass http://%%0%%/; }
+         location /slash/ { proxy_pass http://%%0%%/; location /slash/in/ { proxy_pass http://%%0%%/; } }
          location /part/ { proxy_pass http://%%0%%/other; }
          location /query { proxy_pass http://%%0%%/q?fixed=1; }
          location ~ ^/re/(.*)$ { proxy_pass http://%%0%%/made/$1$is_args$args; }
@@ -141,6 +141,10 @@ fn the_request_that_reaches_the_upstream() {
     table.row(BOTH, "proxy_http_version 1.0", || {
         s.get("/10/").is(200);
         assert_eq!(up.last().line, "GET /10/ HTTP/1.0");
+    });
+    table.row(BOTH, "a location inside another without its slash", || {
+        s.get("/slash/in?a").is(301).has("location", &format!("http://localhost:{}/slash/in/?a", s.port()));
+        s.get("/slash/inn").is(200);
     });
     table.row(BOTH, "a location without its slash", || {
         let r = s.get("/plain?a=b");

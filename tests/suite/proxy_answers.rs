@@ -3,6 +3,8 @@
 
 use crate::harness::{BOTH, Setup, Table, server};
 use crate::upstream::Upstream;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 fn setup(block: &str, up: &Upstream) -> Setup {
     server(&block.replace("%%UP%%", &up.address.to_string()))
@@ -154,4 +156,258 @@ fn flags_of_cookies() {
             assert_eq!(r.all("set-cookie"), [expected[0], expected[1], three]);
         });
     }
+}
+
+/// Answers by the target with fields and a body of words.
+fn words() -> Upstream {
+    Upstream::start(move |peer| {
+        while let Some(request) = peer.request() {
+            let body = "word ".repeat(100);
+            let (status, fields) = match request.target().trim_start_matches('/') {
+                "plain" => ("200 OK", "Content-Type: text/plain\r\nETag: \"p\"\r\nAccept-Ranges: bytes\r\n"),
+                "html" => ("200 OK", "Content-Type: text/html\r\nETag: W/\"h\"\r\n"),
+                "named" => ("200 OK", "Content-Type: text/html; charset=koi8-r\r\n"),
+                "encoded" => ("200 OK", "Content-Type: text/plain\r\nContent-Encoding: br\r\n"),
+                "404" => ("404 Not Found", "Content-Type: text/plain\r\n"),
+                "401" => ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"up\"\r\nContent-Type: text/plain\r\n"),
+                "503" => ("503 Busy", "Retry-After: 9\r\nContent-Type: text/plain\r\n"),
+                "302" => ("302 Found", "Location: http://elsewhere.test/\r\nContent-Type: text/html\r\n"),
+                "old" => ("200 OK", "Expires: Thu, 01 Jan 1970 00:00:01 GMT\r\nCache-Control: private\r\n"),
+                "dated" => ("200 OK", "Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nContent-Type: text/css\r\n"),
+                "vary" => ("200 OK", "Vary: Origin\r\nContent-Type: text/plain\r\n"),
+                "slow" => ("200 OK", "X-Accel-Limit-Rate: 100\r\nContent-Type: text/x\r\n"),
+                "public" => ("200 OK", "Cache-Control: public\r\nContent-Type: text/plain\r\n"),
+                "private" => ("200 OK", "Cache-Control: private\r\nContent-Type: text/plain\r\n"),
+                "none" => ("200 OK", ""),
+                _ => ("204 No Content", ""),
+            };
+            let length = if status.starts_with("204") { 0 } else { body.len() };
+            let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\n\r\n");
+            let head = if length == 0 { head.replace("Content-Length: 0\r\n", "") } else { head };
+            if !peer.send(head.as_bytes())
+                || !request.line.starts_with("HEAD") && !peer.send(&body.as_bytes()[..length])
+            {
+                return;
+            }
+        }
+    })
+}
+
+/// What is said of a body beside itself.
+const TOLD: [&str; 12] = [
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "vary",
+    "etag",
+    "accept-ranges",
+    "cache-control",
+    "expires",
+    "www-authenticate",
+    "x-added",
+    "x-always",
+];
+
+#[test]
+fn filters_work_on_what_an_upstream_sends() {
+    let up = words();
+    let s = setup(
+        "error_page 418 /local.html;
+         add_header X-Added yes; add_header X-Always $upstream_status always;
+         location / { proxy_pass http://%%UP%%; }
+         location = /local.html { }
+         location /gzip/ { gzip on; gzip_types text/plain; gzip_min_length 1; gzip_vary on; gzip_proxied any; proxy_pass http://%%UP%%/; }
+         location /long/ { gzip on; gzip_types text/plain; gzip_min_length 10000; proxy_pass http://%%UP%%/; }
+         location /via/ { gzip on; gzip_types text/plain; gzip_min_length 1; gzip_proxied expired no-cache no-store private; proxy_pass http://%%UP%%/; }
+         location /charset/ { charset utf-8; charset_types text/plain; proxy_pass http://%%UP%%/; }
+         location /override/ { charset utf-8; override_charset on; charset_types text/plain; proxy_pass http://%%UP%%/; }
+         location /expires/ { expires 1h; proxy_pass http://%%UP%%/; }
+         location /epoch/ { expires epoch; proxy_pass http://%%UP%%/; }
+         location /modified/ { expires modified 1h; proxy_pass http://%%UP%%/; }
+         location /caught/ { proxy_intercept_errors on; error_page 401 404 /local.html; error_page 503 =418 /local.html;
+             error_page 302 /local.html; proxy_pass http://%%UP%%/; }
+         location /unasked/ { proxy_intercept_errors on; proxy_pass http://%%UP%%/; }
+         location /hidden/ { proxy_hide_header Content-Type; proxy_hide_header ETag; proxy_hide_header Expires; proxy_pass http://%%UP%%/; }
+         location /rate/ { proxy_ignore_headers X-Accel-Limit-Rate; proxy_pass http://%%UP%%/; }",
+        &up,
+    )
+    .file("html/local.html", "local")
+    .start();
+    let told = |target: &str, fields: &str| {
+        let fields = if fields.is_empty() { String::new() } else { format!("{fields}\r\n") };
+        let r = s.get_with(target, &fields);
+        let values = |name| {
+            let mut values = r.all(name);
+            values.sort_unstable();
+            values
+        };
+        let lines = TOLD.iter().flat_map(|name| values(name).into_iter().map(move |value| format!("{name}: {value}")));
+        let lines: Vec<String> = lines.filter(|line| !line.starts_with("expires: ") || line.contains("1970")).collect();
+        format!("{} {}", r.status, lines.join("; "))
+    };
+    let mut table = Table::new("filters over the proxy");
+    let gzip = "Accept-Encoding: gzip";
+    let rows: &[(&str, &str, &str, &str)] = &[
+        (
+            "as it comes",
+            "/plain",
+            gzip,
+            "200 content-type: text/plain; content-length: 500; etag: \"p\"; accept-ranges: bytes; x-added: yes; x-always: 200",
+        ),
+        (
+            "compressed",
+            "/gzip/plain",
+            gzip,
+            "200 content-type: text/plain; content-encoding: gzip; transfer-encoding: chunked; vary: Accept-Encoding; etag: W/\"p\"; x-added: yes; x-always: 200",
+        ),
+        (
+            "compressed html",
+            "/gzip/html",
+            gzip,
+            "200 content-type: text/html; content-encoding: gzip; transfer-encoding: chunked; vary: Accept-Encoding; etag: W/\"h\"; x-added: yes; x-always: 200",
+        ),
+        (
+            "not asked for",
+            "/gzip/plain",
+            "",
+            "200 content-type: text/plain; content-length: 500; vary: Accept-Encoding; etag: \"p\"; accept-ranges: bytes; x-added: yes; x-always: 200",
+        ),
+        (
+            "encoded already",
+            "/gzip/encoded",
+            gzip,
+            "200 content-type: text/plain; content-encoding: br; content-length: 500; x-added: yes; x-always: 200",
+        ),
+        (
+            "an error, compressed",
+            "/gzip/404",
+            gzip,
+            "404 content-type: text/plain; content-encoding: gzip; transfer-encoding: chunked; vary: Accept-Encoding; x-always: 404",
+        ),
+        ("a busy server is not", "/gzip/503", gzip, "503 content-type: text/plain; content-length: 500; x-always: 503"),
+        (
+            "the upstream's own Vary",
+            "/gzip/vary",
+            gzip,
+            "200 content-type: text/plain; content-encoding: gzip; transfer-encoding: chunked; vary: Accept-Encoding; vary: Origin; x-added: yes; x-always: 200",
+        ),
+        (
+            "too short",
+            "/long/plain",
+            gzip,
+            "200 content-type: text/plain; content-length: 500; etag: \"p\"; accept-ranges: bytes; x-added: yes; x-always: 200",
+        ),
+        (
+            "for a proxy that may not keep it",
+            "/via/private",
+            "Accept-Encoding: gzip\r\nVia: 1.1 p",
+            "200 content-type: text/plain; content-encoding: gzip; transfer-encoding: chunked; cache-control: private; x-added: yes; x-always: 200",
+        ),
+        (
+            "for a proxy, and nothing said of freshness",
+            "/via/plain",
+            "Accept-Encoding: gzip\r\nVia: 1.1 p",
+            "200 content-type: text/plain; content-encoding: gzip; transfer-encoding: chunked; etag: W/\"p\"; x-added: yes; x-always: 200",
+        ),
+        (
+            "for a proxy that may keep it",
+            "/via/public",
+            "Accept-Encoding: gzip\r\nVia: 1.1 p",
+            "200 content-type: text/plain; content-length: 500; cache-control: public; x-added: yes; x-always: 200",
+        ),
+        (
+            "a charset",
+            "/charset/plain",
+            "",
+            "200 content-type: text/plain; charset=utf-8; content-length: 500; etag: \"p\"; accept-ranges: bytes; x-added: yes; x-always: 200",
+        ),
+        (
+            "a charset of its own",
+            "/charset/named",
+            "",
+            "200 content-type: text/html; charset=koi8-r; content-length: 500; x-added: yes; x-always: 200",
+        ),
+        ("no type, no charset", "/charset/none", "", "200 content-length: 500; x-added: yes; x-always: 200"),
+        (
+            "expires",
+            "/expires/old",
+            "",
+            "200 content-length: 500; cache-control: max-age=3600; x-added: yes; x-always: 200",
+        ),
+        (
+            "epoch",
+            "/epoch/plain",
+            "",
+            "200 content-type: text/plain; content-length: 500; etag: \"p\"; accept-ranges: bytes; cache-control: no-cache; expires: Thu, 01 Jan 1970 00:00:01 GMT; x-added: yes; x-always: 200",
+        ),
+        ("nothing to expire", "/expires/404", "", "404 content-type: text/plain; content-length: 500; x-always: 404"),
+        (
+            "the upstream's own",
+            "/old",
+            "",
+            "200 content-length: 500; cache-control: private; expires: Thu, 01 Jan 1970 00:00:01 GMT; x-added: yes; x-always: 200",
+        ),
+        ("caught", "/caught/404", "", "404 content-type: text/html; content-length: 5; etag: *; x-always: 404"),
+        (
+            "caught, with its challenge",
+            "/caught/401",
+            "",
+            "401 content-type: text/html; content-length: 5; etag: *; www-authenticate: Basic realm=\"up\"; x-always: 401",
+        ),
+        (
+            "caught as another",
+            "/caught/503",
+            "",
+            "418 content-type: text/html; content-length: 5; etag: *; x-always: 503",
+        ),
+        (
+            "a redirect caught",
+            "/caught/302",
+            "",
+            "302 content-type: text/html; content-length: 5; etag: *; x-added: yes; x-always: 302",
+        ),
+        ("not caught", "/unasked/404", "", "404 content-type: text/plain; content-length: 500; x-always: 404"),
+        ("hidden", "/hidden/plain", "", "200 content-length: 500; accept-ranges: bytes; x-added: yes; x-always: 200"),
+        ("no content", "/else", "", "204 x-added: yes; x-always: 204"),
+        (
+            "conditions are the upstream's",
+            "/plain",
+            "If-None-Match: \"p\"",
+            "200 content-type: text/plain; content-length: 500; etag: \"p\"; accept-ranges: bytes; x-added: yes; x-always: 200",
+        ),
+        (
+            "a rate that is ignored",
+            "/rate/slow",
+            "",
+            "200 content-type: text/x; content-length: 500; x-added: yes; x-always: 200",
+        ),
+    ];
+    for (name, target, fields, expected) in rows {
+        table.row(BOTH, name, || {
+            let told = told(target, fields);
+            // A file of ours has validators of its own.
+            let told = match (told.find("etag: \""), expected.contains("etag: *")) {
+                (Some(at), true) => {
+                    let end = told[at..].find(';').map_or(told.len(), |end| at + end);
+                    format!("{}etag: *{}", &told[..at], &told[end..])
+                }
+                _ => told,
+            };
+            assert_eq!(told.replace("accept-ranges: bytes; ", ""), expected.replace("accept-ranges: bytes; ", ""));
+        });
+    }
+    table.row(BOTH, "the redirect to a location's name has its settings", || {
+        let r = s.get("/expires");
+        r.is(301).has("cache-control", "max-age=3600").has("x-added", "yes");
+    });
+    table.row(BOTH, "X-Accel-Limit-Rate", || {
+        let mut client = TcpStream::connect(s.address(0)).expect("the server listens");
+        client.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").expect("it reads");
+        // 500 bytes at 100 a second: the whole is not there at once.
+        let mut got = [0; 4096];
+        let n = client.read(&mut got).expect("the head and a part");
+        let text = String::from_utf8_lossy(&got[..n]).into_owned();
+        assert!(text.starts_with("HTTP/1.1 200") && !text.contains(&"word ".repeat(100)), "{text}");
+    });
 }

@@ -1,9 +1,11 @@
 //! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
 //! longer ones are compressed as they are sent. What was made of a file is kept with it.
 
+use crate::config::directives::gzip::Proxied;
 use crate::exchange::response::Body;
 use crate::exchange::source::{Encoder, Source};
 use crate::exchange::{Exchange, phases};
+use crate::http::date;
 use crate::http::header::{self, HeaderId};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -124,20 +126,31 @@ fn takes_gzip(value: &[u8]) -> bool {
     })
 }
 
+/// gzip_proxied in nginx's order: what a response says of its freshness decides; where it says nothing, it may.
 fn proxied(ex: &Exchange, now: i64) -> bool {
     let allowed = ex.here().settings.gzip.proxied;
+    if allowed == Proxied::default() {
+        return false;
+    }
+    if allowed.any || allowed.auth && ex.header(HeaderId::Authorization).is_some() {
+        return true;
+    }
     let response = &ex.response;
-    let control = response.value(b"cache-control").unwrap_or_default();
-    let says = |word: &[u8]| header::list(control).any(|item| item.eq_ignore_ascii_case(word));
-    allowed.any
-        || allowed.auth && ex.header(HeaderId::Authorization).is_some()
-        || allowed.no_cache && says(b"no-cache")
-        || allowed.no_store && says(b"no-store")
-        || allowed.private && says(b"private")
-        || allowed.no_last_modified && response.last_modified.is_none()
-        || allowed.no_etag && response.etag.is_none() && response.value(b"etag").is_none()
-        || allowed.expired
-            && response.value(b"expires").is_some_and(|date| crate::http::date::parse(date).is_none_or(|at| at < now))
+    if let Some(expires) = response.value(b"expires") {
+        let date = match response.date.as_deref() {
+            Some(date) => date::parse(date),
+            None => Some(now),
+        };
+        return allowed.expired && date::parse(expires).zip(date).is_some_and(|(expires, date)| expires < date);
+    }
+    if let Some(control) = response.value(b"cache-control") {
+        let says = |word: &[u8]| header::list(control).any(|item| item.eq_ignore_ascii_case(word));
+        return allowed.no_cache && says(b"no-cache")
+            || allowed.no_store && says(b"no-store")
+            || allowed.private && says(b"private");
+    }
+    let has_etag = response.etag.is_some() || response.value(b"etag").is_some();
+    !(allowed.no_last_modified && response.last_modified.is_some() || allowed.no_etag && has_etag)
 }
 
 #[cfg(test)]

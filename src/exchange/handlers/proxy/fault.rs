@@ -68,7 +68,8 @@ impl Proxy {
             Fault::Status(code) => (Status(code), respond::next_of(code).unwrap_or(Next::ERROR)),
         };
         if resting {
-            ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled"));
+            let doing = self.doing(ex);
+            ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
         }
         // A kept connection that its server had closed meanwhile says nothing of the server.
         let stale = self.reused && fault == Fault::Error && self.reads_head() && self.input.is_empty();

@@ -181,6 +181,7 @@ fn find(ex: &mut Exchange, cx: &mut Cx, pass: &Pass, record: &mut Record) -> Res
                 ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
                 Status::INTERNAL_SERVER_ERROR
             })?;
+            (record.host, record.port) = (url.header.as_bytes().to_vec(), url.port_text().into_vec());
             upstream = known(ex, &url).ok_or_else(|| {
                 ex.report(cx, Level::Error, format_args!("no resolver defined to resolve {}", url.host));
                 Status::BAD_GATEWAY

@@ -119,7 +119,11 @@ impl Proxy {
             Reading::Length(decoder) => {
                 while at < bytes.len() {
                     let step = decoder.next(&bytes[at..]).map_err(|_| {
-                        ex.report(cx, Level::Error, format_args!("upstream sent invalid chunked response"));
+                        ex.report(
+                            cx,
+                            Level::Error,
+                            format_args!("upstream sent invalid chunked response while reading upstream"),
+                        );
                         Fault::Error
                     })?;
                     filters::body(ex, &bytes[at + step.data.start..at + step.data.end]);
@@ -140,7 +144,18 @@ impl Proxy {
         if at < bytes.len() {
             // More than was announced: what follows belongs to no response (nginx: "more data than specified").
             self.keep = false;
-            ex.report(cx, Level::Warn, format_args!("upstream sent more data than specified in its header"));
+            let what = match self.ending {
+                Ending::None => None,
+                Ending::Chunked => Some("upstream sent data after final chunk while reading upstream"),
+                _ => {
+                    let what =
+                        "upstream sent more data than specified in \"Content-Length\" header while reading upstream";
+                    Some(what)
+                }
+            };
+            if let Some(what) = what {
+                ex.report(cx, Level::Warn, format_args!("{what}"));
+            }
         }
         if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
             one.length += length as u64;
