@@ -6,6 +6,7 @@
 
 mod blocks;
 mod logs;
+mod made;
 
 use blocks::Child;
 
@@ -222,6 +223,9 @@ impl Build {
             self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
         }
         charset::check(&self.locations, &self.tables, &mut self.diagnostics);
+        if !self.diagnostics.has_errors() {
+            self.refer_made_hosts();
+        }
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
         self.diagnostics.sort();

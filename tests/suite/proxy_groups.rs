@@ -1,6 +1,6 @@
 //! Which server of a group a request goes to: hash and random, and where the connection to it comes from.
 
-use crate::harness::{BOTH, Table, http};
+use crate::harness::{BOTH, Table, http, ours, server};
 use crate::upstream::Upstream;
 
 fn named(name: &'static str) -> Upstream {
@@ -70,5 +70,35 @@ fn requests_are_spread_over_a_group() {
         s.get("/made?from=").is(200).body_is("a 127.0.0.1");
         s.get("/made?from=me").is(200).body_is("a 127.0.0.1");
         s.await_file("logs/error.log", |text| text.contains("invalid local address \"me\""));
+    });
+}
+
+#[test]
+fn hosts_in_variables_are_looked_up_when_the_configuration_is_read() {
+    let up = named("up");
+    let port = up.address.port().to_string();
+    let s = server(
+        &"set $host_name localhost;
+         location /a { set $app $host_name; set $app_port %%UP%%; proxy_pass http://$app:$app_port; }
+         location /b/ { set $to http://localhost:%%UP%%; proxy_pass $to$request_uri; }
+         location /c {
+             if ($arg_x) { set $other localhost; }
+             if ($arg_y) { set $other no.such.invalid; }
+             proxy_pass http://$other:%%UP%%/c;
+         }
+         location /d { proxy_pass http://$arg_host:%%UP%%; }"
+            .replace("%%UP%%", &port),
+    )
+    .start();
+    let mut table = Table::new("hosts in variables");
+    for target in ["/a", "/b/x?y", "/c?x=1", "/d?host=localhost"] {
+        table.row(ours("nginx asks its resolver at run time"), target, || {
+            s.get(target).is(200).body_is("up 127.0.0.1");
+        });
+    }
+    table.row(BOTH, "a host that nobody knows", || {
+        s.get("/c?y=1").is(502);
+        s.get("/d?host=other.invalid").is(502);
+        s.await_file("logs/error.log", |text| text.contains("no resolver defined to resolve other.invalid"));
     });
 }

@@ -111,7 +111,7 @@ pub const ROWS: &[Row] = &[row(
     Args::TAKE1,
     "",
     Effect::Once(proxy_pass),
-    "Passes requests on to an HTTP/1.x server: http://host[:port][/uri], http://unix:path[:/uri] or http://UPSTREAM. A URI part replaces the location's prefix. Variables are allowed where they make an address, a unix path or the name of a group; other names are looked up when the configuration is read. https:// is refused.",
+    "Passes requests on to an HTTP/1.x server: http://host[:port][/uri], http://unix:path[:/uri] or http://UPSTREAM. A URI part replaces the location's prefix. Variables are allowed where they make an address, a unix path, the name of a group, or a host that they are set to (`set $app host; proxy_pass http://$app:3000;`); names are looked up when the configuration is read. https:// is refused.",
 )];
 
 fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

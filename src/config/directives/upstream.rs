@@ -21,6 +21,10 @@ use std::rc::Rc;
 pub struct Upstream {
     /// As `upstream NAME` or the host of a proxy_pass spells it.
     pub name: Box<str>,
+    /// The port that a proxy_pass names the host with; None for 80, and for a block.
+    pub port: Option<u16>,
+    /// It is an `upstream` block, not a host.
+    pub block: bool,
     pub peers: Vec<Peer>,
     pub method: Method,
     pub keepalive: Keepalive,
@@ -89,7 +93,14 @@ impl Upstream {
     /// A group without peers yet.
     pub fn named(name: &str) -> Upstream {
         let keepalive = Keepalive::default();
-        Upstream { name: name.into(), peers: Vec::new(), method: Method::RoundRobin, keepalive }
+        Upstream {
+            name: name.into(),
+            port: None,
+            block: false,
+            peers: Vec::new(),
+            method: Method::RoundRobin,
+            keepalive,
+        }
     }
 
     /// The group of one host: each of its addresses is a peer.
@@ -131,6 +142,8 @@ struct Draft {
     block: bool,
     /// Who named it first.
     span: Span,
+    /// It need not be found: a variable may come to it, or not.
+    optional: bool,
 }
 
 impl Drafts {
@@ -138,10 +151,19 @@ impl Drafts {
     pub fn refer(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
         let same = |draft: &Draft| &*draft.upstream.name == host && draft.port == port;
         let at = self.0.iter().position(same).unwrap_or_else(|| {
-            self.0.push(Draft { upstream: Upstream::named(host), port, block: false, span });
+            self.0.push(Draft { upstream: Upstream::named(host), port, block: false, span, optional: false });
             self.0.len() - 1
         });
         UpstreamId(at as u32)
+    }
+
+    /// The same for a host that variables may come to; to be called when all others have been referred to.
+    pub fn refer_if_found(&mut self, host: &str, port: Option<u16>, span: Span) {
+        let there = |draft: &Draft| &*draft.upstream.name == host && (draft.block || draft.port == port);
+        if !self.0.iter().any(there) {
+            let upstream = Upstream::named(host);
+            self.0.push(Draft { upstream, port, block: false, span, optional: true });
+        }
     }
 
     /// An `upstream` block has been read.
@@ -162,7 +184,7 @@ impl Drafts {
                 return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
             }
             Some(draft) => (draft.upstream, draft.block) = (upstream, true),
-            None => self.0.push(Draft { upstream, port: None, block: true, span: d.name.span }),
+            None => self.0.push(Draft { upstream, port: None, block: true, span: d.name.span, optional: false }),
         }
         Ok(())
     }
@@ -181,6 +203,10 @@ impl Drafts {
             }
             match PeerAddr::parse(name.as_bytes(), draft.port.unwrap_or(80)) {
                 Ok(addr) => draft.upstream.peers = Peer::all(addr),
+                Err(e) if draft.optional => {
+                    let text = format!("{} in upstream \"{name}\"; requests for it are answered with 502", e.message);
+                    diagnostics.push(Diagnostic::warn(draft.span, text));
+                }
                 Err(e) => {
                     let text = format!("{} in upstream \"{name}\"", e.message);
                     let mut diagnostic = Diagnostic::emerg(draft.span, text);
@@ -189,7 +215,10 @@ impl Drafts {
                 }
             }
         }
-        self.0.into_iter().map(|draft| Rc::new(draft.upstream)).collect()
+        // The optional ones stand last: without those that were not found the ids of the others hold.
+        self.0.retain(|draft| !draft.optional || !draft.upstream.peers.is_empty());
+        let finished = |draft: Draft| Rc::new(Upstream { port: draft.port, block: draft.block, ..draft.upstream });
+        self.0.into_iter().map(finished).collect()
     }
 }
 

@@ -183,7 +183,14 @@ fn find(ex: &mut Exchange, cx: &mut Cx, pass: &Pass, record: &mut Record) -> Res
             })?;
             (record.host, record.port) = (url.header.as_bytes().to_vec(), url.port_text().into_vec());
             upstream = known(ex, &url).ok_or_else(|| {
-                ex.report(cx, Level::Error, format_args!("no resolver defined to resolve {}", url.host));
+                ex.report(
+                    cx,
+                    Level::Error,
+                    format_args!(
+                        "no resolver defined to resolve {}: names are looked up when the configuration is read",
+                        url.host
+                    ),
+                );
                 Status::BAD_GATEWAY
             })?;
             (host, port, made) = (url.header.as_bytes().to_vec(), url.port_text().into_vec(), Some(url.uri));
@@ -200,8 +207,8 @@ fn known(ex: &Exchange, url: &Url<'_>) -> Option<Rc<Upstream>> {
     use crate::config::addr::PeerAddr;
     let port = url.port.unwrap_or(80);
     let same = |upstream: &&Rc<Upstream>| {
-        *upstream.name == *url.host
-            && (url.port.is_none() || upstream.peers.iter().all(|peer| peer.addr.port() == Some(port)))
+        let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
+        *upstream.name == *url.host && port_fits
     };
     if let Some(upstream) = ex.config.upstreams.iter().find(same) {
         return Some(upstream.clone());

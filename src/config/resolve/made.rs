@@ -1,0 +1,89 @@
+//! Hosts that a proxy_pass makes of variables which are set to constants (`set $app grafana; proxy_pass
+//! http://$app:3000;`): looked up when the configuration is read, like those it names itself. nginx looks them up at run
+//! time, so one that cannot be found now is a warning, and a 502 for who asks for it.
+
+use super::super::directives::proxy_pass::{To, Url};
+use super::super::model::{Op, Script, SetTarget};
+use super::super::template::{Builtin, Part, Template, Var};
+use super::Build;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+/// Variables set from variables: so deep, and so many values.
+const DEPTH: usize = 4;
+const VALUES: usize = 64;
+
+/// What a variable is set to anywhere in the configuration.
+type Sets<'a> = HashMap<u32, Vec<&'a Template>>;
+
+/// The beginning of a value. `whole`: nothing follows it that is not known.
+#[derive(Clone)]
+struct Start {
+    text: Vec<u8>,
+    whole: bool,
+}
+
+impl Build {
+    /// Names the hosts, so that they are groups like others.
+    pub(super) fn refer_made_hosts(&mut self) {
+        let mut sets = Sets::new();
+        for location in &self.locations {
+            gather(&location.script, &mut sets);
+        }
+        let mut hosts = Vec::new();
+        for location in &self.locations {
+            let Some(To::Made(template)) = location.pass.as_ref().map(|pass| &pass.to) else { continue };
+            for start in starts(template, &sets, 0) {
+                let Ok(url) = Url::parse(&start.text) else { continue };
+                // What follows may belong to the host still.
+                let cut = !start.whole && url.uri.is_empty();
+                let literal = url.host.starts_with('[') || url.host.starts_with("unix:");
+                let ip: Result<Ipv4Addr, _> = url.host.parse();
+                if !cut && !literal && ip.is_err() {
+                    hosts.push((url.host.to_owned(), url.port, location.span));
+                }
+            }
+        }
+        for (host, port, span) in hosts {
+            self.upstreams.refer_if_found(&host, port, span);
+        }
+    }
+}
+
+fn gather<'a>(script: &'a Script, sets: &mut Sets<'a>) {
+    for op in &script.ops {
+        match op {
+            Op::Set { slot: SetTarget::User(at), value } => sets.entry(*at).or_default().push(value),
+            Op::If { script, .. } => gather(script, sets),
+            _ => {}
+        }
+    }
+}
+
+fn starts(template: &Template, sets: &Sets<'_>, depth: usize) -> Vec<Start> {
+    let mut all = vec![Start { text: Vec::new(), whole: true }];
+    for part in &template.parts {
+        let choices = match part {
+            Part::Literal(text) => vec![Start { text: text.to_vec(), whole: true }],
+            Part::Var(Var::Builtin(Builtin::Scheme)) => vec![Start { text: b"http".to_vec(), whole: true }],
+            // Whatever path it is, the host ends before it.
+            Part::Var(Var::Builtin(Builtin::RequestUri | Builtin::Uri | Builtin::DocumentUri)) => {
+                vec![Start { text: b"/".to_vec(), whole: false }]
+            }
+            Part::Var(Var::User(at)) if depth < DEPTH => match sets.get(at) {
+                Some(values) => values.iter().flat_map(|value| starts(value, sets, depth + 1)).take(VALUES).collect(),
+                None => vec![Start { text: Vec::new(), whole: false }],
+            },
+            _ => vec![Start { text: Vec::new(), whole: false }],
+        };
+        let longer = |start: Start| -> Vec<Start> {
+            if !start.whole {
+                return vec![start];
+            }
+            let joined = |choice: &Start| Start { text: [&start.text[..], &choice.text].concat(), whole: choice.whole };
+            choices.iter().map(joined).collect()
+        };
+        all = all.into_iter().flat_map(longer).take(VALUES).collect();
+    }
+    all
+}
