@@ -120,7 +120,7 @@ fn variables_in_the_log() {
             let line = log.lines().nth(lines - 1).expect("counted");
             let expected = expected
                 .replace("%PORT%", &s.port().to_string())
-                .replace("%DIR%", &s.path("").to_string_lossy().trim_end_matches('/').to_owned());
+                .replace("%DIR%", s.path("").to_string_lossy().trim_end_matches('/'));
             assert_eq!(line.split('|').nth(at), Some(&*expected), "{line}");
         });
     }
