@@ -52,7 +52,31 @@ impl Record {
     }
 }
 
-/// The first field of that name.
+/// The first field of that name, given in lower case and with `_` for what a variable's name cannot hold.
 pub fn find<'f>(fields: &'f [(Box<[u8]>, Vec<u8>)], name: &[u8]) -> Option<&'f [u8]> {
-    fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| &value[..])
+    let is_same = |(a, b): (&u8, &u8)| a.to_ascii_lowercase() == *b || *b == b'_' && !a.is_ascii_alphanumeric();
+    let field = fields.iter().find(|(n, _)| n.len() == name.len() && n.iter().zip(name).all(is_same));
+    field.map(|(_, value)| &value[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_and_files_are_found_by_variables() {
+        let field = |name: &str, value: &str| (name.as_bytes().into(), value.as_bytes().to_vec());
+        let fields = [field("Note", "1"), field("note", "2"), field("my-name[]", "3"), field("", "4")];
+        let table = [("note", Some("1")), ("my_name__", Some("3")), ("", Some("4")), ("my_name", None), ("no", None)];
+        for (name, expected) in table {
+            assert_eq!(find(&fields, name.as_bytes()), expected.map(str::as_bytes), "{name}");
+        }
+        let value = |variable| {
+            let mut out = Vec::new();
+            Record::default().value(variable, &mut out).then(|| String::from_utf8(out).expect("ASCII"))
+        };
+        assert_eq!(value(Builtin::UploadStatus).as_deref(), Some("refused"));
+        assert_eq!(value(Builtin::UploadFiles).as_deref(), Some("0"));
+        assert_eq!(value(Builtin::UploadFileName), None);
+    }
 }
