@@ -4,6 +4,7 @@
 mod deletes;
 mod devtools;
 mod looks;
+mod resume;
 mod uploads;
 
 use crate::harness::{Runs, Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx, skipped};
@@ -26,6 +27,7 @@ fn the_page_in_a_real_browser() {
     looks::rows(&mut table, &mut browser);
     uploads::rows(&mut table, &mut browser);
     deletes::rows(&mut table, &mut browser);
+    resume::rows(&mut table, &mut browser);
 }
 
 fn setup() -> Setup {
