@@ -1,5 +1,5 @@
 //! Guards: what the project promises of itself, checked on its own text and on the running server. Layers, `unsafe`,
-//! panics; no allocation and four system calls for a cached file; the size of an idle connection.
+//! panics; no allocation and four system calls for a cached file; the size of an idle connection, memory of many uploads.
 
 #[path = "guards/allocations.rs"]
 mod allocations;
@@ -7,6 +7,8 @@ mod allocations;
 mod process;
 #[path = "guards/sources.rs"]
 mod sources;
+#[path = "guards/uploads.rs"]
+mod uploads;
 
 #[test]
 fn a_connection_is_small() {

@@ -156,7 +156,11 @@ fn active(
         }
         phases::work(ex, cx);
         conn.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
-        return if ex.handler.works() { Step::Yield } else { Step::Again };
+        return match &ex.handler {
+            handler if handler.waits() => Step::Wait,
+            handler if handler.works() => Step::Yield,
+            _ => Step::Again,
+        };
     }
     if matches!(ex.handler, Handler::Proxy(_)) {
         let mut ends = proxied::Ends {
@@ -318,7 +322,7 @@ fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
 /// The state has lasted too long. True: the connection ends now.
 pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
     if let State::Active(ex) = &conn.state
-        && ex.pause.is_some()
+        && (ex.pause.is_some() || ex.handler.waits())
     {
         return Next::Run;
     }

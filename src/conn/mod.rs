@@ -30,6 +30,8 @@ pub enum Role {
     Signal = 2,
     /// A connection to an upstream.
     Backend = 3,
+    /// The disk has what it was given.
+    Disk = 4,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -42,6 +44,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         1 => Some(Role::Listener),
         2 => Some(Role::Signal),
         3 => Some(Role::Backend),
+        4 => Some(Role::Disk),
         _ => None,
     }
 }
@@ -242,6 +245,8 @@ impl Conn {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
             // A pause has its timer.
             State::Active(ex) if ex.pause.is_some() => {}
+            // The disk has been asked, and will answer.
+            State::Active(ex) if ex.handler.waits() => {}
             State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)) => {
                 proxied::check_invariants(self.backend, self.ready, ex, backends);
             }

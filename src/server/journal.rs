@@ -1,10 +1,13 @@
-//! The journal of hidden names ([`crate::shared::litter`]): where it lies, and when it is begun and ended.
+//! What uploads need of the process: the journal of hidden names ([`crate::shared::litter`]), begun and ended; and word
+//! of the disk ([`crate::shared::syncs`]).
 
-use super::Server;
+use super::{Role, Server, token};
 use crate::config::directives::upload::Store;
 use crate::config::model::{Config, Level, Settings};
 use crate::http::method::Method;
-use crate::sys::Errno;
+use crate::shared::syncs::Syncs;
+use crate::sys::{Errno, epoll};
+use crate::util::slab::Key;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -39,6 +42,27 @@ impl Server {
             // Uploads work without it.
             Err(Errno::EROFS) => {}
             Err(e) => self.say(Level::Warn, format_args!("open() \"{}\" failed {e}", path.to_string_lossy())),
+        }
+    }
+
+    /// Has the kernel's workers ready that upload_sync needs, where the configuration has it.
+    pub(super) fn open_syncs(&mut self) {
+        if !self.cx.config.locations.iter().any(|location| location.settings.upload.sync) {
+            return;
+        }
+        if let Some(fd) = self.cx.syncs.open() {
+            // Unwatched they would be of no use; then the loop waits itself.
+            let watched = self.epoll.add(fd, epoll::IN, token(Role::Disk, Key::new(0, 0)));
+            if watched.is_err() {
+                self.cx.syncs = Syncs::default();
+            }
+        }
+    }
+
+    /// Files are on the disk: who waits for that goes on.
+    pub(super) fn disk_event(&mut self) {
+        for client in self.cx.syncs.ended() {
+            self.drive(Key::from_u64(client));
         }
     }
 

@@ -80,6 +80,7 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
         server.say(*level, format_args!("{text}"));
     }
     server.keep_journal();
+    server.open_syncs();
     process::trim_memory();
     server.run();
     server.end_journal();

@@ -151,6 +151,7 @@ impl Server {
                 Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
                 Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
                 Some(Role::Listener) => self.accept_from(Key::from_u64(token).slot() as usize),
+                Some(Role::Disk) => self.disk_event(),
                 Some(Role::Signal) | None => {}
             }
         }
@@ -208,6 +209,7 @@ impl Server {
     fn drive(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let (cx, pool, listeners) = (&mut self.cx, &mut self.pool, &self.listeners);
+        cx.syncs.client = key.to_u64();
         let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, key, cx, pool, listeners)));
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.file(key, next);

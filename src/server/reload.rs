@@ -103,6 +103,7 @@ impl Server {
         self.cx.config = Rc::new(config);
         self.keep_journal();
         sweep::begin(&mut self.cx);
+        self.open_syncs();
         self.forget_pool();
         if let Err(e) = self.watch_listeners() {
             let text = format!("epoll_ctl() failed {e}");

@@ -11,7 +11,9 @@ mod log_paths;
 pub mod logs;
 pub mod now;
 pub mod passwords;
+pub mod quotas;
 pub mod stats;
+pub mod syncs;
 mod syslog;
 pub mod temp;
 pub mod uploads;
@@ -30,9 +32,11 @@ use litter::Litter;
 use logs::Logs;
 use now::Now;
 use passwords::Passwords;
+use quotas::Quotas;
 use stats::Stats;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use syncs::Syncs;
 use uploads::Uploads;
 use watch::Watch;
 
@@ -55,6 +59,9 @@ pub struct Cx {
     /// Where uploads go.
     pub directories: Directories,
     pub litter: Litter,
+    /// What is in the areas that have a quota.
+    pub quotas: Quotas,
+    pub syncs: Syncs,
     /// Rendered listings of directories.
     pub listings: Listings,
     pub logs: Logs,
@@ -87,6 +94,8 @@ impl Cx {
             watch: Watch::default(),
             directories: Directories::default(),
             litter: Litter::default(),
+            quotas: Quotas::default(),
+            syncs: Syncs::default(),
             listings,
             logs,
             stats: Stats::default(),

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+pub mod aio;
 pub mod clock;
 pub mod epoll;
 pub mod errno;

@@ -13,15 +13,15 @@ use webserv::sys::{process, socket};
 const REQUESTS: usize = 200;
 
 /// A running server in a directory of its own; killed when dropped.
-struct Process {
+pub struct Process {
     child: Child,
-    dir: PathBuf,
+    pub dir: PathBuf,
     addr: SocketAddr,
 }
 
 impl Process {
     /// Starts the binary, by way of `wrapper` if there is one, with this in its `http` block.
-    fn start(wrapper: &[&str], http: &str) -> Process {
+    pub fn start(wrapper: &[&str], http: &str) -> Process {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("webserv-guards-{}-{number}", std::process::id()));
@@ -39,8 +39,10 @@ impl Process {
         let text = format!(
             "daemon off; pid pid; error_log error.log; events {{ worker_connections 20000; }}
              http {{ access_log off; keepalive_requests 1000000; {http}
-                 server {{ listen {addr}; root {}; }} }}",
-            dir.join("www").display()
+                 server {{ listen {addr}; root {};
+                     location /up/ {{ root {}; allowed_methods GET PUT; }} }} }}",
+            dir.join("www").display(),
+            dir.display()
         );
         fs::write(dir.join("conf"), text).expect("a file");
         let binary = env!("CARGO_BIN_EXE_webserv");
@@ -55,7 +57,7 @@ impl Process {
         Process { child, dir, addr }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.addr).expect("the socket listens");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("SO_RCVTIMEO");
@@ -68,19 +70,19 @@ impl Process {
         text.trim().parse().unwrap_or_else(|_| panic!("no pid: {}", self.shown()))
     }
 
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         fs::read_to_string(self.dir.join("stderr")).unwrap_or_default()
     }
 
     /// Kilobytes resident.
-    fn resident(&self) -> usize {
+    pub fn resident(&self) -> usize {
         let text = fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("statm");
         let pages: usize = text.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
         pages * 4
     }
 
     /// Ends the server and waits for whoever started it.
-    fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let text = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
         match text.trim().parse() {
             Ok(pid) => _ = process::kill(pid, process::SIGTERM),

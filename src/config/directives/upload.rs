@@ -34,6 +34,8 @@ pub struct Upload {
     pub min_free: MinFree,
     pub quota: Option<Quota>,
     pub verify_digest: Verify,
+    /// Answered when it is on the disk.
+    pub sync: bool,
     /// Bytes per second of a body.
     pub limit_rate: Option<Template>,
     /// What is answered instead of 201 and the list: a code, with a URI or a text.
@@ -135,6 +137,7 @@ impl Default for Upload {
             min_free: MinFree::Bytes(0),
             quota: None,
             verify_digest: Verify::On,
+            sync: false,
             limit_rate: None,
             answer: None,
             serve: None,
@@ -172,7 +175,8 @@ pub const ROWS: &[Row] = &[
     row("upload_extensions", HSL, Args::ONE_OR_MORE, "any", Effect::Once(extensions), "File extensions that may be stored (.jpg), or with ! may not (!.php); others get 415.").ours(),
     row("upload_filename", HSL, Args::TAKE1, "original", Effect::Once(filename), "How the stored name is made: original, random, time, or a value with variables ($upload_file_name, $upload_file_ext, $upload_field_NAME, $request_id and all others). A value is judged like a client's name. PUT always stores the name of the URI.").ours(),
     row("upload_min_free", SL, Args::TAKE1, "off", Effect::Once(min_free), "Space an upload must leave free on the disk, as a size or in percent, or off; an upload that would take it gets 507, before its body is read where Content-Length tells.").ours(),
-    row("upload_quota", SL, Args::TAKE12, "off", Effect::Once(quota), "What all files of the area may come to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below, counted anew at each upload.").ours(),
+    row("upload_quota", SL, Args::TAKE12, "off", Effect::Once(quota), "What all files of the area may come to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below. It is counted at first use, in slices while others are served, and kept up by what is stored; uploads under way have their part, so that together they never exceed it, and a replaced file counts no more. What others write there is seen at the next upload while the area has at most a thousand names, in a larger one by counting again, which takes 5 % of the time at most; an upload that would be refused waits for that where it is due.").ours(),
+    row("upload_sync", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).sync), "Whether an upload is answered only when it is on the disk: the file's content (fsync) before it gets its name, then the directory. After a power cut the old file or the whole new one is there, and what was answered with success is the new one, as far as the disk keeps its word. The kernel's workers wait for the disk (io_submit); where they cannot be had the whole server does, as short as large files being written back while they come make it. Off, a file is as whole for everyone who reads it and survives the end of the process, but a power cut may take the last half minute or so.").ours(),
     row("upload_limit_rate", HSL, Args::TAKE1, "0", Effect::Once(limit_rate), "Bytes per second that are read of an upload; its client waits, others do not. Each request on a connection has the whole rate. Variables are allowed; 0, or no size, is no limit.").ours(),
     row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. They may stand in the head, in the head of a form's part, or in the trailers of a chunked body (announced by `Trailer: Content-Digest` where it is larger than 4 MiB). A digest that does not fit is a 400 and stores nothing. Want-Repr-Digest is answered with the digest of what was stored.").ours(),
     row("upload_return", SL, Args::TAKE12, "201 and the list of files", Effect::Once(answer), "What a stored POST is answered with: a code below 400, with a URI for 301, 302, 303, 307 and 308, with a text for the others. Variables, here and in log_format and add_header: $upload_files (how many), $upload_file_name, $upload_file_ext, $upload_file_size and $upload_file_path (of the first), $upload_field_NAME (a plain field of the form, with _ for what is neither letter nor digit; all together are 64 KiB at most), $upload_status (stored or refused). In a URI names and fields are escaped.").ours(),

@@ -52,8 +52,16 @@ impl Handler {
         match self {
             Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
             Handler::Append(append) => append.works(),
-            Handler::None | Handler::Upload(_) | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => false,
+            Handler::Upload(upload) => !upload.is_admitted() || upload.is_writing(),
+            Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => false,
         }
+    }
+}
+
+impl Handler {
+    /// It works when the disk has answered: that wakes it.
+    pub fn waits(&self) -> bool {
+        matches!(self, Handler::Upload(upload) if upload.is_writing())
     }
 }
 
@@ -64,6 +72,7 @@ pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Handler::Removing(removing) => removing.work(ex, cx),
         Handler::Transfer(transfer) => transfer.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
+        Handler::Upload(upload) => upload.work(ex, cx),
         other => {
             ex.handler = other;
             Flow::Wait

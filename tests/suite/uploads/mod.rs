@@ -13,6 +13,7 @@ mod forms;
 mod names;
 mod pace;
 mod parallel;
+mod quota;
 mod refusals;
 mod resumable;
 mod resumable_draft;
@@ -22,7 +23,7 @@ mod serve;
 mod swapped;
 
 use crate::client::{Client, Response};
-use crate::harness::{Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx};
+use crate::harness::{Server, Setup, Table, eventually, noise, ours, request, server, skip_on_nginx};
 use std::collections::BTreeMap;
 
 const OURS: crate::harness::Runs = ours("uploads");

@@ -244,6 +244,8 @@ impl Transfer {
     /// The next slice.
     pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
         let until = clock::monotonic() + SLICE;
+        // Files come, nobody says how many.
+        cx.quotas.more();
         loop {
             match self.step(ex, cx) {
                 Ok(()) if clock::monotonic() < until => {}

@@ -81,6 +81,7 @@ fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flo
         Ok(Removed::Gone) => {
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
             cx.now.renew();
+            cx.quotas.less();
             done(ex)
         }
         Err(refusal) => refused(ex, cx, refusal),

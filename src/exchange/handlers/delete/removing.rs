@@ -25,6 +25,7 @@ impl Removing {
             }
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
             cx.now.renew();
+            cx.quotas.less();
             return match outcome {
                 Ok(true) => {
                     ex.handler = Handler::Removing(self);

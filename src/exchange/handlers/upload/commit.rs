@@ -1,8 +1,16 @@
-//! The files of one request get their names: all of them, or, where one cannot, none.
+//! The body is complete: what may be stored becomes files, and these get their names: all of them, or, where one
+//! cannot, none.
 
+use super::answer::Stored;
 use super::name::{numbered, random_digits};
-use super::part::Part;
+use super::part::{Birth, Part};
+use super::refusal::Refusal;
+use super::{Upload, etag, place, raw, rules};
 use crate::config::directives::upload::Duplicate;
+use crate::exchange::Exchange;
+use crate::http::etag::ETag;
+use crate::http::status::Status;
+use crate::shared::Cx;
 use crate::shared::litter::Litter;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Unlink};
@@ -43,6 +51,95 @@ enum Done {
     Replaced,
 }
 
+impl Upload {
+    pub fn store(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<Vec<Stored>, Refusal> {
+        if self.form.as_ref().is_some_and(|form| !form.is_complete()) {
+            return Err(Refusal::new(Status::BAD_REQUEST, "the form ends before its last boundary"));
+        }
+        if self.parts.is_empty() {
+            return match self.rules.answer {
+                Some(_) => Ok(Vec::new()),
+                None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
+            };
+        }
+        let digests = self.check_digests(ex)?;
+        for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
+            let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
+            let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
+            if let Some(part) = self.parts.get_mut(at) {
+                part.name = name;
+            }
+        }
+        // Room that chunked bodies and forms took without saying so before.
+        rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
+        if self.conditional {
+            for part in &self.parts {
+                let there = self.place.look(&part.name, cx)?;
+                self.check_conditions(ex, there.as_ref(), &part.name)?;
+            }
+        }
+        let made = self.place.make(self.rules.mode)?;
+        let (etags, was) = self.commit(cx, raw::date(ex)).inspect_err(|_| place::unmake(&made))?;
+        self.made = made;
+        let files = self.parts.iter().zip(etags).zip(was).zip(digests);
+        Ok(files
+            .map(|(((part, etag), was), digest)| Stored {
+                name: part.name.clone(),
+                size: part.size(),
+                etag,
+                replaced: was == Was::Taken,
+                digest,
+            })
+            .collect())
+    }
+
+    /// The files become files where they are not yet, and get their names.
+    fn commit(&mut self, cx: &mut Cx, modified: Option<i64>) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
+        let (added, freed) = self.claim_all(cx)?;
+        let seen = match &self.parts[..] {
+            [part] if self.on_duplicate == Duplicate::Overwrite => self.place.look(&part.name, cx)?,
+            _ => None,
+        };
+        let replaces = seen.is_some_and(|stat| matches!(stat.kind, FileKind::Regular | FileKind::Symlink));
+        // A hidden name that may stay behind is made only where it will be found.
+        let birth = if replaces && cx.litter.is_kept() { Birth::Hidden } else { Birth::Nameless };
+        // The same versions that GET will name: of the files as they are, before they have names.
+        let mut etags = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            let settled = part.settle(&self.place.dir, &mut cx.litter, birth);
+            settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+            if let (Some(modified), Some(fd)) = (modified, part.fd()) {
+                // A file system that keeps no such time keeps the file all the same.
+                let _ = file::set_mtime(fd, (modified, 0));
+            }
+            etags.push(etag(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
+        }
+        let seen = seen.map(|stat| stat.kind);
+        match commit(&self.place.dir, &mut self.parts, self.on_duplicate, seen, &mut cx.litter) {
+            Ok(was) => {
+                cx.quotas.stored(self.place.dir.as_fd(), added, freed);
+                Ok((etags, was))
+            }
+            Err(failed) => {
+                let name = self.parts.get(failed.part).map_or(&b""[..], |part| &part.name);
+                Err(self.refusal(failed.why, name))
+            }
+        }
+    }
+
+    pub fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
+        match why {
+            Why::Taken if self.create_only => {
+                Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
+            }
+            Why::Taken => Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate"),
+            Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
+            Why::Call(call, e) => Refusal::call(call, &self.place.path, e),
+        }
+        .of(name)
+    }
+}
+
 /// Names every part in `dir`, and says what each name was. A renamed part has its new name in `name`. `seen`: what is
 /// known to have the name of a part that is alone.
 pub fn commit(
@@ -55,7 +152,7 @@ pub fn commit(
     let alone = parts.len() == 1;
     let mut done: Vec<Done> = Vec::with_capacity(parts.len());
     for at in 0..parts.len() {
-        match place(dir, &mut parts[at], on_duplicate, alone, seen, litter) {
+        match give_name(dir, &mut parts[at], on_duplicate, alone, seen, litter) {
             Ok(step) => done.push(step),
             Err(why) => {
                 // The last first: two parts may have had one name.
@@ -70,7 +167,7 @@ pub fn commit(
     Ok(done.iter().map(was).collect())
 }
 
-fn place(
+fn give_name(
     dir: &Rc<OwnedFd>,
     part: &mut Part,
     on_duplicate: Duplicate,
@@ -166,7 +263,6 @@ fn c_name(name: &[u8]) -> Result<CString, Why> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::part::Birth;
     use super::super::tests::Scratch;
     use super::*;
     use crate::util::seed::Seed;

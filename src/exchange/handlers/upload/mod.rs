@@ -2,7 +2,7 @@
 //!
 //! - [`place`]: the directory, opened beneath the root or the store
 //! - [`name`], [`rules`], [`quota`], [`digest`]: what may be stored, and under which name
-//! - [`part`], [`commit`]: a file being written, and how files get their names
+//! - [`part`], [`commit`], [`durable`]: a file being written, how files get their names, and onto the disk
 //! - [`form`], [`raw`]: the two kinds of bodies
 //! - [`pace`]: how fast they are read
 //! - [`answer`], [`refusal`]: what the client is told
@@ -16,6 +16,7 @@
 mod answer;
 mod commit;
 mod digest;
+mod durable;
 mod form;
 mod name;
 pub mod pace;
@@ -38,7 +39,7 @@ pub use serve::guard;
 
 use crate::config::directives::upload::{Duplicate, Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
-use crate::exchange::handlers::{Handler, delete, resumable};
+use crate::exchange::handlers::{Handler, delete};
 use crate::exchange::phases::Flow;
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::etag::ETag;
@@ -49,17 +50,19 @@ use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::quotas::{Claim, Usage};
 use crate::shared::uploads::UploadId;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Stat};
+use crate::sys::file::{FileKind, Stat};
 use answer::Stored;
-use commit::{Was, Why};
+use commit::Why;
 use digest::{Algorithm, Digests};
+use durable::Writing;
 use form::Form;
 use name::Known;
 use part::{Birth, Part};
 use place::{Place, Wanted};
-use quota::Usage;
+use quota::Share;
 use refusal::Refusal;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -87,6 +90,14 @@ pub struct Upload {
     conditional: bool,
     /// The head that has them, and its bytes, where it is not this request's.
     conditions: Option<Box<(Head, Vec<u8>)>>,
+    /// upload_sync: how far that is; and the directories that were made for the files.
+    writing: Writing,
+    made: Vec<place::Made>,
+    /// Of the quota, where there is one.
+    share: Option<Share>,
+    /// What is known to come, and what it replaces.
+    coming: Usage,
+    freed: Usage,
     /// Bytes that a file may have to be held in memory: written and named in one go when they are all there.
     hold: usize,
     /// `If-None-Match: *`: whoever links the name first has it, the others get 412.
@@ -103,7 +114,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     match prepare(ex, cx) {
         Err(refusal) => answer::refuse(ex, cx, &refusal),
         // There is no body to wait for.
-        Ok(upload) if ex.decoder.is_done() => Box::new(upload).finish(ex, cx),
+        Ok(upload) if upload.is_admitted() && ex.decoder.is_done() => Box::new(upload).finish(ex, cx),
         Ok(upload) => {
             ex.handler = Handler::Upload(Box::new(upload));
             ex.pace = pace::of(ex, cx);
@@ -164,13 +175,21 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         on_duplicate,
         conditional,
         conditions: None,
+        writing: Writing::None,
+        made: Vec::new(),
+        share: None,
+        coming: Usage { bytes: length, files: 1 },
+        freed: Usage::default(),
         hold,
         create_only,
         resumed: None,
     };
+    if let (Some(area), Some(limit)) = (&upload.place.area, upload.rules.quota) {
+        upload.share = Some(Share::new(Claim::new(area.clone()), limit));
+    }
     if is_form {
         // What a form holds beside its files is not much.
-        upload.check_quota(cx, Usage { bytes: length.saturating_sub(FORM), files: 1 })?;
+        upload.coming.bytes = length.saturating_sub(FORM);
     } else {
         let most = upload.rules.max_file_size.0;
         if most > 0 && length > most {
@@ -181,8 +200,8 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
             return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
         }
         upload.open(ex, cx, &[], name.as_deref(), &kind)?;
-        upload.check_quota(cx, Usage { bytes: length, files: 1 })?;
     }
+    upload.claim(cx)?;
     Ok(upload)
 }
 
@@ -238,6 +257,11 @@ impl Upload {
 
     /// The body is complete: everything is stored, or nothing.
     pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        match self.write_content(cx) {
+            Ok(false) => {}
+            Ok(true) => return self.written(ex, cx),
+            Err(refusal) => return self.refuse(ex, cx, &refusal),
+        }
         let stored = match self.store(ex, cx) {
             Ok(stored) => stored,
             Err(refusal) => return self.refuse(ex, cx, &refusal),
@@ -245,6 +269,15 @@ impl Upload {
         // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
         // see what it stored.
         cx.now.renew();
+        if self.rules.sync && !self.parts.is_empty() {
+            self.write_names(stored, ex, cx)
+        } else {
+            self.told(ex, cx, stored)
+        }
+    }
+
+    /// It is stored, and said so.
+    fn told(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, stored: Vec<Stored>) -> Flow {
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
         ex.uploaded = Some(Box::new(Record { files: stored.clone(), fields, dir }));
@@ -369,6 +402,7 @@ impl Upload {
             let there = self.place.look(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
+            self.freed = self.freed.plus(self.replaced(there));
         }
         Ok(name)
     }
@@ -377,6 +411,7 @@ impl Upload {
         // One at a time is held.
         self.settle(cx)?;
         self.parts.push(Part::held(name, self.rules.mode, 0));
+        self.grow_by(cx, 0)?;
         if self.hold == 0 { self.settle(cx) } else { Ok(()) }
     }
 
@@ -409,27 +444,6 @@ impl Upload {
             return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).limit("upload_extensions").of(&name));
         }
         Ok(name)
-    }
-
-    /// Whether so much more may be stored in the area.
-    fn check_quota(&self, cx: &mut Cx, more: Usage) -> Result<(), Refusal> {
-        let Some(limit) = self.rules.quota else { return Ok(()) };
-        let used = match &self.place.area {
-            Some(area) => quota::usage(area.as_fd()).map_err(|e| Refusal::call("getdents64()", &self.place.path, e))?,
-            None => Usage::default(),
-        };
-        let held = resumable::held(cx, &self.place.area_path, self.resumed);
-        let more = Usage { bytes: more.bytes.saturating_add(held.0), files: more.files.saturating_add(held.1) };
-        let mut freed = Usage::default();
-        if self.on_duplicate == Duplicate::Overwrite {
-            for part in &self.parts {
-                if let Some(stat) = self.place.stat(&part.name)?.filter(|stat| stat.kind == FileKind::Regular) {
-                    freed.bytes = freed.bytes.saturating_add(stat.size);
-                    freed.files += 1;
-                }
-            }
-        }
-        quota::check(limit, used, more, freed)
     }
 
     /// Whether a file may have this name, as far as can be told before its content is there.
@@ -470,96 +484,13 @@ impl Upload {
         if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {
             self.settle(cx)?;
         }
+        self.grow_by(cx, data.len() as u64)?;
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let most = self.rules.max_file_size.0;
         if most > 0 && part.size() + data.len() as u64 > most {
             return Err(too_large().of(&part.name));
         }
         part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
-    }
-
-    fn store(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<Vec<Stored>, Refusal> {
-        if self.form.as_ref().is_some_and(|form| !form.is_complete()) {
-            return Err(Refusal::new(Status::BAD_REQUEST, "the form ends before its last boundary"));
-        }
-        if self.parts.is_empty() {
-            return match self.rules.answer {
-                Some(_) => Ok(Vec::new()),
-                None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
-            };
-        }
-        let digests = self.check_digests(ex)?;
-        for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
-            let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
-            let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
-            if let Some(part) = self.parts.get_mut(at) {
-                part.name = name;
-            }
-        }
-        let bytes = self.parts.iter().map(Part::size).fold(0, u64::saturating_add);
-        self.check_quota(cx, Usage { bytes, files: self.parts.len() as u64 })?;
-        // Room that chunked bodies and forms took without saying so before.
-        rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
-        if self.conditional {
-            for part in &self.parts {
-                let there = self.place.look(&part.name, cx)?;
-                self.check_conditions(ex, there.as_ref(), &part.name)?;
-            }
-        }
-        let made = self.place.make(self.rules.mode)?;
-        let (etags, was) = self.commit(cx, raw::date(ex)).inspect_err(|_| place::unmake(&made))?;
-        let files = self.parts.iter().zip(etags).zip(was).zip(digests);
-        Ok(files
-            .map(|(((part, etag), was), digest)| Stored {
-                name: part.name.clone(),
-                size: part.size(),
-                etag,
-                replaced: was == Was::Taken,
-                digest,
-            })
-            .collect())
-    }
-
-    /// The files become files where they are not yet, and get their names.
-    fn commit(&mut self, cx: &mut Cx, modified: Option<i64>) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
-        let seen = match &self.parts[..] {
-            [part] if self.on_duplicate == Duplicate::Overwrite => self.place.look(&part.name, cx)?,
-            _ => None,
-        };
-        let replaces = seen.is_some_and(|stat| matches!(stat.kind, FileKind::Regular | FileKind::Symlink));
-        // A hidden name that may stay behind is made only where it will be found.
-        let birth = if replaces && cx.litter.is_kept() { Birth::Hidden } else { Birth::Nameless };
-        // The same versions that GET will name: of the files as they are, before they have names.
-        let mut etags = Vec::with_capacity(self.parts.len());
-        for part in &mut self.parts {
-            let settled = part.settle(&self.place.dir, &mut cx.litter, birth);
-            settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
-            if let (Some(modified), Some(fd)) = (modified, part.fd()) {
-                // A file system that keeps no such time keeps the file all the same.
-                let _ = file::set_mtime(fd, (modified, 0));
-            }
-            etags.push(etag(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
-        }
-        let seen = seen.map(|stat| stat.kind);
-        match commit::commit(&self.place.dir, &mut self.parts, self.on_duplicate, seen, &mut cx.litter) {
-            Ok(was) => Ok((etags, was)),
-            Err(failed) => {
-                let name = self.parts.get(failed.part).map_or(&b""[..], |part| &part.name);
-                Err(self.refusal(failed.why, name))
-            }
-        }
-    }
-
-    fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
-        match why {
-            Why::Taken if self.create_only => {
-                Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
-            }
-            Why::Taken => Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate"),
-            Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
-            Why::Call(call, e) => Refusal::call(call, &self.place.path, e),
-        }
-        .of(name)
     }
 }
 

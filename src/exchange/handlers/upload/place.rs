@@ -15,6 +15,7 @@ use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, vars};
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::quotas::Area;
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
@@ -47,8 +48,9 @@ pub struct Place {
     pub uri: Vec<u8>,
     /// Its path, for the log.
     pub path: Vec<u8>,
-    /// The directory whose quota counts, where one is set and the directory is there.
-    pub area: Option<Rc<OwnedFd>>,
+    /// Whose quota counts, where one is set.
+    pub area: Option<Rc<Area>>,
+    /// Its path, as it was asked for.
     pub area_path: Vec<u8>,
     /// What was last looked at: the moment, the name, what had it.
     seen: Option<(u64, Vec<u8>, Option<Stat>)>,
@@ -94,18 +96,12 @@ pub fn find(
         | if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
     let area = match rules.quota {
         None => None,
-        Some(_) => match descend(
-            &base,
-            split.path.get(split.trusted..split.area).unwrap_or_default(),
-            &split.path,
-            false,
-            resolve,
-        ) {
-            Ok((dir, _)) => Some(dir),
-            // Not there yet: nothing is in it.
-            Err(refusal) if refusal.status == Status::CONFLICT => None,
-            Err(refusal) => return Err(refusal),
-        },
+        Some(_) => {
+            let way = split.path.get(split.trusted..split.area).unwrap_or_default();
+            let (dir, missing) = descend(&base, way, &split.path, true, resolve)?;
+            let area = cx.quotas.area(dir.as_fd(), &missing);
+            Some(area.map_err(|e| Refusal::call("readlink()", &split.path, e))?)
+        }
     };
     let place = |(dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| Place {
         dir,

@@ -1,121 +1,186 @@
-//! upload_quota: what the files of an area come to. Counted anew each time: whatever else writes there is seen.
+//! upload_quota: an upload's share of its area, claimed before the body where its length is known, and as it grows.
+//! Counting what is there is [`crate::shared::quotas`]'s.
 
+use super::part::Part;
 use super::refusal::Refusal;
-use crate::config::directives::upload::Quota;
+use super::{Upload, answer};
+use crate::config::directives::upload::{Duplicate, Quota};
+use crate::exchange::Exchange;
+use crate::exchange::handlers::{Handler, resumable};
+use crate::exchange::phases::Flow;
 use crate::http::status::Status;
-use crate::shared::litter::HIDDEN;
+use crate::shared::Cx;
+use crate::shared::quotas::{Claim, Full, Usage};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY};
-use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
+use crate::sys::file::{FileKind, Stat};
 
-/// Directories below directories that are looked into.
-const DEPTH: u32 = 32;
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Usage {
-    /// Bytes.
-    pub bytes: u64,
-    pub files: u64,
+pub struct Share {
+    claim: Claim,
+    limit: Quota,
+    wait: Wait,
 }
 
-/// What the directory and all below it hold. Links count as nothing.
-pub fn usage(dir: BorrowedFd<'_>) -> Result<Usage, Errno> {
-    let mut usage = Usage::default();
-    count(dir, c".", DEPTH, &mut usage)?;
-    Ok(usage)
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wait {
+    /// What is there has to be known.
+    Known,
+    /// It was too much at first sight: as soon as so many counts came to an end, that is the last word.
+    Counts(u64),
+    Admitted,
 }
 
-fn count(dir: BorrowedFd<'_>, name: &CStr, depth: u32, usage: &mut Usage) -> Result<(), Errno> {
-    let dir = file::open_at(Some(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK, 0)?;
-    let mut entries = file::read_dir(dir);
-    let mut inner: Vec<CString> = Vec::new();
-    while entries.fill()? {
-        for entry in entries.entries() {
-            if matches!(entry.kind, Some(FileKind::Symlink | FileKind::Other))
-                || entry.name.to_bytes().starts_with(HIDDEN.as_bytes())
-            {
-                continue;
+impl Share {
+    pub fn new(claim: Claim, limit: Quota) -> Share {
+        Share { claim, limit, wait: Wait::Known }
+    }
+
+    pub fn is_admitted(&self) -> bool {
+        self.wait == Wait::Admitted
+    }
+
+    /// Whether `need` is granted, when `beside` is held as well; not yet, where it is being counted: ask again in the next turn.
+    ///
+    /// # Errors
+    /// 507; what the directory says that cannot be read.
+    pub fn admit(&mut self, need: Usage, beside: Usage, cx: &Cx) -> Result<bool, Refusal> {
+        let area = self.claim.area();
+        let failed = |e: Errno| Refusal::call("getdents64()", b"", e);
+        let known = match self.wait {
+            Wait::Admitted => return Ok(true),
+            Wait::Known => area.refresh(&cx.now).map_err(failed)?,
+            Wait::Counts(counts) => {
+                area.count(&cx.now).map_err(failed)?;
+                area.counts() >= counts
             }
-            if entry.kind == Some(FileKind::Dir) {
-                inner.push(entry.name.to_owned());
-                continue;
-            }
-            // Gone meanwhile: then it counts no more.
-            let Ok(stat) = file::stat_at(Some(entries.dir()), entry.name, Follow::No) else { continue };
-            match stat.kind {
-                FileKind::Regular => {
-                    usage.bytes = usage.bytes.saturating_add(stat.size);
-                    usage.files += 1;
-                }
-                FileKind::Dir => inner.push(entry.name.to_owned()),
-                FileKind::Symlink | FileKind::Other => {}
+        };
+        if !known {
+            return Ok(false);
+        }
+        let doubt = if self.wait == Wait::Known { area.doubt(&cx.now) } else { None };
+        match (self.claim.resize(need, beside, self.limit), doubt) {
+            (Ok(()), _) => self.wait = Wait::Admitted,
+            (Err(full), None) => return Err(refusal(full, need)),
+            (Err(_), Some(counts)) => {
+                self.wait = Wait::Counts(counts);
+                // A small area is counted at once.
+                return self.admit(need, beside, cx);
             }
         }
+        Ok(true)
     }
-    if depth > 0 {
-        for name in inner {
-            match count(entries.dir().as_fd(), &name, depth - 1, usage) {
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) | Ok(()) => {}
-                Err(e) => return Err(e),
+
+    /// As much as `need` is needed after all.
+    ///
+    /// # Errors
+    /// 507.
+    pub fn need(&mut self, need: Usage, beside: Usage) -> Result<(), Refusal> {
+        self.claim.resize(need, beside, self.limit).map_err(|full| refusal(full, need))
+    }
+}
+
+impl Upload {
+    pub fn is_admitted(&self) -> bool {
+        self.share.as_ref().is_none_or(Share::is_admitted)
+    }
+
+    /// The next slice of counting what is in the area: the body waits for that. Or the disk has answered.
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        if self.is_writing() {
+            return self.written(ex, cx);
+        }
+        if let Err(refusal) = self.claim(cx) {
+            return answer::refuse(ex, cx, &refusal);
+        }
+        let flow = if self.is_admitted() { Flow::Body } else { Flow::Wait };
+        ex.handler = Handler::Upload(self);
+        flow
+    }
+
+    /// Claims what is known to come, or goes on waiting for it.
+    pub fn claim(&mut self, cx: &mut Cx) -> Result<(), Refusal> {
+        if self.share.is_none() {
+            return Ok(());
+        }
+        let (need, beside) = (self.coming.minus(self.freed), self.beside(cx));
+        self.share.as_mut().map_or(Ok(true), |share| share.admit(need, beside, cx)).map(drop)
+    }
+
+    /// Whether `more` could be stored now, by an upload that claims nothing. What is there is counted in one go if
+    /// nobody has yet.
+    pub fn check_quota(&mut self, cx: &mut Cx, more: Usage) -> Result<(), Refusal> {
+        let (Some(limit), Some(area)) = (self.rules.quota, &self.place.area) else { return Ok(()) };
+        let mut share = Share::new(Claim::new(area.clone()), limit);
+        let beside = self.beside(cx);
+        while !share.admit(more, beside, cx)? {}
+        Ok(())
+    }
+
+    /// What resumable uploads have of the area, beside this one.
+    fn beside(&self, cx: &mut Cx) -> Usage {
+        let (bytes, files) = resumable::held(cx, &self.place.area_path, self.resumed);
+        Usage { bytes, files }
+    }
+
+    /// Claims more where more comes than was known.
+    pub fn grow_by(&mut self, cx: &mut Cx, more: u64) -> Result<(), Refusal> {
+        if self.share.is_none() {
+            return Ok(());
+        }
+        let bytes = self.parts.iter().map(Part::size).fold(more, u64::saturating_add);
+        let files = self.parts.len() as u64;
+        if bytes > self.coming.bytes || files > self.coming.files {
+            self.coming = Usage { bytes: self.coming.bytes.max(bytes), files: self.coming.files.max(files) };
+            let (need, beside) = (self.coming.minus(self.freed), self.beside(cx));
+            if let Some(share) = &mut self.share {
+                share.need(need, beside)?;
             }
         }
-    }
-    Ok(())
-}
-
-/// Whether so much more may be stored, when so much is freed by it.
-///
-/// # Errors
-/// 507.
-pub fn check(quota: Quota, used: Usage, more: Usage, freed: Usage) -> Result<(), Refusal> {
-    let total = |used: u64, more: u64, freed: u64| used.saturating_sub(freed).saturating_add(more);
-    let over = |limit: u64, total: u64| limit > 0 && total > limit;
-    if over(quota.bytes, total(used.bytes, more.bytes, freed.bytes))
-        || over(quota.files, total(used.files, more.files, freed.files))
-    {
-        let detail = format!(
-            "{} bytes in {} files are there, {} in {} are to come",
-            used.bytes, used.files, more.bytes, more.files
-        );
-        let refusal = Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up");
-        return Err(refusal.limit("upload_quota").detail(detail));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::Scratch;
-    use super::*;
-
-    #[test]
-    fn files_count_and_links_do_not() {
-        let scratch = Scratch::new();
-        scratch.write("a", b"12345");
-        scratch.make_dir("d");
-        scratch.make_dir("d/e");
-        scratch.write("d/b", b"123");
-        scratch.write("d/e/c", b"");
-        scratch.write(".webserv-upload-1", b"on its way");
-        scratch.link("link", "a");
-        scratch.link("dirlink", "/etc");
-        assert_eq!(usage(scratch.dir().as_fd()), Ok(Usage { bytes: 8, files: 3 }));
+        Ok(())
     }
 
-    #[test]
-    fn a_quota_counts_what_would_be_there() {
-        let usage = |bytes, files| Usage { bytes, files };
-        let table = [
-            ((1000, 2), usage(600, 1), usage(400, 1), usage(0, 0), true),
-            ((1000, 2), usage(600, 1), usage(401, 1), usage(0, 0), false),
-            ((1000, 2), usage(600, 2), usage(0, 1), usage(0, 0), false),
-            ((1000, 2), usage(600, 2), usage(900, 1), usage(600, 1), true),
-            ((0, 2), usage(u64::MAX, 1), usage(u64::MAX, 1), usage(0, 0), true),
-            ((1000, 0), usage(0, 99), usage(1000, 99), usage(0, 0), true),
-        ];
-        for ((bytes, files), used, more, freed, fits) in table {
-            assert_eq!(check(Quota { bytes, files }, used, more, freed).is_ok(), fits, "{used:?} {more:?} {freed:?}");
+    /// What is freed when the files get their names.
+    pub fn replaced(&self, there: Option<Stat>) -> Usage {
+        match there.filter(|stat| self.on_duplicate == Duplicate::Overwrite && stat.kind == FileKind::Regular) {
+            Some(stat) => Usage { bytes: stat.size, files: 1 },
+            None => Usage::default(),
         }
     }
+
+    /// The last word of the quota: on what is stored and what is replaced by it now.
+    pub fn claim_all(&mut self, cx: &mut Cx) -> Result<(Usage, Usage), Refusal> {
+        let (mut added, mut freed) = <(Usage, Usage)>::default();
+        if self.place.area.is_none() && cx.quotas.is_empty() {
+            return Ok((added, freed));
+        }
+        for at in 0..self.parts.len() {
+            let (part, before) = (&self.parts[at], &self.parts[..at]);
+            added = added.plus(Usage { bytes: part.size(), files: 1 });
+            // Of two with one name the second replaces the first.
+            let twin = before.iter().rfind(|other| other.name == part.name);
+            freed = freed.plus(match twin {
+                Some(twin) if self.on_duplicate == Duplicate::Overwrite => Usage { bytes: twin.size(), files: 1 },
+                Some(_) => Usage::default(),
+                None => self.replaced(self.place.stat(&part.name)?),
+            });
+        }
+        if self.share.is_none() {
+            self.check_quota(cx, added.minus(freed))?;
+            return Ok((added, freed));
+        }
+        let beside = self.beside(cx);
+        if let Some(share) = &mut self.share {
+            share.need(added.minus(freed), beside)?;
+        }
+        Ok((added, freed))
+    }
+}
+
+fn refusal(full: Full, need: Usage) -> Refusal {
+    let Full { used, claimed } = full;
+    let detail = format!(
+        "{} bytes in {} files are there, {} in {} are on their way, {} in {} are to come",
+        used.bytes, used.files, claimed.bytes, claimed.files, need.bytes, need.files
+    );
+    let refusal = Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up");
+    refusal.limit("upload_quota").detail(detail)
 }

@@ -3,9 +3,9 @@
 
 use super::answer;
 use super::digest;
+use super::durable::Writing;
 use super::part::Part;
 use super::place::{self, Place, Wanted};
-use super::quota::Usage;
 use super::{Record, Upload, policy, raw, rules};
 use crate::config::directives::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
@@ -15,6 +15,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::quotas::Usage;
 use crate::shared::uploads::UploadId;
 use crate::sys::file;
 use std::ffi::CString;
@@ -76,7 +77,7 @@ pub fn admit_more(ex: &mut Exchange, cx: &mut Cx, id: UploadId, more: u64, total
     let rules = ex.here().settings.upload.clone();
     let (place, _) = find(ex, cx, &rules, true)?;
     rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
-    let upload = Upload { resumed: Some(id), ..begin(rules, place) };
+    let mut upload = Upload { resumed: Some(id), ..begin(rules, place) };
     match total {
         Some(bytes) => upload.check_quota(cx, Usage { bytes, files: 1 }),
         None => Ok(()),
@@ -203,6 +204,11 @@ fn begin(rules: Rc<Rules>, place: Place) -> Upload {
         hold: 0,
         conditional: false,
         conditions: None,
+        writing: Writing::None,
+        made: Vec::new(),
+        share: None,
+        coming: Usage::default(),
+        freed: Usage::default(),
         create_only: false,
         resumed: None,
     }

@@ -1,0 +1,110 @@
+//! upload_sync: an upload is answered when it is on the disk. First the files' content, then their names: a power cut
+//! leaves the old file or the whole new one, and what was answered with success is there.
+
+use super::answer::Stored;
+use super::part::Birth;
+use super::refusal::Refusal;
+use super::{Upload, answer};
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::Handler;
+use crate::exchange::phases::Flow;
+use crate::http::status::Status;
+use crate::shared::Cx;
+use crate::shared::syncs::Syncs;
+use crate::sys::Errno;
+use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
+use std::os::fd::AsFd;
+
+/// How far it is.
+#[derive(Default)]
+pub enum Writing {
+    #[default]
+    None,
+    Content(Vec<u64>),
+    /// The content is: it may get its name.
+    Named,
+    Names(Vec<u64>, Vec<Stored>),
+}
+
+impl Upload {
+    /// It waits for the disk; the loop drives its connection when that has answered.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writing, Writing::Content(_) | Writing::Names(..))
+    }
+
+    /// Begins to write the content, before it gets a name. False: there is nothing to wait for.
+    pub fn write_content(&mut self, cx: &mut Cx) -> Result<bool, Refusal> {
+        if !self.rules.sync || self.parts.is_empty() || !matches!(self.writing, Writing::None) {
+            return Ok(false);
+        }
+        let mut tickets = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            let settled = part.settle(&self.place.dir, &mut cx.litter, Birth::Nameless).and_then(|()| part.stat());
+            settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+            tickets.extend(part.fd().map(|fd| cx.syncs.begin(fd)));
+        }
+        self.writing = Writing::Content(tickets);
+        Ok(true)
+    }
+
+    /// Begins to write the names, of the files and of the directories that were made for them.
+    pub fn write_names(mut self: Box<Self>, stored: Vec<Stored>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let mut tickets = Vec::new();
+        for dir in self.made.iter().map(|(dir, _)| dir).chain([&self.place.dir]) {
+            match file::open_at(Some(dir.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0) {
+                Ok(fd) => tickets.push(cx.syncs.begin(fd.as_fd())),
+                Err(e) => return unsure(ex, cx, "open()", e),
+            }
+        }
+        self.writing = Writing::Names(tickets, stored);
+        self.written(ex, cx)
+    }
+
+    /// The disk may have answered.
+    pub fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let outcome = match &mut self.writing {
+            Writing::Content(tickets) | Writing::Names(tickets, _) => collect(tickets, &mut cx.syncs),
+            Writing::None | Writing::Named => Ok(true),
+        };
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => {
+                ex.handler = Handler::Upload(self);
+                return Flow::Wait;
+            }
+            Err(e) if matches!(self.writing, Writing::Names(..)) => return unsure(ex, cx, "fsync()", e),
+            Err(e) => {
+                let refusal = Refusal::call("fsync()", &self.place.path, e);
+                return answer::refuse(ex, cx, &refusal);
+            }
+        }
+        match std::mem::take(&mut self.writing) {
+            Writing::Names(_, stored) => self.told(ex, cx, stored),
+            _ => {
+                self.writing = Writing::Named;
+                self.finish(ex, cx)
+            }
+        }
+    }
+}
+
+/// The files have their names, but who knows for how long.
+fn unsure(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
+    ex.report(cx, Level::Crit, format_args!("stored, but perhaps not on the disk: {call} of the directory failed {e}"));
+    Flow::Status(Status::INTERNAL_SERVER_ERROR)
+}
+
+/// Whether all of them have ended. The first error is the last word.
+fn collect(tickets: &mut Vec<u64>, syncs: &mut Syncs) -> Result<bool, Errno> {
+    while let Some(ticket) = tickets.last() {
+        match syncs.take(*ticket) {
+            None => return Ok(false),
+            Some(outcome) => {
+                tickets.pop();
+                outcome?;
+            }
+        }
+    }
+    Ok(true)
+}
