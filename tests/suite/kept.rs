@@ -33,7 +33,7 @@ fn content(answer: &Response) -> Vec<u8> {
     text
 }
 
-const CONFIG: &str = "gzip_types text/plain; location /z/ { gzip on; gzip_min_length 1; }";
+const CONFIG: &str = "keepalive_requests 1000000; gzip_types text/plain; location /z/ { gzip on; gzip_min_length 1; }";
 
 /// Replaces each file as fast as it can while clients read; every answer is whole, and no older than its request.
 #[test]
