@@ -314,7 +314,9 @@ fn cut_uploads_leave_no_descriptor_open() {
     for _ in 0..300 {
         one(&mut seed);
     }
-    assert_eq!(idle(), before);
+    // Fewer where a directory that was kept open has been let go.
+    let after = idle();
+    assert!(after <= before, "{after} descriptors, {before} before");
 }
 
 /// Sockets of the process beside those that listen.
