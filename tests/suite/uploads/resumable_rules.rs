@@ -150,6 +150,60 @@ fn the_rules_of_uploads_hold() {
 }
 
 #[test]
+fn an_upload_is_where_its_client_can_reach_it() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("where uploads are");
+    let location = |settings: &str, target: &str, fields: &str| {
+        let s = resumable(settings);
+        let head = format!("POST {target} HTTP/1.1\r\n{fields}Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\n\r\n");
+        let r = s.send(format!("{}Connection: close\r\n\r\n", head.strip_suffix("\r\n").expect("a head")));
+        let location = r.is(201).header("Location").expect("it says").to_owned();
+        location.split("webserv-upload=").next().unwrap_or_default().to_owned()
+    };
+    let rows = [
+        (
+            "as the client calls the server, port and all",
+            "",
+            "/a/",
+            "Host: up.test:8443\r\n",
+            "http://up.test:8443/a/?",
+        ),
+        (
+            "behind a proxy that tells the scheme",
+            "",
+            "/a/?x=1",
+            "Host: up.test\r\nX-Forwarded-Proto: https\r\n",
+            "https://up.test/a/?x=1&",
+        ),
+        (
+            "a path alone, where that is asked for",
+            "absolute_redirect off;",
+            "/a/b%20c",
+            "Host: up.test\r\n",
+            "/a/b%20c?",
+        ),
+        ("never another host", "absolute_redirect off;", "//a/", "Host: up.test\r\n", "/a/?"),
+    ];
+    for (what, settings, target, fields, expected) in rows {
+        table.row(OURS, what, || assert_eq!(location(settings, target, fields), expected));
+    }
+    table.row(OURS, "the listing's page resumes where tus is spoken", || {
+        for (speaks, resumes) in [("on", true), ("tus", true), ("rufh", false), ("off", false)] {
+            let s = running(
+                server(&format!(
+                    "location /p/ {{ allowed_methods GET POST; autoindex on; autoindex_upload on; upload_resumable {speaks}; }}"
+                ))
+                .file("html/index.html", "")
+                .mkdir("html/p"),
+            );
+            assert_eq!(s.get("/p/").text().contains(" data-resumable"), resumes, "{speaks}");
+        }
+    });
+}
+
+#[test]
 fn unfinished_uploads_count_for_the_quota() {
     if skip_on_nginx("uploads") {
         return;
