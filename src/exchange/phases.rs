@@ -441,7 +441,9 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if ex.uri.first() != Some(&b'/') && !ex.rewritten {
         return handlers::options::server_wide(ex);
     }
-    if handlers::resumable::home::is_hidden(&ex.uri) {
+    // Who brings such a name is told that it is none.
+    let brings = matches!(ex.method, Method::Post | Method::Put | Method::Mkcol);
+    if !brings && handlers::resumable::home::is_hidden(&ex.uri) {
         cx.trace.say("location", None, || "a file of an unfinished upload: 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }

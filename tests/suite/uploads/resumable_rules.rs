@@ -254,8 +254,12 @@ fn what_is_on_its_way_is_hidden() {
             for method in ["GET", "HEAD", "DELETE"] {
                 s.method(method, path, "", b"").is(404);
             }
-            s.method("PUT", path, "", b"x").is(404);
-            s.method("POST", path, "", b"x").is(404);
+            for method in ["COPY", "MOVE"] {
+                s.method(method, path, "Destination: /a/copied\r\n", b"").is(404);
+            }
+            for method in ["PUT", "POST"] {
+                s.method(method, path, "", b"x").is_one_of(&[400, 404, 409]);
+            }
         });
     }
     table.row(OURS, "the listing", || {
