@@ -92,12 +92,16 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     // The normal form of a URI has neither dot segments nor NULs; a rewrite may have put some in, and so may captures
     // in a root or an alias.
     let judged = if files.root.constant().is_some() { uri } else { &path[..] };
-    let climbs = is_suspect(judged) && (judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0));
+    if is_suspect(judged) {
+        if judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0) {
+            mapped = Mapped::Outside;
+        } else if has_control(judged) {
+            mapped = Mapped::Control;
+        }
+    }
     // Nor does it lack its slash: appended without, it would name something beside the root.
-    if climbs || !uri.starts_with(b"/") {
+    if !uri.starts_with(b"/") {
         mapped = Mapped::Outside;
-    } else if has_control(judged) {
-        mapped = Mapped::Control;
     }
     if !config.trashes.is_empty()
         && let Mapped::Path { root } = mapped
@@ -109,13 +113,13 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     mapped
 }
 
-/// A NUL, or a dot that begins a segment: one pass without an early exit, for nearly all paths have none.
+/// A control byte, or a dot that begins a segment: one pass without an early exit, for nearly all paths have none.
 fn is_suspect(path: &[u8]) -> bool {
     let mut before = b'/';
     path.iter().fold(false, |bad, &b| {
         let dot = before == b'/' && b == b'.';
         before = b;
-        bad | dot | (b == 0)
+        bad | dot | (b < b' ') | (b == 0x7f)
     })
 }
 

@@ -249,12 +249,14 @@ impl Head {
             return Err(Reject::TooManyFields { limit: most });
         }
         let name = &bytes[..name_len];
-        if !limits.underscores && memchr::memchr(b'_', name).is_some() {
+        let id = HeaderId::of(name);
+        // No name that has an id has one.
+        if id == HeaderId::Other && !limits.underscores && name.contains(&b'_') {
             return Ok(());
         }
         let start = line.start as usize;
         self.fields.push(Field {
-            id: HeaderId::of(name),
+            id,
             name: Span::new(start, start + name_len),
             value: Span::new(start + value.start, start + value.end),
         });

@@ -14,7 +14,7 @@ pub fn is_valid(value: &[u8]) -> bool {
         }
         (None, rest)
     } else {
-        let end = memchr::memchr(b':', value).unwrap_or(value.len());
+        let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
         let (name, rest) = value.split_at(end);
         (Some(name), rest)
     };
@@ -24,9 +24,11 @@ pub fn is_valid(value: &[u8]) -> bool {
 /// A value that [`is_valid`] as name and port. The name keeps its brackets and case; a trailing dot is cut, as nginx
 /// does for `$host`.
 pub fn split(value: &[u8]) -> (&[u8], Option<u16>) {
-    let colon = match memchr::memchr(b']', value) {
-        Some(end) => memchr::memchr(b':', &value[end..]).map(|at| at + end),
-        None => memchr::memchr(b':', value),
+    // Names are short: a loop is cheaper than setting up a search.
+    let search = |from: usize, byte: u8| value[from..].iter().position(|b| *b == byte).map(|at| at + from);
+    let colon = match value.first() {
+        Some(b'[') => search(0, b']').and_then(|end| search(end, b':')),
+        _ => search(0, b':'),
     };
     let (name, port) = match colon {
         Some(at) => (&value[..at], port_of(&value[at + 1..]).filter(|_| at + 1 < value.len())),

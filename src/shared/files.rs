@@ -12,6 +12,7 @@ use super::watch::{Dir, TRUST, Watch};
 use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
+use crate::util::decimal;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -47,6 +48,8 @@ pub struct OpenFile {
     pub stat: Stat,
     pub etag: ETag,
     pub last_modified: [u8; 29],
+    /// `Content-Length` and `Last-Modified` of the whole file, as the head of an answer has them.
+    pub lines: Box<[u8]>,
     content: Content,
     variants: Variants,
     /// Where variants are counted; none for a file that is not kept.
@@ -95,9 +98,16 @@ impl OpenFile {
     /// Opens what `fd` refers to. Small files are read at once.
     pub fn adopt(fd: OwnedFd, stat: Stat) -> Result<OpenFile, Errno> {
         let (content, stat) = if stat.size <= SMALL { read_small(fd, stat)? } else { (Content::Descriptor(fd), stat) };
+        let last_modified = date::format(stat.mtime.0);
+        let mut lines = b"Content-Length: ".to_vec();
+        decimal::push(stat.size, 0, &mut lines);
+        lines.extend_from_slice(b"\r\nLast-Modified: ");
+        lines.extend_from_slice(&last_modified);
+        lines.extend_from_slice(b"\r\n");
         Ok(OpenFile {
             etag: ETag::new(stat.mtime.0, stat.mtime.1, stat.size),
-            last_modified: date::format(stat.mtime.0),
+            last_modified,
+            lines: lines.into(),
             stat,
             content,
             variants: Variants::default(),

@@ -3,6 +3,7 @@
 use super::length;
 use crate::config::directives::output::Tokens;
 use crate::exchange::Exchange;
+use crate::exchange::response::Body;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::util::decimal;
@@ -49,22 +50,39 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
             out.extend_from_slice(response.content_type.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        if response.chunked {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        } else if let Some(length) = length
-            && has_body
-        {
-            response.announced = Some(length);
-            out.extend_from_slice(b"Content-Length: ");
-            decimal::push(length, 0, out);
-            out.extend_from_slice(b"\r\n");
-        }
-        if let Some((at, text)) = &response.last_modified {
-            // Never later than Date (RFC 9110 §8.8.2.1).
-            let text = if *at > cx.now.unix { &cx.now.http } else { text };
-            out.extend_from_slice(b"Last-Modified: ");
-            out.extend_from_slice(text);
-            out.extend_from_slice(b"\r\n");
+        // The whole of a file that is not from the future: both lines were made with it.
+        let made = match &response.body {
+            Body::File(file)
+                if !response.chunked
+                    && has_body
+                    && file.stat.mtime.0 <= cx.now.unix
+                    && response.last_modified.is_some_and(|(at, _)| at == file.stat.mtime.0) =>
+            {
+                out.extend_from_slice(&file.lines);
+                true
+            }
+            _ => false,
+        };
+        if made {
+            response.announced = length;
+        } else {
+            if response.chunked {
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            } else if let Some(length) = length
+                && has_body
+            {
+                response.announced = Some(length);
+                out.extend_from_slice(b"Content-Length: ");
+                decimal::push(length, 0, out);
+                out.extend_from_slice(b"\r\n");
+            }
+            if let Some((at, text)) = &response.last_modified {
+                // Never later than Date (RFC 9110 §8.8.2.1).
+                let text = if *at > cx.now.unix { &cx.now.http } else { text };
+                out.extend_from_slice(b"Last-Modified: ");
+                out.extend_from_slice(text);
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
     if let Some(location) = location {

@@ -6,8 +6,9 @@ use crate::exchange::response::{Body, ContentType};
 use crate::http::cond::{self, Validators};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
-use crate::http::range::{self, Ranges};
+use crate::http::range::{self, ByteRange, Ranges};
 use crate::http::status::Status;
+use crate::util::decimal;
 use std::cell::Cell;
 use std::io::Write;
 
@@ -52,7 +53,7 @@ pub fn apply(ex: &mut Exchange) {
         }
         Ranges::One(range) => {
             ex.response.status = Status::PARTIAL_CONTENT;
-            let _ = write!(ex.response.lines, "Content-Range: bytes {}-{}/{size}\r\n", range.start, range.end - 1);
+            content_range(&mut ex.response.lines, range, size);
             ex.response.body = Body::Part(file, range);
         }
         Ranges::Many(ranges) => {
@@ -67,6 +68,16 @@ pub fn apply(ex: &mut Exchange) {
     }
 }
 
+fn content_range(lines: &mut Vec<u8>, range: ByteRange, size: u64) {
+    lines.extend_from_slice(b"Content-Range: bytes ");
+    decimal::push(range.start, 0, lines);
+    lines.push(b'-');
+    decimal::push(range.end - 1, 0, lines);
+    lines.push(b'/');
+    decimal::push(size, 0, lines);
+    lines.extend_from_slice(b"\r\n");
+}
+
 /// The part of a streamed body that was chosen when its head came; not where the bytes have become others since.
 fn window(ex: &mut Exchange) {
     let Some(window) = ex.response.window else { return };
@@ -77,7 +88,7 @@ fn window(ex: &mut Exchange) {
     let (range, size) = (window.range, window.size);
     ex.response.status = Status::PARTIAL_CONTENT;
     ex.response.reason = None;
-    let _ = write!(ex.response.lines, "Content-Range: bytes {}-{}/{size}\r\n", range.start, range.end - 1);
+    content_range(&mut ex.response.lines, range, size);
     ex.response.body = Body::Stream { length: Some(range.len()) };
 }
 
