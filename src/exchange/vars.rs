@@ -252,7 +252,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::FastcgiPathInfo => Is::Set,
         // Of a target that is refused it is empty; without one there is none (nginx).
         B::Uri | B::DocumentUri | B::FastcgiScriptName if ex.uri.is_empty() && ex.head.origin.is_empty() => Is::Unset,
-        B::Uri | B::DocumentUri | B::FastcgiScriptName => set(&ex.uri, out),
+        B::Uri | B::DocumentUri | B::FastcgiScriptName => put(Some(&ex.uri), out),
         // Of what is no request line there is nothing to tell.
         B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.head.target.is_empty() => Is::Unset,
         B::RequestUri => {
