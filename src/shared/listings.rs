@@ -7,7 +7,7 @@
 //! written by that) shows after a second, when the page has gone.
 
 use super::now::Now;
-use super::watch::{LOCAL, TRUST};
+use super::watch::LOCAL;
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
 use crate::sys::inotify::{self, Inotify, events};
@@ -17,8 +17,9 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
-/// Milliseconds that a page is used.
-const LIFE: u64 = TRUST;
+/// Milliseconds that a page is used. Shorter than a file is trusted: a page stands for many names, each of which may be
+/// written in a way that is not told.
+const LIFE: u64 = 1_000;
 /// Pages at most, so that walking over them all stays cheap.
 const PAGES: usize = 256;
 

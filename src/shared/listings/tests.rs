@@ -52,6 +52,7 @@ fn a_page_lives_until_something_happens_or_a_second_is_over() {
 
     keep(&mut listings, &now);
     let due = listings.next_due().expect("a page is kept");
+    assert_eq!(due, now.ms + 1_001, "the directive promises a second");
     now.ms = due - 1;
     assert!(kept(&mut listings, &now));
     now.ms = due;
