@@ -2,7 +2,8 @@
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-fn push_escaped(byte: u8, out: &mut Vec<u8>) {
+/// `%` and the byte's two digits.
+pub fn push_escaped(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
 }
 

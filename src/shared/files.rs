@@ -187,7 +187,6 @@ struct Slot {
 }
 
 /// When a name was looked at.
-#[derive(Default)]
 struct Look {
     moment: u64,
     ms: u64,

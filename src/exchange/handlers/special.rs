@@ -5,6 +5,7 @@ use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::date;
+use crate::http::escape::push_escaped;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -94,7 +95,7 @@ fn refresh(ex: &mut Exchange) -> bool {
     let mut page = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=".to_vec();
     for &byte in &location {
         match byte {
-            0..=b' ' | b'"' | b'<' | b'>' | 0x7f.. => page.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            0..=b' ' | b'"' | b'<' | b'>' | 0x7f.. => push_escaped(byte, &mut page),
             byte => page.push(byte),
         }
     }

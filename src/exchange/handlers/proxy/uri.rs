@@ -1,6 +1,8 @@
 //! The target of a passed request: the client's own, or one whose location prefix is replaced by the URI part of
 //! proxy_pass.
 
+use crate::http::escape::push_escaped;
+
 /// What is known of the request's URI.
 pub struct Uri<'a> {
     /// Path and arguments as the client sent them; None where a rewrite or an internal redirect has changed them.
@@ -43,11 +45,6 @@ fn escape(path: &[u8], out: &mut Vec<u8>) {
             _ => out.push(b),
         }
     }
-}
-
-fn push_escaped(b: u8, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
 }
 
 /// Blanks and control bytes, which variables may have brought in, never split the request line.
