@@ -363,11 +363,6 @@ impl Server {
         self.child = Some(child);
     }
 
-    /// Open descriptors of the process.
-    pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
-    }
-
     /// What is wrong with the logs, if anything.
     fn complaints(&self) -> Vec<String> {
         let mut text = self.error_log();
