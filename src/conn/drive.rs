@@ -15,11 +15,13 @@ pub struct Budget {
     pub requests: u32,
     pub read: usize,
     pub written: usize,
+    /// Short answers are kept back ([`Next::Send`]).
+    pub gather: bool,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { requests: 64, read: 1 << 20, written: 2 << 20 }
+        Budget { requests: 64, read: 1 << 20, written: 2 << 20, gather: false }
     }
 }
 
@@ -30,6 +32,8 @@ pub enum Next {
     Wait,
     /// Its next turn.
     Run,
+    /// Its answer is made and short: to be driven again before the turn ends, when those of others are made.
+    Send,
     Close,
 }
 
@@ -38,6 +42,8 @@ pub enum Step {
     Again,
     Wait,
     Yield,
+    /// The answer is complete, and goes out with others.
+    Gathered,
     /// This request is answered and flushed.
     Answered,
     Close,
@@ -47,8 +53,15 @@ pub enum Step {
 const BATCH: usize = 64 << 10;
 
 /// `key`: what the connection is known by; a backend it opens is told.
-pub fn drive(conn: &mut Conn, key: Key, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Next {
-    let next = run(conn, key, cx, pool, endpoints);
+pub fn drive(
+    conn: &mut Conn,
+    key: Key,
+    cx: &mut Cx,
+    pool: &mut Pool,
+    endpoints: &impl Endpoints,
+    budget: Budget,
+) -> Next {
+    let next = run(conn, key, cx, pool, endpoints, budget);
     leave_backend(conn, cx, pool);
     next
 }
@@ -64,8 +77,14 @@ fn is_proxied(conn: &Conn) -> bool {
     matches!(&conn.state, State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)))
 }
 
-fn run(conn: &mut Conn, key: Key, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Next {
-    let mut budget = Budget::default();
+fn run(
+    conn: &mut Conn,
+    key: Key,
+    cx: &mut Cx,
+    pool: &mut Pool,
+    endpoints: &impl Endpoints,
+    mut budget: Budget,
+) -> Next {
     loop {
         let step = match &mut conn.state {
             State::Idle => wake(conn, cx, pool, endpoints),
@@ -78,6 +97,7 @@ fn run(conn: &mut Conn, key: Key, cx: &mut Cx, pool: &mut Pool, endpoints: &impl
             Step::Again => {}
             Step::Wait => return Next::Wait,
             Step::Yield => return Next::Run,
+            Step::Gathered => return Next::Send,
             Step::Close => {
                 abandon(conn, cx, pool);
                 return Next::Close;
@@ -212,9 +232,13 @@ fn deliver(
         return Step::Answered;
     }
     // More requests are waiting: their answers go out together.
-    let waiting = ex.rx == Rx::Done && ex.keep_alive && rx::has_more(ex);
-    if waiting && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
-        return Step::Answered;
+    if ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
+        if ex.keep_alive && rx::has_more(ex) {
+            return Step::Answered;
+        }
+        if budget.gather && ready.can_write() {
+            return Step::Gathered;
+        }
     }
     let unsent = !ex.out.is_empty();
     match flush::flush(fd, ready, ex, cx, budget, deadline) {

@@ -44,7 +44,7 @@ impl Server {
         self.take_waiting(at, &mut fresh);
         self.cx.now.renew();
         for key in fresh.drain(..) {
-            self.drive(key);
+            self.drive_and_gather(key);
         }
         self.fresh = fresh;
     }

@@ -11,7 +11,7 @@ pub mod temp_paths;
 
 use crate::config::model::Level;
 use crate::conn::backend::Backends;
-use crate::conn::drive::{self, Next};
+use crate::conn::drive::{self, Budget, Next};
 use crate::conn::{Conn, Pool, Role, State, role_of, token};
 use crate::exchange::Rx;
 use crate::exchange::handlers::resumable::sweep;
@@ -44,6 +44,8 @@ pub struct Server {
     wheel: Wheel,
     /// Connections whose share of a turn was used up.
     run: VecDeque<Key>,
+    /// Connections whose answers of this turn are made but not sent.
+    gathered: Vec<Key>,
     pub cx: Cx,
     pool: Pool,
     due: Vec<u32>,
@@ -67,6 +69,10 @@ pub struct Server {
 
 /// How often idle descriptors of the file cache are looked at.
 const SWEEP: u64 = 2_500;
+/// Short answers that are made before the first of them is sent. The first send wakes the client, or its proxy, which
+/// costs more than the sending; with the others' answers close behind it stays awake for them, and asks again for
+/// all. Measured with 64 clients: an eighth of the CPU per request. More gain little and make the first wait.
+const GATHER: usize = 16;
 
 impl Server {
     /// A server over sockets that are bound and listening.
@@ -85,6 +91,7 @@ impl Server {
             conns: Slab::new(),
             wheel: Wheel::new(now),
             run: VecDeque::new(),
+            gathered: Vec::with_capacity(GATHER),
             cx,
             pool,
             due: Vec::new(),
@@ -155,6 +162,7 @@ impl Server {
                 Some(Role::Signal) | None => {}
             }
         }
+        self.send_gathered();
         self.timers();
         self.run_queue();
         self.finish_turn();
@@ -194,7 +202,7 @@ impl Server {
     fn client_event(&mut self, key: Key, flags: u32) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.ready.add(flags);
-        self.drive(key);
+        self.drive_and_gather(key);
     }
 
     /// An upstream's socket: its client's connection goes on.
@@ -207,12 +215,35 @@ impl Server {
     /// Lets a connection go on, and files it by what it waits for. The one place where a panic is caught: it costs
     /// the connection, not the process.
     fn drive(&mut self, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        self.drive_within(key, Budget::default());
+    }
+
+    fn drive_within(&mut self, key: Key, budget: Budget) -> Option<Next> {
+        let conn = self.conns.get_mut(key)?;
         let (cx, pool, listeners) = (&mut self.cx, &mut self.pool, &self.listeners);
         cx.syncs.client = key.to_u64();
-        let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, key, cx, pool, listeners)));
+        let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, key, cx, pool, listeners, budget)));
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.file(key, next);
+        Some(next)
+    }
+
+    /// As [`Server::drive`], but a short answer waits for those of the next connections ([`GATHER`]).
+    fn drive_and_gather(&mut self, key: Key) {
+        match self.drive_within(key, Budget { gather: true, ..Budget::default() }) {
+            Some(Next::Send) if self.gathered.len() < GATHER => {}
+            // One that used up its share took long, and another may follow: what is made does not wait for that.
+            Some(Next::Send | Next::Run) => self.send_gathered(),
+            _ => {}
+        }
+    }
+
+    fn send_gathered(&mut self) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        for key in gathered.drain(..) {
+            self.drive(key);
+        }
+        self.gathered = gathered;
     }
 
     fn panicked(&mut self, key: Key) -> Next {
@@ -235,6 +266,7 @@ impl Server {
     fn file(&mut self, key: Key, next: Next) {
         match next {
             Next::Close => self.close(key),
+            Next::Send => self.gathered.push(key),
             Next::Run => {
                 self.arm(key);
                 if !self.run.contains(&key) {
@@ -257,7 +289,8 @@ impl Server {
         if cfg!(debug_assertions)
             && let Some(conn) = self.conns.get(key)
         {
-            conn.check_invariants(self.run.contains(&key), &self.pool.backends);
+            let queued = self.run.contains(&key) || self.gathered.contains(&key);
+            conn.check_invariants(queued, &self.pool.backends);
         }
     }
 
