@@ -8,6 +8,7 @@ use crate::http::escape::json_escape_as_nginx;
 use crate::http::header::HeaderId;
 use crate::shared::Cx;
 use crate::shared::logs::Hold;
+use crate::util::decimal;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -97,7 +98,8 @@ fn combined(ex: &Exchange, cx: &mut Cx, out: &mut Vec<u8>) {
         Some(value) => escaped(Escape::Default, value, out),
         None => out.push(b'-'),
     };
-    let _ = write!(out, "{} - ", ex.client.peer);
+    vars::put_peer(&ex.client.peer, out);
+    out.extend_from_slice(b" - ");
     if ex.head.get(HeaderId::Authorization).is_some() {
         let mut user = Vec::new();
         vars::remote_user_of(ex, &mut user);
@@ -113,7 +115,17 @@ fn combined(ex: &Exchange, cx: &mut Cx, out: &mut Vec<u8>) {
     out.extend_from_slice(b"] \"");
     escaped(Escape::Default, ex.head.request_line.of(buf), out);
     let body = ex.bytes_sent().saturating_sub(ex.head_size);
-    let _ = write!(out, "\" {:03} {} \"", ex.response.status.0, body);
+    out.extend_from_slice(b"\" ");
+    match ex.response.status.0 {
+        status @ 100.. => decimal::push(u64::from(status), 0, out),
+        // nginx's 009 and its like.
+        status => {
+            let _ = write!(out, "{status:03}");
+        }
+    }
+    out.push(b' ');
+    decimal::push(body, 0, out);
+    out.extend_from_slice(b" \"");
     field(HeaderId::Referer, out);
     out.extend_from_slice(b"\" \"");
     field(HeaderId::UserAgent, out);
@@ -125,8 +137,13 @@ fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
     match escape {
         Escape::None => out.extend_from_slice(value),
         Escape::Default => {
+            let is_plain = |byte: u8| byte != b'"' && byte != b'\\' && (b' '..0x7f).contains(&byte);
+            // Nearly all values; no early exit: it becomes SIMD.
+            if value.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+                return out.extend_from_slice(value);
+            }
             for &byte in value {
-                if byte == b'"' || byte == b'\\' || !(b' '..0x7f).contains(&byte) {
+                if !is_plain(byte) {
                     let _ = write!(out, "\\x{byte:02X}");
                 } else {
                     out.push(byte);

@@ -15,6 +15,7 @@ pub mod lookup;
 pub mod out;
 pub mod paths;
 pub mod phases;
+mod report;
 pub mod response;
 pub mod rewrite;
 pub mod source;
@@ -26,15 +27,14 @@ use crate::http::body::Decoder;
 use crate::http::head::{Head, HeadLimits};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::route::Trace;
 use crate::shared::Cx;
 use crate::sys::socket::Peer;
 use access::limits::Verdict;
 use handlers::Handler;
 use out::OutQueue;
 use phases::Pause;
+pub use report::Printable;
 use response::Response;
-use std::fmt;
 use std::rc::Rc;
 
 /// Who asks: facts of the connection that a request may need.
@@ -401,67 +401,5 @@ impl Exchange {
         } else {
             self.out.sent().saturating_sub(self.out_mark)
         }
-    }
-
-    /// One line in the error log, with nginx's trailer of who asked what.
-    pub fn report(&self, cx: &mut Cx, level: crate::config::model::Level, what: std::fmt::Arguments<'_>) {
-        cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
-        let log = &self.here().settings.logs.error;
-        cx.logs.error(log, level, &mut cx.now, Some(self.client.serial), format_args!("{what}{}", Asked(self)));
-    }
-}
-
-/// nginx's trailer of an error line: who asked what.
-struct Asked<'a>(&'a Exchange);
-
-impl fmt::Display for Asked<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ex = self.0;
-        f.write_str(", client: ")?;
-        ex.client.peer.fmt(f)?;
-        f.write_str(", server: ")?;
-        Printable(&ex.server().name).fmt(f)?;
-        let mut quoted = |name: &str, text: &[u8]| {
-            if text.is_empty() {
-                return Ok(());
-            }
-            f.write_str(name)?;
-            Printable(text).fmt(f)?;
-            f.write_str("\"")
-        };
-        quoted(", request: \"", ex.head.request_line.of(ex.buf()))?;
-        quoted(", upstream: \"", ex.record.as_ref().map_or(b"", |record| record.shown.as_bytes()))?;
-        quoted(", host: \"", ex.head.host.of(ex.buf()))?;
-        Ok(())
-    }
-}
-
-/// Bytes for a log line: text as it is, control bytes and what is not UTF-8 as \xNN, so that no request can start a
-/// line of its own or drive a terminal.
-pub struct Printable<'a>(pub &'a [u8]);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nearly all: seen at a glance.
-        if self.0.iter().fold(true, |plain, b| plain & matches!(b, b' '..=b'~'))
-            && let Ok(text) = std::str::from_utf8(self.0)
-        {
-            return f.write_str(text);
-        }
-        for chunk in self.0.utf8_chunks() {
-            let mut rest = chunk.valid();
-            while let Some(at) = rest.find(char::is_control) {
-                let (text, tail) = rest.split_at(at);
-                f.write_str(text)?;
-                let control = tail.chars().next().map_or(0, u32::from);
-                write!(f, "\\x{control:02X}")?;
-                rest = tail.get(tail.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
-            }
-            f.write_str(rest)?;
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02X}")?;
-            }
-        }
-        Ok(())
     }
 }

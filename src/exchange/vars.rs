@@ -11,7 +11,9 @@ use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::shared::Cx;
 use crate::sys::clock::Zone;
+use crate::sys::socket::Peer;
 use crate::sys::{process, random};
+use crate::util::decimal;
 use std::io::Write;
 
 /// Whether a variable has a value; an unset one is empty, and `-` in a log.
@@ -114,6 +116,14 @@ fn ratio((taken, made): (u64, u64), out: &mut Vec<u8>) -> Is {
 fn number(n: impl std::fmt::Display, out: &mut Vec<u8>) -> Is {
     write!(out, "{n}").expect("a Vec takes all that is written");
     Is::Set
+}
+
+/// `$remote_addr`.
+pub fn put_peer(peer: &Peer, out: &mut Vec<u8>) {
+    match peer.octets() {
+        [a, b, c, d] => decimal::push_dotted([*a, *b, *c, *d], out),
+        _ => drop(number(peer, out)),
+    }
 }
 
 /// A port; 0 is that of an address without one, and empty.
@@ -312,7 +322,10 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::ServerProtocol => put(Some(if ex.head.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }), out),
         B::Scheme => put(Some(b"http"), out),
         B::Https => Is::Set,
-        B::RemoteAddr => number(ex.client.peer, out),
+        B::RemoteAddr => {
+            put_peer(&ex.client.peer, out);
+            Is::Set
+        }
         B::BinaryRemoteAddr => put(Some(ex.client.peer.octets()), out),
         B::RemotePort => port(ex.client.peer.port(), out),
         B::RealipRemoteAddr => number(ex.socket_peer.unwrap_or(ex.client.peer), out),

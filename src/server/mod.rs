@@ -250,7 +250,8 @@ impl Server {
         let serial = self.conns.get(key).map(|conn| conn.serial);
         let log = self.cx.config.process.error_log.clone();
         let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
-        self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, serial, what);
+        let nobody: &dyn Fn(&mut Vec<u8>) = &|_| {};
+        self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, serial.map(|serial| (serial, nobody)), what);
         // What it held may be half done: it is dropped, never reused.
         if let Some(conn) = self.conns.get_mut(key)
             && let State::Active(ex) = std::mem::replace(&mut conn.state, State::Idle)

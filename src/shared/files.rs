@@ -13,8 +13,8 @@ use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
 use crate::util::decimal;
+use crate::util::hash::SecretMap;
 use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -48,33 +48,40 @@ pub struct OpenFile {
     pub stat: Stat,
     pub etag: ETag,
     pub last_modified: [u8; 29],
-    /// `Content-Length` and `Last-Modified` of the whole file, as the head of an answer has them.
-    pub lines: Box<[u8]>,
-    content: Content,
+    /// The end of the head of an answer with the whole file, and the content where it is kept: together, for they are
+    /// sent together, and among many files each place in memory is looked for anew.
+    answer: Box<[u8]>,
+    /// Where in `answer` the lines of the content end, and where the head.
+    lines_end: u32,
+    head_end: u32,
+    fd: Option<OwnedFd>,
     variants: Variants,
     /// Where variants are counted; none for a file that is not kept.
     budget: OnceCell<Rc<Budget>>,
 }
 
-enum Content {
-    Memory(Box<[u8]>),
-    Descriptor(OwnedFd),
-}
-
 impl OpenFile {
     /// The whole content, where it is small enough to be kept.
     pub fn memory(&self) -> Option<&[u8]> {
-        match &self.content {
-            Content::Memory(bytes) => Some(bytes),
-            Content::Descriptor(_) => None,
+        match self.fd {
+            None => self.answer.get(self.head_end as usize..),
+            Some(_) => None,
         }
     }
 
+    /// `Content-Length` and `Last-Modified` of the whole file, as the head of an answer has them.
+    pub fn lines(&self) -> &[u8] {
+        self.answer.get(..self.lines_end as usize).unwrap_or_default()
+    }
+
+    /// [`OpenFile::lines`] and all that follows them in the head of an answer that keeps its connection, has an ETag and
+    /// nothing unusual; the empty line too.
+    pub fn end_of_head(&self) -> &[u8] {
+        self.answer.get(..self.head_end as usize).unwrap_or_default()
+    }
+
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        match &self.content {
-            Content::Memory(_) => None,
-            Content::Descriptor(fd) => Some(fd.as_fd()),
-        }
+        self.fd.as_ref().map(OwnedFd::as_fd)
     }
 
     /// The whole file as gzip of that level, made before.
@@ -97,47 +104,65 @@ impl OpenFile {
 
     /// Opens what `fd` refers to. Small files are read at once.
     pub fn adopt(fd: OwnedFd, stat: Stat) -> Result<OpenFile, Errno> {
-        let (content, stat) = if stat.size <= SMALL { read_small(fd, stat)? } else { (Content::Descriptor(fd), stat) };
-        let last_modified = date::format(stat.mtime.0);
-        let mut lines = b"Content-Length: ".to_vec();
-        decimal::push(stat.size, 0, &mut lines);
-        lines.extend_from_slice(b"\r\nLast-Modified: ");
-        lines.extend_from_slice(&last_modified);
-        lines.extend_from_slice(b"\r\n");
+        let small = if stat.size <= SMALL { read_small(fd.as_fd(), stat)? } else { Small::No(stat) };
+        let (fd, stat, content) = match small {
+            Small::Read(content, stat) => (None, stat, content),
+            Small::No(stat) => (Some(fd), stat, Vec::new()),
+        };
+        let (etag, last_modified) = (ETag::new(stat.mtime.0, stat.mtime.1, stat.size), date::format(stat.mtime.0));
+        let mut answer = Vec::with_capacity(256 + content.len());
+        answer.extend_from_slice(b"Content-Length: ");
+        decimal::push(stat.size, 0, &mut answer);
+        answer.extend_from_slice(b"\r\nLast-Modified: ");
+        answer.extend_from_slice(&last_modified);
+        answer.extend_from_slice(b"\r\n");
+        let lines_end = answer.len() as u32;
+        answer.extend_from_slice(b"Connection: keep-alive\r\nETag: ");
+        answer.extend_from_slice(etag.as_bytes());
+        answer.extend_from_slice(b"\r\nAccept-Ranges: bytes\r\n\r\n");
+        let head_end = answer.len() as u32;
+        answer.extend_from_slice(&content);
         Ok(OpenFile {
-            etag: ETag::new(stat.mtime.0, stat.mtime.1, stat.size),
+            etag,
             last_modified,
-            lines: lines.into(),
+            answer: answer.into(),
+            lines_end,
+            head_end,
             stat,
-            content,
+            fd,
             variants: Variants::default(),
             budget: OnceCell::new(),
         })
     }
 }
 
+enum Small {
+    Read(Vec<u8>, Stat),
+    /// It is being written: no version of it is whole. What the descriptor gives is sent.
+    No(Stat),
+}
+
 /// Reads a small file so that its bytes and its times belong together: the times are asked again after the read.
-fn read_small(fd: OwnedFd, mut stat: Stat) -> Result<(Content, Stat), Errno> {
+fn read_small(fd: BorrowedFd<'_>, mut stat: Stat) -> Result<Small, Errno> {
     for _ in 0..3 {
         let mut bytes = vec![0; stat.size as usize];
         let mut len = 0;
         while len < bytes.len() {
-            match file::pread(fd.as_fd(), &mut bytes[len..], len as u64)? {
+            match file::pread(fd, &mut bytes[len..], len as u64)? {
                 0 => break,
                 n => len += n,
             }
         }
-        let after = file::fstat(fd.as_fd())?;
+        let after = file::fstat(fd)?;
         if same(&after, &stat) && len == bytes.len() {
-            return Ok((Content::Memory(bytes.into()), stat));
+            return Ok(Small::Read(bytes, stat));
         }
         stat = after;
         if stat.size > SMALL {
             break;
         }
     }
-    // It is being written: no version of it is whole. Send what the descriptor gives.
-    Ok((Content::Descriptor(fd), stat))
+    Ok(Small::No(stat))
 }
 
 fn same(a: &Stat, b: &Stat) -> bool {
@@ -161,8 +186,8 @@ pub fn found(fd: OwnedFd) -> Result<Found, Errno> {
 }
 
 pub struct FileCache {
-    /// Slots by path. std's hasher: who may upload may choose names, and with a known hash make them collide.
-    map: HashMap<Box<[u8]>, u32>,
+    /// Slots by path. Who may upload may choose names, and with a known hash make them collide.
+    map: SecretMap<Box<[u8]>, u32>,
     /// Slots in a ring: the hand of the clock evicts what was not used since it last came by.
     slots: Vec<Slot>,
     hand: usize,
@@ -172,7 +197,7 @@ pub struct FileCache {
     /// Compressed forms of the files kept here may take as much again.
     variants: Rc<Budget>,
     /// Names that are not there.
-    missing: HashMap<Box<[u8]>, (Errno, Look)>,
+    missing: SecretMap<Box<[u8]>, (Errno, Look)>,
 }
 
 struct Slot {
@@ -211,14 +236,14 @@ impl FileCache {
     /// `limit`: bytes of contents kept. 0 keeps nothing.
     pub fn new(limit: u64) -> FileCache {
         FileCache {
-            map: HashMap::new(),
+            map: SecretMap::default(),
             slots: Vec::new(),
             hand: 0,
             bytes: 0,
             limit,
             descriptors: 0,
             variants: Rc::new(Budget::new(limit)),
-            missing: HashMap::new(),
+            missing: SecretMap::default(),
         }
     }
 

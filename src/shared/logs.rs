@@ -9,8 +9,10 @@ use crate::config::directives::syslog::Syslog;
 use crate::config::model::{Config, ErrorLog, Level, LogFileId, LogTarget};
 use crate::sys::file::{self, O_APPEND, O_CREAT, O_WRONLY};
 use crate::sys::{Errno, process};
+use crate::util::decimal;
 use std::ffi::CString;
-use std::fmt::{self, Write};
+use std::fmt;
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ pub struct Logs {
     held: Vec<(LogFileId, u64)>,
     paths: LogPaths,
     syslogs: Syslogs,
-    scratch: String,
+    scratch: Vec<u8>,
     to_stderr: bool,
     /// Of the process that serves; asked for once.
     pid: Option<i32>,
@@ -213,18 +215,19 @@ impl Logs {
         self.syslogs.send(to, to.severity, now.syslog_stamp(), line, ms)
     }
 
-    /// Writes one diagnostic where `log` and its others say, if its level is wanted there.
+    /// Writes one diagnostic where `log` and its others say, if its level is wanted there. `who`: the number of the
+    /// connection it is about, and what puts down who asked.
     pub fn error(
         &mut self,
         log: &ErrorLog,
         level: Level,
         now: &mut Now,
-        serial: Option<u64>,
+        who: Option<(u64, &dyn Fn(&mut Vec<u8>))>,
         what: fmt::Arguments<'_>,
     ) {
         for log in std::iter::successors(Some(log), |log| log.also.as_deref()) {
             if level <= log.level && log.target != LogTarget::Off {
-                self.diagnostic(log, level, now, serial, what);
+                self.diagnostic(log, level, now, who, what);
             }
         }
     }
@@ -234,28 +237,40 @@ impl Logs {
         log: &ErrorLog,
         level: Level,
         now: &mut Now,
-        serial: Option<u64>,
+        who: Option<(u64, &dyn Fn(&mut Vec<u8>))>,
         what: fmt::Arguments<'_>,
     ) {
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
         // Only the process that serves has requests; one that becomes a daemon has another number before.
-        let pid = match serial {
+        let pid = match who {
             Some(_) => *self.pid.get_or_insert_with(process::getpid),
             None => process::getpid(),
         };
-        line.push_str(now.error_stamp());
-        let _ = write!(line, " [{}] {pid}#{pid}: ", level.name());
-        if let Some(serial) = serial {
-            let _ = write!(line, "*{serial} ");
+        line.extend_from_slice(now.error_stamp().as_bytes());
+        line.extend_from_slice(b" [");
+        line.extend_from_slice(level.name().as_bytes());
+        line.extend_from_slice(b"] ");
+        for end in [&b"#"[..], b": "] {
+            decimal::push(u64::from(pid.unsigned_abs()), 0, &mut line);
+            line.extend_from_slice(end);
         }
+        if let Some((serial, _)) = who {
+            line.push(b'*');
+            decimal::push(serial, 0, &mut line);
+            line.push(b' ');
+        }
+        // A Vec takes all that is written.
         let _ = line.write_fmt(what);
-        line.push('\n');
+        if let Some((_, asked)) = who {
+            asked(&mut line);
+        }
+        line.push(b'\n');
         let id = match &log.target {
             LogTarget::File(id) => Some(*id),
             LogTarget::Syslog(to) => {
                 let ms = now.ms;
-                let sent = self.syslogs.send(to, level as u8, now.syslog_stamp(), line.as_bytes(), ms);
+                let sent = self.syslogs.send(to, level as u8, now.syslog_stamp(), &line, ms);
                 if let Err(e) = sent
                     && self.to_stderr
                 {
@@ -269,15 +284,15 @@ impl Logs {
         let to_stderr = self.to_stderr;
         match id.and_then(|id| self.access(id, Hold::Turn, now.ms)) {
             Some(pending) => {
-                pending.extend_from_slice(line.as_bytes());
+                pending.extend_from_slice(&line);
                 // What a request did wrong goes out with the turn; what the process says, at once.
                 if let Some(id) = id
-                    && (serial.is_none() || level <= Level::Crit)
+                    && (who.is_none() || level <= Level::Crit)
                 {
                     self.write_out(id);
                 }
             }
-            None if to_stderr => eprint!("{line}"),
+            None if to_stderr => eprint!("{}", String::from_utf8_lossy(&line)),
             None => {}
         }
         self.scratch = line;
@@ -286,7 +301,6 @@ impl Logs {
 
 /// A whole gzip member; several after each other are one file.
 fn gzip(level: u32, lines: &[u8]) -> Vec<u8> {
-    use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
     // A Vec takes all that is written.
     let _ = encoder.write_all(lines);

@@ -15,3 +15,35 @@ pub fn push(mut n: u64, width: usize, out: &mut Vec<u8>) {
     let from = at.min(digits.len().saturating_sub(width));
     out.extend_from_slice(digits.get(from..).unwrap_or_default());
 }
+
+/// An IPv4 address.
+pub fn push_dotted(octets: [u8; 4], out: &mut Vec<u8>) {
+    for (at, octet) in octets.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        push(u64::from(octet), 0, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_formatting_writes_them() {
+        for n in [0, 7, 10, 99, 100, 65_535, 1_000_000, u64::MAX] {
+            for width in [0, 1, 5, 19, 20, 25] {
+                let mut out = b"x".to_vec();
+                push(n, width, &mut out);
+                // Twenty digits are all there are.
+                assert_eq!(String::from_utf8_lossy(&out), format!("x{n:width$}", width = width.min(20)), "{n} {width}");
+            }
+        }
+        for octets in [[0, 0, 0, 0], [127, 0, 0, 1], [255, 255, 255, 255], [192, 168, 10, 200]] {
+            let mut out = Vec::new();
+            push_dotted(octets, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), std::net::Ipv4Addr::from(octets).to_string());
+        }
+    }
+}

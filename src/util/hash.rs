@@ -1,29 +1,64 @@
-//! A hash for maps whose keys we chose: names in the configuration, methods, file identities. It is a few instructions
-//! per word and has no secret.
+//! A hash of a few instructions per word, for maps whose keys we chose (names in the configuration, methods, file
+//! identities: [`FastMap`]), and for those that every request asks and whose keys clients choose ([`SecretMap`]).
 //!
-//! Not for keys that clients choose in a map that grows with them (cached paths, rate limits per address): whoever knows
-//! the function can make all keys collide. Those use std's default hasher.
+//! Whoever knows a function can make all keys collide. The second begins and multiplies with numbers that the process
+//! draws and nobody sees; other maps that grow with what clients send use std's default hasher.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 pub type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
 pub type FastSet<K> = HashSet<K, BuildHasherDefault<FastHasher>>;
+
+/// Half the price of std's hasher for a path.
+pub type SecretMap<K, V> = HashMap<K, V, Secret>;
+
+/// The numbers of one map.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    start: u64,
+    factor: u64,
+}
+
+impl Default for Secret {
+    fn default() -> Secret {
+        let [start, factor] = [0u8, 1].map(|which| RandomState::new().hash_one(which));
+        Secret { start, factor: factor | 1 }
+    }
+}
+
+impl BuildHasher for Secret {
+    type Hasher = FastHasher;
+
+    fn build_hasher(&self) -> FastHasher {
+        FastHasher { state: self.start, factor: self.factor }
+    }
+}
 
 /// Odd, with its bits well spread: the fraction of the square root of two, made odd.
 const FACTOR: u64 = 0x6a09_e667_f3bc_c909;
 
 /// Each word is mixed in by a multiplication whose two halves are folded together: every bit of a key reaches both the
 /// low bits (which a map takes as the bucket) and the high ones (which it takes as the tag).
-#[derive(Clone, Copy, Default, Debug)]
-pub struct FastHasher(u64);
+#[derive(Clone, Copy, Debug)]
+pub struct FastHasher {
+    state: u64,
+    factor: u64,
+}
+
+impl Default for FastHasher {
+    fn default() -> FastHasher {
+        FastHasher { state: 0, factor: FACTOR }
+    }
+}
 
 impl FastHasher {
     #[inline]
     fn mix(&mut self, word: u64) {
         // Rotating first keeps a word of zeroes, and the order of words, from getting lost.
-        let product = u128::from(self.0.rotate_left(23) ^ word ^ FACTOR) * u128::from(FACTOR);
-        self.0 = product as u64 ^ (product >> 64) as u64;
+        let product = u128::from(self.state.rotate_left(23) ^ word ^ FACTOR) * u128::from(self.factor);
+        self.state = product as u64 ^ (product >> 64) as u64;
     }
 }
 
@@ -72,7 +107,7 @@ impl Hasher for FastHasher {
 
     #[inline]
     fn finish(&self) -> u64 {
-        self.0
+        self.state
     }
 }
 
@@ -99,6 +134,15 @@ mod tests {
             assert_ne!(hash(one), hash(other), "{one:?} {other:?}");
             assert_eq!(hash(one), hash(&one.to_vec()[..]));
         }
+    }
+
+    #[test]
+    fn each_secret_map_has_numbers_of_its_own() {
+        let (one, other) = (Secret::default(), Secret::default());
+        assert_ne!(one.hash_one("/a"), other.hash_one("/a"));
+        assert_eq!(one.hash_one("/a"), one.clone().hash_one("/a"));
+        let buckets: HashSet<u64> = (0..4096).map(|n| one.hash_one(format!("/f/{n:05}.html")) % 4096).collect();
+        assert!(buckets.len() > 2300, "{}", buckets.len());
     }
 
     #[test]

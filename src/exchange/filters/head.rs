@@ -58,14 +58,24 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
                     && file.stat.mtime.0 <= cx.now.unix
                     && response.last_modified.is_some_and(|(at, _)| at == file.stat.mtime.0) =>
             {
-                out.extend_from_slice(&file.lines);
+                response.announced = length;
+                let usual = keep_alive
+                    && response.ranges
+                    && status == Status::OK
+                    && response.etag.as_ref() == Some(&file.etag)
+                    && response.lines.is_empty()
+                    && location.is_none()
+                    && !response.upgrade
+                    && settings.client.keepalive_header.is_none();
+                if usual {
+                    return out.extend_from_slice(file.end_of_head());
+                }
+                out.extend_from_slice(file.lines());
                 true
             }
             _ => false,
         };
-        if made {
-            response.announced = length;
-        } else {
+        if !made {
             if response.chunked {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             } else if let Some(length) = length

@@ -1,0 +1,83 @@
+//! What the error log says of a request: the line, with nginx's trailer of who asked what. Scanners bring such lines by
+//! the thousand, so what each of them has is put down without the machinery of formatting.
+//!
+//! Invariant: no byte of a request starts a line of its own or drives a terminal ([`Printable`]).
+
+use super::{Exchange, vars};
+use crate::config::model::Level;
+use crate::route::Trace;
+use crate::shared::Cx;
+use crate::shared::logs::Who;
+use std::fmt;
+use std::io::Write;
+
+impl Exchange {
+    /// One line in the error log.
+    pub fn report(&self, cx: &mut Cx, level: Level, what: fmt::Arguments<'_>) {
+        cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
+        let log = &self.here().settings.logs.error;
+        let who = Who { serial: self.client.serial, asked: &|line| asked(self, line) };
+        cx.logs.error(log, level, &mut cx.now, Some(who), what);
+    }
+}
+
+/// nginx's trailer: who asked what.
+fn asked(ex: &Exchange, line: &mut Vec<u8>) {
+    line.extend_from_slice(b", client: ");
+    vars::put_peer(&ex.client.peer, line);
+    line.extend_from_slice(b", server: ");
+    Printable(&ex.server().name).put(line);
+    let mut quoted = |name: &[u8], text: &[u8]| {
+        if !text.is_empty() {
+            line.extend_from_slice(name);
+            Printable(text).put(line);
+            line.push(b'"');
+        }
+    };
+    quoted(b", request: \"", ex.head.request_line.of(ex.buf()));
+    quoted(b", upstream: \"", ex.record.as_ref().map_or(b"", |record| record.shown.as_bytes()));
+    quoted(b", host: \"", ex.head.host.of(ex.buf()));
+}
+
+/// Bytes for a log line: text as it is, control bytes and what is not UTF-8 as \xNN.
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl Printable<'_> {
+    /// Nearly all: seen at a glance, for there is no early exit.
+    fn is_plain(&self) -> bool {
+        self.0.iter().fold(true, |plain, b| plain & matches!(b, b' '..=b'~'))
+    }
+
+    fn put(&self, line: &mut Vec<u8>) {
+        if self.is_plain() {
+            return line.extend_from_slice(self.0);
+        }
+        // A Vec takes all that is written.
+        let _ = write!(line, "{self}");
+    }
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_plain()
+            && let Ok(text) = std::str::from_utf8(self.0)
+        {
+            return f.write_str(text);
+        }
+        for chunk in self.0.utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some(at) = rest.find(char::is_control) {
+                let (text, tail) = rest.split_at(at);
+                f.write_str(text)?;
+                let control = tail.chars().next().map_or(0, u32::from);
+                write!(f, "\\x{control:02X}")?;
+                rest = tail.get(tail.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
+            }
+            f.write_str(rest)?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
