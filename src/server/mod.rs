@@ -16,6 +16,7 @@ use crate::conn::{Conn, Pool, Role, State, role_of, token};
 use crate::exchange::Rx;
 use crate::exchange::handlers::resumable::sweep;
 use crate::shared::Cx;
+use crate::shared::logs::Who;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::util::slab::{Key, Slab};
@@ -250,8 +251,8 @@ impl Server {
         let serial = self.conns.get(key).map(|conn| conn.serial);
         let log = self.cx.config.process.error_log.clone();
         let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
-        let nobody: &dyn Fn(&mut Vec<u8>) = &|_| {};
-        self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, serial.map(|serial| (serial, nobody)), what);
+        let who = serial.map(|serial| Who { serial, asked: &|_| {} });
+        self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, who, what);
         // What it held may be half done: it is dropped, never reused.
         if let Some(conn) = self.conns.get_mut(key)
             && let State::Active(ex) = std::mem::replace(&mut conn.state, State::Idle)

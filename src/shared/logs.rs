@@ -45,6 +45,15 @@ struct LogFile {
     gzip: Option<u32>,
 }
 
+/// Whom a diagnostic is about.
+#[derive(Clone, Copy)]
+pub struct Who<'a> {
+    /// The number of the connection.
+    pub serial: u64,
+    /// Puts down who asked what, at the end of the line.
+    pub asked: &'a dyn Fn(&mut Vec<u8>),
+}
+
 /// When lines of an access log must be out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
@@ -215,14 +224,13 @@ impl Logs {
         self.syslogs.send(to, to.severity, now.syslog_stamp(), line, ms)
     }
 
-    /// Writes one diagnostic where `log` and its others say, if its level is wanted there. `who`: the number of the
-    /// connection it is about, and what puts down who asked.
+    /// Writes one diagnostic where `log` and its others say, if its level is wanted there.
     pub fn error(
         &mut self,
         log: &ErrorLog,
         level: Level,
         now: &mut Now,
-        who: Option<(u64, &dyn Fn(&mut Vec<u8>))>,
+        who: Option<Who<'_>>,
         what: fmt::Arguments<'_>,
     ) {
         for log in std::iter::successors(Some(log), |log| log.also.as_deref()) {
@@ -237,7 +245,7 @@ impl Logs {
         log: &ErrorLog,
         level: Level,
         now: &mut Now,
-        who: Option<(u64, &dyn Fn(&mut Vec<u8>))>,
+        who: Option<Who<'_>>,
         what: fmt::Arguments<'_>,
     ) {
         let mut line = std::mem::take(&mut self.scratch);
@@ -255,15 +263,15 @@ impl Logs {
             decimal::push(u64::from(pid.unsigned_abs()), 0, &mut line);
             line.extend_from_slice(end);
         }
-        if let Some((serial, _)) = who {
+        if let Some(who) = &who {
             line.push(b'*');
-            decimal::push(serial, 0, &mut line);
+            decimal::push(who.serial, 0, &mut line);
             line.push(b' ');
         }
         // A Vec takes all that is written.
         let _ = line.write_fmt(what);
-        if let Some((_, asked)) = who {
-            asked(&mut line);
+        if let Some(who) = &who {
+            (who.asked)(&mut line);
         }
         line.push(b'\n');
         let id = match &log.target {
