@@ -144,10 +144,10 @@ impl Setup {
     }
 
     /// Writes `conf/test.conf` and runs the binary to its end, without sockets (`-t`, `-v`, `-T` …).
-    /// Ports in the config are ones that were free a moment ago.
+    /// Ports in the config are held for it meanwhile.
     pub fn run(&self, args: &[&str]) -> Output {
-        let (listeners, addresses) = self.bind();
-        drop(listeners);
+        let held: Vec<_> = (0..self.ports()).map(|_| os::reserve().expect("a free port")).collect();
+        let addresses: Vec<SocketAddr> = held.iter().map(|(_, address)| *address).collect();
         write(&self.dir.join("conf/test.conf"), self.expand(&self.config, &addresses).as_bytes());
         let mut command = Command::new(binary());
         let args: Vec<String> = args.iter().map(|arg| arg.replace("%%DIR%%", &self.dir.to_string_lossy())).collect();
@@ -155,11 +155,17 @@ impl Setup {
         command.output().expect("the binary under test runs")
     }
 
-    fn bind(&self) -> (Vec<TcpListener>, Vec<SocketAddr>) {
+    /// How many ports the config speaks of.
+    fn ports(&self) -> usize {
         let mut count = usize::from(self.config.contains("%%PORT%%"));
         while self.config.contains(&format!("%%PORT{count}%%")) {
             count += 1;
         }
+        count
+    }
+
+    fn bind(&self) -> (Vec<TcpListener>, Vec<SocketAddr>) {
+        let count = self.ports();
         let host = if self.wildcard { "0.0.0.0:0" } else { "127.0.0.1:0" };
         let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind(host).expect("a free port")).collect();
         for listener in &listeners {

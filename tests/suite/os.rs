@@ -5,7 +5,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -170,6 +170,37 @@ impl Drop for Tmpfs {
         // SAFETY: the string outlives the call. Detached: a server that still runs does not keep it in the tree.
         unsafe { libc::umount2(self.0.as_ptr(), libc::MNT_DETACH) };
     }
+}
+
+/// A port of 127.0.0.1 that is bound and not listened on: connecting to it is refused, and nobody else is given it. A
+/// server may take it while it is held, for it is bound as servers bind (SO_REUSEADDR).
+pub fn reserve() -> io::Result<(OwnedFd, SocketAddr)> {
+    let check = |result: libc::c_int| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) };
+    // SAFETY: takes integers, gives a new descriptor or -1.
+    let fd = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: the descriptor is new and nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let on: libc::c_int = 1;
+    // SAFETY: pointer and length describe one integer.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_REUSEADDR,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })?;
+    // SAFETY: all zeroes is a sockaddr_in.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as libc::sa_family_t;
+    address.sin_addr.s_addr = u32::from(Ipv4Addr::LOCALHOST).to_be();
+    let mut length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    // SAFETY: pointer and length describe `address`.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), length) })?;
+    // SAFETY: both are written within the length that is given.
+    check(unsafe { libc::getsockname(fd.as_raw_fd(), (&raw mut address).cast(), &mut length) })?;
+    Ok((fd, (Ipv4Addr::LOCALHOST, u16::from_be(address.sin_port)).into()))
 }
 
 /// A new pipe: the end to read from, the end to write to.

@@ -88,9 +88,11 @@ impl Upstream {
         })
     }
 
-    /// An address where nobody listens.
+    /// An address where nobody listens, as long as the tests run: it is held, or another test might be given it.
     pub fn nowhere() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound")
+        let (held, address) = crate::os::reserve().expect("a free port");
+        std::mem::forget(held);
+        address
     }
 
     pub fn connections(&self) -> usize {
