@@ -296,6 +296,42 @@ impl Server {
         os::kill(self.pid, signal);
     }
 
+    /// What is done while the process stands still: it sees all of it at once, however slow the test is.
+    pub fn frozen<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.signal(libc::SIGSTOP);
+        let outcome = act();
+        self.signal(libc::SIGCONT);
+        outcome
+    }
+
+    /// Sends a request that takes many turns of the loop, and behind it others for `quick`, which are answered before
+    /// it is: the access log has them in the order in which they ended. Gives the answer of the slow one.
+    #[track_caller]
+    pub fn answers_others_during(&self, slow: &str, quick: &str) -> Response {
+        const OTHERS: usize = 5;
+        let target = slow.split(' ').nth(1).expect("a request line");
+        let lines = |text: &str, target: &str| text.matches(&format!(" {target} HTTP/1.1\"")).count();
+        self.get(quick).is(200);
+        let quick = format!("{quick}?during={target}");
+        let (mut first, others) = self.frozen(|| {
+            let mut first = self.client();
+            first.send(slow);
+            let mut others: Vec<Client> = (0..OTHERS).map(|_| self.client()).collect();
+            for client in &mut others {
+                client.send(format!("GET {quick} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            }
+            (first, others)
+        });
+        for mut client in others {
+            client.response().is(200);
+        }
+        let answer = first.response();
+        let log = self.await_file("logs/access.log", |text| lines(text, target) > 0);
+        let (before, _) = log.split_once(&format!(" {target} HTTP/1.1\"")).expect("it is there");
+        assert_eq!(lines(before, &quick), OTHERS, "answered before {target} was:\n{log}");
+        answer
+    }
+
     /// Replaces the config file; placeholders as in the first one.
     pub fn reconfigure(&self, config: &str) {
         write(&self.path("conf/test.conf"), self.setup.expand(config, &self.ports).as_bytes());
@@ -390,6 +426,8 @@ impl Drop for Server {
                 Ok(Some(_)) => {}
                 _ => {
                     os::kill(self.pid, libc::SIGTERM);
+                    // A test may have failed while it stood still.
+                    os::kill(self.pid, libc::SIGCONT);
                     if !os::wait_exit(self.pid, LIMIT) {
                         trouble.push(format!("the server did not obey TERM within {LIMIT:?}"));
                         let _ = child.kill();

@@ -1,14 +1,30 @@
 //! Rules of RFC 9110 and 9112 that cross subjects: what a HEAD, an error page, a timer and a connection do together.
 
+use crate::client::Client;
 use crate::harness::{BOTH, Runs, Server, Table, on_nginx, ours, server, skip_on_nginx};
 
 const SILENT: Runs = ours("RFC 9110 15.5.9: nginx closes without a word");
 
 /// Timers of a second where a row waits for one; what must not be waited for is a minute, beyond the client's patience.
-fn start() -> Server {
+fn hasty() -> Server {
+    start(
+        "client_header_timeout 1s; client_body_timeout 1s; lingering_timeout 1s; lingering_time 2s; send_timeout 60s;",
+    )
+}
+
+/// A client that has sent this before the server sees that it is there: its timers find it sent.
+fn sent(s: &Server, bytes: &str) -> Client {
+    s.frozen(|| {
+        let mut client = s.client();
+        client.try_send(bytes);
+        client
+    })
+}
+
+fn start(timers: &str) -> Server {
     let upload = if on_nginx() { "" } else { "location /up/ { allowed_methods GET PUT POST DELETE; }" };
     server(&format!(
-        "client_header_timeout 1s; client_body_timeout 1s; lingering_timeout 1s; lingering_time 2s; send_timeout 60s;
+        "{timers}
          client_max_body_size 1k;
          location = /text {{ return 200 text; }}
          location /paged/ {{ error_page 404 405 412 413 416 /page.html; alias %%DIR%%/html/; }}
@@ -23,7 +39,7 @@ fn start() -> Server {
 
 #[test]
 fn no_answer_to_a_head_has_content() {
-    let s = start();
+    let s = hasty();
     let long = "x".repeat(40_000);
     let rows: &[(Runs, &str, String, u16)] = &[
         (BOTH, "a HEAD that is not HTTP", "HEAD /f HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".into(), 400),
@@ -45,15 +61,13 @@ fn no_answer_to_a_head_has_content() {
     let mut table = Table::new("HEAD refused");
     for (runs, name, bytes, status) in rows {
         table.row(*runs, name, || {
-            let mut client = s.client();
-            client.try_send(bytes);
+            let mut client = sent(&s, bytes);
             let r = client.response_to_head();
             assert!(r.is(*status).closes(), "{}", r.show());
             assert!(client.rest().is_empty(), "content after {}", r.show());
         });
         table.row(*runs, &format!("{name}, behind another request"), || {
-            let mut client = s.client();
-            client.try_send(format!("GET /text HTTP/1.1\r\nHost: a\r\n\r\n{bytes}"));
+            let mut client = sent(&s, &format!("GET /text HTTP/1.1\r\nHost: a\r\n\r\n{bytes}"));
             client.response().is(200).body_is("text");
             client.response_to_head().is(*status);
             assert!(client.rest().is_empty(), "content after a HEAD");
@@ -63,26 +77,23 @@ fn no_answer_to_a_head_has_content() {
 
 #[test]
 fn every_wait_has_its_own_time() {
-    let s = start();
+    let s = hasty();
     let mut table = Table::new("waits");
     table.row(SILENT, "half a head behind an answered request gets the time of a head", || {
-        let mut client = s.client();
-        client.send("GET /text HTTP/1.1\r\nHost: a\r\n\r\nGET /f HTTP/1.1\r\n");
+        let mut client = sent(&s, "GET /text HTTP/1.1\r\nHost: a\r\n\r\nGET /f HTTP/1.1\r\n");
         client.response().is(200);
         client.response().is(408).has("Connection", "close");
         client.expect_closed();
     });
     table.row(SILENT, "a body that was invited gets the time of a body", || {
-        let mut client = s.client();
-        client.send("PUT /up/a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        let mut client = sent(&s, "PUT /up/a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
         client.response().is(100);
         client.response().is(408).has("Connection", "close");
         client.expect_closed();
         assert!(!s.exists("html/up/a"));
     });
     table.row(BOTH, "a body that nobody wants and nobody sends does not keep the connection", || {
-        let mut client = s.client();
-        client.send("POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+        let mut client = sent(&s, "POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
         client.response().is(405);
         client.expect_closed();
     });
@@ -93,7 +104,7 @@ fn every_wait_has_its_own_time() {
 
 #[test]
 fn an_error_page_changes_the_content_and_nothing_else() {
-    let s = start();
+    let s = start("");
     let mut table = Table::new("error pages");
     table.row(BOTH, "413 with a page closes the connection", || {
         let mut client = s.client();
@@ -132,7 +143,7 @@ fn a_chunk_is_judged_by_what_it_announces() {
     if skip_on_nginx("PUT is stored") {
         return;
     }
-    let s = start();
+    let s = start("");
     let mut table = Table::new("announced chunks");
     for (name, size) in [("more than is allowed", "401"), ("more than there is", "FFFFFFFFFFFFFFFF")] {
         table.row(BOTH, &format!("a chunk of {name} is refused before it comes"), || {
