@@ -115,8 +115,12 @@ struct World<'a> {
     store: PathBuf,
 }
 
-/// Below the shortest timeout of the configuration.
-const PATIENCE: u64 = 8_000;
+/// Below the shortest timeout of the configuration. The server's clock is the machine's, with jumps: timeouts are long
+/// beside anything that a busy machine does to this process.
+const PATIENCE: u64 = 80_000;
+
+/// What takes no time at all, on a machine that has other things to do.
+const AT_ONCE: Duration = Duration::from_secs(60);
 
 impl<'a> World<'a> {
     fn new(site: &'a Site, seed: u64) -> World<'a> {
@@ -212,7 +216,7 @@ impl<'a> World<'a> {
             }
             93..=94 => self.site.replace_live(rng.next() as u8),
             95..=97 if self.jumps => {
-                let ms = if rng.percent(20) { rng.size(100_000) } else { rng.size(2_000) } as u64;
+                let ms = if rng.percent(20) { rng.size(1_000_000) } else { rng.size(20_000) } as u64;
                 self.jump(ms);
             }
             _ => {}
@@ -262,7 +266,7 @@ impl<'a> World<'a> {
                 since = Instant::now();
             } else if self.clients.iter().all(Client::is_settled) {
                 return;
-            } else if since.elapsed() > Duration::from_secs(5) {
+            } else if since.elapsed() > AT_ONCE {
                 panic!("these wait for ever:\n{}", self.unsettled());
             } else if since.elapsed() > Duration::from_millis(2) && self.paced {
                 self.jump(25);
@@ -294,13 +298,13 @@ impl<'a> World<'a> {
             // Whoever said goodbye is let go at once; no timeout is needed for that.
             let begun = Instant::now();
             while self.server.connections() > self.silent.len() {
-                assert!(begun.elapsed() < Duration::from_secs(5), "connections of clients that left stay open");
+                assert!(begun.elapsed() < AT_ONCE, "connections of clients that left stay open");
                 self.poll();
             }
         }
         for _ in 0..6 {
             self.poll();
-            self.server.cx.now.jump(120_000);
+            self.server.cx.now.jump(1_200_000);
         }
         self.poll();
         assert_eq!(self.server.connections(), 0, "connections are left");
@@ -369,8 +373,8 @@ fn config(rng: &mut Rng, site: &Site, log: &Path, store: &Path, listen: &str) ->
              access_log {access};
              sendfile {sendfile};
              large_client_header_buffers {buffers};
-             client_header_timeout 10s; client_body_timeout 12s; send_timeout 15s; keepalive_timeout 20s;
-             lingering_close {lingering}; lingering_time 40s; lingering_timeout 20s;
+             client_header_timeout 100s; client_body_timeout 120s; send_timeout 150s; keepalive_timeout 200s;
+             lingering_close {lingering}; lingering_time 400s; lingering_timeout 200s;
              server {{
                  listen {listen};
                  root {dir}/html;

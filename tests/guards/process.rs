@@ -60,7 +60,7 @@ impl Process {
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.addr).expect("the socket listens");
         stream.set_nodelay(true).expect("TCP_NODELAY");
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("SO_RCVTIMEO");
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("SO_RCVTIMEO");
         stream
     }
 
@@ -76,9 +76,9 @@ impl Process {
 
     /// Kilobytes resident.
     pub fn resident(&self) -> usize {
-        let text = fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("statm");
-        let pages: usize = text.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
-        pages * 4
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
     }
 
     /// Ends the server and waits for whoever started it.

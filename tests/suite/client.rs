@@ -6,8 +6,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Long enough for a loaded machine, short enough to fail instead of hang.
-pub const LIMIT: Duration = Duration::from_secs(10);
+/// Long enough for any loaded machine, short enough to fail instead of hang: less than the minute that servers wait by
+/// default, so that what is to end at once is told from what ends by a timeout.
+pub const LIMIT: Duration = Duration::from_secs(45);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

@@ -1,12 +1,11 @@
 //! proxy_pass, black-box: what reaches the upstream, what reaches the client, and what happens when either misbehaves.
 
-use crate::client::Framing;
+use crate::client::{Framing, LIMIT};
 use crate::harness::{BOTH, Server, Setup, Table, http, noise, ours, server};
 use crate::upstream::Upstream;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
 
 /// One server whose locations may name upstreams as `%%0%%`, `%%1%%` ….
 fn setup(block: &str, upstreams: &[&Upstream]) -> Setup {
@@ -413,11 +412,11 @@ fn servers_that_fail_are_replaced() {
     let silent = Upstream::start(|peer| while peer.some().is_some() {});
     let s = http(&place(
         "upstream pair { server %%0%%; server %%1%%; }
-         upstream half { server %%NOWHERE%%; server %%1%%; }
+         upstream half { server %%NOWHERE%% fail_timeout=1h; server %%1%%; }
          upstream closing { server %%2%% max_fails=0; server %%1%% max_fails=0; }
          upstream busy { server %%3%% max_fails=0; server %%1%% max_fails=0; }
          upstream slow { server %%4%% max_fails=0; server %%1%% max_fails=0; }
-         upstream dead { server %%NOWHERE%%; server %%NOWHERE%%; }
+         upstream dead { server %%NOWHERE%% fail_timeout=1h; server %%NOWHERE%% fail_timeout=1h; }
          upstream spare { server %%NOWHERE%%; server %%1%% backup; }
          upstream weighted { server %%5%% weight=3; server %%6%%; }
          upstream downed { server %%0%% down; server %%1%%; }
@@ -426,15 +425,14 @@ fn servers_that_fail_are_replaced() {
          server {
              listen 127.0.0.1:%%PORT%%;
              add_header X-Tried \"$upstream_status\" always;
-             proxy_read_timeout 300ms;
              location /pair { proxy_pass http://pair; }
              location /half { proxy_pass http://half; }
              location /closing { proxy_pass http://closing; }
              location /busy { proxy_pass http://busy; }
              location /busy/next { proxy_pass http://busy; proxy_next_upstream http_503; }
-             location /slow { proxy_pass http://slow; }
-             location /slow/off { proxy_pass http://slow; proxy_next_upstream off; }
-             location /slow/alone { proxy_pass http://%%4%%; }
+             location /slow { proxy_pass http://slow; proxy_read_timeout 3s; }
+             location /slow/off { proxy_pass http://slow; proxy_next_upstream off; proxy_read_timeout 3s; }
+             location /slow/alone { proxy_pass http://%%4%%; proxy_read_timeout 300ms; }
              location /dead { proxy_pass http://dead; }
              location /nowhere { proxy_pass http://%%NOWHERE%%; }
              location /unix { proxy_pass http://unix:%%DIR%%/nobody.sock; }
@@ -640,16 +638,16 @@ fn a_websocket_is_tunnelled() {
              proxy_http_version 1.1;
              proxy_set_header Upgrade $http_upgrade;
              proxy_set_header Connection \"upgrade\";
-             proxy_read_timeout 1s;
+             location /chat/brief { proxy_pass http://%%0%%; proxy_read_timeout 3s; }
          }",
         &[&up],
     )
     .start();
-    let connect = |extra: &[u8]| {
+    let connect = |target: &str, extra: &[u8]| {
         let mut stream = TcpStream::connect(s.address(0)).expect("listening");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("SO_RCVTIMEO");
-        let head = b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
-        stream.write_all(&[head, extra].concat()).expect("sent");
+        stream.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), extra].concat()).expect("sent");
         stream
     };
     let until = |stream: &mut TcpStream, end: &[u8]| {
@@ -664,7 +662,7 @@ fn a_websocket_is_tunnelled() {
     };
     let mut table = Table::new("websocket");
     table.row(BOTH, "an echo both ways", || {
-        let mut stream = connect(b"");
+        let mut stream = connect("/chat", b"");
         let head = until(&mut stream, b"hello");
         let head = String::from_utf8_lossy(&head);
         assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
@@ -683,12 +681,12 @@ fn a_websocket_is_tunnelled() {
         assert_eq!(stream.read(&mut [0; 1]).expect("closed"), 0);
     });
     table.row(BOTH, "bytes behind the request", || {
-        let mut stream = connect(b"early");
+        let mut stream = connect("/chat", b"early");
         until(&mut stream, b"early");
         stream.shutdown(Shutdown::Both).expect("shutdown");
     });
     table.row(BOTH, "silence ends it after proxy_read_timeout", || {
-        let mut stream = connect(b"");
+        let mut stream = connect("/chat/brief", b"");
         until(&mut stream, b"hello");
         assert_eq!(stream.read(&mut [0; 1]).expect("closed"), 0);
     });

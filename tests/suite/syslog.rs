@@ -1,13 +1,13 @@
 //! Logs that go to a syslog server: what a message looks like, and that a server which is gone costs nothing else.
 
+use crate::client::LIMIT;
 use crate::harness::{BOTH, Setup, Table, http, ours};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
 
 fn udp() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    socket.set_read_timeout(Some(LIMIT)).expect("a timeout");
     socket
 }
 
@@ -52,7 +52,7 @@ fn lines_go_to_syslog() {
         b = port(&both),
     ));
     let unix = UnixDatagram::bind(setup.dir().join("log.sock")).expect("a fresh directory");
-    unix.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    unix.set_read_timeout(Some(LIMIT)).expect("a timeout");
     let s = setup.allow_log("while logging to syslog").start();
     let mut table = Table::new("syslog");
     table.row(BOTH, "an access line", || {

@@ -9,6 +9,7 @@ mod cases;
 mod facts;
 mod verdicts;
 
+use crate::client::LIMIT;
 use crate::harness::{Server, Setup, binary, skip_on_nginx};
 use crate::real_confs::oracle;
 use cases::{Asked, Case};
@@ -67,7 +68,7 @@ fn ask(server: &Server, bytes: &[u8]) -> String {
     } else {
         client.try_send(bytes);
     }
-    facts::answers(server, bytes, &client.rest_within(Duration::from_secs(5)))
+    facts::answers(server, bytes, &client.rest_within(LIMIT))
 }
 
 /// Answers to each request, then the logs.
@@ -183,7 +184,7 @@ fn explain_says_what_the_server_does() {
                 let text = String::from_utf8_lossy(&ask.bytes).replace("%%PORT%%", &server.port().to_string());
                 let mut client = server.client();
                 client.send(text);
-                let answer = client.rest_within(Duration::from_secs(5));
+                let answer = client.rest_within(LIMIT);
                 let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned();
                 let told = explained(&server, question);
                 if !told.starts_with(&status) {

@@ -7,7 +7,7 @@ use crate::os::Tmpfs;
 /// A server whose `/full/` is a file system of its own. None (and says so) where none can be mounted.
 fn full(options: &str) -> Option<(Server, Tmpfs)> {
     let setup = server(
-        "client_max_body_size 10m; lingering_timeout 1s;
+        "client_max_body_size 10m; lingering_timeout 30s;
          location /full/ { allowed_methods GET POST PUT DELETE; upload_on_duplicate overwrite; }
          location /dav/ { alias %%DIR%%/html/full/; dav_methods PUT COPY MOVE MKCOL DELETE; }",
     )
