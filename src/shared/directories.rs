@@ -1,7 +1,7 @@
 //! Directories that uploads go to, kept open by path.
 //!
-//! Invariant: a descriptor is never handed out for a path that leads elsewhere now: at its first use in each moment
-//! ([`Now::moment`]) an entry is compared with what the path leads to (one stat). Only paths that the configuration
+//! Invariant: a descriptor is never handed out for a path that leads elsewhere now: at its first use after each
+//! arrival ([`Now::arrival`]) an entry is compared with what the path leads to (one stat). Only paths that the configuration
 //! names are kept; what a client names beneath them is opened anew each time, with `RESOLVE_BENEATH`.
 
 use super::now::Now;
@@ -38,11 +38,11 @@ impl Directories {
     pub fn open(&mut self, path: &CStr, now: &Now) -> Result<Rc<OwnedFd>, Errno> {
         if let Some(at) = self.entries.iter().position(|entry| *entry.path == *path.to_bytes()) {
             let entry = &mut self.entries[at];
-            let fresh = entry.checked == now.moment
+            let fresh = entry.checked == now.arrival
                 || file::stat(path)
                     .is_ok_and(|stat| (stat.dev, stat.ino) == entry.id && stat.kind == FileKind::Dir && stat.nlink > 0);
             if fresh {
-                (entry.checked, entry.used) = (now.moment, now.ms);
+                (entry.checked, entry.used) = (now.arrival, now.ms);
                 return Ok(entry.dir.clone());
             }
             self.entries.swap_remove(at);
@@ -56,7 +56,7 @@ impl Directories {
         }
         let id = (stat.dev, stat.ino);
         let path = path.to_bytes().into();
-        self.entries.push(Entry { path, dir: dir.clone(), id, checked: now.moment, used: now.ms });
+        self.entries.push(Entry { path, dir: dir.clone(), id, checked: now.arrival, used: now.ms });
         Ok(dir)
     }
 
@@ -77,7 +77,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     #[test]
-    fn a_path_that_leads_elsewhere_is_opened_anew_in_the_next_moment() {
+    fn a_path_that_leads_elsewhere_is_opened_anew_after_the_next_arrival() {
         let top = std::env::temp_dir().join(format!("webserv-directories-{}", std::process::id()));
         let (a, b) = (top.join("a"), top.join("b"));
         fs::create_dir_all(&a).expect("a directory");
@@ -90,7 +90,9 @@ mod tests {
         let (first, second) = (ino(&a), ino(&b));
         fs::rename(&a, top.join("c")).expect("renamed");
         std::os::unix::fs::symlink(&b, &a).expect("a link");
-        assert_eq!(opened(&now), Ok(first), "within the moment");
+        assert_eq!(opened(&now), Ok(first), "before anything arrives");
+        now.stored();
+        assert_eq!(opened(&now), Ok(first), "a file of ours changes no path");
         now.renew();
         assert_eq!(opened(&now), Ok(second));
         fs::remove_file(&a).expect("removed");

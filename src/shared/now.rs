@@ -13,6 +13,8 @@ pub struct Now {
     /// Counts moments: what was looked up at this one need not be asked again. A turn of the loop is one moment for
     /// all requests that had arrived when it began; whatever is read later in the turn begins another.
     pub moment: u64,
+    /// Counts moments but for what this process itself has stored since: that leaves directories where they are.
+    pub arrival: u64,
     /// `Date`, IMF-fixdate.
     pub http: [u8; 29],
     local: Option<Local>,
@@ -35,17 +37,32 @@ struct Local {
 impl Now {
     pub fn read() -> Now {
         let (unix, nanos) = clock::realtime();
-        Now { ms: clock::monotonic(), unix, nanos, moment: 0, http: date::format(unix), local: None, ahead: 0 }
+        Now {
+            ms: clock::monotonic(),
+            unix,
+            nanos,
+            moment: 0,
+            arrival: 0,
+            http: date::format(unix),
+            local: None,
+            ahead: 0,
+        }
     }
 
     /// Something was read, or changed on disk, since this moment began.
     pub fn renew(&mut self) {
         self.moment += 1;
+        self.arrival += 1;
+    }
+
+    /// A file of ours came to be, in a directory that was there or in a new one.
+    pub fn stored(&mut self) {
+        self.moment += 1;
     }
 
     /// Starts a turn.
     pub fn advance(&mut self) {
-        self.moment += 1;
+        self.renew();
         self.ms = clock::monotonic() + self.ahead;
         let (unix, nanos) = clock::realtime();
         let unix = unix.saturating_add_unsigned(self.ahead / 1000);

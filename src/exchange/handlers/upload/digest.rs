@@ -55,8 +55,9 @@ struct Promise {
 #[derive(Default)]
 pub struct Digests {
     promised: Vec<Promise>,
-    sha256: Option<Sha256>,
-    sha512: Option<Sha512>,
+    // Boxed: few uploads have them, and all would carry half a kilobyte about.
+    sha256: Option<Box<Sha256>>,
+    sha512: Option<Box<Sha512>>,
 }
 
 impl Digests {
@@ -100,8 +101,8 @@ impl Digests {
     /// 400: they are not what was promised.
     pub fn finish(self) -> Result<Sums, Refusal> {
         let sums = Sums {
-            sha256: self.sha256.map(|hasher| hasher.finalize().to_vec()),
-            sha512: self.sha512.map(|hasher| hasher.finalize().to_vec()),
+            sha256: self.sha256.map(|hasher| (*hasher).finalize().to_vec()),
+            sha512: self.sha512.map(|hasher| (*hasher).finalize().to_vec()),
         };
         self.promised.iter().try_for_each(|promise| sums.keep(promise))?;
         Ok(sums)

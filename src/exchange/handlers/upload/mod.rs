@@ -77,7 +77,7 @@ pub struct Upload {
     rules: Rc<Rules>,
     place: Place,
     /// None: the body is the file.
-    form: Option<Form>,
+    form: Option<Box<Form>>,
     parts: Vec<Part>,
     /// Where names are made of fields that may yet come: what each part came with, its name and its type.
     unnamed: Vec<(Vec<u8>, Vec<u8>)>,
@@ -135,7 +135,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
     let form = match !put && is_form(&kind) {
         false => None,
         true => match boundary_of(&kind) {
-            Some(boundary) => Some(Form::new(&boundary)?),
+            Some(boundary) => Some(Box::new(Form::new(&boundary)?)),
             None => return Err(Refusal::new(Status::BAD_REQUEST, "the form's boundary is missing or malformed")),
         },
     };
@@ -168,7 +168,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Cx) -> Result<Upload, Refusal> {
         rules,
         place,
         form,
-        parts: Vec::new(),
+        parts: Vec::with_capacity(1),
         unnamed: Vec::new(),
         digests,
         wanted,
@@ -268,7 +268,7 @@ impl Upload {
         };
         // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
         // see what it stored.
-        cx.now.renew();
+        cx.now.stored();
         if self.rules.sync && !self.parts.is_empty() {
             self.write_names(stored, ex, cx)
         } else {
