@@ -153,14 +153,24 @@ impl Server {
             self.signals.read();
             self.handle_signals();
         }
+        let mut accepts = false;
         for at in 0..count {
             let Some((token, flags)) = self.events.get(at) else { break };
             match role_of(token) {
                 Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
                 Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
-                Some(Role::Listener) => self.accept_from(Key::from_u64(token).slot() as usize),
+                Some(Role::Listener) => accepts = true,
                 Some(Role::Disk) => self.disk_event(),
                 Some(Role::Signal) | None => {}
+            }
+        }
+        // Who leaves is seen to leave before whoever comes speaks: a client that closes one connection and opens another
+        // has but one, though a listener may stand before both in the list.
+        for at in 0..if accepts { count } else { 0 } {
+            if let Some((token, _)) = self.events.get(at)
+                && role_of(token) == Some(Role::Listener)
+            {
+                self.accept_from(Key::from_u64(token).slot() as usize);
             }
         }
         self.send_gathered();

@@ -695,6 +695,45 @@ fn a_websocket_is_tunnelled() {
     });
 }
 
+/// The client closes its connection and asks by another: it must not find itself still counted.
+#[test]
+fn a_client_that_comes_back_is_not_refused_for_the_connection_it_closed() {
+    let up = Upstream::start(|peer| {
+        // Answers nothing.
+        if peer.request().is_some() {
+            peer.some();
+        }
+    });
+    let s = http(&place(
+        "limit_conn_zone $binary_remote_addr zone=one:1m;
+         server {
+             listen 127.0.0.1:%%PORT%%;
+             root %%DIR%%/html;
+             location / { limit_conn one 1; }
+             location /wait { limit_conn one 1; proxy_pass http://%%0%%; }
+         }",
+        &[&up],
+    ))
+    .file("html/f", "f")
+    .start();
+    for round in 1..=10 {
+        let mut first = s.client();
+        first.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+        while up.requests().len() < round {
+            std::thread::yield_now();
+        }
+        s.get("/f").is(503);
+        // The next connection is there before the first is closed, its request behind that.
+        let mut next = s.frozen(|| {
+            let mut next = s.client();
+            drop(first);
+            next.send("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+            next
+        });
+        next.response().is(200);
+    }
+}
+
 #[test]
 fn clients_that_leave() {
     let up = Upstream::start(|peer| {
