@@ -54,7 +54,10 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(fs::File::create(dir.join("stderr")).expect("a file"));
         let child = command.spawn().expect("the server starts");
-        Process { child, dir, addr }
+        let process = Process { child, dir, addr };
+        // Its pid file is written before it serves.
+        ask(&mut process.connect(), "/small", "");
+        process
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -55,6 +55,8 @@ impl Setup {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("webserv-suite-{}-{number}", std::process::id()));
+        // What a process of this number left that was killed.
+        let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(dir.join("logs")).expect("temporary directory");
         fs::create_dir_all(dir.join("html")).expect("temporary directory");
         let dir = dir.canonicalize().expect("just made");
@@ -192,9 +194,22 @@ impl Setup {
         Server { pid: child.id(), child: Some(child), ports, listeners, setup: self, stopped: false }
     }
 
+    /// The binary, or a copy of it where `nobody` cannot get at it.
+    fn startable(&self, binary: &Path) -> PathBuf {
+        if !self.unprivileged || !os::is_root() || is_for_all(binary) {
+            return binary.to_owned();
+        }
+        let copy = self.dir.join("binary");
+        // By a process of its own: a child of another test would hold the open file, and nothing that somebody may
+        // write to is started (ETXTBSY).
+        let copied = Command::new("install").args(["-m", "755"]).args([binary, &copy]).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", binary.display());
+        copy
+    }
+
     fn spawn(&self, binary: &Path, listeners: &[TcpListener]) -> Child {
         let fds: Vec<_> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
-        let mut command = Command::new(binary);
+        let mut command = Command::new(self.startable(binary));
         command.arg("-p").arg(format!("{}/", self.dir.display())).arg("-c").arg(self.dir.join("conf/test.conf"));
         command.arg("-e").arg(self.dir.join("logs/error.log"));
         command.env("NGINX", fds.iter().map(|fd| format!("{fd};")).collect::<String>()).env_remove("WEBSERV_BIN");
@@ -208,6 +223,11 @@ impl Setup {
         os::inherit(&mut command, fds);
         command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()))
     }
+}
+
+/// Whether anybody may run it: nothing on the way to a checkout of root's is shut to others.
+fn is_for_all(binary: &Path) -> bool {
+    binary.ancestors().all(|path| path.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o1 != 0))
 }
 
 /// A running server. Dropping it stops and judges it.
