@@ -32,6 +32,8 @@ pub enum Role {
     Backend = 3,
     /// The disk has what it was given.
     Disk = 4,
+    /// Files that were read have changed.
+    Change = 5,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -45,6 +47,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         2 => Some(Role::Signal),
         3 => Some(Role::Backend),
         4 => Some(Role::Disk),
+        5 => Some(Role::Change),
         _ => None,
     }
 }

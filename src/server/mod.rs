@@ -148,8 +148,17 @@ impl Server {
             }
         };
         self.cx.now.advance();
-        // A signal sent before a request is obeyed before it: signals first, whatever their place in the list.
-        if (0..count).any(|at| self.events.get(at).is_some_and(|(token, _)| role_of(token) == Some(Role::Signal))) {
+        // A signal sent before a request is obeyed before it, and a file changed before it is seen as it is: these
+        // first, whatever their place in the list.
+        let mut signalled = false;
+        for (token, _) in self.events.iter() {
+            match role_of(token) {
+                Some(Role::Signal) => signalled = true,
+                Some(Role::Change) => self.cx.watch.told(),
+                _ => {}
+            }
+        }
+        if signalled {
             self.signals.read();
             self.handle_signals();
         }
@@ -161,7 +170,7 @@ impl Server {
                 Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
                 Some(Role::Listener) => accepts = true,
                 Some(Role::Disk) => self.disk_event(),
-                Some(Role::Signal) | None => {}
+                Some(Role::Signal | Role::Change) | None => {}
             }
         }
         // Who leaves is seen to leave before whoever comes speaks: a client that closes one connection and opens another
@@ -359,7 +368,19 @@ impl Server {
         }
     }
 
+    /// Asks to be told of changed files, where that is not asked already: once, not each time.
+    fn listen_for_changes(&mut self) {
+        let Some((fd, known)) = self.cx.watch.to_listen() else { return };
+        let (flags, token) = (epoll::IN | epoll::ONESHOT, token(Role::Change, Key::new(0, 0)));
+        let listening = if known { self.epoll.modify(fd, flags, token) } else { self.epoll.add(fd, flags, token) };
+        // Without, every moment looks for itself.
+        if listening.is_ok() {
+            self.cx.watch.listening();
+        }
+    }
+
     fn finish_turn(&mut self) {
+        self.listen_for_changes();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
         if let Mode::Quitting { until } = self.mode
             && (self.conns.is_empty() || until.is_some_and(|at| at <= self.cx.now.ms))

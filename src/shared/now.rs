@@ -15,6 +15,8 @@ pub struct Now {
     pub moment: u64,
     /// Counts moments but for what this process itself has stored since: that leaves directories where they are.
     pub arrival: u64,
+    /// The moment that began this turn.
+    turn: u64,
     /// `Date`, IMF-fixdate.
     pub http: [u8; 29],
     local: Option<Local>,
@@ -43,6 +45,7 @@ impl Now {
             nanos,
             moment: 0,
             arrival: 0,
+            turn: 0,
             http: date::format(unix),
             local: None,
             ahead: 0,
@@ -55,6 +58,11 @@ impl Now {
         self.arrival += 1;
     }
 
+    /// Whatever is asked was asked before the loop looked for what is new.
+    pub fn is_first_of_turn(&self) -> bool {
+        self.moment == self.turn
+    }
+
     /// A file of ours came to be, in a directory that was there or in a new one.
     pub fn stored(&mut self) {
         self.moment += 1;
@@ -63,6 +71,7 @@ impl Now {
     /// Starts a turn.
     pub fn advance(&mut self) {
         self.renew();
+        self.turn = self.moment;
         self.ms = clock::monotonic() + self.ahead;
         let (unix, nanos) = clock::realtime();
         let unix = unix.saturating_add_unsigned(self.ahead / 1000);

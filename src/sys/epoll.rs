@@ -14,6 +14,8 @@ pub const HUP: u32 = libc::EPOLLHUP as u32;
 pub const ERR: u32 = libc::EPOLLERR as u32;
 /// Edge triggered: an event tells of a change, and the caller remembers it until EAGAIN.
 pub const ET: u32 = libc::EPOLLET as u32;
+/// Reports once, then not again before the registration is modified.
+pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 /// Wake one of the epolls that watch this listener, not all. Only for `add`.
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 

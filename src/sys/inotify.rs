@@ -1,7 +1,7 @@
 //! What changes in directories, told by the kernel. One descriptor for all watches; events are read, never waited for.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, retry};
 
@@ -61,6 +61,11 @@ impl Inotify {
     pub fn remove(&self, watch: i32) -> Result<(), Errno> {
         // SAFETY: no pointers are passed.
         retry(|| unsafe { libc::inotify_rm_watch(self.0.as_raw_fd(), watch) }).map(|_| ())
+    }
+
+    /// For epoll: readable while there are events.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Whole events, as many as fit; EAGAIN where there are none. `into` must hold at least one (272 bytes).
