@@ -236,7 +236,8 @@ fn deliver(
         if ex.keep_alive && rx::has_more(ex) {
             return Step::Answered;
         }
-        if budget.gather && ready.can_write() {
+        // One that limit_conn counts is over before the next is asked about.
+        if budget.gather && ready.can_write() && ex.places.is_empty() {
             return Step::Gathered;
         }
     }

@@ -46,6 +46,7 @@ mod ssi;
 mod static_files;
 mod syslog;
 mod traversal;
+mod turns;
 mod uploads;
 mod variables;
 mod vhosts;

@@ -1,0 +1,70 @@
+//! Requests that arrive together: the process stands still while they are sent, so that one turn of its loop sees them
+//! all. Each is answered as if it were alone.
+
+use crate::client::Client;
+use crate::harness::http;
+
+const MANY: usize = 40;
+
+#[test]
+fn everybody_is_answered_whoever_else_asks() {
+    let large = "large".repeat(100_000);
+    let s = http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }")
+        .file("html/small", "small")
+        .file("html/large", &large)
+        .start();
+    let asked = [
+        ("GET", "/small", 200, "small"),
+        ("GET", "/large", 200, &large),
+        ("HEAD", "/large", 200, ""),
+        ("GET", "/", 403, ""),
+    ];
+    let of = |at: usize, round: usize| asked[(at + round) % asked.len()];
+    let mut clients: Vec<Client> = (0..MANY).map(|_| s.client()).collect();
+    for round in 0..3 {
+        s.frozen(|| {
+            for (at, client) in clients.iter_mut().enumerate() {
+                let (method, target, ..) = of(at, round);
+                // Some ask twice at once.
+                let request = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(1 + at % 2);
+                client.send(request);
+            }
+        });
+        for (at, client) in clients.iter_mut().enumerate() {
+            let (method, _, status, body) = of(at, round);
+            for _ in 0..1 + at % 2 {
+                let answer = if method == "HEAD" { client.response_to_head() } else { client.response() };
+                answer.is(status);
+                if status == 200 {
+                    answer.body_is(body);
+                }
+            }
+        }
+    }
+}
+
+/// What is answered at once is over before the next begins, though its answer may not have been sent.
+#[test]
+fn requests_that_arrive_together_are_not_refused_for_each_other_by_limit_conn() {
+    let s = http(
+        "limit_conn_zone $binary_remote_addr zone=one:1m;
+         server {
+             listen 127.0.0.1:%%PORT%%;
+             root %%DIR%%/html;
+             limit_conn one 1;
+         }",
+    )
+    .file("html/f", "f")
+    .start();
+    let mut clients: Vec<Client> = (0..MANY).map(|_| s.client()).collect();
+    for _ in 0..3 {
+        s.frozen(|| {
+            for client in &mut clients {
+                client.send("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+            }
+        });
+        for client in &mut clients {
+            client.response().is(200).body_is("f");
+        }
+    }
+}
