@@ -319,6 +319,10 @@ impl Server {
     /// What is done while the process stands still: it sees all of it at once, however slow the test is.
     pub fn frozen<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal(libc::SIGSTOP);
+        eventually("it stands still", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+        });
         let outcome = act();
         self.signal(libc::SIGCONT);
         outcome
