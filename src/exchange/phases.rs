@@ -13,7 +13,7 @@ use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::http::{host, uri};
 use crate::route::{Step, Trace, location, server};
-use crate::shared::Cx;
+use crate::shared::{Cx, litter};
 use crate::util::span::Span;
 
 /// Internal redirects and rewrites of one request; more is a cycle (nginx).
@@ -441,10 +441,10 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if ex.uri.first() != Some(&b'/') && !ex.rewritten {
         return handlers::options::server_wide(ex);
     }
-    // Who brings such a name is told that it is none.
+    // Who brings such a name is told that it is none: 400.
     let brings = matches!(ex.method, Method::Post | Method::Put | Method::Mkcol);
-    if !brings && handlers::resumable::home::is_hidden(&ex.uri) {
-        cx.trace.say("location", None, || "a file of an unfinished upload: 404".into());
+    if !brings && litter::is_hidden(&ex.uri) {
+        cx.trace.say("location", None, || "what is on its way, of an upload, a copy or a delete: 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
     let config = ex.config.clone();

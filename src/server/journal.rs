@@ -11,9 +11,10 @@ use crate::util::slab::Key;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
-/// Whether files can be stored there.
+/// Whether files can be stored there, or trees copied or removed.
 fn stores(settings: &Settings) -> bool {
-    let writes = [Method::Put, Method::Post].into_iter().any(|method| {
+    let methods = [Method::Put, Method::Post, Method::Copy, Method::Move, Method::Delete];
+    let writes = methods.into_iter().any(|method| {
         settings.dav.methods.contains(method) || settings.access.allowed.is_some_and(|m| m.contains(method))
     });
     writes || matches!(settings.upload.store, Store::Path(_))

@@ -202,7 +202,7 @@ impl Server {
         };
         let idle = self.pool.backends.next_due().map(until);
         let pages = self.cx.listings.next_due().map(until);
-        let uploads = sweep::due(&self.cx);
+        let uploads = if self.cx.litter.is_cleaning() { Some(0) } else { sweep::due(&self.cx) };
         let waits = [
             self.wheel.next(now),
             self.log_due.map(until),
@@ -358,6 +358,7 @@ impl Server {
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
         sweep::run(&mut self.cx);
+        self.cx.litter.clean();
     }
 
     fn run_queue(&mut self) {

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod now;
 pub mod passwords;
 pub mod quotas;
+pub mod removal;
 pub mod stats;
 pub mod syncs;
 mod syslog;

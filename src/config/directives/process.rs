@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "logs/nginx.pid",
         Effect::Once(pid),
-        "Where the process id is written after all sockets listen; off writes none. Where files may be uploaded, PATH.uploads beside it names the directories in which a killed process could have left a file on its way (.webserv-upload-…): the next start removes such files before it serves.",
+        "Where the process id is written after all sockets listen; off writes none. Where files may be uploaded, copied or deleted, PATH.uploads beside it names the directories in which a killed process could have left something on its way (.webserv-upload-…, .webserv-copy-…, .webserv-delete-…): the next start removes such files before it serves, and such trees while it does.",
     ),
     row(
         "worker_rlimit_nofile",

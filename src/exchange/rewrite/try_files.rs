@@ -8,6 +8,7 @@ use crate::exchange::{Exchange, Printable, paths, vars};
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::shared::Cx;
+use crate::shared::litter::is_hidden;
 use crate::sys::file::FileKind;
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
@@ -25,6 +26,9 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         }
         if mapped == Mapped::Outside || has_dot_segment(&uri) {
             cx.trace.say("try_files", None, || format!("{}: outside the root", Printable(&uri)));
+            continue;
+        }
+        if is_hidden(&uri) {
             continue;
         }
         let path = ex.path.clone();

@@ -4,7 +4,7 @@
 //!   reload keeps it.
 //! - [`Claim`] is the share of an upload under way. It is taken before the bytes come ([`Claim::resize`], more as they
 //!   come where nobody said how many), and given back when it is dropped. Parts of resumable uploads are
-//!   counted by [`crate::shared::uploads`]; hidden names ([`crate::shared::litter::HIDDEN`]) are not counted as files.
+//!   counted by [`crate::shared::uploads`]; hidden names ([`crate::shared::litter::is_hidden`]) are not counted as files.
 //! - [`Quotas::stored`] says what became files; [`Quotas::less`] and [`Quotas::more`] that files were removed, or came in
 //!   another way: then it is counted anew.
 //!

@@ -4,7 +4,7 @@
 //! the walk has seen it, as if more were there; [`Walk::exact`] says which.
 
 use super::Usage;
-use crate::shared::litter::HIDDEN;
+use crate::shared::litter::is_hidden;
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
@@ -84,7 +84,7 @@ impl Walk {
             self.entries += 1;
             let name = entry.name.to_bytes();
             let nothing = matches!(entry.kind, Some(FileKind::Symlink | FileKind::Other));
-            if nothing || name.starts_with(HIDDEN.as_bytes()) {
+            if nothing || is_hidden(name) {
                 continue;
             }
             let (kind, size) = match entry.kind {

@@ -202,24 +202,6 @@ fn a_download_under_way_keeps_the_bytes_of_a_deleted_file() {
 }
 
 #[test]
-fn what_is_on_its_way_cannot_be_deleted() {
-    if skip_on_nginx("DELETE by allowed_methods is ours") {
-        return;
-    }
-    let s = setup("location /dav/ { dav_methods DELETE MOVE COPY; }")
-        .file("html/up/.webserv-upload-0123", "on its way")
-        .file("html/dav/.webserv-copy-0123/f", "on its way")
-        .start();
-    s.method("DELETE", "/up/.webserv-upload-0123", "", b"").is(404);
-    s.method("DELETE", "/up/%2ewebserv-upload-0123", "", b"").is(404);
-    s.method("DELETE", "/dav/.webserv-copy-0123/", "", b"").is(404);
-    s.method("DELETE", "/dav/.webserv-copy-0123/f", "", b"").is(404);
-    s.method("MOVE", "/dav/.webserv-copy-0123/f", "Destination: /dav/f\r\n", b"").is_one_of(&[404, 409]);
-    assert_eq!(s.read("html/up/.webserv-upload-0123"), b"on its way");
-    assert_eq!(s.read("html/dav/.webserv-copy-0123/f"), b"on its way");
-}
-
-#[test]
 fn a_link_swapped_in_a_loop_never_lets_a_delete_out() {
     if skip_on_nginx("nginx follows it") {
         return;

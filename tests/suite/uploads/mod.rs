@@ -10,6 +10,7 @@ mod disk_full;
 mod durability;
 mod faults;
 mod forms;
+mod hidden;
 mod names;
 mod pace;
 mod parallel;

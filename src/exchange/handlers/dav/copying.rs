@@ -3,12 +3,13 @@
 //! Invariant: no link is followed or copied; nothing is seen under the new name before all of it is there; dropping a
 //! copy leaves nothing; a step copies a piece of a file or looks at one entry.
 
-use crate::exchange::handlers::delete::tree::{HIDDEN, Removal};
+use crate::shared::litter::{Litter, What, is_hidden};
+use crate::shared::removal::Removal;
+use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
     ReadDir, Rename, Stat, Unlink,
 };
-use crate::sys::{Errno, random};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -82,13 +83,13 @@ pub struct FileCopy {
 
 impl FileCopy {
     /// ELOOP for a link, EISDIR for what is no file.
-    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>) -> Result<FileCopy, Errno> {
+    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>, litter: &mut Litter) -> Result<FileCopy, Errno> {
         let content = Content::open(from, name)?;
         let (copy, hidden) = match file::open_at(Some(to.as_fd()), c".", O_TMPFILE | O_WRONLY, 0o600) {
             Ok(copy) => (copy, None),
             // The file system cannot (NFS, vfat, some of FUSE's).
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
-                let hidden = Staged::new(to)?;
+                let hidden = Staged::new(to, litter);
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 (file::open_at(Some(to.as_fd()), &hidden.name, flags, 0o600)?, Some(hidden))
             }
@@ -107,13 +108,13 @@ impl FileCopy {
     }
 
     /// Gives the whole copy its name.
-    pub fn place(&mut self, name: &CStr, how: Rename) -> Result<(), Errno> {
+    pub fn place(&mut self, name: &CStr, how: Rename, litter: &mut Litter) -> Result<(), Errno> {
         let dir = Some(self.dir.as_fd());
         let hidden = match self.hidden.take() {
             Some(hidden) => hidden,
             None if how == Rename::NoReplace => return file::link_fd(self.copy.as_fd(), dir, name),
             None => {
-                let hidden = Staged::new(&self.dir)?;
+                let hidden = Staged::new(&self.dir, litter);
                 file::link_fd(self.copy.as_fd(), dir, &hidden.name)?;
                 hidden
             }
@@ -133,10 +134,8 @@ pub struct Staged {
 
 impl Staged {
     /// A hidden name in `dir`; nothing has it yet.
-    pub fn new(dir: &Rc<OwnedFd>) -> Result<Staged, Errno> {
-        let name = format!("{HIDDEN}copy-{:016x}", random::number()?);
-        let name = CString::new(name).expect("neither the prefix nor digits hold a NUL");
-        Ok(Staged { dir: dir.clone(), name, kept: false })
+    pub fn new(dir: &Rc<OwnedFd>, litter: &mut Litter) -> Staged {
+        Staged { dir: dir.clone(), name: litter.hidden_in(dir.as_fd(), What::Copy), kept: false }
     }
 
     /// Nothing of ours has the name any more.
@@ -159,7 +158,8 @@ impl Drop for Staged {
         }
         // A tree only where the process ends, or a request panics: else it goes in slices.
         if let Ok(mut removal) = file::dup(self.dir.as_fd()).and_then(|dir| Removal::new(dir, &self.name)) {
-            while removal.step() == Ok(true) {}
+            let mut litter = Litter::default();
+            while removal.step(&mut litter) == Ok(true) {}
         }
     }
 }
@@ -182,8 +182,14 @@ struct Level {
 
 impl TreeCopy {
     /// `deep`: with all that is in it.
-    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>, deep: bool) -> Result<TreeCopy, Errno> {
-        let staged = Staged::new(to)?;
+    pub fn new(
+        from: BorrowedFd<'_>,
+        name: &CStr,
+        to: &Rc<OwnedFd>,
+        deep: bool,
+        litter: &mut Litter,
+    ) -> Result<TreeCopy, Errno> {
+        let staged = Staged::new(to, litter);
         let mut copy = TreeCopy { staged, levels: Vec::new(), file: None };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
@@ -217,7 +223,7 @@ impl TreeCopy {
             None => file::stat_at(Some(here.source.dir()), &name, Follow::No)?.kind,
         };
         // Of another request, on its way.
-        let is_hidden = name.to_bytes().starts_with(HIDDEN.as_bytes());
+        let is_hidden = is_hidden(name.to_bytes());
         match kind {
             FileKind::Dir if is_hidden => {}
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),

@@ -17,7 +17,7 @@ use crate::http::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::shared::{Cx, litter};
 use crate::sys::Errno;
 use crate::sys::file;
 use spot::Spot;
@@ -95,6 +95,9 @@ fn remove(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 fn make(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if !ex.uri.ends_with(b"/") {
         return refuse(ex, cx, Status::CONFLICT, format_args!("MKCOL can create a collection only"));
+    }
+    if litter::is_hidden(&ex.uri) {
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
     }
     let name = ex.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
     if let Some(Err(why)) = name.map(upload::judge) {

@@ -4,9 +4,8 @@ use crate::config::directives::files::Symlinks;
 use crate::config::template::Part;
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::delete::tree::HIDDEN;
 use crate::exchange::paths::{self, Mapped};
-use crate::shared::Cx;
+use crate::shared::{Cx, litter};
 use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
 use std::ffi::CString;
@@ -41,7 +40,7 @@ impl Spot {
             return Err(Errno::EXDEV);
         }
         // On its way still: an upload, a copy.
-        if parts.iter().any(|part| part.starts_with(HIDDEN.as_bytes())) {
+        if litter::is_hidden(rest) {
             return Err(Errno::ENOENT);
         }
         let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);

@@ -5,7 +5,6 @@ use super::spot::Spot;
 use super::{Depth, depth, failed, refuse};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::delete::tree::Removal;
 use crate::exchange::handlers::{Handler, SLICE, delete, upload};
 use crate::exchange::paths;
 use crate::exchange::phases::Flow;
@@ -15,6 +14,8 @@ use crate::http::status::Status;
 use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::shared::Cx;
+use crate::shared::litter::{self, Litter};
+use crate::shared::removal::Removal;
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
 use crate::sys::{Errno, clock};
 use std::ffi::CStr;
@@ -32,6 +33,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     if ex.uri.ends_with(b"/") != target.ends_with(b"/") {
         let text = "both URI and \"Destination\" URI should be either collections or non-collections";
         return refuse(ex, cx, Status::CONFLICT, format_args!("{text}"));
+    }
+    if litter::is_hidden(&target) {
+        let text = "\"Destination\": names that start so are this server's own";
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}"));
     }
     let name = target.split(|b| *b == b'/').rfind(|part| !part.is_empty());
     if let Some(Err(why)) = name.map(upload::judge) {
@@ -111,7 +116,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         return failed(ex, cx, "open()", Errno::ENOTDIR);
     }
     let job = Job { source, target, deep: depth == Depth::Infinity, moves: ex.method == Method::Move, overwrite };
-    let begun = if kind == FileKind::Dir { job.begin_tree() } else { job.begin_file() };
+    let begun = if kind == FileKind::Dir { job.begin_tree(&mut cx.litter) } else { job.begin_file(&mut cx.litter) };
     match begun {
         Ok(stage) => Box::new(Transfer { job, stage }).work(ex, cx),
         Err(e) => failed(ex, cx, "copy", e),
@@ -170,7 +175,7 @@ impl Job {
         self.target.dir.as_fd()
     }
 
-    fn begin_file(&self) -> Result<Stage, Errno> {
+    fn begin_file(&self, litter: &mut Litter) -> Result<Stage, Errno> {
         if self.moves {
             match file::rename_at(Some(self.from()), &self.source.name, Some(self.to()), &self.target.name, self.how())
             {
@@ -178,16 +183,16 @@ impl Job {
                 outcome => return outcome.map(|()| Stage::Done(Status::NO_CONTENT)),
             }
         }
-        FileCopy::new(self.from(), &self.source.name, &self.target.dir).map(Stage::File)
+        FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
     }
 
-    fn begin_tree(&self) -> Result<Stage, Errno> {
+    fn begin_tree(&self, litter: &mut Litter) -> Result<Stage, Errno> {
         if self.moves {
             match self.swap(self.from(), &self.source.name) {
                 Ok(Was::Free) => return Ok(Stage::Done(Status::CREATED)),
                 Ok(Was::Taken) => {
                     // What stood there has the source's name now.
-                    let old = Staged::new(&self.source.dir)?;
+                    let old = Staged::new(&self.source.dir, litter);
                     file::rename_at(
                         Some(self.from()),
                         &self.source.name,
@@ -201,7 +206,7 @@ impl Job {
                 Err(e) => return Err(e),
             }
         }
-        TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep).map(Stage::Tree)
+        TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, litter).map(Stage::Tree)
     }
 
     fn how(&self) -> Rename {
@@ -271,14 +276,14 @@ impl Transfer {
             }
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.place_file(),
+                Ok(false) => self.place_file(&mut cx.litter),
                 Err(e) => Err(e),
             },
             Stage::Tree(copy) => match copy.step(&mut cx.scratch) {
                 Ok(true) => return Ok(()),
                 outcome => self.copied(outcome.map(|_| ())),
             },
-            Stage::Clearing { removal, .. } => match removal.step() {
+            Stage::Clearing { removal, .. } => match removal.step(&mut cx.litter) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.cleared(),
                 Err(stuck) => {
@@ -288,7 +293,7 @@ impl Transfer {
                     self.cleared()
                 }
             },
-            Stage::Leaving(removal) => match removal.step() {
+            Stage::Leaving(removal) => match removal.step(&mut cx.litter) {
                 Ok(true) => return Ok(()),
                 Ok(false) => Ok(Stage::Done(Status::CREATED)),
                 Err(stuck) => {
@@ -311,9 +316,9 @@ impl Transfer {
     }
 
     /// The copy of a file is whole.
-    fn place_file(&mut self) -> Result<Stage, Errno> {
+    fn place_file(&mut self, litter: &mut Litter) -> Result<Stage, Errno> {
         let Stage::File(copy) = &mut self.stage else { return Err(Errno::EINVAL) };
-        copy.place(&self.job.target.name, self.job.how())?;
+        copy.place(&self.job.target.name, self.job.how(), litter)?;
         if self.job.moves {
             file::unlink_at(Some(self.job.from()), &self.job.source.name, Unlink::File)?;
         }

@@ -2,13 +2,12 @@
 //!
 //! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links lie on the way; a link is
 //! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three. What is
-//! gone is gone as one name ([`trash`]), or entry by entry ([`tree`]) in slices ([`removing`]).
+//! gone is gone as one name ([`trash`]), or entry by entry ([`crate::shared::removal`]) in slices ([`removing`]).
 
 mod form;
 mod place;
 mod removing;
 mod trash;
-pub mod tree;
 
 pub use form::{Form, form};
 pub use removing::{Removing, told};

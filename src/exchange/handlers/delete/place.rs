@@ -1,8 +1,9 @@
 //! A name to be removed: its area, the way to its directory, itself. Knows the file system and no request.
 
 use super::trash::Trash;
-use super::tree::{self, HIDDEN, Removal};
 use crate::config::template::{Part, Template};
+use crate::shared::litter;
+use crate::shared::removal::{self, Removal};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
@@ -84,7 +85,7 @@ impl Place {
         if matches!(name, b"." | b"..") {
             return None;
         }
-        let hidden = rest.split(|b| *b == b'/').any(|part| part.starts_with(HIDDEN.as_bytes()));
+        let hidden = litter::is_hidden(rest);
         let area: &[u8] = if area.is_empty() { b"/" } else { area };
         Some(Place {
             area: CString::new(area).ok()?,
@@ -145,7 +146,7 @@ impl Place {
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
                 && content == Content::Kept
-                && !tree::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
+                && !removal::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
             {
                 return Err(Refusal::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
             }

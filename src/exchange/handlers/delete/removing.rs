@@ -1,7 +1,6 @@
 //! A DELETE of a directory with all that is in it, a slice each turn of the loop. It is finished even if its client goes
 //! away: a tree that is half removed helps nobody.
 
-use super::tree::{Removal, Stuck};
 use super::{done, status};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::{Handler, SLICE};
@@ -10,6 +9,7 @@ use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::removal::{Removal, Stuck};
 use crate::sys::clock;
 
 pub struct Removing(pub Removal);
@@ -19,7 +19,7 @@ impl Removing {
     pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
         let until = clock::monotonic() + SLICE;
         loop {
-            let outcome = self.0.step();
+            let outcome = self.0.step(&mut cx.litter);
             if outcome == Ok(true) && clock::monotonic() < until {
                 continue;
             }

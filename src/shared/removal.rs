@@ -3,18 +3,17 @@
 //! Invariant: no link is followed and no other file system entered, whoever changes the tree meanwhile; a step is one
 //! system call or a few; the descriptors held are bounded.
 
+use crate::shared::litter::{Litter, What};
+use crate::sys::Errno;
 use crate::sys::file::{
     self, Entry, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, ReadDir, Rename, Unlink,
 };
-use crate::sys::{Errno, random};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Directories open at once. What lies deeper is moved up first.
 const LEVELS: usize = 32;
-/// Begins every name that this server gives to what is on its way: no request may name it.
-pub const HIDDEN: &str = ".webserv-";
 
 /// A directory that is being removed.
 pub struct Removal {
@@ -43,12 +42,6 @@ pub struct Stuck {
     pub path: Vec<u8>,
     pub call: &'static str,
     pub errno: Errno,
-}
-
-/// A hidden name that nobody has.
-pub fn hidden() -> Result<CString, Errno> {
-    let name = format!("{HIDDEN}delete-{:016x}", random::number()?);
-    Ok(CString::new(name).expect("neither the prefix nor digits hold a NUL"))
 }
 
 fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<ReadDir, Errno> {
@@ -89,11 +82,11 @@ impl Removal {
     }
 
     /// Goes on a little; false when all is gone.
-    pub fn step(&mut self) -> Result<bool, Stuck> {
+    pub fn step(&mut self, litter: &mut Litter) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
         if is_dir {
-            return self.descend(name).map(|()| true);
+            return self.descend(name, litter).map(|()| true);
         }
         match file::unlink_at(Some(level.dir.dir()), &name, Unlink::File) {
             Ok(()) => self.removed += 1,
@@ -133,7 +126,7 @@ impl Removal {
         }
     }
 
-    fn descend(&mut self, name: CString) -> Result<(), Stuck> {
+    fn descend(&mut self, name: CString, litter: &mut Litter) -> Result<(), Stuck> {
         let depth = self.levels.len();
         let [top, .., level] = &mut self.levels[..] else {
             return match self.levels.last().map(|level| open(level.dir.dir(), &name)) {
@@ -146,9 +139,8 @@ impl Removal {
             return self.entered(name, opened);
         }
         // Where the first directory is read again it is found there.
-        let moved = hidden().and_then(|new| {
-            file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace)
-        });
+        let new = litter.hidden_in(top.dir.dir(), What::Delete);
+        let moved = file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace);
         match moved {
             Ok(()) => {
                 // Not removed, but no longer in the way: the passes of those above go on.

@@ -1,0 +1,164 @@
+//! What is on its way has a hidden name: nobody is told of it, whatever the method, and nothing of it stays.
+
+use super::*;
+use std::path::Path;
+
+const HIDDEN: [&str; 4] = [
+    ".webserv-upload-0123",
+    ".webserv-copy-01234567-1/f",
+    ".webserv-delete-01234567-1/f",
+    ".webserv-upload-state/x.part",
+];
+
+fn hidden_in(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).expect("a directory").flatten();
+    names.map(|e| e.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with(".webserv-")).collect()
+}
+
+#[test]
+fn hidden_names_are_refused_to_every_method() {
+    if skip_on_nginx("they are ours") {
+        return;
+    }
+    let mut setup = setup(
+        "location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; autoindex on; }
+         location /list/ { autoindex on; autoindex_upload on; allowed_methods GET POST DELETE; }
+         location /try/ { try_files /up/$arg_f =404; }",
+    );
+    for dir in ["up", "dav", "list", "plain"] {
+        for name in HIDDEN {
+            setup = setup.file(&format!("html/{dir}/{name}"), "on its way");
+        }
+        setup = setup.file(&format!("html/{dir}/seen"), "seen");
+    }
+    let s = setup.start();
+    let before = s.snapshot("html");
+    let mut table = Table::new("hidden names");
+    for dir in ["up", "dav", "list", "plain"] {
+        for name in HIDDEN {
+            let directory = name.split_once('/').map(|(directory, _)| format!("/{dir}/{directory}/"));
+            let escaped = format!("/{dir}/{}", name.replacen('.', "%2e", 1));
+            let inner = format!("/{dir}/seen/../{name}");
+            let targets = [format!("/{dir}/{name}"), escaped, inner].into_iter().chain(directory);
+            for target in targets {
+                table.row(OURS, &target.clone(), || {
+                    for method in ["GET", "HEAD", "DELETE", "OPTIONS", "PATCH"] {
+                        s.method(method, &target, "", b"").is(404);
+                    }
+                    for method in ["COPY", "MOVE"] {
+                        s.method(method, &target, "Destination: /dav/taken\r\n", b"").is(404);
+                        s.method(method, &target, "Destination: /dav/taken/\r\n", b"").is(404);
+                    }
+                });
+            }
+        }
+    }
+    for name in HIDDEN {
+        table.row(OURS, &format!("{name} cannot be made"), || {
+            s.method("POST", &format!("/up/{name}"), "", b"x").is(400);
+            s.method("PUT", &format!("/dav/{name}"), "", b"x").is(400);
+            post_form(&s, "/up/", &form(&[file(name.rsplit('/').next_back().expect("a name"), b"x")])).is(400);
+            for method in ["COPY", "MOVE"] {
+                s.method(method, "/dav/seen", &format!("Destination: /dav/{name}\r\n"), b"").is(400);
+            }
+            let directory = name.split('/').next().expect("a name");
+            s.method("MKCOL", &format!("/dav/{directory}/"), "", b"").is(400);
+            s.method("MKCOL", &format!("/dav/{directory}/inner/"), "", b"").is(400);
+        });
+        table.row(OURS, &format!("{name} by try_files"), || {
+            s.get(&format!("/try/?f={name}")).is(404);
+            s.get("/try/?f=seen").is(200);
+        });
+    }
+    table.row(OURS, "listings", || {
+        for dir in ["/dav/", "/list/"] {
+            let r = s.get(dir);
+            r.is(200).contains("seen");
+            assert!(!r.text().contains(".webserv-"), "{}", r.text());
+        }
+    });
+    table.row(OURS, "nothing has changed", || assert_eq!(s.snapshot("html"), before));
+}
+
+#[test]
+fn a_copy_of_a_tree_that_was_killed_leaves_nothing() {
+    if skip_on_nginx("nginx copies in place") {
+        return;
+    }
+    let s = server("location / { dav_methods DELETE COPY MOVE; }").mkdir("outside").file("outside/kept", "kept");
+    for n in 0..3000 {
+        std::fs::create_dir_all(s.dir().join(format!("html/t/{}", n / 30))).expect("a directory");
+        std::fs::write(s.dir().join(format!("html/t/{}/{n}", n / 30)), "content").expect("a file");
+    }
+    let mut s = s.restartable().start();
+    let tree = s.snapshot("html/t");
+    let mut amid = 0;
+    for round in 0..20 {
+        let mut client = s.client();
+        client.send(format!("COPY /t/ HTTP/1.1\r\nHost: a\r\nDestination: /c{round}/\r\n\r\n"));
+        let html = s.path("html");
+        eventually("the copy has begun", || !hidden_in(&html).is_empty() || s.exists(&format!("html/c{round}")));
+        s.kill_and_restart();
+        // Whole, or not at all.
+        if s.exists(&format!("html/c{round}")) {
+            assert_eq!(s.snapshot(&format!("html/c{round}")), tree);
+        } else {
+            amid += 1;
+        }
+        // It serves before all of it is gone.
+        s.get("/t/0/0").is(200);
+        eventually("nothing is left", || {
+            s.get("/t/0/0").is(200);
+            hidden_in(&html).is_empty()
+        });
+        if amid == 3 {
+            break;
+        }
+    }
+    assert_eq!(amid, 3, "times that the copy was under way when it was killed");
+    assert_eq!(s.snapshot("html/t"), tree);
+    s.method("COPY", "/t/", "Destination: /again/\r\n", b"").is(201);
+    assert_eq!(s.snapshot("html/again"), tree);
+    s.stop();
+    assert!(!s.exists("logs/webserv.pid.uploads"), "nothing to look through after an orderly end");
+}
+
+/// What lies deeper than descriptors reach is moved up under a hidden name first.
+#[test]
+fn a_recursive_delete_that_was_killed_leaves_nothing_hidden() {
+    if skip_on_nginx("DELETE by allowed_methods is ours") {
+        return;
+    }
+    let s = server("location / { allowed_methods GET DELETE; delete_recursive on; }").file("html/kept", "kept");
+    let mut s = s.restartable().start();
+    let mut amid = 0;
+    for _ in 0..40 {
+        // Few: there are file systems that take milliseconds for each.
+        for n in 0..12 {
+            let deep: std::path::PathBuf = (0..40).map(|level| format!("{n}-{level}")).collect();
+            std::fs::create_dir_all(s.path("html/t").join(deep)).expect("directories");
+        }
+        let mut client = s.client();
+        client.send("DELETE /t/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        let top = s.path("html/t");
+        let hidden = || {
+            std::fs::read_dir(&top).is_ok_and(|mut dir| {
+                dir.any(|e| e.is_ok_and(|e| e.file_name().to_string_lossy().starts_with(".webserv-")))
+            })
+        };
+        eventually("the removal has begun", || hidden() || !top.exists());
+        s.kill_and_restart();
+        s.get("/kept").is(200);
+        amid += usize::from(top.exists());
+        eventually("nothing hidden is left", || {
+            s.get("/kept").is(200);
+            !hidden()
+        });
+        if amid == 2 {
+            break;
+        }
+    }
+    assert_eq!(amid, 2, "times that the removal was under way when it was killed");
+    s.method("DELETE", "/t/", "", b"").is(204);
+    assert!(!s.exists("html/t") && s.exists("html/kept"));
+}
