@@ -1,11 +1,12 @@
 //! The body is complete: what may be stored becomes files, and these get their names: all of them, or, where one
 //! cannot, none.
 
+use super::admit::etag;
 use super::answer::Stored;
 use super::name::{numbered, random_digits};
 use super::part::{Birth, Part};
 use super::refusal::Refusal;
-use super::{Upload, etag, place, raw, rules};
+use super::{Upload, place, raw, rules};
 use crate::config::directives::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;

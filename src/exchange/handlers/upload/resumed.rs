@@ -2,11 +2,12 @@
 //! code after its last. What happens between is `handlers::resumable`'s.
 
 use super::answer;
+use super::begin::policy;
 use super::digest;
 use super::durable::Writing;
 use super::part::Part;
 use super::place::{self, Place, Wanted};
-use super::{Record, Upload, policy, raw, rules};
+use super::{Record, Upload, raw, rules};
 use crate::config::directives::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
