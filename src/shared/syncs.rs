@@ -1,26 +1,52 @@
 //! Files on their way to the disk (upload_sync): the kernel's workers wait for it, the loop does not. Where they cannot
 //! be had the loop waits itself.
 //!
-//! Invariant: every ticket gets an answer, once; whoever began it is told by way of [`Syncs::ended`].
+//! Invariant: every [`Sync`] gets an outcome; whoever began it is told by way of [`Syncs::ended`]. What nobody waits for
+//! any more is forgotten when it ends.
 
 use crate::sys::Errno;
 use crate::sys::aio::Aio;
-use crate::sys::file;
+use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 #[derive(Default)]
 pub struct Syncs {
     aio: Option<Aio>,
     /// The connection that is being driven, as the loop names it.
     pub client: u64,
-    tickets: HashMap<u64, Ticket>,
+    /// Those under way, and who waits for each.
+    pending: HashMap<u64, (u64, Rc<Cell<Outcome>>)>,
     next: u64,
 }
 
-struct Ticket {
-    client: u64,
-    outcome: Option<Result<(), Errno>>,
+type Outcome = Option<Result<(), Errno>>;
+
+/// A file that is being written to the disk.
+pub struct Sync(Rc<Cell<Outcome>>);
+
+impl Sync {
+    /// How it ended; None while it has not.
+    pub fn outcome(&self) -> Outcome {
+        self.0.get()
+    }
+}
+
+/// Whether all of them have ended.
+///
+/// # Errors
+/// That of one that failed.
+pub fn all_ended(syncs: &[Sync]) -> Result<bool, Errno> {
+    let mut ended = true;
+    for sync in syncs {
+        match sync.outcome() {
+            None => ended = false,
+            Some(outcome) => outcome?,
+        }
+    }
+    Ok(ended)
 }
 
 impl Syncs {
@@ -33,39 +59,45 @@ impl Syncs {
         self.aio.as_ref().map(Aio::fd)
     }
 
-    /// Begins to write `fd` to the disk, data and metadata.
-    pub fn begin(&mut self, fd: BorrowedFd<'_>) -> u64 {
-        let ticket = self.next;
+    /// Begins to write `fd` to the disk, data and metadata. It may be closed meanwhile.
+    pub fn begin(&mut self, fd: BorrowedFd<'_>) -> Sync {
+        let number = self.next;
         self.next += 1;
-        let begun = self.aio.as_ref().is_some_and(|aio| aio.fsync(fd, ticket).is_ok());
-        let outcome = if begun { None } else { Some(file::fsync(fd)) };
-        self.tickets.insert(ticket, Ticket { client: self.client, outcome });
-        ticket
+        if self.aio.as_ref().is_some_and(|aio| aio.fsync(fd, number).is_ok()) {
+            let cell = Rc::new(Cell::new(None));
+            self.pending.insert(number, (self.client, cell.clone()));
+            return Sync(cell);
+        }
+        Sync(Rc::new(Cell::new(Some(file::fsync(fd)))))
     }
 
-    /// How it ended; None while it has not. A ticket is good for one answer.
-    pub fn take(&mut self, ticket: u64) -> Option<Result<(), Errno>> {
-        let outcome = self.tickets.get(&ticket)?.outcome?;
-        self.tickets.remove(&ticket);
-        Some(outcome)
+    /// [`Syncs::begin`] for the names in directories that are open in whatever way.
+    ///
+    /// # Errors
+    /// One cannot be opened for it.
+    pub fn begin_names<'d>(&mut self, dirs: impl IntoIterator<Item = &'d Rc<OwnedFd>>) -> Result<Vec<Sync>, Errno> {
+        let mut syncs = Vec::new();
+        for dir in dirs {
+            let fd = file::open_at(Some(dir.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?;
+            syncs.push(self.begin(fd.as_fd()));
+        }
+        Ok(syncs)
     }
 
     /// The connections whose files are written by now.
     pub fn ended(&mut self) -> Vec<u64> {
         let Some(aio) = &self.aio else { return Vec::new() };
-        let (tickets, mut clients) = (&mut self.tickets, Vec::new());
-        let told = aio.ended(|number, outcome| {
-            if let Some(ticket) = tickets.get_mut(&number) {
-                ticket.outcome = Some(outcome);
-                clients.push(ticket.client);
+        let (pending, mut clients) = (&mut self.pending, Vec::new());
+        let mut end = |pending: Option<(u64, Rc<Cell<Outcome>>)>, outcome| {
+            if let Some((client, cell)) = pending {
+                cell.set(Some(outcome));
+                clients.push(client);
             }
-        });
+        };
+        let told = aio.ended(|number, outcome| end(pending.remove(&number), outcome));
         if let Err(e) = told {
             // Nothing will be told any more: whoever waits hears of it.
-            for ticket in tickets.values_mut().filter(|ticket| ticket.outcome.is_none()) {
-                ticket.outcome = Some(Err(e));
-                clients.push(ticket.client);
-            }
+            pending.drain().for_each(|(_, waiting)| end(Some(waiting), Err(e)));
         }
         clients
     }

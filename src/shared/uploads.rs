@@ -62,7 +62,7 @@ impl Lease {
     }
 }
 
-/// An upload that is not finished.
+/// An upload that is not finished, or not forgotten.
 pub struct Open {
     /// The directory its files are in.
     pub home: Rc<[u8]>,
@@ -73,11 +73,18 @@ pub struct Open {
     /// Unix milliseconds; None: never.
     pub expires: Option<i64>,
     lease: Weak<Lease>,
+    /// Its file has its name: only its record is still there.
+    is_stored: bool,
 }
 
 impl Open {
     pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> Open {
-        Open { home, path: path.into(), bytes, expires, lease: Weak::new() }
+        Open { home, path: path.into(), bytes, expires, lease: Weak::new(), is_stored: false }
+    }
+
+    /// A record that stays for some time: it holds nothing of a quota.
+    pub fn stored(home: Rc<[u8]>, path: &[u8], expires: Option<i64>) -> Open {
+        Open { is_stored: true, ..Open::new(home, path, 0, expires) }
     }
 
     /// A request is writing to it.
@@ -144,7 +151,8 @@ impl Uploads {
 
     /// What uploads below a path have or are going to have: bytes and files. `but` is not counted.
     pub fn held(&self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
-        let held = self.open.iter().filter(|(id, open)| Some(**id) != but && open.path.starts_with(area));
+        let counts = |id: &UploadId, open: &Open| Some(*id) != but && !open.is_stored && open.path.starts_with(area);
+        let held = self.open.iter().filter(|(id, open)| counts(id, open));
         held.fold((0, 0), |(bytes, files), (_, open)| (bytes.saturating_add(open.bytes), files + 1))
     }
 
@@ -261,6 +269,7 @@ mod tests {
         uploads.insert(id(1), open("/srv/a/x", 10, None));
         uploads.insert(id(2), open("/srv/a/b/y", 20, None));
         uploads.insert(id(3), open("/srv/b/", u64::MAX, None));
+        uploads.insert(id(4), Open::stored(Rc::from(&b"/state"[..]), b"/srv/a/z", None));
         assert_eq!(uploads.held(b"/srv/a/", None), (30, 2));
         assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (10, 1));
         assert_eq!(uploads.held(b"/srv/", None), (u64::MAX, 3));

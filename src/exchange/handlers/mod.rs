@@ -61,7 +61,11 @@ impl Handler {
 impl Handler {
     /// It works when the disk has answered: that wakes it.
     pub fn waits(&self) -> bool {
-        matches!(self, Handler::Upload(upload) if upload.is_writing())
+        match self {
+            Handler::Upload(upload) => upload.is_writing(),
+            Handler::Append(append) => append.waits(),
+            _ => false,
+        }
     }
 }
 

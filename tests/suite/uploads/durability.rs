@@ -1,5 +1,6 @@
 //! What is there after the process was killed, and what is promised to be on the disk.
 
+use super::resumable::{area_of, create, filename, offset, patch, resumable, tus};
 use super::*;
 
 #[test]
@@ -74,4 +75,131 @@ fn synced_uploads_are_answered_and_hold_up_nobody() {
         }
         assert_eq!(s.snapshot("html/both").len(), 50);
     });
+}
+
+/// What is told of a resumable upload is on the disk before it is told, and the loop does not wait for that.
+#[test]
+fn synced_uploads_in_pieces_are_answered_and_hold_up_nobody() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("upload_sync on; upload_create_path on;");
+    let octets = super::resumable::OCTETS;
+    let mut table = Table::new("upload_sync and upload_resumable");
+    table.row(OURS, "tus: pieces, offsets, the end", || {
+        let target = create(&s, "x", 300_000);
+        let content = noise(300_000);
+        patch(&s, &target, 0, &content[..100_000]).is(204).has("Upload-Offset", "100000");
+        assert_eq!(offset(&s, &target), 100_000);
+        patch(&s, &target, 100_000, &content[100_000..]).is(204).has("Content-Location", "/a/x");
+        assert_eq!(offset(&s, &target), 300_000);
+        assert!(s.read("html/a/x") == content);
+    });
+    table.row(OURS, "tus: all of it with the creation, nothing at all, in a new directory", || {
+        let fields = format!("Upload-Length: 3\r\n{}{octets}", filename("whole"));
+        tus(&s, "POST", "/a/", &fields, b"abc").is(201).has("Upload-Offset", "3");
+        assert_eq!(s.read("html/a/whole"), b"abc");
+        tus(&s, "POST", "/a/", &format!("Upload-Length: 0\r\n{}", filename("empty")), b"").is(201);
+        assert_eq!(s.read("html/a/empty"), b"");
+        tus(&s, "POST", "/a/new/er/deep", &format!("Upload-Length: 1\r\n{octets}"), b"d").is(201);
+        assert_eq!(s.read("html/a/new/er/deep"), b"d");
+    });
+    table.row(OURS, "tus: refusals", || {
+        let target = create(&s, "late", 2);
+        s.write("html/a/late", "taken");
+        patch(&s, &target, 0, b"ab").is(409);
+        assert_eq!(s.read("html/a/late"), b"taken");
+        tus(&s, "HEAD", &target, "", b"").is(410);
+    });
+    table.row(OURS, "the draft: pieces, offsets, the end", || {
+        let partial = "Content-Type: application/partial-upload\r\n";
+        let target = located(s.method("POST", "/a/draft", "Upload-Complete: ?0\r\n", b"0123").is(201));
+        s.method("HEAD", &target, "", b"").is(204).has("Upload-Offset", "4");
+        let fields = format!("{partial}Upload-Offset: 4\r\nUpload-Complete: ?0\r\n");
+        s.method("PATCH", &target, &fields, b"45").is(204).has("Upload-Offset", "6");
+        let fields = format!("{partial}Upload-Offset: 6\r\nUpload-Complete: ?1\r\n");
+        s.method("PATCH", &target, &fields, b"67").is(201).has("Upload-Complete", "?1");
+        assert_eq!(s.read("html/a/draft"), b"01234567");
+    });
+    table.row(OURS, "thirty at once, others served meanwhile, and clients that do not wait", || {
+        let targets: Vec<String> = (0..30).map(|n| create(&s, &format!("many-{n}"), 50_000)).collect();
+        let mut clients: Vec<Client> = targets.iter().map(|_| s.client()).collect();
+        for (client, target) in clients.iter_mut().zip(&targets) {
+            let fields = format!("Tus-Resumable: 1.0.0\r\n{octets}Upload-Offset: 0\r\n");
+            client.send(request("PATCH", target, &fields, &noise(50_000)));
+        }
+        s.get("/").is(200);
+        for (n, mut client) in clients.into_iter().enumerate() {
+            match n % 3 {
+                0 => client.reset(),
+                _ => _ = client.response().is(204),
+            }
+        }
+        for (n, target) in targets.iter().enumerate() {
+            // Who went away may have gone before the end: then it goes on.
+            if let at @ 0..50_000 = offset(&s, target) {
+                patch(&s, target, at, &noise(50_000)[at..]).is(204);
+            }
+            assert!(s.read(&format!("html/a/many-{n}")) == noise(50_000), "{n}");
+        }
+    });
+    table.row(OURS, "pipelined: each is answered before the next is looked at", || {
+        let target = create(&s, "p", 20);
+        let mut client = s.client();
+        for n in 0..10 {
+            let fields = format!("Tus-Resumable: 1.0.0\r\n{octets}Upload-Offset: {}\r\n", n * 2);
+            client.send(format!("PATCH {target} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: 2\r\n\r\n{n:02}"));
+            client.send(format!("HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        }
+        for n in 1..=10 {
+            client.response().is(204).has("Upload-Offset", &(2 * n).to_string());
+            client.response_to_head().is(200).has("Upload-Offset", &(2 * n).to_string());
+        }
+        assert_eq!(s.read("html/a/p"), b"00010203040506070809");
+    });
+}
+
+#[test]
+fn a_finished_upload_is_known_after_a_restart_where_its_state_has_a_place() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let settings = "upload_state_store elsewhere/state; upload_on_duplicate rename; upload_resumable_max_age 1h;";
+    let mut s = area_of(settings).restartable().start();
+    s.get("/").is(200);
+    let target = create(&s, "old name", 4);
+    s.write("html/a/old name", "taken");
+    patch(&s, &target, 0, b"0123").is(204).has("Content-Location", "/a/old%20name-1");
+    let partial = "Content-Type: application/partial-upload\r\n";
+    let draft = located(s.method("POST", "/a/draft", "Upload-Complete: ?0\r\n", b"01").is(201));
+    let end = format!("{partial}Upload-Offset: 2\r\nUpload-Complete: ?1\r\n");
+    s.method("PATCH", &draft, &end, b"23").is(201);
+    let states = |s: &Server| s.snapshot("elsewhere/state").into_keys().collect::<Vec<_>>();
+    assert_eq!(states(&s).len(), 2, "{:?}", states(&s));
+    for _ in 0..2 {
+        s.kill_and_restart();
+        assert_eq!(offset(&s, &target), 4);
+        patch(&s, &target, 4, b"").is(204).has("Upload-Offset", "4");
+        patch(&s, &target, 4, b"x").is(409);
+        s.method("HEAD", &draft, "", b"").is(204).has("Upload-Complete", "?1").has("Upload-Offset", "4");
+        let again = format!("{partial}Upload-Offset: 4\r\nUpload-Complete: ?1\r\n");
+        s.method("PATCH", &draft, &again, b"").is(201);
+        assert_eq!(s.read("html/a/old name-1"), b"0123");
+        assert_eq!(states(&s).len(), 2);
+    }
+    // Cancelled, then expired: what was stored stays.
+    tus(&s, "DELETE", &target, "", b"").is(204);
+    tus(&s, "HEAD", &target, "", b"").is(410);
+    assert_eq!(states(&s).len(), 1);
+    let record = s.path("elsewhere/state").join(&states(&s)[0]);
+    let file = std::fs::File::options().write(true).open(record).expect("it opens");
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3601)).expect("utimes");
+    s.kill_and_restart();
+    eventually("the record expires", || {
+        s.get("/").is(200);
+        states(&s).is_empty()
+    });
+    s.method("HEAD", &draft, "", b"").is(410);
+    tus(&s, "HEAD", &target, "", b"").is(404);
+    assert_eq!((s.read("html/a/draft"), s.read("html/a/old name-1")), (b"0123".to_vec(), b"0123".to_vec()));
 }

@@ -10,10 +10,11 @@ use super::{store, tell};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upload::resumed;
-use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Refusal};
+use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Refusal, Stored};
 use crate::exchange::phases::Flow;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::syncs::{Sync, all_ended};
 use crate::shared::uploads::Lease;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_NOFOLLOW, O_RDONLY};
@@ -48,6 +49,10 @@ pub struct Append {
     wanted: Option<Algorithm>,
     /// All content is there; the whole is being hashed.
     hashes: bool,
+    /// upload_sync: what is being written to the disk, and what follows.
+    writing: Option<Box<(Vec<Sync>, Then)>>,
+    /// The request only asked how far the upload is.
+    asks: bool,
     /// The draft: the upload is complete when this content is.
     ends: bool,
     /// The client understands 104, in this version.
@@ -62,7 +67,18 @@ pub enum Over {
     FileSize,
 }
 
+/// What follows when it is on the disk.
+enum Then {
+    /// The offset is told.
+    Progress,
+    /// The content gets its name, and this digest is told.
+    Name(Vec<u8>),
+    /// It has its name.
+    End(Stored, Vec<u8>),
+}
+
 /// What the request says of its content.
+#[derive(Default)]
 pub struct Content {
     pub is_creation: bool,
     pub checksum: Option<Checksum>,
@@ -100,10 +116,17 @@ impl Append {
             hashed: 0,
             wanted,
             hashes: false,
+            writing: None,
+            asks: false,
             ends,
             interop,
             told,
         }
+    }
+
+    /// For a request without content, to be [settled](Append::settle).
+    pub fn asking(ex: &Exchange, upload: Unfinished, lease: Rc<Lease>) -> Append {
+        Append { asks: true, ..Append::new(ex, upload, lease, Content::default()) }
     }
 
     /// A piece of the content.
@@ -135,7 +158,12 @@ impl Append {
 
     /// It goes on by itself: see [`Append::work`].
     pub fn works(&self) -> bool {
-        self.hashes
+        self.hashes || self.waits()
+    }
+
+    /// It waits for the disk; the loop drives its connection when that has answered.
+    pub fn waits(&self) -> bool {
+        self.writing.is_some()
     }
 
     /// The file that bytes may be spliced into.
@@ -215,13 +243,61 @@ impl Append {
             Dialect::Tus => length == Some(size),
             Dialect::Rufh => self.ends,
         };
-        if !is_complete {
-            return tell::progress(ex, cx, &self);
-        }
-        if length.is_some_and(|length| length != size) {
+        if is_complete && length.is_some_and(|length| length != size) {
             return tell::inconsistent(ex);
         }
-        self.work(ex, cx)
+        self.settle(ex, cx, is_complete)
+    }
+
+    /// No more content comes: the offset is told, or the end.
+    pub fn settle(self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, is_complete: bool) -> Flow {
+        if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
+    }
+
+    /// Begins to write what is there to the disk, where the configuration asks for it.
+    fn sync(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, then: Then) -> Flow {
+        if !ex.here().settings.upload.sync {
+            return self.synced(ex, cx, then);
+        }
+        let mut syncs = vec![cx.syncs.begin(self.lease.fd())];
+        // That it is there is to be found too, until the file has its name.
+        if matches!(then, Then::Progress) {
+            match self.upload.dir.sync(self.upload.id, self.is_creation, &mut cx.syncs) {
+                Ok(more) => syncs.extend(more),
+                Err(e) => return self.failed(ex, cx, "open()", e),
+            }
+        }
+        self.writing = Some(Box::new((syncs, then)));
+        self.written(ex, cx)
+    }
+
+    /// The disk may have answered.
+    fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+        let Some(writing) = self.writing.take() else { return self.work(ex, cx) };
+        match (all_ended(&writing.0), writing.1) {
+            (Ok(false), then) => {
+                self.writing = Some(Box::new((writing.0, then)));
+                ex.handler = Handler::Append(self);
+                Flow::Wait
+            }
+            (Ok(true), then) => self.synced(ex, cx, then),
+            (Err(e), Then::End(..)) => resumed::unsure(ex, cx, "fsync()", e),
+            (Err(e), _) => self.failed(ex, cx, "fsync()", e),
+        }
+    }
+
+    fn synced(self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, then: Then) -> Flow {
+        match then {
+            Then::Progress if self.asks => tell::offset(ex, cx, &self.upload),
+            Then::Progress => tell::progress(ex, cx, &self),
+            Then::Name(digest) => self.store(ex, cx, digest),
+            Then::End(stored, dir) if self.asks => {
+                tell::ended(ex, &dir, &stored);
+                tell::done(ex, self.upload.record.dialect, self.upload.size);
+                Flow::Respond
+            }
+            Then::End(stored, dir) => tell::stored(ex, cx, &self, stored, &dir),
+        }
     }
 
     /// The content is what its sender hashed.
@@ -236,6 +312,9 @@ impl Append {
     pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
+        }
+        if self.writing.is_some() {
+            return self.written(ex, cx);
         }
         if !self.whole.is_empty() && self.hashed < self.upload.size {
             if let Err(e) = self.hash(cx) {
@@ -254,13 +333,29 @@ impl Append {
                 return tell::refuse(ex, cx, self.upload.record.dialect, &refusal, true);
             }
         };
-        match self.upload.complete(ex, cx) {
-            Ok((mut stored, dir)) => {
-                stored.digest = self.wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
-                tell::stored(ex, cx, &self, stored, &dir)
+        let digest = self.wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
+        self.sync(ex, cx, Then::Name(digest))
+    }
+
+    /// The file gets its name.
+    fn store(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, digest: Vec<u8>) -> Flow {
+        let mut placed = match self.upload.complete(ex, cx) {
+            Ok(placed) => placed,
+            Err(refused) => {
+                let ended = !refused.kept && !self.asks;
+                return tell::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, ended);
             }
-            Err(refused) => tell::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, !refused.kept),
+        };
+        placed.stored.digest = digest;
+        let then = Then::End(placed.stored, placed.dir);
+        if !ex.here().settings.upload.sync {
+            return self.synced(ex, cx, then);
         }
+        match cx.syncs.begin_names(&placed.changed) {
+            Ok(syncs) => self.writing = Some(Box::new((syncs, then))),
+            Err(e) => return resumed::unsure(ex, cx, "open()", e),
+        }
+        self.written(ex, cx)
     }
 
     fn hash(&mut self, cx: &mut Cx) -> Result<(), Errno> {

@@ -15,7 +15,7 @@ use crate::shared::Cx;
 use crate::shared::uploads::{Done, Past, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx, id: UploadId) -> Flow {
     let method = method(ex);
@@ -71,42 +71,16 @@ fn cancelled(ex: &mut Exchange, dialect: Dialect) -> Flow {
 fn offset(ex: &mut Exchange, cx: &mut Cx, mut upload: Unfinished) -> Flow {
     // A client of tus takes an offset that is the length for the end: then the file has to be there. It is not where
     // the process died in between, or where it could not be stored.
-    if upload.record.dialect == Dialect::Tus && upload.record.length == Some(upload.size) {
-        return match upload.complete(ex, cx) {
-            Ok((stored, dir)) => {
-                tell::ended(ex, &dir, &stored);
-                done(ex, Dialect::Tus, upload.size);
-                Flow::Respond
-            }
-            Err(refused) => tell::refuse(ex, cx, Dialect::Tus, &refused.refusal, false),
-        };
+    let is_complete = upload.record.dialect == Dialect::Tus && upload.record.length == Some(upload.size);
+    if !is_complete && !ex.here().settings.upload.sync {
+        return tell::offset(ex, cx, &upload);
     }
-    tell::state(ex, cx, &upload);
-    ex.response.status = match upload.record.dialect {
-        Dialect::Tus => {
-            if !upload.record.metadata.is_empty() {
-                ex.response.line(b"Upload-Metadata", &upload.record.metadata);
-            }
-            Status::OK
-        }
-        Dialect::Rufh => Status::NO_CONTENT,
+    let (id, dialect) = (upload.id, upload.record.dialect);
+    let lease = match lease(&mut upload) {
+        Ok(fd) => cx.uploads.lease(id, fd),
+        Err(refusal) => return tell::refuse(ex, cx, dialect, &refusal, false),
     };
-    Flow::Respond
-}
-
-/// The offset of an upload that is complete.
-fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
-    match dialect {
-        Dialect::Tus => tell::tus_offset(ex, length),
-        Dialect::Rufh => {
-            ex.response.line(b"Upload-Complete", b"?1");
-            ex.response.line(b"Upload-Offset", length.to_string().as_bytes());
-            ex.response.line(b"Upload-Limit", b"min-size=0");
-        }
-    }
-    ex.response.line(b"Upload-Length", length.to_string().as_bytes());
-    ex.response.line(b"Cache-Control", b"no-store");
-    ex.response.status = if dialect == Dialect::Tus { Status::OK } else { Status::NO_CONTENT };
+    Box::new(Append::asking(ex, upload, lease)).settle(ex, cx, is_complete)
 }
 
 /// An upload whose file is stored: the last answer may have been lost.
@@ -114,6 +88,9 @@ fn over(ex: &mut Exchange, cx: &mut Cx, id: UploadId, method: Method, past: &Don
     let dialect = if past.tus { Dialect::Tus } else { Dialect::Rufh };
     match method {
         Method::Delete => {
+            if let Ok(dir) = unfinished::home(ex).map(|home| home.open()) {
+                dir.iter().for_each(|dir| dir.forget(id));
+            }
             cx.uploads.finish(id, Past::Gone);
             cancelled(ex, dialect)
         }
@@ -146,7 +123,7 @@ fn over(ex: &mut Exchange, cx: &mut Cx, id: UploadId, method: Method, past: &Don
             }
         }
         _ => {
-            done(ex, dialect, past.length);
+            tell::done(ex, dialect, past.length);
             Flow::Respond
         }
     }
@@ -263,7 +240,18 @@ fn mismatch(ex: &mut Exchange, cx: &mut Cx, upload: &Unfinished, given: u64) -> 
     }
 }
 
-/// Opens the upload's file for this request alone.
+/// The upload's file, open for this request alone.
+fn lease(upload: &mut Unfinished) -> Result<OwnedFd, Refusal> {
+    if let Some(fd) = upload.taken.take() {
+        return Ok(fd);
+    }
+    upload.dir.open_part(upload.id).map_err(|e| match e {
+        Errno::EAGAIN => Refusal::new(Status::LOCKED, "another process writes to the upload"),
+        e => Refusal::call("open()", &upload.home.path, e),
+    })
+}
+
+/// Opens the upload's file for more bytes.
 fn open(
     ex: &mut Exchange,
     cx: &mut Cx,
@@ -287,13 +275,7 @@ fn open(
     admitted?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
-    let fd = match upload.taken.take() {
-        Some(fd) => fd,
-        None => upload.dir.open_part(upload.id).map_err(|e| match e {
-            Errno::EAGAIN => Refusal::new(Status::LOCKED, "another process writes to the upload"),
-            e => failed("open()", e),
-        })?,
-    };
+    let fd = lease(&mut upload)?;
     file::seek(fd.as_fd(), upload.size).map_err(|e| failed("lseek()", e))?;
     // Before its content comes: what is known now, and from where on nothing is sure.
     let is_checked = content.checksum.is_some() || !content.digests.is_empty();

@@ -3,9 +3,10 @@
 //!
 //! Invariant: a record is replaced as a whole or not at all, is written after the bytes' file is there and removed
 //! before it goes: bytes without a record are nobody's. A record without bytes is that of an upload whose file got its
-//! name.
+//! name; where the directory is the configuration's it stays until it expires.
 
 use super::state::Record;
+use crate::shared::syncs::{Sync, Syncs};
 use crate::shared::uploads::UploadId;
 use crate::sys::Errno;
 use crate::sys::file::{
@@ -130,7 +131,7 @@ impl Dir {
 
     /// There is a record, whatever it says.
     pub fn is_known(&self, id: UploadId) -> bool {
-        file::stat_at(Some(self.fd.as_fd()), &name(id, STATE), Follow::No).is_ok()
+        self.stat_record(id).is_ok()
     }
 
     /// The bytes' file as it is. None: it has got its name.
@@ -140,6 +141,24 @@ impl Dir {
             Err(Errno::ENOENT) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// The record's file.
+    pub fn stat_record(&self, id: UploadId) -> Result<Stat, Errno> {
+        file::stat_at(Some(self.fd.as_fd()), &name(id, STATE), Follow::No)
+    }
+
+    /// Begins to write to the disk what says that the upload is there: its record and their names. With `made`, the name
+    /// of the directory too.
+    pub fn sync(&self, id: UploadId, made: bool, syncs: &mut Syncs) -> Result<Vec<Sync>, Errno> {
+        let dir = Some(self.fd.as_fd());
+        let record = file::open_at(dir, &name(id, STATE), O_RDONLY | O_NOFOLLOW, 0)?;
+        let mut begun = vec![syncs.begin(record.as_fd()), syncs.begin(self.fd.as_fd())];
+        if made {
+            let above = file::open_at(dir, c"..", O_RDONLY | O_DIRECTORY, 0)?;
+            begun.push(syncs.begin(above.as_fd()));
+        }
+        Ok(begun)
     }
 
     /// Opens the bytes' file for writing, and locks it: EAGAIN where another process writes to it.

@@ -172,6 +172,36 @@ pub fn state(ex: &mut Exchange, cx: &mut Cx, upload: &Unfinished) {
     }
 }
 
+/// How far an upload is, for who asked.
+pub fn offset(ex: &mut Exchange, cx: &mut Cx, upload: &Unfinished) -> Flow {
+    state(ex, cx, upload);
+    ex.response.status = match upload.record.dialect {
+        Dialect::Tus => {
+            if !upload.record.metadata.is_empty() {
+                ex.response.line(b"Upload-Metadata", &upload.record.metadata);
+            }
+            Status::OK
+        }
+        Dialect::Rufh => Status::NO_CONTENT,
+    };
+    Flow::Respond
+}
+
+/// The offset of an upload that is complete.
+pub fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
+    match dialect {
+        Dialect::Tus => tus_offset(ex, length),
+        Dialect::Rufh => {
+            ex.response.line(b"Upload-Complete", b"?1");
+            ex.response.line(b"Upload-Offset", length.to_string().as_bytes());
+            ex.response.line(b"Upload-Limit", b"min-size=0");
+        }
+    }
+    ex.response.line(b"Upload-Length", length.to_string().as_bytes());
+    ex.response.line(b"Cache-Control", b"no-store");
+    ex.response.status = if dialect == Dialect::Tus { Status::OK } else { Status::NO_CONTENT };
+}
+
 /// All that was sent is there, and more is to come.
 pub fn progress(ex: &mut Exchange, cx: &mut Cx, append: &Append) -> Flow {
     state(ex, cx, &append.upload);

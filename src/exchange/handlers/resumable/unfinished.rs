@@ -5,7 +5,7 @@ use super::state::{Dialect, Record};
 use super::store::{self, Dir};
 use super::tus;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::upload::resumed::{self, Finished, Refusal, Refused, Stored};
+use crate::exchange::handlers::upload::resumed::{self, Finished, Placed, Refusal, Refused};
 use crate::http::escape::{escape_component, escape_path};
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -56,11 +56,17 @@ pub fn find(ex: &mut Exchange, cx: &mut Cx, id: UploadId) -> Result<Unfinished, 
     }
     let taken = cx.uploads.take(id);
     let Some(stat) = dir.stat(id).map_err(|e| failed("stat()", e))? else {
-        // Stored, and then the process died.
-        let past = Past::Done(over(&record));
-        dir.forget(id);
-        home.tidy();
-        cx.uploads.finish(id, past.clone());
+        let past = match remembered(&home, &dir, id, &record) {
+            Some(at) if at > unix_ms(&cx.now) => Past::Done(over(&record)),
+            Some(_) => Past::Gone,
+            // Stored, and then the process died.
+            None => Past::Done(over(&record)),
+        };
+        if past == Past::Gone || !remembers(&home, &record) {
+            dir.forget(id);
+            home.tidy();
+            cx.uploads.finish(id, past.clone());
+        }
         return Err(Missing::Over(past));
     };
     let expires = expires(&record, &stat);
@@ -94,6 +100,20 @@ pub fn over(record: &Record) -> Done {
     let length = record.length.unwrap_or(0);
     let (status, tus) = (Status::CREATED.0, record.dialect == Dialect::Tus);
     Done { uri: record.uri.clone(), length, location, status, tus }
+}
+
+/// Whether the record of a finished upload is kept, for clients that did not get the last answer. In a directory of its
+/// own that harms nobody; among the files it would only be in the way of who removes their directory.
+pub fn remembers(home: &Home, record: &Record) -> bool {
+    !home.ours && record.age > 0
+}
+
+/// Until when a finished upload is known (Unix milliseconds), where it is.
+pub fn remembered(home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Option<i64> {
+    if !remembers(home, record) {
+        return None;
+    }
+    dir.stat_record(id).ok().and_then(|stat| expires(record, &stat))
 }
 
 pub fn expires(record: &Record, stat: &Stat) -> Option<i64> {
@@ -131,9 +151,8 @@ impl Unfinished {
         cx.uploads.finish(self.id, Past::Gone);
     }
 
-    /// Its last byte is there: the file gets its name, or the upload is over without. Gives what was stored and the
-    /// URI path of its directory.
-    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(Stored, Vec<u8>), Refused> {
+    /// Its last byte is there: the file gets its name, or the upload is over without.
+    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<Placed, Refused> {
         self.record.length = Some(self.size);
         let finished = Finished {
             id: self.id,
@@ -147,15 +166,21 @@ impl Unfinished {
         let outcome = resumed::store(ex, cx, finished);
         ex.method = method;
         match outcome {
-            Ok((stored, dir)) => {
-                self.dir.forget(self.id);
-                self.home.tidy();
-                let record = Record { dir: dir.clone(), name: stored.name.clone(), ..self.record.clone() };
-                let status = if stored.replaced { Status::OK } else { Status::CREATED };
+            Ok(placed) => {
+                let (dir, name) = (placed.dir.clone(), placed.stored.name.clone());
+                let record = Record { dir, name, ..self.record.clone() };
+                let status = if placed.stored.replaced { Status::OK } else { Status::CREATED };
                 cx.uploads.finish(self.id, Past::Done(Done { status: status.0, ..over(&record) }));
+                if remembers(&self.home, &record) && self.dir.save(self.id, &record).is_ok() {
+                    let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
+                    cx.uploads.insert(self.id, Open::stored(self.home.path.clone(), &record.path, expires));
+                } else {
+                    self.dir.forget(self.id);
+                    self.home.tidy();
+                }
                 // As for plain uploads: a request that waits behind this one sees what was stored.
                 cx.now.renew();
-                Ok((stored, dir))
+                Ok(placed)
             }
             Err(refused) => {
                 if !refused.kept {

@@ -11,20 +11,20 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::phases::Flow;
 use crate::http::status::Status;
 use crate::shared::Cx;
-use crate::shared::syncs::Syncs;
+use crate::shared::syncs::{Sync, all_ended};
 use crate::sys::Errno;
-use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 /// How far it is.
 #[derive(Default)]
 pub enum Writing {
     #[default]
     None,
-    Content(Vec<u64>),
+    Content(Vec<Sync>),
     /// The content is: it may get its name.
     Named,
-    Names(Vec<u64>, Vec<Stored>),
+    Names(Vec<Sync>, Vec<Stored>),
 }
 
 impl Upload {
@@ -38,33 +38,34 @@ impl Upload {
         if !self.rules.sync || self.parts.is_empty() || !matches!(self.writing, Writing::None) {
             return Ok(false);
         }
-        let mut tickets = Vec::with_capacity(self.parts.len());
+        let mut syncs = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
             let settled = part.settle(&self.place.dir, &mut cx.litter, Birth::Nameless).and_then(|()| part.stat());
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
-            tickets.extend(part.fd().map(|fd| cx.syncs.begin(fd)));
+            syncs.extend(part.fd().map(|fd| cx.syncs.begin(fd)));
         }
-        self.writing = Writing::Content(tickets);
+        self.writing = Writing::Content(syncs);
         Ok(true)
     }
 
     /// Begins to write the names, of the files and of the directories that were made for them.
     pub fn write_names(mut self: Box<Self>, stored: Vec<Stored>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
-        let mut tickets = Vec::new();
-        for dir in self.made.iter().map(|(dir, _)| dir).chain([&self.place.dir]) {
-            match file::open_at(Some(dir.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0) {
-                Ok(fd) => tickets.push(cx.syncs.begin(fd.as_fd())),
-                Err(e) => return unsure(ex, cx, "open()", e),
-            }
+        match cx.syncs.begin_names(self.directories()) {
+            Ok(syncs) => self.writing = Writing::Names(syncs, stored),
+            Err(e) => return unsure(ex, cx, "open()", e),
         }
-        self.writing = Writing::Names(tickets, stored);
         self.written(ex, cx)
+    }
+
+    /// Those that hold the names: of the files and of the directories that were made for them.
+    pub fn directories(&self) -> impl Iterator<Item = &Rc<OwnedFd>> {
+        self.made.iter().map(|(dir, _)| dir).chain([&self.place.dir])
     }
 
     /// The disk may have answered.
     pub fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
-        let outcome = match &mut self.writing {
-            Writing::Content(tickets) | Writing::Names(tickets, _) => collect(tickets, &mut cx.syncs),
+        let outcome = match &self.writing {
+            Writing::Content(syncs) | Writing::Names(syncs, _) => all_ended(syncs),
             Writing::None | Writing::Named => Ok(true),
         };
         match outcome {
@@ -90,21 +91,7 @@ impl Upload {
 }
 
 /// The files have their names, but who knows for how long.
-fn unsure(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
+pub fn unsure(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
     ex.report(cx, Level::Crit, format_args!("stored, but perhaps not on the disk: {call} of the directory failed {e}"));
     Flow::Status(Status::INTERNAL_SERVER_ERROR)
-}
-
-/// Whether all of them have ended. The first error is the last word.
-fn collect(tickets: &mut Vec<u64>, syncs: &mut Syncs) -> Result<bool, Errno> {
-    while let Some(ticket) = tickets.last() {
-        match syncs.take(*ticket) {
-            None => return Ok(false),
-            Some(outcome) => {
-                tickets.pop();
-                outcome?;
-            }
-        }
-    }
-    Ok(true)
 }

@@ -25,6 +25,7 @@ use std::rc::Rc;
 
 pub use super::answer::{Stored, refuse};
 pub use super::digest::{Algorithm, Digests};
+pub use super::durable::unsure;
 pub use super::raw::given_name;
 pub use super::refusal::Refusal;
 pub use super::rules::essence;
@@ -98,6 +99,15 @@ pub struct Finished<'a> {
     pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
 }
 
+/// A finished file that has its name.
+pub struct Placed {
+    pub stored: Stored,
+    /// The URI path of its directory.
+    pub dir: Vec<u8>,
+    /// The directories whose names are new.
+    pub changed: Vec<Rc<OwnedFd>>,
+}
+
 /// Why a finished file was not stored.
 pub struct Refused {
     pub refusal: Refusal,
@@ -105,9 +115,8 @@ pub struct Refused {
     pub kept: bool,
 }
 
-/// Gives the file its name. `ex.method` is the method of the creation. Gives what was stored, and the URI path of its
-/// directory.
-pub fn store(ex: &mut Exchange, cx: &mut Cx, finished: Finished<'_>) -> Result<(Stored, Vec<u8>), Refused> {
+/// Gives the file its name. `ex.method` is the method of the creation.
+pub fn store(ex: &mut Exchange, cx: &mut Cx, finished: Finished<'_>) -> Result<Placed, Refused> {
     let later = |refusal| Refused { refusal, kept: true };
     let rules = ex.here().settings.upload.clone();
     let (place, _) = find(ex, cx, &rules, true).map_err(later)?;
@@ -129,9 +138,10 @@ pub fn store(ex: &mut Exchange, cx: &mut Cx, finished: Finished<'_>) -> Result<(
     match upload.store(ex, cx) {
         Ok(mut stored) => match stored.pop() {
             Some(stored) => {
+                let changed = upload.directories().cloned().collect();
                 let (files, dir) = (vec![stored.clone()], Some(upload.place.dir));
                 ex.uploaded = Some(Box::new(Record { files, fields: finished.fields, dir }));
-                Ok((stored, upload.place.uri))
+                Ok(Placed { stored, dir: upload.place.uri, changed })
             }
             None => Err(later(Refusal::new(Status::INTERNAL_SERVER_ERROR, "nothing was stored"))),
         },
