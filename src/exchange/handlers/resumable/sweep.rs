@@ -18,8 +18,9 @@ const SLICE: usize = 32;
 /// Milliseconds after which a file without a record, or a record that was not finished, is litter: whoever writes the
 /// one writes the other at once.
 const LITTER: i64 = 60_000;
-/// An upload that is written to is looked at again then, in milliseconds.
-const AGAIN: i64 = 60_000;
+/// An upload that is written to is looked at again when it would expire by its last byte, but not before and not after
+/// so many milliseconds.
+const AGAIN: (i64, i64) = (1_000, 60_000);
 
 /// Looks through all places of the configuration that may hold uploads, from the next turn on.
 pub fn begin(cx: &mut Cx) {
@@ -114,8 +115,14 @@ fn meet(cx: &mut Cx, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                     cx.uploads.insert(id, Open::new(home.clone(), &record.path, bytes, expires));
                 }
                 Ok(None) => {
-                    dir.forget(id);
-                    cx.uploads.finish(id, Past::Done(unfinished::over(&record)));
+                    let place = Home { path: home.clone(), ours: home::is_ours(home) };
+                    match unfinished::remembered(&place, dir, id, &record) {
+                        Some(at) => cx.uploads.insert(id, Open::stored(home.clone(), &record.path, Some(at))),
+                        None => {
+                            dir.forget(id);
+                            cx.uploads.finish(id, Past::Done(unfinished::over(&record)));
+                        }
+                    }
                 }
                 Err(_) => {}
             }
@@ -139,12 +146,13 @@ fn expire(cx: &mut Cx) {
     for _ in 0..SLICE {
         let Some(id) = cx.uploads.expired(now) else { return };
         let Some(open) = cx.uploads.get(id) else { continue };
-        if open.is_written() {
-            cx.uploads.postpone(id, now + AGAIN);
+        let (home, written) = (open.home.clone(), open.is_written());
+        let later = later(&home, id);
+        if written {
+            cx.uploads.postpone(id, later.unwrap_or(now).clamp(now + AGAIN.0, now + AGAIN.1));
             continue;
         }
-        let home = open.home.clone();
-        match later(&home, id) {
+        match later {
             // Bytes came since it was last counted on.
             Some(at) if at > now => cx.uploads.postpone(id, at),
             _ => {
@@ -162,6 +170,7 @@ fn expire(cx: &mut Cx) {
 fn later(home: &[u8], id: UploadId) -> Option<i64> {
     let dir = home::open(home).ok()?;
     let record = dir.load(id).ok()??;
-    let stat = dir.stat(id).ok()??;
+    // Of a finished one the record is left.
+    let stat = dir.stat(id).ok()?.or_else(|| dir.stat_record(id).ok())?;
     Some(unfinished::expires(&record, &stat).unwrap_or(i64::MAX))
 }
