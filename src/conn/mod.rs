@@ -34,6 +34,8 @@ pub enum Role {
     Disk = 4,
     /// Files that were read have changed.
     Change = 5,
+    /// A deadline has come, or might have.
+    Alarm = 6,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -48,6 +50,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         3 => Some(Role::Backend),
         4 => Some(Role::Disk),
         5 => Some(Role::Change),
+        6 => Some(Role::Alarm),
         _ => None,
     }
 }

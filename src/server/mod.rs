@@ -1,6 +1,7 @@
 //! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
 
 pub mod accept;
+mod alarm;
 mod journal;
 pub mod lifecycle;
 pub mod listeners;
@@ -21,6 +22,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::util::slab::{Key, Slab};
 use crate::util::wheel::{TICK, Wheel};
+use alarm::Alarm;
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +41,7 @@ pub enum Mode {
 
 pub struct Server {
     epoll: Rc<Epoll>,
+    alarm: Alarm,
     events: Events,
     pub listeners: Listeners,
     conns: Slab<Conn>,
@@ -82,11 +85,13 @@ impl Server {
     /// The first system call that failed; the process has no loop without it.
     pub fn new(cx: Cx, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
+        let alarm = Alarm::new(&epoll)?;
         let pool = Pool::new(Backends::new(epoll.clone()));
         let now = cx.now.ms;
         let limit = accept::connection_limit(&cx.config);
         let mut server = Server {
             epoll,
+            alarm,
             events: Events::new(),
             listeners,
             conns: Slab::new(),
@@ -130,7 +135,11 @@ impl Server {
 
     /// One round: wait, clock, events, timers, those that were not done, logs.
     pub fn turn(&mut self) {
-        self.turn_within(self.timeout());
+        let timeout = match self.due() {
+            Some(due) => self.alarm.wait(due, self.cx.now.ms),
+            None => Timeout::Never,
+        };
+        self.turn_within(timeout);
     }
 
     /// One round that does not wait: for a simulation, which moves the clock itself.
@@ -155,6 +164,7 @@ impl Server {
             match role_of(token) {
                 Some(Role::Signal) => signalled = true,
                 Some(Role::Change) => self.cx.watch.told(),
+                Some(Role::Alarm) => self.alarm.rang(),
                 _ => {}
             }
         }
@@ -170,7 +180,7 @@ impl Server {
                 Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
                 Some(Role::Listener) => accepts = true,
                 Some(Role::Disk) => self.disk_event(),
-                Some(Role::Signal | Role::Change) | None => {}
+                Some(Role::Signal | Role::Change | Role::Alarm) | None => {}
             }
         }
         // Who leaves is seen to leave before whoever comes speaks: a client that closes one connection and opens another
@@ -188,11 +198,12 @@ impl Server {
         self.finish_turn();
     }
 
-    fn timeout(&self) -> Timeout {
-        if !self.run.is_empty() {
-            return Timeout::Now;
-        }
+    /// When there is something to do though nothing happens, monotonic milliseconds.
+    fn due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
+        if !self.run.is_empty() {
+            return Some(now);
+        }
         let held = self.cx.files.holds_descriptors() || self.cx.directories.holds_descriptors();
         let sweep = held.then_some(SWEEP);
         let until = |at: u64| at.saturating_sub(now);
@@ -213,10 +224,7 @@ impl Server {
             pages,
             uploads,
         ];
-        match waits.into_iter().flatten().min() {
-            Some(ms) => Timeout::Millis(u32::try_from(ms).unwrap_or(u32::MAX).min(1 << 30)),
-            None => Timeout::Never,
-        }
+        waits.into_iter().flatten().min().map(|ms| now.saturating_add(ms))
     }
 
     fn client_event(&mut self, key: Key, flags: u32) {
