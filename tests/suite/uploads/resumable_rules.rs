@@ -345,8 +345,10 @@ fn forgotten_uploads_expire() {
         s.write(&format!("{STATE}/00000000000000000000000000000000.part"), "nobody's");
         s.write(&format!("{STATE}/00000000000000000000000000000000.new"), "webserv-uplo");
         s.write(&format!("{STATE}/other"), "not ours");
-        for end in ["0.part", "0.new", &format!("{}.part", id(&old))] {
-            age(&s, end, 3601);
+        // Whole names: every sixteenth id ends in a 0.
+        let nobodys = "0".repeat(32);
+        for name in [format!("{nobodys}.part"), format!("{nobodys}.new"), format!("{}.part", id(&old))] {
+            age(&s, &name, 3601);
         }
         s.kill_and_restart();
         eventually("only the new upload is there", || {
