@@ -319,6 +319,41 @@ fn digests_of_a_part_and_of_the_whole_are_compared() {
     let hello = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
     let twice = "sha-256=:CoYFD7N6Te82iF2pVX9bIqnhkXZ6gOekokFUEKRGK2g=:";
     let mut table = Table::new("digests of the draft");
+    table.row(OURS, "in trailers, of a part and of the whole", || {
+        let late = |target: &str, fields: &str, trailers: &str, body: &str| {
+            let head = format!(
+                "PATCH {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{PARTIAL}{fields}Transfer-Encoding: chunked\r\n"
+            );
+            s.send(format!("{head}\r\n5\r\n{body}\r\n0\r\n{trailers}\r\n"))
+        };
+        let announced = "Trailer: Content-Digest\r\n";
+        let part = format!("Content-Digest: {hello}\r\n");
+        let target = begin(&s, "/a/late.txt", "", b"");
+        let first = "Upload-Offset: 0\r\nUpload-Complete: ?0\r\n";
+        late(&target, &format!("{first}{announced}"), &part, "jello").is(400);
+        assert_eq!(offset(&s, &target), 0, "taken back");
+        // One that nothing announced cannot be compared any more.
+        late(&target, first, &part, "hello").is(400);
+        late(&target, &format!("{first}{announced}"), "Content-Digest: sha-256=x\r\n", "hello").is(400);
+        assert_eq!(offset(&s, &target), 0);
+        late(&target, &format!("{first}{announced}"), &part, "hello").is(204);
+        assert_eq!(offset(&s, &target), 5);
+        let last = "Upload-Offset: 5\r\nUpload-Complete: ?1\r\n";
+        late(&target, last, "Repr-Digest: sha-256=x\r\n", "hello").is(400);
+        let last = "Upload-Offset: 10\r\nUpload-Complete: ?1\r\n";
+        assert_eq!(offset(&s, &target), 10, "the content is right, what was said of the whole is nothing");
+        s.method("PATCH", &target, &format!("{PARTIAL}{last}Repr-Digest: {twice}\r\n"), b"").is(201);
+        assert_eq!(s.read("html/a/late.txt"), b"hellohello");
+        for (name, digest, status) in [("late2", &twice, 201), ("late3", &hello, 400)] {
+            let target = begin(&s, &format!("/a/{name}"), "", b"hello");
+            let last = "Upload-Offset: 5\r\nUpload-Complete: ?1\r\n";
+            late(&target, last, &format!("Repr-Digest: {digest}\r\n"), "hello").is(status);
+            assert_eq!(s.exists(&format!("html/a/{name}")), status == 201);
+        }
+        for name in ["late.txt", "late2"] {
+            std::fs::remove_file(s.path("html/a").join(name)).expect("it was stored");
+        }
+    });
     let last = |target: &str, fields: &str, body: &[u8]| {
         let fields = format!("{PARTIAL}Upload-Complete: ?1\r\nUpload-Offset: 5\r\n{fields}");
         s.method("PATCH", target, &fields, body)

@@ -225,7 +225,7 @@ impl Append {
             return Flow::Close;
         }
         self.upload.touch(cx);
-        if let Err(refusal) = self.compare() {
+        if let Err(refusal) = self.compare(ex) {
             let cut = file::ftruncate(self.lease.fd(), self.start);
             self.upload.size = self.start;
             return match cut {
@@ -245,6 +245,13 @@ impl Append {
         };
         if is_complete && length.is_some_and(|length| length != size) {
             return tell::inconsistent(ex);
+        }
+        if is_complete && self.ends {
+            match self.whole.promise_late(&resumed::late_digests(ex)) {
+                Ok(true) => self.hashed = 0,
+                Ok(false) => {}
+                Err(refusal) => return self.refuse(ex, cx, &refusal),
+            }
         }
         self.settle(ex, cx, is_complete)
     }
@@ -301,11 +308,11 @@ impl Append {
     }
 
     /// The content is what its sender hashed.
-    fn compare(&mut self) -> Result<(), Refusal> {
+    fn compare(&mut self, ex: &Exchange) -> Result<(), Refusal> {
         if self.checksum.take().is_some_and(|checksum| !checksum.fits()) {
             return Err(Refusal::new(Status::CHECKSUM_MISMATCH, "the content does not match Upload-Checksum"));
         }
-        std::mem::take(&mut self.digests).finish().map(drop)
+        resumed::check_content(ex, std::mem::take(&mut self.digests))
     }
 
     /// The upload is complete: what was not hashed on its way is hashed now, slice by slice, then it is stored.

@@ -81,6 +81,26 @@ impl Digests {
         }
     }
 
+    /// By which algorithms is said after the bytes only.
+    fn hash_all(&mut self) {
+        Algorithm::ALL.into_iter().for_each(|algorithm| self.hash(algorithm));
+    }
+
+    /// [`Digests::promise`] for a line that came late. Whether bytes that were hashed have to be hashed once more.
+    ///
+    /// # Errors
+    /// 400 for a malformed one.
+    pub fn promise_late(&mut self, line: &[u8]) -> Result<bool, Refusal> {
+        let before = (self.sha256.is_some(), self.sha512.is_some());
+        self.promise(line)?;
+        let again = before != (self.sha256.is_some(), self.sha512.is_some());
+        if again {
+            self.sha256.iter_mut().for_each(|hasher| **hasher = Sha256::new());
+            self.sha512.iter_mut().for_each(|hasher| **hasher = Sha512::new());
+        }
+        Ok(again)
+    }
+
     /// Nobody asks for a digest: the bytes need not be seen.
     pub fn is_empty(&self) -> bool {
         self.sha256.is_none() && self.sha512.is_none()
@@ -174,10 +194,57 @@ pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
         return Err(missing());
     }
     // By which algorithm is said after the body only.
-    if chunked && (required || is_announced(ex)) {
-        Algorithm::ALL.into_iter().for_each(|algorithm| digests.hash(algorithm));
+    if chunked && (required || is_announced(ex, &NAMES)) {
+        digests.hash_all();
     }
     Ok(digests)
+}
+
+/// What is to be hashed of a part of a resumable upload, as [`promised`] says it of the whole body.
+///
+/// # Errors
+/// 400 for a malformed digest.
+pub fn promised_of_part(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
+    let mut digests = Digests::default();
+    if verify == Verify::Off {
+        return Ok(digests);
+    }
+    ex.head.all(HeaderId::ContentDigest).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
+    if ex.head.framing == Framing::Chunked && is_announced(ex, &[CONTENT]) {
+        digests.hash_all();
+    }
+    Ok(digests)
+}
+
+/// The part is complete, and its trailers are there.
+///
+/// # Errors
+/// 400.
+pub fn check_part(ex: &Exchange, verify: Verify, digests: Digests) -> Result<(), Refusal> {
+    let nothing_promised = digests.promised.is_empty() && !digests.is_empty();
+    let sums = digests.finish()?;
+    if verify == Verify::Off {
+        return Ok(());
+    }
+    let mut late = Vec::new();
+    for line in ex.decoder.trailer(CONTENT) {
+        late.extend(parse(line)?);
+    }
+    if verify == Verify::Require && nothing_promised && late.is_empty() {
+        return Err(missing());
+    }
+    if late.iter().any(|promise| sums.of(promise.algorithm).is_none()) {
+        return Err(unannounced());
+    }
+    late.iter().try_for_each(|promise| sums.keep(promise))
+}
+
+/// What the trailers promise of the whole upload, as one line.
+pub fn late_of_whole(ex: &Exchange, verify: Verify) -> Vec<u8> {
+    if verify == Verify::Off {
+        return Vec::new();
+    }
+    ex.decoder.trailer(REPR).collect::<Vec<_>>().join(&b", "[..])
 }
 
 fn missing() -> Refusal {
@@ -186,13 +253,19 @@ fn missing() -> Refusal {
 }
 
 /// Trailer says that digests will follow (RFC 9110 §6.6.2).
-fn is_announced(ex: &Exchange) -> bool {
+fn is_announced(ex: &Exchange, names: &[&[u8]]) -> bool {
     ex.head.all(HeaderId::Trailer).any(|field| {
-        list(field.value.of(ex.buf())).map(trim_ows).any(|name| NAMES.iter().any(|n| name.eq_ignore_ascii_case(n)))
+        list(field.value.of(ex.buf())).map(trim_ows).any(|name| names.iter().any(|n| name.eq_ignore_ascii_case(n)))
     })
 }
 
-const NAMES: [&[u8]; 2] = [b"content-digest", b"repr-digest"];
+const CONTENT: &[u8] = b"content-digest";
+const REPR: &[u8] = b"repr-digest";
+const NAMES: [&[u8]; 2] = [CONTENT, REPR];
+
+fn unannounced() -> Refusal {
+    Refusal::new(Status::BAD_REQUEST, "a digest in the trailers must be announced by `Trailer: Content-Digest`")
+}
 
 /// The body is complete, and its trailers are there: everything that was promised of it, before and after, must hold.
 /// `again` hashes it once more, for a digest that nothing announced; None: that is too much work.
@@ -228,8 +301,7 @@ pub fn check(
     late.iter().for_each(|promise| digests.hash(promise.algorithm));
     digests.promised = late;
     if again(&mut digests).is_none() {
-        let why = "a digest in the trailers must be announced by `Trailer: Content-Digest`";
-        return Err(Refusal::new(Status::BAD_REQUEST, why));
+        return Err(unannounced());
     }
     digests.finish()?;
     Ok(sums)

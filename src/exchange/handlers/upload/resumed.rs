@@ -12,7 +12,6 @@ use crate::config::directives::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
 use crate::http::head::{Head, HeadLimits, Progress};
-use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -173,11 +172,20 @@ pub fn path(ex: &mut Exchange, cx: &mut Cx) -> Result<Vec<u8>, Refusal> {
 /// # Errors
 /// 400 for a digest that is malformed.
 pub fn content_digests(ex: &Exchange) -> Result<Digests, Refusal> {
-    let mut digests = Digests::default();
-    if ex.here().settings.upload.verify_digest != Verify::Off {
-        ex.head.all(HeaderId::ContentDigest).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
-    }
-    Ok(digests)
+    digest::promised_of_part(ex, ex.here().settings.upload.verify_digest)
+}
+
+/// This request's content is complete: what its head and its trailers promise must hold.
+///
+/// # Errors
+/// 400.
+pub fn check_content(ex: &Exchange, digests: Digests) -> Result<(), Refusal> {
+    digest::check_part(ex, ex.here().settings.upload.verify_digest, digests)
+}
+
+/// What the trailers promise of the whole: a Repr-Digest.
+pub fn late_digests(ex: &Exchange) -> Vec<u8> {
+    digest::late_of_whole(ex, ex.here().settings.upload.verify_digest)
 }
 
 /// What was promised of the whole by a Repr-Digest, and what its end is wanted to say of it.
