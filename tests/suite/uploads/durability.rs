@@ -143,6 +143,18 @@ fn synced_uploads_in_pieces_are_answered_and_hold_up_nobody() {
             assert!(s.read(&format!("html/a/many-{n}")) == noise(50_000), "{n}");
         }
     });
+    table.row(OURS, "many ask at once, and all are told", || {
+        let target = create(&s, "asked", 10);
+        patch(&s, &target, 0, b"01234").is(204);
+        let mut clients: Vec<Client> = (0..30).map(|_| s.client()).collect();
+        for client in &mut clients {
+            client.send(format!("HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        }
+        for client in &mut clients {
+            client.response_to_head().is(200).has("Upload-Offset", "5");
+        }
+        patch(&s, &target, 5, b"56789").is(204);
+    });
     table.row(OURS, "pipelined: each is answered before the next is looked at", || {
         let target = create(&s, "p", 20);
         let mut client = s.client();

@@ -5,8 +5,8 @@
 
 use super::checksum::Checksum;
 use super::state::Dialect;
+use super::tell;
 use super::unfinished::Unfinished;
-use super::{store, tell};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upload::resumed;
@@ -17,7 +17,7 @@ use crate::shared::Cx;
 use crate::shared::syncs::{Sync, all_ended};
 use crate::shared::uploads::Lease;
 use crate::sys::Errno;
-use crate::sys::file::{self, O_NOFOLLOW, O_RDONLY};
+use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
@@ -366,8 +366,7 @@ impl Append {
     }
 
     fn hash(&mut self, cx: &mut Cx) -> Result<(), Errno> {
-        let home = self.upload.dir.fd().as_fd();
-        let part = file::open_at(Some(home), &store::part(self.upload.id), O_RDONLY | O_NOFOLLOW, 0)?;
+        let part = self.upload.dir.read_part(self.upload.id)?;
         let end = self.upload.size.min(self.hashed + SLICE);
         let mut bytes = std::mem::take(&mut cx.scratch);
         let outcome = loop {

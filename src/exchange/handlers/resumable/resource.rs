@@ -12,7 +12,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
-use crate::shared::uploads::{Done, Past, UploadId};
+use crate::shared::uploads::{Done, Lease, Past, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::{AsFd, OwnedFd};
@@ -76,8 +76,15 @@ fn offset(ex: &mut Exchange, cx: &mut Cx, mut upload: Unfinished) -> Flow {
         return tell::offset(ex, cx, &upload);
     }
     let (id, dialect) = (upload.id, upload.record.dialect);
-    let lease = match lease(&mut upload) {
-        Ok(fd) => cx.uploads.lease(id, fd),
+    // Any number may ask at once; one gives the file its name.
+    let lease = match is_complete {
+        true => lease(&mut upload).map(|fd| cx.uploads.lease(id, fd)),
+        false => {
+            upload.dir.read_part(id).map(Lease::of_reader).map_err(|e| Refusal::call("open()", &upload.home.path, e))
+        }
+    };
+    let lease = match lease {
+        Ok(lease) => lease,
         Err(refusal) => return tell::refuse(ex, cx, dialect, &refusal, false),
     };
     Box::new(Append::asking(ex, upload, lease)).settle(ex, cx, is_complete)

@@ -168,6 +168,11 @@ impl Dir {
         Ok(fd)
     }
 
+    /// Opens the bytes' file beside whoever writes to it.
+    pub fn read_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
+        file::open_at(Some(self.fd.as_fd()), &part(id), O_RDONLY | O_NOFOLLOW, 0)
+    }
+
     /// Bytes beyond `size` go.
     pub fn truncate(&self, id: UploadId, size: u64) -> Result<(), Errno> {
         let fd = file::open_at(Some(self.fd.as_fd()), &part(id), O_WRONLY | O_NOFOLLOW, 0)?;
