@@ -46,16 +46,31 @@ impl UploadId {
     }
 }
 
-/// The right to write to an upload, until a newer request takes it.
+/// The right to write to an upload, until a newer request takes it. The lock of its file falls with the last one that is
+/// live: a client that vanished without a word may keep older ones, and their descriptors, for a minute.
 pub struct Lease {
     fd: OwnedFd,
     live: Cell<bool>,
 }
 
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.live.get() {
+            // It goes with the descriptor in any case where nobody else has that.
+            let _ = file::unlock(self.fd.as_fd());
+        }
+    }
+}
+
 impl Lease {
+    /// Of an open file that is locked.
+    pub fn new(fd: OwnedFd) -> Lease {
+        Lease { fd, live: Cell::new(true) }
+    }
+
     /// For who only asks: nobody takes it, and it keeps nobody from writing.
     pub fn of_reader(fd: OwnedFd) -> Rc<Lease> {
-        Rc::new(Lease { fd, live: Cell::new(true) })
+        Rc::new(Lease::new(fd))
     }
 
     pub fn is_live(&self) -> bool {
@@ -161,16 +176,18 @@ impl Uploads {
         held.fold((0, 0), |(bytes, files), (_, open)| (bytes.saturating_add(open.bytes), files + 1))
     }
 
-    /// Whoever writes to the upload writes no more. Gives their open file, lock and all.
-    pub fn take(&mut self, id: UploadId) -> Option<OwnedFd> {
+    /// Whoever writes to the upload writes no more. Gives their right to it, open file, lock and all.
+    pub fn take(&mut self, id: UploadId) -> Option<Lease> {
         let lease = self.open.get(&id)?.lease.upgrade()?;
-        lease.live.set(false);
-        file::dup(lease.fd()).ok()
+        if !lease.live.replace(false) {
+            return None;
+        }
+        file::dup(lease.fd()).ok().map(Lease::new)
     }
 
     /// The one lease of an upload that is [`Uploads::insert`]ed.
-    pub fn lease(&mut self, id: UploadId, fd: OwnedFd) -> Rc<Lease> {
-        let lease = Rc::new(Lease { fd, live: Cell::new(true) });
+    pub fn lease(&mut self, id: UploadId, lease: Lease) -> Rc<Lease> {
+        let lease = Rc::new(lease);
         if let Some(open) = self.open.get_mut(&id) {
             open.lease = Rc::downgrade(&lease);
         }
@@ -257,11 +274,11 @@ mod tests {
         let mut uploads = Uploads::default();
         uploads.insert(id(1), open("/a/x", 10, None));
         assert!(uploads.take(id(1)).is_none(), "nobody writes");
-        let old = uploads.lease(id(1), file());
+        let old = uploads.lease(id(1), Lease::new(file()));
         assert!(uploads.get(id(1)).is_some_and(Open::is_written));
-        let fd = uploads.take(id(1)).expect("the old one's file");
+        let taken = uploads.take(id(1)).expect("the old one's file");
         assert!(!old.is_live() && !uploads.get(id(1)).is_some_and(Open::is_written));
-        let new = uploads.lease(id(1), fd);
+        let new = uploads.lease(id(1), taken);
         drop(old);
         assert!(new.is_live() && uploads.get(id(1)).is_some_and(Open::is_written));
         drop(new);

@@ -230,6 +230,13 @@ pub fn flock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Gives the lock of [`flock`] back, for all duplicates of the descriptor.
+pub fn unlock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    retry(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_UN) })?;
+    Ok(())
+}
+
 /// A second descriptor of the same open file, close-on-exec, never 0, 1 or 2.
 pub fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // SAFETY: no pointers are passed.

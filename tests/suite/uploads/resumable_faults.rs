@@ -219,6 +219,20 @@ fn of_two_requests_the_newer_goes_on() {
         assert_eq!((at, part(&s).len()), (100_000, 100_000));
         patch(&s, &target, at, &vec![b'b'; 200_000]).is(204);
     });
+    table.row(OURS, "clients that vanished do not lock it for the third", || {
+        let target = create(&s, "vanished.bin", 300_000);
+        let mut vanished = begin_patch(&s, &target, 0, 300_000, "");
+        vanished.send(vec![b'a'; 100_000]);
+        eventually("its bytes arrive", || part(&s).len() == 100_000);
+        assert_eq!(offset(&s, &target), 100_000);
+        let mut cut = begin_patch(&s, &target, 100_000, 200_000, "");
+        cut.send(vec![b'b'; 50_000]);
+        cut.half_close().rest();
+        assert_eq!(offset(&s, &target), 150_000);
+        patch(&s, &target, 150_000, &vec![b'c'; 150_000]).is(204);
+        // It never said a word.
+        drop(vanished);
+    });
     table.row(OURS, "cancelled while it is written", || {
         let target = create(&s, "cancelled.bin", 300_000);
         let mut old = begin_patch(&s, &target, 0, 300_000, "");

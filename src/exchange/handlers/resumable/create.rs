@@ -17,7 +17,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
-use crate::shared::uploads::UploadId;
+use crate::shared::uploads::{Lease, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::AsFd;
@@ -225,7 +225,7 @@ fn create(ex: &mut Exchange, cx: &mut Cx, dialect: Dialect, said: Said, content:
     };
     let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, taken: None };
     upload.touch(cx);
-    let lease = cx.uploads.lease(id, fd);
+    let lease = cx.uploads.lease(id, Lease::new(fd));
     if let Some(version) = content.interop {
         tell::begun(ex, cx, version, &upload);
     }

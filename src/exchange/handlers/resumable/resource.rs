@@ -15,7 +15,6 @@ use crate::shared::Cx;
 use crate::shared::uploads::{Done, Lease, Past, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
-use std::os::fd::{AsFd, OwnedFd};
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx, id: UploadId) -> Flow {
     let method = method(ex);
@@ -78,7 +77,7 @@ fn offset(ex: &mut Exchange, cx: &mut Cx, mut upload: Unfinished) -> Flow {
     let (id, dialect) = (upload.id, upload.record.dialect);
     // Any number may ask at once; one gives the file its name.
     let lease = match is_complete {
-        true => lease(&mut upload).map(|fd| cx.uploads.lease(id, fd)),
+        true => lease(&mut upload).map(|lease| cx.uploads.lease(id, lease)),
         false => {
             upload.dir.read_part(id).map(Lease::of_reader).map_err(|e| Refusal::call("open()", &upload.home.path, e))
         }
@@ -248,11 +247,11 @@ fn mismatch(ex: &mut Exchange, cx: &mut Cx, upload: &Unfinished, given: u64) -> 
 }
 
 /// The upload's file, open for this request alone.
-fn lease(upload: &mut Unfinished) -> Result<OwnedFd, Refusal> {
-    if let Some(fd) = upload.taken.take() {
-        return Ok(fd);
+fn lease(upload: &mut Unfinished) -> Result<Lease, Refusal> {
+    if let Some(lease) = upload.taken.take() {
+        return Ok(lease);
     }
-    upload.dir.open_part(upload.id).map_err(|e| match e {
+    upload.dir.open_part(upload.id).map(Lease::new).map_err(|e| match e {
         Errno::EAGAIN => Refusal::new(Status::LOCKED, "another process writes to the upload"),
         e => Refusal::call("open()", &upload.home.path, e),
     })
@@ -282,8 +281,8 @@ fn open(
     admitted?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
-    let fd = lease(&mut upload)?;
-    file::seek(fd.as_fd(), upload.size).map_err(|e| failed("lseek()", e))?;
+    let lease = lease(&mut upload)?;
+    file::seek(lease.fd(), upload.size).map_err(|e| failed("lseek()", e))?;
     // Before its content comes: what is known now, and from where on nothing is sure.
     let is_checked = content.checksum.is_some() || !content.digests.is_empty();
     upload.record.unverified = is_checked.then_some(upload.size);
@@ -292,6 +291,6 @@ fn open(
     if let Some(open) = cx.uploads.get_mut(upload.id) {
         open.bytes = open.bytes.max(total);
     }
-    let lease = cx.uploads.lease(upload.id, fd);
+    let lease = cx.uploads.lease(upload.id, lease);
     Ok(Append::new(ex, upload, lease, content))
 }

@@ -10,10 +10,9 @@ use crate::http::escape::{escape_component, escape_path};
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::shared::now::Now;
-use crate::shared::uploads::{Done, Open, Past, UploadId};
+use crate::shared::uploads::{Done, Lease, Open, Past, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::Stat;
-use std::os::fd::OwnedFd;
 
 pub struct Unfinished {
     pub id: UploadId,
@@ -24,8 +23,8 @@ pub struct Unfinished {
     pub size: u64,
     /// Unix milliseconds.
     pub expires: Option<i64>,
-    /// The open file of the request that wrote to it until now.
-    pub taken: Option<OwnedFd>,
+    /// What the request had that wrote to it until now.
+    pub taken: Option<Lease>,
 }
 
 /// What a request finds instead.
