@@ -120,6 +120,11 @@ impl Word {
         self.bytes().is_empty()
     }
 
+    /// In lower case: the values that nginx compares without case.
+    pub fn lower(&self) -> Vec<u8> {
+        self.bytes().to_ascii_lowercase()
+    }
+
     /// The word is exactly `text` (case matters, as for nginx's directive names).
     pub fn is(&self, text: &str) -> bool {
         self.bytes() == text.as_bytes()

@@ -159,7 +159,7 @@ pub fn resolve(
         locations: Vec::new(),
         noted: Vec::new(),
         sources: std::mem::take(&mut loaded.sources),
-        bare: !tree.iter().any(|d| d.name.is("http")),
+        bare: !tree.iter().any(|d| d.name.is("http") || d.name.is("events")),
     };
     let combined = b.combined();
     b.formats.insert("combined".into(), combined);

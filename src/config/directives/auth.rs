@@ -76,7 +76,7 @@ fn file(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn satisfy(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    Rc::make_mut(&mut s.settings.auth).satisfy = match d.args[0].bytes() {
+    Rc::make_mut(&mut s.settings.auth).satisfy = match &d.args[0].lower()[..] {
         b"all" => Satisfy::All,
         b"any" => Satisfy::Any,
         _ => return Err(invalid(d, 0)),

@@ -310,7 +310,7 @@ fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
 fn keepalive_disable(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut set = KeepaliveDisable { msie6: false, safari: false };
     for (at, word) in d.args.iter().enumerate() {
-        match word.bytes() {
+        match &word.lower()[..] {
             b"none" => {}
             b"msie6" => set.msie6 = true,
             b"safari" => set.safari = true,
@@ -322,7 +322,7 @@ fn keepalive_disable(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn lingering(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    client(&mut s.settings).lingering = match d.args[0].bytes() {
+    client(&mut s.settings).lingering = match &d.args[0].lower()[..] {
         b"off" => Lingering::Off,
         b"on" => Lingering::On,
         b"always" => Lingering::Always,

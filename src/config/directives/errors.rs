@@ -2,7 +2,7 @@
 
 use super::{HSLI, row};
 use crate::config::ast::Directive;
-use crate::config::context::Args;
+use crate::config::context::{Args, Contexts};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::Template;
@@ -54,7 +54,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "recursive_error_pages",
-        HSLI,
+        Contexts::HSL,
         Args::FLAG,
         "off",
         Effect::Flag(|s| &mut Rc::make_mut(&mut s.errors).recursive),

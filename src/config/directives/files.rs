@@ -216,6 +216,10 @@ fn symlinks(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut kind = None;
     for (at, word) in d.args.iter().enumerate() {
         match word.bytes() {
+            b"off" | b"on" | b"if_not_owner" if kind.is_some() => {
+                let (first, second) = (d.args[0].str(), word.str());
+                return Err(Fault::new(word.span, format!("duplicate parameters \"{first} {second}\"")));
+            }
             b"off" | b"on" | b"if_not_owner" => kind = Some(word.str().into_owned()),
             other => match other.strip_prefix(b"from=") {
                 Some(path) if !path.is_empty() => from = Some(b.template_of(path, word.span)?),

@@ -19,6 +19,8 @@ pub struct GeoTable {
     /// Clients whose X-Forwarded-For is believed.
     pub proxies: Vec<Cidr>,
     pub recursive: bool,
+    /// The value is looked up anew at each use.
+    pub volatile: bool,
     values: Vec<Box<[u8]>>,
     default: Option<u32>,
     nets: Nets,
@@ -26,15 +28,15 @@ pub struct GeoTable {
 }
 
 impl GeoTable {
-    /// The value for an address; IPv4-mapped addresses count as IPv4. None: an address that cannot be told.
+    /// The value for an address; IPv4-mapped addresses count as IPv4. None: an address that cannot be told. That one
+    /// counts as 255.255.255.255, as does an IPv6 address where there are ranges (nginx).
     pub fn find(&self, ip: Option<IpAddr>) -> &[u8] {
-        let found = ip.and_then(|ip| {
-            let ip = ip.to_canonical();
-            match ip {
-                IpAddr::V4(v4) if !self.ranges.0.is_empty() => self.ranges.find(v4.to_bits()),
-                ip => self.nets.find(ip),
-            }
-        });
+        let none = Ipv4Addr::BROADCAST;
+        let found = match ip.map_or(IpAddr::V4(none), |ip| ip.to_canonical()) {
+            IpAddr::V4(v4) if !self.ranges.0.is_empty() => self.ranges.find(v4.to_bits()),
+            IpAddr::V6(_) if !self.ranges.0.is_empty() => self.ranges.find(none.to_bits()),
+            ip => self.nets.find(ip),
+        };
         found.or(self.default).and_then(|at| self.values.get(at as usize)).map_or(b"", |v| v)
     }
 
@@ -147,6 +149,7 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 }
                 ranges = true;
             }
+            (b"volatile", []) => table.volatile = true,
             (b"proxy_recursive", []) => table.recursive = true,
             (b"proxy", [net]) => table.proxies.push(network(b, net)?),
             (b"delete", [what]) => {
@@ -200,7 +203,7 @@ fn network(b: &mut Build, word: &Word) -> Result<Cidr, Fault> {
 fn range(word: &Word) -> Result<(u32, u32), Fault> {
     let text = word.str();
     let parse = |text: &str| text.parse::<Ipv4Addr>().ok().map(Ipv4Addr::to_bits);
-    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+    let (first, last) = text.split_once('-').unwrap_or((&text, ""));
     match (parse(first), parse(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
         _ => Err(Fault::new(word.span, format!("invalid range \"{text}\"")).help("10.0.0.0-10.0.0.255")),

@@ -158,7 +158,7 @@ fn level(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 fn proxied(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut set = Proxied::default();
     for (at, word) in d.args.iter().enumerate() {
-        match word.bytes() {
+        match &word.lower()[..] {
             b"off" => set = Proxied::default(),
             b"expired" => set.expired = true,
             b"no-cache" => set.no_cache = true,
@@ -193,7 +193,7 @@ fn disable(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    gzip(&mut s.settings).http10 = match d.args[0].bytes() {
+    gzip(&mut s.settings).http10 = match &d.args[0].lower()[..] {
         b"1.0" => true,
         b"1.1" => false,
         _ => return Err(invalid(d, 0)),
@@ -202,7 +202,7 @@ fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn stored(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    gzip(&mut s.settings).stored = match d.args[0].bytes() {
+    gzip(&mut s.settings).stored = match &d.args[0].lower()[..] {
         b"off" => Stored::Off,
         b"on" => Stored::On,
         b"always" => Stored::Always,

@@ -185,7 +185,7 @@ fn status(d: &Directive) -> Result<u16, Fault> {
 }
 
 fn level(d: &Directive) -> Result<Level, Fault> {
-    let level = Level::of(&d.args[0].str()).filter(|l| (Level::Error..=Level::Info).contains(l));
+    let level = Level::of(&d.args[0].str().to_ascii_lowercase()).filter(|l| (Level::Error..=Level::Info).contains(l));
     level.ok_or_else(|| bad(&d.args[0]).help("info, notice, warn or error"))
 }
 

@@ -80,7 +80,7 @@ fn cache_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn format(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    listing(&mut s.settings).format = match d.args[0].bytes() {
+    listing(&mut s.settings).format = match &d.args[0].lower()[..] {
         b"html" => Format::Html,
         b"json" => Format::Json,
         b"xml" => Format::Xml,

@@ -272,6 +272,8 @@ fn expires(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let template = b.template(d, d.args.len() - 1)?;
     output(&mut s.settings).expires = if template.constant().is_none() && words.len() == 1 {
         Some(Rc::new(Expires::Value(template)))
+    } else if template.constant().is_none() && words[0] == b"modified" {
+        Some(Rc::new(Expires::Value(b.template_of(&words.join(&b' '), d.args_span())?)))
     } else {
         match parse_expires(&words) {
             Some(parsed) => parsed.map(Rc::new),
@@ -285,7 +287,7 @@ fn expires(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn if_modified_since(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    output(&mut s.settings).if_modified_since = match d.args[0].bytes() {
+    output(&mut s.settings).if_modified_since = match &d.args[0].lower()[..] {
         b"off" => ImsMode::Off,
         b"exact" => ImsMode::Exact,
         b"before" => ImsMode::Before,
@@ -301,7 +303,7 @@ fn max_ranges(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn server_tokens(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    output(&mut s.settings).server_tokens = match d.args[0].bytes() {
+    output(&mut s.settings).server_tokens = match &d.args[0].lower()[..] {
         b"on" | b"build" => Tokens::On,
         b"off" => Tokens::Off,
         _ => return Err(invalid(d, 0)),
@@ -319,7 +321,7 @@ fn add_trailer(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
-    match d.args[0].bytes() {
+    match &d.args[0].lower()[..] {
         b"on" => Ok(Inherit::On),
         b"off" => Ok(Inherit::Off),
         b"merge" => Ok(Inherit::Merge),

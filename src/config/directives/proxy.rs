@@ -346,7 +346,7 @@ pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
 fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut set = 0;
     for word in &d.args {
-        let bit = match word.bytes() {
+        let bit = match &word.lower()[..] {
             b"error" => Next::ERROR,
             b"timeout" => Next::TIMEOUT,
             b"invalid_header" => Next::INVALID_HEADER,

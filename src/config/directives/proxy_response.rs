@@ -277,11 +277,11 @@ fn ignore_headers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         "Vary",
     ];
     for word in &d.args {
-        if !KNOWN.iter().any(|known| word.is(known)) {
+        if !KNOWN.iter().any(|known| word.bytes().eq_ignore_ascii_case(known.as_bytes())) {
             return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str())));
         }
     }
-    let names = |name: &str| d.args.iter().any(|word| word.is(name));
+    let names = |name: &str| d.args.iter().any(|word| word.bytes().eq_ignore_ascii_case(name.as_bytes()));
     proxy(&mut s.settings).ignore = Ignore {
         redirect: names("X-Accel-Redirect"),
         limit_rate: names("X-Accel-Limit-Rate"),

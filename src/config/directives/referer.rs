@@ -80,6 +80,7 @@ fn valid_referers(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"none" => read.none = true,
             b"blocked" => read.blocked = true,
             b"server_names" => read.server_names = true,
+            b"~" => return Err(Fault::new(word.span, "empty regex in \"~\"")),
             [b'~', source @ ..] => {
                 let pattern = Pattern::new(source, Case::Insensitive, &mut b.variables)
                     .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))?;

@@ -13,7 +13,7 @@ use crate::config::model::UpstreamId;
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row, Section, invalid, number, time};
 use crate::config::template::Template;
-use crate::config::value::{Millis, number as parse_number};
+use crate::config::value::{Millis, Size, number as parse_number};
 use crate::sys::socket::Addr;
 use std::rc::Rc;
 
@@ -323,15 +323,23 @@ pub const ROWS: &[Row] = &[
         Effect::Once(random),
         "Takes a server by chance, by weight; with two [least_conn] the one of two that has fewer requests under way.",
     ),
-    row(
-        "zone",
-        UPSTREAM,
-        Args::TAKE12,
-        "",
-        Effect::Once(|_, _, _| Ok(())),
-        "Accepted: one process needs no shared memory.",
-    ),
+    row("zone", UPSTREAM, Args::TAKE12, "", Effect::Once(zone), "Accepted: one process needs no shared memory."),
 ];
+
+fn zone(_: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    /// Eight pages: less is refused by nginx.
+    const LEAST: u64 = 8 * 4096;
+    let name = &d.args[0];
+    if name.is_empty() {
+        return Err(Fault::new(name.span, "invalid zone name \"\""));
+    }
+    let Some(word) = d.args.get(1) else { return Ok(()) };
+    match Size::parse(word.bytes()) {
+        Ok(size) if size.0 >= LEAST => Ok(()),
+        Ok(_) => Err(Fault::new(word.span, format!("zone \"{}\" is too small", name.str())).help("32k at least")),
+        Err(_) => Err(Fault::new(word.span, format!("invalid zone size \"{}\"", word.str()))),
+    }
+}
 
 /// Changes the group being read.
 fn set(s: &mut Scope, change: impl FnOnce(&mut Upstream) -> Outcome) -> Outcome {

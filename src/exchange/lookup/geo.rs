@@ -20,7 +20,7 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> K
         }
     };
     out.extend_from_slice(geo.find(ip));
-    Keep::Yes
+    if geo.volatile { Keep::No } else { Keep::Yes }
 }
 
 /// Behind a trusted proxy: the address it was asked from, read from the right of X-Forwarded-For.
