@@ -46,6 +46,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
                     endpoints.len() - 1
                 }
             };
+            endpoints[place].proxy_protocol |= listen.proxy_protocol;
             if listen.configured {
                 if configured[place] && endpoints[place].options != listen.options {
                     let text = format!("duplicate listen options for {}", listen.addr);
@@ -77,7 +78,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
 }
 
 fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -> Endpoint {
-    Endpoint { addr, default, names: Names::default(), options, span }
+    Endpoint { addr, default, names: Names::default(), options, proxy_protocol: false, span }
 }
 
 fn add_name(

@@ -62,6 +62,8 @@ pub struct Config {
     pub sockets: Vec<ListenSocket>,
     pub servers: Vec<Server>,
     pub locations: Vec<Location>,
+    /// Some server keeps header fields with a `_` in their name.
+    pub underscores: bool,
     pub variables: Variables,
     /// Directories that some upload_store names: what lies there came from strangers.
     pub stores: Vec<Box<[u8]>>,
@@ -104,6 +106,8 @@ pub struct Tables {
     pub splits: Vec<SplitTable>,
     pub zones: Vec<Zone>,
     pub charsets: Vec<CharsetMap>,
+    /// Every charset that a directive names: those that an upstream's X-Accel-Charset may choose from.
+    pub charset_names: Vec<Box<[u8]>>,
 }
 
 /// The directives of the main context and of `events`.
@@ -180,6 +184,8 @@ pub struct Endpoint {
     pub default: ServerId,
     pub names: Names,
     pub options: ListenOptions,
+    /// Connections begin with a PROXY header: one `listen` that says so is enough (nginx).
+    pub proxy_protocol: bool,
     /// The first `listen` that named it.
     pub span: Span,
 }

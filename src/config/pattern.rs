@@ -45,7 +45,7 @@ impl Pattern {
         let (mut pattern, names) = Pattern::compile(source, case)?;
         for (group, name) in names.iter().enumerate() {
             if let Some(name) = name {
-                pattern.named.push((group, vars.define(name, Source::Stored)?));
+                pattern.named.push((group, vars.define(name, Source::Captured)?));
             }
         }
         Ok(pattern)

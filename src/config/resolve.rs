@@ -59,7 +59,7 @@ pub struct Build {
     noted: Vec<&'static str>,
     /// The texts, for errors that are judged by how they are written.
     sources: Sources,
-    /// The file is bare server blocks: its top level is both main and http.
+    /// The file is bare server blocks, without the blocks of an nginx.conf: its top level is both main and http.
     bare: bool,
 }
 
@@ -247,6 +247,7 @@ impl Build {
             sockets,
             servers: self.servers,
             stores: upload::stores(self.locations.iter().map(|location| &*location.settings.upload)),
+            underscores: self.locations.iter().any(|location| location.settings.client.underscores),
             locations: self.locations,
             variables: self.variables,
             tables: self.tables,

@@ -29,6 +29,8 @@ pub enum Var {
     SentHttp(Box<[u8]>),
     SentTrailer(Box<[u8]>),
     UploadField(Box<[u8]>),
+    /// `$proxy_protocol_tlv_name`.
+    ProxyProtocolTlv(Box<[u8]>),
     /// `$upstream_http_name`: of the last upstream's response.
     UpstreamHttp(Box<[u8]>),
     UpstreamCookie(Box<[u8]>),
@@ -87,6 +89,8 @@ builtins! {
     UploadFileSize "upload_file_size", UploadFilePath "upload_file_path", UploadFiles "upload_files",
     UploadStatus "upload_status", DateLocal "date_local", DateGmt "date_gmt", FastcgiScriptName "fastcgi_script_name",
     FastcgiPathInfo "fastcgi_path_info",
+    ProxyProtocolAddr "proxy_protocol_addr", ProxyProtocolPort "proxy_protocol_port",
+    ProxyProtocolServerAddr "proxy_protocol_server_addr", ProxyProtocolServerPort "proxy_protocol_server_port",
     RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
 }
 
@@ -95,10 +99,6 @@ builtins! {
 const ABSENT: &[&str] = &[
     "http2",
     "http3",
-    "proxy_protocol_addr",
-    "proxy_protocol_port",
-    "proxy_protocol_server_addr",
-    "proxy_protocol_server_port",
     "ssl_alpn_protocol",
     "ssl_cipher",
     "ssl_ciphers",
@@ -130,7 +130,7 @@ const ABSENT: &[&str] = &[
 ];
 
 fn is_absent(name: &str) -> bool {
-    ABSENT.contains(&name) || name.starts_with("proxy_protocol_tlv_")
+    ABSENT.contains(&name)
 }
 
 /// The module of nginx that makes a variable which nothing here makes.
@@ -151,8 +151,10 @@ pub fn module_of(name: &str) -> Option<&'static str> {
 pub enum Source {
     /// Used somewhere, defined nowhere yet; an error if it is still so when the file ends.
     Undefined,
-    /// `set`, or a named capture of a regex: whatever was stored last in this request, else empty.
+    /// `set`: whatever was stored last in this request, else empty, which is warned of.
     Stored,
+    /// A named capture of a regex: whatever was stored last in this request.
+    Captured,
     Map(u32),
     Geo(u32),
     Split(u32),
@@ -186,7 +188,11 @@ impl Variables {
             return Err(format!("the duplicate \"{name}\" variable"));
         }
         let at = self.refer(name);
-        self.defined[at as usize].1 = source;
+        let known = &mut self.defined[at as usize].1;
+        // `set` changes what a map or another block defines, in the requests it runs in; it does not replace it (nginx).
+        if source != Source::Stored || *known == Source::Undefined {
+            *known = source;
+        }
         Ok(at)
     }
 
@@ -215,6 +221,7 @@ impl Variables {
             ("cookie_", Var::Cookie),
             ("sent_http_", Var::SentHttp),
             ("sent_trailer_", Var::SentTrailer),
+            ("proxy_protocol_tlv_", Var::ProxyProtocolTlv),
             ("upload_field_", Var::UploadField),
             ("upstream_http_", Var::UpstreamHttp),
             ("upstream_cookie_", Var::UpstreamCookie),

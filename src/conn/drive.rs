@@ -1,6 +1,6 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::{Conn, Endpoints, Pool, State, flush, linger, pages, proxied, rx};
+use super::{Conn, Endpoints, Pool, State, flush, introduced, linger, pages, proxied, rx};
 use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, log, phases};
@@ -123,6 +123,7 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
             conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
             cx.stats.waiting -= 1;
             cx.stats.reading += 1;
+            ex.introduced = conn.introduced.clone();
             conn.state = State::Active(ex);
             Step::Again
         }
@@ -145,6 +146,9 @@ fn active(
     endpoints: &impl Endpoints,
     budget: &mut Budget,
 ) -> Step {
+    if introduced::is_awaited(conn) {
+        return introduced::step(conn, cx);
+    }
     let State::Active(ex) = &mut conn.state else { return Step::Again };
     if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &cx.config) {
         match endpoints.endpoint(conn.listener, conn.fd.as_fd()) {

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod drive;
 mod flush;
+mod introduced;
 mod linger;
 mod pages;
 mod proxied;
@@ -15,12 +16,14 @@ mod splice;
 use crate::config::model::EndpointId;
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange};
+use crate::http::proxy_protocol::Header;
 use crate::shared::Cx;
 use crate::sys::epoll;
 use crate::sys::socket::Peer;
 use crate::util::slab::Key;
 use backend::Backends;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 /// Who an epoll token belongs to; the role is its middle byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +152,8 @@ pub struct Conn {
     pub deadline: u64,
     /// The upstream connection that its exchange uses.
     pub backend: Option<Key>,
+    /// What a PROXY header said of it, once that was read.
+    introduced: Option<Rc<Option<Header>>>,
     pub state: State,
 }
 
@@ -218,6 +223,7 @@ impl Conn {
             accepted: cx.now.ms,
             deadline,
             backend: None,
+            introduced: None,
             state: State::Idle,
         }
     }

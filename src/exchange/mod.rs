@@ -10,6 +10,7 @@ pub mod body;
 pub mod error_page;
 pub mod filters;
 pub mod handlers;
+pub mod keep_alive;
 pub mod log;
 pub mod lookup;
 pub mod out;
@@ -25,7 +26,9 @@ use crate::config::model::{Config, EndpointId, Location, LocationId, Server, Ser
 use crate::config::pattern::{Groups, Matched};
 use crate::http::body::Decoder;
 use crate::http::head::{Head, HeadLimits};
+use crate::http::header::HeaderId;
 use crate::http::method::Method;
+use crate::http::proxy_protocol::Header;
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::socket::Peer;
@@ -77,6 +80,8 @@ pub struct Exchange {
     pub client: Client,
     /// The connection's own address, where a proxy that is believed has named another.
     pub socket_peer: Option<Peer>,
+    /// What a PROXY header said of the connection, once that was read.
+    pub introduced: Option<Rc<Option<Header>>>,
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
     pub start: usize,
@@ -118,6 +123,8 @@ pub struct Exchange {
     pub kept_lines: Vec<u8>,
     /// The type that an X-Accel-Redirect gave what it leads to.
     pub kept_type: Option<Rc<[u8]>>,
+    /// The charset that an upstream's X-Accel-Charset chose.
+    pub kept_charset: Option<Rc<[u8]>>,
     pub keep_alive: bool,
     /// `100 Continue` may still be asked for.
     pub expects_continue: bool,
@@ -180,6 +187,7 @@ impl Exchange {
             config: cx.config.clone(),
             client,
             socket_peer: None,
+            introduced: None,
             input: cx.buffers.take(),
             start: 0,
             head: Head::default(),
@@ -207,6 +215,7 @@ impl Exchange {
             error_page: None,
             kept_lines: Vec::new(),
             kept_type: None,
+            kept_charset: None,
             keep_alive: false,
             expects_continue: false,
             body_received: 0,
@@ -256,6 +265,7 @@ impl Exchange {
         self.ssi = None;
         self.sub = None;
         self.response.clear();
+        self.introduced = None;
         self.give_places_back(cx);
         cx.buffers.give(std::mem::take(&mut self.input));
         cx.buffers.give(self.out.take_buffer());
@@ -292,6 +302,7 @@ impl Exchange {
         self.error_page = None;
         self.kept_lines.clear();
         self.kept_type = None;
+        self.kept_charset = None;
         self.keep_alive = false;
         self.expects_continue = false;
         self.body_received = 0;
@@ -333,7 +344,8 @@ impl Exchange {
         self.location = self.config.server(self.server).root;
     }
 
-    /// What a head may be, by the settings of the server that speaks until the request names one.
+    /// What a head may be, by the settings of the server that speaks until the request names one. Whose
+    /// underscores_in_headers holds is not known before ([`Exchange::drop_underscores`]).
     pub fn head_limits(&self) -> HeadLimits {
         let client = &self.here().settings.client;
         let (count, size) = client.large_buffers;
@@ -342,9 +354,26 @@ impl Exchange {
             line,
             total: line.saturating_mul(count as usize).saturating_add(client.header_buffer_size.0 as usize),
             fields: client.max_headers as usize,
-            underscores: client.underscores,
+            underscores: self.config.underscores,
             ignore_invalid: client.ignore_invalid_headers,
         }
+    }
+
+    /// Fields with a `_` in their name, where underscores_in_headers is off: at the server that the request names for
+    /// what follows the name, at the default server for what stands before it (nginx).
+    pub fn drop_underscores(&mut self) {
+        let keeps = |id: ServerId| self.config.location(self.config.server(id).root).settings.client.underscores;
+        let default = self.config.endpoints[self.client.endpoint.at()].default;
+        let (before, after) = (keeps(default), keeps(self.server));
+        if before && after {
+            return;
+        }
+        let (input, start, host) = (&self.input, self.start, self.head.host.start);
+        let buf = input.get(start..).unwrap_or_default();
+        self.head.fields.retain(|field| {
+            let kept = if field.name.start < host { before } else { after };
+            kept || field.id != HeaderId::Other || !field.name.of(buf).contains(&b'_')
+        });
     }
 
     /// The bytes of this request's head and what was read after it; the head's spans are offsets into it.
@@ -360,8 +389,13 @@ impl Exchange {
         self.config.server(self.server)
     }
 
+    /// What a PROXY header said of the connection's addresses.
+    pub fn introduction(&self) -> Option<&Header> {
+        self.introduced.as_deref()?.as_ref()
+    }
+
     /// The value of a request header.
-    pub fn header(&self, id: crate::http::header::HeaderId) -> Option<&[u8]> {
+    pub fn header(&self, id: HeaderId) -> Option<&[u8]> {
         self.head.value(self.buf(), id)
     }
 

@@ -1,13 +1,10 @@
 //! What happens to a request, in order. The list is [`Phase`]; each step either goes on to the next, starts over with
 //! another URI, or settles the answer.
 
-use super::response::Body;
-use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, rewrite, vars};
-use crate::config::directives::client::KeepaliveDisable;
+use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, keep_alive, rewrite, vars};
 use crate::config::model::{Content, Level};
 use crate::http::body::Decoder;
 use crate::http::framing::Framing;
-use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
@@ -18,8 +15,6 @@ use crate::util::span::Span;
 
 /// Internal redirects and rewrites of one request; more is a cycle (nginx).
 const REDIRECTS: u8 = 10;
-/// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
-const DRAIN: u64 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -103,10 +98,16 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
     ex.rx = if ex.head.framing == Framing::None { Rx::Done } else { Rx::Drain };
     // A body of no bytes needs no invitation.
     ex.expects_continue = ex.head.expect_continue && ex.rx != Rx::Done && !ex.decoder.is_done();
-    ex.request_length = ex.head.len as u64;
+    // Empty lines before it do not count (nginx).
+    ex.request_length = (ex.head.len as u64).saturating_sub(u64::from(ex.head.request_line.start));
     select_server(ex, cx);
+    if ex.config.underscores {
+        ex.drop_underscores();
+    }
     let flow = match target(ex) {
         Err(reject) => refused(ex, cx, &reject),
+        // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
+        Ok(()) if matches!(ex.method, Method::Trace | Method::Connect) => handlers::options::not_allowed(ex),
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
         // An upstream may know it.
         Ok(()) if ex.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
@@ -261,7 +262,15 @@ fn count_redirect(ex: &mut Exchange, cx: &mut Cx, doing: &str) -> bool {
 }
 
 /// Turns a flow into a queued response, or into waiting for the body.
-pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
+pub fn settle(ex: &mut Exchange, cx: &mut Cx, flow: Flow) {
+    let mut next = Some(flow);
+    while let Some(flow) = next {
+        next = answer(ex, cx, flow);
+    }
+}
+
+/// One answer of a request; Some: what it came to has a page that is to be sent instead.
+fn answer(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) -> Option<Flow> {
     loop {
         flow = match flow {
             Flow::Respond => break,
@@ -269,19 +278,25 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
             Flow::Body if ex.sub.is_some() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
             Flow::Body => {
                 ex.rx = Rx::Body;
-                return;
+                return None;
             }
             Flow::Delay { until, then } => {
                 ex.pause = Some(Pause { until, then: Some(then) });
-                return;
+                return None;
             }
-            Flow::Wait => return,
-            Flow::Close => return close(ex, Status::CLOSE),
+            Flow::Wait => return None,
+            Flow::Close => {
+                close(ex, Status::CLOSE);
+                return None;
+            }
             // nginx's word for a client that has gone: nothing is said to it, and no page is looked for.
-            Flow::Status(Status::CLIENT_CLOSED_REQUEST) => return close(ex, Status::CLIENT_CLOSED_REQUEST),
+            Flow::Status(Status::CLIENT_CLOSED_REQUEST) => {
+                close(ex, Status::CLIENT_CLOSED_REQUEST);
+                return None;
+            }
             Flow::Status(status) => {
                 // Whatever page tells of it.
-                ex.head.keep_alive &= !closes(status);
+                ex.head.keep_alive &= !keep_alive::closes(status);
                 match error_page::redirect(ex, cx, status) {
                     Some(next) => {
                         cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
@@ -301,6 +316,7 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.uri)));
                 if count_redirect(ex, cx, "internally redirecting to") {
                     ex.internal = true;
+                    ex.rewritten = true;
                     ex.response.clear();
                     ex.location = ex.server().root;
                     run(ex, cx, Phase::ServerRewrite)
@@ -327,8 +343,8 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) {
         ex.response.clear();
         handlers::special::respond(ex, reject.status());
     }
-    decide_connection(ex, cx);
-    filters::send(ex, cx);
+    keep_alive::decide(ex, cx);
+    filters::send(ex, cx)
 }
 
 /// Ends the connection without an answer; `status` is for the log.
@@ -344,7 +360,6 @@ fn discard_buffered(ex: &mut Exchange) -> Result<(), Reject> {
     while ex.body_at < ex.input.len() {
         let step = ex.decoder.next(&ex.input[ex.body_at..])?;
         ex.body_at += step.consumed;
-        ex.request_length += step.consumed as u64;
         if step.done {
             ex.rx = Rx::Done;
             break;
@@ -374,58 +389,6 @@ fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
     ex.response.clear();
     ex.location = id;
     run(ex, cx, Phase::Rewrite)
-}
-
-/// Whether the connection outlives this response, and what becomes of a body nobody read.
-fn decide_connection(ex: &mut Exchange, cx: &mut Cx) {
-    let client = &ex.here().settings.client;
-    ex.keep_alive = ex.head.keep_alive
-        && !cx.quitting
-        && client.keepalive_timeout.0 > 0
-        && ex.client.requests < client.keepalive_requests
-        && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0
-        && !closes(ex.response.status)
-        && !is_disabled_for(ex, client.keepalive_disable);
-    // A response that is made while the body still comes does not end it.
-    let duplex = matches!(ex.response.body, Body::Stream { .. });
-    if ex.rx == Rx::Body && !duplex {
-        ex.rx = Rx::Drain;
-    }
-    if matches!(ex.rx, Rx::Drain | Rx::Body) {
-        let failed = ex.response.status.0 >= 400 || ex.error_page.is_some();
-        let short = match ex.head.framing {
-            Framing::Length(_) if failed => ex.decoder.remaining().is_some_and(|left| left <= DRAIN),
-            _ => true,
-        };
-        // A client that waits for 100 Continue may or may not send its body now: only closing is safe.
-        ex.keep_alive &= short && !ex.expects_continue;
-    }
-}
-
-/// keepalive_disable: Internet Explorer before 7 after a POST, and Safari on the Mac.
-fn is_disabled_for(ex: &Exchange, disabled: KeepaliveDisable) -> bool {
-    let Some(agent) = ex.header(HeaderId::UserAgent) else { return false };
-    let has = |text: &[u8]| memchr::memmem::find(agent, text).is_some();
-    disabled.msie6 && ex.method == Method::Post && old_msie(agent)
-        || disabled.safari && has(b"Mac OS X") && has(b"Safari/") && !has(b"Chrome")
-}
-
-/// `MSIE 4.` to `MSIE 6.`, but not a 6 that says it has the second service pack (nginx's rule).
-pub fn old_msie(agent: &[u8]) -> bool {
-    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
-    if memchr::memmem::find(agent, b"Opera").is_some() {
-        return false;
-    }
-    match agent.get(at + 5..at + 7) {
-        Some([b'4' | b'5', b'.']) => true,
-        Some(b"6.") => memchr::memmem::find(agent, b"SV1").is_none(),
-        _ => false,
-    }
-}
-
-/// Statuses after which what the client sends next cannot be trusted (nginx's list).
-fn closes(status: Status) -> bool {
-    matches!(status.0, 400 | 408 | 413 | 414 | 431 | 494..=497 | 500 | 501 | 505)
 }
 
 fn server_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
@@ -483,6 +446,8 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 }
 
 fn location_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    // Before the script: the block has none of its own, nor any of the location's (nginx).
+    access::enter_limit_except(ex, cx);
     let config = ex.config.clone();
     let script = &config.location(ex.location).script;
     if script.ops.is_empty() {

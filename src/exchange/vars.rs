@@ -3,6 +3,7 @@
 
 use super::handlers::proxy::record::{Record, What};
 use super::{Exchange, paths};
+use crate::config::model::Level;
 use crate::config::template::{Builtin, Part, Source, Template, Var};
 use crate::http::escape;
 use crate::http::framing::Framing;
@@ -72,6 +73,10 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is
         Var::Cookie(name) => put(cookie(ex, name), out),
         Var::SentHttp(name) => sent_header(ex, name, out),
         Var::SentTrailer(name) => joined(&ex.response.trailers, name, out),
+        Var::ProxyProtocolTlv(name) => {
+            let name = String::from_utf8_lossy(name);
+            put(ex.introduction().and_then(|header| header.tlv(&name)).as_deref(), out)
+        }
         Var::UploadField(name) => put(ex.uploaded.as_ref().and_then(|record| record.field(name)), out),
         Var::Absent => Is::Unset,
         Var::UpstreamHttp(name) => upstream(ex, |record| record.header(name, out)),
@@ -131,6 +136,11 @@ fn port(port: u16, out: &mut Vec<u8>) -> Is {
     if port > 0 { number(port, out) } else { Is::Set }
 }
 
+/// A port of a PROXY header, if there was one.
+fn introduced_port(named: Option<u16>, out: &mut Vec<u8>) -> Is {
+    named.map_or(Is::Unset, |named| port(named, out))
+}
+
 /// Milliseconds as nginx prints times: seconds with three digits.
 fn seconds(ms: u64, out: &mut Vec<u8>) -> Is {
     write!(out, "{}.{:03}", ms / 1000, ms % 1000).expect("a Vec takes all that is written");
@@ -144,7 +154,17 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is {
     }
     let config = ex.config.clone();
     match config.variables.defined.get(at as usize) {
-        Some((_, Source::Stored)) => Is::Set,
+        Some((name, Source::Stored)) => {
+            if ex.here().settings.logs.uninitialized {
+                // Nothing but the log is written once all is queued.
+                let doing = if ex.tx == super::Tx::Done { " while logging request" } else { "" };
+                ex.report(cx, Level::Warn, format_args!("using uninitialized \"{name}\" variable{doing}"));
+            }
+            // Said once a request (nginx).
+            ex.set_user(at, Box::default());
+            Is::Set
+        }
+        Some((_, Source::Captured)) => Is::Unset,
         Some((_, source)) => super::lookup::value(source, at, ex, cx, out),
         None => Is::Unset,
     }
@@ -328,6 +348,10 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         }
         B::BinaryRemoteAddr => put(Some(ex.client.peer.octets()), out),
         B::RemotePort => port(ex.client.peer.port(), out),
+        B::ProxyProtocolAddr => put(ex.introduction().map(|header| header.source.as_bytes()), out),
+        B::ProxyProtocolServerAddr => put(ex.introduction().map(|header| header.target.as_bytes()), out),
+        B::ProxyProtocolPort => introduced_port(ex.introduction().map(|header| header.source_port), out),
+        B::ProxyProtocolServerPort => introduced_port(ex.introduction().map(|header| header.target_port), out),
         B::RealipRemoteAddr => number(ex.socket_peer.unwrap_or(ex.client.peer), out),
         B::RealipRemotePort => port(ex.socket_peer.unwrap_or(ex.client.peer).port(), out),
         B::RemoteUser => remote_user(ex, out),

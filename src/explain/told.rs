@@ -89,6 +89,7 @@ impl<'c> Told<'c> {
                 default: ServerId(u32::MAX),
                 names: copy(own),
                 options: endpoint.options.clone(),
+                proxy_protocol: endpoint.proxy_protocol,
                 span: endpoint.span,
             };
             server::find(&alone, host, &mut recorder);

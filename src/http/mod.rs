@@ -29,6 +29,7 @@ pub mod header;
 pub mod host;
 pub mod method;
 pub mod multipart;
+pub mod proxy_protocol;
 pub mod range;
 pub mod reject;
 pub mod response;

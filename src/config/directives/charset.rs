@@ -101,6 +101,15 @@ fn charset(s: &mut Settings) -> &mut Charset {
     Rc::make_mut(&mut s.charset)
 }
 
+/// Takes note of a charset's name, unless it is made of variables.
+fn known(b: &mut Build, name: Option<&[u8]>) {
+    if let Some(name) = name
+        && !b.tables.charset_names.iter().any(|known| known.eq_ignore_ascii_case(name))
+    {
+        b.tables.charset_names.push(name.into());
+    }
+}
+
 pub const ROWS: &[Row] = &[
     row(
         "charset",
@@ -109,7 +118,9 @@ pub const ROWS: &[Row] = &[
         "off",
         Effect::Once(|s, b, d| {
             let name = b.template(d, 0)?;
-            charset(&mut s.settings).name = (name.constant() != Some(b"off")).then_some(name);
+            let name = (name.constant() != Some(b"off")).then_some(name);
+            known(b, name.as_ref().and_then(Template::constant));
+            charset(&mut s.settings).name = name;
             Ok(())
         }),
         "Charset named in the Content-Type of charset_types; variables allowed. Files in another source_charset are recoded by a charset_map.",
@@ -120,7 +131,9 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(|s, b, d| {
-            charset(&mut s.settings).source = Some(b.template(d, 0)?);
+            let name = b.template(d, 0)?;
+            known(b, name.constant());
+            charset(&mut s.settings).source = Some(name);
             Ok(())
         }),
         "The charset files are written in.",
@@ -192,8 +205,10 @@ fn charset_map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             format!("\"charset_map\" between the same charsets \"{}\" and \"{}\"", d.args[0].str(), d.args[1].str());
         return Err(Fault::new(d.args_span(), text));
     }
-    let known = |map: &CharsetMap| map.from == from && map.to == to;
-    if b.tables.charsets.iter().any(known) {
+    known(b, Some(&from));
+    known(b, Some(&to));
+    let same = |map: &CharsetMap| map.from == from && map.to == to;
+    if b.tables.charsets.iter().any(same) {
         let text = format!("duplicate \"charset_map\" between \"{}\" and \"{}\"", d.args[0].str(), d.args[1].str());
         return Err(Fault::new(d.args_span(), text));
     }

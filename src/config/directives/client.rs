@@ -299,7 +299,8 @@ fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
+/// Bytes per second, or what they are made of.
+pub(super) fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
     let template = b.template(d, 0)?;
     if let Some(text) = template.constant() {
         Size::parse(text).map_err(|_| invalid(d, 0))?;

@@ -146,7 +146,6 @@ pub const ROWS: &[Known] = &[
     row("proxy_headers_hash_bucket_size", HSL, TAKE1, "ngx_http_proxy_module", HASHES),
     row("proxy_headers_hash_max_size", HSL, TAKE1, "ngx_http_proxy_module", HASHES),
     row("proxy_ignore_client_abort", HSL, FLAG, "ngx_http_proxy_module", PROXY_TUNING),
-    row("proxy_limit_rate", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_max_temp_file_size", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_next_upstream", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_next_upstream_timeout", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),

@@ -77,6 +77,8 @@ pub struct Listen {
     pub addr: Addr,
     pub default: bool,
     pub options: ListenOptions,
+    /// Connections begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// Some socket option was given: only one `listen` of an address may.
     pub configured: bool,
     pub span: Span,
@@ -106,6 +108,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut options = ListenOptions::default();
     let mut default = false;
     let mut configured = false;
+    let mut proxy_protocol = false;
     for word in &d.args[1..] {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
@@ -114,16 +117,14 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             None => (bytes, None),
         };
         let text = val.and_then(|v| std::str::from_utf8(v).ok());
-        configured |= !matches!(key, b"default_server" | b"default");
+        configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol");
         match (key, text) {
             (b"default_server" | b"default", None) => default = true,
             (b"bind", None) => {}
-            (b"backlog", Some(n)) => {
-                options.backlog = Some(n.parse().ok().filter(|n| *n >= -1 && *n != 0).ok_or_else(bad)?)
-            }
+            (b"backlog", Some(n)) => options.backlog = Some(n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?),
             (b"rcvbuf", Some(n)) => options.rcvbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
             (b"sndbuf", Some(n)) => options.sndbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
-            (b"fastopen", Some(n)) => options.fastopen = Some(n.parse().map_err(|_| bad())?),
+            (b"fastopen", Some(n)) => options.fastopen = Some(n.parse().ok().filter(|n| *n >= 0).ok_or_else(bad)?),
             (b"reuseport", None) => options.reuseport = true,
             (b"deferred", None) => options.deferred = true,
             (b"ipv6only", Some("on")) => options.ipv6only = Some(true),
@@ -141,10 +142,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
                 let text = format!("\"listen … {}\" is not supported: {what} is not built in yet", word.str());
                 return Err(Fault::new(word.span, text).help("remove it: every client also speaks HTTP/1.1"));
             }
-            (b"proxy_protocol", None) => {
-                return Err(Fault::new(word.span, "\"listen … proxy_protocol\" is not supported yet")
-                    .help("let the proxy send X-Forwarded-For, and name it by set_real_ip_from"));
-            }
+            (b"proxy_protocol", None) => proxy_protocol = true,
             _ => return Err(bad()),
         }
     }
@@ -153,7 +151,14 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         if draft.listens.iter().any(|l| l.addr == addr) {
             return Err(Fault::new(word.span, format!("a duplicate listen {addr}")));
         }
-        draft.listens.push(Listen { addr, default, options: options.clone(), configured, span: word.span });
+        draft.listens.push(Listen {
+            addr,
+            default,
+            options: options.clone(),
+            proxy_protocol,
+            configured,
+            span: word.span,
+        });
     }
     Ok(())
 }

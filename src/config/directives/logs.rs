@@ -16,6 +16,8 @@ pub struct Logging {
     pub access: Rc<[AccessLog]>,
     pub error: ErrorLog,
     pub subrequests: bool,
+    /// uninitialized_variable_warn.
+    pub uninitialized: bool,
     /// open_log_file_cache.
     pub paths: Option<PathCache>,
 }
@@ -77,7 +79,13 @@ pub fn default_error_log() -> ErrorLog {
 
 impl Default for Logging {
     fn default() -> Logging {
-        Logging { access: Rc::new([]), error: default_error_log(), subrequests: false, paths: None }
+        Logging {
+            access: Rc::new([]),
+            error: default_error_log(),
+            subrequests: false,
+            uninitialized: true,
+            paths: None,
+        }
     }
 }
 
@@ -193,7 +201,8 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
         if let Some(size) = bytes.strip_prefix(b"buffer=") {
-            buffer = Some(Size::parse(size).map_err(|_| bad())?.0).filter(|n| *n > 0);
+            let wrong = || Fault::new(word.span, format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size)));
+            buffer = Some(Size::parse(size).ok().map(|size| size.0).filter(|n| *n > 0).ok_or_else(wrong)?);
         } else if let Some(time) = bytes.strip_prefix(b"flush=") {
             flush = Some(Millis::parse(time).map_err(|_| bad())?.0);
         } else if let Some(text) = bytes.strip_prefix(b"if=") {
@@ -262,7 +271,10 @@ impl AccessLog {
 
 fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut level = Level::Error;
-    for word in d.args.iter().skip(1) {
+    for (at, word) in d.args.iter().enumerate().skip(1) {
+        if at > 1 && !word.bytes().starts_with(b"debug_") {
+            return Err(Fault::new(word.span, format!("duplicate log level \"{}\"", word.str())));
+        }
         level = match Level::of(&word.str()) {
             Some(level) => level,
             None if word.bytes().starts_with(b"debug_") => Level::Debug,

@@ -55,6 +55,8 @@ pub struct Proxy {
     /// Where connections to upstreams come from.
     pub bind: Option<Template>,
     pub socket_keepalive: bool,
+    /// Bytes per second of a response.
+    pub limit_rate: Option<Template>,
 }
 
 /// What makes the request go to the next server: a set of `Next` bits.
@@ -85,6 +87,7 @@ pub struct Ignore {
     pub redirect: bool,
     pub limit_rate: bool,
     pub buffering: bool,
+    pub charset: bool,
 }
 
 /// A rule of proxy_cookie_flags: the cookies it is about, and the flags they get or lose.
@@ -144,6 +147,7 @@ impl Default for Proxy {
             ignore_client_abort: false,
             ignore: Ignore::default(),
             force_ranges: false,
+            limit_rate: None,
             cookie_flags: Rc::new([]),
             pass_trailers: false,
             bind: None,

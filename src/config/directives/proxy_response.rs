@@ -1,6 +1,7 @@
 //! What is done to the responses of upstreams: which of their lines the client gets, how those are rewritten, how much
 //! of a body waits for the client. The settings are in `proxy`.
 
+use super::client::rate;
 use super::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite, proxy};
 use super::row;
 use crate::config::ast::Directive;
@@ -113,6 +114,17 @@ pub const ROWS: &[Row] = &[
         "Whether trailers of the response are passed to clients that get it in chunks.",
     ),
     row(
+        "proxy_limit_rate",
+        HSL,
+        Args::TAKE1,
+        "0",
+        Effect::Once(|s, b, d| {
+            proxy(&mut s.settings).limit_rate = Some(rate(b, d)?);
+            Ok(())
+        }),
+        "Bytes per second of an upstream's response, variables allowed; 0 is no limit. Nothing is read ahead of the client, so it holds for what the client gets, where limit_rate is not lower still. Without effect under `proxy_buffering off`.",
+    ),
+    row(
         "proxy_intercept_errors",
         HSL,
         Args::FLAG,
@@ -126,7 +138,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "",
         Effect::Once(ignore_headers),
-        "Headers of the response that the server itself does not obey. It obeys X-Accel-Redirect, X-Accel-Limit-Rate and X-Accel-Buffering; the others are accepted.",
+        "Headers of the response that the server itself does not obey. It obeys X-Accel-Redirect, X-Accel-Limit-Rate, X-Accel-Buffering and X-Accel-Charset; the others are accepted.",
     ),
 ];
 
@@ -286,6 +298,7 @@ fn ignore_headers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         redirect: names("X-Accel-Redirect"),
         limit_rate: names("X-Accel-Limit-Rate"),
         buffering: names("X-Accel-Buffering"),
+        charset: names("X-Accel-Charset"),
     };
     Ok(())
 }

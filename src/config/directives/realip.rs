@@ -24,6 +24,8 @@ pub enum Source {
     #[default]
     XRealIp,
     XForwardedFor,
+    /// The PROXY header that the connection began with.
+    ProxyProtocol,
     /// A header field, in lower case.
     Field(Box<[u8]>),
 }
@@ -43,7 +45,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "X-Real-IP",
         Effect::Once(header),
-        "The header that has the client's address: X-Real-IP, X-Forwarded-For or another. proxy_protocol is refused.",
+        "The header that has the client's address: X-Real-IP, X-Forwarded-For or another; proxy_protocol takes it from the PROXY header of `listen … proxy_protocol`.",
     ),
     row(
         "real_ip_recursive",
@@ -88,10 +90,7 @@ fn header(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Rc::make_mut(&mut s.settings.realip).header = match &name[..] {
         b"x-real-ip" => Source::XRealIp,
         b"x-forwarded-for" => Source::XForwardedFor,
-        b"proxy_protocol" => {
-            let text = "\"real_ip_header proxy_protocol\" is not supported: the PROXY protocol is not built in";
-            return Err(Fault::new(word.span, text).help("let the proxy send X-Forwarded-For"));
-        }
+        b"proxy_protocol" => Source::ProxyProtocol,
         _ => Source::Field(name.into()),
     };
     Ok(())

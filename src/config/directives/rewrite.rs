@@ -9,6 +9,7 @@ use crate::config::pattern::{Case, Pattern};
 use crate::config::resolve::Build;
 use crate::config::table::{Effect, Fault, Row};
 use crate::config::template::Source;
+use std::rc::Rc;
 
 const WHERE: Contexts = Contexts::SERVER.or(Contexts::LOCATION).or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION);
 
@@ -52,8 +53,8 @@ pub const ROWS: &[Row] = &[
         Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION),
         Args::FLAG,
         "on",
-        Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)),
-        "Accepted; a variable without a value is empty.",
+        Effect::Flag(|s| &mut Rc::make_mut(&mut s.logs).uninitialized),
+        "Whether the error log is warned of variables that `set` has not reached. They are empty.",
     ),
 ];
 

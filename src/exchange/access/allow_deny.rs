@@ -9,7 +9,7 @@ use crate::route::Trace;
 use crate::shared::Cx;
 use std::net::IpAddr;
 
-/// limit_except's block takes the location's place for the methods it restricts.
+/// limit_except's block takes the location's place for the methods it restricts, before any script runs.
 pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Cx) {
     if let Some((except, block)) = ex.here().limit_except {
         let restricted = !except.contains(ex.method);

@@ -9,6 +9,8 @@ mod methods;
 mod password;
 pub mod real_ip;
 
+pub use allow_deny::enter_limit_except;
+
 use super::Exchange;
 use super::phases::{Flow, Then};
 use crate::config::directives::auth::Satisfy;
@@ -32,7 +34,6 @@ pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Flow::Next => {}
         refused => return refused,
     }
-    allow_deny::enter_limit_except(ex, cx);
     match ex.here().settings.auth.satisfy {
         Satisfy::All => match allow_deny::check(ex, cx) {
             Some(false) => Flow::Status(Status::FORBIDDEN),

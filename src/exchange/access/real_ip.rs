@@ -18,6 +18,7 @@ pub fn apply(ex: &mut Exchange) {
         Source::XRealIp => &b"x-real-ip"[..],
         Source::XForwardedFor => b"x-forwarded-for",
         Source::Field(name) => name,
+        Source::ProxyProtocol => return introduced(ex, &settings.from),
     };
     let buf = ex.buf();
     let fields = ex.head.fields.iter().filter(|field| field.name.of(buf).eq_ignore_ascii_case(name));
@@ -28,6 +29,17 @@ pub fn apply(ex: &mut Exchange) {
     }
     let believed = |peer: &Peer| is_one_of(&settings.from, peer);
     if let Some(peer) = client(&values, ex.client.peer, believed, settings.recursive) {
+        ex.socket_peer = Some(std::mem::replace(&mut ex.client.peer, peer));
+    }
+}
+
+/// What the PROXY header said, where the proxy that wrote it is believed.
+fn introduced(ex: &mut Exchange, from: &[Who]) {
+    let Some(header) = ex.introduction() else { return };
+    let named = header.source.parse::<IpAddr>().ok().map(|ip| Peer::new(ip, header.source_port));
+    if let Some(peer) = named
+        && is_one_of(from, &ex.client.peer)
+    {
         ex.socket_peer = Some(std::mem::replace(&mut ex.client.peer, peer));
     }
 }

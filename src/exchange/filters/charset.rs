@@ -1,6 +1,6 @@
 //! charset: named in Content-Type, and the body recoded where its source differs.
 
-use crate::config::directives::charset::Recode;
+use crate::config::directives::charset::{Charset, Recode};
 use crate::config::model::Level;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::source::{Encoder, Source};
@@ -9,27 +9,25 @@ use crate::http::status::Status;
 use crate::shared::Cx;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
-    if ex.here().settings.charset.name.is_none() {
+    if ex.here().settings.charset.name.is_none() && ex.kept_charset.is_none() {
         return;
     }
     let charset = ex.here().settings.charset.clone();
-    let Some(name) = &charset.name else { return };
-    let kind = ex.response.content_type.as_bytes();
-    let named = memchr::memmem::find(kind, b"charset=").is_some();
-    // A browser may take the charset of a redirect for that of the next page (nginx).
-    let redirect =
-        matches!(ex.response.status, Status::MOVED_PERMANENTLY | Status::FOUND) && ex.response.location.is_some();
-    if kind.is_empty() || named || redirect || ex.response.encoded || !charset.types.contains(kind) {
-        return;
-    }
-    let kind = kind.to_vec();
-    let name = vars::text(name, ex, cx);
-    if name.is_empty() {
-        return;
-    }
-    let source = charset.source.as_ref().map(|source| vars::text(source, ex, cx)).unwrap_or_default();
-    ex.response.content_type = ContentType::Shared([&kind[..], b"; charset=", &name].concat().into());
+    let kind = ex.response.content_type.as_bytes().to_vec();
+    // Of an upstream's type the charset is a part of its own (nginx).
+    let stream = matches!(ex.response.body, Body::Stream { .. });
+    let (bare, named) = if stream { parted(&kind) } else { (&kind[..], None) };
+    let Some(name) = wanted(&charset, &kind, named, ex, cx) else { return };
+    let source = match named {
+        Some(named) => named.to_vec(),
+        None => charset.source.as_ref().map(|source| vars::text(source, ex, cx)).unwrap_or_default(),
+    };
+    let content_type = ContentType::Shared([bare, b"; charset=", &name].concat().into());
     if source.is_empty() || source.eq_ignore_ascii_case(&name) {
+        ex.response.content_type = content_type;
+        return;
+    }
+    if ex.response.encoded {
         return;
     }
     let config = ex.config.clone();
@@ -43,8 +41,57 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
         ex.report(cx, Level::Error, format_args!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\""));
         return;
     };
-    let recode = Some(map.recode.clone());
-    match (std::mem::take(&mut ex.response.body), &map.recode) {
+    ex.response.content_type = content_type;
+    recode(ex, cx, &map.recode);
+}
+
+/// The charset the client is to get; None: the response stays as it is.
+fn wanted(charset: &Charset, kind: &[u8], named: Option<&[u8]>, ex: &mut Exchange, cx: &mut Cx) -> Option<Vec<u8>> {
+    if kind.is_empty() {
+        return None;
+    }
+    // An upstream's word goes before the directive's, for any type; but it may not invent a charset (nginx).
+    if let Some(name) = ex.kept_charset.clone() {
+        let known = ex.config.tables.charset_names.iter().any(|known| known.eq_ignore_ascii_case(&name));
+        if !known {
+            let name = String::from_utf8_lossy(&name);
+            ex.report(cx, Level::Error, format_args!("unknown charset \"{name}\" to override"));
+        }
+        return known.then(|| name.to_vec());
+    }
+    let name = charset.name.as_ref()?;
+    // A browser may take the charset of a redirect for that of the next page (nginx).
+    let redirect =
+        matches!(ex.response.status, Status::MOVED_PERMANENTLY | Status::FOUND) && ex.response.location.is_some();
+    let fits = match named {
+        Some(_) => charset.override_charset,
+        None => memchr::memmem::find(kind, b"charset=").is_none() && charset.types.contains(kind),
+    };
+    if redirect || !fits {
+        return None;
+    }
+    Some(vars::text(name, ex, cx)).filter(|name| !name.is_empty())
+}
+
+/// `type; charset=name` → the type with its other parameters before it, and the name without quotes.
+fn parted(kind: &[u8]) -> (&[u8], Option<&[u8]>) {
+    for at in memchr::memchr_iter(b';', kind) {
+        let (bare, parameter) = (&kind[..at], kind[at + 1..].trim_ascii_start());
+        if let Some((word, name)) = parameter.split_at_checked(8)
+            && word.eq_ignore_ascii_case(b"charset=")
+        {
+            let name = name.trim_ascii();
+            let quoted = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\""));
+            return (bare, Some(quoted.unwrap_or(name)).filter(|name| !name.is_empty()));
+        }
+    }
+    (kind, None)
+}
+
+/// The body's bytes as those of the other charset.
+fn recode(ex: &mut Exchange, cx: &mut Cx, how: &Recode) {
+    let recode = Some(how.clone());
+    match (std::mem::take(&mut ex.response.body), how) {
         // The length stays, so do ranges: recoded where it is queued.
         (body @ Body::File(_), Recode::Bytes(_)) => {
             ex.response.body = body;
@@ -72,5 +119,24 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
             ex.response.weaken();
         }
         (body, _) => ex.response.body = body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_charset_is_parted_from_its_type() {
+        for (kind, bare, name) in [
+            ("text/html", "text/html", None),
+            ("text/html; charset=utf-8", "text/html", Some("utf-8")),
+            ("text/html;Charset=\"koi8-r\"", "text/html", Some("koi8-r")),
+            ("text/html; x=y; charset=a ", "text/html; x=y", Some("a")),
+            ("text/html; charset=", "text/html", None),
+            ("text/html; charset", "text/html; charset", None),
+            (";", ";", None),
+        ] {
+            let (got, named) = super::parted(kind.as_bytes());
+            assert_eq!((got, named), (bare.as_bytes(), name.map(str::as_bytes)), "{kind}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::config::directives::gzip::Proxied;
 use crate::exchange::response::Body;
 use crate::exchange::source::{Encoder, Source};
-use crate::exchange::{Exchange, phases};
+use crate::exchange::{Exchange, keep_alive};
 use crate::http::date;
 use crate::http::header::{self, HeaderId};
 use crate::http::method::Method;
@@ -107,7 +107,7 @@ pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
         return false;
     }
     let Some(agent) = ex.header(HeaderId::UserAgent) else { return true };
-    !(gzip.disable.msie6 && phases::old_msie(agent) || gzip.disable.agents.iter().any(|p| p.is_match(agent)))
+    !(gzip.disable.msie6 && keep_alive::old_msie(agent) || gzip.disable.agents.iter().any(|p| p.is_match(agent)))
 }
 
 /// gzip is in the list, and not with a quality of zero (RFC 9110 §12.5.3).

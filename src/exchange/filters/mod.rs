@@ -20,9 +20,10 @@ mod headers;
 mod ranges;
 pub mod ssi;
 
+use super::phases::Flow;
 use super::response::{Body, ContentType};
 use super::source::{Flush, Source};
-use super::{Exchange, Tx, vars};
+use super::{Exchange, Tx, error_page, vars};
 use crate::config::template::Template;
 use crate::config::value::Size;
 use crate::http::method::Method;
@@ -33,10 +34,11 @@ use crate::shared::files::OpenFile;
 use std::io::Write;
 use std::rc::Rc;
 
-/// Completes the response and queues it.
-pub fn send(ex: &mut Exchange, cx: &mut Cx) {
+/// Completes the response and queues it. Some: a range that there is not has an error page, which is sent instead.
+pub fn send(ex: &mut Exchange, cx: &mut Cx) -> Option<Flow> {
     if ex.sub.is_some() {
-        return ssi::include::send(ex, cx);
+        ssi::include::send(ex, cx);
+        return None;
     }
     if let Some(status) = ex.error_page
         && status.0 != 0
@@ -50,7 +52,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     }
     // An upstream has judged the conditions itself.
     let stream = matches!(ex.response.body, Body::Stream { .. });
-    if ex.response.status == Status::OK && ex.error_page.is_none() && !stream {
+    if ex.response.status == Status::OK && !stream {
         conditional::apply(ex);
     }
     if ex.response.location.is_none() {
@@ -67,13 +69,23 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) {
     ssi::apply(ex, cx);
     charset::apply(ex, cx);
     gzip::apply(ex, cx);
-    if ex.response.status == Status::OK && ex.error_page.is_none() {
+    if ex.response.status == Status::OK {
         ranges::apply(ex);
         if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
+            let page = error_page::redirect(ex, cx, Status::RANGE_NOT_SATISFIABLE);
+            if page.is_some() {
+                return page;
+            }
             // Its page has a charset of its own.
             charset::apply(ex, cx);
         }
     }
+    queue(ex, cx);
+    None
+}
+
+/// The head, and the body by reference where it is a file.
+fn queue(ex: &mut Exchange, cx: &mut Cx) {
     framing::apply(ex, cx);
     rate(ex, cx);
     let before = ex.out.queued();
@@ -145,18 +157,21 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     }
 }
 
-/// limit_rate, where no script said otherwise.
+/// limit_rate, where no script said otherwise; an upstream's response may be slowed down further.
 fn rate(ex: &mut Exchange, cx: &mut Cx) {
-    if ex.limit_rate.is_none() && ex.here().settings.client.limit_rate.is_none() {
+    let stream = matches!(ex.response.body, Body::Stream { .. }) && !ex.response.at_once && !ex.response.upgrade;
+    let slowed = stream && ex.here().settings.proxy.limit_rate.is_some();
+    if !slowed && (ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none()) {
         return;
     }
-    let client = ex.here().settings.client.clone();
+    let (client, proxy) = (ex.here().settings.client.clone(), ex.here().settings.proxy.clone());
     let mut value = |template: &Option<Template>| {
         let text = template.as_ref().map(|template| vars::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)
     };
     let (rate, after) = (value(&client.limit_rate), value(&client.limit_rate_after));
-    ex.limit_rate = ex.limit_rate.or(Some(rate).filter(|rate| *rate > 0));
+    let upstream = if slowed { value(&proxy.limit_rate) } else { 0 };
+    ex.limit_rate = ex.limit_rate.or(Some(rate)).into_iter().chain([upstream]).filter(|rate| *rate > 0).min();
     ex.limit_rate_after = after;
 }
 

@@ -31,7 +31,7 @@ pub fn value(source: &Source, at: u32, ex: &mut Exchange, cx: &mut Cx, out: &mut
         Source::Map(table) => map::value(*table, ex, cx, out),
         Source::Geo(table) => geo::value(*table, ex, cx, out),
         Source::Split(table) => murmur::split(*table, ex, cx, out),
-        Source::Stored | Source::Undefined => Keep::No,
+        Source::Stored | Source::Captured | Source::Undefined => Keep::No,
     };
     ex.depth -= 1;
     if keep == Keep::Yes {

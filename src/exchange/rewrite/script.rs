@@ -76,7 +76,11 @@ fn set(ex: &mut Exchange, cx: &mut Cx, slot: SetTarget, value: &Template, quote:
     cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(&text)));
     match slot {
         SetTarget::User(variable) => ex.set_user(variable, text.into()),
-        SetTarget::Args => ex.args = text,
+        SetTarget::Args => {
+            ex.args = text;
+            // The client's own target no longer holds what is asked for.
+            ex.rewritten = true;
+        }
         SetTarget::LimitRate => match crate::config::value::Size::parse(&text) {
             Ok(size) => ex.limit_rate = Some(size.0),
             Err(_) => {

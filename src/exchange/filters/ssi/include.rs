@@ -54,6 +54,7 @@ pub fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
 pub fn enter(mut parent: Box<Exchange>, cx: &mut Cx, include: Include) -> Box<Exchange> {
     let mut ex = Box::new(Exchange::new(cx, parent.client));
     ex.config = parent.config.clone();
+    ex.introduced = parent.introduced.clone();
     ex.next_request(cx);
     exchange(&mut ex, &mut parent);
     ex.server = parent.server;

@@ -58,6 +58,9 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Cx) -> Result<Flow, 
         return Err(Fault::Status(code));
     }
     let settings = ex.here().settings.proxy.clone();
+    if !settings.ignore.charset {
+        ex.kept_charset = head.value(&bytes, b"x-accel-charset").filter(|name| !name.is_empty()).map(Into::into);
+    }
     if !settings.ignore.redirect
         && let Some(target) = head.value(&bytes, b"x-accel-redirect")
     {
