@@ -16,6 +16,7 @@
 //! differs REASON             the last request is answered otherwise on purpose
 //! unsized                    bodies are framed otherwise: their logged sizes are not compared
 //! quiet                      what the error logs say is not compared
+//! unlogged                   what the access logs say is not compared
 //! ```
 
 /// One configuration and what is asked of it.
@@ -28,6 +29,7 @@ pub struct Case {
     pub conf: String,
     pub asks: Vec<Asked>,
     pub quiet: bool,
+    pub unlogged: bool,
     pub unsized_: bool,
 }
 
@@ -87,6 +89,7 @@ pub fn parse(text: &str) -> Vec<Case> {
             }
             "differs" => case.asks.last_mut().expect("after a request").differs = Some(rest.to_owned()),
             "quiet" => case.quiet = true,
+            "unlogged" => case.unlogged = true,
             "unsized" => case.unsized_ = true,
             _ => panic!("unknown word: {line}"),
         }

@@ -78,7 +78,7 @@ fn run(case: &Case, mut server: Server) -> Vec<String> {
     ask(&server, b"GET /a-last-one HTTP/1.0\r\n\r\n");
     server.stop();
     let marked = case.asks.iter().any(|asked| asked.differs.is_some());
-    facts.push(if marked { String::new() } else { facts::access_log(&server, case.unsized_) });
+    facts.push(if marked || case.unlogged { String::new() } else { facts::access_log(&server, case.unsized_) });
     facts.push(if case.quiet || marked { String::new() } else { facts::error_log(&server) });
     facts
 }
@@ -206,4 +206,4 @@ macro_rules! files {
     ($($name:ident)*) => { $(#[test] fn $name() { compare(concat!(stringify!($name), ".case")); })* };
 }
 
-files! { locations files rewrites errors maps headers access variables http1 servers }
+files! { locations files rewrites errors maps headers access variables http1 servers proxy heads sites }
