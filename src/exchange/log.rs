@@ -8,7 +8,7 @@ use crate::http::escape::json_escape_as_nginx;
 use crate::http::header::HeaderId;
 use crate::shared::Cx;
 use crate::shared::logs::Hold;
-use crate::util::decimal;
+use crate::util::{bytes, decimal};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -137,13 +137,12 @@ fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
     match escape {
         Escape::None => out.extend_from_slice(value),
         Escape::Default => {
-            let is_plain = |byte: u8| byte != b'"' && byte != b'\\' && (b' '..0x7f).contains(&byte);
-            // Nearly all values; no early exit: it becomes SIMD.
-            if value.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+            // Nearly all values.
+            if bytes::is_quotable(value) {
                 return out.extend_from_slice(value);
             }
             for &byte in value {
-                if !is_plain(byte) {
+                if !bytes::is_quotable(&[byte]) {
                     let _ = write!(out, "\\x{byte:02X}");
                 } else {
                     out.push(byte);

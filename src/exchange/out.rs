@@ -82,7 +82,7 @@ impl OutQueue {
         }
         match file.memory() {
             Some(bytes) => self.buf.extend_from_slice(bytes.get(at as usize..end as usize).unwrap_or_default()),
-            None if end - at <= SMALL && (self.buf.len() as u64) < SMALL && self.read(file, at, end) => {}
+            None if end - at <= SMALL && (self.buf.len() as u64) < SMALL && self.piece(file, at, end) => {}
             None => {
                 self.seal();
                 self.queued += end - at;
@@ -93,7 +93,11 @@ impl OutQueue {
 
     /// A small piece of a large file goes out with its head: a read costs half of a second call for sending. False:
     /// the file is shorter by now, or does not let itself be read; who sends it will say so.
-    fn read(&mut self, file: &OpenFile, at: u64, end: u64) -> bool {
+    fn piece(&mut self, file: &OpenFile, at: u64, end: u64) -> bool {
+        if let Some(piece) = file.piece(at, end) {
+            self.buf.extend_from_slice(piece);
+            return true;
+        }
         let (len, wanted) = (self.buf.len(), (end - at) as usize);
         self.buf.reserve(wanted);
         let read = file.fd().map(|fd| file::pread_into(fd, &mut self.buf, wanted, at));

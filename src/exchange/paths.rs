@@ -7,6 +7,7 @@ use crate::config::model::{Config, LocationKind};
 use crate::http::status::Status;
 use crate::shared::Cx;
 use crate::sys::file::{self, FileKind};
+use crate::util::bytes;
 use std::ffi::CString;
 
 /// What mapping a URI gave.
@@ -113,20 +114,15 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     mapped
 }
 
-/// A control byte, or a dot that begins a segment: one pass without an early exit, for nearly all paths have none.
+/// A control byte, or a dot that begins a segment.
 fn is_suspect(path: &[u8]) -> bool {
-    let mut before = b'/';
-    path.iter().fold(false, |bad, &b| {
-        let dot = before == b'/' && b == b'.';
-        before = b;
-        bad | dot | (b < b' ') | (b == 0x7f)
-    })
+    let dot = |at: usize| at == 0 || path.get(at - 1) == Some(&b'/');
+    bytes::has_control(path) || memchr::memchr_iter(b'.', path).any(dot)
 }
 
 /// Whether a control byte stands in a path: names that drive terminals and break logs, which no site has.
 pub fn has_control(path: &[u8]) -> bool {
-    // No early exit: it becomes SIMD.
-    path.iter().fold(false, |bad, b| bad | (*b < b' ') | (*b == 0x7f))
+    bytes::has_control(path)
 }
 
 /// What was deleted is seen only where the root itself (the first so many bytes) is a trash or lies in one.

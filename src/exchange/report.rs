@@ -8,6 +8,7 @@ use crate::config::model::Level;
 use crate::route::Trace;
 use crate::shared::Cx;
 use crate::shared::logs::Who;
+use crate::util::bytes;
 use std::fmt;
 use std::io::Write;
 
@@ -43,13 +44,9 @@ fn asked(ex: &Exchange, line: &mut Vec<u8>) {
 pub struct Printable<'a>(pub &'a [u8]);
 
 impl Printable<'_> {
-    /// Nearly all: seen at a glance, for there is no early exit.
-    fn is_plain(&self) -> bool {
-        self.0.iter().fold(true, |plain, b| plain & matches!(b, b' '..=b'~'))
-    }
-
     fn put(&self, line: &mut Vec<u8>) {
-        if self.is_plain() {
+        // Nearly all.
+        if bytes::is_printable(self.0) {
             return line.extend_from_slice(self.0);
         }
         // A Vec takes all that is written.
@@ -59,7 +56,7 @@ impl Printable<'_> {
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_plain()
+        if bytes::is_printable(self.0)
             && let Ok(text) = std::str::from_utf8(self.0)
         {
             return f.write_str(text);

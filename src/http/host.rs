@@ -47,12 +47,24 @@ fn port_of(digits: &[u8]) -> Option<u16> {
     })
 }
 
+/// RFC 3986 §2.3, but for the dot, which has rules of its own.
+const UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
+
 fn is_reg_name(name: &[u8]) -> bool {
     let mut at = 0;
     let mut before = b'.';
     while let Some(&b) = name.get(at) {
         match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {}
+            _ if UNRESERVED[usize::from(b)] => {}
             b'.' if before == b'.' => return false,
             b'.' => {}
             b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' => {}

@@ -7,6 +7,7 @@
 
 use super::escape::hex_pair;
 use super::reject::Reject;
+use crate::util::bytes;
 use crate::util::span::Span;
 
 /// What else [`normalize`] learnt.
@@ -43,14 +44,10 @@ pub fn normalize(path_and_query: &[u8], merge_slashes: bool, out: &mut Vec<u8>) 
     Ok(normal)
 }
 
-/// True when the path needs no work: the common case, one pass without an early exit.
+/// True when the path needs no work: the common case.
 fn is_normal(path: &[u8]) -> bool {
-    let mut before = 0;
-    !path.iter().fold(false, |bad, &b| {
-        let pair = before == b'/' && (b == b'/' || b == b'.');
-        before = b;
-        bad | pair | matches!(b, b'%' | b'#' | 0..=0x1f | 0x7f)
-    })
+    let pair = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
+    !bytes::has_control_or(path, [b'%', b'#']) && !path.windows(2).any(pair)
 }
 
 fn resolve(path: &[u8], merge_slashes: bool, out: &mut Vec<u8>, normal: &mut Normal) -> Result<(), Reject> {

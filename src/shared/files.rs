@@ -14,13 +14,16 @@ use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
 use crate::util::decimal;
 use crate::util::hash::SecretMap;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Files up to this many bytes are kept in memory: sent with their head by one call. Above it sendfile wins.
 pub const SMALL: u64 = 16 << 10;
+/// Files up to this many bytes are kept in memory once so many pieces of them were asked for.
+const WHOLE: u64 = 256 << 10;
+const OFTEN: u8 = 8;
 /// Entries at most; each costs about 300 bytes beside its content.
 const ENTRIES: usize = 20_000;
 /// Descriptors of large files at most.
@@ -56,6 +59,8 @@ pub struct OpenFile {
     head_end: u32,
     fd: Option<OwnedFd>,
     variants: Variants,
+    /// How often a piece of it was asked for.
+    pieces: Cell<u8>,
     /// Where variants are counted; none for a file that is not kept.
     budget: OnceCell<Rc<Budget>>,
 }
@@ -98,8 +103,26 @@ impl OpenFile {
     pub fn keep_gzip(&self, level: u32, bytes: &[u8]) {
         let unchanged = self.fd().is_none_or(|fd| file::fstat(fd).is_ok_and(|stat| same(&stat, &self.stat)));
         if unchanged && let Some(budget) = self.budget.get() {
-            self.variants.keep(level, bytes, budget);
+            self.variants.keep_gzip(level, bytes, budget);
         }
+    }
+
+    /// A piece, where the content is in memory: a file whose pieces are asked for often, and that is not large, is read
+    /// once instead of at each time.
+    pub fn piece(&self, at: u64, end: u64) -> Option<&[u8]> {
+        let asked = self.pieces.get();
+        if asked <= OFTEN {
+            self.pieces.set(asked + 1);
+        }
+        if asked == OFTEN
+            && self.stat.size <= WHOLE
+            && let (Some(fd), Some(budget)) = (self.fd(), self.budget.get())
+            && let Ok(Small::Read(content, stat)) = read_small(fd, self.stat)
+            && same(&stat, &self.stat)
+        {
+            self.variants.keep_plain(&content, budget);
+        }
+        self.variants.plain()?.get(usize::try_from(at).ok()?..usize::try_from(end).ok()?)
     }
 
     /// Opens what `fd` refers to. Small files are read at once.
@@ -131,6 +154,7 @@ impl OpenFile {
             stat,
             fd,
             variants: Variants::default(),
+            pieces: Cell::new(0),
             budget: OnceCell::new(),
         })
     }

@@ -1,9 +1,9 @@
-//! Files in other encodings than they are stored in: what was compressed once is kept with the open file, which never
-//! outlives its version of the content.
+//! What was made of a file that is too large to be kept as such: its compressed form, or its content in memory where
+//! pieces of it are asked for often. Kept with the open file, which never outlives its version of the content.
 //!
 //! Invariant: all variants together are no larger than the limit; what does not fit is made anew each time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 /// The bytes that all variants share.
@@ -23,17 +23,31 @@ impl Budget {
     }
 }
 
-/// A file's variant, if it has one.
+/// A file's variants, as far as it has some.
 #[derive(Default)]
-pub struct Variants(RefCell<Option<Gzip>>);
+pub struct Variants {
+    gzip: RefCell<Option<(u32, Kept)>>,
+    plain: OnceCell<Kept>,
+}
 
-struct Gzip {
-    level: u32,
+struct Kept {
     bytes: Rc<[u8]>,
     budget: Rc<Budget>,
 }
 
-impl Drop for Gzip {
+impl Kept {
+    /// None: there is no room.
+    fn new(bytes: &[u8], budget: &Rc<Budget>) -> Option<Kept> {
+        let used = budget.used.get() + bytes.len() as u64;
+        if used > budget.limit.get() {
+            return None;
+        }
+        budget.used.set(used);
+        Some(Kept { bytes: bytes.into(), budget: budget.clone() })
+    }
+}
+
+impl Drop for Kept {
     fn drop(&mut self) {
         self.budget.used.set(self.budget.used.get() - self.bytes.len() as u64);
     }
@@ -42,21 +56,31 @@ impl Drop for Gzip {
 impl Variants {
     /// The whole file as gzip of that level.
     pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
-        self.0.borrow().as_ref().filter(|gzip| gzip.level == level).map(|gzip| gzip.bytes.clone())
+        self.gzip.borrow().as_ref().filter(|(of, _)| *of == level).map(|(_, kept)| kept.bytes.clone())
+    }
+
+    /// The whole file as it is.
+    pub fn plain(&self) -> Option<&[u8]> {
+        self.plain.get().map(|kept| &*kept.bytes)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_none()
+        self.gzip.borrow().is_none() && self.plain.get().is_none()
     }
 
     /// Keeps it, if there is room. Another level takes the place of the last.
-    pub fn keep(&self, level: u32, bytes: &[u8], budget: &Rc<Budget>) {
-        let mut kept = self.0.borrow_mut();
-        *kept = None;
-        let used = budget.used.get() + bytes.len() as u64;
-        if used <= budget.limit.get() {
-            budget.used.set(used);
-            *kept = Some(Gzip { level, bytes: bytes.into(), budget: budget.clone() });
+    pub fn keep_gzip(&self, level: u32, bytes: &[u8], budget: &Rc<Budget>) {
+        let mut gzip = self.gzip.borrow_mut();
+        // Its room may be needed.
+        *gzip = None;
+        *gzip = Kept::new(bytes, budget).map(|kept| (level, kept));
+    }
+
+    /// Keeps the file as it is, if there is room.
+    pub fn keep_plain(&self, bytes: &[u8], budget: &Rc<Budget>) {
+        if let Some(kept) = Kept::new(bytes, budget) {
+            // One is as good as another of the same version.
+            let _ = self.plain.set(kept);
         }
     }
 }
@@ -69,16 +93,21 @@ mod tests {
     fn what_is_kept_is_counted_until_it_is_gone() {
         let budget = Rc::new(Budget::new(10));
         let (one, other) = (Variants::default(), Variants::default());
-        one.keep(1, b"123456", &budget);
+        one.keep_gzip(1, b"123456", &budget);
         assert_eq!(one.gzip(1).as_deref(), Some(&b"123456"[..]));
         assert_eq!(one.gzip(2), None, "another level");
-        other.keep(1, b"12345", &budget);
+        other.keep_gzip(1, b"12345", &budget);
         assert!(other.is_empty(), "no room");
-        one.keep(2, b"12345", &budget);
+        one.keep_gzip(2, b"12345", &budget);
         assert_eq!(one.gzip(1), None, "its place was taken");
-        other.keep(1, b"12345", &budget);
+        other.keep_gzip(1, b"12345", &budget);
         assert!(!other.is_empty());
         assert_eq!(budget.used.get(), 10);
+        one.keep_plain(b"1", &budget);
+        assert_eq!(one.plain(), None, "no room");
+        other.keep_gzip(1, b"123", &budget);
+        one.keep_plain(b"12", &budget);
+        assert_eq!((one.plain(), budget.used.get()), (Some(&b"12"[..]), 10));
         drop((one, other));
         assert_eq!(budget.used.get(), 0);
     }

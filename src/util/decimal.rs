@@ -18,13 +18,41 @@ pub fn push(mut n: u64, width: usize, out: &mut Vec<u8>) {
 
 /// An IPv4 address.
 pub fn push_dotted(octets: [u8; 4], out: &mut Vec<u8>) {
-    for (at, octet) in octets.into_iter().enumerate() {
-        if at > 0 {
-            out.push(b'.');
-        }
-        push(u64::from(octet), 0, out);
+    let mut text = [0; 16];
+    let mut at = 0;
+    for octet in octets {
+        let (digits, len) = OCTETS[usize::from(octet)];
+        // There is room for the longest; what is too much is written over.
+        text[at..at + 4].copy_from_slice(&digits);
+        at += len;
     }
+    out.extend_from_slice(text.get(..at - 1).unwrap_or_default());
 }
+
+/// Each octet with a dot behind, and how many bytes that is.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let mut table = [([b'.'; 4], 0); 256];
+    let mut n = 0;
+    while n < 256 {
+        let digits = [n / 100, n / 10 % 10, n % 10];
+        let mut at = if n >= 100 {
+            0
+        } else if n >= 10 {
+            1
+        } else {
+            2
+        };
+        while at < 3 {
+            table[n].0[table[n].1] = b'0' + digits[at] as u8;
+            table[n].1 += 1;
+            at += 1;
+        }
+        // The dot.
+        table[n].1 += 1;
+        n += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

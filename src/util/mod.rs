@@ -1,6 +1,7 @@
 //! Small things every layer uses. No I/O, no policy, nothing that knows HTTP or the configuration.
 
 pub mod buf;
+pub mod bytes;
 pub mod date;
 pub mod decimal;
 pub mod hash;

@@ -33,13 +33,17 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
         Body::Made(_) => None,
         _ => return,
     };
-    if length.is_some_and(|n| n < gzip.min_length.0) || !gzip.types.contains(ex.response.content_type.as_bytes()) {
+    if length.is_some_and(|n| n < gzip.min_length.0) {
+        return;
+    }
+    let accepted = is_accepted(ex, cx.now.unix);
+    if !accepted && !gzip.vary || !gzip.types.contains(ex.response.content_type.as_bytes()) {
         return;
     }
     if gzip.vary {
         ex.response.line(b"Vary", b"Accept-Encoding");
     }
-    if !is_accepted(ex, cx.now.unix) {
+    if !accepted {
         return;
     }
     let tally = ex.response.tally.insert(Rc::default()).clone();

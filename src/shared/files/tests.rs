@@ -263,3 +263,28 @@ fn more_directories_than_are_watched_are_answered_all_the_same() {
     write(&tree, "releases/1/site/a", "eno");
     assert_eq!(asked.what(&tree.at("current/site/a")), "eno 644");
 }
+
+#[test]
+fn a_file_whose_pieces_are_asked_for_often_is_read_once_and_anew_when_it_changes() {
+    let tree = Tree::new(91);
+    let (path, mut asked) = (tree.at("large"), Asked::new());
+    let name = CString::new(path.as_os_str().as_bytes()).expect("a path of our own");
+    let mut open = |asked: &mut Asked| {
+        asked.now.renew();
+        match asked.cache.open(&name, &asked.now, &mut asked.watch) {
+            Ok(Found::File(file)) => file,
+            _ => panic!("it is a file"),
+        }
+    };
+    for (letter, len) in [("a", WHOLE), ("b", WHOLE), ("c", WHOLE + 1)] {
+        fs::write(&path, letter.repeat(len as usize)).expect("written");
+        let file = open(&mut asked);
+        for _ in 0..OFTEN {
+            assert_eq!(file.piece(1, 3), None, "not often");
+        }
+        let often = (len <= WHOLE).then(|| letter.repeat(2));
+        assert_eq!(file.piece(1, 3), often.as_deref().map(str::as_bytes));
+        assert_eq!(open(&mut asked).piece(WHOLE - 1, WHOLE + 1), None, "beyond its end, or not kept");
+        assert!(Rc::ptr_eq(&file, &open(&mut asked)));
+    }
+}
