@@ -157,7 +157,7 @@ pub struct Conn {
     pub state: State,
 }
 
-const _: () = assert!(size_of::<Conn>() <= 96, "ten thousand idle connections must stay small");
+const _: () = assert!(size_of::<Conn>() <= 88, "ten thousand idle connections must stay small");
 
 /// What connections draw on: exchanges of those that went idle, for the next that wakes, and connections to upstreams.
 pub struct Pool {

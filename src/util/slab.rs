@@ -4,6 +4,8 @@
 //! Slots freed last are used first, so that a busy server keeps touching the same memory and slots never used are never
 //! touched.
 
+use std::num::NonZeroU32;
+
 /// Bits of a generation. After 2^24 tenants a slot's keys repeat: far beyond the few events that may still be fetched
 /// when a key dies.
 const GENERATION_BITS: u32 = 24;
@@ -12,12 +14,17 @@ const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
 /// Ends the list of vacant slots.
 const NONE: u32 = u32::MAX;
 
+/// Above every generation, and set in each key's: none is zero, so that no key at all takes no more room than one.
+const MARK: NonZeroU32 = NonZeroU32::new(1 << GENERATION_BITS).expect("a bit is set");
+
 /// Names one value in one slab, for as long as it lives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Key {
     slot: u32,
-    generation: u32,
+    marked: NonZeroU32,
 }
+
+const _: () = assert!(size_of::<Option<Key>>() == size_of::<Key>());
 
 impl Key {
     /// Bits 32 to 39 of [`Key::to_u64`] are zero: room for what kind of thing the slot belongs to.
@@ -25,7 +32,7 @@ impl Key {
 
     /// `generation` counts with its lower 24 bits.
     pub fn new(slot: u32, generation: u32) -> Key {
-        Key { slot, generation: generation & GENERATION_MASK }
+        Key { slot, marked: MARK | generation & GENERATION_MASK }
     }
 
     pub fn slot(self) -> u32 {
@@ -34,17 +41,17 @@ impl Key {
 
     /// Less than 2^24.
     pub fn generation(self) -> u32 {
-        self.generation
+        self.marked.get() & GENERATION_MASK
     }
 
     /// `generation:24 | 0:8 | slot:32`.
     pub fn to_u64(self) -> u64 {
-        u64::from(self.generation) << 40 | u64::from(self.slot)
+        u64::from(self.generation()) << 40 | u64::from(self.slot)
     }
 
     /// The key in such a number, whatever its role bits.
     pub fn from_u64(number: u64) -> Key {
-        Key { slot: number as u32, generation: (number >> 40) as u32 }
+        Key::new(number as u32, (number >> 40) as u32)
     }
 }
 
@@ -88,13 +95,13 @@ impl<T> Slab<T> {
     /// For values that know their own key.
     pub fn insert_with(&mut self, value: impl FnOnce(Key) -> T) -> Key {
         let (key, next) = match self.entries.get(self.vacant as usize) {
-            Some(&Entry::Vacant { generation, next }) => (Key { slot: self.vacant, generation }, Some(next)),
+            Some(&Entry::Vacant { generation, next }) => (Key::new(self.vacant, generation), Some(next)),
             _ => {
                 let slot = u32::try_from(self.entries.len()).ok().filter(|&slot| slot != NONE);
-                (Key { slot: slot.expect("a slab holds less than 2^32 - 1 values"), generation: 0 }, None)
+                (Key::new(slot.expect("a slab holds less than 2^32 - 1 values"), 0), None)
             }
         };
-        let entry = Entry::Taken { generation: key.generation, value: value(key) };
+        let entry = Entry::Taken { generation: key.generation(), value: value(key) };
         match next {
             None => self.entries.push(entry),
             Some(next) => {
@@ -110,14 +117,14 @@ impl<T> Slab<T> {
 
     pub fn get(&self, key: Key) -> Option<&T> {
         match self.entries.get(key.slot as usize) {
-            Some(Entry::Taken { generation, value }) if *generation == key.generation => Some(value),
+            Some(Entry::Taken { generation, value }) if *generation == key.generation() => Some(value),
             _ => None,
         }
     }
 
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.entries.get_mut(key.slot as usize) {
-            Some(Entry::Taken { generation, value }) if *generation == key.generation => Some(value),
+            Some(Entry::Taken { generation, value }) if *generation == key.generation() => Some(value),
             _ => None,
         }
     }
@@ -140,7 +147,7 @@ impl<T> Slab<T> {
     /// The key of whoever lives in `slot` now.
     pub fn key_of(&self, slot: u32) -> Option<Key> {
         match self.entries.get(slot as usize) {
-            Some(&Entry::Taken { generation, .. }) => Some(Key { slot, generation }),
+            Some(&Entry::Taken { generation, .. }) => Some(Key::new(slot, generation)),
             _ => None,
         }
     }
@@ -153,10 +160,10 @@ impl<T> Slab<T> {
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let entry = self.entries.get_mut(key.slot as usize)?;
         match entry {
-            Entry::Taken { generation, .. } if *generation == key.generation => {}
+            Entry::Taken { generation, .. } if *generation == key.generation() => {}
             _ => return None,
         }
-        let generation = key.generation.wrapping_add(1) & GENERATION_MASK;
+        let generation = key.generation().wrapping_add(1) & GENERATION_MASK;
         let removed = std::mem::replace(entry, Entry::Vacant { generation, next: self.vacant });
         self.vacant = key.slot;
         self.len -= 1;
@@ -183,14 +190,14 @@ impl<T> Slab<T> {
     /// In order of slots.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.entries.iter().zip(0u32..).filter_map(|(entry, slot)| match entry {
-            Entry::Taken { generation, value } => Some((Key { slot, generation: *generation }, value)),
+            Entry::Taken { generation, value } => Some((Key::new(slot, *generation), value)),
             Entry::Vacant { .. } => None,
         })
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
         self.entries.iter_mut().zip(0u32..).filter_map(|(entry, slot)| match entry {
-            Entry::Taken { generation, value } => Some((Key { slot, generation: *generation }, value)),
+            Entry::Taken { generation, value } => Some((Key::new(slot, *generation), value)),
             Entry::Vacant { .. } => None,
         })
     }
