@@ -50,8 +50,13 @@ impl Server {
     }
 
     fn take_waiting(&mut self, at: usize, fresh: &mut Vec<Key>) {
-        for _ in 0..TURN {
-            if self.conns.len() >= self.limit && self.close_idle(16) == 0 {
+        for taken in 0..TURN {
+            let is_full = self.conns.len() >= self.limit;
+            if is_full && taken > 0 {
+                // Nobody makes room for a client that may not be there. If it is, the next turn hears of it.
+                return;
+            }
+            if is_full && self.make_room() == 0 {
                 let limit = self.limit;
                 return self.pause(format_args!("{limit} connections are not enough"));
             }
@@ -71,10 +76,16 @@ impl Server {
                 Err(Errno::EAGAIN) => return,
                 // The client was gone before we came: not our trouble.
                 Err(Errno::ECONNABORTED | Errno::EPROTO | Errno::EPERM) => {}
-                Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) if self.close_idle(16) > 0 => {}
+                Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) if self.make_room() > 0 => {}
                 Err(e) => return self.pause(format_args!("accept4() failed {e}")),
             }
         }
+    }
+
+    /// Closes some connections that are between requests, or will be once their answers are sent. Gives how many.
+    fn make_room(&mut self) -> usize {
+        self.send_gathered();
+        self.close_idle(16)
     }
 
     /// Out of room: a level-triggered listener would keep the loop spinning, so it is not watched for a while.

@@ -2,7 +2,7 @@
 //! all. Each is answered as if it were alone.
 
 use crate::client::Client;
-use crate::harness::http;
+use crate::harness::{Setup, http, skip_on_nginx};
 
 const MANY: usize = 40;
 
@@ -67,4 +67,35 @@ fn requests_that_arrive_together_are_not_refused_for_each_other_by_limit_conn() 
             client.response().is(200).body_is("f");
         }
     }
+}
+
+/// Connections that are being answered in this turn are between requests before it ends.
+#[test]
+fn as_many_clients_as_there_may_be_are_not_too_many_while_some_are_being_answered() {
+    if skip_on_nginx("nginx counts its listeners as connections") {
+        return;
+    }
+    let s = Setup::full(
+        "%%PREAMBLE%%
+         events { worker_connections 4; }
+         http { server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; } }",
+    )
+    .file("html/f", "f")
+    .start();
+    let ask = |client: &mut Client| _ = client.send("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut clients: Vec<Client> = (0..4).map(|_| s.client()).collect();
+    // Four are as many as there may be, and none of them has to go for that.
+    s.frozen(|| clients.iter_mut().for_each(ask));
+    clients.iter_mut().for_each(|client| _ = client.response().is(200));
+    let new = s.frozen(|| {
+        clients.iter_mut().for_each(ask);
+        let mut new = s.client();
+        ask(&mut new);
+        new
+    });
+    clients.push(new);
+    for client in &mut clients {
+        client.response().is(200).body_is("f");
+    }
+    assert!(!s.error_log().contains("connections are not enough"), "{}", s.error_log());
 }
