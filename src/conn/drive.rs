@@ -363,9 +363,10 @@ pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
     {
         return next;
     }
+    let introduced = !introduced::is_awaited(conn);
     let State::Active(ex) = &mut conn.state else { return Next::Close };
     let began = match (ex.tx, ex.rx) {
-        (Tx::Wait, Rx::Head) => ex.head.has_begun(ex.buf()),
+        (Tx::Wait, Rx::Head) => introduced && ex.head.has_begun(ex.buf()),
         (Tx::Wait, Rx::Body) => true,
         _ => false,
     };

@@ -6,6 +6,7 @@
 use super::drive::Step;
 use super::{Conn, State, rx};
 use crate::config::model::Level;
+use crate::exchange::Rx;
 use crate::http::proxy_protocol::{Broken, Progress, parse};
 use crate::shared::Cx;
 use std::os::fd::AsFd;
@@ -13,9 +14,11 @@ use std::rc::Rc;
 
 /// Whether the header is still to come.
 pub fn is_awaited(conn: &Conn) -> bool {
+    let State::Active(ex) = &conn.state else { return false };
     conn.requests == 0
         && conn.introduced.is_none()
-        && matches!(&conn.state, State::Active(ex) if ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol)
+        && ex.rx == Rx::Head
+        && ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol
 }
 
 /// Reads it.

@@ -34,6 +34,7 @@ mod process;
 mod proxy;
 mod proxy_answers;
 mod proxy_groups;
+mod proxy_protocol;
 mod ranges;
 mod real_confs;
 mod real_ip;
