@@ -127,6 +127,11 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
             cx.stats.waiting -= 1;
             cx.stats.reading += 1;
             ex.introduced = conn.introduced.clone();
+            if !conn.registered {
+                // No event says that it was sent before anything was looked up in this turn.
+                cx.now.renew();
+                ex.may_be_newer = false;
+            }
             conn.state = State::Active(ex);
             Step::Again
         }
@@ -282,6 +287,11 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
         if ex.buf().is_empty() && ex.out.is_empty() && !conn.ready.can_read() {
             return go_idle(conn, cx, pool);
         }
+        if ex.may_be_newer && !ex.buf().is_empty() {
+            // It may have been sent after what was looked up in this moment: others wait for that.
+            cx.now.renew();
+            ex.may_be_newer = false;
+        }
         ex.client.requests = u64::from(conn.requests) + 1;
         ex.next_request(cx);
         conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
@@ -387,3 +397,6 @@ pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
     abandon(conn, cx, pool);
     Next::Close
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,12 @@ pub fn step(conn: &mut Conn, cx: &mut Cx) -> Step {
         }
         Ok(Progress::Partial) if !conn.ready.can_read() => Step::Wait,
         Ok(Progress::Partial) => match rx::more(conn.fd.as_fd(), &mut conn.ready, ex) {
-            rx::More::Some => Step::Again,
+            rx::More::Some => {
+                // A request may come with it.
+                cx.now.renew();
+                ex.may_be_newer = false;
+                Step::Again
+            }
             rx::More::None => Step::Wait,
             rx::More::End => Step::Close,
         },

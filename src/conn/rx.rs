@@ -44,6 +44,7 @@ pub fn more(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange) -> More {
             if n < room {
                 ready.short_read();
             }
+            ex.may_be_newer = true;
             More::Some
         }
         Err(Errno::EAGAIN) => {
@@ -101,6 +102,7 @@ pub fn head(
                 More::Some => {
                     // It may have been sent after an answer of this turn: what was looked up for that one is old.
                     cx.now.renew();
+                    ex.may_be_newer = false;
                     Step::Again
                 }
                 More::None if ex.buf().is_empty() => return Head::Idle,
@@ -241,6 +243,7 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
         Ok(n) => {
             budget.read = budget.read.saturating_sub(n);
             took(ex, n);
+            ex.may_be_newer = true;
             if n < most {
                 ready.short_read();
             }

@@ -84,6 +84,8 @@ pub struct Exchange {
     pub introduced: Option<Rc<Option<Header>>>,
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
+    /// Some of them may have been sent since the moment began ([`crate::shared::now::Now::moment`]).
+    pub may_be_newer: bool,
     pub start: usize,
     pub head: Head,
     /// Where in `input` the unread rest begins once the head is complete: body bytes, then further requests.
@@ -189,6 +191,7 @@ impl Exchange {
             socket_peer: None,
             introduced: None,
             input: cx.buffers.take(),
+            may_be_newer: false,
             start: 0,
             head: Head::default(),
             body_at: 0,

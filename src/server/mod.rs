@@ -157,6 +157,10 @@ impl Server {
             }
         };
         self.cx.now.advance();
+        if self.events.is_full() {
+            // That files have changed may be among what is left.
+            self.cx.now.renew();
+        }
         // A signal sent before a request is obeyed before it, and a file changed before it is seen as it is: these
         // first, whatever their place in the list.
         let mut signalled = false;

@@ -1,10 +1,10 @@
 //! The open-file cache: contents of small files and descriptors of large ones, by path.
 //!
-//! Invariant: an answer is never older than the moment its request arrived ([`Now::moment`]). At its first use in a
-//! moment an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has told of no
-//! change there; a name that changed, vanished or may no longer be reached is opened anew, and one that is not there is
-//! looked for again. Contents younger than the clock's granularity are not trusted: a second write could carry the same
-//! times.
+//! Invariant: an answer is never older than the moment its request began to arrive ([`Now::moment`]). At its first use
+//! in a moment an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has told
+//! of no change there; a name that changed, vanished or may no longer be reached is opened anew, and one that is not
+//! there is looked for again. Contents younger than the clock's granularity are not trusted: a second write could carry
+//! the same times.
 
 use super::now::Now;
 use super::variants::{Budget, Variants};

@@ -11,7 +11,7 @@ pub struct Now {
     pub unix: i64,
     pub nanos: u32,
     /// Counts moments: what was looked up at this one need not be asked again. A turn of the loop is one moment for
-    /// all requests that had arrived when it began; whatever is read later in the turn begins another.
+    /// all requests that had begun to arrive when it began; whatever is read later in the turn begins another.
     pub moment: u64,
     /// Counts moments but for what this process itself has stored since: that leaves directories where they are.
     pub arrival: u64,

@@ -95,6 +95,11 @@ impl Events {
         Events { list: vec![libc::epoll_event { events: 0, u64: 0 }; BATCH].into_boxed_slice(), ready: 0 }
     }
 
+    /// There may be more than these.
+    pub fn is_full(&self) -> bool {
+        self.ready == self.list.len()
+    }
+
     /// Token and flags of each event.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
         self.list.iter().take(self.ready).map(|event| (event.u64, event.events))

@@ -1,0 +1,89 @@
+//! What connections see of files that change while a turn is under way.
+
+use super::*;
+use crate::config::load::{LoadOptions, load_text};
+use crate::config::model::EndpointId;
+use crate::config::resolve::{Form, resolve};
+use crate::conn::backend::Backends;
+use crate::shared::logs::Logs;
+use crate::sys::epoll::{self, Epoll};
+use crate::sys::scratch::Scratch;
+use crate::sys::socket::Peer;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+struct One;
+
+impl Endpoints for One {
+    fn endpoint(&self, _: u16, _: BorrowedFd<'_>) -> Option<EndpointId> {
+        Some(EndpointId(0))
+    }
+}
+
+/// A turn of the loop, as far as a connection knows of it.
+struct Turn {
+    dir: Scratch,
+    cx: Cx,
+    pool: Pool,
+}
+
+impl Turn {
+    fn new(content: &str) -> Turn {
+        let dir = Scratch::new();
+        dir.write("f", content.as_bytes());
+        dir.write("g", b"another");
+        let root = dir.path().display();
+        let text = format!("events {{}} http {{ access_log off; server {{ listen 127.0.0.1:80; root {root}; }} }}");
+        let mut loaded = load_text("drive.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, dir.path(), Form::Own, Vec::new(), None);
+        let config = resolved.config.expect("the configuration is right");
+        let mut cx = Cx::new(Rc::new(config), Logs::new());
+        // The files are old enough to be kept.
+        cx.now.jump(60_000);
+        cx.now.advance();
+        let pool = Pool::new(Backends::new(Rc::new(Epoll::new().expect("epoll_create1"))));
+        Turn { dir, cx, pool }
+    }
+
+    /// A client that was just accepted, or that the loop has heard of in this turn.
+    fn client(&mut self, registered: bool) -> (Conn, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("socketpair");
+        near.set_nonblocking(true).expect("fcntl");
+        far.set_nonblocking(true).expect("fcntl");
+        let peer = Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        let mut conn = Conn::new(OwnedFd::from(near), peer, 0, 1, &self.cx, u64::MAX);
+        conn.registered = registered;
+        self.cx.stats.waiting += 1;
+        (conn, far)
+    }
+
+    fn answers(&mut self, conn: &mut Conn, far: &mut UnixStream, asked: &[&str]) -> String {
+        let requests = asked.iter().map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        far.write_all(requests.collect::<String>().as_bytes()).expect("there is room");
+        conn.ready.add(epoll::IN);
+        let next = drive(conn, Key::new(0, 0), &mut self.cx, &mut self.pool, &One, Budget::default());
+        assert_eq!(next, Next::Wait);
+        let mut bytes = vec![0; 1 << 16];
+        let len = far.read(&mut bytes).expect("an answer");
+        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    }
+}
+
+#[test]
+fn a_file_is_not_as_it_was_before_a_request_was_sent() {
+    let table = [
+        ("the client was accepted in this turn", false, &["/f"][..]),
+        ("it asked for something else first", true, &["/g", "/f"]),
+    ];
+    for (name, registered, asked) in table {
+        let mut turn = Turn::new("before");
+        let (mut first, mut first_far) = turn.client(true);
+        let (mut second, mut second_far) = turn.client(registered);
+        assert!(turn.answers(&mut first, &mut first_far, &["/f"]).ends_with("before"), "{name}");
+        turn.dir.write("f", b"after");
+        let seen = turn.answers(&mut second, &mut second_far, asked);
+        assert!(seen.ends_with("after"), "{name}: {seen}");
+    }
+}
