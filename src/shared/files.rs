@@ -34,6 +34,8 @@ const MISSING: usize = 4096;
 const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
+/// How often unused descriptors are looked for: each time all files are gone through.
+const SWEEP: u64 = 1_000;
 /// One that has been compressed is worth more.
 const IDLE_VARIANT: u64 = 60_000;
 
@@ -218,6 +220,8 @@ pub struct FileCache {
     bytes: u64,
     limit: u64,
     descriptors: usize,
+    /// When unused descriptors were looked for last, monotonic milliseconds.
+    swept: u64,
     /// Compressed forms of the files kept here may take as much again.
     variants: Rc<Budget>,
     /// Names that are not there.
@@ -266,6 +270,7 @@ impl FileCache {
             bytes: 0,
             limit,
             descriptors: 0,
+            swept: 0,
             variants: Rc::new(Budget::new(limit)),
             missing: SecretMap::default(),
         }
@@ -425,9 +430,10 @@ impl FileCache {
 
     /// Closes descriptors that nobody asked for lately.
     pub fn sweep(&mut self, now: &Now) {
-        if self.descriptors == 0 {
+        if self.descriptors == 0 || now.ms < self.swept + SWEEP {
             return;
         }
+        self.swept = now.ms;
         let mut at = 0;
         while at < self.slots.len() {
             let slot = &self.slots[at];

@@ -288,3 +288,19 @@ fn a_file_whose_pieces_are_asked_for_often_is_read_once_and_anew_when_it_changes
         assert!(Rc::ptr_eq(&file, &open(&mut asked)));
     }
 }
+
+#[test]
+fn one_large_file_does_not_have_each_turn_go_through_all_that_are_kept() {
+    let tree = Tree::new(1003);
+    let mut asked = Asked::new();
+    let large = tree.at("current/site/large");
+    fs::write(&large, vec![0; 2 * SMALL as usize]).expect("a file");
+    assert_eq!(asked.what(&large), "a large file");
+    asked.cache.sweep(&asked.now);
+    asked.cache.slots[0].used -= IDLE_FD + 1;
+    asked.cache.sweep(&asked.now);
+    assert!(asked.cache.holds_descriptors(), "it was looked for in this very turn");
+    asked.now.ms += SWEEP;
+    asked.cache.sweep(&asked.now);
+    assert!(!asked.cache.holds_descriptors());
+}
