@@ -3,7 +3,8 @@
 //! far and move away with every request, so one timer is set to the first of them and left there. It rings too early
 //! then, once, and is set anew.
 //!
-//! Invariant: a wait that this file calls endless ends by the deadline it was asked about.
+//! Invariant: a wait that this file calls endless ends by the deadline it was asked about, or later by what the turn has
+//! taken before: as one with a timeout does, for `now` is when the turn began.
 
 use crate::conn::{Role, token};
 use crate::sys::Errno;

@@ -193,7 +193,7 @@ impl Watch {
         }
     }
 
-    /// Starts over: events were lost, or there are too many directories.
+    /// Starts over: events were lost.
     pub fn forget(&mut self) {
         for known in std::mem::take(&mut self.dirs).into_values() {
             if let Known::Watched(dir) = known {
