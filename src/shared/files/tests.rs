@@ -269,7 +269,7 @@ fn a_file_whose_pieces_are_asked_for_often_is_read_once_and_anew_when_it_changes
     let tree = Tree::new(91);
     let (path, mut asked) = (tree.at("large"), Asked::new());
     let name = CString::new(path.as_os_str().as_bytes()).expect("a path of our own");
-    let mut open = |asked: &mut Asked| {
+    let open = |asked: &mut Asked| {
         asked.now.renew();
         match asked.cache.open(&name, &asked.now, &mut asked.watch) {
             Ok(Found::File(file)) => file,
