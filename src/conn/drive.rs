@@ -6,6 +6,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, log, phases};
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::sys::socket::Family;
 use crate::util::slab::Key;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -127,8 +128,9 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
             cx.stats.waiting -= 1;
             cx.stats.reading += 1;
             ex.introduced = conn.introduced.clone();
-            if !conn.registered {
-                // No event says that it was sent before anything was looked up in this turn.
+            if !conn.registered && conn.peer.family() == Family::Unix {
+                // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
+                // those connections only that have sent something.
                 cx.now.renew();
                 ex.may_be_newer = false;
             }

@@ -35,13 +35,14 @@ impl Server {
         Ok(())
     }
 
-    /// Takes what waits, then lets each speak.
+    /// Takes what waits, then lets each speak: what they ask was sent before anything is looked up for them.
     pub(super) fn accept_from(&mut self, at: usize) {
         if self.mode != Mode::Serving {
             return;
         }
         let mut fresh = std::mem::take(&mut self.fresh);
         self.take_waiting(at, &mut fresh);
+        self.cx.now.renew();
         for key in fresh.drain(..) {
             self.drive_and_gather(key);
         }

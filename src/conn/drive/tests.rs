@@ -10,7 +10,6 @@ use crate::sys::epoll::{self, Epoll};
 use crate::sys::scratch::Scratch;
 use crate::sys::socket::Peer;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -52,8 +51,7 @@ impl Turn {
         let (near, far) = UnixStream::pair().expect("socketpair");
         near.set_nonblocking(true).expect("fcntl");
         far.set_nonblocking(true).expect("fcntl");
-        let peer = Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
-        let mut conn = Conn::new(OwnedFd::from(near), peer, 0, 1, &self.cx, u64::MAX);
+        let mut conn = Conn::new(OwnedFd::from(near), Peer::UNIX, 0, 1, &self.cx, u64::MAX);
         conn.registered = registered;
         self.cx.stats.waiting += 1;
         (conn, far)
