@@ -178,6 +178,15 @@ impl Client {
         }
     }
 
+    /// Closes, and returns when the other end's kernel has been told: on a busy machine what another connection sends
+    /// may overtake that.
+    pub fn leave(self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        while os::unacknowledged(&self.stream) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
     /// RST.
     pub fn reset(self) {
         os::reset_on_close(&self.stream);

@@ -76,6 +76,15 @@ pub fn readable(fd: RawFd, limit: Duration) -> bool {
     }
 }
 
+/// Bytes sent, and a FIN, that the other end has not acknowledged.
+pub fn unacknowledged(stream: &TcpStream) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ writes one int, and `count` is one.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
+    assert_eq!(result, 0, "TIOCOUTQ: {}", io::Error::last_os_error());
+    count.unsigned_abs() as usize
+}
+
 /// Makes the coming close of the socket an RST instead of a FIN.
 pub fn reset_on_close(stream: &TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };

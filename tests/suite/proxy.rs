@@ -726,7 +726,7 @@ fn a_client_that_comes_back_is_not_refused_for_the_connection_it_closed() {
         // The next connection is there before the first is closed, its request behind that.
         let mut next = s.frozen(|| {
             let mut next = s.client();
-            drop(first);
+            first.leave();
             next.send("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
             next
         });
