@@ -12,7 +12,7 @@ pub enum Verdict {
     Exact,
     /// The longest prefix of its level; a regex may still win.
     LongestPrefix,
-    /// A `^~` prefix: regexes are not tried.
+    /// A `^~` prefix: the regexes of its level are not tried.
     FinalPrefix,
     /// The first regex that matches.
     Regex,
@@ -53,48 +53,37 @@ pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<Loca
     }
 }
 
-enum Outcome {
-    /// Settled: an exact name or a regex.
-    Done,
-    /// A prefix; regexes of the levels above may still win unless it was final.
-    Prefix {
-        last: bool,
-    },
-    Nothing,
-}
-
-fn search(config: &Config, tree: &LocationTree, uri: &[u8], found: &mut Found, trace: &mut impl Trace) -> Outcome {
+/// Whether the search is settled, by an exact name or a regex: else regexes of the levels above may still win, whatever
+/// nested prefix was found. `^~` holds for the regexes of its own level only, as in nginx.
+fn search(config: &Config, tree: &LocationTree, uri: &[u8], found: &mut Found, trace: &mut impl Trace) -> bool {
     if let Some(&id) = tree.exact.get(uri) {
         trace.step(|| Step::Location { id, verdict: Verdict::Exact });
         *found = Found { location: id, matched: None };
-        return Outcome::Done;
+        return true;
     }
-    let mut outcome = Outcome::Nothing;
+    let mut last = false;
     if let Some(id) = longest_prefix(tree, uri) {
         let location = config.location(id);
-        let last = location.kind == LocationKind::PrefixFinal;
+        last = location.kind == LocationKind::PrefixFinal;
         trace.step(|| Step::Location { id, verdict: if last { Verdict::FinalPrefix } else { Verdict::LongestPrefix } });
         *found = Found { location: id, matched: None };
-        outcome = Outcome::Prefix { last };
-        if let Some(inner) = &location.tree {
-            match search(config, inner, uri, found, trace) {
-                Outcome::Done => return Outcome::Done,
-                Outcome::Prefix { last } => outcome = Outcome::Prefix { last },
-                Outcome::Nothing => {}
-            }
+        if let Some(inner) = &location.tree
+            && search(config, inner, uri, found, trace)
+        {
+            return true;
         }
     }
-    if matches!(outcome, Outcome::Prefix { last: true }) || tree.regexes.is_empty() {
-        return outcome;
+    if last || tree.regexes.is_empty() {
+        return false;
     }
-    let Some((at, matched)) = first_regex(tree, uri) else { return outcome };
+    let Some((at, matched)) = first_regex(tree, uri) else { return false };
     let (_, id) = tree.regexes[at];
     trace.step(|| Step::Location { id, verdict: Verdict::Regex });
     *found = Found { location: id, matched };
     if let Some(inner) = &config.location(id).tree {
         search(config, inner, uri, found, trace);
     }
-    Outcome::Done
+    true
 }
 
 fn longest_prefix(tree: &LocationTree, uri: &[u8]) -> Option<LocationId> {
