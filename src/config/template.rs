@@ -164,6 +164,8 @@ pub enum Source {
 #[derive(Debug, Default)]
 pub struct Variables {
     pub defined: Vec<(Box<str>, Source)>,
+    /// Some value has `$server_addr`, which behind a wildcard only the connection's socket knows.
+    pub server_addr: bool,
     index: HashMap<Box<str>, u32>,
 }
 
@@ -204,6 +206,7 @@ impl Variables {
     /// What `$name` means. Case does not matter (nginx).
     pub fn find(&mut self, name: &str) -> Var {
         let name = &*name.to_ascii_lowercase();
+        self.server_addr |= name == Builtin::ServerAddr.name();
         Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
     }
 

@@ -120,7 +120,7 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
         return Step::Wait;
     }
     let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
-    let client = conn.client(endpoint);
+    let client = conn.client(&cx.config, endpoint);
     let mut ex = pool.take(cx, client);
     match rx::more(conn.fd.as_fd(), &mut conn.ready, &mut ex) {
         rx::More::Some => {

@@ -13,13 +13,13 @@ mod proxied;
 mod rx;
 mod splice;
 
-use crate::config::model::EndpointId;
+use crate::config::model::{Config, EndpointId};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange};
 use crate::http::proxy_protocol::Header;
 use crate::shared::Cx;
 use crate::sys::epoll;
-use crate::sys::socket::Peer;
+use crate::sys::socket::{Peer, local_addr};
 use crate::util::slab::Key;
 use backend::Backends;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -236,10 +236,13 @@ impl Conn {
         matches!(self.state, State::Idle)
     }
 
-    fn client(&self, endpoint: EndpointId) -> Client {
+    fn client(&self, config: &Config, endpoint: EndpointId) -> Client {
+        let is_wildcard = || config.endpoints[endpoint.at()].addr.ip().is_some_and(|ip| ip.is_unspecified());
+        let is_asked_for = config.variables.server_addr && is_wildcard();
         Client {
             peer: self.peer,
             endpoint,
+            local: is_asked_for.then(|| local_addr(self.fd()).ok()?.ip()).flatten(),
             serial: self.serial,
             requests: u64::from(self.requests) + 1,
             accepted: self.accepted,

@@ -38,6 +38,7 @@ use out::OutQueue;
 use phases::Pause;
 pub use report::Printable;
 use response::Response;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// Who asks: facts of the connection that a request may need.
@@ -45,6 +46,8 @@ use std::rc::Rc;
 pub struct Client {
     pub peer: Peer,
     pub endpoint: EndpointId,
+    /// Where the client came to, if the endpoint is a wildcard and somebody wants to know (`$server_addr`).
+    pub local: Option<IpAddr>,
     /// `$connection`.
     pub serial: u64,
     /// `$connection_requests`, this one included.

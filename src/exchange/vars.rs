@@ -331,7 +331,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::Host => put(Some(if ex.host.is_empty() { &ex.server().name } else { &ex.host }), out),
         B::Hostname => put(Some(ex.config.process.hostname.as_bytes()), out),
         B::ServerName => put(Some(&ex.server().name), out),
-        B::ServerAddr => match endpoint_addr(ex).ip() {
+        B::ServerAddr => match ex.client.local.or_else(|| endpoint_addr(ex).ip()) {
             Some(ip) => number(ip, out),
             None => put(Some(b"unix:"), out),
         },

@@ -201,6 +201,7 @@ fn answers(timer: &Timer) {
     let client = Client {
         peer: Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
         endpoint: EndpointId(0),
+        local: None,
         serial: 1,
         requests: 1,
         accepted: 0,

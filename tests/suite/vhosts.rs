@@ -119,7 +119,8 @@ fn address_and_port_choose_before_the_name() {
 #[test]
 fn one_wildcard_socket_serves_several_addresses() {
     let s = http(
-        "server { listen %%PORT%%; server_name any.test; return 200 any; }
+        "server { listen %%PORT%%; server_name any.test;
+            location / { return 200 any; } location /where { return 200 $server_addr; } }
          server { listen 127.0.0.2:%%PORT%%; server_name any.test; return 200 two; }",
     )
     .wildcard()
@@ -133,6 +134,10 @@ fn one_wildcard_socket_serves_several_addresses() {
     table.row(BOTH, "one more address of the loopback", || {
         let mut client = crate::client::Client::connect(([127, 0, 0, 3], s.port()).into());
         client.request(b"GET / HTTP/1.1\r\nHost: any.test\r\n\r\n").is(200).body_is("any");
+    });
+    table.row(BOTH, "$server_addr is where the client came to, not the wildcard", || {
+        let mut client = crate::client::Client::connect(([127, 0, 0, 3], s.port()).into());
+        client.request(b"GET /where HTTP/1.1\r\nHost: any.test\r\n\r\n").is(200).body_is("127.0.0.3");
     });
 }
 
