@@ -121,6 +121,8 @@ pub struct Exchange {
     pub broke: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
+    /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
+    pub behind_alias: bool,
     pub redirects: u8,
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
@@ -217,6 +219,7 @@ impl Exchange {
             rewritten: false,
             broke: false,
             uri_changed: false,
+            behind_alias: false,
             redirects: 0,
             error_page: None,
             kept_lines: Vec::new(),
@@ -304,6 +307,7 @@ impl Exchange {
         self.rewritten = false;
         self.broke = false;
         self.uri_changed = false;
+        self.behind_alias = false;
         self.redirects = 0;
         self.error_page = None;
         self.kept_lines.clear();

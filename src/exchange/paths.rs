@@ -65,6 +65,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
             }
             path.extend_from_slice(uri);
         }
+        Some(u32::MAX) if ex.behind_alias => path.extend_from_slice(uri),
         // A regex location's alias is the whole path.
         Some(u32::MAX) => {}
         Some(len) => {
@@ -101,7 +102,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
         }
     }
     // Nor does it lack its slash: appended without, it would name something beside the root.
-    if !uri.starts_with(b"/") {
+    if !uri.starts_with(b"/") && !ex.behind_alias {
         mapped = Mapped::Outside;
     }
     if !config.trashes.is_empty()

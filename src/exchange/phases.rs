@@ -422,6 +422,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let found = location::find(&config, ex.server, &ex.uri, &mut cx.trace);
     ex.location = found.location;
     ex.uri_changed = false;
+    ex.behind_alias = false;
     if found.matched.is_some() {
         let uri = std::mem::take(&mut ex.uri);
         ex.remember(&uri, found.matched);
@@ -483,6 +484,7 @@ pub fn set_uri(ex: &mut Exchange, target: &[u8]) {
     ex.uri.extend_from_slice(path);
     ex.rewritten = true;
     ex.broke = false;
+    ex.behind_alias = false;
     ex.args.clear();
     ex.args.extend_from_slice(args.unwrap_or_default());
 }

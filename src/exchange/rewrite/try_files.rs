@@ -1,6 +1,7 @@
 //! try_files: the first candidate that exists is served here; else the fallback is taken.
 
 use crate::config::model::Fallback;
+use crate::config::template::Template;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::Mapped;
 use crate::exchange::phases::{Flow, set_uri};
@@ -13,13 +14,12 @@ use crate::sys::file::FileKind;
 
 pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     let config = ex.config.clone();
-    let Some(tried) = &config.location(ex.location).try_files else { return Flow::Next };
+    let location = config.location(ex.location);
+    let Some(tried) = &location.try_files else { return Flow::Next };
+    let is_behind_alias = location.settings.files.alias == Some(u32::MAX);
     for candidate in &tried.candidates {
-        let mut uri = vars::text(&candidate.path, ex, cx);
-        // An alias replaces the location's name, which candidates made of $uri carry too.
-        if !uri.starts_with(b"/") {
-            uri.insert(0, b'/');
-        }
+        let text = vars::text(&candidate.path, ex, cx);
+        let uri = candidate_uri(ex, &candidate.path, text);
         let mapped = paths::map_uri(ex, cx, &uri);
         if mapped == Mapped::Control {
             return Flow::Status(mapped.refusal());
@@ -46,6 +46,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         let Ok(stat) = stat else { continue };
         match (stat.kind, candidate.directory) {
             // A directory found without its slash is redirected to by the static handler (nginx).
+            (FileKind::Dir, true) if is_behind_alias => {
+                // The directory is only looked for: what is served is the alias itself (nginx).
+                ex.behind_alias = false;
+                return Flow::Next;
+            }
             (FileKind::Dir, true) | (FileKind::Regular, false) => {
                 ex.rewritten |= ex.uri != uri;
                 ex.uri = uri;
@@ -54,6 +59,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
             _ => {}
         }
     }
+    ex.behind_alias = false;
     match &tried.fallback {
         Fallback::Code(code) => {
             cx.trace.say("try_files", None, || format!("none was there: ={code}"));
@@ -69,6 +75,26 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
             Flow::Redirect
         }
     }
+}
+
+/// The URI that is tried. An alias stands for the location's name, which a candidate made of `$uri` carries and a literal
+/// one does not: that one is looked for behind the alias as it is. A regex location's alias has every candidate behind it.
+fn candidate_uri(ex: &mut Exchange, candidate: &Template, mut text: Vec<u8>) -> Vec<u8> {
+    let is_literal = candidate.constant().is_some();
+    let alias = ex.here().settings.files.alias;
+    if alias == Some(u32::MAX) {
+        // Nothing behind it is the alias itself. Only the configuration may lengthen the last name of an alias.
+        ex.behind_alias = !text.is_empty() && (is_literal || text.starts_with(b"/"));
+        return if text.is_empty() { ex.uri.clone() } else { text };
+    }
+    if let Some(name) = alias.and_then(|len| ex.uri.get(..len as usize)) {
+        if is_literal || !text.starts_with(name) {
+            text.splice(0..0, name.iter().copied());
+        }
+    } else if !text.starts_with(b"/") {
+        text.insert(0, b'/');
+    }
+    text
 }
 
 /// A capture or an argument may have brought in `..`: such a path is never looked for.
