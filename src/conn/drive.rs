@@ -131,8 +131,7 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
             if !conn.registered && conn.peer.family() == Family::Unix {
                 // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
                 // those connections only that have sent something.
-                cx.now.renew();
-                ex.may_be_newer = false;
+                ex.look_anew(cx);
             }
             conn.state = State::Active(ex);
             Step::Again
@@ -291,8 +290,7 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
         }
         if ex.may_be_newer && !ex.buf().is_empty() {
             // It may have been sent after what was looked up in this moment: others wait for that.
-            cx.now.renew();
-            ex.may_be_newer = false;
+            ex.look_anew(cx);
         }
         ex.client.requests = u64::from(conn.requests) + 1;
         ex.next_request(cx);

@@ -37,8 +37,7 @@ pub fn step(conn: &mut Conn, cx: &mut Cx) -> Step {
         Ok(Progress::Partial) => match rx::more(conn.fd.as_fd(), &mut conn.ready, ex) {
             rx::More::Some => {
                 // A request may come with it.
-                cx.now.renew();
-                ex.may_be_newer = false;
+                ex.look_anew(cx);
                 Step::Again
             }
             rx::More::None => Step::Wait,

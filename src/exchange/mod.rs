@@ -399,6 +399,12 @@ impl Exchange {
         self.config.server(self.server)
     }
 
+    /// Its bytes may have been sent since this moment began: what is looked up for them is looked up anew.
+    pub fn look_anew(&mut self, cx: &mut Cx) {
+        cx.now.renew();
+        self.may_be_newer = false;
+    }
+
     /// What a PROXY header said of the connection's addresses.
     pub fn introduction(&self) -> Option<&Header> {
         self.introduced.as_deref()?.as_ref()

@@ -1,6 +1,6 @@
 //! New connections: as many as a turn may take, read from at once, registered only if they outlive that.
 
-use super::{Mode, Role, Server, token};
+use super::{Mode, Role, Server, role_of, token};
 use crate::config::model::{Config, Level};
 use crate::conn::Conn;
 use crate::sys::epoll;
@@ -33,6 +33,17 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// From every listener that is among the first `count` events of this turn.
+    pub(super) fn accept(&mut self, count: usize) {
+        for at in 0..count {
+            if let Some((token, _)) = self.events.get(at)
+                && role_of(token) == Some(Role::Listener)
+            {
+                self.accept_from(Key::from_u64(token).slot() as usize);
+            }
+        }
     }
 
     /// Takes what waits, then lets each speak: what they ask was sent before anything is looked up for them.
