@@ -5,6 +5,7 @@ use super::Ready;
 use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
 use crate::config::model::Level;
+use crate::exchange::keep_alive::DRAIN;
 use crate::exchange::phases::Pause;
 use crate::exchange::{Exchange, Rx, Tx, handlers, phases};
 use crate::http::framing::Framing;
@@ -13,8 +14,6 @@ use crate::shared::{Cx, SCRATCH};
 use crate::sys::{Errno, socket};
 use std::os::fd::BorrowedFd;
 
-/// A chunked body that nobody takes is read up to so many bytes after an error.
-const DRAIN: u64 = 1 << 20;
 /// Smallest room worth a system call.
 const ROOM: usize = 512;
 
@@ -101,8 +100,7 @@ pub fn head(
             Head::Step(match more(fd, ready, ex) {
                 More::Some => {
                     // It may have been sent after an answer of this turn: what was looked up for that one is old.
-                    cx.now.renew();
-                    ex.may_be_newer = false;
+                    ex.look_anew(cx);
                     Step::Again
                 }
                 More::None if ex.buf().is_empty() => return Head::Idle,

@@ -11,7 +11,7 @@ use crate::http::status::Status;
 use crate::shared::Cx;
 
 /// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
-const DRAIN: u64 = 1 << 20;
+pub const DRAIN: u64 = 1 << 20;
 
 /// Whether the connection outlives this response, and what becomes of a body nobody read.
 pub fn decide(ex: &mut Exchange, cx: &mut Cx) {

@@ -97,7 +97,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     if is_suspect(judged) {
         if judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0) {
             mapped = Mapped::Outside;
-        } else if has_control(judged) {
+        } else if bytes::has_control(judged) {
             mapped = Mapped::Control;
         }
     }
@@ -119,11 +119,6 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
 fn is_suspect(path: &[u8]) -> bool {
     let dot = |at: usize| at == 0 || path.get(at - 1) == Some(&b'/');
     bytes::has_control(path) || memchr::memchr_iter(b'.', path).any(dot)
-}
-
-/// Whether a control byte stands in a path: names that drive terminals and break logs, which no site has.
-pub fn has_control(path: &[u8]) -> bool {
-    bytes::has_control(path)
 }
 
 /// What was deleted is seen only where the root itself (the first so many bytes) is a trash or lies in one.

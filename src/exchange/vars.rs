@@ -127,7 +127,9 @@ fn number(n: impl std::fmt::Display, out: &mut Vec<u8>) -> Is {
 pub fn put_peer(peer: &Peer, out: &mut Vec<u8>) {
     match peer.octets() {
         [a, b, c, d] => decimal::push_dotted([*a, *b, *c, *d], out),
-        _ => drop(number(peer, out)),
+        _ => {
+            number(peer, out);
+        }
     }
 }
 

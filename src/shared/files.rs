@@ -34,10 +34,10 @@ const MISSING: usize = 4096;
 const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
-/// How often unused descriptors are looked for: each time all files are gone through.
-const SWEEP: u64 = 1_000;
 /// One that has been compressed is worth more.
 const IDLE_VARIANT: u64 = 60_000;
+/// How often unused descriptors are looked for: each time all files are gone through.
+const SWEEP: u64 = 1_000;
 
 /// What a path leads to.
 #[derive(Clone)]
@@ -119,7 +119,7 @@ impl OpenFile {
         if asked == OFTEN
             && self.stat.size <= WHOLE
             && let (Some(fd), Some(budget)) = (self.fd(), self.budget.get())
-            && let Ok(Small::Read(content, stat)) = read_small(fd, self.stat)
+            && let Ok(Content::Whole(content, stat)) = read_whole(fd, self.stat)
             && same(&stat, &self.stat)
         {
             self.variants.keep_plain(&content, budget);
@@ -129,10 +129,10 @@ impl OpenFile {
 
     /// Opens what `fd` refers to. Small files are read at once.
     pub fn adopt(fd: OwnedFd, stat: Stat) -> Result<OpenFile, Errno> {
-        let small = if stat.size <= SMALL { read_small(fd.as_fd(), stat)? } else { Small::No(stat) };
-        let (fd, stat, content) = match small {
-            Small::Read(content, stat) => (None, stat, content),
-            Small::No(stat) => (Some(fd), stat, Vec::new()),
+        let content = if stat.size <= SMALL { read_whole(fd.as_fd(), stat)? } else { Content::Left(stat) };
+        let (fd, stat, content) = match content {
+            Content::Whole(content, stat) => (None, stat, content),
+            Content::Left(stat) => (Some(fd), stat, Vec::new()),
         };
         let (etag, last_modified) = (ETag::new(stat.mtime.0, stat.mtime.1, stat.size), date::format(stat.mtime.0));
         let mut answer = Vec::with_capacity(256 + content.len());
@@ -162,14 +162,14 @@ impl OpenFile {
     }
 }
 
-enum Small {
-    Read(Vec<u8>, Stat),
-    /// It is being written: no version of it is whole. What the descriptor gives is sent.
-    No(Stat),
+enum Content {
+    Whole(Vec<u8>, Stat),
+    /// To the descriptor: the file is large, or being written, so that no version of it is whole.
+    Left(Stat),
 }
 
-/// Reads a small file so that its bytes and its times belong together: the times are asked again after the read.
-fn read_small(fd: BorrowedFd<'_>, mut stat: Stat) -> Result<Small, Errno> {
+/// Reads a file so that its bytes and its times belong together: the times are asked again after the read.
+fn read_whole(fd: BorrowedFd<'_>, mut stat: Stat) -> Result<Content, Errno> {
     for _ in 0..3 {
         let mut bytes = vec![0; stat.size as usize];
         let mut len = 0;
@@ -181,14 +181,14 @@ fn read_small(fd: BorrowedFd<'_>, mut stat: Stat) -> Result<Small, Errno> {
         }
         let after = file::fstat(fd)?;
         if same(&after, &stat) && len == bytes.len() {
-            return Ok(Small::Read(bytes, stat));
+            return Ok(Content::Whole(bytes, stat));
         }
         stat = after;
         if stat.size > SMALL {
             break;
         }
     }
-    Ok(Small::No(stat))
+    Ok(Content::Left(stat))
 }
 
 fn same(a: &Stat, b: &Stat) -> bool {

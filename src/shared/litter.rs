@@ -14,7 +14,7 @@ use crate::sys::file::{
 use crate::sys::{Errno, clock, random};
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
 /// Hidden names start so. No client's name does: it begins with a dot.
@@ -194,8 +194,7 @@ impl Litter {
         let Some((journal, _)) = &self.journal else { return Ok(()) };
         let stat = file::fstat(dir)?;
         if !self.noted.contains(&(stat.dev, stat.ino)) && self.noted.len() < DIRECTORIES {
-            let link = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).expect("no NUL in a number");
-            append(journal.as_fd(), &file::readlink_at(None, &link)?)?;
+            append(journal.as_fd(), &file::path_of(dir)?)?;
             self.noted.insert((stat.dev, stat.ino));
         }
         Ok(())

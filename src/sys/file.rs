@@ -15,7 +15,8 @@ pub use list::{Entries, Entry, ReadDir, read_dir};
 pub use name::{
     O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE,
     O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
-    Rename, Unlink, link_at, link_fd, mkdir_at, open_at, open_beneath, readlink_at, rename_at, symlink_at, unlink_at,
+    Rename, Unlink, link_at, link_fd, mkdir_at, open_at, open_beneath, path_of, readlink_at, rename_at, symlink_at,
+    unlink_at,
 };
 pub use stat::{
     F_OK, FileKind, Follow, R_OK, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat, stat, stat_at,

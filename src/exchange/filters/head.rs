@@ -51,31 +51,32 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
             out.extend_from_slice(b"\r\n");
         }
         // The whole of a file that is not from the future: both lines were made with it.
-        let made = match &response.body {
+        let whole = match &response.body {
             Body::File(file)
                 if !response.chunked
                     && has_body
                     && file.stat.mtime.0 <= cx.now.unix
                     && response.last_modified.is_some_and(|(at, _)| at == file.stat.mtime.0) =>
             {
-                response.announced = length;
-                let usual = keep_alive
-                    && response.ranges
-                    && status == Status::OK
-                    && response.etag.as_ref() == Some(&file.etag)
-                    && response.lines.is_empty()
-                    && location.is_none()
-                    && !response.upgrade
-                    && settings.client.keepalive_header.is_none();
-                if usual {
-                    return out.extend_from_slice(file.end_of_head());
-                }
-                out.extend_from_slice(file.lines());
-                true
+                Some(file)
             }
-            _ => false,
+            _ => None,
         };
-        if !made {
+        if let Some(file) = whole {
+            response.announced = length;
+            let usual = keep_alive
+                && response.ranges
+                && status == Status::OK
+                && response.etag.as_ref() == Some(&file.etag)
+                && response.lines.is_empty()
+                && location.is_none()
+                && !response.upgrade
+                && settings.client.keepalive_header.is_none();
+            if usual {
+                return out.extend_from_slice(file.end_of_head());
+            }
+            out.extend_from_slice(file.lines());
+        } else {
             if response.chunked {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             } else if let Some(length) = length

@@ -56,9 +56,7 @@ impl Handler {
             Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => false,
         }
     }
-}
 
-impl Handler {
     /// It works when the disk has answered: that wakes it.
     pub fn waits(&self) -> bool {
         match self {

@@ -21,7 +21,7 @@ use crate::sys::file;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use walk::Walk;
 
@@ -90,7 +90,7 @@ pub struct Full {
 impl Quotas {
     /// The area at `dir`, or, with `missing`, what will be at that way from it.
     pub fn area(&mut self, dir: BorrowedFd<'_>, missing: &[CString]) -> Result<Rc<Area>, Errno> {
-        let mut path = real_path(dir)?;
+        let mut path = file::path_of(dir)?;
         for name in missing {
             path.push(b'/');
             path.extend_from_slice(name.to_bytes());
@@ -126,7 +126,7 @@ impl Quotas {
         if self.areas.is_empty() {
             return;
         }
-        let Ok(path) = real_path(dir) else { return self.more() };
+        let Ok(path) = file::path_of(dir) else { return self.more() };
         for end in (0..=path.len()).filter(|end| path.get(*end).is_none_or(|b| *b == b'/')) {
             if let Some(area) = self.areas.get(&path[..end]) {
                 area.changed(path.get(end + 1..).unwrap_or_default(), added, replaced);
@@ -252,11 +252,6 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.area.claimed.set(self.area.claimed.get().minus(self.holds));
     }
-}
-
-fn real_path(dir: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let link = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).expect("no NUL in a number");
-    file::readlink_at(None, &link)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Names: opening, linking, renaming and removing, always relative to a directory descriptor, so that no check is ever
 //! made on one path and the act done on another.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -90,6 +90,12 @@ pub fn link_fd(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr) -> Result<(), Errn
     // SAFETY: both paths are NUL-terminated.
     retry(|| unsafe { libc::linkat(libc::AT_FDCWD, path.as_ptr().cast(), raw(dir), name.as_ptr(), flags) })?;
     Ok(())
+}
+
+/// What the kernel calls an open file now: its whole path, whatever links led there.
+pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let link = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no NUL in a number");
+    readlink_at(None, &link)
 }
 
 /// A second name for a file. Does not follow `old` if it is a symbolic link.

@@ -6,7 +6,6 @@ use super::{Depth, depth, failed, refuse};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::{Handler, SLICE, delete, upload};
-use crate::exchange::paths;
 use crate::exchange::phases::Flow;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -18,6 +17,7 @@ use crate::shared::litter::{self, Litter};
 use crate::shared::removal::Removal;
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
 use crate::sys::{Errno, clock};
+use crate::util::bytes;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -380,7 +380,7 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
         &rest[slash..]
     };
     let mut normal = Vec::new();
-    uri::normalize(path, true, &mut normal).ok().filter(|_| !paths::has_control(&normal))?;
+    uri::normalize(path, true, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
     // A name below the alias, or nothing of the location.
     let len = match ex.here().settings.files.alias {
         Some(u32::MAX) | None => 0,

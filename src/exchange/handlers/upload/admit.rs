@@ -126,9 +126,7 @@ impl Upload {
             None => (&ex.head, ex.buf()),
         };
         match cond::evaluate(head, buf, ex.method, &now, ImsMode::Off) {
-            Verdict::Failed => {
-                Err(Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold").of(name))
-            }
+            Verdict::Failed => Err(Refusal::precondition().of(name)),
             Verdict::Proceed | Verdict::NotModified => Ok(()),
         }
     }

@@ -130,9 +130,7 @@ impl Upload {
 
     pub fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
         match why {
-            Why::Taken if self.create_only => {
-                Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
-            }
+            Why::Taken if self.create_only => Refusal::precondition(),
             Why::Taken => Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate"),
             Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
             Why::Call(call, e) => Refusal::call(call, &self.place.path, e),

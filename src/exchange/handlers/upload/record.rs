@@ -5,8 +5,8 @@
 use super::answer::Stored;
 use super::name::extension;
 use crate::config::template::Builtin;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use crate::sys::file;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -45,10 +45,10 @@ impl Record {
     }
 
     /// The file's whole path, whatever links lead there.
-    fn path(&self, file: &Stored) -> Option<Vec<u8>> {
+    fn path(&self, stored: &Stored) -> Option<Vec<u8>> {
         let dir = self.dir.as_ref()?;
-        let path = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
-        Some([path.as_os_str().as_bytes(), b"/", &file.name].concat())
+        let path = file::path_of(dir.as_fd()).ok()?;
+        Some([&path[..], b"/", &stored.name].concat())
     }
 }
 

@@ -39,6 +39,11 @@ impl Refusal {
         Refusal { name: name.to_vec(), ..self }
     }
 
+    /// RFC 9110 §13.1.
+    pub fn precondition() -> Refusal {
+        Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
+    }
+
     /// A system call that failed: the client's fault or the server's, in one table.
     pub fn call(call: &str, path: &[u8], e: Errno) -> Refusal {
         let (status, why) = match e {
