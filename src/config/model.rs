@@ -93,6 +93,11 @@ impl Config {
         self.servers.first().map_or(0, |server| self.location(server.root).settings.listing.cache_size.0)
     }
 
+    /// Bytes of answered requests that may be kept, as for [`Config::static_cache_size`].
+    pub fn repeat_cache_size(&self) -> u64 {
+        self.servers.first().map_or(0, |server| self.location(server.root).settings.files.repeats.0)
+    }
+
     pub fn location(&self, id: LocationId) -> &Location {
         &self.locations[id.at()]
     }

@@ -1,8 +1,9 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::{Conn, Endpoints, Pool, State, flush, introduced, linger, pages, proxied, rx};
+use super::{Conn, Endpoints, Pool, State, flush, introduced, linger, pages, proxied, repeats, rx};
 use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
+use crate::exchange::out::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, log, phases};
 use crate::http::status::Status;
 use crate::shared::Cx;
@@ -52,9 +53,6 @@ pub enum Step {
 
 /// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
 const BATCH: usize = 64 << 10;
-/// Text that is kept back for others' answers: longer ones push each other out of the processor's cache, and a tenth of
-/// the CPU of sixteen pipelined requests went there.
-const SHORT: usize = 8 << 10;
 
 /// `key`: what the connection is known by; a backend it opens is told.
 pub fn drive(
@@ -91,7 +89,8 @@ fn run(
 ) -> Next {
     loop {
         let step = match &mut conn.state {
-            State::Idle => wake(conn, cx, pool, endpoints),
+            State::Idle => wake(conn, cx, pool, endpoints, &mut budget),
+            State::Said { .. } => repeats::send(conn, cx, pool, endpoints, &budget),
             State::Active(_) => active(conn, key, cx, pool, endpoints, &mut budget),
             State::Lingering { until, timeout } => {
                 linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, *timeout, cx)
@@ -114,37 +113,48 @@ fn run(
     }
 }
 
-/// An idle connection has something to read: it gets an exchange.
-fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints) -> Step {
+/// An idle connection has something to read: requests that are known are answered at once, for others it gets an
+/// exchange.
+fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
     if !conn.ready.can_read() {
         return Step::Wait;
     }
     let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
-    let client = conn.client(&cx.config, endpoint);
-    let mut ex = pool.take(cx, client);
-    match rx::more(conn.fd.as_fd(), &mut conn.ready, &mut ex) {
-        rx::More::Some => {
-            conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
-            cx.stats.waiting -= 1;
-            cx.stats.reading += 1;
-            ex.introduced = conn.introduced.clone();
-            if !conn.registered && conn.peer.family() == Family::Unix {
-                // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
-                // those connections only that have sent something.
-                ex.look_anew(cx);
-            }
-            conn.state = State::Active(ex);
-            Step::Again
-        }
-        rx::More::None => {
-            pool.give(ex, cx);
-            Step::Wait
-        }
-        rx::More::End => {
-            pool.give(ex, cx);
-            Step::Close
-        }
+    let mut input = cx.buffers.take();
+    let step = match rx::receive(conn.fd.as_fd(), &mut conn.ready, &mut input) {
+        rx::More::Some => None,
+        rx::More::None => Some(Step::Wait),
+        rx::More::End => Some(Step::Close),
+    };
+    if let Some(step) = step {
+        cx.buffers.give(input);
+        return step;
     }
+    if !conn.registered && conn.peer.family() == Family::Unix {
+        // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
+        // those connections only that have sent something.
+        cx.now.renew();
+    }
+    let known = repeats::answer(conn, endpoint, &input, cx, &mut pool.said, budget);
+    if known.bytes == input.len() {
+        cx.buffers.give(input);
+        return Step::Again;
+    }
+    let client = conn.client(&cx.config, endpoint);
+    let mut ex = pool.take(cx, client, input, known.bytes);
+    // What came with the first of it may have been sent after that.
+    ex.may_be_newer = true;
+    if known.bytes > 0 {
+        ex.look_anew(cx);
+    }
+    ex.repeat = known.next;
+    repeats::hand_over(conn, &mut ex, cx, &pool.said);
+    conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
+    cx.stats.waiting -= 1;
+    cx.stats.reading += 1;
+    ex.introduced = conn.introduced.clone();
+    conn.state = State::Active(ex);
+    Step::Again
 }
 
 fn active(

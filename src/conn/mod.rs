@@ -10,6 +10,7 @@ mod introduced;
 mod linger;
 mod pages;
 mod proxied;
+mod repeats;
 mod rx;
 mod splice;
 
@@ -129,6 +130,11 @@ pub enum State {
     /// Between requests: no buffer, no exchange.
     Idle,
     Active(Box<Exchange>),
+    /// Requests that were known are answered, and the answers not sent yet: so many of [`Pool::said`], from there on.
+    Said {
+        from: u32,
+        count: u32,
+    },
     /// The answer is out and the writing side shut: what the client still sends is read and dropped until then.
     /// Milliseconds without a byte end it sooner.
     Lingering {
@@ -162,6 +168,7 @@ const _: () = assert!(size_of::<Conn>() <= 88, "ten thousand idle connections mu
 /// What connections draw on: exchanges of those that went idle, for the next that wakes, and connections to upstreams.
 pub struct Pool {
     pub backends: Backends,
+    pub said: repeats::Said,
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
     free: Vec<Box<Exchange>>,
@@ -171,18 +178,11 @@ pub struct Pool {
 const POOLED: usize = 256;
 
 impl Pool {
-    fn take(&mut self, cx: &mut Cx, client: Client) -> Box<Exchange> {
-        match self.free.pop() {
-            Some(mut ex) => {
-                ex.reuse(cx, client);
-                ex
-            }
-            None => {
-                let mut ex = Box::new(Exchange::new(cx, client));
-                ex.next_request(cx);
-                ex
-            }
-        }
+    /// `input`: what was read, of which the first `start` bytes are done with.
+    fn take(&mut self, cx: &mut Cx, client: Client, input: Vec<u8>, start: usize) -> Box<Exchange> {
+        let mut ex = self.free.pop().unwrap_or_else(|| Box::new(Exchange::new(cx, client)));
+        ex.reuse(cx, client, input, start);
+        ex
     }
 
     fn give(&mut self, mut ex: Box<Exchange>, cx: &mut Cx) {
@@ -193,7 +193,7 @@ impl Pool {
     }
 
     pub fn new(backends: Backends) -> Pool {
-        Pool { backends, free: Vec::new() }
+        Pool { backends, said: repeats::Said::default(), free: Vec::new() }
     }
 
     /// Exchanges of an old configuration keep it alive, and nobody will ask for its idle upstream connections: dropped
@@ -258,6 +258,7 @@ impl Conn {
         let writes = !self.ready.can_write();
         match &self.state {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
+            State::Said { .. } => assert!(queued, "what is said is sent in the same turn"),
             // A pause has its timer.
             State::Active(ex) if ex.pause.is_some() => {}
             // The disk has been asked, and will answer.

@@ -7,7 +7,7 @@ use super::flush::{self, Flushed};
 use crate::config::model::Level;
 use crate::exchange::keep_alive::DRAIN;
 use crate::exchange::phases::Pause;
-use crate::exchange::{Exchange, Rx, Tx, handlers, phases};
+use crate::exchange::{Exchange, Rx, Tx, handlers, phases, repeat};
 use crate::http::framing::Framing;
 use crate::http::head::Progress;
 use crate::shared::{Cx, SCRATCH};
@@ -36,14 +36,20 @@ pub fn more(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange) -> More {
             ex.input.reserve(ex.input.capacity().max(ROOM));
         }
     }
-    let room = ex.input.capacity() - ex.input.len();
-    match socket::recv_into(fd, &mut ex.input, room) {
+    let more = receive(fd, ready, &mut ex.input);
+    ex.may_be_newer |= matches!(more, More::Some);
+    more
+}
+
+/// Reads into the room there is.
+pub fn receive(fd: BorrowedFd<'_>, ready: &mut Ready, input: &mut Vec<u8>) -> More {
+    let room = input.capacity() - input.len();
+    match socket::recv_into(fd, input, room) {
         Ok(0) => More::End,
         Ok(n) => {
             if n < room {
                 ready.short_read();
             }
-            ex.may_be_newer = true;
             More::Some
         }
         Err(Errno::EAGAIN) => {
@@ -75,6 +81,7 @@ pub fn head(
         Ok(Progress::Complete) => {
             begin(ex, cx, budget);
             phases::begin(ex, cx);
+            repeat::learn(ex, cx);
             *deadline = cx.now.ms + timeouts(ex);
             Head::Step(Step::Again)
         }

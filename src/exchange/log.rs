@@ -62,7 +62,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Cx) {
     }
 }
 
-fn hold(log: &AccessLog) -> Hold {
+pub(super) fn hold(log: &AccessLog) -> Hold {
     match log.buffer {
         Some(size) => Hold::Buffer { size: size as usize, flush: log.flush, gzip: log.gzip },
         None => Hold::Turn,
@@ -133,7 +133,7 @@ fn combined(ex: &Exchange, cx: &mut Cx, out: &mut Vec<u8>) {
 }
 
 /// nginx's escaping: `"`, `\` and bytes outside printable ASCII as \xXX; for JSON, what JSON wants.
-fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
     match escape {
         Escape::None => out.extend_from_slice(value),
         Escape::Default => {

@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod out;
 pub mod paths;
 pub mod phases;
+pub mod repeat;
 mod report;
 pub mod response;
 pub mod rewrite;
@@ -36,8 +37,10 @@ use access::limits::Verdict;
 use handlers::Handler;
 use out::OutQueue;
 use phases::Pause;
+use repeat::Opened;
 pub use report::Printable;
 use response::Response;
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -179,6 +182,13 @@ pub struct Exchange {
     pub ssi: Option<Box<filters::ssi::State>>,
     /// It answers for a part of another request's page.
     pub sub: Option<Box<filters::ssi::include::Sub>>,
+    /// What the request is known by, if it was seen before ([`repeat::learn`]).
+    pub repeat: Option<u64>,
+    /// The answer depends on more than the request's bytes and files: the client, the time, a variable, chance.
+    pub varies: bool,
+    pub opened: Opened,
+    /// Lines for the error log so far.
+    pub reports: Cell<u32>,
 }
 
 /// Why a request ended before its response was whole; for the log.
@@ -195,7 +205,7 @@ impl Exchange {
             client,
             socket_peer: None,
             introduced: None,
-            input: cx.buffers.take(),
+            input: Vec::new(),
             may_be_newer: false,
             start: 0,
             head: Head::default(),
@@ -213,7 +223,7 @@ impl Exchange {
             groups: Groups::default(),
             user: Vec::new(),
             response: Response::default(),
-            out: OutQueue::new(cx.buffers.take()),
+            out: OutQueue::default(),
             handler: Handler::None,
             internal: false,
             rewritten: false,
@@ -250,18 +260,22 @@ impl Exchange {
             uploaded: None,
             ssi: None,
             sub: None,
+            repeat: None,
+            varies: false,
+            opened: Opened::None,
+            reports: Cell::new(0),
         }
     }
 
-    /// A pooled exchange for a connection that has something to read.
-    pub fn reuse(&mut self, cx: &mut Cx, client: Client) {
+    /// A pooled exchange for a connection that has something to read: `input`, from `start` on.
+    pub fn reuse(&mut self, cx: &mut Cx, client: Client, input: Vec<u8>, start: usize) {
         self.client = client;
         self.socket_peer = None;
         if !Rc::ptr_eq(&self.config, &cx.config) {
             self.config = cx.config.clone();
         }
-        self.input = cx.buffers.take();
-        self.start = 0;
+        self.input = input;
+        self.start = start;
         self.out.reset(cx.buffers.take());
         self.next_request(cx);
     }
@@ -337,6 +351,10 @@ impl Exchange {
         self.pace = None;
         self.ssi = None;
         self.sub = None;
+        self.repeat = None;
+        self.varies = false;
+        self.opened = Opened::None;
+        self.reports.set(0);
         self.at_default();
     }
 

@@ -15,10 +15,27 @@ use std::io::Write;
 impl Exchange {
     /// One line in the error log.
     pub fn report(&self, cx: &mut Cx, level: Level, what: fmt::Arguments<'_>) {
+        self.reports.set(self.reports.get() + 1);
         cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
         let log = &self.here().settings.logs.error;
         let who = Who { serial: self.client.serial, asked: &|line| asked(self, line) };
         cx.logs.error(log, level, &mut cx.now, Some(who), what);
+    }
+
+    /// What was asked, and of which server.
+    pub(super) fn asked_what(&self, line: &mut Vec<u8>) {
+        line.extend_from_slice(b", server: ");
+        Printable(&self.server().name).put(line);
+        let mut quoted = |name: &[u8], text: &[u8]| {
+            if !text.is_empty() {
+                line.extend_from_slice(name);
+                Printable(text).put(line);
+                line.push(b'"');
+            }
+        };
+        quoted(b", request: \"", self.head.request_line.of(self.buf()));
+        quoted(b", upstream: \"", self.record.as_ref().map_or(b"", |record| record.shown.as_bytes()));
+        quoted(b", host: \"", self.head.host.of(self.buf()));
     }
 }
 
@@ -26,18 +43,7 @@ impl Exchange {
 fn asked(ex: &Exchange, line: &mut Vec<u8>) {
     line.extend_from_slice(b", client: ");
     vars::put_peer(&ex.client.peer, line);
-    line.extend_from_slice(b", server: ");
-    Printable(&ex.server().name).put(line);
-    let mut quoted = |name: &[u8], text: &[u8]| {
-        if !text.is_empty() {
-            line.extend_from_slice(name);
-            Printable(text).put(line);
-            line.push(b'"');
-        }
-    };
-    quoted(b", request: \"", ex.head.request_line.of(ex.buf()));
-    quoted(b", upstream: \"", ex.record.as_ref().map_or(b"", |record| record.shown.as_bytes()));
-    quoted(b", host: \"", ex.head.host.of(ex.buf()));
+    ex.asked_what(line);
 }
 
 /// Bytes for a log line: text as it is, control bytes and what is not UTF-8 as \xNN.

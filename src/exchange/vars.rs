@@ -11,6 +11,7 @@ use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::shared::Cx;
+use crate::shared::now::Now;
 use crate::sys::clock::Zone;
 use crate::sys::socket::Peer;
 use crate::sys::{process, random};
@@ -66,6 +67,7 @@ pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
 
 /// Appends the value of one variable.
 pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>) -> Is {
+    ex.varies = true;
     match var {
         Var::Builtin(builtin) => builtin_value(*builtin, ex, cx, out),
         Var::Arg(name) => put(argument(&ex.args, name), out),
@@ -134,8 +136,20 @@ pub fn put_peer(peer: &Peer, out: &mut Vec<u8>) {
 }
 
 /// A port; 0 is that of an address without one, and empty.
+pub fn put_port(port: u16, out: &mut Vec<u8>) {
+    if port > 0 {
+        decimal::push(u64::from(port), 0, out);
+    }
+}
+
 fn port(port: u16, out: &mut Vec<u8>) -> Is {
-    if port > 0 { number(port, out) } else { Is::Set }
+    put_port(port, out);
+    Is::Set
+}
+
+/// `$msec`: Unix seconds and milliseconds.
+pub fn put_msec(now: &Now, out: &mut Vec<u8>) {
+    write!(out, "{}.{:03}", now.unix, now.nanos / 1_000_000).expect("a Vec takes all that is written");
 }
 
 /// A port of a PROXY header, if there was one.
@@ -399,7 +413,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec
         B::ConnectionsWaiting => number(cx.stats.waiting, out),
         B::LimitRate => number(ex.limit_rate.unwrap_or(0), out),
         B::Msec => {
-            write!(out, "{}.{:03}", cx.now.unix, cx.now.nanos / 1_000_000).expect("a Vec takes all that is written");
+            put_msec(&cx.now, out);
             Is::Set
         }
         B::DateLocal => put(super::filters::ssi::date(ex, cx.now.unix, Zone::Local).as_deref(), out),

@@ -268,6 +268,7 @@ impl Server {
             self.drive(key);
         }
         self.gathered = gathered;
+        self.pool.said.clear();
     }
 
     fn panicked(&mut self, key: Key) -> Next {

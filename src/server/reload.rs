@@ -100,6 +100,7 @@ impl Server {
         self.connection_limit(limit);
         self.cx.files.set_limit(config.static_cache_size());
         self.cx.listings.set_limit(config.listing_cache_size());
+        self.cx.repeats.clear(config.repeat_cache_size());
         self.cx.config = Rc::new(config);
         self.keep_journal();
         sweep::begin(&mut self.cx);

@@ -63,6 +63,9 @@ pub struct OpenFile {
     variants: Variants,
     /// How often a piece of it was asked for.
     pieces: Cell<u8>,
+    /// Asked for since the clock's hand came by, and when last: monotonic milliseconds.
+    recent: Cell<bool>,
+    used: Cell<u64>,
     /// Where variants are counted; none for a file that is not kept.
     budget: OnceCell<Rc<Budget>>,
 }
@@ -89,6 +92,12 @@ impl OpenFile {
 
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// It was asked for, by whatever way: worth keeping.
+    pub fn touch(&self, now: &Now) {
+        self.recent.set(true);
+        self.used.set(now.ms);
     }
 
     /// The whole file as gzip of that level, made before.
@@ -157,6 +166,8 @@ impl OpenFile {
             fd,
             variants: Variants::default(),
             pieces: Cell::new(0),
+            recent: Cell::new(false),
+            used: Cell::new(0),
             budget: OnceCell::new(),
         })
     }
@@ -231,16 +242,14 @@ pub struct FileCache {
 struct Slot {
     path: Box<[u8]>,
     file: Rc<OpenFile>,
-    recent: bool,
     look: Look,
-    /// When it was asked for last: monotonic milliseconds.
-    used: u64,
     /// Several names lead to the file: its own directory does not tell of every change.
     alone: bool,
 }
 
 /// When a name was looked at.
-struct Look {
+#[derive(Clone)]
+pub struct Look {
     moment: u64,
     ms: u64,
     /// The watched directory it is in, and the changes told of that before the look.
@@ -253,8 +262,8 @@ impl Look {
         Look { moment: now.moment, ms: now.ms, dir }
     }
 
-    /// Nothing can have changed since, up to this moment.
-    fn holds(&self, now: &Now) -> bool {
+    /// Nothing can have changed since, up to this moment: after [`Watch::refresh`].
+    pub fn holds(&self, now: &Now) -> bool {
         let told = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
         self.moment == now.moment || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(told)
     }
@@ -328,6 +337,22 @@ impl FileCache {
         }
     }
 
+    /// As [`FileCache::open`], and how long that can be relied on without asking. None: nothing of it is kept, or it is
+    /// no regular file.
+    pub fn look(&mut self, path: &CStr, now: &Now, watch: &mut Watch) -> Option<(Result<Rc<OpenFile>, Errno>, Look)> {
+        let found = match self.open(path, now, watch) {
+            Ok(Found::File(file)) => Ok(file),
+            Ok(_) => return None,
+            Err(e) => Err(e),
+        };
+        let name = path.to_bytes();
+        let look = match self.map.get(name) {
+            Some(&at) => &self.slots[at as usize].look,
+            None => &self.missing.get(name)?.1,
+        };
+        Some((found, look.clone()))
+    }
+
     /// The entry's file, if it is still what its path leads to.
     fn fresh(&mut self, at: usize, path: &CStr, now: &Now, watch: &mut Watch) -> Option<Rc<OpenFile>> {
         let slot = &mut self.slots[at];
@@ -339,8 +364,7 @@ impl FileCache {
             }
             slot.look = look;
         }
-        slot.recent = true;
-        slot.used = now.ms;
+        slot.file.touch(now);
         Some(slot.file.clone())
     }
 
@@ -368,7 +392,8 @@ impl FileCache {
         self.descriptors += usize::from(is_descriptor);
         let path: Box<[u8]> = path.to_bytes().into();
         self.map.insert(path.clone(), self.slots.len() as u32);
-        self.slots.push(Slot { path, file: file.clone(), recent: false, look, alone, used: now.ms });
+        file.used.set(now.ms);
+        self.slots.push(Slot { path, file: file.clone(), look, alone });
     }
 
     /// Remembers that nothing is there, as long as the kernel watches the directory where something would have to
@@ -408,8 +433,8 @@ impl FileCache {
             if self.hand >= self.slots.len() {
                 self.hand = 0;
             }
-            let Some(slot) = self.slots.get_mut(self.hand) else { return };
-            if !std::mem::take(&mut slot.recent) {
+            let Some(slot) = self.slots.get(self.hand) else { return };
+            if !slot.file.recent.take() {
                 return self.remove(self.hand);
             }
             self.hand += 1;
@@ -438,7 +463,7 @@ impl FileCache {
         while at < self.slots.len() {
             let slot = &self.slots[at];
             let idle = if slot.file.variants.is_empty() { IDLE_FD } else { IDLE_VARIANT };
-            if slot.file.fd().is_some() && slot.used + idle < now.ms {
+            if slot.file.fd().is_some() && slot.file.used.get() + idle < now.ms {
                 self.remove(at);
             } else {
                 at += 1;

@@ -13,6 +13,7 @@ pub mod now;
 pub mod passwords;
 pub mod quotas;
 pub mod removal;
+pub mod repeats;
 pub mod stats;
 pub mod syncs;
 mod syslog;
@@ -34,6 +35,7 @@ use logs::Logs;
 use now::Now;
 use passwords::Passwords;
 use quotas::Quotas;
+use repeats::Repeats;
 use stats::Stats;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -55,6 +57,8 @@ pub struct Cx {
     pub now: Now,
     pub buffers: BufPool,
     pub files: FileCache,
+    /// Requests whose answer is known.
+    pub repeats: Repeats,
     /// Directories that need not be looked at until the kernel says so.
     pub watch: Watch,
     /// Where uploads go.
@@ -86,12 +90,14 @@ pub struct Cx {
 impl Cx {
     pub fn new(config: Rc<Config>, logs: Logs) -> Cx {
         let cache = config.static_cache_size();
+        let repeats = config.repeat_cache_size();
         let listings = Listings::new(config.listing_cache_size());
         Cx {
             config,
             now: Now::read(),
             buffers: BufPool::new(BUFFER, BUFFERS),
             files: FileCache::new(cache),
+            repeats: Repeats::new(repeats),
             watch: Watch::default(),
             directories: Directories::default(),
             litter: Litter::default(),

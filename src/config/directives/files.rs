@@ -29,6 +29,8 @@ pub struct Files {
     pub symlinks: Symlinks,
     /// Bytes of small files kept in memory, over all locations.
     pub cache_size: Size,
+    /// repeat_cache_size.
+    pub repeats: Size,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +65,7 @@ impl Default for Files {
             log_not_found: true,
             symlinks: Symlinks::Off,
             cache_size: Size(32 << 20),
+            repeats: Size(8 << 20),
         }
     }
 }
@@ -83,6 +86,7 @@ pub const ROWS: &[Row] = &[
     row("log_not_found", Contexts::HSL, Args::FLAG, "on", Effect::Flag(|s| &mut files(s).log_not_found), "Whether a file that is not there is an error in the log."),
     row("disable_symlinks", Contexts::HSL, Args::TAKE12, "off", Effect::Once(symlinks), "Whether symbolic links are followed when files are opened: off, on, if_not_owner; from=PREFIX leaves the components of PREFIX unchecked. Uploads and deletes never leave their root through a link whatever this says."),
     row("static_cache_size", Contexts::HTTP, Args::TAKE1, "32m", Effect::Offset(|s| &mut files(s).cache_size), "Memory for files up to 16 KiB, and as much again for what gzip made of files up to 8 MiB. A file that is written, cut, replaced, removed, or whose permissions change is never answered from it: the kernel tells of changes in local directories and on the way to them; elsewhere (NFS, FUSE, overlays) the file is looked at once in each turn of the event loop. Writes through a shared memory mapping or through a hard link made elsewhere since, and new mounts, are seen within five seconds. 0 keeps none.").ours(),
+    row("repeat_cache_size", Contexts::HTTP, Args::TAKE1, "8m", Effect::Offset(|s| &mut files(s).repeats), "Memory for GET and HEAD requests of at most 1 KiB that came again byte for byte and were answered by a file up to 16 KiB or a piece of one, by 304, or by the standard page of a 404: the next that is the same is answered without being read anew, after the same look at the file as any other. It holds where nothing but the request and the file decides: no script, access rule, limit, password or real_ip, no header or root with a variable, no expires, SSI or disable_symlinks, and at most one access_log, to a file, of variables that come from the request, the client's address or the time. 0 keeps none.").ours(),
 ];
 
 fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

@@ -17,6 +17,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     let output = ex.here().settings.output.clone();
     let listed = is_listed(ex.response.status.0);
     if listed && let Some(rule) = &output.expires {
+        ex.varies = true;
         expires(ex, cx, rule);
     }
     for header in output.headers.iter().filter(|h| listed || h.always) {

@@ -58,6 +58,7 @@ pub fn apply(ex: &mut Exchange) {
         }
         Ranges::Many(ranges) => {
             ex.response.status = Status::PARTIAL_CONTENT;
+            ex.varies = true;
             let boundary = boundary();
             let text = String::from_utf8_lossy(&boundary);
             let kind = format!("multipart/byteranges; boundary={text}");

@@ -7,6 +7,7 @@ use crate::config::model::Level;
 use crate::exchange::filters::gzip;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::{Flow, set_uri};
+use crate::exchange::repeat::Opened;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, Printable, error_page, vars};
 use crate::http::escape::escape_path;
@@ -59,11 +60,15 @@ fn found(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 /// Opens `ex.path`, obeying disable_symlinks for what comes after the first `root` bytes.
 fn open(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Found, Errno> {
     ex.path.push(0);
+    ex.opened = ex.opened.and_one();
     let config = ex.config.clone();
     let found = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
         (_, Err(_)) => Err(Errno::EINVAL),
         (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.watch),
-        (rule, Ok(_)) => symlinks::open(ex, cx, rule, root),
+        (rule, Ok(_)) => {
+            ex.opened = Opened::Several;
+            symlinks::open(ex, cx, rule, root)
+        }
     };
     ex.path.pop();
     found
@@ -211,9 +216,22 @@ pub fn failed(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
         _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
     };
     if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
-        ex.report(cx, level, format_args!("{call} \"{}\" failed {e}", Printable(&ex.path)));
+        ex.report(cx, level, format_args!("{}", Failure { call, path: &ex.path, e }));
     }
     Flow::Status(status)
+}
+
+/// What the error log says of a path that cannot be opened.
+pub struct Failure<'a> {
+    pub call: &'a str,
+    pub path: &'a [u8],
+    pub e: Errno,
+}
+
+impl std::fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} \"{}\" failed {}", self.call, Printable(self.path), self.e)
+    }
 }
 
 /// The type of the current URI by its extension.

@@ -1,0 +1,186 @@
+//! The short way: requests that are known ([`crate::shared::repeats`]) are answered without an exchange. What came is
+//! compared, the answers are made one after the other, and all of them sent by one call.
+//!
+//! Invariant: a connection whose answers are said has nothing else under way; they are sent in the same turn, or an
+//! exchange takes them over.
+
+use super::drive::{Budget, Step};
+use super::{Conn, Endpoints, Pool, State};
+use crate::config::model::EndpointId;
+use crate::exchange::Exchange;
+use crate::exchange::out::SHORT;
+use crate::exchange::repeat::{self, Asker};
+use crate::shared::Cx;
+use crate::shared::repeats::Repeat;
+use crate::sys::Errno;
+use crate::sys::socket::{self, More};
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+/// Text of answers on one connection that go out together.
+const BATCH: usize = 64 << 10;
+
+/// Answers of this turn that are not sent yet.
+#[derive(Default)]
+pub struct Said {
+    text: Vec<u8>,
+    answers: Vec<Answer>,
+}
+
+struct Answer {
+    text: Range<usize>,
+    repeat: Rc<Repeat>,
+}
+
+impl Said {
+    /// Nobody waits any more.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.answers.clear();
+        if self.text.capacity() > 4 * BATCH {
+            self.text = Vec::new();
+        }
+    }
+
+    fn answers(&self, from: u32, count: u32) -> &[Answer] {
+        self.answers.get(from as usize..from as usize + count as usize).unwrap_or_default()
+    }
+
+    /// All the text of these answers: they were made one after the other.
+    fn text(&self, answers: &[Answer]) -> &[u8] {
+        let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return &[] };
+        self.text.get(first.text.start..last.text.end).unwrap_or_default()
+    }
+}
+
+/// What of the input was answered.
+#[derive(Clone, Copy, Default)]
+pub struct Known {
+    pub bytes: usize,
+    /// What the next request is to be known by: it was seen before.
+    pub next: Option<u64>,
+}
+
+/// Answers what is known of `input`, which was read from an idle connection: all of it, or so many requests that begin
+/// it. The connection's state tells of them.
+pub fn answer(
+    conn: &mut Conn,
+    endpoint: EndpointId,
+    input: &[u8],
+    cx: &mut Cx,
+    said: &mut Said,
+    budget: &mut Budget,
+) -> Known {
+    let mut known = Known::default();
+    // Who is introduced first has not begun to ask; who leaves in a moment is told so; and what cannot be sent, or has
+    // more behind it, is for an exchange.
+    let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
+    if !is_plain || cx.quitting || !conn.ready.can_write() || conn.ready.can_read() {
+        return known;
+    }
+    let from = said.answers.len();
+    let mut closes = false;
+    while !closes && known.bytes < input.len() {
+        let rest = input.get(known.bytes..).unwrap_or_default();
+        let Some(len) = cx.repeats.head(rest) else { break };
+        let head = rest.get(..len).unwrap_or_default();
+        let hash = cx.repeats.hash(endpoint, head);
+        let Some(repeat) = cx.repeats.find(hash, endpoint, head).cloned() else {
+            known.next = cx.repeats.is_seen(hash).then_some(hash);
+            break;
+        };
+        let count = said.answers.len() - from;
+        let requests = u64::from(conn.requests) + count as u64 + 1;
+        let start = said.text.len();
+        let begun = said.answers.get(from).map_or(start, |first| first.text.start);
+        closes = !repeat.keep_alive;
+        // The last one says so; what follows it is not a request.
+        let ends = requests >= repeat.client.keepalive_requests
+            || cx.now.ms.saturating_sub(conn.accepted) >= repeat.client.keepalive_time.0;
+        if ends && !closes || closes && len < rest.len() || budget.requests == 0 || start - begun > BATCH {
+            break;
+        }
+        if count == 1 {
+            // It may have been sent after an answer of this turn: what was looked up for that one is old.
+            cx.now.renew();
+        }
+        let asker = Asker { peer: &conn.peer, serial: conn.serial, requests };
+        if repeat::say(&repeat, asker, cx, &mut said.text).is_none() {
+            cx.repeats.forget(hash);
+            known.next = Some(hash);
+            break;
+        }
+        budget.requests -= 1;
+        said.answers.push(Answer { text: start..said.text.len(), repeat });
+        known.bytes += len;
+    }
+    if known.bytes > 0 {
+        conn.state = State::Said { from: from as u32, count: (said.answers.len() - from) as u32 };
+    }
+    known
+}
+
+/// Sends them, or leaves them for when those of others are made.
+pub fn send(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints, budget: &Budget) -> Step {
+    let State::Said { from, count } = conn.state else { return Step::Again };
+    let answers = pool.said.answers(from, count);
+    let text = pool.said.text(answers);
+    let Some(last) = answers.last() else { return Step::Close };
+    if budget.gather && text.len() < SHORT {
+        return Step::Gathered;
+    }
+    let sent = match socket::send(conn.fd.as_fd(), text, More::No) {
+        Ok(n) => n,
+        Err(Errno::EAGAIN) => 0,
+        Err(_) => {
+            log(conn, answers, cx);
+            return Step::Close;
+        }
+    };
+    if sent == text.len() {
+        log(conn, answers, cx);
+        conn.state = State::Idle;
+        conn.deadline = cx.now.ms + last.repeat.client.keepalive_timeout.0;
+        return if last.repeat.keep_alive && !cx.quitting { Step::Again } else { Step::Close };
+    }
+    conn.ready.no_write();
+    // The others count as answered, as those of any batch do; the last one's exchange sends what is left.
+    let (repeat, mark) = (last.repeat.clone(), text.len() - last.text.len());
+    log(conn, answers.split_last().map_or(&[], |(_, others)| others), cx);
+    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
+    let client = conn.client(&cx.config, endpoint);
+    let input = cx.buffers.take();
+    let mut ex = pool.take(cx, client, input, 0);
+    repeat::resume(&mut ex, &repeat);
+    let answers = pool.said.answers(from, count);
+    ex.out.text().extend_from_slice(pool.said.text(answers));
+    ex.out_mark = mark as u64;
+    // What is queued is sealed first.
+    let _ = ex.out.front();
+    ex.out.advance(sent);
+    conn.deadline = cx.now.ms + repeat.client.send_timeout.0;
+    cx.stats.waiting -= 1;
+    cx.stats.writing += 1;
+    conn.state = State::Active(ex);
+    Step::Again
+}
+
+/// Answers that were said go before those that the exchange will make.
+pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Cx, said: &Said) {
+    let State::Said { from, count } = conn.state else { return };
+    let answers = said.answers(from, count);
+    log(conn, answers, cx);
+    ex.client.requests = u64::from(conn.requests) + 1;
+    ex.out.text().extend_from_slice(said.text(answers));
+    ex.out_mark = ex.out.queued();
+    conn.state = State::Idle;
+}
+
+fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Cx) {
+    for answer in answers {
+        conn.requests = conn.requests.saturating_add(1);
+        let asker = Asker { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.requests) };
+        repeat::sent(&answer.repeat, asker, cx);
+    }
+}
