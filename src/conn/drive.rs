@@ -15,15 +15,15 @@ use std::rc::Rc;
 /// What one connection may do in a turn before the others have theirs.
 pub struct Budget {
     pub requests: u32,
-    pub read: usize,
-    pub written: usize,
+    /// Of bodies, read or written.
+    pub bytes: usize,
     /// Short answers are kept back ([`Next::Send`]).
     pub gather: bool,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { requests: 64, read: 1 << 20, written: 2 << 20, gather: false }
+        Budget { requests: 64, bytes: 4 << 20, gather: false }
     }
 }
 
@@ -61,7 +61,7 @@ pub fn drive(
     cx: &mut Cx,
     pool: &mut Pool,
     endpoints: &impl Endpoints,
-    budget: Budget,
+    budget: &mut Budget,
 ) -> Next {
     let next = run(conn, key, cx, pool, endpoints, budget);
     leave_backend(conn, cx, pool);
@@ -85,13 +85,13 @@ fn run(
     cx: &mut Cx,
     pool: &mut Pool,
     endpoints: &impl Endpoints,
-    mut budget: Budget,
+    budget: &mut Budget,
 ) -> Next {
     loop {
         let step = match &mut conn.state {
-            State::Idle => wake(conn, cx, pool, endpoints, &mut budget),
-            State::Said { .. } => repeats::send(conn, cx, pool, endpoints, &budget),
-            State::Active(_) => active(conn, key, cx, pool, endpoints, &mut budget),
+            State::Idle => wake(conn, cx, pool, endpoints, budget),
+            State::Said { .. } => repeats::send(conn, cx, pool, endpoints, budget),
+            State::Active(_) => active(conn, key, cx, pool, endpoints, budget),
             State::Lingering { until, timeout } => {
                 linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, *timeout, cx)
             }
@@ -215,7 +215,7 @@ fn active(
         };
         let step = proxied::step(&mut ends, ex, cx, &mut pool.backends, budget);
         return match step {
-            Step::Again if budget.read == 0 || budget.written == 0 => Step::Yield,
+            Step::Again if budget.bytes == 0 => Step::Yield,
             step => step,
         };
     }
@@ -234,7 +234,7 @@ fn active(
         (Tx::Send | Tx::Done, _) => deliver(fd, ready, ex, cx, budget, deadline),
     };
     match step {
-        Step::Again if budget.requests == 0 || budget.read == 0 => {
+        Step::Again if budget.requests == 0 || budget.bytes == 0 => {
             budget.requests = 0;
             Step::Yield
         }

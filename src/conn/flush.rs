@@ -21,7 +21,7 @@ pub enum Flushed {
 }
 
 /// One sendfile at most: large bites are what makes big files cheap.
-const BITE: u64 = 1 << 20;
+const BITE: u64 = 4 << 20;
 
 pub fn flush(
     fd: BorrowedFd<'_>,
@@ -46,7 +46,7 @@ pub fn flush(
             }
         };
         match ex.out.make(&mut cx.scratch) {
-            Ok(used) => budget.written = budget.written.saturating_sub(used),
+            Ok(used) => budget.bytes = budget.bytes.saturating_sub(used),
             Err(e) => {
                 ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
                 return Flushed::Gone;
@@ -56,7 +56,7 @@ pub fn flush(
         if !ready.can_write() {
             return Flushed::Blocked;
         }
-        if budget.written == 0 {
+        if budget.bytes == 0 {
             return Flushed::Yield;
         }
         let more = if more { More::Yes } else { More::No };
@@ -90,7 +90,7 @@ pub fn flush(
         match result {
             Ok(n) => {
                 ex.out.advance(n);
-                budget.written = budget.written.saturating_sub(n);
+                budget.bytes = budget.bytes.saturating_sub(n);
                 *deadline = cx.now.ms + timeout;
                 // A text that did not fit: the socket is full. A file may stop for reasons of its own.
                 if n < wanted && !is_file {

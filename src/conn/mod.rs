@@ -16,7 +16,7 @@ mod splice;
 
 use crate::config::model::{Config, EndpointId};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Client, Exchange};
+use crate::exchange::{Client, Exchange, Rx};
 use crate::http::proxy_protocol::Header;
 use crate::shared::Cx;
 use crate::sys::epoll;
@@ -126,6 +126,9 @@ impl Ready {
     }
 }
 
+/// Bytes that a connection may move whatever others do in the turn.
+pub const SHARE: u64 = 64 << 10;
+
 pub enum State {
     /// Between requests: no buffer, no exchange.
     Idle,
@@ -230,6 +233,14 @@ impl Conn {
 
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// It has more to move than a turn should be held up for.
+    pub fn is_bulky(&self) -> bool {
+        match &self.state {
+            State::Active(ex) => ex.out.pending() > SHARE || ex.rx == Rx::Body && ex.decoder.remaining() > Some(SHARE),
+            _ => false,
+        }
     }
 
     pub fn is_idle(&self) -> bool {

@@ -36,7 +36,7 @@ pub fn step(conn: &mut Conn, cx: &mut Cx, budget: &mut Budget) -> Step {
     match page.advance(ex, cx) {
         Progress::Made(read) => {
             ex.handler = Handler::Page(page);
-            budget.read = budget.read.saturating_sub(read);
+            budget.bytes = budget.bytes.saturating_sub(read);
         }
         Progress::Include(include) => {
             ex.handler = Handler::Page(page);
@@ -54,7 +54,7 @@ pub fn step(conn: &mut Conn, cx: &mut Cx, budget: &mut Budget) -> Step {
 
 /// On, but no longer than a turn's share.
 fn again(budget: &mut Budget) -> Step {
-    if budget.requests == 0 || budget.read == 0 {
+    if budget.requests == 0 || budget.bytes == 0 {
         budget.requests = 0;
         return Step::Yield;
     }

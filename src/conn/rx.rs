@@ -246,7 +246,7 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
     match socket::recv_into(fd, bytes, most) {
         Ok(0) => Filled::End,
         Ok(n) => {
-            budget.read = budget.read.saturating_sub(n);
+            budget.bytes = budget.bytes.saturating_sub(n);
             took(ex, n);
             ex.may_be_newer = true;
             if n < most {
@@ -368,7 +368,7 @@ fn splice(
     match moved {
         super::splice::Moved::Bytes(n) => {
             *deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
-            budget.read = budget.read.saturating_sub(n as usize);
+            budget.bytes = budget.bytes.saturating_sub(n as usize);
             took(ex, n as usize);
             ex.decoder.skip(n);
             ex.body_received += n;

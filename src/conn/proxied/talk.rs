@@ -127,7 +127,7 @@ fn receive(
         Err(Errno::EAGAIN) => Received::Nothing,
         outcome => Received::Step(arrived(ends, ex, cx, backends, outcome.map(|_| &bytes[..]))),
     };
-    budget.read = budget.read.saturating_sub(bytes.len());
+    budget.bytes = budget.bytes.saturating_sub(bytes.len());
     bytes.clear();
     cx.scratch = bytes;
     match received {
@@ -228,7 +228,7 @@ pub(super) fn tunnel(
                 if let Handler::Proxy(proxy) = &mut ex.handler {
                     proxy.relay(&bytes);
                 }
-                budget.read = budget.read.saturating_sub(n);
+                budget.bytes = budget.bytes.saturating_sub(n);
             }
             Err(Errno::EAGAIN) => ends.ready.no_read(),
             _ => ended = true,
