@@ -158,6 +158,14 @@ pub fn send_vectored(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>], more: More) -> 
     Ok(sent as usize)
 }
 
+/// Whether there is room worth a write: for TCP a third of the buffer. Where there is not, the kernel tells once there is.
+pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one pollfd, writable for the time of the call.
+    let count = once(|| unsafe { libc::poll(&mut asked, 1, 0) });
+    count != Ok(0)
+}
+
 /// Sends the end of stream; reading goes on. ENOTCONN if the connection is gone already.
 pub fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.

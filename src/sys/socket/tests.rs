@@ -154,9 +154,13 @@ fn slices_are_sent_in_order_and_too_many_are_left_for_later() {
 fn a_full_socket_and_a_closed_peer_are_errors_not_signals() {
     let (near, far) = pair();
     let block = vec![0; 1 << 16];
+    assert!(is_writable(near.as_fd()));
     let full = (0..1000).find_map(|_| send(near.as_fd(), &block, More::No).err());
     assert_eq!(full, Some(Errno::EAGAIN));
+    assert!(!is_writable(near.as_fd()));
     drop(far);
+    // A write says what is wrong.
+    assert!(is_writable(near.as_fd()));
     for _ in 0..2 {
         let sent = send(near.as_fd(), b"x", More::No);
         assert!(matches!(sent, Err(Errno::EPIPE | Errno::ECONNRESET)), "{sent:?}");
