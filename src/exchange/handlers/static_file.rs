@@ -103,6 +103,8 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Option<Flow> {
     ex.path.extend_from_slice(b".gz");
     let found = open(ex, cx, root);
     ex.path.truncate(len);
+    // The answer is not of the file that the path names.
+    ex.opened = Opened::Several;
     let Ok(Found::File(file)) = found else { return None };
     if ex.here().settings.gzip.vary && !always {
         ex.response.line(b"Vary", b"Accept-Encoding");
