@@ -19,6 +19,7 @@ use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
 use crate::exchange::handlers::{options, symlinks};
 use crate::exchange::paths;
 use crate::exchange::phases::Flow;
+use crate::exchange::repeat::Opened;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, vars};
 use crate::http::header::HeaderId;
@@ -161,6 +162,8 @@ fn links(ex: &Exchange) -> Links {
 
 /// A directory that cannot be read, with nginx's words in the log.
 pub fn not_opened(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
+    // What decided is the directory, not the index file that was looked for in it.
+    ex.opened = Opened::Several;
     match e {
         Errno::ENOENT | Errno::ENOTDIR => {
             if ex.here().settings.files.log_not_found {
