@@ -46,6 +46,9 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     if !accepted {
         return;
     }
+    let head_only = ex.method == Method::Head || ex.head.method == Method::Head;
+    // Its length is told where somebody had it made.
+    ex.varies |= head_only;
     let tally = ex.response.tally.insert(Rc::default()).clone();
     let recode = ex.response.recode.take();
     let source = match std::mem::take(&mut ex.response.body) {
@@ -75,7 +78,6 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
         }
     };
     let source = source.gzip(gzip.level, &tally);
-    let head_only = ex.method == Method::Head || ex.head.method == Method::Head;
     ex.response.body = if source.left() <= AT_ONCE && !head_only {
         match source.whole(&mut cx.scratch) {
             Ok(bytes) => Body::Bytes(bytes),
