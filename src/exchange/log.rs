@@ -94,9 +94,17 @@ fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Cx, out: &mut Vec<u8>)
 /// The combined format, written straight: no template walked, nothing allocated.
 fn combined(ex: &Exchange, cx: &mut Cx, out: &mut Vec<u8>) {
     let buf = ex.buf();
-    let field = |id: HeaderId, out: &mut Vec<u8>| match ex.head.value(buf, id) {
-        Some(value) => escaped(Escape::Default, value, out),
-        None => out.push(b'-'),
+    let field = |id: HeaderId, out: &mut Vec<u8>| {
+        for (at, field) in ex.head.all(id).enumerate() {
+            // Of several lines all (nginx).
+            if at > 0 {
+                out.extend_from_slice(b", ");
+            }
+            escaped(Escape::Default, field.value.of(buf), out);
+        }
+        if ex.head.get(id).is_none() {
+            out.push(b'-');
+        }
     };
     vars::put_peer(&ex.client.peer, out);
     out.extend_from_slice(b" - ");
