@@ -217,8 +217,9 @@ fn answers(timer: &Timer) {
     for (name, request, expected) in table {
         let mut answer = || {
             ex.release(&mut cx);
-            ex.reuse(&mut cx, client);
-            ex.input.extend_from_slice(request);
+            let mut input = cx.buffers.take();
+            input.extend_from_slice(request);
+            ex.reuse(&mut cx, client, input, 0);
             let parsed = ex.head.parse(&ex.input, &limits);
             assert_eq!(parsed, Ok(Progress::Complete), "{name}");
             phases::begin(&mut ex, &mut cx);
