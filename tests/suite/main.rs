@@ -41,6 +41,7 @@ mod real_ip;
 mod repeats;
 mod rewrites;
 mod rfc;
+mod same_again;
 mod signals;
 mod smuggling;
 mod ssi;
