@@ -105,7 +105,7 @@ pub fn answer(
             // It may have been sent after an answer of this turn: what was looked up for that one is old.
             cx.now.renew();
         }
-        let asker = Asker { peer: &conn.peer, serial: conn.serial, requests };
+        let asker = Asker { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
         if repeat::say(&repeat, asker, cx, &mut said.text).is_none() {
             cx.repeats.forget(hash);
             known.next = Some(hash);
@@ -180,7 +180,7 @@ pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Cx, said: &Said) {
 fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Cx) {
     for answer in answers {
         conn.requests = conn.requests.saturating_add(1);
-        let asker = Asker { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.requests) };
+        let asker = Asker { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.requests), ms: 0 };
         repeat::sent(&answer.repeat, asker, cx);
     }
 }

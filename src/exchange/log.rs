@@ -1,6 +1,6 @@
 //! The access log line of a finished request.
 
-use super::{Exchange, vars};
+use super::{Exchange, repeat, vars};
 use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::model::Level;
 use crate::config::template::Part;
@@ -14,6 +14,9 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Writes the line of this request to every log of its location.
 pub fn write(ex: &mut Exchange, cx: &mut Cx) {
+    if let Some(repeat) = ex.again.take() {
+        return repeat::sent_by(ex, &repeat, cx);
+    }
     if ex.here().settings.logs.access.is_empty() {
         return;
     }

@@ -32,6 +32,7 @@ use crate::http::method::Method;
 use crate::http::proxy_protocol::Header;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::repeats::Repeat;
 use crate::sys::socket::Peer;
 use access::limits::Verdict;
 use handlers::Handler;
@@ -184,6 +185,8 @@ pub struct Exchange {
     pub sub: Option<Box<filters::ssi::include::Sub>>,
     /// What the request is known by, if it was seen before ([`repeat::learn`]).
     pub repeat: Option<u64>,
+    /// What it came to before: this one only sends the rest of an answer ([`repeat::resume`]).
+    pub again: Option<Rc<Repeat>>,
     /// The answer depends on more than the request's bytes and files: the client, the time, a variable, chance.
     pub varies: bool,
     pub opened: Opened,
@@ -261,6 +264,7 @@ impl Exchange {
             ssi: None,
             sub: None,
             repeat: None,
+            again: None,
             varies: false,
             opened: Opened::None,
             reports: Cell::new(0),
@@ -352,6 +356,7 @@ impl Exchange {
         self.ssi = None;
         self.sub = None;
         self.repeat = None;
+        self.again = None;
         self.varies = false;
         self.opened = Opened::None;
         self.reports.set(0);

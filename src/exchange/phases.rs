@@ -125,18 +125,6 @@ pub fn include(ex: &mut Exchange, cx: &mut Cx) {
     settle(ex, cx, flow);
 }
 
-/// A head that was answered before: what the logs want to know of it.
-pub fn recall(ex: &mut Exchange) {
-    ex.method = ex.head.method;
-    ex.request_length = ex.head.len as u64;
-    let mut host = std::mem::take(&mut ex.host);
-    host.extend_from_slice(host::split(ex.head.host.of(ex.buf())).0);
-    host.make_ascii_lowercase();
-    ex.host = host;
-    // It has a path: it was answered with what that leads to.
-    let _ = target(ex);
-}
-
 /// The head is no HTTP: an answer, and the connection ends.
 pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
     cx.stats.requests += 1;

@@ -49,6 +49,8 @@ pub struct Asker<'a> {
     pub serial: u64,
     /// Requests of the connection, this one included.
     pub requests: u64,
+    /// Milliseconds since the request came: none where the answer is sent in the same turn.
+    pub ms: u64,
 }
 
 /// Keeps what was made of a request that was seen before, if another may be answered likewise.
@@ -204,7 +206,6 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Cx, text: &mut Text) -
                 }
                 pieces.push(piece);
             }
-            Known::Same(same) => fixed.extend_from_slice(same),
             Known::Value => {
                 value.clear();
                 match vars::value(var, ex, cx, &mut value) {
@@ -223,7 +224,6 @@ fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Cx, text: &mut Text) -
 enum Known {
     /// What it is worth now.
     Value,
-    Same(&'static [u8]),
     Changing(Piece),
 }
 
@@ -245,8 +245,7 @@ fn of_answer(var: &Var) -> Option<Known> {
             B::TimeLocal => Known::Changing(Piece::TimeLocal),
             B::TimeIso8601 => Known::Changing(Piece::TimeIso8601),
             B::Msec => Known::Changing(Piece::Msec),
-            // It comes whole, and is answered in the same turn.
-            B::RequestTime => Known::Same(b"0.000"),
+            B::RequestTime => Known::Changing(Piece::RequestTime),
             B::Args | B::QueryString | B::IsArgs | B::Uri | B::DocumentUri | B::RequestUri | B::Request => Known::Value,
             B::RequestMethod | B::Host | B::Hostname | B::ServerName | B::ServerPort | B::ServerProtocol => {
                 Known::Value
@@ -301,18 +300,27 @@ pub fn sent(repeat: &Repeat, asker: Asker<'_>, cx: &mut Cx) {
             Piece::TimeLocal => out.extend_from_slice(cx.now.clf().as_bytes()),
             Piece::TimeIso8601 => out.extend_from_slice(cx.now.iso().as_bytes()),
             Piece::Msec => vars::put_msec(&cx.now, out),
+            Piece::RequestTime => vars::put_seconds(asker.ms, out),
         }
     }
 }
 
+/// As [`sent`], of an answer whose exchange had to send the rest ([`resume`]).
+pub fn sent_by(ex: &Exchange, repeat: &Repeat, cx: &mut Cx) {
+    let ms = cx.now.ms.saturating_sub(ex.started);
+    let peer = &ex.client.peer;
+    sent(repeat, Asker { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
+}
+
 /// Takes the exchange to where its request is answered and its answer is being sent, as far as the connection and the
-/// logs want to know.
-pub fn resume(ex: &mut Exchange, repeat: &Repeat) {
+/// error log want to know. What the access log says stands in the repeat.
+pub fn resume(ex: &mut Exchange, repeat: &Rc<Repeat>) {
     ex.input.extend_from_slice(repeat.bytes(repeat.request));
     let limits = ex.head_limits();
     // It was one before.
     let _ = ex.head.parse(&ex.input, &limits);
-    super::phases::recall(ex);
+    ex.method = ex.head.method;
+    ex.again = Some(repeat.clone());
     ex.server = repeat.server;
     ex.location = repeat.location;
     ex.body_at = ex.head.len;

@@ -158,8 +158,12 @@ fn introduced_port(named: Option<u16>, out: &mut Vec<u8>) -> Is {
 }
 
 /// Milliseconds as nginx prints times: seconds with three digits.
-fn seconds(ms: u64, out: &mut Vec<u8>) -> Is {
+pub fn put_seconds(ms: u64, out: &mut Vec<u8>) {
     write!(out, "{}.{:03}", ms / 1000, ms % 1000).expect("a Vec takes all that is written");
+}
+
+fn seconds(ms: u64, out: &mut Vec<u8>) -> Is {
+    put_seconds(ms, out);
     Is::Set
 }
 

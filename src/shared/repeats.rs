@@ -78,6 +78,7 @@ pub enum Piece {
     TimeLocal,
     TimeIso8601,
     Msec,
+    RequestTime,
 }
 
 impl Repeat {

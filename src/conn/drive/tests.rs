@@ -1,5 +1,7 @@
 //! What connections see of files that change while a turn is under way.
 
+mod again;
+
 use super::*;
 use crate::config::load::{LoadOptions, load_text};
 use crate::config::model::EndpointId;
@@ -30,15 +32,29 @@ struct Turn {
 
 impl Turn {
     fn new(content: &str) -> Turn {
+        let turn = Turn::of("access_log off;");
+        turn.dir.write("f", content.as_bytes());
+        turn
+    }
+
+    fn of(http: &str) -> Turn {
         let dir = Scratch::new();
-        dir.write("f", content.as_bytes());
-        dir.write("g", b"another");
-        let root = dir.path().display();
-        let text = format!("events {{}} http {{ access_log off; server {{ listen 127.0.0.1:80; root {root}; }} }}");
+        let server = format!("root {};", dir.path().display());
+        let turn = Turn { dir, ..Turn::in_root(http, &server) };
+        turn.dir.write("g", b"another");
+        turn
+    }
+
+    /// A server whose block says what its root is.
+    fn in_root(http: &str, server: &str) -> Turn {
+        let dir = Scratch::new();
+        let text = format!("events {{}} http {{ {http} server {{ listen 127.0.0.1:80; {server} }} }}");
         let mut loaded = load_text("drive.conf", text.as_bytes(), &LoadOptions::default());
         let resolved = resolve(&mut loaded, dir.path(), Form::Own, Vec::new(), None);
         let config = resolved.config.expect("the configuration is right");
-        let mut cx = Cx::new(Rc::new(config), Logs::new());
+        let mut logs = Logs::new();
+        logs.open(&config).expect("the directory may be written to");
+        let mut cx = Cx::new(Rc::new(config), logs);
         // The files are old enough to be kept.
         cx.now.jump(60_000);
         cx.now.advance();

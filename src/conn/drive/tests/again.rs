@@ -1,0 +1,218 @@
+//! Requests that come again: which are known, and what becomes of their answers where the client does not read.
+
+use super::*;
+use crate::sys::socket;
+
+const HEAD: &str = " HTTP/1.1\r\nHost: a\r\n\r\n";
+
+impl Turn {
+    fn knows(&self, request: &str) -> bool {
+        let hash = self.cx.repeats.hash(EndpointId(0), request.as_bytes());
+        self.cx.repeats.find(hash, EndpointId(0), request.as_bytes()).is_some()
+    }
+
+    /// One round of the connection, and what came of it.
+    fn ask(&mut self, conn: &mut Conn, far: &mut UnixStream, request: &str) -> (Next, String) {
+        far.write_all(request.as_bytes()).expect("there is room");
+        conn.ready.add(epoll::IN);
+        let next = self.drive(conn);
+        (next, String::from_utf8_lossy(&read(far)).into_owned())
+    }
+
+    fn drive(&mut self, conn: &mut Conn) -> Next {
+        let next = drive(conn, Key::new(0, 0), &mut self.cx, &mut self.pool, &One, &mut Budget::default());
+        self.pool.said.clear();
+        next
+    }
+
+    /// Makes the request known, on connections of their own.
+    fn teach(&mut self, request: &str) -> String {
+        let mut seen = String::new();
+        for _ in 0..2 {
+            let (mut conn, mut far) = self.client(true);
+            seen = self.ask(&mut conn, &mut far, request).1;
+        }
+        assert!(self.knows(request), "{request}: {seen}");
+        seen
+    }
+}
+
+/// All that is there now.
+fn read(far: &mut UnixStream) -> Vec<u8> {
+    let mut bytes = vec![0; 1 << 20];
+    let mut len = 0;
+    while let Ok(n @ 1..) = far.read(&mut bytes[len..]) {
+        len += n;
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+#[test]
+fn a_request_that_came_twice_is_known() {
+    let get = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    let table = [
+        ("a file", "", get("/g", ""), true),
+        ("its head", "", "HEAD /g HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), true),
+        ("the head of a large one", "", "HEAD /large HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), true),
+        ("a large one", "", get("/large", ""), false),
+        ("not modified", "", get("/g", "If-None-Match: *\r\n"), true),
+        ("a range", "", get("/g", "Range: bytes=1-2\r\n"), true),
+        ("a range of a large one", "", get("/large", "Range: bytes=1-2\r\n"), true),
+        ("two ranges", "", get("/g", "Range: bytes=1-1,3-3\r\n"), false),
+        ("a range there is not", "", get("/g", "Range: bytes=100-\r\n"), false),
+        ("what is not there", "", get("/no", ""), true),
+        ("what is not there, unsaid", "log_not_found off;", get("/no", ""), true),
+        ("a directory that is not there", "", get("/no/", ""), false),
+        ("an index", "index g;", get("/", ""), true),
+        ("the second index", "index no g;", get("/", ""), false),
+        ("a header", "add_header X y always;", get("/g", ""), true),
+        ("a header of a variable", "add_header X $uri;", get("/g", ""), false),
+        ("a capture", "location ~ ^/(x)$ { alias %/g; add_header X $1; }", get("/x", ""), true),
+        ("expires", "expires 1h;", get("/g", ""), false),
+        ("an alias", "location /x/ { alias %/; }", get("/x/g", ""), true),
+        ("a charset", "charset utf-8;", get("/g", ""), true),
+        ("compressed", "gzip on; gzip_types *; gzip_min_length 1;", get("/g", "Accept-Encoding: gzip\r\n"), false),
+        ("a .gz", "gzip_static always;", get("/z", ""), false),
+        ("a password", "auth_basic x; auth_basic_user_file /dev/null;", get("/g", ""), false),
+        ("an address", "allow all;", get("/g", ""), false),
+        ("a script", "set $x y;", get("/g", ""), false),
+        ("try_files", "try_files $uri =404;", get("/g", ""), false),
+        ("an error page", "error_page 404 /g;", get("/no", ""), false),
+        ("an error page elsewhere", "error_page 404 http://a/;", get("/no", ""), false),
+        ("limit_rate", "limit_rate 1m;", get("/g", ""), false),
+        ("real_ip", "set_real_ip_from 127.0.0.1;", get("/g", ""), false),
+        ("ssi", "ssi on;", get("/g", ""), false),
+        ("disable_symlinks", "disable_symlinks on;", get("/g", ""), false),
+        ("the last of a connection", "", get("/g", "Connection: close\r\n"), true),
+        ("the last by rule", "keepalive_requests 1;", get("/g", ""), false),
+        ("HTTP/1.0", "", "GET /g HTTP/1.0\r\n\r\n".to_owned(), true),
+        ("an empty line before it", "", format!("\r\n{}", get("/g", "")), true),
+        ("bare LF", "", "GET /g HTTP/1.1\nHost: a\n\n".to_owned(), false),
+        ("a kilobyte", "", get("/g", &format!("X: {}\r\n", "y".repeat(960))), true),
+        ("more than that", "", get("/g", &format!("X: {}\r\n", "y".repeat(1000))), false),
+        ("a body of nothing", "", get("/g", "Content-Length: 0\r\n"), false),
+        ("a log of two", "access_log %/log; access_log %/log2;", get("/g", ""), false),
+        ("a log with a condition", "access_log %/log combined if=$uri;", get("/g", ""), false),
+        ("a log", "access_log %/log;", get("/g", ""), true),
+    ];
+    for (name, server, request, known) in table {
+        let dir = Scratch::new();
+        for (file, content) in [("g", "another".to_owned()), ("large", "x".repeat(50_000)), ("z", "plain".to_owned())] {
+            dir.write(file, content.as_bytes());
+        }
+        dir.write("z.gz", b"gz");
+        let path = dir.path().display().to_string();
+        let server = format!("root {path}; {}", server.replace('%', &path));
+        let mut turn = Turn::in_root("access_log off;", &server);
+        let (mut conn, mut far) = turn.client(true);
+        let first = turn.ask(&mut conn, &mut far, &request).1;
+        assert!(first.starts_with("HTTP/1.1 "), "{name}: {first}");
+        assert!(!turn.knows(&request), "{name}: after the first");
+        let (mut conn, mut far) = turn.client(true);
+        turn.ask(&mut conn, &mut far, &request);
+        assert_eq!(turn.knows(&request), known, "{name}: {first}");
+    }
+    let mut turn = Turn::of("access_log off; repeat_cache_size 0;");
+    let request = format!("GET /g{HEAD}");
+    for _ in 0..4 {
+        let (mut conn, mut far) = turn.client(true);
+        turn.ask(&mut conn, &mut far, &request);
+    }
+    assert!(!turn.knows(&request), "repeat_cache_size 0");
+}
+
+const FORMAT: &str = "log_format x '$request $uri $host $request_length $status $bytes_sent $body_bytes_sent \
+    $sent_http_etag $sent_http_content_type $sent_http_connection $connection_requests $http_x_y';";
+
+/// Answers that do not fit into the client's socket arrive whole, and are logged as if they had.
+#[test]
+fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
+    let table = [
+        ("one", "/page/", 1, false),
+        ("one that ends the connection", "/page/", 1, true),
+        ("several", "/page/", 9, false),
+        ("several, the last of which ends the connection", "/page/", 9, true),
+        ("more than a batch", "/page/", 30, false),
+        ("what is not there", "/no", 40, false),
+        ("by a capture", "/x", 9, true),
+    ];
+    // Of these many the socket took a part.
+    let mut cut = 0;
+    let capture = "location ~ ^/(x)$ { alias %/page/index.html; add_header X $1; }";
+    for (name, target, count, closes) in table {
+        for junk in [0, 500, usize::MAX] {
+            let name = format!("{name}, behind {junk}");
+            let dir = Scratch::new();
+            std::fs::create_dir(dir.path().join("page")).expect("mkdir");
+            dir.write("page/index.html", "0123456789".repeat(600).as_bytes());
+            let path = dir.path().display();
+            let mut turn = Turn::in_root(
+                FORMAT,
+                &format!(
+                    "root {path}; access_log {path}/log x; error_log {path}/errors;
+                     {}",
+                    if target == "/x" { capture.replace('%', &path.to_string()) } else { String::new() }
+                ),
+            );
+            let log = |turn: &mut Turn| {
+                turn.cx.logs.flush_all();
+                String::from_utf8(dir.read(&dir.join("log"))).expect("the lines are ASCII")
+            };
+            let request = format!("GET {target} HTTP/1.1\r\nHost: A\r\nX-Y: z\r\n\r\n");
+            let last = match closes {
+                true => request.replace("X-Y", "Connection: close\r\nX-Y"),
+                false => request.clone(),
+            };
+            let (one, end) = (turn.teach(&request), turn.teach(&last));
+            let taught = log(&mut turn);
+            let lines: Vec<&str> = taught.lines().collect();
+            let (mut conn, mut far) = turn.client(true);
+            socket::sndbuf(conn.fd(), 4096).expect("SO_SNDBUF");
+            // What another wrote to the same socket, as far as it goes.
+            let mut waiting = 0;
+            while waiting < junk
+                && let Ok(n @ 1..) = socket::send(conn.fd(), &[b'j'; 100], socket::More::No)
+            {
+                waiting += n;
+            }
+            let asked = format!("{}{last}", request.repeat(count - 1));
+            far.write_all(asked.as_bytes()).expect("there is room");
+            conn.ready.add(epoll::IN);
+            let (mut seen, mut next) = (Vec::new(), turn.drive(&mut conn));
+            let blocked = matches!(conn.state, State::Active(_));
+            assert!(blocked || junk < usize::MAX, "{name}: nothing goes where nothing fits");
+            seen.extend_from_slice(&read(&mut far));
+            cut += usize::from(blocked && seen.len() > waiting);
+            for _ in 0..500 {
+                conn.check_invariants(next == Next::Run, &turn.pool.backends);
+                let piece = read(&mut far);
+                let idle = piece.is_empty() && conn.is_idle();
+                seen.extend_from_slice(&piece);
+                if next == Next::Close || idle && next == Next::Wait {
+                    break;
+                }
+                conn.ready.add(epoll::OUT);
+                next = turn.drive(&mut conn);
+            }
+            assert_eq!(next, if closes { Next::Close } else { Next::Wait }, "{name}");
+            seen.extend_from_slice(&read(&mut far));
+            let answers = String::from_utf8(seen.split_off(waiting)).expect("the answers are ASCII");
+            let expected = format!("{}{end}", one.repeat(count - 1));
+            assert!(answers == expected, "{name}: {} bytes of {}", answers.len(), expected.len());
+            let logged = log(&mut turn);
+            let own = |line: &str, n: usize| line.replace(" 1 z", &format!(" {n} z"));
+            let mut wanted: Vec<String> = (1..count).map(|n| own(lines[1], n)).collect();
+            wanted.push(own(lines[3], count));
+            let logged: Vec<&str> = logged.lines().skip(lines.len()).collect();
+            assert_eq!(logged, wanted, "{name}");
+            let stats = &turn.cx.stats;
+            assert_eq!((stats.reading, stats.writing), (0, 0), "{name}: nobody is being answered");
+            if !closes {
+                let (next, again) = turn.ask(&mut conn, &mut far, &request);
+                assert_eq!((next, again == one), (Next::Wait, true), "{name}: the connection goes on");
+            }
+        }
+    }
+    assert!(cut > 5, "{cut} were cut");
+}
