@@ -201,3 +201,6 @@ impl Repeats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
