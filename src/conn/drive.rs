@@ -1,6 +1,6 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::{Conn, Endpoints, Pool, State, flush, introduced, linger, pages, proxied, repeats, rx};
+use super::{Conn, Endpoints, Io, Pool, State, flush, introduced, linger, pages, proxied, repeats, rx};
 use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::out::SHORT;
@@ -206,15 +206,9 @@ fn active(
         };
     }
     if matches!(ex.handler, Handler::Proxy(_)) {
-        let mut ends = proxied::Ends {
-            fd: conn.fd.as_fd(),
-            ready: &mut conn.ready,
-            deadline: &mut conn.deadline,
-            backend: &mut conn.backend,
-            key,
-        };
-        let step = proxied::step(&mut ends, ex, cx, &mut pool.backends, budget);
-        return match step {
+        let io = Io { fd: conn.fd.as_fd(), ready: &mut conn.ready, deadline: &mut conn.deadline, budget };
+        let mut ends = proxied::Ends { io, backend: &mut conn.backend, key };
+        return match proxied::step(&mut ends, ex, cx, &mut pool.backends) {
             Step::Again if budget.bytes == 0 => Step::Yield,
             step => step,
         };
@@ -222,16 +216,16 @@ fn active(
     if matches!(ex.handler, Handler::Page(_)) || ssi::include::is_over(ex) {
         return pages::step(conn, cx, budget);
     }
-    let (fd, ready, deadline) = (conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline);
+    let mut io = Io { fd: conn.fd.as_fd(), ready: &mut conn.ready, deadline: &mut conn.deadline, budget };
     let step = match (ex.tx, ex.rx) {
-        (Tx::Wait, Rx::Head) => match rx::head(fd, ready, ex, cx, budget, deadline) {
+        (Tx::Wait, Rx::Head) => match rx::head(&mut io, ex, cx) {
             rx::Head::Step(step) => step,
             rx::Head::Idle => return go_idle(conn, cx, pool),
         },
-        (Tx::Wait, Rx::Body) => rx::body(fd, ready, ex, cx, budget, deadline),
+        (Tx::Wait, Rx::Body) => rx::body(&mut io, ex, cx),
         // Nothing is produced by anyone but a handler that takes the body.
         (Tx::Wait, _) => Step::Close,
-        (Tx::Send | Tx::Done, _) => deliver(fd, ready, ex, cx, budget, deadline),
+        (Tx::Send | Tx::Done, _) => deliver(&mut io, ex, cx),
     };
     match step {
         Step::Again if budget.requests == 0 || budget.bytes == 0 => {
@@ -243,14 +237,7 @@ fn active(
 }
 
 /// The response is complete in the queue.
-fn deliver(
-    fd: std::os::fd::BorrowedFd<'_>,
-    ready: &mut super::Ready,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    budget: &mut Budget,
-    deadline: &mut u64,
-) -> Step {
+fn deliver(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Step {
     if ex.abort {
         return Step::Answered;
     }
@@ -260,15 +247,15 @@ fn deliver(
             return Step::Answered;
         }
         // One that limit_conn counts is over before the next is asked about.
-        if budget.gather && ex.out.text_len() < SHORT && ready.can_write() && ex.places.is_empty() {
+        if io.budget.gather && ex.out.text_len() < SHORT && io.ready.can_write() && ex.places.is_empty() {
             return Step::Gathered;
         }
     }
     let unsent = !ex.out.is_empty();
-    match flush::flush(fd, ready, ex, cx, budget, deadline) {
+    match flush::flush(io, ex, cx) {
         // The client has its answer: for a body that nobody wants it has no longer than for one that is thrown away.
         flush::Flushed::All if unsent && ex.rx == Rx::Drain => {
-            *deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
+            *io.deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
         }
         flush::Flushed::All => {}
         flush::Flushed::Blocked => return Step::Wait,
@@ -279,7 +266,7 @@ fn deliver(
         }
     }
     if ex.rx == Rx::Drain && ex.keep_alive {
-        return rx::drain(fd, ready, ex, cx, budget, deadline);
+        return rx::drain(io, ex, cx);
     }
     Step::Answered
 }

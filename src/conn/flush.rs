@@ -1,7 +1,6 @@
 //! Writing: the queue of an exchange to the socket.
 
-use super::Ready;
-use super::drive::Budget;
+use super::Io;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::out::Segment;
@@ -23,14 +22,7 @@ pub enum Flushed {
 /// One sendfile at most: large bites are what makes big files cheap.
 const BITE: u64 = 4 << 20;
 
-pub fn flush(
-    fd: BorrowedFd<'_>,
-    ready: &mut Ready,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    budget: &mut Budget,
-    deadline: &mut u64,
-) -> Flushed {
+pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Flushed {
     if ex.out.is_empty() {
         return Flushed::All;
     }
@@ -41,22 +33,22 @@ pub fn flush(
             Ok(most) => most,
             Err(until) => {
                 ex.pause = Some(Pause { until, then: None });
-                *deadline = until;
+                *io.deadline = until;
                 return Flushed::Blocked;
             }
         };
         match ex.out.make(&mut cx.scratch) {
-            Ok(used) => budget.bytes = budget.bytes.saturating_sub(used),
+            Ok(used) => io.budget.bytes = io.budget.bytes.saturating_sub(used),
             Err(e) => {
                 ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
                 return Flushed::Gone;
             }
         }
         let Some((segment, text, more)) = ex.out.front() else { return Flushed::All };
-        if !ready.can_write() {
+        if !io.ready.can_write() {
             return Flushed::Blocked;
         }
-        if budget.bytes == 0 {
+        if io.budget.bytes == 0 {
             return Flushed::Yield;
         }
         let more = if more { More::Yes } else { More::No };
@@ -64,19 +56,19 @@ pub fn flush(
         let (wanted, result) = match segment {
             Segment::Text(range) => {
                 let range = range.start..range.end.min(range.start.saturating_add(most));
-                (range.len(), socket::send(fd, &text[range], more))
+                (range.len(), socket::send(io.fd, &text[range], more))
             }
             Segment::Shared(bytes, range) => {
                 let range = range.start..range.end.min(range.start.saturating_add(most));
-                (range.len(), socket::send(fd, &bytes[range], more))
+                (range.len(), socket::send(io.fd, &bytes[range], more))
             }
             // Made above.
             Segment::Made(_) => return Flushed::Gone,
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {
-                    Some(source) if sendfile => file::sendfile(fd, source, *at, wanted),
-                    Some(source) => copy(fd, source, *at, wanted, &mut cx.scratch, more),
+                    Some(source) if sendfile => file::sendfile(io.fd, source, *at, wanted),
+                    Some(source) => copy(io.fd, source, *at, wanted, &mut cx.scratch, more),
                     None => Ok(0),
                 };
                 if result == Ok(0) {
@@ -90,17 +82,17 @@ pub fn flush(
         match result {
             Ok(n) => {
                 ex.out.advance(n);
-                budget.bytes = budget.bytes.saturating_sub(n);
-                *deadline = cx.now.ms + timeout;
+                io.budget.bytes = io.budget.bytes.saturating_sub(n);
+                *io.deadline = cx.now.ms + timeout;
                 // What did not fit: the socket is full. A file may stop for reasons of its own, so the socket is asked;
                 // trying again would find room for a little, many times, where waiting brings a third of the buffer
                 // (6 % of the CPU of 100 MiB).
-                if n < wanted && (!is_file || !socket::is_writable(fd)) {
-                    ready.no_write();
+                if n < wanted && (!is_file || !socket::is_writable(io.fd)) {
+                    io.ready.no_write();
                 }
             }
             Err(Errno::EAGAIN) => {
-                ready.no_write();
+                io.ready.no_write();
                 return Flushed::Blocked;
             }
             Err(_) => return Flushed::Gone,

@@ -23,6 +23,7 @@ use crate::sys::epoll;
 use crate::sys::socket::{Peer, local_addr};
 use crate::util::slab::Key;
 use backend::Backends;
+use drive::Budget;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -123,6 +124,22 @@ impl Ready {
 
     fn no_write(&mut self) {
         self.0 &= !(Ready::WRITE | Ready::ERROR);
+    }
+}
+
+/// The client's socket in a turn.
+pub struct Io<'a> {
+    pub fd: BorrowedFd<'a>,
+    pub ready: &'a mut Ready,
+    /// When what goes on now must have got on: monotonic milliseconds.
+    pub deadline: &'a mut u64,
+    pub budget: &'a mut Budget,
+}
+
+impl Io<'_> {
+    /// The same, for one who keeps a deadline of his own.
+    pub fn by<'b>(&'b mut self, deadline: &'b mut u64) -> Io<'b> {
+        Io { fd: self.fd, ready: self.ready, deadline, budget: self.budget }
     }
 }
 

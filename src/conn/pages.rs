@@ -5,7 +5,7 @@
 
 use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
-use super::{Conn, State};
+use super::{Conn, Io, State};
 use crate::exchange::filters::ssi::page::Progress;
 use crate::exchange::filters::{self, ssi};
 use crate::exchange::handlers::Handler;
@@ -25,7 +25,8 @@ pub fn step(conn: &mut Conn, cx: &mut Cx, budget: &mut Budget) -> Step {
         return again(budget);
     }
     if ex.out.pending() > WAITING {
-        match flush::flush(conn.fd.as_fd(), &mut conn.ready, ex, cx, budget, &mut conn.deadline) {
+        let mut io = Io { fd: conn.fd.as_fd(), ready: &mut conn.ready, deadline: &mut conn.deadline, budget };
+        match flush::flush(&mut io, ex, cx) {
             Flushed::All => {}
             Flushed::Blocked => return Step::Wait,
             Flushed::Yield => return Step::Yield,

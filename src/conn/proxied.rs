@@ -8,7 +8,7 @@ mod talk;
 use super::backend::{Backends, Wanted};
 use super::drive::{Budget, Next, Step};
 use super::flush::{self, Flushed};
-use super::{Conn, Ready, State, rx};
+use super::{Conn, Io, Ready, State, rx};
 use crate::config::model::Level;
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::proxy::{Fault, Phase, Proxy};
@@ -19,29 +19,27 @@ use crate::shared::Cx;
 use crate::shared::balance::End;
 use crate::sys::socket::{self, Connect};
 use crate::util::slab::Key;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 /// Both ends of a proxied exchange: the client's socket, and what is known of the upstream's.
 pub struct Ends<'a> {
-    pub fd: BorrowedFd<'a>,
-    pub ready: &'a mut Ready,
-    pub deadline: &'a mut u64,
+    pub io: Io<'a>,
     pub backend: &'a mut Option<Key>,
     pub key: Key,
 }
 
 /// One round: whatever can move moves.
-pub fn step(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, backends: &mut Backends, budget: &mut Budget) -> Step {
+pub fn step(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, backends: &mut Backends) -> Step {
     let Some(mut proxy) = take(ex) else { return Step::Close };
     let phase = proxy.phase;
-    let gone = ends.ready.has_failed() || ends.ready.peer_closed() && ex.rx == Rx::Done;
+    let gone = ends.io.ready.has_failed() || ends.io.ready.peer_closed() && ex.rx == Rx::Done;
     if gone && phase != Phase::Tunnel && !ex.here().settings.proxy.ignore_client_abort {
         return client_gone(ends, proxy, ex, cx, backends);
     }
     let waiting = ex.out.pending();
     let had_room = proxy.room(ex) > 0;
     let mut client_by = proxy.client_by;
-    match flush::flush(ends.fd, ends.ready, ex, cx, budget, &mut client_by) {
+    match flush::flush(&mut ends.io.by(&mut client_by), ex, cx) {
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => {
             ex.handler = Handler::Proxy(proxy);
@@ -57,11 +55,11 @@ pub fn step(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, backends: &mut 
     }
     ex.handler = Handler::Proxy(proxy);
     match phase {
-        Phase::Gather => gather(ends, ex, cx, budget),
+        Phase::Gather => gather(ends, ex, cx),
         Phase::Pick => pick(ends, ex, cx, backends),
         Phase::Connect => connect(ends, ex, cx, backends),
-        Phase::Talk => talk::talk(ends, ex, cx, backends, budget, flushed),
-        Phase::Tunnel => talk::tunnel(ends, ex, cx, backends, budget, flushed),
+        Phase::Talk => talk::talk(ends, ex, cx, backends, flushed),
+        Phase::Tunnel => talk::tunnel(ends, ex, cx, backends, flushed),
     }
 }
 
@@ -99,11 +97,11 @@ fn wait(ends: &mut Ends<'_>, ex: &Exchange) -> Step {
     let waits = proxy.waits(ex);
     let client = (waits.client_read || waits.client_write).then_some(proxy.client_by);
     let upstream = proxy.awaits_upstream(ex).then_some(proxy.upstream_by);
-    *ends.deadline = client.into_iter().chain(upstream).min().unwrap_or(*ends.deadline);
+    *ends.io.deadline = client.into_iter().chain(upstream).min().unwrap_or(*ends.io.deadline);
     Step::Wait
 }
 
-fn gather(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, budget: &mut Budget) -> Step {
+fn gather(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx) -> Step {
     let Some(mut proxy) = take(ex) else { return Step::Again };
     let gathered = proxy.gathered(ex);
     ex.handler = Handler::Proxy(proxy);
@@ -111,14 +109,14 @@ fn gather(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, budget: &mut Budg
         return Step::Again;
     }
     rx::invite(ex);
-    if !ex.out.is_empty() && ends.ready.can_write() {
+    if !ex.out.is_empty() && ends.io.ready.can_write() {
         return Step::Again;
     }
     if !ex.out.is_empty() {
         return wait(ends, ex);
     }
     let mut client_by = 0;
-    let step = rx::take(ends.fd, ends.ready, ex, cx, budget, &mut client_by);
+    let step = rx::take(&mut ends.io.by(&mut client_by), ex, cx);
     if client_by > 0
         && let Handler::Proxy(proxy) = &mut ex.handler
     {
@@ -133,7 +131,7 @@ fn gather(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, budget: &mut Budg
 /// Where the handler is done, the time to send the answer begins.
 fn settled(ends: &mut Ends<'_>, ex: &Exchange, cx: &Cx, step: Step) -> Step {
     if !matches!(ex.handler, Handler::Proxy(_)) {
-        *ends.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
+        *ends.io.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
     }
     step
 }
@@ -258,7 +256,8 @@ pub fn timeout(conn: &mut Conn, cx: &mut Cx, backends: &mut Backends) -> Option<
     proxy.timed_out(ex, cx);
     ex.handler = Handler::Proxy(proxy);
     let key = Key::new(0, 0);
-    let mut ends = Ends { fd: fd.as_fd(), ready, deadline, backend, key };
+    let io = Io { fd: fd.as_fd(), ready, deadline, budget: &mut Budget::default() };
+    let mut ends = Ends { io, backend, key };
     fail(&mut ends, ex, cx, backends, Fault::Timeout);
     Some(Next::Run)
 }

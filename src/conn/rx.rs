@@ -1,9 +1,9 @@
 //! Reading: heads into the exchange's buffer, bodies through the shared scratch buffer to whoever takes them. What
 //! cannot be placed is not read.
 
-use super::Ready;
 use super::drive::{Budget, Step};
 use super::flush::{self, Flushed};
+use super::{Io, Ready};
 use crate::config::model::Level;
 use crate::exchange::keep_alive::DRAIN;
 use crate::exchange::phases::Pause;
@@ -67,44 +67,37 @@ pub enum Head {
 }
 
 /// The head of the next request: parsed as far as it is there.
-pub fn head(
-    fd: BorrowedFd<'_>,
-    ready: &mut Ready,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    budget: &mut Budget,
-    deadline: &mut u64,
-) -> Head {
+pub fn head(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Head {
     let limits = ex.head_limits();
     let parsed = ex.head.parse(ex.input.get(ex.start..).unwrap_or_default(), &limits);
     match parsed {
         Ok(Progress::Complete) => {
-            begin(ex, cx, budget);
+            begin(ex, cx, io.budget);
             phases::begin(ex, cx);
             repeat::learn(ex, cx);
-            *deadline = cx.now.ms + timeouts(ex);
+            *io.deadline = cx.now.ms + timeouts(ex);
             Head::Step(Step::Again)
         }
         Err(why) => {
-            begin(ex, cx, budget);
+            begin(ex, cx, io.budget);
             phases::reject(ex, cx, &why);
-            *deadline = cx.now.ms + timeouts(ex);
+            *io.deadline = cx.now.ms + timeouts(ex);
             Head::Step(Step::Again)
         }
         Ok(Progress::Partial) => {
             // Answers of earlier requests do not wait for this one, nor does it get their time.
             let answers = !ex.out.is_empty();
-            match flush::flush(fd, ready, ex, cx, budget, deadline) {
-                Flushed::All if answers => *deadline = cx.now.ms + ex.here().settings.client.header_timeout.0,
+            match flush::flush(io, ex, cx) {
+                Flushed::All if answers => *io.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0,
                 Flushed::All => {}
                 Flushed::Blocked => return Head::Step(Step::Wait),
                 Flushed::Yield => return Head::Step(Step::Yield),
                 Flushed::Gone => return Head::Step(Step::Close),
             }
-            if !ready.can_read() {
+            if !io.ready.can_read() {
                 return if ex.buf().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
-            Head::Step(match more(fd, ready, ex) {
+            Head::Step(match more(io.fd, io.ready, ex) {
                 More::Some => {
                     // It may have been sent after an answer of this turn: what was looked up for that one is old.
                     ex.look_anew(cx);
@@ -145,18 +138,11 @@ pub fn consume(ex: &mut Exchange) {
 }
 
 /// Body bytes for the handler: those that came with the head, then the socket's.
-pub fn body(
-    fd: BorrowedFd<'_>,
-    ready: &mut Ready,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    budget: &mut Budget,
-    deadline: &mut u64,
-) -> Step {
+pub fn body(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Step {
     invite(ex);
     let invited = !ex.out.is_empty();
-    match flush::flush(fd, ready, ex, cx, budget, deadline) {
-        Flushed::All if invited => *deadline = cx.now.ms + timeouts(ex),
+    match flush::flush(io, ex, cx) {
+        Flushed::All if invited => *io.deadline = cx.now.ms + timeouts(ex),
         Flushed::All => {}
         Flushed::Blocked => return Step::Wait,
         Flushed::Yield => return Step::Yield,
@@ -166,15 +152,15 @@ pub fn body(
         && let Err(until) = pace.allow(cx.now.ms)
     {
         ex.pause = Some(Pause { until, then: None });
-        *deadline = until;
+        *io.deadline = until;
         return Step::Wait;
     }
     if !has_more(ex)
-        && let Some(outcome) = splice(fd, ready, ex, cx, budget, deadline)
+        && let Some(outcome) = splice(io, ex, cx)
     {
         return outcome;
     }
-    take(fd, ready, ex, cx, budget, deadline)
+    take(io, ex, cx)
 }
 
 /// Answers `Expect: 100-continue`: somebody wants the body.
@@ -190,22 +176,15 @@ pub fn invite(ex: &mut Exchange) {
 }
 
 /// One read of the body, for the handler.
-pub fn take(
-    fd: BorrowedFd<'_>,
-    ready: &mut Ready,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    budget: &mut Budget,
-    deadline: &mut u64,
-) -> Step {
+pub fn take(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Step {
     // No body at all: what is in the buffer is the next request.
     if ex.decoder.is_done() {
         return finish(ex, cx, &[]);
     }
     let mut bytes = std::mem::take(&mut cx.scratch);
-    let step = match fill(fd, ready, ex, &mut bytes, budget) {
+    let step = match fill(io, ex, &mut bytes) {
         Filled::Bytes => {
-            *deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
+            *io.deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
             feed(ex, cx, &bytes)
         }
         Filled::Nothing => Step::Wait,
@@ -224,7 +203,7 @@ enum Filled {
 
 /// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
 /// known to have and the head of a next request may be.
-fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Vec<u8>, budget: &mut Budget) -> Filled {
+fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>) -> Filled {
     bytes.clear();
     if has_more(ex) {
         bytes.extend_from_slice(&ex.input[ex.body_at..]);
@@ -232,7 +211,7 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
         took(ex, bytes.len());
         return Filled::Bytes;
     }
-    if ex.decoder.is_done() || !ready.can_read() {
+    if ex.decoder.is_done() || !io.ready.can_read() {
         return Filled::Nothing;
     }
     bytes.reserve(SCRATCH);
@@ -243,19 +222,19 @@ fn fill(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange, bytes: &mut Ve
         _ => SCRATCH,
     };
     let most = most.min(open(ex));
-    match socket::recv_into(fd, bytes, most) {
+    match socket::recv_into(io.fd, bytes, most) {
         Ok(0) => Filled::End,
         Ok(n) => {
-            budget.bytes = budget.bytes.saturating_sub(n);
+            io.budget.bytes = io.budget.bytes.saturating_sub(n);
             took(ex, n);
             ex.may_be_newer = true;
             if n < most {
-                ready.short_read();
+                io.ready.short_read();
             }
             Filled::Bytes
         }
         Err(Errno::EAGAIN) => {
-            ready.no_read();
+            io.ready.no_read();
             Filled::Nothing
         }
         Err(_) => Filled::End,
@@ -346,29 +325,22 @@ fn finish(ex: &mut Exchange, cx: &mut Cx, rest: &[u8]) -> Step {
 
 /// A raw body of known length goes from the socket to the file without passing through the process: half the price of
 /// read and write. None: not possible here.
-fn splice(
-    fd: BorrowedFd<'_>,
-    ready: &mut Ready,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    budget: &mut Budget,
-    deadline: &mut u64,
-) -> Option<Step> {
+fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Option<Step> {
     /// Below this a plain read and write is cheaper.
     const WORTH: u64 = 64 << 10;
     let length = matches!(ex.head.framing, Framing::Length(_));
     let left = ex.decoder.remaining().filter(|left| length && *left >= WORTH)?;
     let file = handlers::splice_target(&ex.handler)?;
-    if !ready.can_read() {
+    if !io.ready.can_read() {
         return Some(Step::Wait);
     }
     // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
     let most = open(ex) as u64;
-    let moved = super::splice::socket_to_file(fd, file, left.min(most), cx);
+    let moved = super::splice::socket_to_file(io.fd, file, left.min(most), cx);
     match moved {
         super::splice::Moved::Bytes(n) => {
-            *deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
-            budget.bytes = budget.bytes.saturating_sub(n as usize);
+            *io.deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
+            io.budget.bytes = io.budget.bytes.saturating_sub(n as usize);
             took(ex, n as usize);
             ex.decoder.skip(n);
             ex.body_received += n;
@@ -380,7 +352,7 @@ fn splice(
             Some(Step::Again)
         }
         super::splice::Moved::Nothing => {
-            ready.no_read();
+            io.ready.no_read();
             Some(Step::Wait)
         }
         super::splice::Moved::End => Some(Step::Close),
@@ -394,24 +366,17 @@ fn splice(
 }
 
 /// A body that nobody wants, on a connection that is kept: read to its end.
-pub fn drain(
-    fd: BorrowedFd<'_>,
-    ready: &mut Ready,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    budget: &mut Budget,
-    deadline: &mut u64,
-) -> Step {
+pub fn drain(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Step {
     if ex.decoder.is_done() {
         ex.rx = Rx::Done;
         return Step::Answered;
     }
     let mut bytes = std::mem::take(&mut cx.scratch);
-    let step = match fill(fd, ready, ex, &mut bytes, budget) {
+    let step = match fill(io, ex, &mut bytes) {
         Filled::Nothing => Step::Wait,
         Filled::End => Step::Close,
         Filled::Bytes => {
-            *deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
+            *io.deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
             if ex.drain_until == 0 {
                 ex.drain_until = cx.now.ms + ex.here().settings.client.lingering_time.0;
             }

@@ -5,7 +5,7 @@
 
 use super::{Ends, fail, settled, take, wait};
 use crate::conn::backend::Backends;
-use crate::conn::drive::{Budget, Step};
+use crate::conn::drive::Step;
 use crate::conn::rx;
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::proxy::{Fault, Proxy};
@@ -23,7 +23,6 @@ pub(super) fn talk(
     ex: &mut Exchange,
     cx: &mut Cx,
     backends: &mut Backends,
-    budget: &mut Budget,
     flushed: bool,
 ) -> Step {
     let mut progress = flushed | send(ends, ex, cx, backends);
@@ -31,9 +30,9 @@ pub(super) fn talk(
         && proxy.wants_body(ex)
     {
         rx::invite(ex);
-        progress |= !ex.out.is_empty() && ends.ready.can_write();
+        progress |= !ex.out.is_empty() && ends.io.ready.can_write();
         let mut client_by = 0;
-        match rx::take(ends.fd, ends.ready, ex, cx, budget, &mut client_by) {
+        match rx::take(&mut ends.io.by(&mut client_by), ex, cx) {
             Step::Wait => {}
             Step::Again => progress = true,
             step => return step,
@@ -44,7 +43,7 @@ pub(super) fn talk(
         }
         progress |= send(ends, ex, cx, backends);
     }
-    match receive(ends, ex, cx, backends, budget) {
+    match receive(ends, ex, cx, backends) {
         Received::Some => progress = true,
         Received::Nothing => {}
         Received::Step(step) => return step,
@@ -101,13 +100,7 @@ enum Received {
 }
 
 /// One read of the response, no more than the client's side has room for.
-fn receive(
-    ends: &mut Ends<'_>,
-    ex: &mut Exchange,
-    cx: &mut Cx,
-    backends: &mut Backends,
-    budget: &mut Budget,
-) -> Received {
+fn receive(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Cx, backends: &mut Backends) -> Received {
     let Some(backend) = backends.of(*ends.backend) else { return Received::Nothing };
     let Handler::Proxy(proxy) = &ex.handler else { return Received::Nothing };
     let most = proxy.room(ex).min(SCRATCH);
@@ -127,7 +120,7 @@ fn receive(
         Err(Errno::EAGAIN) => Received::Nothing,
         outcome => Received::Step(arrived(ends, ex, cx, backends, outcome.map(|_| &bytes[..]))),
     };
-    budget.bytes = budget.bytes.saturating_sub(bytes.len());
+    ends.io.budget.bytes = ends.io.budget.bytes.saturating_sub(bytes.len());
     bytes.clear();
     cx.scratch = bytes;
     match received {
@@ -206,7 +199,6 @@ pub(super) fn tunnel(
     ex: &mut Exchange,
     cx: &mut Cx,
     backends: &mut Backends,
-    budget: &mut Budget,
     flushed: bool,
 ) -> Step {
     let mut progress = flushed | send(ends, ex, cx, backends);
@@ -215,29 +207,29 @@ pub(super) fn tunnel(
         Handler::Proxy(proxy) => proxy.waits(ex),
         _ => return Step::Again,
     };
-    if waits.client_read && ends.ready.can_read() {
+    if waits.client_read && ends.io.ready.can_read() {
         let mut bytes = std::mem::take(&mut cx.scratch);
         bytes.clear();
         bytes.reserve(SCRATCH);
-        match socket::recv_into(ends.fd, &mut bytes, SCRATCH) {
+        match socket::recv_into(ends.io.fd, &mut bytes, SCRATCH) {
             Ok(n) if n > 0 => {
                 progress = true;
                 if n < SCRATCH {
-                    ends.ready.short_read();
+                    ends.io.ready.short_read();
                 }
                 if let Handler::Proxy(proxy) = &mut ex.handler {
                     proxy.relay(&bytes);
                 }
-                budget.bytes = budget.bytes.saturating_sub(n);
+                ends.io.budget.bytes = ends.io.budget.bytes.saturating_sub(n);
             }
-            Err(Errno::EAGAIN) => ends.ready.no_read(),
+            Err(Errno::EAGAIN) => ends.io.ready.no_read(),
             _ => ended = true,
         }
         bytes.clear();
         cx.scratch = bytes;
         progress |= send(ends, ex, cx, backends);
     }
-    match receive(ends, ex, cx, backends, budget) {
+    match receive(ends, ex, cx, backends) {
         Received::Some => progress = true,
         Received::Nothing => {}
         Received::Step(step) => return step,
