@@ -6,7 +6,6 @@
 //! [`learn`] wants it.
 
 use super::handlers::static_file::Failure;
-use super::out::SHORT;
 use super::{Exchange, Rx, Tx, log, vars};
 use crate::config::directives::client::Lingering;
 use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
@@ -85,8 +84,7 @@ fn is_repeatable(ex: &Exchange, cx: &Cx) -> bool {
         && ex.pause.is_none()
         && ex.keep_alive == ex.head.keep_alive
         && here.settings.client.lingering != Lingering::Always
-        && ex.out.is_text()
-        && ex.out.text_len() < SHORT;
+        && ex.out.is_text();
     request && course && answer && Rc::ptr_eq(&ex.config, &cx.config)
 }
 
