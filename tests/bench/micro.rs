@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use webserv::config::load::{LoadOptions, load_text};
 use webserv::config::model::{Config, EndpointId, ServerId};
 use webserv::config::resolve::{Form, resolve};
+use webserv::exchange::repeat::{self, Asker};
 use webserv::exchange::{Client, Exchange, Tx, phases};
 use webserv::http::head::{Head, HeadLimits, Progress};
 use webserv::http::uri;
@@ -204,7 +205,7 @@ fn answers(timer: &Timer) {
         local: None,
         serial: 1,
         requests: 1,
-        accepted: 0,
+        accepted: cx.now.ms,
     };
     let table: [(&str, &[u8], &[u8]); 4] = [
         ("answer: return 200", b"GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 "),
@@ -226,6 +227,24 @@ fn answers(timer: &Timer) {
             assert!(ex.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
         };
         timer.time(name, &mut answer);
+        // The same once it is known: the second time it came.
+        answer();
+        let head = cx.repeats.head(request).expect("a head");
+        let hash = cx.repeats.hash(client.endpoint, &request[..head]);
+        ex.repeat = Some(hash);
+        repeat::learn(&mut ex, &mut cx);
+        let mut out = Vec::new();
+        let mut again = || {
+            let head = cx.repeats.head(request).expect("a head");
+            let hash = cx.repeats.hash(client.endpoint, &request[..head]);
+            let known = cx.repeats.find(hash, client.endpoint, &request[..head])?.clone();
+            out.clear();
+            repeat::say(&known, Asker { peer: &client.peer, serial: 1, requests: 1, ms: 0 }, &mut cx, &mut out)
+        };
+        if again().is_some() {
+            timer.time(&format!("{name}, known"), &mut again);
+            assert!(out.starts_with(expected), "{name}");
+        }
     }
 }
 
