@@ -190,6 +190,8 @@ pub struct Exchange {
     /// The answer depends on more than the request's bytes and files: the client, the time, a variable, chance.
     pub varies: bool,
     pub opened: Opened,
+    /// The index file that leads on to its own URI: it is opened again there.
+    pub index: Vec<u8>,
     /// Lines for the error log so far.
     pub reports: Cell<u32>,
 }
@@ -267,6 +269,7 @@ impl Exchange {
             again: None,
             varies: false,
             opened: Opened::None,
+            index: Vec::new(),
             reports: Cell::new(0),
         }
     }
@@ -359,6 +362,7 @@ impl Exchange {
         self.again = None;
         self.varies = false;
         self.opened = Opened::None;
+        self.index.clear();
         self.reports.set(0);
         self.at_default();
     }

@@ -237,7 +237,10 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
                 Phase::ServerRewrite => Phase::FindLocation,
                 // Most locations have nothing between.
                 Phase::FindLocation if ex.here().plain => Phase::Content,
-                Phase::FindLocation => Phase::Rewrite,
+                Phase::FindLocation => {
+                    ex.varies = true;
+                    Phase::Rewrite
+                }
                 Phase::Rewrite => Phase::Limits,
                 Phase::Limits => Phase::Access,
                 Phase::Access => Phase::Precontent,
@@ -388,6 +391,7 @@ fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
     ex.internal = true;
     ex.response.clear();
     ex.location = id;
+    ex.varies = true;
     run(ex, cx, Phase::Rewrite)
 }
 

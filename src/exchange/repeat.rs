@@ -71,8 +71,6 @@ fn is_repeatable(ex: &Exchange, cx: &Cx) -> bool {
     // Nothing ran that is not known to be the same each time.
     let course = !ex.varies
         && ex.opened == Opened::One
-        && here.plain
-        && ex.redirects == 0
         && ex.error_page.is_none()
         && ex.sub.is_none()
         && ex.introduced.is_none()

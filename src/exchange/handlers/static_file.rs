@@ -59,8 +59,10 @@ fn found(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 
 /// Opens `ex.path`, obeying disable_symlinks for what comes after the first `root` bytes.
 fn open(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Found, Errno> {
+    if ex.opened == Opened::None || ex.index != ex.path {
+        ex.opened = ex.opened.and_one();
+    }
     ex.path.push(0);
-    ex.opened = ex.opened.and_one();
     let config = ex.config.clone();
     let found = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
         (_, Err(_)) => Err(Errno::EINVAL),
@@ -164,7 +166,10 @@ fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
                 ex.uri.extend_from_slice(name);
                 return match found {
                     Found::File(file) if is_settled_here(ex) => respond(ex, file),
-                    _ => Flow::Redirect,
+                    _ => {
+                        ex.index.clone_from(&ex.path);
+                        Flow::Redirect
+                    }
                 };
             }
             Err(Errno::ENOENT) if tested => {}

@@ -142,6 +142,14 @@ const CHANGES: &[Change] = &[
         |s| fs::remove_file(s.path("html/i/index.html")).expect("there"),
         (403, ""),
     ),
+    change(
+        "an index that goes, though another file answers for it",
+        "/other/",
+        OLD,
+        |s| fs::remove_file(s.path("html/other/i.html")).expect("there"),
+        (403, ""),
+    ),
+    change("the other file that answers for an index", "/other/", OLD, |s| s.write("html/d/f", "new"), NEW),
     change("the file behind a link", "/link", OLD, |s| s.write("html/d/f", "new"), NEW),
     change(
         "a link that leads elsewhere",
@@ -187,7 +195,9 @@ fn start() -> Server {
         "keepalive_requests 1000000;
          location /gz/ { gzip_static always; }
          location /try/ { try_files $uri /d/f; }
-         location /page/ { error_page 404 /d/f; }",
+         location /page/ { error_page 404 /d/f; }
+         location /other/ { index i.html; }
+         location = /other/i.html { alias %%DIR%%/html/d/f; }",
     );
     let s = s
         .file("html/d/f", "old")
@@ -196,6 +206,7 @@ fn start() -> Server {
         .file("html/gz/t.gz", "old")
         .file("html/gz/u", "old")
         .file("html/hard", "old")
+        .file("html/other/i.html", "the first")
         .mkdir("html/try")
         .link("html/link", "d/f")
         .link("html/dlink", "d");

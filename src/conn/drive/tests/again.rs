@@ -65,6 +65,14 @@ fn a_request_that_came_twice_is_known() {
         ("what is not there, unsaid", "log_not_found off;", get("/no", ""), true),
         ("a directory that is not there", "", get("/no/", ""), false),
         ("an index", "index g;", get("/", ""), true),
+        ("an index among several locations", "index g; location /a/ { }", get("/", ""), true),
+        (
+            "an index that another directory's file answers",
+            "index g; location = /g { root %/page; }",
+            get("/", ""),
+            false,
+        ),
+        ("an index that another file answers", "index g; location = /g { alias %/f; }", get("/", ""), false),
         ("the second index", "index no g;", get("/", ""), false),
         ("a header", "add_header X y always;", get("/g", ""), true),
         ("a header of a variable", "add_header X $uri;", get("/g", ""), false),
@@ -102,6 +110,9 @@ fn a_request_that_came_twice_is_known() {
             dir.write(file, content.as_bytes());
         }
         dir.write("z.gz", b"gz");
+        dir.write("f", b"another");
+        std::fs::create_dir(dir.path().join("page")).expect("free");
+        dir.write("page/g", b"another");
         let path = dir.path().display().to_string();
         let server = format!("root {path}; {}", server.replace('%', &path));
         let mut turn = Turn::in_root("access_log off;", &server);
