@@ -2,7 +2,8 @@
 //! all. Each is answered as if it were alone.
 
 use crate::client::Client;
-use crate::harness::{Setup, http, skip_on_nginx};
+use crate::harness::{Setup, eventually, http, skip_on_nginx};
+use std::time::{Duration, Instant};
 
 const MANY: usize = 40;
 
@@ -98,4 +99,27 @@ fn as_many_clients_as_there_may_be_are_not_too_many_while_some_are_being_answere
         client.response().is(200).body_is("f");
     }
     assert!(!s.error_log().contains("connections are not enough"), "{}", s.error_log());
+}
+
+/// A body that came in time waits for its share of a turn, and its time may be over before: that is not the client's
+/// doing.
+#[test]
+fn what_came_in_time_is_not_timed_out_before_it_is_read() {
+    const LENGTH: usize = 200_000;
+    let s = http(
+        "client_body_timeout 1s;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; dav_methods PUT; client_max_body_size 0; }",
+    )
+    .file("html/f", "f")
+    .start();
+    let mut client = s.client();
+    client.send(format!("PUT /new HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {LENGTH}\r\n\r\n"));
+    client.response().is(100);
+    s.frozen(|| {
+        client.send(vec![b'x'; LENGTH]);
+        let begun = Instant::now();
+        eventually("its time is over", || begun.elapsed() > Duration::from_millis(1500));
+    });
+    client.response().is(201);
+    assert_eq!(s.read("html/new").len(), LENGTH);
 }
