@@ -9,13 +9,14 @@ use super::{Conn, Endpoints, Pool, State};
 use crate::config::model::EndpointId;
 use crate::exchange::Exchange;
 use crate::exchange::out::SHORT;
-use crate::exchange::repeat::{self, Asker};
+use crate::exchange::repeat::{self, Asker, Tail};
 use crate::shared::Cx;
-use crate::shared::repeats::Repeat;
-use crate::sys::Errno;
+use crate::shared::files::OpenFile;
+use crate::shared::repeats::{Body, Repeat};
 use crate::sys::socket::{self, More};
+use crate::sys::{Errno, file};
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 /// Text of answers on one connection that go out together.
@@ -30,6 +31,8 @@ pub struct Said {
 
 struct Answer {
     text: Range<usize>,
+    /// Only the last of a connection has one.
+    tail: Tail,
     repeat: Rc<Repeat>,
 }
 
@@ -101,18 +104,22 @@ pub fn answer(
         if ends && !closes || closes && len < rest.len() || budget.requests == 0 || start - begun > BATCH {
             break;
         }
+        // A file goes after all text, and nothing after it.
+        if repeat.body == Body::File && (count > 0 || len < rest.len()) {
+            break;
+        }
         if count == 1 {
             // It may have been sent after an answer of this turn: what was looked up for that one is old.
             cx.now.renew();
         }
         let asker = Asker { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
-        if repeat::say(&repeat, asker, cx, &mut said.text).is_none() {
+        let Some(tail) = repeat::say(&repeat, asker, cx, &mut said.text) else {
             cx.repeats.forget(hash);
             known.next = Some(hash);
             break;
-        }
+        };
         budget.requests -= 1;
-        said.answers.push(Answer { text: start..said.text.len(), repeat });
+        said.answers.push(Answer { text: start..said.text.len(), tail, repeat });
         known.bytes += len;
     }
     if known.bytes > 0 {
@@ -122,29 +129,28 @@ pub fn answer(
 }
 
 /// Sends them, or leaves them for when those of others are made.
-pub fn send(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints, budget: &Budget) -> Step {
+pub fn send(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
     let State::Said { from, count } = conn.state else { return Step::Again };
     let answers = pool.said.answers(from, count);
     let text = pool.said.text(answers);
     let Some(last) = answers.last() else { return Step::Close };
-    if budget.gather && text.len() < SHORT {
+    if budget.gather && last.tail.is_none() && text.len() < SHORT {
         return Step::Gathered;
     }
-    let sent = match socket::send(conn.fd.as_fd(), text, More::No) {
-        Ok(n) => n,
-        Err(Errno::EAGAIN) => 0,
-        Err(_) => {
-            log(conn, answers, cx);
-            return Step::Close;
-        }
+    let Ok((of_text, of_tail)) = write(conn.fd(), text, last.tail.as_deref()) else {
+        log(conn, answers, cx);
+        return Step::Close;
     };
-    if sent == text.len() {
+    budget.bytes = budget.bytes.saturating_sub(of_tail);
+    if of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
         log(conn, answers, cx);
         conn.state = State::Idle;
         conn.deadline = cx.now.ms + last.repeat.client.keepalive_timeout.0;
         return if last.repeat.keep_alive && !cx.quitting { Step::Again } else { Step::Close };
     }
-    conn.ready.no_write();
+    if of_text < text.len() || !socket::is_writable(conn.fd()) {
+        conn.ready.no_write();
+    }
     // The others count as answered, as those of any batch do; the last one's exchange sends what is left.
     let (repeat, mark) = (last.repeat.clone(), text.len() - last.text.len());
     log(conn, answers.split_last().map_or(&[], |(_, others)| others), cx);
@@ -155,15 +161,34 @@ pub fn send(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endp
     repeat::resume(&mut ex, &repeat);
     let answers = pool.said.answers(from, count);
     ex.out.text().extend_from_slice(pool.said.text(answers));
+    if let Some(file) = answers.last().and_then(|last| last.tail.as_ref()) {
+        ex.out.push_file(file, 0, file.stat.size);
+    }
     ex.out_mark = mark as u64;
     // What is queued is sealed first.
     let _ = ex.out.front();
-    ex.out.advance(sent);
+    ex.out.advance(of_text);
+    ex.out.advance(of_tail);
     conn.deadline = cx.now.ms + repeat.client.send_timeout.0;
     cx.stats.waiting -= 1;
     cx.stats.writing += 1;
     conn.state = State::Active(ex);
     Step::Again
+}
+
+/// Writes text and what follows it. Gives how much of each the socket took; Err: nobody is there to read it.
+fn write(fd: BorrowedFd<'_>, text: &[u8], tail: Option<&OpenFile>) -> Result<(usize, usize), Errno> {
+    let taken = |result| match result {
+        Err(Errno::EAGAIN) => Ok(0),
+        result => result,
+    };
+    let more = if tail.is_some() { More::Yes } else { More::No };
+    let of_text = taken(socket::send(fd, text, more))?;
+    let of_tail = match tail.and_then(|file| Some((file.fd()?, file.stat.size as usize))) {
+        Some((source, size)) if of_text == text.len() => taken(file::sendfile(fd, source, 0, size))?,
+        _ => 0,
+    };
+    Ok((of_text, of_tail))
 }
 
 /// Answers that were said go before those that the exchange will make.

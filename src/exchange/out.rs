@@ -182,6 +182,15 @@ impl OutQueue {
         self.segments.iter().all(|s| matches!(s, Segment::Text(_)))
     }
 
+    /// Text, and then the whole of this file.
+    pub fn ends_with(&self, file: &Rc<OpenFile>) -> bool {
+        let Some((Segment::File { file: last, at: 0, end }, before)) = self.segments.as_slices().0.split_last() else {
+            return false;
+        };
+        let whole = Rc::ptr_eq(last, file) && *end == file.stat.size && self.sealed == self.buf.len();
+        whole && self.segments.as_slices().1.is_empty() && before.iter().all(|s| matches!(s, Segment::Text(_)))
+    }
+
     /// The first segment, ready to be sent, and whether more follows it.
     pub fn front(&mut self) -> Option<(&Segment, &[u8], bool)> {
         self.seal();

@@ -15,8 +15,9 @@ use crate::http::framing::Framing;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::shared::Cx;
+use crate::shared::files::OpenFile;
 use crate::shared::logs::Who;
-use crate::shared::repeats::{Piece, Repeat};
+use crate::shared::repeats::{Body, Piece, Repeat};
 use crate::sys::socket::Peer;
 use crate::util::decimal;
 use crate::util::span::Span;
@@ -25,6 +26,9 @@ use std::rc::Rc;
 
 /// The longest body that is kept with the answer: of what is not a whole file.
 const BODY: usize = 4 << 10;
+
+/// The longest answer: what is longer has its turns.
+const LARGEST: u64 = 1 << 20;
 
 /// How many names the request's handler has looked at, and that alone decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -82,7 +86,7 @@ fn is_repeatable(ex: &Exchange, cx: &Cx) -> bool {
         && ex.pause.is_none()
         && ex.keep_alive == ex.head.keep_alive
         && here.settings.client.lingering != Lingering::Always
-        && ex.out.is_text();
+        && (ex.out.is_text() || here.settings.files.sendfile && ex.out.pending() <= LARGEST);
     request && course && answer && Rc::ptr_eq(&ex.config, &cx.config)
 }
 
@@ -109,21 +113,24 @@ fn made(ex: &mut Exchange, cx: &mut Cx) -> Option<Repeat> {
     ex.path = name;
     let (found, look) = looked?;
 
-    let length = usize::try_from(ex.out.queued() - ex.out_mark).ok()?;
+    let by_sendfile = found.as_ref().is_ok_and(|file| ex.out.ends_with(file));
+    let length = if by_sendfile { ex.head_size } else { ex.out.queued() - ex.out_mark };
+    let length = usize::try_from(length).ok()?;
     let waiting = ex.out.text();
     let answer = waiting.get(waiting.len().checked_sub(length)?..)?;
-    let (head, body) = answer.split_at_checked(usize::try_from(ex.head_size).ok()?)?;
+    let (head, content) = answer.split_at_checked(usize::try_from(ex.head_size).ok()?)?;
     let date = memchr::memmem::find(head, b"\r\nDate: ")? + 8;
     if head.get(date..date + cx.now.http.len())? != cx.now.http {
         return None;
     }
-    let whole = match &found {
+    let body = match &found {
         // One from the future has a Last-Modified that moves.
         Ok(file) if file.stat.mtime.0 > cx.now.unix => return None,
-        Ok(file) => !body.is_empty() && file.memory() == Some(body),
-        Err(_) => false,
+        Ok(_) if by_sendfile => Body::File,
+        Ok(file) if !content.is_empty() && file.memory() == Some(content) => Body::Memory,
+        _ => Body::Kept,
     };
-    let kept = if whole { &b""[..] } else { body };
+    let kept = if body == Body::Kept { content } else { b"" };
     if kept.len() > BODY {
         return None;
     }
@@ -164,7 +171,7 @@ fn made(ex: &mut Exchange, cx: &mut Cx) -> Option<Repeat> {
         logs,
         status: ex.response.status,
         keep_alive: ex.keep_alive,
-        whole,
+        body,
         head_size: ex.head_size,
         text: text.0.into(),
         request,
@@ -257,11 +264,14 @@ fn of_answer(var: &Var) -> Option<Known> {
     })
 }
 
+/// What follows the text of an answer: a file, by sendfile.
+pub type Tail = Option<Rc<OpenFile>>;
+
 /// Appends the answer of a request that is known. None: it is not what it was, and nothing was appended.
-pub fn say(repeat: &Repeat, asker: Asker<'_>, cx: &mut Cx, out: &mut Vec<u8>) -> Option<()> {
+pub fn say(repeat: &Repeat, asker: Asker<'_>, cx: &mut Cx, out: &mut Vec<u8>) -> Option<Tail> {
     let file = repeat.is_current(&mut cx.files, &cx.now, &mut cx.watch)?;
-    let body = match &file {
-        Some(file) if repeat.whole => file.memory()?,
+    let content = match (&file, repeat.body) {
+        (Some(file), Body::Memory) => file.memory()?,
         _ => b"",
     };
     cx.stats.requests += 1;
@@ -278,8 +288,8 @@ pub fn say(repeat: &Repeat, asker: Asker<'_>, cx: &mut Cx, out: &mut Vec<u8>) ->
     out.extend_from_slice(repeat.bytes(repeat.start));
     out.extend_from_slice(&cx.now.http);
     out.extend_from_slice(repeat.bytes(repeat.rest));
-    out.extend_from_slice(body);
-    Some(())
+    out.extend_from_slice(content);
+    Some(file.filter(|_| repeat.body == Body::File))
 }
 
 /// The answer is on its way: its line for the access log.

@@ -43,8 +43,7 @@ pub struct Repeat {
     pub logs: Rc<Logging>,
     pub status: Status,
     pub keep_alive: bool,
-    /// The body is the whole file; else what there is of it is in `rest`.
-    pub whole: bool,
+    pub body: Body,
     /// Bytes of the response's head.
     pub head_size: u64,
     /// All that follows, one after the other.
@@ -64,6 +63,17 @@ pub struct Repeat {
     /// What the path led to.
     pub file: Result<Weak<OpenFile>, Errno>,
     pub look: RefCell<Look>,
+}
+
+/// What follows an answer's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing but what is in `rest`.
+    Kept,
+    /// The file, which is in memory.
+    Memory,
+    /// The file, by sendfile.
+    File,
 }
 
 /// A part of an access log line.
