@@ -148,7 +148,7 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
         ex.look_anew(cx);
     }
     ex.repeat = known.next;
-    repeats::hand_over(conn, &mut ex, cx, &pool.said);
+    repeats::hand_over(conn, &mut ex, cx, &mut pool.said);
     conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;

@@ -46,6 +46,23 @@ impl Said {
         }
     }
 
+    /// These are on their way. Where none were made since, their place is free at once: only what is gathered waits, and
+    /// a turn may have many answers that are too long for that.
+    fn done(&mut self, from: u32, count: u32) {
+        let from = from as usize;
+        if from + count as usize == self.answers.len()
+            && let Some(first) = self.answers.get(from)
+        {
+            self.text.truncate(first.text.start);
+            self.answers.truncate(from);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     fn answers(&self, from: u32, count: u32) -> &[Answer] {
         self.answers.get(from as usize..from as usize + count as usize).unwrap_or_default()
     }
@@ -146,7 +163,9 @@ pub fn send(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endp
         log(conn, answers, cx);
         conn.state = State::Idle;
         conn.deadline = cx.now.ms + last.repeat.client.keepalive_timeout.0;
-        return if last.repeat.keep_alive && !cx.quitting { Step::Again } else { Step::Close };
+        let keep_alive = last.repeat.keep_alive && !cx.quitting;
+        pool.said.done(from, count);
+        return if keep_alive { Step::Again } else { Step::Close };
     }
     if of_text < text.len() || !socket::is_writable(conn.fd()) {
         conn.ready.no_write();
@@ -165,6 +184,7 @@ pub fn send(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endp
         ex.out.push_file(file, 0, file.stat.size);
     }
     ex.out_mark = mark as u64;
+    pool.said.done(from, count);
     // What is queued is sealed first.
     let _ = ex.out.front();
     ex.out.advance(of_text);
@@ -192,13 +212,14 @@ fn write(fd: BorrowedFd<'_>, text: &[u8], tail: Option<&OpenFile>) -> Result<(us
 }
 
 /// Answers that were said go before those that the exchange will make.
-pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Cx, said: &Said) {
+pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Cx, said: &mut Said) {
     let State::Said { from, count } = conn.state else { return };
     let answers = said.answers(from, count);
     log(conn, answers, cx);
     ex.client.requests = u64::from(conn.requests) + 1;
     ex.out.text().extend_from_slice(said.text(answers));
     ex.out_mark = ex.out.queued();
+    said.done(from, count);
     conn.state = State::Idle;
 }
 

@@ -233,3 +233,39 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
     }
     assert!(cut > 5, "{cut} were cut");
 }
+
+/// Nobody waits for answers too long to be gathered: a turn with many of them must not hold all until it ends.
+#[test]
+fn answers_that_are_sent_take_no_room_in_the_turn() {
+    let mut turn = Turn::of("access_log off;");
+    turn.dir.write("f", "0123456789".repeat(1000).as_bytes());
+    let request = format!("GET /f{HEAD}");
+    let one = turn.teach(&request);
+    let gathered = turn.teach(&format!("GET /g{HEAD}"));
+    let gather = |turn: &mut Turn, asked: &str| {
+        let (mut conn, mut far) = turn.client(true);
+        far.write_all(asked.as_bytes()).expect("there is room");
+        conn.ready.add(epoll::IN);
+        let mut budget = Budget { gather: true, ..Budget::default() };
+        let next = drive(&mut conn, Key::new(0, 0), &mut turn.cx, &mut turn.pool, &One, &mut budget);
+        (next, conn, far)
+    };
+    let (next, mut short, mut short_far) = gather(&mut turn, &format!("GET /g{HEAD}"));
+    assert_eq!((next, turn.pool.said.bytes()), (Next::Send, gathered.len()));
+    let table = [
+        ("known", request.clone(), one.len()),
+        ("two", request.repeat(2), 2 * one.len()),
+        ("one before what is not known", format!("{request}GET /g?{HEAD}"), one.len()),
+    ];
+    for (name, asked, least) in table {
+        for _ in 0..3 {
+            let (next, _conn, mut far) = gather(&mut turn, &asked);
+            if next == Next::Wait {
+                assert!(read(&mut far).len() >= least, "{name}");
+            }
+            assert_eq!(turn.pool.said.bytes(), gathered.len(), "{name}: only what is gathered is held");
+        }
+    }
+    turn.drive(&mut short);
+    assert_eq!(String::from_utf8_lossy(&read(&mut short_far)), gathered);
+}
