@@ -36,6 +36,8 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     if length.is_some_and(|n| n < gzip.min_length.0) {
         return;
     }
+    // What expires may be compressed for a proxy later, or no longer.
+    ex.varies |= gzip.proxied.expired && ex.response.value(b"expires").is_some();
     let accepted = is_accepted(ex, cx.now.unix);
     if !accepted && !gzip.vary || !gzip.types.contains(ex.response.content_type.as_bytes()) {
         return;

@@ -48,6 +48,10 @@ fn read(far: &mut UnixStream) -> Vec<u8> {
     bytes
 }
 
+const EXPIRES: &str = "gzip on; gzip_types *; gzip_min_length 1; gzip_proxied expired; \
+    add_header Expires 'Thu, 01 Jan 2099 00:00:00 GMT';";
+const VIA: &str = "Via: 1.1 a\r\nAccept-Encoding: gzip\r\n";
+
 #[test]
 fn a_request_that_came_twice_is_known() {
     let get = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
@@ -82,6 +86,7 @@ fn a_request_that_came_twice_is_known() {
         ("an alias", "location /x/ { alias %/; }", get("/x/g", ""), true),
         ("a charset", "charset utf-8;", get("/g", ""), true),
         ("compressed", "gzip on; gzip_types *; gzip_min_length 1;", get("/g", "Accept-Encoding: gzip\r\n"), false),
+        ("what a proxy may have compressed once it has expired", EXPIRES, get("/g", VIA), false),
         ("a .gz", "gzip_static always;", get("/z", ""), false),
         ("a password", "auth_basic x; auth_basic_user_file /dev/null;", get("/g", ""), false),
         ("an address", "allow all;", get("/g", ""), false),
