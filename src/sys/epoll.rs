@@ -63,8 +63,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Fills `events` anew and returns how many there are. An interrupted wait is a wait without events: the caller
-    /// looks at its clock again.
+    /// Fills `events` anew and returns how many there are. A wait that is interrupted (the process was stopped, or is
+    /// traced) ends with what there is by then: the caller looks at its clock again, and what came in time is known.
     pub fn wait(&self, events: &mut Events, timeout: Timeout) -> Result<usize, Errno> {
         let timeout = match timeout {
             Timeout::Now => 0,
@@ -73,8 +73,13 @@ impl Epoll {
         };
         events.ready = 0;
         let room = events.list.len() as i32;
+        let list = events.list.as_mut_ptr();
         // SAFETY: the list is writable for `room` events.
-        let waited = once(|| unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.list.as_mut_ptr(), room, timeout) });
+        let wait = |timeout| once(|| unsafe { libc::epoll_wait(self.0.as_raw_fd(), list, room, timeout) });
+        let waited = match wait(timeout) {
+            Err(Errno::EINTR) => wait(0),
+            waited => waited,
+        };
         events.ready = match waited {
             Ok(count) => count as usize,
             Err(Errno::EINTR) => 0,
