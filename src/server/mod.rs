@@ -46,8 +46,10 @@ pub struct Server {
     pub listeners: Listeners,
     conns: Slab<Conn>,
     wheel: Wheel,
-    /// Connections whose share of a turn was used up.
+    /// Connections that have done as much as one may in a turn: all of them go on in the next.
     run: VecDeque<Key>,
+    /// Those that have bodies to move: they go on as far as [`BULK`] goes.
+    bulky: VecDeque<Key>,
     /// Bytes of bodies that may still be moved in this turn ([`BULK`]).
     bulk: usize,
     /// Connections whose answers of this turn are made but not sent.
@@ -103,6 +105,7 @@ impl Server {
             conns: Slab::new(),
             wheel: Wheel::new(now),
             run: VecDeque::new(),
+            bulky: VecDeque::new(),
             bulk: BULK,
             gathered: Vec::with_capacity(GATHER),
             cx,
@@ -209,7 +212,7 @@ impl Server {
     /// When there is something to do though nothing happens, monotonic milliseconds; what is past is due.
     fn due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
-        if !self.run.is_empty() || self.cx.litter.is_cleaning() {
+        if !self.run.is_empty() || !self.bulky.is_empty() || self.cx.litter.is_cleaning() {
             return Some(now);
         }
         let held = self.cx.files.holds_descriptors() || self.cx.directories.holds_descriptors();
@@ -235,7 +238,7 @@ impl Server {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.ready.add(flags);
         match conn.is_bulky() {
-            true => self.file(key, Next::Run),
+            true => self.file(key, Next::Run, true),
             false => self.drive_and_gather(key),
         }
     }
@@ -244,7 +247,7 @@ impl Server {
     fn backend_event(&mut self, key: Key, flags: u32) {
         let Some(client) = self.pool.backends.event(key, flags) else { return };
         match self.conns.get(client).is_some_and(Conn::is_bulky) {
-            true => self.file(client, Next::Run),
+            true => self.file(client, Next::Run, true),
             false => self.drive(client),
         }
     }
@@ -264,7 +267,7 @@ impl Server {
         let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, key, cx, pool, listeners, &mut budget)));
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.bulk = self.bulk.saturating_sub(given - budget.bytes);
-        self.file(key, next);
+        self.file(key, next, budget.bytes == 0);
         Some(next)
     }
 
@@ -305,14 +308,16 @@ impl Server {
         Next::Close
     }
 
-    fn file(&mut self, key: Key, next: Next) {
+    /// `bulky`: what it has to go on with are bodies.
+    fn file(&mut self, key: Key, next: Next, bulky: bool) {
         match next {
             Next::Close => self.close(key),
             Next::Send => self.gathered.push(key),
             Next::Run => {
                 self.arm(key);
-                if !self.run.contains(&key) {
-                    self.run.push_back(key);
+                let queue = if bulky { &mut self.bulky } else { &mut self.run };
+                if !queue.contains(&key) {
+                    queue.push_back(key);
                 }
             }
             Next::Wait => {
@@ -331,7 +336,7 @@ impl Server {
         if cfg!(debug_assertions)
             && let Some(conn) = self.conns.get(key)
         {
-            let queued = self.run.contains(&key) || self.gathered.contains(&key);
+            let queued = self.is_queued(key) || self.gathered.contains(&key);
             conn.check_invariants(queued, &self.pool.backends);
         }
     }
@@ -358,15 +363,16 @@ impl Server {
         self.wheel.expire(now, &mut due);
         for &slot in &due {
             let Some(key) = self.conns.key_of(slot) else { continue };
-            let Some(conn) = self.conns.get_mut(key) else { continue };
             // One that waits for its share of a turn may have in its socket what it is late with: tried first.
-            if conn.deadline > now || self.run.contains(&key) {
+            let queued = self.is_queued(key);
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            if conn.deadline > now || queued {
                 self.arm(key);
                 continue;
             }
             match drive::timeout(conn, &mut self.cx, &mut self.pool) {
                 Next::Run => self.drive(key),
-                next => self.file(key, next),
+                next => self.file(key, next, false),
             }
         }
         self.due = due;
@@ -384,16 +390,25 @@ impl Server {
     }
 
     fn run_queue(&mut self) {
-        // Whatever new requests took: those that wait go on.
-        self.bulk = self.bulk.max(SHARE as usize);
         for _ in 0..self.run.len() {
-            if self.bulk == 0 {
-                return;
-            }
             let Some(key) = self.run.pop_front() else { break };
             self.cx.now.renew();
             self.drive(key);
         }
+        // Whatever the others took: those that wait go on.
+        self.bulk = self.bulk.max(SHARE as usize);
+        for _ in 0..self.bulky.len() {
+            if self.bulk == 0 {
+                return;
+            }
+            let Some(key) = self.bulky.pop_front() else { break };
+            self.cx.now.renew();
+            self.drive(key);
+        }
+    }
+
+    fn is_queued(&self, key: Key) -> bool {
+        self.run.contains(&key) || self.bulky.contains(&key)
     }
 
     /// Asks to be told of changed files, where that is not asked already: once, not each time.
@@ -456,7 +471,7 @@ impl Server {
     pub fn check_invariants(&self) {
         let (now, mut active) = (self.cx.now.ms, 0);
         for (key, conn) in self.conns.iter() {
-            let queued = self.run.contains(&key);
+            let queued = self.is_queued(key);
             conn.check_invariants(queued, &self.pool.backends);
             assert!(queued || conn.registered, "epoll does not know a connection that waits");
             let armed = self.wheel.deadline(key.slot());

@@ -123,3 +123,39 @@ fn what_came_in_time_is_not_timed_out_before_it_is_read() {
     client.response().is(201);
     assert_eq!(s.read("html/new").len(), LENGTH);
 }
+
+/// Bodies wait for each other's shares of a turn; who has only more to ask does not wait with them.
+#[test]
+fn many_short_requests_do_not_wait_for_all_large_files() {
+    const SHORT: usize = 300;
+    let large = "large".repeat(200_000);
+    let s = http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }")
+        .file("html/small", "small")
+        .file("html/large", &large)
+        .start();
+    let mut clients: Vec<Client> = (0..=MANY).map(|_| s.client()).collect();
+    for client in &mut clients {
+        client.send("HEAD /small HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.response_to_head().is(200);
+    }
+    let mut short = clients.pop().expect("one more than that");
+    s.frozen(|| {
+        for client in &mut clients {
+            client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        short.send("GET /small HTTP/1.1\r\nHost: a\r\n\r\n".repeat(SHORT));
+    });
+    for _ in 0..SHORT {
+        short.response().is(200).body_is("small");
+    }
+    for client in &mut clients {
+        client.response().is(200).body_is(&large);
+    }
+    if skip_on_nginx("it has no turns") {
+        return;
+    }
+    let lines = |text: &str, target: &str| text.matches(&format!("GET {target} HTTP/1.1\"")).count();
+    let log = s.await_file("logs/access.log", |text| lines(text, "/large") == MANY);
+    let before = &log[..log.rfind("GET /small").expect("it is there")];
+    assert!(lines(before, "/large") < MANY, "all large ones were there before the last short one");
+}
