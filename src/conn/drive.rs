@@ -228,10 +228,7 @@ fn active(
         (Tx::Send | Tx::Done, _) => deliver(&mut io, ex, cx),
     };
     match step {
-        Step::Again if budget.requests == 0 || budget.bytes == 0 => {
-            budget.requests = 0;
-            Step::Yield
-        }
+        Step::Again if budget.requests == 0 || budget.bytes == 0 => Step::Yield,
         step => step,
     }
 }

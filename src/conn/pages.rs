@@ -54,9 +54,8 @@ pub fn step(conn: &mut Conn, cx: &mut Cx, budget: &mut Budget) -> Step {
 }
 
 /// On, but no longer than a turn's share.
-fn again(budget: &mut Budget) -> Step {
+fn again(budget: &Budget) -> Step {
     if budget.requests == 0 || budget.bytes == 0 {
-        budget.requests = 0;
         return Step::Yield;
     }
     Step::Again
