@@ -77,10 +77,12 @@ pub struct Server {
 
 /// How often idle descriptors of the file cache are looked at.
 const SWEEP: u64 = 2_500;
-/// Bytes of bodies moved in a turn, by all connections together: large bites are what makes them cheap, and however many
-/// there are, who asks for something small does not wait for more than one. Those that have their share of the next
-/// turns wait in a queue.
+/// Bytes of bodies moved in a turn, by all connections together but for what each may move in any case ([`SHARE`]): large
+/// bites are what makes them cheap, and however many there are, who asks for something small does not wait for more than
+/// one. Those that have their share of the next turns wait in a queue.
 const BULK: usize = 4 << 20;
+/// What those in the queue move in a turn whatever the others have moved.
+const LEAST: usize = 1 << 20;
 /// Short answers that are made before the first of them is sent. The first send wakes the client, or its proxy, which
 /// costs more than the sending; with the others' answers close behind it stays awake for them, and asks again for
 /// all. Measured with 64 clients: 9 % of the CPU per request. More gain nothing that shows, and make the first wait.
@@ -396,7 +398,7 @@ impl Server {
             self.drive(key);
         }
         // Whatever the others took: those that wait go on.
-        self.bulk = self.bulk.max(SHARE as usize);
+        self.bulk = self.bulk.max(LEAST);
         for _ in 0..self.bulky.len() {
             if self.bulk == 0 {
                 return;
