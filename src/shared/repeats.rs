@@ -161,7 +161,8 @@ impl Repeats {
 
     /// Length of the head that `bytes` begin with, where it is whole and short enough to be known.
     pub fn head(&self, bytes: &[u8]) -> Option<usize> {
-        if self.limit == 0 {
+        // GET and HEAD, perhaps after an empty line: nothing else is ever known, and uploads need not be searched.
+        if self.limit == 0 || !matches!(bytes.first(), Some(b'G' | b'H' | b'\r')) {
             return None;
         }
         let end = self.end.find(bytes.get(..HEAD.min(bytes.len()))?)?;

@@ -71,12 +71,13 @@ fn the_length_of_a_head_that_may_be_known() {
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(HEAD - 23));
     assert_eq!(long.len(), HEAD);
     let longer = long.replacen("X:", "XX:", 1);
-    let table: [(&str, &[u8], Option<usize>); 8] = [
+    let table: [(&str, &[u8], Option<usize>); 9] = [
         ("nothing", b"", None),
         ("a head", b"GET / HTTP/1.1\r\n\r\n", Some(18)),
         ("one that has not come whole", b"GET / HTTP/1.1\r\n\r", None),
         ("what follows it", b"GET / HTTP/1.1\r\n\r\nGET", Some(18)),
-        ("another behind it", b"a\r\n\r\nb\r\n\r\n", Some(5)),
+        ("another behind it", b"HEAD\r\n\r\nb\r\n\r\n", Some(8)),
+        ("what is never known", b"PUT / HTTP/1.1\r\n\r\n", None),
         ("bare LF", b"GET / HTTP/1.1\n\n", None),
         ("as long as may be", long.as_bytes(), Some(HEAD)),
         ("longer", longer.as_bytes(), None),
