@@ -32,6 +32,7 @@ use super::directives::{
 use super::error::Diagnostic;
 use super::pattern::Pattern;
 use super::template::{Template, Variables};
+use super::value::Size;
 use crate::http::method::MethodSet;
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
@@ -83,19 +84,24 @@ impl Config {
         &self.servers[id.at()]
     }
 
-    /// Bytes of small files that may be kept in memory: the setting of the http level, which every server shares.
+    /// Bytes of small files that may be kept in memory.
     pub fn static_cache_size(&self) -> u64 {
-        self.servers.first().map_or(0, |server| self.location(server.root).settings.files.cache_size.0)
+        self.of_http(|settings| settings.files.cache_size)
     }
 
-    /// Bytes of listings that may be kept, as for [`Config::static_cache_size`].
+    /// Bytes of listings that may be kept.
     pub fn listing_cache_size(&self) -> u64 {
-        self.servers.first().map_or(0, |server| self.location(server.root).settings.listing.cache_size.0)
+        self.of_http(|settings| settings.listing.cache_size)
     }
 
-    /// Bytes of answered requests that may be kept, as for [`Config::static_cache_size`].
+    /// Bytes of answered requests that may be kept.
     pub fn repeat_cache_size(&self) -> u64 {
-        self.servers.first().map_or(0, |server| self.location(server.root).settings.files.repeats.0)
+        self.of_http(|settings| settings.files.repeats)
+    }
+
+    /// A setting of the http level, which every server shares. 0 where there is none.
+    fn of_http(&self, size: impl Fn(&Settings) -> Size) -> u64 {
+        self.servers.first().map_or(0, |server| size(&self.location(server.root).settings).0)
     }
 
     pub fn location(&self, id: LocationId) -> &Location {
