@@ -11,7 +11,7 @@
 //! | [`http`] | sans-IO HTTP/1.1: heads, bodies, ranges, conditions, multipart |
 //! | [`config`] | nginx's language: text → tree with spans → rows of directives → resolved model |
 //! | [`route`] | pure: which server and location a request belongs to, and why |
-//! | [`shared`] | what all requests share: clock, open files, logs, counters |
+//! | [`services`] | what all requests share: clock, open files, logs, counters |
 //! | [`exchange`] | one request and its response: phases, handlers, filters; knows no socket |
 //! | [`conn`] | a socket driving exchanges |
 //! | [`server`] | the process: event loop, accept, timers, reload, signals, files, logs |
@@ -27,6 +27,6 @@ pub mod explain;
 pub mod http;
 pub mod route;
 pub mod server;
-pub mod shared;
+pub mod services;
 pub mod sys;
 pub mod util;

@@ -27,8 +27,8 @@ use webserv::config::resolve::{Form, resolve};
 use webserv::server::listeners::Listeners;
 use webserv::server::signals::Signals;
 use webserv::server::{Mode, Server};
-use webserv::shared::Cx;
-use webserv::shared::logs::Logs;
+use webserv::services::Services;
+use webserv::services::logs::Logs;
 use webserv::sys::socket::Addr;
 
 const SEEDS: u64 = 200;
@@ -151,7 +151,7 @@ impl<'a> World<'a> {
         let mut logs = Logs::new();
         logs.open(&config).expect("logs in a temporary directory");
         listeners.assume(&config).expect("a free address");
-        let cx = Cx::new(Rc::new(config), logs);
+        let cx = Services::new(Rc::new(config), logs);
         let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
         let jumps = rng.percent(40);
         let paced = !text.contains("upload_limit_rate 0;");

@@ -1,12 +1,14 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::{Conn, Endpoints, Io, Pool, State, flush, introduced, linger, pages, proxied, repeats, rx};
+use super::http1::{fast_path, read, write};
+use super::upstream::exchange as proxied;
+use super::{Conn, Endpoints, Io, Pool, State, linger, proxy_protocol, ssi as pages};
 use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
-use crate::exchange::out::SHORT;
-use crate::exchange::{Exchange, Rx, Tx, log, phases};
+use crate::exchange::send_queue::SHORT;
+use crate::exchange::{Exchange, Rx, Tx, access_log, phases};
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::sys::socket::Family;
 use crate::util::slab::Key;
 use std::os::fd::AsFd;
@@ -45,7 +47,7 @@ pub enum Step {
     Wait,
     Yield,
     /// The answer is complete, and goes out with others.
-    Gathered,
+    Batched,
     /// This request is answered and flushed.
     Answered,
     Close,
@@ -58,7 +60,7 @@ const BATCH: usize = 64 << 10;
 pub fn drive(
     conn: &mut Conn,
     key: Key,
-    cx: &mut Cx,
+    cx: &mut Services,
     pool: &mut Pool,
     endpoints: &impl Endpoints,
     budget: &mut Budget,
@@ -69,7 +71,7 @@ pub fn drive(
 }
 
 /// An upstream connection whose exchange has done with it, however that came, is closed.
-fn leave_backend(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
+fn leave_backend(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
     if conn.backend.is_some() && !is_proxied(conn) {
         pool.backends.leave(&mut conn.backend, cx);
     }
@@ -82,7 +84,7 @@ fn is_proxied(conn: &Conn) -> bool {
 fn run(
     conn: &mut Conn,
     key: Key,
-    cx: &mut Cx,
+    cx: &mut Services,
     pool: &mut Pool,
     endpoints: &impl Endpoints,
     budget: &mut Budget,
@@ -90,7 +92,7 @@ fn run(
     loop {
         let step = match &mut conn.state {
             State::Idle => wake(conn, cx, pool, endpoints, budget),
-            State::Said { .. } => repeats::send(conn, cx, pool, endpoints, budget),
+            State::PendingSend { .. } => fast_path::send(conn, cx, pool, endpoints, budget),
             State::Active(_) => active(conn, key, cx, pool, endpoints, budget),
             State::Lingering { until, timeout } => {
                 linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, *timeout, cx)
@@ -100,7 +102,7 @@ fn run(
             Step::Again => {}
             Step::Wait => return Next::Wait,
             Step::Yield => return Next::Run,
-            Step::Gathered => return Next::Send,
+            Step::Batched => return Next::Send,
             Step::Close => {
                 abandon(conn, cx, pool);
                 return Next::Close;
@@ -115,16 +117,16 @@ fn run(
 
 /// An idle connection has something to read: requests that are known are answered at once, for others it gets an
 /// exchange.
-fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
+fn wake(conn: &mut Conn, cx: &mut Services, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
     if !conn.ready.can_read() {
         return Step::Wait;
     }
     let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
     let mut input = cx.buffers.take();
-    let step = match rx::receive(conn.fd.as_fd(), &mut conn.ready, &mut input) {
-        rx::More::Some => None,
-        rx::More::None => Some(Step::Wait),
-        rx::More::End => Some(Step::Close),
+    let step = match read::receive(conn.fd.as_fd(), &mut conn.ready, &mut input) {
+        read::More::Some => None,
+        read::More::None => Some(Step::Wait),
+        read::More::End => Some(Step::Close),
     };
     if let Some(step) = step {
         cx.buffers.give(input);
@@ -133,9 +135,9 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
     if !conn.registered && conn.peer.family() == Family::Unix {
         // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
         // those connections only that have sent something.
-        cx.now.renew();
+        cx.now.advance_epoch();
     }
-    let known = repeats::answer(conn, endpoint, &input, cx, &mut pool.said, budget);
+    let known = fast_path::answer(conn, endpoint, &input, cx, &mut pool.send_batch, budget);
     if known.bytes == input.len() {
         cx.buffers.give(input);
         return Step::Again;
@@ -148,7 +150,7 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
         ex.look_anew(cx);
     }
     ex.repeat = known.next;
-    repeats::hand_over(conn, &mut ex, cx, &mut pool.said);
+    fast_path::hand_over(conn, &mut ex, cx, &mut pool.send_batch);
     conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
@@ -160,13 +162,13 @@ fn wake(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool, endpoints: &impl Endpoint
 fn active(
     conn: &mut Conn,
     key: Key,
-    cx: &mut Cx,
+    cx: &mut Services,
     pool: &mut Pool,
     endpoints: &impl Endpoints,
     budget: &mut Budget,
 ) -> Step {
-    if introduced::is_awaited(conn) {
-        return introduced::step(conn, cx);
+    if proxy_protocol::is_awaited(conn) {
+        return proxy_protocol::step(conn, cx);
     }
     let State::Active(ex) = &mut conn.state else { return Step::Again };
     if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &cx.config) {
@@ -218,11 +220,11 @@ fn active(
     }
     let mut io = Io { fd: conn.fd.as_fd(), ready: &mut conn.ready, deadline: &mut conn.deadline, budget };
     let step = match (ex.tx, ex.rx) {
-        (Tx::Wait, Rx::Head) => match rx::head(&mut io, ex, cx) {
-            rx::Head::Step(step) => step,
-            rx::Head::Idle => return go_idle(conn, cx, pool),
+        (Tx::Wait, Rx::Head) => match read::head(&mut io, ex, cx) {
+            read::Head::Step(step) => step,
+            read::Head::Idle => return go_idle(conn, cx, pool),
         },
-        (Tx::Wait, Rx::Body) => rx::body(&mut io, ex, cx),
+        (Tx::Wait, Rx::Body) => read::body(&mut io, ex, cx),
         // Nothing is produced by anyone but a handler that takes the body.
         (Tx::Wait, _) => Step::Close,
         (Tx::Send | Tx::Done, _) => deliver(&mut io, ex, cx),
@@ -234,50 +236,50 @@ fn active(
 }
 
 /// The response is complete in the queue.
-fn deliver(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Cx) -> Step {
+fn deliver(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
     if ex.abort {
         return Step::Answered;
     }
     // More requests are waiting: their answers go out together.
     if ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
-        if ex.keep_alive && rx::has_more(ex) {
+        if ex.keep_alive && read::has_more(ex) {
             return Step::Answered;
         }
         // One that limit_conn counts is over before the next is asked about.
         if io.budget.gather && ex.out.text_len() < SHORT && io.ready.can_write() && ex.places.is_empty() {
-            return Step::Gathered;
+            return Step::Batched;
         }
     }
     let unsent = !ex.out.is_empty();
-    match flush::flush(io, ex, cx) {
+    match write::flush(io, ex, cx) {
         // The client has its answer: for a body that nobody wants it has no longer than for one that is thrown away.
-        flush::Flushed::All if unsent && ex.rx == Rx::Drain => {
+        write::Flushed::All if unsent && ex.rx == Rx::Drain => {
             *io.deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
         }
-        flush::Flushed::All => {}
-        flush::Flushed::Blocked => return Step::Wait,
-        flush::Flushed::Yield => return Step::Yield,
-        flush::Flushed::Gone => {
+        write::Flushed::All => {}
+        write::Flushed::Blocked => return Step::Wait,
+        write::Flushed::Yield => return Step::Yield,
+        write::Flushed::Gone => {
             // Said in the log as nginx says it, where the answer was cut.
             return Step::Close;
         }
     }
     if ex.rx == Rx::Drain && ex.keep_alive {
-        return rx::drain(io, ex, cx);
+        return read::drain(io, ex, cx);
     }
     Step::Answered
 }
 
 /// Logs the request and goes on to the next, or ends the connection.
-fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
+fn answered(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
     let State::Active(ex) = &mut conn.state else { return Step::Again };
-    log::write(ex, cx);
+    access_log::write(ex, cx);
     conn.requests = conn.requests.saturating_add(1);
     cx.stats.writing -= 1;
     cx.stats.reading += 1;
     if ex.keep_alive && !ex.abort {
         ex.idle_for = ex.here().settings.client.keepalive_timeout.0;
-        rx::consume(ex);
+        read::consume(ex);
         // Nothing more has come: the exchange need not be made ready for a request that another may answer.
         if ex.buf().is_empty() && ex.out.is_empty() && !conn.ready.can_read() {
             return go_idle(conn, cx, pool);
@@ -312,7 +314,7 @@ fn answered(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
 }
 
 /// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
-fn leave_active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
+fn leave_active(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
     if let State::Active(ex) = std::mem::replace(&mut conn.state, State::Idle) {
         match ex.rx == Rx::Head || ex.tx == Tx::Done {
             true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
@@ -323,7 +325,7 @@ fn leave_active(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
     }
 }
 
-fn go_idle(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
+fn go_idle(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
     if cx.quitting {
         return Step::Close;
     }
@@ -337,7 +339,7 @@ fn go_idle(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Step {
 }
 
 /// The connection ends with a request under way: what was begun is dropped, and logged as the client's doing.
-fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
+fn abandon(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
     pages::unwind(conn, cx);
     if let State::Active(ex) = &mut conn.state
         && ex.rx != Rx::Head
@@ -347,7 +349,7 @@ fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
             ex.response.status = Status::BAD_REQUEST;
             ex.report(cx, crate::config::model::Level::Info, format_args!("client prematurely closed connection"));
         }
-        log::write(ex, cx);
+        access_log::write(ex, cx);
         cx.stats.writing = cx.stats.writing.saturating_sub(1);
         cx.stats.reading += 1;
         ex.rx = Rx::Head;
@@ -356,7 +358,7 @@ fn abandon(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) {
 }
 
 /// The state has lasted too long. True: the connection ends now.
-pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
+pub fn timeout(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Next {
     if let State::Active(ex) = &conn.state
         && (ex.pause.is_some() || ex.handler.waits())
     {
@@ -367,7 +369,7 @@ pub fn timeout(conn: &mut Conn, cx: &mut Cx, pool: &mut Pool) -> Next {
     {
         return next;
     }
-    let introduced = !introduced::is_awaited(conn);
+    let introduced = !proxy_protocol::is_awaited(conn);
     let State::Active(ex) = &mut conn.state else { return Next::Close };
     let began = match (ex.tx, ex.rx) {
         (Tx::Wait, Rx::Head) => introduced && ex.head.has_begun(ex.buf()),

@@ -2,19 +2,19 @@
 //! could destroy the answer on its way; so the writing side is shut and what arrives is read and dropped for a while.
 
 use super::Ready;
-use super::drive::Step;
-use super::rx;
+use super::http1::read;
 use crate::config::directives::client::Lingering;
+use crate::conn::drive::Step;
 use crate::exchange::{Exchange, Rx};
-use crate::shared::{Cx, SCRATCH};
+use crate::services::{SCRATCH, Services};
 use crate::sys::{Errno, socket};
 use std::os::fd::BorrowedFd;
 
 /// Whether the connection of this answered request must linger: until when at most, and how long a client that sends
 /// nothing is waited for.
-pub fn begin(ex: &Exchange, ready: &Ready, cx: &Cx) -> Option<(u64, u32)> {
+pub fn begin(ex: &Exchange, ready: &Ready, cx: &Services) -> Option<(u64, u32)> {
     let client = &ex.here().settings.client;
-    let sending = ex.rx == Rx::Drain || rx::has_more(ex) || (ready.can_read() && !ready.peer_closed());
+    let sending = ex.rx == Rx::Drain || read::has_more(ex) || (ready.can_read() && !ready.peer_closed());
     let wanted = match client.lingering {
         Lingering::Off => false,
         Lingering::On => sending && !ex.abort,
@@ -25,7 +25,14 @@ pub fn begin(ex: &Exchange, ready: &Ready, cx: &Cx) -> Option<(u64, u32)> {
 }
 
 /// Reads and drops.
-pub fn step(fd: BorrowedFd<'_>, ready: &mut Ready, deadline: &mut u64, until: u64, timeout: u32, cx: &mut Cx) -> Step {
+pub fn step(
+    fd: BorrowedFd<'_>,
+    ready: &mut Ready,
+    deadline: &mut u64,
+    until: u64,
+    timeout: u32,
+    cx: &mut Services,
+) -> Step {
     if !ready.can_read() {
         return Step::Wait;
     }

@@ -3,29 +3,25 @@
 //! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
 //! and the socket said it has no more, or wants to write and the socket said it takes no more; and it has a deadline.
 
-pub mod backend;
 pub mod drive;
-mod flush;
-mod introduced;
+pub mod http1;
 mod linger;
-mod pages;
-mod proxied;
-mod repeats;
-mod rx;
-mod splice;
+mod proxy_protocol;
+mod ssi;
+pub mod upstream;
 
 use crate::config::model::{Config, EndpointId};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange, Rx};
 use crate::http::proxy_protocol::Header;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::sys::epoll;
 use crate::sys::socket::{Peer, local_addr};
 use crate::util::slab::Key;
-use backend::Backends;
 use drive::Budget;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use upstream::pool::Backends;
 
 /// Who an epoll token belongs to; the role is its middle byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +147,7 @@ pub enum State {
     Idle,
     Active(Box<Exchange>),
     /// Requests that were known are answered, and the answers not sent yet: so many of [`Pool::said`], from there on.
-    Said {
+    PendingSend {
         from: u32,
         count: u32,
     },
@@ -188,7 +184,7 @@ const _: () = assert!(size_of::<Conn>() <= 88, "ten thousand idle connections mu
 /// What connections draw on: exchanges of those that went idle, for the next that wakes, and connections to upstreams.
 pub struct Pool {
     pub backends: Backends,
-    pub said: repeats::Said,
+    pub send_batch: http1::fast_path::SendBatch,
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
     free: Vec<Box<Exchange>>,
@@ -199,13 +195,13 @@ const POOLED: usize = 256;
 
 impl Pool {
     /// `input`: what was read, of which the first `start` bytes are done with.
-    fn take(&mut self, cx: &mut Cx, client: Client, input: Vec<u8>, start: usize) -> Box<Exchange> {
+    fn take(&mut self, cx: &mut Services, client: Client, input: Vec<u8>, start: usize) -> Box<Exchange> {
         let mut ex = self.free.pop().unwrap_or_else(|| Box::new(Exchange::new(cx, client)));
         ex.reuse(cx, client, input, start);
         ex
     }
 
-    fn give(&mut self, mut ex: Box<Exchange>, cx: &mut Cx) {
+    fn give(&mut self, mut ex: Box<Exchange>, cx: &mut Services) {
         ex.release(cx);
         if self.free.len() < POOLED {
             self.free.push(ex);
@@ -213,7 +209,7 @@ impl Pool {
     }
 
     pub fn new(backends: Backends) -> Pool {
-        Pool { backends, said: repeats::Said::default(), free: Vec::new() }
+        Pool { backends, send_batch: http1::fast_path::SendBatch::default(), free: Vec::new() }
     }
 
     /// Exchanges of an old configuration keep it alive, and nobody will ask for its idle upstream connections: dropped
@@ -231,7 +227,7 @@ pub trait Endpoints {
 }
 
 impl Conn {
-    pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Cx, deadline: u64) -> Conn {
+    pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn {
             fd,
             ready: Ready::fresh(),
@@ -253,7 +249,7 @@ impl Conn {
     }
 
     /// It has more to move than a turn should be held up for.
-    pub fn is_bulky(&self) -> bool {
+    pub fn has_bulk_data(&self) -> bool {
         match &self.state {
             State::Active(ex) => ex.out.pending() > SHARE || ex.rx == Rx::Body && ex.decoder.remaining() > Some(SHARE),
             _ => false,
@@ -286,13 +282,13 @@ impl Conn {
         let writes = !self.ready.can_write();
         match &self.state {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
-            State::Said { .. } => assert!(queued, "what is said is sent in the same turn"),
+            State::PendingSend { .. } => assert!(queued, "what is said is sent in the same turn"),
             // A pause has its timer.
             State::Active(ex) if ex.pause.is_some() => {}
             // The disk has been asked, and will answer.
             State::Active(ex) if ex.handler.waits() => {}
             State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)) => {
-                proxied::check_invariants(self.backend, self.ready, ex, backends);
+                upstream::exchange::check_invariants(self.backend, self.ready, ex, backends);
             }
             State::Active(ex) => {
                 let wants_write = !ex.out.is_empty();

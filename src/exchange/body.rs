@@ -7,10 +7,10 @@ use super::phases::Flow;
 use super::{Exchange, Printable};
 use crate::config::directives::body::InFileOnly;
 use crate::config::model::Level;
-use crate::http::framing::Framing;
+use crate::http::h1::framing::Framing;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::temp::{Failure, Keep, TempFile};
+use crate::services::Services;
+use crate::services::temp_dir::{Failure, Keep, TempFile};
 use crate::sys::Errno;
 
 pub struct Body {
@@ -35,7 +35,7 @@ impl Body {
     }
 
     /// The next piece. An error is the server's: no file can be made, or the disk is full.
-    pub fn push(&mut self, ex: &mut Exchange, cx: &mut Cx, piece: &[u8]) -> Result<(), Flow> {
+    pub fn push(&mut self, ex: &mut Exchange, cx: &mut Services, piece: &[u8]) -> Result<(), Flow> {
         if let Some(file) = &mut self.file {
             return file.append(piece).map_err(|failure| failed(ex, cx, &failure));
         }
@@ -44,12 +44,12 @@ impl Body {
     }
 
     /// All of it was there.
-    pub fn end(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(), Flow> {
+    pub fn end(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         if self.file_only != InFileOnly::Off && self.file.is_none() { self.spill(ex, cx) } else { Ok(()) }
     }
 
     /// Moves what is in memory to a file.
-    fn spill(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(), Flow> {
+    fn spill(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let temp = ex.here().settings.body.temp.clone();
         let (keep, level) = match self.file_only {
             InFileOnly::Off => (Keep::Unnamed, Level::Warn),
@@ -85,7 +85,7 @@ impl Body {
     }
 }
 
-fn failed(ex: &mut Exchange, cx: &mut Cx, failure: &Failure) -> Flow {
+fn failed(ex: &mut Exchange, cx: &mut Services, failure: &Failure) -> Flow {
     let Failure { call, path, errno } = failure;
     ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}", Printable(path)));
     Flow::Status(match *errno {

@@ -1,11 +1,11 @@
 //! error_page: an error's status becomes another URI, a named location or a redirect of the client.
 
 use super::phases::{Flow, set_uri};
-use super::{Exchange, handlers, vars};
+use super::{Exchange, handlers, variables};
 use crate::config::directives::errors::{PageStatus, PageTarget};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 
 /// Where a page is, its variables expanded.
 enum Target {
@@ -16,7 +16,7 @@ enum Target {
 
 /// Where the error page of `status` is found, if there is one. One error page does not lead to another unless
 /// recursive_error_pages is on.
-pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> {
+pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
     if status.0 < 300 {
         return None;
     }
@@ -30,12 +30,12 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Cx, status: Status) -> Option<Flow> 
     })?;
     let target = match &page.target {
         // What a variable holds decides (nginx): `error_page 405 =200 $uri`.
-        PageTarget::External(url) => match vars::text(url, ex, cx) {
+        PageTarget::External(url) => match variables::text(url, ex, cx) {
             uri if uri.starts_with(b"/") => Target::Uri(uri),
             name if name.starts_with(b"@") => Target::Named(name.into()),
             url => Target::External(url),
         },
-        PageTarget::Uri(uri) => Target::Uri(vars::text(uri, ex, cx)),
+        PageTarget::Uri(uri) => Target::Uri(variables::text(uri, ex, cx)),
         PageTarget::Named(name) => Target::Named(name.clone()),
     };
     match target {

@@ -4,17 +4,17 @@
 use super::response::Body;
 use super::{Exchange, Rx};
 use crate::config::directives::client::KeepaliveDisable;
-use crate::http::framing::Framing;
+use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 
 /// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
 pub const DRAIN: u64 = 1 << 20;
 
 /// Whether the connection outlives this response, and what becomes of a body nobody read.
-pub fn decide(ex: &mut Exchange, cx: &mut Cx) {
+pub fn decide(ex: &mut Exchange, cx: &mut Services) {
     let client = &ex.here().settings.client;
     ex.keep_alive = ex.head.keep_alive
         && !cx.quitting

@@ -6,41 +6,41 @@
 //! capacity, unread input and unsent output.
 
 pub mod access;
+pub mod access_log;
 pub mod body;
 pub mod error_page;
 pub mod filters;
 pub mod handlers;
 pub mod keep_alive;
-pub mod log;
-pub mod lookup;
-pub mod out;
+
+pub mod body_encoder;
+pub mod cacheable;
+mod error_log;
 pub mod paths;
 pub mod phases;
-pub mod repeat;
-mod report;
 pub mod response;
 pub mod rewrite;
-pub mod source;
-pub mod vars;
+pub mod send_queue;
+pub mod variables;
 
 use crate::config::model::{Config, EndpointId, Location, LocationId, Server, ServerId};
 use crate::config::pattern::{Groups, Matched};
-use crate::http::body::Decoder;
-use crate::http::head::{Head, HeadLimits};
+use crate::http::h1::body::Decoder;
+use crate::http::h1::head::{Head, HeadLimits};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::proxy_protocol::Header;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::repeats::Repeat;
+use crate::services::Services;
+use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
 use access::limits::Verdict;
+use cacheable::Opened;
+pub use error_log::Printable;
 use handlers::Handler;
-use out::OutQueue;
 use phases::Pause;
-use repeat::Opened;
-pub use report::Printable;
 use response::Response;
+use send_queue::OutQueue;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -91,7 +91,7 @@ pub struct Exchange {
     pub introduced: Option<Rc<Option<Header>>>,
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
-    /// Some of them may have been sent since the moment began ([`crate::shared::now::Now::moment`]).
+    /// Some of them may have been sent since the moment began ([`crate::services::now::Clock::moment`]).
     pub may_be_newer: bool,
     pub start: usize,
     pub head: Head,
@@ -174,9 +174,9 @@ pub struct Exchange {
     /// `$request_id`, once somebody wanted it: the same in every header and log line.
     pub request_id: Option<[u8; 16]>,
     /// What upstreams were asked.
-    pub record: Option<Box<handlers::proxy::record::Record>>,
+    pub record: Option<Box<handlers::upstream::record::Record>>,
     /// How fast its body may be read.
-    pub pace: Option<handlers::upload::pace::Pace>,
+    pub pace: Option<handlers::upload::rate_limit::Pace>,
     /// What became of an upload.
     pub uploaded: Option<Box<handlers::upload::Record>>,
     /// What its pages have made of their SSI commands.
@@ -186,7 +186,7 @@ pub struct Exchange {
     /// What the request is known by, if it was seen before ([`repeat::learn`]).
     pub repeat: Option<u64>,
     /// What it came to before: this one only sends the rest of an answer ([`repeat::resume`]).
-    pub again: Option<Rc<Repeat>>,
+    pub again: Option<Rc<CachedResponse>>,
     /// The answer depends on more than the request's bytes and files: the client, the time, a variable, chance.
     pub varies: bool,
     pub opened: Opened,
@@ -204,7 +204,7 @@ pub enum End {
 }
 
 impl Exchange {
-    pub fn new(cx: &mut Cx, client: Client) -> Exchange {
+    pub fn new(cx: &mut Services, client: Client) -> Exchange {
         Exchange {
             config: cx.config.clone(),
             client,
@@ -275,7 +275,7 @@ impl Exchange {
     }
 
     /// A pooled exchange for a connection that has something to read: `input`, from `start` on.
-    pub fn reuse(&mut self, cx: &mut Cx, client: Client, input: Vec<u8>, start: usize) {
+    pub fn reuse(&mut self, cx: &mut Services, client: Client, input: Vec<u8>, start: usize) {
         self.client = client;
         self.socket_peer = None;
         if !Rc::ptr_eq(&self.config, &cx.config) {
@@ -288,7 +288,7 @@ impl Exchange {
     }
 
     /// Gives the buffers back; the rest of the exchange waits in its pool with its capacity.
-    pub fn release(&mut self, cx: &mut Cx) {
+    pub fn release(&mut self, cx: &mut Services) {
         self.handler = Handler::None;
         self.record = None;
         self.uploaded = None;
@@ -303,7 +303,7 @@ impl Exchange {
     }
 
     /// Forgets the request that was answered. Unread input from `start` on is the next request.
-    pub fn next_request(&mut self, cx: &mut Cx) {
+    pub fn next_request(&mut self, cx: &mut Services) {
         if let Some(peer) = self.socket_peer.take() {
             self.client.peer = peer;
         }
@@ -369,7 +369,7 @@ impl Exchange {
 
     /// A reload between two requests, or within a head: the request is answered by the new configuration, where its
     /// listener may have another number.
-    pub fn adopt(&mut self, cx: &Cx, endpoint: EndpointId) {
+    pub fn adopt(&mut self, cx: &Services, endpoint: EndpointId) {
         self.config = cx.config.clone();
         self.client.endpoint = endpoint;
         self.at_default();
@@ -427,8 +427,8 @@ impl Exchange {
     }
 
     /// Its bytes may have been sent since this moment began: what is looked up for them is looked up anew.
-    pub fn look_anew(&mut self, cx: &mut Cx) {
-        cx.now.renew();
+    pub fn look_anew(&mut self, cx: &mut Services) {
+        cx.now.advance_epoch();
         self.may_be_newer = false;
     }
 
@@ -457,7 +457,7 @@ impl Exchange {
     }
 
     /// The request is no longer under way for limit_conn.
-    pub fn give_places_back(&mut self, cx: &mut Cx) {
+    pub fn give_places_back(&mut self, cx: &mut Services) {
         for (zone, key) in self.places.drain(..) {
             cx.limits.leave(&zone, &key);
         }

@@ -1,11 +1,11 @@
 //! From a URI to a file: root and alias. No file has a control byte in its path as far as clients are concerned: this
 //! is the one place that says so.
 
-use super::{Exchange, vars};
+use super::{Exchange, variables};
 use crate::config::directives::files::Symlinks;
 use crate::config::model::{Config, LocationKind};
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::sys::file::{self, FileKind};
 use crate::util::bytes;
 use std::ffi::CString;
@@ -32,7 +32,7 @@ impl Mapped {
 }
 
 /// Puts the path of the current URI into `ex.path`.
-pub fn map(ex: &mut Exchange, cx: &mut Cx) -> Mapped {
+pub fn map(ex: &mut Exchange, cx: &mut Services) -> Mapped {
     let uri = std::mem::take(&mut ex.uri);
     let mapped = map_uri(ex, cx, &uri);
     ex.uri = uri;
@@ -40,7 +40,7 @@ pub fn map(ex: &mut Exchange, cx: &mut Cx) -> Mapped {
 }
 
 /// Puts the path of `uri` into `ex.path`, by the root or alias of the current location.
-pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
+pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
     let config = ex.config.clone();
     let location = config.location(ex.location);
     let files = &location.settings.files;
@@ -48,7 +48,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Cx, uri: &[u8]) -> Mapped {
     path.clear();
     match files.root.constant() {
         Some(root) => path.extend_from_slice(root),
-        None => vars::expand(&files.root, ex, cx, &mut path),
+        None => variables::expand(&files.root, ex, cx, &mut path),
     }
     if !path.starts_with(b"/") {
         // A relative root that began with a variable: from the prefix, as for a literal one.

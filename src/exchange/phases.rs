@@ -1,16 +1,16 @@
 //! What happens to a request, in order. The list is [`Phase`]; each step either goes on to the next, starts over with
 //! another URI, or settles the answer.
 
-use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, keep_alive, rewrite, vars};
+use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, keep_alive, rewrite, variables};
 use crate::config::model::{Content, Level};
-use crate::http::body::Decoder;
-use crate::http::framing::Framing;
+use crate::http::h1::body::Decoder;
+use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::http::{host, uri};
 use crate::route::{Step, Trace, location, server};
-use crate::shared::{Cx, litter};
+use crate::services::{Services, temp_names};
 use crate::util::span::Span;
 
 /// Internal redirects and rewrites of one request; more is a cycle (nginx).
@@ -76,7 +76,7 @@ pub struct Pause {
 }
 
 /// The time of a delayed request has come.
-pub fn resume(ex: &mut Exchange, cx: &mut Cx, then: Then) {
+pub fn resume(ex: &mut Exchange, cx: &mut Services, then: Then) {
     let flow = match then {
         Then::Phase(phase) => run(ex, cx, phase),
         Then::Status(status) => Flow::Status(status),
@@ -85,13 +85,13 @@ pub fn resume(ex: &mut Exchange, cx: &mut Cx, then: Then) {
 }
 
 /// A handler that works has its share of a turn.
-pub fn work(ex: &mut Exchange, cx: &mut Cx) {
+pub fn work(ex: &mut Exchange, cx: &mut Services) {
     let flow = handlers::work(ex, cx);
     settle(ex, cx, flow);
 }
 
 /// A complete head is in the input: decides what becomes of the request.
-pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
+pub fn begin(ex: &mut Exchange, cx: &mut Services) {
     cx.stats.requests += 1;
     ex.method = ex.head.method;
     ex.decoder = Decoder::new(ex.head.framing);
@@ -120,13 +120,13 @@ pub fn begin(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// What a page includes: no head was read for it, and nobody is asked who they are (nginx).
-pub fn include(ex: &mut Exchange, cx: &mut Cx) {
+pub fn include(ex: &mut Exchange, cx: &mut Services) {
     let flow = run(ex, cx, Phase::ServerRewrite);
     settle(ex, cx, flow);
 }
 
 /// The head is no HTTP: an answer, and the connection ends.
-pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
+pub fn reject(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
     cx.stats.requests += 1;
     ex.rx = Rx::Drain;
     ex.method = Method::Get;
@@ -150,7 +150,7 @@ pub fn reject(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
 }
 
 /// The client took too long: told so where it may still listen.
-pub fn time_out(ex: &mut Exchange, cx: &mut Cx) {
+pub fn time_out(ex: &mut Exchange, cx: &mut Services) {
     // What is answered and logged is counted, though its head never came.
     cx.stats.requests += u64::from(ex.rx == Rx::Head);
     ex.head.method = ex.head.method_so_far(ex.buf());
@@ -162,14 +162,14 @@ pub fn time_out(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// The body is no HTTP: what follows cannot be told from a request, so the connection ends.
-pub fn bad_body(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) {
+pub fn bad_body(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
     let flow = refused(ex, cx, reject);
     ex.rx = Rx::Drain;
     settle(ex, cx, flow);
     ex.keep_alive = false;
 }
 
-fn refused(ex: &mut Exchange, cx: &mut Cx, reject: &Reject) -> Flow {
+fn refused(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
     ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
     ex.head.keep_alive = false;
     Flow::Status(reject.status())
@@ -204,7 +204,7 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
 }
 
 /// The server of the request's host.
-fn select_server(ex: &mut Exchange, cx: &mut Cx) {
+fn select_server(ex: &mut Exchange, cx: &mut Services) {
     let config = ex.config.clone();
     let endpoint = &config.endpoints[ex.client.endpoint.at()];
     let mut name = std::mem::take(&mut ex.host);
@@ -218,7 +218,7 @@ fn select_server(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// Runs the phases from `phase` on until the answer is settled.
-fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
+fn run(ex: &mut Exchange, cx: &mut Services, mut phase: Phase) -> Flow {
     loop {
         let flow = match phase {
             Phase::ServerRewrite => server_rewrite(ex, cx),
@@ -255,7 +255,7 @@ fn run(ex: &mut Exchange, cx: &mut Cx, mut phase: Phase) -> Flow {
     }
 }
 
-fn count_redirect(ex: &mut Exchange, cx: &mut Cx, doing: &str) -> bool {
+fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) -> bool {
     ex.redirects += 1;
     if ex.redirects > REDIRECTS {
         let uri = String::from_utf8_lossy(&ex.uri).into_owned();
@@ -265,7 +265,7 @@ fn count_redirect(ex: &mut Exchange, cx: &mut Cx, doing: &str) -> bool {
 }
 
 /// Turns a flow into a queued response, or into waiting for the body.
-pub fn settle(ex: &mut Exchange, cx: &mut Cx, flow: Flow) {
+pub fn settle(ex: &mut Exchange, cx: &mut Services, flow: Flow) {
     let mut next = Some(flow);
     while let Some(flow) = next {
         next = answer(ex, cx, flow);
@@ -273,7 +273,7 @@ pub fn settle(ex: &mut Exchange, cx: &mut Cx, flow: Flow) {
 }
 
 /// One answer of a request; Some: what it came to has a page that is to be sent instead.
-fn answer(ex: &mut Exchange, cx: &mut Cx, mut flow: Flow) -> Option<Flow> {
+fn answer(ex: &mut Exchange, cx: &mut Services, mut flow: Flow) -> Option<Flow> {
     loop {
         flow = match flow {
             Flow::Respond => break,
@@ -378,7 +378,7 @@ fn discard_buffered(ex: &mut Exchange) -> Result<(), Reject> {
     Ok(())
 }
 
-fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
+fn named(ex: &mut Exchange, cx: &mut Services, name: &[u8]) -> Flow {
     let Some(&id) = ex.server().named.get(name) else {
         let shown = String::from_utf8_lossy(name).into_owned();
         ex.report(cx, Level::Error, format_args!("could not find named location \"{shown}\""));
@@ -395,7 +395,7 @@ fn named(ex: &mut Exchange, cx: &mut Cx, name: &[u8]) -> Flow {
     run(ex, cx, Phase::Rewrite)
 }
 
-fn server_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
     let script = &config.location(config.server(ex.server).root).script;
     if script.ops.is_empty() {
@@ -405,13 +405,13 @@ fn server_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     rewrite::script::run(ex, cx, script)
 }
 
-fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if ex.uri.first() != Some(&b'/') && !ex.rewritten {
         return handlers::options::server_wide(ex);
     }
     // Who brings such a name is told that it is none: 400.
     let brings = matches!(ex.method, Method::Post | Method::Put | Method::Mkcol);
-    if !brings && litter::is_hidden(&ex.uri) {
+    if !brings && temp_names::is_hidden(&ex.uri) {
         cx.trace.say("location", None, || "what is on its way, of an upload, a copy or a delete: 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
@@ -451,7 +451,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     Flow::Next
 }
 
-fn location_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Before the script: the block has none of its own, nor any of the location's (nginx).
     access::enter_limit_except(ex, cx);
     let config = ex.config.clone();
@@ -465,10 +465,10 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
 }
 
-fn content(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn content(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let here = ex.here();
     match here.content {
-        Content::Proxy => handlers::proxy::start(ex, cx),
+        Content::Proxy => handlers::upstream::start(ex, cx),
         _ if ex.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
         Content::Files => handlers::files::run(ex, cx),
         Content::EmptyGif => {
@@ -484,7 +484,7 @@ fn content(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 
 /// Sets the URI of an internal redirect: `path?args`, variables expanded already. The old arguments go (nginx).
 pub fn set_uri(ex: &mut Exchange, target: &[u8]) {
-    let (path, args) = vars::split_args(target);
+    let (path, args) = variables::split_args(target);
     ex.uri.clear();
     ex.uri.extend_from_slice(path);
     ex.rewritten = true;

@@ -1,12 +1,12 @@
 //! A response as data: what a handler decided and the filters complete, before it becomes bytes.
 
+use super::body_encoder::{Encoder, Source};
 use super::filters::ssi::Gathered;
-use super::source::{Encoder, Source};
 use crate::config::directives::charset::Recode;
 use crate::http::etag::ETag;
 use crate::http::range::ByteRange;
 use crate::http::status::Status;
-use crate::shared::files::OpenFile;
+use crate::services::open_files::OpenFile;
 use std::cell::Cell;
 use std::rc::Rc;
 

@@ -5,25 +5,25 @@
 //! logged or changed; of the file system only what the phases look up is read.
 
 mod question;
+mod render;
 mod settings;
-mod told;
 
 use crate::config::load::{self, LoadOptions, Sources};
 use crate::config::model::{Config, Content};
 use crate::exchange::handlers::Handler;
 use crate::exchange::phases;
 use crate::exchange::{Client, Exchange, Printable, Tx};
-use crate::http::head::Progress;
+use crate::http::h1::head::Progress;
 use crate::route::Recorder;
 use crate::server::reload::Origin;
-use crate::shared::Cx;
-use crate::shared::logs::Logs;
+use crate::services::Services;
+use crate::services::logs::Logs;
 use crate::sys::socket::Peer;
 use question::Question;
+use render::Told;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
-use told::Told;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     let config = Rc::new(config);
     let mut logs = Logs::new();
     logs.set_stderr(false);
-    let mut cx = Cx::new(config.clone(), logs);
+    let mut cx = Services::new(config.clone(), logs);
     cx.trace = Some(Recorder::default());
     let peer = Peer::new(asked.client, 0);
     let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted: cx.now.ms };
@@ -79,7 +79,7 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
 }
 
 /// Lets the phases answer. A wait is over at once.
-fn answer(ex: &mut Exchange, cx: &mut Cx, question: &Question) -> Result<(), String> {
+fn answer(ex: &mut Exchange, cx: &mut Services, question: &Question) -> Result<(), String> {
     ex.input.extend_from_slice(&question.head);
     let limits = ex.head_limits();
     match ex.head.parse(&question.head, &limits) {

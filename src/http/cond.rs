@@ -6,7 +6,7 @@
 
 use super::date;
 use super::etag::{Strength, is_same, matches};
-use super::head::Head;
+use super::h1::head::Head;
 use super::header::HeaderId;
 use super::method::Method;
 
@@ -106,8 +106,8 @@ fn only_date(head: &Head, buf: &[u8], id: HeaderId) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head::{HeadLimits, Progress};
     use super::*;
+    use crate::http::h1::head::{HeadLimits, Progress};
 
     const OLD: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";

@@ -17,14 +17,12 @@
 //! | [`reject`] | everything a client can do wrong, as data |
 //! | [`response`] | the head of an upstream's response |
 
-pub mod body;
 pub mod cond;
 pub mod date;
 pub mod disposition;
 pub mod escape;
 pub mod etag;
-pub mod framing;
-pub mod head;
+pub mod h1;
 pub mod header;
 pub mod host;
 pub mod method;
@@ -32,10 +30,7 @@ pub mod multipart;
 pub mod proxy_protocol;
 pub mod range;
 pub mod reject;
-pub mod response;
 pub mod status;
 pub mod structured;
-pub mod target;
-pub mod unique;
 pub mod uri;
 pub mod version;

@@ -5,7 +5,7 @@
 //! shorter match can be hidden in what was held back.
 
 use super::disposition::{self, parameters};
-use super::head::split_field;
+use super::h1::head::split_field;
 use super::reject::Reject;
 use memchr::memmem::Finder;
 use std::ops::Range;

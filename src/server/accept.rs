@@ -53,9 +53,9 @@ impl Server {
         }
         let mut fresh = std::mem::take(&mut self.fresh);
         self.take_waiting(at, &mut fresh);
-        self.cx.now.renew();
+        self.cx.now.advance_epoch();
         for key in fresh.drain(..) {
-            self.drive_and_gather(key);
+            self.drive_and_batch(key);
         }
         self.fresh = fresh;
     }
@@ -95,7 +95,7 @@ impl Server {
 
     /// Closes some connections that are between requests, or will be once their answers are sent. Gives how many.
     fn make_room(&mut self) -> usize {
-        self.send_gathered();
+        self.send_batched();
         self.close_idle(16)
     }
 

@@ -3,14 +3,14 @@
 use super::Server;
 use super::listeners::Listeners;
 use super::reload::Origin;
-use super::report;
+use super::reload_report;
 use super::signals::Signals;
 use super::temp_paths;
 use crate::config::load::errno_text;
 use crate::config::model::{Config, Level, LogTarget};
 use crate::config::resolve::Form;
-use crate::shared::Cx;
-use crate::shared::logs::Logs;
+use crate::services::Services;
+use crate::services::logs::Logs;
 use crate::sys::process::{self, Streams};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
     let rights = drop_rights(worker, &mut logs)?;
     // Before the loop: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
-    let cx = Cx::new(Rc::new(config), logs);
+    let cx = Services::new(Rc::new(config), logs);
     let mut server = Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))?;
     server.origin = Some(origin);
     server.rights = rights;
@@ -88,7 +88,7 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
     if let Some(path) = pid {
         rights.as_root(|| {
             remove_pid(&path);
-            report::remove(&path);
+            reload_report::remove(&path);
         });
     }
     Ok(())
@@ -219,12 +219,12 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
         .trim()
         .parse()
         .map_err(|_| Failure(format!("invalid PID number \"{}\" in \"{}\"", text.trim(), path.display())))?;
-    let before = report::read(path);
+    let before = reload_report::read(path);
     process::kill(pid, number).map_err(|e| Failure(format!("kill({pid}, {number}) failed {e}")))?;
     if number != process::SIGHUP {
         return Ok(Signalled::Sent);
     }
-    Ok(match report::wait(path, pid, before.as_ref()) {
+    Ok(match reload_report::wait(path, pid, before.as_ref()) {
         Some(report) if !report.errors.is_empty() => Signalled::Refused(report.errors),
         _ => Signalled::Sent,
     })

@@ -1,32 +1,32 @@
 //! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
 
 pub mod accept;
-mod alarm;
-mod journal;
 pub mod lifecycle;
 pub mod listeners;
 pub mod reload;
-pub mod report;
+pub mod reload_report;
 pub mod signals;
 pub mod temp_paths;
+mod upload_services;
+mod wakeup;
 
 use crate::config::model::Level;
-use crate::conn::backend::Backends;
 use crate::conn::drive::{self, Budget, Next};
+use crate::conn::upstream::pool::Backends;
 use crate::conn::{Conn, Pool, Role, SHARE, State, role_of, token};
 use crate::exchange::Rx;
 use crate::exchange::handlers::resumable::sweep;
-use crate::shared::Cx;
-use crate::shared::logs::Who;
+use crate::services::Services;
+use crate::services::logs::Who;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::util::slab::{Key, Slab};
 use crate::util::wheel::{TICK, Wheel};
-use alarm::Alarm;
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use wakeup::Alarm;
 
 /// What the process is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub struct Server {
     /// Bytes of bodies that may still be moved in this turn ([`BULK`]).
     bulk: usize,
     /// Connections whose answers of this turn are made but not sent.
-    gathered: Vec<Key>,
-    pub cx: Cx,
+    batched: Vec<Key>,
+    pub cx: Services,
     pool: Pool,
     due: Vec<u32>,
     /// Connections just accepted.
@@ -93,7 +93,7 @@ impl Server {
     ///
     /// # Errors
     /// The first system call that failed; the process has no loop without it.
-    pub fn new(cx: Cx, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
+    pub fn new(cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
         let alarm = Alarm::new(&epoll)?;
         let pool = Pool::new(Backends::new(epoll.clone()));
@@ -109,7 +109,7 @@ impl Server {
             run: VecDeque::new(),
             bulky: VecDeque::new(),
             bulk: BULK,
-            gathered: Vec::with_capacity(GATHER),
+            batched: Vec::with_capacity(GATHER),
             cx,
             pool,
             due: Vec::new(),
@@ -172,7 +172,7 @@ impl Server {
         self.cx.now.advance();
         if self.events.is_full() {
             // That files have changed may be among what is left.
-            self.cx.now.renew();
+            self.cx.now.advance_epoch();
         }
         // A signal sent before a request is obeyed before it, and a file changed before it is seen as it is: these
         // first, whatever their place in the list.
@@ -180,7 +180,7 @@ impl Server {
         for (token, _) in self.events.iter() {
             match role_of(token) {
                 Some(Role::Signal) => signalled = true,
-                Some(Role::Change) => self.cx.watch.told(),
+                Some(Role::Change) => self.cx.dir_watch.told(),
                 Some(Role::Alarm) => self.alarm.rang(),
                 _ => {}
             }
@@ -205,7 +205,7 @@ impl Server {
         if accepts {
             self.accept(count);
         }
-        self.send_gathered();
+        self.send_batched();
         self.timers();
         self.run_queue();
         self.finish_turn();
@@ -214,7 +214,7 @@ impl Server {
     /// When there is something to do though nothing happens, monotonic milliseconds; what is past is due.
     fn due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
-        if !self.run.is_empty() || !self.bulky.is_empty() || self.cx.litter.is_cleaning() {
+        if !self.run.is_empty() || !self.bulky.is_empty() || self.cx.temp_names.is_cleaning() {
             return Some(now);
         }
         let held = self.cx.files.holds_descriptors() || self.cx.directories.holds_descriptors();
@@ -239,16 +239,16 @@ impl Server {
     fn client_event(&mut self, key: Key, flags: u32) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.ready.add(flags);
-        match conn.is_bulky() {
+        match conn.has_bulk_data() {
             true => self.file(key, Next::Run, true),
-            false => self.drive_and_gather(key),
+            false => self.drive_and_batch(key),
         }
     }
 
     /// An upstream's socket: its client's connection goes on.
     fn backend_event(&mut self, key: Key, flags: u32) {
         let Some(client) = self.pool.backends.event(key, flags) else { return };
-        match self.conns.get(client).is_some_and(Conn::is_bulky) {
+        match self.conns.get(client).is_some_and(Conn::has_bulk_data) {
             true => self.file(client, Next::Run, true),
             false => self.drive(client),
         }
@@ -274,22 +274,22 @@ impl Server {
     }
 
     /// As [`Server::drive`], but a short answer waits for those of the next connections ([`GATHER`]).
-    fn drive_and_gather(&mut self, key: Key) {
+    fn drive_and_batch(&mut self, key: Key) {
         match self.drive_within(key, true) {
-            Some(Next::Send) if self.gathered.len() < GATHER => {}
+            Some(Next::Send) if self.batched.len() < GATHER => {}
             // One that used up its share took long, and another may follow: what is made does not wait for that.
-            Some(Next::Send | Next::Run) => self.send_gathered(),
+            Some(Next::Send | Next::Run) => self.send_batched(),
             _ => {}
         }
     }
 
-    fn send_gathered(&mut self) {
-        let mut gathered = std::mem::take(&mut self.gathered);
-        for key in gathered.drain(..) {
+    fn send_batched(&mut self) {
+        let mut batched = std::mem::take(&mut self.batched);
+        for key in batched.drain(..) {
             self.drive(key);
         }
-        self.gathered = gathered;
-        self.pool.said.clear();
+        self.batched = batched;
+        self.pool.send_batch.clear();
     }
 
     fn panicked(&mut self, key: Key) -> Next {
@@ -314,7 +314,7 @@ impl Server {
     fn file(&mut self, key: Key, next: Next, bulky: bool) {
         match next {
             Next::Close => self.close(key),
-            Next::Send => self.gathered.push(key),
+            Next::Send => self.batched.push(key),
             Next::Run => {
                 self.arm(key);
                 let queue = if bulky { &mut self.bulky } else { &mut self.run };
@@ -338,7 +338,7 @@ impl Server {
         if cfg!(debug_assertions)
             && let Some(conn) = self.conns.get(key)
         {
-            let queued = self.is_queued(key) || self.gathered.contains(&key);
+            let queued = self.is_queued(key) || self.batched.contains(&key);
             conn.check_invariants(queued, &self.pool.backends);
         }
     }
@@ -388,13 +388,13 @@ impl Server {
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
         sweep::run(&mut self.cx);
-        self.cx.litter.clean();
+        self.cx.temp_names.clean();
     }
 
     fn run_queue(&mut self) {
         for _ in 0..self.run.len() {
             let Some(key) = self.run.pop_front() else { break };
-            self.cx.now.renew();
+            self.cx.now.advance_epoch();
             self.drive(key);
         }
         // Whatever the others took: those that wait go on.
@@ -404,7 +404,7 @@ impl Server {
                 return;
             }
             let Some(key) = self.bulky.pop_front() else { break };
-            self.cx.now.renew();
+            self.cx.now.advance_epoch();
             self.drive(key);
         }
     }
@@ -415,12 +415,12 @@ impl Server {
 
     /// Asks to be told of changed files, where that is not asked already: once, not each time.
     fn listen_for_changes(&mut self) {
-        let Some((fd, known)) = self.cx.watch.to_listen() else { return };
+        let Some((fd, known)) = self.cx.dir_watch.to_listen() else { return };
         let (flags, token) = (epoll::IN | epoll::ONESHOT, token(Role::Change, Key::new(0, 0)));
         let listening = if known { self.epoll.modify(fd, flags, token) } else { self.epoll.add(fd, flags, token) };
         // Without, every moment looks for itself.
         if listening.is_ok() {
-            self.cx.watch.listening();
+            self.cx.dir_watch.listening();
         }
     }
 
@@ -491,7 +491,7 @@ impl Server {
     /// Exchanges kept for reuse hold the configuration they served.
     pub fn forget_pool(&mut self) {
         self.pool.clear();
-        self.cx.balance.prune();
+        self.cx.upstream_balance.prune();
     }
 
     pub fn connection_limit(&mut self, limit: usize) {

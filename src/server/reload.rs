@@ -1,7 +1,7 @@
 //! HUP: the configuration anew, without dropping anyone; USR2: a new binary over the same sockets.
 
 use super::lifecycle::Failure;
-use super::report::{self, Report};
+use super::reload_report::{self, Report};
 use super::{Server, accept, temp_paths};
 use crate::config::error::{Diagnostics, Severity};
 use crate::config::load::{self, LoadOptions, Sources};
@@ -68,7 +68,7 @@ impl Server {
         };
         self.reloads += 1;
         if let Some(pid) = pid {
-            report::write(&pid, &Report { number: self.reloads, errors });
+            reload_report::write(&pid, &Report { number: self.reloads, errors });
         }
     }
 
@@ -100,7 +100,7 @@ impl Server {
         self.connection_limit(limit);
         self.cx.files.set_limit(config.static_cache_size());
         self.cx.listings.set_limit(config.listing_cache_size());
-        self.cx.repeats.clear(config.repeat_cache_size());
+        self.cx.response_cache.clear(config.repeat_cache_size());
         self.cx.config = Rc::new(config);
         self.keep_journal();
         sweep::begin(&mut self.cx);

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use webserv::config::load::{LoadOptions, load_text};
 use webserv::config::model::{Config, EndpointId, ServerId};
 use webserv::config::resolve::{Form, resolve};
-use webserv::exchange::repeat::{self, Asker};
+use webserv::exchange::cacheable::{self, ClientFacts};
 use webserv::exchange::{Client, Exchange, Tx, phases};
-use webserv::http::head::{Head, HeadLimits, Progress};
+use webserv::http::h1::head::{Head, HeadLimits, Progress};
 use webserv::http::uri;
 use webserv::route::{NoTrace, location, server};
-use webserv::shared::Cx;
-use webserv::shared::logs::Logs;
+use webserv::services::Services;
+use webserv::services::logs::Logs;
 use webserv::sys::socket::Peer;
 
 const SAMPLES: usize = 11;
@@ -198,7 +198,7 @@ fn answers(timer: &Timer) {
         "access_log off; log_not_found off; server {{ listen 127.0.0.1:8080; root {}; location = /text {{ return 200 text; }} }}",
         env!("CARGO_MANIFEST_DIR")
     ));
-    let mut cx = Cx::new(Rc::new(config), Logs::new());
+    let mut cx = Services::new(Rc::new(config), Logs::new());
     let client = Client {
         peer: Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
         endpoint: EndpointId(0),
@@ -229,17 +229,17 @@ fn answers(timer: &Timer) {
         timer.time(name, &mut answer);
         // The same once it is known: the second time it came.
         answer();
-        let head = cx.repeats.head(request).expect("a head");
-        let hash = cx.repeats.hash(client.endpoint, &request[..head]);
+        let head = cx.response_cache.head(request).expect("a head");
+        let hash = cx.response_cache.hash(client.endpoint, &request[..head]);
         ex.repeat = Some(hash);
-        repeat::learn(&mut ex, &mut cx);
+        cacheable::learn(&mut ex, &mut cx);
         let mut out = Vec::new();
         let mut again = || {
-            let head = cx.repeats.head(request).expect("a head");
-            let hash = cx.repeats.hash(client.endpoint, &request[..head]);
-            let known = cx.repeats.find(hash, client.endpoint, &request[..head])?.clone();
+            let head = cx.response_cache.head(request).expect("a head");
+            let hash = cx.response_cache.hash(client.endpoint, &request[..head]);
+            let known = cx.response_cache.find(hash, client.endpoint, &request[..head])?.clone();
             out.clear();
-            repeat::say(&known, Asker { peer: &client.peer, serial: 1, requests: 1, ms: 0 }, &mut cx, &mut out)
+            cacheable::say(&known, ClientFacts { peer: &client.peer, serial: 1, requests: 1, ms: 0 }, &mut cx, &mut out)
         };
         if again().is_some() {
             timer.time(&format!("{name}, known"), &mut again);

@@ -14,8 +14,8 @@ use webserv::config::resolve::{Form, resolve};
 use webserv::server::Server;
 use webserv::server::listeners::Listeners;
 use webserv::server::signals::Signals;
-use webserv::shared::Cx;
-use webserv::shared::logs::Logs;
+use webserv::services::Services;
+use webserv::services::logs::Logs;
 use webserv::sys::Errno;
 use webserv::sys::socket::{self, Addr, Family, More};
 
@@ -96,7 +96,7 @@ impl Loop {
         let mut logs = Logs::new();
         logs.open(&config).expect("the log opens");
         listeners.assume(&config).expect("inherited");
-        let cx = Cx::new(Rc::new(config), logs);
+        let cx = Services::new(Rc::new(config), logs);
         let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
         let client = socket::socket(Family::V4).expect("a socket");
         socket::connect(client.as_fd(), &Addr::V4(addr)).expect("connect");

@@ -1,5 +1,5 @@
 //! `upstream` blocks: groups of servers that a `proxy_pass` names, and the groups of one that it names by address.
-//! Who is taken next and who has failed is decided at request time (`shared::balance`); nothing here changes then.
+//! Who is taken next and who has failed is decided at request time (`services::upstream_balance`); nothing here changes then.
 //!
 //! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
 //! the configuration was read.

@@ -6,8 +6,8 @@ use super::*;
 use crate::config::load::{LoadOptions, load_text};
 use crate::config::model::EndpointId;
 use crate::config::resolve::{Form, resolve};
-use crate::conn::backend::Backends;
-use crate::shared::logs::Logs;
+use crate::conn::upstream::pool::Backends;
+use crate::services::logs::Logs;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::scratch::Scratch;
 use crate::sys::socket::Peer;
@@ -26,7 +26,7 @@ impl Endpoints for One {
 /// A turn of the loop, as far as a connection knows of it.
 struct Turn {
     dir: Scratch,
-    cx: Cx,
+    cx: Services,
     pool: Pool,
 }
 
@@ -54,7 +54,7 @@ impl Turn {
         let config = resolved.config.expect("the configuration is right");
         let mut logs = Logs::new();
         logs.open(&config).expect("the directory may be written to");
-        let mut cx = Cx::new(Rc::new(config), logs);
+        let mut cx = Services::new(Rc::new(config), logs);
         // The files are old enough to be kept.
         cx.now.jump(60_000);
         cx.now.advance();

@@ -6,11 +6,11 @@ use crate::config::directives::auth::Satisfy;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::route::Trace;
-use crate::shared::Cx;
+use crate::services::Services;
 use std::net::IpAddr;
 
 /// limit_except's block takes the location's place for the methods it restricts, before any script runs.
-pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Cx) {
+pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
     if let Some((except, block)) = ex.here().limit_except {
         let restricted = !except.contains(ex.method);
         cx.trace.say("access", Some(ex.config.location(block).span), || {
@@ -24,7 +24,7 @@ pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// Whether the client may come in; None where no rule is about it.
-pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Option<bool> {
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
     let config = ex.config.clone();
     let rules = &config.location(ex.location).settings.access.rules;
     if rules.is_empty() {

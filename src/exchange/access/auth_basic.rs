@@ -6,12 +6,12 @@
 use super::password;
 use crate::config::model::Level;
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, variables};
 use crate::http::escape;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::files::Found;
+use crate::services::Services;
+use crate::services::open_files::Found;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -27,10 +27,10 @@ pub enum Outcome {
     Refused(Flow),
 }
 
-pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Outcome {
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
     let auth = ex.here().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return Outcome::NotAsked };
-    let realm = vars::text(realm, ex, cx);
+    let realm = variables::text(realm, ex, cx);
     if realm == b"off" {
         return Outcome::NotAsked;
     }
@@ -38,7 +38,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Outcome {
         ex.report(cx, Level::Info, format_args!("no user/password was provided for basic authentication"));
         return Outcome::Refused(challenge(ex, &realm));
     };
-    let path = vars::text(file, ex, cx);
+    let path = variables::text(file, ex, cx);
     let path = ex.config.process.conf_dir.join(std::ffi::OsStr::from_bytes(&path));
     let users = match read(&path, cx) {
         Ok(users) => users,
@@ -87,10 +87,10 @@ fn stored<'f>(users: &'f [u8], user: &[u8]) -> Option<&'f [u8]> {
     })
 }
 
-fn read(path: &std::path::Path, cx: &mut Cx) -> Result<Vec<u8>, crate::sys::Errno> {
+fn read(path: &std::path::Path, cx: &mut Services) -> Result<Vec<u8>, crate::sys::Errno> {
     use crate::sys::{Errno, file};
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let Found::File(file) = cx.files.open(&path, &cx.now, &mut cx.watch)? else { return Err(Errno::EISDIR) };
+    let Found::File(file) = cx.files.open(&path, &cx.now, &mut cx.dir_watch)? else { return Err(Errno::EISDIR) };
     if let Some(bytes) = file.memory() {
         return Ok(bytes.to_vec());
     }

@@ -3,9 +3,9 @@
 use crate::config::directives::limits::{Counts, Limits, Zone};
 use crate::config::model::{Config, Level};
 use crate::exchange::phases::{Flow, Phase, Then};
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 use std::rc::Rc;
 
 /// Longest keys that are counted (nginx).
@@ -34,7 +34,7 @@ impl Verdict {
     }
 }
 
-pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let limits = ex.here().settings.limits.clone();
     if limits.is_empty() {
         return Flow::Next;
@@ -49,14 +49,14 @@ pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 /// The zone's key for this request; None where it does not count.
 fn key<'c>(
     ex: &mut Exchange,
-    cx: &mut Cx,
+    cx: &mut Services,
     config: &'c Config,
     zone: u32,
     longest: usize,
 ) -> Option<(&'c Zone, Counts, Vec<u8>)> {
     let zone = config.tables.zones.get(zone as usize)?;
     let (template, counts) = zone.defined.as_ref()?;
-    let key = vars::text(template, ex, cx);
+    let key = variables::text(template, ex, cx);
     if key.len() > longest {
         let text = String::from_utf8_lossy(&key).into_owned();
         ex.report(
@@ -69,7 +69,7 @@ fn key<'c>(
     (!key.is_empty()).then_some((zone, *counts, key))
 }
 
-fn requests(ex: &mut Exchange, cx: &mut Cx, limits: &Limits) -> Flow {
+fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     if limits.requests.is_empty() || ex.limit_req.is_some() {
         return Flow::Next;
     }
@@ -138,7 +138,7 @@ fn requests(ex: &mut Exchange, cx: &mut Cx, limits: &Limits) -> Flow {
     Flow::Delay { until: now + delay, then: Then::Phase(Phase::Limits) }
 }
 
-fn connections(ex: &mut Exchange, cx: &mut Cx, limits: &Limits) -> Flow {
+fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     if limits.connections.is_empty() || ex.limit_conn.is_some() {
         return Flow::Next;
     }

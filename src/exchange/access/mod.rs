@@ -16,10 +16,10 @@ use super::phases::{Flow, Then};
 use crate::config::directives::auth::Satisfy;
 use crate::http::status::Status;
 use crate::route::Trace;
-use crate::shared::Cx;
+use crate::services::Services;
 use auth_basic::Outcome;
 
-pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // A page includes what it wants (nginx).
     if ex.sub.is_some() {
         return Flow::Next;
@@ -47,7 +47,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 }
 
 /// One rule that lets the client in is enough; without rules there is nothing to satisfy.
-fn any(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let address = allow_deny::check(ex, cx);
     if address == Some(true) {
         return Flow::Next;
@@ -60,7 +60,7 @@ fn any(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
 }
 
-fn password(ex: &mut Exchange, cx: &mut Cx) -> Outcome {
+fn password(ex: &mut Exchange, cx: &mut Services) -> Outcome {
     let outcome = auth_basic::check(ex, cx);
     let verdict = match outcome {
         Outcome::NotAsked => return outcome,
@@ -72,7 +72,7 @@ fn password(ex: &mut Exchange, cx: &mut Cx) -> Outcome {
 }
 
 /// auth_delay: the answer to a wrong password may have to wait.
-fn later(ex: &Exchange, cx: &Cx, flow: Flow) -> Flow {
+fn later(ex: &Exchange, cx: &Services, flow: Flow) -> Flow {
     let delay = ex.here().settings.auth.delay.0;
     match flow {
         Flow::Status(status) if status == Status::UNAUTHORIZED && delay > 0 => {

@@ -2,13 +2,13 @@
 
 use crate::config::directives::charset::{Charset, Recode};
 use crate::config::model::Level;
+use crate::exchange::body_encoder::{Encoder, Source};
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::source::{Encoder, Source};
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 
-pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     if ex.here().settings.charset.name.is_none() && ex.kept_charset.is_none() {
         return;
     }
@@ -20,7 +20,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
     let Some(name) = wanted(&charset, &kind, named, ex, cx) else { return };
     let source = match named {
         Some(named) => named.to_vec(),
-        None => charset.source.as_ref().map(|source| vars::text(source, ex, cx)).unwrap_or_default(),
+        None => charset.source.as_ref().map(|source| variables::text(source, ex, cx)).unwrap_or_default(),
     };
     let content_type = ContentType::Shared([bare, b"; charset=", &name].concat().into());
     if source.is_empty() || source.eq_ignore_ascii_case(&name) {
@@ -46,7 +46,13 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// The charset the client is to get; None: the response stays as it is.
-fn wanted(charset: &Charset, kind: &[u8], named: Option<&[u8]>, ex: &mut Exchange, cx: &mut Cx) -> Option<Vec<u8>> {
+fn wanted(
+    charset: &Charset,
+    kind: &[u8],
+    named: Option<&[u8]>,
+    ex: &mut Exchange,
+    cx: &mut Services,
+) -> Option<Vec<u8>> {
     if kind.is_empty() {
         return None;
     }
@@ -70,7 +76,7 @@ fn wanted(charset: &Charset, kind: &[u8], named: Option<&[u8]>, ex: &mut Exchang
     if redirect || !fits {
         return None;
     }
-    Some(vars::text(name, ex, cx)).filter(|name| !name.is_empty())
+    Some(variables::text(name, ex, cx)).filter(|name| !name.is_empty())
 }
 
 /// `type; charset=name` → the type with its other parameters before it, and the name without quotes.
@@ -89,7 +95,7 @@ fn parted(kind: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// The body's bytes as those of the other charset.
-fn recode(ex: &mut Exchange, cx: &mut Cx, how: &Recode) {
+fn recode(ex: &mut Exchange, cx: &mut Services, how: &Recode) {
     let recode = Some(how.clone());
     match (std::mem::take(&mut ex.response.body), how) {
         // The length stays, so do ranges: recoded where it is queued.

@@ -3,9 +3,9 @@
 use super::{has_no_body, headers, length};
 use crate::exchange::Exchange;
 use crate::http::version::Version;
-use crate::shared::Cx;
+use crate::services::Services;
 
-pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     let may_chunk = ex.head.version != Version::Http10 && ex.here().settings.output.chunked;
     if may_chunk && !has_no_body(ex) {
         headers::trailers(ex, cx);

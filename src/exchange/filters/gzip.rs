@@ -2,21 +2,21 @@
 //! longer ones are compressed as they are sent. What was made of a file is kept with it.
 
 use crate::config::directives::gzip::Proxied;
+use crate::exchange::body_encoder::{Encoder, Source};
 use crate::exchange::response::Body;
-use crate::exchange::source::{Encoder, Source};
 use crate::exchange::{Exchange, keep_alive};
 use crate::http::date;
 use crate::http::header::{self, HeaderId};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::version::Version;
-use crate::shared::Cx;
+use crate::services::Services;
 use std::rc::Rc;
 
 /// Bodies up to here are compressed before the head is written.
 const AT_ONCE: u64 = 64 << 10;
 
-pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     if !ex.here().settings.gzip.on {
         return;
     }

@@ -5,7 +5,7 @@ use crate::config::directives::output::Tokens;
 use crate::exchange::Exchange;
 use crate::exchange::response::Body;
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::util::decimal;
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use std::io::Write;
 const SERVER: [&[u8]; 2] =
     [concat!("Server: webserv/", env!("CARGO_PKG_VERSION"), "\r\nDate: ").as_bytes(), b"Server: webserv\r\nDate: "];
 
-pub fn write(ex: &mut Exchange, cx: &mut Cx) {
+pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let config = ex.config.clone();
     let settings = &config.location(ex.location).settings;
     let length = length(&ex.response.body);

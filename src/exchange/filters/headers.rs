@@ -2,9 +2,9 @@
 
 use crate::config::directives::output::{AddHeader, Expires, parse_expires};
 use crate::exchange::response::write_line;
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, variables};
 use crate::http::date;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::util::date::Civil;
 use std::io::Write;
 
@@ -13,7 +13,7 @@ fn is_listed(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
-pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     let output = ex.here().settings.output.clone();
     let listed = is_listed(ex.response.status.0);
     if listed && let Some(rule) = &output.expires {
@@ -26,22 +26,22 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// add_trailer: what follows the last chunk.
-pub fn trailers(ex: &mut Exchange, cx: &mut Cx) {
+pub fn trailers(ex: &mut Exchange, cx: &mut Services) {
     if ex.here().settings.output.trailers.is_empty() {
         return;
     }
     let output = ex.here().settings.output.clone();
     let listed = is_listed(ex.response.status.0);
     for trailer in output.trailers.iter().filter(|t| listed || t.always) {
-        let value = vars::text(&trailer.value, ex, cx);
+        let value = variables::text(&trailer.value, ex, cx);
         if !value.is_empty() {
             write_line(&mut ex.response.trailers, &trailer.name, &value);
         }
     }
 }
 
-fn add(ex: &mut Exchange, cx: &mut Cx, header: &AddHeader) {
-    let value = vars::text(&header.value, ex, cx);
+fn add(ex: &mut Exchange, cx: &mut Services, header: &AddHeader) {
+    let value = variables::text(&header.value, ex, cx);
     // These two replace what the server would say, or take it away by an empty value (nginx).
     if header.name.eq_ignore_ascii_case(b"last-modified") {
         ex.response.last_modified = None;
@@ -53,11 +53,11 @@ fn add(ex: &mut Exchange, cx: &mut Cx, header: &AddHeader) {
     }
 }
 
-fn expires(ex: &mut Exchange, cx: &mut Cx, rule: &Expires) {
+fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
     let parsed;
     let rule = match rule {
         Expires::Value(template) => {
-            let text = vars::text(template, ex, cx);
+            let text = variables::text(template, ex, cx);
             let words: Vec<&[u8]> = text.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
             match parse_expires(&words) {
                 Some(Some(rule)) => {
@@ -91,7 +91,7 @@ fn expires(ex: &mut Exchange, cx: &mut Cx, rule: &Expires) {
             None => (now + seconds, *seconds),
         },
         Expires::Daily(of_day) => {
-            let offset = i64::from(crate::shared::now::utc_offset(now));
+            let offset = i64::from(crate::services::clock::utc_offset(now));
             let local = Civil::from_unix(now + offset);
             let midnight = now - i64::from(local.hour) * 3600 - i64::from(local.minute) * 60 - i64::from(local.second);
             let next = midnight + of_day;

@@ -20,22 +20,22 @@ mod headers;
 mod ranges;
 pub mod ssi;
 
+use super::body_encoder::{Flush, Source};
 use super::phases::Flow;
 use super::response::{Body, ContentType};
-use super::source::{Flush, Source};
-use super::{Exchange, Tx, error_page, vars};
+use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
 use crate::config::value::Size;
 use crate::http::method::Method;
 use crate::http::range::ByteRange;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::files::OpenFile;
+use crate::services::Services;
+use crate::services::open_files::OpenFile;
 use std::io::Write;
 use std::rc::Rc;
 
 /// Completes the response and queues it. Some: a range that there is not has an error page, which is sent instead.
-pub fn send(ex: &mut Exchange, cx: &mut Cx) -> Option<Flow> {
+pub fn send(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     if ex.sub.is_some() {
         ssi::include::send(ex, cx);
         return None;
@@ -85,7 +85,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Cx) -> Option<Flow> {
 }
 
 /// The head, and the body by reference where it is a file.
-fn queue(ex: &mut Exchange, cx: &mut Cx) {
+fn queue(ex: &mut Exchange, cx: &mut Services) {
     framing::apply(ex, cx);
     rate(ex, cx);
     let before = ex.out.queued();
@@ -158,7 +158,7 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
 }
 
 /// limit_rate, where no script said otherwise; an upstream's response may be slowed down further.
-fn rate(ex: &mut Exchange, cx: &mut Cx) {
+fn rate(ex: &mut Exchange, cx: &mut Services) {
     let stream = matches!(ex.response.body, Body::Stream { .. }) && !ex.response.at_once && !ex.response.upgrade;
     let slowed = stream && ex.here().settings.proxy.limit_rate.is_some();
     if !slowed && (ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none()) {
@@ -166,7 +166,7 @@ fn rate(ex: &mut Exchange, cx: &mut Cx) {
     }
     let (client, proxy) = (ex.here().settings.client.clone(), ex.here().settings.proxy.clone());
     let mut value = |template: &Option<Template>| {
-        let text = template.as_ref().map(|template| vars::text(template, ex, cx));
+        let text = template.as_ref().map(|template| variables::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)
     };
     let (rate, after) = (value(&client.limit_rate), value(&client.limit_rate_after));
@@ -189,7 +189,7 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
         return;
     }
     // Who does not want the answer gathered wants every piece as it comes (nginx).
-    let flush = if ex.response.at_once { Flush::Now } else { Flush::No };
+    let flush = if ex.response.at_once { Flush::Clock } else { Flush::No };
     piece(ex, data, flush);
 }
 

@@ -7,7 +7,7 @@ use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::Flow;
 use crate::http::method::{Method, MethodSet};
 use crate::route::Trace;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::util::bytes;
 
 /// Without allowed_methods: reading, dav_methods, and POST where a store is configured.
@@ -20,7 +20,7 @@ pub fn default_methods(ex: &Exchange) -> MethodSet {
     }
 }
 
-pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // For all of them alike, also for those that make a name of the URI without mapping it.
     if bytes::has_control(&ex.uri) {
         return Flow::Status(Mapped::Control.refusal());

@@ -8,17 +8,17 @@ pub mod delete;
 pub mod files;
 pub mod listing;
 pub mod options;
-pub mod proxy;
 pub mod resumable;
 pub mod special;
 pub mod static_file;
 pub mod symlinks;
 pub mod upload;
+pub mod upstream;
 
 use super::Exchange;
 use super::filters::ssi::page::Page;
 use super::phases::Flow;
-use crate::shared::Cx;
+use crate::services::Services;
 use std::os::fd::BorrowedFd;
 
 /// Who takes the body of the request.
@@ -34,7 +34,7 @@ pub enum Handler {
     /// A body that is made as it is sent: a page with SSI commands.
     Page(Box<Page>),
     /// An upstream answers.
-    Proxy(Box<proxy::Proxy>),
+    Proxy(Box<upstream::Proxy>),
     /// A listing that takes more than a turn of the loop.
     Listing(Box<autoindex::Making>),
     /// A DELETE that does.
@@ -68,7 +68,7 @@ impl Handler {
 }
 
 /// The next slice of a handler that works; [`Flow::Wait`] if there is more to do.
-pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn work(ex: &mut Exchange, cx: &mut Services) -> Flow {
     match std::mem::take(&mut ex.handler) {
         Handler::Listing(making) => making.work(ex, cx),
         Handler::Removing(removing) => removing.work(ex, cx),
@@ -84,7 +84,7 @@ pub fn work(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 
 /// A piece of the body for the handler of this exchange. An error ends the request with that flow; the rest of the
 /// body is thrown away.
-pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
+pub fn accept(ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Ok(()),
         working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_)) => {
@@ -115,7 +115,7 @@ pub fn accept(ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
 }
 
 /// The body is complete.
-pub fn finish(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn finish(ex: &mut Exchange, cx: &mut Services) -> Flow {
     match std::mem::take(&mut ex.handler) {
         Handler::None => Flow::Respond,
         working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_)) => {
@@ -143,7 +143,7 @@ pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
 }
 
 /// `n` bytes went from the socket to [`splice_target`].
-pub fn spliced(ex: &mut Exchange, cx: &mut Cx, n: u64) -> Result<(), Flow> {
+pub fn spliced(ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
     match std::mem::take(&mut ex.handler) {
         Handler::Upload(mut upload) => {
             let outcome = upload.spliced(ex, cx, n);

@@ -9,7 +9,7 @@ use crate::http::escape::push_escaped;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 
 /// A transparent picture of one pixel (GIF 89a).
 const EMPTY_GIF: &[u8] = &[
@@ -115,7 +115,7 @@ pub fn empty_gif(ex: &mut Exchange) -> Flow {
 }
 
 /// nginx's page, so that what reads it reads ours.
-pub fn stub_status(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn stub_status(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if let Some(flow) = not_read(ex) {
         return flow;
     }

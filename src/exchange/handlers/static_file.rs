@@ -4,23 +4,23 @@ use super::{autoindex, options, symlinks};
 use crate::config::directives::files::Symlinks;
 use crate::config::directives::gzip::Stored;
 use crate::config::model::Level;
+use crate::exchange::cacheable::Opened;
 use crate::exchange::filters::gzip;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::{Flow, set_uri};
-use crate::exchange::repeat::Opened;
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, Printable, error_page, vars};
+use crate::exchange::{Exchange, Printable, error_page, variables};
 use crate::http::escape::escape_path;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
-use crate::shared::Cx;
-use crate::shared::files::{Found, OpenFile};
+use crate::services::Services;
+use crate::services::open_files::{Found, OpenFile};
 use crate::sys::Errno;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     match found(ex, cx) {
         // Where nothing is made of the error, the method is what was wrong. nginx says 404 or 403 of a POST too.
         Flow::Status(status @ (Status::NOT_FOUND | Status::FORBIDDEN))
@@ -32,7 +32,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
 }
 
-fn found(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn found(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let root = match paths::map(ex, cx) {
         Mapped::Path { root } => root,
         none => return Flow::Status(none.refusal()),
@@ -58,7 +58,7 @@ fn found(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 }
 
 /// Opens `ex.path`, obeying disable_symlinks for what comes after the first `root` bytes.
-fn open(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Found, Errno> {
+fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errno> {
     if ex.opened == Opened::None || ex.index != ex.path {
         ex.opened = ex.opened.and_one();
     }
@@ -66,7 +66,7 @@ fn open(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Found, Errno> {
     let config = ex.config.clone();
     let found = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
         (_, Err(_)) => Err(Errno::EINVAL),
-        (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.watch),
+        (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.dir_watch),
         (rule, Ok(_)) => {
             ex.opened = Opened::Several;
             symlinks::open(ex, cx, rule, root)
@@ -95,7 +95,7 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
 }
 
 /// gzip_static: the file's `.gz`, where there is one and the client takes it.
-fn stored_gzip(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Option<Flow> {
+fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow> {
     let always = ex.here().settings.gzip.stored == Stored::Always;
     let accepted = always || gzip::is_accepted(ex, cx.now.unix);
     if !accepted && !ex.here().settings.gzip.vary {
@@ -121,7 +121,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Option<Flow> {
 }
 
 /// A URI that ends in a slash: the first index file there is, a listing, or 403.
-fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
+fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Flow {
     let config = ex.config.clone();
     let settings = &config.location(ex.location).settings;
     if settings.listing.random
@@ -138,7 +138,7 @@ fn directory(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Flow {
         let name = match constant {
             Some(name) => name,
             None => {
-                expanded = vars::text(&index.file, ex, cx);
+                expanded = variables::text(&index.file, ex, cx);
                 &expanded[..]
             }
         };
@@ -215,7 +215,7 @@ pub fn add_slash(ex: &mut Exchange) -> Flow {
 }
 
 /// A file that cannot be opened: the client's mistake or the server's, in one table.
-pub fn failed(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
+pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = match e {
         Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
         Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, Level::Error),

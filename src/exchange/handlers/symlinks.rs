@@ -2,21 +2,21 @@
 //! from a directory descriptor, so a link swapped in meanwhile is seen.
 
 use crate::config::directives::files::Symlinks;
-use crate::exchange::{Exchange, vars};
-use crate::shared::Cx;
-use crate::shared::files::{self, Found};
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+use crate::services::open_files::{self, Found};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Opens the file `ex.path` (which ends in NUL here).
-pub fn open(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks, _root: usize) -> Result<Found, Errno> {
-    files::found(walk(ex, cx, symlinks)?)
+pub fn open(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks, _root: usize) -> Result<Found, Errno> {
+    open_files::found(walk(ex, cx, symlinks)?)
 }
 
 /// What `path` is, as far as the location's disable_symlinks lets it be seen: for try_files and `if (-f …)`.
-pub fn stat(ex: &mut Exchange, cx: &mut Cx, path: &[u8]) -> Result<Stat, Errno> {
+pub fn stat(ex: &mut Exchange, cx: &mut Services, path: &[u8]) -> Result<Stat, Errno> {
     let config = ex.config.clone();
     let symlinks = &config.location(ex.location).settings.files.symlinks;
     if *symlinks == Symlinks::Off {
@@ -31,7 +31,7 @@ pub fn stat(ex: &mut Exchange, cx: &mut Cx, path: &[u8]) -> Result<Stat, Errno> 
 }
 
 /// Opens `ex.path` (which ends in NUL here) for reading. Components of `from`, where given, are trusted.
-pub fn walk(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks) -> Result<OwnedFd, Errno> {
+pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result<OwnedFd, Errno> {
     let (from, same_owner) = match symlinks {
         Symlinks::Off => return Err(Errno::EINVAL),
         Symlinks::On { from } => (from, false),
@@ -41,7 +41,7 @@ pub fn walk(ex: &mut Exchange, cx: &mut Cx, symlinks: &Symlinks) -> Result<Owned
     let trusted = match from {
         None => 0,
         Some(from) => {
-            let from = vars::text(from, ex, cx);
+            let from = variables::text(from, ex, cx);
             let len = from.strip_suffix(b"/").map_or(from.len(), <[u8]>::len);
             if path.starts_with(&from[..len]) && path.get(len).is_none_or(|b| *b == b'/') { len } else { 0 }
         }

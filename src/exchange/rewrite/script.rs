@@ -6,15 +6,15 @@ use crate::config::pattern::Pattern;
 use crate::config::template::{Part, Template};
 use crate::exchange::handlers::symlinks;
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, Printable, vars};
+use crate::exchange::{Exchange, Printable, variables};
 use crate::http::escape::{escape_args, hex_pair};
 use crate::http::status::Status;
 use crate::route::Trace;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::sys::file::FileKind;
 
 /// What the script came to: `Flow::Next` when it ran through.
-pub fn run(ex: &mut Exchange, cx: &mut Cx, script: &Script) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services, script: &Script) -> Flow {
     // nginx escapes captures in `set` until a rewrite has matched.
     let mut quote = true;
     match steps(ex, cx, script, &mut quote) {
@@ -30,7 +30,7 @@ enum Step {
     Settled(Flow),
 }
 
-fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script, quote: &mut bool) -> Step {
+fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool) -> Step {
     for (at, op) in script.ops.iter().enumerate() {
         let at = script.spans.get(at).copied();
         let step = match op {
@@ -70,7 +70,7 @@ fn steps(ex: &mut Exchange, cx: &mut Cx, script: &Script, quote: &mut bool) -> S
     Step::On
 }
 
-fn set(ex: &mut Exchange, cx: &mut Cx, slot: SetTarget, value: &Template, quote: bool, at: Option<Span>) {
+fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, quote: bool, at: Option<Span>) {
     let mut text = Vec::new();
     expand(value, ex, cx, quote && is_quoted(ex), &mut text);
     cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(&text)));
@@ -93,12 +93,12 @@ fn set(ex: &mut Exchange, cx: &mut Cx, slot: SetTarget, value: &Template, quote:
 
 /// The request's path was written with escapes (or a plus): captures that become part of a URI again are escaped.
 fn is_quoted(ex: &Exchange) -> bool {
-    let (path, _) = vars::split_args(ex.head.origin.of(ex.buf()));
+    let (path, _) = variables::split_args(ex.head.origin.of(ex.buf()));
     memchr::memchr2(b'%', b'+', path).is_some()
 }
 
 /// Expands a template of the script; gives where its arguments begin: after the first `?` that was written in it.
-fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, quote: bool, out: &mut Vec<u8>) -> Option<usize> {
+fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, quote: bool, out: &mut Vec<u8>) -> Option<usize> {
     let mut args = None;
     for part in &template.parts {
         match part {
@@ -108,11 +108,11 @@ fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, quote: bool, out:
                 }
                 out.extend_from_slice(text);
             }
-            Part::Capture(group) if quote => escape_args(vars::capture(ex, *group), out),
-            Part::Capture(group) if args.is_some() && is_quoted(ex) => escape_args(vars::capture(ex, *group), out),
-            Part::Capture(group) => out.extend_from_slice(vars::capture(ex, *group)),
+            Part::Capture(group) if quote => escape_args(variables::capture(ex, *group), out),
+            Part::Capture(group) if args.is_some() && is_quoted(ex) => escape_args(variables::capture(ex, *group), out),
+            Part::Capture(group) => out.extend_from_slice(variables::capture(ex, *group)),
             Part::Var(var) => {
-                vars::value(var, ex, cx, out);
+                variables::value(var, ex, cx, out);
             }
         }
     }
@@ -121,7 +121,7 @@ fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, quote: bool, out:
 
 /// `return`: a body for statuses that have one, a Location for redirects. A text is sent as it is, whatever
 /// error_page says of the status (nginx); a bare error has its page.
-fn answer(ex: &mut Exchange, cx: &mut Cx, code: u16, text: Option<&Template>) -> Flow {
+fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Template>) -> Flow {
     if code == 444 {
         return Flow::Close;
     }
@@ -130,7 +130,7 @@ fn answer(ex: &mut Exchange, cx: &mut Cx, code: u16, text: Option<&Template>) ->
     if text.is_none() && (code >= 400 || redirect) {
         return Flow::Status(status);
     }
-    let text = text.map(|template| vars::text(template, ex, cx)).unwrap_or_default();
+    let text = text.map(|template| variables::text(template, ex, cx)).unwrap_or_default();
     if redirect {
         ex.response.location = Some(text);
         return Flow::Status(status);
@@ -140,18 +140,18 @@ fn answer(ex: &mut Exchange, cx: &mut Cx, code: u16, text: Option<&Template>) ->
     Flow::Respond
 }
 
-fn holds(ex: &mut Exchange, cx: &mut Cx, condition: &Condition) -> bool {
+fn holds(ex: &mut Exchange, cx: &mut Services, condition: &Condition) -> bool {
     match condition {
-        Condition::True(value) => vars::is_true(&vars::text(value, ex, cx)),
+        Condition::True(value) => variables::is_true(&variables::text(value, ex, cx)),
         Condition::Equal { left, right, negated } => {
-            (vars::text(left, ex, cx) == vars::text(right, ex, cx)) != *negated
+            (variables::text(left, ex, cx) == variables::text(right, ex, cx)) != *negated
         }
         Condition::Match { subject, pattern, negated } => {
-            let subject = vars::text(subject, ex, cx);
+            let subject = variables::text(subject, ex, cx);
             matches(ex, pattern, &subject) != *negated
         }
         Condition::Path { test, path, negated } => {
-            let path = vars::text(path, ex, cx);
+            let path = variables::text(path, ex, cx);
             exists(ex, cx, *test, &path) != *negated
         }
     }
@@ -171,7 +171,7 @@ fn matches(ex: &mut Exchange, pattern: &Pattern, subject: &[u8]) -> bool {
     }
 }
 
-fn exists(ex: &mut Exchange, cx: &mut Cx, test: PathTest, path: &[u8]) -> bool {
+fn exists(ex: &mut Exchange, cx: &mut Services, test: PathTest, path: &[u8]) -> bool {
     let Ok(stat) = symlinks::stat(ex, cx, path) else { return false };
     match test {
         PathTest::Exists => true,
@@ -181,7 +181,7 @@ fn exists(ex: &mut Exchange, cx: &mut Cx, test: PathTest, path: &[u8]) -> bool {
     }
 }
 
-fn apply(ex: &mut Exchange, cx: &mut Cx, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> Step {
+fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> Step {
     let uri = std::mem::take(&mut ex.uri);
     let matched = rewrite.pattern.find(&uri);
     let Some(matched) = matched else {

@@ -5,20 +5,20 @@ use crate::config::template::Template;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::Mapped;
 use crate::exchange::phases::{Flow, set_uri};
-use crate::exchange::{Exchange, Printable, paths, vars};
+use crate::exchange::{Exchange, Printable, paths, variables};
 use crate::http::status::Status;
 use crate::route::Trace;
-use crate::shared::Cx;
-use crate::shared::litter::is_hidden;
+use crate::services::Services;
+use crate::services::temp_names::is_hidden;
 use crate::sys::file::FileKind;
 
-pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
     let location = config.location(ex.location);
     let Some(tried) = &location.try_files else { return Flow::Next };
     let is_behind_alias = location.settings.files.alias == Some(u32::MAX);
     for candidate in &tried.candidates {
-        let text = vars::text(&candidate.path, ex, cx);
+        let text = variables::text(&candidate.path, ex, cx);
         let uri = candidate_uri(ex, &candidate.path, text);
         let mapped = paths::map_uri(ex, cx, &uri);
         if mapped == Mapped::Control {
@@ -66,7 +66,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
             if *code == 444 { Flow::Close } else { Flow::Status(Status(*code)) }
         }
         Fallback::Uri(target) => {
-            let target = vars::text(target, ex, cx);
+            let target = variables::text(target, ex, cx);
             cx.trace.say("try_files", None, || format!("none was there: {}", Printable(&target)));
             if target.starts_with(b"@") {
                 return Flow::Named(target.into());

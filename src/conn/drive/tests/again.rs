@@ -7,8 +7,8 @@ const HEAD: &str = " HTTP/1.1\r\nHost: a\r\n\r\n";
 
 impl Turn {
     fn knows(&self, request: &str) -> bool {
-        let hash = self.cx.repeats.hash(EndpointId(0), request.as_bytes());
-        self.cx.repeats.find(hash, EndpointId(0), request.as_bytes()).is_some()
+        let hash = self.cx.response_cache.hash(EndpointId(0), request.as_bytes());
+        self.cx.response_cache.find(hash, EndpointId(0), request.as_bytes()).is_some()
     }
 
     /// One round of the connection, and what came of it.
@@ -21,7 +21,7 @@ impl Turn {
 
     fn drive(&mut self, conn: &mut Conn) -> Next {
         let next = drive(conn, Key::new(0, 0), &mut self.cx, &mut self.pool, &One, &mut Budget::default());
-        self.pool.said.clear();
+        self.pool.send_batch.clear();
         next
     }
 
@@ -256,7 +256,7 @@ fn answers_that_are_sent_take_no_room_in_the_turn() {
         (next, conn, far)
     };
     let (next, mut short, mut short_far) = gather(&mut turn, &format!("GET /g{HEAD}"));
-    assert_eq!((next, turn.pool.said.bytes()), (Next::Send, gathered.len()));
+    assert_eq!((next, turn.pool.send_batch.bytes()), (Next::Send, gathered.len()));
     let table = [
         ("known", request.clone(), one.len()),
         ("two", request.repeat(2), 2 * one.len()),
@@ -268,7 +268,7 @@ fn answers_that_are_sent_take_no_room_in_the_turn() {
             if next == Next::Wait {
                 assert!(read(&mut far).len() >= least, "{name}");
             }
-            assert_eq!(turn.pool.said.bytes(), gathered.len(), "{name}: only what is gathered is held");
+            assert_eq!(turn.pool.send_batch.bytes(), gathered.len(), "{name}: only what is gathered is held");
         }
     }
     turn.drive(&mut short);

@@ -1,12 +1,12 @@
 //! The traditional crypt(3): DES 25 times over a block of zeros, disturbed by a salt of 12 bits. Two characters of salt,
 //! eleven of hash; of a password eight characters count. Weak, and still in files: it is read, nobody should write it.
 
-use super::alphabet;
+use super::crypt64;
 
 /// The hash part for a salt of two characters; None where they are none.
 pub fn hash(password: &[u8], salt: &[u8]) -> Option<Vec<u8>> {
     let &[first, second] = salt else { return None };
-    let salt = u32::from(alphabet::digit(first)?) | u32::from(alphabet::digit(second)?) << 6;
+    let salt = u32::from(crypt64::digit(first)?) | u32::from(crypt64::digit(second)?) << 6;
     // Bit k of the salt exchanges bits k and k + 24 of each expansion, counted from the left.
     let swap = (0..24).filter(|k| salt >> k & 1 == 1).fold(0, |mask, k| mask | 1 << (23 - k));
     let key = (0..8).fold(0, |key, at| key << 8 | u64::from(password.get(at).copied().unwrap_or(0) << 1));
@@ -20,7 +20,7 @@ pub fn hash(password: &[u8], salt: &[u8]) -> Option<Vec<u8>> {
         (left, right) = (right, left);
     }
     let block = permute(u64::from(left) << 32 | u64::from(right), 64, &FINAL);
-    Some((0..11).map(|at| alphabet::DIGITS[(u128::from(block) << 2 >> (60 - 6 * at) & 63) as usize]).collect())
+    Some((0..11).map(|at| crypt64::DIGITS[(u128::from(block) << 2 >> (60 - 6 * at) & 63) as usize]).collect())
 }
 
 fn schedule(key: u64) -> [u64; 16] {

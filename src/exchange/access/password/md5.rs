@@ -1,6 +1,6 @@
 //! The MD5 crypt, `$1$`, and Apache's variant of it, `$apr1$`, which differs by its name alone.
 
-use super::alphabet;
+use super::crypt64;
 use md5::{Digest, Md5};
 
 /// The hash part, 22 characters. `magic` is the name with its dollars.
@@ -32,8 +32,8 @@ pub fn hash(password: &[u8], magic: &[u8], salt: &[u8]) -> Vec<u8> {
     }
     let mut out = Vec::with_capacity(22);
     for [a, b, c] in [[0, 6, 12], [1, 7, 13], [2, 8, 14], [3, 9, 15], [4, 10, 5]] {
-        alphabet::push(u32::from(hash[a]) << 16 | u32::from(hash[b]) << 8 | u32::from(hash[c]), 4, &mut out);
+        crypt64::push(u32::from(hash[a]) << 16 | u32::from(hash[b]) << 8 | u32::from(hash[c]), 4, &mut out);
     }
-    alphabet::push(u32::from(hash[11]), 2, &mut out);
+    crypt64::push(u32::from(hash[11]), 2, &mut out);
     out
 }

@@ -1,6 +1,6 @@
 //! The SHA-2 crypts, `$5$` and `$6$`: Ulrich Drepper's scheme, 5000 rounds unless the line says otherwise.
 
-use super::alphabet;
+use super::crypt64;
 use sha2::{Digest, Sha256, Sha512};
 
 /// More rounds than this nobody waits for: half a second of a processor that all clients share.
@@ -28,7 +28,7 @@ pub fn hash(password: &[u8], rest: &[u8], wide: bool) -> Option<(Vec<u8>, Vec<u8
             group(&hash, [a, b, c], &mut out);
             (a, b, c) = (b + 1, c + 1, a + 1);
         }
-        alphabet::push(u32::from(hash[63]), 2, &mut out);
+        crypt64::push(u32::from(hash[63]), 2, &mut out);
     } else {
         let hash = rounds_of::<Sha256>(password, salt, rounds);
         let (mut a, mut b, mut c) = (0, 10, 20);
@@ -36,13 +36,13 @@ pub fn hash(password: &[u8], rest: &[u8], wide: bool) -> Option<(Vec<u8>, Vec<u8
             group(&hash, [a, b, c], &mut out);
             (a, b, c) = (c + 1, a + 1, b + 1);
         }
-        alphabet::push(u32::from(hash[31]) << 8 | u32::from(hash[30]), 3, &mut out);
+        crypt64::push(u32::from(hash[31]) << 8 | u32::from(hash[30]), 3, &mut out);
     }
     Some((out, rest[end + 1..].to_vec()))
 }
 
 fn group(hash: &[u8], [a, b, c]: [usize; 3], out: &mut Vec<u8>) {
-    alphabet::push(u32::from(hash[a]) << 16 | u32::from(hash[b]) << 8 | u32::from(hash[c]), 4, out);
+    crypt64::push(u32::from(hash[a]) << 16 | u32::from(hash[b]) << 8 | u32::from(hash[c]), 4, out);
 }
 
 fn rounds_of<D: Digest>(password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! yescrypt, `$y$`: what Debian's own passwords are hashed with. Its memory is taken and given back for each hash.
 
-use super::alphabet;
+use super::crypt64;
 use yescrypt::{Mode, Params, yescrypt};
 
 /// The most memory a hash may take; the usual parameters take 16 MiB.
@@ -10,7 +10,7 @@ const MOST_MEMORY: u64 = 64 << 20;
 pub fn hash(password: &[u8], rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut parts = rest.splitn(3, |b| *b == b'$');
     let params: Params = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-    let salt = alphabet::decode(parts.next()?)?;
+    let salt = crypt64::decode(parts.next()?)?;
     let stored = parts.next()?;
     let memory = 128u64.checked_mul(u64::from(params.r()))?.checked_mul(params.n())?;
     // Several lanes, and more passes, cost time that the clients of one thread do not have.
@@ -20,5 +20,5 @@ pub fn hash(password: &[u8], rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     }
     let mut made = [0; 32];
     yescrypt(password, &salt, &params, &mut made).ok()?;
-    Some((alphabet::encode(&made), stored.to_vec()))
+    Some((crypt64::encode(&made), stored.to_vec()))
 }

@@ -7,13 +7,13 @@
 use super::page::{Input, Page};
 use super::{Frame, Include, Sink, begin, values::Outcome};
 use crate::config::model::Level;
+use crate::exchange::body_encoder::{Flush, Source};
 use crate::exchange::handlers::Handler;
 use crate::exchange::response::Body;
-use crate::exchange::source::{Flush, Source};
-use crate::exchange::{Exchange, Printable, Rx, Tx, filters, log, phases};
-use crate::http::framing::Framing;
+use crate::exchange::{Exchange, Printable, Rx, Tx, access_log, filters, phases};
+use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
-use crate::shared::Cx;
+use crate::services::Services;
 use std::rc::Rc;
 
 /// Pages within pages (nginx); more is a cycle.
@@ -51,7 +51,7 @@ pub fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
 }
 
 /// Begins what the page of `parent` includes.
-pub fn enter(mut parent: Box<Exchange>, cx: &mut Cx, include: Include) -> Box<Exchange> {
+pub fn enter(mut parent: Box<Exchange>, cx: &mut Services, include: Include) -> Box<Exchange> {
     let mut ex = Box::new(Exchange::new(cx, parent.client));
     ex.config = parent.config.clone();
     ex.introduced = parent.introduced.clone();
@@ -109,7 +109,7 @@ pub fn is_over(ex: &Exchange) -> bool {
 }
 
 /// What was included has been answered: the page goes on. An include that said nothing may have a stub to say first.
-pub fn leave(mut ex: Box<Exchange>, cx: &mut Cx) -> Box<Exchange> {
+pub fn leave(mut ex: Box<Exchange>, cx: &mut Services) -> Box<Exchange> {
     if let Some(sub) = &mut ex.sub
         && !sub.said
         && sub.whole
@@ -120,7 +120,7 @@ pub fn leave(mut ex: Box<Exchange>, cx: &mut Cx) -> Box<Exchange> {
         return ex;
     }
     if ex.here().settings.logs.subrequests {
-        log::write(&mut ex, cx);
+        access_log::write(&mut ex, cx);
     }
     let whole = ex.sub.as_ref().is_some_and(|sub| sub.whole);
     let failed = ex.response.status.0 >= 300;
@@ -146,7 +146,7 @@ pub fn leave(mut ex: Box<Exchange>, cx: &mut Cx) -> Box<Exchange> {
 }
 
 /// The request whose page it all is, whatever is under way: the connection ends.
-pub fn unwind(mut ex: Box<Exchange>, cx: &mut Cx) -> Box<Exchange> {
+pub fn unwind(mut ex: Box<Exchange>, cx: &mut Services) -> Box<Exchange> {
     while ex.sub.is_some() {
         ex = back(ex, cx).0;
     }
@@ -154,7 +154,7 @@ pub fn unwind(mut ex: Box<Exchange>, cx: &mut Cx) -> Box<Exchange> {
 }
 
 /// Gives the parent back what was its.
-fn back(mut ex: Box<Exchange>, cx: &mut Cx) -> (Box<Exchange>, Sink) {
+fn back(mut ex: Box<Exchange>, cx: &mut Services) -> (Box<Exchange>, Sink) {
     let Some(sub) = ex.sub.take() else { return (ex, Sink::Client) };
     let Sub { mut parent, framing, sink, frame, .. } = *sub;
     exchange(&mut ex, &mut parent);
@@ -171,7 +171,7 @@ fn back(mut ex: Box<Exchange>, cx: &mut Cx) -> (Box<Exchange>, Sink) {
 }
 
 /// The response of an include: no head, and none of what is said of it; its body into the page.
-pub fn send(ex: &mut Exchange, cx: &mut Cx) {
+pub fn send(ex: &mut Exchange, cx: &mut Services) {
     if let Some(status) = ex.error_page
         && status.0 != 0
     {

@@ -17,12 +17,12 @@ mod parse;
 mod values;
 
 use crate::exchange::Exchange;
+use crate::exchange::body_encoder::{Encoder, Flush, Source};
 use crate::exchange::handlers::Handler;
-use crate::exchange::out::OutQueue;
 use crate::exchange::response::Body;
-use crate::exchange::source::{Encoder, Flush, Source};
-use crate::shared::Cx;
-use crate::shared::temp::{Failure, Keep, TempFile};
+use crate::exchange::send_queue::OutQueue;
+use crate::services::Services;
+use crate::services::temp_dir::{Failure, Keep, TempFile};
 use crate::sys::Errno;
 use crate::sys::clock::{self, Zone};
 use page::{Input, Page};
@@ -168,7 +168,7 @@ fn parser(ex: &Exchange) -> Parser {
 }
 
 /// Where the response is a page: takes from its head what does not hold for what is made of it, and has it made.
-pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     if !ex.here().settings.ssi.on || !is_page(ex) {
         return;
     }
@@ -191,7 +191,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Cx) {
 }
 
 /// Puts the page in the place of the body. False: the body is no page.
-fn begin(ex: &mut Exchange, _: &mut Cx) -> bool {
+fn begin(ex: &mut Exchange, _: &mut Services) -> bool {
     if !is_page(ex) {
         return false;
     }

@@ -7,10 +7,10 @@ use super::parse::{Command, Parser, Token};
 use super::values::{self, Outcome};
 use super::{Include, Shared, Sink, State};
 use crate::config::model::Level;
-use crate::exchange::source::Source;
+use crate::exchange::body_encoder::Source;
 use crate::exchange::{Exchange, Printable, filters};
-use crate::shared::Cx;
-use crate::shared::temp::TempFile;
+use crate::services::Services;
+use crate::services::temp_dir::TempFile;
 use crate::sys::Errno;
 use std::collections::VecDeque;
 use std::io::Write;
@@ -86,7 +86,7 @@ impl Page {
     }
 
     /// The next step.
-    pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Progress {
+    pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
         while let Some(token) = self.tokens.pop_front() {
             if let Some(include) = self.token(token, ex, cx) {
                 return Progress::Include(include);
@@ -114,7 +114,7 @@ impl Page {
         Progress::Made(piece.len())
     }
 
-    fn read(&mut self, cx: &mut Cx, piece: &mut Vec<u8>) -> Result<(), Errno> {
+    fn read(&mut self, cx: &mut Services, piece: &mut Vec<u8>) -> Result<(), Errno> {
         match &mut self.input {
             Input::Made(source) => self.ended = source.fill(&mut cx.scratch, piece)?.done,
             Input::Lost(errno) => return Err(*errno),
@@ -127,7 +127,7 @@ impl Page {
         Ok(())
     }
 
-    fn token(&mut self, token: Token, ex: &mut Exchange, cx: &mut Cx) -> Option<Include> {
+    fn token(&mut self, token: Token, ex: &mut Exchange, cx: &mut Services) -> Option<Include> {
         let outcome = match token {
             Token::Text(text) => {
                 match (self.output, self.block) {
@@ -152,7 +152,7 @@ impl Page {
         }
     }
 
-    fn command(&mut self, command: &Command, ex: &mut Exchange, cx: &mut Cx) -> Outcome<Option<Include>> {
+    fn command(&mut self, command: &Command, ex: &mut Exchange, cx: &mut Services) -> Outcome<Option<Include>> {
         let name = String::from_utf8_lossy(&command.name).into_owned();
         let Some(row) = COMMANDS.iter().find(|row| row.name == name) else {
             return if self.output { Err(format!("invalid SSI command: \"{name}\"")) } else { Ok(None) };
@@ -210,7 +210,7 @@ impl Page {
         }
     }
 
-    fn condition(&mut self, name: &str, params: &Params<'_>, ex: &mut Exchange, cx: &mut Cx) -> Outcome<()> {
+    fn condition(&mut self, name: &str, params: &Params<'_>, ex: &mut Exchange, cx: &mut Services) -> Outcome<()> {
         if name == "if" && self.branch != Branch::Outside {
             return Err("the \"if\" command inside the \"if\" command".into());
         }
@@ -224,7 +224,7 @@ impl Page {
         Ok(())
     }
 
-    fn echo(&mut self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Cx) -> Outcome<()> {
+    fn echo(&mut self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Services) -> Outcome<()> {
         let name = params.get("var").unwrap_or_default();
         let value = with_shared(ex, |shared, ex| values::variable(name, shared, ex, cx));
         let value = value.unwrap_or_else(|| params.get("default").unwrap_or(b"(none)").to_vec());
@@ -251,7 +251,7 @@ impl Page {
         Ok(())
     }
 
-    fn include(&self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Cx) -> Outcome<Include> {
+    fn include(&self, params: &Params<'_>, ex: &mut Exchange, cx: &mut Services) -> Outcome<Include> {
         let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stub, set) = (params.get("stub"), params.get("set"));
         let uri = match (params.get("virtual"), params.get("file")) {

@@ -5,16 +5,16 @@
 
 use super::Shared;
 use crate::config::pattern::Loose;
-use crate::exchange::vars::{self, Is};
+use crate::exchange::variables::{self, Is};
 use crate::exchange::{Exchange, Printable};
 use crate::http::escape::unescape;
-use crate::shared::Cx;
+use crate::services::Services;
 
 /// A command that cannot be done, and why: for the error log.
 pub type Outcome<T> = Result<T, String>;
 
 /// The value of a variable; None where there is none of that name.
-pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> Option<Vec<u8>> {
+pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services) -> Option<Vec<u8>> {
     let name = name.to_ascii_lowercase();
     if let Some(value) = shared.variable(&name) {
         return Some(value.to_vec());
@@ -22,11 +22,11 @@ pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) ->
     let config = ex.config.clone();
     let var = config.variables.known(std::str::from_utf8(&name).ok()?)?;
     let mut out = Vec::new();
-    (vars::value(&var, ex, cx, &mut out) == Is::Set).then_some(out)
+    (variables::value(&var, ex, cx, &mut out) == Is::Set).then_some(out)
 }
 
 /// A value with its variables replaced and its backslashes taken off.
-pub fn expand(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> Outcome<Vec<u8>> {
+pub fn expand(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services) -> Outcome<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -73,7 +73,7 @@ fn name(text: &[u8]) -> Result<(&[u8], &[u8]), Option<String>> {
 }
 
 /// The expression of `if` and `elif`: a value, `left = right`, `left != right`, or either with `/regex/`.
-pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Cx) -> Outcome<bool> {
+pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Services) -> Outcome<bool> {
     let is_left = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'$' | b'{' | b'}' | b'_' | b'"' | b'\'');
     let len = expr.iter().take_while(|b| is_left(b)).count();
     let (left, rest) = expr.split_at(len);
@@ -105,7 +105,7 @@ fn trim(text: &[u8]) -> &[u8] {
 }
 
 /// The path and the arguments that an `include` names. A relative one is taken from the page's own directory.
-pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> Outcome<(Vec<u8>, Vec<u8>)> {
+pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services) -> Outcome<(Vec<u8>, Vec<u8>)> {
     let mut uri = expand(text, shared, ex, cx)?;
     if uri.first() != Some(&b'/') && !uri.is_empty() {
         let dir = memchr::memrchr(b'/', &ex.uri).map_or(0, |at| at + 1);
@@ -114,7 +114,7 @@ pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Cx) -> O
     let leads_out = |path: &[u8]| {
         path.is_empty() || path.contains(&0) || path.split(|b| *b == b'/').any(|segment| segment == b"..")
     };
-    let (raw, args) = vars::split_args(&uri);
+    let (raw, args) = variables::split_args(&uri);
     let mut path = Vec::with_capacity(raw.len());
     unescape(raw, &mut path);
     if leads_out(raw) || leads_out(&path) {

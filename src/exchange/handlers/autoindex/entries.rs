@@ -5,7 +5,7 @@
 //! two growing vectors do, not n times.
 
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Totals};
-use crate::shared::listings::Loose;
+use crate::services::listings::Loose;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
 use std::ffi::CStr;

@@ -10,8 +10,8 @@ use crate::exchange::handlers::listing::{Format, Listing, Sort, Totals};
 use crate::exchange::handlers::{Handler, SLICE};
 use crate::exchange::phases::Flow;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::listings::{Page, Watched};
+use crate::services::Services;
+use crate::services::listings::{Page, Watched};
 use crate::sys::file::{self, Stat};
 use crate::sys::{Errno, clock};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -96,7 +96,7 @@ pub struct Making {
 }
 
 /// The listing of an open directory: the one made a moment ago if nothing has changed, or a new one.
-pub fn begin(ex: &mut Exchange, cx: &mut Cx, dir: OwnedFd, shape: Shape) -> Flow {
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -> Flow {
     let stat = match file::fstat(dir.as_fd()) {
         Ok(stat) => stat,
         Err(e) => return super::not_opened(ex, cx, e),
@@ -125,7 +125,7 @@ fn is_current(page: &Page, dir: BorrowedFd<'_>, links: Links) -> bool {
 
 impl Making {
     /// The next slice.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         loop {
             match self.go_on(&ex.uri) {
@@ -168,7 +168,7 @@ impl Making {
         Ok(true)
     }
 
-    fn finish(self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    fn finish(self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let Making { shape, entries, body, keep, .. } = *self;
         if let Some(e) = entries.failed {
             let path = shown(ex);

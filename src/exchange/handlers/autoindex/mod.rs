@@ -1,7 +1,7 @@
 //! Listings of directories: who sees one, in which form, and what is in it. What it looks like is `listing`'s.
 //!
 //! A directory is read, looked at and rendered in slices ([`Making`]); what was rendered a moment ago is sent again
-//! while nothing has changed (`shared::listings`).
+//! while nothing has changed (`services::listings`).
 
 mod accept;
 mod entries;
@@ -15,17 +15,17 @@ use crate::config::directives::files::Symlinks;
 use crate::config::directives::listing as rule;
 use crate::config::directives::upload::Store;
 use crate::config::model::Level;
+use crate::exchange::cacheable::Opened;
 use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
 use crate::exchange::handlers::{options, symlinks};
 use crate::exchange::paths;
 use crate::exchange::phases::Flow;
-use crate::exchange::repeat::Opened;
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, variables};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::{Cx, now};
+use crate::services::{Services, clock};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NONBLOCK, O_RDONLY};
 use entries::Links;
@@ -35,7 +35,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// GET or HEAD of the directory `ex.path` (it ends in a slash), which has no index file.
-pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let dir = match open(ex, cx) {
         Ok(dir) => dir,
         Err(e) => return not_opened(ex, cx, e),
@@ -66,7 +66,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         format,
         exact_size: rule.exact_size,
         // As nginx: the offset of today, for every date of the listing.
-        utc_offset: if rule.localtime { now::utc_offset(cx.now.unix) } else { 0 },
+        utc_offset: if rule.localtime { clock::utc_offset(cx.now.unix) } else { 0 },
         utf8,
         callback,
         sort: Sort::from_query(&ex.args),
@@ -140,7 +140,7 @@ fn page_lines(ex: &mut Exchange) {
 }
 
 /// Opens the directory `ex.path` for reading, as disable_symlinks lets.
-fn open(ex: &mut Exchange, cx: &mut Cx) -> Result<OwnedFd, Errno> {
+fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
     ex.path.push(0);
     let config = ex.config.clone();
     let dir = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
@@ -161,7 +161,7 @@ fn links(ex: &Exchange) -> Links {
 }
 
 /// A directory that cannot be read, with nginx's words in the log.
-pub fn not_opened(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
+pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     // What decided is the directory, not the index file that was looked for in it.
     ex.opened = Opened::Several;
     match e {
@@ -177,9 +177,9 @@ pub fn not_opened(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
 }
 
 /// Whether the response will be sent as UTF-8: widths are then counted in characters (nginx).
-fn is_utf8(ex: &mut Exchange, cx: &mut Cx) -> bool {
+fn is_utf8(ex: &mut Exchange, cx: &mut Services) -> bool {
     let charset = ex.here().settings.charset.clone();
-    charset.name.as_ref().is_some_and(|charset| vars::text(charset, ex, cx).eq_ignore_ascii_case(b"utf-8"))
+    charset.name.as_ref().is_some_and(|charset| variables::text(charset, ex, cx).eq_ignore_ascii_case(b"utf-8"))
 }
 
 fn shown(ex: &Exchange) -> String {

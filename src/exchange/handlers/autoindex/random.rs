@@ -3,13 +3,13 @@
 use super::entries::{Links, look};
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::sys::file::{self, FileKind};
 use crate::sys::{Errno, random};
 use std::os::fd::OwnedFd;
 
 /// The redirect to the file. None: the directory holds none, and index files and listings have their turn (nginx).
-pub fn random(ex: &mut Exchange, cx: &mut Cx) -> Option<Flow> {
+pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let drawn = super::open(ex, cx).and_then(|dir| draw(dir, super::links(ex), random::number()?));
     match drawn {
         Ok(name) => {

@@ -3,8 +3,8 @@
 //! Invariant: no link is followed or copied; nothing is seen under the new name before all of it is there; dropping a
 //! copy leaves nothing; a step copies a piece of a file or looks at one entry.
 
-use crate::shared::litter::{Litter, What, is_hidden};
-use crate::shared::removal::Removal;
+use crate::services::remove_tree::Removal;
+use crate::services::temp_names::{TempNames, What, is_hidden};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TMPFILE, O_WRONLY,
@@ -83,7 +83,7 @@ pub struct FileCopy {
 
 impl FileCopy {
     /// ELOOP for a link, EISDIR for what is no file.
-    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>, litter: &mut Litter) -> Result<FileCopy, Errno> {
+    pub fn new(from: BorrowedFd<'_>, name: &CStr, to: &Rc<OwnedFd>, litter: &mut TempNames) -> Result<FileCopy, Errno> {
         let content = Content::open(from, name)?;
         let (copy, hidden) = match file::open_at(Some(to.as_fd()), c".", O_TMPFILE | O_WRONLY, 0o600) {
             Ok(copy) => (copy, None),
@@ -108,7 +108,7 @@ impl FileCopy {
     }
 
     /// Gives the whole copy its name.
-    pub fn place(&mut self, name: &CStr, how: Rename, litter: &mut Litter) -> Result<(), Errno> {
+    pub fn place(&mut self, name: &CStr, how: Rename, litter: &mut TempNames) -> Result<(), Errno> {
         let dir = Some(self.dir.as_fd());
         let hidden = match self.hidden.take() {
             Some(hidden) => hidden,
@@ -134,7 +134,7 @@ pub struct Staged {
 
 impl Staged {
     /// A hidden name in `dir`; nothing has it yet.
-    pub fn new(dir: &Rc<OwnedFd>, litter: &mut Litter) -> Staged {
+    pub fn new(dir: &Rc<OwnedFd>, litter: &mut TempNames) -> Staged {
         Staged { dir: dir.clone(), name: litter.hidden_in(dir.as_fd(), What::Copy), kept: false }
     }
 
@@ -158,7 +158,7 @@ impl Drop for Staged {
         }
         // A tree only where the process ends, or a request panics: else it goes in slices.
         if let Ok(mut removal) = file::dup(self.dir.as_fd()).and_then(|dir| Removal::new(dir, &self.name)) {
-            let mut litter = Litter::default();
+            let mut litter = TempNames::default();
             while removal.step(&mut litter) == Ok(true) {}
         }
     }
@@ -187,7 +187,7 @@ impl TreeCopy {
         name: &CStr,
         to: &Rc<OwnedFd>,
         deep: bool,
-        litter: &mut Litter,
+        litter: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, litter);
         let mut copy = TreeCopy { staged, levels: Vec::new(), file: None };

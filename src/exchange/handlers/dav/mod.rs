@@ -3,7 +3,7 @@
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, whatever links say.
 
 mod copying;
-mod spot;
+mod target;
 mod transfer;
 
 pub use transfer::Transfer;
@@ -13,18 +13,18 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
 use crate::http::escape::escape_path;
-use crate::http::framing::Framing;
+use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::{Cx, litter};
+use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file;
-use spot::Spot;
 use std::os::fd::AsFd;
+use target::Spot;
 
 /// A request whose method is one of dav_methods.
-pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if ex.method == Method::Put {
         return put(ex, cx);
     }
@@ -44,12 +44,12 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
 }
 
-fn refuse(ex: &mut Exchange, cx: &mut Cx, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
+fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
     ex.report(cx, Level::Error, why);
     Flow::Status(status)
 }
 
-fn put(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn put(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if ex.uri.ends_with(b"/") {
         return refuse(ex, cx, Status::CONFLICT, format_args!("cannot PUT to a collection"));
     }
@@ -78,7 +78,7 @@ fn depth(ex: &Exchange, default: Depth) -> Option<Depth> {
     }
 }
 
-fn remove(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn remove(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let least = ex.here().settings.dav.min_delete_depth;
     let components = ex.uri.split(|b| *b == b'/').filter(|part| !part.is_empty()).count() as u64;
     if components < least {
@@ -92,11 +92,11 @@ fn remove(ex: &mut Exchange, cx: &mut Cx) -> Flow {
     }
 }
 
-fn make(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if !ex.uri.ends_with(b"/") {
         return refuse(ex, cx, Status::CONFLICT, format_args!("MKCOL can create a collection only"));
     }
-    if litter::is_hidden(&ex.uri) {
+    if temp_names::is_hidden(&ex.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
     }
     let name = ex.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
@@ -110,10 +110,10 @@ fn make(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         Err(Errno::EBUSY) => return options::not_allowed(ex),
         Err(e) => return failed(ex, cx, "mkdir()", e),
     };
-    let mode = spot::directory_mode(ex);
+    let mode = target::directory_mode(ex);
     match file::mkdir_at(Some(spot.dir.as_fd()), &spot.name, mode) {
         Ok(()) => {
-            cx.now.renew();
+            cx.now.advance_epoch();
             let mut location = Vec::new();
             escape_path(&ex.uri, &mut location);
             ex.response.location = Some(location);
@@ -127,7 +127,7 @@ fn make(ex: &mut Exchange, cx: &mut Cx) -> Flow {
 }
 
 /// A system call failed: whose fault that is, in one table.
-fn failed(ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
+fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = match e {
         Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
         Errno::ENOTDIR | Errno::EISDIR | Errno::EEXIST | Errno::ENOTEMPTY | Errno::EBUSY | Errno::EFBIG => {

@@ -1,7 +1,7 @@
 //! COPY and MOVE: nginx's order of checks and its statuses (204 for a file, 201 for a collection).
 
 use super::copying::{FileCopy, Staged, TreeCopy};
-use super::spot::Spot;
+use super::target::Spot;
 use super::{Depth, depth, failed, refuse};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -12,16 +12,16 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::uri;
 use crate::route::{NoTrace, location};
-use crate::shared::Cx;
-use crate::shared::litter::{self, Litter};
-use crate::shared::removal::Removal;
+use crate::services::Services;
+use crate::services::remove_tree::Removal;
+use crate::services::temp_names::{self, TempNames};
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
 use crate::sys::{Errno, clock};
 use crate::util::bytes;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let Some(target) = destination(ex) else {
         return refuse(
             ex,
@@ -34,7 +34,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         let text = "both URI and \"Destination\" URI should be either collections or non-collections";
         return refuse(ex, cx, Status::CONFLICT, format_args!("{text}"));
     }
-    if litter::is_hidden(&target) {
+    if temp_names::is_hidden(&target) {
         let text = "\"Destination\": names that start so are this server's own";
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}"));
     }
@@ -116,7 +116,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
         return failed(ex, cx, "open()", Errno::ENOTDIR);
     }
     let job = Job { source, target, deep: depth == Depth::Infinity, moves: ex.method == Method::Move, overwrite };
-    let begun = if kind == FileKind::Dir { job.begin_tree(&mut cx.litter) } else { job.begin_file(&mut cx.litter) };
+    let begun =
+        if kind == FileKind::Dir { job.begin_tree(&mut cx.temp_names) } else { job.begin_file(&mut cx.temp_names) };
     match begun {
         Ok(stage) => Box::new(Transfer { job, stage }).work(ex, cx),
         Err(e) => failed(ex, cx, "copy", e),
@@ -175,7 +176,7 @@ impl Job {
         self.target.dir.as_fd()
     }
 
-    fn begin_file(&self, litter: &mut Litter) -> Result<Stage, Errno> {
+    fn begin_file(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
         if self.moves {
             match file::rename_at(Some(self.from()), &self.source.name, Some(self.to()), &self.target.name, self.how())
             {
@@ -186,7 +187,7 @@ impl Job {
         FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
     }
 
-    fn begin_tree(&self, litter: &mut Litter) -> Result<Stage, Errno> {
+    fn begin_tree(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
         if self.moves {
             match self.swap(self.from(), &self.source.name) {
                 Ok(Was::Free) => return Ok(Stage::Done(Status::CREATED)),
@@ -247,7 +248,7 @@ impl Job {
 
 impl Transfer {
     /// The next slice.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         // Files come, nobody says how many.
         cx.quotas.more();
@@ -260,7 +261,7 @@ impl Transfer {
                 }
                 Err(flow) => {
                     // What was true this turn is no longer.
-                    cx.now.renew();
+                    cx.now.advance_epoch();
                     return flow;
                 }
             }
@@ -268,7 +269,7 @@ impl Transfer {
     }
 
     /// Goes on a little. Err: how it ended.
-    fn step(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<(), Flow> {
+    fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match &mut self.stage {
             Stage::Done(status) => {
                 ex.response.status = *status;
@@ -276,14 +277,14 @@ impl Transfer {
             }
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.place_file(&mut cx.litter),
+                Ok(false) => self.place_file(&mut cx.temp_names),
                 Err(e) => Err(e),
             },
             Stage::Tree(copy) => match copy.step(&mut cx.scratch) {
                 Ok(true) => return Ok(()),
                 outcome => self.copied(outcome.map(|_| ())),
             },
-            Stage::Clearing { removal, .. } => match removal.step(&mut cx.litter) {
+            Stage::Clearing { removal, .. } => match removal.step(&mut cx.temp_names) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.cleared(),
                 Err(stuck) => {
@@ -293,7 +294,7 @@ impl Transfer {
                     self.cleared()
                 }
             },
-            Stage::Leaving(removal) => match removal.step(&mut cx.litter) {
+            Stage::Leaving(removal) => match removal.step(&mut cx.temp_names) {
                 Ok(true) => return Ok(()),
                 Ok(false) => Ok(Stage::Done(Status::CREATED)),
                 Err(stuck) => {
@@ -316,7 +317,7 @@ impl Transfer {
     }
 
     /// The copy of a file is whole.
-    fn place_file(&mut self, litter: &mut Litter) -> Result<Stage, Errno> {
+    fn place_file(&mut self, litter: &mut TempNames) -> Result<Stage, Errno> {
         let Stage::File(copy) = &mut self.stage else { return Err(Errno::EINVAL) };
         copy.place(&self.job.target.name, self.job.how(), litter)?;
         if self.job.moves {

@@ -6,12 +6,12 @@ use crate::exchange::Exchange;
 use crate::exchange::handlers::listing::delete_from_form;
 use crate::exchange::handlers::{Handler, options};
 use crate::exchange::phases::Flow;
-use crate::http::framing::Framing;
+use crate::http::h1::framing::Framing;
 use crate::http::header::{HeaderId, trim_ows};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::{NoTrace, location};
-use crate::shared::Cx;
+use crate::services::Services;
 
 /// A name has at most 255 bytes, each escaped twice.
 const LONGEST: usize = 8 << 10;
@@ -64,7 +64,7 @@ impl Form {
     }
 
     /// The form is complete: on with the DELETE of the name it names.
-    pub fn finish(self, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn finish(self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let header = |name: &[u8]| ex.head.find(ex.buf(), name).map(|field| field.value.of(ex.buf()));
         if !is_same_origin(header(b"sec-fetch-site"), header(b"origin"), ex.head.host.of(ex.buf())) {
             ex.report(cx, Level::Error, format_args!("delete form from another site is refused"));

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links lie on the way; a link is
 //! removed itself, never what it leads to; the area's own directory stays. nginx keeps none of the three. What is
-//! gone is gone as one name ([`trash`]), or entry by entry ([`crate::shared::removal`]) in slices ([`removing`]).
+//! gone is gone as one name ([`trash`]), or entry by entry ([`crate::services::removal`]) in slices ([`removing`]).
 
 mod form;
 mod place;
@@ -16,28 +16,28 @@ use crate::config::directives::files::Symlinks;
 use crate::config::model::{Level, LocationKind, LocationTree};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::Flow;
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, variables};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::escape::escape_path;
 use crate::http::etag::ETag;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::{NoTrace, location};
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 use place::{Content, Links, Place, Refusal, Removed};
 use trash::Trash;
 
 /// Removes what the URI names: 204, or back to the listing by 303 when its form asked.
-pub fn run(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let content = if ex.here().settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
     remove(ex, cx, content, Slash::Free)
 }
 
 /// As dav_methods has it: a URI that ends in a slash removes the directory with all below, one that does not removes
 /// no directory at all.
-pub fn dav(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn dav(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let content = if ex.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
     remove(ex, cx, content, Slash::Required)
 }
@@ -49,7 +49,7 @@ enum Slash {
     Required,
 }
 
-fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flow {
+fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Flow {
     let Mapped::Path { root } = paths::map(ex, cx) else { return Flow::Status(Status::NOT_FOUND) };
     let settings = &ex.here().settings;
     let links = match settings.files.symlinks {
@@ -79,7 +79,7 @@ fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flo
         Ok(Removed::Begun(removal)) => Box::new(Removing(*removal)).work(ex, cx),
         Ok(Removed::Gone) => {
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
-            cx.now.renew();
+            cx.now.advance_epoch();
             cx.quotas.less();
             done(ex)
         }
@@ -88,14 +88,14 @@ fn remove(ex: &mut Exchange, cx: &mut Cx, content: Content, slash: Slash) -> Flo
 }
 
 /// Where the location has what is deleted moved to. What is in a trash already is removed for good.
-fn trash(ex: &mut Exchange, cx: &mut Cx, root: usize) -> Result<Option<Trash>, Refusal> {
+fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Trash>, Refusal> {
     let config = ex.config.clone();
     let Some(template) = &config.location(ex.location).settings.upload.trash else { return Ok(None) };
     let area = ex.path.get(..root).unwrap_or_default();
     if config.trashes.iter().any(|trash| paths::is_beneath(area, trash)) {
         return Ok(None);
     }
-    let path = vars::text(template, ex, cx);
+    let path = variables::text(template, ex, cx);
     // Variables may be the client's: they name something in the trash, nothing beside it.
     if path.split(|b| *b == b'/').any(|part| part == b"..") {
         return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
@@ -116,7 +116,7 @@ fn done(ex: &mut Exchange) -> Flow {
     Flow::Status(Status::SEE_OTHER)
 }
 
-fn refused(ex: &mut Exchange, cx: &mut Cx, refusal: Refusal) -> Flow {
+fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) -> Flow {
     let path = String::from_utf8_lossy(&ex.path).into_owned();
     match refusal {
         Refusal::Area => {

@@ -2,8 +2,8 @@
 
 use super::trash::Trash;
 use crate::config::template::{Part, Template};
-use crate::shared::litter;
-use crate::shared::removal::{self, Removal};
+use crate::services::remove_tree::{self, Removal};
+use crate::services::temp_names;
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
@@ -85,7 +85,7 @@ impl Place {
         if matches!(name, b"." | b"..") {
             return None;
         }
-        let hidden = litter::is_hidden(rest);
+        let hidden = temp_names::is_hidden(rest);
         let area: &[u8] = if area.is_empty() { b"/" } else { area };
         Some(Place {
             area: CString::new(area).ok()?,
@@ -146,7 +146,7 @@ impl Place {
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
                 && content == Content::Kept
-                && !removal::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
+                && !remove_tree::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
             {
                 return Err(Refusal::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
             }

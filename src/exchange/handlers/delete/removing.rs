@@ -8,23 +8,23 @@ use crate::exchange::phases::Flow;
 use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::removal::{Removal, Stuck};
+use crate::services::Services;
+use crate::services::remove_tree::{Removal, Stuck};
 use crate::sys::clock;
 
 pub struct Removing(pub Removal);
 
 impl Removing {
     /// The next slice.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         loop {
-            let outcome = self.0.step(&mut cx.litter);
+            let outcome = self.0.step(&mut cx.temp_names);
             if outcome == Ok(true) && clock::monotonic() < until {
                 continue;
             }
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
-            cx.now.renew();
+            cx.now.advance_epoch();
             cx.quotas.less();
             return match outcome {
                 Ok(true) => {
@@ -39,7 +39,7 @@ impl Removing {
 }
 
 /// Something in the directory cannot be removed: what it is, and that the rest is left.
-pub fn told(ex: &mut Exchange, cx: &mut Cx, stuck: &Stuck, removed: u64) -> Flow {
+pub fn told(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -> Flow {
     let Stuck { path, call, errno } = stuck;
     let (status, level) = match status(*errno) {
         // What is being removed is there: an entry of it has gone.

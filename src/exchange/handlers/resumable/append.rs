@@ -4,18 +4,18 @@
 //! checksum counts when that was compared, and not before.
 
 use super::checksum::Checksum;
+use super::pending_upload::Unfinished;
+use super::respond;
 use super::state::Dialect;
-use super::tell;
-use super::unfinished::Unfinished;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upload::resumed;
 use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Refusal, Stored};
 use crate::exchange::phases::Flow;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::syncs::{Sync, all_ended};
-use crate::shared::uploads::Lease;
+use crate::services::Services;
+use crate::services::resumable::Lease;
+use crate::services::syncs::{Sync, all_ended};
 use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -133,7 +133,7 @@ impl Append {
     ///
     /// # Errors
     /// The answer, where the request is refused. What came before counts, unless its checksum is still to be compared.
-    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
+    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         if !self.lease.is_live() {
             return Err(Flow::Close);
         }
@@ -176,7 +176,7 @@ impl Append {
     ///
     /// # Errors
     /// The answer, where they are too many: those that are, are taken back.
-    pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Cx, n: u64) -> Result<(), Flow> {
+    pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
         self.wrote(n);
         if self.upload.size > self.most {
             self.upload.size = self.most;
@@ -216,11 +216,11 @@ impl Append {
             return;
         }
         self.told = (self.upload.size, times + 1);
-        tell::passed(ex, version, self.upload.size);
+        respond::passed(ex, version, self.upload.size);
     }
 
     /// All of the content is there.
-    pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
         }
@@ -244,7 +244,7 @@ impl Append {
             Dialect::Rufh => self.ends,
         };
         if is_complete && length.is_some_and(|length| length != size) {
-            return tell::inconsistent(ex);
+            return respond::inconsistent(ex);
         }
         if is_complete && self.ends {
             match self.whole.promise_late(&resumed::late_digests(ex)) {
@@ -257,12 +257,12 @@ impl Append {
     }
 
     /// No more content comes: the offset is told, or the end.
-    pub fn settle(self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, is_complete: bool) -> Flow {
+    pub fn settle(self: Box<Self>, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
         if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
     }
 
     /// Begins to write what is there to the disk, where the configuration asks for it.
-    fn sync(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, then: Then) -> Flow {
+    fn sync(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
         if !ex.here().settings.upload.sync {
             return self.synced(ex, cx, then);
         }
@@ -279,7 +279,7 @@ impl Append {
     }
 
     /// The disk may have answered.
-    fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let Some(writing) = self.writing.take() else { return self.work(ex, cx) };
         match (all_ended(&writing.0), writing.1) {
             (Ok(false), then) => {
@@ -293,17 +293,17 @@ impl Append {
         }
     }
 
-    fn synced(self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, then: Then) -> Flow {
+    fn synced(self: Box<Self>, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
         match then {
-            Then::Progress if self.asks => tell::offset(ex, cx, &self.upload),
-            Then::Progress => tell::progress(ex, cx, &self),
+            Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
+            Then::Progress => respond::progress(ex, cx, &self),
             Then::Name(digest) => self.store(ex, cx, digest),
             Then::End(stored, dir) if self.asks => {
-                tell::ended(ex, &dir, &stored);
-                tell::done(ex, self.upload.record.dialect, self.upload.size);
+                respond::ended(ex, &dir, &stored);
+                respond::done(ex, self.upload.record.dialect, self.upload.size);
                 Flow::Respond
             }
-            Then::End(stored, dir) => tell::stored(ex, cx, &self, stored, &dir),
+            Then::End(stored, dir) => respond::stored(ex, cx, &self, stored, &dir),
         }
     }
 
@@ -316,7 +316,7 @@ impl Append {
     }
 
     /// The upload is complete: what was not hashed on its way is hashed now, slice by slice, then it is stored.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
         }
@@ -337,7 +337,7 @@ impl Append {
             Ok(sums) => sums,
             Err(refusal) => {
                 self.upload.remove(cx);
-                return tell::refuse(ex, cx, self.upload.record.dialect, &refusal, true);
+                return respond::refuse(ex, cx, self.upload.record.dialect, &refusal, true);
             }
         };
         let digest = self.wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
@@ -345,12 +345,12 @@ impl Append {
     }
 
     /// The file gets its name.
-    fn store(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, digest: Vec<u8>) -> Flow {
+    fn store(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services, digest: Vec<u8>) -> Flow {
         let mut placed = match self.upload.complete(ex, cx) {
             Ok(placed) => placed,
             Err(refused) => {
                 let ended = !refused.kept && !self.asks;
-                return tell::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, ended);
+                return respond::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, ended);
             }
         };
         placed.stored.digest = digest;
@@ -365,7 +365,7 @@ impl Append {
         self.written(ex, cx)
     }
 
-    fn hash(&mut self, cx: &mut Cx) -> Result<(), Errno> {
+    fn hash(&mut self, cx: &mut Services) -> Result<(), Errno> {
         let part = self.upload.dir.read_part(self.upload.id)?;
         let end = self.upload.size.min(self.hashed + SLICE);
         let mut bytes = std::mem::take(&mut cx.scratch);
@@ -392,13 +392,13 @@ impl Append {
     }
 
     /// More came than the upload may have.
-    fn too_large(&self, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    fn too_large(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let most = self.most;
         match (self.over, self.upload.record.dialect) {
             // The draft §4.4.2: the upload is not valid any more.
             (Over::Length, Dialect::Rufh) => {
                 self.upload.remove(cx);
-                tell::inconsistent(ex)
+                respond::inconsistent(ex)
             }
             (Over::Length, Dialect::Tus) => {
                 let why = format!("the content is longer than the {most} bytes of Upload-Length");
@@ -408,12 +408,12 @@ impl Append {
         }
     }
 
-    fn failed(&self, ex: &mut Exchange, cx: &mut Cx, call: &str, e: Errno) -> Flow {
+    fn failed(&self, ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
         self.refuse(ex, cx, &Refusal::call(call, &self.upload.home.path, e))
     }
 
     /// The request is refused, the upload stays.
-    fn refuse(&self, ex: &mut Exchange, cx: &mut Cx, refusal: &Refusal) -> Flow {
-        tell::refuse(ex, cx, self.upload.record.dialect, refusal, false)
+    fn refuse(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+        respond::refuse(ex, cx, self.upload.record.dialect, refusal, false)
     }
 }

@@ -2,22 +2,22 @@
 
 use super::append::{Append, Content};
 use super::checksum::Checksum;
+use super::pending_upload::{self, Unfinished};
 use super::state::{Dialect, Record};
-use super::unfinished::{self, Unfinished};
-use super::{rufh, tell, tus};
+use super::{respond, rufh, tus};
 use crate::config::directives::upload::Verify;
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upload::pace;
+use crate::exchange::handlers::upload::rate_limit;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Wish};
 use crate::exchange::phases::Flow;
-use crate::http::framing::Framing;
+use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::uploads::{Lease, UploadId};
+use crate::services::Services;
+use crate::services::resumable::{Lease, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::AsFd;
@@ -34,10 +34,10 @@ struct Said {
 }
 
 /// The creation of tus: a POST with Tus-Resumable.
-pub fn tus(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Flow {
     match tus_said(ex) {
         Ok((said, content)) => begin(ex, cx, Dialect::Tus, said, content),
-        Err(refusal) => tell::refuse(ex, cx, Dialect::Tus, &refusal, false),
+        Err(refusal) => respond::refuse(ex, cx, Dialect::Tus, &refusal, false),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal>
 /// could not be told how to resume it, and where it is a form: several files are not one representation.
 pub fn is_rufh(ex: &Exchange) -> bool {
     match ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) {
-        Some(true) => tell::interop(ex).is_some() && !is_form(ex),
+        Some(true) => respond::interop(ex).is_some() && !is_form(ex),
         Some(false) => true,
         None => false,
     }
@@ -103,15 +103,15 @@ fn is_form(ex: &Exchange) -> bool {
 }
 
 /// The creation of the draft.
-pub fn rufh(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let ends = ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) == Some(true);
     let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
     let (Ok(length), true) = (rufh_length(ex, 0, ends, said), fits(ex, 0, said)) else {
-        return tell::inconsistent(ex);
+        return respond::inconsistent(ex);
     };
     match rufh_said(ex, length, ends) {
         Ok((said, content)) => begin(ex, cx, Dialect::Rufh, said, content),
-        Err(refusal) => tell::refuse(ex, cx, Dialect::Rufh, &refusal, true),
+        Err(refusal) => respond::refuse(ex, cx, Dialect::Rufh, &refusal, true),
     }
 }
 
@@ -137,7 +137,7 @@ pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
     }
     let whole = resumed::Digests::default();
-    Ok(Content { is_creation, checksum: None, digests, whole, wanted: None, ends, interop: tell::interop(ex) })
+    Ok(Content { is_creation, checksum: None, digests, whole, wanted: None, ends, interop: respond::interop(ex) })
 }
 
 /// The length of the whole, by all that says it (the draft §4.1.3). `known`: from Upload-Length or earlier.
@@ -164,25 +164,31 @@ pub fn fits(ex: &Exchange, offset: u64, length: Option<u64>) -> bool {
     }
 }
 
-fn begin(ex: &mut Exchange, cx: &mut Cx, dialect: Dialect, said: Said, content: Content) -> Flow {
+fn begin(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, said: Said, content: Content) -> Flow {
     match create(ex, cx, dialect, said, content) {
         Ok(append) => run(ex, cx, append),
-        Err(refusal) => tell::refuse(ex, cx, dialect, &refusal, true),
+        Err(refusal) => respond::refuse(ex, cx, dialect, &refusal, true),
     }
 }
 
 /// Takes the content, or ends at once where there is none.
-pub fn run(ex: &mut Exchange, cx: &mut Cx, append: Append) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services, append: Append) -> Flow {
     let append = Box::new(append);
     if ex.decoder.is_done() {
         return append.finish(ex, cx);
     }
     ex.handler = Handler::Append(append);
-    ex.pace = pace::of(ex, cx);
+    ex.pace = rate_limit::of(ex, cx);
     Flow::Body
 }
 
-fn create(ex: &mut Exchange, cx: &mut Cx, dialect: Dialect, said: Said, content: Content) -> Result<Append, Refusal> {
+fn create(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    dialect: Dialect,
+    said: Said,
+    content: Content,
+) -> Result<Append, Refusal> {
     let wish = Wish {
         given: said.given.as_deref(),
         content_type: &said.content_type,
@@ -190,7 +196,7 @@ fn create(ex: &mut Exchange, cx: &mut Cx, dialect: Dialect, said: Said, content:
         fields: &said.fields,
     };
     let admitted = resumed::admit(ex, cx, &wish)?;
-    let home = unfinished::home(ex)?;
+    let home = pending_upload::home(ex)?;
     let settings = ex.here().settings.upload.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
     let dir = home.make(settings.create_path.then_some(Mode(settings.mode))).map_err(|e| failed("mkdir()", e))?;
@@ -225,9 +231,9 @@ fn create(ex: &mut Exchange, cx: &mut Cx, dialect: Dialect, said: Said, content:
     };
     let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, taken: None };
     upload.touch(cx);
-    let lease = cx.uploads.lease(id, Lease::new(fd));
+    let lease = cx.resumable.lease(id, Lease::new(fd));
     if let Some(version) = content.interop {
-        tell::begun(ex, cx, version, &upload);
+        respond::begun(ex, cx, version, &upload);
     }
     Ok(Append::new(ex, upload, lease, content))
 }

@@ -17,23 +17,23 @@
 pub mod append;
 mod checksum;
 mod create;
-pub mod home;
-mod resource;
+pub mod location;
+mod pending_upload;
+mod requests;
+mod respond;
 mod rufh;
 mod state;
 mod store;
 pub mod sweep;
-mod tell;
 mod tus;
-mod unfinished;
 
 use super::options;
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
-use crate::shared::Cx;
-use crate::shared::uploads::UploadId;
+use crate::services::Services;
+use crate::services::resumable::UploadId;
 use state::Dialect;
 
 /// The argument that names an upload.
@@ -94,16 +94,16 @@ fn uploads(allowed: MethodSet) -> bool {
     allowed.contains(Method::Post) || allowed.contains(Method::Put)
 }
 
-pub fn start(ex: &mut Exchange, cx: &mut Cx) -> Flow {
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let asked = asked(ex);
-    if let Err(flow) = tell::check_version(ex, cx) {
+    if let Err(flow) = respond::check_version(ex, cx) {
         return flow;
     }
     match asked {
         Some(Asked::Create(Dialect::Tus)) => create::tus(ex, cx),
         Some(Asked::Create(Dialect::Rufh)) => create::rufh(ex, cx),
-        Some(Asked::Upload(id)) => resource::run(ex, cx, id),
-        Some(Asked::Nothing) | None => tell::not_found(ex, cx),
+        Some(Asked::Upload(id)) => requests::run(ex, cx, id),
+        Some(Asked::Nothing) | None => respond::not_found(ex, cx),
     }
 }
 
@@ -113,14 +113,14 @@ pub fn announce(ex: &mut Exchange) {
     // tus makes uploads by POST alone.
     speaks.tus &= allowed.contains(Method::Post);
     if speaks.any() && uploads(allowed) {
-        tell::announce(ex, speaks);
+        respond::announce(ex, speaks);
     }
 }
 
 /// Bytes and files of unfinished uploads below a path, as far as they are not stored yet; without `but`.
-pub fn held(cx: &mut Cx, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
+pub fn held(cx: &mut Services, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
     sweep::read_all(cx);
-    cx.uploads.held(area, but)
+    cx.resumable.held(area, but)
 }
 
 #[cfg(test)]

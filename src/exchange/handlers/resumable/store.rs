@@ -6,8 +6,8 @@
 //! name; where the directory is the configuration's it stays until it expires.
 
 use super::state::Record;
-use crate::shared::syncs::{Sync, Syncs};
-use crate::shared::uploads::UploadId;
+use crate::services::resumable::UploadId;
+use crate::services::syncs::{Sync, Syncs};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY, Rename, Stat, Unlink,

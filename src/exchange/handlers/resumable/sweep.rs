@@ -1,12 +1,12 @@
 //! Uploads that nobody finishes: found on disk after a start, removed when they expire. Both in slices, between two
 //! turns of the loop.
 
-use super::home::{self, Home};
+use super::location::{self, Home};
+use super::pending_upload::{self, unix_ms};
 use super::store::{Dir, Entry};
-use super::unfinished::{self, unix_ms};
 use crate::config::model::Level;
-use crate::shared::Cx;
-use crate::shared::uploads::{Open, Past, Scan, UploadId};
+use crate::services::Services;
+use crate::services::resumable::{Open, Past, Scan, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY, Unlink};
 use std::ffi::CString;
@@ -23,43 +23,43 @@ const LITTER: i64 = 60_000;
 const AGAIN: (i64, i64) = (1_000, 60_000);
 
 /// Looks through all places of the configuration that may hold uploads, from the next turn on.
-pub fn begin(cx: &mut Cx) {
+pub fn begin(cx: &mut Services) {
     let config = cx.config.clone();
     let speaking = config.locations.iter().filter(|location| location.settings.upload.resumable.speaks.any());
     let mut homes: Vec<Rc<[u8]>> =
         speaking.filter_map(|location| Home::of(&config, location)).map(|h| h.path).collect();
     homes.sort_unstable();
     homes.dedup();
-    cx.uploads.unread = homes.into();
-    cx.uploads.reading = None;
+    cx.resumable.unread = homes.into();
+    cx.resumable.reading = None;
 }
 
 /// Milliseconds until there is something to do.
-pub fn due(cx: &Cx) -> Option<u64> {
-    if cx.uploads.is_reading() {
+pub fn due(cx: &Services) -> Option<u64> {
+    if cx.resumable.is_reading() {
         return Some(0);
     }
-    let next = cx.uploads.next()?;
+    let next = cx.resumable.next()?;
     Some(u64::try_from(next.saturating_sub(unix_ms(&cx.now))).unwrap_or(0))
 }
 
 /// A slice of what is due.
-pub fn run(cx: &mut Cx) {
+pub fn run(cx: &mut Services) {
     read(cx);
     expire(cx);
 }
 
 /// All of what [`begin`] began: who counts cannot wait.
-pub fn read_all(cx: &mut Cx) {
-    while cx.uploads.is_reading() {
+pub fn read_all(cx: &mut Services) {
+    while cx.resumable.is_reading() {
         read(cx);
     }
 }
 
-fn read(cx: &mut Cx) {
-    let mut scan = match cx.uploads.reading.take() {
+fn read(cx: &mut Services) {
+    let mut scan = match cx.resumable.reading.take() {
         Some(scan) => scan,
-        None => match cx.uploads.unread.pop_front() {
+        None => match cx.resumable.unread.pop_front() {
             None => return,
             Some(path) => match open(&path) {
                 Ok(dir) => Scan { home: path, dir, names: Vec::new() },
@@ -71,19 +71,19 @@ fn read(cx: &mut Cx) {
     if scan.names.is_empty() {
         match scan.dir.fill() {
             Ok(true) => {}
-            Ok(false) => return home::tidy(&scan.home),
+            Ok(false) => return location::tidy(&scan.home),
             Err(e) => return complain(cx, &scan.home, e),
         }
         scan.names.extend(scan.dir.entries().map(|entry| entry.name.to_bytes().into()));
     }
-    match home::open(&scan.home) {
+    match location::open(&scan.home) {
         Ok(dir) => {
             for name in scan.names.drain(scan.names.len().saturating_sub(SLICE)..) {
                 if let Some(entry) = Entry::of(&name) {
                     meet(cx, &scan.home, &dir, entry);
                 }
             }
-            cx.uploads.reading = Some(scan);
+            cx.resumable.reading = Some(scan);
         }
         Err(Errno::ENOENT) => {}
         Err(e) => complain(cx, &scan.home, e),
@@ -95,7 +95,7 @@ fn open(path: &[u8]) -> Result<file::ReadDir, Errno> {
     file::open_at(None, &path, O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
 }
 
-fn complain(cx: &mut Cx, path: &[u8], e: Errno) {
+fn complain(cx: &mut Services, path: &[u8], e: Errno) {
     let log = cx.config.process.error_log.clone();
     let path = crate::exchange::Printable(path);
     let what = format_args!("unfinished uploads in \"{path}\" could not be looked through {e}");
@@ -103,24 +103,24 @@ fn complain(cx: &mut Cx, path: &[u8], e: Errno) {
 }
 
 /// A file of an earlier process, or of this one.
-fn meet(cx: &mut Cx, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
+fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
     let now = unix_ms(&cx.now);
     match entry {
-        Entry::State(id) if cx.uploads.get(id).is_none() => {
+        Entry::State(id) if cx.resumable.get(id).is_none() => {
             let Ok(Some(record)) = dir.load(id) else { return };
             match dir.stat(id) {
                 Ok(Some(stat)) => {
-                    let expires = unfinished::expires(&record, &stat);
+                    let expires = pending_upload::expires(&record, &stat);
                     let bytes = record.length.unwrap_or(stat.size);
-                    cx.uploads.insert(id, Open::new(home.clone(), &record.path, bytes, expires));
+                    cx.resumable.insert(id, Open::new(home.clone(), &record.path, bytes, expires));
                 }
                 Ok(None) => {
-                    let place = Home { path: home.clone(), ours: home::is_ours(home) };
-                    match unfinished::remembered(&place, dir, id, &record) {
-                        Some(at) => cx.uploads.insert(id, Open::stored(home.clone(), &record.path, Some(at))),
+                    let place = Home { path: home.clone(), ours: location::is_ours(home) };
+                    match pending_upload::remembered(&place, dir, id, &record) {
+                        Some(at) => cx.resumable.insert(id, Open::stored(home.clone(), &record.path, Some(at))),
                         None => {
                             dir.forget(id);
-                            cx.uploads.finish(id, Past::Done(unfinished::over(&record)));
+                            cx.resumable.finish(id, Past::Done(pending_upload::over(&record)));
                         }
                     }
                 }
@@ -141,26 +141,26 @@ fn meet(cx: &mut Cx, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
     }
 }
 
-fn expire(cx: &mut Cx) {
+fn expire(cx: &mut Services) {
     let now = unix_ms(&cx.now);
     for _ in 0..SLICE {
-        let Some(id) = cx.uploads.expired(now) else { return };
-        let Some(open) = cx.uploads.get(id) else { continue };
+        let Some(id) = cx.resumable.expired(now) else { return };
+        let Some(open) = cx.resumable.get(id) else { continue };
         let (home, written) = (open.home.clone(), open.is_written());
         let later = later(&home, id);
         if written {
-            cx.uploads.postpone(id, later.unwrap_or(now).clamp(now + AGAIN.0, now + AGAIN.1));
+            cx.resumable.postpone(id, later.unwrap_or(now).clamp(now + AGAIN.0, now + AGAIN.1));
             continue;
         }
         match later {
             // Bytes came since it was last counted on.
-            Some(at) if at > now => cx.uploads.postpone(id, at),
+            Some(at) if at > now => cx.resumable.postpone(id, at),
             _ => {
-                if let Ok(dir) = home::open(&home) {
+                if let Ok(dir) = location::open(&home) {
                     dir.remove(id);
                 }
-                home::tidy(&home);
-                cx.uploads.finish(id, Past::Gone);
+                location::tidy(&home);
+                cx.resumable.finish(id, Past::Gone);
             }
         }
     }
@@ -168,9 +168,9 @@ fn expire(cx: &mut Cx) {
 
 /// When an upload expires by what is on disk. None: it is not there.
 fn later(home: &[u8], id: UploadId) -> Option<i64> {
-    let dir = home::open(home).ok()?;
+    let dir = location::open(home).ok()?;
     let record = dir.load(id).ok()??;
     // Of a finished one the record is left.
     let stat = dir.stat(id).ok()?.or_else(|| dir.stat_record(id).ok())?;
-    Some(unfinished::expires(&record, &stat).unwrap_or(i64::MAX))
+    Some(pending_upload::expires(&record, &stat).unwrap_or(i64::MAX))
 }

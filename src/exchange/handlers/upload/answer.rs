@@ -6,13 +6,13 @@ use crate::config::model::Content;
 use crate::config::template::{Part, Template, Var};
 use crate::exchange::phases::Flow;
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, error_page, vars};
+use crate::exchange::{Exchange, error_page, variables};
 use crate::http::escape::{escape_component, escape_path, html_escape, json_escape};
 use crate::http::etag::ETag;
 use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 use std::fmt;
 use std::io::Write;
 
@@ -70,7 +70,7 @@ fn format_of(ex: &Exchange) -> Option<Format> {
 }
 
 /// All is stored: the answer to it. `uri` is the directory's; `stored` is not empty unless upload_return answers.
-pub fn stored(ex: &mut Exchange, cx: &mut Cx, uri: &[u8], stored: &[Stored], answer: Option<&Answer>) -> Flow {
+pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored], answer: Option<&Answer>) -> Flow {
     let mut location = Vec::new();
     escape_path(uri, &mut location);
     let single = match stored {
@@ -116,12 +116,12 @@ pub fn stored(ex: &mut Exchange, cx: &mut Cx, uri: &[u8], stored: &[Stored], ans
 }
 
 /// upload_return.
-fn configured(ex: &mut Exchange, cx: &mut Cx, answer: &Answer) -> Flow {
+fn configured(ex: &mut Exchange, cx: &mut Services, answer: &Answer) -> Flow {
     let status = Status(answer.code);
     let redirect = matches!(answer.code, 301 | 302 | 303 | 307 | 308);
     let text = answer.text.as_ref().map(|text| match redirect {
         true => uri(text, ex, cx),
-        false => vars::text(text, ex, cx),
+        false => variables::text(text, ex, cx),
     });
     if redirect {
         ex.response.location = text;
@@ -137,15 +137,15 @@ fn configured(ex: &mut Exchange, cx: &mut Cx, answer: &Answer) -> Flow {
 }
 
 /// A template as a URI: what the client chose, names and fields, is escaped and stays one component.
-fn uri(template: &Template, ex: &mut Exchange, cx: &mut Cx) -> Vec<u8> {
+fn uri(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
     let mut out = Vec::new();
     for part in &template.parts {
         match part {
             Part::Literal(text) => out.extend_from_slice(text),
-            Part::Capture(group) => out.extend_from_slice(vars::capture(ex, *group)),
+            Part::Capture(group) => out.extend_from_slice(variables::capture(ex, *group)),
             Part::Var(var) => {
                 let mut value = Vec::new();
-                vars::value(var, ex, cx, &mut value);
+                variables::value(var, ex, cx, &mut value);
                 match var {
                     Var::UploadField(_) => escape_component(&value, &mut out),
                     Var::Builtin(builtin) if builtin.name().starts_with("upload_") => {
@@ -222,7 +222,7 @@ fn page(out: &mut Vec<u8>, title: &str) {
 }
 
 /// Nothing is stored: says why, to the log and to the client. An error page of the configuration goes before.
-pub fn refuse(ex: &mut Exchange, cx: &mut Cx, refusal: &Refusal) -> Flow {
+pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
     let status = refusal.status;
     let between = if refusal.detail.is_empty() { "" } else { ": " };
     let name: String = refusal.name.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();

@@ -1,18 +1,18 @@
 //! The body is complete: what may be stored becomes files, and these get their names: all of them, or, where one
 //! cannot, none.
 
-use super::admit::etag;
 use super::answer::Stored;
+use super::check::etag;
 use super::name::{numbered, random_digits};
-use super::part::{Birth, Part};
 use super::refusal::Refusal;
-use super::{Upload, place, raw, rules};
+use super::temp_file::{Birth, Part};
+use super::{Upload, raw, rules, target_dir};
 use crate::config::directives::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::litter::Litter;
+use crate::services::Services;
+use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Unlink};
 use std::ffi::{CStr, CString};
@@ -53,7 +53,7 @@ enum Done {
 }
 
 impl Upload {
-    pub fn store(&mut self, ex: &mut Exchange, cx: &mut Cx) -> Result<Vec<Stored>, Refusal> {
+    pub fn store(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Vec<Stored>, Refusal> {
         if self.form.as_ref().is_some_and(|form| !form.is_complete()) {
             return Err(Refusal::new(Status::BAD_REQUEST, "the form ends before its last boundary"));
         }
@@ -80,7 +80,7 @@ impl Upload {
             }
         }
         let made = self.place.make(self.rules.mode)?;
-        let (etags, was) = self.commit(cx, raw::date(ex)).inspect_err(|_| place::unmake(&made))?;
+        let (etags, was) = self.commit(cx, raw::date(ex)).inspect_err(|_| target_dir::unmake(&made))?;
         self.made = made;
         let files = self.parts.iter().zip(etags).zip(was).zip(digests);
         Ok(files
@@ -95,7 +95,7 @@ impl Upload {
     }
 
     /// The files become files where they are not yet, and get their names.
-    fn commit(&mut self, cx: &mut Cx, modified: Option<i64>) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
+    fn commit(&mut self, cx: &mut Services, modified: Option<i64>) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
         let (added, freed) = self.claim_all(cx)?;
         let seen = match &self.parts[..] {
             [part] if self.on_duplicate == Duplicate::Overwrite => self.place.look(&part.name, cx)?,
@@ -103,11 +103,11 @@ impl Upload {
         };
         let replaces = seen.is_some_and(|stat| matches!(stat.kind, FileKind::Regular | FileKind::Symlink));
         // A hidden name that may stay behind is made only where it will be found.
-        let birth = if replaces && cx.litter.is_kept() { Birth::Hidden } else { Birth::Nameless };
+        let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
         // The same versions that GET will name: of the files as they are, before they have names.
         let mut etags = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
-            let settled = part.settle(&self.place.dir, &mut cx.litter, birth);
+            let settled = part.settle(&self.place.dir, &mut cx.temp_names, birth);
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
             if let (Some(modified), Some(fd)) = (modified, part.fd()) {
                 // A file system that keeps no such time keeps the file all the same.
@@ -116,7 +116,7 @@ impl Upload {
             etags.push(etag(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);
-        match commit(&self.place.dir, &mut self.parts, self.on_duplicate, seen, &mut cx.litter) {
+        match commit(&self.place.dir, &mut self.parts, self.on_duplicate, seen, &mut cx.temp_names) {
             Ok(was) => {
                 cx.quotas.stored(self.place.dir.as_fd(), added, freed);
                 Ok((etags, was))
@@ -146,7 +146,7 @@ pub fn commit(
     parts: &mut [Part],
     on_duplicate: Duplicate,
     seen: Option<FileKind>,
-    litter: &mut Litter,
+    litter: &mut TempNames,
 ) -> Result<Vec<Was>, Failed> {
     let alone = parts.len() == 1;
     let mut done: Vec<Done> = Vec::with_capacity(parts.len());
@@ -172,7 +172,7 @@ fn give_name(
     on_duplicate: Duplicate,
     alone: bool,
     seen: Option<FileKind>,
-    litter: &mut Litter,
+    litter: &mut TempNames,
 ) -> Result<Done, Why> {
     let name = c_name(&part.name)?;
     if alone && seen.is_some() && on_duplicate == Duplicate::Overwrite {
@@ -219,7 +219,7 @@ fn overwrite(
     name: CString,
     there: Option<FileKind>,
     alone: bool,
-    litter: &mut Litter,
+    litter: &mut TempNames,
 ) -> Result<Done, Why> {
     // A link is replaced as what it is; a directory or a device never.
     if matches!(there, Some(FileKind::Dir | FileKind::Other)) {
@@ -243,7 +243,7 @@ fn overwrite(
     })
 }
 
-fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done, litter: &mut Litter) {
+fn undo(dir: &Rc<OwnedFd>, part: &mut Part, step: Done, litter: &mut TempNames) {
     // As far as it goes: what cannot be taken back is a whole file.
     let _ = match step {
         Done::Linked(name) => file::unlink_at(Some(dir.as_fd()), &name, Unlink::File),
@@ -270,7 +270,7 @@ mod tests {
     fn part(dir: &Rc<OwnedFd>, name: &str, content: &str) -> Part {
         let mut part = Part::held(name.into(), 0o600, 0);
         part.write(content.as_bytes()).expect("written");
-        part.settle(dir, &mut Litter::default(), Birth::Nameless).expect("settled");
+        part.settle(dir, &mut TempNames::default(), Birth::Nameless).expect("settled");
         part
     }
 
@@ -283,7 +283,7 @@ mod tests {
         scratch.link("link", "/nonexistent/target");
         let run = |name: &str, how: Duplicate| {
             let mut parts = [part(&dir, name, "new")];
-            commit(&dir, &mut parts, how, None, &mut Litter::default())
+            commit(&dir, &mut parts, how, None, &mut TempNames::default())
                 .map(|was| (String::from_utf8_lossy(&parts[0].name).into_owned(), was[0]))
         };
         let failed = |why| Err(Failed { part: 0, why });
@@ -324,7 +324,7 @@ mod tests {
             let mut parts: Vec<Part> = (0..count)
                 .map(|n| part(&dir, names[seed.below(names.len() as u64) as usize], &format!("new {n}")))
                 .collect();
-            let outcome = commit(&dir, &mut parts, how, None, &mut Litter::default());
+            let outcome = commit(&dir, &mut parts, how, None, &mut TempNames::default());
             let named: Vec<Vec<u8>> = parts.iter().map(|part| part.name.clone()).collect();
             drop(parts);
             let after = scratch.snapshot();

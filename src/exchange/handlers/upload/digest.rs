@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use crate::config::directives::upload::Verify;
 use crate::exchange::Exchange;
 use crate::http::escape::to_base64;
-use crate::http::framing::Framing;
+use crate::http::h1::framing::Framing;
 use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::status::Status;
 use crate::http::structured::{Item, dictionary};

@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use crate::exchange::Exchange;
 use crate::http::multipart::{Event, Multipart, PartHead};
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 
 /// Bytes of all plain fields of a form, names included.
 const FIELDS: usize = 64 << 10;
@@ -63,7 +63,7 @@ pub fn accept(
     upload: &mut Upload,
     form: &mut Form,
     ex: &mut Exchange,
-    cx: &mut Cx,
+    cx: &mut Services,
     data: &[u8],
 ) -> Result<(), Refusal> {
     let mut rest = data;
@@ -99,7 +99,13 @@ pub fn accept(
 }
 
 /// A part begins.
-fn begin(upload: &mut Upload, form: &mut Form, ex: &mut Exchange, cx: &mut Cx, head: PartHead) -> Result<(), Refusal> {
+fn begin(
+    upload: &mut Upload,
+    form: &mut Form,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    head: PartHead,
+) -> Result<(), Refusal> {
     form.into = match head.filename {
         Some(name) if name.is_empty() => Into::Nothing,
         Some(name) => {

@@ -14,53 +14,53 @@
 //! Invariant: nothing is seen in the directory before the body is complete and right; dropping an [`Upload`] leaves
 //! nothing behind.
 
-mod admit;
 mod answer;
-mod begin;
+mod check;
 mod commit;
 mod digest;
-mod durable;
 mod form;
+mod fsync;
 mod name;
-pub mod pace;
-mod part;
-mod place;
 mod quota;
+pub mod rate_limit;
 mod raw;
 mod record;
 mod refusal;
 pub mod resumed;
 mod rules;
-mod serve;
+mod serve_policy;
+mod start;
+mod target_dir;
+mod temp_file;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{limit, respond as tell};
-pub use begin::start;
 pub use name::{judge, numbered};
 pub use record::Record;
-pub use serve::guard;
+pub use serve_policy::guard;
+pub use start::start;
 
 use crate::config::directives::upload::{Duplicate, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
 use crate::http::etag::ETag;
-use crate::http::head::Head;
+use crate::http::h1::head::Head;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::quotas::Usage;
-use crate::shared::uploads::UploadId;
+use crate::services::Services;
+use crate::services::quotas::Usage;
+use crate::services::resumable::UploadId;
 use crate::sys::Errno;
 use answer::Stored;
 use digest::{Algorithm, Digests};
-use durable::Writing;
 use form::Form;
-use part::{Birth, Part};
-use place::Place;
+use fsync::Writing;
 use quota::Share;
 use refusal::Refusal;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
+use target_dir::Place;
+use temp_file::{Birth, Part};
 
 /// Bytes of a file that are held in memory at most, whatever client_body_buffer_size says.
 const HELD: u64 = 64 << 10;
@@ -87,7 +87,7 @@ pub struct Upload {
     conditions: Option<Box<(Head, Vec<u8>)>>,
     /// upload_sync: how far that is; and the directories that were made for the files.
     writing: Writing,
-    made: Vec<place::Made>,
+    made: Vec<target_dir::Made>,
     /// Of the quota, where there is one.
     share: Option<Share>,
     /// What is known to come, and what it replaces.
@@ -107,7 +107,7 @@ pub fn too_large() -> Refusal {
 }
 
 /// The file could not be written.
-pub fn failed(ex: &mut Exchange, cx: &mut Cx, e: Errno) -> Flow {
+pub fn failed(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     let path = ex.uri.clone();
     answer::refuse(ex, cx, &Refusal::call("splice()", &path, e))
 }
@@ -117,7 +117,7 @@ impl Upload {
     ///
     /// # Errors
     /// The answer, where the upload is refused: nothing is stored then.
-    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Cx, data: &[u8]) -> Result<(), Flow> {
+    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         self.digests.update(data);
         let outcome = match self.form.take() {
             None => self.write(cx, data),
@@ -131,7 +131,7 @@ impl Upload {
     }
 
     /// The body is complete: everything is stored, or nothing.
-    pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         match self.write_content(cx) {
             Ok(false) => {}
             Ok(true) => return self.written(ex, cx),
@@ -152,7 +152,7 @@ impl Upload {
     }
 
     /// It is stored, and said so.
-    fn told(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx, stored: Vec<Stored>) -> Flow {
+    fn told(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services, stored: Vec<Stored>) -> Flow {
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
         ex.uploaded = Some(Box::new(Record { files: stored.clone(), fields, dir }));
@@ -160,7 +160,7 @@ impl Upload {
     }
 
     /// Nothing is stored; what was meant to be is known to the log.
-    fn refuse(&mut self, ex: &mut Exchange, cx: &mut Cx, refusal: &Refusal) -> Flow {
+    fn refuse(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         let flow = answer::refuse(ex, cx, refusal);
         let files = self.parts.iter().map(|part| Stored {
             name: part.name.clone(),
@@ -186,7 +186,7 @@ impl Upload {
     ///
     /// # Errors
     /// The answer, where that is too much.
-    pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Cx, n: u64) -> Result<(), Flow> {
+    pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
         let Some(part) = self.parts.first_mut() else { return Ok(()) };
         part.wrote(n);
         let most = self.rules.max_file_size.0;
@@ -230,14 +230,14 @@ impl Upload {
     }
 
     /// The newest file is held in memory no longer.
-    fn settle(&mut self, cx: &mut Cx) -> Result<(), Refusal> {
+    fn settle(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
-        let settled = part.settle(&self.place.dir, &mut cx.litter, Birth::Nameless);
+        let settled = part.settle(&self.place.dir, &mut cx.temp_names, Birth::Nameless);
         settled.map_err(|e| Refusal::call("open()", &self.place.path, e))
     }
 
     /// Appends to the newest file.
-    fn write(&mut self, cx: &mut Cx, data: &[u8]) -> Result<(), Refusal> {
+    fn write(&mut self, cx: &mut Services, data: &[u8]) -> Result<(), Refusal> {
         if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {
             self.settle(cx)?;
         }

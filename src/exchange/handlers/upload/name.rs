@@ -6,10 +6,10 @@
 use super::refusal::Refusal;
 use crate::config::directives::upload::{FileName, Upload as Rules};
 use crate::config::template::{Builtin, Part, Template, Var};
-use crate::exchange::{Exchange, vars};
+use crate::exchange::{Exchange, variables};
 use crate::http::escape::unescape;
 use crate::http::status::Status;
-use crate::shared::Cx;
+use crate::services::Services;
 use crate::sys::random;
 use crate::util::date::Civil;
 use std::io::Write;
@@ -104,19 +104,19 @@ pub struct Known<'a> {
 
 /// Expands a template for the name of a file: `$upload_file_name`, `$upload_file_ext` (with its dot) and
 /// `$upload_field_NAME` are those of the file that is `known` so far.
-fn expand(template: &Template, ex: &mut Exchange, cx: &mut Cx, known: &Known<'_>) -> Vec<u8> {
+fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, known: &Known<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     for part in &template.parts {
         match part {
             Part::Literal(text) => out.extend_from_slice(text),
-            Part::Capture(group) => out.extend_from_slice(vars::capture(ex, *group)),
+            Part::Capture(group) => out.extend_from_slice(variables::capture(ex, *group)),
             Part::Var(Var::Builtin(Builtin::UploadFileName)) => out.extend_from_slice(known.name),
             Part::Var(Var::Builtin(Builtin::UploadFileExt)) => out.extend_from_slice(extension(known.name)),
             Part::Var(Var::UploadField(name)) => {
                 out.extend_from_slice(super::record::find(known.fields, name).unwrap_or_default());
             }
             Part::Var(var) => {
-                vars::value(var, ex, cx, &mut out);
+                variables::value(var, ex, cx, &mut out);
             }
         }
     }
@@ -135,7 +135,7 @@ pub fn is_made_of_fields(rule: &FileName) -> bool {
 /// 400 for a name that [`judge`] refuses.
 pub fn choose(
     ex: &mut Exchange,
-    cx: &mut Cx,
+    cx: &mut Services,
     rules: &Rules,
     known: &Known<'_>,
     content_type: &[u8],

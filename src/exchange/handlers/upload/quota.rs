@@ -1,16 +1,16 @@
 //! upload_quota: an upload's share of its area, claimed before the body where its length is known, and as it grows.
-//! Counting what is there is [`crate::shared::quotas`]'s.
+//! Counting what is there is [`crate::services::quotas`]'s.
 
-use super::part::Part;
 use super::refusal::Refusal;
+use super::temp_file::Part;
 use super::{Upload, answer};
 use crate::config::directives::upload::{Duplicate, Quota};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::{Handler, resumable};
 use crate::exchange::phases::Flow;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::quotas::{Claim, Full, Usage};
+use crate::services::Services;
+use crate::services::quotas::{Claim, Full, Usage};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 
@@ -42,7 +42,7 @@ impl Share {
     ///
     /// # Errors
     /// 507; what the directory says that cannot be read.
-    pub fn admit(&mut self, need: Usage, beside: Usage, cx: &Cx) -> Result<bool, Refusal> {
+    pub fn admit(&mut self, need: Usage, beside: Usage, cx: &Services) -> Result<bool, Refusal> {
         let area = self.claim.area();
         let failed = |e: Errno| Refusal::call("getdents64()", b"", e);
         let known = match self.wait {
@@ -84,7 +84,7 @@ impl Upload {
     }
 
     /// The next slice of counting what is in the area: the body waits for that. Or the disk has answered.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Cx) -> Flow {
+    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if self.is_writing() {
             return self.written(ex, cx);
         }
@@ -97,7 +97,7 @@ impl Upload {
     }
 
     /// Claims what is known to come, or goes on waiting for it.
-    pub fn claim(&mut self, cx: &mut Cx) -> Result<(), Refusal> {
+    pub fn claim(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         if self.share.is_none() {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl Upload {
 
     /// Whether `more` could be stored now, by an upload that claims nothing. What is there is counted in one go if
     /// nobody has yet.
-    pub fn check_quota(&mut self, cx: &mut Cx, more: Usage) -> Result<(), Refusal> {
+    pub fn check_quota(&mut self, cx: &mut Services, more: Usage) -> Result<(), Refusal> {
         let (Some(limit), Some(area)) = (self.rules.quota, &self.place.area) else { return Ok(()) };
         let mut share = Share::new(Claim::new(area.clone()), limit);
         let beside = self.beside(cx);
@@ -116,13 +116,13 @@ impl Upload {
     }
 
     /// What resumable uploads have of the area, beside this one.
-    fn beside(&self, cx: &mut Cx) -> Usage {
+    fn beside(&self, cx: &mut Services) -> Usage {
         let (bytes, files) = resumable::held(cx, &self.place.area_path, self.resumed);
         Usage { bytes, files }
     }
 
     /// Claims more where more comes than was known.
-    pub fn grow_by(&mut self, cx: &mut Cx, more: u64) -> Result<(), Refusal> {
+    pub fn grow_by(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
         if self.share.is_none() {
             return Ok(());
         }
@@ -147,7 +147,7 @@ impl Upload {
     }
 
     /// The last word of the quota: on what is stored and what is replaced by it now.
-    pub fn claim_all(&mut self, cx: &mut Cx) -> Result<(Usage, Usage), Refusal> {
+    pub fn claim_all(&mut self, cx: &mut Services) -> Result<(Usage, Usage), Refusal> {
         let (mut added, mut freed) = <(Usage, Usage)>::default();
         if self.place.area.is_none() && cx.quotas.is_empty() {
             return Ok((added, freed));

@@ -2,21 +2,21 @@
 //! code after its last. What happens between is `handlers::resumable`'s.
 
 use super::answer;
-use super::begin::policy;
 use super::digest;
-use super::durable::Writing;
-use super::part::Part;
-use super::place::{self, Place, Wanted};
+use super::fsync::Writing;
+use super::start::policy;
+use super::target_dir::{self, Place, Wanted};
+use super::temp_file::Part;
 use super::{Record, Upload, raw, rules};
 use crate::config::directives::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::phases::Flow;
-use crate::http::head::{Head, HeadLimits, Progress};
+use crate::http::h1::head::{Head, HeadLimits, Progress};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::shared::Cx;
-use crate::shared::quotas::Usage;
-use crate::shared::uploads::UploadId;
+use crate::services::Services;
+use crate::services::quotas::Usage;
+use crate::services::resumable::UploadId;
 use crate::sys::file;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,7 +24,7 @@ use std::rc::Rc;
 
 pub use super::answer::{Stored, refuse};
 pub use super::digest::{Algorithm, Digests};
-pub use super::durable::unsure;
+pub use super::fsync::unsure;
 pub use super::raw::given_name;
 pub use super::refusal::Refusal;
 pub use super::rules::essence;
@@ -54,7 +54,7 @@ pub struct Admitted {
 ///
 /// # Errors
 /// The same as for a plain upload.
-pub fn admit(ex: &mut Exchange, cx: &mut Cx, wish: &Wish<'_>) -> Result<Admitted, Refusal> {
+pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Admitted, Refusal> {
     raw::check(ex)?;
     let put = ex.method == Method::Put;
     let rules = ex.here().settings.upload.clone();
@@ -74,7 +74,13 @@ pub fn admit(ex: &mut Exchange, cx: &mut Cx, wish: &Wish<'_>) -> Result<Admitted
 }
 
 /// Whether `more` bytes may still be taken. `total`: what the upload then has, where nobody counts on it yet.
-pub fn admit_more(ex: &mut Exchange, cx: &mut Cx, id: UploadId, more: u64, total: Option<u64>) -> Result<(), Refusal> {
+pub fn admit_more(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    id: UploadId,
+    more: u64,
+    total: Option<u64>,
+) -> Result<(), Refusal> {
     let rules = ex.here().settings.upload.clone();
     let (place, _) = find(ex, cx, &rules, true)?;
     rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
@@ -115,7 +121,7 @@ pub struct Refused {
 }
 
 /// Gives the file its name. `ex.method` is the method of the creation.
-pub fn store(ex: &mut Exchange, cx: &mut Cx, finished: Finished<'_>) -> Result<Placed, Refused> {
+pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Result<Placed, Refused> {
     let later = |refusal| Refused { refusal, kept: true };
     let rules = ex.here().settings.upload.clone();
     let (place, _) = find(ex, cx, &rules, true).map_err(later)?;
@@ -156,15 +162,15 @@ pub fn store(ex: &mut Exchange, cx: &mut Cx, finished: Finished<'_>) -> Result<P
 }
 
 /// The answer to an upload that was stored, as to a plain one. `ex.method` is the method of the creation.
-pub fn answer(ex: &mut Exchange, cx: &mut Cx, dir: &[u8], stored: Stored) -> Flow {
+pub fn answer(ex: &mut Exchange, cx: &mut Services, dir: &[u8], stored: Stored) -> Flow {
     let rules = ex.here().settings.upload.clone();
     answer::stored(ex, cx, dir, &[stored], rules.answer.as_ref())
 }
 
 /// The path that the request's URI means.
-pub fn path(ex: &mut Exchange, cx: &mut Cx) -> Result<Vec<u8>, Refusal> {
+pub fn path(ex: &mut Exchange, cx: &mut Services) -> Result<Vec<u8>, Refusal> {
     let rules = ex.here().settings.upload.clone();
-    place::path(ex, cx, &rules)
+    target_dir::path(ex, cx, &rules)
 }
 
 /// What the head promises of this request's content.
@@ -202,12 +208,12 @@ pub fn whole_digests(ex: &Exchange, promised: &[u8], ends: bool) -> Result<(Dige
     Ok((digests, wanted))
 }
 
-fn find(ex: &mut Exchange, cx: &mut Cx, rules: &Rules, named: bool) -> Result<(Place, Option<Vec<u8>>), Refusal> {
+fn find(ex: &mut Exchange, cx: &mut Services, rules: &Rules, named: bool) -> Result<(Place, Option<Vec<u8>>), Refusal> {
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
     let wanted = if ex.method == Method::Put { Wanted::File } else { Wanted::Either { named } };
-    place::find(ex, cx, rules, wanted)
+    target_dir::find(ex, cx, rules, wanted)
 }
 
 fn begin(rules: Rc<Rules>, place: Place) -> Upload {

@@ -1,7 +1,7 @@
 //! Removing, in real directories.
 
 use super::*;
-use crate::shared::litter::Litter;
+use crate::services::temp_names::TempNames;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -51,7 +51,7 @@ impl Scratch {
     ) -> Result<(), Refusal> {
         let Removed::Begun(mut removal) = place.remove(content, None, judge)? else { return Ok(()) };
         loop {
-            match removal.step(&mut Litter::default()) {
+            match removal.step(&mut TempNames::default()) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(stuck) => return Err(Refusal::Failed { call: stuck.call, errno: stuck.errno }),

@@ -1,0 +1,238 @@
+//! The short way: requests that are known ([`crate::services::repeats`]) are answered without an exchange. What came is
+//! compared, the answers are made one after the other, and all of them sent by one call.
+//!
+//! Invariant: a connection whose answers are said has nothing else under way; they are sent in the same turn, or an
+//! exchange takes them over.
+
+use crate::config::model::EndpointId;
+use crate::conn::drive::{Budget, Step};
+use crate::conn::{Conn, Endpoints, Pool, State};
+use crate::exchange::Exchange;
+use crate::exchange::cacheable::{self, ClientFacts, Tail};
+use crate::exchange::send_queue::SHORT;
+use crate::services::Services;
+use crate::services::open_files::OpenFile;
+use crate::services::response_cache::{Body, CachedResponse};
+use crate::sys::socket::{self, More};
+use crate::sys::{Errno, file};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+/// Text of answers on one connection that go out together.
+const BATCH: usize = 64 << 10;
+
+/// Answers of this turn that are not sent yet.
+#[derive(Default)]
+pub struct SendBatch {
+    text: Vec<u8>,
+    answers: Vec<Answer>,
+}
+
+struct Answer {
+    text: Range<usize>,
+    /// Only the last of a connection has one.
+    tail: Tail,
+    repeat: Rc<CachedResponse>,
+}
+
+impl SendBatch {
+    /// Nobody waits any more.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.answers.clear();
+        if self.text.capacity() > 4 * BATCH {
+            self.text = Vec::new();
+        }
+    }
+
+    /// These are on their way. Where none were made since, their place is free at once: only what is gathered waits, and
+    /// a turn may have many answers that are too long for that.
+    fn done(&mut self, from: u32, count: u32) {
+        let from = from as usize;
+        if from + count as usize == self.answers.len()
+            && let Some(first) = self.answers.get(from)
+        {
+            self.text.truncate(first.text.start);
+            self.answers.truncate(from);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    fn answers(&self, from: u32, count: u32) -> &[Answer] {
+        self.answers.get(from as usize..from as usize + count as usize).unwrap_or_default()
+    }
+
+    /// All the text of these answers: they were made one after the other.
+    fn text(&self, answers: &[Answer]) -> &[u8] {
+        let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return &[] };
+        self.text.get(first.text.start..last.text.end).unwrap_or_default()
+    }
+}
+
+/// What of the input was answered.
+#[derive(Clone, Copy, Default)]
+pub struct Known {
+    pub bytes: usize,
+    /// What the next request is to be known by: it was seen before.
+    pub next: Option<u64>,
+}
+
+/// Answers what is known of `input`, which was read from an idle connection: all of it, or so many requests that begin
+/// it. The connection's state tells of them.
+pub fn answer(
+    conn: &mut Conn,
+    endpoint: EndpointId,
+    input: &[u8],
+    cx: &mut Services,
+    said: &mut SendBatch,
+    budget: &mut Budget,
+) -> Known {
+    let mut known = Known::default();
+    // Who is introduced first has not begun to ask; who leaves in a moment is told so; and what cannot be sent, or has
+    // more behind it, is for an exchange.
+    let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
+    if !is_plain || cx.quitting || !conn.ready.can_write() || conn.ready.can_read() {
+        return known;
+    }
+    let from = said.answers.len();
+    let mut closes = false;
+    while !closes && known.bytes < input.len() {
+        let rest = input.get(known.bytes..).unwrap_or_default();
+        let Some(len) = cx.response_cache.head(rest) else { break };
+        let head = rest.get(..len).unwrap_or_default();
+        let hash = cx.response_cache.hash(endpoint, head);
+        let Some(repeat) = cx.response_cache.find(hash, endpoint, head).cloned() else {
+            known.next = cx.response_cache.is_seen(hash).then_some(hash);
+            break;
+        };
+        let count = said.answers.len() - from;
+        let requests = u64::from(conn.requests) + count as u64 + 1;
+        let start = said.text.len();
+        let begun = said.answers.get(from).map_or(start, |first| first.text.start);
+        closes = !repeat.keep_alive;
+        // The last one says so; what follows it is not a request.
+        let ends = requests >= repeat.client.keepalive_requests
+            || cx.now.ms.saturating_sub(conn.accepted) >= repeat.client.keepalive_time.0;
+        if ends && !closes || closes && len < rest.len() || budget.requests == 0 || start - begun > BATCH {
+            break;
+        }
+        // A file goes after all text, and nothing after it.
+        if repeat.body == Body::File && (count > 0 || len < rest.len()) {
+            break;
+        }
+        if count == 1 {
+            // It may have been sent after an answer of this turn: what was looked up for that one is old.
+            cx.now.advance_epoch();
+        }
+        let asker = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
+        let Some(tail) = cacheable::say(&repeat, asker, cx, &mut said.text) else {
+            cx.response_cache.forget(hash);
+            known.next = Some(hash);
+            break;
+        };
+        budget.requests -= 1;
+        said.answers.push(Answer { text: start..said.text.len(), tail, repeat });
+        known.bytes += len;
+    }
+    if known.bytes > 0 {
+        conn.state = State::PendingSend { from: from as u32, count: (said.answers.len() - from) as u32 };
+    }
+    known
+}
+
+/// Sends them, or leaves them for when those of others are made.
+pub fn send(
+    conn: &mut Conn,
+    cx: &mut Services,
+    pool: &mut Pool,
+    endpoints: &impl Endpoints,
+    budget: &mut Budget,
+) -> Step {
+    let State::PendingSend { from, count } = conn.state else { return Step::Again };
+    let answers = pool.send_batch.answers(from, count);
+    let text = pool.send_batch.text(answers);
+    let Some(last) = answers.last() else { return Step::Close };
+    if budget.gather && last.tail.is_none() && text.len() < SHORT {
+        return Step::Batched;
+    }
+    let Ok((of_text, of_tail)) = write(conn.fd(), text, last.tail.as_deref()) else {
+        log(conn, answers, cx);
+        return Step::Close;
+    };
+    budget.bytes = budget.bytes.saturating_sub(of_tail);
+    if of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
+        log(conn, answers, cx);
+        conn.state = State::Idle;
+        conn.deadline = cx.now.ms + last.repeat.client.keepalive_timeout.0;
+        let keep_alive = last.repeat.keep_alive && !cx.quitting;
+        pool.send_batch.done(from, count);
+        return if keep_alive { Step::Again } else { Step::Close };
+    }
+    if of_text < text.len() || !socket::is_writable(conn.fd()) {
+        conn.ready.no_write();
+    }
+    // The others count as answered, as those of any batch do; the last one's exchange sends what is left.
+    let (repeat, mark) = (last.repeat.clone(), text.len() - last.text.len());
+    log(conn, answers.split_last().map_or(&[], |(_, others)| others), cx);
+    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
+    let client = conn.client(&cx.config, endpoint);
+    let input = cx.buffers.take();
+    let mut ex = pool.take(cx, client, input, 0);
+    cacheable::resume(&mut ex, &repeat);
+    let answers = pool.send_batch.answers(from, count);
+    ex.out.text().extend_from_slice(pool.send_batch.text(answers));
+    if let Some(file) = answers.last().and_then(|last| last.tail.as_ref()) {
+        ex.out.push_file(file, 0, file.stat.size);
+    }
+    ex.out_mark = mark as u64;
+    pool.send_batch.done(from, count);
+    // What is queued is sealed first.
+    let _ = ex.out.front();
+    ex.out.advance(of_text);
+    ex.out.advance(of_tail);
+    conn.deadline = cx.now.ms + repeat.client.send_timeout.0;
+    cx.stats.waiting -= 1;
+    cx.stats.writing += 1;
+    conn.state = State::Active(ex);
+    Step::Again
+}
+
+/// Writes text and what follows it. Gives how much of each the socket took; Err: nobody is there to read it.
+fn write(fd: BorrowedFd<'_>, text: &[u8], tail: Option<&OpenFile>) -> Result<(usize, usize), Errno> {
+    let taken = |result| match result {
+        Err(Errno::EAGAIN) => Ok(0),
+        result => result,
+    };
+    let more = if tail.is_some() { More::Yes } else { More::No };
+    let of_text = taken(socket::send(fd, text, more))?;
+    let of_tail = match tail.and_then(|file| Some((file.fd()?, file.stat.size as usize))) {
+        Some((source, size)) if of_text == text.len() => taken(file::sendfile(fd, source, 0, size))?,
+        _ => 0,
+    };
+    Ok((of_text, of_tail))
+}
+
+/// Answers that were said go before those that the exchange will make.
+pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, said: &mut SendBatch) {
+    let State::PendingSend { from, count } = conn.state else { return };
+    let answers = said.answers(from, count);
+    log(conn, answers, cx);
+    ex.client.requests = u64::from(conn.requests) + 1;
+    ex.out.text().extend_from_slice(said.text(answers));
+    ex.out_mark = ex.out.queued();
+    said.done(from, count);
+    conn.state = State::Idle;
+}
+
+fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
+    for answer in answers {
+        conn.requests = conn.requests.saturating_add(1);
+        let asker = ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.requests), ms: 0 };
+        cacheable::sent(&answer.repeat, asker, cx);
+    }
+}

@@ -1,0 +1,415 @@
+//! Reading: heads into the exchange's buffer, bodies through the shared scratch buffer to whoever takes them. What
+//! cannot be placed is not read.
+
+use super::write::{self, Flushed};
+use crate::config::model::Level;
+use crate::conn::drive::{Budget, Step};
+use crate::conn::{Io, Ready};
+use crate::exchange::keep_alive::DRAIN;
+use crate::exchange::phases::Pause;
+use crate::exchange::{Exchange, Rx, Tx, cacheable, handlers, phases};
+use crate::http::h1::framing::Framing;
+use crate::http::h1::head::Progress;
+use crate::services::{SCRATCH, Services};
+use crate::sys::{Errno, socket};
+use std::os::fd::BorrowedFd;
+
+/// Smallest room worth a system call.
+const ROOM: usize = 512;
+
+pub enum More {
+    Some,
+    None,
+    End,
+}
+
+/// Reads more of the request's head.
+pub fn more(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange) -> More {
+    let spare = ex.input.capacity() - ex.input.len();
+    if spare < ROOM {
+        if ex.start > 0 {
+            ex.input.drain(..ex.start);
+            ex.start = 0;
+        }
+        let spare = ex.input.capacity() - ex.input.len();
+        if spare < ROOM {
+            ex.input.reserve(ex.input.capacity().max(ROOM));
+        }
+    }
+    let more = receive(fd, ready, &mut ex.input);
+    ex.may_be_newer |= matches!(more, More::Some);
+    more
+}
+
+/// Reads into the room there is.
+pub fn receive(fd: BorrowedFd<'_>, ready: &mut Ready, input: &mut Vec<u8>) -> More {
+    let room = input.capacity() - input.len();
+    match socket::recv_into(fd, input, room) {
+        Ok(0) => More::End,
+        Ok(n) => {
+            if n < room {
+                ready.short_read();
+            }
+            More::Some
+        }
+        Err(Errno::EAGAIN) => {
+            ready.no_read();
+            More::None
+        }
+        Err(_) => More::End,
+    }
+}
+
+pub enum Head {
+    Step(Step),
+    /// No request has begun and there is nothing to read.
+    Idle,
+}
+
+/// The head of the next request: parsed as far as it is there.
+pub fn head(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Head {
+    let limits = ex.head_limits();
+    let parsed = ex.head.parse(ex.input.get(ex.start..).unwrap_or_default(), &limits);
+    match parsed {
+        Ok(Progress::Complete) => {
+            begin(ex, cx, io.budget);
+            phases::begin(ex, cx);
+            cacheable::learn(ex, cx);
+            *io.deadline = cx.now.ms + timeouts(ex);
+            Head::Step(Step::Again)
+        }
+        Err(why) => {
+            begin(ex, cx, io.budget);
+            phases::reject(ex, cx, &why);
+            *io.deadline = cx.now.ms + timeouts(ex);
+            Head::Step(Step::Again)
+        }
+        Ok(Progress::Partial) => {
+            // Answers of earlier requests do not wait for this one, nor does it get their time.
+            let answers = !ex.out.is_empty();
+            match write::flush(io, ex, cx) {
+                Flushed::All if answers => *io.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0,
+                Flushed::All => {}
+                Flushed::Blocked => return Head::Step(Step::Wait),
+                Flushed::Yield => return Head::Step(Step::Yield),
+                Flushed::Gone => return Head::Step(Step::Close),
+            }
+            if !io.ready.can_read() {
+                return if ex.buf().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
+            }
+            Head::Step(match more(io.fd, io.ready, ex) {
+                More::Some => {
+                    // It may have been sent after an answer of this turn: what was looked up for that one is old.
+                    ex.look_anew(cx);
+                    Step::Again
+                }
+                More::None if ex.buf().is_empty() => return Head::Idle,
+                More::None => Step::Wait,
+                More::End => Step::Close,
+            })
+        }
+    }
+}
+
+fn begin(ex: &mut Exchange, cx: &mut Services, budget: &mut Budget) {
+    budget.requests = budget.requests.saturating_sub(1);
+    cx.stats.reading = cx.stats.reading.saturating_sub(1);
+    cx.stats.writing += 1;
+    ex.body_at = ex.start + ex.head.len;
+}
+
+/// How long the next step may take: the body's next bytes, or the first of the answer.
+fn timeouts(ex: &Exchange) -> u64 {
+    let client = &ex.here().settings.client;
+    match ex.rx {
+        Rx::Body => client.body_timeout.0,
+        _ => client.send_timeout.0,
+    }
+}
+
+/// Bytes of a further request are in the buffer already.
+pub fn has_more(ex: &Exchange) -> bool {
+    ex.input.len() > ex.body_at
+}
+
+/// The request's bytes are done with.
+pub fn consume(ex: &mut Exchange) {
+    ex.start = ex.body_at.min(ex.input.len());
+}
+
+/// Body bytes for the handler: those that came with the head, then the socket's.
+pub fn body(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
+    invite(ex);
+    let invited = !ex.out.is_empty();
+    match write::flush(io, ex, cx) {
+        Flushed::All if invited => *io.deadline = cx.now.ms + timeouts(ex),
+        Flushed::All => {}
+        Flushed::Blocked => return Step::Wait,
+        Flushed::Yield => return Step::Yield,
+        Flushed::Gone => return Step::Close,
+    }
+    if let Some(pace) = &mut ex.pace
+        && let Err(until) = pace.allow(cx.now.ms)
+    {
+        ex.pause = Some(Pause { until, then: None });
+        *io.deadline = until;
+        return Step::Wait;
+    }
+    if !has_more(ex)
+        && let Some(outcome) = splice(io, ex, cx)
+    {
+        return outcome;
+    }
+    take(io, ex, cx)
+}
+
+/// Answers `Expect: 100-continue`: somebody wants the body.
+pub fn invite(ex: &mut Exchange) {
+    if ex.expects_continue {
+        ex.expects_continue = false;
+        // A client that did not wait needs no invitation; nor may one stand within a response.
+        if !has_more(ex) && !ex.decoder.is_done() && ex.tx == Tx::Wait {
+            ex.out.text().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            ex.out_mark = ex.out.queued();
+        }
+    }
+}
+
+/// One read of the body, for the handler.
+pub fn take(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
+    // No body at all: what is in the buffer is the next request.
+    if ex.decoder.is_done() {
+        return finish(ex, cx, &[]);
+    }
+    let mut bytes = std::mem::take(&mut cx.scratch);
+    let step = match fill(io, ex, &mut bytes) {
+        Filled::Bytes => {
+            *io.deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
+            feed(ex, cx, &bytes)
+        }
+        Filled::Nothing => Step::Wait,
+        Filled::End => Step::Close,
+    };
+    bytes.clear();
+    cx.scratch = bytes;
+    step
+}
+
+enum Filled {
+    Bytes,
+    Nothing,
+    End,
+}
+
+/// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
+/// known to have and the head of a next request may be.
+fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>) -> Filled {
+    bytes.clear();
+    if has_more(ex) {
+        bytes.extend_from_slice(&ex.input[ex.body_at..]);
+        ex.input.truncate(ex.body_at);
+        took(ex, bytes.len());
+        return Filled::Bytes;
+    }
+    if ex.decoder.is_done() || !io.ready.can_read() {
+        return Filled::Nothing;
+    }
+    bytes.reserve(SCRATCH);
+    let length = matches!(ex.head.framing, Framing::Length(_));
+    let most = match ex.decoder.remaining() {
+        // Room for more than there should be: a read that does not fill it says that the socket is empty.
+        Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
+        _ => SCRATCH,
+    };
+    let most = most.min(open(ex));
+    match socket::recv_into(io.fd, bytes, most) {
+        Ok(0) => Filled::End,
+        Ok(n) => {
+            io.budget.bytes = io.budget.bytes.saturating_sub(n);
+            took(ex, n);
+            ex.may_be_newer = true;
+            if n < most {
+                io.ready.short_read();
+            }
+            Filled::Bytes
+        }
+        Err(Errno::EAGAIN) => {
+            io.ready.no_read();
+            Filled::Nothing
+        }
+        Err(_) => Filled::End,
+    }
+}
+
+/// Bytes that upload_limit_rate lets in now.
+fn open(ex: &Exchange) -> usize {
+    ex.pace.as_ref().map_or(usize::MAX, |pace| pace.open())
+}
+
+fn took(ex: &mut Exchange, bytes: usize) {
+    if let Some(pace) = &mut ex.pace {
+        pace.took(bytes);
+    }
+}
+
+/// Decodes `bytes` and hands them on; what follows the body goes back into the input.
+fn feed(ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Step {
+    let mut at = 0;
+    while at < bytes.len() {
+        let step = match ex.decoder.next(&bytes[at..]) {
+            Ok(step) => step,
+            // The response has begun: there is no other way to say it.
+            Err(_) if ex.tx != Tx::Wait => return Step::Close,
+            Err(why) => {
+                ex.handler = handlers::Handler::None;
+                phases::bad_body(ex, cx, &why);
+                return Step::Again;
+            }
+        };
+        let data = &bytes[at + step.data.start..at + step.data.end];
+        at += step.consumed;
+        ex.request_length += step.consumed as u64;
+        ex.body_received += data.len() as u64;
+        let taken = match too_large(ex, cx) {
+            Ok(()) if data.is_empty() => Ok(()),
+            Ok(()) => handlers::accept(ex, cx, data),
+            Err(flow) => Err(flow),
+        };
+        if let Err(flow) = taken {
+            if ex.tx != Tx::Wait {
+                return Step::Close;
+            }
+            // The rest is thrown away; keep what may be the next request.
+            ex.input.extend_from_slice(&bytes[at..]);
+            ex.handler = handlers::Handler::None;
+            phases::settle(ex, cx, flow);
+            return Step::Again;
+        }
+        if step.done {
+            return finish(ex, cx, &bytes[at..]);
+        }
+        if step.consumed == 0 {
+            break;
+        }
+    }
+    Step::Again
+}
+
+/// A chunk counts from its size line on: a client that announces too much is told so before it sends it.
+fn too_large(ex: &mut Exchange, cx: &mut Services) -> Result<(), phases::Flow> {
+    let max = ex.here().settings.client.max_body_size.0;
+    let announced = match ex.head.framing {
+        Framing::Chunked => ex.decoder.remaining().unwrap_or(0),
+        _ => 0,
+    };
+    let size = ex.body_received.saturating_add(announced);
+    if max > 0 && size > max {
+        let limit = handlers::upload::limit(ex, "client_max_body_size");
+        ex.report(
+            cx,
+            Level::Error,
+            format_args!("client intended to send too large chunked body: {size} bytes{limit}"),
+        );
+        return Err(phases::Flow::Status(crate::http::status::Status::CONTENT_TOO_LARGE));
+    }
+    Ok(())
+}
+
+fn finish(ex: &mut Exchange, cx: &mut Services, rest: &[u8]) -> Step {
+    ex.input.extend_from_slice(rest);
+    ex.rx = Rx::Done;
+    let flow = handlers::finish(ex, cx);
+    phases::settle(ex, cx, flow);
+    Step::Again
+}
+
+/// A raw body of known length goes from the socket to the file without passing through the process: half the price of
+/// read and write. None: not possible here.
+fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Option<Step> {
+    /// Below this a plain read and write is cheaper.
+    const WORTH: u64 = 64 << 10;
+    let length = matches!(ex.head.framing, Framing::Length(_));
+    let left = ex.decoder.remaining().filter(|left| length && *left >= WORTH)?;
+    let file = handlers::splice_target(&ex.handler)?;
+    if !io.ready.can_read() {
+        return Some(Step::Wait);
+    }
+    // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
+    let most = open(ex) as u64;
+    let moved = super::splice::socket_to_file(io.fd, file, left.min(most), cx);
+    match moved {
+        super::splice::Moved::Bytes(n) => {
+            *io.deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
+            io.budget.bytes = io.budget.bytes.saturating_sub(n as usize);
+            took(ex, n as usize);
+            ex.decoder.skip(n);
+            ex.body_received += n;
+            ex.request_length += n;
+            if let Err(flow) = handlers::spliced(ex, cx, n) {
+                ex.handler = handlers::Handler::None;
+                phases::settle(ex, cx, flow);
+            }
+            Some(Step::Again)
+        }
+        super::splice::Moved::Nothing => {
+            io.ready.no_read();
+            Some(Step::Wait)
+        }
+        super::splice::Moved::End => Some(Step::Close),
+        super::splice::Moved::Failed(e) => {
+            let flow = handlers::upload::failed(ex, cx, e);
+            ex.handler = handlers::Handler::None;
+            phases::settle(ex, cx, flow);
+            Some(Step::Again)
+        }
+    }
+}
+
+/// A body that nobody wants, on a connection that is kept: read to its end.
+pub fn drain(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
+    if ex.decoder.is_done() {
+        ex.rx = Rx::Done;
+        return Step::Answered;
+    }
+    let mut bytes = std::mem::take(&mut cx.scratch);
+    let step = match fill(io, ex, &mut bytes) {
+        Filled::Nothing => Step::Wait,
+        Filled::End => Step::Close,
+        Filled::Bytes => {
+            *io.deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
+            if ex.drain_until == 0 {
+                ex.drain_until = cx.now.ms + ex.here().settings.client.lingering_time.0;
+            }
+            let mut at = 0;
+            loop {
+                // More, or longer, than anyone should send for nothing: the rest is not waited for.
+                if ex.response.status.0 >= 400 && ex.request_length > DRAIN || cx.now.ms > ex.drain_until {
+                    ex.keep_alive = false;
+                    break Step::Answered;
+                }
+                match ex.decoder.next(&bytes[at..]) {
+                    Ok(step) => {
+                        at += step.consumed;
+                        ex.request_length += step.consumed as u64;
+                        if step.done {
+                            ex.rx = Rx::Done;
+                            ex.input.extend_from_slice(&bytes[at..]);
+                            break Step::Answered;
+                        }
+                        if step.consumed == 0 || at >= bytes.len() {
+                            break Step::Again;
+                        }
+                    }
+                    // The answer is out; what follows cannot be told from a request.
+                    Err(_) => {
+                        ex.keep_alive = false;
+                        break Step::Answered;
+                    }
+                }
+            }
+        }
+    };
+    bytes.clear();
+    cx.scratch = bytes;
+    step
+}

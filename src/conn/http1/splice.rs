@@ -1,0 +1,53 @@
+//! Socket → pipe → file inside the kernel. The pipe is shared by the process and empty between two calls.
+
+use crate::services::Services;
+use crate::sys::Errno;
+use crate::sys::file::{self, SPLICE_MOVE, SPLICE_NONBLOCK};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Bytes in flight at most: as much as an unprivileged pipe may hold.
+const PIPE: usize = 1 << 20;
+
+pub enum Moved {
+    Bytes(u64),
+    Nothing,
+    End,
+    /// The file could not be written.
+    Failed(Errno),
+}
+
+/// Moves up to `most` bytes, all that is there.
+pub fn socket_to_file(socket: BorrowedFd<'_>, target: BorrowedFd<'_>, most: u64, cx: &mut Services) -> Moved {
+    if cx.pipe.is_none() {
+        let Ok((read, write)) = file::pipe() else { return Moved::Failed(Errno::EMFILE) };
+        // Smaller where the system forbids it: only slower.
+        let _ = file::set_pipe_size(write.as_fd(), PIPE);
+        cx.pipe = Some((read, write));
+    }
+    let Some((read, write)) = &cx.pipe else { return Moved::Nothing };
+    let most = most.min(PIPE as u64) as usize;
+    let flags = SPLICE_MOVE | SPLICE_NONBLOCK;
+    let got = match file::splice(socket, None, write.as_fd(), None, most, flags) {
+        Ok(0) => return Moved::End,
+        Ok(n) => n,
+        Err(Errno::EAGAIN) => return Moved::Nothing,
+        Err(_) => return Moved::End,
+    };
+    let mut left = got;
+    while left > 0 {
+        match file::splice(read.as_fd(), None, target, None, left, SPLICE_MOVE) {
+            Ok(0) => break,
+            Ok(n) => left -= n,
+            Err(e) => {
+                // Bytes are stuck in the pipe: a new one next time.
+                cx.pipe = None;
+                return Moved::Failed(e);
+            }
+        }
+    }
+    if left > 0 {
+        cx.pipe = None;
+        return Moved::Failed(Errno::EIO);
+    }
+    Moved::Bytes(got as u64)
+}

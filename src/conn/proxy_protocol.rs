@@ -1,0 +1,52 @@
+//! `listen … proxy_protocol`: what a connection's first bytes say of its client is taken off before a request is read.
+//!
+//! Invariant: this is asked of a connection once, and only where the listener wants it; a connection that does not
+//! begin with such a header is closed without a word.
+
+use crate::config::model::Level;
+use crate::conn::drive::Step;
+use crate::conn::http1::read;
+use crate::conn::{Conn, State};
+use crate::exchange::Rx;
+use crate::http::proxy_protocol::{Broken, Progress, parse};
+use crate::services::Services;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+/// Whether the header is still to come.
+pub fn is_awaited(conn: &Conn) -> bool {
+    let State::Active(ex) = &conn.state else { return false };
+    conn.requests == 0
+        && conn.introduced.is_none()
+        && ex.rx == Rx::Head
+        && ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol
+}
+
+/// Reads it.
+pub fn step(conn: &mut Conn, cx: &mut Services) -> Step {
+    let State::Active(ex) = &mut conn.state else { return Step::Again };
+    match parse(ex.buf()) {
+        Ok(Progress::Complete(len, header)) => {
+            ex.start += len;
+            ex.body_at = ex.start;
+            let header = Rc::new(header);
+            ex.introduced = Some(header.clone());
+            conn.introduced = Some(header);
+            Step::Again
+        }
+        Ok(Progress::Partial) if !conn.ready.can_read() => Step::Wait,
+        Ok(Progress::Partial) => match read::more(conn.fd.as_fd(), &mut conn.ready, ex) {
+            read::More::Some => {
+                // A request may come with it.
+                ex.look_anew(cx);
+                Step::Again
+            }
+            read::More::None => Step::Wait,
+            read::More::End => Step::Close,
+        },
+        Err(Broken(what)) => {
+            ex.report(cx, Level::Error, format_args!("{what} while reading PROXY protocol"));
+            Step::Close
+        }
+    }
+}

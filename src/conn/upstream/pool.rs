@@ -1,0 +1,208 @@
+//! Connections to upstreams: opened without waiting, used by one client connection at a time, kept idle for the next.
+//!
+//! Invariant: a backend that is used belongs to exactly one connection (`Conn::backend`), which gives it back or closes
+//! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
+
+use crate::config::directives::upstream::Upstream;
+use crate::conn::{Ready, Role, token};
+use crate::services::Services;
+use crate::services::upstream_balance::End;
+use crate::sys::Errno;
+use crate::sys::epoll::{self, Epoll};
+use crate::sys::socket::{self, Addr, Connect};
+use crate::util::slab::{Key, Slab};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+pub(in crate::conn) struct Backend {
+    pub(in crate::conn) fd: OwnedFd,
+    pub(in crate::conn) ready: Ready,
+    /// None: idle.
+    owner: Option<Key>,
+    upstream: Rc<Upstream>,
+    peer: usize,
+    /// Where it was made to come from.
+    local: Option<SocketAddr>,
+    requests: u64,
+    opened: u64,
+    /// Idle: when it is closed.
+    due: u64,
+}
+
+/// The connection that a request needs.
+pub(in crate::conn) struct Wanted<'a> {
+    pub(in crate::conn) upstream: &'a Rc<Upstream>,
+    /// Which of its servers.
+    pub(in crate::conn) peer: usize,
+    pub(in crate::conn) addr: &'a Addr,
+    /// proxy_bind.
+    pub(in crate::conn) local: Option<SocketAddr>,
+    /// proxy_socket_keepalive.
+    pub(in crate::conn) probed: bool,
+}
+
+/// All connections to upstreams.
+pub struct Backends {
+    epoll: Rc<Epoll>,
+    slab: Slab<Backend>,
+    /// Oldest first.
+    idle: Vec<Key>,
+}
+
+impl Backends {
+    pub fn new(epoll: Rc<Epoll>) -> Backends {
+        Backends { epoll, slab: Slab::new(), idle: Vec::new() }
+    }
+
+    /// The one of a connection.
+    pub(in crate::conn) fn of(&mut self, slot: Option<Key>) -> Option<&mut Backend> {
+        slot.and_then(|key| self.slab.get_mut(key))
+    }
+
+    /// What is known of its socket; nothing, where there is none.
+    pub(in crate::conn) fn readiness(&self, slot: Option<Key>) -> Ready {
+        slot.and_then(|key| self.slab.get(key)).map_or(Ready::default(), |backend| backend.ready)
+    }
+
+    /// What epoll reports of a backend. Gives the client connection that must go on.
+    pub fn event(&mut self, key: Key, flags: u32) -> Option<Key> {
+        let backend = self.slab.get_mut(key)?;
+        backend.ready.add(flags);
+        if backend.owner.is_none() && flags & !epoll::OUT != 0 {
+            self.idle.retain(|idle| *idle != key);
+            self.slab.remove(key);
+            return None;
+        }
+        backend.owner
+    }
+
+    /// An idle connection to this server, the one used last.
+    pub(in crate::conn) fn reuse(&mut self, wanted: &Wanted<'_>, owner: Key) -> Option<Key> {
+        loop {
+            let at = self.idle.iter().rposition(|key| {
+                self.slab.get(*key).is_some_and(|b| {
+                    Rc::ptr_eq(&b.upstream, wanted.upstream) && b.peer == wanted.peer && b.local == wanted.local
+                })
+            })?;
+            let key = self.idle.remove(at);
+            let backend = self.slab.get_mut(key)?;
+            // Its end may have come in this very turn: a request that must not be repeated would be lost with it.
+            if is_silent(backend.fd.as_fd()) {
+                backend.owner = Some(owner);
+                return Some(key);
+            }
+            self.slab.remove(key);
+        }
+    }
+
+    pub(in crate::conn) fn open(
+        &mut self,
+        wanted: &Wanted<'_>,
+        owner: Key,
+        now: u64,
+    ) -> Result<(Key, Connect), (&'static str, Errno)> {
+        let addr = wanted.addr;
+        let fd = socket::socket(addr.family()).map_err(|e| ("socket()", e))?;
+        if let Some(local) = wanted.local {
+            // The port is chosen with the connection: more than one to a server may come from the same.
+            let _ = socket::bind_address_no_port(fd.as_fd(), local.port() == 0);
+            socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| ("bind()", e))?;
+        }
+        if wanted.probed {
+            socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| ("setsockopt(SO_KEEPALIVE)", e))?;
+        }
+        // Not for Unix sockets, which do not delay anyway.
+        let _ = socket::nodelay(fd.as_fd(), true);
+        let connect = socket::connect(fd.as_fd(), addr).map_err(|e| ("connect()", e))?;
+        let backend = Backend {
+            fd,
+            ready: Ready::default(),
+            owner: Some(owner),
+            upstream: wanted.upstream.clone(),
+            peer: wanted.peer,
+            local: wanted.local,
+            requests: 0,
+            opened: now,
+            due: 0,
+        };
+        let key = self.slab.insert(backend);
+        let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
+        let Some(backend) = self.slab.get_mut(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
+        if let Err(e) = self.epoll.add(backend.fd.as_fd(), flags, token(Role::Backend, key)) {
+            self.slab.remove(key);
+            return Err(("epoll_ctl()", e));
+        }
+        if connect == Connect::Done {
+            backend.ready = Ready::fresh();
+        }
+        Ok((key, connect))
+    }
+
+    /// Closes a backend in use. True: its server has failed so often that it is left alone for a while.
+    pub(in crate::conn) fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> bool {
+        let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return false };
+        cx.upstream_balance.give(&backend.upstream, backend.peer, end, cx.now.ms)
+    }
+
+    /// The exchange is gone before its response was: that says nothing of the server.
+    pub fn leave(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
+        self.close(slot, cx, End::Neutral);
+    }
+
+    /// The response was taken whole: the connection is kept for another request where that is allowed.
+    pub(in crate::conn) fn park(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
+        let Some(key) = *slot else { return };
+        let Some(backend) = self.slab.get_mut(key) else { return };
+        backend.requests += 1;
+        let keepalive = backend.upstream.keepalive;
+        let old = cx.now.ms.saturating_sub(backend.opened) >= keepalive.time.0;
+        let silent = !backend.ready.can_read() || is_silent(backend.fd.as_fd());
+        if old || !silent || backend.requests >= keepalive.requests {
+            self.close(slot, cx, End::Good);
+            return;
+        }
+        backend.ready.no_read();
+        backend.owner = None;
+        backend.due = cx.now.ms + keepalive.timeout.0;
+        let (upstream, peer) = (backend.upstream.clone(), backend.peer);
+        *slot = None;
+        cx.upstream_balance.give(&upstream, peer, End::Good, cx.now.ms);
+        let same = |key: &Key| self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, &upstream));
+        if self.idle.iter().filter(|key| same(key)).count() >= keepalive.idle as usize
+            && let Some(at) = self.idle.iter().position(same)
+        {
+            let oldest = self.idle.remove(at);
+            self.slab.remove(oldest);
+        }
+        self.idle.push(key);
+    }
+
+    /// When the next idle connection is to be closed.
+    pub fn next_due(&self) -> Option<u64> {
+        self.idle.iter().filter_map(|key| self.slab.get(*key)).map(|backend| backend.due).min()
+    }
+
+    /// Closes what has been idle for too long.
+    pub fn expire(&mut self, now: u64) {
+        let slab = &mut self.slab;
+        self.idle.retain(|key| {
+            let keeps = slab.get(*key).is_some_and(|backend| backend.due > now);
+            if !keeps {
+                slab.remove(*key);
+            }
+            keeps
+        });
+    }
+
+    pub fn clear_idle(&mut self) {
+        for key in self.idle.drain(..) {
+            self.slab.remove(key);
+        }
+    }
+}
+
+/// There is nothing to be read: neither bytes that nobody asked for, nor the end.
+fn is_silent(fd: BorrowedFd<'_>) -> bool {
+    socket::peek(fd, &mut [0]) == Err(Errno::EAGAIN)
+}

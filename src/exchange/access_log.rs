@@ -1,0 +1,165 @@
+//! The access log line of a finished request.
+
+use super::{Exchange, cacheable, variables};
+use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
+use crate::config::model::Level;
+use crate::config::template::Part;
+use crate::http::escape::json_escape_as_nginx;
+use crate::http::header::HeaderId;
+use crate::services::Services;
+use crate::services::logs::Hold;
+use crate::util::{bytes, decimal};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+/// Writes the line of this request to every log of its location.
+pub fn write(ex: &mut Exchange, cx: &mut Services) {
+    if let Some(repeat) = ex.again.take() {
+        return cacheable::sent_by(ex, &repeat, cx);
+    }
+    if ex.here().settings.logs.access.is_empty() {
+        return;
+    }
+    let logs = ex.here().settings.logs.access.clone();
+    let paths = ex.here().settings.logs.paths;
+    for log in logs.iter() {
+        if let Some(condition) = &log.condition
+            && !variables::is_true(&variables::text(condition, ex, cx))
+        {
+            continue;
+        }
+        match &log.target {
+            AccessTarget::File(id) => {
+                let hold = hold(log);
+                // The line is made in the scratch buffer first: values may want the shared state.
+                let mut line = std::mem::take(&mut cx.scratch);
+                line.clear();
+                format(&log.format, ex, cx, &mut line);
+                if let Some(pending) = cx.logs.access(*id, hold, cx.now.ms) {
+                    pending.extend_from_slice(&line);
+                }
+                cx.scratch = line;
+            }
+            AccessTarget::Syslog(syslog) => {
+                let mut line = Vec::new();
+                format(&log.format, ex, cx, &mut line);
+                if let Err(e) = cx.logs.syslog(syslog, &line, &mut cx.now) {
+                    let server = &syslog.server;
+                    ex.report(
+                        cx,
+                        Level::Error,
+                        format_args!("send() failed {e} while logging to syslog, server: {server}"),
+                    );
+                }
+            }
+            AccessTarget::Path(path) => {
+                let path = variables::text(path, ex, cx);
+                let mut line = Vec::new();
+                format(&log.format, ex, cx, &mut line);
+                let path = std::path::Path::new(std::ffi::OsStr::from_bytes(&path));
+                if let Err(e) = cx.logs.access_path(path, &line, paths, cx.now.ms) {
+                    ex.report(cx, Level::Crit, format_args!("open() \"{}\" failed {e}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn hold(log: &AccessLog) -> Hold {
+    match log.buffer {
+        Some(size) => Hold::Buffer { size: size as usize, flush: log.flush, gzip: log.gzip },
+        None => Hold::Turn,
+    }
+}
+
+fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
+    if format.combined {
+        combined(ex, cx, out);
+    } else {
+        let mut value = Vec::new();
+        for part in &format.line.parts {
+            match part {
+                Part::Literal(text) => out.extend_from_slice(text),
+                Part::Capture(group) => escaped(format.escape, variables::capture(ex, *group), out),
+                Part::Var(var) => {
+                    value.clear();
+                    match variables::value(var, ex, cx, &mut value) {
+                        variables::Is::Unset if format.escape == Escape::Default => out.push(b'-'),
+                        _ => escaped(format.escape, &value, out),
+                    }
+                }
+            }
+        }
+    }
+    out.push(b'\n');
+}
+
+/// The combined format, written straight: no template walked, nothing allocated.
+fn combined(ex: &Exchange, cx: &mut Services, out: &mut Vec<u8>) {
+    let buf = ex.buf();
+    let field = |id: HeaderId, out: &mut Vec<u8>| {
+        for (at, field) in ex.head.all(id).enumerate() {
+            // Of several lines all (nginx).
+            if at > 0 {
+                out.extend_from_slice(b", ");
+            }
+            escaped(Escape::Default, field.value.of(buf), out);
+        }
+        if ex.head.get(id).is_none() {
+            out.push(b'-');
+        }
+    };
+    variables::put_peer(&ex.client.peer, out);
+    out.extend_from_slice(b" - ");
+    if ex.head.get(HeaderId::Authorization).is_some() {
+        let mut user = Vec::new();
+        variables::remote_user_of(ex, &mut user);
+        if user.is_empty() {
+            out.push(b'-');
+        }
+        escaped(Escape::Default, &user, out);
+    } else {
+        out.push(b'-');
+    }
+    out.extend_from_slice(b" [");
+    out.extend_from_slice(cx.now.clf().as_bytes());
+    out.extend_from_slice(b"] \"");
+    escaped(Escape::Default, ex.head.request_line.of(buf), out);
+    let body = ex.bytes_sent().saturating_sub(ex.head_size);
+    out.extend_from_slice(b"\" ");
+    match ex.response.status.0 {
+        status @ 100.. => decimal::push(u64::from(status), 0, out),
+        // nginx's 009 and its like.
+        status => {
+            let _ = write!(out, "{status:03}");
+        }
+    }
+    out.push(b' ');
+    decimal::push(body, 0, out);
+    out.extend_from_slice(b" \"");
+    field(HeaderId::Referer, out);
+    out.extend_from_slice(b"\" \"");
+    field(HeaderId::UserAgent, out);
+    out.push(b'"');
+}
+
+/// nginx's escaping: `"`, `\` and bytes outside printable ASCII as \xXX; for JSON, what JSON wants.
+pub(super) fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
+    match escape {
+        Escape::None => out.extend_from_slice(value),
+        Escape::Default => {
+            // Nearly all values.
+            if bytes::is_quotable(value) {
+                return out.extend_from_slice(value);
+            }
+            for &byte in value {
+                if !bytes::is_quotable(&[byte]) {
+                    let _ = write!(out, "\\x{byte:02X}");
+                } else {
+                    out.push(byte);
+                }
+            }
+        }
+        Escape::Json => json_escape_as_nginx(value, out),
+    }
+}

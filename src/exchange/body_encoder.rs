@@ -1,0 +1,326 @@
+//! A body that is made while it is sent: a file recoded, compressed, or both, piece by piece.
+//!
+//! Invariant: a piece of input is bounded, so that memory and the time of a turn are.
+
+use crate::config::directives::charset::Recode;
+use crate::services::open_files::OpenFile;
+use crate::sys::{Errno, file};
+use flate2::{Compress, Compression, FlushCompress};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Input taken at a time.
+const PIECE: usize = 64 << 10;
+/// Files up to here are kept compressed.
+const KEPT: u64 = 8 << 20;
+
+pub struct Source {
+    input: Input,
+    encoder: Encoder,
+    chunked: bool,
+    keep: Option<Keep>,
+}
+
+/// What has been made of a file, to be kept when it is whole.
+struct Keep {
+    file: Rc<OpenFile>,
+    level: u32,
+    made: Vec<u8>,
+}
+
+/// What is made of the bytes of a body, piece by piece: recoded, compressed, or both.
+#[derive(Default)]
+pub struct Encoder {
+    recode: Option<Recode>,
+    /// The beginning of a UTF-8 character whose rest comes with the next piece.
+    carry: Vec<u8>,
+    gzip: Option<Compress>,
+    tally: Option<Rc<Cell<(u64, u64)>>>,
+}
+
+enum Input {
+    File { file: Rc<OpenFile>, at: u64, end: u64 },
+    Bytes { bytes: Vec<u8>, at: usize },
+}
+
+/// What [`Source::fill`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// Bytes of input used, for the share of the turn.
+    pub used: usize,
+    pub done: bool,
+}
+
+impl Source {
+    pub fn file(file: Rc<OpenFile>, at: u64, end: u64) -> Source {
+        Source::new(Input::File { file, at, end })
+    }
+
+    pub fn bytes(bytes: Vec<u8>) -> Source {
+        Source::new(Input::Bytes { bytes, at: 0 })
+    }
+
+    fn new(input: Input) -> Source {
+        Source { input, encoder: Encoder::default(), chunked: false, keep: None }
+    }
+
+    pub fn recode(mut self, recode: Option<Recode>) -> Source {
+        self.encoder.recode(recode);
+        self
+    }
+
+    /// `tally`: where to tell how much was taken and made.
+    pub fn gzip(mut self, level: u32, tally: &Rc<Cell<(u64, u64)>>) -> Source {
+        self.encoder.gzip(level);
+        self.encoder.tally = Some(tally.clone());
+        self
+    }
+
+    /// The output is kept with the file, where that is worth it: the whole of one that is kept itself.
+    pub fn keep(mut self, level: u32) -> Source {
+        if let Input::File { file, at: 0, end } = &self.input
+            && *end == file.stat.size
+            && *end <= KEPT
+            && file.keeps_variants()
+            && self.encoder.recode.is_none()
+        {
+            self.keep = Some(Keep { file: file.clone(), level, made: Vec::new() });
+        }
+        self
+    }
+
+    /// The output is framed for `Transfer-Encoding: chunked`, all but the last chunk.
+    pub fn chunked(&mut self, chunked: bool) {
+        self.chunked = chunked;
+    }
+
+    /// Input bytes still to come.
+    pub fn left(&self) -> u64 {
+        match &self.input {
+            Input::File { at, end, .. } => end - at,
+            Input::Bytes { bytes, at } => (bytes.len() - at) as u64,
+        }
+    }
+
+    /// Makes the next piece of output, at the end of `out`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or ended before its length.
+    pub fn fill(&mut self, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Filled, Errno> {
+        let wanted = self.left().min(PIECE as u64) as usize;
+        scratch.clear();
+        match &mut self.input {
+            Input::Bytes { bytes, at } => {
+                scratch.extend_from_slice(&bytes[*at..*at + wanted]);
+                *at += wanted;
+            }
+            Input::File { file, at, end: _ } => {
+                match (file.memory(), file.fd()) {
+                    (Some(bytes), _) => {
+                        let from = *at as usize;
+                        scratch.extend_from_slice(bytes.get(from..from + wanted).ok_or(Errno::EIO)?);
+                    }
+                    (None, Some(fd)) => {
+                        if wanted > 0 && file::pread_into(fd, scratch, wanted, *at)? == 0 {
+                            return Err(Errno::EIO);
+                        }
+                    }
+                    (None, None) => return Err(Errno::EIO),
+                }
+                *at += scratch.len() as u64;
+            }
+        }
+        let used = scratch.len();
+        let done = self.left() == 0;
+        // Five hexadecimal digits and CRLF hold the size of any piece; leading zeros are allowed.
+        let head = out.len();
+        if self.chunked {
+            out.extend_from_slice(b"000000\r\n");
+        }
+        let from = out.len();
+        self.encoder.push(scratch, if done { Flush::End } else { Flush::No }, out);
+        let made = out.len() - from;
+        if let Some(keep) = &mut self.keep {
+            keep.made.extend_from_slice(&out[from..]);
+            if done {
+                keep.file.keep_gzip(keep.level, &keep.made);
+            }
+        }
+        if self.chunked && made == 0 {
+            out.truncate(head);
+        } else if self.chunked {
+            let size = format!("{made:06x}");
+            out[head..head + 6].copy_from_slice(size.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        scratch.clear();
+        Ok(Filled { used, done })
+    }
+
+    /// All of it at once; for bodies that are small.
+    ///
+    /// # Errors
+    /// As for [`Source::fill`].
+    pub fn whole(mut self, scratch: &mut Vec<u8>) -> Result<Vec<u8>, Errno> {
+        let mut out = Vec::new();
+        while !self.fill(scratch, &mut out)?.done {}
+        Ok(out)
+    }
+}
+
+/// What follows a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// More, soon.
+    No,
+    /// More, in a while: the client is to have what there is.
+    Clock,
+    /// Nothing.
+    End,
+}
+
+impl Encoder {
+    pub fn recode(&mut self, recode: Option<Recode>) {
+        self.recode = recode;
+    }
+
+    pub fn gzip(&mut self, level: u32) {
+        self.gzip = Some(Compress::new_gzip(Compression::new(level.clamp(1, 9)), 15));
+    }
+
+    /// Where to tell how much was compressed, and what it became.
+    pub fn tell(&mut self, tally: &Rc<Cell<(u64, u64)>>) {
+        self.tally = Some(tally.clone());
+    }
+
+    /// The next piece, at the end of `out`.
+    pub fn push(&mut self, piece: &[u8], flush: Flush, out: &mut Vec<u8>) {
+        let mut recoded = Vec::new();
+        let piece = match &self.recode {
+            Some(recode) => {
+                convert(recode, piece, flush == Flush::End, &mut self.carry, &mut recoded);
+                &recoded
+            }
+            None => piece,
+        };
+        match &mut self.gzip {
+            None => out.extend_from_slice(piece),
+            Some(gzip) => {
+                compress(gzip, piece, flush, out);
+                if let Some(tally) = &self.tally {
+                    tally.set((gzip.total_in(), gzip.total_out()));
+                }
+            }
+        }
+    }
+}
+
+fn compress(gzip: &mut Compress, mut piece: &[u8], flush: Flush, out: &mut Vec<u8>) {
+    let done = flush == Flush::End;
+    let flush = match flush {
+        Flush::No => FlushCompress::None,
+        Flush::Clock => FlushCompress::Sync,
+        Flush::End => FlushCompress::Finish,
+    };
+    loop {
+        out.reserve(4096.max(piece.len() / 4));
+        let before = gzip.total_in();
+        let status = gzip.compress_vec(piece, out, flush);
+        let taken = (gzip.total_in() - before) as usize;
+        piece = piece.get(taken..).unwrap_or_default();
+        match status {
+            Ok(flate2::Status::StreamEnd) | Err(_) => return,
+            // Room was left: everything that could be said has been.
+            Ok(_) if piece.is_empty() && !done && out.len() < out.capacity() => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+fn convert(recode: &Recode, text: &[u8], done: bool, carry: &mut Vec<u8>, out: &mut Vec<u8>) {
+    match recode {
+        Recode::Bytes(table) => out.extend(text.iter().map(|b| table[usize::from(*b)])),
+        Recode::ToUtf8(table) => text.iter().for_each(|b| out.extend_from_slice(&table[usize::from(*b)])),
+        Recode::FromUtf8(table) => {
+            carry.extend_from_slice(text);
+            let whole = std::mem::take(carry);
+            let mut chunks = whole.utf8_chunks().peekable();
+            while let Some(chunk) = chunks.next() {
+                for letter in chunk.valid().chars() {
+                    match table.get(&u32::from(letter)) {
+                        Some(byte) => out.push(*byte),
+                        // nginx: what the charset has no byte for is named by its number.
+                        None => out.extend_from_slice(format!("&#{};", u32::from(letter)).as_bytes()),
+                    }
+                }
+                let invalid = chunk.invalid();
+                let last = chunks.peek().is_none();
+                if last && !done && !invalid.is_empty() && invalid.len() < 4 && is_cut(invalid) {
+                    carry.extend_from_slice(invalid);
+                } else if !invalid.is_empty() {
+                    out.push(b'?');
+                }
+            }
+        }
+    }
+}
+
+/// Whether bytes may be the beginning of a UTF-8 character.
+fn is_cut(bytes: &[u8]) -> bool {
+    let wanted = match bytes.first() {
+        Some(0xc2..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..=0xf4) => 4,
+        _ => 0,
+    };
+    bytes.len() < wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn what_is_compressed_comes_back() {
+        for size in [0, 1, 20, 70_000, 1_000_000] {
+            let text: Vec<u8> = (0..size).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
+            let made =
+                Source::bytes(text.clone()).gzip(1, &Rc::default()).whole(&mut Vec::new()).expect("memory can be read");
+            let mut back = Vec::new();
+            flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
+            assert!(back == text, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn pieces_that_are_flushed_come_back_whole() {
+        for flush in [Flush::No, Flush::Clock] {
+            let (mut encoder, mut made) = (Encoder::default(), Vec::new());
+            encoder.gzip(1);
+            for size in [0, 1, 5000, 70_000] {
+                encoder.push(&vec![b'x'; size], flush, &mut made);
+            }
+            encoder.push(b"", Flush::End, &mut made);
+            let mut back = Vec::new();
+            flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
+            assert_eq!(back, vec![b'x'; 75_001], "{flush:?}");
+        }
+    }
+
+    #[test]
+    fn characters_are_recoded_at_every_split() {
+        let mut letters: FastMap = (0..128u8).map(|n| (u32::from(n), n)).collect();
+        letters.insert(u32::from('ж'), 0xd6);
+        let recode = Recode::FromUtf8(Rc::new(letters));
+        let text = "aж€z".as_bytes();
+        for at in 0..=text.len() {
+            let (mut carry, mut out) = (Vec::new(), Vec::new());
+            convert(&recode, &text[..at], false, &mut carry, &mut out);
+            convert(&recode, &text[at..], true, &mut carry, &mut out);
+            assert_eq!(out, b"a\xd6&#8364;z", "split at {at}");
+        }
+    }
+
+    type FastMap = crate::util::hash::FastMap<u32, u8>;
+}

@@ -1,0 +1,339 @@
+//! Which requests need no second thought: those whose answer follows from their bytes, the configuration and one file.
+//! [`learn`] keeps what such a request came to, [`say`] answers the next that is the same, and [`sent`] logs that.
+//!
+//! Invariant: a repeated answer is byte for byte what the phases would have made, but for the date; so is its line in
+//! each log. Whatever else an answer may depend on says so ([`Exchange::varies`]), or keeps the exchange from being as
+//! [`learn`] wants it.
+
+use super::handlers::static_file::Failure;
+use super::{Exchange, Rx, Tx, access_log, variables};
+use crate::config::directives::client::Lingering;
+use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
+use crate::config::model::Level;
+use crate::config::template::{Builtin, Part, Var};
+use crate::http::h1::framing::Framing;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::logs::Who;
+use crate::services::open_files::OpenFile;
+use crate::services::response_cache::{Body, CachedResponse, Piece};
+use crate::sys::socket::Peer;
+use crate::util::decimal;
+use crate::util::span::Span;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The longest body that is kept with the answer: of what is not a whole file.
+const BODY: usize = 4 << 10;
+
+/// The longest answer: what is longer has its turns.
+const LARGEST: u64 = 1 << 20;
+
+/// How many names the request's handler has looked at, and that alone decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Opened {
+    #[default]
+    None,
+    One,
+    Several,
+}
+
+impl Opened {
+    pub fn and_one(self) -> Opened {
+        if self == Opened::None { Opened::One } else { Opened::Several }
+    }
+}
+
+/// Who asks now.
+#[derive(Clone, Copy)]
+pub struct ClientFacts<'a> {
+    pub peer: &'a Peer,
+    pub serial: u64,
+    /// Requests of the connection, this one included.
+    pub requests: u64,
+    /// Milliseconds since the request came: none where the answer is sent in the same turn.
+    pub ms: u64,
+}
+
+/// Keeps what was made of a request that was seen before, if another may be answered likewise.
+pub fn learn(ex: &mut Exchange, cx: &mut Services) {
+    let Some(hash) = ex.repeat.take() else { return };
+    if is_repeatable(ex, cx)
+        && let Some(repeat) = made(ex, cx)
+    {
+        cx.response_cache.keep(hash, repeat);
+    }
+}
+
+fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
+    let here = ex.here();
+    let request = matches!(ex.head.method, Method::Get | Method::Head)
+        && ex.method == ex.head.method
+        && ex.head.framing == Framing::None
+        && ex.rx == Rx::Done;
+    // Nothing ran that is not known to be the same each time.
+    let course = !ex.varies
+        && ex.opened == Opened::One
+        && ex.error_page.is_none()
+        && ex.sub.is_none()
+        && ex.introduced.is_none()
+        && ex.limit_rate.is_none()
+        && ex.places.is_empty()
+        && !here.settings.ssi.on;
+    let answer = ex.tx == Tx::Done
+        && !ex.abort
+        && ex.pause.is_none()
+        && ex.keep_alive == ex.head.keep_alive
+        && here.settings.client.lingering != Lingering::Always
+        && (ex.out.is_text() || here.settings.files.sendfile && ex.out.pending() <= LARGEST);
+    request && course && answer && Rc::ptr_eq(&ex.config, &cx.config)
+}
+
+/// The text of an entry while it grows.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn add(&mut self, bytes: &[u8]) -> Span {
+        let start = self.0.len();
+        self.0.extend_from_slice(bytes);
+        Span::new(start, self.0.len())
+    }
+}
+
+fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
+    let mut text = Text::default();
+    let request = text.add(ex.buf().get(..ex.head.len)?);
+    let mut name = std::mem::take(&mut ex.path);
+    name.push(0);
+    let path = text.add(&name);
+    let looked =
+        std::ffi::CStr::from_bytes_with_nul(&name).ok().and_then(|p| cx.files.look(p, &cx.now, &mut cx.dir_watch));
+    name.pop();
+    ex.path = name;
+    let (found, look) = looked?;
+
+    let by_sendfile = found.as_ref().is_ok_and(|file| ex.out.ends_with(file));
+    let length = if by_sendfile { ex.head_size } else { ex.out.queued() - ex.out_mark };
+    let length = usize::try_from(length).ok()?;
+    let waiting = ex.out.text();
+    let answer = waiting.get(waiting.len().checked_sub(length)?..)?;
+    let (head, content) = answer.split_at_checked(usize::try_from(ex.head_size).ok()?)?;
+    let date = memchr::memmem::find(head, b"\r\nDate: ")? + 8;
+    if head.get(date..date + cx.now.http.len())? != cx.now.http {
+        return None;
+    }
+    let body = match &found {
+        // One from the future has a Last-Modified that moves.
+        Ok(file) if file.stat.mtime.0 > cx.now.unix => return None,
+        Ok(_) if by_sendfile => Body::File,
+        Ok(file) if !content.is_empty() && file.memory() == Some(content) => Body::Memory,
+        _ => Body::Kept,
+    };
+    let kept = if body == Body::Kept { content } else { b"" };
+    if kept.len() > BODY {
+        return None;
+    }
+    let start = text.add(&head[..date]);
+    let rest = text.add(&[&head[date + cx.now.http.len()..], kept].concat());
+
+    let (mut told, mut asked) = (Span::default(), Span::default());
+    let mut reports = 0;
+    match (&found, ex.response.status) {
+        (Ok(_), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
+        (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
+            reports = 1;
+            told = text.add(Failure { call: "open()", path: &ex.path, e: *e }.to_string().as_bytes());
+            let mut line = Vec::new();
+            ex.asked_what(&mut line);
+            asked = text.add(&line);
+        }
+        (Err(_), Status::NOT_FOUND) => {}
+        _ => return None,
+    }
+    // Something else was told: it would have to be told again.
+    if ex.reports.get() != reports {
+        return None;
+    }
+    let logs = ex.here().settings.logs.clone();
+    let line = match &*logs.access {
+        [] => Box::default(),
+        [AccessLog { target: AccessTarget::File(_), condition: None, format, .. }] => {
+            pieces(format, ex, cx, &mut text)?
+        }
+        _ => return None,
+    };
+    Some(CachedResponse {
+        endpoint: ex.client.endpoint,
+        server: ex.server,
+        location: ex.location,
+        client: ex.here().settings.client.clone(),
+        logs,
+        status: ex.response.status,
+        keep_alive: ex.keep_alive,
+        body,
+        head_size: ex.head_size,
+        text: text.0.into(),
+        request,
+        path,
+        start,
+        rest,
+        told,
+        asked,
+        line,
+        file: found.map(|file| Rc::downgrade(&file)),
+        look: RefCell::new(look),
+    })
+}
+
+/// The line of an access log in parts that are the same each time and others. None: something in it is of another kind.
+fn pieces(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, text: &mut Text) -> Option<Box<[Piece]>> {
+    let (mut pieces, mut fixed, mut value) = (Vec::new(), Vec::new(), Vec::new());
+    for part in &format.line.parts {
+        let var = match part {
+            Part::Literal(literal) => {
+                fixed.extend_from_slice(literal);
+                continue;
+            }
+            Part::Capture(group) => {
+                access_log::escaped(format.escape, variables::capture(ex, *group), &mut fixed);
+                continue;
+            }
+            Part::Var(var) => var,
+        };
+        match of_answer(var)? {
+            Known::Changing(piece) => {
+                if !fixed.is_empty() {
+                    pieces.push(Piece::Text(text.add(&fixed)));
+                    fixed.clear();
+                }
+                pieces.push(piece);
+            }
+            Known::Value => {
+                value.clear();
+                match variables::value(var, ex, cx, &mut value) {
+                    variables::Is::Unset if format.escape == Escape::Default => fixed.push(b'-'),
+                    _ => access_log::escaped(format.escape, &value, &mut fixed),
+                }
+            }
+        }
+    }
+    fixed.push(b'\n');
+    pieces.push(Piece::Text(text.add(&fixed)));
+    Some(pieces.into())
+}
+
+/// What a variable of a log line is worth when the same request comes again.
+enum Known {
+    /// What it is worth now.
+    Value,
+    Changing(Piece),
+}
+
+/// None: it may be worth anything.
+fn of_answer(var: &Var) -> Option<Known> {
+    use Builtin as B;
+    Some(match var {
+        Var::Arg(_) | Var::Http(_) | Var::Cookie(_) | Var::SentHttp(_) | Var::SentTrailer(_) | Var::Absent => {
+            Known::Value
+        }
+        // No upstream was asked.
+        Var::UpstreamHttp(_) | Var::UpstreamCookie(_) | Var::UpstreamTrailer(_) => Known::Value,
+        Var::User(_) | Var::ProxyProtocolTlv(_) | Var::UploadField(_) => return None,
+        Var::Builtin(builtin) => match builtin {
+            B::RemoteAddr => Known::Changing(Piece::RemoteAddr),
+            B::RemotePort => Known::Changing(Piece::RemotePort),
+            B::Connection => Known::Changing(Piece::Connection),
+            B::ConnectionRequests => Known::Changing(Piece::ConnectionRequests),
+            B::TimeLocal => Known::Changing(Piece::TimeLocal),
+            B::TimeIso8601 => Known::Changing(Piece::TimeIso8601),
+            B::Msec => Known::Changing(Piece::Msec),
+            B::RequestTime => Known::Changing(Piece::RequestTime),
+            B::Args | B::QueryString | B::IsArgs | B::Uri | B::DocumentUri | B::RequestUri | B::Request => Known::Value,
+            B::RequestMethod | B::Host | B::Hostname | B::ServerName | B::ServerPort | B::ServerProtocol => {
+                Known::Value
+            }
+            B::Scheme | B::Https | B::RemoteUser | B::ContentLength | B::ContentType | B::RequestLength => Known::Value,
+            B::RequestPort | B::IsRequestPort | B::Status | B::BodyBytesSent | B::BytesSent | B::Pid => Known::Value,
+            B::NginxVersion | B::GzipRatio | B::ProxyHost | B::ProxyPort => Known::Value,
+            B::UpstreamAddr | B::UpstreamStatus | B::UpstreamCacheStatus | B::UpstreamResponseTime => Known::Value,
+            B::UpstreamConnectTime | B::UpstreamHeaderTime | B::UpstreamResponseLength => Known::Value,
+            B::UpstreamBytesSent | B::UpstreamBytesReceived => Known::Value,
+            _ => return None,
+        },
+    })
+}
+
+/// What follows the text of an answer: a file, by sendfile.
+pub type Tail = Option<Rc<OpenFile>>;
+
+/// Appends the answer of a request that is known. None: it is not what it was, and nothing was appended.
+pub fn say(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services, out: &mut Vec<u8>) -> Option<Tail> {
+    let file = repeat.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
+    let content = match (&file, repeat.body) {
+        (Some(file), Body::Memory) => file.memory()?,
+        _ => b"",
+    };
+    cx.stats.requests += 1;
+    if !repeat.told.is_empty() {
+        let asked = |line: &mut Vec<u8>| {
+            line.extend_from_slice(repeat.bytes(repeat.told));
+            line.extend_from_slice(b", client: ");
+            variables::put_peer(asker.peer, line);
+            line.extend_from_slice(repeat.bytes(repeat.asked));
+        };
+        let who = Who { serial: asker.serial, asked: &asked };
+        cx.logs.error(&repeat.logs.error, Level::Error, &mut cx.now, Some(who), format_args!(""));
+    }
+    out.extend_from_slice(repeat.bytes(repeat.start));
+    out.extend_from_slice(&cx.now.http);
+    out.extend_from_slice(repeat.bytes(repeat.rest));
+    out.extend_from_slice(content);
+    Some(file.filter(|_| repeat.body == Body::File))
+}
+
+/// The answer is on its way: its line for the access log.
+pub fn sent(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services) {
+    let [log @ AccessLog { target: AccessTarget::File(id), .. }] = &*repeat.logs.access else { return };
+    let Some(out) = cx.logs.access(*id, access_log::hold(log), cx.now.ms) else { return };
+    for piece in &repeat.line {
+        match piece {
+            Piece::Text(span) => out.extend_from_slice(repeat.bytes(*span)),
+            Piece::RemoteAddr => variables::put_peer(asker.peer, out),
+            Piece::RemotePort => variables::put_port(asker.peer.port(), out),
+            Piece::Connection => decimal::push(asker.serial, 0, out),
+            Piece::ConnectionRequests => decimal::push(asker.requests, 0, out),
+            Piece::TimeLocal => out.extend_from_slice(cx.now.clf().as_bytes()),
+            Piece::TimeIso8601 => out.extend_from_slice(cx.now.iso().as_bytes()),
+            Piece::Msec => variables::put_msec(&cx.now, out),
+            Piece::RequestTime => variables::put_seconds(asker.ms, out),
+        }
+    }
+}
+
+/// As [`sent`], of an answer whose exchange had to send the rest ([`resume`]).
+pub fn sent_by(ex: &Exchange, repeat: &CachedResponse, cx: &mut Services) {
+    let ms = cx.now.ms.saturating_sub(ex.started);
+    let peer = &ex.client.peer;
+    sent(repeat, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
+}
+
+/// Takes the exchange to where its request is answered and its answer is being sent, as far as the connection and the
+/// error log want to know. What the access log says stands in the repeat.
+pub fn resume(ex: &mut Exchange, repeat: &Rc<CachedResponse>) {
+    ex.input.extend_from_slice(repeat.bytes(repeat.request));
+    let limits = ex.head_limits();
+    // It was one before.
+    let _ = ex.head.parse(&ex.input, &limits);
+    ex.method = ex.head.method;
+    ex.again = Some(repeat.clone());
+    ex.server = repeat.server;
+    ex.location = repeat.location;
+    ex.body_at = ex.head.len;
+    ex.rx = Rx::Done;
+    ex.tx = Tx::Done;
+    ex.keep_alive = repeat.keep_alive;
+    ex.response.status = repeat.status;
+    ex.head_size = repeat.head_size;
+}

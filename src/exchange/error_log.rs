@@ -1,0 +1,86 @@
+//! What the error log says of a request: the line, with nginx's trailer of who asked what. Scanners bring such lines by
+//! the thousand, so what each of them has is put down without the machinery of formatting.
+//!
+//! Invariant: no byte of a request starts a line of its own or drives a terminal ([`Printable`]).
+
+use super::{Exchange, variables};
+use crate::config::model::Level;
+use crate::route::Trace;
+use crate::services::Services;
+use crate::services::logs::Who;
+use crate::util::bytes;
+use std::fmt;
+use std::io::Write;
+
+impl Exchange {
+    /// One line in the error log.
+    pub fn report(&self, cx: &mut Services, level: Level, what: fmt::Arguments<'_>) {
+        self.reports.set(self.reports.get() + 1);
+        cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
+        let log = &self.here().settings.logs.error;
+        let who = Who { serial: self.client.serial, asked: &|line| asked(self, line) };
+        cx.logs.error(log, level, &mut cx.now, Some(who), what);
+    }
+
+    /// What was asked, and of which server.
+    pub(super) fn asked_what(&self, line: &mut Vec<u8>) {
+        line.extend_from_slice(b", server: ");
+        Printable(&self.server().name).put(line);
+        let mut quoted = |name: &[u8], text: &[u8]| {
+            if !text.is_empty() {
+                line.extend_from_slice(name);
+                Printable(text).put(line);
+                line.push(b'"');
+            }
+        };
+        quoted(b", request: \"", self.head.request_line.of(self.buf()));
+        quoted(b", upstream: \"", self.record.as_ref().map_or(b"", |record| record.shown.as_bytes()));
+        quoted(b", host: \"", self.head.host.of(self.buf()));
+    }
+}
+
+/// nginx's trailer: who asked what.
+fn asked(ex: &Exchange, line: &mut Vec<u8>) {
+    line.extend_from_slice(b", client: ");
+    variables::put_peer(&ex.client.peer, line);
+    ex.asked_what(line);
+}
+
+/// Bytes for a log line: text as it is, control bytes and what is not UTF-8 as \xNN.
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl Printable<'_> {
+    fn put(&self, line: &mut Vec<u8>) {
+        // Nearly all.
+        if bytes::is_printable(self.0) {
+            return line.extend_from_slice(self.0);
+        }
+        // A Vec takes all that is written.
+        let _ = write!(line, "{self}");
+    }
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if bytes::is_printable(self.0)
+            && let Ok(text) = std::str::from_utf8(self.0)
+        {
+            return f.write_str(text);
+        }
+        for chunk in self.0.utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some(at) = rest.find(char::is_control) {
+                let (text, tail) = rest.split_at(at);
+                f.write_str(text)?;
+                let control = tail.chars().next().map_or(0, u32::from);
+                write!(f, "\\x{control:02X}")?;
+                rest = tail.get(tail.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
+            }
+            f.write_str(rest)?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}

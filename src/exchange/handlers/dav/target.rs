@@ -1,0 +1,62 @@
+//! A name and the directory it is in, opened beneath the area of the location.
+
+use crate::config::directives::files::Symlinks;
+use crate::config::template::Part;
+use crate::config::value::Mode;
+use crate::exchange::Exchange;
+use crate::exchange::paths::{self, Mapped};
+use crate::services::{Services, temp_names};
+use crate::sys::Errno;
+use crate::sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+pub struct Spot {
+    pub dir: Rc<OwnedFd>,
+    pub name: CString,
+}
+
+impl Spot {
+    /// The spot of the current URI; puts its path into `ex.path`.
+    ///
+    /// # Errors
+    /// EBUSY for the area itself, EXDEV for what lies outside it, and those of openat2.
+    pub fn of(ex: &mut Exchange, cx: &mut Services) -> Result<Spot, Errno> {
+        let Mapped::Path { root } = paths::map(ex, cx) else { return Err(Errno::EXDEV) };
+        let files = &ex.here().settings.files;
+        // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
+        let root = match (files.alias, files.root.parts.first()) {
+            (Some(u32::MAX), Some(Part::Literal(text))) if ex.path.starts_with(text) => {
+                text.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1)
+            }
+            (Some(u32::MAX), _) => return Err(Errno::EXDEV),
+            _ => paths::area(ex, root),
+        };
+        let (area, rest) = ex.path.split_at_checked(root).ok_or(Errno::EXDEV)?;
+        let parts: Vec<&[u8]> = rest.split(|b| *b == b'/').filter(|part| !part.is_empty() && part != b".").collect();
+        let Some((name, way)) = parts.split_last() else { return Err(Errno::EBUSY) };
+        if parts.contains(&&b".."[..]) {
+            return Err(Errno::EXDEV);
+        }
+        // On its way still: an upload, a copy.
+        if temp_names::is_hidden(rest) {
+            return Err(Errno::ENOENT);
+        }
+        let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
+        let way = if way.is_empty() { b".".to_vec() } else { way.join(&b'/') };
+        let resolve = RESOLVE_BENEATH
+            | RESOLVE_NO_MAGICLINKS
+            | if files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+        let flags = O_PATH | O_DIRECTORY;
+        let area = file::open_at(None, &c(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
+        let dir = file::open_beneath(area.as_fd(), &c(&way)?, flags, 0, resolve)?;
+        Ok(Spot { dir: Rc::new(dir), name: c(name)? })
+    }
+}
+
+/// Mode of directories that are made here.
+pub fn directory_mode(ex: &Exchange) -> u32 {
+    let mode = Mode(ex.here().settings.upload.mode);
+    mode.directory().0
+}

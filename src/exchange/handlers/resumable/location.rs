@@ -1,0 +1,168 @@
+//! Where a location keeps its unfinished uploads. Said by the configuration alone, so that all such places can be
+//! looked through at the start.
+
+use crate::config::directives::upload::Store;
+use crate::config::model::{Config, Location, LocationKind};
+use crate::config::template::{Part, Template};
+use crate::config::value::Mode;
+use crate::sys::Errno;
+use crate::sys::file::{self, Follow, Unlink};
+use std::ffi::CString;
+use std::rc::Rc;
+
+use super::store::Dir;
+
+/// The directory beside what is stored. No client's name begins so, and URIs with it are not served.
+pub const NAME: &[u8] = b".webserv-upload-state";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Home {
+    pub path: Rc<[u8]>,
+    /// It is ours: made when it is needed, removed when it is empty. Else the configuration names it.
+    pub ours: bool,
+}
+
+impl Home {
+    /// None: nothing of the store's path is known without a request, and upload_state_store is not set.
+    pub fn of(config: &Config, location: &Location) -> Option<Home> {
+        let upload = &location.settings.upload;
+        if let Some(path) = &upload.resumable.state_store {
+            return Some(Home { path: path.clone(), ours: false });
+        }
+        let files = &location.settings.files;
+        let mut path = match &upload.store {
+            Store::Off => return None,
+            Store::Path(template) => constant(template)?,
+            Store::Uri => {
+                let mut path = constant(&files.root)?;
+                if files.root.constant().is_some() && files.alias.is_none() {
+                    while path.ends_with(b"/") {
+                        path.pop();
+                    }
+                    path.extend_from_slice(named(config, location));
+                }
+                path
+            }
+        };
+        while path.ends_with(b"/") {
+            path.pop();
+        }
+        path.push(b'/');
+        path.extend_from_slice(NAME);
+        Some(Home { path: path.into(), ours: true })
+    }
+
+    pub fn open(&self) -> Result<Dir, Errno> {
+        open(&self.path)
+    }
+
+    /// Opens it, made where it is missing; with `parents`, they too.
+    pub fn make(&self, parents: Option<Mode>) -> Result<Dir, Errno> {
+        match self.open() {
+            Err(Errno::ENOENT) => {}
+            other => return other,
+        }
+        let slashes = self.path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        for end in slashes {
+            if let Some(mode) = parents {
+                self.mkdir(end, mode.directory().0)?;
+            }
+        }
+        self.mkdir(self.path.len(), 0o700)?;
+        self.open()
+    }
+
+    fn mkdir(&self, end: usize, mode: u32) -> Result<(), Errno> {
+        let path = CString::new(self.path.get(..end).unwrap_or_default()).map_err(|_| Errno::EINVAL)?;
+        match file::mkdir_at(None, &path, mode) {
+            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// An upload is over: an empty directory of ours goes.
+    pub fn tidy(&self) {
+        if self.ours {
+            tidy(&self.path);
+        }
+    }
+}
+
+/// The directory is one that is made and removed here.
+pub fn is_ours(path: &[u8]) -> bool {
+    path.ends_with(NAME)
+}
+
+/// Opens the directory. One of ours is never a link: it lies where clients store.
+pub fn open(path: &[u8]) -> Result<Dir, Errno> {
+    Dir::open(path, if is_ours(path) { Follow::No } else { Follow::Yes })
+}
+
+/// Removes the directory if it is one of ours and empty.
+pub fn tidy(path: &[u8]) {
+    if is_ours(path)
+        && let Ok(path) = CString::new(path)
+    {
+        let _ = file::unlink_at(None, &path, Unlink::Dir);
+    }
+}
+
+/// What the template says before its first variable, up to a slash; all of it where it has none.
+fn constant(template: &Template) -> Option<Vec<u8>> {
+    if let Some(whole) = template.constant() {
+        return Some(whole.to_vec());
+    }
+    match template.parts.first() {
+        Some(Part::Literal(text)) if text.starts_with(b"/") => {
+            let end = memchr::memrchr(b'/', text).filter(|at| *at > 0)?;
+            Some(text[..end].to_vec())
+        }
+        _ => None,
+    }
+}
+
+/// The directory in the location's name, with its slashes; of one that is no prefix, the root's.
+fn named<'l>(config: &Config, location: &'l Location) -> &'l [u8] {
+    use LocationKind::*;
+    let is_prefix = match location.kind {
+        Exact | Prefix | PrefixFinal => true,
+        // The block has the name of the location it is in.
+        If | LimitExcept => config.locations.iter().any(|other| {
+            matches!(other.kind, Exact | Prefix | PrefixFinal)
+                && other.server == location.server
+                && other.name == location.name
+        }),
+        Server | Regex | Named => false,
+    };
+    match memchr::memrchr(b'/', &location.name) {
+        Some(slash) if is_prefix && location.name.starts_with(b"/") => &location.name[..=slash],
+        _ => b"/",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::template::Variables;
+    use crate::services::temp_names::is_hidden;
+
+    #[test]
+    fn what_is_on_its_way_is_hidden() {
+        assert!(is_hidden(NAME));
+    }
+
+    #[test]
+    fn a_path_is_known_up_to_its_first_variable() {
+        let table = [
+            ("/srv/files", Some("/srv/files")),
+            ("/srv/files/$remote_user", Some("/srv/files")),
+            ("/srv/u-$remote_user/x", Some("/srv")),
+            ("/$remote_user", None),
+            ("$document_root/up", None),
+        ];
+        for (text, expected) in table {
+            let template = Template::parse(text.as_bytes(), &mut Variables::default()).expect(text);
+            assert_eq!(constant(&template), expected.map(|path| path.as_bytes().to_vec()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! An upload that is not finished, as a request finds it; and its end.
+
+use super::location::Home;
+use super::state::{Dialect, Record};
+use super::store::{self, Dir};
+use super::tus;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::upload::resumed::{self, Finished, Placed, Refusal, Refused};
+use crate::http::escape::{escape_component, escape_path};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::clock::Clock;
+use crate::services::resumable::{Done, Lease, Open, Past, UploadId};
+use crate::sys::Errno;
+use crate::sys::file::Stat;
+
+pub struct Unfinished {
+    pub id: UploadId,
+    pub home: Home,
+    pub dir: Dir,
+    pub record: Record,
+    /// Bytes that are there: its offset.
+    pub size: u64,
+    /// Unix milliseconds.
+    pub expires: Option<i64>,
+    /// What the request had that wrote to it until now.
+    pub taken: Option<Lease>,
+}
+
+/// What a request finds instead.
+pub enum Missing {
+    Unknown,
+    Over(Past),
+    Failed(Refusal),
+}
+
+/// The upload, which no other request writes to any more: the newer request is the client's present will, and what it
+/// is told of the offset must stay true.
+pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
+    match cx.resumable.past(id) {
+        Some(Past::Done(done)) if done.uri != ex.uri => return Err(Missing::Unknown),
+        Some(past) => return Err(Missing::Over(past.clone())),
+        None => {}
+    }
+    let home = home(ex).map_err(Missing::Failed)?;
+    let failed = |call: &str, e: Errno| Missing::Failed(Refusal::call(call, &home.path, e));
+    let dir = match home.open() {
+        Ok(dir) => dir,
+        Err(Errno::ENOENT) => return Err(Missing::Unknown),
+        Err(e) => return Err(failed("open()", e)),
+    };
+    let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
+    if record.uri != ex.uri || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path {
+        return Err(Missing::Unknown);
+    }
+    let taken = cx.resumable.take(id);
+    let Some(stat) = dir.stat(id).map_err(|e| failed("stat()", e))? else {
+        let past = match remembered(&home, &dir, id, &record) {
+            Some(at) if at > unix_ms(&cx.now) => Past::Done(over(&record)),
+            Some(_) => Past::Gone,
+            // Stored, and then the process died.
+            None => Past::Done(over(&record)),
+        };
+        if past == Past::Gone || !remembers(&home, &record) {
+            dir.forget(id);
+            home.tidy();
+            cx.resumable.finish(id, past.clone());
+        }
+        return Err(Missing::Over(past));
+    };
+    let expires = expires(&record, &stat);
+    let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, taken };
+    if expires.is_some_and(|at| at <= unix_ms(&cx.now)) {
+        upload.remove(cx);
+        return Err(Missing::Over(Past::Gone));
+    }
+    if let Some(floor) = upload.record.unverified.filter(|floor| upload.size > *floor) {
+        let cut = upload.dir.truncate(id, floor);
+        cut.map_err(|e| Missing::Failed(Refusal::call("ftruncate()", &upload.home.path, e)))?;
+        upload.size = floor;
+    }
+    upload.know(cx);
+    Ok(upload)
+}
+
+/// The place of unfinished uploads here.
+pub fn home(ex: &Exchange) -> Result<Home, Refusal> {
+    Home::of(&ex.config, ex.here()).ok_or_else(|| {
+        let why = "upload_state_store is not set, and upload_store begins with a variable";
+        Refusal::new(Status::INTERNAL_SERVER_ERROR, why)
+    })
+}
+
+/// What an upload is known by that has a record and no bytes any more.
+pub fn over(record: &Record) -> Done {
+    let mut location = Vec::new();
+    escape_path(&record.dir, &mut location);
+    escape_component(&record.name, &mut location);
+    let length = record.length.unwrap_or(0);
+    let (status, tus) = (Status::CREATED.0, record.dialect == Dialect::Tus);
+    Done { uri: record.uri.clone(), length, location, status, tus }
+}
+
+/// Whether the record of a finished upload is kept, for clients that did not get the last answer. In a directory of its
+/// own that harms nobody; among the files it would only be in the way of who removes their directory.
+pub fn remembers(home: &Home, record: &Record) -> bool {
+    !home.ours && record.age > 0
+}
+
+/// Until when a finished upload is known (Unix milliseconds), where it is.
+pub fn remembered(home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Option<i64> {
+    if !remembers(home, record) {
+        return None;
+    }
+    dir.stat_record(id).ok().and_then(|stat| expires(record, &stat))
+}
+
+pub fn expires(record: &Record, stat: &Stat) -> Option<i64> {
+    let written = stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000));
+    (record.age > 0).then(|| written.saturating_add_unsigned(record.age))
+}
+
+pub fn unix_ms(now: &Clock) -> i64 {
+    now.unix.saturating_mul(1000).saturating_add(i64::from(now.nanos / 1_000_000))
+}
+
+impl Unfinished {
+    /// Makes it known to other requests.
+    pub fn know(&self, cx: &mut Services) {
+        let bytes = self.record.length.unwrap_or(self.size);
+        match cx.resumable.get_mut(self.id) {
+            Some(open) => (open.bytes, open.expires) = (bytes, self.expires),
+            None => {
+                let open = Open::new(self.home.path.clone(), &self.record.path, bytes, self.expires);
+                cx.resumable.insert(self.id, open);
+            }
+        }
+    }
+
+    /// Bytes came: it lives longer.
+    pub fn touch(&mut self, cx: &mut Services) {
+        let age = self.record.age;
+        self.expires = (age > 0).then(|| unix_ms(&cx.now).saturating_add_unsigned(age));
+        self.know(cx);
+    }
+
+    pub fn remove(&self, cx: &mut Services) {
+        self.dir.remove(self.id);
+        self.home.tidy();
+        cx.resumable.finish(self.id, Past::Gone);
+    }
+
+    /// Its last byte is there: the file gets its name, or the upload is over without.
+    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Placed, Refused> {
+        self.record.length = Some(self.size);
+        let finished = Finished {
+            id: self.id,
+            home: self.dir.fd(),
+            part: store::part(self.id),
+            name: &self.record.name,
+            conditions: &self.record.conditions,
+            fields: tus::metadata(&self.record.metadata).unwrap_or_default(),
+        };
+        let method = std::mem::replace(&mut ex.method, self.record.method);
+        let outcome = resumed::store(ex, cx, finished);
+        ex.method = method;
+        match outcome {
+            Ok(placed) => {
+                let (dir, name) = (placed.dir.clone(), placed.stored.name.clone());
+                let record = Record { dir, name, ..self.record.clone() };
+                let status = if placed.stored.replaced { Status::OK } else { Status::CREATED };
+                cx.resumable.finish(self.id, Past::Done(Done { status: status.0, ..over(&record) }));
+                if remembers(&self.home, &record) && self.dir.save(self.id, &record).is_ok() {
+                    let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
+                    cx.resumable.insert(self.id, Open::stored(self.home.path.clone(), &record.path, expires));
+                } else {
+                    self.dir.forget(self.id);
+                    self.home.tidy();
+                }
+                // As for plain uploads: a request that waits behind this one sees what was stored.
+                cx.now.advance_epoch();
+                Ok(placed)
+            }
+            Err(refused) => {
+                if !refused.kept {
+                    self.remove(cx);
+                }
+                Err(refused)
+            }
+        }
+    }
+}

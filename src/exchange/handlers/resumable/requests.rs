@@ -1,0 +1,296 @@
+//! A request for an upload that is there: its offset, more of it, or its end.
+
+use super::append::Append;
+use super::pending_upload::{self, Missing, Unfinished};
+use super::state::{Dialect, number};
+use super::{create, respond, rufh};
+use crate::exchange::Exchange;
+use crate::exchange::handlers::upload::resumed::{self, Refusal};
+use crate::exchange::phases::Flow;
+use crate::http::h1::framing::Framing;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::resumable::{Done, Lease, Past, UploadId};
+use crate::sys::Errno;
+use crate::sys::file;
+
+pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Flow {
+    let method = method(ex);
+    if !matches!(method, Method::Get | Method::Head | Method::Patch | Method::Delete) {
+        ex.response.line(b"Allow", b"HEAD, PATCH, DELETE, OPTIONS");
+        return Flow::Status(Status::METHOD_NOT_ALLOWED);
+    }
+    match pending_upload::find(ex, cx, id) {
+        Err(Missing::Unknown) => respond::not_found(ex, cx),
+        Err(Missing::Over(Past::Gone)) => respond::gone(ex, cx),
+        Err(Missing::Over(Past::Done(done))) => over(ex, cx, id, method, &done),
+        Err(Missing::Failed(refusal)) => {
+            let dialect = respond::by_header(ex);
+            respond::refuse(ex, cx, dialect, &refusal, false)
+        }
+        Ok(upload) => {
+            // Who only asks need not say the version: a browser may.
+            let asks = matches!(method, Method::Get | Method::Head);
+            if upload.record.dialect == Dialect::Tus
+                && !asks
+                && let Some(flow) = respond::version_is_missing(ex, cx)
+            {
+                return flow;
+            }
+            match method {
+                Method::Patch => patch(ex, cx, upload),
+                Method::Delete => {
+                    upload.remove(cx);
+                    cancelled(ex, upload.record.dialect)
+                }
+                _ => offset(ex, cx, upload),
+            }
+        }
+    }
+}
+
+/// tus: clients that cannot say PATCH or DELETE say POST, and which they mean.
+fn method(ex: &Exchange) -> Method {
+    match ex.header(HeaderId::XHttpMethodOverride) {
+        Some(name) if ex.method == Method::Post => Method::parse(name),
+        _ => ex.method,
+    }
+}
+
+fn cancelled(ex: &mut Exchange, dialect: Dialect) -> Flow {
+    if dialect == Dialect::Tus {
+        ex.response.line(b"Tus-Resumable", super::tus::VERSION.as_bytes());
+    }
+    ex.response.status = Status::NO_CONTENT;
+    Flow::Respond
+}
+
+fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Flow {
+    // A client of tus takes an offset that is the length for the end: then the file has to be there. It is not where
+    // the process died in between, or where it could not be stored.
+    let is_complete = upload.record.dialect == Dialect::Tus && upload.record.length == Some(upload.size);
+    if !is_complete && !ex.here().settings.upload.sync {
+        return respond::offset(ex, cx, &upload);
+    }
+    let (id, dialect) = (upload.id, upload.record.dialect);
+    // Any number may ask at once; one gives the file its name.
+    let lease = match is_complete {
+        true => lease(&mut upload).map(|lease| cx.resumable.lease(id, lease)),
+        false => {
+            upload.dir.read_part(id).map(Lease::of_reader).map_err(|e| Refusal::call("open()", &upload.home.path, e))
+        }
+    };
+    let lease = match lease {
+        Ok(lease) => lease,
+        Err(refusal) => return respond::refuse(ex, cx, dialect, &refusal, false),
+    };
+    Box::new(Append::asking(ex, upload, lease)).settle(ex, cx, is_complete)
+}
+
+/// An upload whose file is stored: the last answer may have been lost.
+fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past: &Done) -> Flow {
+    let dialect = if past.tus { Dialect::Tus } else { Dialect::Rufh };
+    match method {
+        Method::Delete => {
+            if let Ok(dir) = pending_upload::home(ex).map(|home| home.open()) {
+                dir.iter().for_each(|dir| dir.forget(id));
+            }
+            cx.resumable.finish(id, Past::Gone);
+            cancelled(ex, dialect)
+        }
+        Method::Patch => {
+            let given = match dialect {
+                Dialect::Tus => ex.header(HeaderId::UploadOffset).and_then(number),
+                Dialect::Rufh => ex.header(HeaderId::UploadOffset).and_then(rufh::integer),
+            };
+            let again = given == Some(past.length) && ex.decoder.is_done();
+            match dialect {
+                Dialect::Tus if again => {
+                    respond::tus_offset(ex, past.length);
+                    ex.response.status = Status::NO_CONTENT;
+                    Flow::Respond
+                }
+                Dialect::Tus => {
+                    ex.response.line(b"Upload-Offset", past.length.to_string().as_bytes());
+                    let why = "the upload is complete";
+                    respond::refuse(ex, cx, dialect, &Refusal::new(Status::CONFLICT, why), false)
+                }
+                Dialect::Rufh if again => {
+                    ex.response.line(b"Upload-Complete", b"?1");
+                    ex.response.location = Some(past.location.clone());
+                    ex.response.status = Status(past.status);
+                    Flow::Respond
+                }
+                Dialect::Rufh => {
+                    respond::problem(ex, Status::BAD_REQUEST, rufh::COMPLETED, "upload is already completed", &[])
+                }
+            }
+        }
+        _ => {
+            respond::done(ex, dialect, past.length);
+            Flow::Respond
+        }
+    }
+}
+
+fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Flow {
+    let dialect = upload.record.dialect;
+    let outcome = match dialect {
+        Dialect::Tus => tus(ex, &mut upload),
+        Dialect::Rufh => rufh(ex, &mut upload),
+    };
+    let content = match outcome {
+        Ok(content) => content,
+        Err(Wrong::Refused(refusal)) => return respond::refuse(ex, cx, dialect, &refusal, false),
+        Err(Wrong::Offset { given }) => return mismatch(ex, cx, &upload, given),
+        Err(Wrong::Length) => return respond::inconsistent(ex),
+    };
+    match open(ex, cx, upload, content) {
+        Ok(append) => create::run(ex, cx, append),
+        Err(refusal) => respond::refuse(ex, cx, dialect, &refusal, false),
+    }
+}
+
+/// What is wrong with a PATCH.
+enum Wrong {
+    Refused(Refusal),
+    Offset {
+        given: u64,
+    },
+    /// The draft: what says the length does not agree.
+    Length,
+}
+
+impl From<Refusal> for Wrong {
+    fn from(refusal: Refusal) -> Wrong {
+        Wrong::Refused(refusal)
+    }
+}
+
+/// A part of the content, once all that can be said of it before is right. Sets the length where it is said now.
+fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
+    let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
+    let content = create::tus_content(ex, false)?;
+    let offset = ex.header(HeaderId::UploadOffset).and_then(number);
+    let Some(offset) = offset else { return Err(bad("Upload-Offset is missing or no offset").into()) };
+    if let Some(length) = ex.header(HeaderId::UploadLength) {
+        let Some(length) = number(length) else { return Err(bad("Upload-Length is no size").into()) };
+        if upload.record.length.is_some_and(|known| known != length) {
+            return Err(bad("Upload-Length cannot be changed").into());
+        }
+        if length < upload.size {
+            return Err(bad("Upload-Length is less than what is there").into());
+        }
+        upload.record.length = Some(length);
+    }
+    if offset != upload.size {
+        return Err(Wrong::Offset { given: offset });
+    }
+    if !create::fits(ex, offset, upload.record.length) {
+        let why = "the content is longer than Upload-Length leaves room for";
+        return Err(Refusal::new(Status::CONTENT_TOO_LARGE, why).into());
+    }
+    Ok(content)
+}
+
+fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
+    let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
+    let kind = resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default());
+    if !kind.eq_ignore_ascii_case(rufh::CONTENT_TYPE) {
+        // RFC 5789 §3.1.
+        ex.response.line(b"Accept-Patch", rufh::CONTENT_TYPE);
+        let why = "Content-Type has to be application/partial-upload";
+        return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).into());
+    }
+    let Some(ends) = ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) else {
+        return Err(bad("Upload-Complete is missing or neither ?0 nor ?1").into());
+    };
+    let Some(offset) = ex.header(HeaderId::UploadOffset).and_then(rufh::integer) else {
+        return Err(bad("Upload-Offset is missing or no offset").into());
+    };
+    if offset != upload.size {
+        return Err(Wrong::Offset { given: offset });
+    }
+    let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
+    let known = upload.record.length;
+    if known.is_some() && said.is_some() && known != said || said.is_some_and(|length| length < offset) {
+        return Err(Wrong::Length);
+    }
+    let length = create::rufh_length(ex, offset, ends, known.or(said)).map_err(|()| Wrong::Length)?;
+    if !create::fits(ex, offset, length) {
+        return Err(Wrong::Length);
+    }
+    let mut content = create::rufh_content(ex, false, ends, !upload.record.digest.is_empty())?;
+    if ends {
+        (content.whole, content.wanted) = resumed::whole_digests(ex, &upload.record.digest, ends)?;
+    }
+    upload.record.length = length;
+    Ok(content)
+}
+
+/// The offset of the request is not where the upload is.
+fn mismatch(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished, given: u64) -> Flow {
+    ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
+    match upload.record.dialect {
+        Dialect::Tus => {
+            let why = format!("Upload-Offset is {given}, {} bytes are there", upload.size);
+            respond::refuse(ex, cx, Dialect::Tus, &Refusal::new(Status::CONFLICT, why), false)
+        }
+        Dialect::Rufh => {
+            let title = "offset from request does not match offset of resource";
+            let members = [("expected-offset", upload.size), ("provided-offset", given)];
+            respond::problem(ex, Status::CONFLICT, rufh::MISMATCHING_OFFSET, title, &members)
+        }
+    }
+}
+
+/// The upload's file, open for this request alone.
+fn lease(upload: &mut Unfinished) -> Result<Lease, Refusal> {
+    if let Some(lease) = upload.taken.take() {
+        return Ok(lease);
+    }
+    upload.dir.open_part(upload.id).map(Lease::new).map_err(|e| match e {
+        Errno::EAGAIN => Refusal::new(Status::LOCKED, "another process writes to the upload"),
+        e => Refusal::call("open()", &upload.home.path, e),
+    })
+}
+
+/// Opens the upload's file for more bytes.
+fn open(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    mut upload: Unfinished,
+    content: super::append::Content,
+) -> Result<Append, Refusal> {
+    let most = ex.here().settings.upload.max_file_size.0;
+    let sent = match ex.head.framing {
+        Framing::Length(sent) => sent,
+        Framing::None | Framing::Chunked => 0,
+    };
+    let total = upload.record.length.unwrap_or(upload.size.saturating_add(sent));
+    if most > 0 && total > most {
+        return Err(resumed::too_large());
+    }
+    let counted = cx.resumable.get(upload.id).is_some_and(|open| open.bytes >= total);
+    // What the upload means now is the method's of its creation.
+    let method = std::mem::replace(&mut ex.method, upload.record.method);
+    let admitted = resumed::admit_more(ex, cx, upload.id, sent, (!counted).then_some(total));
+    ex.method = method;
+    admitted?;
+    let path = upload.home.path.clone();
+    let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
+    let lease = lease(&mut upload)?;
+    file::seek(lease.fd(), upload.size).map_err(|e| failed("lseek()", e))?;
+    // Before its content comes: what is known now, and from where on nothing is sure.
+    let is_checked = content.checksum.is_some() || !content.digests.is_empty();
+    upload.record.unverified = is_checked.then_some(upload.size);
+    upload.dir.save(upload.id, &upload.record).map_err(|e| failed("write()", e))?;
+    upload.know(cx);
+    if let Some(open) = cx.resumable.get_mut(upload.id) {
+        open.bytes = open.bytes.max(total);
+    }
+    let lease = cx.resumable.lease(upload.id, lease);
+    Ok(Append::new(ex, upload, lease, content))
+}

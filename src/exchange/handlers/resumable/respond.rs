@@ -1,0 +1,288 @@
+//! What clients are told: the header lines of both protocols, their refusals and their problems.
+
+use super::append::Append;
+use super::pending_upload::{Unfinished, unix_ms};
+use super::rufh::{self, Limits};
+use super::state::Dialect;
+use super::{ARGUMENT, checksum, tus};
+use crate::config::directives::upload_resumable::Speaks;
+use crate::exchange::filters;
+use crate::exchange::handlers::upload::resumed::{self, Refusal, Stored};
+use crate::exchange::phases::Flow;
+use crate::exchange::response::ContentType;
+use crate::exchange::{Exchange, Tx};
+use crate::http::date;
+use crate::http::escape::{escape_component, escape_path, json_escape};
+use crate::http::header::HeaderId;
+use crate::http::status::Status;
+use crate::http::version::Version;
+use crate::services::Services;
+use crate::services::resumable::UploadId;
+use std::io::Write;
+
+/// A Tus-Resumable of another version: nothing else of the request counts.
+///
+/// # Errors
+/// The answer, 412.
+pub fn check_version(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+    if !ex.here().settings.upload.resumable.speaks.tus {
+        return Ok(());
+    }
+    match ex.header(HeaderId::TusResumable) {
+        None => Ok(()),
+        Some(version) if version == tus::VERSION.as_bytes() => Ok(()),
+        Some(_) => Err(other_version(ex, cx)),
+    }
+}
+
+fn other_version(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    ex.response.line(b"Tus-Version", tus::VERSION.as_bytes());
+    let refusal = Refusal::new(Status::PRECONDITION_FAILED, "Tus-Resumable has to be 1.0.0");
+    refuse(ex, cx, Dialect::Tus, &refusal, false)
+}
+
+/// A request for an upload of tus that does not say which version it speaks. Offsets are told to whoever asks.
+pub fn version_is_missing(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+    ex.header(HeaderId::TusResumable).is_none().then(|| other_version(ex, cx))
+}
+
+/// There is no such upload, as far as this client may know.
+pub fn not_found(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    let dialect = by_header(ex);
+    refuse(ex, cx, dialect, &Refusal::new(Status::NOT_FOUND, "there is no such upload"), false)
+}
+
+pub fn gone(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    let dialect = by_header(ex);
+    refuse(ex, cx, dialect, &Refusal::new(Status::GONE, "the upload has ended"), false)
+}
+
+/// The protocol of a request that names no upload that is there.
+pub fn by_header(ex: &Exchange) -> Dialect {
+    let tus = ex.here().settings.upload.resumable.speaks.tus && ex.header(HeaderId::TusResumable).is_some();
+    if tus { Dialect::Tus } else { Dialect::Rufh }
+}
+
+/// A refusal with the lines of the protocol. `ended`: of the upload itself, not of a request about it.
+pub fn refuse(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &Refusal, ended: bool) -> Flow {
+    match dialect {
+        Dialect::Tus => ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes()),
+        Dialect::Rufh => {
+            ex.response.line(b"Upload-Complete", if ended { b"?1" } else { b"?0" });
+            if refusal.status == Status::CONTENT_TOO_LARGE {
+                let limits = limits(ex, None).value();
+                ex.response.line(b"Upload-Limit", limits.as_bytes());
+            }
+        }
+    }
+    resumed::refuse(ex, cx, refusal)
+}
+
+/// A problem of the draft (RFC 9457). `members`: more of them, each a name and a number.
+pub fn problem(ex: &mut Exchange, status: Status, kind: &str, title: &str, members: &[(&str, u64)]) -> Flow {
+    let mut body = format!("{{\"type\":\"{kind}\",\"title\":\"").into_bytes();
+    json_escape(title.as_bytes(), &mut body);
+    let _ = write!(body, "\",\"status\":{}", status.0);
+    for (name, value) in members {
+        let _ = write!(body, ",\"{name}\":{value}");
+    }
+    body.extend_from_slice(b"}\n");
+    ex.response.line(b"Upload-Complete", b"?0");
+    ex.response.text(status, ContentType::Static("application/problem+json"), body);
+    Flow::Respond
+}
+
+/// The length that a request implies is not the one that was said before, or not that of its content.
+pub fn inconsistent(ex: &mut Exchange) -> Flow {
+    problem(ex, Status::BAD_REQUEST, rufh::INCONSISTENT_LENGTH, "inconsistent length values for upload", &[])
+}
+
+/// For OPTIONS.
+pub fn announce(ex: &mut Exchange, speaks: Speaks) {
+    if speaks.tus {
+        let most = ex.here().settings.upload.max_file_size.0;
+        ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes());
+        ex.response.line(b"Tus-Version", tus::VERSION.as_bytes());
+        ex.response.line(b"Tus-Extension", tus::EXTENSIONS.as_bytes());
+        ex.response.line(b"Tus-Checksum-Algorithm", checksum::ALGORITHMS.as_bytes());
+        if most > 0 {
+            ex.response.line(b"Tus-Max-Size", most.to_string().as_bytes());
+        }
+    }
+    if speaks.rufh {
+        let age = ex.here().settings.upload.resumable.max_age.seconds();
+        let limits = limits(ex, Some(age).filter(|age| *age > 0)).value();
+        ex.response.line(b"Upload-Limit", limits.as_bytes());
+    }
+}
+
+/// The limits of uploads here.
+fn limits(ex: &Exchange, max_age: Option<u64>) -> Limits {
+    let settings = &ex.here().settings;
+    Limits { max_size: settings.upload.max_file_size.0, max_append_size: settings.client.max_body_size.0, max_age }
+}
+
+/// The limits of an upload, with the time it has left.
+fn limits_of(ex: &Exchange, cx: &Services, upload: &Unfinished) -> String {
+    let left = upload.expires.map(|at| u64::try_from(at.saturating_sub(unix_ms(&cx.now))).unwrap_or(0) / 1000);
+    limits(ex, left).value()
+}
+
+/// Where an upload is: the request's own target with an argument more. Absolute as any Location, but with the host, port
+/// and scheme that the client knows: unlike a redirect it is not looked at in a browser's address line, it has to work.
+/// Where a proxy tells none of these, `absolute_redirect off` leaves the path alone.
+pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
+    let mut target = ex.head.origin.of(ex.buf());
+    while target.starts_with(b"//") {
+        target = &target[1..];
+    }
+    let mark = if target.contains(&b'?') { "&" } else { "?" };
+    let target = [target, format!("{mark}{ARGUMENT}={}", id.text()).as_bytes()].concat();
+    let (host, output) = (ex.head.host.of(ex.buf()), &ex.here().settings.output);
+    if !output.absolute_redirect || output.server_name_in_redirect || host.is_empty() {
+        return filters::head::absolute(ex, target);
+    }
+    let is_https = ex.header(HeaderId::XForwardedProto).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
+    [if is_https { &b"https://"[..] } else { b"http://" }, host, &target].concat()
+}
+
+/// How far an upload is.
+pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
+    ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
+    ex.response.line(b"Cache-Control", b"no-store");
+    if let Some(length) = upload.record.length {
+        ex.response.line(b"Upload-Length", length.to_string().as_bytes());
+    }
+    match upload.record.dialect {
+        Dialect::Tus => {
+            ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes());
+            if upload.record.length.is_none() {
+                ex.response.line(b"Upload-Defer-Length", b"1");
+            }
+            // Rounded up: what is told is there at that time still.
+            if let Some(at) = upload.expires {
+                ex.response.line(b"Upload-Expires", &date::format(at.saturating_add(999).div_euclid(1000)));
+            }
+        }
+        Dialect::Rufh => {
+            ex.response.line(b"Upload-Complete", b"?0");
+            let limits = limits_of(ex, cx, upload);
+            ex.response.line(b"Upload-Limit", limits.as_bytes());
+        }
+    }
+}
+
+/// How far an upload is, for who asked.
+pub fn offset(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) -> Flow {
+    state(ex, cx, upload);
+    ex.response.status = match upload.record.dialect {
+        Dialect::Tus => {
+            if !upload.record.metadata.is_empty() {
+                ex.response.line(b"Upload-Metadata", &upload.record.metadata);
+            }
+            Status::OK
+        }
+        Dialect::Rufh => Status::NO_CONTENT,
+    };
+    Flow::Respond
+}
+
+/// The offset of an upload that is complete.
+pub fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
+    match dialect {
+        Dialect::Tus => tus_offset(ex, length),
+        Dialect::Rufh => {
+            ex.response.line(b"Upload-Complete", b"?1");
+            ex.response.line(b"Upload-Offset", length.to_string().as_bytes());
+            ex.response.line(b"Upload-Limit", b"min-size=0");
+        }
+    }
+    ex.response.line(b"Upload-Length", length.to_string().as_bytes());
+    ex.response.line(b"Cache-Control", b"no-store");
+    ex.response.status = if dialect == Dialect::Tus { Status::OK } else { Status::NO_CONTENT };
+}
+
+/// All that was sent is there, and more is to come.
+pub fn progress(ex: &mut Exchange, cx: &mut Services, append: &Append) -> Flow {
+    state(ex, cx, &append.upload);
+    ex.response.status = match append.is_creation {
+        true => {
+            let location = location(ex, append.upload.id);
+            ex.response.location = Some(location);
+            Status::CREATED
+        }
+        false => Status::NO_CONTENT,
+    };
+    Flow::Respond
+}
+
+/// The file is stored.
+pub fn stored(ex: &mut Exchange, cx: &mut Services, append: &Append, stored: Stored, dir: &[u8]) -> Flow {
+    let upload = &append.upload;
+    match upload.record.dialect {
+        // Its clients know one answer to a PATCH.
+        Dialect::Tus => {
+            ended(ex, dir, &stored);
+            tus_offset(ex, upload.size);
+            ex.response.status = match append.is_creation {
+                true => {
+                    let location = location(ex, upload.id);
+                    ex.response.location = Some(location);
+                    Status::CREATED
+                }
+                false => Status::NO_CONTENT,
+            };
+            Flow::Respond
+        }
+        Dialect::Rufh => {
+            ex.response.line(b"Upload-Complete", b"?1");
+            ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
+            let method = std::mem::replace(&mut ex.method, upload.record.method);
+            let flow = resumed::answer(ex, cx, dir, stored);
+            ex.method = method;
+            flow
+        }
+    }
+}
+
+/// Where the file is, for clients that are not told by Location.
+pub fn ended(ex: &mut Exchange, dir: &[u8], stored: &Stored) {
+    let mut location = Vec::new();
+    escape_path(dir, &mut location);
+    escape_component(&stored.name, &mut location);
+    ex.response.line(b"Content-Location", &location);
+    ex.response.etag = Some(stored.etag);
+}
+
+/// The lines of an answer of tus about an upload that is complete.
+pub fn tus_offset(ex: &mut Exchange, offset: u64) {
+    ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes());
+    ex.response.line(b"Upload-Offset", offset.to_string().as_bytes());
+}
+
+/// A client of the draft, if it knows what a 104 means: its interop version.
+pub fn interop(ex: &Exchange) -> Option<u64> {
+    let version = ex.header(HeaderId::UploadDraftInteropVersion).and_then(rufh::version)?;
+    (ex.head.version != Version::Http10 && ex.tx == Tx::Wait).then_some(version)
+}
+
+/// 104 that names the upload: from here on it can be resumed.
+pub fn begun(ex: &mut Exchange, cx: &mut Services, version: u64, upload: &Unfinished) {
+    let mut lines = b"Location: ".to_vec();
+    lines.extend_from_slice(&location(ex, upload.id));
+    let _ = write!(lines, "\r\nUpload-Limit: {}\r\n", limits_of(ex, cx, upload));
+    interim(ex, version, &lines);
+}
+
+/// 104 that says how far the upload is.
+pub fn passed(ex: &mut Exchange, version: u64, offset: u64) {
+    interim(ex, version, format!("Upload-Offset: {offset}\r\n").as_bytes());
+}
+
+fn interim(ex: &mut Exchange, version: u64, lines: &[u8]) {
+    let out = ex.out.text();
+    out.extend_from_slice(Status::UPLOAD_RESUMPTION_SUPPORTED.line().unwrap_or_default());
+    out.extend(lines.iter().map(|b| if *b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
+    let _ = write!(out, "Upload-Draft-Interop-Version: {version}\r\n\r\n");
+    ex.out_mark = ex.out.queued();
+}

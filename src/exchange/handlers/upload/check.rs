@@ -1,0 +1,138 @@
+//! A file of an upload, before its content is there: whether it may be, under which name, and in whose place.
+
+use super::commit::Why;
+use super::name::{self, Known};
+use super::refusal::Refusal;
+use super::temp_file::Part;
+use super::{Upload, rules};
+use crate::config::directives::upload::Duplicate;
+use crate::exchange::Exchange;
+use crate::http::cond::{self, ImsMode, Validators, Verdict};
+use crate::http::etag::ETag;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::sys::file::{FileKind, Stat};
+
+impl Upload {
+    /// Begins the next file: judges its name and type, and whether it may take the place it wants.
+    pub fn open(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        fields: &[(Box<[u8]>, Vec<u8>)],
+        given: Option<&[u8]>,
+        content_type: &[u8],
+    ) -> Result<(), Refusal> {
+        let most = self.rules.max_files;
+        if most > 0 && self.parts.len() as u64 >= most {
+            let refusal = Refusal::new(Status::CONTENT_TOO_LARGE, "the form has too many files");
+            return Err(refusal.limit("upload_max_files"));
+        }
+        if ex.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
+            self.check_type(content_type)?;
+            let given = given.map(name::exact).transpose()?.unwrap_or_default();
+            self.unnamed.push((given.clone(), content_type.to_vec()));
+            return self.create(cx, given);
+        }
+        let name = self.admit(ex, cx, fields, given, content_type)?;
+        self.create(cx, name)
+    }
+
+    fn check_type(&self, content_type: &[u8]) -> Result<(), Refusal> {
+        if rules::is_type_allowed(&self.rules.types, content_type) {
+            return Ok(());
+        }
+        let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted");
+        Err(refusal.limit("upload_types"))
+    }
+
+    /// The name of a file that may be stored, as far as can be told before its content is there.
+    pub fn admit(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        fields: &[(Box<[u8]>, Vec<u8>)],
+        given: Option<&[u8]>,
+        content_type: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        self.check_type(content_type)?;
+        let name = self.name(ex, cx, fields, given, content_type)?;
+        // Renaming looks for a name that is free, so there is nothing to ask yet.
+        if self.on_duplicate != Duplicate::Rename || self.conditional {
+            let there = self.place.look(&name, cx)?;
+            self.check_taken(there, &name)?;
+            self.check_conditions(ex, there.as_ref(), &name)?;
+            self.freed = self.freed.plus(self.replaced(there));
+        }
+        Ok(name)
+    }
+
+    fn create(&mut self, cx: &mut Services, name: Vec<u8>) -> Result<(), Refusal> {
+        // One at a time is held.
+        self.settle(cx)?;
+        self.parts.push(Part::held(name, self.rules.mode, 0));
+        self.grow_by(cx, 0)?;
+        if self.hold == 0 { self.settle(cx) } else { Ok(()) }
+    }
+
+    /// The name of a file that the client calls `given`.
+    pub fn name(
+        &self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        fields: &[(Box<[u8]>, Vec<u8>)],
+        given: Option<&[u8]>,
+        content_type: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let known = Known { name: given.unwrap_or_default(), fields };
+        let name = match (ex.method, given) {
+            // The URI is the file's name, whatever else names are made of here.
+            (Method::Put, Some(given)) => name::exact(given)?,
+            _ => name::choose(ex, cx, &self.rules, &known, content_type)?,
+        };
+        // What the client calls the file counts too: its content does not change with its name.
+        let extensions = &self.rules.extensions;
+        if !given.into_iter().chain([&name[..]]).all(|name| rules::is_extension_allowed(extensions, name)) {
+            let why = "files with this extension are not accepted";
+            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).limit("upload_extensions").of(&name));
+        }
+        Ok(name)
+    }
+
+    /// Whether a file may have this name, as far as can be told before its content is there.
+    fn check_taken(&self, there: Option<Stat>, name: &[u8]) -> Result<(), Refusal> {
+        match (there.map(|stat| stat.kind), self.on_duplicate) {
+            (None, _) | (_, Duplicate::Rename) => Ok(()),
+            (Some(FileKind::Dir | FileKind::Other), _) => Err(self.refusal(Why::NoFile, name)),
+            (Some(_), Duplicate::Overwrite) => Ok(()),
+            (Some(_), Duplicate::Error) => Err(self.refusal(Why::Taken, name)),
+        }
+    }
+
+    /// RFC 9110 §13: the request's preconditions, on what has the name now.
+    pub fn check_conditions(&self, ex: &Exchange, there: Option<&Stat>, name: &[u8]) -> Result<(), Refusal> {
+        if !self.conditional {
+            return Ok(());
+        }
+        let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(etag);
+        let now = Validators {
+            etag: etag.as_ref().map(ETag::as_bytes),
+            modified: there.map(|stat| stat.mtime.0),
+            exists: there.is_some(),
+        };
+        let (head, buf) = match &self.conditions {
+            Some(other) => (&other.0, &other.1[..]),
+            None => (&ex.head, ex.buf()),
+        };
+        match cond::evaluate(head, buf, ex.method, &now, ImsMode::Off) {
+            Verdict::Failed => Err(Refusal::precondition().of(name)),
+            Verdict::Proceed | Verdict::NotModified => Ok(()),
+        }
+    }
+}
+
+/// The version that GET will name.
+pub fn etag(stat: &Stat) -> ETag {
+    ETag::new(stat.mtime.0, stat.mtime.1, stat.size)
+}

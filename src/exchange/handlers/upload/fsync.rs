@@ -1,0 +1,97 @@
+//! upload_sync: an upload is answered when it is on the disk. First the files' content, then their names: a power cut
+//! leaves the old file or the whole new one, and what was answered with success is there.
+
+use super::answer::Stored;
+use super::refusal::Refusal;
+use super::temp_file::Birth;
+use super::{Upload, answer};
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::Handler;
+use crate::exchange::phases::Flow;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::syncs::{Sync, all_ended};
+use crate::sys::Errno;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// How far it is.
+#[derive(Default)]
+pub enum Writing {
+    #[default]
+    None,
+    Content(Vec<Sync>),
+    /// The content is: it may get its name.
+    Named,
+    Names(Vec<Sync>, Vec<Stored>),
+}
+
+impl Upload {
+    /// It waits for the disk; the loop drives its connection when that has answered.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writing, Writing::Content(_) | Writing::Names(..))
+    }
+
+    /// Begins to write the content, before it gets a name. False: there is nothing to wait for.
+    pub fn write_content(&mut self, cx: &mut Services) -> Result<bool, Refusal> {
+        if !self.rules.sync || self.parts.is_empty() || !matches!(self.writing, Writing::None) {
+            return Ok(false);
+        }
+        let mut syncs = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            let settled = part.settle(&self.place.dir, &mut cx.temp_names, Birth::Nameless).and_then(|()| part.stat());
+            settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+            syncs.extend(part.fd().map(|fd| cx.syncs.begin(fd)));
+        }
+        self.writing = Writing::Content(syncs);
+        Ok(true)
+    }
+
+    /// Begins to write the names, of the files and of the directories that were made for them.
+    pub fn write_names(mut self: Box<Self>, stored: Vec<Stored>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        match cx.syncs.begin_names(self.directories()) {
+            Ok(syncs) => self.writing = Writing::Names(syncs, stored),
+            Err(e) => return unsure(ex, cx, "open()", e),
+        }
+        self.written(ex, cx)
+    }
+
+    /// Those that hold the names: of the files and of the directories that were made for them.
+    pub fn directories(&self) -> impl Iterator<Item = &Rc<OwnedFd>> {
+        self.made.iter().map(|(dir, _)| dir).chain([&self.place.dir])
+    }
+
+    /// The disk may have answered.
+    pub fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let outcome = match &self.writing {
+            Writing::Content(syncs) | Writing::Names(syncs, _) => all_ended(syncs),
+            Writing::None | Writing::Named => Ok(true),
+        };
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => {
+                ex.handler = Handler::Upload(self);
+                return Flow::Wait;
+            }
+            Err(e) if matches!(self.writing, Writing::Names(..)) => return unsure(ex, cx, "fsync()", e),
+            Err(e) => {
+                let refusal = Refusal::call("fsync()", &self.place.path, e);
+                return answer::refuse(ex, cx, &refusal);
+            }
+        }
+        match std::mem::take(&mut self.writing) {
+            Writing::Names(_, stored) => self.told(ex, cx, stored),
+            _ => {
+                self.writing = Writing::Named;
+                self.finish(ex, cx)
+            }
+        }
+    }
+}
+
+/// The files have their names, but who knows for how long.
+pub fn unsure(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+    ex.report(cx, Level::Crit, format_args!("stored, but perhaps not on the disk: {call} of the directory failed {e}"));
+    Flow::Status(Status::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,140 @@
+//! The head of a POST or PUT: all that can be refused before the first byte of the body is read.
+
+use super::form::Form;
+use super::quota::Share;
+use super::refusal::Refusal;
+use super::target_dir::Wanted;
+use super::{FORM, HELD, Upload, Writing, answer, digest, rate_limit, raw, rules, target_dir, too_large};
+use crate::config::directives::upload::{Duplicate, Store};
+use crate::exchange::Exchange;
+use crate::exchange::handlers::{Handler, delete};
+use crate::exchange::phases::Flow;
+use crate::http::h1::framing::Framing;
+use crate::http::h1::head::Head;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::multipart::boundary_of;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::quotas::{Claim, Usage};
+use std::os::fd::AsFd;
+
+/// A POST or PUT of this location: refused at once, or its body is wanted.
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    if let Some(flow) = delete::form(ex) {
+        return flow;
+    }
+    match prepare(ex, cx) {
+        Err(refusal) => answer::refuse(ex, cx, &refusal),
+        // There is no body to wait for.
+        Ok(upload) if upload.is_admitted() && ex.decoder.is_done() => Box::new(upload).finish(ex, cx),
+        Ok(upload) => {
+            ex.handler = Handler::Upload(Box::new(upload));
+            ex.pace = rate_limit::of(ex, cx);
+            Flow::Body
+        }
+    }
+}
+
+/// All that can be refused before the first byte is read.
+fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
+    let rules = ex.here().settings.upload.clone();
+    if rules.store == Store::Off {
+        return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
+    }
+    raw::check(ex)?;
+    let put = ex.method == Method::Put;
+    let kind = raw::content_type(ex).to_vec();
+    let form = match !put && is_form(&kind) {
+        false => None,
+        true => match boundary_of(&kind) {
+            Some(boundary) => Some(Box::new(Form::new(&boundary)?)),
+            None => return Err(Refusal::new(Status::BAD_REQUEST, "the form's boundary is missing or malformed")),
+        },
+    };
+    let given = if put || form.is_some() { None } else { raw::given_name(ex)? };
+    let wanted = match (&form, put) {
+        (Some(_), _) => Wanted::Directory,
+        (None, true) => Wanted::File,
+        (None, false) => Wanted::Either { named: given.is_some() },
+    };
+    let (place, named) = target_dir::find(ex, cx, &rules, wanted)?;
+    let length = match ex.head.framing {
+        Framing::Length(length) => length,
+        Framing::None | Framing::Chunked => 0,
+    };
+    rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
+    let (on_duplicate, conditional, create_only) = policy(&ex.head, ex.buf(), put, rules.on_duplicate);
+    let mut digests = digest::promised(ex, rules.verify_digest)?;
+    let wanted = digest::wanted(ex);
+    let is_form = form.is_some();
+    let hold = match ex.head.framing {
+        // Who asks first is told first whether a file can be made.
+        _ if ex.expects_continue => 0,
+        Framing::Length(length) if !is_form && length > hold_at_most(ex) => 0,
+        _ => hold_at_most(ex) as usize,
+    };
+    if let Some(algorithm) = wanted.filter(|_| !is_form) {
+        digests.hash(algorithm);
+    }
+    let mut upload = Upload {
+        rules,
+        place,
+        form,
+        parts: Vec::with_capacity(1),
+        unnamed: Vec::new(),
+        digests,
+        wanted,
+        on_duplicate,
+        conditional,
+        conditions: None,
+        writing: Writing::None,
+        made: Vec::new(),
+        share: None,
+        coming: Usage { bytes: length, files: 1 },
+        freed: Usage::default(),
+        hold,
+        create_only,
+        resumed: None,
+    };
+    if let (Some(area), Some(limit)) = (&upload.place.area, upload.rules.quota) {
+        upload.share = Some(Share::new(Claim::new(area.clone()), limit));
+    }
+    if is_form {
+        // What a form holds beside its files is not much.
+        upload.coming.bytes = length.saturating_sub(FORM);
+    } else {
+        let most = upload.rules.max_file_size.0;
+        if most > 0 && length > most {
+            return Err(too_large());
+        }
+        let name = named.or(given);
+        if name.is_none() && ex.head.framing == Framing::None {
+            return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
+        }
+        upload.open(ex, cx, &[], name.as_deref(), &kind)?;
+    }
+    upload.claim(cx)?;
+    Ok(upload)
+}
+
+/// What a taken name means to the request, whether it has preconditions, and whether these allow nothing but a new file.
+pub fn policy(head: &Head, buf: &[u8], put: bool, on_duplicate: Duplicate) -> (Duplicate, bool, bool) {
+    let create_only = head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(buf) == b"*");
+    let on_duplicate = match if put { Duplicate::Overwrite } else { on_duplicate } {
+        Duplicate::Overwrite if create_only => Duplicate::Error,
+        other => other,
+    };
+    let conditional = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince]
+        .iter()
+        .any(|id| head.get(*id).is_some());
+    (on_duplicate, conditional, create_only)
+}
+
+fn is_form(content_type: &[u8]) -> bool {
+    rules::essence(content_type).eq_ignore_ascii_case(b"multipart/form-data")
+}
+
+fn hold_at_most(ex: &Exchange) -> u64 {
+    ex.here().settings.client.body_buffer_size.0.min(HELD)
+}

@@ -1,0 +1,448 @@
+//! Where files go: the directory, opened beneath the root or the store that the configuration names, and the URI it is
+//! seen under.
+//!
+//! Invariant: a path that came from a client is only ever opened relative to a trusted directory, with
+//! `RESOLVE_BENEATH`: no link and no `..` leads out.
+
+use super::name::judge;
+use super::refusal::Refusal;
+use crate::config::directives::files::Symlinks;
+use crate::config::directives::upload::{Store, Upload as Rules};
+use crate::config::model::LocationKind;
+use crate::config::template::{Part, Template};
+use crate::config::value::Mode;
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::{Exchange, variables};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::quotas::Area;
+use crate::sys::Errno;
+use crate::sys::file::{
+    self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
+    Unlink,
+};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+/// What a request's URI may name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// PUT: a file, by this very name.
+    File,
+    /// A raw POST: a file; or a directory, in which the body then gets a name. `named`: the request brings one.
+    Either { named: bool },
+    /// A form: the directory for its files, which bring their names.
+    Directory,
+}
+
+/// A directory to store in.
+pub struct Place {
+    /// The deepest directory on the way that is there.
+    pub dir: Rc<OwnedFd>,
+    /// Those below it that are made when the files are complete (upload_create_path).
+    missing: Vec<CString>,
+    resolve: u64,
+    /// The URI of the directory, ending in a slash.
+    pub uri: Vec<u8>,
+    /// Its path, for the log.
+    pub path: Vec<u8>,
+    /// Whose quota counts, where one is set.
+    pub area: Option<Rc<Area>>,
+    /// Its path, as it was asked for.
+    pub area_path: Vec<u8>,
+    /// What was last looked at: the moment, the name, what had it.
+    seen: Option<(u64, Vec<u8>, Option<Stat>)>,
+}
+
+/// A directory that was made, and where.
+pub type Made = (Rc<OwnedFd>, CString);
+
+/// A path in two parts: the first `trusted` bytes are the configuration's, the rest has to stay beneath.
+#[derive(Debug, PartialEq, Eq)]
+struct Split {
+    path: Vec<u8>,
+    trusted: usize,
+    /// Where the area ends that the location stands for: its directory, or the store.
+    area: usize,
+}
+
+/// Finds the directory, and the file's name where the URI says one.
+pub fn find(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: &Rules,
+    wanted: Wanted,
+) -> Result<(Place, Option<Vec<u8>>), Refusal> {
+    let (split, base) = split(ex, cx, rules)?;
+    let whole = &split.path[split.trusted..];
+    let start = whole.iter().position(|b| *b != b'/').unwrap_or(whole.len());
+    let rest = &whole[start..];
+    if rest.split(|b| *b == b'/').any(|component| component == b"..") {
+        return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
+    }
+    // Neither the names below the location nor the directories on the way: `.git/hooks` is nothing to upload to.
+    let below = split.path.get(split.area..).unwrap_or_default();
+    if below.split(|b| *b == b'/').any(|component| component.starts_with(b".")) {
+        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path starts with a dot"));
+    }
+    let base = match base {
+        Some(base) => base,
+        None => open_base(&split, rules, cx)?,
+    };
+    let resolve = RESOLVE_BENEATH
+        | RESOLVE_NO_MAGICLINKS
+        | if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+    let area = match rules.quota {
+        None => None,
+        Some(_) => {
+            let way = split.path.get(split.trusted..split.area).unwrap_or_default();
+            let (dir, missing) = descend(&base, way, &split.path, true, resolve)?;
+            let area = cx.quotas.area(dir.as_fd(), &missing);
+            Some(area.map_err(|e| Refusal::call("readlink()", &split.path, e))?)
+        }
+    };
+    let place = |(dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| Place {
+        dir,
+        missing,
+        resolve,
+        uri,
+        path: split.path.clone(),
+        area: area.clone(),
+        area_path: split.path.get(..split.area).unwrap_or_default().to_vec(),
+        seen: None,
+    };
+    let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve);
+    // The URI of the directory when the URI itself names it, and when it names a file in it.
+    let mut as_directory = ex.uri.clone();
+    if !as_directory.ends_with(b"/") {
+        as_directory.push(b'/');
+    }
+    let slash = memchr::memrchr(b'/', &ex.uri).map_or(0, |at| at + 1);
+    let parent_uri = ex.uri[..slash].to_vec();
+    let cut = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
+    let (parent, name) = rest.split_at(cut);
+    if name.is_empty() {
+        return match wanted {
+            Wanted::File => Err(Refusal::new(Status::CONFLICT, "the URI names a directory")),
+            _ => Ok((place(open(rest)?, as_directory), None)),
+        };
+    }
+    // A name in lower layers' terms: what follows needs it without NUL.
+    let c_rest = c_path(rest)?;
+    if wanted == Wanted::Directory {
+        return match file::open_beneath(base.as_fd(), &c_rest, O_PATH | O_DIRECTORY, 0, resolve) {
+            Ok(dir) => Ok((place((Rc::new(dir), Vec::new()), as_directory), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(open(parent)?, parent_uri), None)),
+            Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
+        };
+    }
+    let mut found = place(open(parent)?, parent_uri);
+    if found.look(name, cx)?.is_some_and(|stat| stat.kind == FileKind::Dir) {
+        // Without a name of its own a body would get one that nobody asked for: the client meant a file. The
+        // location's own directory is the exception, with or without its slash.
+        let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
+        return match wanted {
+            Wanted::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
+            _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
+        };
+    }
+    Ok((found, Some(name.to_vec())))
+}
+
+/// The path that the request's URI means here, whatever is there.
+pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<Vec<u8>, Refusal> {
+    Ok(split(ex, cx, rules)?.0.path)
+}
+
+/// The path that the request's URI means here; the trusted part of it opened, where that had to be to know it.
+fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, Option<Rc<OwnedFd>>), Refusal> {
+    let config = ex.config.clone();
+    let location = config.location(ex.location);
+    let Store::Path(store) = &rules.store else {
+        let Mapped::Path { root } = paths::map(ex, cx) else {
+            return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
+        };
+        let template = &location.settings.files.root;
+        let path = ex.path.clone();
+        // The alias of a regex location is a whole path, captures and all.
+        let whole = location.settings.files.alias == Some(u32::MAX);
+        let mut base = None;
+        let trusted = if template.constant().is_some() && !whole {
+            // As paths::area, with a directory that is open already.
+            paths::named_area(ex, root).map_or(Ok(root), |end| -> Result<usize, Refusal> {
+                base = cx.directories.open(&c_path(&path[..end])?, &cx.now).ok();
+                Ok(if base.is_some() { end } else { root })
+            })?
+        } else {
+            trusted(template, &path)
+        };
+        let below = below(location.kind, &location.name, &ex.uri).unwrap_or_default();
+        let area = path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted);
+        return Ok((Split { path, trusted, area }, base));
+    };
+    let mut path = variables::text(store, ex, cx);
+    if !path.starts_with(b"/") {
+        let prefix = config.process.prefix.as_os_str().as_bytes();
+        path.splice(0..0, prefix.iter().copied().chain(*b"/"));
+    }
+    let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
+    let Some(below) = below(location.kind, &location.name, &ex.uri) else {
+        return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
+    };
+    path.push(b'/');
+    let area = path.len();
+    path.extend_from_slice(below);
+    Ok((Split { path, trusted, area }, None))
+}
+
+/// What of a URI goes on below the store: what follows the location's name; of a location that is no prefix, the last
+/// segment. None: the URI only begins like the location (`/up2` in `/up`).
+fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]> {
+    let last = &uri[memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)..];
+    if matches!(kind, LocationKind::Regex | LocationKind::Named) || !name.starts_with(b"/") {
+        return Some(last);
+    }
+    // An `if` or limit_except in a regex location has the regex as its name: it does not begin the URI.
+    let Some(rest) = uri.strip_prefix(name) else { return Some(last) };
+    match (name.ends_with(b"/"), rest.first()) {
+        (true, _) | (_, None) => Some(rest),
+        (false, Some(b'/')) => Some(&rest[1..]),
+        (false, Some(_)) => None,
+    }
+}
+
+/// How much of an expanded path can be trusted: what the template says before its first variable, up to a slash. A
+/// path that begins with a variable has no such part: it is taken from the root directory, beneath which all is.
+fn trusted(template: &Template, path: &[u8]) -> usize {
+    match template.parts.first() {
+        Some(Part::Literal(text)) if path.starts_with(text) => {
+            memchr::memrchr(b'/', text).map_or(1, |at| at + 1).min(path.len())
+        }
+        _ => path.len().min(1),
+    }
+}
+
+fn open_base(split: &Split, rules: &Rules, cx: &mut Services) -> Result<Rc<OwnedFd>, Refusal> {
+    let base = c_path(&split.path[..split.trusted])?;
+    let mut open = || cx.directories.open(&base, &cx.now);
+    match open() {
+        // The store is the configuration's to name, and so to make.
+        Err(Errno::ENOENT) if rules.create_path && matches!(rules.store, Store::Path(_)) => {
+            let path = base.to_bytes();
+            let ends = path.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
+            for end in ends.chain([path.len()]) {
+                match file::mkdir_at(None, &c_path(&path[..end])?, Mode(rules.mode).directory().0) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(e) => return Err(Refusal::call("mkdir()", path, e)),
+                }
+            }
+            open()
+        }
+        other => other,
+    }
+    .map_err(|e| Refusal::call("open()", base.to_bytes(), e))
+}
+
+/// Opens the directory `rel` beneath `base`. With `create`, components that are not there are left to be made.
+fn descend(
+    base: &Rc<OwnedFd>,
+    rel: &[u8],
+    path: &[u8],
+    create: bool,
+    resolve: u64,
+) -> Result<(Rc<OwnedFd>, Vec<CString>), Refusal> {
+    let rel = &rel[rel.iter().position(|b| *b != b'/').unwrap_or(rel.len())..];
+    let open = |rel: &[u8]| -> Result<Result<Rc<OwnedFd>, Errno>, Refusal> {
+        if rel.iter().all(|b| *b == b'/') {
+            return Ok(Ok(base.clone()));
+        }
+        let opened = file::open_beneath(base.as_fd(), &c_path(rel)?, O_PATH | O_DIRECTORY, 0, resolve);
+        Ok(opened.map(Rc::new))
+    };
+    match open(rel)? {
+        Ok(dir) => return Ok((dir, Vec::new())),
+        Err(Errno::ENOENT) if create => {}
+        Err(e) => return Err(Refusal::call("openat2()", path, e)),
+    }
+    // The longest way that is there. From the base each time: a link on it may lead up, as long as it stays within.
+    let mut missing = Vec::new();
+    let mut end = rel.len();
+    loop {
+        let way = rel[..end].iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
+        let start = memchr::memrchr(b'/', &rel[..way]).map_or(0, |at| at + 1);
+        let component = &rel[start..way];
+        judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into()))?;
+        missing.push(c_path(component)?);
+        end = start;
+        match open(&rel[..end])? {
+            Ok(dir) => {
+                missing.reverse();
+                return Ok((dir, missing));
+            }
+            Err(Errno::ENOENT) if end > 0 => {}
+            Err(e) => return Err(Refusal::call("openat2()", path, e)),
+        }
+    }
+}
+
+impl Place {
+    /// What has the name now, not looking through a link.
+    pub fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Refusal> {
+        if !self.missing.is_empty() {
+            return Ok(None);
+        }
+        match file::stat_at(Some(self.dir.as_fd()), &c_path(name)?, Follow::No) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(Refusal::call("stat()", &self.path, e)),
+        }
+    }
+
+    /// [`Place::stat`], asked once for what has the name in this moment.
+    pub fn look(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
+        if let Some((moment, seen, stat)) = &self.seen
+            && (*moment, &seen[..]) == (cx.now.epoch, name)
+        {
+            return Ok(*stat);
+        }
+        let stat = self.stat(name)?;
+        self.seen = Some((cx.now.epoch, name.to_vec(), stat));
+        Ok(stat)
+    }
+
+    /// Makes the directories that are missing; `dir` is then the one to store in. Returns those that were made, the
+    /// outermost first.
+    pub fn make(&mut self, mode: u32) -> Result<Vec<Made>, Refusal> {
+        let mut made = Vec::new();
+        for name in std::mem::take(&mut self.missing) {
+            let outcome = file::mkdir_at(Some(self.dir.as_fd()), &name, Mode(mode).directory().0);
+            match outcome {
+                Ok(()) => made.push((self.dir.clone(), name.clone())),
+                // Another request was faster.
+                Err(Errno::EEXIST) => {}
+                Err(e) => {
+                    unmake(&made);
+                    return Err(Refusal::call("mkdir()", &self.path, e));
+                }
+            }
+            match file::open_beneath(self.dir.as_fd(), &name, O_PATH | O_DIRECTORY, 0, self.resolve) {
+                Ok(dir) => self.dir = Rc::new(dir),
+                Err(e) => {
+                    unmake(&made);
+                    return Err(Refusal::call("openat2()", &self.path, e));
+                }
+            }
+        }
+        Ok(made)
+    }
+}
+
+/// Removes directories that were made for files which then could not be stored.
+pub fn unmake(made: &[Made]) {
+    for (dir, name) in made.iter().rev() {
+        // Not empty by now: another request stores there.
+        let _ = file::unlink_at(Some(dir.as_fd()), name, Unlink::Dir);
+    }
+}
+
+fn c_path(path: &[u8]) -> Result<CString, Refusal> {
+    CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, "the path holds a NUL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Scratch;
+    use super::*;
+    use crate::config::template::Variables;
+
+    #[test]
+    fn the_store_takes_what_follows_the_location() {
+        use LocationKind::*;
+        let table = [
+            (Prefix, "/up/", "/up/", Some("")),
+            (Prefix, "/up/", "/up/a", Some("a")),
+            (Prefix, "/up/", "/up/a/b", Some("a/b")),
+            (Prefix, "/up", "/up", Some("")),
+            (Prefix, "/up", "/up/", Some("")),
+            (Prefix, "/up", "/up/a", Some("a")),
+            (Prefix, "/up", "/up2", None),
+            (Prefix, "/", "/a/", Some("a/")),
+            (Exact, "/up", "/up", Some("")),
+            (Server, "", "/a/b", Some("b")),
+            (Regex, "^/up/", "/up/a/b", Some("b")),
+            (Regex, "/up", "/up/a/", Some("")),
+            (LimitExcept, "/up/", "/up/a", Some("a")),
+            (Named, "@up", "/x/y", Some("y")),
+        ];
+        for (kind, name, uri, expected) in table {
+            assert_eq!(
+                below(kind, name.as_bytes(), uri.as_bytes()),
+                expected.map(str::as_bytes),
+                "{kind:?} {name} {uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_is_trusted_up_to_its_first_variable() {
+        let table = [
+            ("/srv/files/$remote_user", "/srv/files/bob", "/srv/files/"),
+            ("/srv/u-$remote_user", "/srv/u-bob", "/srv/"),
+            ("$document_root/up", "/srv/www/up", "/"),
+            ("${arg_x}", "/x", "/"),
+        ];
+        for (text, path, expected) in table {
+            let template = Template::parse(text.as_bytes(), &mut Variables::default()).expect(text);
+            assert_eq!(&path[..trusted(&template, path.as_bytes())], expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_opened_beneath_and_what_is_missing_is_made_late() {
+        let scratch = Scratch::new();
+        scratch.make_dir("a");
+        scratch.make_dir("a/b");
+        scratch.write("file", b"");
+        scratch.link("in", "a/b");
+        scratch.link("out", "/tmp");
+        scratch.link("up", "..");
+        let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+        let base = scratch.dir();
+        let run = |rel: &str, create: bool| match descend(&base, rel.as_bytes(), b"p", create, resolve) {
+            Ok((_, missing)) => {
+                let names: Vec<_> = missing.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+                format!("{names:?}")
+            }
+            Err(refusal) => refusal.status.0.to_string(),
+        };
+        let table = [
+            ("", false, "[]"),
+            ("a/b/", false, "[]"),
+            ("a//b", false, "[]"),
+            ("in/", false, "[]"),
+            ("out/", false, "403"),
+            ("up/", true, "403"),
+            ("out/x/", true, "403"),
+            ("file/", true, "409"),
+            ("x/", false, "409"),
+            ("x/", true, r#"["x"]"#),
+            ("a/x//y/", true, r#"["x", "y"]"#),
+            ("in/x", true, r#"["x"]"#),
+            ("a/.x/", true, "400"),
+            ("x/../y/", true, "400"),
+        ];
+        for (rel, create, expected) in table {
+            assert_eq!(run(rel, create), expected, "{rel:?}, create {create}");
+        }
+        let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve).expect("descends");
+        let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
+        let mut place = Place { dir, missing, resolve, uri, path, area: None, area_path: Vec::new(), seen: None };
+        assert_eq!(place.stat(b"x"), Ok(None));
+        let made = place.make(0o600).expect("made");
+        assert!(scratch.exists("new/inner"));
+        unmake(&made);
+        assert!(!scratch.exists("new"));
+    }
+}

@@ -1,0 +1,304 @@
+//! One file being written: in memory while it is small, then without a name in its directory, so that nobody sees it
+//! before it is whole and dropping it leaves nothing.
+
+use super::digest::Digests;
+use crate::services::temp_names::TempNames;
+use crate::sys::Errno;
+use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// Bytes after which the kernel is told to start writing, so that dirty pages never pile up to one long stall.
+const WRITE_BACK: u64 = 8 << 20;
+/// Bytes that may be read back at once: some milliseconds.
+const AGAIN: u64 = 4 << 20;
+
+pub struct Part {
+    content: Content,
+    /// The name it has meanwhile, where it has one.
+    temporary: Option<Temporary>,
+    mode: u32,
+    /// Bytes so far, and of these the ones on their way to the disk.
+    size: u64,
+    flushed: u64,
+    /// What it will be called.
+    pub name: Vec<u8>,
+    /// What was promised of this file alone, or is wanted of it.
+    pub digests: Digests,
+}
+
+enum Content {
+    /// All of it: a small file is made and named in one go, by the cheapest way there is.
+    Held(Vec<u8>),
+    File(OwnedFd),
+}
+
+/// How a file comes to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Birth {
+    /// Without a name: whatever becomes of the process, nothing stays.
+    Nameless,
+    /// Under a hidden name, which then is renamed: 5 µs cheaper than linking a nameless file to one. For what takes
+    /// another file's place at once.
+    Hidden,
+}
+
+/// A hidden name, removed when it is dropped unless it is gone.
+struct Temporary {
+    dir: Rc<OwnedFd>,
+    name: CString,
+    gone: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.gone {
+            let _ = file::unlink_at(Some(self.dir.as_fd()), &self.name, Unlink::File);
+        }
+    }
+}
+
+impl Part {
+    /// An empty file, to be called `name` one day. It is in memory, with room for so many bytes.
+    pub fn held(name: Vec<u8>, mode: u32, room: usize) -> Part {
+        Part {
+            content: Content::Held(Vec::with_capacity(room)),
+            temporary: None,
+            mode,
+            size: 0,
+            flushed: 0,
+            name,
+            digests: Digests::default(),
+        }
+    }
+
+    /// The file `hidden` of `dir`, written by other requests, to be called `name`. Dropped, it is gone, unless it is
+    /// [left](Part::leave).
+    pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32) -> Result<Part, Errno> {
+        let fd = file::open_at(Some(dir.as_fd()), &hidden, O_RDWR | O_NOFOLLOW, 0)?;
+        let size = file::fstat(fd.as_fd())?.size;
+        let temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false });
+        Ok(Part { content: Content::File(fd), temporary, size, flushed: size, ..Part::held(name, mode, 0) })
+    }
+
+    /// A part that could not be named keeps its hidden name when it is dropped.
+    pub fn leave(&mut self) {
+        self.keep();
+    }
+
+    /// What is in memory becomes a file in `dir`.
+    pub fn settle(&mut self, dir: &Rc<OwnedFd>, litter: &mut TempNames, birth: Birth) -> Result<(), Errno> {
+        let Content::Held(bytes) = &mut self.content else { return Ok(()) };
+        let bytes = std::mem::take(bytes);
+        let nameless = match birth {
+            Birth::Nameless => file::open_at(Some(dir.as_fd()), c".", O_TMPFILE | O_RDWR, self.mode),
+            Birth::Hidden => Err(Errno::EOPNOTSUPP),
+        };
+        let fd = match nameless {
+            Ok(fd) => fd,
+            // The file system cannot (NFS, vfat, some of FUSE's), or the kernel does not know the flag.
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOSYS) => {
+                let name = litter.hidden(dir);
+                let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+                let fd = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
+                self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
+                fd
+            }
+            Err(e) => return Err(e),
+        };
+        self.content = Content::File(fd);
+        self.append(&bytes)
+    }
+
+    /// None while it is in memory.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.content {
+            Content::Held(_) => None,
+            Content::File(fd) => Some(fd.as_fd()),
+        }
+    }
+
+    /// What it is as a file, with the mode that the configuration asks for: neither the umask nor an ACL of the
+    /// directory has a say in that.
+    pub fn stat(&self) -> Result<Stat, Errno> {
+        let Some(fd) = self.fd() else { return Err(Errno::EBADF) };
+        let stat = file::fstat(fd)?;
+        if stat.mode != self.mode {
+            file::chmod_fd(fd, self.mode)?;
+        }
+        Ok(stat)
+    }
+
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// In memory, and to stay there with `more` bytes in no more than `most`.
+    pub fn holds(&self, more: usize, most: usize) -> bool {
+        matches!(&self.content, Content::Held(bytes) if bytes.len() + more <= most)
+    }
+
+    /// Appends all of `bytes`.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.digests.update(bytes);
+        match &mut self.content {
+            Content::Held(held) => held.extend_from_slice(bytes),
+            Content::File(_) => self.append(bytes)?,
+        }
+        self.wrote(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn append(&self, mut bytes: &[u8]) -> Result<(), Errno> {
+        let Some(fd) = self.fd() else { return Err(Errno::EBADF) };
+        while !bytes.is_empty() {
+            let wrote = file::write(fd, bytes)?;
+            bytes = bytes.get(wrote..).unwrap_or_default();
+            if wrote == 0 {
+                return Err(Errno::EIO);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hashes what was written, where that is little: the loop waits for it. None: it is not, or it cannot be read.
+    pub fn hash_again(&self, digests: &mut Digests) -> Option<()> {
+        let fd = match &self.content {
+            Content::Held(bytes) => {
+                digests.update(bytes);
+                return Some(());
+            }
+            Content::File(_) if self.size > AGAIN => return None,
+            Content::File(fd) => fd.as_fd(),
+        };
+        let mut block = Vec::with_capacity(64 << 10);
+        let mut at = 0;
+        while at < self.size {
+            block.clear();
+            let most = block.capacity();
+            let read = file::pread_into(fd, &mut block, most, at).ok().filter(|read| *read > 0)?;
+            digests.update(&block);
+            at += read as u64;
+        }
+        Some(())
+    }
+
+    /// `n` bytes were appended, by whomever.
+    pub fn wrote(&mut self, n: u64) {
+        self.size += n;
+        let due = self.size - self.flushed;
+        if due >= WRITE_BACK
+            && let Some(fd) = self.fd()
+        {
+            // A file system that cannot is none the worse.
+            let _ = file::sync_range(fd, self.flushed, due);
+            self.flushed = self.size;
+        }
+    }
+
+    /// Gives the file a name that is free; EEXIST if it is not.
+    pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr) -> Result<(), Errno> {
+        let Some(temporary) = &self.temporary else {
+            return file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name);
+        };
+        let (from, old) = (Some(temporary.dir.as_fd()), &*temporary.name);
+        match file::rename_at(from, old, Some(dir.as_fd()), name, Rename::NoReplace) {
+            // Not every file system has this rename; then two names for a moment.
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                file::link_at(from, old, Some(dir.as_fd()), name)?;
+                self.temporary = None;
+            }
+            Ok(()) => self.keep(),
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+
+    /// Puts the file under a name that may be taken, in one step: whoever looks sees the old file or the new one.
+    pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
+        self.rename(dir, name, Rename::Replace, litter)?;
+        self.keep();
+        Ok(())
+    }
+
+    /// [`Part::replace`] that can be taken back: the old file stays under a hidden name until this part is dropped.
+    /// ENOENT where nothing had the name, EINVAL where the file system cannot.
+    pub fn exchange(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
+        self.rename(dir, name, Rename::Exchange, litter)
+    }
+
+    fn rename(&mut self, dir: &Rc<OwnedFd>, name: &CStr, how: Rename, litter: &mut TempNames) -> Result<(), Errno> {
+        if self.temporary.is_none() {
+            let hidden = litter.hidden(dir);
+            file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), &hidden)?;
+            self.temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false });
+        }
+        let Some(temporary) = &self.temporary else { return Err(Errno::EINVAL) };
+        file::rename_at(Some(temporary.dir.as_fd()), &temporary.name, Some(dir.as_fd()), name, how)
+    }
+
+    /// The hidden name is gone: nothing to remove.
+    fn keep(&mut self) {
+        if let Some(mut temporary) = self.temporary.take() {
+            temporary.gone = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Scratch;
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let scratch = Scratch::new();
+        let dir = scratch.dir();
+        for (hidden, birth) in [(false, Birth::Nameless), (true, Birth::Hidden)] {
+            let mut litter = TempNames::default();
+            let mut births = TempNames::default();
+            let mut make = |name: &str| {
+                let mut part = Part::held(name.into(), 0o640, 0);
+                part.write(b"he").expect("held");
+                assert!(part.holds(3, 5) && !part.holds(4, 5) && part.fd().is_none());
+                part.settle(&dir, &mut births, birth).expect("settled");
+                assert!(!part.holds(0, 5) && part.fd().is_some());
+                part.write(b"llo").expect("written");
+                assert_eq!((part.size(), part.stat().map(|stat| stat.size)), (5, Ok(5)));
+                assert_eq!(part.stat().map(|stat| stat.mode), Ok(0o640));
+                part
+            };
+            drop(make("x"));
+            assert_eq!(scratch.names(), [""; 0], "dropped, hidden {hidden}");
+
+            let mut part = make("x");
+            part.link(&dir, c"x").expect("linked");
+            drop(part);
+            assert_eq!(scratch.names(), ["x"], "linked, hidden {hidden}");
+            assert_eq!(scratch.read("x"), b"hello");
+
+            let mut part = make("x");
+            assert_eq!(part.link(&dir, c"x"), Err(Errno::EEXIST));
+            drop(part);
+            assert_eq!(scratch.names(), ["x"], "refused, hidden {hidden}");
+
+            scratch.write("x", b"old");
+            make("x").replace(&dir, c"x", &mut litter).expect("replaced");
+            assert_eq!((scratch.names(), scratch.read("x")), (vec!["x".into()], b"hello".to_vec()));
+
+            scratch.write("x", b"old");
+            let mut part = make("x");
+            part.exchange(&dir, c"x", &mut litter).expect("exchanged");
+            assert_eq!(scratch.read("x"), b"hello");
+            part.exchange(&dir, c"x", &mut litter).expect("taken back");
+            drop(part);
+            assert_eq!((scratch.names(), scratch.read("x")), (vec!["x".into()], b"old".to_vec()));
+
+            assert_eq!(make("y").exchange(&dir, c"y", &mut litter), Err(Errno::ENOENT));
+            assert_eq!(scratch.names(), ["x"], "nothing to exchange, hidden {hidden}");
+            scratch.remove("x");
+        }
+    }
+}

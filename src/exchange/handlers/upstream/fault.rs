@@ -1,0 +1,114 @@
+//! What can go wrong with a server, what is said of it, and whether another one is asked.
+
+use super::{Phase, Proxy, Reading, request, respond};
+use crate::config::directives::proxy::Next;
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::phases::Flow;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::upstream_balance::{End, Tried};
+use crate::sys::Errno;
+
+/// What went wrong with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Error,
+    Timeout,
+    InvalidHeader,
+    NoLive,
+    /// A status that proxy_next_upstream names.
+    Status(u16),
+}
+
+impl Fault {
+    /// What it says of the server.
+    pub fn end(self) -> End {
+        match self {
+            Fault::NoLive | Fault::Status(403 | 404) => End::Neutral,
+            _ => End::Failed,
+        }
+    }
+}
+
+impl Proxy {
+    /// A system call on the way to the server failed.
+    pub fn broken(&mut self, ex: &mut Exchange, cx: &mut Services, call: &str, errno: Errno) {
+        let doing = self.doing(ex);
+        ex.report(cx, Level::Error, format_args!("{call} failed {errno} while {doing}"));
+    }
+
+    /// The server was waited for too long.
+    pub fn timed_out(&mut self, ex: &mut Exchange, cx: &mut Services) {
+        let doing = self.doing(ex);
+        ex.report(cx, Level::Error, format_args!("upstream timed out {} while {doing}", Errno::ETIMEDOUT));
+    }
+
+    /// What is under way, in nginx's words.
+    fn doing(&self, ex: &Exchange) -> &'static str {
+        match self.phase {
+            Phase::Gather => "reading client request body",
+            Phase::Pick | Phase::Connect => "connecting to upstream",
+            Phase::Tunnel => "proxying upgraded connection",
+            Phase::Talk if !self.reads_head() => "reading upstream",
+            Phase::Talk if !self.is_sent(ex) => "sending request to upstream",
+            Phase::Talk => "reading response header from upstream",
+        }
+    }
+
+    /// The server is of no more use. None: another is to be picked. Some: what becomes of the exchange; the handler is
+    /// done. `resting`: the balance says that it has failed too often. Not to be called once the client has been sent
+    /// something.
+    pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, resting: bool) -> Option<Flow> {
+        let settings = ex.here().settings.proxy.clone();
+        let (status, kind) = match fault {
+            Fault::Error | Fault::NoLive => (Status::BAD_GATEWAY, Next::ERROR),
+            Fault::InvalidHeader => (Status::BAD_GATEWAY, Next::INVALID_HEADER),
+            Fault::Timeout => (Status::GATEWAY_TIMEOUT, Next::TIMEOUT),
+            Fault::Status(code) => (Status(code), respond::next_of(code).unwrap_or(Next::ERROR)),
+        };
+        if resting {
+            let doing = self.doing(ex);
+            ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
+        }
+        // A kept connection that its server had closed meanwhile says nothing of the server.
+        let stale = self.reused && fault == Fault::Error && self.reads_head() && self.input.is_empty();
+        if stale {
+            self.tried = Tried::default();
+        } else {
+            self.tries = self.tries.saturating_sub(1);
+        }
+        if let Some(record) = &mut ex.record {
+            if let Some(one) = record.last() {
+                one.status = status.0;
+            }
+            record.end(cx.now.ms);
+        }
+        let mut wanted = kind.0;
+        if self.request_sent && !request::is_repeatable(ex) {
+            wanted |= Next::NON_IDEMPOTENT.0;
+        }
+        let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
+        let lost = self.request_sent && !self.replay;
+        if fault == Fault::NoLive || self.tries == 0 || !settings.next.has(Next(wanted)) || lost || late {
+            return Some(Flow::Status(status));
+        }
+        self.phase = Phase::Pick;
+        self.rewind();
+        self.request_sent = false;
+        self.write_closed = false;
+        self.input.clear();
+        self.head.clear();
+        self.reading = Reading::Head;
+        None
+    }
+
+    /// Whether another server would be asked after this status.
+    pub(super) fn goes_on(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
+        let settings = &ex.here().settings.proxy;
+        let Some(kind) = respond::next_of(code) else { return false };
+        let repeat = if request::is_repeatable(ex) { 0 } else { Next::NON_IDEMPOTENT.0 };
+        let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
+        self.tries > 1 && settings.next.has(Next(kind.0 | repeat)) && self.replay && !late
+    }
+}

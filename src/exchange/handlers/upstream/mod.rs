@@ -1,0 +1,283 @@
+//! proxy_pass: a request passed on to an HTTP/1.x server, and what is made of its answer. No socket here: the
+//! connection asks for an address, sends [`Proxy::pending`], brings what arrives to [`Proxy::received`], and says what
+//! went wrong to [`Proxy::failed`].
+//!
+//! A request goes Gather → Pick → Connect → Talk; a server that fails leads back to Pick while there is another and
+//! the request can be sent again.
+//!
+//! Invariant: a server that [`Proxy::pick`] took from the balance is the connection's to give back: it outlives
+//! whatever becomes of the handler.
+
+mod cookie;
+mod fault;
+mod reading;
+pub mod record;
+mod request;
+mod respond;
+mod rewrite;
+mod sending;
+mod uri;
+
+use super::{Handler, options};
+use crate::config::directives::proxy_pass::{Pass, To, Url};
+use crate::config::directives::upstream::Upstream;
+use crate::config::model::Level;
+use crate::exchange::phases::Flow;
+use crate::exchange::{Exchange, Printable, Rx, Tx, body, variables};
+use crate::http::h1::response::{Asked, Ending, ResponseHead};
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::route::Trace;
+use crate::services::Services;
+use crate::services::upstream_balance::Tried;
+pub use fault::Fault;
+use reading::Reading;
+use record::{Record, Try};
+use request::Place;
+use std::rc::Rc;
+
+/// Bytes of a request kept for another server although they were streamed.
+const REPLAY: usize = 64 << 10;
+/// The least that may wait for the client: smaller bites only cost system calls.
+const LEAST_BUFFER: u64 = 64 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Reads the whole body, for proxy_request_buffering.
+    Gather,
+    /// A server is to be chosen and connected to.
+    Pick,
+    Connect,
+    /// The request goes out, the response comes in.
+    Talk,
+    /// Bytes go both ways, whatever they mean (101).
+    Tunnel,
+}
+
+/// How the body reaches the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    /// There is none, or all of it stands behind the head.
+    Whole,
+    /// It was gathered in a file.
+    File,
+    Raw,
+    Chunked,
+}
+
+pub struct Proxy {
+    pub phase: Phase,
+    place: Place,
+    upstream: Rc<Upstream>,
+    tried: Tried,
+    tries: u64,
+    began: u64,
+    asked: Asked,
+    /// The passed request from its first byte on, while `replay`; `sent` of it are gone.
+    out: Vec<u8>,
+    sent: usize,
+    /// Where in the file of the gathered body `out` goes on.
+    file_at: u64,
+    body: Body,
+    replay: bool,
+    /// Something of the request was sent to this server.
+    request_sent: bool,
+    /// The upstream takes no more; its answer may still come.
+    pub write_closed: bool,
+    /// Bytes of the response head that is not complete.
+    input: Vec<u8>,
+    head: ResponseHead,
+    reading: Reading,
+    /// The connection had served a request before.
+    pub reused: bool,
+    /// The connection may serve another afterwards.
+    keep: bool,
+    ending: Ending,
+    /// When the upstream, and when the client, has been waited for too long; monotonic milliseconds.
+    pub upstream_by: u64,
+    pub client_by: u64,
+}
+
+/// The content phase of a proxied location.
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    if matches!(ex.method, Method::Trace | Method::Connect) {
+        return options::not_allowed(ex);
+    }
+    let config = ex.config.clone();
+    let Some(pass) = config.location(ex.location).pass.clone() else {
+        return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+    };
+    let mut record = ex.record.take().unwrap_or_default();
+    if !record.tries.is_empty() {
+        record.tries.push(Try::default());
+    }
+    let found = find(ex, cx, &pass, &mut record);
+    ex.record = Some(record);
+    let (upstream, place) = match found {
+        Ok(found) => found,
+        Err(status) => return Flow::Status(status),
+    };
+    cx.trace.say("handler", Some(ex.here().span), || {
+        format!("proxy_pass: http://{}{}", upstream.name, Printable(&place.uri))
+    });
+    let settings = ex.here().settings.proxy.clone();
+    let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
+    let tries = if settings.next_tries > 0 { settings.next_tries.min(servers) } else { servers };
+    let wants_body = settings.pass_request_body && settings.body.is_none();
+    let gathered = ex.record.as_ref().is_some_and(|record| record.body.is_some());
+    if wants_body && ex.body_received > 0 && !gathered {
+        // Part of the body went to another location's upstream: it cannot be had again.
+        return Flow::Status(Status::BAD_GATEWAY);
+    }
+    // For $request_body it is read also where it is not passed (nginx).
+    if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain {
+        ex.rx = Rx::Body;
+    }
+    let gathers = ex.rx == Rx::Body && settings.request_buffering;
+    if gathers {
+        let body = Some(body::Body::new(ex));
+        ex.record.get_or_insert_default().body = body;
+    }
+    ex.handler = Handler::Proxy(Box::new(Proxy {
+        phase: if gathers { Phase::Gather } else { Phase::Pick },
+        place,
+        upstream,
+        tried: Tried::default(),
+        tries,
+        began: cx.now.ms,
+        asked: Asked::default(),
+        out: Vec::new(),
+        sent: 0,
+        file_at: 0,
+        body: Body::Whole,
+        replay: true,
+        request_sent: false,
+        write_closed: false,
+        input: Vec::new(),
+        head: ResponseHead::default(),
+        reading: Reading::Head,
+        reused: false,
+        keep: false,
+        ending: Ending::None,
+        upstream_by: 0,
+        client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
+    }));
+    Flow::Wait
+}
+
+/// The group and the target that the location's proxy_pass means for this request.
+fn find(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    pass: &Pass,
+    record: &mut Record,
+) -> Result<(Rc<Upstream>, Place), Status> {
+    let (upstream, host, port, made);
+    let text;
+    match &pass.to {
+        To::Fixed { upstream: id, host: fixed, port: number, .. } => {
+            upstream = ex.config.upstreams[id.at()].clone();
+            (host, port, made) = (fixed.to_vec(), number.to_vec(), None);
+        }
+        To::Made(template) => {
+            text = variables::text(template, ex, cx);
+            let url = Url::parse(&text).map_err(|why| {
+                let shown = String::from_utf8_lossy(&text);
+                ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
+                Status::INTERNAL_SERVER_ERROR
+            })?;
+            (record.host, record.port) = (url.header.as_bytes().to_vec(), url.port_text().into_vec());
+            upstream = known(ex, &url).ok_or_else(|| {
+                ex.report(
+                    cx,
+                    Level::Error,
+                    format_args!(
+                        "no resolver defined to resolve {}: names are looked up when the configuration is read",
+                        url.host
+                    ),
+                );
+                Status::BAD_GATEWAY
+            })?;
+            (host, port, made) = (url.header.as_bytes().to_vec(), url.port_text().into_vec(), Some(url.uri));
+        }
+    }
+    let uri = request::target(ex, pass, made);
+    record.host.clone_from(&host);
+    record.port = port;
+    Ok((upstream, Place { host, uri }))
+}
+
+/// The group of a URL made of variables: one of the configuration, or an address.
+fn known(ex: &Exchange, url: &Url<'_>) -> Option<Rc<Upstream>> {
+    use crate::config::addr::PeerAddr;
+    let port = url.port.unwrap_or(80);
+    let same = |upstream: &&Rc<Upstream>| {
+        let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
+        *upstream.name == *url.host && port_fits
+    };
+    if let Some(upstream) = ex.config.upstreams.iter().find(same) {
+        return Some(upstream.clone());
+    }
+    let literal = url.host.starts_with("unix:") || url.host.starts_with('[') || {
+        let ip: Result<std::net::Ipv4Addr, _> = url.host.parse();
+        ip.is_ok()
+    };
+    if !literal {
+        return None;
+    }
+    let addr = PeerAddr::parse(url.host.as_bytes(), port).ok()?;
+    let mut upstream = Upstream::of(url.host, addr);
+    // Nobody would find its idle connections again.
+    upstream.keepalive.idle = 0;
+    Some(Rc::new(upstream))
+}
+
+impl Proxy {
+    pub fn upstream(&self) -> &Rc<Upstream> {
+        &self.upstream
+    }
+
+    /// The response is complete, or the client is gone: the server did what it could. True: its connection may serve
+    /// another request.
+    pub fn finish(&mut self, ex: &mut Exchange, cx: &Services) -> bool {
+        if let Some(record) = &mut ex.record {
+            record.end(cx.now.ms);
+        }
+        self.keep && self.is_done() && self.is_sent(ex) && self.settings_keep(ex)
+    }
+
+    fn settings_keep(&self, ex: &Exchange) -> bool {
+        ex.here().settings.proxy.version == crate::http::version::Version::Http11 && self.upstream.keepalive.idle > 0
+    }
+
+    /// What the connection waits for: it checks that nothing of it could go on.
+    pub fn waits(&self, ex: &Exchange) -> Waits {
+        let connecting = self.phase == Phase::Connect;
+        let talking = matches!(self.phase, Phase::Talk | Phase::Tunnel);
+        Waits {
+            client_read: match self.phase {
+                Phase::Gather => ex.out.is_empty(),
+                Phase::Talk => self.wants_body(ex),
+                Phase::Tunnel => self.pending().is_empty(),
+                Phase::Pick | Phase::Connect => false,
+            },
+            client_write: !ex.out.is_empty(),
+            upstream_read: talking && self.room(ex) > 0,
+            upstream_write: connecting || talking && !self.pending().is_empty(),
+        }
+    }
+
+    /// The response has begun; nothing but its end can be told any more.
+    pub fn has_begun(ex: &Exchange) -> bool {
+        ex.tx != Tx::Wait
+    }
+}
+
+/// What a proxied exchange can go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    pub client_read: bool,
+    pub client_write: bool,
+    pub upstream_read: bool,
+    pub upstream_write: bool,
+}

@@ -1,0 +1,185 @@
+//! The response as it comes: its head, then its body, passed on to the client's side piece by piece.
+
+use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond};
+use crate::config::model::Level;
+use crate::exchange::phases::Flow;
+use crate::exchange::{Exchange, filters};
+use crate::http::h1::body::Decoder;
+use crate::http::h1::framing::Framing;
+use crate::http::h1::response::{Ending, Progress};
+use crate::services::Services;
+
+/// How far the response has been read.
+#[derive(Debug)]
+pub(super) enum Reading {
+    Head,
+    Length(Decoder),
+    UntilClose,
+    Done,
+}
+
+impl Proxy {
+    /// Bytes that may be read of the response now: none while the client does not take what there is.
+    pub fn room(&self, ex: &Exchange) -> usize {
+        let settings = &ex.here().settings.proxy;
+        match self.reading {
+            Reading::Done => 0,
+            Reading::Head => (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1),
+            _ => {
+                let (count, size) = settings.buffers;
+                let most = settings.buffer_size.0.saturating_add(count.saturating_mul(size.0)).max(LEAST_BUFFER);
+                most.saturating_sub(ex.out.pending()) as usize
+            }
+        }
+    }
+
+    pub fn reads_head(&self) -> bool {
+        matches!(self.reading, Reading::Head)
+    }
+
+    /// The response is complete.
+    pub fn is_done(&self) -> bool {
+        matches!(self.reading, Reading::Done)
+    }
+
+    /// Bytes of the response. Some: the head is complete and leads to this; the exchange must be settled with it.
+    pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Flow>, Fault> {
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.received += bytes.len() as u64;
+        }
+        if !self.reads_head() {
+            return self.body_bytes(ex, cx, bytes).map(|()| None);
+        }
+        self.input.extend_from_slice(bytes);
+        let limit = ex.here().settings.proxy.buffer_size.0 as usize;
+        loop {
+            match self.head.parse(&self.input, limit, self.asked) {
+                Ok(Progress::Partial) => return Ok(None),
+                Ok(Progress::Interim(n)) => {
+                    self.input.drain(..n);
+                    self.head.clear();
+                }
+                Ok(Progress::Complete) => break,
+                Err(bad) => {
+                    let what = format_args!("{bad} while reading response header from upstream");
+                    ex.report(cx, Level::Error, what);
+                    return Err(Fault::InvalidHeader);
+                }
+            }
+        }
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.header = Some(cx.now.ms.saturating_sub(one.started));
+            one.status = self.head.status;
+        }
+        self.keep = self.head.keep_alive;
+        self.ending = self.head.ending;
+        // From here on the head is the record's, where variables find it; what came behind it is body.
+        let rest = self.input.split_off(self.head.len.min(self.input.len()));
+        if let Some(record) = &mut ex.record {
+            std::mem::swap(&mut record.head, &mut self.head);
+            record.bytes = std::mem::replace(&mut self.input, rest);
+        }
+        respond::judge(self, ex, cx).map(Some)
+    }
+
+    /// The response has begun for the client: what came behind its head is body.
+    pub fn begin_body(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
+        self.reading = match self.ending {
+            _ if self.phase == Phase::Tunnel => Reading::UntilClose,
+            Ending::None | Ending::Length(0) => Reading::Done,
+            Ending::Length(length) => Reading::Length(Decoder::new(Framing::Length(length))),
+            Ending::Chunked => Reading::Length(Decoder::new(Framing::Chunked)),
+            Ending::Close => Reading::UntilClose,
+        };
+        let rest = std::mem::take(&mut self.input);
+        if self.phase == Phase::Tunnel {
+            // What the client sent behind its request is no request any more.
+            self.relay(ex.input.get(ex.body_at..).unwrap_or_default());
+            ex.input.truncate(ex.body_at);
+        }
+        self.body_bytes(ex, cx, &rest)
+    }
+
+    /// Phase Tunnel: bytes of the client.
+    pub fn relay(&mut self, bytes: &[u8]) {
+        self.replay = false;
+        self.trim();
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn body_bytes(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<(), Fault> {
+        let mut at = 0;
+        let mut length = 0;
+        match &mut self.reading {
+            Reading::UntilClose => {
+                filters::body(ex, bytes);
+                length = bytes.len();
+                at = bytes.len();
+            }
+            Reading::Length(decoder) => {
+                while at < bytes.len() {
+                    let step = decoder.next(&bytes[at..]).map_err(|_| {
+                        ex.report(
+                            cx,
+                            Level::Error,
+                            format_args!("upstream sent invalid chunked response while reading upstream"),
+                        );
+                        Fault::Error
+                    })?;
+                    filters::body(ex, &bytes[at + step.data.start..at + step.data.end]);
+                    length += step.data.len();
+                    at += step.consumed;
+                    if step.done || step.consumed == 0 {
+                        break;
+                    }
+                }
+                if decoder.is_done() {
+                    let trailers = std::mem::take(&mut decoder.trailers);
+                    self.reading = Reading::Done;
+                    respond::trailers(ex, trailers);
+                }
+            }
+            Reading::Head | Reading::Done => {}
+        }
+        if at < bytes.len() {
+            // More than was announced: what follows belongs to no response (nginx: "more data than specified").
+            self.keep = false;
+            let what = match self.ending {
+                Ending::None => None,
+                Ending::Chunked => Some("upstream sent data after final chunk while reading upstream"),
+                _ => {
+                    let what =
+                        "upstream sent more data than specified in \"Content-Length\" header while reading upstream";
+                    Some(what)
+                }
+            };
+            if let Some(what) = what {
+                ex.report(cx, Level::Warn, format_args!("{what}"));
+            }
+        }
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.length += length as u64;
+        }
+        Ok(())
+    }
+
+    /// The upstream closed.
+    pub fn closed(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
+        self.keep = false;
+        match self.reading {
+            Reading::UntilClose => self.reading = Reading::Done,
+            Reading::Done => {}
+            Reading::Head => {
+                let what = "upstream prematurely closed connection while reading response header from upstream";
+                ex.report(cx, Level::Error, format_args!("{what}"));
+                return Err(Fault::Error);
+            }
+            Reading::Length(_) => {
+                let what = "upstream prematurely closed connection while reading upstream";
+                ex.report(cx, Level::Error, format_args!("{what}"));
+                return Err(Fault::Error);
+            }
+        }
+        Ok(())
+    }
+}

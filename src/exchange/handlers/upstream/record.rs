@@ -1,0 +1,193 @@
+//! What a request asked of upstreams, for `$upstream_*`, `$proxy_*` and the error log: kept until the next request.
+
+use crate::exchange::body::Body;
+use crate::http::h1::response::ResponseHead;
+use std::io::Write;
+
+/// A request's dealings with upstreams.
+#[derive(Default)]
+pub struct Record {
+    pub tries: Vec<Try>,
+    /// The head of the last response, and its bytes.
+    pub head: ResponseHead,
+    pub bytes: Vec<u8>,
+    /// Trailer lines of the last response, each with its CRLF.
+    pub trailers: Vec<u8>,
+    /// The request's body where it was read before an upstream was asked (`$request_body`).
+    pub body: Option<Body>,
+    /// `$proxy_host` and `$proxy_port`.
+    pub host: Vec<u8>,
+    pub port: Vec<u8>,
+    /// `http://address/uri`, while a server is dealt with.
+    pub shown: String,
+}
+
+/// One server asked. Times are milliseconds since `started`; None: it did not come to that.
+#[derive(Default)]
+pub struct Try {
+    /// Empty: the next tries are those of another location (an internal redirect).
+    pub peer: Box<str>,
+    /// 0: none came.
+    pub status: u16,
+    pub started: u64,
+    pub connect: Option<u64>,
+    pub header: Option<u64>,
+    pub response: Option<u64>,
+    pub length: u64,
+    pub received: u64,
+    pub sent: u64,
+}
+
+/// What of a try a variable shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Addr,
+    Status,
+    ConnectTime,
+    HeaderTime,
+    ResponseTime,
+    Length,
+    Received,
+    Sent,
+}
+
+impl Record {
+    /// Appends the value of each try, `, ` between them and ` : ` between two locations. False: nothing was tried.
+    pub fn list(&self, what: What, out: &mut Vec<u8>) -> bool {
+        let mut separator = "";
+        for one in &self.tries {
+            if one.peer.is_empty() {
+                separator = " : ";
+                continue;
+            }
+            out.extend_from_slice(separator.as_bytes());
+            separator = ", ";
+            let _ = match what {
+                What::Addr => write!(out, "{}", one.peer),
+                What::Status if one.status == 0 => write!(out, "-"),
+                What::Status => write!(out, "{}", one.status),
+                What::ConnectTime => seconds(one.connect, out),
+                What::HeaderTime => seconds(one.header, out),
+                What::ResponseTime => seconds(one.response, out),
+                What::Length => write!(out, "{}", one.length),
+                What::Received => write!(out, "{}", one.received),
+                What::Sent => write!(out, "{}", one.sent),
+            };
+        }
+        !self.tries.is_empty()
+    }
+
+    /// The try under way.
+    pub fn last(&mut self) -> Option<&mut Try> {
+        self.tries.last_mut()
+    }
+
+    /// The try under way is over.
+    pub fn end(&mut self, now: u64) {
+        self.shown.clear();
+        if let Some(one) = self.last()
+            && one.response.is_none()
+        {
+            one.response = Some(now.saturating_sub(one.started));
+        }
+    }
+
+    /// The value of a header of the last response: `name` in lower case with `_` for `-`. Several lines are one list.
+    pub fn header(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut found = false;
+        for field in &self.head.fields {
+            let written = field.name.of(&self.bytes);
+            if is_named(written, name) {
+                if found {
+                    out.extend_from_slice(b", ");
+                }
+                out.extend_from_slice(field.value.of(&self.bytes));
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// The value of a trailer of the last response, named as for [`Record::header`].
+    pub fn trailer(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut found = false;
+        for (written, value) in self.trailer_lines() {
+            if is_named(written, name) {
+                out.extend_from_slice(if found { b", " } else { b"" });
+                out.extend_from_slice(value);
+                found = true;
+            }
+        }
+        found
+    }
+
+    pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.trailers.split(|b| *b == b'\n').filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some((&line[..colon], line[colon + 1..].trim_ascii()))
+        })
+    }
+
+    /// The value of a cookie that the last response set.
+    pub fn cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        for field in &self.head.fields {
+            if !field.name.of(&self.bytes).eq_ignore_ascii_case(b"set-cookie") {
+                continue;
+            }
+            let value = field.value.of(&self.bytes);
+            let pair = value.split(|b| *b == b';').next().unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'=', pair)
+                && trim(&pair[..at]).eq_ignore_ascii_case(name)
+            {
+                out.extend_from_slice(trim(&pair[at + 1..]));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Whether a field is the one of a variable, which has `_` for `-`.
+fn is_named(written: &[u8], name: &[u8]) -> bool {
+    written.len() == name.len()
+        && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_')
+}
+
+/// Without the spaces around it; other blanks belong to a cookie (nginx).
+fn trim(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|b| *b != b' ').unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|b| *b != b' ').map_or(start, |last| last + 1);
+    &bytes[start..end]
+}
+
+fn seconds(ms: Option<u64>, out: &mut Vec<u8>) -> std::io::Result<()> {
+    match ms {
+        Some(ms) => write!(out, "{}.{:03}", ms / 1000, ms % 1000),
+        None => write!(out, "-"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_a_list() {
+        let one = |peer: &str, status, connect| Try { peer: peer.into(), status, connect, ..Try::default() };
+        let record = Record {
+            tries: vec![one("a:1", 502, None), one("b:2", 200, Some(1205)), Try::default(), one("unix:/x", 0, Some(0))],
+            ..Record::default()
+        };
+        for (what, expected) in [
+            (What::Addr, "a:1, b:2 : unix:/x"),
+            (What::Status, "502, 200 : -"),
+            (What::ConnectTime, "-, 1.205 : 0.000"),
+            (What::Length, "0, 0 : 0"),
+        ] {
+            let mut out = Vec::new();
+            assert!(record.list(what, &mut out));
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+        assert!(!Record::default().list(What::Addr, &mut Vec::new()));
+    }
+}

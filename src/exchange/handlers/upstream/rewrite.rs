@@ -1,0 +1,91 @@
+//! proxy_redirect, and the rules that it shares with cookies: an upstream that names itself in its answer must name us
+//! to the client.
+
+use crate::config::directives::proxy::{From, Redirect, Rewrite};
+use crate::config::directives::proxy_pass::{Pass, To};
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+
+/// Location, whole. None: no rule applies.
+pub fn location(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8>> {
+    redirect(ex, cx, value)
+}
+
+/// Refresh: what stands behind `url=`.
+pub fn refresh(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
+    let lower = value.to_ascii_lowercase();
+    let Some(at) = memchr::memmem::find(&lower, b"url=").map(|at| at + 4) else { return value.to_vec() };
+    match redirect(ex, cx, &value[at..]) {
+        Some(url) => [&value[..at], &url].concat(),
+        None => value.to_vec(),
+    }
+}
+
+/// The first rule that applies; None: none does.
+fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8>> {
+    let rules = ex.here().settings.proxy.redirects.clone();
+    rules.iter().find_map(|rule| match rule {
+        Redirect::Default => by_default(ex.here().pass.as_deref()?, value),
+        Redirect::Rule(rule) => apply(ex, cx, rule, value, Compare::Exactly),
+    })
+}
+
+/// The URL of proxy_pass becomes the location's name; without a URI part, its host becomes this one.
+fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
+    let To::Fixed { uri, url, .. } = &pass.to else { return None };
+    if uri.is_empty() {
+        let rest = value.strip_prefix(&**url)?.strip_prefix(b"/")?;
+        return Some([b"/", rest].concat());
+    }
+    let rest = value.strip_prefix(&**url)?;
+    Some([&*pass.location, rest].concat())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    Exactly,
+    /// Domains: without regard to case, and as a whole but for a dot before them.
+    Domain,
+}
+
+/// What a rule makes of a value; None: it is not about it.
+pub(super) fn apply(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rule: &Rewrite,
+    value: &[u8],
+    compare: Compare,
+) -> Option<Vec<u8>> {
+    match &rule.from {
+        From::Text(template) => {
+            let from = variables::text(template, ex, cx);
+            let (dot, rest) = match compare {
+                Compare::Exactly => (&value[..0], value.strip_prefix(&from[..])?),
+                Compare::Domain => {
+                    let (dot, bare) = value.split_at(usize::from(value.starts_with(b".")));
+                    let from = from.strip_prefix(b".").unwrap_or(&from);
+                    if !bare.eq_ignore_ascii_case(from) {
+                        return None;
+                    }
+                    (dot, &bare[bare.len()..])
+                }
+            };
+            let to = variables::text(&rule.to, ex, cx);
+            Some([dot, undotted(&to, compare), rest].concat())
+        }
+        From::Regex(pattern) => {
+            let matched = pattern.find(value)?;
+            ex.remember(value, Some(matched));
+            let to = variables::text(&rule.to, ex, cx);
+            Some(undotted(&to, compare).to_vec())
+        }
+    }
+}
+
+/// A dot before a domain means nothing (RFC 6265 §5.2.3); the cookie's own stays.
+fn undotted(to: &[u8], compare: Compare) -> &[u8] {
+    match to {
+        [b'.', rest @ ..] if compare == Compare::Domain => rest,
+        to => to,
+    }
+}

@@ -1,0 +1,194 @@
+//! The request on its way: the client's body as it comes, the server that is chosen, the bytes that wait for it.
+//!
+//! Invariant: while `replay`, `out` holds the request from its first byte on.
+
+use super::record::Try;
+use super::request::{self, Place};
+use super::{Body, Fault, Phase, Proxy, REPLAY};
+use crate::config::directives::proxy::local_address;
+use crate::config::directives::upstream::Method;
+use crate::config::model::Level;
+use crate::exchange::phases::Flow;
+use crate::exchange::{Exchange, Rx, body, variables};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::upstream_balance::{By, End};
+use crate::sys::socket::Addr;
+use std::io::Write;
+use std::net::SocketAddr;
+
+/// Bytes of a gathered body in a file that are sent at a time.
+const PIECE: usize = 64 << 10;
+
+/// Does something with the gathered body, which is the exchange's.
+fn with_body(
+    ex: &mut Exchange,
+    what: impl FnOnce(&mut body::Body, &mut Exchange) -> Result<(), Flow>,
+) -> Result<(), Flow> {
+    let Some(mut body) = ex.record.as_mut().and_then(|record| record.body.take()) else { return Ok(()) };
+    let outcome = what(&mut body, ex);
+    ex.record.get_or_insert_default().body = Some(body);
+    outcome
+}
+
+impl Proxy {
+    /// Phase Gather: whether the body is whole.
+    pub fn gathered(&mut self, ex: &Exchange) -> bool {
+        let whole = ex.rx != Rx::Body;
+        if whole {
+            self.phase = Phase::Pick;
+        }
+        whole
+    }
+
+    /// A piece of the client's body.
+    pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
+        match self.phase {
+            Phase::Gather => return with_body(ex, |body, ex| body.push(ex, cx, data)),
+            _ if self.write_closed => {}
+            _ => {
+                self.trim();
+                if self.body == Body::Chunked {
+                    let _ = write!(self.out, "{:x}\r\n", data.len());
+                }
+                self.out.extend_from_slice(data);
+                if self.body == Body::Chunked {
+                    self.out.extend_from_slice(b"\r\n");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The client's body is complete.
+    pub fn body_ends(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+        if self.phase == Phase::Gather {
+            return with_body(ex, |body, ex| body.end(ex, cx));
+        }
+        if self.body == Body::Chunked {
+            self.out.extend_from_slice(b"0\r\n\r\n");
+        }
+        Ok(())
+    }
+
+    /// Forgets what was sent, once it is too much to be sent again.
+    pub(super) fn trim(&mut self) {
+        if self.sent == self.out.len() && self.out.len() > REPLAY {
+            self.replay = false;
+        }
+        if !self.replay && self.sent > 0 {
+            self.out.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Chooses the server to ask and writes the request for it. Err: there is none, or the request cannot be passed.
+    pub fn pick(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(usize, Addr), Flow> {
+        let key = match &self.upstream.clone().method {
+            Method::Hash { key, .. } => variables::text(key, ex, cx),
+            _ => Vec::new(),
+        };
+        let by = By { client: &ex.client.peer, key: &key };
+        let Some(peer) = cx.upstream_balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
+            let shown = format!("http://{}{}", self.upstream.name, String::from_utf8_lossy(&self.place.uri));
+            if let Some(record) = &mut ex.record {
+                let try_ = Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() };
+                record.tries.push(try_);
+                record.shown = shown;
+            }
+            ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
+            return Err(self.failed(ex, cx, Fault::NoLive, false).unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
+        };
+        let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
+        if let Some(record) = &mut ex.record {
+            record.shown = format!("http://{name}{}", String::from_utf8_lossy(&self.place.uri));
+            record.tries.push(Try { peer: name, started: cx.now.ms, ..Try::default() });
+        }
+        if self.out.is_empty() {
+            let place = std::mem::replace(&mut self.place, Place { host: Vec::new(), uri: Vec::new() });
+            let written = request::write(self, ex, cx, &place);
+            self.place = place;
+            if let Err(status) = written {
+                cx.upstream_balance.give(&self.upstream, peer, End::Neutral, cx.now.ms);
+                return Err(Flow::Status(status));
+            }
+        }
+        Ok((peer, addr))
+    }
+
+    /// Where the connection is to come from (proxy_bind); an address that is none is reported and means nothing (nginx).
+    pub fn local(&self, ex: &mut Exchange, cx: &mut Services) -> Option<SocketAddr> {
+        let template = ex.here().settings.proxy.bind.clone()?;
+        let text = variables::text(&template, ex, cx);
+        let local = local_address(&text);
+        if local.is_none() && !text.is_empty() {
+            let shown = String::from_utf8_lossy(&text);
+            ex.report(cx, Level::Error, format_args!("invalid local address \"{shown}\""));
+        }
+        local
+    }
+
+    /// The connection to the server stands.
+    pub fn connected(&mut self, ex: &mut Exchange, cx: &Services) {
+        self.phase = Phase::Talk;
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.connect = Some(cx.now.ms.saturating_sub(one.started));
+        }
+    }
+
+    /// Bytes of the request that wait for the upstream.
+    pub fn pending(&self) -> &[u8] {
+        if self.write_closed { &[] } else { self.out.get(self.sent..).unwrap_or_default() }
+    }
+
+    pub fn sent(&mut self, ex: &mut Exchange, n: usize) {
+        self.sent += n;
+        self.request_sent = true;
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.sent += n as u64;
+        }
+        if self.sent == self.out.len() && self.phase == Phase::Talk {
+            self.refill(ex);
+        }
+    }
+
+    /// The next piece of a body that was gathered in a file, in the place of what was sent.
+    fn refill(&mut self, ex: &Exchange) {
+        let file = ex.record.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
+        let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
+        self.out.clear();
+        self.sent = 0;
+        self.out.reserve(PIECE);
+        match file.read(self.file_at, PIECE, &mut self.out) {
+            Ok(n) if n > 0 => self.file_at += n as u64,
+            // The upstream sees a body that is too short and says so, or waits until it has waited for too long.
+            _ => self.write_closed = true,
+        }
+    }
+
+    /// For another server: the request from its first byte on.
+    pub(super) fn rewind(&mut self) {
+        self.sent = 0;
+        if self.file_at > 0 {
+            self.out.clear();
+            self.file_at = 0;
+        }
+    }
+
+    /// All of the request is on its way.
+    pub(super) fn is_sent(&self, ex: &Exchange) -> bool {
+        self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == Body::Whole)
+    }
+
+    /// The client's body may be read: what came before is gone.
+    pub fn wants_body(&self, ex: &Exchange) -> bool {
+        ex.rx == Rx::Body && self.body != Body::Whole && !self.write_closed && self.pending().is_empty()
+    }
+
+    /// The upstream is what is waited for: it has all there is of the request.
+    pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
+        let waits = self.waits(ex);
+        let body = self.phase == Phase::Talk && waits.client_read;
+        !body && (waits.upstream_read || waits.upstream_write)
+    }
+}

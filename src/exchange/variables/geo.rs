@@ -1,0 +1,46 @@
+//! The value of a geo variable.
+
+use super::tables::Keep;
+use crate::config::addr::Cidr;
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+use std::net::IpAddr;
+
+pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
+    let config = ex.config.clone();
+    let Some(geo) = config.tables.geos.get(table as usize) else { return Keep::No };
+    let ip = match &geo.source {
+        Some(source) => {
+            let text = variables::text(source, ex, cx);
+            std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok())
+        }
+        None => {
+            let peer = ex.client.peer.ip().map(|ip| ip.to_canonical());
+            peer.map(|peer| forwarded(ex, peer, &geo.proxies, geo.recursive))
+        }
+    };
+    out.extend_from_slice(geo.find(ip));
+    if geo.volatile { Keep::No } else { Keep::Yes }
+}
+
+/// Behind a trusted proxy: the address it was asked from, read from the right of X-Forwarded-For.
+fn forwarded(ex: &Exchange, peer: IpAddr, proxies: &[Cidr], recursive: bool) -> IpAddr {
+    let trusted = |ip: IpAddr| proxies.iter().any(|net| net.contains(ip));
+    if !trusted(peer) {
+        return peer;
+    }
+    let buf = ex.buf();
+    let lines = ex.head.fields.iter().filter(|f| f.name.of(buf).eq_ignore_ascii_case(b"x-forwarded-for"));
+    let lines: Vec<&[u8]> = lines.map(|f| f.value.of(buf)).collect();
+    let mut last = peer;
+    for item in lines.iter().rev().flat_map(|line| line.rsplit(|b| *b == b',')) {
+        let Some(ip) = std::str::from_utf8(item).ok().and_then(|text| text.trim().parse::<IpAddr>().ok()) else {
+            break;
+        };
+        last = ip.to_canonical();
+        if !recursive || !trusted(last) {
+            break;
+        }
+    }
+    last
+}

@@ -1,0 +1,27 @@
+//! The value of a map.
+
+use super::tables::Keep;
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+
+pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
+    let config = ex.config.clone();
+    let Some(map) = config.tables.maps.get(table as usize) else { return Keep::No };
+    let subject = variables::text(&map.source, ex, cx);
+    let key = if map.hostnames { subject.strip_suffix(b".").unwrap_or(&subject) } else { &subject };
+    // An empty subject is looked up too (`"" value;`).
+    let mut found = map.names.find(&key.to_ascii_lowercase());
+    if found.is_none() {
+        for (pattern, at) in &map.regexes {
+            if let Some(matched) = pattern.find(&subject) {
+                ex.remember(&subject, Some(matched));
+                found = Some(*at);
+                break;
+            }
+        }
+    }
+    if let Some(value) = found.or(map.default).and_then(|at| map.values.get(at as usize)) {
+        variables::expand(value, ex, cx, out);
+    }
+    if map.volatile { Keep::No } else { Keep::Yes }
+}

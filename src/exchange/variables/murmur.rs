@@ -1,0 +1,50 @@
+//! split_clients: MurmurHash2 of a value decides, so that nginx and webserv put a client into the same group.
+
+use super::tables::Keep;
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+
+pub fn split(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
+    let config = ex.config.clone();
+    let Some(split) = config.tables.splits.get(table as usize) else { return Keep::No };
+    let hash = hash(&variables::text(&split.source, ex, cx));
+    if let Some((_, value)) = split.parts.iter().find(|(below, _)| hash < *below || *below == 0) {
+        out.extend_from_slice(value);
+    }
+    Keep::Yes
+}
+
+/// Austin Appleby's MurmurHash2, 32 bits, seed 0.
+fn hash(text: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut h = text.len() as u32;
+    let mut words = text.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes(word.try_into().expect("chunks of four"));
+        k = k.wrapping_mul(M);
+        k ^= k >> 24;
+        k = k.wrapping_mul(M);
+        h = h.wrapping_mul(M) ^ k;
+    }
+    let rest = words.remainder();
+    for (at, byte) in rest.iter().enumerate() {
+        h ^= u32::from(*byte) << (8 * at);
+    }
+    if !rest.is_empty() {
+        h = h.wrapping_mul(M);
+    }
+    h ^= h >> 13;
+    h = h.wrapping_mul(M);
+    h ^ h >> 15
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_hash_is_murmur_2() {
+        // Of the reference implementation.
+        for (text, expected) in [("", 0), ("a", 0x9268_5f5e), ("abc", 0x1357_7c9b), ("abcd", 0x2687_3021)] {
+            assert_eq!(super::hash(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Request bodies: Content-Length and chunked (RFC 9112 §7.1) as a pull decoder. The body bytes stay in the caller's
+//! buffer; only trailers are copied.
+//!
+//! Chunked framing is read byte for byte by the grammar: bare LF, signs, blanks and overlong sizes are refused, since
+//! each of them is read in two ways by different servers. Extensions and trailers are bounded.
+
+use super::framing::Framing;
+use super::head::split_field;
+use crate::http::header::is_field_byte;
+use crate::http::reject::Reject;
+use std::ops::Range;
+
+/// Bytes of extensions after one chunk size, and in one body.
+const EXTENSION: usize = 4096;
+const EXTENSIONS: usize = 4 * EXTENSION;
+/// Bytes of all trailer lines.
+const TRAILERS: usize = 8192;
+/// Hex digits of a size: as many as a `u64` holds, so no sum is needed to find an overflow.
+const DIGITS: u8 = 16;
+
+/// What one call of [`Decoder::next`] found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Bytes of the input that are dealt with.
+    pub consumed: usize,
+    /// The body bytes among them; may be empty.
+    pub data: Range<usize>,
+    /// The body is complete; what follows `consumed` is the next request.
+    pub done: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Bytes left of a Content-Length.
+    Length(u64),
+    Size {
+        digits: u8,
+        size: u64,
+    },
+    /// Blanks after the size: only an extension may follow.
+    Blank(u64),
+    Extension(u64),
+    SizeLf(u64),
+    /// Bytes left of a chunk.
+    Data(u64),
+    DataCr,
+    DataLf,
+    /// In the trailer section; the line so far is in `trailers`.
+    Trailer,
+    TrailerLf,
+    Done,
+}
+
+/// Decodes one request body. Feed it the unread bytes again and again until `done`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decoder {
+    state: State,
+    /// Extension bytes of this chunk size and of the body.
+    extension: usize,
+    extensions: usize,
+    /// The raw trailer lines, each with its CRLF, without the empty one. Not to be merged into the header fields:
+    /// framing and routing are decided by then (RFC 9110 §6.5.1).
+    pub trailers: Vec<u8>,
+    /// Where the unfinished line in `trailers` starts.
+    line: usize,
+}
+
+impl Decoder {
+    pub fn new(framing: Framing) -> Decoder {
+        let state = match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Size { digits: 0, size: 0 },
+        };
+        Decoder { state, extension: 0, extensions: 0, trailers: Vec::new(), line: 0 }
+    }
+
+    /// Takes the next run of body bytes out of `input`, with the framing before it. Not done and nothing consumed means
+    /// that `input` is empty.
+    ///
+    /// # Errors
+    /// `BadChunk` (400). The connection cannot be used for another request then.
+    pub fn next(&mut self, input: &[u8]) -> Result<Step, Reject> {
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
+            match self.state {
+                State::Done => break,
+                State::Length(left) | State::Data(left) => {
+                    let run = usize::try_from(left).map_or(input.len() - at, |left| left.min(input.len() - at));
+                    self.skip(run as u64);
+                    return Ok(self.step(at + run, at..at + run));
+                }
+                _ => at += 1,
+            }
+            self.framing(byte)?;
+        }
+        Ok(self.step(at, at..at))
+    }
+
+    /// Bytes that may be taken without looking at them (splice): what is left of the Content-Length or of the chunk.
+    /// `None` between chunks, `Some(0)` when the body is complete.
+    pub fn remaining(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) | State::Data(left) => Some(left),
+            State::Done => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Tells that `n` bytes of the run that [`Decoder::remaining`] named were taken out of band.
+    pub fn skip(&mut self, n: u64) {
+        self.state = match self.state {
+            State::Length(left) if left <= n => State::Done,
+            State::Length(left) => State::Length(left - n),
+            State::Data(left) if left <= n => State::DataCr,
+            State::Data(left) => State::Data(left - n),
+            other => other,
+        };
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The values of the trailer lines of that name. Complete only when the body is done.
+    pub fn trailer<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.trailers.split_inclusive(|b| *b == b'\n').filter_map(move |line| {
+            let line = line.strip_suffix(b"\r\n")?;
+            let (len, value) = split_field(line).ok()?;
+            line[..len].eq_ignore_ascii_case(name).then(|| &line[value])
+        })
+    }
+
+    fn step(&self, consumed: usize, data: Range<usize>) -> Step {
+        Step { consumed, data, done: self.is_done() }
+    }
+
+    /// One byte of chunked framing.
+    fn framing(&mut self, byte: u8) -> Result<(), Reject> {
+        let bad = |rule| Err(Reject::BadChunk(rule));
+        self.state = match (self.state, byte) {
+            (State::Size { digits, size }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                if digits == DIGITS {
+                    return bad("a chunk size of more than 16 digits");
+                }
+                let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
+                State::Size { digits: digits + 1, size: size << 4 | digit }
+            }
+            (State::Size { digits: 0, .. }, _) => return bad("a chunk size that does not start with a hex digit"),
+            (State::Size { size, .. } | State::Blank(size), b';') => State::Extension(size),
+            (State::Size { size, .. } | State::Blank(size), b' ' | b'\t') => {
+                self.count_extension()?;
+                State::Blank(size)
+            }
+            (State::Size { size, .. } | State::Extension(size), b'\r') => State::SizeLf(size),
+            (State::Size { .. } | State::Blank(_), _) => return bad("junk after a chunk size"),
+            (State::Extension(size), _) if is_field_byte(byte) => {
+                self.count_extension()?;
+                State::Extension(size)
+            }
+            (State::Extension(_), _) => return bad("a control byte in a chunk extension"),
+            (State::SizeLf(size), b'\n') => {
+                self.extension = 0;
+                if size == 0 { State::Trailer } else { State::Data(size) }
+            }
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::Size { digits: 0, size: 0 },
+            (State::DataCr | State::DataLf, _) => return bad("chunk data not followed by CRLF"),
+            (State::Trailer, b'\r') => State::TrailerLf,
+            (State::Trailer, b'\n') => return bad("a bare LF in the trailers"),
+            (State::Trailer, _) => {
+                if self.trailers.len() + 2 >= TRAILERS {
+                    return Err(Reject::HeaderTooLarge { limit: TRAILERS });
+                }
+                self.trailers.push(byte);
+                State::Trailer
+            }
+            (State::TrailerLf, b'\n') => self.end_trailer_line()?,
+            (State::SizeLf(_) | State::TrailerLf, _) => return bad("a bare CR"),
+            (other @ (State::Length(_) | State::Data(_) | State::Done), _) => other,
+        };
+        Ok(())
+    }
+
+    fn count_extension(&mut self) -> Result<(), Reject> {
+        self.extension += 1;
+        self.extensions += 1;
+        if self.extension > EXTENSION || self.extensions > EXTENSIONS {
+            return Err(Reject::BadChunk("too long chunk extensions"));
+        }
+        Ok(())
+    }
+
+    fn end_trailer_line(&mut self) -> Result<State, Reject> {
+        let line = self.trailers.get(self.line..).unwrap_or_default();
+        if line.is_empty() {
+            return Ok(State::Done);
+        }
+        split_field(line)?;
+        self.trailers.extend_from_slice(b"\r\n");
+        self.line = self.trailers.len();
+        Ok(State::Trailer)
+    }
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

@@ -1,0 +1,96 @@
+//! How long a request's body is, and who may say so. Every doubt is a refusal: a server that guesses here lets
+//! requests be smuggled (RFC 9112 §6.3, §11.2).
+
+use crate::http::header::{is_token, list};
+use crate::http::reject::Reject;
+
+/// Where the body ends.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// Neither Content-Length nor Transfer-Encoding: no body (RFC 9112 §6.3, rule 7).
+    #[default]
+    None,
+    /// So many bytes. `Content-Length: 0` is `Length(0)`: present, but nothing follows.
+    Length(u64),
+    Chunked,
+}
+
+/// A Content-Length value: digits only. The list form `42, 42` that RFC 9110 §8.6 lets us refuse is refused.
+pub fn content_length(value: &[u8]) -> Result<u64, Reject> {
+    if value.is_empty() {
+        return Err(Reject::BadFraming("empty \"Content-Length\""));
+    }
+    value.iter().try_fold(0u64, |n, b| {
+        if !b.is_ascii_digit() {
+            return Err(Reject::BadFraming("\"Content-Length\" is not a number"));
+        }
+        n.checked_mul(10)
+            .and_then(|n| n.checked_add(u64::from(b - b'0')))
+            .ok_or(Reject::BadFraming("\"Content-Length\" is out of range"))
+    })
+}
+
+/// Accepts a Transfer-Encoding value that is `chunked` and nothing else.
+///
+/// # Errors
+/// `UnknownCoding` (501, RFC 9112 §6.1) for other codings, `BadFraming` for `chunked` repeated, not last or malformed.
+pub fn transfer_encoding(value: &[u8]) -> Result<(), Reject> {
+    let (mut chunked, mut unknown) = (false, false);
+    for coding in list(value) {
+        if !is_token(coding) {
+            return Err(Reject::BadFraming("malformed \"Transfer-Encoding\""));
+        }
+        if chunked {
+            return Err(Reject::BadFraming("\"chunked\" is not the last transfer coding or is repeated"));
+        }
+        if coding.eq_ignore_ascii_case(b"chunked") {
+            chunked = true;
+        } else {
+            unknown = true;
+        }
+    }
+    if unknown { Err(Reject::UnknownCoding) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_length_is_digits_only() {
+        let good = [("0", 0), ("42", 42), ("00042", 42), ("18446744073709551615", u64::MAX)];
+        for (value, n) in good {
+            assert_eq!(content_length(value.as_bytes()), Ok(n), "{value}");
+        }
+        for bad in ["", "+1", "-1", "1,1", "42, 42", "0x1", "1 2", " 1", "1\u{b2}", "18446744073709551616", "1e3"] {
+            assert_eq!(content_length(bad.as_bytes()).map_err(|r| r.status().0), Err(400), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_chunked_alone_is_a_transfer_coding() {
+        let table = [
+            ("chunked", 0),
+            ("Chunked", 0),
+            ("CHUNKED", 0),
+            ("gzip", 501),
+            ("identity", 501),
+            ("xchunked", 501),
+            ("chunkedx", 501),
+            ("gzip, chunked", 501),
+            ("chunked, chunked", 400),
+            ("chunked, gzip", 400),
+            ("chunked, identity", 400),
+            ("", 400),
+            (",chunked", 400),
+            ("chunked,", 400),
+            ("chunked;a=b", 400),
+            ("\"chunked\"", 400),
+            ("chun ked", 400),
+        ];
+        for (value, status) in table {
+            let got = transfer_encoding(value.as_bytes()).map_or_else(|r| r.status().0, |()| 0);
+            assert_eq!(got, status, "{value}");
+        }
+    }
+}

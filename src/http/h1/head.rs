@@ -1,0 +1,364 @@
+//! The request head, parsed in place: offsets into the caller's buffer, nothing copied, nothing allocated once
+//! `fields` has its capacity. Resumable: no byte is scanned twice however the head arrives.
+//!
+//! Invariant: the verdict on a head does not depend on how it was split into reads. Everything a peer might read
+//! otherwise than we do is refused (RFC 9112 §2.2, §5, §6, §11).
+
+use super::framing::{self, Framing};
+use super::target::{self, Form};
+use super::unique::{self, Names};
+use crate::http::header::{self, HeaderId, is_field_byte, is_field_value, is_token_byte, list, token_len};
+use crate::http::host;
+use crate::http::method::Method;
+use crate::http::reject::Reject;
+use crate::http::version::Version;
+use crate::util::span::Span;
+
+/// Bytes of empty lines tolerated before a request line (RFC 9112 §2.2 asks for at least one line).
+const LEADING: usize = 16;
+
+/// What `HeadLimits::fields` of 0 means; nginx's `max_headers`.
+const FIELDS: usize = 1000;
+
+/// One header field. Spans are offsets into the buffer that was parsed; the value is trimmed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Field {
+    pub id: HeaderId,
+    pub name: Span,
+    pub value: Span,
+}
+
+/// Bounds on a head, all in bytes but `fields`; from `large_client_header_buffers` and its neighbours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeadLimits {
+    /// The longest request line or header line, its line end included. More is 414 or 431.
+    pub line: usize,
+    /// The whole head, the empty line included. More is 431 (414 while still in the request line).
+    pub total: usize,
+    /// The most header fields; 0 means 1000. More is 431.
+    pub fields: usize,
+    /// `underscores_in_headers`: off drops fields with a `_` in their name, silently as nginx does.
+    pub underscores: bool,
+    /// `ignore_invalid_headers`. Accepted, but a name that is not a token is refused either way.
+    pub ignore_invalid: bool,
+}
+
+impl Default for HeadLimits {
+    /// nginx's `large_client_header_buffers 4 8k`.
+    fn default() -> HeadLimits {
+        HeadLimits { line: 8192, total: 4 * 8192, fields: 0, underscores: false, ignore_invalid: true }
+    }
+}
+
+/// How far a head has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Call again with more bytes.
+    Partial,
+    /// `len` bytes were the head; what follows in the buffer is body or the next request.
+    Complete,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+enum Stage {
+    #[default]
+    Start,
+    Fields,
+    Complete,
+}
+
+/// A request head. `clear` it, then `parse` the same buffer as it grows until `Complete`.
+#[derive(Clone, Default, Debug)]
+pub struct Head {
+    pub method: Method,
+    pub method_name: Span,
+    /// The target as sent (`$request_uri`).
+    pub target: Span,
+    pub form: Form,
+    /// Path and query inside the target: what `uri::normalize` takes. See [`target::RequestLine::origin`].
+    pub origin: Span,
+    pub version: Version,
+    pub fields: Vec<Field>,
+    /// Without its line end (`$request`).
+    pub request_line: Span,
+    /// Bytes of the whole head, leading empty lines and the final one included. Set on `Complete`.
+    pub len: usize,
+    pub framing: Framing,
+    /// Value of Host, or the authority of an absolute target, which wins (RFC 9112 §3.2.2). Port included; may be empty.
+    pub host: Span,
+    /// RFC 9112 §9.3: 1.1 unless `close`, 1.0 only with `keep-alive`.
+    pub keep_alive: bool,
+    /// `Expect: 100-continue` on HTTP/1.1 (RFC 9110 §10.1.1: ignored on 1.0).
+    pub expect_continue: bool,
+    /// Connection lists `upgrade`.
+    pub upgrade: bool,
+    stage: Stage,
+    /// Start of the line being read.
+    at: usize,
+    /// First byte not yet searched for the line end.
+    scanned: usize,
+    /// All fields seen, the dropped ones included: `HeadLimits::fields` bounds these.
+    seen: usize,
+}
+
+impl Head {
+    /// Ready for the next request; keeps the capacity of `fields`.
+    pub fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = Head { fields, ..Head::default() };
+    }
+
+    /// Continues with `buf`, which starts with the same first byte on every call and only grows.
+    ///
+    /// # Errors
+    /// The rule of RFC 9112 that the head breaks. The head is then of no further use but for logging: spans that are
+    /// set are right.
+    pub fn parse(&mut self, buf: &[u8], limits: &HeadLimits) -> Result<Progress, Reject> {
+        if self.stage == Stage::Complete {
+            return Ok(Progress::Complete);
+        }
+        if self.stage == Stage::Start && !self.skip_empty_lines(buf)? {
+            return Ok(Progress::Partial);
+        }
+        while let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) {
+            let next = self.scanned + found + 1;
+            self.check_length(next - self.at, next, limits)?;
+            let line = Span::new(self.at, next - 1);
+            let line = match line.of(buf) {
+                [.., b'\r'] => Span { len: line.len - 1, ..line },
+                _ => line,
+            };
+            self.at = next;
+            self.scanned = next;
+            if self.stage == Stage::Start {
+                self.request_line(line, buf)?;
+                self.stage = Stage::Fields;
+            } else if line.is_empty() {
+                self.len = next;
+                self.finish(buf)?;
+                self.stage = Stage::Complete;
+                return Ok(Progress::Complete);
+            } else {
+                self.field(line, buf, limits)?;
+            }
+        }
+        self.scanned = buf.len();
+        // One more byte at least is to come, so a line that fills its limit is already too long.
+        self.check_length(buf.len() - self.at + 1, buf.len() + 1, limits)?;
+        Ok(Progress::Partial)
+    }
+
+    /// The first field of that id. For `HeaderId::Other` use [`Head::find`].
+    pub fn get(&self, id: HeaderId) -> Option<Field> {
+        self.all(id).next()
+    }
+
+    /// The value of the first field of that id.
+    pub fn value<'b>(&self, buf: &'b [u8], id: HeaderId) -> Option<&'b [u8]> {
+        self.get(id).map(|field| field.value.of(buf))
+    }
+
+    /// Every field of that id, in order.
+    pub fn all(&self, id: HeaderId) -> impl Iterator<Item = Field> + Clone {
+        self.fields.iter().copied().filter(move |field| field.id == id)
+    }
+
+    /// The first field of that name, in any case: for names without an id.
+    pub fn find(&self, buf: &[u8], name: &[u8]) -> Option<Field> {
+        self.fields.iter().copied().find(|field| field.name.of(buf).eq_ignore_ascii_case(name))
+    }
+
+    /// False while not even a byte of the request line has come (empty lines do not count).
+    pub fn has_begun(&self, buf: &[u8]) -> bool {
+        self.stage != Stage::Start || buf.get(self.at..).is_some_and(|rest| rest.iter().any(|b| *b != b'\r'))
+    }
+
+    /// The method as far as it is known, of a head that is refused or never completed: no answer to a HEAD has content
+    /// (RFC 9110 §9.3.2), be it the refusal of the request line itself.
+    pub fn method_so_far(&self, buf: &[u8]) -> Method {
+        if self.stage != Stage::Start {
+            return self.method;
+        }
+        let start = if self.request_line.is_empty() { self.at } else { self.request_line.start as usize };
+        let line = buf.get(start..).unwrap_or_default();
+        match line.split_at_checked(token_len(line)) {
+            Some((name, [b' ', ..])) => Method::parse(name),
+            _ => Method::Unknown,
+        }
+    }
+
+    /// True at the request line. An early look at its first byte answers a TLS hello at once, instead of waiting for
+    /// a line end that never comes.
+    fn skip_empty_lines(&mut self, buf: &[u8]) -> Result<bool, Reject> {
+        loop {
+            match buf.get(self.at..).unwrap_or_default() {
+                [b'\n', ..] => self.at += 1,
+                [b'\r', b'\n', ..] => self.at += 2,
+                [] | [b'\r'] => return Ok(false),
+                [byte, ..] if !is_token_byte(*byte) => {
+                    return Err(Reject::BadByte { place: "the method", byte: *byte });
+                }
+                _ => {
+                    self.scanned = self.scanned.max(self.at);
+                    return Ok(true);
+                }
+            }
+            if self.at > LEADING {
+                return Err(Reject::BadRequestLine("too many empty lines before it"));
+            }
+        }
+    }
+
+    /// `line` bytes of this line, `head` of the head; both may be a lower bound.
+    fn check_length(&self, line: usize, head: usize, limits: &HeadLimits) -> Result<(), Reject> {
+        let limit = match (line > limits.line, head > limits.total) {
+            (true, _) => limits.line,
+            (_, true) => limits.total,
+            _ => return Ok(()),
+        };
+        Err(match self.stage {
+            Stage::Start => Reject::RequestLineTooLong { limit },
+            _ => Reject::HeaderTooLarge { limit },
+        })
+    }
+
+    fn request_line(&mut self, line: Span, buf: &[u8]) -> Result<(), Reject> {
+        self.request_line = line;
+        let parts = target::parse(line.of(buf))?;
+        let start = line.start as usize;
+        let span = |range: std::ops::Range<usize>| Span::new(start + range.start, start + range.end);
+        self.method = parts.method;
+        self.method_name = span(parts.method_name);
+        self.target = span(parts.target);
+        self.form = parts.form;
+        self.origin = span(parts.origin);
+        self.version = parts.version;
+        if !parts.authority.is_empty() {
+            self.host = span(parts.authority);
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, line: Span, buf: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
+        let bytes = line.of(buf);
+        let (name_len, value) = split_field(bytes)?;
+        let most = if limits.fields == 0 { FIELDS } else { limits.fields };
+        self.seen += 1;
+        if self.seen > most {
+            return Err(Reject::TooManyFields { limit: most });
+        }
+        let name = &bytes[..name_len];
+        let id = HeaderId::of(name);
+        // No name that has an id has one.
+        if id == HeaderId::Other && !limits.underscores && name.contains(&b'_') {
+            return Ok(());
+        }
+        let start = line.start as usize;
+        self.fields.push(Field {
+            id,
+            name: Span::new(start, start + name_len),
+            value: Span::new(start + value.start, start + value.end),
+        });
+        Ok(())
+    }
+
+    /// What the fields mean together.
+    fn finish(&mut self, buf: &[u8]) -> Result<(), Reject> {
+        let (mut hosts, mut length, mut coding) = (None, None, None);
+        let (mut close, mut keep_alive, mut expect, mut unknown) = (false, false, false, false);
+        let (mut names, mut repeated) = (Names::default(), false);
+        for field in &self.fields {
+            let value = field.value.of(buf);
+            repeated |= names.add(field.id);
+            match field.id {
+                HeaderId::Host if hosts.is_some() => return Err(Reject::BadHost("more than one Host field")),
+                HeaderId::Host => hosts = Some(field.value),
+                HeaderId::ContentLength if length.is_some() => {
+                    return Err(Reject::BadFraming("more than one \"Content-Length\""));
+                }
+                HeaderId::ContentLength => length = Some(framing::content_length(value)?),
+                HeaderId::TransferEncoding if coding.is_some() => {
+                    return Err(Reject::BadFraming("more than one \"Transfer-Encoding\""));
+                }
+                HeaderId::TransferEncoding => coding = Some(value),
+                HeaderId::Connection => {
+                    for option in list(value) {
+                        close |= option.eq_ignore_ascii_case(b"close");
+                        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                        self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                    }
+                }
+                HeaderId::Expect => {
+                    for expectation in list(value).filter(|e| !e.is_empty()) {
+                        unknown |= !expectation.eq_ignore_ascii_case(b"100-continue");
+                        expect = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if repeated {
+            unique::judge(&self.fields, buf)?;
+        }
+        if unknown {
+            return Err(Reject::Expectation);
+        }
+        let is_11 = self.version == Version::Http11;
+        match hosts {
+            None if is_11 => return Err(Reject::BadHost("HTTP/1.1 without a Host field")),
+            None => {}
+            Some(value) => {
+                if !host::is_valid(value.of(buf)) {
+                    return Err(Reject::BadHost("malformed Host field"));
+                }
+                if self.host.is_empty() {
+                    self.host = value;
+                }
+            }
+        }
+        self.framing = match (coding, length) {
+            (Some(_), Some(_)) => {
+                return Err(Reject::BadFraming("both \"Content-Length\" and \"Transfer-Encoding\""));
+            }
+            (Some(_), None) if !is_11 => {
+                return Err(Reject::BadFraming("\"Transfer-Encoding\" in an HTTP/1.0 request"));
+            }
+            (Some(value), None) => {
+                framing::transfer_encoding(value)?;
+                Framing::Chunked
+            }
+            (None, Some(length)) => Framing::Length(length),
+            (None, None) => Framing::None,
+        };
+        self.keep_alive = !close && (is_11 || keep_alive);
+        self.expect_continue = expect && is_11;
+        Ok(())
+    }
+}
+
+/// Splits a field line (without its line end) into the length of its name and the range of its trimmed value. The
+/// rules of RFC 9112 §5 for heads and trailers alike.
+pub fn split_field(line: &[u8]) -> Result<(usize, std::ops::Range<usize>), Reject> {
+    let name_len = token_len(line);
+    match (name_len, line.get(name_len)) {
+        (0, Some(b' ' | b'\t')) => return Err(Reject::BadField("a line folded onto the one before")),
+        (0, Some(b':')) => return Err(Reject::BadField("empty name")),
+        (_, Some(b':')) => {}
+        (_, None) => return Err(Reject::BadField("no colon")),
+        (_, Some(b' ' | b'\t')) => return Err(Reject::BadField("a blank between name and colon")),
+        (_, Some(&byte)) => return Err(Reject::BadByte { place: "a header name", byte }),
+    }
+    let raw = &line[name_len + 1..];
+    if !is_field_value(raw) {
+        let byte = raw.iter().copied().find(|b| !is_field_byte(*b)).unwrap_or_default();
+        return Err(Reject::BadByte { place: "a header value", byte });
+    }
+    let blanks = raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let start = name_len + 1 + blanks;
+    Ok((name_len, start..start + header::trim_ows(raw).len()))
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

@@ -1,0 +1,8 @@
+//! HTTP/1.1's wire format (RFC 9112), sans-IO: request heads, response heads of upstreams, framing, body decoding.
+
+pub mod body;
+pub mod framing;
+pub mod head;
+pub mod response;
+pub mod target;
+pub mod unique;

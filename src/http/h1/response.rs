@@ -1,0 +1,233 @@
+//! The head of an upstream's response, parsed in place as the request head is: offsets into the caller's buffer,
+//! resumable, and the verdict does not depend on how the bytes were split.
+//!
+//! What an upstream sends is judged as strictly as what a client sends: a response whose end is in doubt, or whose
+//! fields another reader could split otherwise, is refused (RFC 9112 §6.3) and becomes a 502.
+
+use super::framing;
+use super::head::{Field, split_field};
+use crate::http::header::{self, HeaderId, is_field_value};
+use crate::http::version::Version;
+use crate::util::span::Span;
+use std::fmt;
+
+/// The most fields of one head.
+const FIELDS: usize = 1000;
+
+/// Why a response was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bad {
+    /// No `HTTP/1.x 123` at its start (nginx takes it for HTTP/0.9 and passes it on).
+    StatusLine,
+    /// A field breaks the rule named.
+    Field(&'static str),
+    /// The end of the body is in doubt.
+    Framing(&'static str),
+    /// The head is longer than `limit` bytes.
+    TooBig { limit: usize },
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bad::StatusLine => f.write_str("upstream sent no valid HTTP/1.0 header"),
+            Bad::Field(rule) => write!(f, "upstream sent invalid header: {rule}"),
+            Bad::Framing(rule) => write!(f, "upstream sent {rule}"),
+            Bad::TooBig { .. } => f.write_str("upstream sent too big header"),
+        }
+    }
+}
+
+/// Where the body of a response ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ending {
+    /// There is none: HEAD, 204, 304.
+    #[default]
+    None,
+    Length(u64),
+    Chunked,
+    /// With the connection.
+    Close,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Call again with more bytes.
+    Partial,
+    /// An interim response (1xx but 101) of so many bytes: take them out and `clear`.
+    Interim(usize),
+    Complete,
+}
+
+/// What was asked, as far as the answer's meaning depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Asked {
+    /// By HEAD: lengths are those that GET would give.
+    pub head: bool,
+    /// To switch protocols: 101 is an answer.
+    pub upgrade: bool,
+}
+
+/// A response head. `clear` it, then `parse` the same buffer as it grows.
+#[derive(Clone, Default, Debug)]
+pub struct ResponseHead {
+    pub version: Version,
+    pub status: u16,
+    /// What follows the code in the status line.
+    pub reason: Span,
+    pub fields: Vec<Field>,
+    /// Bytes of the head, its empty line included. Set on `Complete`.
+    pub len: usize,
+    pub ending: Ending,
+    /// Content-Length as it was sent, whether or not a body follows.
+    pub length: Option<u64>,
+    /// The connection may serve another request after this one.
+    pub keep_alive: bool,
+    started: bool,
+    at: usize,
+    scanned: usize,
+}
+
+impl ResponseHead {
+    pub fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = ResponseHead { fields, ..ResponseHead::default() };
+    }
+
+    /// Continues with `buf`, which starts with the same byte on every call and only grows. `limit`: the longest head,
+    /// in bytes.
+    ///
+    /// # Errors
+    /// The rule that the response breaks.
+    pub fn parse(&mut self, buf: &[u8], limit: usize, asked: Asked) -> Result<Progress, Bad> {
+        if !self.started && !could_start(buf) {
+            return Err(Bad::StatusLine);
+        }
+        while let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) {
+            let next = self.scanned + found + 1;
+            if next > limit {
+                return Err(Bad::TooBig { limit });
+            }
+            let line = Span::new(self.at, next - 1);
+            let line = match line.of(buf) {
+                [.., b'\r'] => Span { len: line.len - 1, ..line },
+                _ => line,
+            };
+            self.at = next;
+            self.scanned = next;
+            if !self.started {
+                self.status_line(line, buf)?;
+                self.started = true;
+            } else if !line.is_empty() {
+                self.field(line, buf)?;
+            } else if (100..200).contains(&self.status) && self.status != 101 {
+                return Ok(Progress::Interim(next));
+            } else {
+                self.len = next;
+                self.finish(buf, asked)?;
+                return Ok(Progress::Complete);
+            }
+        }
+        self.scanned = buf.len();
+        if buf.len() >= limit { Err(Bad::TooBig { limit }) } else { Ok(Progress::Partial) }
+    }
+
+    /// The value of the first field of that name.
+    pub fn value<'b>(&self, buf: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
+        let field = self.fields.iter().find(|field| field.name.of(buf).eq_ignore_ascii_case(name))?;
+        Some(field.value.of(buf))
+    }
+
+    fn status_line(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
+        let bytes = line.of(buf);
+        let version = match bytes.get(..9) {
+            Some(b"HTTP/1.0 ") => Version::Http10,
+            Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9', b' ']) => Version::Http11,
+            _ => return Err(Bad::StatusLine),
+        };
+        let code = match bytes.get(9..12) {
+            Some(digits) if digits.iter().all(u8::is_ascii_digit) => {
+                digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'))
+            }
+            _ => return Err(Bad::StatusLine),
+        };
+        if code < 100 || !matches!(bytes.get(12), None | Some(b' ')) || !is_field_value(bytes) {
+            return Err(Bad::StatusLine);
+        }
+        self.version = version;
+        self.status = code;
+        let start = line.start as usize;
+        self.reason = Span::new((start + 13).min(line.end()), line.end());
+        Ok(())
+    }
+
+    fn field(&mut self, line: Span, buf: &[u8]) -> Result<(), Bad> {
+        let bytes = line.of(buf);
+        let (name, value) = split_field(bytes).map_err(|_| Bad::Field("a line that is no field"))?;
+        if self.fields.len() >= FIELDS {
+            return Err(Bad::Field("too many lines"));
+        }
+        let start = line.start as usize;
+        self.fields.push(Field {
+            id: HeaderId::of(&bytes[..name]),
+            name: Span::new(start, start + name),
+            value: Span::new(start + value.start, start + value.end),
+        });
+        Ok(())
+    }
+
+    fn finish(&mut self, buf: &[u8], asked: Asked) -> Result<(), Bad> {
+        let (mut length, mut chunked, mut close) = (None, false, false);
+        for field in &self.fields {
+            let value = field.value.of(buf);
+            match field.id {
+                HeaderId::ContentLength if length.is_some() => {
+                    return Err(Bad::Framing("duplicate header line: \"Content-Length\""));
+                }
+                HeaderId::ContentLength => {
+                    let parsed = framing::content_length(value);
+                    length = Some(parsed.map_err(|_| Bad::Framing("invalid \"Content-Length\" header"))?);
+                }
+                HeaderId::TransferEncoding if chunked => {
+                    return Err(Bad::Framing("duplicate header line: \"Transfer-Encoding\""));
+                }
+                HeaderId::TransferEncoding => {
+                    framing::transfer_encoding(value).map_err(|_| Bad::Framing("unknown \"Transfer-Encoding\""))?;
+                    chunked = true;
+                }
+                HeaderId::Connection => {
+                    close |= header::list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
+                }
+                _ => {}
+            }
+        }
+        if chunked && length.is_some() {
+            return Err(Bad::Framing("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time"));
+        }
+        if self.status == 101 && !asked.upgrade {
+            return Err(Bad::Field("101 where no other protocol was asked for"));
+        }
+        self.length = length;
+        self.ending = match length {
+            _ if asked.head || matches!(self.status, 101 | 204 | 304) => Ending::None,
+            _ if chunked => Ending::Chunked,
+            Some(length) => Ending::Length(length),
+            None => Ending::Close,
+        };
+        self.keep_alive =
+            self.version == Version::Http11 && !close && self.ending != Ending::Close && self.status != 101;
+        Ok(())
+    }
+}
+
+/// False as soon as the bytes cannot be the start of a status line: an upstream that speaks something else need not
+/// send a line end.
+fn could_start(buf: &[u8]) -> bool {
+    const START: &[u8] = b"HTTP/1.";
+    buf.iter().zip(START).all(|(a, b)| a == b)
+}
+
+#[cfg(test)]
+#[path = "response_tests.rs"]
+mod tests;

@@ -1,0 +1,135 @@
+//! Header fields that may stand only once in a request, and what becomes of one that does not.
+//!
+//! nginx refuses a second line of each of these with 400, since two readers might go by different ones. So do we, but
+//! for what the RFC has decided:
+//!
+//! | field | a second line |
+//! |---|---|
+//! | Host, Content-Length, Transfer-Encoding | 400, by [`super::head`] itself: where the request ends and whom it is for |
+//! | Authorization, Content-Range, If-Range | 400 |
+//! | Expect | 400, unless every line is `100-continue`: then they say one thing |
+//! | If-Match, If-None-Match | one list (RFC 9110 §5.3), but 400 where no line has an entity tag or is `*` |
+//! | If-Modified-Since, If-Unmodified-Since | ignored (RFC 9110 §13.1.3, §13.1.4), but 400 where no line is a date |
+
+use super::head::Field;
+use crate::http::date;
+use crate::http::etag;
+use crate::http::header::{HeaderId, list};
+use crate::http::reject::Reject;
+
+/// A set of header names, a bit each.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Names(u64);
+
+const _: () = assert!((HeaderId::TusResumable as u8) < 64, "a bit for each name");
+
+/// Those this module judges.
+const JUDGED: [HeaderId; 8] = [
+    HeaderId::Authorization,
+    HeaderId::ContentRange,
+    HeaderId::IfRange,
+    HeaderId::Expect,
+    HeaderId::IfMatch,
+    HeaderId::IfNoneMatch,
+    HeaderId::IfModifiedSince,
+    HeaderId::IfUnmodifiedSince,
+];
+
+impl Names {
+    /// Adds a name. True where it was there already, and a second line of it is to be judged.
+    pub fn add(&mut self, id: HeaderId) -> bool {
+        const WATCHED: u64 = {
+            let (mut set, mut at) = (0, 0);
+            while at < JUDGED.len() {
+                set |= 1 << JUDGED[at] as u8;
+                at += 1;
+            }
+            set
+        };
+        let bit = 1 << id as u8;
+        let again = self.0 & bit & WATCHED != 0;
+        self.0 |= bit;
+        again
+    }
+}
+
+/// Judges the fields of a head in which one of [`JUDGED`] stands more than once.
+///
+/// # Errors
+/// 400 by the table above.
+pub fn judge(fields: &[Field], buf: &[u8]) -> Result<(), Reject> {
+    for id in JUDGED {
+        let values = fields.iter().filter(|field| field.id == id).map(|field| field.value.of(buf));
+        if values.clone().nth(1).is_none() {
+            continue;
+        }
+        let mut values = values;
+        let (is_clear, rule) = match id {
+            HeaderId::IfMatch => (values.any(etag::has_member), "more than one If-Match without an entity tag"),
+            HeaderId::IfNoneMatch => {
+                (values.any(etag::has_member), "more than one If-None-Match without an entity tag")
+            }
+            HeaderId::IfModifiedSince => {
+                (values.any(|v| date::parse(v).is_some()), "more than one If-Modified-Since without a date")
+            }
+            HeaderId::IfUnmodifiedSince => {
+                (values.any(|v| date::parse(v).is_some()), "more than one If-Unmodified-Since without a date")
+            }
+            HeaderId::Expect => (values.all(is_continue), "more than one Expect"),
+            HeaderId::Authorization => (false, "more than one Authorization"),
+            HeaderId::ContentRange => (false, "more than one Content-Range"),
+            _ => (false, "more than one If-Range"),
+        };
+        if !is_clear {
+            return Err(Reject::BadField(rule));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an Expect line says `100-continue` and nothing else.
+fn is_continue(value: &[u8]) -> bool {
+    list(value).filter(|member| !member.is_empty()).all(|member| member.eq_ignore_ascii_case(b"100-continue"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{Head, HeadLimits};
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    #[test]
+    fn a_second_line_is_judged_by_its_field() {
+        let table = [
+            ("Authorization: a", "Authorization: a", 400),
+            ("authorization: a", "AUTHORIZATION: b", 400),
+            ("Content-Range: bytes 0-1/2", "Content-Range: bytes 0-1/2", 400),
+            ("If-Range: \"a\"", "If-Range: \"a\"", 400),
+            ("Host: b", "X: y", 400),
+            ("Content-Length: 0", "Content-Length: 0", 400),
+            ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked", 400),
+            ("Expect: foo", "X: y", 417),
+            ("Expect: foo", "Expect: bar", 400),
+            ("Expect: 100-continue", "Expect: bar", 400),
+            ("Expect: bar", "Expect: 100-continue", 400),
+            ("Expect: 100-continue", "Expect: 100-Continue", 0),
+            ("If-Match: foo", "If-Match: bar", 400),
+            ("If-Match: foo", "If-Match: \"bar\"", 0),
+            ("If-Match: *", "If-Match: bar", 0),
+            ("If-Match: foo", "If-None-Match: bar", 0),
+            ("If-None-Match: \"a", "If-None-Match: w/\"b\"", 400),
+            ("If-None-Match: x, W/\"a\"", "If-None-Match: b", 0),
+            ("If-Modified-Since: foo", "If-Modified-Since: bar", 400),
+            ("If-Modified-Since: foo", "If-Modified-Since: {}", 0),
+            ("If-Unmodified-Since: foo", "If-Unmodified-Since: foo", 400),
+            ("If-Unmodified-Since: {}", "If-Unmodified-Since: {}", 0),
+            ("Cookie: a", "Cookie: b", 0),
+            ("X: a", "X: a", 0),
+        ];
+        for (first, second, status) in table {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{first}\r\nY: z\r\n{second}\r\n\r\n").replace("{}", DATE);
+            let got = Head::default().parse(text.as_bytes(), &HeadLimits::default());
+            assert_eq!(got.map_or_else(|reject| reject.status().0, |_| 0), status, "{first} | {second}");
+        }
+    }
+}

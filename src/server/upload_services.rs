@@ -1,0 +1,74 @@
+//! What uploads need of the process: the journal of hidden names ([`crate::services::litter`]), begun and ended; and word
+//! of the disk ([`crate::services::syncs`]).
+
+use super::{Role, Server, token};
+use crate::config::directives::upload::Store;
+use crate::config::model::{Config, Level, Settings};
+use crate::http::method::Method;
+use crate::services::syncs::Syncs;
+use crate::sys::{Errno, epoll};
+use crate::util::slab::Key;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+
+/// Whether files can be stored there, or trees copied or removed.
+fn stores(settings: &Settings) -> bool {
+    let methods = [Method::Put, Method::Post, Method::Copy, Method::Move, Method::Delete];
+    let writes = methods.into_iter().any(|method| {
+        settings.dav.methods.contains(method) || settings.access.allowed.is_some_and(|m| m.contains(method))
+    });
+    writes || matches!(settings.upload.store, Store::Path(_))
+}
+
+/// Beside the pid file, which no two processes share. None: there is none, or nothing to note.
+fn path(config: &Config) -> Option<CString> {
+    let pid = config.process.pid.as_ref()?;
+    let stores = config.locations.iter().any(|location| stores(&location.settings));
+    let path = [pid.as_os_str().as_bytes(), b".uploads"].concat();
+    CString::new(path).ok().filter(|_| stores)
+}
+
+impl Server {
+    /// Begins the journal, if the configuration stores files and none is kept. What a killed process left behind is
+    /// removed first.
+    pub(super) fn keep_journal(&mut self) {
+        if self.cx.temp_names.is_kept() {
+            return;
+        }
+        let Some(path) = path(&self.cx.config) else { return };
+        let rights = self.rights;
+        match rights.as_root(|| self.cx.temp_names.keep(&path)) {
+            Ok(0) => {}
+            Ok(removed) => self.note(format_args!("{removed} files of uploads that were cut off are removed")),
+            // Uploads work without it.
+            Err(Errno::EROFS) => {}
+            Err(e) => self.say(Level::Warn, format_args!("open() \"{}\" failed {e}", path.to_string_lossy())),
+        }
+    }
+
+    /// Has the kernel's workers ready that upload_sync needs, where the configuration has it.
+    pub(super) fn open_syncs(&mut self) {
+        if !self.cx.config.locations.iter().any(|location| location.settings.upload.sync) {
+            return;
+        }
+        if let Some(fd) = self.cx.syncs.open() {
+            // Unwatched they would be of no use; then the loop waits itself.
+            let watched = self.epoll.add(fd, epoll::IN, token(Role::Disk, Key::new(0, 0)));
+            if watched.is_err() {
+                self.cx.syncs = Syncs::default();
+            }
+        }
+    }
+
+    /// Files are on the disk: who waits for that goes on.
+    pub(super) fn disk_event(&mut self) {
+        for client in self.cx.syncs.ended() {
+            self.drive(Key::from_u64(client));
+        }
+    }
+
+    pub(super) fn end_journal(&mut self) {
+        let rights = self.rights;
+        rights.as_root(|| self.cx.temp_names.end());
+    }
+}

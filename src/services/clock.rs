@@ -1,0 +1,142 @@
+//! The time of a turn of the loop: read once, used by everything in it. Dates are rendered when their second changes.
+
+use crate::http::date;
+use crate::sys::clock;
+use crate::util::date::Civil;
+
+pub struct Clock {
+    /// Monotonic milliseconds: timers and durations.
+    pub ms: u64,
+    /// Unix seconds and the nanoseconds after them.
+    pub unix: i64,
+    pub nanos: u32,
+    /// Counts moments: what was looked up at this one need not be asked again. A turn of the loop is one moment for
+    /// all requests that had begun to arrive when it began; whatever is read later in the turn begins another.
+    pub epoch: u64,
+    /// Counts moments but for what this process itself has stored since: that leaves directories where they are.
+    pub arrival: u64,
+    /// The moment that began this turn.
+    turn: u64,
+    /// `Date`, IMF-fixdate.
+    pub http: [u8; 29],
+    local: Option<Local>,
+    /// Milliseconds that both clocks are ahead of the system's.
+    ahead: u64,
+}
+
+/// Local time of a second, as logs show it.
+struct Local {
+    /// `22/Nov/2026:22:16:51 +0000`
+    clf: String,
+    /// `2026-11-22T22:16:51+00:00`
+    iso: String,
+    /// `2026/11/22 22:16:51`
+    error: String,
+    /// `Nov 22 22:16:51`
+    syslog: String,
+}
+
+impl Clock {
+    pub fn read() -> Clock {
+        let (unix, nanos) = clock::realtime();
+        Clock {
+            ms: clock::monotonic(),
+            unix,
+            nanos,
+            epoch: 0,
+            arrival: 0,
+            turn: 0,
+            http: date::format(unix),
+            local: None,
+            ahead: 0,
+        }
+    }
+
+    /// Something was read, or changed on disk, since this moment began.
+    pub fn advance_epoch(&mut self) {
+        self.epoch += 1;
+        self.arrival += 1;
+    }
+
+    /// Whatever is asked was asked before the loop looked for what is new.
+    pub fn is_first_of_turn(&self) -> bool {
+        self.epoch == self.turn
+    }
+
+    /// A file of ours came to be, in a directory that was there or in a new one.
+    pub fn stored(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// Starts a turn.
+    pub fn advance(&mut self) {
+        self.advance_epoch();
+        self.turn = self.epoch;
+        self.ms = clock::monotonic() + self.ahead;
+        let (unix, nanos) = clock::realtime();
+        let unix = unix.saturating_add_unsigned(self.ahead / 1000);
+        self.nanos = nanos;
+        if unix != self.unix {
+            self.unix = unix;
+            self.http = date::format(unix);
+            self.local = None;
+        }
+    }
+
+    /// Moves both clocks forward for good, from the next turn on: a simulated night passes in no time. The wall clock
+    /// goes by whole seconds.
+    pub fn jump(&mut self, ms: u64) {
+        self.ahead = self.ahead.saturating_add(ms);
+    }
+
+    /// `$time_local`.
+    pub fn clf(&mut self) -> &str {
+        &self.local().clf
+    }
+
+    /// `$time_iso8601`.
+    pub fn iso(&mut self) -> &str {
+        &self.local().iso
+    }
+
+    /// The stamp of an error log line.
+    pub fn error_stamp(&mut self) -> &str {
+        &self.local().error
+    }
+
+    /// The stamp of a message to syslog (RFC 3164 §4.1.2).
+    pub fn syslog_stamp(&mut self) -> &str {
+        &self.local().syslog
+    }
+
+    fn local(&mut self) -> &Local {
+        let unix = self.unix;
+        self.local.get_or_insert_with(|| {
+            const MONTHS: [&str; 12] =
+                ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+            let offset = utc_offset(unix);
+            let c = Civil::from_unix(unix + i64::from(offset));
+            let (sign, minutes) = if offset < 0 { ('-', -offset / 60) } else { ('+', offset / 60) };
+            let (h, m) = (minutes / 60, minutes % 60);
+            let month = MONTHS[usize::from(c.month.clamp(1, 12)) - 1];
+            Local {
+                clf: format!(
+                    "{:02}/{month}/{}:{:02}:{:02}:{:02} {sign}{h:02}{m:02}",
+                    c.day, c.year, c.hour, c.minute, c.second
+                ),
+                iso: format!(
+                    "{}-{:02}-{:02}T{:02}:{:02}:{:02}{sign}{h:02}:{m:02}",
+                    c.year, c.month, c.day, c.hour, c.minute, c.second
+                ),
+                error: format!("{}/{:02}/{:02} {:02}:{:02}:{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second),
+                syslog: format!("{month} {:2} {:02}:{:02}:{:02}", c.day, c.hour, c.minute, c.second),
+            }
+        })
+    }
+}
+
+/// Seconds east of UTC at a moment, by the system's time zone.
+pub fn utc_offset(unix: i64) -> i32 {
+    use chrono::{Local, Offset, TimeZone};
+    Local.timestamp_opt(unix, 0).single().map_or(0, |t| t.offset().fix().local_minus_utc())
+}

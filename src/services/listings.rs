@@ -1,0 +1,224 @@
+//! Rendered listings of directories, each for a second, and only while nothing has changed.
+//!
+//! Invariant: a page that is handed out shows its directory as it is. Before each use the kernel is asked whether
+//! anything happened in the directory since it was read (inotify), and the directory itself is compared. Entries whose
+//! changes happen elsewhere (subdirectories, targets of links, files of several names) are kept beside the page for
+//! the caller to look at. What no kernel tells (writes to mapped memory, a file that got a second name meanwhile and is
+//! written by that) shows after a second, when the page has gone.
+
+use super::clock::Clock;
+use super::dir_watch::LOCAL;
+use crate::sys::Errno;
+use crate::sys::file::{self, Stat};
+use crate::sys::inotify::{self, Inotify, events};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::rc::Rc;
+
+/// Milliseconds that a page is used. Shorter than a file is trusted: a page stands for many names, each of which may be
+/// written in a way that is not told.
+const LIFE: u64 = 1_000;
+/// Pages at most, so that walking over them all stays cheap.
+const PAGES: usize = 256;
+
+/// Anything that a listing, with sizes and times, would show. Told once: what is old need not be told older, and the
+/// kernel never holds more than an event and the end of its watch.
+const MASK: u32 = inotify::MODIFY
+    | inotify::ATTRIB
+    | inotify::CLOSE_WRITE
+    | inotify::MOVED_FROM
+    | inotify::MOVED_TO
+    | inotify::CREATE
+    | inotify::DELETE
+    | inotify::DELETE_SELF
+    | inotify::MOVE_SELF
+    | inotify::ONLYDIR
+    | inotify::ONESHOT;
+/// Bytes of events read at once; more stay for the next read.
+const BATCH: usize = 4096;
+
+/// A directory is watched as long as somebody holds this.
+#[derive(Debug)]
+pub struct Watched {
+    watch: i32,
+    /// Nothing has happened there so far.
+    quiet: Cell<bool>,
+}
+
+/// An entry that the watch on its directory says nothing about, as it was.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Loose {
+    pub name: CString,
+    pub stat: Stat,
+}
+
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub body: Rc<[u8]>,
+    pub loose: Rc<[Loose]>,
+    /// The directory when it was opened to be read.
+    pub dir: Stat,
+    pub watched: Rc<Watched>,
+}
+
+struct Kept {
+    page: Page,
+    /// Monotonic milliseconds.
+    made: u64,
+}
+
+#[derive(Default)]
+pub struct Listings {
+    inotify: Option<Inotify>,
+    watched: Vec<Rc<Watched>>,
+    /// By all that a page depends on. std's hasher: clients choose parts of the keys.
+    pages: HashMap<Box<[u8]>, Kept>,
+    bytes: u64,
+    limit: u64,
+}
+
+impl Listings {
+    /// `limit`: bytes of pages kept. 0 keeps none.
+    pub fn new(limit: u64) -> Listings {
+        Listings { limit, ..Listings::default() }
+    }
+
+    /// A new configuration may allow more or less, and may show the same directory in another way.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+        self.pages.clear();
+        self.bytes = 0;
+        self.forget_unused();
+    }
+
+    /// To be called before the directory `dir` is read for a page to be kept. None: none of it will be.
+    pub fn watch(&mut self, dir: BorrowedFd<'_>) -> Option<Rc<Watched>> {
+        // By this way it is the open directory, whatever has its name meanwhile.
+        let path = CString::new(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
+        if self.limit == 0 || !file::file_system(&path).is_ok_and(|kind| LOCAL.contains(&kind)) {
+            return None;
+        }
+        if self.inotify.is_none() {
+            self.inotify = Inotify::new().ok();
+        }
+        // What was told before this is of a watch that has ended.
+        let watch = self.inotify.as_ref()?.add(&path, MASK).ok()?;
+        if let Some(known) = self.watched.iter().find(|known| known.watch == watch && known.quiet.get()) {
+            return Some(known.clone());
+        }
+        let watched = Rc::new(Watched { watch, quiet: Cell::new(true) });
+        self.watched.push(watched.clone());
+        Some(watched)
+    }
+
+    /// Keeps a page, unless something happened since its directory was watched.
+    pub fn keep(&mut self, key: Box<[u8]>, page: Page, now: &Clock) {
+        self.listen();
+        let size = page.body.len() as u64;
+        if size > self.limit || !page.watched.quiet.get() {
+            return;
+        }
+        self.remove(&key);
+        while self.bytes + size > self.limit || self.pages.len() >= PAGES {
+            let Some(oldest) = self.pages.iter().min_by_key(|(_, kept)| kept.made).map(|(key, _)| key.clone()) else {
+                break;
+            };
+            self.remove(&oldest);
+        }
+        self.bytes += size;
+        self.pages.insert(key, Kept { page, made: now.ms });
+        self.forget_unused();
+    }
+
+    /// The page of that key, if its directory is still as `dir` and nothing happened in it. The caller looks at the
+    /// loose entries.
+    pub fn find(&mut self, key: &[u8], dir: &Stat, now: &Clock) -> Option<Page> {
+        if self.pages.is_empty() {
+            return None;
+        }
+        self.listen();
+        let kept = self.pages.get(key)?;
+        if kept.page.dir == *dir && now.ms.saturating_sub(kept.made) <= LIFE {
+            return Some(kept.page.clone());
+        }
+        self.remove(key);
+        None
+    }
+
+    pub fn remove(&mut self, key: &[u8]) {
+        if let Some(kept) = self.pages.remove(key) {
+            self.bytes -= kept.page.body.len() as u64;
+        }
+    }
+
+    /// Asks the kernel what has happened.
+    fn listen(&mut self) {
+        let Some(inotify) = &self.inotify else { return };
+        let mut batch = [0; BATCH];
+        let mut changed = false;
+        let outcome = loop {
+            let len = match inotify.read(&mut batch) {
+                Ok(len) => len,
+                Err(e) => break e,
+            };
+            changed = true;
+            for event in events(batch.get(..len).unwrap_or_default()) {
+                self.watched.retain(|known| {
+                    let quiet = known.watch != event.watch && event.mask & inotify::Q_OVERFLOW == 0;
+                    known.quiet.set(quiet);
+                    quiet
+                });
+            }
+        };
+        if outcome != Errno::EAGAIN {
+            self.watched.drain(..).for_each(|known| known.quiet.set(false));
+            self.inotify = None;
+            changed = true;
+        }
+        if changed {
+            let bytes = &mut self.bytes;
+            self.pages.retain(|_, kept| {
+                let quiet = kept.page.watched.quiet.get();
+                *bytes -= if quiet { 0 } else { kept.page.body.len() as u64 };
+                quiet
+            });
+        }
+    }
+
+    /// When a page has to go, monotonic milliseconds.
+    pub fn next_due(&self) -> Option<u64> {
+        self.pages.values().map(|kept| kept.made + LIFE + 1).min()
+    }
+
+    /// Gives back the memory of pages that are too old.
+    pub fn sweep(&mut self, now: u64) {
+        if self.watched.is_empty() {
+            return;
+        }
+        let bytes = &mut self.bytes;
+        self.pages.retain(|_, kept| {
+            let young = now.saturating_sub(kept.made) <= LIFE;
+            *bytes -= if young { 0 } else { kept.page.body.len() as u64 };
+            young
+        });
+        self.forget_unused();
+    }
+
+    /// Ends the watches that nobody holds.
+    fn forget_unused(&mut self) {
+        let inotify = &self.inotify;
+        self.watched.retain(|known| {
+            let used = Rc::strong_count(known) > 1;
+            if let (false, Some(inotify)) = (used, inotify) {
+                // One that has told already is gone.
+                let _ = inotify.remove(known.watch);
+            }
+            used
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

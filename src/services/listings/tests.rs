@@ -1,0 +1,103 @@
+use super::*;
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("webserv-listings-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a fresh directory");
+        Directory(path)
+    }
+
+    fn open(&self) -> (File, Stat) {
+        let dir = File::open(&self.0).expect("open");
+        let stat = file::fstat(dir.as_fd()).expect("fstat");
+        (dir, stat)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn page(listings: &mut Listings, dir: &Directory, size: usize) -> Page {
+    let (fd, stat) = dir.open();
+    let watched = listings.watch(fd.as_fd()).expect("the temporary directory is local");
+    Page { body: vec![b'x'; size].into(), loose: Rc::new([]), dir: stat, watched }
+}
+
+#[test]
+fn a_page_lives_until_something_happens_or_a_second_is_over() {
+    let dir = Directory::new("life");
+    let (mut listings, mut now) = (Listings::new(1000), Clock::read());
+    let kept = |listings: &mut Listings, now: &Clock| listings.find(b"a", &dir.open().1, now).is_some();
+    let keep = |listings: &mut Listings, now: &Clock| {
+        let page = page(listings, &dir, 10);
+        listings.keep(b"a"[..].into(), page, now);
+    };
+    keep(&mut listings, &now);
+    assert!(kept(&mut listings, &now) && kept(&mut listings, &now));
+    fs::write(dir.0.join("f"), "").expect("write");
+    assert!(!kept(&mut listings, &now), "an entry was made");
+    keep(&mut listings, &now);
+    fs::write(dir.0.join("f"), "1").expect("write");
+    assert!(!kept(&mut listings, &now), "an entry was written");
+    assert_eq!((listings.bytes, listings.pages.len(), listings.watched.len()), (0, 0, 0));
+
+    keep(&mut listings, &now);
+    let due = listings.next_due().expect("a page is kept");
+    assert_eq!(due, now.ms + 1_001, "the directive promises a second");
+    now.ms = due - 1;
+    assert!(kept(&mut listings, &now));
+    now.ms = due;
+    assert!(!kept(&mut listings, &now), "a second is over");
+    listings.sweep(now.ms);
+    assert_eq!((listings.bytes, listings.watched.len(), listings.next_due()), (0, 0, None));
+}
+
+#[test]
+fn what_changed_while_it_was_made_is_not_kept() {
+    let dir = Directory::new("made");
+    let (mut listings, now) = (Listings::new(1000), Clock::read());
+    let (early, late) = (page(&mut listings, &dir, 10), page(&mut listings, &dir, 10));
+    fs::write(dir.0.join("f"), "").expect("write");
+    listings.keep(b"early"[..].into(), early, &now);
+    // Another page of the same directory, begun after the change, is as good as it was.
+    let after = page(&mut listings, &dir, 10);
+    listings.keep(b"after"[..].into(), after, &now);
+    listings.keep(b"late"[..].into(), late, &now);
+    let (_, stat) = dir.open();
+    let found = [b"early", &b"after"[..], b"late"].map(|key| listings.find(key, &stat, &now).is_some());
+    assert_eq!(found, [false, true, false]);
+}
+
+#[test]
+fn pages_are_bounded_in_bytes_and_number() {
+    let dir = Directory::new("bounds");
+    let (mut listings, mut now) = (Listings::new(1000), Clock::read());
+    let (_, stat) = dir.open();
+    for n in 0..4u8 {
+        let page = page(&mut listings, &dir, 400);
+        now.ms += 1;
+        listings.keep([n].into(), page, &now);
+    }
+    assert_eq!([0, 1, 2, 3].map(|n| listings.find(&[n], &stat, &now).is_some()), [false, false, true, true]);
+    assert_eq!((listings.bytes, listings.watched.len()), (800, 1));
+    let large = page(&mut listings, &dir, 1001);
+    listings.keep([9].into(), large, &now);
+    assert!(listings.find(&[9], &stat, &now).is_none());
+    for n in 0..PAGES + 9 {
+        let page = page(&mut listings, &dir, 0);
+        listings.keep(n.to_ne_bytes().into(), page, &now);
+    }
+    assert!(listings.pages.len() <= PAGES);
+    listings.set_limit(0);
+    assert_eq!((listings.pages.len(), listings.bytes, listings.watched.len()), (0, 0, 0));
+    assert!(listings.watch(dir.open().0.as_fd()).is_none(), "off");
+}

@@ -1,0 +1,119 @@
+//! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Services`] is
+//! handed down by the loop; nothing here knows a connection or a request.
+
+pub mod clock;
+pub mod dir_watch;
+pub mod directories;
+pub mod encoded_copies;
+pub mod limits;
+pub mod listings;
+mod log_paths;
+pub mod logs;
+pub mod open_files;
+pub mod passwords;
+pub mod quotas;
+pub mod remove_tree;
+pub mod response_cache;
+pub mod resumable;
+pub mod stats;
+pub mod syncs;
+mod syslog;
+pub mod temp_dir;
+pub mod temp_names;
+pub mod upstream_balance;
+
+use crate::config::model::Config;
+use crate::route::Recorder;
+use crate::util::buf::BufPool;
+use clock::Clock;
+use dir_watch::DirWatch;
+use directories::Directories;
+use limits::Limits;
+use listings::Listings;
+use logs::Logs;
+use open_files::FileCache;
+use passwords::Passwords;
+use quotas::Quotas;
+use response_cache::ResponseCache;
+use resumable::Uploads;
+use stats::Stats;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use syncs::Syncs;
+use temp_names::TempNames;
+use upstream_balance::Balance;
+
+/// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
+pub const SCRATCH: usize = 256 << 10;
+/// A request head fits one of these nearly always, and a small body with it.
+const BUFFER: usize = 8 << 10;
+/// Buffers kept for reuse.
+const BUFFERS: usize = 1024;
+
+/// Everything shared. One per process; disjoint from the connections, so plain borrows suffice.
+pub struct Services {
+    /// What new requests are answered by. An exchange under way keeps the one it began with.
+    pub config: Rc<Config>,
+    pub now: Clock,
+    pub buffers: BufPool,
+    pub files: FileCache,
+    /// Requests whose answer is known.
+    pub response_cache: ResponseCache,
+    /// Directories that need not be looked at until the kernel says so.
+    pub dir_watch: DirWatch,
+    /// Where uploads go.
+    pub directories: Directories,
+    pub temp_names: TempNames,
+    /// What is in the areas that have a quota.
+    pub quotas: Quotas,
+    pub syncs: Syncs,
+    /// Rendered listings of directories.
+    pub listings: Listings,
+    pub logs: Logs,
+    pub stats: Stats,
+    pub limits: Limits,
+    pub passwords: Passwords,
+    /// Servers of upstream groups: whose turn it is, who has failed.
+    pub upstream_balance: Balance,
+    /// Resumable uploads that are not finished.
+    pub resumable: Uploads,
+    /// For bytes that are consumed at once: owned by no connection.
+    pub scratch: Vec<u8>,
+    /// For splice from a socket to a file; made at first use, always empty between two calls.
+    pub pipe: Option<(OwnedFd, OwnedFd)>,
+    /// A graceful shutdown is under way: no connection is kept.
+    pub quitting: bool,
+    /// Watches the phases for `webserv explain`, and keeps them from changing anything. The server has none.
+    pub trace: Option<Recorder>,
+}
+
+impl Services {
+    pub fn new(config: Rc<Config>, logs: Logs) -> Services {
+        let cache = config.static_cache_size();
+        let repeats = config.repeat_cache_size();
+        let listings = Listings::new(config.listing_cache_size());
+        Services {
+            config,
+            now: Clock::read(),
+            buffers: BufPool::new(BUFFER, BUFFERS),
+            files: FileCache::new(cache),
+            response_cache: ResponseCache::new(repeats),
+            dir_watch: DirWatch::default(),
+            directories: Directories::default(),
+            temp_names: TempNames::default(),
+            quotas: Quotas::default(),
+            syncs: Syncs::default(),
+            listings,
+            logs,
+            stats: Stats::default(),
+            limits: Limits::default(),
+            passwords: Passwords::default(),
+            upstream_balance: Balance::default(),
+            resumable: Uploads::default(),
+            scratch: Vec::with_capacity(SCRATCH),
+            pipe: None,
+            quitting: false,
+            trace: None,
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! The open-file cache: contents of small files and descriptors of large ones, by path.
+//!
+//! Invariant: an answer is never older than the moment its request began to arrive ([`Clock::moment`]). At its first use
+//! in a moment an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has told
+//! of no change there; a name that changed, vanished or may no longer be reached is opened anew, and one that is not
+//! there is looked for again. Contents younger than the clock's granularity are not trusted: a second write could carry
+//! the same times.
+
+use super::clock::Clock;
+use super::dir_watch::{Dir, DirWatch, TRUST};
+use super::encoded_copies::{Budget, Variants};
+use crate::http::{date, etag::ETag};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
+use crate::util::decimal;
+use crate::util::hash::SecretMap;
+use std::cell::{Cell, OnceCell};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// Files up to this many bytes are kept in memory: sent with their head by one call. Above it sendfile wins.
+pub const SMALL: u64 = 16 << 10;
+/// Files up to this many bytes are kept in memory once so many pieces of them were asked for.
+const WHOLE: u64 = 256 << 10;
+const OFTEN: u8 = 8;
+/// Entries at most; each costs about 300 bytes beside its content.
+const ENTRIES: usize = 20_000;
+/// Descriptors of large files at most.
+const DESCRIPTORS: usize = 256;
+/// Names that are not there, remembered at most.
+const MISSING: usize = 4096;
+/// A file changed within this many nanoseconds before it was read may change again under the same times.
+const SETTLED: i128 = 20_000_000;
+/// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
+const IDLE_FD: u64 = 5_000;
+/// One that has been compressed is worth more.
+const IDLE_VARIANT: u64 = 60_000;
+/// How often unused descriptors are looked for: each time all files are gone through.
+const SWEEP: u64 = 1_000;
+
+/// What a path leads to.
+#[derive(Clone)]
+pub enum Found {
+    File(Rc<OpenFile>),
+    Directory(Stat),
+    /// A socket, a FIFO, a device: never served.
+    Other,
+}
+
+/// A regular file, opened. Whoever holds it reads the version that was there when it was opened.
+pub struct OpenFile {
+    pub stat: Stat,
+    pub etag: ETag,
+    pub last_modified: [u8; 29],
+    /// The end of the head of an answer with the whole file, and the content where it is kept: together, for they are
+    /// sent together, and among many files each place in memory is looked for anew.
+    answer: Box<[u8]>,
+    /// Where in `answer` the lines of the content end, and where the head.
+    lines_end: u32,
+    head_end: u32,
+    fd: Option<OwnedFd>,
+    variants: Variants,
+    /// How often a piece of it was asked for.
+    pieces: Cell<u8>,
+    /// Asked for since the clock's hand came by, and when last: monotonic milliseconds.
+    recent: Cell<bool>,
+    used: Cell<u64>,
+    /// Where variants are counted; none for a file that is not kept.
+    budget: OnceCell<Rc<Budget>>,
+}
+
+impl OpenFile {
+    /// The whole content, where it is small enough to be kept.
+    pub fn memory(&self) -> Option<&[u8]> {
+        match self.fd {
+            None => self.answer.get(self.head_end as usize..),
+            Some(_) => None,
+        }
+    }
+
+    /// `Content-Length` and `Last-Modified` of the whole file, as the head of an answer has them.
+    pub fn lines(&self) -> &[u8] {
+        self.answer.get(..self.lines_end as usize).unwrap_or_default()
+    }
+
+    /// [`OpenFile::lines`] and all that follows them in the head of an answer that keeps its connection, has an ETag and
+    /// nothing unusual; the empty line too.
+    pub fn end_of_head(&self) -> &[u8] {
+        self.answer.get(..self.head_end as usize).unwrap_or_default()
+    }
+
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// It was asked for, by whatever way: worth keeping.
+    pub fn touch(&self, now: &Clock) {
+        self.recent.set(true);
+        self.used.set(now.ms);
+    }
+
+    /// The whole file as gzip of that level, made before.
+    pub fn gzip(&self, level: u32) -> Option<Rc<[u8]>> {
+        self.variants.gzip(level)
+    }
+
+    /// Whether a variant would be kept.
+    pub fn keeps_variants(&self) -> bool {
+        self.budget.get().is_some()
+    }
+
+    /// Keeps `bytes`, made of the whole content, for those who ask next: if the content was the same all the while.
+    pub fn keep_gzip(&self, level: u32, bytes: &[u8]) {
+        let unchanged = self.fd().is_none_or(|fd| file::fstat(fd).is_ok_and(|stat| same(&stat, &self.stat)));
+        if unchanged && let Some(budget) = self.budget.get() {
+            self.variants.keep_gzip(level, bytes, budget);
+        }
+    }
+
+    /// A piece, where the content is in memory: a file whose pieces are asked for often, and that is not large, is read
+    /// once instead of at each time.
+    pub fn piece(&self, at: u64, end: u64) -> Option<&[u8]> {
+        let asked = self.pieces.get();
+        if asked <= OFTEN {
+            self.pieces.set(asked + 1);
+        }
+        if asked == OFTEN
+            && self.stat.size <= WHOLE
+            && let (Some(fd), Some(budget)) = (self.fd(), self.budget.get())
+            && let Ok(Content::Whole(content, stat)) = read_whole(fd, self.stat)
+            && same(&stat, &self.stat)
+        {
+            self.variants.keep_plain(&content, budget);
+        }
+        self.variants.plain()?.get(usize::try_from(at).ok()?..usize::try_from(end).ok()?)
+    }
+
+    /// Opens what `fd` refers to. Small files are read at once.
+    pub fn adopt(fd: OwnedFd, stat: Stat) -> Result<OpenFile, Errno> {
+        let content = if stat.size <= SMALL { read_whole(fd.as_fd(), stat)? } else { Content::Left(stat) };
+        let (fd, stat, content) = match content {
+            Content::Whole(content, stat) => (None, stat, content),
+            Content::Left(stat) => (Some(fd), stat, Vec::new()),
+        };
+        let (etag, last_modified) = (ETag::new(stat.mtime.0, stat.mtime.1, stat.size), date::format(stat.mtime.0));
+        let mut answer = Vec::with_capacity(256 + content.len());
+        answer.extend_from_slice(b"Content-Length: ");
+        decimal::push(stat.size, 0, &mut answer);
+        answer.extend_from_slice(b"\r\nLast-Modified: ");
+        answer.extend_from_slice(&last_modified);
+        answer.extend_from_slice(b"\r\n");
+        let lines_end = answer.len() as u32;
+        answer.extend_from_slice(b"Connection: keep-alive\r\nETag: ");
+        answer.extend_from_slice(etag.as_bytes());
+        answer.extend_from_slice(b"\r\nAccept-Ranges: bytes\r\n\r\n");
+        let head_end = answer.len() as u32;
+        answer.extend_from_slice(&content);
+        Ok(OpenFile {
+            etag,
+            last_modified,
+            answer: answer.into(),
+            lines_end,
+            head_end,
+            stat,
+            fd,
+            variants: Variants::default(),
+            pieces: Cell::new(0),
+            recent: Cell::new(false),
+            used: Cell::new(0),
+            budget: OnceCell::new(),
+        })
+    }
+}
+
+enum Content {
+    Whole(Vec<u8>, Stat),
+    /// To the descriptor: the file is large, or being written, so that no version of it is whole.
+    Left(Stat),
+}
+
+/// Reads a file so that its bytes and its times belong together: the times are asked again after the read.
+fn read_whole(fd: BorrowedFd<'_>, mut stat: Stat) -> Result<Content, Errno> {
+    for _ in 0..3 {
+        let mut bytes = vec![0; stat.size as usize];
+        let mut len = 0;
+        while len < bytes.len() {
+            match file::pread(fd, &mut bytes[len..], len as u64)? {
+                0 => break,
+                n => len += n,
+            }
+        }
+        let after = file::fstat(fd)?;
+        if same(&after, &stat) && len == bytes.len() {
+            return Ok(Content::Whole(bytes, stat));
+        }
+        stat = after;
+        if stat.size > SMALL {
+            break;
+        }
+    }
+    Ok(Content::Left(stat))
+}
+
+fn same(a: &Stat, b: &Stat) -> bool {
+    a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime && a.mode == b.mode
+}
+
+/// Opens a path without the cache.
+pub fn open(path: &CStr) -> Result<Found, Errno> {
+    let fd = file::open_at(None, path, O_RDONLY | O_NONBLOCK, 0)?;
+    found(fd)
+}
+
+/// What an open descriptor is.
+pub fn found(fd: OwnedFd) -> Result<Found, Errno> {
+    let stat = file::fstat(fd.as_fd())?;
+    Ok(match stat.kind {
+        FileKind::Regular => Found::File(Rc::new(OpenFile::adopt(fd, stat)?)),
+        FileKind::Dir => Found::Directory(stat),
+        _ => Found::Other,
+    })
+}
+
+pub struct FileCache {
+    /// Slots by path. Who may upload may choose names, and with a known hash make them collide.
+    map: SecretMap<Box<[u8]>, u32>,
+    /// Slots in a ring: the hand of the clock evicts what was not used since it last came by.
+    slots: Vec<Slot>,
+    hand: usize,
+    bytes: u64,
+    limit: u64,
+    descriptors: usize,
+    /// When unused descriptors were looked for last, monotonic milliseconds.
+    swept: u64,
+    /// Compressed forms of the files kept here may take as much again.
+    variants: Rc<Budget>,
+    /// Names that are not there.
+    missing: SecretMap<Box<[u8]>, (Errno, Look)>,
+}
+
+struct Slot {
+    path: Box<[u8]>,
+    file: Rc<OpenFile>,
+    look: Look,
+    /// Several names lead to the file: its own directory does not tell of every change.
+    alone: bool,
+}
+
+/// When a name was looked at.
+#[derive(Clone)]
+pub struct Look {
+    moment: u64,
+    ms: u64,
+    /// The watched directory it is in, and the changes told of that before the look.
+    dir: Option<(Rc<Dir>, u64)>,
+}
+
+impl Look {
+    fn new(dir: Option<Rc<Dir>>, now: &Clock) -> Look {
+        let dir = dir.and_then(|dir| dir.changes().map(|changes| (dir, changes)));
+        Look { moment: now.epoch, ms: now.ms, dir }
+    }
+
+    /// Nothing can have changed since, up to this moment: after [`DirWatch::refresh`].
+    pub fn holds(&self, now: &Clock) -> bool {
+        let told = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
+        self.moment == now.epoch || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(told)
+    }
+}
+
+impl FileCache {
+    /// `limit`: bytes of contents kept. 0 keeps nothing.
+    pub fn new(limit: u64) -> FileCache {
+        FileCache {
+            map: SecretMap::default(),
+            slots: Vec::new(),
+            hand: 0,
+            bytes: 0,
+            limit,
+            descriptors: 0,
+            swept: 0,
+            variants: Rc::new(Budget::new(limit)),
+            missing: SecretMap::default(),
+        }
+    }
+
+    /// A new configuration may allow more or less.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+        self.variants.set_limit(limit);
+        while !self.slots.is_empty() && self.bytes > limit {
+            self.evict();
+        }
+    }
+
+    /// What `path` leads to now.
+    pub fn open(&mut self, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Result<Found, Errno> {
+        let name = path.to_bytes();
+        watch.refresh(now);
+        let found = match self.map.get(name) {
+            Some(&at) => {
+                if let Some(file) = self.fresh(at as usize, path, now, watch) {
+                    return Ok(Found::File(file));
+                }
+                self.remove(at as usize);
+                None
+            }
+            None => self.missing.get(name),
+        };
+        if let Some((e, look)) = found
+            && look.holds(now)
+        {
+            return Err(*e);
+        }
+        if self.limit == 0 {
+            return open(path);
+        }
+        let dir = directory_of(name);
+        let mut look = Look::new(watch.watched(dir).cloned(), now);
+        match open(path) {
+            Ok(Found::File(file)) => {
+                self.missing.remove(name);
+                if settled(&file.stat, now) {
+                    if look.dir.is_none() {
+                        look = Look::new(watch.directory(dir, now), now);
+                    }
+                    self.keep(path, &file, look, now);
+                }
+                Ok(Found::File(file))
+            }
+            Err(e) if e == Errno::ENOENT || e == Errno::ENOTDIR => {
+                self.keep_missing(name, e, now, watch);
+                Err(e)
+            }
+            other => other,
+        }
+    }
+
+    /// As [`FileCache::open`], and how long that can be relied on without asking. None: nothing of it is kept, or it is
+    /// no regular file.
+    pub fn look(
+        &mut self,
+        path: &CStr,
+        now: &Clock,
+        watch: &mut DirWatch,
+    ) -> Option<(Result<Rc<OpenFile>, Errno>, Look)> {
+        let found = match self.open(path, now, watch) {
+            Ok(Found::File(file)) => Ok(file),
+            Ok(_) => return None,
+            Err(e) => Err(e),
+        };
+        let name = path.to_bytes();
+        let look = match self.map.get(name) {
+            Some(&at) => &self.slots[at as usize].look,
+            None => &self.missing.get(name)?.1,
+        };
+        Some((found, look.clone()))
+    }
+
+    /// The entry's file, if it is still what its path leads to.
+    fn fresh(&mut self, at: usize, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Option<Rc<OpenFile>> {
+        let slot = &mut self.slots[at];
+        if !slot.look.holds(now) {
+            let dir = if slot.alone { None } else { watch.directory(directory_of(path.to_bytes()), now) };
+            let look = Look::new(dir, now);
+            if !file::stat(path).is_ok_and(|stat| same(&stat, &slot.file.stat)) {
+                return None;
+            }
+            slot.look = look;
+        }
+        slot.file.touch(now);
+        Some(slot.file.clone())
+    }
+
+    fn keep(&mut self, path: &CStr, file: &Rc<OpenFile>, mut look: Look, now: &Clock) {
+        let cost = file.memory().map_or(0, |m| m.len() as u64);
+        let is_descriptor = file.fd().is_some();
+        if cost > self.limit {
+            return;
+        }
+        while !self.slots.is_empty()
+            && (self.bytes + cost > self.limit
+                || self.slots.len() >= ENTRIES
+                || (is_descriptor && self.descriptors >= DESCRIPTORS))
+        {
+            self.evict();
+        }
+        // Looked at once more, now that it is watched.
+        let alone = file.stat.nlink > 1 || !file::lstat(path).is_ok_and(|stat| same(&stat, &file.stat));
+        if alone {
+            look.dir = None;
+        }
+        // Kept a second time only under another name.
+        let _ = file.budget.set(self.variants.clone());
+        self.bytes += cost;
+        self.descriptors += usize::from(is_descriptor);
+        let path: Box<[u8]> = path.to_bytes().into();
+        self.map.insert(path.clone(), self.slots.len() as u32);
+        file.used.set(now.ms);
+        self.slots.push(Slot { path, file: file.clone(), look, alone });
+    }
+
+    /// Remembers that nothing is there, as long as the kernel watches the directory where something would have to
+    /// appear first. Names come from clients: their number is bounded.
+    fn keep_missing(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
+        let Some((mut at, mut dir)) = nearest(name, now, watch) else { return };
+        loop {
+            // Watched before it is looked at: no change falls between.
+            let look = Look::new(Some(dir), now);
+            let rest = name.get(at..).unwrap_or_default();
+            let step = memchr::memchr(b'/', rest).map_or(name.len(), |len| at + len);
+            let step = name.get(..step).unwrap_or_default();
+            match CString::new(step).map_err(|_| Errno::ENOENT).and_then(|step| file::lstat(&step)) {
+                Err(Errno::ENOENT) => {
+                    if self.missing.len() >= MISSING {
+                        self.missing.clear();
+                    }
+                    self.missing.insert(name.into(), (e, look));
+                    return;
+                }
+                // The directory that lacks the name is further down.
+                Ok(stat) if stat.kind == FileKind::Dir && step.len() < name.len() => {
+                    at = step.len() + 1;
+                    match watch.directory(name.get(..at).unwrap_or_default(), now) {
+                        Some(deeper) => dir = deeper,
+                        None => return,
+                    }
+                }
+                // A dangling link, or a file on the way, may change from elsewhere.
+                _ => return,
+            }
+        }
+    }
+
+    fn evict(&mut self) {
+        loop {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            let Some(slot) = self.slots.get(self.hand) else { return };
+            if !slot.file.recent.take() {
+                return self.remove(self.hand);
+            }
+            self.hand += 1;
+        }
+    }
+
+    /// Takes an entry out. Who holds the file goes on with it.
+    fn remove(&mut self, at: usize) {
+        let slot = self.slots.swap_remove(at);
+        self.map.remove(&slot.path);
+        self.bytes -= slot.file.memory().map_or(0, |m| m.len() as u64);
+        self.descriptors -= usize::from(slot.file.fd().is_some());
+        if let Some(moved) = self.slots.get(at) {
+            let place = self.map.get_mut(&moved.path).expect("every slot is in the map under its path");
+            *place = at as u32;
+        }
+    }
+
+    /// Closes descriptors that nobody asked for lately.
+    pub fn sweep(&mut self, now: &Clock) {
+        if self.descriptors == 0 || now.ms < self.swept + SWEEP {
+            return;
+        }
+        self.swept = now.ms;
+        let mut at = 0;
+        while at < self.slots.len() {
+            let slot = &self.slots[at];
+            let idle = if slot.file.variants.is_empty() { IDLE_FD } else { IDLE_VARIANT };
+            if slot.file.fd().is_some() && slot.file.used.get() + idle < now.ms {
+                self.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    pub fn holds_descriptors(&self) -> bool {
+        self.descriptors > 0
+    }
+}
+
+/// The nearest directory above a path that is watched, and the length of its name. Where none is yet, the nearest that
+/// can be: that happens once.
+fn nearest(path: &[u8], now: &Clock, watch: &mut DirWatch) -> Option<(usize, Rc<Dir>)> {
+    let above =
+        || std::iter::successors(Some(directory_of(path)), |dir| Some(parent_of(dir))).take_while(|d| d.len() > 1);
+    if let Some(found) = above().find_map(|dir| watch.watched(dir).map(|d| (dir.len(), d.clone()))) {
+        return Some(found);
+    }
+    if above().any(|dir| watch.is_refused(dir, now)) {
+        return None;
+    }
+    above().find_map(|dir| watch.directory(dir, now).map(|d| (dir.len(), d)))
+}
+
+fn parent_of(dir: &[u8]) -> &[u8] {
+    directory_of(dir.strip_suffix(b"/").unwrap_or(dir))
+}
+
+/// The directory of a path, with its slash.
+fn directory_of(path: &[u8]) -> &[u8] {
+    memchr::memrchr(b'/', path).map_or(b"", |at| &path[..=at])
+}
+
+/// The last change is long enough ago that another would show.
+fn settled(stat: &Stat, now: &Clock) -> bool {
+    let changed = |at: (i64, u32)| i128::from(at.0) * 1_000_000_000 + i128::from(at.1);
+    let now = changed((now.unix, now.nanos));
+    now - changed(stat.mtime).max(changed(stat.ctime)) > SETTLED
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! What upload areas hold, for upload_quota: counted when first asked for, then kept up by what we store ourselves.
+//!
+//! - [`Quotas::area`] is the count of a directory and all below it; every location that stores there shares it, and a
+//!   reload keeps it.
+//! - [`Claim`] is the share of an upload under way. It is taken before the bytes come ([`Claim::resize`], more as they
+//!   come where nobody said how many), and given back when it is dropped. Parts of resumable uploads are
+//!   counted by [`crate::services::resumable`]; hidden names ([`crate::services::litter::is_hidden`]) are not counted as files.
+//! - [`Quotas::stored`] says what became files; [`Quotas::less`] and [`Quotas::more`] that files were removed, or came in
+//!   another way: then it is counted anew.
+//!
+//! What others write there is seen by counting again: at each admission if that costs little, else so often that it
+//! takes 5 % of the time, a slice with each upload; and before anyone is refused.
+//!
+//! Invariant: what is used and what is claimed never exceed the quota that a claim was granted under.
+
+mod walk;
+
+use crate::config::directives::upload::Quota;
+use crate::sys::Errno;
+use crate::sys::file;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use walk::Walk;
+
+/// Names looked at in a turn: a millisecond or two.
+const SLICE: u64 = 1000;
+/// Milliseconds between two counts for each hundred names: 20 times what they cost.
+const PAUSE: u64 = 3;
+/// Areas kept while nobody claims anything of them: one for each user of a store, perhaps.
+const AREAS: usize = 4096;
+
+/// What files come to.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Usage {
+    pub bytes: u64,
+    pub files: u64,
+}
+
+impl Usage {
+    pub fn plus(self, more: Usage) -> Usage {
+        Usage { bytes: self.bytes.saturating_add(more.bytes), files: self.files.saturating_add(more.files) }
+    }
+
+    pub fn minus(self, less: Usage) -> Usage {
+        Usage { bytes: self.bytes.saturating_sub(less.bytes), files: self.files.saturating_sub(less.files) }
+    }
+}
+
+#[derive(Default)]
+pub struct Quotas {
+    /// By real path.
+    areas: HashMap<Box<[u8]>, Rc<Area>>,
+}
+
+/// A directory and all below it.
+pub struct Area {
+    path: Box<[u8]>,
+    used: Cell<Usage>,
+    claimed: Cell<Usage>,
+    walk: RefCell<Option<Walk>>,
+    known: Cell<Known>,
+    /// Counts that came to an end.
+    counts: Cell<u64>,
+    /// Names there were at the last, when it ended (monotonic milliseconds), and in which moment.
+    entries: Cell<u64>,
+    ended: Cell<(u64, u64)>,
+}
+
+/// What the number is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Known {
+    /// Nothing: more may be there.
+    No,
+    /// Less may be there.
+    AtMost,
+    Yes,
+}
+
+/// Why a claim is not granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Full {
+    pub used: Usage,
+    /// By other uploads under way.
+    pub claimed: Usage,
+}
+
+impl Quotas {
+    /// The area at `dir`, or, with `missing`, what will be at that way from it.
+    pub fn area(&mut self, dir: BorrowedFd<'_>, missing: &[CString]) -> Result<Rc<Area>, Errno> {
+        let mut path = file::path_of(dir)?;
+        for name in missing {
+            path.push(b'/');
+            path.extend_from_slice(name.to_bytes());
+        }
+        if let Some(area) = self.areas.get(&path[..]) {
+            return Ok(area.clone());
+        }
+        if self.areas.len() >= AREAS {
+            self.areas.retain(|_, area| Rc::strong_count(area) > 1);
+        }
+        let path: Box<[u8]> = path.into();
+        let area = Rc::new(Area {
+            path: path.clone(),
+            used: Cell::default(),
+            claimed: Cell::default(),
+            walk: RefCell::default(),
+            known: Cell::new(Known::No),
+            counts: Cell::new(0),
+            entries: Cell::new(0),
+            ended: Cell::default(),
+        });
+        self.areas.insert(path, area.clone());
+        Ok(area)
+    }
+
+    /// Nobody asked for a count yet.
+    pub fn is_empty(&self) -> bool {
+        self.areas.is_empty()
+    }
+
+    /// Files were stored in `dir`, and others replaced by them.
+    pub fn stored(&mut self, dir: BorrowedFd<'_>, added: Usage, replaced: Usage) {
+        if self.areas.is_empty() {
+            return;
+        }
+        let Ok(path) = file::path_of(dir) else { return self.more() };
+        for end in (0..=path.len()).filter(|end| path.get(*end).is_none_or(|b| *b == b'/')) {
+            if let Some(area) = self.areas.get(&path[..end]) {
+                area.changed(path.get(end + 1..).unwrap_or_default(), added, replaced);
+            }
+        }
+    }
+
+    /// Files were removed somewhere.
+    pub fn less(&mut self) {
+        for area in self.areas.values().filter(|area| area.known.get() == Known::Yes) {
+            area.known.set(Known::AtMost);
+        }
+    }
+
+    /// Files came somewhere, who knows how many: copied, moved, renamed.
+    pub fn more(&mut self) {
+        for area in self.areas.values() {
+            area.known.set(Known::No);
+            *area.walk.borrow_mut() = None;
+        }
+    }
+}
+
+impl Area {
+    fn changed(&self, way: &[u8], added: Usage, removed: Usage) {
+        self.used.set(self.used.get().plus(added).minus(removed));
+        if let Some(walk) = &mut *self.walk.borrow_mut() {
+            walk.changed(way, added, removed);
+        }
+    }
+
+    /// Counts that came to an end so far.
+    pub fn counts(&self) -> u64 {
+        self.counts.get()
+    }
+
+    fn is_due(&self, now: &super::clock::Clock) -> bool {
+        let (ended, moment) = self.ended.get();
+        moment != now.epoch && ended.saturating_add(self.entries.get() * PAUSE / 100) <= now.ms
+    }
+
+    /// Goes on counting where that is due, a slice at most. Whether the number can be relied on: else call it again in
+    /// the next turn.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn refresh(&self, now: &super::clock::Clock) -> Result<bool, Errno> {
+        if self.known.get() == Known::No || self.walk.borrow().is_some() || self.is_due(now) {
+            self.count(now)?;
+        }
+        Ok(self.known.get() != Known::No)
+    }
+
+    /// Before somebody is refused: whether another count could find less, and how many counts to wait for.
+    pub fn doubt(&self, now: &super::clock::Clock) -> Option<u64> {
+        let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
+        let doubtful = self.known.get() != Known::Yes || small || self.is_due(now);
+        // One under way may have passed what has changed since.
+        let walks = self.walk.borrow().is_some();
+        doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
+    }
+
+    /// A slice of a count, begun if there is none.
+    pub fn count(&self, now: &super::clock::Clock) -> Result<(), Errno> {
+        let mut walk = self.walk.borrow_mut();
+        if walk.is_none() {
+            *walk = Walk::begin(&self.path)?;
+        }
+        let (sum, exact, entries) = match &mut *walk {
+            // Not there yet: nothing is in it.
+            None => (Some(Usage::default()), true, 0),
+            Some(walk) => (walk.slice(SLICE)?, walk.exact, walk.entries),
+        };
+        let Some(sum) = sum else { return Ok(()) };
+        *walk = None;
+        self.used.set(sum);
+        self.known.set(if exact { Known::Yes } else { Known::AtMost });
+        self.counts.set(self.counts.get() + 1);
+        self.entries.set(entries);
+        self.ended.set((now.ms, now.epoch));
+        Ok(())
+    }
+}
+
+/// The share of an upload under way.
+pub struct Claim {
+    area: Rc<Area>,
+    holds: Usage,
+}
+
+impl Claim {
+    /// Of nothing yet.
+    pub fn new(area: Rc<Area>) -> Claim {
+        Claim { area, holds: Usage::default() }
+    }
+
+    pub fn area(&self) -> &Area {
+        &self.area
+    }
+
+    /// Holds `to` from now on, be it more or less than before. `beside`: what is held in the area by other means.
+    ///
+    /// # Errors
+    /// The quota does not allow it: the claim is as it was.
+    pub fn resize(&mut self, to: Usage, beside: Usage, quota: Quota) -> Result<(), Full> {
+        let (used, claimed) = (self.area.used.get(), self.area.claimed.get().minus(self.holds));
+        let claimed_and_beside = claimed.plus(beside);
+        let total = used.plus(claimed_and_beside).plus(to);
+        // What was granted once stays so, whatever the quota has become.
+        let over = |limit: u64, total: u64, to: u64, held: u64| limit > 0 && total > limit && to > held;
+        let held = self.holds;
+        if over(quota.bytes, total.bytes, to.bytes, held.bytes) || over(quota.files, total.files, to.files, held.files)
+        {
+            return Err(Full { used, claimed: claimed_and_beside });
+        }
+        self.area.claimed.set(claimed.plus(to));
+        self.holds = to;
+        Ok(())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.area.claimed.set(self.area.claimed.get().minus(self.holds));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Real directories; files come and go while they are counted.
+
+use super::*;
+use crate::services::clock::Clock;
+use crate::sys::file::{O_DIRECTORY, O_PATH};
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("webserv-quotas-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a directory");
+        Scratch(path.canonicalize().expect("just made"))
+    }
+
+    fn write(&self, name: &str, size: usize) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
+        fs::write(path, vec![0; size]).expect("a file");
+    }
+
+    fn dir(&self, name: &str) -> OwnedFd {
+        let path = CString::new(self.0.join(name).to_str().expect("UTF-8")).expect("no NUL");
+        file::open_at(None, &path, O_PATH | O_DIRECTORY, 0).expect("opens")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn of(bytes: u64, files: u64) -> Usage {
+    Usage { bytes, files }
+}
+
+fn counted(area: &Area, now: &mut Clock) -> Usage {
+    for _ in 0..10_000 {
+        now.advance_epoch();
+        if area.refresh(now).expect("readable") && area.walk.borrow().is_none() {
+            return area.used.get();
+        }
+    }
+    panic!("the count does not end");
+}
+
+#[test]
+fn files_count_and_links_do_not() {
+    let scratch = Scratch::new("kinds");
+    for (name, size) in [("a", 5), ("d/b", 3), ("d/e/c", 0), (".webserv-upload-1", 10)] {
+        scratch.write(name, size);
+    }
+    std::os::unix::fs::symlink("a", scratch.0.join("link")).expect("a link");
+    std::os::unix::fs::symlink("/etc", scratch.0.join("dirlink")).expect("a link");
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    assert_eq!(counted(&area, &mut now), of(8, 3));
+    let missing = quotas.area(scratch.dir("").as_fd(), &[c"x".into(), c"y".into()]).expect("an area");
+    assert_eq!(counted(&missing, &mut now), of(0, 0));
+    // By whatever way one comes, and once it is there.
+    fs::create_dir_all(scratch.0.join("x/y")).expect("a directory");
+    assert!(Rc::ptr_eq(&missing, &quotas.area(scratch.dir("x/y").as_fd(), &[]).expect("an area")));
+}
+
+#[test]
+fn claims_never_exceed_the_quota() {
+    let scratch = Scratch::new("claims");
+    scratch.write("a", 600);
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    counted(&area, &mut now);
+    let quota = |bytes, files| Quota { bytes, files };
+    let mut first = Claim::new(area.clone());
+    assert_eq!(first.resize(of(401, 1), of(0, 0), quota(1000, 0)), Err(Full { used: of(600, 1), claimed: of(0, 0) }));
+    assert_eq!(first.resize(of(300, 1), of(0, 0), quota(1000, 0)), Ok(()));
+    let mut second = Claim::new(area.clone());
+    assert_eq!(
+        second.resize(of(101, 0), of(0, 0), quota(1000, 0)),
+        Err(Full { used: of(600, 1), claimed: of(300, 1) })
+    );
+    assert_eq!(second.resize(of(100, 0), of(0, 0), quota(1000, 0)), Ok(()));
+    assert_eq!(second.resize(of(100, 1), of(0, 0), quota(0, 2)), Err(Full { used: of(600, 1), claimed: of(300, 1) }));
+    assert!(first.resize(of(301, 1), of(0, 0), quota(1000, 0)).is_err());
+    // The first is stored: what it claimed is used.
+    scratch.write("b", 300);
+    quotas.stored(scratch.dir("").as_fd(), of(300, 1), of(0, 0));
+    drop(first);
+    assert_eq!(area.used.get(), of(900, 2));
+    assert_eq!(area.claimed.get(), of(100, 0));
+    // Nothing more is needed where a file takes the place of a larger one.
+    let mut third = Claim::new(area.clone());
+    assert_eq!(third.resize(of(0, 0), of(0, 0), quota(500, 1)), Ok(()));
+    drop((second, third));
+    assert_eq!(area.claimed.get(), of(0, 0));
+}
+
+#[test]
+fn what_is_stored_below_counts_for_every_area_above() {
+    let scratch = Scratch::new("nested");
+    scratch.write("in/ner/a", 10);
+    scratch.write("inner/b", 10);
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let [outer, inner, other] =
+        ["", "in/ner", "inner"].map(|name| quotas.area(scratch.dir(name).as_fd(), &[]).expect("an area"));
+    for area in [&outer, &inner, &other] {
+        counted(area, &mut now);
+    }
+    quotas.stored(scratch.dir("in/ner").as_fd(), of(5, 1), of(10, 1));
+    assert_eq!([outer.used.get(), inner.used.get(), other.used.get()], [of(15, 2), of(5, 1), of(10, 1)]);
+}
+
+/// Whatever we store or replace while a count is under way: it ends with the truth, or with more where it says so.
+#[test]
+fn files_that_come_during_a_count_are_counted_once() {
+    let scratch = Scratch::new("during");
+    let dirs = ["a", "b", "c", "b/d"];
+    for dir in dirs {
+        for n in 0..700 {
+            scratch.write(&format!("{dir}/{n}"), 1);
+        }
+    }
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    let mut total = of(2800, 2800);
+    assert_eq!(counted(&area, &mut now), total);
+    let mut exact = 0;
+    for round in 0..10 {
+        for step in 0..4 {
+            area.count(&now).expect("counts");
+            let dir = dirs[(round + step) % 4];
+            scratch.write(&format!("{dir}/new-{round}-{step}"), 7);
+            quotas.stored(scratch.dir(dir).as_fd(), of(7, 1), of(0, 0));
+            scratch.write(&format!("{dir}/{round}"), 1 + round);
+            quotas.stored(scratch.dir(dir).as_fd(), of(1 + round as u64, 1), of(1, 1));
+            scratch.write(&format!("{dir}/{round}"), 1);
+            quotas.stored(scratch.dir(dir).as_fd(), of(1, 1), of(1 + round as u64, 1));
+            total = total.plus(of(7, 1));
+        }
+        while area.walk.borrow().is_some() {
+            area.count(&now).expect("counts");
+        }
+        let used = area.used.get();
+        assert!(used.bytes >= total.bytes && used.files >= total.files, "{used:?} of {total:?} in round {round}");
+        if area.known.get() == Known::Yes {
+            assert_eq!(used, total, "round {round}");
+            exact += 1;
+        }
+    }
+    area.count(&now).expect("counts");
+    while area.walk.borrow().is_some() {
+        area.count(&now).expect("counts");
+    }
+    assert_eq!(area.used.get(), total, "nothing came meanwhile; {exact} of 10 were exact");
+}

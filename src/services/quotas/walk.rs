@@ -1,0 +1,126 @@
+//! Counting what a directory and all below it hold, a slice at a time, while files come and go.
+//!
+//! Invariant: what [`Walk::changed`] is told of during the walk is counted once, or, where it cannot be known whether
+//! the walk has seen it, as if more were there; [`Walk::exact`] says which.
+
+use super::Usage;
+use crate::services::temp_names::is_hidden;
+use crate::sys::Errno;
+use crate::sys::file::{
+    self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, ReadDir,
+};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+const OPEN: i32 = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
+
+pub struct Walk {
+    root: OwnedFd,
+    /// Directories to be read, by their way from the root.
+    pending: Vec<Vec<u8>>,
+    current: Option<(Vec<u8>, ReadDir)>,
+    found: Usage,
+    /// Told of, and not found by the walk itself.
+    added: Usage,
+    removed: Usage,
+    pub exact: bool,
+    /// Names looked at.
+    pub entries: u64,
+}
+
+impl Walk {
+    /// Of the directory at `path`. None: there is none.
+    pub fn begin(path: &[u8]) -> Result<Option<Walk>, Errno> {
+        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let root = match file::open_at(None, &path, OPEN, 0) {
+            Ok(root) => root,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let (found, added, removed) = Default::default();
+        let pending = vec![Vec::new()];
+        Ok(Some(Walk { root, pending, current: None, found, added, removed, exact: true, entries: 0 }))
+    }
+
+    /// Looks at about `most` more names; gives the sum once all are.
+    pub fn slice(&mut self, most: u64) -> Result<Option<Usage>, Errno> {
+        let end = self.entries.saturating_add(most);
+        while self.entries < end {
+            if self.current.is_none() {
+                let Some(way) = self.pending.pop() else {
+                    return Ok(Some(self.found.plus(self.added).minus(self.removed)));
+                };
+                self.current = self.enter(&way)?.map(|dir| (way, dir));
+            }
+            if !self.batch()? {
+                self.current = None;
+            }
+        }
+        Ok(None)
+    }
+
+    fn enter(&self, way: &[u8]) -> Result<Option<ReadDir>, Errno> {
+        let way = if way.is_empty() { b"." } else { way };
+        let way = CString::new(way).map_err(|_| Errno::EINVAL)?;
+        let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+        match file::open_beneath(self.root.as_fd(), &way, OPEN, 0, resolve) {
+            Ok(dir) => Ok(Some(file::read_dir(dir))),
+            // Gone meanwhile, something else by now, or closed to us: it holds nothing that we stored.
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// A batch of the present directory; false when there is none.
+    fn batch(&mut self) -> Result<bool, Errno> {
+        let Some((way, dir)) = &mut self.current else { return Ok(false) };
+        match dir.fill() {
+            Ok(true) => {}
+            Ok(false) | Err(Errno::ENOENT) => return Ok(false),
+            Err(e) => return Err(e),
+        }
+        for entry in dir.entries() {
+            self.entries += 1;
+            let name = entry.name.to_bytes();
+            let nothing = matches!(entry.kind, Some(FileKind::Symlink | FileKind::Other));
+            if nothing || is_hidden(name) {
+                continue;
+            }
+            let (kind, size) = match entry.kind {
+                Some(FileKind::Dir) => (FileKind::Dir, 0),
+                // Gone meanwhile: then it counts no more.
+                _ => match file::stat_at(Some(dir.dir()), entry.name, Follow::No) {
+                    Ok(stat) => (stat.kind, stat.size),
+                    Err(_) => continue,
+                },
+            };
+            match kind {
+                FileKind::Regular => self.found = self.found.plus(Usage { bytes: size, files: 1 }),
+                FileKind::Dir if way.is_empty() => self.pending.push(name.to_vec()),
+                FileKind::Dir => self.pending.push([way, &b"/"[..], name].concat()),
+                FileKind::Symlink | FileKind::Other => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Files came or went in the directory `way` from the root.
+    pub fn changed(&mut self, way: &[u8], added: Usage, removed: Usage) {
+        if self.pending.iter().any(|dir| is_within(way, dir)) {
+            return; // It will be seen.
+        }
+        if self.current.as_ref().is_some_and(|(dir, _)| is_within(way, dir)) {
+            self.exact = false;
+            self.added = self.added.plus(added);
+            return;
+        }
+        self.added = self.added.plus(added);
+        self.removed = self.removed.plus(removed);
+    }
+}
+
+/// Whether the directory `way` is `dir` or below it.
+fn is_within(way: &[u8], dir: &[u8]) -> bool {
+    dir.is_empty() || way.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}

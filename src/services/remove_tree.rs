@@ -1,0 +1,190 @@
+//! Removing a directory with all that is in it, step by step: what is in it may be any number, as deep as it likes.
+//!
+//! Invariant: no link is followed and no other file system entered, whoever changes the tree meanwhile; a step is one
+//! system call or a few; the descriptors held are bounded.
+
+use crate::services::temp_names::{TempNames, What};
+use crate::sys::Errno;
+use crate::sys::file::{
+    self, Entry, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, ReadDir, Rename, Unlink,
+};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Directories open at once. What lies deeper is moved up first.
+const LEVELS: usize = 32;
+
+/// A directory that is being removed.
+pub struct Removal {
+    parent: OwnedFd,
+    /// From the directory itself down to the one that is being emptied.
+    levels: Vec<Level>,
+    /// Entries removed so far.
+    pub removed: u64,
+}
+
+struct Level {
+    name: CString,
+    dir: ReadDir,
+    /// What the last batch held and is still there; true for directories.
+    batch: Vec<(CString, bool)>,
+    /// This pass over the directory has found something.
+    found: bool,
+    /// `Removal::removed` when the pass began.
+    before: u64,
+}
+
+/// What could not be removed, and why. The rest is as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// From the directory that was to be removed on; empty for itself.
+    pub path: Vec<u8>,
+    pub call: &'static str,
+    pub errno: Errno,
+}
+
+fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<ReadDir, Errno> {
+    const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    file::open_beneath(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE).map(file::read_dir)
+}
+
+/// Whether the directory has no entries.
+pub fn is_empty(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
+    let mut dir = open(parent, name)?;
+    while dir.fill()? {
+        if dir.entries().next().is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The entry itself is a directory; the file system is asked where the directory does not say. What has gone is none.
+fn is_directory(dir: BorrowedFd<'_>, entry: &Entry<'_>) -> bool {
+    match entry.kind {
+        Some(kind) => kind == FileKind::Dir,
+        None => file::stat_at(Some(dir), entry.name, Follow::No).is_ok_and(|stat| stat.kind == FileKind::Dir),
+    }
+}
+
+impl Removal {
+    /// Of the directory `name` in `parent`.
+    pub fn new(parent: OwnedFd, name: &CStr) -> Result<Removal, Errno> {
+        let mut removal = Removal { parent, levels: Vec::new(), removed: 0 };
+        let dir = open(removal.parent.as_fd(), name)?;
+        removal.enter(name.to_owned(), dir);
+        Ok(removal)
+    }
+
+    fn enter(&mut self, name: CString, dir: ReadDir) {
+        self.levels.push(Level { name, dir, batch: Vec::new(), found: false, before: self.removed });
+    }
+
+    /// Goes on a little; false when all is gone.
+    pub fn step(&mut self, litter: &mut TempNames) -> Result<bool, Stuck> {
+        let Some(level) = self.levels.last_mut() else { return Ok(false) };
+        let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
+        if is_dir {
+            return self.descend(name, litter).map(|()| true);
+        }
+        match file::unlink_at(Some(level.dir.dir()), &name, Unlink::File) {
+            Ok(()) => self.removed += 1,
+            Err(Errno::ENOENT) => {}
+            // It became one meanwhile.
+            Err(Errno::EISDIR) => level.batch.push((name, true)),
+            Err(errno) => return Err(self.stuck(Some(&name), "unlink()", errno)),
+        }
+        Ok(true)
+    }
+
+    /// The next batch of the innermost directory; at its end, up again.
+    fn look(&mut self) -> Result<bool, Stuck> {
+        let Some(level) = self.levels.last_mut() else { return Ok(false) };
+        match level.dir.fill() {
+            Ok(true) => {
+                let dir = level.dir.dir();
+                level.batch.extend(level.dir.entries().map(|e| (e.name.to_owned(), is_directory(dir, &e))));
+                level.found |= !level.batch.is_empty();
+                return Ok(true);
+            }
+            Ok(false) => {}
+            Err(errno) => return Err(self.stuck(None, "readdir()", errno)),
+        }
+        if !level.found {
+            return self.ascend();
+        }
+        // A position in a directory that lost entries is the file system's to interpret: until a pass finds none. What
+        // comes back as often as it is removed is not to be got rid of.
+        if level.before == self.removed {
+            return Err(self.stuck(None, "rmdir()", Errno::ENOTEMPTY));
+        }
+        (level.found, level.before) = (false, self.removed);
+        match level.dir.rewind() {
+            Ok(()) => Ok(true),
+            Err(errno) => Err(self.stuck(None, "readdir()", errno)),
+        }
+    }
+
+    fn descend(&mut self, name: CString, litter: &mut TempNames) -> Result<(), Stuck> {
+        let depth = self.levels.len();
+        let [top, .., level] = &mut self.levels[..] else {
+            return match self.levels.last().map(|level| open(level.dir.dir(), &name)) {
+                Some(opened) => self.entered(name, opened),
+                None => Ok(()),
+            };
+        };
+        if depth < LEVELS {
+            let opened = open(level.dir.dir(), &name);
+            return self.entered(name, opened);
+        }
+        // Where the first directory is read again it is found there.
+        let new = litter.hidden_in(top.dir.dir(), What::Delete);
+        let moved = file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace);
+        match moved {
+            Ok(()) => {
+                // Not removed, but no longer in the way: the passes of those above go on.
+                self.removed += 1;
+                Ok(())
+            }
+            Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(self.stuck(Some(&name), "rename()", errno)),
+        }
+    }
+
+    fn entered(&mut self, name: CString, opened: Result<ReadDir, Errno>) -> Result<(), Stuck> {
+        match opened {
+            Ok(dir) => self.enter(name, dir),
+            Err(Errno::ENOENT) => {}
+            // No directory any more.
+            Err(Errno::ENOTDIR | Errno::ELOOP) => {
+                if let Some(level) = self.levels.last_mut() {
+                    level.batch.push((name, false));
+                }
+            }
+            Err(errno) => return Err(self.stuck(Some(&name), "open()", errno)),
+        }
+        Ok(())
+    }
+
+    /// The innermost directory is empty: removes it.
+    fn ascend(&mut self) -> Result<bool, Stuck> {
+        let Some(level) = self.levels.pop() else { return Ok(false) };
+        let parent = self.levels.last().map_or(self.parent.as_fd(), |above| above.dir.dir());
+        match file::unlink_at(Some(parent), &level.name, Unlink::Dir) {
+            Ok(()) => self.removed += 1,
+            Err(Errno::ENOENT) => {}
+            Err(errno) => {
+                self.levels.push(level);
+                return Err(self.stuck(None, "rmdir()", errno));
+            }
+        }
+        Ok(!self.levels.is_empty())
+    }
+
+    fn stuck(&self, name: Option<&CStr>, call: &'static str, errno: Errno) -> Stuck {
+        let levels = self.levels.iter().skip(1).map(|level| level.name.to_bytes());
+        let path = levels.chain(name.map(CStr::to_bytes)).collect::<Vec<_>>().join(&b'/');
+        Stuck { path, call, errno }
+    }
+}

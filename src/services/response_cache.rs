@@ -1,0 +1,217 @@
+//! Requests that were answered before, and will be answered likewise when they come again byte for byte: what a head
+//! was found to mean is kept with it, so that a client that asks again, or another that asks alike, is spared parsing,
+//! routing and the phases. Contents stay where they are ([`super::files`]) and are looked at as if they were asked for.
+//!
+//! Invariant: an entry answers only the very bytes it was made of, on the endpoint they came to, by the configuration it
+//! was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. What else an answer may depend on (the
+//! client, the time, a variable) keeps a request from getting here: [`crate::exchange::repeat`] is the judge of that.
+
+use super::clock::Clock;
+use super::open_files::{Look, OpenFile};
+use crate::config::directives::client::Client;
+use crate::config::directives::logs::Logging;
+use crate::config::model::{EndpointId, LocationId, ServerId};
+use crate::http::status::Status;
+use crate::services::dir_watch::DirWatch;
+use crate::services::open_files::FileCache;
+use crate::sys::Errno;
+use crate::util::hash::{FastMap, Secret};
+use crate::util::span::Span;
+use memchr::memmem::Finder;
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::hash::{BuildHasher, Hasher};
+use std::rc::{Rc, Weak};
+
+/// The longest head that is worth it: a long one has cookies in it, and each client others.
+const HEAD: usize = 1024;
+/// Entries at most.
+const ENTRIES: usize = 16_384;
+/// What an entry takes beside its text, about.
+const ENTRY: u64 = 320;
+/// Heads that were seen once are remembered in so many places, by a hash: each 4 bytes.
+const SEEN: usize = 16_384;
+
+/// A request that was answered, and its answer but for what is in a file.
+pub struct CachedResponse {
+    pub endpoint: EndpointId,
+    /// What the request was found to ask for.
+    pub server: ServerId,
+    pub location: LocationId,
+    /// The settings of that location that count when the answer is sent.
+    pub client: Rc<Client>,
+    pub logs: Rc<Logging>,
+    pub status: Status,
+    pub keep_alive: bool,
+    pub body: Body,
+    /// Bytes of the response's head.
+    pub head_size: u64,
+    /// All that follows, one after the other.
+    pub text: Box<[u8]>,
+    /// The request's head, which is all of it.
+    pub request: Span,
+    /// The path that was opened, with a NUL.
+    pub path: Span,
+    /// The response up to the value of Date, and from there on.
+    pub start: Span,
+    pub rest: Span,
+    /// What the error log says of it: what went wrong, and who asked what but for the client.
+    pub told: Span,
+    pub asked: Span,
+    /// The line of the access log.
+    pub line: Box<[Piece]>,
+    /// What the path led to.
+    pub file: Result<Weak<OpenFile>, Errno>,
+    pub look: RefCell<Look>,
+}
+
+/// What follows an answer's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing but what is in `rest`.
+    Kept,
+    /// The file, which is in memory.
+    Memory,
+    /// The file, by sendfile.
+    File,
+}
+
+/// A part of an access log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The same each time: bytes of the entry's text.
+    Text(Span),
+    RemoteAddr,
+    RemotePort,
+    Connection,
+    ConnectionRequests,
+    TimeLocal,
+    TimeIso8601,
+    Msec,
+    RequestTime,
+}
+
+impl CachedResponse {
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        span.of(&self.text)
+    }
+
+    /// Whether the path leads to what it led to when the answer was made. The file, where there is one.
+    pub fn is_current(&self, files: &mut FileCache, now: &Clock, watch: &mut DirWatch) -> Option<Option<Rc<OpenFile>>> {
+        watch.refresh(now);
+        if self.look.borrow().holds(now) {
+            return match &self.file {
+                Err(_) => Some(None),
+                Ok(file) => {
+                    let file = file.upgrade()?;
+                    file.touch(now);
+                    Some(Some(file))
+                }
+            };
+        }
+        let path = CStr::from_bytes_with_nul(self.bytes(self.path)).ok()?;
+        let (found, look) = files.look(path, now, watch)?;
+        let found = match (found, &self.file) {
+            (Ok(file), Ok(kept)) if Rc::as_ptr(&file) == kept.as_ptr() => Some(file),
+            (Err(e), Err(kept)) if e == *kept => None,
+            _ => return None,
+        };
+        *self.look.borrow_mut() = look;
+        Some(found)
+    }
+
+    fn cost(&self) -> u64 {
+        ENTRY + self.text.len() as u64 + size_of_val(&*self.line) as u64
+    }
+}
+
+pub struct ResponseCache {
+    entries: FastMap<u64, Rc<CachedResponse>>,
+    /// Marks of heads that were seen; made when the first one is.
+    seen: Vec<u32>,
+    secret: Secret,
+    bytes: u64,
+    limit: u64,
+    end: Finder<'static>,
+}
+
+impl ResponseCache {
+    /// `limit`: bytes kept. 0 keeps nothing.
+    pub fn new(limit: u64) -> ResponseCache {
+        ResponseCache {
+            entries: FastMap::default(),
+            seen: Vec::new(),
+            secret: Secret::default(),
+            bytes: 0,
+            limit,
+            end: Finder::new(b"\r\n\r\n"),
+        }
+    }
+
+    /// Another configuration answers from now on.
+    pub fn clear(&mut self, limit: u64) {
+        self.forget_all();
+        self.limit = limit;
+    }
+
+    fn forget_all(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
+    /// Length of the head that `bytes` begin with, where it is whole and short enough to be known.
+    pub fn head(&self, bytes: &[u8]) -> Option<usize> {
+        // GET and HEAD, perhaps after an empty line: nothing else is ever known, and uploads need not be searched.
+        if self.limit == 0 || !matches!(bytes.first(), Some(b'G' | b'H' | b'\r')) {
+            return None;
+        }
+        let end = self.end.find(bytes.get(..HEAD.min(bytes.len()))?)?;
+        Some(end + 4)
+    }
+
+    /// What a head is known by. Clients choose the bytes: nobody outside can choose what they hash to.
+    pub fn hash(&self, endpoint: EndpointId, head: &[u8]) -> u64 {
+        let mut hasher = self.secret.build_hasher();
+        hasher.write_u32(endpoint.0);
+        hasher.write(head);
+        hasher.finish()
+    }
+
+    pub fn find(&self, hash: u64, endpoint: EndpointId, head: &[u8]) -> Option<&Rc<CachedResponse>> {
+        let found = self.entries.get(&hash)?;
+        (found.bytes(found.request) == head && found.endpoint == endpoint).then_some(found)
+    }
+
+    /// Whether a head that is not known was seen before: only then is it worth keeping. It is seen now.
+    pub fn is_seen(&mut self, hash: u64) -> bool {
+        if self.seen.is_empty() {
+            self.seen.resize(SEEN, 0);
+        }
+        let mark = (hash >> 32) as u32 | 1;
+        let place = &mut self.seen[hash as usize % SEEN];
+        std::mem::replace(place, mark) == mark
+    }
+
+    pub fn keep(&mut self, hash: u64, repeat: CachedResponse) {
+        let cost = repeat.cost();
+        if cost > self.limit {
+            return;
+        }
+        self.forget(hash);
+        // Who is asked for is soon back.
+        if self.bytes + cost > self.limit || self.entries.len() >= ENTRIES {
+            self.forget_all();
+        }
+        self.bytes += cost;
+        self.entries.insert(hash, Rc::new(repeat));
+    }
+
+    pub fn forget(&mut self, hash: u64) {
+        if let Some(old) = self.entries.remove(&hash) {
+            self.bytes -= old.cost();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! What is kept of requests: bounds, and what an entry answers.
+
+use super::*;
+use crate::sys::scratch::Scratch;
+
+const HERE: EndpointId = EndpointId(0);
+const THERE: EndpointId = EndpointId(1);
+
+/// What makes entries: a file that may be kept, and how long a look at it holds.
+struct Maker {
+    dir: Scratch,
+    files: FileCache,
+    watch: DirWatch,
+    now: Clock,
+}
+
+impl Maker {
+    fn new() -> Maker {
+        let dir = Scratch::new();
+        dir.write("f", b"content");
+        let mut now = Clock::read();
+        // The file is old enough.
+        now.jump(60_000);
+        now.advance();
+        Maker { dir, files: FileCache::new(1 << 20), watch: DirWatch::default(), now }
+    }
+
+    /// An entry of a request on an endpoint, whose text has so many bytes at least.
+    fn entry(&mut self, request: &[u8], endpoint: EndpointId, bytes: usize) -> CachedResponse {
+        let path = self.dir.join("f");
+        let looked = self.files.look(&path, &self.now, &mut self.watch);
+        let (file, look) = looked.expect("a file that is kept");
+        let mut text = request.to_vec();
+        let request = Span::new(0, text.len());
+        text.extend_from_slice(path.to_bytes_with_nul());
+        let path = Span::new(request.end(), text.len());
+        text.resize(text.len().max(bytes), b'.');
+        CachedResponse {
+            endpoint,
+            server: ServerId(0),
+            location: LocationId(0),
+            client: Rc::default(),
+            logs: Rc::default(),
+            status: Status::OK,
+            keep_alive: true,
+            body: Body::Memory,
+            head_size: 0,
+            text: text.into(),
+            request,
+            path,
+            start: Span::default(),
+            rest: Span::default(),
+            told: Span::default(),
+            asked: Span::default(),
+            line: Box::default(),
+            file: file.map(|file| Rc::downgrade(&file)),
+            look: RefCell::new(look),
+        }
+    }
+}
+
+/// Keeps a request, and gives what it is known by.
+fn keep(repeats: &mut ResponseCache, maker: &mut Maker, request: &[u8], endpoint: EndpointId, bytes: usize) -> u64 {
+    let hash = repeats.hash(endpoint, request);
+    repeats.keep(hash, maker.entry(request, endpoint, bytes));
+    hash
+}
+
+#[test]
+fn the_length_of_a_head_that_may_be_known() {
+    let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(HEAD - 23));
+    assert_eq!(long.len(), HEAD);
+    let longer = long.replacen("X:", "XX:", 1);
+    let table: [(&str, &[u8], Option<usize>); 9] = [
+        ("nothing", b"", None),
+        ("a head", b"GET / HTTP/1.1\r\n\r\n", Some(18)),
+        ("one that has not come whole", b"GET / HTTP/1.1\r\n\r", None),
+        ("what follows it", b"GET / HTTP/1.1\r\n\r\nGET", Some(18)),
+        ("another behind it", b"HEAD\r\n\r\nb\r\n\r\n", Some(8)),
+        ("what is never known", b"PUT / HTTP/1.1\r\n\r\n", None),
+        ("bare LF", b"GET / HTTP/1.1\n\n", None),
+        ("as long as may be", long.as_bytes(), Some(HEAD)),
+        ("longer", longer.as_bytes(), None),
+    ];
+    let (some, none) = (ResponseCache::new(1 << 20), ResponseCache::new(0));
+    for (name, bytes, expected) in table {
+        assert_eq!(some.head(bytes), expected, "{name}");
+        assert_eq!(none.head(bytes), None, "{name}, where none are kept");
+    }
+}
+
+#[test]
+fn an_entry_is_of_its_bytes_and_its_endpoint() {
+    let (mut repeats, mut maker) = (ResponseCache::new(1 << 20), Maker::new());
+    let hash = keep(&mut repeats, &mut maker, b"one", HERE, 0);
+    assert_ne!(hash, repeats.hash(THERE, b"one"));
+    assert!(repeats.find(hash, HERE, b"one").is_some());
+    // As if they came to the same hash.
+    assert!(repeats.find(hash, THERE, b"one").is_none(), "another endpoint");
+    assert!(repeats.find(hash, HERE, b"two").is_none(), "other bytes");
+    assert!(repeats.find(hash, HERE, b"one.").is_none(), "more bytes");
+    assert!(repeats.find(repeats.hash(HERE, b"two"), HERE, b"two").is_none(), "another request");
+    assert_ne!(hash, ResponseCache::new(1).hash(HERE, b"one"), "each process has a secret of its own");
+}
+
+#[test]
+fn a_head_is_seen_once_it_came() {
+    let mut repeats = ResponseCache::new(1 << 20);
+    let hash = repeats.hash(HERE, b"one");
+    assert!(!repeats.is_seen(hash));
+    assert!(repeats.is_seen(hash));
+    assert!(repeats.is_seen(hash));
+    // Another of the same place takes it.
+    let other = hash ^ 2 << 32;
+    assert!(!repeats.is_seen(other));
+    assert!(!repeats.is_seen(hash));
+    // A hash of zeroes is not what an empty place holds.
+    assert!(!repeats.is_seen(0), "never seen");
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let mut maker = Maker::new();
+    let limit = 64 << 10;
+    let mut repeats = ResponseCache::new(limit);
+    for n in 0..500 {
+        let request = format!("request {n}");
+        let hash = keep(&mut repeats, &mut maker, request.as_bytes(), HERE, 1000);
+        assert!(repeats.find(hash, HERE, request.as_bytes()).is_some(), "the newest is there: {n}");
+        let sum: u64 = repeats.entries.values().map(|entry| entry.cost()).sum();
+        assert!(repeats.bytes == sum && sum <= limit, "{n}: {sum} bytes, counted {}", repeats.bytes);
+    }
+    // One that is larger than all there is room for changes nothing.
+    let before = repeats.bytes;
+    let hash = keep(&mut repeats, &mut maker, b"large", HERE, limit as usize);
+    assert!(repeats.find(hash, HERE, b"large").is_none());
+    assert_eq!(repeats.bytes, before);
+
+    let mut repeats = ResponseCache::new(1 << 40);
+    for n in 0..ENTRIES + 10 {
+        keep(&mut repeats, &mut maker, &n.to_le_bytes(), HERE, 0);
+        assert!(repeats.entries.len() <= ENTRIES);
+    }
+}
+
+#[test]
+fn what_is_forgotten_is_not_counted() {
+    let (mut repeats, mut maker) = (ResponseCache::new(1 << 20), Maker::new());
+    let one = keep(&mut repeats, &mut maker, b"one", HERE, 100);
+    let alone = repeats.bytes;
+    let two = keep(&mut repeats, &mut maker, b"two", HERE, 1000);
+    keep(&mut repeats, &mut maker, b"two", HERE, 2000);
+    repeats.forget(two);
+    repeats.forget(two);
+    assert_eq!((repeats.bytes, repeats.entries.len()), (alone, 1), "kept twice, forgotten twice");
+    repeats.forget(one);
+    assert_eq!((repeats.bytes, repeats.entries.len()), (0, 0));
+    keep(&mut repeats, &mut maker, b"one", HERE, 100);
+    repeats.clear(0);
+    assert!(repeats.find(one, HERE, b"one").is_none(), "another configuration");
+    assert_eq!(repeats.head(b"\r\n\r\n"), None, "which keeps none");
+    keep(&mut repeats, &mut maker, b"one", HERE, 100);
+    assert_eq!((repeats.bytes, repeats.entries.len()), (0, 0));
+}
+
+#[test]
+fn an_entry_is_current_while_its_file_is_what_it_was() {
+    let mut maker = Maker::new();
+    let entry = maker.entry(b"one", HERE, 0);
+    let content = |maker: &mut Maker| {
+        let found = entry.is_current(&mut maker.files, &maker.now, &mut maker.watch);
+        found.map(|file| file.map(|file| file.memory().map(<[u8]>::to_vec)))
+    };
+    let kept = Some(Some(Some(b"content".to_vec())));
+    assert_eq!(content(&mut maker), kept);
+    for _ in 0..3 {
+        maker.now.jump(10_000);
+        maker.now.advance();
+        assert_eq!(content(&mut maker), kept, "looked at anew after a while");
+    }
+    maker.dir.write("f", b"changed");
+    assert_eq!(content(&mut maker), kept, "nothing is looked at twice in a moment");
+    maker.now.advance_epoch();
+    assert_eq!(content(&mut maker), None);
+    assert_eq!(content(&mut maker), None, "nor does it come back");
+}

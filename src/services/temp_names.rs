@@ -1,0 +1,428 @@
+//! Hidden names: where a file takes another's place, it has one for a moment, and a tree that is copied or that goes has
+//! one until it is whole or gone. No request names them ([`is_hidden`]). A killed process (SIGKILL, out of memory) could
+//! leave them behind, so the directories that hidden names are made in are noted in a journal beside the pid file. The
+//! next process looks through those before it serves: files go at once, trees in slices while it serves.
+//!
+//! Invariant: with a journal, a directory is noted before the first hidden name is made in it. It outlives the process,
+//! not the machine: it is never synced. What does not have the name of the process that kept it is not touched.
+
+use crate::services::remove_tree::Removal;
+use crate::sys::file::{
+    self, FileKind, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Rename, Unlink,
+};
+use crate::sys::{Errno, clock, random};
+use crate::util::decimal;
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+/// Hidden names start so. No client's name does: it begins with a dot.
+pub const HIDDEN: &str = ".webserv-";
+/// Bytes of a journal that are read at most.
+const JOURNAL: u64 = 16 << 20;
+/// Directories noted at most.
+const DIRECTORIES: usize = 50_000;
+/// Trees of an earlier process that are taken care of at most; more wait for the next start.
+const TREES: usize = 256;
+/// Milliseconds of a turn for these.
+const SLICE: u64 = 2;
+
+/// What has a hidden name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// A file that is to take its place.
+    Upload,
+    /// A file or a tree that is copied, or that was in the place of one.
+    Copy,
+    /// A tree that goes.
+    Delete,
+}
+
+impl What {
+    const ALL: [What; 3] = [What::Upload, What::Copy, What::Delete];
+
+    fn word(self) -> &'static str {
+        match self {
+            What::Upload => "upload",
+            What::Copy => "copy",
+            What::Delete => "delete",
+        }
+    }
+}
+
+/// Whether a segment of the path, or of the URI, is a hidden name.
+pub fn is_hidden(path: &[u8]) -> bool {
+    memchr::memchr_iter(b'.', path).any(|at| {
+        let begins = at.checked_sub(1).is_none_or(|before| path.get(before) == Some(&b'/'));
+        begins && path.get(at..).is_some_and(|rest| rest.starts_with(HIDDEN.as_bytes()))
+    })
+}
+
+pub struct TempNames {
+    /// Our names from those of others: another process may write to the same directory.
+    id: u32,
+    names: u64,
+    journal: Option<(OwnedFd, CString)>,
+    /// Directories that are noted, by device and inode.
+    noted: HashSet<(u64, u64)>,
+    /// The last of these.
+    last: Weak<OwnedFd>,
+    /// Trees that an earlier process left, and the one that is being removed.
+    trees: Vec<Tree>,
+    removal: Option<Removal>,
+}
+
+/// A hidden name of a tree, and where.
+type Tree = (Rc<OwnedFd>, CString);
+
+impl Default for TempNames {
+    fn default() -> TempNames {
+        TempNames {
+            id: random::number().unwrap_or(0) as u32,
+            names: 0,
+            journal: None,
+            noted: HashSet::new(),
+            last: Weak::new(),
+            trees: Vec::new(),
+            removal: None,
+        }
+    }
+}
+
+impl TempNames {
+    /// Keeps a journal at `path`. Removes first the files that the process which kept it before left behind, and gives
+    /// how many; its trees are left to [`TempNames::clean`].
+    ///
+    /// # Errors
+    /// That of the call that failed: there is no journal then.
+    pub fn keep(&mut self, path: &CStr) -> Result<usize, Errno> {
+        let open = || file::open_at(None, path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
+        let mut journal = open()?;
+        let (mut removed, mut trees) = (0, Vec::new());
+        match file::flock(journal.as_fd()) {
+            Ok(()) => {
+                removed = sweep(journal.as_fd(), &mut trees)?;
+                // What is not removed yet is still said in it, should this process be killed too.
+                if trees.is_empty() {
+                    file::ftruncate(journal.as_fd(), 0)?;
+                }
+            }
+            // Whoever keeps it lives (an upgrade is under way): what is noted there is not litter.
+            Err(Errno::EAGAIN) => {
+                file::unlink_at(None, path, Unlink::File)?;
+                journal = open()?;
+                file::flock(journal.as_fd())?;
+            }
+            Err(e) => return Err(e),
+        }
+        self.noted.clear();
+        self.last = Weak::new();
+        append(journal.as_fd(), format!("{:08x}", self.id).as_bytes())?;
+        self.journal = Some((journal, path.to_owned()));
+        for (dir, old) in trees {
+            let new = self.hidden_in(dir.as_fd(), What::Delete);
+            let fd = Some(dir.as_fd());
+            let renamed = file::rename_at(fd, &old, fd, &new, Rename::NoReplace);
+            self.trees.push((dir, if renamed.is_ok() { new } else { old }));
+        }
+        Ok(removed)
+    }
+
+    /// There are trees of an earlier process.
+    pub fn is_cleaning(&self) -> bool {
+        self.removal.is_some() || !self.trees.is_empty()
+    }
+
+    /// Goes on to remove them, for a slice of time.
+    pub fn clean(&mut self) {
+        if !self.is_cleaning() {
+            return;
+        }
+        let until = clock::monotonic() + SLICE;
+        loop {
+            if self.removal.is_none() {
+                let Some((dir, name)) = self.trees.pop() else { return };
+                // One that cannot be opened stays: nobody waits for it who could be told.
+                self.removal = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, &name)).ok();
+            }
+            if let Some(mut removal) = self.removal.take()
+                && removal.step(self) == Ok(true)
+            {
+                self.removal = Some(removal);
+            }
+            if clock::monotonic() >= until {
+                return;
+            }
+        }
+    }
+
+    /// What is left behind will be found.
+    pub fn is_kept(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// A name for a file in `dir` that nobody else has: below 40 bytes, which the kernel keeps within its entry.
+    pub fn hidden(&mut self, dir: &Rc<OwnedFd>) -> CString {
+        // Without a note the name is as good; it only could stay behind.
+        let _ = self.note(dir);
+        self.name(What::Upload)
+    }
+
+    /// [`TempNames::hidden`] for what takes its time, in a directory that is not used again.
+    pub fn hidden_in(&mut self, dir: BorrowedFd<'_>, what: What) -> CString {
+        let _ = self.note_down(dir);
+        self.name(what)
+    }
+
+    fn name(&mut self, what: What) -> CString {
+        self.names += 1;
+        // By hand: an upload needs one, and formatting it was a twentieth of what it computes.
+        let mut name = Vec::with_capacity(48);
+        name.extend_from_slice(HIDDEN.as_bytes());
+        name.extend_from_slice(what.word().as_bytes());
+        name.push(b'-');
+        name.extend((0..8).rev().map(|digit| b"0123456789abcdef"[(self.id >> (4 * digit) & 15) as usize]));
+        name.push(b'-');
+        decimal::push(self.names, 0, &mut name);
+        CString::new(name).expect("no NUL in words and digits")
+    }
+
+    fn note(&mut self, dir: &Rc<OwnedFd>) -> Result<(), Errno> {
+        if self.journal.is_none() || self.last.as_ptr() == Rc::as_ptr(dir) {
+            return Ok(());
+        }
+        self.note_down(dir.as_fd())?;
+        self.last = Rc::downgrade(dir);
+        Ok(())
+    }
+
+    fn note_down(&mut self, dir: BorrowedFd<'_>) -> Result<(), Errno> {
+        let Some((journal, _)) = &self.journal else { return Ok(()) };
+        let stat = file::fstat(dir)?;
+        if !self.noted.contains(&(stat.dev, stat.ino)) && self.noted.len() < DIRECTORIES {
+            append(journal.as_fd(), &file::path_of(dir)?)?;
+            self.noted.insert((stat.dev, stat.ino));
+        }
+        Ok(())
+    }
+
+    /// The process ends in order: there is nothing to look through, but for trees that it did not get to.
+    pub fn end(&mut self) {
+        let Some((journal, path)) = self.journal.take() else { return };
+        if self.is_cleaning() {
+            return;
+        }
+        // After an upgrade the name is the new process's.
+        let ours = file::fstat(journal.as_fd()).map(|stat| (stat.dev, stat.ino));
+        if ours.is_ok() && file::stat_at(None, &path, Follow::No).map(|stat| (stat.dev, stat.ino)) == ours {
+            let _ = file::unlink_at(None, &path, Unlink::File);
+        }
+    }
+}
+
+/// A record ends with NUL, the one byte that no path holds.
+fn append(journal: BorrowedFd<'_>, record: &[u8]) -> Result<(), Errno> {
+    let mut record = record.to_vec();
+    record.push(0);
+    // One write: a record is there or not.
+    if file::write(journal, &record)? == record.len() { Ok(()) } else { Err(Errno::ENOSPC) }
+}
+
+/// Removes the hidden files of the processes that wrote the journal, from the directories they noted, and gives how many
+/// and the trees. A record of eight digits is a process; those after it, up to the next, its directories.
+fn sweep(journal: BorrowedFd<'_>, trees: &mut Vec<Tree>) -> Result<usize, Errno> {
+    let mut bytes = vec![0; file::fstat(journal)?.size.min(JOURNAL) as usize];
+    let len = file::pread(journal, &mut bytes, 0)?;
+    let records = bytes.get(..len).unwrap_or_default().split_inclusive(|b| *b == 0);
+    let mut prefixes: Option<[Vec<u8>; 3]> = None;
+    let mut removed = 0;
+    for record in records.filter_map(|record| CStr::from_bytes_with_nul(record).ok().map(CStr::to_bytes)) {
+        if record.len() == 8 && record.iter().all(u8::is_ascii_hexdigit) {
+            let prefix = |what: What| [HIDDEN.as_bytes(), what.word().as_bytes(), b"-", record, b"-"].concat();
+            prefixes = Some(What::ALL.map(prefix));
+        } else if let (Some(prefixes), Some(path)) = (&prefixes, record.strip_prefix(b"/")) {
+            // A directory that is gone took its litter along.
+            removed += look_through(path, prefixes, trees).unwrap_or(0);
+        }
+    }
+    Ok(removed)
+}
+
+/// `path` is what the kernel called the directory: if there are links on the way now, it is another one.
+fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> Result<usize, Errno> {
+    let path = CString::new(if path.is_empty() { b"." } else { path }).map_err(|_| Errno::EINVAL)?;
+    let top = file::open_at(None, c"/", O_PATH | O_DIRECTORY, 0)?;
+    let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
+    let mut entries = file::read_dir(file::open_beneath(top.as_fd(), &path, flags, 0, resolve)?);
+    let mut found = Vec::new();
+    let is_ours = |name: &CStr| prefixes.iter().any(|prefix| name.to_bytes().starts_with(prefix));
+    while entries.fill()? {
+        found.extend(entries.entries().filter(|entry| is_ours(entry.name)).map(|entry| entry.name.to_owned()));
+    }
+    let (mut removed, mut shared) = (0, None);
+    for name in found {
+        match file::unlink_at(Some(entries.dir()), &name, Unlink::File) {
+            Ok(()) => removed += 1,
+            Err(_) if trees.len() < TREES && is_directory(entries.dir(), &name) => {
+                let dir = match &shared {
+                    Some(dir) => Rc::clone(dir),
+                    None => Rc::clone(shared.insert(Rc::new(file::dup(entries.dir())?))),
+                };
+                trees.push((dir, name));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(removed)
+}
+
+fn is_directory(dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    file::stat_at(Some(dir), name, Follow::No).is_ok_and(|stat| stat.kind == FileKind::Dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn c(path: &Path) -> CString {
+        CString::new(path.to_str().expect("UTF-8")).expect("no NUL")
+    }
+
+    #[test]
+    fn the_next_process_removes_what_a_killed_one_left_and_nothing_else() {
+        let top = std::env::temp_dir().join(format!("webserv-litter-{}", std::process::id()));
+        let store = top.join("store\nwith a break");
+        fs::create_dir_all(&store).expect("a directory");
+        let journal = c(&top.join("pid.uploads"));
+        let names = || {
+            let entries = fs::read_dir(&store).expect("read");
+            let mut names: Vec<_> =
+                entries.map(|e| e.expect("entry").file_name().into_string().expect("UTF-8")).collect();
+            names.sort();
+            names
+        };
+        let dir = file::open_at(None, &c(&store), file::O_PATH | O_DIRECTORY, 0).expect("opens");
+        let dir = Rc::new(dir);
+        let leave = |litter: &mut TempNames| {
+            let name = litter.hidden(&dir);
+            fs::write(store.join(name.to_str().expect("ASCII")), "half").expect("a file");
+        };
+        let mut first = TempNames::default();
+        assert_eq!(first.keep(&journal), Ok(0));
+        leave(&mut first);
+        leave(&mut first);
+        fs::write(store.join("file"), "whole").expect("a file");
+        let other = format!("{HIDDEN}upload-00000000-1");
+        fs::write(store.join(&other), "somebody else's").expect("a file");
+        assert_eq!(names().len(), 4);
+
+        // While the first lives, nothing of it is touched, and it does not remove the second's journal.
+        let mut second = TempNames::default();
+        assert_eq!(second.keep(&journal), Ok(0));
+        assert_eq!(names().len(), 4);
+        first.end();
+        assert!(top.join("pid.uploads").exists());
+        second.end();
+        assert!(!top.join("pid.uploads").exists());
+
+        // The lock falls with the process.
+        let mut third = TempNames::default();
+        assert_eq!(third.keep(&journal), Ok(0));
+        leave(&mut third);
+        drop(third);
+        let mut fourth = TempNames::default();
+        assert_eq!(fourth.keep(&journal), Ok(1));
+        assert_eq!(names().len(), 4, "those of the first are not in this journal");
+        fs::write(top.join("pid.uploads"), "garbage\0\0/nonexistent").expect("a file");
+        drop(fourth);
+        assert_eq!(TempNames::default().keep(&journal), Ok(0));
+        fs::remove_dir_all(&top).expect("removed");
+    }
+
+    #[test]
+    fn hidden_names_are_found_in_every_place() {
+        let table = [
+            ("/up/.webserv-upload-state/x.part", true),
+            ("/.webserv-upload-state", true),
+            ("/a.b/.webserv-upload-0123", true),
+            ("/a/.webserv-copy-0123/f", true),
+            ("/a/.webserv-delete-0123", true),
+            (".webserv-copy-0123", true),
+            ("/up/x.webserv-upload-state", false),
+            ("/up/.webserv", false),
+            ("/up/a.txt", false),
+            ("/up/..webserv-x", false),
+            ("", false),
+        ];
+        for (path, expected) in table {
+            assert_eq!(is_hidden(path.as_bytes()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn trees_that_killed_processes_left_go_in_slices_and_links_are_not_followed() {
+        let top = std::env::temp_dir().join(format!("webserv-litter-trees-{}", std::process::id()));
+        let store = top.join("store");
+        fs::create_dir_all(top.join("outside")).expect("a directory");
+        fs::write(top.join("outside/kept"), "kept").expect("a file");
+        fs::create_dir_all(&store).expect("a directory");
+        let store = store.canonicalize().expect("it is there");
+        let journal = c(&top.join("pid.uploads"));
+        let dir = file::open_at(None, &c(&store), file::O_PATH | O_DIRECTORY, 0).expect("opens");
+        let count = || fs::read_dir(&store).expect("read").count();
+
+        let mut first = TempNames::default();
+        assert_eq!(first.keep(&journal), Ok(0));
+        for what in [What::Copy, What::Delete] {
+            let tree = store.join(first.hidden_in(dir.as_fd(), what).to_str().expect("ASCII"));
+            // More than a slice of them.
+            for n in 0..200 {
+                fs::create_dir_all(tree.join(format!("d{n}/e"))).expect("directories");
+                fs::write(tree.join(format!("d{n}/f")), "half").expect("a file");
+            }
+            std::os::unix::fs::symlink(top.join("outside"), tree.join("link")).expect("a link");
+        }
+        let link = store.join(first.hidden_in(dir.as_fd(), What::Copy).to_str().expect("ASCII"));
+        std::os::unix::fs::symlink(top.join("outside"), link).expect("a link");
+        fs::create_dir(store.join(".webserv-copy-00000000-1")).expect("somebody else's");
+        drop(first);
+
+        // Killed before it got to them: the next knows what the first left.
+        let mut second = TempNames::default();
+        assert_eq!(second.keep(&journal), Ok(1), "the link itself");
+        assert!(second.is_cleaning());
+        drop(second);
+        let mut third = TempNames::default();
+        assert_eq!(third.keep(&journal), Ok(0));
+        assert_eq!(count(), 3);
+        // Ended before it was done: the journal stays.
+        third.end();
+        drop(third);
+        assert!(top.join("pid.uploads").exists());
+        let mut fourth = TempNames::default();
+        assert_eq!(fourth.keep(&journal), Ok(0));
+        while fourth.is_cleaning() {
+            fourth.clean();
+        }
+        assert_eq!(count(), 1, "somebody else's");
+        assert!(top.join("outside/kept").exists());
+        fourth.end();
+        assert!(!top.join("pid.uploads").exists());
+
+        // A directory that became a link to another is not looked through.
+        let mut fifth = TempNames::default();
+        assert_eq!(fifth.keep(&journal), Ok(0));
+        let name = fifth.hidden_in(dir.as_fd(), What::Upload);
+        drop(fifth);
+        fs::rename(&store, top.join("moved")).expect("renamed");
+        std::os::unix::fs::symlink(top.join("outside"), &store).expect("a link");
+        fs::write(top.join("outside").join(name.to_str().expect("ASCII")), "not ours").expect("a file");
+        assert_eq!(TempNames::default().keep(&journal), Ok(0));
+        fs::remove_dir_all(&top).expect("removed");
+    }
+}
