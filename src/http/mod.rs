@@ -15,6 +15,7 @@
 //! | [`structured`] | dictionaries of structured fields (RFC 9651) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
 //! | [`reject`] | everything a client can do wrong, as data |
+//! | [`fastcgi`], [`scgi`] | the request formats of application servers; FastCGI's records |
 //! | [`response`] | the head of an upstream's response |
 
 pub mod cond;
@@ -22,6 +23,7 @@ pub mod date;
 pub mod disposition;
 pub mod escape;
 pub mod etag;
+pub mod fastcgi;
 pub mod h1;
 pub mod header;
 pub mod host;
@@ -30,6 +32,7 @@ pub mod multipart;
 pub mod proxy_protocol;
 pub mod range;
 pub mod reject;
+pub mod scgi;
 pub mod status;
 pub mod structured;
 pub mod uri;

@@ -4,6 +4,7 @@ pub mod buf;
 pub mod bytes;
 pub mod date;
 pub mod decimal;
+pub mod dns;
 pub mod hash;
 pub mod slab;
 pub mod span;

@@ -9,12 +9,15 @@ use webserv::config::ast::Directive;
 use webserv::config::error::Severity;
 use webserv::config::load::{Includes, LoadOptions, load_text};
 use webserv::config::resolve::{Form, resolve};
+use webserv::http::fastcgi;
 use webserv::http::h1::body::Decoder;
 use webserv::http::h1::framing::Framing;
 use webserv::http::h1::head::{Head, HeadLimits, Progress};
+use webserv::http::h1::response::{Asked, Dialect, Progress as ResponseProgress, ResponseHead};
 use webserv::http::multipart::{Event, Multipart};
 use webserv::http::range::{self, Ranges};
 use webserv::http::{escape, host, uri};
+use webserv::util::dns as messages;
 
 /// A target's body: panics where a property does not hold.
 pub type Entry = fn(&[u8]);
@@ -27,6 +30,9 @@ pub const TARGETS: &[(&str, Entry)] = &[
     ("uri", uri),
     ("range", range),
     ("config", config),
+    ("fastcgi", fastcgi),
+    ("cgi", cgi),
+    ("dns", dns),
 ];
 
 /// Two ways to cut `data`: a place that depends on the bytes, and everywhere.
@@ -173,6 +179,77 @@ pub fn range(data: &[u8]) {
         assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size));
         assert!(ranges.iter().map(|range| u128::from(range.len())).sum::<u128>() <= u128::from(size));
     }
+}
+
+/// The records of an application: same bytes, same end, same refusal however they are read.
+pub fn fastcgi(data: &[u8]) {
+    let run = |cuts: &[usize]| {
+        let (mut reader, mut streams, mut at) = (fastcgi::Reader::default(), [Vec::new(), Vec::new()], 0);
+        let mut ends = Vec::new();
+        for &cut in cuts {
+            loop {
+                let input = &data[at..cut];
+                let step = match reader.next(input) {
+                    Ok(step) => step,
+                    Err(bad) => return (streams, ends, Some(bad)),
+                };
+                assert!(step.consumed <= input.len());
+                at += step.consumed;
+                match step.event {
+                    fastcgi::Event::More => {
+                        assert_eq!(at, cut);
+                        break;
+                    }
+                    fastcgi::Event::Stdout(range) => streams[0].extend_from_slice(&input[range]),
+                    fastcgi::Event::Stderr(range) => streams[1].extend_from_slice(&input[range]),
+                    event => ends.push((streams[0].len(), event)),
+                }
+            }
+        }
+        (streams, ends, None)
+    };
+    let whole = run(&[data.len()]);
+    for cuts in splits(data) {
+        assert_eq!(run(&cuts), whole);
+    }
+}
+
+/// A script's response head: the verdict does not depend on the reads, and no field can be split by another reader.
+pub fn cgi(data: &[u8]) {
+    for status_line in [false, true] {
+        let asked = Asked { dialect: Dialect::Cgi { status_line }, ..Asked::default() };
+        let run = |cuts: &[usize]| {
+            let mut head = ResponseHead::default();
+            let mut result = Ok(ResponseProgress::Partial);
+            for &cut in cuts {
+                result = head.parse(&data[..cut], 1024, asked);
+                if result != Ok(ResponseProgress::Partial) {
+                    break;
+                }
+            }
+            (result, head)
+        };
+        let (result, head) = run(&[data.len()]);
+        for cuts in splits(data) {
+            assert_eq!(run(&cuts).0, result);
+        }
+        if result == Ok(ResponseProgress::Complete) {
+            assert!((100..1000).contains(&head.status) && head.len <= 1024);
+            for field in &head.fields {
+                assert!(!field.value.of(data).iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
+            }
+        }
+    }
+}
+
+/// A DNS message: it is read or refused in bounded time, and what it says is about names that can be asked for again.
+pub fn dns(data: &[u8]) {
+    let Ok(response) = messages::parse(data) else { return };
+    let canonical = |name: &str| messages::canonical(name.as_bytes()).is_some_and(|same| *same == *name);
+    assert!(canonical(&response.name));
+    let answer = response.answer;
+    assert!(answer.alias.is_none_or(|alias| canonical(&alias) || alias.is_empty()));
+    assert!(answer.addresses.len() + answer.services.len() <= data.len() / 12);
 }
 
 /// A configuration: it is served or refused with a message, and every message can be shown. Touches no file and asks no

@@ -1,6 +1,9 @@
 //! The head of an upstream's response, parsed in place as the request head is: offsets into the caller's buffer,
 //! resumable, and the verdict does not depend on how the bytes were split.
 //!
+//! The head of what a CGI script or a FastCGI, SCGI or uwsgi application answers is the same but for its first line, which
+//! it lacks ([`Dialect::Cgi`], RFC 3875 §6).
+//!
 //! What an upstream sends is judged as strictly as what a client sends: a response whose end is in doubt, or whose
 //! fields another reader could split otherwise, is refused (RFC 9112 §6.3) and becomes a 502.
 
@@ -13,12 +16,16 @@ use std::fmt;
 
 /// The most fields of one head.
 const FIELDS: usize = 1000;
+/// How a status line begins.
+const HTTP: &[u8] = b"HTTP/";
 
 /// Why a response was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bad {
     /// No `HTTP/1.x 123` at its start (nginx takes it for HTTP/0.9 and passes it on).
     StatusLine,
+    /// A `Status` field that does not begin with a status code.
+    Status,
     /// A field breaks the rule named.
     Field(&'static str),
     /// The end of the body is in doubt.
@@ -31,6 +38,7 @@ impl fmt::Display for Bad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Bad::StatusLine => f.write_str("upstream sent no valid HTTP/1.0 header"),
+            Bad::Status => f.write_str("upstream sent invalid status"),
             Bad::Field(rule) => write!(f, "upstream sent invalid header: {rule}"),
             Bad::Framing(rule) => write!(f, "upstream sent {rule}"),
             Bad::TooBig { .. } => f.write_str("upstream sent too big header"),
@@ -66,6 +74,21 @@ pub struct Asked {
     pub head: bool,
     /// To switch protocols: 101 is an answer.
     pub upgrade: bool,
+    pub dialect: Dialect,
+}
+
+/// How a response begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Dialect {
+    /// With a status line.
+    #[default]
+    Http,
+    /// With its fields, of which `Status` or `Location` tell the code; its body ends with the stream where there is no
+    /// Content-Length.
+    Cgi {
+        /// It may begin with a status line all the same: SCGI, uwsgi, and scripts whose headers are not parsed.
+        status_line: bool,
+    },
 }
 
 /// A response head. `clear` it, then `parse` the same buffer as it grows.
@@ -101,8 +124,8 @@ impl ResponseHead {
     /// # Errors
     /// The rule that the response breaks.
     pub fn parse(&mut self, buf: &[u8], limit: usize, asked: Asked) -> Result<Progress, Bad> {
-        if !self.started && !could_start(buf) {
-            return Err(Bad::StatusLine);
+        if !self.started && !self.start(buf, asked.dialect)? {
+            return if buf.len() >= limit { Err(Bad::TooBig { limit }) } else { Ok(Progress::Partial) };
         }
         while let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) {
             let next = self.scanned + found + 1;
@@ -131,6 +154,27 @@ impl ResponseHead {
         }
         self.scanned = buf.len();
         if buf.len() >= limit { Err(Bad::TooBig { limit }) } else { Ok(Progress::Partial) }
+    }
+
+    /// Whether the first line is to be read as a status line or as a field. False: its bytes do not tell yet.
+    fn start(&mut self, buf: &[u8], dialect: Dialect) -> Result<bool, Bad> {
+        match dialect {
+            Dialect::Http if could_start(buf) => Ok(true),
+            Dialect::Http => Err(Bad::StatusLine),
+            Dialect::Cgi { status_line: true } if buf.starts_with(HTTP) => Ok(true),
+            Dialect::Cgi { status_line: true } if HTTP.starts_with(buf) => Ok(false),
+            Dialect::Cgi { .. } => {
+                self.started = true;
+                Ok(true)
+            }
+        }
+    }
+
+    /// A script's `Location: /path` that its server is to follow itself (RFC 3875 §6.2.2): no status stands beside it.
+    pub fn local_redirect<'b>(&self, buf: &'b [u8]) -> Option<&'b [u8]> {
+        let target = self.value(buf, b"location").filter(|target| target.starts_with(b"/"))?;
+        let told = self.value(buf, b"status").is_some() || !self.reason.is_empty();
+        (!told && !target.starts_with(b"//")).then_some(target)
     }
 
     /// The value of the first field of that name.
@@ -177,7 +221,34 @@ impl ResponseHead {
         Ok(())
     }
 
+    /// The code of a head without a status line.
+    fn cgi_status(&mut self, buf: &[u8]) -> Result<(), Bad> {
+        let find = |name: &[u8]| self.fields.iter().find(|field| field.name.of(buf).eq_ignore_ascii_case(name));
+        let Some(value) = find(b"status").map(|field| field.value) else {
+            self.status = if find(b"location").is_some() { 302 } else { 200 };
+            return Ok(());
+        };
+        let text = value.of(buf);
+        let code = match text.get(..3) {
+            Some(digits) if digits.iter().all(u8::is_ascii_digit) && !text.get(3).is_some_and(u8::is_ascii_digit) => {
+                digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'))
+            }
+            _ => return Err(Bad::Status),
+        };
+        if code < 101 || 101 < code && code < 200 {
+            return Err(Bad::Status);
+        }
+        self.status = code;
+        let start = value.start as usize;
+        self.reason = Span::new((start + 4).min(value.end()), value.end());
+        Ok(())
+    }
+
     fn finish(&mut self, buf: &[u8], asked: Asked) -> Result<(), Bad> {
+        let cgi = asked.dialect != Dialect::Http;
+        if self.status == 0 {
+            self.cgi_status(buf)?;
+        }
         let (mut length, mut chunked, mut close) = (None, false, false);
         for field in &self.fields {
             let value = field.value.of(buf);
@@ -189,6 +260,8 @@ impl ResponseHead {
                     let parsed = framing::content_length(value);
                     length = Some(parsed.map_err(|_| Bad::Framing("invalid \"Content-Length\" header"))?);
                 }
+                // A script does not frame its body.
+                HeaderId::TransferEncoding if cgi => {}
                 HeaderId::TransferEncoding if chunked => {
                     return Err(Bad::Framing("duplicate header line: \"Transfer-Encoding\""));
                 }
@@ -215,8 +288,9 @@ impl ResponseHead {
             Some(length) => Ending::Length(length),
             None => Ending::Close,
         };
+        // Of the others their own protocol tells.
         self.keep_alive =
-            self.version == Version::Http11 && !close && self.ending != Ending::Close && self.status != 101;
+            !cgi && self.version == Version::Http11 && !close && self.ending != Ending::Close && self.status != 101;
         Ok(())
     }
 }

@@ -51,8 +51,8 @@ fn run(text: &[u8], split: usize, asked: Asked) -> String {
 #[test]
 fn a_head_means_the_same_however_it_is_split() {
     let get = Asked::default();
-    let head = Asked { head: true, upgrade: false };
-    let upgrade = Asked { head: false, upgrade: true };
+    let head = Asked { head: true, ..get };
+    let upgrade = Asked { upgrade: true, ..get };
     let table: &[(&str, Asked, &str, &str)] = &[
         ("plain", get, "HTTP/1.1 200 OK\r\nA: b\r\n\r\nxy", "200 OK [A=b] Close rest 2"),
         ("no reason", get, "HTTP/1.1 200\r\n\r\n", "200  [] Close rest 0"),
@@ -167,4 +167,81 @@ fn a_head_that_never_ends_is_refused() {
     assert_eq!(head.parse(&text, LIMIT, Asked::default()), Err(Bad::TooBig { limit: LIMIT }));
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, Asked::default()), Ok(Progress::Partial));
+}
+
+#[test]
+fn a_script_answers_without_a_status_line() {
+    let parsed = Asked { dialect: Dialect::Cgi { status_line: false }, ..Asked::default() };
+    let either = Asked { dialect: Dialect::Cgi { status_line: true }, ..Asked::default() };
+    let head = Asked { head: true, ..parsed };
+    let table: &[(&str, Asked, &str, &str)] = &[
+        ("no status is 200", parsed, "Content-Type: a/b\n\nxy", "200  [Content-Type=a/b] Close rest 2"),
+        ("a location is 302", parsed, "Location: http://a/\r\n\r\n", "302  [Location=http://a/] Close rest 0"),
+        ("a status", parsed, "Status: 404 Gone Away\n\n", "404 Gone Away [Status=404 Gone Away] Close rest 0"),
+        ("a status alone", parsed, "A: b\nStatus: 201\n\n", "201  [A=b,Status=201] Close rest 0"),
+        (
+            "a status beside a location",
+            parsed,
+            "Location: /x\nStatus: 303 See Other\n\n",
+            "303 See Other [Location=/x,Status=303 See Other] Close rest 0",
+        ),
+        ("the first status", parsed, "status: 201\nStatus: 500\n\n", "201  [status=201,Status=500] Close rest 0"),
+        ("a length", parsed, "Content-Length: 2\n\nxy", "200  [Content-Length=2] Length(2) rest 2"),
+        (
+            "two lengths",
+            parsed,
+            "Content-Length: 2\nContent-Length: 2\n\n",
+            "upstream sent duplicate header line: \"Content-Length\"",
+        ),
+        ("no chunks", parsed, "Transfer-Encoding: chunked\n\n2", "200  [Transfer-Encoding=chunked] Close rest 1"),
+        ("for HEAD", head, "Content-Length: 2\n\n", "200  [Content-Length=2] None rest 0"),
+        ("no body", parsed, "Status: 304\n\n", "304  [Status=304] None rest 0"),
+        ("no fields", parsed, "\nxy", "200  [] Close rest 2"),
+        ("a word", parsed, "Status: ok\n\n", "upstream sent invalid status"),
+        ("a short code", parsed, "Status: 20\n\n", "upstream sent invalid status"),
+        ("a long code", parsed, "Status: 2000\n\n", "upstream sent invalid status"),
+        ("an interim code", parsed, "Status: 100\n\n", "upstream sent invalid status"),
+        (
+            "no field",
+            parsed,
+            "Traceback (most recent call last)\n\n",
+            "upstream sent invalid header: a line that is no field",
+        ),
+        ("a bare CR", parsed, "A: b\rSet-Cookie: x\n\n", "upstream sent invalid header: a line that is no field"),
+        ("a folded line", parsed, "A: b\n c\n\n", "upstream sent invalid header: a line that is no field"),
+        ("a NUL", parsed, "A: b\0\n\n", "upstream sent invalid header: a line that is no field"),
+        (
+            "a status line is no field",
+            parsed,
+            "HTTP/1.1 200 OK\n\n",
+            "upstream sent invalid header: a line that is no field",
+        ),
+        ("but it may be one", either, "HTTP/1.1 201 Yes\nA: b\n\nx", "201 Yes [A=b] Close rest 1"),
+        ("or not", either, "H: b\nStatus: 201\n\nx", "201  [H=b,Status=201] Close rest 1"),
+        ("interim", either, "HTTP/1.1 100 Continue\n\nHTTP/1.0 200 OK\n\n", "200 OK [] Close rest 0"),
+    ];
+    for (name, asked, text, expected) in table {
+        for split in 0..=text.len() {
+            assert_eq!(&run(text.as_bytes(), split, *asked), expected, "{name}, split at {split}");
+        }
+    }
+}
+
+#[test]
+fn only_a_script_that_names_a_path_and_no_status_is_followed() {
+    let asked = Asked { dialect: Dialect::Cgi { status_line: true }, ..Asked::default() };
+    for (text, expected) in [
+        ("Location: /x?y\n\n", Some("/x?y")),
+        ("Location: http://a/x\n\n", None),
+        ("Location: //a/x\n\n", None),
+        ("Location: x\n\n", None),
+        ("Status: 302\nLocation: /x\n\n", None),
+        ("HTTP/1.1 302 Found\nLocation: /x\n\n", None),
+        ("A: b\n\n", None),
+    ] {
+        let mut head = ResponseHead::default();
+        assert_eq!(head.parse(text.as_bytes(), LIMIT, asked), Ok(Progress::Complete));
+        let target = head.local_redirect(text.as_bytes()).map(String::from_utf8_lossy);
+        assert_eq!(target.as_deref(), expected, "{text}");
+    }
 }
