@@ -3,7 +3,7 @@
 //!
 //! Invariant: memory holds no more than the buffer's size and one read of the socket.
 
-use super::phases::Flow;
+use super::flow::Flow;
 use super::{Exchange, Printable};
 use crate::config::directives::body::InFileOnly;
 use crate::config::model::Level;

@@ -1,6 +1,7 @@
 //! error_page: an error's status becomes another URI, a named location or a redirect of the client.
 
-use super::phases::{Flow, set_uri};
+use super::flow::Flow;
+use super::phases::set_uri;
 use super::{Exchange, handlers, variables};
 use crate::config::directives::errors::{PageStatus, PageTarget};
 use crate::http::method::Method;

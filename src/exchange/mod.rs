@@ -10,6 +10,7 @@ pub mod access_log;
 pub mod body;
 pub mod error_page;
 pub mod filters;
+pub mod flow;
 pub mod handlers;
 pub mod keep_alive;
 
@@ -37,8 +38,8 @@ use crate::sys::socket::Peer;
 use access::limits::Verdict;
 use cacheable::Opened;
 pub use error_log::Printable;
+use flow::Pause;
 use handlers::Handler;
-use phases::Pause;
 use response::Response;
 use send_queue::OutQueue;
 use std::cell::Cell;

@@ -1,6 +1,7 @@
-//! What happens to a request, in order. The list is [`Phase`]; each step either goes on to the next, starts over with
+//! What happens to a request, in order. The list is [`Phase`](super::flow::Phase); each step either goes on to the next, starts over with
 //! another URI, or settles the answer.
 
+use super::flow::{Flow, Pause, Phase, Then};
 use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, keep_alive, rewrite, variables};
 use crate::config::model::{Content, Level};
 use crate::http::h1::body::Decoder;
@@ -15,65 +16,6 @@ use crate::util::span::Span;
 
 /// Internal redirects and rewrites of one request; more is a cycle (nginx).
 const REDIRECTS: u8 = 10;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// The server's rewrite script.
-    ServerRewrite,
-    FindLocation,
-    /// The location's rewrite script.
-    Rewrite,
-    /// Whose address it is, then limit_req and limit_conn.
-    Limits,
-    /// Methods, addresses, passwords.
-    Access,
-    /// try_files.
-    Precontent,
-    Content,
-}
-
-/// What a step came to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Flow {
-    Next,
-    /// The URI was rewritten: find its location.
-    Restart,
-    /// An internal redirect to the URI that was set: everything from the server's script on.
-    Redirect,
-    /// To a named location of the server.
-    Named(Box<[u8]>),
-    /// An error or a redirect with the standard body, or its error page.
-    Status(Status),
-    /// `ex.response` is the answer.
-    Respond,
-    /// `ex.handler` wants the body first.
-    Body,
-    /// `ex.handler` answers in its own time: it waits for something that will wake it.
-    Wait,
-    /// Close without a word.
-    Close,
-    /// Go on later: nothing is read or sent until then (monotonic milliseconds).
-    Delay {
-        until: u64,
-        then: Then,
-    },
-}
-
-/// How a delayed request goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    Phase(Phase),
-    Status(Status),
-}
-
-/// What an exchange waits for that is neither its client nor its backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// Monotonic milliseconds.
-    pub until: u64,
-    /// None: only the sending waits.
-    pub then: Option<Then>,
-}
 
 /// The time of a delayed request has come.
 pub fn resume(ex: &mut Exchange, cx: &mut Services, then: Then) {

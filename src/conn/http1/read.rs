@@ -5,8 +5,8 @@ use super::write::{self, Flushed};
 use crate::config::model::Level;
 use crate::conn::drive::{Budget, Step};
 use crate::conn::{Io, Ready};
+use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::keep_alive::DRAIN;
-use crate::exchange::phases::Pause;
 use crate::exchange::{Exchange, Rx, Tx, cacheable, handlers, phases};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
@@ -296,7 +296,7 @@ fn feed(ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Step {
 }
 
 /// A chunk counts from its size line on: a client that announces too much is told so before it sends it.
-fn too_large(ex: &mut Exchange, cx: &mut Services) -> Result<(), phases::Flow> {
+fn too_large(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     let max = ex.here().settings.client.max_body_size.0;
     let announced = match ex.head.framing {
         Framing::Chunked => ex.decoder.remaining().unwrap_or(0),
@@ -310,7 +310,7 @@ fn too_large(ex: &mut Exchange, cx: &mut Services) -> Result<(), phases::Flow> {
             Level::Error,
             format_args!("client intended to send too large chunked body: {size} bytes{limit}"),
         );
-        return Err(phases::Flow::Status(crate::http::status::Status::CONTENT_TOO_LARGE));
+        return Err(Flow::Status(crate::http::status::Status::CONTENT_TOO_LARGE));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::config::model::Level;
 use crate::conn::Io;
 use crate::exchange::Exchange;
-use crate::exchange::phases::Pause;
+use crate::exchange::flow::Pause;
 use crate::exchange::send_queue::Segment;
 use crate::services::Services;
 use crate::sys::socket::{self, More};

@@ -5,7 +5,7 @@
 
 use super::password;
 use crate::config::model::Level;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, variables};
 use crate::http::escape;
 use crate::http::header::HeaderId;

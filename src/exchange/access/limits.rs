@@ -2,7 +2,7 @@
 
 use crate::config::directives::limits::{Counts, Limits, Zone};
 use crate::config::model::{Config, Level};
-use crate::exchange::phases::{Flow, Phase, Then};
+use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;

@@ -1,8 +1,8 @@
 //! allowed_methods: 405 with Allow (RFC 9110 §15.5.6).
 
 use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers;
-use crate::exchange::phases::Flow;
 use crate::http::method::Method;
 
 pub fn check(ex: &mut Exchange) -> Flow {

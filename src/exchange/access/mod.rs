@@ -12,7 +12,7 @@ pub mod real_ip;
 pub use allow_deny::enter_limit_except;
 
 use super::Exchange;
-use super::phases::{Flow, Then};
+use super::flow::{Flow, Then};
 use crate::config::directives::auth::Satisfy;
 use crate::http::status::Status;
 use crate::route::Trace;

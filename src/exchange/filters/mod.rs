@@ -21,7 +21,7 @@ mod ranges;
 pub mod ssi;
 
 use super::body_encoder::{Flush, Source};
-use super::phases::Flow;
+use super::flow::Flow;
 use super::response::{Body, ContentType};
 use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;

@@ -2,9 +2,9 @@
 
 use crate::config::directives::upload::Store;
 use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{dav, delete, options, resumable, static_file, upload};
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::phases::Flow;
 use crate::http::method::{Method, MethodSet};
 use crate::route::Trace;
 use crate::services::Services;

@@ -17,7 +17,7 @@ pub mod upstream;
 
 use super::Exchange;
 use super::filters::ssi::page::Page;
-use super::phases::Flow;
+use super::flow::Flow;
 use crate::services::Services;
 use std::os::fd::BorrowedFd;
 

@@ -1,8 +1,8 @@
 //! OPTIONS and 405: which methods a location answers.
 
 use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{files, resumable};
-use crate::exchange::phases::Flow;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 

@@ -2,7 +2,7 @@
 
 use crate::config::directives::output::Tokens;
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::date;
 use crate::http::escape::push_escaped;

@@ -2,9 +2,10 @@
 
 use crate::config::model::Fallback;
 use crate::config::template::Template;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::Mapped;
-use crate::exchange::phases::{Flow, set_uri};
+use crate::exchange::phases::set_uri;
 use crate::exchange::{Exchange, Printable, paths, variables};
 use crate::http::status::Status;
 use crate::route::Trace;

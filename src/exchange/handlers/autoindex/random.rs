@@ -2,7 +2,7 @@
 
 use super::entries::{Links, look};
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::services::Services;
 use crate::sys::file::{self, FileKind};
 use crate::sys::{Errno, random};

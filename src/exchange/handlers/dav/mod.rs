@@ -11,7 +11,7 @@ pub use transfer::Transfer;
 use super::{delete, options, upload};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::http::escape::escape_path;
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;

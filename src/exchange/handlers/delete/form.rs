@@ -3,9 +3,9 @@
 
 use crate::config::model::{Content, Level};
 use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::delete_from_form;
 use crate::exchange::handlers::{Handler, options};
-use crate::exchange::phases::Flow;
 use crate::http::h1::framing::Framing;
 use crate::http::header::{HeaderId, trim_ows};
 use crate::http::method::Method;

@@ -14,8 +14,8 @@ pub use removing::{Removing, told};
 
 use crate::config::directives::files::Symlinks;
 use crate::config::model::{Level, LocationKind, LocationTree};
+use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::phases::Flow;
 use crate::exchange::{Exchange, variables};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::escape::escape_path;

@@ -3,8 +3,8 @@
 
 use super::{done, status};
 use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{Handler, SLICE};
-use crate::exchange::phases::Flow;
 use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::status::Status;

@@ -29,7 +29,7 @@ mod tus;
 
 use super::options;
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
 use crate::services::Services;

@@ -4,7 +4,7 @@ use super::refusal::Refusal;
 use crate::config::directives::{self, upload::Answer};
 use crate::config::model::Content;
 use crate::config::template::{Part, Template, Var};
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, error_page, variables};
 use crate::http::escape::{escape_component, escape_path, html_escape, json_escape};

@@ -43,7 +43,7 @@ pub use start::start;
 
 use crate::config::directives::upload::{Duplicate, Upload as Rules, Verify};
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::status::Status;

@@ -10,7 +10,7 @@ use super::temp_file::Part;
 use super::{Record, Upload, raw, rules};
 use crate::config::directives::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::http::h1::head::{Head, HeadLimits, Progress};
 use crate::http::method::Method;
 use crate::http::status::Status;

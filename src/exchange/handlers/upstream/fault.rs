@@ -4,7 +4,7 @@ use super::{Phase, Proxy, Reading, request, respond};
 use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::{End, Tried};

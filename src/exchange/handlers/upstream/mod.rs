@@ -22,7 +22,7 @@ use super::{Handler, options};
 use crate::config::directives::proxy_pass::{Pass, To, Url};
 use crate::config::directives::upstream::Upstream;
 use crate::config::model::Level;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Printable, Rx, Tx, body, variables};
 use crate::http::h1::response::{Asked, Ending, ResponseHead};
 use crate::http::method::Method;

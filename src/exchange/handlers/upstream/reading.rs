@@ -2,7 +2,7 @@
 
 use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond};
 use crate::config::model::Level;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, filters};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;

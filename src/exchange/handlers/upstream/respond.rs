@@ -4,7 +4,7 @@ use super::{Fault, Phase, Proxy, cookie, rewrite};
 use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
 use crate::config::value::Size;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window, write_line};
 use crate::exchange::{Exchange, error_page};
 use crate::http::cond::{self, Validators};

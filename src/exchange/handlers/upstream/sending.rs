@@ -8,7 +8,7 @@ use super::{Body, Fault, Phase, Proxy, REPLAY};
 use crate::config::directives::proxy::local_address;
 use crate::config::directives::upstream::Method;
 use crate::config::model::Level;
-use crate::exchange::phases::Flow;
+use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Rx, body, variables};
 use crate::http::status::Status;
 use crate::services::Services;
