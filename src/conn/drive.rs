@@ -1,8 +1,9 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
 use super::http1::{fast_path, read, write};
+use super::io::{Budget, Io, Next, Step};
 use super::upstream::exchange as proxied;
-use super::{Conn, Endpoints, Io, Pool, State, linger, proxy_protocol, ssi as pages};
+use super::{Conn, Endpoints, Pool, State, linger, proxy_protocol, ssi as pages};
 use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
@@ -11,47 +12,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::socket::Family;
 use crate::util::slab::Key;
-use std::os::fd::AsFd;
 use std::rc::Rc;
-
-/// What one connection may do in a turn before the others have theirs.
-pub struct Budget {
-    pub requests: u32,
-    /// Of bodies, read or written.
-    pub bytes: usize,
-    /// Short answers are kept back ([`Next::Send`]).
-    pub gather: bool,
-}
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget { requests: 64, bytes: 4 << 20, gather: false }
-    }
-}
-
-/// What a connection waits for now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Next {
-    /// The socket, until `Conn::deadline`.
-    Wait,
-    /// Its next turn.
-    Run,
-    /// Its answer is made and short: to be driven again before the turn ends, when those of others are made.
-    Send,
-    Close,
-}
-
-/// How a step left things.
-pub enum Step {
-    Again,
-    Wait,
-    Yield,
-    /// The answer is complete, and goes out with others.
-    Batched,
-    /// This request is answered and flushed.
-    Answered,
-    Close,
-}
 
 /// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
 const BATCH: usize = 64 << 10;
@@ -65,15 +26,13 @@ pub fn drive(
     endpoints: &impl Endpoints,
     budget: &mut Budget,
 ) -> Next {
-    let next = run(conn, key, cx, pool, endpoints, budget);
-    leave_backend(conn, cx, pool);
-    next
+    run(conn, key, cx, pool, endpoints, budget)
 }
 
 /// An upstream connection whose exchange has done with it, however that came, is closed.
-fn leave_backend(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
-    if conn.backend.is_some() && !is_proxied(conn) {
-        pool.backends.leave(&mut conn.backend, cx);
+fn leave_backend(ex: &mut Exchange, cx: &mut Services, pool: &mut Pool) {
+    if ex.backend.is_some() && !matches!(ex.handler, Handler::Proxy(_)) {
+        pool.backends.leave(&mut ex.backend, cx);
     }
 }
 
@@ -95,7 +54,7 @@ fn run(
             State::PendingSend { .. } => fast_path::send(conn, cx, pool, endpoints, budget),
             State::Active(_) => active(conn, key, cx, pool, endpoints, budget),
             State::Lingering { until, timeout } => {
-                linger::step(conn.fd.as_fd(), &mut conn.ready, &mut conn.deadline, *until, *timeout, cx)
+                linger::step(&mut conn.transport, &mut conn.deadline, *until, *timeout, cx)
             }
         };
         match step {
@@ -118,12 +77,12 @@ fn run(
 /// An idle connection has something to read: requests that are known are answered at once, for others it gets an
 /// exchange.
 fn wake(conn: &mut Conn, cx: &mut Services, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
-    if !conn.ready.can_read() {
+    if !conn.transport.can_read() {
         return Step::Wait;
     }
-    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
+    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd()) else { return Step::Close };
     let mut input = cx.buffers.take();
-    let step = match read::receive(conn.fd.as_fd(), &mut conn.ready, &mut input) {
+    let step = match read::receive(&mut conn.transport, &mut input) {
         read::More::Some => None,
         read::More::None => Some(Step::Wait),
         read::More::End => Some(Step::Close),
@@ -142,7 +101,7 @@ fn wake(conn: &mut Conn, cx: &mut Services, pool: &mut Pool, endpoints: &impl En
         cx.buffers.give(input);
         return Step::Again;
     }
-    let client = conn.client(&cx.config, endpoint);
+    let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let mut ex = pool.take(cx, client, input, known.bytes);
     // What came with the first of it may have been sent after that.
     ex.may_be_newer = true;
@@ -172,13 +131,13 @@ fn active(
     }
     let State::Active(ex) = &mut conn.state else { return Step::Again };
     if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &cx.config) {
-        match endpoints.endpoint(conn.listener, conn.fd.as_fd()) {
+        match endpoints.endpoint(conn.listener, conn.transport.fd()) {
             Some(endpoint) => ex.adopt(cx, endpoint),
             None => return Step::Close,
         }
     }
     if let Some(pause) = ex.pause {
-        if conn.ready.has_failed() {
+        if conn.transport.has_failed() {
             return Step::Close;
         }
         if cx.now.ms < pause.until {
@@ -196,7 +155,7 @@ fn active(
     }
     if ex.handler.works() {
         // Nobody is left to read it. What changes files is finished all the same: they must not be left half done.
-        if conn.ready.has_failed() && matches!(ex.handler, Handler::Listing(_)) {
+        if conn.transport.has_failed() && matches!(ex.handler, Handler::Listing(_)) {
             return Step::Close;
         }
         phases::work(ex, cx);
@@ -208,9 +167,10 @@ fn active(
         };
     }
     if matches!(ex.handler, Handler::Proxy(_)) {
-        let io = Io { fd: conn.fd.as_fd(), ready: &mut conn.ready, deadline: &mut conn.deadline, budget };
-        let mut ends = proxied::Ends { io, backend: &mut conn.backend, key };
-        return match proxied::step(&mut ends, ex, cx, &mut pool.backends) {
+        let io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline, budget };
+        let step = proxied::step(&mut proxied::Ends { io, key }, ex, cx, &mut pool.backends);
+        leave_backend(ex, cx, pool);
+        return match step {
             Step::Again if budget.bytes == 0 => Step::Yield,
             step => step,
         };
@@ -218,7 +178,7 @@ fn active(
     if matches!(ex.handler, Handler::Page(_)) || ssi::include::is_over(ex) {
         return pages::step(conn, cx, budget);
     }
-    let mut io = Io { fd: conn.fd.as_fd(), ready: &mut conn.ready, deadline: &mut conn.deadline, budget };
+    let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline, budget };
     let step = match (ex.tx, ex.rx) {
         (Tx::Wait, Rx::Head) => match read::head(&mut io, ex, cx) {
             read::Head::Step(step) => step,
@@ -246,7 +206,7 @@ fn deliver(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
             return Step::Answered;
         }
         // One that limit_conn counts is over before the next is asked about.
-        if io.budget.gather && ex.out.text_len() < SHORT && io.ready.can_write() && ex.places.is_empty() {
+        if io.budget.gather && ex.out.text_len() < SHORT && io.transport.can_write() && ex.places.is_empty() {
             return Step::Batched;
         }
     }
@@ -281,7 +241,7 @@ fn answered(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
         ex.idle_for = ex.here().settings.client.keepalive_timeout.0;
         read::consume(ex);
         // Nothing more has come: the exchange need not be made ready for a request that another may answer.
-        if ex.buf().is_empty() && ex.out.is_empty() && !conn.ready.can_read() {
+        if ex.buf().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
             return go_idle(conn, cx, pool);
         }
         if ex.may_be_newer && !ex.buf().is_empty() {
@@ -293,10 +253,10 @@ fn answered(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
         conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
         return Step::Again;
     }
-    match linger::begin(ex, &conn.ready, cx) {
+    match linger::begin(ex, &conn.transport, cx) {
         Some((until, timeout)) => {
             // The client reads its answer before it learns that nobody listens any more.
-            let shut = crate::sys::socket::shutdown_write(conn.fd.as_fd());
+            let shut = conn.transport.shutdown_write();
             leave_active(conn, cx, pool);
             if shut.is_err() {
                 // Reset meanwhile: nobody is there to wait for.
@@ -315,7 +275,8 @@ fn answered(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
 
 /// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
 fn leave_active(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
-    if let State::Active(ex) = std::mem::replace(&mut conn.state, State::Idle) {
+    if let State::Active(mut ex) = std::mem::replace(&mut conn.state, State::Idle) {
+        pool.backends.leave(&mut ex.backend, cx);
         match ex.rx == Rx::Head || ex.tx == Tx::Done {
             true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
             false => cx.stats.writing = cx.stats.writing.saturating_sub(1),
@@ -340,6 +301,9 @@ fn go_idle(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
 
 /// The connection ends with a request under way: what was begun is dropped, and logged as the client's doing.
 fn abandon(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
+    if let State::Active(ex) = &mut conn.state {
+        pool.backends.leave(&mut ex.backend, cx);
+    }
     pages::unwind(conn, cx);
     if let State::Active(ex) = &mut conn.state
         && ex.rx != Rx::Head
@@ -388,7 +352,7 @@ pub fn timeout(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Next {
         return Next::Run;
     }
     if ex.here().settings.client.reset_timedout {
-        let _ = crate::sys::socket::linger_reset(conn.fd.as_fd());
+        conn.transport.reset();
     }
     abandon(conn, cx, pool);
     Next::Close

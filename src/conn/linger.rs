@@ -1,20 +1,19 @@
 //! Lingering close: the answer is out, the client may still be sending. Closing now would reset the connection and
 //! could destroy the answer on its way; so the writing side is shut and what arrives is read and dropped for a while.
 
-use super::Ready;
 use super::http1::read;
+use super::io::Step;
+use super::transport::Transport;
 use crate::config::directives::client::Lingering;
-use crate::conn::drive::Step;
 use crate::exchange::{Exchange, Rx};
 use crate::services::{SCRATCH, Services};
-use crate::sys::{Errno, socket};
-use std::os::fd::BorrowedFd;
+use crate::sys::Errno;
 
 /// Whether the connection of this answered request must linger: until when at most, and how long a client that sends
 /// nothing is waited for.
-pub fn begin(ex: &Exchange, ready: &Ready, cx: &Services) -> Option<(u64, u32)> {
+pub fn begin(ex: &Exchange, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
     let client = &ex.here().settings.client;
-    let sending = ex.rx == Rx::Drain || read::has_more(ex) || (ready.can_read() && !ready.peer_closed());
+    let sending = ex.rx == Rx::Drain || read::has_more(ex) || (transport.can_read() && !transport.peer_closed());
     let wanted = match client.lingering {
         Lingering::Off => false,
         Lingering::On => sending && !ex.abort,
@@ -25,15 +24,8 @@ pub fn begin(ex: &Exchange, ready: &Ready, cx: &Services) -> Option<(u64, u32)> 
 }
 
 /// Reads and drops.
-pub fn step(
-    fd: BorrowedFd<'_>,
-    ready: &mut Ready,
-    deadline: &mut u64,
-    until: u64,
-    timeout: u32,
-    cx: &mut Services,
-) -> Step {
-    if !ready.can_read() {
+pub fn step(transport: &mut Transport, deadline: &mut u64, until: u64, timeout: u32, cx: &mut Services) -> Step {
+    if !transport.can_read() {
         return Step::Wait;
     }
     if cx.now.ms >= until {
@@ -41,21 +33,15 @@ pub fn step(
     }
     cx.scratch.clear();
     cx.scratch.reserve(SCRATCH);
-    let outcome = socket::recv_into(fd, &mut cx.scratch, SCRATCH);
+    let outcome = transport.recv(&mut cx.scratch, SCRATCH);
     cx.scratch.clear();
     match outcome {
         Ok(0) => Step::Close,
-        Ok(n) => {
+        Ok(_) => {
             *deadline = until.min(cx.now.ms + u64::from(timeout));
-            if n < SCRATCH {
-                ready.short_read();
-            }
             Step::Yield
         }
-        Err(Errno::EAGAIN) => {
-            ready.no_read();
-            Step::Wait
-        }
+        Err(Errno::EAGAIN) => Step::Wait,
         Err(_) => Step::Close,
     }
 }

@@ -5,9 +5,11 @@
 
 pub mod drive;
 pub mod http1;
+pub mod io;
 mod linger;
 mod proxy_protocol;
 mod ssi;
+pub mod transport;
 pub mod upstream;
 
 use crate::config::model::{Config, EndpointId};
@@ -15,12 +17,12 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange, Rx};
 use crate::http::proxy_protocol::Header;
 use crate::services::Services;
-use crate::sys::epoll;
 use crate::sys::socket::{Peer, local_addr};
 use crate::util::slab::Key;
-use drive::Budget;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use io::{Ready, SHARE};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use transport::Transport;
 use upstream::pool::Backends;
 
 /// Who an epoll token belongs to; the role is its middle byte.
@@ -56,92 +58,6 @@ pub fn role_of(token: u64) -> Option<Role> {
     }
 }
 
-/// What epoll said and no system call has contradicted since.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Ready(u8);
-
-impl Ready {
-    const READ: u8 = 1;
-    const WRITE: u8 = 2;
-    const PEER_CLOSED: u8 = 4;
-    const ERROR: u8 = 8;
-
-    /// A socket just accepted: nobody has asked yet, so trying is right.
-    pub fn fresh() -> Ready {
-        Ready(Ready::READ | Ready::WRITE)
-    }
-
-    /// Adds what epoll reports.
-    pub fn add(&mut self, events: u32) {
-        if events & epoll::IN != 0 {
-            self.0 |= Ready::READ;
-        }
-        if events & epoll::OUT != 0 {
-            self.0 |= Ready::WRITE;
-        }
-        if events & (epoll::RDHUP | epoll::HUP) != 0 {
-            self.0 |= Ready::PEER_CLOSED;
-        }
-        if events & epoll::ERR != 0 {
-            self.0 |= Ready::ERROR;
-        }
-    }
-
-    /// A read would find bytes, the end or an error.
-    pub fn can_read(self) -> bool {
-        self.0 & (Ready::READ | Ready::PEER_CLOSED | Ready::ERROR) != 0
-    }
-
-    pub fn can_write(self) -> bool {
-        self.0 & (Ready::WRITE | Ready::ERROR) != 0
-    }
-
-    /// The client will send no more; it may still read.
-    pub fn peer_closed(self) -> bool {
-        self.0 & Ready::PEER_CLOSED != 0
-    }
-
-    /// The connection is broken: nothing will be read or written.
-    pub fn has_failed(self) -> bool {
-        self.0 & Ready::ERROR != 0
-    }
-
-    /// recv said EAGAIN.
-    fn no_read(&mut self) {
-        self.0 &= !(Ready::READ | Ready::PEER_CLOSED | Ready::ERROR);
-    }
-
-    /// recv gave less than asked for: the socket is empty, unless its end waits behind the bytes.
-    fn short_read(&mut self) {
-        if !self.peer_closed() {
-            self.0 &= !Ready::READ;
-        }
-    }
-
-    fn no_write(&mut self) {
-        self.0 &= !(Ready::WRITE | Ready::ERROR);
-    }
-}
-
-/// The client's socket in a turn.
-pub struct Io<'a> {
-    pub fd: BorrowedFd<'a>,
-    pub ready: &'a mut Ready,
-    /// When what goes on now must have got on: monotonic milliseconds.
-    pub deadline: &'a mut u64,
-    pub budget: &'a mut Budget,
-}
-
-impl Io<'_> {
-    /// The same, for one who keeps a deadline of his own.
-    pub fn by<'b>(&'b mut self, deadline: &'b mut u64) -> Io<'b> {
-        Io { fd: self.fd, ready: self.ready, deadline, budget: self.budget }
-    }
-}
-
-/// Bytes that a connection may move whatever others do in the turn.
-pub const SHARE: u64 = 64 << 10;
-
 pub enum State {
     /// Between requests: no buffer, no exchange.
     Idle,
@@ -160,8 +76,7 @@ pub enum State {
 }
 
 pub struct Conn {
-    fd: OwnedFd,
-    pub ready: Ready,
+    pub transport: Transport,
     /// epoll knows the socket. A connection that is answered and closed at once never gets there.
     pub registered: bool,
     /// Index of the listener it came from.
@@ -169,11 +84,10 @@ pub struct Conn {
     pub requests: u32,
     peer: Peer,
     pub serial: u64,
-    accepted: u64,
+    /// Monotonic milliseconds, the lower half: enough for a connection of less than 49 days.
+    accepted: u32,
     /// When this state has lasted too long, monotonic milliseconds.
     pub deadline: u64,
-    /// The upstream connection that its exchange uses.
-    pub backend: Option<Key>,
     /// What a PROXY header said of it, once that was read.
     introduced: Option<Rc<Option<Header>>>,
     pub state: State,
@@ -229,23 +143,26 @@ pub trait Endpoints {
 impl Conn {
     pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn {
-            fd,
-            ready: Ready::fresh(),
+            transport: Transport::plain(fd, Ready::fresh()),
             registered: false,
             listener,
             requests: 0,
             peer,
             serial,
-            accepted: cx.now.ms,
+            accepted: cx.now.ms as u32,
             deadline,
-            backend: None,
             introduced: None,
             state: State::Idle,
         }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.transport.fd()
+    }
+
+    /// Milliseconds since it was accepted.
+    fn age(&self, now: u64) -> u64 {
+        u64::from((now as u32).wrapping_sub(self.accepted))
     }
 
     /// It has more to move than a turn should be held up for.
@@ -260,7 +177,7 @@ impl Conn {
         matches!(self.state, State::Idle)
     }
 
-    fn client(&self, config: &Config, endpoint: EndpointId) -> Client {
+    fn client(&self, config: &Config, endpoint: EndpointId, now: u64) -> Client {
         let is_wildcard = || config.endpoints[endpoint.at()].addr.ip().is_some_and(|ip| ip.is_unspecified());
         let is_asked_for = config.variables.server_addr && is_wildcard();
         Client {
@@ -269,7 +186,8 @@ impl Conn {
             local: is_asked_for.then(|| local_addr(self.fd()).ok()?.ip()).flatten(),
             serial: self.serial,
             requests: u64::from(self.requests) + 1,
-            accepted: self.accepted,
+            accepted: now.saturating_sub(self.age(now)),
+            is_secure: self.transport.is_secure(),
         }
     }
 
@@ -278,8 +196,8 @@ impl Conn {
         if queued {
             return;
         }
-        let reads = !self.ready.can_read();
-        let writes = !self.ready.can_write();
+        let reads = !self.transport.can_read();
+        let writes = !self.transport.can_write();
         match &self.state {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
             State::PendingSend { .. } => assert!(queued, "what is said is sent in the same turn"),
@@ -288,17 +206,17 @@ impl Conn {
             // The disk has been asked, and will answer.
             State::Active(ex) if ex.handler.waits() => {}
             State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)) => {
-                upstream::exchange::check_invariants(self.backend, self.ready, ex, backends);
+                upstream::exchange::check_invariants(&self.transport, ex, backends);
             }
             State::Active(ex) => {
-                let wants_write = !ex.out.is_empty();
-                let wants_read = ex.out.is_empty();
+                let wants_write = !ex.out.is_empty() || self.transport.has_unsent();
+                let wants_read = !wants_write;
                 assert!(
                     wants_write && writes || wants_read && reads,
-                    "an active connection waits for nothing: rx {:?} tx {:?} ready {:?}",
+                    "an active connection waits for nothing: rx {:?} tx {:?} {:?}",
                     ex.rx,
                     ex.tx,
-                    self.ready
+                    self.transport
                 );
             }
         }

@@ -4,13 +4,12 @@
 //! begin with such a header is closed without a word.
 
 use crate::config::model::Level;
-use crate::conn::drive::Step;
 use crate::conn::http1::read;
+use crate::conn::io::Step;
 use crate::conn::{Conn, State};
 use crate::exchange::Rx;
 use crate::http::proxy_protocol::{Broken, Progress, parse};
 use crate::services::Services;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 
 /// Whether the header is still to come.
@@ -34,8 +33,8 @@ pub fn step(conn: &mut Conn, cx: &mut Services) -> Step {
             conn.introduced = Some(header);
             Step::Again
         }
-        Ok(Progress::Partial) if !conn.ready.can_read() => Step::Wait,
-        Ok(Progress::Partial) => match read::more(conn.fd.as_fd(), &mut conn.ready, ex) {
+        Ok(Progress::Partial) if !conn.transport.can_read() => Step::Wait,
+        Ok(Progress::Partial) => match read::more(&mut conn.transport, ex) {
             read::More::Some => {
                 // A request may come with it.
                 ex.look_anew(cx);

@@ -3,15 +3,14 @@
 //!
 //! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it.
 
-use crate::conn::drive::{Budget, Step};
 use crate::conn::http1::write::{self, Flushed};
-use crate::conn::{Conn, Io, State};
+use crate::conn::io::{Budget, Io, Step};
+use crate::conn::{Conn, State};
 use crate::exchange::filters::ssi::page::Progress;
 use crate::exchange::filters::{self, ssi};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Tx};
 use crate::services::Services;
-use std::os::fd::AsFd;
 
 /// Bytes that may wait for the client before no more are made.
 const WAITING: u64 = 256 << 10;
@@ -25,7 +24,7 @@ pub fn step(conn: &mut Conn, cx: &mut Services, budget: &mut Budget) -> Step {
         return again(budget);
     }
     if ex.out.pending() > WAITING {
-        let mut io = Io { fd: conn.fd.as_fd(), ready: &mut conn.ready, deadline: &mut conn.deadline, budget };
+        let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline, budget };
         match write::flush(&mut io, ex, cx) {
             Flushed::All => {}
             Flushed::Blocked => return Step::Wait,

@@ -35,6 +35,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
+use crate::util::slab::Key;
 use access::limits::Verdict;
 use cacheable::Opened;
 pub use error_log::Printable;
@@ -59,6 +60,20 @@ pub struct Client {
     pub requests: u64,
     /// When the connection was accepted, milliseconds of the monotonic clock.
     pub accepted: u64,
+    /// It came over TLS.
+    pub is_secure: bool,
+}
+
+impl Client {
+    /// `$scheme`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
+    }
+
+    /// The port that a URL of its scheme need not name.
+    pub fn default_port(&self) -> u16 {
+        if self.is_secure { 443 } else { 80 }
+    }
 }
 
 /// How far the request has been read.
@@ -118,6 +133,8 @@ pub struct Exchange {
     pub response: Response,
     pub out: OutQueue,
     pub handler: Handler,
+    /// The upstream connection that the handler uses.
+    pub backend: Option<Key>,
     /// The URI was set by the server, not by the client: `internal` locations answer.
     pub internal: bool,
     /// The URI is no longer the one the client sent.
@@ -231,6 +248,7 @@ impl Exchange {
             response: Response::default(),
             out: OutQueue::default(),
             handler: Handler::None,
+            backend: None,
             internal: false,
             rewritten: false,
             broke: false,

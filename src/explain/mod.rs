@@ -52,7 +52,7 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     let mut cx = Services::new(config.clone(), logs);
     cx.trace = Some(Recorder::default());
     let peer = Peer::new(asked.client, 0);
-    let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted: cx.now.ms };
+    let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted: cx.now.ms, is_secure: false };
     let mut ex = Exchange::new(&mut cx, client);
     ex.next_request(&mut cx);
     answer(&mut ex, &mut cx, &question)?;

@@ -11,9 +11,10 @@ mod upload_services;
 mod wakeup;
 
 use crate::config::model::Level;
-use crate::conn::drive::{self, Budget, Next};
+use crate::conn::drive;
+use crate::conn::io::{Budget, Next, SHARE};
 use crate::conn::upstream::pool::Backends;
-use crate::conn::{Conn, Pool, Role, SHARE, State, role_of, token};
+use crate::conn::{Conn, Pool, Role, State, role_of, token};
 use crate::exchange::Rx;
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
@@ -238,7 +239,7 @@ impl Server {
 
     fn client_event(&mut self, key: Key, flags: u32) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.ready.add(flags);
+        conn.transport.event(flags);
         match conn.has_bulk_data() {
             true => self.file(key, Next::Run, true),
             false => self.drive_and_batch(key),
@@ -300,8 +301,9 @@ impl Server {
         self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, who, what);
         // What it held may be half done: it is dropped, never reused.
         if let Some(conn) = self.conns.get_mut(key)
-            && let State::Active(ex) = std::mem::replace(&mut conn.state, State::Idle)
+            && let State::Active(mut ex) = std::mem::replace(&mut conn.state, State::Idle)
         {
+            self.pool.backends.leave(&mut ex.backend, &mut self.cx);
             let stats = &mut self.cx.stats;
             let count = if ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
             *count = count.saturating_sub(1);
@@ -352,7 +354,10 @@ impl Server {
     fn close(&mut self, key: Key) {
         self.wheel.disarm(key.slot());
         if let Some(mut conn) = self.conns.remove(key) {
-            self.pool.backends.leave(&mut conn.backend, &mut self.cx);
+            if let State::Active(ex) = &mut conn.state {
+                self.pool.backends.leave(&mut ex.backend, &mut self.cx);
+            }
+            conn.transport.farewell();
             self.cx.stats.active -= 1;
             self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
         }

@@ -206,6 +206,7 @@ fn answers(timer: &Timer) {
         serial: 1,
         requests: 1,
         accepted: cx.now.ms,
+        is_secure: false,
     };
     let table: [(&str, &[u8], &[u8]); 4] = [
         ("answer: return 200", b"GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 "),

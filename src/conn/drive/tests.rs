@@ -76,7 +76,7 @@ impl Turn {
     fn answers(&mut self, conn: &mut Conn, far: &mut UnixStream, asked: &[&str]) -> String {
         let requests = asked.iter().map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         far.write_all(requests.collect::<String>().as_bytes()).expect("there is room");
-        conn.ready.add(epoll::IN);
+        conn.transport.event(epoll::IN);
         let next = drive(conn, Key::new(0, 0), &mut self.cx, &mut self.pool, &One, &mut Budget::default());
         assert_eq!(next, Next::Wait);
         let mut bytes = vec![0; 1 << 16];

@@ -5,7 +5,8 @@
 //! exchange takes them over.
 
 use crate::config::model::EndpointId;
-use crate::conn::drive::{Budget, Step};
+use crate::conn::io::{Budget, Step};
+use crate::conn::transport::Transport;
 use crate::conn::{Conn, Endpoints, Pool, State};
 use crate::exchange::Exchange;
 use crate::exchange::cacheable::{self, ClientFacts, Tail};
@@ -13,10 +14,9 @@ use crate::exchange::send_queue::SHORT;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
 use crate::services::response_cache::{Body, CachedResponse};
-use crate::sys::socket::{self, More};
-use crate::sys::{Errno, file};
+use crate::sys::Errno;
+use crate::sys::socket::More;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 /// Text of answers on one connection that go out together.
@@ -96,7 +96,7 @@ pub fn answer(
     // Who is introduced first has not begun to ask; who leaves in a moment is told so; and what cannot be sent, or has
     // more behind it, is for an exchange.
     let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
-    if !is_plain || cx.quitting || !conn.ready.can_write() || conn.ready.can_read() {
+    if !is_plain || cx.quitting || !conn.transport.can_write() || conn.transport.can_read() {
         return known;
     }
     let from = said.answers.len();
@@ -116,8 +116,8 @@ pub fn answer(
         let begun = said.answers.get(from).map_or(start, |first| first.text.start);
         closes = !repeat.keep_alive;
         // The last one says so; what follows it is not a request.
-        let ends = requests >= repeat.client.keepalive_requests
-            || cx.now.ms.saturating_sub(conn.accepted) >= repeat.client.keepalive_time.0;
+        let ends =
+            requests >= repeat.client.keepalive_requests || conn.age(cx.now.ms) >= repeat.client.keepalive_time.0;
         if ends && !closes || closes && len < rest.len() || budget.requests == 0 || start - begun > BATCH {
             break;
         }
@@ -160,12 +160,14 @@ pub fn send(
     if budget.gather && last.tail.is_none() && text.len() < SHORT {
         return Step::Batched;
     }
-    let Ok((of_text, of_tail)) = write(conn.fd(), text, last.tail.as_deref()) else {
+    let sent = write(&mut conn.transport, text, last.tail.as_deref(), &mut cx.scratch);
+    let Ok((of_text, of_tail)) = sent else {
         log(conn, answers, cx);
         return Step::Close;
     };
     budget.bytes = budget.bytes.saturating_sub(of_tail);
-    if of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
+    let is_out = !conn.transport.has_unsent();
+    if is_out && of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
         log(conn, answers, cx);
         conn.state = State::Idle;
         conn.deadline = cx.now.ms + last.repeat.client.keepalive_timeout.0;
@@ -173,14 +175,11 @@ pub fn send(
         pool.send_batch.done(from, count);
         return if keep_alive { Step::Again } else { Step::Close };
     }
-    if of_text < text.len() || !socket::is_writable(conn.fd()) {
-        conn.ready.no_write();
-    }
     // The others count as answered, as those of any batch do; the last one's exchange sends what is left.
     let (repeat, mark) = (last.repeat.clone(), text.len() - last.text.len());
     log(conn, answers.split_last().map_or(&[], |(_, others)| others), cx);
-    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd.as_fd()) else { return Step::Close };
-    let client = conn.client(&cx.config, endpoint);
+    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd()) else { return Step::Close };
+    let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let input = cx.buffers.take();
     let mut ex = pool.take(cx, client, input, 0);
     cacheable::resume(&mut ex, &repeat);
@@ -203,15 +202,22 @@ pub fn send(
 }
 
 /// Writes text and what follows it. Gives how much of each the socket took; Err: nobody is there to read it.
-fn write(fd: BorrowedFd<'_>, text: &[u8], tail: Option<&OpenFile>) -> Result<(usize, usize), Errno> {
+fn write(
+    transport: &mut Transport,
+    text: &[u8],
+    tail: Option<&OpenFile>,
+    scratch: &mut Vec<u8>,
+) -> Result<(usize, usize), Errno> {
     let taken = |result| match result {
         Err(Errno::EAGAIN) => Ok(0),
         result => result,
     };
     let more = if tail.is_some() { More::Yes } else { More::No };
-    let of_text = taken(socket::send(fd, text, more))?;
+    let of_text = taken(transport.send(text, more))?;
     let of_tail = match tail.and_then(|file| Some((file.fd()?, file.stat.size as usize))) {
-        Some((source, size)) if of_text == text.len() => taken(file::sendfile(fd, source, 0, size))?,
+        Some((source, size)) if of_text == text.len() => {
+            taken(transport.send_file(source, 0, size, scratch, More::No))?
+        }
         _ => 0,
     };
     Ok((of_text, of_tail))

@@ -3,16 +3,15 @@
 
 use super::write::{self, Flushed};
 use crate::config::model::Level;
-use crate::conn::drive::{Budget, Step};
-use crate::conn::{Io, Ready};
+use crate::conn::io::{Budget, Io, Step};
+use crate::conn::transport::Transport;
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::keep_alive::DRAIN;
 use crate::exchange::{Exchange, Rx, Tx, cacheable, handlers, phases};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
 use crate::services::{SCRATCH, Services};
-use crate::sys::{Errno, socket};
-use std::os::fd::BorrowedFd;
+use crate::sys::Errno;
 
 /// Smallest room worth a system call.
 const ROOM: usize = 512;
@@ -24,7 +23,7 @@ pub enum More {
 }
 
 /// Reads more of the request's head.
-pub fn more(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange) -> More {
+pub fn more(transport: &mut Transport, ex: &mut Exchange) -> More {
     let spare = ex.input.capacity() - ex.input.len();
     if spare < ROOM {
         if ex.start > 0 {
@@ -36,26 +35,18 @@ pub fn more(fd: BorrowedFd<'_>, ready: &mut Ready, ex: &mut Exchange) -> More {
             ex.input.reserve(ex.input.capacity().max(ROOM));
         }
     }
-    let more = receive(fd, ready, &mut ex.input);
+    let more = receive(transport, &mut ex.input);
     ex.may_be_newer |= matches!(more, More::Some);
     more
 }
 
 /// Reads into the room there is.
-pub fn receive(fd: BorrowedFd<'_>, ready: &mut Ready, input: &mut Vec<u8>) -> More {
+pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> More {
     let room = input.capacity() - input.len();
-    match socket::recv_into(fd, input, room) {
+    match transport.recv(input, room) {
         Ok(0) => More::End,
-        Ok(n) => {
-            if n < room {
-                ready.short_read();
-            }
-            More::Some
-        }
-        Err(Errno::EAGAIN) => {
-            ready.no_read();
-            More::None
-        }
+        Ok(_) => More::Some,
+        Err(Errno::EAGAIN) => More::None,
         Err(_) => More::End,
     }
 }
@@ -94,10 +85,10 @@ pub fn head(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Head {
                 Flushed::Yield => return Head::Step(Step::Yield),
                 Flushed::Gone => return Head::Step(Step::Close),
             }
-            if !io.ready.can_read() {
+            if !io.transport.can_read() {
                 return if ex.buf().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
-            Head::Step(match more(io.fd, io.ready, ex) {
+            Head::Step(match more(io.transport, ex) {
                 More::Some => {
                     // It may have been sent after an answer of this turn: what was looked up for that one is old.
                     ex.look_anew(cx);
@@ -211,7 +202,7 @@ fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>) -> Filled {
         took(ex, bytes.len());
         return Filled::Bytes;
     }
-    if ex.decoder.is_done() || !io.ready.can_read() {
+    if ex.decoder.is_done() || !io.transport.can_read() {
         return Filled::Nothing;
     }
     bytes.reserve(SCRATCH);
@@ -222,21 +213,15 @@ fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>) -> Filled {
         _ => SCRATCH,
     };
     let most = most.min(open(ex));
-    match socket::recv_into(io.fd, bytes, most) {
+    match io.transport.recv(bytes, most) {
         Ok(0) => Filled::End,
         Ok(n) => {
             io.budget.bytes = io.budget.bytes.saturating_sub(n);
             took(ex, n);
             ex.may_be_newer = true;
-            if n < most {
-                io.ready.short_read();
-            }
             Filled::Bytes
         }
-        Err(Errno::EAGAIN) => {
-            io.ready.no_read();
-            Filled::Nothing
-        }
+        Err(Errno::EAGAIN) => Filled::Nothing,
         Err(_) => Filled::End,
     }
 }
@@ -330,13 +315,13 @@ fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Option<Step>
     const WORTH: u64 = 64 << 10;
     let length = matches!(ex.head.framing, Framing::Length(_));
     let left = ex.decoder.remaining().filter(|left| length && *left >= WORTH)?;
-    let file = handlers::splice_target(&ex.handler)?;
-    if !io.ready.can_read() {
+    let file = handlers::splice_target(&ex.handler).filter(|_| io.transport.is_raw())?;
+    if !io.transport.can_read() {
         return Some(Step::Wait);
     }
     // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
     let most = open(ex) as u64;
-    let moved = super::splice::socket_to_file(io.fd, file, left.min(most), cx);
+    let moved = super::splice::socket_to_file(io.transport, file, left.min(most), cx);
     match moved {
         super::splice::Moved::Bytes(n) => {
             *io.deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
@@ -351,10 +336,7 @@ fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Option<Step>
             }
             Some(Step::Again)
         }
-        super::splice::Moved::Nothing => {
-            io.ready.no_read();
-            Some(Step::Wait)
-        }
+        super::splice::Moved::Nothing => Some(Step::Wait),
         super::splice::Moved::End => Some(Step::Close),
         super::splice::Moved::Failed(e) => {
             let flow = handlers::upload::failed(ex, cx, e);

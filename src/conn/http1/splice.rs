@@ -1,8 +1,9 @@
 //! Socket → pipe → file inside the kernel. The pipe is shared by the process and empty between two calls.
 
+use crate::conn::transport::Transport;
 use crate::services::Services;
 use crate::sys::Errno;
-use crate::sys::file::{self, SPLICE_MOVE, SPLICE_NONBLOCK};
+use crate::sys::file::{self, SPLICE_MOVE};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Bytes in flight at most: as much as an unprivileged pipe may hold.
@@ -17,7 +18,7 @@ pub enum Moved {
 }
 
 /// Moves up to `most` bytes, all that is there.
-pub fn socket_to_file(socket: BorrowedFd<'_>, target: BorrowedFd<'_>, most: u64, cx: &mut Services) -> Moved {
+pub fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u64, cx: &mut Services) -> Moved {
     if cx.pipe.is_none() {
         let Ok((read, write)) = file::pipe() else { return Moved::Failed(Errno::EMFILE) };
         // Smaller where the system forbids it: only slower.
@@ -26,8 +27,7 @@ pub fn socket_to_file(socket: BorrowedFd<'_>, target: BorrowedFd<'_>, most: u64,
     }
     let Some((read, write)) = &cx.pipe else { return Moved::Nothing };
     let most = most.min(PIPE as u64) as usize;
-    let flags = SPLICE_MOVE | SPLICE_NONBLOCK;
-    let got = match file::splice(socket, None, write.as_fd(), None, most, flags) {
+    let got = match transport.splice_to(write.as_fd(), most) {
         Ok(0) => return Moved::End,
         Ok(n) => n,
         Err(Errno::EAGAIN) => return Moved::Nothing,

@@ -6,10 +6,11 @@
 use super::pool::{Backends, Wanted};
 use super::talk;
 use crate::config::model::Level;
-use crate::conn::drive::{Budget, Next, Step};
 use crate::conn::http1::read;
 use crate::conn::http1::write::{self, Flushed};
-use crate::conn::{Conn, Io, Ready, State};
+use crate::conn::io::{Budget, Io, Next, Step};
+use crate::conn::transport::Transport;
+use crate::conn::{Conn, State};
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Phase, Proxy};
 use crate::exchange::phases;
@@ -17,14 +18,12 @@ use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::End;
-use crate::sys::socket::{self, Connect};
+use crate::sys::socket::Connect;
 use crate::util::slab::Key;
-use std::os::fd::AsFd;
 
-/// Both ends of a proxied exchange: the client's socket, and what is known of the upstream's.
+/// The client's end of a proxied exchange, and what the loop knows it by.
 pub struct Ends<'a> {
     pub io: Io<'a>,
-    pub backend: &'a mut Option<Key>,
     pub key: Key,
 }
 
@@ -32,9 +31,9 @@ pub struct Ends<'a> {
 pub fn step(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
     let Some(mut proxy) = take(ex) else { return Step::Close };
     let phase = proxy.phase;
-    let gone = ends.io.ready.has_failed() || ends.io.ready.peer_closed() && ex.rx == Rx::Done;
+    let gone = ends.io.transport.has_failed() || ends.io.transport.peer_closed() && ex.rx == Rx::Done;
     if gone && phase != Phase::Tunnel && !ex.here().settings.proxy.ignore_client_abort {
-        return client_gone(ends, proxy, ex, cx, backends);
+        return client_gone(proxy, ex, cx, backends);
     }
     let waiting = ex.out.pending();
     let had_room = proxy.room(ex) > 0;
@@ -45,7 +44,7 @@ pub fn step(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends:
             ex.handler = Handler::Proxy(proxy);
             return Step::Yield;
         }
-        Flushed::Gone => return client_gone(ends, proxy, ex, cx, backends),
+        Flushed::Gone => return client_gone(proxy, ex, cx, backends),
     }
     proxy.client_by = client_by;
     let flushed = ex.out.pending() < waiting;
@@ -74,20 +73,14 @@ pub(super) fn take(ex: &mut Exchange) -> Option<Box<Proxy>> {
 }
 
 /// The client left: nobody wants the answer.
-fn client_gone(
-    ends: &mut Ends<'_>,
-    mut proxy: Box<Proxy>,
-    ex: &mut Exchange,
-    cx: &mut Services,
-    backends: &mut Backends,
-) -> Step {
+fn client_gone(mut proxy: Box<Proxy>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
     if ex.tx == Tx::Wait {
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
     }
     let what = "client prematurely closed connection, so upstream connection is closed too";
     ex.report(cx, Level::Info, format_args!("{what}"));
     proxy.finish(ex, cx);
-    backends.leave(ends.backend, cx);
+    backends.leave(&mut ex.backend, cx);
     Step::Close
 }
 
@@ -109,7 +102,7 @@ fn gather(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
         return Step::Again;
     }
     read::invite(ex);
-    if !ex.out.is_empty() && ends.io.ready.can_write() {
+    if !ex.out.is_empty() && ends.io.transport.can_write() {
         return Step::Again;
     }
     if !ex.out.is_empty() {
@@ -137,7 +130,7 @@ pub(super) fn settled(ends: &mut Ends<'_>, ex: &Exchange, cx: &Services, step: S
 }
 
 fn pick(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
-    backends.leave(ends.backend, cx);
+    backends.leave(&mut ex.backend, cx);
     let Some(mut proxy) = take(ex) else { return Step::Again };
     let (peer, addr) = match proxy.pick(ex, cx) {
         Ok(picked) => picked,
@@ -152,7 +145,7 @@ fn pick(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mu
     let local = proxy.local(ex, cx);
     let wanted = Wanted { upstream: &upstream, peer, addr: &addr, local, probed: settings.socket_keepalive };
     if let Some(key) = backends.reuse(&wanted, ends.key) {
-        *ends.backend = Some(key);
+        ex.backend = Some(key);
         proxy.reused = true;
         proxy.connected(ex, cx);
         proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
@@ -162,7 +155,7 @@ fn pick(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mu
     proxy.reused = false;
     match backends.open(&wanted, ends.key, cx.now.ms) {
         Ok((key, connect)) => {
-            *ends.backend = Some(key);
+            ex.backend = Some(key);
             if connect == Connect::Done {
                 proxy.connected(ex, cx);
                 proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
@@ -183,14 +176,11 @@ fn pick(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mu
 }
 
 fn connect(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
-    let Some(backend) = backends.of(*ends.backend) else { return Step::Close };
-    if !backend.ready.can_write() {
+    let Some(backend) = backends.of(ex.backend) else { return Step::Close };
+    if !backend.transport.can_write() {
         return wait(ends, ex);
     }
-    let outcome = match socket::take_error(backend.fd.as_fd()) {
-        Ok(None) => Ok(()),
-        Ok(Some(e)) | Err(e) => Err(e),
-    };
+    let outcome = backend.transport.connected();
     let Some(mut proxy) = take(ex) else { return Step::Again };
     match outcome {
         Ok(()) => {
@@ -215,7 +205,7 @@ pub(super) fn fail(
     backends: &mut Backends,
     fault: Fault,
 ) -> Step {
-    let resting = backends.close(ends.backend, cx, fault.end());
+    let resting = backends.close(&mut ex.backend, cx, fault.end());
     next(ends, ex, cx, fault, resting)
 }
 
@@ -243,7 +233,7 @@ fn next(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, fault: Fault,
 
 /// The deadline of a proxied exchange has come. None: it was the client that took too long.
 pub fn timeout(conn: &mut Conn, cx: &mut Services, backends: &mut Backends) -> Option<Next> {
-    let Conn { fd, ready, deadline, backend, state, .. } = conn;
+    let Conn { transport, deadline, state, .. } = conn;
     let State::Active(ex) = state else { return None };
     let Handler::Proxy(proxy) = &ex.handler else { return None };
     let waits = proxy.waits(ex);
@@ -262,22 +252,23 @@ pub fn timeout(conn: &mut Conn, cx: &mut Services, backends: &mut Backends) -> O
     proxy.timed_out(ex, cx);
     ex.handler = Handler::Proxy(proxy);
     let key = Key::new(0, 0);
-    let io = Io { fd: fd.as_fd(), ready, deadline, budget: &mut Budget::default() };
-    let mut ends = Ends { io, backend, key };
+    let io = Io { transport, deadline, budget: &mut Budget::default() };
+    let mut ends = Ends { io, key };
     fail(&mut ends, ex, cx, backends, Fault::Timeout);
     Some(Next::Run)
 }
 
 /// A proxied exchange that waits has something that will wake it, and nothing it could go on with.
-pub fn check_invariants(slot: Option<Key>, client: Ready, ex: &Exchange, backends: &Backends) {
+pub fn check_invariants(client: &Transport, ex: &Exchange, backends: &Backends) {
     let Handler::Proxy(proxy) = &ex.handler else { return };
     let waits = proxy.waits(ex);
-    let backend = backends.readiness(slot);
-    let any = waits.client_read || waits.client_write || waits.upstream_read || waits.upstream_write;
+    let backend = backends.transport(ex.backend);
+    let any =
+        client.has_unsent() || waits.client_read || waits.client_write || waits.upstream_read || waits.upstream_write;
     let could = waits.client_read && client.can_read()
-        || waits.client_write && client.can_write()
-        || waits.upstream_read && backend.can_read()
-        || waits.upstream_write && backend.can_write();
+        || (waits.client_write || client.has_unsent()) && client.can_write()
+        || waits.upstream_read && backend.is_some_and(Transport::can_read)
+        || waits.upstream_write && backend.is_some_and(Transport::can_write);
     assert!(
         any && !could,
         "a proxied exchange waits for nothing: {:?} {waits:?} rx {:?} tx {:?} client {client:?} upstream {backend:?}",

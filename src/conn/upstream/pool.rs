@@ -1,10 +1,11 @@
 //! Connections to upstreams: opened without waiting, used by one client connection at a time, kept idle for the next.
 //!
-//! Invariant: a backend that is used belongs to exactly one connection (`Conn::backend`), which gives it back or closes
+//! Invariant: a backend that is used belongs to exactly one connection (`Exchange::backend`), which gives it back or closes
 //! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
 
 use crate::config::directives::upstream::Upstream;
-use crate::conn::{Ready, Role, token};
+use crate::conn::transport::{Transport, readiness};
+use crate::conn::{Role, token};
 use crate::services::Services;
 use crate::services::upstream_balance::End;
 use crate::sys::Errno;
@@ -12,12 +13,11 @@ use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, Connect};
 use crate::util::slab::{Key, Slab};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 pub(in crate::conn) struct Backend {
-    pub(in crate::conn) fd: OwnedFd,
-    pub(in crate::conn) ready: Ready,
+    pub(in crate::conn) transport: Transport,
     /// None: idle.
     owner: Option<Key>,
     upstream: Rc<Upstream>,
@@ -60,15 +60,14 @@ impl Backends {
         slot.and_then(|key| self.slab.get_mut(key))
     }
 
-    /// What is known of its socket; nothing, where there is none.
-    pub(in crate::conn) fn readiness(&self, slot: Option<Key>) -> Ready {
-        slot.and_then(|key| self.slab.get(key)).map_or(Ready::default(), |backend| backend.ready)
+    pub(in crate::conn) fn transport(&self, slot: Option<Key>) -> Option<&Transport> {
+        slot.and_then(|key| self.slab.get(key)).map(|backend| &backend.transport)
     }
 
     /// What epoll reports of a backend. Gives the client connection that must go on.
     pub fn event(&mut self, key: Key, flags: u32) -> Option<Key> {
         let backend = self.slab.get_mut(key)?;
-        backend.ready.add(flags);
+        backend.transport.event(flags);
         if backend.owner.is_none() && flags & !epoll::OUT != 0 {
             self.idle.retain(|idle| *idle != key);
             self.slab.remove(key);
@@ -88,7 +87,7 @@ impl Backends {
             let key = self.idle.remove(at);
             let backend = self.slab.get_mut(key)?;
             // Its end may have come in this very turn: a request that must not be repeated would be lost with it.
-            if is_silent(backend.fd.as_fd()) {
+            if backend.transport.is_silent() {
                 backend.owner = Some(owner);
                 return Some(key);
             }
@@ -116,8 +115,7 @@ impl Backends {
         let _ = socket::nodelay(fd.as_fd(), true);
         let connect = socket::connect(fd.as_fd(), addr).map_err(|e| ("connect()", e))?;
         let backend = Backend {
-            fd,
-            ready: Ready::default(),
+            transport: Transport::plain(fd, readiness(connect)),
             owner: Some(owner),
             upstream: wanted.upstream.clone(),
             peer: wanted.peer,
@@ -129,12 +127,9 @@ impl Backends {
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
         let Some(backend) = self.slab.get_mut(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
-        if let Err(e) = self.epoll.add(backend.fd.as_fd(), flags, token(Role::Backend, key)) {
+        if let Err(e) = self.epoll.add(backend.transport.fd(), flags, token(Role::Backend, key)) {
             self.slab.remove(key);
             return Err(("epoll_ctl()", e));
-        }
-        if connect == Connect::Done {
-            backend.ready = Ready::fresh();
         }
         Ok((key, connect))
     }
@@ -157,12 +152,11 @@ impl Backends {
         backend.requests += 1;
         let keepalive = backend.upstream.keepalive;
         let old = cx.now.ms.saturating_sub(backend.opened) >= keepalive.time.0;
-        let silent = !backend.ready.can_read() || is_silent(backend.fd.as_fd());
+        let silent = !backend.transport.can_read() || backend.transport.is_silent();
         if old || !silent || backend.requests >= keepalive.requests {
             self.close(slot, cx, End::Good);
             return;
         }
-        backend.ready.no_read();
         backend.owner = None;
         backend.due = cx.now.ms + keepalive.timeout.0;
         let (upstream, peer) = (backend.upstream.clone(), backend.peer);
@@ -200,9 +194,4 @@ impl Backends {
             self.slab.remove(key);
         }
     }
-}
-
-/// There is nothing to be read: neither bytes that nobody asked for, nor the end.
-fn is_silent(fd: BorrowedFd<'_>) -> bool {
-    socket::peek(fd, &mut [0]) == Err(Errno::EAGAIN)
 }

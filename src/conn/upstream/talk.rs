@@ -4,8 +4,8 @@
 //! Invariant: no more is read than what the other side has room for.
 
 use super::exchange::{Ends, fail, settled, take, wait};
-use crate::conn::drive::Step;
 use crate::conn::http1::read;
+use crate::conn::io::Step;
 use crate::conn::upstream::pool::Backends;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
@@ -15,8 +15,7 @@ use crate::exchange::{Exchange, Rx, Tx, filters};
 use crate::services::upstream_balance::End;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
-use crate::sys::socket::{self, More};
-use std::os::fd::AsFd;
+use crate::sys::socket::More;
 
 /// The request goes out, the response comes in.
 pub(in crate::conn) fn talk(
@@ -26,12 +25,12 @@ pub(in crate::conn) fn talk(
     backends: &mut Backends,
     flushed: bool,
 ) -> Step {
-    let mut progress = flushed | send(ends, ex, cx, backends);
+    let mut progress = flushed | send(ex, cx, backends);
     if let Handler::Proxy(proxy) = &ex.handler
         && proxy.wants_body(ex)
     {
         read::invite(ex);
-        progress |= !ex.out.is_empty() && ends.io.ready.can_write();
+        progress |= !ex.out.is_empty() && ends.io.transport.can_write();
         let mut client_by = 0;
         match read::take(&mut ends.io.by(&mut client_by), ex, cx) {
             Step::Wait => {}
@@ -42,7 +41,7 @@ pub(in crate::conn) fn talk(
         if client_by > 0 {
             proxy.client_by = client_by;
         }
-        progress |= send(ends, ex, cx, backends);
+        progress |= send(ex, cx, backends);
     }
     match receive(ends, ex, cx, backends) {
         Received::Some => progress = true,
@@ -58,21 +57,17 @@ pub(in crate::conn) fn talk(
 }
 
 /// The request, as far as the upstream takes it. True: something moved.
-fn send(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> bool {
-    let Some(backend) = backends.of(*ends.backend) else { return false };
+fn send(ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> bool {
+    let Some(backend) = backends.of(ex.backend) else { return false };
     let Some(mut proxy) = take(ex) else { return false };
     let mut moved = false;
-    while !proxy.pending().is_empty() && backend.ready.can_write() {
-        let wanted = proxy.pending().len();
-        match socket::send(backend.fd.as_fd(), proxy.pending(), More::No) {
+    while !proxy.pending().is_empty() && backend.transport.can_write() {
+        match backend.transport.send(proxy.pending(), More::No) {
             Ok(n) => {
                 proxy.sent(ex, n);
                 moved = true;
-                if n < wanted {
-                    backend.ready.no_write();
-                }
             }
-            Err(Errno::EAGAIN) => backend.ready.no_write(),
+            Err(Errno::EAGAIN) => break,
             // What it has to say about that may be there to be read.
             Err(_) => {
                 proxy.write_closed = true;
@@ -102,21 +97,16 @@ enum Received {
 
 /// One read of the response, no more than the client's side has room for.
 fn receive(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Received {
-    let Some(backend) = backends.of(*ends.backend) else { return Received::Nothing };
+    let Some(backend) = backends.of(ex.backend) else { return Received::Nothing };
     let Handler::Proxy(proxy) = &ex.handler else { return Received::Nothing };
     let most = proxy.room(ex).min(SCRATCH);
-    if most == 0 || !backend.ready.can_read() {
+    if most == 0 || !backend.transport.can_read() {
         return Received::Nothing;
     }
     let mut bytes = std::mem::take(&mut cx.scratch);
     bytes.clear();
     bytes.reserve(SCRATCH);
-    let outcome = socket::recv_into(backend.fd.as_fd(), &mut bytes, most);
-    match outcome {
-        Ok(n) if n > 0 && n < most => backend.ready.short_read(),
-        Err(Errno::EAGAIN) => backend.ready.no_read(),
-        _ => {}
-    }
+    let outcome = backend.transport.recv(&mut bytes, most);
     let received = match outcome {
         Err(Errno::EAGAIN) => Received::Nothing,
         outcome => Received::Step(arrived(ends, ex, cx, backends, outcome.map(|_| &bytes[..]))),
@@ -162,7 +152,7 @@ fn arrived(
         Ok(Some(flow)) => {
             // The answer is somewhere else.
             proxy.finish(ex, cx);
-            backends.close(ends.backend, cx, End::Good);
+            backends.close(&mut ex.backend, cx, End::Good);
             drop(proxy);
             phases::settle(ex, cx, flow);
             return settled(ends, ex, cx, Step::Again);
@@ -181,9 +171,9 @@ fn arrived(
 fn complete(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
     let Some(mut proxy) = take(ex) else { return Step::Again };
     if proxy.finish(ex, cx) {
-        backends.park(ends.backend, cx);
+        backends.park(&mut ex.backend, cx);
     } else {
-        backends.close(ends.backend, cx, End::Good);
+        backends.close(&mut ex.backend, cx, End::Good);
     }
     if ex.tx == Tx::Send {
         filters::end(ex);
@@ -202,33 +192,30 @@ pub(in crate::conn) fn tunnel(
     backends: &mut Backends,
     flushed: bool,
 ) -> Step {
-    let mut progress = flushed | send(ends, ex, cx, backends);
+    let mut progress = flushed | send(ex, cx, backends);
     let mut ended = false;
     let waits = match &ex.handler {
         Handler::Proxy(proxy) => proxy.waits(ex),
         _ => return Step::Again,
     };
-    if waits.client_read && ends.io.ready.can_read() {
+    if waits.client_read && ends.io.transport.can_read() {
         let mut bytes = std::mem::take(&mut cx.scratch);
         bytes.clear();
         bytes.reserve(SCRATCH);
-        match socket::recv_into(ends.io.fd, &mut bytes, SCRATCH) {
+        match ends.io.transport.recv(&mut bytes, SCRATCH) {
             Ok(n) if n > 0 => {
                 progress = true;
-                if n < SCRATCH {
-                    ends.io.ready.short_read();
-                }
                 if let Handler::Proxy(proxy) = &mut ex.handler {
                     proxy.relay(&bytes);
                 }
                 ends.io.budget.bytes = ends.io.budget.bytes.saturating_sub(n);
             }
-            Err(Errno::EAGAIN) => ends.io.ready.no_read(),
+            Err(Errno::EAGAIN) => {}
             _ => ended = true,
         }
         bytes.clear();
         cx.scratch = bytes;
-        progress |= send(ends, ex, cx, backends);
+        progress |= send(ex, cx, backends);
     }
     match receive(ends, ex, cx, backends) {
         Received::Some => progress = true,

@@ -131,13 +131,13 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     }
     let port = ex.config.endpoints[ex.client.endpoint.at()].addr.port();
     let name: &[u8] = if output.server_name_in_redirect || ex.host.is_empty() { &ex.server().name } else { &ex.host };
-    let mut url = b"http://".to_vec();
+    let mut url = format!("{}://", ex.client.scheme()).into_bytes();
     if name.is_empty() {
         // Nobody named the host: a relative Location is the only right one.
         return target;
     }
     url.extend_from_slice(name);
-    if let Some(port) = port.filter(|p| *p != 80 && output.port_in_redirect) {
+    if let Some(port) = port.filter(|p| *p != ex.client.default_port() && output.port_in_redirect) {
         let _ = write!(url, ":{port}");
     }
     url.extend_from_slice(&target);

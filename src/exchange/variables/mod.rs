@@ -366,8 +366,8 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             None => Is::Set,
         },
         B::ServerProtocol => put(Some(if ex.head.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }), out),
-        B::Scheme => put(Some(b"http"), out),
-        B::Https => Is::Set,
+        B::Scheme => put(Some(ex.client.scheme().as_bytes()), out),
+        B::Https => put(Some(if ex.client.is_secure { b"on" } else { b"" }), out),
         B::RemoteAddr => {
             put_peer(&ex.client.peer, out);
             Is::Set

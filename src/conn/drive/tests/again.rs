@@ -14,7 +14,7 @@ impl Turn {
     /// One round of the connection, and what came of it.
     fn ask(&mut self, conn: &mut Conn, far: &mut UnixStream, request: &str) -> (Next, String) {
         far.write_all(request.as_bytes()).expect("there is room");
-        conn.ready.add(epoll::IN);
+        conn.transport.event(epoll::IN);
         let next = self.drive(conn);
         (next, String::from_utf8_lossy(&read(far)).into_owned())
     }
@@ -199,7 +199,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
             }
             let asked = format!("{}{last}", request.repeat(count - 1));
             far.write_all(asked.as_bytes()).expect("there is room");
-            conn.ready.add(epoll::IN);
+            conn.transport.event(epoll::IN);
             let (mut seen, mut next) = (Vec::new(), turn.drive(&mut conn));
             let blocked = matches!(conn.state, State::Active(_));
             assert!(blocked || junk < usize::MAX, "{name}: nothing goes where nothing fits");
@@ -213,7 +213,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
                 if next == Next::Close || idle && next == Next::Wait {
                     break;
                 }
-                conn.ready.add(epoll::OUT);
+                conn.transport.event(epoll::OUT);
                 next = turn.drive(&mut conn);
             }
             assert_eq!(next, if closes { Next::Close } else { Next::Wait }, "{name}");
@@ -250,7 +250,7 @@ fn answers_that_are_sent_take_no_room_in_the_turn() {
     let gather = |turn: &mut Turn, asked: &str| {
         let (mut conn, mut far) = turn.client(true);
         far.write_all(asked.as_bytes()).expect("there is room");
-        conn.ready.add(epoll::IN);
+        conn.transport.event(epoll::IN);
         let mut budget = Budget { gather: true, ..Budget::default() };
         let next = drive(&mut conn, Key::new(0, 0), &mut turn.cx, &mut turn.pool, &One, &mut budget);
         (next, conn, far)

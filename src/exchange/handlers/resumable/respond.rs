@@ -142,7 +142,8 @@ pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
     if !output.absolute_redirect || output.server_name_in_redirect || host.is_empty() {
         return filters::head::absolute(ex, target);
     }
-    let is_https = ex.header(HeaderId::XForwardedProto).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
+    let is_https = ex.client.is_secure
+        || ex.header(HeaderId::XForwardedProto).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
     [if is_https { &b"https://"[..] } else { b"http://" }, host, &target].concat()
 }
 

@@ -1,0 +1,213 @@
+//! What carries a connection's bytes, to a client or to an upstream: the only place where their sockets are read and
+//! written. A further transport is a variant here and a file beside `plain`.
+//!
+//! What a transport owes its connection:
+//! * [`Transport::can_read`] and [`Transport::can_write`] say whether the next `recv` or `send` may get on, whatever that
+//!   takes: a `recv` that has to write first (a handshake, a new key) waits for the socket to be writable and says so by
+//!   `can_read`. Bytes that are decoded but not taken count as readable ([`Transport::has_plaintext`]).
+//! * EAGAIN says that nothing moves before the next event; the transport has recorded that by itself. Whether a short
+//!   read or write says the same is the transport's affair and no caller's.
+//! * Bytes that `send` took may still be in the transport ([`Transport::has_unsent`]); [`Transport::flush`] moves them.
+//!   A response is out when there are none.
+//!
+//! Invariant: after EAGAIN the socket has an event to report, because all events are edge triggered; so no other code may
+//! change a socket's readiness.
+
+mod plain;
+
+use super::io::Ready;
+use crate::sys::Errno;
+use crate::sys::file;
+use crate::sys::socket::{self, Connect, More};
+use plain::Plain;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+#[derive(Debug)]
+pub enum Transport {
+    Plain(Plain),
+}
+
+impl Transport {
+    pub fn plain(fd: OwnedFd, ready: Ready) -> Transport {
+        Transport::Plain(Plain::new(fd, ready))
+    }
+
+    /// The socket, for epoll and for its addresses and options; never for its bytes.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Transport::Plain(plain) => plain.fd(),
+        }
+    }
+
+    /// What is known of the socket itself.
+    fn ready(&self) -> Ready {
+        match self {
+            Transport::Plain(plain) => plain.ready,
+        }
+    }
+
+    fn ready_mut(&mut self) -> &mut Ready {
+        match self {
+            Transport::Plain(plain) => &mut plain.ready,
+        }
+    }
+
+    /// What epoll reports.
+    pub fn event(&mut self, events: u32) {
+        self.ready_mut().add(events);
+    }
+
+    /// The outcome of a connect that was under way.
+    pub fn connected(&mut self) -> Result<(), Errno> {
+        match socket::take_error(self.fd()) {
+            Ok(None) => Ok(()),
+            Ok(Some(e)) | Err(e) => Err(e),
+        }
+    }
+
+    /// A `recv` may find bytes, the end or an error.
+    pub fn can_read(&self) -> bool {
+        self.has_plaintext() || self.ready().can_read()
+    }
+
+    /// A `send` may take something.
+    pub fn can_write(&self) -> bool {
+        self.ready().can_write()
+    }
+
+    /// The peer will send no more; it may still read.
+    pub fn peer_closed(&self) -> bool {
+        self.ready().peer_closed()
+    }
+
+    /// The connection is broken: nothing will be read or written.
+    pub fn has_failed(&self) -> bool {
+        self.ready().has_failed()
+    }
+
+    /// Bytes for the application that the socket no longer has: no event will tell of them.
+    pub fn has_plaintext(&self) -> bool {
+        match self {
+            Transport::Plain(_) => false,
+        }
+    }
+
+    /// Bytes that [`Transport::send`] took and the socket has not.
+    pub fn has_unsent(&self) -> bool {
+        match self {
+            Transport::Plain(_) => false,
+        }
+    }
+
+    /// Moves what [`Transport::has_unsent`] tells of. EAGAIN: not all of it.
+    pub fn flush(&mut self) -> Result<(), Errno> {
+        match self {
+            Transport::Plain(_) => Ok(()),
+        }
+    }
+
+    /// The kernel may move this connection's bytes by itself: they are in the socket as the application knows them.
+    pub fn is_raw(&self) -> bool {
+        match self {
+            Transport::Plain(_) => true,
+        }
+    }
+
+    /// The peer's identity and the bytes are protected: `https`.
+    pub fn is_secure(&self) -> bool {
+        match self {
+            Transport::Plain(_) => false,
+        }
+    }
+
+    /// Appends at most `most` bytes to the spare capacity of `into`, which is not grown. 0 is the peer's end of stream, so
+    /// there must be room. EAGAIN: nothing now.
+    pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+        match self {
+            Transport::Plain(plain) => plain.recv(into, most),
+        }
+    }
+
+    /// How many of `bytes` were taken.
+    pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
+        match self {
+            Transport::Plain(plain) => plain.send(bytes, more),
+        }
+    }
+
+    /// Up to `wanted` bytes of a file from `at` on, by the cheapest way there is. 0: the file has no more.
+    pub fn send_file(
+        &mut self,
+        source: BorrowedFd<'_>,
+        at: u64,
+        wanted: usize,
+        scratch: &mut Vec<u8>,
+        more: More,
+    ) -> Result<usize, Errno> {
+        match self {
+            Transport::Plain(plain) => plain.send_file(source, at, wanted),
+            #[allow(unreachable_patterns)]
+            _ => self.send_copy(source, at, wanted, scratch, more),
+        }
+    }
+
+    /// As [`Transport::send_file`], through a buffer (`sendfile off`).
+    pub fn send_copy(
+        &mut self,
+        source: BorrowedFd<'_>,
+        at: u64,
+        wanted: usize,
+        scratch: &mut Vec<u8>,
+        more: More,
+    ) -> Result<usize, Errno> {
+        scratch.clear();
+        let most = wanted.min(scratch.capacity());
+        let read = file::pread_into(source, scratch, most, at)?;
+        let result = if read == 0 { Ok(0) } else { self.send(scratch, more) };
+        scratch.clear();
+        result
+    }
+
+    /// From the socket into a pipe, where the transport [is raw](Transport::is_raw).
+    pub fn splice_to(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Result<usize, Errno> {
+        match self {
+            Transport::Plain(plain) => plain.splice_to(pipe, most),
+        }
+    }
+
+    /// There is nothing to be read now, neither bytes nor the end: the socket itself is asked.
+    pub fn is_silent(&mut self) -> bool {
+        match self {
+            Transport::Plain(plain) => plain.is_silent(),
+        }
+    }
+
+    /// Sends the end of the stream; reading goes on. ENOTCONN if the connection is gone already.
+    pub fn shutdown_write(&mut self) -> Result<(), Errno> {
+        match self {
+            Transport::Plain(plain) => socket::shutdown_write(plain.fd()),
+        }
+    }
+
+    /// Closing it will reset the connection: what was not sent is dropped.
+    pub fn reset(&mut self) {
+        // A socket that cannot be told is closed in the usual way.
+        let _ = socket::linger_reset(self.fd());
+    }
+
+    /// The last thing before the socket is closed in order: what the protocol says at the end goes out as far as there is
+    /// room for it.
+    pub fn farewell(&mut self) {
+        match self {
+            Transport::Plain(_) => {}
+        }
+    }
+}
+
+/// The readiness of a socket whose connect has just begun.
+pub fn readiness(connect: Connect) -> Ready {
+    match connect {
+        Connect::Done => Ready::fresh(),
+        Connect::InProgress => Ready::default(),
+    }
+}
