@@ -16,6 +16,7 @@
 //! | [`conn`] | a socket driving exchanges |
 //! | [`server`] | the process: event loop, accept, timers, reload, signals, files, logs |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
+//! | [`tools`] | commands that read or write configurations; the server uses none of them |
 
 /// The nginx whose language, variables and command line these are.
 pub const NGINX_VERSION: &str = "1.31.5";
@@ -29,4 +30,5 @@ pub mod route;
 pub mod server;
 pub mod services;
 pub mod sys;
+pub mod tools;
 pub mod util;

@@ -1,6 +1,7 @@
 //! Start and end of the process: logs, sockets, daemon, user, pid file, the loop.
 
 use super::Server;
+use super::greeting;
 use super::listeners::Listeners;
 use super::reload::Origin;
 use super::reload_report;
@@ -54,8 +55,8 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(|e| Failure(e.to_string()))?;
     if greeting == Greeting::Addresses {
-        for addr in listeners.addresses() {
-            eprintln!("{}: listening on {addr}", origin.program);
+        for line in greeting::lines(&config, listeners.addresses(), &origin.prefix) {
+            eprintln!("{}: {line}", origin.program);
         }
     }
     if config.process.daemon && !is_child {

@@ -1,6 +1,7 @@
 //! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
 
 pub mod accept;
+pub mod greeting;
 pub mod lifecycle;
 pub mod listeners;
 pub mod reload;

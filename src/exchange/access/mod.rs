@@ -6,7 +6,7 @@ mod allow_deny;
 mod auth_basic;
 pub mod limits;
 mod methods;
-mod password;
+pub mod password;
 pub mod real_ip;
 
 pub use allow_deny::enter_limit_except;

@@ -1,0 +1,164 @@
+//! `webserv DIR`: the configuration that serves one directory, as text in the language everybody else writes. The
+//! server runs that text and nothing else, so `--print-config` shows all there is to it.
+//!
+//! Invariant: the text is a valid configuration whatever the directory is called.
+
+use crate::http::escape::to_base64;
+use sha1::{Digest, Sha1};
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// What the command line asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeDir {
+    /// Absolute.
+    pub dir: PathBuf,
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Visitors may upload, replace and delete.
+    pub upload: bool,
+    /// A password file that visitors must satisfy.
+    pub password_file: Option<PathBuf>,
+    /// HTTPS, by a certificate of the local authority.
+    pub tls: bool,
+}
+
+impl ServeDir {
+    /// The configuration's text.
+    pub fn config(&self) -> String {
+        let mut text = String::new();
+        let _ = self.write(&mut text);
+        text
+    }
+
+    /// `http://localhost:8000/`: what to open on this machine.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        let host = match self.address.ip() {
+            ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        format!("{scheme}://{host}:{}/", self.address.port())
+    }
+
+    /// The directory as an argument. A name that no configuration can hold (bytes that are no UTF-8, a dollar, which begins
+    /// a variable) is left to the prefix, which is the directory.
+    fn root(&self) -> String {
+        let bytes = self.dir.as_os_str().as_bytes();
+        let plain = std::str::from_utf8(bytes).is_ok() && !bytes.iter().any(|b| *b == b'$' || b.is_ascii_control());
+        if plain { quoted(self.dir.as_os_str()) } else { ".".to_owned() }
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "# What `webserv {}` runs.", shown(self.dir.as_os_str()))?;
+        writeln!(out, "error_log stderr notice;\npid       off;\n")?;
+        writeln!(out, "events {{\n    worker_connections 1024;\n}}\n")?;
+        writeln!(out, "http {{\n    charset       utf-8;\n    access_log    off;\n    server_tokens off;\n")?;
+        writeln!(out, "    server {{")?;
+        writeln!(out, "        listen      {}{};", self.address, if self.tls { " ssl" } else { "" })?;
+        writeln!(out, "        server_name localhost;")?;
+        if self.tls {
+            writeln!(out, "        ssl_certificate auto;")?;
+        }
+        writeln!(out, "        root        {};", self.root())?;
+        writeln!(out, "        index       index.html;\n")?;
+        if let Some(file) = &self.password_file {
+            writeln!(out, "        auth_basic           \"Restricted\";")?;
+            writeln!(out, "        auth_basic_user_file {};\n", quoted(file.as_os_str()))?;
+        }
+        writeln!(out, "        location / {{")?;
+        writeln!(out, "            autoindex            on;\n            autoindex_format     page;")?;
+        if self.upload {
+            writeln!(out, "            autoindex_upload     on;")?;
+            writeln!(out, "            allowed_methods      GET POST PUT PATCH DELETE;")?;
+            writeln!(out, "            client_max_body_size 0;")?;
+            writeln!(out, "            upload_resumable     on;")?;
+            writeln!(out, "            upload_min_free      5%;")?;
+        }
+        writeln!(out, "        }}\n    }}\n}}")
+    }
+}
+
+/// A line of a password file for `user`: salted SHA-1, which every reader of such files knows. The file is as secret as
+/// the password.
+pub fn password_line(user: &str, password: &str, salt: [u8; 8]) -> String {
+    let mut sum = Sha1::new().chain_update(password).chain_update(salt).finalize().to_vec();
+    sum.extend_from_slice(&salt);
+    let mut line = format!("{user}:{{SSHA}}").into_bytes();
+    to_base64(&sum, &mut line);
+    line.push(b'\n');
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+/// A word of the configuration, quoted: a path may hold blanks, quotes, semicolons, and dollars that are no variables.
+fn quoted(path: &OsStr) -> String {
+    let mut out = String::from("\"");
+    for c in String::from_utf8_lossy(path.as_bytes()).chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+/// For a comment: one line.
+fn shown(path: &OsStr) -> String {
+    String::from_utf8_lossy(path.as_bytes()).replace(|c: char| c.is_control(), "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{LoadOptions, load_text};
+    use crate::config::resolve::{Form, resolve};
+    use std::path::Path;
+
+    fn plain(dir: &str) -> ServeDir {
+        let address = "127.0.0.1:8000".parse().expect("an address");
+        ServeDir { dir: dir.into(), address, upload: false, password_file: None, tls: false }
+    }
+
+    #[test]
+    fn the_text_is_a_valid_configuration_whatever_the_directory_is_called() {
+        for dir in ["/srv", "/srv/my files", "/srv/a\"b", "/srv/semi;colon{}", "/srv/back\\slash", "/srv/#no comment"] {
+            for upload in [false, true] {
+                let text = ServeDir { upload, ..plain(dir) }.config();
+                let mut loaded = load_text("generated", text.as_bytes(), &LoadOptions::default());
+                let resolved = resolve(&mut loaded, Path::new("/"), Form::Own, Vec::new(), None);
+                let problems = resolved.diagnostics.render(&loaded.sources, "webserv");
+                assert!(resolved.config.is_some() && problems.is_empty(), "{dir}: {problems}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_line_matches_its_password_only() {
+        let line = password_line("alice", "secret", [7; 8]);
+        let stored = line.trim_end().strip_prefix("alice:").expect("the user");
+        assert!(crate::exchange::access::password::matches(stored.as_bytes(), b"secret"));
+        assert!(!crate::exchange::access::password::matches(stored.as_bytes(), b"Secret"));
+    }
+
+    #[test]
+    fn a_directory_that_no_configuration_can_name_is_left_to_the_prefix() {
+        for dir in [OsStr::new("/srv/$HOME"), OsStr::new("/srv/a\nb"), OsStr::from_bytes(b"/srv/\xff")] {
+            let text = ServeDir { dir: dir.into(), ..plain("/srv") }.config();
+            assert!(text.contains("root        .;"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_url_is_one_that_opens_on_this_machine() {
+        let at = |address: &str| ServeDir { address: address.parse().expect("an address"), ..plain("/srv") }.url();
+        assert_eq!(at("127.0.0.1:8000"), "http://localhost:8000/");
+        assert_eq!(at("0.0.0.0:80"), "http://localhost:80/");
+        assert_eq!(at("[::1]:8000"), "http://localhost:8000/");
+        assert_eq!(at("192.0.2.7:8000"), "http://192.0.2.7:8000/");
+    }
+}
