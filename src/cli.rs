@@ -9,7 +9,10 @@ use std::path::PathBuf;
 /// What was asked for.
 #[derive(Debug)]
 pub struct Args {
+    /// A configuration, or a directory to serve.
     pub config: Option<PathBuf>,
+    /// How a directory is served.
+    pub share: Share,
     pub file: Option<PathBuf>,
     pub prefix: Option<PathBuf>,
     pub error_log: Option<PathBuf>,
@@ -25,6 +28,18 @@ pub struct Args {
     pub explain: Option<Explain>,
 }
 
+/// The options of `webserv DIR`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    pub upload: bool,
+    pub port: Option<u16>,
+    pub bind: Option<IpAddr>,
+    /// Whose password is asked for.
+    pub auth: Option<String>,
+    pub tls: bool,
+    pub print_config: bool,
+}
+
 /// `webserv explain`.
 #[derive(Debug)]
 pub struct Explain {
@@ -33,10 +48,12 @@ pub struct Explain {
     pub client: IpAddr,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
     Text,
     Markdown,
+    /// One directive, as text.
+    One(String),
 }
 
 /// The letter of an option is its name.
@@ -57,7 +74,8 @@ fn value(id: &'static str, name: &'static str, help: &'static str) -> Arg {
 pub fn command() -> Command {
     let config = Arg::new("config").value_name("CONFIG").value_parser(clap::value_parser!(PathBuf));
     let reference = Command::new("directives")
-        .about("Print the reference of all directives")
+        .about("Print the reference of all directives, or of one")
+        .arg(Arg::new("name").value_name("NAME"))
         .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"));
     let explain = Command::new("explain")
         .about("Say what would become of a request, and why, without serving it")
@@ -93,36 +111,117 @@ pub fn command() -> Command {
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
         .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
         .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
+        .arg(long("upload", "serving a directory: let visitors upload, replace and delete"))
+        .arg(long("tls", "serving a directory: over HTTPS, by a certificate of the local authority"))
+        .arg(long("print-config", "print the configuration that serves the directory, and exit"))
+        .arg(
+            Arg::new("port")
+                .long("port")
+                .value_name("PORT")
+                .value_parser(clap::value_parser!(u16))
+                .help("serving a directory: the port [default: 8000]"),
+        )
+        .arg(
+            Arg::new("bind")
+                .long("bind")
+                .value_name("ADDRESS")
+                .value_parser(clap::value_parser!(IpAddr))
+                .help("serving a directory: the address [default: 127.0.0.1, this machine only]"),
+        )
+        .arg(Arg::new("auth").long("auth").value_name("USER").help("serving a directory: ask visitors for a password"))
         .subcommand(reference)
         .subcommand(explain)
 }
 
-/// Parses the arguments. A mistake is told in nginx's words and ends the process, as help does.
-pub fn parse() -> Args {
-    // nginx's other name for help.
-    let args = std::env::args_os().map(|arg| if arg == "-?" { "-h".into() } else { arg });
-    match command().try_get_matches_from(args) {
-        Ok(matches) => from(&matches),
-        Err(error) => {
-            let argument = |kind| match error.get(kind) {
-                Some(ContextValue::String(text)) => text.trim_start_matches('-').to_string(),
-                _ => String::new(),
-            };
-            match error.kind() {
-                ErrorKind::UnknownArgument => {
-                    eprintln!("webserv: invalid option: \"{}\"", argument(ContextKind::InvalidArg));
-                }
-                ErrorKind::InvalidValue => {
-                    let option = argument(ContextKind::InvalidArg);
-                    let letter = letter(&option);
-                    let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
-                    eprintln!("webserv: option \"-{letter}\" requires {wants}");
-                }
-                _ => error.exit(),
-            }
-            std::process::exit(1)
-        }
+/// Words that people try first, and the options they mean. A file or directory of that name wins.
+const WORDS: [(&str, &[&str]); 14] = [
+    ("help", &["--help"]),
+    ("version", &["--version"]),
+    ("reload", &["-s", "reload"]),
+    ("stop", &["-s", "stop"]),
+    ("quit", &["-s", "quit"]),
+    ("reopen", &["-s", "reopen"]),
+    ("run", &[]),
+    ("serve", &[]),
+    ("start", &[]),
+    ("check", &["-t"]),
+    ("test", &["-t"]),
+    ("validate", &["-t"]),
+    ("configtest", &["-t"]),
+    ("dump", &["-T"]),
+];
+
+/// The arguments with a first word of [`WORDS`] replaced by what it means.
+fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
+    let word = args.get(1).and_then(|word| WORDS.iter().find(|(known, _)| word == known));
+    if let Some((word, options)) = word
+        && !std::path::Path::new(word).exists()
+    {
+        args.splice(1..2, options.iter().map(OsString::from));
     }
+    args
+}
+
+/// A mistake on the command line, in nginx's words where nginx has words for it, and where help is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// `--help`: text for standard output.
+    Help(String),
+    /// Lines for standard error, without the program's name.
+    Mistake(String),
+}
+
+/// Parses the arguments.
+///
+/// # Errors
+/// What to print instead of doing anything.
+pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
+    // nginx's other name for help.
+    let args = spelled_out(args).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
+    command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|error| stop(&error))
+}
+
+fn stop(error: &clap::Error) -> Stop {
+    let argument = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        _ => String::new(),
+    };
+    let given = argument(ContextKind::InvalidArg);
+    let bare = given.trim_start_matches('-');
+    let mistake = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return Stop::Help(error.to_string());
+        }
+        ErrorKind::UnknownArgument => {
+            let near = command()
+                .get_arguments()
+                .filter_map(|arg| arg.get_long())
+                .find(|long| strsim::damerau_levenshtein(long, bare) <= 2)
+                .map_or(String::new(), |long| format!("; did you mean --{long}?"));
+            format!("invalid option: \"{bare}\"{near}")
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if given.starts_with("--") => {
+            let option = given.split(' ').next().unwrap_or_default();
+            match argument(ContextKind::InvalidValue) {
+                value if value.is_empty() => format!("option \"{option}\" requires a value"),
+                value => format!("option \"{option}\" does not take \"{value}\""),
+            }
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let letter = bare.chars().next().unwrap_or('-');
+            let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
+            format!("option \"-{letter}\" requires {wants}")
+        }
+        ErrorKind::MissingRequiredArgument => "explain needs a configuration and a request, as in: \
+             webserv explain conf/default.conf 'GET http://localhost:8080/'"
+            .to_owned(),
+        ErrorKind::ArgumentConflict => {
+            format!("\"{given}\" does not go with a command; options of the server come alone")
+        }
+        _ => format!("the arguments are not understood: \"{given}\""),
+    };
+    Stop::Mistake(format!("{mistake}\nsee 'webserv --help'"))
 }
 
 /// What nginx says an option lacks.
@@ -132,12 +231,14 @@ const WANTS: [(char, &str); 5] =
 /// `-h`: nginx's options in nginx's layout, ours after them.
 const HELP: &str = "\
 Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
-       webserv directives [--markdown]
+       webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER] [--tls] [--print-config]
+       webserv directives [NAME | --markdown]
        webserv explain [-p prefix] [-H 'Name: value'] [--client ADDR] CONFIG 'METHOD URL'
 
   CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
                    paths are taken from the current directory
-  directives     : print the reference of all directives and exit
+  DIR            : directory to serve, with a listing, to this machine only
+  directives     : print the reference of all directives, or of one, and exit
   explain        : say what would become of a request, and why, without serving it
 
 Options:
@@ -153,7 +254,21 @@ Options:
   -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
   -c filename    : set configuration file, with nginx's defaults for logs, pid and user
   -g directives  : set global directives out of configuration file
+
+Serving a directory:
+  --upload       : let visitors upload, replace and delete
+  --port PORT    : port (default: 8000)
+  --bind ADDRESS : address (default: 127.0.0.1; 0.0.0.0 is every address of this machine)
+  --auth USER    : ask visitors for a password, which is asked for now
+  --tls          : HTTPS, by a certificate of the local authority
+  --print-config : print the configuration that does all this, and exit
+
+Words for the same: help version run serve start check test validate stop quit reload reopen.
 ";
+
+fn long(id: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).long(id).action(ArgAction::SetTrue).help(help)
+}
 
 fn from(m: &ArgMatches) -> Args {
     let explain = m.subcommand_matches("explain");
@@ -162,6 +277,14 @@ fn from(m: &ArgMatches) -> Args {
     let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);
     Args {
         config: from.get_one::<PathBuf>("config").cloned(),
+        share: Share {
+            upload: m.get_flag("upload"),
+            port: m.get_one("port").copied(),
+            bind: m.get_one("bind").copied(),
+            auth: m.get_one("auth").cloned(),
+            tls: m.get_flag("tls"),
+            print_config: m.get_flag("print-config"),
+        },
         file: path("c"),
         prefix: from.get_one::<OsString>("p").map(PathBuf::from),
         error_log: path("e"),
@@ -173,13 +296,53 @@ fn from(m: &ArgMatches) -> Args {
         version: m.get_flag("v"),
         build: m.get_flag("V"),
         own_version: m.get_flag("version"),
-        reference: m
-            .subcommand_matches("directives")
-            .map(|sub| if sub.get_flag("markdown") { Reference::Markdown } else { Reference::Text }),
+        reference: m.subcommand_matches("directives").map(|sub| match sub.get_one::<String>("name") {
+            Some(name) => Reference::One(name.clone()),
+            None if sub.get_flag("markdown") => Reference::Markdown,
+            None => Reference::Text,
+        }),
         explain: explain.map(|sub| Explain {
             question: sub.get_many::<String>("question").into_iter().flatten().cloned().collect::<Vec<_>>().join(" "),
             headers: sub.get_many::<String>("header").into_iter().flatten().cloned().collect(),
             client: *sub.get_one::<IpAddr>("client").expect("it has a default"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Args, Stop> {
+        parse(std::iter::once("webserv").chain(line.split_whitespace()).map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_words_people_try_first_do_what_they_say() {
+        assert!(parsed("version").is_ok_and(|args| args.own_version));
+        assert!(parsed("check x.conf").is_ok_and(|args| args.test && args.config == Some("x.conf".into())));
+        assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
+        assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
+        assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == HELP));
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_our_words_and_points_to_help() {
+        let table = [
+            ("-x", "invalid option: \"x\""),
+            ("--prot 80 .", "invalid option: \"prot\"; did you mean --port?"),
+            ("-c", "option \"-c\" requires file name"),
+            ("--port", "option \"--port\" requires a value"),
+            ("--port eighty .", "option \"--port\" does not take \"eighty\""),
+            ("explain", "explain needs a configuration and a request"),
+        ];
+        for (line, expected) in table {
+            match parsed(line) {
+                Err(Stop::Mistake(text)) => {
+                    assert!(text.starts_with(expected) && text.ends_with("\nsee 'webserv --help'"), "{line}: {text}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The program: arguments to commands to exit status. One function per command; everything else is the library's.
 
 mod cli;
+mod share;
 
-use cli::{Args, Explain, Reference};
+use cli::{Args, Explain, Reference, Stop};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -14,12 +15,23 @@ use webserv::config::table;
 use webserv::explain;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
+use webserv::tools::manual;
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module";
 
 fn main() -> ExitCode {
-    let args = cli::parse();
+    let args = match cli::parse(std::env::args_os().collect()) {
+        Ok(args) => args,
+        Err(Stop::Help(text)) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Mistake(text)) => {
+            complain(&text);
+            return ExitCode::FAILURE;
+        }
+    };
     if args.own_version {
         println!("webserv {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
@@ -31,7 +43,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    if let Some(form) = args.reference {
+    if let Some(form) = &args.reference {
         return reference(form);
     }
     if let Some(name) = &args.signal
@@ -41,6 +53,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let origin = match origin(&args) {
+        Ok(Origin { text: Some(text), .. }) if args.share.print_config => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
         Ok(origin) => origin,
         Err(Failure(why)) => {
             eprintln!("webserv: [emerg] {why}");
@@ -65,8 +81,25 @@ fn version(args: &Args) {
     }
 }
 
-fn reference(form: Reference) -> ExitCode {
-    let text = table::reference(form == Reference::Markdown);
+/// Lines for a person, each with the program's name. A closed terminal is no reason to fail otherwise.
+fn complain(lines: &str) {
+    for line in lines.lines() {
+        let _ = writeln!(std::io::stderr(), "webserv: {line}");
+    }
+}
+
+fn reference(form: &Reference) -> ExitCode {
+    let text = match form {
+        Reference::Text => table::reference(false),
+        Reference::Markdown => table::reference(true),
+        Reference::One(name) => match manual::entry(name) {
+            Ok(text) => text,
+            Err(why) => {
+                complain(&why);
+                return ExitCode::FAILURE;
+            }
+        },
+    };
     // A reader that has seen enough (`| head`) is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
@@ -81,6 +114,15 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
         Some(prefix) => here.join(prefix),
         None => here.clone(),
     };
+    if let Some(dir) = args.config.as_ref().filter(|config| config.is_dir()) {
+        return share::origin(&here.join(dir), &args.share, program);
+    }
+    if args.share != cli::Share::default() {
+        let what = args.config.as_ref().map_or("no directory is named".into(), |p| format!("{} is none", p.display()));
+        return Err(Failure(format!(
+            "--upload, --port, --bind, --auth, --tls and --print-config are for serving a directory; {what}"
+        )));
+    }
     let (file, form) = match (&args.config, &args.file) {
         (Some(config), _) => (config.clone(), Form::Own),
         (None, Some(file)) => (prefix.join(file), Form::Nginx),
@@ -89,6 +131,7 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
     };
     Ok(Origin {
         file,
+        text: None,
         prefix,
         directives: args.directives.clone().map(|text| text.into_vec()),
         error_log: args.error_log.clone(),

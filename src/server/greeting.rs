@@ -85,7 +85,8 @@ mod tests {
 
     fn greeting(text: &str) -> Vec<String> {
         let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
-        let config = resolve(&mut loaded, Path::new("/site"), Form::Own, Vec::new(), None).config.expect("a configuration");
+        let config =
+            resolve(&mut loaded, Path::new("/site"), Form::Own, Vec::new(), None).config.expect("a configuration");
         let open: Vec<Addr> = config.endpoints.iter().map(|endpoint| endpoint.addr.clone()).collect();
         lines(&config, open.iter(), Path::new("/site"))
     }
@@ -93,7 +94,10 @@ mod tests {
     #[test]
     fn each_listener_has_a_line_with_its_sites() {
         let table = [
-            ("server { listen 127.0.0.1:8080; server_name localhost; root www; }", "http://localhost:8080/ → www (localhost)"),
+            (
+                "server { listen 127.0.0.1:8080; server_name localhost; root www; }",
+                "http://localhost:8080/ → www (localhost)",
+            ),
             ("server { listen 80; server_name a.test; root /srv/a; }", "http://localhost/ → /srv/a (a.test)"),
             ("server { listen 192.0.2.1:81; root .; }", "http://192.0.2.1:81/ → ."),
             ("server { listen [::1]:8080; server_name b; root /b; }", "http://localhost:8080/ → /b (b)"),

@@ -16,6 +16,8 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub file: PathBuf,
+    /// The configuration itself, where no file holds it (`webserv DIR`); `file` is then the name it is shown by.
+    pub text: Option<String>,
     pub prefix: PathBuf,
     /// `-g`.
     pub directives: Option<Vec<u8>>,
@@ -37,7 +39,10 @@ impl Origin {
     /// Reads the configuration. `logs`: paths of log files that are open already, whose ids must not change.
     pub fn read(&self, logs: Vec<PathBuf>) -> Read {
         let options = LoadOptions { command_line: self.directives.clone(), ..LoadOptions::default() };
-        let mut loaded = load::load(&self.file, &options);
+        let mut loaded = match &self.text {
+            Some(text) => load::load_text(&self.file.to_string_lossy(), text.as_bytes(), &options),
+            None => load::load(&self.file, &options),
+        };
         let mut resolved = resolve(&mut loaded, &self.prefix, self.form, logs, self.error_log.as_deref());
         if let Some(config) = &mut resolved.config {
             let file = self.prefix.join(&self.file);

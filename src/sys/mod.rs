@@ -14,6 +14,7 @@ pub mod inotify;
 pub mod process;
 pub mod random;
 pub mod socket;
+pub mod terminal;
 pub mod timer;
 
 pub use errno::Errno;

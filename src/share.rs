@@ -1,0 +1,91 @@
+//! `webserv DIR`: from the command line's options to a configuration, asking for a password where one is wanted.
+
+use crate::cli::Share;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use webserv::config::resolve::Form;
+use webserv::server::lifecycle::Failure;
+use webserv::server::reload::Origin;
+use webserv::sys::random;
+use webserv::sys::terminal::NoEcho;
+use webserv::tools::serve_dir::{ServeDir, password_line};
+
+/// As `python -m http.server`, dufs and miniserve differ on it, the first of them that needs no root.
+const PORT: u16 = 8000;
+
+/// What is to run for a directory. `dir` is absolute.
+///
+/// # Errors
+/// The password could not be had or kept.
+pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Failure> {
+    let dir = dir.canonicalize().map_err(|e| Failure(format!("\"{}\": {e}", dir.display())))?;
+    let address = SocketAddr::new(share.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), share.port.unwrap_or(PORT));
+    let password_file = match &share.auth {
+        Some(user) if share.print_config => Some(password_path(user)?),
+        Some(user) => Some(keep_password(user)?),
+        None => None,
+    };
+    let serve = ServeDir { dir: dir.clone(), address, upload: share.upload, password_file, tls: share.tls };
+    Ok(Origin {
+        file: PathBuf::from("(webserv DIR)"),
+        text: Some(serve.config()),
+        prefix: dir,
+        directives: None,
+        error_log: None,
+        form: Form::Own,
+        program,
+    })
+}
+
+/// Where the password file of `--auth` stands: with the user's other state, as the XDG base directories have it.
+fn password_path(user: &str) -> Result<PathBuf, Failure> {
+    if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+        return Err(Failure(format!("--auth: \"{user}\" cannot be a user's name: it is empty, or holds a colon")));
+    }
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
+    let state = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from).or_else(home);
+    let state = state
+        .ok_or_else(|| Failure("--auth: neither XDG_STATE_HOME nor HOME says where to keep the password".into()))?;
+    Ok(state.join("webserv").join("serve.htpasswd"))
+}
+
+/// Asks for the password and writes the password file, readable by its owner only.
+fn keep_password(user: &str) -> Result<PathBuf, Failure> {
+    let path = password_path(user)?;
+    let password = ask(user).map_err(|e| Failure(format!("--auth: no password: {e}")))?;
+    if password.is_empty() {
+        return Err(Failure("--auth: the password is empty".into()));
+    }
+    let mut salt = [0; 8];
+    random::fill(&mut salt).map_err(|e| Failure(format!("getrandom() failed {e}")))?;
+    let write = || -> io::Result<()> {
+        if let Some(dir) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        }
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(password_line(user, &password, salt).as_bytes())
+    };
+    write().map_err(|e| Failure(format!("--auth: \"{}\": {e}", path.display())))?;
+    Ok(path)
+}
+
+/// A line from the terminal, not shown while it is typed; from a pipe, its first line.
+fn ask(user: &str) -> io::Result<String> {
+    let stdin = io::stdin();
+    let silent = if stdin.is_terminal() {
+        let mut stderr = io::stderr();
+        write!(stderr, "Password for {user}: ")?;
+        stderr.flush()?;
+        NoEcho::new(stdin.as_fd()).ok()
+    } else {
+        None
+    };
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line)?;
+    drop(silent);
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
