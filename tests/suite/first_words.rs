@@ -1,0 +1,119 @@
+//! The first things a newcomer types: a directory to serve, a word instead of an option, a mistake.
+
+use crate::client::Client;
+use crate::os;
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_webserv");
+
+/// A directory below the temporary one; it goes with the value.
+struct Site(PathBuf);
+
+impl Site {
+    fn new(name: &str) -> Site {
+        let path = std::env::temp_dir().join(format!("webserv-words-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("my $site")).expect("a directory");
+        fs::write(path.join("my $site/page.txt"), "here").expect("a file");
+        Site(path)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.join("my $site")
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server that ends with the value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `webserv DIR …` on a socket that listens already.
+fn serve(dir: &Path, options: &[&str], state: &Path, typed: &str) -> (Running, Client) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let fd = listener.as_raw_fd();
+    let mut command = Command::new(BINARY);
+    command.arg(dir).args(["--port", &address.port().to_string()]).args(options);
+    command.env("NGINX", format!("{fd};")).env("XDG_STATE_HOME", state);
+    command.stdin(Stdio::piped()).stderr(Stdio::null()).stdout(Stdio::null());
+    os::inherit(&mut command, vec![fd]);
+    let mut child = command.spawn().expect("the binary starts");
+    child.stdin.take().expect("a pipe").write_all(typed.as_bytes()).expect("the pipe takes a line");
+    (Running(child), Client::connect(address))
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(BINARY).args(args).env_remove("NGINX").stdin(Stdio::null()).output().expect("the binary runs")
+}
+
+#[test]
+fn a_directory_is_served_with_a_listing_and_without_writing() {
+    let site = Site::new("plain");
+    let (_server, mut client) = serve(&site.dir(), &[], &site.0, "");
+    client.get("/page.txt").is(200).body_is("here");
+    client.get("/").is(200).contains("page.txt");
+    client.request("PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(405);
+    assert!(!site.dir().join("new").exists());
+}
+
+#[test]
+fn uploads_into_a_directory_are_stored_where_they_are_allowed() {
+    let site = Site::new("upload");
+    let (_server, mut client) = serve(&site.dir(), &["--upload"], &site.0, "");
+    client.request("PUT /new.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").is(201);
+    assert_eq!(fs::read_to_string(site.dir().join("new.txt")).expect("the upload"), "hi");
+}
+
+#[test]
+fn a_password_that_was_asked_for_is_asked_of_visitors() {
+    let site = Site::new("auth");
+    let (_server, mut client) = serve(&site.dir(), &["--auth", "bob"], &site.0, "secret\n");
+    client.get("/page.txt").is(401);
+    // bob:secret
+    client.request("GET /page.txt HTTP/1.1\r\nHost: a\r\nAuthorization: Basic Ym9iOnNlY3JldA==\r\n\r\n").is(200);
+}
+
+#[test]
+fn the_printed_configuration_is_one_that_the_test_accepts() {
+    let site = Site::new("print");
+    fs::create_dir(site.0.join("plain")).expect("a directory");
+    let dir = site.0.join("plain");
+    let printed = run(&[&dir.to_string_lossy(), "--upload", "--print-config"]);
+    let file = site.0.join("printed.conf");
+    fs::write(&file, &printed.stdout).expect("a file");
+    let checked = run(&["check", &file.to_string_lossy()]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(String::from_utf8_lossy(&printed.stdout).contains("autoindex_upload"));
+}
+
+#[test]
+fn a_mistake_points_to_help_and_options_of_a_directory_want_one() {
+    let table: [(&[&str], &str); 4] = [
+        (&["--prot", "80"], "did you mean --port?"),
+        (&["-x"], "webserv: invalid option: \"x\"\nwebserv: see 'webserv --help'"),
+        (&["--upload", "/no/such/directory"], "are for serving a directory"),
+        (&["directives", "autoindx"], "did you mean \"autoindex\"?"),
+    ];
+    for (args, expected) in table {
+        let out = run(args);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains(expected), "{args:?}: {said}");
+    }
+}
