@@ -9,6 +9,7 @@
 //! | [`sys`] | the only `unsafe`: one function per system call, no policy |
 //! | [`util`] | slab, timer wheel, buffers, spans, dates |
 //! | [`http`] | sans-IO HTTP/1.1: heads, bodies, ranges, conditions, multipart |
+//! | [`tls`] | sans-IO TLS: handshakes, records, certificates, tickets |
 //! | [`config`] | nginx's language: text → tree with spans → rows of directives → resolved model |
 //! | [`route`] | pure: which server and location a request belongs to, and why |
 //! | [`services`] | what all requests share: clock, open files, logs, counters |
@@ -30,5 +31,6 @@ pub mod route;
 pub mod server;
 pub mod services;
 pub mod sys;
+pub mod tls;
 pub mod tools;
 pub mod util;

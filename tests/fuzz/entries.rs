@@ -33,6 +33,8 @@ pub const TARGETS: &[(&str, Entry)] = &[
     ("fastcgi", fastcgi),
     ("cgi", cgi),
     ("dns", dns),
+    ("tls", tls),
+    ("certificate", certificate),
 ];
 
 /// Two ways to cut `data`: a place that depends on the bytes, and everywhere.
@@ -276,4 +278,14 @@ fn names_hosts(level: &[Directive]) -> bool {
         addresses && directive.args.first().is_some_and(|word| !literal(word.bytes()))
             || directive.block.as_ref().is_some_and(|block| names_hosts(block))
     })
+}
+
+/// A client's side of a TLS connection: no bytes make it panic, and a hello does not depend on the reads.
+pub fn tls(data: &[u8]) {
+    webserv::tls::fuzzing::records(data);
+}
+
+/// A certificate, a revocation list, a key or PEM: from a file or from a peer.
+pub fn certificate(data: &[u8]) {
+    webserv::tls::fuzzing::certificate(data);
 }

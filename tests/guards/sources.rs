@@ -7,8 +7,8 @@ use webserv::config::directives;
 use webserv::config::table::{self, Found};
 
 /// Each module uses only those before it.
-const LAYERS: [&str; 11] =
-    ["sys", "util", "http", "config", "route", "services", "exchange", "conn", "server", "explain", "tools"];
+const LAYERS: [&str; 12] =
+    ["sys", "util", "http", "tls", "config", "route", "services", "exchange", "conn", "server", "explain", "tools"];
 
 /// Lines of a file that are not blank, tests not counted.
 const LINES: usize = 500;

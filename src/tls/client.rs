@@ -1,0 +1,96 @@
+//! The client's side: what connections to upstreams over TLS are made with.
+
+use super::server::{Protocols, Version, is_holder, own_provider};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite};
+use std::sync::Arc;
+
+pub struct Options {
+    pub protocols: Protocols,
+    pub suites: Vec<SupportedCipherSuite>,
+    pub certificate: Option<Arc<CertifiedKey>>,
+    pub sends_name: bool,
+    /// Servers whose sessions are kept for resumption; 0: none.
+    pub sessions: usize,
+    pub alpn: Vec<Vec<u8>>,
+}
+
+impl Options {
+    pub fn build(self) -> Result<Arc<ClientConfig>, String> {
+        let provider = own_provider(self.suites);
+        let builder = ClientConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_protocol_versions(&self.protocols.versions()).map_err(|e| e.to_string())?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(JudgeLater { provider }));
+        let mut config = match self.certificate {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(Always(key))),
+            None => builder.with_no_client_auth(),
+        };
+        config.enable_sni = self.sends_name;
+        config.alpn_protocols = self.alpn;
+        config.resumption = match self.sessions {
+            0 => Resumption::disabled(),
+            most => Resumption::in_memory_sessions(most),
+        };
+        Ok(Arc::new(config))
+    }
+}
+
+/// The certificate is sent to every server that asks, whatever CAs it names: as OpenSSL does.
+#[derive(Debug)]
+struct Always(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Always {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.key.choose_scheme(schemes).map(|_| self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// The chain is judged after the handshake and before anything is sent, by `verify`'s rules and the configuration's
+/// wish; only that the server has the key is checked here.
+#[derive(Debug)]
+struct JudgeLater {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for JudgeLater {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        is_holder(&self.provider, message, cert, dss, Version::Tls12)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        is_holder(&self.provider, message, cert, dss, Version::Tls13)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

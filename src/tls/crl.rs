@@ -1,0 +1,94 @@
+//! Revocation lists: read at load, looked up while a chain is judged.
+
+use super::der::{self, Malformed, Reader};
+use super::verify::{Fault, is_signed, same_name};
+use super::x509::{self, Certificate};
+use std::collections::HashSet;
+
+/// A list of a CA. Its signature is checked when it is first used for that CA's certificates.
+#[derive(Debug)]
+pub struct Crl {
+    issuer: Box<[u8]>,
+    this_update: i64,
+    next_update: Option<i64>,
+    /// Contents of serial numbers.
+    revoked: HashSet<Box<[u8]>>,
+    has_unknown_critical: bool,
+    tbs: Box<[u8]>,
+    algorithm: Box<[u8]>,
+    signature: Box<[u8]>,
+}
+
+impl Crl {
+    pub fn parse(bytes: &[u8]) -> Result<Crl, Malformed> {
+        let mut outer = Reader::new(bytes).sequence()?;
+        let tbs = outer.take(der::SEQUENCE)?;
+        let algorithm = outer.take(der::SEQUENCE)?.content;
+        let signature = outer.bits()?;
+        let mut r = tbs.reader();
+        r.optional(der::INTEGER)?;
+        r.take(der::SEQUENCE)?;
+        let issuer = r.take(der::SEQUENCE)?.whole;
+        let this_update = der::time(r.any()?)?;
+        let is_time = |tag| matches!(tag, Some(der::UTC_TIME | der::GENERALIZED_TIME));
+        let next_update = if is_time(r.peek()) { Some(der::time(r.any()?)?) } else { None };
+        let mut revoked = HashSet::new();
+        if let Some(list) = r.optional(der::SEQUENCE)? {
+            let mut entries = list.reader();
+            while !entries.is_empty() {
+                revoked.insert(entries.sequence()?.take(der::INTEGER)?.content.into());
+            }
+        }
+        let list = match r.optional(0xa0)? {
+            Some(value) => Some(value.reader().take(der::SEQUENCE)?.content),
+            None => None,
+        };
+        let mut has_unknown_critical = false;
+        for extension in x509::extensions(list) {
+            has_unknown_critical |= extension?.critical;
+        }
+        Ok(Crl {
+            issuer: issuer.into(),
+            this_update,
+            next_update,
+            revoked,
+            has_unknown_critical,
+            tbs: tbs.whole.into(),
+            algorithm: algorithm.into(),
+            signature: signature.into(),
+        })
+    }
+}
+
+/// Whether a certificate is revoked, by the list of its issuer: the next of the chain, or itself at the end of it.
+pub fn check(
+    certificate: &Certificate<'_>,
+    issuer: Option<&Certificate<'_>>,
+    crls: &[Crl],
+    now: i64,
+) -> Result<(), Fault> {
+    let of_issuer = crls.iter().filter(|crl| same_name(&crl.issuer, certificate.issuer));
+    // The newest of several.
+    let Some(crl) = of_issuer.max_by_key(|crl| crl.this_update) else { return Err(Fault::CrlMissing) };
+    let signer = issuer.unwrap_or(certificate);
+    let mut verdict = Ok(());
+    if signer.key_usage().is_ok_and(|usage| usage.is_some_and(|bits| bits & x509::CRL_SIGN == 0)) {
+        verdict = Err(Fault::CrlSignNotAllowed);
+    }
+    if crl.this_update > now {
+        verdict = Err(Fault::CrlNotYetValid);
+    }
+    if crl.next_update.is_some_and(|next| next < now) {
+        verdict = Err(Fault::CrlExpired);
+    }
+    if !is_signed(&crl.tbs, &crl.algorithm, &crl.signature, signer) {
+        verdict = Err(Fault::CrlSignatureWrong);
+    }
+    if crl.has_unknown_critical {
+        verdict = Err(Fault::CrlUnknownCritical);
+    }
+    if crl.revoked.contains(certificate.serial) {
+        verdict = Err(Fault::Revoked);
+    }
+    verdict
+}

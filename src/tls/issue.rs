@@ -1,0 +1,150 @@
+//! Certificates that the server makes itself: a certificate authority of this machine and what it signs, requests for
+//! certificates, and the answers to challenges of tls-alpn-01. Keys are ECDSA on P-256.
+
+use super::x509::Certificate;
+use super::{pem, x509};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+
+/// A certificate and its key, as files hold them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// Validity of the local authority and of what it signs: browsers take no longer one of the latter.
+const CA_DAYS: i64 = 3650;
+const LEAF_DAYS: i64 = 397;
+
+fn issued(certificate: &rcgen::Certificate, key: &KeyPair) -> Issued {
+    Issued {
+        certificate: pem::write("CERTIFICATE", certificate.der()),
+        key: pem::write("PRIVATE KEY", &key.serialize_der()),
+    }
+}
+
+fn params(names: &[String], common: &str, now: i64, days: i64) -> Result<CertificateParams, String> {
+    let mut params = CertificateParams::new(names.to_vec()).map_err(|e| e.to_string())?;
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, common);
+    let date = |seconds: i64| {
+        let date = crate::util::date::Civil::from_unix(seconds);
+        rcgen::date_time_ymd(date.year, date.month, date.day)
+    };
+    // A clock that is slow by a day does no harm.
+    params.not_before = date(now - 86_400);
+    params.not_after = date(now + days * 86_400);
+    Ok(params)
+}
+
+fn authority_params(name: &str, now: i64) -> Result<CertificateParams, String> {
+    let mut params = params(&[], name, now, CA_DAYS)?;
+    // It signs for servers, and nothing below it signs.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+/// A new authority of this name. `now`: seconds since 1970.
+pub fn authority(name: &str, now: i64) -> Result<Issued, String> {
+    let key = KeyPair::generate().map_err(|e| e.to_string())?;
+    let made = authority_params(name, now)?.self_signed(&key).map_err(|e| e.to_string())?;
+    Ok(issued(&made, &key))
+}
+
+fn key_pair(text: &str) -> Result<KeyPair, String> {
+    let sections = pem::parse(text.as_bytes())?;
+    let section = sections.first().ok_or("no private key in the file")?;
+    KeyPair::try_from(section.der.as_slice()).map_err(|e| e.to_string())
+}
+
+/// A certificate for these names and addresses, signed by an authority that [`authority`] made.
+pub fn sign(authority: &Issued, names: &[String], now: i64) -> Result<Issued, String> {
+    let sections = pem::parse(authority.certificate.as_bytes())?;
+    let der = &sections.first().ok_or("no certificate in the file")?.der;
+    let ca = Certificate::parse(der).map_err(|_| "the authority's certificate is damaged")?;
+    let name = String::from_utf8_lossy(ca.common_name().unwrap_or_default()).into_owned();
+    let ca_params = authority_params(&name, now)?;
+    let issuer = Issuer::new(ca_params, key_pair(&authority.key)?);
+    let mut params = params(names, names.first().map_or("localhost", String::as_str), now, LEAF_DAYS)?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().map_err(|e| e.to_string())?;
+    let made = params.signed_by(&key, &issuer).map_err(|e| e.to_string())?;
+    let mut made = issued(&made, &key);
+    made.certificate.push_str(&authority.certificate);
+    Ok(made)
+}
+
+/// A key for a certificate, as PEM.
+pub fn new_key() -> Result<String, String> {
+    let key = KeyPair::generate().map_err(|e| e.to_string())?;
+    Ok(pem::write("PRIVATE KEY", &key.serialize_der()))
+}
+
+/// A request (PKCS#10, DER) for these names with the key.
+pub fn request(names: &[String], key: &str) -> Result<Vec<u8>, String> {
+    let mut params = CertificateParams::new(names.to_vec()).map_err(|e| e.to_string())?;
+    params.distinguished_name.remove(DnType::CommonName);
+    let request = params.serialize_request(&key_pair(key)?).map_err(|e| e.to_string())?;
+    Ok(request.der().to_vec())
+}
+
+/// The certificate that answers a challenge of tls-alpn-01 (RFC 8737): for this name, with the digest of the key
+/// authorization in it.
+pub fn challenge(name: &str, digest: &[u8; 32], now: i64) -> Result<Issued, String> {
+    let mut params = params(&[name.to_owned()], name, now, 30)?;
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    let key = KeyPair::generate().map_err(|e| e.to_string())?;
+    let made = params.self_signed(&key).map_err(|e| e.to_string())?;
+    Ok(issued(&made, &key))
+}
+
+/// Until when the first certificate of a text is valid, and the names of `wanted` that it is not for.
+pub fn covers(text: &[u8], wanted: &[String]) -> Option<(i64, Vec<String>)> {
+    let sections = pem::parse(text).ok()?;
+    let leaf = x509::Certificate::parse(&sections.first()?.der).ok()?;
+    let missing = wanted.iter().filter(|name| !leaf.is_for(name.as_bytes())).cloned().collect();
+    Some((leaf.not_after, missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::verify::{Purpose, Trust};
+    use rustls::pki_types::CertificateDer;
+
+    const NOW: i64 = 1_800_000_000;
+
+    #[test]
+    fn what_the_authority_signs_is_trusted_for_its_names() {
+        let ca = authority("webserv local authority", NOW).expect("an authority");
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let made = sign(&ca, &names, NOW).expect("a certificate");
+        let der = |text: &str| CertificateDer::from(pem::parse(text.as_bytes()).expect("PEM")[0].der.clone());
+        let trust = Trust { roots: vec![der(&ca.certificate)], crls: None, depth: 1 };
+        let leaf = der(&made.certificate);
+        assert_eq!(trust.judge(std::slice::from_ref(&leaf), Purpose::Server, NOW), Ok(()));
+        let wanted = [names.to_vec(), vec!["example.org".to_owned()]].concat();
+        let (until, missing) = covers(made.certificate.as_bytes(), &wanted).expect("a certificate");
+        assert_eq!(missing, ["example.org"]);
+        assert!(until > NOW + 300 * 86_400);
+        assert!(crate::tls::key::load(made.key.as_bytes(), &[]).is_ok());
+    }
+
+    #[test]
+    fn requests_and_answers_to_challenges_are_made() {
+        let key = new_key().expect("a key");
+        assert!(request(&["example.org".to_owned()], &key).is_ok_and(|der| der.starts_with(&[0x30])));
+        let answer = challenge("example.org", &[7; 32], NOW).expect("a certificate");
+        let der = &pem::parse(answer.certificate.as_bytes()).expect("PEM")[0].der;
+        let parsed = x509::Certificate::parse(der).expect("a certificate");
+        let id: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 0x1f];
+        let extension = parsed.extension(id).expect("readable").expect("there");
+        assert!(extension.critical && extension.value.ends_with(&[7; 32]));
+    }
+}

@@ -1,0 +1,39 @@
+//! TLS without I/O: what certificates say and whether they are to be trusted, keys, tickets, and the connection itself
+//! as bytes in and bytes out. Stands between `http` and `config`: configurations are checked with it, sockets are
+//! driven through it.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`session`] | a connection: the only user of rustls' unbuffered API |
+//! | [`hello`] | the ClientHello, before a configuration is chosen |
+//! | [`server`], [`client`] | what handshakes are made with |
+//! | [`ticket`] | sessions that are resumed |
+//! | [`issue`] | certificates that the server makes itself |
+//! | [`ciphers`] | suites, curves and schemes by OpenSSL's names |
+//! | [`verify`], [`crl`], [`constraints`] | judging chains, by OpenSSL's rules |
+//! | [`x509`], [`names`], [`der`], [`pem`], [`key`] | reading certificates and keys |
+
+pub mod ciphers;
+pub mod client;
+pub mod constraints;
+pub mod crl;
+pub mod der;
+pub mod fuzzing;
+pub mod hello;
+pub mod issue;
+pub mod key;
+pub mod names;
+pub mod pem;
+pub mod server;
+pub mod session;
+pub mod ticket;
+pub mod verify;
+pub mod x509;
+
+pub use rustls::client::ClientConfig;
+pub use rustls::pki_types::{CertificateDer, ServerName};
+pub use rustls::server::ServerConfig;
+pub use rustls::sign::CertifiedKey;
+
+#[cfg(test)]
+pub mod testing;

@@ -1,0 +1,108 @@
+//! PEM: the sections of a text, with their headers (old encrypted keys have some). What stands between sections is
+//! ignored, as OpenSSL does.
+
+use crate::http::escape;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// `CERTIFICATE`, `RSA PRIVATE KEY` …
+    pub label: String,
+    /// `Name: value` lines before the data.
+    pub headers: Vec<(String, String)>,
+    pub der: Vec<u8>,
+}
+
+impl Section {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// All sections in their order; an error names what is wrong with the first that is broken.
+pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
+    let mut sections = Vec::new();
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    while let Some(line) = lines.next() {
+        let Some(label) = label(line, b"-----BEGIN ") else { continue };
+        let mut section = Section { label, headers: Vec::new(), der: Vec::new() };
+        let mut data = Vec::new();
+        loop {
+            let Some(line) = lines.next() else {
+                return Err(format!("\"-----BEGIN {}-----\" has no end line", section.label));
+            };
+            if let Some(end) = self::label(line, b"-----END ") {
+                if end != section.label {
+                    return Err(format!("\"-----BEGIN {}-----\" ends with \"-----END {end}-----\"", section.label));
+                }
+                break;
+            }
+            match line.iter().position(|byte| *byte == b':') {
+                Some(at) => {
+                    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+                    section.headers.push((text(&line[..at]), text(&line[at + 1..])));
+                }
+                None => data.extend_from_slice(line),
+            }
+        }
+        if data.is_empty() || !escape::base64(&data, &mut section.der) {
+            return Err(format!("the data of \"-----BEGIN {}-----\" is no base64", section.label));
+        }
+        sections.push(section);
+    }
+    Ok(sections)
+}
+
+fn label(line: &[u8], begin: &[u8]) -> Option<String> {
+    let label = line.strip_prefix(begin)?.strip_suffix(b"-----")?;
+    Some(String::from_utf8_lossy(label).into_owned())
+}
+
+/// A section as text, 64 columns wide.
+pub fn write(label: &str, der: &[u8]) -> String {
+    let mut data = Vec::new();
+    escape::to_base64(der, &mut data);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in data.chunks(64) {
+        out.push_str(&String::from_utf8_lossy(line));
+        out.push('\n');
+    }
+    out.push_str("-----END ");
+    out.push_str(label);
+    out.push_str("-----\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_read_with_what_stands_around_them() {
+        let text = b"Bag Attributes\r\n-----BEGIN A-----\r\nYWJj\r\nZA==\r\n-----END A-----\r\nx\n\
+            -----BEGIN B C-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nYWJj\n-----END B C-----";
+        let sections = parse(text).expect("two sections");
+        assert_eq!(sections.len(), 2);
+        assert_eq!((sections[0].label.as_str(), &*sections[0].der), ("A", &b"abcd"[..]));
+        assert_eq!(sections[1].header("DEK-Info"), Some("AES-128-CBC,00"));
+        assert_eq!(parse(b"nothing"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn broken_sections_say_what_is_wrong() {
+        for (text, want) in [
+            ("-----BEGIN A-----\nYWJj\n", "has no end line"),
+            ("-----BEGIN A-----\nYWJj\n-----END B-----\n", "ends with"),
+            ("-----BEGIN A-----\n!!!\n-----END A-----\n", "no base64"),
+        ] {
+            let why = parse(text.as_bytes()).expect_err(text);
+            assert!(why.contains(want), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let der: Vec<u8> = (0..=255).collect();
+        let sections = parse(write("CERTIFICATE", &der).as_bytes()).expect("a section");
+        assert_eq!(sections[0].der, der);
+    }
+}

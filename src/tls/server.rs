@@ -1,0 +1,226 @@
+//! The server's side of a configuration: certificates, protocols, sessions → what a handshake is made with.
+
+use super::ciphers;
+use super::ticket::{self, Context, Key, NoTickets, Tickets};
+use super::x509::Certificate;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::{
+    CipherSuite, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureAlgorithm,
+    SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion, version,
+};
+use std::sync::Arc;
+
+/// The protocols to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    pub v1_2: bool,
+    pub v1_3: bool,
+}
+
+impl Protocols {
+    pub fn versions(self) -> Vec<&'static SupportedProtocolVersion> {
+        let all = [(self.v1_3, &version::TLS13), (self.v1_2, &version::TLS12)];
+        all.into_iter().filter(|(on, _)| *on).map(|(_, version)| version).collect()
+    }
+}
+
+impl Default for Protocols {
+    fn default() -> Protocols {
+        Protocols { v1_2: true, v1_3: true }
+    }
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Debug)]
+pub enum Cache {
+    None,
+    /// Sessions at most in a zone of the process.
+    Zone(String, usize),
+}
+
+pub struct Options {
+    /// Several where they are of different kinds; the first that suits the client is used.
+    pub certificates: Vec<Arc<CertifiedKey>>,
+    pub protocols: Protocols,
+    /// What `ciphers::suites` made.
+    pub suites: Vec<SupportedCipherSuite>,
+    pub groups: Vec<&'static dyn SupportedKxGroup>,
+    pub prefers_own_ciphers: bool,
+    /// Plaintext bytes of a record at most.
+    pub buffer_size: usize,
+    pub alpn: Vec<Vec<u8>>,
+    /// Certificates are asked for, by these names of CAs.
+    pub client_names: Option<Vec<Vec<u8>>>,
+    /// More that must be the same for sessions to be resumed: how clients are verified.
+    pub policy: Vec<u8>,
+    pub cache: Cache,
+    pub tickets: bool,
+    pub ticket_keys: Vec<Arc<Key>>,
+    /// Seconds that a session can be resumed.
+    pub session_timeout: u64,
+}
+
+/// A chain and its key, if they belong together.
+pub fn certified(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, String> {
+    let leaf = chain.first().ok_or("no certificate in the file (no \"-----BEGIN CERTIFICATE-----\")")?;
+    let parsed = Certificate::parse(leaf).map_err(|_| "the first certificate is damaged")?;
+    // A kind of key that tells nothing is believed: the handshake would fail, not leak.
+    let own = key.public_key();
+    if own.is_some_and(|own| own.as_ref() != parsed.spki) {
+        return Err("the key does not match the certificate (key values mismatch)".into());
+    }
+    Ok(CertifiedKey::new(chain, key))
+}
+
+fn provider(suites: Vec<SupportedCipherSuite>, groups: Vec<&'static dyn SupportedKxGroup>) -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { cipher_suites: suites, kx_groups: groups, ..aws_lc_rs::default_provider() })
+}
+
+pub(super) fn own_provider(suites: Vec<SupportedCipherSuite>) -> Arc<CryptoProvider> {
+    provider(suites, ciphers::default_groups())
+}
+
+impl Options {
+    /// What sessions of these options are bound to.
+    fn context(&self) -> Context {
+        let leaves = self.certificates.iter().filter_map(|c| c.cert.first().map(AsRef::as_ref));
+        ticket::context([&self.policy[..]].into_iter().chain(leaves))
+    }
+
+    pub fn build(self) -> Result<Arc<ServerConfig>, String> {
+        let context = self.context();
+        let provider = provider(self.suites, self.groups);
+        let builder = ServerConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_protocol_versions(&self.protocols.versions()).map_err(|e| e.to_string())?;
+        let builder = match self.client_names {
+            Some(names) => {
+                let names = names.into_iter().map(DistinguishedName::from).collect();
+                builder.with_client_cert_verifier(Arc::new(AskForCertificate { names, provider }))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Certificates(self.certificates)));
+        config.ignore_client_order = self.prefers_own_ciphers;
+        // Counted with the record's header.
+        config.max_fragment_size = Some(self.buffer_size.clamp(32, 16384) + 5);
+        config.alpn_protocols = self.alpn;
+        config.session_storage = match &self.cache {
+            Cache::None => ticket::no_cache(),
+            Cache::Zone(zone, most) => ticket::cache(zone, *most, context, self.session_timeout),
+        };
+        config.ticketer = if self.tickets {
+            Arc::new(Tickets { context, lifetime: self.session_timeout, keys: self.ticket_keys })
+        } else {
+            Arc::new(NoTickets)
+        };
+        if !self.tickets && matches!(self.cache, Cache::None) {
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
+    }
+}
+
+/// Certificates of different kinds: ECDSA is preferred where the client can, since it is cheaper.
+#[derive(Debug)]
+struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let suits = |c: &&Arc<CertifiedKey>| c.key.choose_scheme(hello.signature_schemes()).is_some();
+        let is_rsa = |c: &&Arc<CertifiedKey>| c.key.algorithm() == SignatureAlgorithm::RSA;
+        let first = self.0.iter().filter(|c| !is_rsa(c)).find(suits);
+        first.or_else(|| self.0.iter().find(suits)).or(self.0.first()).cloned()
+    }
+}
+
+/// Asks clients for certificates and takes what they send: whether it is good is judged after the handshake, so that
+/// the answer can say so. Only that the client has the key is checked here.
+#[derive(Debug)]
+struct AskForCertificate {
+    names: Vec<DistinguishedName>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for AskForCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.names
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        is_holder(&self.provider, message, cert, dss, Version::Tls12)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        is_holder(&self.provider, message, cert, dss, Version::Tls13)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    Tls12,
+    Tls13,
+}
+
+/// Whether the peer has the key of its certificate. rustls' own check refuses certificates of version 1.
+pub(super) fn is_holder(
+    provider: &CryptoProvider,
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    version: Version,
+) -> Result<HandshakeSignatureValid, Error> {
+    let bad = || Error::InvalidCertificate(rustls::CertificateError::BadSignature);
+    let cert =
+        Certificate::parse(cert).map_err(|_| Error::InvalidCertificate(rustls::CertificateError::BadEncoding))?;
+    let pkcs1 = matches!(
+        dss.scheme,
+        SignatureScheme::RSA_PKCS1_SHA256 | SignatureScheme::RSA_PKCS1_SHA384 | SignatureScheme::RSA_PKCS1_SHA512
+    );
+    if version == Version::Tls13 && pkcs1 {
+        return Err(PeerIncompatible::NoSignatureSchemesInCommon.into());
+    }
+    let mapping = provider.signature_verification_algorithms.mapping;
+    let (_, known) = mapping.iter().find(|(scheme, _)| *scheme == dss.scheme).ok_or_else(bad)?;
+    // TLS 1.3 ties the curve to the scheme: the first of the list.
+    let most = if version == Version::Tls13 { 1 } else { known.len() };
+    let fits = known[..most].iter().filter(|known| known.public_key_alg_id().as_ref() == cert.key_algorithm);
+    let mut fits = fits.filter(|known| known.verify_signature(cert.key, message, dss.signature()).is_ok());
+    if fits.next().is_some() { Ok(HandshakeSignatureValid::assertion()) } else { Err(bad()) }
+}
+
+/// OpenSSL's name of a suite.
+pub fn suite_name(suite: CipherSuite) -> String {
+    ciphers::cipher(u16::from(suite)).unwrap_or_default()
+}

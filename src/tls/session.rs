@@ -1,0 +1,315 @@
+//! A TLS connection without I/O: bytes from the socket go in, plaintext and bytes for the socket come out. The only
+//! user of rustls' unbuffered API, whose shape changes between its versions.
+//!
+//! Invariants: an idle connection holds no buffer, and one in the middle of a record or handshake message holds that
+//! alone; the end of the peer's data is known to be its end ([`State::Ended`]) only by its close_notify.
+
+use super::ciphers;
+use rustls::client::{ClientConfig, UnbufferedClientConnection};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{ServerConfig, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{CommonState, Error, HandshakeKind};
+use std::sync::Arc;
+
+/// Bytes of a record at most, with its header: what a caller must have room for.
+pub const RECORD: usize = 5 + 16384 + 256;
+/// Plaintext that is sealed at once, and room that is enough for it sealed.
+pub const BITE: usize = 64 << 10;
+pub const SEALED: usize = BITE + BITE / 2;
+/// Bytes that a peer may send before the handshake is over: certificates of clients are the largest part.
+const HANDSHAKE: u32 = 128 << 10;
+
+enum Side {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Handshaking,
+    Open,
+    /// The peer has said that it sends no more.
+    Ended,
+    /// Nothing may be done with it any more.
+    Failed,
+}
+
+/// Why a connection cannot go on; what was queued for the peer (an alert) is still to be sent.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    Tls(Error),
+    /// The handshake is longer than any honest one.
+    TooLong,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Tls(error) => error.fmt(f),
+            Fault::TooLong => f.write_str("the handshake is too long"),
+        }
+    }
+}
+
+pub struct Session {
+    side: Side,
+    state: State,
+    /// Input that is not done with: rustls goes on from it, and looks at it again whatever it is asked for.
+    input: Vec<u8>,
+    /// Bytes that came before the handshake was over.
+    bytes: u32,
+}
+
+impl Session {
+    pub fn server(config: Arc<ServerConfig>) -> Result<Session, Fault> {
+        let side = Side::Server(UnbufferedServerConnection::new(config).map_err(Fault::Tls)?);
+        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0 })
+    }
+
+    pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, Fault> {
+        let side = Side::Client(UnbufferedClientConnection::new(config, name).map_err(Fault::Tls)?);
+        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0 })
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Takes in what the socket gave; plaintext is appended to `plain`, what must go to the peer to `out`.
+    pub fn take_in(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.state == State::Failed {
+            return Err(Fault::Tls(Error::General("the connection has failed".into())));
+        }
+        if self.state == State::Handshaking {
+            self.bytes = self.bytes.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+            if self.bytes > HANDSHAKE {
+                self.state = State::Failed;
+                return Err(Fault::TooLong);
+            }
+        }
+        // Most often nothing is left over, and what came is worked on where it lies.
+        let mut joined = std::mem::take(&mut self.input);
+        let in_place = joined.is_empty();
+        let input = if in_place {
+            bytes
+        } else {
+            joined.extend_from_slice(bytes);
+            &mut joined[..]
+        };
+        let mut at = 0;
+        let result = self.advance(input, &mut at, plain, out);
+        if result.is_err() {
+            self.state = State::Failed;
+            // The alert that tells the peer is queued. Only while something is: rustls panics where it is asked to go
+            // on with input after an alert of its own.
+            let input = input.get_mut(at..).unwrap_or_default();
+            while self.common().wants_write() && matches!(self.step(input, &mut Vec::new(), out), (_, Ok(_))) {}
+        }
+        let rest = input.len().saturating_sub(at);
+        if rest > 0 && result.is_ok() {
+            self.input = if in_place {
+                input[at..].to_vec()
+            } else {
+                joined.drain(..at);
+                joined
+            };
+        }
+        result
+    }
+
+    fn step(&mut self, input: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> (usize, Result<Next, Fault>) {
+        match &mut self.side {
+            Side::Server(conn) => step(conn.process_tls_records(input), plain, out),
+            Side::Client(conn) => step(conn.process_tls_records(input), plain, out),
+        }
+    }
+
+    /// Goes on until nothing more can be done with the input from `at`.
+    fn advance(
+        &mut self,
+        input: &mut [u8],
+        at: &mut usize,
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        loop {
+            let (discard, next) = self.step(input.get_mut(*at..).unwrap_or_default(), plain, out);
+            *at += discard;
+            match next? {
+                Next::Again => {}
+                Next::Ended => self.state = State::Ended,
+                Next::Open => {
+                    if self.state == State::Handshaking {
+                        self.state = State::Open;
+                    }
+                    return Ok(());
+                }
+                Next::Blocked => return Ok(()),
+            }
+        }
+    }
+
+    /// Seals at most [`BITE`] bytes into `room`, which must hold [`SEALED`]. Returns how many were written there.
+    pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, Fault> {
+        self.write(Write::Data(plain), room)
+    }
+
+    /// The close_notify, for the peer to know that what it got is whole. Nothing where there is no connection yet.
+    pub fn close(&mut self, room: &mut [u8]) -> Result<usize, Fault> {
+        match self.state {
+            State::Handshaking | State::Failed => Ok(0),
+            State::Open | State::Ended => self.write(Write::Close, room),
+        }
+    }
+
+    fn write(&mut self, what: Write<'_>, room: &mut [u8]) -> Result<usize, Fault> {
+        if self.state == State::Failed {
+            return Err(Fault::Tls(Error::General("the connection has failed".into())));
+        }
+        let mut used = 0;
+        // What is queued (an answer to a change of keys) goes first; there is little of it.
+        for _ in 0..64 {
+            let room = room.get_mut(used..).unwrap_or_default();
+            let (written, done) = match &mut self.side {
+                Side::Server(conn) => write(conn.process_tls_records(&mut self.input), what, room)?,
+                Side::Client(conn) => write(conn.process_tls_records(&mut self.input), what, room)?,
+            };
+            used += written;
+            if done {
+                return Ok(used);
+            }
+        }
+        Err(Fault::Tls(Error::General("nothing can be written".into())))
+    }
+
+    fn common(&self) -> &CommonState {
+        match &self.side {
+            Side::Server(conn) => conn,
+            Side::Client(conn) => conn,
+        }
+    }
+
+    /// The certificates that the peer sent, its own first.
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.common().peer_certificates().unwrap_or_default()
+    }
+
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.common().alpn_protocol()
+    }
+
+    pub fn version(&self) -> &'static str {
+        self.common().protocol_version().map_or("", ciphers::version)
+    }
+
+    /// OpenSSL's name of the suite.
+    pub fn cipher(&self) -> String {
+        self.common().negotiated_cipher_suite().map_or_else(String::new, |s| super::server::suite_name(s.suite()))
+    }
+
+    pub fn group(&self) -> String {
+        let group = self.common().negotiated_key_exchange_group();
+        group.map_or_else(String::new, |group| ciphers::group(u16::from(group.name())))
+    }
+
+    pub fn is_resumed(&self) -> bool {
+        self.common().handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
+
+enum Next {
+    /// There may be more in the input.
+    Again,
+    /// Nothing more without input.
+    Blocked,
+    Open,
+    Ended,
+}
+
+/// One state of rustls. Returns the bytes of input that are done with.
+fn step<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    plain: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> (usize, Result<Next, Fault>) {
+    let UnbufferedStatus { mut discard, state } = status;
+    let next = match state {
+        Err(error) => Err(Fault::Tls(error)),
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+            match traffic.next_record() {
+                None => break Ok(Next::Again),
+                Some(Err(error)) => break Err(Fault::Tls(error)),
+                Some(Ok(record)) => {
+                    plain.extend_from_slice(record.payload);
+                    discard += record.discard;
+                }
+            }
+        },
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            let start = out.len();
+            // Asked with no room, it says how much it needs.
+            let mut room = 0;
+            loop {
+                out.resize(start + room, 0);
+                match data.encode(&mut out[start..]) {
+                    Ok(written) => {
+                        out.truncate(start + written);
+                        break Ok(Next::Again);
+                    }
+                    Err(EncodeError::InsufficientSize(e)) if e.required_size > room => room = e.required_size,
+                    Err(_) => break Err(Fault::Tls(Error::General("a message cannot be encoded".into()))),
+                }
+            }
+        }
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Ok(Next::Again)
+        }
+        Ok(ConnectionState::PeerClosed) => Ok(Next::Ended),
+        Ok(ConnectionState::WriteTraffic(_)) => Ok(Next::Open),
+        // Blocked in the handshake, closed on both sides; early data is never accepted.
+        Ok(_) => Ok(Next::Blocked),
+    };
+    (discard, next)
+}
+
+#[derive(Clone, Copy)]
+enum Write<'a> {
+    Data(&'a [u8]),
+    Close,
+}
+
+/// Writes into `room`, or a step towards that; returns the bytes written and whether it is done.
+fn write<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    what: Write<'_>,
+    room: &mut [u8],
+) -> Result<(usize, bool), Fault> {
+    let no_room = || Fault::Tls(Error::General("no room for a record".into()));
+    match status.state.map_err(Fault::Tls)? {
+        ConnectionState::WriteTraffic(mut traffic) => {
+            let written = match what {
+                Write::Data(plain) => traffic.encrypt(plain, room),
+                Write::Close => traffic.queue_close_notify(room),
+            };
+            match written {
+                Ok(written) => Ok((written, true)),
+                Err(EncryptError::InsufficientSize(_)) => Err(no_room()),
+                Err(EncryptError::EncryptExhausted) => Err(Fault::Tls(Error::EncryptError)),
+            }
+        }
+        ConnectionState::EncodeTlsData(mut data) => Ok((data.encode(room).map_err(|_| no_room())?, false)),
+        ConnectionState::TransmitTlsData(data) => {
+            data.done();
+            Ok((0, false))
+        }
+        ConnectionState::PeerClosed => Ok((0, false)),
+        // The close_notify has gone out already.
+        ConnectionState::Closed if matches!(what, Write::Close) => Ok((0, true)),
+        _ => Err(Fault::Tls(Error::HandshakeNotComplete)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

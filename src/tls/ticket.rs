@@ -1,0 +1,299 @@
+//! Sessions that clients resume: tickets, which the client keeps, and caches, which the server does.
+//!
+//! Keys and caches belong to the process, not to a configuration, so that they survive a reload. Invariant: a session
+//! is resumed only where the same certificate and the same verification of clients hold as where it began; each
+//! [`Context`] is the proof, sealed into tickets and part of the keys of caches.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{digest, rand};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What must be the same for a session to be resumed.
+pub type Context = [u8; 32];
+
+/// A digest of all that a context consists of.
+pub fn context<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Context {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finish().as_ref().try_into().unwrap_or_default()
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A key for tickets.
+pub struct Key {
+    name: [u8; 16],
+    key: LessSafeKey,
+    made: u64,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key")
+    }
+}
+
+impl Key {
+    fn random() -> Option<Key> {
+        let mut bytes = [0; 48];
+        rand::fill(&mut bytes).ok()?;
+        Key::from_bytes(&bytes)
+    }
+
+    /// From the 48 or 80 bytes of an `ssl_session_ticket_key` file: the name, then what the key is made of.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Key> {
+        if !matches!(bytes.len(), 48 | 80) {
+            return None;
+        }
+        let (name, secret) = bytes.split_at(16);
+        let secret = digest::digest(&digest::SHA256, secret);
+        let key = UnboundKey::new(&AES_256_GCM, secret.as_ref()).ok()?;
+        Some(Key { name: name.try_into().ok()?, key: LessSafeKey::new(key), made: seconds() })
+    }
+
+    fn seal(&self, plain: &[u8], context: &Context, now: u64) -> Option<Vec<u8>> {
+        let mut nonce = [0; 12];
+        rand::fill(&mut nonce).ok()?;
+        let mut body = [&now.to_be_bytes()[..], plain].concat();
+        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut body).ok()?;
+        Some([&self.name[..], &nonce, &body].concat())
+    }
+
+    /// The session, if the ticket is ours, of this context and not older than `lifetime` seconds.
+    fn open(&self, ticket: &[u8], context: &Context, now: u64, lifetime: u64) -> Option<Vec<u8>> {
+        let (name, rest) = ticket.split_at_checked(16)?;
+        let (nonce, body) = rest.split_at_checked(12)?;
+        if name != self.name {
+            return None;
+        }
+        let mut body = body.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce.try_into().ok()?);
+        let plain = self.key.open_in_place(nonce, Aad::from(context), &mut body).ok()?;
+        let (made, session) = plain.split_at_checked(8)?;
+        let made = u64::from_be_bytes(made.try_into().ok()?);
+        (now.saturating_sub(made) <= lifetime).then(|| session.to_vec())
+    }
+}
+
+/// The process's own keys, the newest first: replaced as they age, kept for as long as tickets of theirs live.
+#[derive(Default)]
+struct Ring {
+    keys: VecDeque<Key>,
+    /// The longest lifetime of tickets that was asked for.
+    longest: u64,
+}
+
+/// A key serves for new tickets as long as this, at least.
+const ROTATION: u64 = 3600;
+
+impl Ring {
+    fn turn(&mut self, now: u64) {
+        let age = |key: &Key| now.saturating_sub(key.made);
+        let span = self.longest.max(ROTATION);
+        if self.keys.front().is_none_or(|key| age(key) >= span)
+            && let Some(mut key) = Key::random()
+        {
+            key.made = now;
+            self.keys.push_front(key);
+        }
+        while self.keys.len() > 1 && self.keys.back().is_some_and(|key| age(key) > span * 2) {
+            self.keys.pop_back();
+        }
+    }
+}
+
+fn ring() -> MutexGuard<'static, Ring> {
+    static RING: OnceLock<Mutex<Ring>> = OnceLock::new();
+    lock(RING.get_or_init(Mutex::default))
+}
+
+/// Tickets of one context.
+#[derive(Debug)]
+pub struct Tickets {
+    pub context: Context,
+    /// Seconds.
+    pub lifetime: u64,
+    /// Keys of `ssl_session_ticket_key`, the one for new tickets first; the process's own where there are none.
+    pub keys: Vec<Arc<Key>>,
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        u32::try_from(self.lifetime).unwrap_or(u32::MAX)
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let now = seconds();
+        if let Some(key) = self.keys.first() {
+            return key.seal(plain, &self.context, now);
+        }
+        let mut ring = ring();
+        ring.longest = ring.longest.max(self.lifetime);
+        ring.turn(now);
+        ring.keys.front()?.seal(plain, &self.context, now)
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let now = seconds();
+        let open = |key: &Key| key.open(ticket, &self.context, now, self.lifetime);
+        if self.keys.is_empty() {
+            ring().keys.iter().find_map(open)
+        } else {
+            self.keys.iter().find_map(|key| open(key))
+        }
+    }
+}
+
+/// Without tickets.
+#[derive(Debug)]
+pub struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Sessions kept here, the oldest leaving first.
+#[derive(Debug, Default)]
+struct Zone {
+    sessions: HashMap<Vec<u8>, (u64, Vec<u8>)>,
+    order: VecDeque<Vec<u8>>,
+}
+
+impl Zone {
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>, most: usize, now: u64) {
+        if self.sessions.insert(key.clone(), (now, value)).is_none() {
+            self.order.push_back(key);
+        }
+        // Keys of sessions that were taken stay in the order for a while.
+        while self.order.len() > most {
+            if let Some(oldest) = self.order.pop_front() {
+                self.sessions.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// A part of a zone that belongs to one context.
+#[derive(Debug)]
+pub struct Cache {
+    zone: Arc<Mutex<Zone>>,
+    most: usize,
+    context: Context,
+    lifetime: u64,
+}
+
+/// The cache of a zone, which all configurations share by its name. `most`: sessions at most.
+pub fn cache(zone: &str, most: usize, context: Context, lifetime: u64) -> Arc<dyn StoresServerSessions> {
+    static ZONES: OnceLock<Mutex<HashMap<String, Arc<Mutex<Zone>>>>> = OnceLock::new();
+    let zone = lock(ZONES.get_or_init(Mutex::default)).entry(zone.to_owned()).or_default().clone();
+    Arc::new(Cache { zone, most, context, lifetime })
+}
+
+pub fn no_cache() -> Arc<dyn StoresServerSessions> {
+    Arc::new(NoServerSessionStorage {})
+}
+
+impl Cache {
+    fn key(&self, key: &[u8]) -> Vec<u8> {
+        [&self.context[..], key].concat()
+    }
+
+    fn fresh(&self, (made, value): (u64, Vec<u8>)) -> Option<Vec<u8>> {
+        (seconds().saturating_sub(made) <= self.lifetime).then_some(value)
+    }
+}
+
+impl StoresServerSessions for Cache {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        lock(&self.zone).put(self.key(&key), value, self.most, seconds());
+        true
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let found = lock(&self.zone).sessions.get(&self.key(key)).cloned();
+        found.and_then(|session| self.fresh(session))
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let found = lock(&self.zone).sessions.remove(&self.key(key));
+        found.and_then(|session| self.fresh(session))
+    }
+
+    fn can_cache(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_open_in_their_context_and_time_only() {
+        let key = Key::from_bytes(&[7; 48]).expect("a key");
+        let (here, there) = (context([&b"a"[..]]), context([&b"b"[..]]));
+        let ticket = key.seal(b"session", &here, 100).expect("a ticket");
+        assert_eq!(key.open(&ticket, &here, 400, 300).as_deref(), Some(&b"session"[..]));
+        assert_eq!(key.open(&ticket, &here, 401, 300), None, "too old");
+        assert_eq!(key.open(&ticket, &there, 100, 300), None, "another context");
+        let other = Key::from_bytes(&[8; 80]).expect("a key");
+        assert_eq!(other.open(&ticket, &here, 100, 300), None, "another key");
+        for cut in 0..ticket.len() {
+            assert_eq!(key.open(&ticket[..cut], &here, 100, 300), None, "cut at {cut}");
+        }
+        assert!(Key::from_bytes(&[7; 47]).is_none());
+    }
+
+    #[test]
+    fn keys_are_replaced_and_old_ones_kept_for_a_while() {
+        let mut ring = Ring { longest: 7200, ..Ring::default() };
+        for (now, keys) in [(1000, 1), (2000, 1), (8300, 2), (15_600, 2), (30_000, 2)] {
+            ring.turn(now);
+            assert_eq!(ring.keys.len(), keys, "at {now}");
+        }
+    }
+
+    #[test]
+    fn a_cache_forgets_the_oldest_and_keeps_contexts_apart() {
+        let here = cache("test", 2, [1; 32], 300);
+        let there = cache("test", 2, [2; 32], 300);
+        here.put(b"1".to_vec(), b"one".to_vec());
+        assert_eq!(there.get(b"1"), None);
+        assert_eq!(here.get(b"1").as_deref(), Some(&b"one"[..]));
+        here.put(b"2".to_vec(), b"two".to_vec());
+        here.put(b"3".to_vec(), b"three".to_vec());
+        assert_eq!(here.get(b"1"), None);
+        assert_eq!(here.take(b"3").as_deref(), Some(&b"three"[..]));
+        assert_eq!(here.take(b"3"), None);
+    }
+}

@@ -1,0 +1,288 @@
+//! Judging a peer's certificates: a chain to a trusted root, its dates, its extensions, its revocation lists. The
+//! rules and the words of the faults are OpenSSL's, since configurations and `$ssl_client_verify` rely on them; among
+//! them that certificates of version 1 count, which webpki refuses and private CAs still issue.
+//!
+//! As in nginx a fault does not stop the judging: the last one found is the verdict. Invariant: the work is bounded by
+//! [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
+
+use super::crl::Crl;
+use super::names;
+use super::x509::{self, AltName, Certificate};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+
+/// Certificates in a chain.
+const CHAIN: usize = 12;
+/// Signatures checked while a chain is looked for.
+const SIGNATURES: usize = 48;
+
+/// OpenSSL's faults, the ones that can come up here, with its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    IssuerMissing = 2,
+    CrlMissing = 3,
+    SignatureWrong = 7,
+    CrlSignatureWrong = 8,
+    NotYetValid = 9,
+    Expired = 10,
+    CrlNotYetValid = 11,
+    CrlExpired = 12,
+    SelfSigned = 18,
+    SelfSignedInChain = 19,
+    LocalIssuerMissing = 20,
+    LeafUnverifiable = 21,
+    TooLong = 22,
+    Revoked = 23,
+    PathLength = 25,
+    WrongPurpose = 26,
+    UnknownCritical = 34,
+    CrlSignNotAllowed = 35,
+    CrlUnknownCritical = 36,
+    NotPermitted = 47,
+    Excluded = 48,
+    ConstraintUnknown = 51,
+    HostMismatch = 62,
+    InvalidCa = 79,
+}
+
+impl Fault {
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+
+    pub fn text(self) -> &'static str {
+        match self {
+            Fault::IssuerMissing => "unable to get issuer certificate",
+            Fault::CrlMissing => "unable to get certificate CRL",
+            Fault::SignatureWrong => "certificate signature failure",
+            Fault::CrlSignatureWrong => "CRL signature failure",
+            Fault::NotYetValid => "certificate is not yet valid",
+            Fault::Expired => "certificate has expired",
+            Fault::CrlNotYetValid => "CRL is not yet valid",
+            Fault::CrlExpired => "CRL has expired",
+            Fault::SelfSigned => "self-signed certificate",
+            Fault::SelfSignedInChain => "self-signed certificate in certificate chain",
+            Fault::LocalIssuerMissing => "unable to get local issuer certificate",
+            Fault::LeafUnverifiable => "unable to verify the first certificate",
+            Fault::TooLong => "certificate chain too long",
+            Fault::Revoked => "certificate revoked",
+            Fault::PathLength => "path length constraint exceeded",
+            Fault::WrongPurpose => "unsuitable certificate purpose",
+            Fault::UnknownCritical => "unhandled critical extension",
+            Fault::CrlSignNotAllowed => "key usage does not include CRL signing",
+            Fault::CrlUnknownCritical => "unhandled critical CRL extension",
+            Fault::NotPermitted => "permitted subtree violation",
+            Fault::Excluded => "excluded subtree violation",
+            Fault::ConstraintUnknown => "unsupported name constraint type",
+            Fault::HostMismatch => "hostname mismatch",
+            Fault::InvalidCa => "invalid CA certificate",
+        }
+    }
+
+    /// What `ssl_verify_client optional_no_ca` overlooks: only that the issuer is not known.
+    pub fn is_unknown_issuer(self) -> bool {
+        use Fault::*;
+        matches!(self, SelfSigned | SelfSignedInChain | LocalIssuerMissing | LeafUnverifiable)
+    }
+}
+
+/// What a peer must be able to do with its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Client,
+    Server,
+}
+
+/// Whom to trust, and how far.
+#[derive(Debug, Default)]
+pub struct Trust {
+    pub roots: Vec<CertificateDer<'static>>,
+    /// None: revocation is not looked at. Some: every certificate of a chain needs a list.
+    pub crls: Option<Vec<Crl>>,
+    /// Certificates of a chain besides the leaf.
+    pub depth: u64,
+}
+
+impl Trust {
+    /// Judges a chain as the peer sent it, the leaf first. `now`: seconds since 1970.
+    pub fn judge(&self, sent: &[CertificateDer<'_>], purpose: Purpose, now: i64) -> Result<(), Fault> {
+        let Some((leaf, others)) = sent.split_first() else { return Err(Fault::LeafUnverifiable) };
+        let leaf = Certificate::parse(leaf).map_err(|_| Fault::SignatureWrong)?;
+        let parse = |all: &'_ [CertificateDer<'_>]| -> Vec<_> { all.iter().map(|c| c.as_ref().to_vec()).collect() };
+        let (roots, others) = (parse(&self.roots), parse(others.get(..others.len().min(CHAIN)).unwrap_or_default()));
+        let roots: Vec<_> = roots.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+        let others: Vec<_> = others.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+        let (chain, mut verdict) = self.chain(leaf, &roots, &others);
+        let mut note = |result: Result<(), Fault>| {
+            if let Err(fault) = result {
+                verdict = Err(fault);
+            }
+        };
+        note(extensions(&chain, purpose));
+        if let Some(crls) = &self.crls {
+            for (at, certificate) in chain.iter().enumerate() {
+                note(super::crl::check(certificate, chain.get(at + 1), crls, now));
+            }
+        }
+        note(constraints(&chain));
+        for certificate in chain.iter().rev() {
+            if now < certificate.not_before {
+                note(Err(Fault::NotYetValid));
+            } else if now > certificate.not_after {
+                note(Err(Fault::Expired));
+            }
+        }
+        verdict
+    }
+
+    /// From the leaf towards a root: trusted issuers first, then those the peer sent.
+    fn chain<'a>(
+        &self,
+        leaf: Certificate<'a>,
+        roots: &[Certificate<'a>],
+        others: &[Certificate<'a>],
+    ) -> (Vec<Certificate<'a>>, Result<(), Fault>) {
+        let most = usize::try_from(self.depth).unwrap_or(CHAIN).saturating_add(1).min(CHAIN);
+        let mut chain = vec![leaf];
+        let mut left = SIGNATURES;
+        let mut trusted = false;
+        loop {
+            let last = chain[chain.len() - 1];
+            let own = last.is_self_issued() && is_signed_by(&last, &last, &mut left);
+            if own && roots.iter().any(|root| root.der == last.der) {
+                let verdict = if chain.len() > most { Err(Fault::TooLong) } else { Ok(()) };
+                return (chain, verdict);
+            }
+            let issuer = |candidates: &[Certificate<'a>], left: &mut usize| {
+                let fits = |c: &&Certificate<'a>| {
+                    same_name(c.subject, last.issuer) && !chain.iter().any(|known| known.der == c.der)
+                };
+                candidates.iter().filter(fits).find(|c| is_signed_by(&last, c, left)).copied()
+            };
+            let mut next = issuer(roots, &mut left);
+            trusted |= next.is_some();
+            if next.is_none() && !own {
+                next = issuer(others, &mut left);
+            }
+            match next {
+                Some(next) if chain.len() <= most => chain.push(next),
+                Some(_) => return (chain, Err(Fault::TooLong)),
+                None => {
+                    let fault = match (own, chain.len()) {
+                        (true, 1) => Fault::SelfSigned,
+                        (true, _) => Fault::SelfSignedInChain,
+                        (false, 1) => Fault::LeafUnverifiable,
+                        (false, _) if trusted => Fault::IssuerMissing,
+                        (false, _) => Fault::LocalIssuerMissing,
+                    };
+                    return (chain, Err(fault));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a certificate is good for a name; the fault where it is not.
+pub fn check_host(leaf: &CertificateDer<'_>, host: &[u8]) -> Result<(), Fault> {
+    let leaf = Certificate::parse(leaf).map_err(|_| Fault::SignatureWrong)?;
+    if leaf.is_for(host) { Ok(()) } else { Err(Fault::HostMismatch) }
+}
+
+fn is_signed_by(certificate: &Certificate<'_>, issuer: &Certificate<'_>, left: &mut usize) -> bool {
+    if *left == 0 {
+        return false;
+    }
+    *left -= 1;
+    is_signed(certificate.tbs, certificate.signature_algorithm, certificate.signature, issuer)
+}
+
+/// Whether the key of `issuer` made a signature over `text`.
+pub fn is_signed(text: &[u8], algorithm: &[u8], signature: &[u8], issuer: &Certificate<'_>) -> bool {
+    let known = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+    let mut fit = known.iter().filter(|known| {
+        known.signature_alg_id().as_ref() == algorithm && known.public_key_alg_id().as_ref() == issuer.key_algorithm
+    });
+    fit.any(|known| known.verify_signature(issuer.key, text, signature).is_ok())
+}
+
+/// Names are equal whatever the types of their strings, the case and the spaces (RFC 5280 section 7.1, simplified).
+pub fn same_name(a: &[u8], b: &[u8]) -> bool {
+    let plain = |name: &[u8]| {
+        let text = names::rfc2253(name).unwrap_or_default().to_lowercase();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    a == b || { plain(a) == plain(b) && !plain(a).is_empty() }
+}
+
+fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> {
+    let known = [x509::KEY_USAGE, x509::SUBJECT_ALT_NAME, x509::BASIC_CONSTRAINTS, x509::NAME_CONSTRAINTS];
+    let mut verdict = Ok(());
+    let purpose = match purpose {
+        Purpose::Client => x509::CLIENT_AUTH,
+        Purpose::Server => x509::SERVER_AUTH,
+    };
+    let malformed = |_| Fault::UnknownCritical;
+    for (at, certificate) in chain.iter().enumerate() {
+        for extension in certificate.extensions() {
+            let extension = extension.map_err(malformed)?;
+            if extension.critical && !known.contains(&extension.id) && extension.id != x509::EXT_KEY_USAGE {
+                verdict = Err(Fault::UnknownCritical);
+            }
+        }
+        let usage = certificate.key_usage().map_err(malformed)?;
+        if at == 0 {
+            let signs = usage.is_none_or(|bits| bits & (x509::DIGITAL_SIGNATURE | x509::KEY_AGREEMENT | 0x20) != 0);
+            if !signs || !certificate.serves(purpose).map_err(malformed)? {
+                verdict = Err(Fault::WrongPurpose);
+            }
+            continue;
+        }
+        let basic = certificate.basic_constraints().map_err(malformed)?;
+        let is_ca = match basic {
+            Some((ca, _)) => ca,
+            // Before version 3 a certificate could not say it; a root is believed.
+            None => certificate.version < 3 && certificate.is_self_issued(),
+        };
+        if !is_ca || usage.is_some_and(|bits| bits & x509::KEY_CERT_SIGN == 0) {
+            verdict = Err(Fault::InvalidCa);
+        } else if !certificate.serves(purpose).map_err(malformed)? {
+            verdict = Err(Fault::WrongPurpose);
+        }
+        // Those that are issued by themselves do not count.
+        let between = chain[1..at].iter().filter(|c| !c.is_self_issued()).count() as u64;
+        if let Some((_, Some(length))) = basic
+            && between > length
+        {
+            verdict = Err(Fault::PathLength);
+        }
+    }
+    verdict
+}
+
+/// Name constraints of the CAs against the names of what they issued.
+fn constraints(chain: &[Certificate<'_>]) -> Result<(), Fault> {
+    let mut verdict = Ok(());
+    for (at, ca) in chain.iter().enumerate().skip(1) {
+        let Ok(Some(extension)) = ca.extension(x509::NAME_CONSTRAINTS) else { continue };
+        for (below, certificate) in chain[..at].iter().enumerate() {
+            if below > 0 && certificate.is_self_issued() {
+                continue;
+            }
+            let mut names = certificate.alt_names().map_err(|_| Fault::ConstraintUnknown)?;
+            if !names.iter().any(|name| matches!(name, AltName::Dns(_)))
+                && below == 0
+                && let Some(name) = certificate.common_name().filter(|name| name.contains(&b'.'))
+            {
+                names.push(AltName::Dns(name));
+            }
+            names.push(AltName::Directory(certificate.subject));
+            if let Err(fault) = super::constraints::check(extension.value, &names) {
+                verdict = Err(fault);
+            }
+        }
+    }
+    verdict
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use super::*;
+use crate::tls::testing::{self, Made};
+use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
+
+const NOW: i64 = 1_800_000_000;
+
+fn trust(roots: &[&Made], depth: u64) -> Trust {
+    Trust { roots: roots.iter().map(|made| made.certificate()).collect(), crls: None, depth }
+}
+
+fn chain(sent: &[&Made]) -> Vec<CertificateDer<'static>> {
+    sent.iter().map(|made| made.certificate()).collect()
+}
+
+#[test]
+fn chains_are_judged_as_openssl_judges_them() {
+    let (root, other) = (testing::ca("root"), testing::ca("other"));
+    let middle = testing::make(testing::ca_params("middle"), Some(&root));
+    let leaf = testing::client("leaf", &middle);
+    let direct = testing::client("direct", &root);
+    let selfmade = testing::leaf("selfmade", &[]);
+    let server_only = {
+        let mut params = testing::params("server", &[]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        testing::make(params, Some(&root))
+    };
+    // Issued by a certificate that is no CA.
+    let below = testing::client("below", &direct);
+    // Name, trusted roots, depth, what is sent, verdict.
+    type Case<'a> = (&'a str, &'a [&'a Made], u64, &'a [&'a Made], Result<(), Fault>);
+    let table: &[Case<'_>] = &[
+        ("direct", &[&root], 1, &[&direct], Ok(())),
+        ("by an intermediate that is sent", &[&root], 2, &[&leaf, &middle], Ok(())),
+        ("by an intermediate that is trusted", &[&root, &middle], 2, &[&leaf], Ok(())),
+        ("too deep", &[&root], 1, &[&leaf, &middle], Err(Fault::TooLong)),
+        ("without the intermediate", &[&root], 2, &[&leaf], Err(Fault::LeafUnverifiable)),
+        ("another root", &[&other], 2, &[&leaf, &middle], Err(Fault::LocalIssuerMissing)),
+        ("the root is sent, but not trusted", &[&other], 3, &[&leaf, &middle, &root], Err(Fault::SelfSignedInChain)),
+        ("an intermediate alone is no root", &[&middle], 2, &[&leaf], Err(Fault::IssuerMissing)),
+        ("signed by itself", &[&root], 1, &[&selfmade], Err(Fault::SelfSigned)),
+        ("signed by itself and trusted", &[&selfmade], 1, &[&selfmade], Ok(())),
+        ("for servers only", &[&root], 1, &[&server_only], Err(Fault::WrongPurpose)),
+        ("issued by no CA", &[&root], 2, &[&below, &direct], Err(Fault::InvalidCa)),
+        ("nothing", &[&root], 1, &[], Err(Fault::LeafUnverifiable)),
+    ];
+    for (name, roots, depth, sent, want) in table {
+        assert_eq!(trust(roots, *depth).judge(&chain(sent), Purpose::Client, NOW), *want, "{name}");
+    }
+    assert_eq!(trust(&[&root], 1).judge(&chain(&[&server_only]), Purpose::Server, NOW), Ok(()));
+}
+
+#[test]
+fn dates_and_path_lengths_count() {
+    let root = testing::ca("root");
+    let mut params = testing::params("leaf", &[]);
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+    let leaf = testing::make(params, Some(&root));
+    let judge = |now| trust(&[&root], 1).judge(&chain(&[&leaf]), Purpose::Client, now);
+    assert_eq!(judge(1_767_225_600), Ok(()));
+    assert_eq!(judge(1_767_225_599), Err(Fault::NotYetValid));
+    assert_eq!(judge(1_798_761_601), Err(Fault::Expired));
+
+    let mut params = testing::ca_params("short");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let short = testing::make(params, None);
+    let middle = testing::make(testing::ca_params("middle"), Some(&short));
+    let leaf = testing::client("leaf", &middle);
+    assert_eq!(trust(&[&short], 2).judge(&chain(&[&leaf, &middle]), Purpose::Client, NOW), Err(Fault::PathLength));
+}
+
+#[test]
+fn a_changed_certificate_is_refused() {
+    let root = testing::ca("root");
+    let leaf = testing::client("leaf", &root);
+    let trust = trust(&[&root], 1);
+    for at in (0..leaf.der.len()).step_by(7) {
+        let mut changed = leaf.der.clone();
+        changed[at] ^= 1;
+        let verdict = trust.judge(&[CertificateDer::from(changed)], Purpose::Client, NOW);
+        assert!(verdict.is_err(), "a byte at {at} was changed");
+    }
+}
+
+#[test]
+fn many_issuers_of_one_name_are_not_all_tried() {
+    let root = testing::ca("root");
+    let leaf = testing::client("leaf", &testing::ca("evil"));
+    let others: Vec<Made> = (0..100).map(|_| testing::ca("evil")).collect();
+    let mut sent = vec![leaf.certificate()];
+    sent.extend(others.iter().map(Made::certificate));
+    assert_eq!(trust(&[&root], 1).judge(&sent, Purpose::Client, NOW), Err(Fault::LeafUnverifiable));
+}
