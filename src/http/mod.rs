@@ -25,6 +25,7 @@ pub mod escape;
 pub mod etag;
 pub mod fastcgi;
 pub mod h1;
+pub mod h2;
 pub mod header;
 pub mod host;
 pub mod method;

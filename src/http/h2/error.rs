@@ -1,0 +1,256 @@
+//! Everything a client can do wrong on an HTTP/2 connection, as data: which error code answers it, and a sentence for
+//! the log. A [`Fault`] ends the connection with GOAWAY, a [`StreamFault`] one stream with RST_STREAM (RFC 9113 §5.4).
+
+use std::fmt;
+
+/// An error code of RFC 9113 §7.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ErrorCode(pub u32);
+
+impl ErrorCode {
+    pub const NO_ERROR: ErrorCode = ErrorCode(0x0);
+    pub const PROTOCOL_ERROR: ErrorCode = ErrorCode(0x1);
+    pub const INTERNAL_ERROR: ErrorCode = ErrorCode(0x2);
+    pub const FLOW_CONTROL_ERROR: ErrorCode = ErrorCode(0x3);
+    pub const SETTINGS_TIMEOUT: ErrorCode = ErrorCode(0x4);
+    pub const STREAM_CLOSED: ErrorCode = ErrorCode(0x5);
+    pub const FRAME_SIZE_ERROR: ErrorCode = ErrorCode(0x6);
+    pub const REFUSED_STREAM: ErrorCode = ErrorCode(0x7);
+    pub const CANCEL: ErrorCode = ErrorCode(0x8);
+    pub const COMPRESSION_ERROR: ErrorCode = ErrorCode(0x9);
+    pub const CONNECT_ERROR: ErrorCode = ErrorCode(0xa);
+    pub const ENHANCE_YOUR_CALM: ErrorCode = ErrorCode(0xb);
+    pub const INADEQUATE_SECURITY: ErrorCode = ErrorCode(0xc);
+    pub const HTTP_1_1_REQUIRED: ErrorCode = ErrorCode(0xd);
+}
+
+/// Why a connection is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// §3.4: the connection does not begin with the preface and SETTINGS.
+    Preface,
+    /// §4.2: a frame longer than SETTINGS_MAX_FRAME_SIZE allows.
+    FrameTooLong { kind: u8, len: u32 },
+    /// §6: a frame whose type has a fixed length, or a least one, with another.
+    FrameLength { kind: u8, len: u32 },
+    /// §6.1, §6.2: padding as long as the frame, or longer.
+    Padding { kind: u8 },
+    /// §6: a frame of a stream on stream 0, a frame of the connection on a stream, or a stream a client cannot open.
+    StreamId { kind: u8, stream: u32 },
+    /// §5.1.1: the identifier of a new stream is not above all before it.
+    StreamOrder { stream: u32, last: u32 },
+    /// §5.1: a frame other than HEADERS and PRIORITY on a stream that was never opened.
+    Idle { kind: u8, stream: u32 },
+    /// §5.1: HEADERS on a stream that the client has ended.
+    HeadersAfterEnd { stream: u32 },
+    /// §6.2, §6.10: something else than CONTINUATION of the same stream within a header block.
+    Interleaved { kind: u8, stream: u32 },
+    /// §6.10: CONTINUATION without HEADERS before it.
+    StrayContinuation { stream: u32 },
+    /// §8.4: a client cannot push.
+    PushPromise,
+    /// §6.5: SETTINGS with the ACK flag and content.
+    SettingsAckLength { len: u32 },
+    /// §6.5.2: a setting outside its range.
+    Setting { id: u16, value: u32 },
+    /// §6.9: an increment of 0 for the connection.
+    ZeroIncrement,
+    /// §6.9.1: a window beyond 2^31-1.
+    WindowOverflow,
+    /// §6.9.2: a new initial window size takes a stream's window beyond 2^31-1.
+    InitialWindowOverflow { stream: u32 },
+    /// §6.9.1: more DATA than the connection's window allowed.
+    ConnectionWindow { len: u32 },
+    /// §4.3, RFC 7541: a header block that cannot be decoded.
+    Compression(HpackError),
+    /// A header block in more than `limit` frames (CVE-2024-27316 and its family).
+    TooManyContinuations { limit: u32 },
+    /// A header block of more than `limit` bytes before expansion.
+    HeaderBlockTooLong { limit: u32 },
+    /// Streams reset faster than work can be thrown away, by the client or by what it provoked (CVE-2023-44487,
+    /// CVE-2025-8671).
+    TooManyResets,
+    /// Streams opened beyond SETTINGS_MAX_CONCURRENT_STREAMS, again and again.
+    TooManyRefused,
+    /// SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty or unknown frames out of proportion to what is transferred
+    /// (CVE-2019-9512, -9515, -9518).
+    Flood,
+}
+
+impl Fault {
+    /// The code that GOAWAY carries.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Fault::Preface
+            | Fault::Padding { .. }
+            | Fault::StreamId { .. }
+            | Fault::StreamOrder { .. }
+            | Fault::Idle { .. }
+            | Fault::Interleaved { .. }
+            | Fault::StrayContinuation { .. }
+            | Fault::PushPromise
+            | Fault::ZeroIncrement => ErrorCode::PROTOCOL_ERROR,
+            Fault::Setting { id: super::settings::INITIAL_WINDOW_SIZE, .. } => ErrorCode::FLOW_CONTROL_ERROR,
+            Fault::Setting { .. } => ErrorCode::PROTOCOL_ERROR,
+            Fault::FrameTooLong { .. } | Fault::FrameLength { .. } | Fault::SettingsAckLength { .. } => {
+                ErrorCode::FRAME_SIZE_ERROR
+            }
+            Fault::HeadersAfterEnd { .. } => ErrorCode::STREAM_CLOSED,
+            Fault::WindowOverflow | Fault::InitialWindowOverflow { .. } | Fault::ConnectionWindow { .. } => {
+                ErrorCode::FLOW_CONTROL_ERROR
+            }
+            Fault::Compression(_) => ErrorCode::COMPRESSION_ERROR,
+            Fault::TooManyContinuations { .. }
+            | Fault::HeaderBlockTooLong { .. }
+            | Fault::TooManyResets
+            | Fault::TooManyRefused
+            | Fault::Flood => ErrorCode::ENHANCE_YOUR_CALM,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use super::frame::kind::Name;
+        match *self {
+            Fault::Preface => f.write_str("invalid connection preface"),
+            Fault::FrameTooLong { kind, len } => {
+                write!(f, "client sent too large {} frame: {len} bytes", Name(kind))
+            }
+            Fault::FrameLength { kind, len } => {
+                write!(f, "client sent {} frame with incorrect length {len}", Name(kind))
+            }
+            Fault::Padding { kind } => write!(f, "client sent padded {} frame with incorrect length", Name(kind)),
+            Fault::StreamId { kind, stream } => {
+                write!(f, "client sent {} frame with incorrect identifier {stream}", Name(kind))
+            }
+            Fault::StreamOrder { stream, last } => {
+                write!(f, "client sent HEADERS frame with incorrect identifier {stream}, the last was {last}")
+            }
+            Fault::Idle { kind, stream } => write!(f, "client sent {} frame for idle stream {stream}", Name(kind)),
+            Fault::HeadersAfterEnd { stream } => write!(f, "client sent HEADERS frame for half-closed stream {stream}"),
+            Fault::Interleaved { kind, stream } => write!(
+                f,
+                "client sent {} frame while CONTINUATION was expected for another header block, stream {stream}",
+                Name(kind)
+            ),
+            Fault::StrayContinuation { stream } => {
+                write!(f, "client sent unexpected CONTINUATION frame for stream {stream}")
+            }
+            Fault::PushPromise => f.write_str("client sent PUSH_PROMISE frame"),
+            Fault::SettingsAckLength { len } => {
+                write!(f, "client sent SETTINGS frame with the ACK flag and length {len}")
+            }
+            Fault::Setting { id, value } => {
+                write!(f, "client sent SETTINGS frame with incorrect value {value} of setting {id}")
+            }
+            Fault::ZeroIncrement => f.write_str("client sent WINDOW_UPDATE frame with incorrect window increment 0"),
+            Fault::WindowOverflow => {
+                f.write_str("client violated connection flow control: window larger than 2147483647")
+            }
+            Fault::InitialWindowOverflow { stream } => {
+                write!(f, "client violated flow control for stream {stream}: window larger than 2147483647")
+            }
+            Fault::ConnectionWindow { len } => {
+                write!(f, "client violated connection flow control: DATA frame of {len} bytes exceeds the window")
+            }
+            Fault::Compression(error) => write!(f, "client sent invalid header block: {error}"),
+            Fault::TooManyContinuations { limit } => {
+                write!(f, "client sent header block in more than {limit} frames")
+            }
+            Fault::HeaderBlockTooLong { limit } => {
+                write!(f, "client sent too large header block: more than {limit} bytes")
+            }
+            Fault::TooManyResets => f.write_str("http2 flood detected: too many streams were reset"),
+            Fault::TooManyRefused => f.write_str("client sent too many refused streams"),
+            Fault::Flood => f.write_str("http2 flood detected: too many frames that transfer nothing"),
+        }
+    }
+}
+
+/// Why one stream is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StreamFault {
+    /// §5.1: DATA after the client ended the stream, or after it was closed.
+    DataAfterEnd,
+    /// §5.1.2: more streams at once than SETTINGS_MAX_CONCURRENT_STREAMS.
+    Refused,
+    /// §6.9.1: more DATA than the stream's window allowed.
+    Window { len: u32 },
+    /// §6.9: an increment of 0.
+    ZeroIncrement,
+    /// §6.9.1: a window beyond 2^31-1.
+    WindowOverflow,
+    /// §6.3: PRIORITY of another length than 5.
+    PriorityLength { len: u32 },
+    /// RFC 7540 §5.3.1: a stream that depends on itself.
+    SelfDependency,
+    /// §8.1: a second header block that does not end the stream, or holds a pseudo-header field.
+    Trailers,
+}
+
+impl StreamFault {
+    /// The code that RST_STREAM carries.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            StreamFault::DataAfterEnd => ErrorCode::STREAM_CLOSED,
+            StreamFault::Refused => ErrorCode::REFUSED_STREAM,
+            StreamFault::Window { .. } | StreamFault::WindowOverflow => ErrorCode::FLOW_CONTROL_ERROR,
+            StreamFault::PriorityLength { .. } => ErrorCode::FRAME_SIZE_ERROR,
+            StreamFault::ZeroIncrement | StreamFault::SelfDependency | StreamFault::Trailers => {
+                ErrorCode::PROTOCOL_ERROR
+            }
+        }
+    }
+}
+
+impl fmt::Display for StreamFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            StreamFault::DataAfterEnd => f.write_str("client sent DATA frame for half-closed stream"),
+            StreamFault::Refused => f.write_str("concurrent streams exceeded"),
+            StreamFault::Window { len } => {
+                write!(f, "client violated flow control: DATA frame of {len} bytes exceeds the stream's window")
+            }
+            StreamFault::ZeroIncrement => {
+                f.write_str("client sent WINDOW_UPDATE frame with incorrect window increment 0")
+            }
+            StreamFault::WindowOverflow => f.write_str("client violated flow control: window larger than 2147483647"),
+            StreamFault::PriorityLength { len } => {
+                write!(f, "client sent PRIORITY frame with incorrect length {len}")
+            }
+            StreamFault::SelfDependency => f.write_str("client sent a stream that depends on itself"),
+            StreamFault::Trailers => f.write_str("client sent invalid trailer section"),
+        }
+    }
+}
+
+/// Why a header block is no HPACK; RFC 7541 makes each of these a decoding error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HpackError {
+    /// §5.1: an integer beyond what any length or index can be.
+    Integer,
+    /// §6.1, §2.3.3: index 0, or one beyond both tables.
+    Index(u32),
+    /// §5.2: a string that ends after the block.
+    Truncated,
+    /// §5.2: EOS, or wrong padding.
+    Huffman,
+    /// §4.2, §6.3: a table size above SETTINGS_HEADER_TABLE_SIZE.
+    TableSize(u32),
+    /// §4.2: a change of the table size after the first field of a block.
+    LateTableSize,
+}
+
+impl fmt::Display for HpackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            HpackError::Integer => f.write_str("an integer is too large"),
+            HpackError::Index(index) => write!(f, "no table entry has index {index}"),
+            HpackError::Truncated => f.write_str("it ends within a field"),
+            HpackError::Huffman => f.write_str("invalid Huffman code"),
+            HpackError::TableSize(size) => write!(f, "a table size of {size} bytes exceeds the setting"),
+            HpackError::LateTableSize => f.write_str("the table size changes after the first field"),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! HTTP/2 without I/O (RFC 9113, RFC 7541): bytes in, events and bytes out. No socket, no clock: time is passed in.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`frame`] | frame headers and the frames a server writes |
+//! | [`settings`] | SETTINGS, both sides' |
+//! | [`hpack`], [`huffman`] | header compression |
+//! | [`request`] | what makes a decoded header block a request (§8) |
+//! | [`priority`] | RFC 9218 `priority`, and what is left of RFC 7540's |
+//! | [`window`] | flow-control windows |
+//! | [`budget`] | rates that bound what a client may cost |
+//! | [`stream`] | one stream's state, and the table of those open |
+//! | [`connection`] | the state machine of a connection |
+//! | [`error`] | everything a client can do wrong, as data |
+
+pub mod budget;
+pub mod error;
+pub mod frame;
+pub mod hpack;
+pub mod huffman;
+pub mod settings;
+pub mod window;
