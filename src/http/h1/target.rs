@@ -80,8 +80,8 @@ fn version(text: &[u8]) -> Result<Version, Reject> {
     }
 }
 
-/// No controls, DEL, space or fragment. Bytes from 0x80 on pass, as in nginx: file names in other encodings.
-fn check_bytes(target: &[u8]) -> Result<(), Reject> {
+/// A target has no controls, DEL, space or fragment. Bytes from 0x80 on pass, as in nginx: file names in other encodings.
+pub fn check_bytes(target: &[u8]) -> Result<(), Reject> {
     let is_bad = |b: &u8| *b <= b' ' || *b == 0x7f || *b == b'#';
     if target.is_empty() {
         return Err(Reject::BadRequestLine("no target"));

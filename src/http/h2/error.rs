@@ -41,8 +41,6 @@ pub enum Fault {
     StreamOrder { stream: u32, last: u32 },
     /// §5.1: a frame other than HEADERS and PRIORITY on a stream that was never opened.
     Idle { kind: u8, stream: u32 },
-    /// §5.1: HEADERS on a stream that the client has ended.
-    HeadersAfterEnd { stream: u32 },
     /// §6.2, §6.10: something else than CONTINUATION of the same stream within a header block.
     Interleaved { kind: u8, stream: u32 },
     /// §6.10: CONTINUATION without HEADERS before it.
@@ -95,7 +93,6 @@ impl Fault {
             Fault::FrameTooLong { .. } | Fault::FrameLength { .. } | Fault::SettingsAckLength { .. } => {
                 ErrorCode::FRAME_SIZE_ERROR
             }
-            Fault::HeadersAfterEnd { .. } => ErrorCode::STREAM_CLOSED,
             Fault::WindowOverflow | Fault::InitialWindowOverflow { .. } | Fault::ConnectionWindow { .. } => {
                 ErrorCode::FLOW_CONTROL_ERROR
             }
@@ -128,7 +125,6 @@ impl fmt::Display for Fault {
                 write!(f, "client sent HEADERS frame with incorrect identifier {stream}, the last was {last}")
             }
             Fault::Idle { kind, stream } => write!(f, "client sent {} frame for idle stream {stream}", Name(kind)),
-            Fault::HeadersAfterEnd { stream } => write!(f, "client sent HEADERS frame for half-closed stream {stream}"),
             Fault::Interleaved { kind, stream } => write!(
                 f,
                 "client sent {} frame while CONTINUATION was expected for another header block, stream {stream}",
@@ -173,6 +169,8 @@ impl fmt::Display for Fault {
 pub enum StreamFault {
     /// §5.1: DATA after the client ended the stream, or after it was closed.
     DataAfterEnd,
+    /// §5.1: HEADERS after the client ended the stream.
+    HeadersAfterEnd,
     /// §5.1.2: more streams at once than SETTINGS_MAX_CONCURRENT_STREAMS.
     Refused,
     /// §6.9.1: more DATA than the stream's window allowed.
@@ -193,7 +191,7 @@ impl StreamFault {
     /// The code that RST_STREAM carries.
     pub fn code(&self) -> ErrorCode {
         match self {
-            StreamFault::DataAfterEnd => ErrorCode::STREAM_CLOSED,
+            StreamFault::DataAfterEnd | StreamFault::HeadersAfterEnd => ErrorCode::STREAM_CLOSED,
             StreamFault::Refused => ErrorCode::REFUSED_STREAM,
             StreamFault::Window { .. } | StreamFault::WindowOverflow => ErrorCode::FLOW_CONTROL_ERROR,
             StreamFault::PriorityLength { .. } => ErrorCode::FRAME_SIZE_ERROR,
@@ -208,6 +206,7 @@ impl fmt::Display for StreamFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             StreamFault::DataAfterEnd => f.write_str("client sent DATA frame for half-closed stream"),
+            StreamFault::HeadersAfterEnd => f.write_str("client sent HEADERS frame for half-closed stream"),
             StreamFault::Refused => f.write_str("concurrent streams exceeded"),
             StreamFault::Window { len } => {
                 write!(f, "client violated flow control: DATA frame of {len} bytes exceeds the stream's window")

@@ -14,9 +14,13 @@
 //! | [`error`] | everything a client can do wrong, as data |
 
 pub mod budget;
+pub mod connection;
 pub mod error;
 pub mod frame;
 pub mod hpack;
 pub mod huffman;
+pub mod priority;
+pub mod request;
 pub mod settings;
+pub mod stream;
 pub mod window;

@@ -1,0 +1,161 @@
+//! Header blocks: HEADERS and CONTINUATION to requests and trailers.
+
+use super::{BLOCK_FRAMES, CALM_REQUEST, Connection, Event, Unfinished};
+use crate::http::h1::framing::Framing;
+use crate::http::h1::head::Field;
+use crate::http::h2::error::{Fault, StreamFault};
+use crate::http::h2::frame::{FrameHeader, MIN_MAX_FRAME, flag};
+use crate::http::h2::priority::{Dependency, Priority};
+use crate::http::h2::request;
+use crate::http::h2::stream::Stream;
+use crate::http::h2::window::{ReceiveWindow, SendWindow};
+use crate::http::header::HeaderId;
+use crate::http::reject::Reject;
+
+impl Connection {
+    pub(super) fn headers(&mut self, frame: FrameHeader, payload: &[u8], now: u64) -> Result<Option<Event>, Fault> {
+        let mut fragment = unpadded(&frame, payload)?;
+        let mut dependency = None;
+        if frame.has(flag::PRIORITY) {
+            let too_short = Fault::FrameLength { kind: frame.kind, len: frame.len };
+            let (bytes, rest) = fragment.split_first_chunk::<5>().ok_or(too_short)?;
+            dependency = Some(Dependency::parse(bytes));
+            fragment = rest;
+        }
+        let stream = frame.stream;
+        if self.streams.get(stream).is_none() {
+            let is_client = !stream.is_multiple_of(2);
+            // A refused or ignored one counts as opened (§5.1.1).
+            if !is_client || stream <= self.last {
+                let is_late = is_client && self.forgotten.contains(&stream);
+                if !is_late {
+                    return Err(Fault::StreamOrder { stream, last: self.last });
+                }
+            }
+        }
+        let end = frame.has(flag::END_STREAM);
+        if frame.has(flag::END_HEADERS) {
+            self.decode(fragment)?;
+            return self.block_ends(stream, end, dependency, now);
+        }
+        let bytes = fragment.to_vec();
+        self.unfinished = Some(Box::new(Unfinished { stream, end, frames: 1, dependency, bytes }));
+        Ok(None)
+    }
+
+    pub(super) fn continuation(
+        &mut self,
+        frame: FrameHeader,
+        payload: &[u8],
+        now: u64,
+    ) -> Result<Option<Event>, Fault> {
+        let Some(mut block) = self.unfinished.take() else {
+            return Err(Fault::StrayContinuation { stream: frame.stream });
+        };
+        block.frames += 1;
+        if block.frames > BLOCK_FRAMES {
+            return Err(Fault::TooManyContinuations { limit: BLOCK_FRAMES });
+        }
+        // Compressed, a block is not longer than twice what it may say.
+        let limit = self.limits.bounds.total.saturating_mul(2).max(MIN_MAX_FRAME as usize);
+        if block.bytes.len() + payload.len() > limit {
+            return Err(Fault::HeaderBlockTooLong { limit: limit as u32 });
+        }
+        block.bytes.extend_from_slice(payload);
+        if !frame.has(flag::END_HEADERS) {
+            self.unfinished = Some(block);
+            return Ok(None);
+        }
+        self.decode(&block.bytes)?;
+        self.block_ends(block.stream, block.end, block.dependency, now)
+    }
+
+    pub(super) fn decode(&mut self, fragment: &[u8]) -> Result<(), Fault> {
+        self.block.clear();
+        self.decoder.decode(fragment, &self.limits.bounds, &mut self.block).map_err(Fault::Compression)
+    }
+
+    pub(super) fn block_ends(
+        &mut self,
+        id: u32,
+        end: bool,
+        dependency: Option<Dependency>,
+        now: u64,
+    ) -> Result<Option<Event>, Fault> {
+        if self.streams.get(id).is_some() {
+            return self.second_block(id, end, now);
+        }
+        // Of a stream that we have reset, or that GOAWAY has excluded: it was under way.
+        if id <= self.last || self.goaway.is_some() {
+            return if self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };
+        }
+        self.last = id;
+        if dependency.is_some_and(|dependency| dependency.parent == id) {
+            return self.fail(id, StreamFault::SelfDependency, now).map(Some);
+        }
+        if self.streams.len() >= self.limits.streams as usize {
+            return self.fail(id, StreamFault::Refused, now).map(Some);
+        }
+        self.calm.earn(CALM_REQUEST);
+        let fault = request::read(&mut self.block, end, self.limits.rules, &mut self.head).err();
+        let expected = match self.head.framing {
+            Framing::Length(length) => Some(length),
+            _ => None,
+        };
+        self.streams.push(Stream {
+            id,
+            send: SendWindow::new(self.peer.initial_window),
+            receive: ReceiveWindow::new(self.granted),
+            priority: self.said_priority(),
+            dependency: dependency.unwrap_or(Dependency::DEFAULT),
+            is_received: end,
+            is_sent: false,
+            is_reset: false,
+            expected,
+        });
+        Ok(Some(Event::Request { stream: id, end, fault }))
+    }
+
+    pub(super) fn said_priority(&self) -> Priority {
+        let is_priority = |name: &[u8]| name == b"priority";
+        let text = &self.block.text;
+        let of_that_name =
+            |field: &&Field| field.id == HeaderId::Other && field.name.len == 8 && is_priority(field.name.of(text));
+        let said = self.block.fields.iter().find(of_that_name);
+        said.map_or_else(Priority::default, |field| Priority::parse(field.value.of(text)))
+    }
+
+    /// A trailer section.
+    pub(super) fn second_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, Fault> {
+        let Some(stream) = self.streams.get_mut(id) else { return Ok(None) };
+        if stream.is_reset {
+            return Ok(None);
+        }
+        if stream.is_received {
+            return self.fail(id, StreamFault::HeadersAfterEnd, now).map(Some);
+        }
+        if !end {
+            return self.fail(id, StreamFault::Trailers, now).map(Some);
+        }
+        stream.is_received = true;
+        let judged = match stream.expected {
+            Some(1..) => Err(Reject::BadFraming("less body than \"Content-Length\"")),
+            _ => request::trailers(&self.block),
+        };
+        Ok(Some(match judged {
+            Ok(()) => Event::Trailers { stream: id },
+            Err(reject) => Event::Malformed { stream: id, reject },
+        }))
+    }
+}
+
+/// A payload without its padding (§6.2).
+fn unpadded<'a>(frame: &FrameHeader, payload: &'a [u8]) -> Result<&'a [u8], Fault> {
+    if !frame.has(flag::PADDED) {
+        return Ok(payload);
+    }
+    let fault = Fault::Padding { kind: frame.kind };
+    let (&padding, rest) = payload.split_first().ok_or(Fault::FrameLength { kind: frame.kind, len: frame.len })?;
+    let len = rest.len().checked_sub(usize::from(padding)).ok_or(fault)?;
+    Ok(&rest[..len])
+}

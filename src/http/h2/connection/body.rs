@@ -1,0 +1,154 @@
+//! DATA that comes, and the windows it is granted.
+
+use super::{CALM, Connection, Event, Reading, Step, took};
+use crate::http::h2::error::{Fault, StreamFault};
+use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag};
+use crate::http::reject::Reject;
+
+impl Connection {
+    pub(super) fn data_begins(&mut self, input: &[u8], frame: FrameHeader, now: u64) -> Result<Step, Fault> {
+        let FrameHeader { len, kind, stream: id, .. } = frame;
+        if id == 0 {
+            return Err(Fault::StreamId { kind, stream: id });
+        }
+        if self.is_idle(id) {
+            return Err(Fault::Idle { kind, stream: id });
+        }
+        let (mut consumed, mut padding, mut left) = (HEADER_LEN, 0, len);
+        if frame.has(flag::PADDED) {
+            if len == 0 {
+                return Err(Fault::FrameLength { kind, len });
+            }
+            let Some(&pad) = input.get(HEADER_LEN) else { return Ok(Step::More) };
+            if u32::from(pad) >= len {
+                return Err(Fault::Padding { kind });
+            }
+            padding = pad;
+            consumed += 1;
+            left -= 1 + u32::from(pad);
+        }
+        if !self.receive.receive(len) {
+            return Err(Fault::ConnectionWindow { len });
+        }
+        let end = frame.has(flag::END_STREAM);
+        if left == 0 && !end {
+            // Content of no use, be it padding.
+            if !self.calm.spend(now) {
+                return Err(Fault::Flood);
+            }
+        } else {
+            self.calm.earn(CALM.2);
+        }
+        let fault = match self.streams.get_mut(id) {
+            Some(stream) if stream.is_reset => None,
+            // It said too much already, and is answered for that.
+            Some(stream) if stream.is_received && self.forgotten.contains(&id) => None,
+            Some(stream) if stream.is_received => Some(StreamFault::DataAfterEnd),
+            Some(stream) => {
+                if !stream.receive.receive(len) {
+                    self.credit(0, len);
+                    self.reading = Reading::Skip { left: left + u32::from(padding) };
+                    let event = self.fail(id, StreamFault::Window { len }, now)?;
+                    return took(consumed, event);
+                }
+                // Padding is no content, and needs no place.
+                self.credit(id, len - left);
+                self.reading = Reading::Data { stream: id, left, padding, end };
+                return match self.over_length(id, left, end) {
+                    Some(reject) => {
+                        self.reading = Reading::Skip { left: left + u32::from(padding) };
+                        self.credit(id, left);
+                        took(consumed, Event::Malformed { stream: id, reject })
+                    }
+                    None => Ok(Step::Took { consumed, event: None }),
+                };
+            }
+            // Of a stream that we have reset, or ignore: it was under way.
+            None if self.forgotten.contains(&id) || self.goaway.is_some_and(|last| id > last) => None,
+            None => Some(StreamFault::DataAfterEnd),
+        };
+        self.credit(0, len);
+        self.reading = Reading::Skip { left: left + u32::from(padding) };
+        let event = fault.map(|fault| self.fail(id, fault, now)).transpose()?;
+        Ok(Step::Took { consumed, event })
+    }
+
+    /// §8.1.1: DATA is as long as Content-Length says.
+    pub(super) fn over_length(&mut self, id: u32, len: u32, end: bool) -> Option<Reject> {
+        let stream = self.streams.get_mut(id)?;
+        let left = stream.expected?;
+        let reject = match left.checked_sub(u64::from(len)) {
+            None => Reject::BadFraming("more body than \"Content-Length\""),
+            Some(1..) if end => Reject::BadFraming("less body than \"Content-Length\""),
+            Some(left) => {
+                stream.expected = Some(left);
+                return None;
+            }
+        };
+        // Nothing more of it is taken.
+        stream.is_received = true;
+        if !end {
+            self.forget(id);
+        }
+        Some(reject)
+    }
+
+    pub(super) fn data_frame(&mut self, input: &[u8]) -> Result<Step, Fault> {
+        let Reading::Data { stream, left, padding, end } = self.reading else { return Ok(Step::More) };
+        let take = input.len().min(left as usize);
+        let left = left - take as u32;
+        if left > 0 {
+            if take == 0 {
+                return Ok(Step::More);
+            }
+            self.reading = Reading::Data { stream, left, padding, end };
+        } else {
+            self.reading = Reading::Skip { left: u32::from(padding) };
+        }
+        let end = end && left == 0;
+        let Some(state) = self.streams.get_mut(stream) else {
+            // Released within the frame.
+            self.credit(0, take as u32);
+            return Ok(Step::Took { consumed: take, event: None });
+        };
+        state.is_received |= end;
+        if state.is_reset {
+            self.credit(0, take as u32);
+            return Ok(Step::Took { consumed: take, event: None });
+        }
+        if take == 0 && !end {
+            return Ok(Step::Took { consumed: 0, event: None });
+        }
+        took(take, Event::Data { stream, data: 0..take, end })
+    }
+
+    /// Grants what was received once more: on the stream, unless that is 0 or at its end, and on the connection.
+    pub(super) fn credit(&mut self, id: u32, len: u32) {
+        if let Some(stream) = self.streams.get_mut(id)
+            && !stream.is_received
+            && !stream.is_reset
+            && let Some(increment) = stream.receive.consume(len)
+        {
+            frame::window_update(&mut self.control, id, increment);
+        }
+        if let Some(increment) = self.receive.consume(len) {
+            frame::window_update(&mut self.control, 0, increment);
+        }
+    }
+
+    /// So many bytes of the stream's body were taken, and their place is free. Also for what is thrown away.
+    pub fn consumed(&mut self, stream: u32, len: usize) {
+        self.credit(stream, len as u32);
+    }
+
+    /// Somebody takes the body: the client need not wait for each window.
+    pub fn widen(&mut self, id: u32, size: u32) {
+        if let Some(stream) = self.streams.get_mut(id)
+            && !stream.is_received
+            && !stream.is_reset
+            && let Some(increment) = stream.receive.widen(size)
+        {
+            frame::window_update(&mut self.control, id, increment);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Frames that are neither header blocks nor bodies, and what becomes of a stream whose client breaks a rule.
+
+use super::{Connection, Event};
+use crate::http::h2::error::{ErrorCode, Fault, StreamFault};
+use crate::http::h2::frame::{self, FrameHeader, flag, kind};
+use crate::http::h2::priority::{Dependency, Priority};
+use crate::http::h2::window;
+
+impl Connection {
+    pub(super) fn control_frame(
+        &mut self,
+        frame: FrameHeader,
+        payload: &[u8],
+        now: u64,
+    ) -> Result<Option<Event>, Fault> {
+        let stream = frame.stream;
+        Ok(match frame.kind {
+            kind::PRIORITY => return self.priority(stream, payload, now),
+            kind::RST_STREAM => self.client_reset(stream, number(payload), now)?,
+            kind::SETTINGS if frame.has(flag::ACK) => self.settings_acked(),
+            kind::SETTINGS => {
+                self.new_settings(payload)?;
+                // Windows may have grown.
+                Some(Event::Window { stream: 0 })
+            }
+            kind::PING => {
+                if let (false, Some(content)) = (frame.has(flag::ACK), payload.first_chunk::<8>()) {
+                    frame::ping(&mut self.control, *content, true);
+                }
+                None
+            }
+            kind::GOAWAY => Some(Event::GoAway { code: ErrorCode(number(payload.get(4..).unwrap_or_default())) }),
+            kind::WINDOW_UPDATE => return self.window_update(stream, number(payload), now),
+            kind::PRIORITY_UPDATE => {
+                let prioritized = number(payload) & window::MAX;
+                if prioritized == 0 {
+                    return Err(Fault::StreamId { kind: frame.kind, stream: 0 });
+                }
+                self.streams.get_mut(prioritized).map(|stream| {
+                    stream.priority = Priority::parse(payload.get(4..).unwrap_or_default());
+                    Event::Priority { stream: prioritized }
+                })
+            }
+            // §4.1: frames of unknown types are ignored.
+            _ => None,
+        })
+    }
+
+    pub(super) fn new_settings(&mut self, payload: &[u8]) -> Result<(), Fault> {
+        let before = self.peer.initial_window;
+        self.peer.apply(payload)?;
+        let by = i64::from(self.peer.initial_window) - i64::from(before);
+        if by != 0 {
+            for stream in self.streams.iter_mut().filter(|stream| !stream.is_reset) {
+                if stream.send.shift(by).is_err() {
+                    return Err(Fault::InitialWindowOverflow { stream: stream.id });
+                }
+            }
+        }
+        frame::settings_ack(&mut self.control);
+        Ok(())
+    }
+
+    pub(super) fn settings_acked(&mut self) -> Option<Event> {
+        let (from, to) = (self.granted, self.limits.preread);
+        if from == to {
+            return Some(Event::SettingsAcked);
+        }
+        self.granted = to;
+        for stream in self.streams.iter_mut() {
+            stream.receive.shift(from, to);
+        }
+        Some(Event::SettingsAcked)
+    }
+
+    pub(super) fn window_update(&mut self, id: u32, increment: u32, now: u64) -> Result<Option<Event>, Fault> {
+        let increment = increment & window::MAX;
+        if id == 0 {
+            if increment == 0 {
+                return Err(Fault::ZeroIncrement);
+            }
+            self.send.open(increment).map_err(|_| Fault::WindowOverflow)?;
+            return Ok(Some(Event::Window { stream: 0 }));
+        }
+        // §5.1: it may come for a while after the stream has ended.
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
+        if increment == 0 {
+            return self.fail(id, StreamFault::ZeroIncrement, now).map(Some);
+        }
+        match stream.send.open(increment) {
+            Ok(()) => Ok(Some(Event::Window { stream: id })),
+            Err(_) => self.fail(id, StreamFault::WindowOverflow, now).map(Some),
+        }
+    }
+
+    pub(super) fn priority(&mut self, id: u32, payload: &[u8], now: u64) -> Result<Option<Event>, Fault> {
+        let fault = match payload.try_into().map(Dependency::parse) {
+            Err(_) => StreamFault::PriorityLength { len: payload.len() as u32 },
+            Ok(dependency) if dependency.parent == id => StreamFault::SelfDependency,
+            Ok(dependency) => {
+                return Ok(self.streams.get_mut(id).map(|stream| {
+                    stream.dependency = dependency;
+                    Event::Priority { stream: id }
+                }));
+            }
+        };
+        // RFC 7540 §5.3.1; of a stream that is not open, nothing can be reset.
+        match self.streams.get(id) {
+            Some(stream) if !stream.is_reset => self.fail(id, fault, now).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
+        // What is answered already costs nothing that was thrown away.
+        let is_wasted = !stream.is_sent;
+        stream.is_reset = true;
+        if is_wasted && !self.resets.spend(now) {
+            return Err(Fault::TooManyResets);
+        }
+        Ok(Some(Event::Reset { stream: id, code: ErrorCode(code) }))
+    }
+
+    /// Resets a stream for a fault of the client's, open or not.
+    pub(super) fn fail(&mut self, id: u32, fault: StreamFault, now: u64) -> Result<Event, Fault> {
+        let budget = if fault == StreamFault::Refused { &mut self.refused } else { &mut self.resets };
+        if !budget.spend(now) {
+            return Err(if fault == StreamFault::Refused { Fault::TooManyRefused } else { Fault::TooManyResets });
+        }
+        self.reset(id, fault.code());
+        Ok(Event::Failed { stream: id, fault })
+    }
+}
+
+/// The first four bytes as a number.
+fn number(payload: &[u8]) -> u32 {
+    payload.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}

@@ -1,0 +1,419 @@
+//! The server's side of an HTTP/2 connection as a state machine without I/O or clock.
+//!
+//! The caller gives bytes to [`Connection::receive`] and gets events; what the protocol answers by itself (SETTINGS and
+//! PING acknowledgements, window updates, resets, GOAWAY) collects in [`Connection::take_control`]. Heads and DATA are
+//! written through [`Connection::head`] and [`Connection::data`], which account for the windows.
+//!
+//! Invariants: what a client may cost is bounded whatever it sends ([`Limits`], [`super::budget`]): a header block by
+//! frames, bytes and fields; control output by [`CONTROL`], beyond which nothing is read; streams by the limit, a reset
+//! one included until [`Connection::release`]; frames that transfer nothing, resets and refused streams by budgets.
+//! After an `Err` the connection takes and sends nothing but the GOAWAY already queued.
+
+mod blocks;
+mod body;
+mod control;
+mod send;
+
+use super::budget::Budget;
+use super::error::{ErrorCode, Fault, StreamFault};
+use super::frame::{self, FrameHeader, HEADER_LEN, MIN_MAX_FRAME, PREFACE, flag, kind};
+use super::hpack::{Block, Bounds, Decoder};
+use super::priority::Dependency;
+use super::request::{RequestHead, Rules};
+use super::settings::{self, PeerSettings};
+use super::stream::{Stream, Streams};
+use super::window::{self, ReceiveWindow, SendWindow};
+use crate::http::h1::head::Field;
+use crate::http::reject::Reject;
+use std::ops::Range;
+
+/// Bytes of control output beyond which nothing more is read: a client that does not take its answers gets no more.
+pub const CONTROL: usize = 8 * 1024;
+
+/// Frames of one header block.
+const BLOCK_FRAMES: u32 = 20;
+
+/// Frames that transfer nothing: so many at once, so many a second, and so many for every frame that does transfer
+/// (an update of both windows, and a PING that measures the bandwidth).
+const CALM: (u32, u32, u32) = (1000, 100, 3);
+/// A new request may say a little more.
+const CALM_REQUEST: u32 = 4;
+/// DATA that fills the window to its last byte: the window is made small to provoke small frames.
+const CALM_BYTES: usize = 512;
+/// Resets by the client, or by us for its faults, of requests in work.
+const RESETS: (u32, u32) = (200, 20);
+/// Streams beyond the limit.
+const REFUSED: (u32, u32) = (200, 20);
+
+/// Streams that we have reset, and whose DATA may still be under way.
+const REMEMBERED: usize = 64;
+
+/// What the configuration allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// `http2_max_concurrent_streams`.
+    pub streams: u32,
+    /// `http2_body_preread_size`: a stream's window until somebody takes its body.
+    pub preread: u32,
+    /// The connection's window: all bodies' bytes that nobody has taken yet.
+    pub window: u32,
+    /// `large_client_header_buffers`, `max_headers`.
+    pub bounds: Bounds,
+    pub rules: Rules,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            streams: 128,
+            preread: 65_536,
+            window: 1 << 20,
+            bounds: Bounds { field: 8192, total: 32_768, fields: 1000 },
+            rules: Rules { underscores: false, extended_connect: true },
+        }
+    }
+}
+
+/// What has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A request: [`Connection::request`] has its head, or its fault: it is answered with an error then, and nothing of
+    /// it is taken.
+    Request { stream: u32, end: bool, fault: Option<Reject> },
+    /// A piece of a body, as a range of the input. Each byte is to be given back by [`Connection::consumed`].
+    Data { stream: u32, data: Range<usize>, end: bool },
+    /// The trailer section, in [`Connection::block`]; the stream ends with it.
+    Trailers { stream: u32 },
+    /// More or less body than Content-Length said, or a malformed trailer section; the stream is at its end for the
+    /// handler. Answered with an error where the answer has not begun.
+    Malformed { stream: u32, reject: Reject },
+    /// The client has reset the stream.
+    Reset { stream: u32, code: ErrorCode },
+    /// We have reset the stream for what the client did. It may be one that was never opened.
+    Failed { stream: u32, fault: StreamFault },
+    /// More may be sent: on a stream, or, 0, on all.
+    Window { stream: u32 },
+    /// The stream's priority has changed.
+    Priority { stream: u32 },
+    /// The client has acknowledged our settings.
+    SettingsAcked,
+    /// The client will open no further streams.
+    GoAway { code: ErrorCode },
+}
+
+/// What became of the input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// More bytes are needed: the unread ones stay, and are given again with those.
+    More,
+    /// Control output has to be sent first.
+    Blocked,
+    /// So many bytes were used.
+    Took { consumed: usize, event: Option<Event> },
+}
+
+fn took(consumed: usize, event: Event) -> Result<Step, Fault> {
+    Ok(Step::Took { consumed, event: Some(event) })
+}
+
+#[derive(Debug)]
+enum Reading {
+    Preface,
+    /// The first frame has to be SETTINGS (§3.4).
+    FirstFrame,
+    Frame,
+    Data {
+        stream: u32,
+        left: u32,
+        padding: u8,
+        end: bool,
+    },
+    /// A frame that is of no use.
+    Skip {
+        left: u32,
+    },
+}
+
+/// A header block that CONTINUATION goes on with.
+#[derive(Debug)]
+struct Unfinished {
+    stream: u32,
+    end: bool,
+    frames: u32,
+    dependency: Option<Dependency>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub struct Connection {
+    limits: Limits,
+    reading: Reading,
+    peer: PeerSettings,
+    /// What the client believes our initial window is.
+    granted: u32,
+    send: SendWindow,
+    receive: ReceiveWindow,
+    streams: Streams,
+    /// The highest stream that was opened.
+    last: u32,
+    /// Streams above are ignored: GOAWAY said so.
+    goaway: Option<u32>,
+    decoder: Decoder,
+    unfinished: Option<Box<Unfinished>>,
+    block: Block,
+    head: RequestHead,
+    control: Vec<u8>,
+    /// No header block was sent yet.
+    first_block: bool,
+    calm: Budget,
+    resets: Budget,
+    refused: Budget,
+    /// The latest streams that we have reset.
+    forgotten: Vec<u32>,
+}
+
+impl Connection {
+    /// Queues our SETTINGS and the connection's window.
+    pub fn new(limits: Limits, now: u64) -> Connection {
+        let mut control = Vec::new();
+        let settings = [
+            (settings::MAX_CONCURRENT_STREAMS, limits.streams),
+            (settings::INITIAL_WINDOW_SIZE, limits.preread),
+            (settings::MAX_HEADER_LIST_SIZE, limits.bounds.total as u32),
+            (settings::ENABLE_CONNECT_PROTOCOL, 1),
+        ];
+        let count = if limits.rules.extended_connect { 4 } else { 3 };
+        frame::settings(&mut control, &settings[..count]);
+        let mut receive = ReceiveWindow::new(window::DEFAULT);
+        if let Some(increment) = receive.widen(limits.window) {
+            frame::window_update(&mut control, 0, increment);
+        }
+        Connection {
+            limits,
+            reading: Reading::Preface,
+            peer: PeerSettings::default(),
+            granted: window::DEFAULT,
+            send: SendWindow::new(window::DEFAULT),
+            receive,
+            streams: Streams::default(),
+            last: 0,
+            goaway: None,
+            decoder: Decoder::default(),
+            unfinished: None,
+            block: Block::default(),
+            head: RequestHead::default(),
+            control,
+            first_block: true,
+            calm: Budget::new(CALM.0, CALM.1, now),
+            resets: Budget::new(RESETS.0, RESETS.1, now),
+            refused: Budget::new(REFUSED.0, REFUSED.1, now),
+            forgotten: Vec::new(),
+        }
+    }
+
+    /// Reads on: at most one frame, or what has come of a DATA frame. `now` is in milliseconds.
+    ///
+    /// # Errors
+    /// The client's fault; GOAWAY is queued.
+    pub fn receive(&mut self, input: &[u8], now: u64) -> Result<Step, Fault> {
+        if self.control.len() >= CONTROL {
+            return Ok(Step::Blocked);
+        }
+        let result = match self.reading {
+            Reading::Preface => self.preface(input),
+            Reading::FirstFrame | Reading::Frame => self.frame(input, now),
+            Reading::Data { .. } => self.data_frame(input),
+            Reading::Skip { left } => Ok(self.skip(input, left)),
+        };
+        if let Err(fault) = &result {
+            let last = self.goaway.unwrap_or(self.last);
+            frame::goaway(&mut self.control, last, fault.code());
+        }
+        result
+    }
+
+    /// The head of the request that [`Event::Request`] has named; its fields are in [`Connection::block`].
+    pub fn request(&self) -> &RequestHead {
+        &self.head
+    }
+
+    /// The fields that the last event was about.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// As [`Connection::block`]; its buffers may be taken and others left in their place.
+    pub fn block_mut(&mut self) -> &mut Block {
+        &mut self.block
+    }
+
+    /// Part of a header block has come: `client_header_timeout` runs.
+    pub fn is_in_head(&self) -> bool {
+        self.unfinished.is_some() || matches!(self.reading, Reading::Preface | Reading::FirstFrame)
+    }
+
+    /// The preface has come.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.reading, Reading::Preface)
+    }
+
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// The highest stream that was opened.
+    pub fn last_stream(&self) -> u32 {
+        self.last
+    }
+
+    /// The largest payload that the client takes.
+    pub fn max_frame(&self) -> usize {
+        self.peer.max_frame as usize
+    }
+
+    /// Appends what the protocol has to say. Between frames only.
+    pub fn take_control(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.control);
+        if self.control.capacity() > CONTROL {
+            self.control = Vec::new();
+        }
+    }
+
+    pub fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
+    /// Bytes of memory that the connection holds beside itself.
+    pub fn memory(&self) -> usize {
+        let unfinished = self.unfinished.as_ref().map_or(0, |block| block.bytes.capacity());
+        self.decoder.memory()
+            + unfinished
+            + self.block.text.capacity()
+            + self.block.fields.capacity() * size_of::<Field>()
+            + self.control.capacity()
+            + self.streams.len() * size_of::<Stream>()
+            + self.forgotten.capacity() * size_of::<u32>()
+    }
+
+    /// Gives the buffers of an idle connection back.
+    pub fn shrink(&mut self) {
+        if self.unfinished.is_none() {
+            self.block = Block::default();
+        }
+        if self.control.is_empty() {
+            self.control = Vec::new();
+        }
+        self.forgotten = Vec::new();
+    }
+
+    fn preface(&mut self, input: &[u8]) -> Result<Step, Fault> {
+        let len = input.len().min(PREFACE.len());
+        if input[..len] != PREFACE[..len] {
+            return Err(Fault::Preface);
+        }
+        if len < PREFACE.len() {
+            return Ok(Step::More);
+        }
+        self.reading = Reading::FirstFrame;
+        Ok(Step::Took { consumed: len, event: None })
+    }
+
+    fn skip(&mut self, input: &[u8], left: u32) -> Step {
+        let consumed = input.len().min(left as usize);
+        let left = left - consumed as u32;
+        if consumed == 0 && left > 0 {
+            return Step::More;
+        }
+        self.reading = if left > 0 { Reading::Skip { left } } else { Reading::Frame };
+        Step::Took { consumed, event: None }
+    }
+
+    fn frame(&mut self, input: &[u8], now: u64) -> Result<Step, Fault> {
+        let Some(frame) = FrameHeader::parse(input) else { return Ok(Step::More) };
+        let FrameHeader { len, kind, stream, .. } = frame;
+        if matches!(self.reading, Reading::FirstFrame) && (kind != kind::SETTINGS || frame.has(flag::ACK)) {
+            return Err(Fault::Preface);
+        }
+        if len > MIN_MAX_FRAME {
+            return Err(Fault::FrameTooLong { kind, len });
+        }
+        match &self.unfinished {
+            Some(block) if kind != kind::CONTINUATION || stream != block.stream => {
+                return Err(Fault::Interleaved { kind, stream });
+            }
+            None if kind == kind::CONTINUATION => return Err(Fault::StrayContinuation { stream }),
+            _ => {}
+        }
+        if kind == kind::DATA {
+            return self.data_begins(input, frame, now);
+        }
+        self.check(&frame)?;
+        let Some(payload) = input.get(HEADER_LEN..HEADER_LEN + len as usize) else { return Ok(Step::More) };
+        self.reading = Reading::Frame;
+        let event = match kind {
+            kind::HEADERS => self.headers(frame, payload, now)?,
+            kind::CONTINUATION => self.continuation(frame, payload, now)?,
+            _ => {
+                // A GOAWAY may always be said.
+                if kind != kind::GOAWAY && !self.calm.spend(now) {
+                    return Err(Fault::Flood);
+                }
+                self.control_frame(frame, payload, now)?
+            }
+        };
+        Ok(Step::Took { consumed: HEADER_LEN + payload.len(), event })
+    }
+
+    /// What is wrong already by the nine bytes, before the payload is waited for.
+    fn check(&self, frame: &FrameHeader) -> Result<(), Fault> {
+        let &FrameHeader { len, kind, stream, .. } = frame;
+        let on_stream = match kind {
+            kind::HEADERS | kind::CONTINUATION | kind::PRIORITY | kind::RST_STREAM => Some(true),
+            kind::SETTINGS | kind::PING | kind::GOAWAY | kind::PRIORITY_UPDATE => Some(false),
+            _ => None,
+        };
+        if on_stream.is_some_and(|on_stream| on_stream == (stream == 0)) {
+            return Err(Fault::StreamId { kind, stream });
+        }
+        let is_right = match kind {
+            kind::RST_STREAM | kind::WINDOW_UPDATE => len == 4,
+            kind::PING => len == 8,
+            kind::SETTINGS if frame.has(flag::ACK) && len > 0 => return Err(Fault::SettingsAckLength { len }),
+            kind::SETTINGS => (len as usize).is_multiple_of(settings::ENTRY),
+            kind::GOAWAY => len >= 8,
+            kind::PRIORITY_UPDATE => len >= 4,
+            // §6.3: an error of the stream, as far as there is one.
+            kind::PRIORITY => len == 5 || self.streams.get(stream).is_some(),
+            kind::PUSH_PROMISE => return Err(Fault::PushPromise),
+            _ => true,
+        };
+        if !is_right {
+            return Err(Fault::FrameLength { kind, len });
+        }
+        // §5.1: nothing but HEADERS and PRIORITY opens or concerns a stream that is idle.
+        if matches!(kind, kind::RST_STREAM | kind::WINDOW_UPDATE) && self.is_idle(stream) {
+            return Err(Fault::Idle { kind, stream });
+        }
+        Ok(())
+    }
+
+    fn is_idle(&self, stream: u32) -> bool {
+        stream > 0 && (stream.is_multiple_of(2) || stream > self.last && self.goaway.is_none())
+    }
+
+    /// What has to hold between calls; for tests.
+    pub fn check_invariants(&self) {
+        assert!(self.streams.len() <= self.limits.streams as usize);
+        assert!(self.forgotten.len() <= REMEMBERED);
+        assert!(self.control.len() <= CONTROL + 256, "{}", self.control.len());
+        assert!(self.receive.left() <= i64::from(window::MAX));
+        for stream in self.streams.iter() {
+            assert!(stream.id <= self.last && !stream.id.is_multiple_of(2));
+            assert!(stream.send.room() <= window::MAX as usize);
+            assert!(stream.receive.left() <= i64::from(window::MAX));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What is sent: heads, DATA, resets and GOAWAY, and the windows they are sent into.
+
+use super::{CALM, CALM_BYTES, Connection, REMEMBERED};
+use crate::http::h2::error::ErrorCode;
+use crate::http::h2::frame::{self, FrameHeader, flag, kind};
+use crate::http::h2::hpack;
+
+impl Connection {
+    /// How many bytes of DATA may be sent on the stream now.
+    pub fn room(&self, id: u32) -> usize {
+        let Some(stream) = self.streams.get(id) else { return 0 };
+        if stream.is_reset || stream.is_sent { 0 } else { stream.send.room().min(self.send.room()) }
+    }
+
+    /// The connection's window is used up: no stream has room.
+    pub fn is_blocked(&self) -> bool {
+        self.send.room() == 0
+    }
+
+    /// Appends a header block, whose fields `write` encodes: the response's head, or, after it, trailers. Nothing of a
+    /// stream that was reset. `end`: nothing follows.
+    pub fn head(&mut self, id: u32, end: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset && !stream.is_sent) else {
+            return;
+        };
+        stream.is_sent = end;
+        let first = std::mem::take(&mut self.first_block);
+        frame::headers(out, id, end, self.peer.max_frame, |out| {
+            if first {
+                out.push(hpack::encode::NO_TABLE);
+            }
+            write(out);
+        });
+        if end {
+            self.ended(id);
+        }
+    }
+
+    /// Appends the header of a DATA frame, whose `len` bytes the caller sends behind it: at most [`Connection::room`]
+    /// and [`Connection::max_frame`]. Nothing, and false, for a stream that was reset.
+    pub fn data(&mut self, id: u32, len: usize, end: bool, out: &mut Vec<u8>) -> bool {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset && !stream.is_sent) else {
+            return false;
+        };
+        debug_assert!(len <= stream.send.room() && len <= self.send.room() && len <= self.peer.max_frame as usize);
+        stream.send.spend(len);
+        self.send.spend(len);
+        stream.is_sent = end;
+        // Windows that are as small as the frames ask for updates that transfer little.
+        let is_free = stream.send.room() > 0 && self.send.room() > 0;
+        self.calm.earn(if is_free { CALM.2 } else { (len / CALM_BYTES) as u32 });
+        let flags = if end { flag::END_STREAM } else { 0 };
+        FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: id }.write(out);
+        if end {
+            self.ended(id);
+        }
+        true
+    }
+
+    /// Our side is at its end. Where the client's is not, its body is not wanted any more (§8.1).
+    pub(super) fn ended(&mut self, id: u32) {
+        if self.streams.get(id).is_some_and(|stream| !stream.is_received) {
+            self.forget(id);
+        }
+    }
+
+    /// Tells the client to stop sending a body once our side has ended. To be said behind the answer.
+    pub fn stop(&mut self, id: u32) {
+        if self.streams.get(id).is_some_and(|stream| stream.is_sent && !stream.is_received && !stream.is_reset) {
+            self.reset(id, ErrorCode::NO_ERROR);
+        }
+    }
+
+    /// Gives a stream up.
+    pub fn reset(&mut self, id: u32, code: ErrorCode) {
+        if let Some(stream) = self.streams.get_mut(id) {
+            if stream.is_reset || stream.is_received && stream.is_sent {
+                return;
+            }
+            stream.is_reset = true;
+        }
+        self.forget(id);
+        frame::rst_stream(&mut self.control, id, code);
+    }
+
+    pub(super) fn forget(&mut self, id: u32) {
+        if self.forgotten.contains(&id) {
+            return;
+        }
+        if self.forgotten.len() >= REMEMBERED {
+            self.forgotten.remove(0);
+        }
+        self.forgotten.push(id);
+    }
+
+    /// The work that a stream caused is done or given up: its place is free.
+    pub fn release(&mut self, id: u32) {
+        self.streams.remove(id);
+    }
+
+    /// Says that no further streams are taken; those that are open go on.
+    pub fn go_away(&mut self, code: ErrorCode) {
+        if self.goaway.is_none() {
+            self.goaway = Some(self.last);
+            frame::goaway(&mut self.control, self.last, code);
+        }
+    }
+
+    pub fn is_going_away(&self) -> bool {
+        self.goaway.is_some()
+    }
+}

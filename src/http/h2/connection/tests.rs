@@ -1,0 +1,556 @@
+//! The connection by the rules of RFC 9113 §3 to §8, each with its section; every row runs at each split point of its
+//! input, and whole.
+
+use super::*;
+use crate::http::h2::error::HpackError;
+use crate::http::h2::hpack::encode;
+
+/// A frame as bytes.
+fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    FrameHeader { len: payload.len() as u32, kind, flags, stream }.write(&mut out);
+    out.extend_from_slice(payload);
+    out
+}
+
+fn fields(list: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in list {
+        encode::field(&mut out, name.as_bytes(), value.as_bytes());
+    }
+    out
+}
+
+const GET: [(&str, &str); 4] = [(":method", "GET"), (":scheme", "http"), (":path", "/a"), (":authority", "l")];
+const POST: [(&str, &str); 4] = [(":method", "POST"), (":scheme", "http"), (":path", "/a"), (":authority", "l")];
+
+const END: u8 = flag::END_STREAM | flag::END_HEADERS;
+const OPEN: u8 = flag::END_HEADERS;
+
+fn get(stream: u32) -> Vec<u8> {
+    raw(kind::HEADERS, END, stream, &fields(&GET))
+}
+
+fn post(stream: u32) -> Vec<u8> {
+    raw(kind::HEADERS, OPEN, stream, &fields(&POST))
+}
+
+fn settings(entries: &[(u16, u32)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::settings(&mut out, entries);
+    out
+}
+
+fn window(stream: u32, increment: u32) -> Vec<u8> {
+    raw(kind::WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
+}
+
+fn reset(stream: u32) -> Vec<u8> {
+    raw(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes())
+}
+
+fn hello() -> Vec<u8> {
+    [PREFACE.as_slice(), &settings(&[])].concat()
+}
+
+/// What was seen: events in a short form, control frames, and the fault.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    events: Vec<String>,
+    control: Vec<String>,
+    fault: Option<Fault>,
+}
+
+fn shown(event: &Event) -> String {
+    match event {
+        Event::Request { stream, end, fault } => {
+            let fault = fault.map_or(String::new(), |fault| format!(" {}", fault.status().0));
+            format!("request {stream}{}{fault}", if *end { " end" } else { "" })
+        }
+        Event::Data { stream, data, end } => {
+            format!("data {stream} {}{}", data.len(), if *end { " end" } else { "" })
+        }
+        Event::Trailers { stream } => format!("trailers {stream}"),
+        Event::Malformed { stream, reject } => format!("malformed {stream} {}", reject.status().0),
+        Event::Reset { stream, code } => format!("reset {stream} {}", code.0),
+        Event::Failed { stream, fault } => format!("failed {stream} {}", fault.code().0),
+        Event::Window { stream } => format!("window {stream}"),
+        Event::Priority { stream } => format!("priority {stream}"),
+        Event::SettingsAcked => "acked".into(),
+        Event::GoAway { code } => format!("goaway {}", code.0),
+    }
+}
+
+fn control(bytes: &[u8]) -> Vec<String> {
+    let (mut at, mut found) = (0, Vec::new());
+    while let Some(frame) = FrameHeader::parse(&bytes[at..]) {
+        let payload = &bytes[at + HEADER_LEN..at + HEADER_LEN + frame.len as usize];
+        at += HEADER_LEN + payload.len();
+        let code = |from: usize| u32::from_be_bytes(*payload[from..].first_chunk::<4>().expect("four bytes"));
+        found.push(match frame.kind {
+            kind::SETTINGS if frame.has(flag::ACK) => "ack".into(),
+            kind::PING => format!("pong {}", payload[0]),
+            kind::RST_STREAM => format!("rst {} {}", frame.stream, code(0)),
+            kind::GOAWAY => format!("goaway {} {}", code(0), code(4)),
+            kind::WINDOW_UPDATE => format!("grant {} {}", frame.stream, code(0)),
+            other => format!("frame {other}"),
+        });
+    }
+    assert_eq!(at, bytes.len());
+    found
+}
+
+/// Feeds `pieces`, one after another; DATA of one frame that came in pieces is joined.
+fn run(connection: &mut Connection, pieces: &[&[u8]], seen: &mut Seen) {
+    let mut input = Vec::new();
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        loop {
+            let step = match connection.receive(&input, 0) {
+                Ok(step) => step,
+                Err(fault) => {
+                    seen.fault = Some(fault);
+                    let mut out = Vec::new();
+                    connection.take_control(&mut out);
+                    seen.control.extend(control(&out));
+                    return;
+                }
+            };
+            connection.check_invariants();
+            match step {
+                Step::More => break,
+                Step::Blocked => {}
+                Step::Took { consumed, event } => {
+                    input.drain(..consumed);
+                    if let Some(Event::Data { stream, data, .. }) = &event {
+                        connection.consumed(*stream, data.len());
+                    }
+                    seen.events.extend(event.as_ref().map(shown));
+                }
+            }
+            let mut out = Vec::new();
+            connection.take_control(&mut out);
+            seen.control.extend(control(&out));
+        }
+    }
+}
+
+fn greeted(limits: Limits) -> Connection {
+    let mut connection = Connection::new(limits, 0);
+    let mut seen = Seen::default();
+    run(&mut connection, &[&hello()], &mut seen);
+    assert_eq!((seen.fault, seen.control.last().map(String::as_str)), (None, Some("ack")));
+    connection
+}
+
+/// `text` is events, then `|`, then control frames, then the code of the connection's error, if any.
+fn check(name: &str, input: &[u8], text: &str) {
+    let limits = Limits { streams: 4, ..Limits::default() };
+    let judge = |pieces: &[&[u8]]| {
+        let mut seen = Seen::default();
+        run(&mut greeted(limits), pieces, &mut seen);
+        seen
+    };
+    let whole = judge(&[input]);
+    let shown = format!("{} | {}", whole.events.join(", "), whole.control.join(", "));
+    assert_eq!(shown, text, "{name}");
+    for cut in 1..input.len().min(400) {
+        let split = judge(&[&input[..cut], &input[cut..]]);
+        assert_eq!(split.control, whole.control, "{name}, split at {cut}");
+        assert_eq!(split.fault, whole.fault, "{name}, split at {cut}");
+        assert!(split.events.len() >= whole.events.len(), "{name}, split at {cut}");
+    }
+}
+
+#[test]
+fn the_rules_of_the_rfc_hold_for_every_frame() {
+    let big = vec![0; 16_385];
+    let table: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("3.4 a request", get(1), "request 1 end | "),
+        ("4.1 an unknown frame is ignored", [raw(0x77, 0xff, 5, b"xyz"), get(1)].concat(), "request 1 end | "),
+        (
+            "4.1 reserved bit and unknown flags",
+            {
+                let mut bytes = raw(kind::PING, 0xfe, 0, &[7; 8]);
+                bytes[5] = 0x80;
+                bytes
+            },
+            " | pong 7",
+        ),
+        ("4.2 DATA too long", [post(1), raw(0, 0, 1, &big)].concat(), "request 1 | goaway 1 6"),
+        ("4.2 HEADERS too long", raw(1, END, 1, &big), " | goaway 0 6"),
+        ("4.3 a block that is no HPACK", raw(1, END, 1, &[0x80]), " | goaway 0 9"),
+        ("5.1 idle: DATA", raw(0, 1, 1, b"x"), " | goaway 0 1"),
+        ("5.1 idle: RST_STREAM", reset(1), " | goaway 0 1"),
+        ("5.1 idle: WINDOW_UPDATE", window(1, 1), " | goaway 0 1"),
+        ("5.1 idle: CONTINUATION", raw(9, 4, 1, &fields(&GET)), " | goaway 0 1"),
+        ("5.1 half-closed: DATA", [get(1), raw(0, 1, 1, b"x")].concat(), "request 1 end, failed 1 5 | rst 1 5"),
+        ("5.1 half-closed: HEADERS", [get(1), get(1)].concat(), "request 1 end, failed 1 5 | rst 1 5"),
+        (
+            "5.1 half-closed: WINDOW_UPDATE, PRIORITY, RST_STREAM",
+            [get(1), window(1, 9), raw(2, 0, 1, &[0, 0, 0, 0, 1]), reset(1)].concat(),
+            "request 1 end, window 1, priority 1, reset 1 8 | ",
+        ),
+        (
+            "5.1 closed: frames after our reset are ignored",
+            [get(1), get(1), window(1, 9), raw(0, 1, 1, b"x"), reset(1), get(1)].concat(),
+            "request 1 end, failed 1 5 | rst 1 5",
+        ),
+        ("5.1.1 an even stream", get(2), " | goaway 0 1"),
+        ("5.1.1 a lower stream", [get(5), get(3)].concat(), "request 5 end | goaway 5 1"),
+        (
+            "5.1.2 more streams than allowed",
+            [get(1), get(3), get(5), get(7), get(9)].concat(),
+            "request 1 end, request 3 end, request 5 end, request 7 end, failed 9 7 | rst 9 7",
+        ),
+        (
+            "5.3.1 a stream that depends on itself",
+            raw(1, END | flag::PRIORITY, 1, &[&[0, 0, 0, 1, 9][..], &fields(&GET)].concat()),
+            "failed 1 1 | rst 1 1",
+        ),
+        (
+            "5.3.1 PRIORITY that depends on itself",
+            [get(1), raw(2, 0, 1, &[0, 0, 0, 1, 9])].concat(),
+            "request 1 end, failed 1 1 | rst 1 1",
+        ),
+        ("5.3 PRIORITY of an idle stream", raw(2, 0, 9, &[0, 0, 0, 1, 9]), " | "),
+        ("6.1 DATA on stream 0", raw(0, 0, 0, b"x"), " | goaway 0 1"),
+        (
+            "6.1 DATA with padding",
+            [post(1), raw(0, 1 | 8, 1, &[3, b'a', b'b', 0, 0, 0])].concat(),
+            "request 1, data 1 2 end | ",
+        ),
+        ("6.1 DATA of padding only", [post(1), raw(0, 1 | 8, 1, &[3, 0, 0, 0])].concat(), "request 1, data 1 0 end | "),
+        (
+            "6.1 padding as long as the frame",
+            [post(1), raw(0, 1 | 8, 1, &[4, 0, 0, 0])].concat(),
+            "request 1 | goaway 1 1",
+        ),
+        ("6.1 padded DATA without a length", [post(1), raw(0, 1 | 8, 1, &[])].concat(), "request 1 | goaway 1 6"),
+        ("6.2 HEADERS on stream 0", get(0), " | goaway 0 1"),
+        (
+            "6.2 HEADERS with padding and priority",
+            raw(1, END | 0x28, 1, &[&[1, 0, 0, 0, 0, 9][..], &fields(&GET), &[0]].concat()),
+            "request 1 end | ",
+        ),
+        ("6.2 too much padding", raw(1, END | 8, 1, &[&[200][..], &fields(&GET)].concat()), " | goaway 0 1"),
+        ("6.2 a priority that is cut off", raw(1, END | 0x20, 1, &[0, 0]), " | goaway 0 6"),
+        ("6.2 another frame within a block", [raw(1, 1, 1, &[0x82]), raw(6, 0, 0, &[0; 8])].concat(), " | goaway 0 1"),
+        ("6.2 HEADERS of another stream within a block", [raw(1, 1, 1, &[0x82]), get(3)].concat(), " | goaway 0 1"),
+        ("6.3 PRIORITY on stream 0", raw(2, 0, 0, &[0; 5]), " | goaway 0 1"),
+        (
+            "6.3 PRIORITY of another length",
+            [get(1), raw(2, 0, 1, &[0; 4])].concat(),
+            "request 1 end, failed 1 6 | rst 1 6",
+        ),
+        ("6.4 RST_STREAM on stream 0", reset(0), " | goaway 0 1"),
+        ("6.4 RST_STREAM of another length", [get(1), raw(3, 0, 1, &[0; 3])].concat(), "request 1 end | goaway 1 6"),
+        ("6.5 SETTINGS on a stream", raw(4, 0, 1, &[]), " | goaway 0 1"),
+        ("6.5 SETTINGS of another length", raw(4, 0, 0, &[0; 5]), " | goaway 0 6"),
+        ("6.5 an acknowledgement with content", raw(4, 1, 0, &[0; 6]), " | goaway 0 6"),
+        ("6.5 an acknowledgement", raw(4, 1, 0, &[]), "acked | "),
+        ("6.5.2 ENABLE_PUSH", settings(&[(2, 2)]), " | goaway 0 1"),
+        ("6.5.2 INITIAL_WINDOW_SIZE", settings(&[(4, 1 << 31)]), " | goaway 0 3"),
+        ("6.5.2 MAX_FRAME_SIZE", settings(&[(5, 16_383)]), " | goaway 0 1"),
+        ("6.5.3 SETTINGS are acknowledged", settings(&[(3, 0), (0xff, 7)]), "window 0 | ack"),
+        ("6.6 PUSH_PROMISE", raw(5, 4, 1, &[0, 0, 0, 2]), " | goaway 0 1"),
+        ("6.7 PING", raw(6, 0, 0, &[5; 8]), " | pong 5"),
+        ("6.7 a PING that is an answer", raw(6, 1, 0, &[5; 8]), " | "),
+        ("6.7 PING on a stream", raw(6, 0, 1, &[0; 8]), " | goaway 0 1"),
+        ("6.7 PING of another length", raw(6, 0, 0, &[0; 6]), " | goaway 0 6"),
+        ("6.8 GOAWAY", [raw(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2, b'x']), get(1)].concat(), "goaway 2, request 1 end | "),
+        ("6.8 GOAWAY on a stream", raw(7, 0, 1, &[0; 8]), " | goaway 0 1"),
+        ("6.8 GOAWAY that is cut off", raw(7, 0, 0, &[0; 7]), " | goaway 0 6"),
+        ("6.9 an increment of 0 for the connection", window(0, 0), " | goaway 0 1"),
+        ("6.9 an increment of 0 for a stream", [get(1), window(1, 0)].concat(), "request 1 end, failed 1 1 | rst 1 1"),
+        ("6.9 WINDOW_UPDATE of another length", raw(8, 0, 0, &[0; 3]), " | goaway 0 6"),
+        ("6.9.1 a window beyond 2^31-1", window(0, 0x7fff_ffff), " | goaway 0 3"),
+        (
+            "6.9.1 a stream's window beyond 2^31-1",
+            [get(1), window(1, 0x7fff_ffff)].concat(),
+            "request 1 end, failed 1 3 | rst 1 3",
+        ),
+        (
+            "6.9.2 a new initial window beyond 2^31-1",
+            [get(1), window(1, 0x7fff_0000), settings(&[(4, 0x7fff_ffff)])].concat(),
+            "request 1 end, window 1 | goaway 1 3",
+        ),
+        (
+            "6.10 CONTINUATION",
+            [raw(1, 1, 1, &fields(&GET[..2])), raw(9, 0, 1, &[]), raw(9, 4, 1, &fields(&GET[2..]))].concat(),
+            "request 1 end | ",
+        ),
+        ("6.10 CONTINUATION of another stream", [raw(1, 1, 1, &[0x82]), raw(9, 4, 3, &[])].concat(), " | goaway 0 1"),
+        ("6.10 CONTINUATION on stream 0", [raw(1, 1, 1, &[0x82]), raw(9, 4, 0, &[])].concat(), " | goaway 0 1"),
+        (
+            "6.10 CONTINUATION after the end of the block",
+            [get(1), raw(9, 4, 1, &[])].concat(),
+            "request 1 end | goaway 1 1",
+        ),
+        (
+            "8.1 trailers",
+            [post(1), raw(0, 0, 1, b"ab"), raw(1, END, 1, &fields(&[("x", "y")]))].concat(),
+            "request 1, data 1 2, trailers 1 | ",
+        ),
+        (
+            "8.1 a second block that does not end the stream",
+            [post(1), raw(1, OPEN, 1, &fields(&[("x", "y")]))].concat(),
+            "request 1, failed 1 1 | rst 1 1",
+        ),
+        (
+            "8.1 a pseudo-header field in trailers",
+            [post(1), raw(1, END, 1, &fields(&[(":path", "/")]))].concat(),
+            "request 1, malformed 1 400 | ",
+        ),
+        (
+            "8.1.1 less than Content-Length",
+            [raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", "3")]].concat())), raw(0, 1, 1, b"ab")].concat(),
+            "request 1, malformed 1 400 | ",
+        ),
+        (
+            "8.1.1 more than Content-Length",
+            [
+                raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", "3")]].concat())),
+                raw(0, 0, 1, b"abcd"),
+                raw(0, 1, 1, b"e"),
+            ]
+            .concat(),
+            "request 1, malformed 1 400 | ",
+        ),
+        (
+            "8.1.1 as much as Content-Length",
+            [
+                raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", "3")]].concat())),
+                raw(0, 0, 1, b"ab"),
+                raw(0, 1, 1, b"c"),
+            ]
+            .concat(),
+            "request 1, data 1 2, data 1 1 end | ",
+        ),
+        (
+            "8.1.1 a length and trailers",
+            [raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", "3")]].concat())), raw(1, END, 1, &[])].concat(),
+            "request 1, malformed 1 400 | ",
+        ),
+        ("8.1.1 a malformed request", raw(1, END, 1, &fields(&GET[..2])), "request 1 end 400 | "),
+        (
+            "RFC 9218 7.1 PRIORITY_UPDATE",
+            [get(1), raw(0x10, 0, 0, b"\0\0\0\x01u=1"), raw(0x10, 0, 0, b"\0\0\0\x09u=1")].concat(),
+            "request 1 end, priority 1 | ",
+        ),
+        ("RFC 9218 7.1 PRIORITY_UPDATE on a stream", raw(0x10, 0, 1, b"\0\0\0\x01u=1"), " | goaway 0 1"),
+        ("RFC 9218 7.1 PRIORITY_UPDATE of stream 0", raw(0x10, 0, 0, b"\0\0\0\0u=1"), " | goaway 0 1"),
+    ];
+    for (name, input, text) in &table {
+        check(name, input, text);
+    }
+}
+
+#[test]
+fn a_connection_begins_with_the_preface_and_settings() {
+    let mut bad = hello();
+    bad[3] = b'x';
+    let table = [
+        ("another text", bad),
+        ("a request of HTTP/1", b"GET / HTTP/1.1\r\n".to_vec()),
+        ("no SETTINGS", [PREFACE.as_slice(), &get(1)].concat()),
+        ("an acknowledgement first", [PREFACE.as_slice(), &raw(4, 1, 0, &[])].concat()),
+    ];
+    for (name, input) in table {
+        for cut in 0..=input.len() {
+            let mut seen = Seen::default();
+            run(&mut Connection::new(Limits::default(), 0), &[&input[..cut], &input[cut..]], &mut seen);
+            assert_eq!(seen.fault, Some(Fault::Preface), "{name}");
+            assert_eq!(seen.control.last().map(String::as_str), Some("goaway 0 1"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn data_beyond_a_window_is_an_error_of_the_stream_or_of_the_connection() {
+    let chunk = raw(0, 0, 1, &[b'x'; 16_384]);
+    // Nothing is taken: the windows are not granted again. 65535 bytes may be sent before our settings are
+    // acknowledged (§6.9.2).
+    let feed = |limits: Limits, input: &[u8]| {
+        let (mut connection, mut seen) = (greeted(limits), Seen::default());
+        let mut at = 0;
+        while let Ok(Step::Took { consumed, event }) = connection.receive(&input[at..], 0) {
+            at += consumed;
+            seen.events.extend(event.as_ref().map(shown));
+        }
+        let mut out = Vec::new();
+        connection.take_control(&mut out);
+        control(&out)
+    };
+    let five = [post(1), chunk.repeat(4)].concat();
+    assert_eq!(feed(Limits::default(), &five), ["rst 1 3"]);
+    assert_eq!(feed(Limits { window: 65_535, ..Limits::default() }, &five), ["goaway 1 3"]);
+    // Acknowledged, ours holds.
+    let acked = [raw(4, 1, 0, &[]), post(1), raw(0, 0, 1, &[b'x'; 101])].concat();
+    assert_eq!(feed(Limits { preread: 100, ..Limits::default() }, &acked), ["rst 1 3"]);
+    assert_eq!(feed(Limits { preread: 101, ..Limits::default() }, &acked), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_taken_is_granted_again_and_a_wide_window_is_kept_wide() {
+    let mut connection = greeted(Limits { window: 65_536, ..Limits::default() });
+    let mut seen = Seen::default();
+    run(&mut connection, &[&[post(1), raw(0, 0, 1, &[b'x'; 16_384]).repeat(2)].concat()], &mut seen);
+    assert_eq!(seen.control, ["grant 1 32768", "grant 0 32768"]);
+    connection.widen(1, 1 << 20);
+    run(&mut connection, &[&raw(6, 0, 0, &[1; 8])], &mut seen);
+    assert_eq!(seen.control.split_off(2), [format!("grant 1 {}", (1 << 20) - 65_535), "pong 1".into()]);
+}
+
+#[test]
+fn heads_and_data_are_written_into_the_windows() {
+    let mut connection = greeted(Limits::default());
+    let (mut seen, mut out) = (Seen::default(), Vec::new());
+    run(&mut connection, &[&[settings(&[(4, 10), (5, 20_000)]), post(1), get(3)].concat()], &mut seen);
+    assert_eq!((connection.room(1), connection.max_frame(), connection.room(5)), (10, 20_000, 0));
+    connection.head(1, false, &mut out, |out| encode::status(out, 200));
+    assert_eq!(out, [0, 0, 2, 1, 4, 0, 0, 0, 1, encode::NO_TABLE, 0x88]);
+    out.clear();
+    assert!(connection.data(1, 10, false, &mut out));
+    assert_eq!((out.as_slice(), connection.room(1)), (&[0, 0, 10, 0, 0, 0, 0, 0, 1][..], 0));
+    // §6.9.2: a smaller initial window makes it negative.
+    run(&mut connection, &[&[settings(&[(4, 5)]), window(1, 5)].concat()], &mut seen);
+    assert_eq!(connection.room(1), 0);
+    run(&mut connection, &[&window(1, 1)], &mut seen);
+    assert_eq!(connection.room(1), 1);
+    out.clear();
+    assert!(connection.data(1, 1, true, &mut out) && !connection.data(1, 0, true, &mut out));
+    // The client's body is not wanted any more; it may still come.
+    connection.stop(1);
+    connection.release(1);
+    seen.control.clear();
+    run(&mut connection, &[&raw(0, 0, 1, b"late")], &mut seen);
+    assert_eq!(seen.control, ["rst 1 0"]);
+    // A head that ends the stream.
+    out.clear();
+    connection.head(3, true, &mut out, |out| encode::status(out, 404));
+    assert_eq!(out, [0, 0, 1, 1, 5, 0, 0, 0, 3, 0x8d]);
+    connection.stop(3);
+    connection.release(3);
+    assert!(connection.streams().is_empty() && !connection.has_control());
+}
+
+#[test]
+fn after_goaway_no_stream_is_taken_and_those_open_go_on() {
+    let mut connection = greeted(Limits::default());
+    let mut seen = Seen::default();
+    run(&mut connection, &[&post(1)], &mut seen);
+    connection.go_away(ErrorCode::NO_ERROR);
+    run(&mut connection, &[&[get(3), raw(0, 0, 3, b"x"), window(3, 1), raw(0, 1, 1, b"y")].concat()], &mut seen);
+    assert_eq!(seen.events, ["request 1", "data 1 1 end"]);
+    assert_eq!((seen.control, seen.fault), (vec!["goaway 1 0".to_owned()], None));
+}
+
+/// Attacks: each ends the connection with ENHANCE_YOUR_CALM after a bounded number of frames, and holds little memory.
+#[test]
+fn floods_end_the_connection_and_their_memory_is_bounded() {
+    let rapid: fn(u32) -> Vec<u8> = |n| [get(2 * n + 1), reset(2 * n + 1)].concat();
+    let made: fn(u32) -> Vec<u8> = |n| [get(2 * n + 1), window(2 * n + 1, 0)].concat();
+    let refused: fn(u32) -> Vec<u8> = |n| get(2 * n + 1);
+    let continued: fn(u32) -> Vec<u8> = |n| if n == 0 { raw(1, 1, 1, &[]) } else { raw(9, 0, 1, b"") };
+    type Row = (&'static str, fn(u32) -> Vec<u8>, u32, Fault);
+    let table: [Row; 11] = [
+        ("rapid reset", rapid, 202, Fault::TooManyResets),
+        ("made you reset", made, 202, Fault::TooManyResets),
+        ("refused streams", refused, 400, Fault::TooManyRefused),
+        ("CONTINUATION", continued, 20, Fault::TooManyContinuations { limit: 20 }),
+        ("PING", |_| raw(6, 0, 0, &[0; 8]), 1001, Fault::Flood),
+        ("SETTINGS", |_| settings(&[(4, 1), (4, 9)]), 1001, Fault::Flood),
+        ("empty DATA", |n| if n == 0 { post(1) } else { raw(0, 0, 1, b"") }, 1006, Fault::Flood),
+        ("padding", |n| if n == 0 { post(1) } else { raw(0, 8, 1, &[1, 0]) }, 1006, Fault::Flood),
+        ("PRIORITY", |n| raw(2, 0, 2 * n + 1, &[0; 5]), 1001, Fault::Flood),
+        ("unknown frames", |_| raw(0x44, 0, 0, b""), 1001, Fault::Flood),
+        ("window updates", |_| window(0, 1), 1001, Fault::Flood),
+    ];
+    for (name, frame, most, fault) in table {
+        let mut connection = greeted(Limits::default());
+        let mut seen = Seen::default();
+        let mut sent = 0;
+        while seen.fault.is_none() {
+            assert!(sent <= most, "{name}: no end after {sent}");
+            run(&mut connection, &[&frame(sent)], &mut seen);
+            // The driver gives up what was reset.
+            let gone: Vec<u32> = connection.streams().iter().filter(|s| s.is_reset).map(|s| s.id).collect();
+            gone.into_iter().for_each(|id| connection.release(id));
+            sent += 1;
+        }
+        assert_eq!(seen.fault, Some(fault), "{name} after {sent}");
+        assert_eq!(fault.code(), ErrorCode::ENHANCE_YOUR_CALM);
+        assert!(connection.memory() < 64 * 1024, "{name}: {} bytes", connection.memory());
+    }
+}
+
+#[test]
+fn a_reset_stream_keeps_its_place_until_its_work_is_given_up() {
+    let mut connection = greeted(Limits { streams: 2, ..Limits::default() });
+    let mut seen = Seen::default();
+    run(&mut connection, &[&[get(1), reset(1), get(3), reset(3), get(5)].concat()], &mut seen);
+    assert_eq!(seen.events.last().map(String::as_str), Some("failed 5 7"));
+    connection.release(1);
+    run(&mut connection, &[&get(7)], &mut seen);
+    assert_eq!(seen.events.last().map(String::as_str), Some("request 7 end"));
+}
+
+#[test]
+fn nothing_is_read_while_control_output_waits() {
+    let mut connection = greeted(Limits::default());
+    let pings = raw(6, 0, 0, &[0; 8]).repeat(900);
+    let (mut at, mut rounds) = (0, 0);
+    loop {
+        match connection.receive(&pings[at..], 0) {
+            Ok(Step::Took { consumed, .. }) => at += consumed,
+            Ok(Step::Blocked) => {
+                assert!(connection.memory() < 32 * 1024);
+                connection.take_control(&mut Vec::new());
+                rounds += 1;
+            }
+            other => {
+                assert_eq!(other, Ok(Step::More));
+                break;
+            }
+        }
+    }
+    assert_eq!((at, rounds), (pings.len(), 900 * 17 / CONTROL));
+}
+
+#[test]
+fn a_header_block_is_bounded_before_and_after_expansion() {
+    let limits = Limits { bounds: Bounds { field: 100, total: 200, fields: 6 }, ..Limits::default() };
+    let many = |extra: &[(&str, &str)]| raw(1, END, 1, &fields(&[&GET[..], extra].concat()));
+    let long = "x".repeat(101);
+    let table = [
+        ("as many as allowed", many(&[("a", "b"), ("c", "d")]), "request 1 end"),
+        ("one more", many(&[("a", "b"), ("c", "d"), ("e", "f")]), "request 1 end 400"),
+        ("a long one", many(&[("a", &long)]), "request 1 end 431"),
+    ];
+    for (name, input, text) in table {
+        let mut seen = Seen::default();
+        run(&mut greeted(limits), &[&input], &mut seen);
+        assert_eq!(seen.events, [text], "{name}");
+    }
+    // Compressed: what 20 frames could hold is not gathered.
+    let mut seen = Seen::default();
+    let block = [raw(1, 1, 1, &[0; 16_384]), raw(9, 0, 1, &[0; 16_384])].concat();
+    run(&mut greeted(limits), &[&block], &mut seen);
+    assert_eq!(seen.fault, Some(Fault::HeaderBlockTooLong { limit: 16_384 }));
+    let bad = Fault::Compression(HpackError::Truncated);
+    assert_eq!((bad.code().0, Fault::Flood.code().0), (9, 11));
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    let mut connection = greeted(Limits::default());
+    let mut seen = Seen::default();
+    let agent = [&GET[..], &[("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"), ("accept", "*/*")]];
+    run(&mut connection, &[&raw(1, END, 1, &fields(&agent.concat()))], &mut seen);
+    connection.head(1, true, &mut Vec::new(), |out| encode::status(out, 204));
+    connection.release(1);
+    connection.shrink();
+    let size = size_of::<Connection>() + connection.memory();
+    assert!(size <= 2048, "{size}");
+}

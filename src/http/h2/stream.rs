@@ -1,0 +1,88 @@
+//! One stream's state (RFC 9113 §5.1), and the table of those that are open.
+//!
+//! A stream keeps its place, and counts against the limit, until the server has given up the work it caused
+//! ([`Streams::remove`]), be it reset long before: a client cannot start more work than the limit by resetting.
+
+use super::priority::{Dependency, Priority};
+use super::window::{ReceiveWindow, SendWindow};
+
+#[derive(Debug)]
+pub struct Stream {
+    pub id: u32,
+    pub send: SendWindow,
+    pub receive: ReceiveWindow,
+    pub priority: Priority,
+    pub dependency: Dependency,
+    /// The client has ended its side.
+    pub is_received: bool,
+    /// We have ended ours.
+    pub is_sent: bool,
+    /// Either side has reset it: nothing more is sent.
+    pub is_reset: bool,
+    /// Body bytes still to come by Content-Length.
+    pub expected: Option<u64>,
+}
+
+impl Stream {
+    /// Nothing more is to come or to be sent.
+    pub fn is_closed(&self) -> bool {
+        self.is_reset || self.is_received && self.is_sent
+    }
+}
+
+/// Open streams in the order of their identifiers, which is that of their opening.
+#[derive(Debug, Default)]
+pub struct Streams {
+    open: Vec<Stream>,
+}
+
+impl Streams {
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub fn get(&self, id: u32) -> Option<&Stream> {
+        self.find(id).and_then(|at| self.open.get(at))
+    }
+
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Stream> {
+        self.find(id).and_then(|at| self.open.get_mut(at))
+    }
+
+    /// A new one; its identifier is above all others.
+    pub fn push(&mut self, stream: Stream) {
+        debug_assert!(self.open.last().is_none_or(|last| last.id < stream.id));
+        self.open.push(stream);
+    }
+
+    pub fn remove(&mut self, id: u32) -> Option<Stream> {
+        let at = self.find(id)?;
+        let gone = self.open.remove(at);
+        // An idle connection keeps no room for the most it ever had.
+        if self.open.is_empty() && self.open.capacity() > 8 {
+            self.open = Vec::new();
+        }
+        Some(gone)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Stream> {
+        self.open.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.open.iter_mut()
+    }
+
+    fn find(&self, id: u32) -> Option<usize> {
+        // Mostly there is one, or the last is meant.
+        match self.open.last() {
+            Some(last) if last.id == id => Some(self.open.len() - 1),
+            Some(last) if last.id < id => None,
+            _ => self.open.binary_search_by_key(&id, |stream| stream.id).ok(),
+        }
+    }
+}
