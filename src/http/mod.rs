@@ -28,6 +28,7 @@ pub mod h1;
 pub mod h2;
 pub mod header;
 pub mod host;
+pub mod media_type;
 pub mod method;
 pub mod multipart;
 pub mod proxy_protocol;

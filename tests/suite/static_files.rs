@@ -326,3 +326,19 @@ fn validators_follow_the_file() {
         s.get("/off/f").is(200).lacks("ETag");
     });
 }
+
+#[test]
+fn scripts_are_compressed_and_get_a_charset_by_either_name_of_their_type() {
+    for name in ["application/javascript", "text/javascript"] {
+        let s = server(&format!("gzip on; gzip_min_length 1; gzip_types {name}; charset utf-8; charset_types {name};"))
+            .file("html/a.js", "// x\n".repeat(100))
+            .file("html/a.mjs", "// x\n".repeat(100))
+            .start();
+        let mut client = s.client();
+        for target in ["/a.js", "/a.mjs"] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n");
+            let response = client.request(request);
+            response.is(200).has("Content-Encoding", "gzip").has("Content-Type", "text/javascript; charset=utf-8");
+        }
+    }
+}

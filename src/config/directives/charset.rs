@@ -8,6 +8,7 @@ use crate::config::model::{Location, Settings, Tables};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::Template;
+use crate::http::media_type;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
@@ -72,10 +73,10 @@ impl TypeSet {
     /// Whether a Content-Type (parameters do not count) is one of them.
     pub fn contains(&self, content_type: &[u8]) -> bool {
         let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
-        let name = content_type[..end].trim_ascii_end();
+        let name = media_type::canonical(content_type[..end].trim_ascii_end());
         match self {
             TypeSet::All => true,
-            TypeSet::These(types) => types.iter().any(|t| t.eq_ignore_ascii_case(name)),
+            TypeSet::These(types) => types.iter().any(|t| media_type::canonical(t).eq_ignore_ascii_case(name)),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::exchange::phases::set_uri;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, Printable, error_page, variables};
 use crate::http::escape::escape_path;
+use crate::http::media_type;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
@@ -260,7 +261,7 @@ pub fn content_type(ex: &Exchange) -> ContentType {
     match &files.types {
         Some(types) => ContentType::Shared(types.get(&*lower).unwrap_or(&files.default_type).clone()),
         // The configuration names no types.
-        None => match std::str::from_utf8(lower).ok().and_then(|e| mime_guess::from_ext(e).first_raw()) {
+        None => match media_type::of_extension(lower) {
             Some(guess) => ContentType::Static(guess),
             None => ContentType::Shared(files.default_type.clone()),
         },
