@@ -259,7 +259,13 @@ fn host_and_target_are_judged() {
         ),
         (BOTH, "a target without slash", "GET f HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
         (BOTH, "authority-form for GET", "GET a.test:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
-        (ours("a fragment is no part of a target"), "a fragment", "GET /uri#x HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
+        (
+            ours("nginx leaves the fragment in $request_uri"),
+            "a fragment is cut off",
+            "GET /uri?a#x?y HTTP/1.1\r\nHost: a\r\n\r\n",
+            200,
+            "/uri|a|/uri?a",
+        ),
         (
             BOTH,
             "$uri is decoded, $request_uri is not",

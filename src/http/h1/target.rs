@@ -32,7 +32,7 @@ pub struct RequestLine {
     pub form: Form,
     /// Of the absolute and authority forms; empty otherwise.
     pub authority: Range<usize>,
-    /// Path and query: what `uri::normalize` takes. Empty, or only a query, in `http://host?q`; empty for `host:port`;
+    /// Path and query, without a fragment: what `uri::normalize` takes. Empty, or only a query, in `http://host?q`; empty for `host:port`;
     /// `*` for the asterisk.
     pub origin: Range<usize>,
     pub version: Version,
@@ -59,8 +59,8 @@ pub fn parse(line: &[u8]) -> Result<RequestLine, Reject> {
     }
     let version = version(&line[space + 1..])?;
     let target = rest..space;
-    check_bytes(&line[target.clone()])?;
-    let (form, authority, origin) = forms(line, target.clone(), method)?;
+    let end = without_fragment(line, target.clone())?;
+    let (form, authority, origin) = forms(line, target.start..end, method)?;
     Ok(RequestLine { method, method_name: 0..method_len, target, form, authority, origin, version })
 }
 
@@ -78,6 +78,20 @@ fn version(text: &[u8]) -> Result<Version, Reject> {
         }
         _ => Err(Reject::BadRequestLine("malformed protocol version")),
     }
+}
+
+/// Where the target ends but for its fragment. No client should send one (RFC 9112 §3.2.1); those that do mean the
+/// resource without it, and nginx serves that.
+fn without_fragment(line: &[u8], target: Range<usize>) -> Result<usize, Reject> {
+    let Some(hash) = memchr::memchr(b'#', &line[target.clone()]).map(|at| at + target.start) else {
+        check_bytes(&line[target.clone()])?;
+        return Ok(target.end);
+    };
+    check_bytes(&line[target.start..hash])?;
+    for fragment in line[hash..target.end].split(|b| *b == b'#').filter(|part| !part.is_empty()) {
+        check_bytes(fragment)?;
+    }
+    Ok(hash)
 }
 
 /// A target has no controls, DEL, space or fragment. Bytes from 0x80 on pass, as in nginx: file names in other encodings.
@@ -193,7 +207,8 @@ mod tests {
             ("GET / HTTP/0.9", 505),
             ("GET / HTTP/9.9", 505),
             ("GET /a b HTTP/1.1", 400),
-            ("GET /#f HTTP/1.1", 400),
+            ("GET #f HTTP/1.1", 400),
+            ("GET /#a\x01b HTTP/1.1", 400),
             ("GET /\0 HTTP/1.1", 400),
             ("GET /\x7f HTTP/1.1", 400),
             ("GET /\r HTTP/1.1", 400),

@@ -102,7 +102,7 @@ pub fn entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     local.push_clock(out);
     out.extend_from_slice(b"</time>");
     if listing.can_delete {
-        out.extend_from_slice(b"<td><a class=x href=\"?delete=");
+        out.extend_from_slice(b"<td><a class=x rel=nofollow href=\"?delete=");
         href(entry, out);
         out.extend_from_slice(b"\" aria-label=\"Delete ");
         escape::text(entry.name, out);
@@ -229,7 +229,7 @@ fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Ve
         None => ("", if key == Key::Name { "asc" } else { "desc" }),
     };
     out.extend_from_slice(b"<th scope=col");
-    for part in [aria, "><a href=\"?sort=", word, "&amp;order=", next, "\">", label, "</a>"] {
+    for part in [aria, "><a rel=nofollow href=\"?sort=", word, "&amp;order=", next, "\">", label, "</a>"] {
         out.extend_from_slice(part.as_bytes());
     }
     if key == Key::Time {

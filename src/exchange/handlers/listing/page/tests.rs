@@ -125,10 +125,10 @@ fn breadcrumbs_lead_up_by_relative_links() {
 #[test]
 fn a_columns_head_turns_the_order_round() {
     let table: &[(&str, Key, &str)] = &[
-        ("", Key::Name, "<th scope=col aria-sort=ascending><a href=\"?sort=name&amp;order=desc\">N</a>"),
-        ("order=desc", Key::Name, "<th scope=col aria-sort=descending><a href=\"?sort=name&amp;order=asc\">N</a>"),
-        ("sort=size", Key::Name, "<th scope=col><a href=\"?sort=name&amp;order=asc\">N</a>"),
-        ("", Key::Size, "<th scope=col><a href=\"?sort=size&amp;order=desc\">N</a>"),
+        ("", Key::Name, "<th scope=col aria-sort=ascending><a rel=nofollow href=\"?sort=name&amp;order=desc\">N</a>"),
+        ("order=desc", Key::Name, "<th scope=col aria-sort=descending><a rel=nofollow href=\"?sort=name&amp;order=asc\">N</a>"),
+        ("sort=size", Key::Name, "<th scope=col><a rel=nofollow href=\"?sort=name&amp;order=asc\">N</a>"),
+        ("", Key::Size, "<th scope=col><a rel=nofollow href=\"?sort=size&amp;order=desc\">N</a>"),
     ];
     for (query, key, expected) in table {
         let listing = Listing { sort: Sort::from_query(query.as_bytes()), ..listing("/") };
