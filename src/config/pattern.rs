@@ -1,27 +1,51 @@
-//! Regexes as the configuration writes them (PCRE in nginx). `regex` runs in linear time and takes nearly all
-//! real patterns; `fancy-regex`, with a step limit, only those it refuses (look-around, back-references).
+//! Patterns, the one door for every directive that takes a regex. They mean what PCRE2 says (nginx's dialect): bytes,
+//! case ignored in ASCII, a `$` that also matches before a last line break. Those that are known to mean the same to an
+//! engine of linear time ([`plain`]) are matched by that one, all others by PCRE2 itself.
+//!
+//! What a match may cost: plain patterns, time linear in the subject; others [`pcre2::MATCH_LIMIT`] steps, beyond which
+//! it has [`Failed`], which is never "no match": the request is answered 500, as nginx does.
+//!
+//! Loading checks the syntax; the engine of a plain pattern is built at its first use.
 
+mod plain;
+mod set;
+#[cfg(test)]
+mod tests;
+
+pub use set::PatternSet;
+
+use super::ast::Word;
+use super::table::Fault;
 use super::template::{Source, Variables};
-
-/// Steps a backtracking pattern may take on one subject before it counts as "no match" (nginx: PCRE's own limit).
-const BACKTRACK_LIMIT: usize = 100_000;
+use crate::sys::pcre2::{self, Code, Gave, Group};
+use regex_automata::Input;
+use regex_automata::meta::{self, Regex};
+use regex_automata::util::primitives::NonMaxUsize;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
 
 /// Captures `$0` … `$9` of the last match, as offsets into the subject.
-pub type Groups = [Option<(u32, u32)>; 10];
+pub type Groups = [Group; 10];
+
+/// Groups that are found without an allocation.
+const FEW: usize = 16;
+/// Memory of a plain pattern's automaton, and of what it remembers while matching.
+const AUTOMATON: usize = 8 << 20;
+const REMEMBERED: usize = 1 << 20;
 
 #[derive(Debug)]
 pub struct Pattern {
-    source: Box<str>,
-    engine: Engine,
+    source: Box<[u8]>,
+    case: Case,
+    plain: bool,
+    /// See [`plain::Plain::dollar`].
+    dollar: bool,
+    linear: OnceCell<Option<Regex>>,
+    exact: OnceCell<Result<Code, pcre2::Invalid>>,
     /// Named groups: (group, index of the variable it fills).
     named: Vec<(usize, u32)>,
     groups: usize,
-}
-
-#[derive(Debug)]
-enum Engine {
-    Linear(regex::bytes::Regex),
-    Backtracking(Box<fancy_regex::Regex>),
 }
 
 /// Whether upper and lower case are the same (`~*`).
@@ -39,45 +63,98 @@ pub struct Matched {
     pub named: Vec<(u32, u32, u32)>,
 }
 
+/// A pattern that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    message: String,
+    /// Where in the pattern it fails.
+    offset: Option<usize>,
+}
+
+/// Whether a subject matches could not be found out; says why, in nginx's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed(Box<str>);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Invalid {
+    /// nginx's words: where in the pattern is shown by what is left of it.
+    fn new(source: &[u8], why: &pcre2::Invalid) -> Invalid {
+        let mut message = format!("pcre2_compile() failed: {} in \"{}\"", why.message, String::from_utf8_lossy(source));
+        if let Some(rest) = source.get(why.offset..).filter(|rest| !rest.is_empty()) {
+            message += &format!(" at \"{}\"", String::from_utf8_lossy(rest));
+        }
+        Invalid { message, offset: Some(why.offset) }
+    }
+
+    /// The fault of a directive whose argument `word` holds the pattern `source`.
+    pub fn fault(self, word: &Word, source: &[u8]) -> Fault {
+        let start = memchr::memmem::rfind(word.bytes(), source).unwrap_or(0);
+        let at = self.offset.map(|offset| start + offset.min(source.len().saturating_sub(1)));
+        let span = at.map_or(word.span, |at| word.part(at, (at + 1).min(word.len())));
+        Fault::new(span, self.message)
+    }
+}
+
 impl Pattern {
-    /// Compiles `source`; named groups become variables of the configuration.
-    pub fn new(source: &[u8], case: Case, vars: &mut Variables) -> Result<Pattern, String> {
-        let (mut pattern, names) = Pattern::compile(source, case)?;
-        for (group, name) in names.iter().enumerate() {
-            if let Some(name) = name {
-                pattern.named.push((group, vars.define(name, Source::Captured)?));
-            }
+    /// Reads `source`; named groups become variables of the configuration.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern, or with the name of a group.
+    pub fn new(source: &[u8], case: Case, vars: &mut Variables) -> Result<Pattern, Invalid> {
+        let (mut pattern, names) = Pattern::read(source, case)?;
+        for (group, name) in names {
+            let variable = vars.define(&name, Source::Captured).map_err(|message| Invalid { message, offset: None })?;
+            pattern.named.push((group, variable));
         }
         Ok(pattern)
     }
 
-    /// The pattern, and the names of its groups.
-    fn compile(source: &[u8], case: Case) -> Result<(Pattern, Vec<Option<String>>), String> {
-        let text = std::str::from_utf8(source).map_err(|_| "the pattern is not UTF-8".to_string())?;
-        let insensitive = case == Case::Insensitive;
-        let linear = regex::bytes::RegexBuilder::new(text)
-            .unicode(false)
-            .case_insensitive(insensitive)
-            .size_limit(4 << 20)
-            .build();
-        let (engine, names): (Engine, Vec<Option<String>>) = match linear {
-            Ok(regex) => {
-                let names = regex.capture_names().map(|n| n.map(str::to_owned)).collect();
-                (Engine::Linear(regex), names)
-            }
-            Err(why) => {
-                let wanted = if insensitive { format!("(?i){text}") } else { text.to_owned() };
-                let fancy = fancy_regex::RegexBuilder::new(&wanted).backtrack_limit(BACKTRACK_LIMIT).build();
-                let Ok(fancy) = fancy else { return Err(reason(&why)) };
-                let names = fancy.capture_names().map(|n| n.map(str::to_owned)).collect();
-                (Engine::Backtracking(Box::new(fancy)), names)
-            }
-        };
-        Ok((Pattern { source: text.into(), engine, named: Vec::new(), groups: names.len() }, names))
+    /// As [`Pattern::new`], where `word` of a directive holds the pattern.
+    ///
+    /// # Errors
+    /// The fault of the word.
+    pub fn of_word(word: &Word, source: &[u8], case: Case, vars: &mut Variables) -> Result<Pattern, Fault> {
+        Pattern::new(source, case, vars).map_err(|invalid| invalid.fault(word, source))
     }
 
-    pub fn source(&self) -> &str {
-        &self.source
+    /// The pattern, and the names of its groups.
+    fn read(source: &[u8], case: Case) -> Result<(Pattern, Vec<(usize, String)>), Invalid> {
+        let mut pattern = Pattern {
+            source: source.into(),
+            case,
+            plain: false,
+            dollar: false,
+            linear: OnceCell::new(),
+            exact: OnceCell::new(),
+            named: Vec::new(),
+            groups: 1,
+        };
+        if let Some(plain) = plain::read(source) {
+            pattern.plain = true;
+            pattern.dollar = plain.dollar;
+            pattern.groups += plain.groups;
+            return Ok((pattern, plain.names));
+        }
+        let code = Code::new(source, case == Case::Insensitive).map_err(|invalid| Invalid::new(source, &invalid))?;
+        pattern.groups = code.groups();
+        let names = code.names();
+        pattern.exact = OnceCell::from(Ok(code));
+        Ok((pattern, names))
+    }
+
+    pub fn source(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.source)
     }
 
     /// True where a match has something to remember.
@@ -85,152 +162,135 @@ impl Pattern {
         self.groups > 1
     }
 
-    /// How many groups there are, the whole match included.
-    pub fn groups(&self) -> usize {
-        self.groups
-    }
-
-    pub fn is_match(&self, subject: &[u8]) -> bool {
-        match &self.engine {
-            Engine::Linear(regex) => regex.is_match(subject),
-            Engine::Backtracking(regex) => {
-                std::str::from_utf8(subject).is_ok_and(|text| regex.is_match(text).unwrap_or(false))
-            }
+    /// # Errors
+    /// Whether it matches could not be found out.
+    pub fn is_match(&self, subject: &[u8]) -> Result<bool, Failed> {
+        match self.linear(subject) {
+            Some(regex) => Ok(regex.is_match(Input::new(subject))),
+            None => self.find_exactly(subject, &mut []),
         }
     }
 
-    /// Matches and says where the groups are. A subject that is not UTF-8 never matches a backtracking pattern.
-    pub fn find(&self, subject: &[u8]) -> Option<Matched> {
-        let mut found = Matched::default();
-        let mut all: Vec<Option<(u32, u32)>> = Vec::new();
-        match &self.engine {
-            Engine::Linear(regex) if self.groups == 1 => {
-                let whole = regex.find(subject)?;
-                found.groups[0] = Some((whole.start() as u32, whole.end() as u32));
-                return Some(found);
+    /// Matches and says where the groups are.
+    ///
+    /// # Errors
+    /// Whether it matches could not be found out.
+    pub fn find(&self, subject: &[u8]) -> Result<Option<Matched>, Failed> {
+        let wanted = self.named.iter().map(|(group, _)| group + 1).fold(self.groups.min(10), usize::max);
+        let mut few = [None; FEW];
+        let mut many = Vec::new();
+        let groups = match few.get_mut(..wanted) {
+            Some(groups) => groups,
+            None => {
+                many.resize(wanted, None);
+                &mut many[..]
             }
-            Engine::Linear(regex) => {
-                let captures = regex.captures(subject)?;
-                all.extend(captures.iter().map(|g| g.map(|g| (g.start() as u32, g.end() as u32))));
-            }
-            Engine::Backtracking(regex) => {
-                let captures = regex.captures(std::str::from_utf8(subject).ok()?).ok()??;
-                all.extend(captures.iter().map(|g| g.map(|g| (g.start() as u32, g.end() as u32))));
-            }
+        };
+        let found = match self.linear(subject) {
+            Some(regex) => find_linear(regex, subject, groups),
+            None => self.find_exactly(subject, groups)?,
+        };
+        if !found {
+            return Ok(None);
         }
-        for (slot, group) in found.groups.iter_mut().zip(&all) {
+        let mut matched = Matched::default();
+        for (slot, group) in matched.groups.iter_mut().zip(groups.iter()) {
             *slot = *group;
         }
         for &(group, variable) in &self.named {
-            let (start, end) = all.get(group).copied().flatten().unwrap_or((0, 0));
-            found.named.push((variable, start, end));
+            let (start, end) = groups.get(group).copied().flatten().unwrap_or((0, 0));
+            matched.named.push((variable, start, end));
         }
-        Some(found)
+        Ok(Some(matched))
+    }
+
+    /// The linear engine, where it is the one for this subject.
+    fn linear(&self, subject: &[u8]) -> Option<&Regex> {
+        if !self.plain || self.dollar && subject.last() == Some(&b'\n') {
+            return None;
+        }
+        self.linear.get_or_init(|| build(&self.source, self.case)).as_ref()
+    }
+
+    fn find_exactly(&self, subject: &[u8], groups: &mut [Group]) -> Result<bool, Failed> {
+        let code = self.exact.get_or_init(|| Code::new(&self.source, self.case == Case::Insensitive));
+        let found = match code {
+            Ok(code) => code.find(subject, groups).map_err(|Gave(number)| number),
+            // PCRE2 refuses a plain pattern: it was too large for it after all.
+            Err(_) => Err(pcre2::NO_MEMORY),
+        };
+        found.map_err(|number| {
+            let (subject, pattern) = (String::from_utf8_lossy(subject), self.source());
+            Failed(format!("pcre2_match() failed: {number} on \"{subject}\" using \"{pattern}\"").into())
+        })
     }
 }
 
-/// A pattern that belongs to no configuration: a page's own (SSI).
+fn build(source: &[u8], case: Case) -> Option<Regex> {
+    let hir = plain::hir(source, case)?;
+    Regex::builder().configure(limits()).build_from_hir(&hir).ok()
+}
+
+fn limits() -> meta::Config {
+    // A subject is bytes: an empty match may stand anywhere.
+    meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(AUTOMATON))
+        .onepass_size_limit(Some(REMEMBERED))
+        .hybrid_cache_capacity(REMEMBERED)
+}
+
+fn find_linear(regex: &Regex, subject: &[u8], groups: &mut [Group]) -> bool {
+    let mut few: [Option<NonMaxUsize>; 2 * FEW] = [None; 2 * FEW];
+    let mut many = Vec::new();
+    let slots = match few.get_mut(..2 * groups.len()) {
+        Some(slots) => slots,
+        None => {
+            many.resize(2 * groups.len(), None);
+            &mut many[..]
+        }
+    };
+    if regex.search_slots(&Input::new(subject), slots).is_none() {
+        return false;
+    }
+    for (group, slots) in groups.iter_mut().zip(slots.as_chunks::<2>().0) {
+        *group = match *slots {
+            [Some(start), Some(end)] => Some((start.get() as u32, end.get() as u32)),
+            _ => None,
+        };
+    }
+    true
+}
+
+/// A pattern that belongs to no configuration: a page's own (SSI). It is matched once, so PCRE2 does it.
 #[derive(Debug)]
 pub struct Loose {
     pattern: Pattern,
-    names: Vec<Option<String>>,
+    names: Vec<(usize, String)>,
 }
 
 impl Loose {
     /// # Errors
     /// What is wrong with the pattern.
     pub fn new(source: &[u8]) -> Result<Loose, String> {
-        let (pattern, names) = Pattern::compile(source, Case::Sensitive)?;
+        let (mut pattern, names) = Pattern::read(source, Case::Sensitive).map_err(|invalid| invalid.message)?;
+        pattern.plain = false;
         Ok(Loose { pattern, names })
     }
 
     /// The text of each group, `$9` at most; of one that took no part, nothing.
-    pub fn find(&self, subject: &[u8]) -> Option<Vec<Vec<u8>>> {
-        let found = self.pattern.find(subject)?;
+    ///
+    /// # Errors
+    /// Whether it matches could not be found out.
+    pub fn find(&self, subject: &[u8]) -> Result<Option<Vec<Vec<u8>>>, String> {
+        let Some(found) = self.pattern.find(subject).map_err(|failed| failed.to_string())? else { return Ok(None) };
         let text = |(start, end): (u32, u32)| subject.get(start as usize..end as usize).unwrap_or_default().to_vec();
         let groups = found.groups.iter().take(self.pattern.groups);
-        Some(groups.map(|group| group.map(text).unwrap_or_default()).collect())
+        Ok(Some(groups.map(|group| group.map(text).unwrap_or_default()).collect()))
     }
 
     /// Names of groups, and which they are.
     pub fn names(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.names.iter().enumerate().filter_map(|(group, name)| Some((name.as_deref()?, group)))
-    }
-}
-
-/// Many patterns tried in one pass over the subject.
-#[derive(Debug)]
-pub struct PatternSet {
-    set: regex::bytes::RegexSet,
-    /// Position in the location list of each member of `set`.
-    members: Vec<u32>,
-    /// Positions of those that only a backtracking engine takes.
-    others: Vec<u32>,
-}
-
-impl PatternSet {
-    /// A set over the patterns in their order, or None where one pass would not pay.
-    pub fn new(patterns: &[(&Pattern, Case)]) -> Option<PatternSet> {
-        const WORTH: usize = 4;
-        let (mut sources, mut members, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, (pattern, case)) in patterns.iter().enumerate() {
-            match pattern.engine {
-                Engine::Linear(_) => {
-                    let flag = if *case == Case::Insensitive { "(?i)" } else { "" };
-                    sources.push(format!("{flag}(?:{})", pattern.source));
-                    members.push(at as u32);
-                }
-                Engine::Backtracking(_) => others.push(at as u32),
-            }
-        }
-        if members.len() < WORTH {
-            return None;
-        }
-        let set = regex::bytes::RegexSetBuilder::new(&sources).unicode(false).size_limit(64 << 20).build().ok()?;
-        Some(PatternSet { set, members, others })
-    }
-
-    /// The position of the first pattern, in configuration order, that matches. `pattern` gives those of the level.
-    pub fn first<'p>(&self, subject: &[u8], pattern: impl Fn(usize) -> &'p Pattern) -> Option<usize> {
-        let linear = self.set.matches(subject).iter().next().map(|member| self.members[member]);
-        let before = linear.unwrap_or(u32::MAX);
-        let other = self.others.iter().take_while(|at| **at < before);
-        let other = other.copied().find(|at| pattern(*at as usize).is_match(subject));
-        other.or(linear).map(|at| at as usize)
-    }
-}
-
-/// The one line of a regex error that says what is wrong.
-fn reason(why: &regex::Error) -> String {
-    let text = why.to_string();
-    let line = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("invalid pattern");
-    line.trim().trim_start_matches("error: ").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn look_ahead_falls_back_and_named_groups_become_variables() {
-        let mut vars = Variables::default();
-        for (name, source, case, subject, expected) in [
-            ("linear", r"\.php$", Case::Sensitive, "/a.php", Some(0)),
-            ("case is kept", r"\.php$", Case::Sensitive, "/a.PHP", None),
-            ("case is ignored", r"\.php$", Case::Insensitive, "/a.PHP", Some(0)),
-            ("look-ahead", r"^/(?!api)(\w+)", Case::Sensitive, "/web", Some(1)),
-            ("look-ahead refuses", r"^/(?!api)(\w+)", Case::Sensitive, "/api", None),
-            ("back-reference", r"(a)\1", Case::Insensitive, "xAa", Some(1)),
-            ("named", r"^/(?<user>\w+)/", Case::Sensitive, "/bob/x", Some(1)),
-        ] {
-            let pattern = Pattern::new(source.as_bytes(), case, &mut vars).expect(name);
-            let found = pattern.find(subject.as_bytes());
-            assert_eq!(found.is_some(), expected.is_some(), "{name}");
-            if let (Some(found), Some(group)) = (found, expected) {
-                assert!(found.groups[group].is_some(), "{name}");
-            }
-        }
-        assert_eq!(vars.undefined().count(), 0);
-        assert!(Pattern::new(b"(", Case::Sensitive, &mut vars).is_err());
+        self.names.iter().map(|(group, name)| (name.as_str(), *group))
     }
 }

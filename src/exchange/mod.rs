@@ -24,8 +24,8 @@ pub mod rewrite;
 pub mod send_queue;
 pub mod variables;
 
-use crate::config::model::{Config, EndpointId, Location, LocationId, Server, ServerId};
-use crate::config::pattern::{Groups, Matched};
+use crate::config::model::{Config, EndpointId, Level, Location, LocationId, Server, ServerId};
+use crate::config::pattern::{Failed, Groups, Matched};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::head::{Head, HeadLimits};
 use crate::http::header::HeaderId;
@@ -143,6 +143,8 @@ pub struct Exchange {
     pub broke: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
+    /// A pattern gave up: what depends on it must not be decided as though it had not matched.
+    pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
     pub redirects: u8,
@@ -253,6 +255,7 @@ impl Exchange {
             rewritten: false,
             broke: false,
             uri_changed: false,
+            pattern_failed: false,
             behind_alias: false,
             redirects: 0,
             error_page: None,
@@ -347,6 +350,7 @@ impl Exchange {
         self.rewritten = false;
         self.broke = false;
         self.uri_changed = false;
+        self.pattern_failed = false;
         self.behind_alias = false;
         self.redirects = 0;
         self.error_page = None;
@@ -459,6 +463,13 @@ impl Exchange {
     /// The value of a request header.
     pub fn header(&self, id: HeaderId) -> Option<&[u8]> {
         self.head.value(self.buf(), id)
+    }
+
+    /// A pattern gave up: the error log says so in nginx's words, and the request is answered 500. Not at nginx's
+    /// level, alert, which is for what is wrong with the server: any client may bring a subject that does it.
+    pub fn undecided(&mut self, cx: &mut Services, failed: &Failed) {
+        self.report(cx, Level::Error, format_args!("{failed}"));
+        self.pattern_failed = true;
     }
 
     /// Remembers what a regex matched: `$1`… and named captures refer to `subject` from now on.

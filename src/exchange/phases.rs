@@ -42,12 +42,13 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) {
     ex.expects_continue = ex.head.expect_continue && ex.rx != Rx::Done && !ex.decoder.is_done();
     // Empty lines before it do not count (nginx).
     ex.request_length = (ex.head.len as u64).saturating_sub(u64::from(ex.head.request_line.start));
-    select_server(ex, cx);
+    let chosen = select_server(ex, cx);
     if ex.config.underscores {
         ex.drop_underscores();
     }
     let flow = match target(ex) {
         Err(reject) => refused(ex, cx, &reject),
+        Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
         // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
         Ok(()) if matches!(ex.method, Method::Trace | Method::Connect) => handlers::options::not_allowed(ex),
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
@@ -145,18 +146,20 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
     outcome
 }
 
-/// The server of the request's host.
-fn select_server(ex: &mut Exchange, cx: &mut Services) {
+/// The server of the request's host. Err: a pattern among the names gave up; the log has it, the answer is 500.
+fn select_server(ex: &mut Exchange, cx: &mut Services) -> Result<(), ()> {
     let config = ex.config.clone();
     let endpoint = &config.endpoints[ex.client.endpoint.at()];
     let mut name = std::mem::take(&mut ex.host);
     name.extend_from_slice(host::split(ex.head.host.of(ex.buf())).0);
     name.make_ascii_lowercase();
-    let (id, matched) = server::find(endpoint, &name, &mut cx.trace);
+    let chosen = server::find(endpoint, &name, &mut cx.trace);
+    let (id, matched) = chosen.as_ref().map_or((endpoint.default, None), |(id, matched)| (*id, matched.clone()));
     ex.server = id;
     ex.location = config.server(id).root;
     ex.remember(&name, matched);
     ex.host = name;
+    chosen.map(drop).map_err(|failed| ex.report(cx, Level::Error, format_args!("{failed}")))
 }
 
 /// Runs the phases from `phase` on until the answer is settled.
@@ -172,8 +175,14 @@ fn run(ex: &mut Exchange, cx: &mut Services, mut phase: Phase) -> Flow {
             }
             Phase::Access => access::check(ex, cx),
             Phase::Precontent => rewrite::try_files::run(ex, cx),
-            Phase::Content => return content(ex, cx),
+            Phase::Content => content(ex, cx),
         };
+        if std::mem::take(&mut ex.pattern_failed) {
+            return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+        }
+        if phase == Phase::Content {
+            return flow;
+        }
         phase = match flow {
             Flow::Next => match phase {
                 Phase::ServerRewrite => Phase::FindLocation,
@@ -366,7 +375,13 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
         return handlers::static_file::add_slash(ex);
     }
-    let found = location::find(&config, ex.server, &ex.uri, &mut cx.trace);
+    let found = match location::find(&config, ex.server, &ex.uri, &mut cx.trace) {
+        Ok(found) => found,
+        Err(failed) => {
+            ex.undecided(cx, &failed);
+            return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+        }
+    };
     ex.location = found.location;
     ex.uri_changed = false;
     ex.behind_alias = false;

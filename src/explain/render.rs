@@ -92,7 +92,8 @@ impl<'c> Told<'c> {
                 proxy_protocol: endpoint.proxy_protocol,
                 span: endpoint.span,
             };
-            server::find(&alone, host, &mut recorder);
+            // What it decides is in the record.
+            let _ = server::find(&alone, host, &mut recorder);
             let why = match recorder.0.first() {
                 Some(Step::Server { rule: Rule::Default, .. }) | None => {
                     quiet += 1;
@@ -138,9 +139,10 @@ impl<'c> Told<'c> {
                 None => {
                     let matches = match location.kind {
                         LocationKind::Exact => *location.name == *uri,
-                        LocationKind::Regex => {
-                            tree.regexes.iter().any(|(pattern, own)| *own == id && pattern.is_match(uri))
-                        }
+                        LocationKind::Regex => tree
+                            .regexes
+                            .iter()
+                            .any(|(pattern, own)| *own == id && pattern.is_match(uri).unwrap_or(false)),
                         _ => uri.starts_with(&location.name),
                     };
                     if !matches {
@@ -277,7 +279,7 @@ fn matching(names: &Names, host: &[u8]) -> String {
     }
     let suffix = names.suffixes.keys().filter(|name| host.ends_with(name)).max_by_key(|name| name.len());
     let prefix = names.prefixes.keys().filter(|name| host.starts_with(name)).max_by_key(|name| name.len());
-    let regex = names.regexes.iter().find(|(pattern, _)| pattern.is_match(host));
+    let regex = names.regexes.iter().find(|(pattern, _)| pattern.is_match(host).unwrap_or(false));
     longest(suffix)
         .map(|name| format!("*{name}"))
         .or_else(|| longest(prefix).map(|name| format!("{name}*")))

@@ -3,7 +3,7 @@
 
 use super::{Step, Trace};
 use crate::config::model::{Config, Content, LocationId, LocationKind, LocationTree, ServerId};
-use crate::config::pattern::{Matched, Pattern};
+use crate::config::pattern::{Failed, Matched};
 
 /// What came of looking at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,13 @@ pub struct Found {
 }
 
 /// The location of `server` for the normalised `uri`; the server level itself where none matches.
-pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trace) -> Found {
+///
+/// # Errors
+/// Whether a regex matches could not be found out.
+pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trace) -> Result<Found, Failed> {
     let mut found = Found { location: config.server(server).root, matched: None };
-    search(config, &config.server(server).tree, uri, &mut found, trace);
-    found
+    search(config, &config.server(server).tree, uri, &mut found, trace)?;
+    Ok(found)
 }
 
 /// The proxied location whose name the URI is but for its last slash, where it is nobody else's: nginx redirects to the
@@ -55,11 +58,17 @@ pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<Loca
 
 /// Whether the search is settled, by an exact name or a regex: else regexes of the levels above may still win, whatever
 /// nested prefix was found. `^~` holds for the regexes of its own level only, as in nginx.
-fn search(config: &Config, tree: &LocationTree, uri: &[u8], found: &mut Found, trace: &mut impl Trace) -> bool {
+fn search(
+    config: &Config,
+    tree: &LocationTree,
+    uri: &[u8],
+    found: &mut Found,
+    trace: &mut impl Trace,
+) -> Result<bool, Failed> {
     if let Some(&id) = tree.exact.get(uri) {
         trace.step(|| Step::Location { id, verdict: Verdict::Exact });
         *found = Found { location: id, matched: None };
-        return true;
+        return Ok(true);
     }
     let mut last = false;
     if let Some(id) = longest_prefix(tree, uri) {
@@ -68,22 +77,22 @@ fn search(config: &Config, tree: &LocationTree, uri: &[u8], found: &mut Found, t
         trace.step(|| Step::Location { id, verdict: if last { Verdict::FinalPrefix } else { Verdict::LongestPrefix } });
         *found = Found { location: id, matched: None };
         if let Some(inner) = &location.tree
-            && search(config, inner, uri, found, trace)
+            && search(config, inner, uri, found, trace)?
         {
-            return true;
+            return Ok(true);
         }
     }
     if last || tree.regexes.is_empty() {
-        return false;
+        return Ok(false);
     }
-    let Some((at, matched)) = first_regex(tree, uri) else { return false };
+    let Some((at, matched)) = first_regex(tree, uri)? else { return Ok(false) };
     let (_, id) = tree.regexes[at];
     trace.step(|| Step::Location { id, verdict: Verdict::Regex });
     *found = Found { location: id, matched };
     if let Some(inner) = &config.location(id).tree {
-        search(config, inner, uri, found, trace);
+        search(config, inner, uri, found, trace)?;
     }
-    true
+    Ok(true)
 }
 
 fn longest_prefix(tree: &LocationTree, uri: &[u8]) -> Option<LocationId> {
@@ -97,19 +106,22 @@ fn longest_prefix(tree: &LocationTree, uri: &[u8]) -> Option<LocationId> {
     }
 }
 
-fn first_regex(tree: &LocationTree, uri: &[u8]) -> Option<(usize, Option<Matched>)> {
-    let captured = |pattern: &Pattern| if pattern.captures() { pattern.find(uri) } else { None };
+fn first_regex(tree: &LocationTree, uri: &[u8]) -> Result<Option<(usize, Option<Matched>)>, Failed> {
     if let Some(set) = &tree.set {
-        let at = set.first(uri, |at| &tree.regexes[at].0)?;
-        return Some((at, captured(&tree.regexes[at].0)));
+        let Some(at) = set.first(uri, |at| &tree.regexes[at].0)? else { return Ok(None) };
+        let pattern = &tree.regexes[at].0;
+        return Ok(Some((at, if pattern.captures() { pattern.find(uri)? } else { None })));
     }
-    tree.regexes.iter().enumerate().find_map(|(at, (pattern, _))| {
-        if pattern.captures() {
-            pattern.find(uri).map(|matched| (at, Some(matched)))
-        } else {
-            pattern.is_match(uri).then_some((at, None))
+    for (at, (pattern, _)) in tree.regexes.iter().enumerate() {
+        if !pattern.captures() {
+            if pattern.is_match(uri)? {
+                return Ok(Some((at, None)));
+            }
+        } else if let Some(matched) = pattern.find(uri)? {
+            return Ok(Some((at, Some(matched))));
         }
-    })
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -152,7 +164,7 @@ mod tests {
             ("/nest/deeper/x", "/nest/deeper/"),
             ("/zzz", "/"),
         ] {
-            let found = find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace);
+            let found = find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace).expect("decided");
             let name = String::from_utf8_lossy(&config.location(found.location).name).into_owned();
             assert_eq!(name, expected, "{uri}");
         }
@@ -180,7 +192,7 @@ mod tests {
             ("", 5),
             ("x.sub.example.com", 6),
         ] {
-            let (id, _) = server::find(&config.endpoints[0], host.as_bytes(), &mut NoTrace);
+            let (id, _) = server::find(&config.endpoints[0], host.as_bytes(), &mut NoTrace).expect("decided");
             assert_eq!(id, ServerId(expected), "{host}");
         }
     }

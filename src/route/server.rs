@@ -3,7 +3,7 @@
 
 use super::{Step, Trace};
 use crate::config::model::{Endpoint, ServerId};
-use crate::config::pattern::Matched;
+use crate::config::pattern::{Failed, Matched};
 
 /// Why a server was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +16,20 @@ pub enum Rule {
 }
 
 /// `host` in lower case, without port and trailing dot. A regex that matched gives its captures.
-pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> (ServerId, Option<Matched>) {
-    let (id, rule, matched) = decide(endpoint, host);
+///
+/// # Errors
+/// Whether a regex matches could not be found out.
+pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> Result<(ServerId, Option<Matched>), Failed> {
+    let (id, rule, matched) = decide(endpoint, host)?;
     trace.step(|| Step::Server { id, rule });
-    (id, matched)
+    Ok((id, matched))
 }
 
-fn decide(endpoint: &Endpoint, host: &[u8]) -> (ServerId, Rule, Option<Matched>) {
+fn decide(endpoint: &Endpoint, host: &[u8]) -> Result<(ServerId, Rule, Option<Matched>), Failed> {
     let names = &endpoint.names;
     // Without a Host, `server_name ""` is meant (nginx).
     if let Some(&id) = names.exact.get(host) {
-        return (id, Rule::Exact, None);
+        return Ok((id, Rule::Exact, None));
     }
     if !names.suffixes.is_empty() {
         // The leftmost dot first: the longest suffix wins. `.example.com` itself does not match `*.example.com`.
@@ -34,23 +37,23 @@ fn decide(endpoint: &Endpoint, host: &[u8]) -> (ServerId, Rule, Option<Matched>)
             if at > 0
                 && let Some(&id) = names.suffixes.get(&host[at..])
             {
-                return (id, Rule::Suffix, None);
+                return Ok((id, Rule::Suffix, None));
             }
         }
     }
     if !names.prefixes.is_empty() {
         for at in memchr::memrchr_iter(b'.', host) {
             if let Some(&id) = names.prefixes.get(&host[..=at]) {
-                return (id, Rule::Prefix, None);
+                return Ok((id, Rule::Prefix, None));
             }
         }
     }
     if !host.is_empty() {
         for (at, (pattern, id)) in names.regexes.iter().enumerate() {
-            if let Some(matched) = pattern.find(host) {
-                return (*id, Rule::Regex(at), pattern.captures().then_some(matched));
+            if let Some(matched) = pattern.find(host)? {
+                return Ok((*id, Rule::Regex(at), pattern.captures().then_some(matched)));
             }
         }
     }
-    (endpoint.default, Rule::Default, None)
+    Ok((endpoint.default, Rule::Default, None))
 }

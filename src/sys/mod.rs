@@ -11,6 +11,7 @@ pub mod epoll;
 pub mod errno;
 pub mod file;
 pub mod inotify;
+pub mod pcre2;
 pub mod process;
 pub mod random;
 pub mod socket;

@@ -163,7 +163,8 @@ fn locations(timer: &Timer) {
         let root = config.server(ServerId(0)).root;
         let page = if area == "/app" { "page.html" } else { "in/page.html" };
         let uris: Vec<String> = (0..count).map(|n| format!("{area}{}/{page}", n * 7919 % count)).collect();
-        let find = |uri: &str| location::find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace).location;
+        let find =
+            |uri: &str| location::find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace).expect("decided").location;
         assert!(uris.iter().all(|uri| find(uri) != root) && find("/other") == root, "{name}");
         let mut turn = uris.iter().cycle();
         timer.time(name, || turn.next().map(|uri| find(uri)));
@@ -185,7 +186,7 @@ fn names(timer: &Timer) {
         let config = config(&text);
         let endpoint = &config.endpoints[0];
         let hosts: Vec<String> = (0..COUNT).map(|n| format!("{asked}site{}.example.com", n * 7919 % COUNT)).collect();
-        let find = |host: &str| server::find(endpoint, host.as_bytes(), &mut NoTrace).0;
+        let find = |host: &str| server::find(endpoint, host.as_bytes(), &mut NoTrace).expect("decided").0;
         assert!(hosts.iter().all(|host| find(host) != endpoint.default), "{name}");
         let mut turn = hosts.iter().cycle();
         timer.time(name, || turn.next().map(|host| find(host)));

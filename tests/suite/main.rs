@@ -31,6 +31,7 @@ mod listing;
 mod listing_cache;
 mod locations;
 mod logs;
+mod patterns;
 mod process;
 mod proxy;
 mod proxy_answers;

@@ -182,9 +182,7 @@ fn disable(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"msie6" => set.msie6 = true,
             b"degradation" => {}
             source => {
-                let pattern = Pattern::new(source, Case::Insensitive, &mut b.variables)
-                    .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))?;
-                set.agents.push(pattern);
+                set.agents.push(Pattern::of_word(word, source, Case::Insensitive, &mut b.variables)?);
             }
         }
     }

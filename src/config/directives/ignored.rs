@@ -34,7 +34,8 @@ const OS_LIMITS: &str =
 const MODULES: &str = "every module is built in; one that is missing shows by its directives";
 const ENVIRONMENT: &str = "the environment is left as it is";
 const THREADS: &str = "there are no threads: files are read in bounded pieces by the event loop";
-const REGEX_JIT: &str = "regular expressions are compiled when the configuration is read, without PCRE";
+const REGEX_JIT: &str =
+    "patterns are matched by an engine of linear time or by PCRE2, which is never compiled to machine code here";
 const HASHES: &str = "sizes one of nginx's hash tables; the tables here grow by themselves";
 const BUFFERS: &str = "sizes one of nginx's buffers; buffers here are pooled and sized by themselves";
 const TUNING: &str = "changes how fast, not what is sent; the event loop here decides by itself";

@@ -2,7 +2,7 @@
 
 use super::row;
 use crate::config::addr::ListenAddr;
-use crate::config::ast::{Directive, Span};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::{Args, Contexts};
 use crate::config::model::ListenOptions;
 use crate::config::pattern::{Case, Pattern};
@@ -182,7 +182,7 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         if !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' ')) {
             b.warn(word.span, format!("server name \"{}\" has suspicious symbols", word.str()));
         }
-        let name = name(word.bytes(), b).map_err(|why| Fault::new(word.span, why))?;
+        let name = name(word, b)?;
         let draft = s.server.as_mut().expect("the row stands in server only");
         if draft.first_name.is_none() {
             // nginx: $server_name of ".example.com" is "example.com".
@@ -194,22 +194,21 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn name(text: &[u8], b: &mut Build) -> Result<Name, String> {
-    let shown = String::from_utf8_lossy(text);
+fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
+    let text = word.bytes();
     if let Some(source) = text.strip_prefix(b"~") {
         if source.is_empty() {
-            return Err("empty regex in server name \"~\"".into());
+            return Err(Fault::new(word.span, "empty regex in server name \"~\""));
         }
         // Host names are compared in lower case; a pattern with capitals must not care (nginx).
         let case = if source.iter().any(u8::is_ascii_uppercase) { Case::Insensitive } else { Case::Sensitive };
-        let pattern = Pattern::new(source, case, &mut b.variables);
-        return pattern.map(Name::Regex).map_err(|why| format!("invalid regex in server name \"{shown}\": {why}"));
+        return Pattern::of_word(word, source, case, &mut b.variables).map(Name::Regex);
     }
     if text == b"$hostname" {
         return Ok(Name::Exact(b.process.hostname.as_bytes().into()));
     }
     let lower: Box<[u8]> = text.to_ascii_lowercase().into();
-    let invalid = || format!("server name \"{shown}\" is invalid");
+    let invalid = || Fault::new(word.span, format!("server name \"{}\" is invalid", word.str()));
     if let Some(rest) = lower.strip_prefix(b"*.") {
         return if rest.is_empty() || rest.contains(&b'*') || rest.starts_with(b".") {
             Err(invalid())

@@ -115,9 +115,7 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
             [b'*', rest @ ..] => (rest, Case::Insensitive),
             rest => (rest, Case::Sensitive),
         };
-        let pattern = Pattern::new(source, case, &mut b.variables).map_err(|why| {
-            Fault::new(word.span, format!("invalid regex \"{}\": {why}", String::from_utf8_lossy(source)))
-        })?;
+        let pattern = Pattern::of_word(word, source, case, &mut b.variables)?;
         table.regexes.push((pattern, at));
         return Ok(());
     }

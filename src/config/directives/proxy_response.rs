@@ -224,9 +224,7 @@ fn cookie_flags(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn regex(b: &mut Build, d: &Directive, source: &[u8], case: Case) -> Result<Pattern, Fault> {
-    let word = &d.args[0];
-    Pattern::new(source, case, &mut b.variables)
-        .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))
+    Pattern::of_word(&d.args[0], source, case, &mut b.variables)
 }
 
 /// `~*` ignores case, and so does `~` where `case` says that it means nothing there.

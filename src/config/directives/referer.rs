@@ -82,9 +82,7 @@ fn valid_referers(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"server_names" => read.server_names = true,
             b"~" => return Err(Fault::new(word.span, "empty regex in \"~\"")),
             [b'~', source @ ..] => {
-                let pattern = Pattern::new(source, Case::Insensitive, &mut b.variables)
-                    .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))?;
-                regexes.push(pattern);
+                regexes.push(Pattern::of_word(word, source, Case::Insensitive, &mut b.variables)?);
             }
             text => host(word, text, &mut hosts, &mut uris)?,
         }

@@ -127,8 +127,7 @@ fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
 
 fn pattern(b: &mut Build, d: &Directive, at: usize, case: Case) -> Result<Pattern, Fault> {
     let word = &d.args[at];
-    Pattern::new(word.bytes(), case, &mut b.variables)
-        .map_err(|why| Fault::new(word.span, format!("invalid regex \"{}\": {why}", word.str())))
+    Pattern::of_word(word, word.bytes(), case, &mut b.variables)
 }
 
 /// The condition of an `if`: its words with the outer parentheses taken off.
@@ -168,9 +167,7 @@ pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
         };
         let left = b.template_of(first, span)?;
         let matching = |b: &mut Build, case, negated, subject| {
-            let pattern = Pattern::new(operand, case, &mut b.variables).map_err(|why| {
-                Fault::new(span, format!("invalid regex \"{}\": {why}", String::from_utf8_lossy(operand)))
-            })?;
+            let pattern = Pattern::of_word(&d.args[last], operand, case, &mut b.variables)?;
             Ok(Condition::Match { subject, pattern, negated })
         };
         return match operator {

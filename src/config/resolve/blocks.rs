@@ -174,11 +174,11 @@ impl Build {
         let mut pattern = None;
         let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
         if kind == LocationKind::Regex {
-            match Pattern::new(name, case, &mut self.variables) {
-                Ok(compiled) => pattern = Some((compiled, case)),
-                Err(why) => {
-                    let span = d.args.last().map_or(d.span, |w| w.span);
-                    self.error(Fault::new(span, format!("invalid regex \"{shown}\": {why}")));
+            let word = d.args.last().unwrap_or(&d.name);
+            match Pattern::of_word(word, name, case, &mut self.variables) {
+                Ok(read) => pattern = Some(read),
+                Err(fault) => {
+                    self.error(fault);
                     return None;
                 }
             }
@@ -275,7 +275,6 @@ impl Build {
     /// Builds the look-up of one level's locations.
     fn tree(&mut self, children: Vec<Child>) -> LocationTree {
         let mut tree = LocationTree::default();
-        let mut cases = Vec::new();
         let mut prefixes: Vec<(Box<[u8]>, LocationId, Span)> = Vec::new();
         let mut duplicates = Vec::new();
         for child in children {
@@ -287,8 +286,7 @@ impl Build {
                     }
                 }
                 LocationKind::Regex => {
-                    if let Some((pattern, case)) = child.pattern {
-                        cases.push(case);
+                    if let Some(pattern) = child.pattern {
                         tree.regexes.push((pattern, child.id));
                     }
                 }
@@ -316,7 +314,7 @@ impl Build {
             }
             tree.prefixes.push(PrefixEntry { prefix, location, parent });
         }
-        let patterns: Vec<(&Pattern, Case)> = tree.regexes.iter().zip(cases).map(|((p, _), c)| (p, c)).collect();
+        let patterns: Vec<&Pattern> = tree.regexes.iter().map(|(pattern, _)| pattern).collect();
         tree.set = PatternSet::new(&patterns).map(Box::new);
         tree
     }
@@ -325,7 +323,7 @@ impl Build {
 /// A location of a level, before the level's look-up is built.
 pub(super) struct Child {
     id: LocationId,
-    pattern: Option<(Pattern, Case)>,
+    pattern: Option<Pattern>,
     span: Span,
 }
 

@@ -115,7 +115,8 @@ pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
         return false;
     }
     let Some(agent) = ex.header(HeaderId::UserAgent) else { return true };
-    !(gzip.disable.msie6 && keep_alive::old_msie(agent) || gzip.disable.agents.iter().any(|p| p.is_match(agent)))
+    !(gzip.disable.msie6 && keep_alive::old_msie(agent)
+        || gzip.disable.agents.iter().any(|p| p.is_match(agent).unwrap_or(true)))
 }
 
 /// gzip is in the list, and not with a quality of zero (RFC 9110 §12.5.3).

@@ -49,7 +49,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
                 Step::Settled(answer(ex, cx, *code, text.as_ref()))
             }
             Op::If { condition, location, script } => {
-                let holds = holds(ex, cx, condition);
+                let holds = holds(ex, cx, condition) && !ex.pattern_failed;
                 cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
                 if holds {
                     if let Some(location) = location {
@@ -62,6 +62,9 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
             }
             Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote, at),
         };
+        if ex.pattern_failed {
+            return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
+        }
         match step {
             Step::On => {}
             done => return done,
@@ -148,7 +151,7 @@ fn holds(ex: &mut Exchange, cx: &mut Services, condition: &Condition) -> bool {
         }
         Condition::Match { subject, pattern, negated } => {
             let subject = variables::text(subject, ex, cx);
-            matches(ex, pattern, &subject) != *negated
+            matches(ex, cx, pattern, &subject) != *negated
         }
         Condition::Path { test, path, negated } => {
             let path = variables::text(path, ex, cx);
@@ -157,13 +160,17 @@ fn holds(ex: &mut Exchange, cx: &mut Services, condition: &Condition) -> bool {
     }
 }
 
-fn matches(ex: &mut Exchange, pattern: &Pattern, subject: &[u8]) -> bool {
+fn matches(ex: &mut Exchange, cx: &mut Services, pattern: &Pattern, subject: &[u8]) -> bool {
     match pattern.find(subject) {
-        Some(matched) => {
+        Err(failed) => {
+            ex.undecided(cx, &failed);
+            false
+        }
+        Ok(Some(matched)) => {
             ex.remember(subject, Some(matched));
             true
         }
-        None => {
+        Ok(None) => {
             // Captures are those of the last regex tried, matched or not (nginx).
             ex.groups = Default::default();
             false
@@ -183,7 +190,10 @@ fn exists(ex: &mut Exchange, cx: &mut Services, test: PathTest, path: &[u8]) -> 
 
 fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> Step {
     let uri = std::mem::take(&mut ex.uri);
-    let matched = rewrite.pattern.find(&uri);
+    let matched = rewrite.pattern.find(&uri).unwrap_or_else(|failed| {
+        ex.undecided(cx, &failed);
+        None
+    });
     let Some(matched) = matched else {
         ex.groups = Default::default();
         cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));

@@ -13,10 +13,17 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
     let mut found = map.names.find(&key.to_ascii_lowercase());
     if found.is_none() {
         for (pattern, at) in &map.regexes {
-            if let Some(matched) = pattern.find(&subject) {
-                ex.remember(&subject, Some(matched));
-                found = Some(*at);
-                break;
+            match pattern.find(&subject) {
+                Ok(None) => {}
+                Ok(matched) => {
+                    ex.remember(&subject, matched);
+                    found = Some(*at);
+                    break;
+                }
+                Err(failed) => {
+                    ex.undecided(cx, &failed);
+                    break;
+                }
             }
         }
     }

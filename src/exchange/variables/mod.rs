@@ -433,7 +433,13 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         B::Pid => number(process::getpid(), out),
         B::Pipe => put(Some(if ex.client.requests > 1 && ex.start > 0 { b"p" } else { b"." }), out),
         B::NginxVersion => put(Some(crate::NGINX_VERSION.as_bytes()), out),
-        B::InvalidReferer => put(Some(if referer::is_invalid(ex) { b"1" } else { b"" }), out),
+        B::InvalidReferer => {
+            let invalid = referer::is_invalid(ex).unwrap_or_else(|failed| {
+                ex.undecided(cx, &failed);
+                true
+            });
+            put(Some(if invalid { b"1" } else { b"" }), out)
+        }
         B::LimitReqStatus => put(ex.limit_req.map(|verdict| verdict.name()), out),
         B::LimitConnStatus => put(ex.limit_conn.map(|verdict| verdict.name()), out),
         B::UploadFileName

@@ -1,44 +1,51 @@
 //! `$invalid_referer`.
 
 use crate::config::model::{Names, ServerId};
+use crate::config::pattern::{Failed, Pattern};
 use crate::exchange::Exchange;
 use crate::http::header::HeaderId;
 
 /// A host name longer than this is never valid (nginx).
 const LONGEST_HOST: usize = 256;
 
-pub fn is_invalid(ex: &Exchange) -> bool {
+/// # Errors
+/// Whether a pattern among the valid ones matches could not be found out.
+pub fn is_invalid(ex: &Exchange) -> Result<bool, Failed> {
     let referers = &ex.here().settings.referers;
     if !referers.is_set() {
-        return false;
+        return Ok(false);
     }
-    let Some(referer) = ex.header(HeaderId::Referer) else { return !referers.none };
+    let Some(referer) = ex.header(HeaderId::Referer) else { return Ok(!referers.none) };
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
         .find(|s| referer.len() >= 11 && referer.get(..s.len()).is_some_and(|start| start.eq_ignore_ascii_case(s)));
-    let Some(scheme) = scheme else { return !referers.blocked };
+    let Some(scheme) = scheme else { return Ok(!referers.blocked) };
     let rest = &referer[scheme.len()..];
     let end = rest.iter().position(|b| matches!(b, b'/' | b':')).unwrap_or(rest.len());
     if end > LONGEST_HOST {
-        return true;
+        return Ok(true);
     }
     let host = rest[..end].to_ascii_lowercase();
     if let Some(at) = referers.hosts.find(&host) {
         let wanted = referers.uris.get(at as usize).map_or(&b""[..], |uri| uri);
         let path = memchr::memchr(b'/', &rest[end..]).map_or(&b""[..], |slash| &rest[end + slash..]);
-        return !path.starts_with(wanted);
+        return Ok(!path.starts_with(wanted));
     }
     let names = &ex.config.endpoints[ex.client.endpoint.at()].names;
-    let known = referers.server_names && is_named(names, ex.server, &host)
-        || referers.regexes.iter().any(|pattern| pattern.is_match(rest));
-    !known
+    let known = referers.server_names && is_named(names, ex.server, &host)? || any(referers.regexes.iter(), rest)?;
+    Ok(!known)
 }
 
 /// Whether `host` is a name of this very server.
-fn is_named(names: &Names, server: ServerId, host: &[u8]) -> bool {
+fn is_named(names: &Names, server: ServerId, host: &[u8]) -> Result<bool, Failed> {
     let mine = |id: Option<&ServerId>| id == Some(&server);
-    mine(names.exact.get(host))
+    let known = mine(names.exact.get(host))
         || memchr::memchr_iter(b'.', host).any(|at| at > 0 && mine(names.suffixes.get(&host[at..])))
-        || memchr::memchr_iter(b'.', host).any(|at| mine(names.prefixes.get(&host[..=at])))
-        || names.regexes.iter().any(|(pattern, id)| *id == server && pattern.is_match(host))
+        || memchr::memchr_iter(b'.', host).any(|at| mine(names.prefixes.get(&host[..=at])));
+    let regexes = names.regexes.iter().filter(|(_, id)| *id == server);
+    Ok(known || any(regexes.map(|(pattern, _)| &**pattern), host)?)
+}
+
+fn any<'p>(mut patterns: impl Iterator<Item = &'p Pattern>, subject: &[u8]) -> Result<bool, Failed> {
+    patterns.try_fold(false, |found, pattern| Ok(found || pattern.is_match(subject)?))
 }

@@ -146,7 +146,7 @@ impl Shared {
 
     fn matches(&mut self, pattern: &[u8], subject: &[u8]) -> Outcome<bool> {
         let loose = Loose::new(pattern)?;
-        let Some(groups) = loose.find(subject) else { return Ok(false) };
+        let Some(groups) = loose.find(subject)? else { return Ok(false) };
         for (name, group) in loose.names() {
             self.set(name.as_bytes(), groups.get(group).cloned().unwrap_or_default());
         }

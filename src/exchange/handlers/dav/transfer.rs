@@ -43,8 +43,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Destination\": {why}"));
     }
     // nginx writes wherever the root reaches: into locations that allow no such thing.
-    let place = |uri: &[u8]| location::find(&ex.config, ex.server, uri, &mut NoTrace).location;
-    if place(&ex.uri) != place(&target) {
+    let place = |uri: &[u8]| location::find(&ex.config, ex.server, uri, &mut NoTrace).map(|found| found.location);
+    if place(&ex.uri).is_err() || place(&ex.uri) != place(&target) {
         let text = "\"Destination\" lies in another location";
         return refuse(ex, cx, Status::FORBIDDEN, format_args!("{text}"));
     }

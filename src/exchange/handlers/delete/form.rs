@@ -74,8 +74,13 @@ impl Form {
         ex.uri.extend_from_slice(&name);
         // Going on is an internal redirect, which opens `internal` locations and reaches handlers of every kind: the
         // client's own DELETE must have been able to come here.
-        let there = location::find(&ex.config, ex.server, &ex.uri, &mut NoTrace).location;
-        let there = ex.config.location(there);
+        let there = match location::find(&ex.config, ex.server, &ex.uri, &mut NoTrace) {
+            Ok(found) => ex.config.location(found.location),
+            Err(failed) => {
+                ex.report(cx, Level::Error, format_args!("{failed}"));
+                return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+            }
+        };
         if there.internal || there.content != Content::Files {
             return Flow::Status(Status::FORBIDDEN);
         }

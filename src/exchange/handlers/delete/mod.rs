@@ -204,7 +204,9 @@ fn is_area(ex: &Exchange) -> bool {
         is_prefix && trim_slashes(&location.name) == bare
     };
     let with_slash = [bare, b"/"].concat();
-    names_it(ex.location) || names_it(location::find(&ex.config, ex.server, &with_slash, &mut NoTrace).location)
+    names_it(ex.location)
+        || location::find(&ex.config, ex.server, &with_slash, &mut NoTrace)
+            .map_or(true, |found| names_it(found.location))
 }
 
 /// Some location lies below the URI: what its rules keep must not go with a directory above it.

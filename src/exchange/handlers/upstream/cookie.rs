@@ -74,10 +74,14 @@ fn flags(ex: &mut Exchange, cx: &mut Services, cookie: &[u8]) -> Option<Flags> {
     let rule = rules.iter().find(|rule| match &rule.cookie {
         From::Text(template) => variables::text(template, ex, cx).eq_ignore_ascii_case(cookie),
         From::Regex(pattern) => match pattern.find(cookie) {
-            None => false,
-            matched => {
+            Ok(None) => false,
+            Ok(matched) => {
                 ex.remember(cookie, matched);
                 true
+            }
+            Err(failed) => {
+                ex.undecided(cx, &failed);
+                false
             }
         },
     })?;

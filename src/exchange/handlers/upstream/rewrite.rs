@@ -74,7 +74,10 @@ pub(super) fn apply(
             Some([dot, undotted(&to, compare), rest].concat())
         }
         From::Regex(pattern) => {
-            let matched = pattern.find(value)?;
+            let matched = pattern.find(value).unwrap_or_else(|failed| {
+                ex.undecided(cx, &failed);
+                None
+            })?;
             ex.remember(value, Some(matched));
             let to = variables::text(&rule.to, ex, cx);
             Some(undotted(&to, compare).to_vec())

@@ -1,0 +1,207 @@
+//! Which patterns mean the same to the linear engine as to PCRE2, decided on the syntax tree: literals, classes, groups,
+//! alternation, quantifiers, anchors. What is not known to mean the same is not plain, and PCRE2 matches it.
+//!
+//! Invariant: a pattern that is plain finds the same match and the same groups in both engines, on every subject (but
+//! see [`Plain::dollar`]). `tests.rs` beside this file compares them on generated patterns.
+
+use super::Case;
+use regex_syntax::ast::{
+    Assertion, AssertionKind, Ast, ClassAscii, ClassSet, ClassSetItem, Flag, Flags, FlagsItem, FlagsItemKind,
+    GroupKind, HexLiteralKind, Literal, LiteralKind, Repetition, RepetitionKind, RepetitionRange, SpecialLiteralKind,
+    parse,
+};
+use regex_syntax::hir::Hir;
+use regex_syntax::hir::translate::TranslatorBuilder;
+
+/// Deepest nesting of groups (PCRE2: 250).
+const DEEPEST: u32 = 64;
+/// The highest number in a quantifier (PCRE2: 65535).
+const MOST_REPEATS: u32 = 1000;
+/// Atoms of a pattern, written out: what is larger would not fit into either engine's limit with certainty.
+const LARGEST: usize = 4000;
+/// The longest name of a group, in every version of PCRE2.
+const LONGEST_NAME: usize = 32;
+
+/// What is known of a plain pattern.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// It has a `$`, which in PCRE2 also matches before a line break that ends the subject: such subjects are PCRE2's.
+    pub dollar: bool,
+    /// Groups, the whole match not included.
+    pub groups: usize,
+    pub names: Vec<(usize, String)>,
+    atoms: usize,
+}
+
+/// None: the pattern is for PCRE2, which also says what is wrong with it if anything is.
+pub fn read(source: &[u8]) -> Option<Plain> {
+    let (_, ast) = tree(source)?;
+    let mut plain = Plain::default();
+    plain.shortest(&ast, source)?;
+    Some(plain)
+}
+
+/// The pattern for the linear engine: bytes, ASCII classes, ASCII case.
+pub fn hir(source: &[u8], case: Case) -> Option<Hir> {
+    let (text, ast) = tree(source)?;
+    let mut translator =
+        TranslatorBuilder::new().unicode(false).utf8(false).case_insensitive(case == Case::Insensitive).build();
+    translator.translate(text, &ast).ok()
+}
+
+fn tree(source: &[u8]) -> Option<(&str, Ast)> {
+    // Bytes beyond ASCII are one character to one engine and several to the other.
+    let text = std::str::from_utf8(source).ok().filter(|text| text.is_ascii())?;
+    let ast = parse::ParserBuilder::new().nest_limit(DEEPEST).build().parse(text).ok()?;
+    Some((text, ast))
+}
+
+impl Plain {
+    /// The length of the shortest match; None: not plain.
+    fn shortest(&mut self, ast: &Ast, source: &[u8]) -> Option<usize> {
+        let length = match ast {
+            Ast::Empty(_) => 0,
+            // A setting further in would hold to the end of its group, which engines see differently.
+            Ast::Flags(set) if set.span.start.offset == 0 && are_plain(&set.flags) => 0,
+            Ast::Flags(_) | Ast::ClassUnicode(_) => return None,
+            Ast::Literal(literal) => is_plain(literal).then_some(1)?,
+            Ast::Dot(_) | Ast::ClassPerl(_) => 1,
+            Ast::ClassBracketed(class) => {
+                // `[:space:]` outside a class is an error to PCRE2.
+                let second = source.get(class.span.start.offset + 1)?;
+                match &class.kind {
+                    ClassSet::Item(item) if !b":.=".contains(second) && item_is_plain(item) => 1,
+                    _ => return None,
+                }
+            }
+            Ast::Assertion(assertion) => self.assertion(assertion)?,
+            Ast::Repetition(repetition) => self.repetition(repetition, source)?,
+            Ast::Group(group) => {
+                match &group.kind {
+                    GroupKind::CaptureIndex(_) => self.groups += 1,
+                    GroupKind::CaptureName { name, .. } => {
+                        let plain = |c: char| c == '_' || c.is_ascii_alphanumeric();
+                        if name.name.len() > LONGEST_NAME || !name.name.chars().all(plain) {
+                            return None;
+                        }
+                        self.groups += 1;
+                        self.names.push((self.groups, name.name.clone()));
+                    }
+                    GroupKind::NonCapturing(flags) => are_plain(flags).then_some(())?,
+                }
+                self.shortest(&group.ast, source)?
+            }
+            Ast::Alternation(branches) => {
+                let mut least = usize::MAX;
+                for branch in &branches.asts {
+                    least = least.min(self.shortest(branch, source)?);
+                }
+                least
+            }
+            Ast::Concat(parts) => {
+                let mut sum = 0;
+                for part in &parts.asts {
+                    sum += self.shortest(part, source)?;
+                }
+                sum
+            }
+        };
+        self.atoms += 1;
+        (self.atoms <= LARGEST).then_some(length)
+    }
+
+    fn assertion(&mut self, assertion: &Assertion) -> Option<usize> {
+        match assertion.kind {
+            AssertionKind::EndLine => self.dollar = true,
+            AssertionKind::StartLine
+            | AssertionKind::StartText
+            | AssertionKind::EndText
+            | AssertionKind::WordBoundary
+            | AssertionKind::NotWordBoundary => {}
+            // `\<` is a literal to PCRE2, `\b{start}` a quantifier.
+            _ => return None,
+        }
+        Some(0)
+    }
+
+    fn repetition(&mut self, repetition: &Repetition, source: &[u8]) -> Option<usize> {
+        // `a++` is possessive to PCRE2; what a quantified anchor means is its own business.
+        let quantifiable = matches!(
+            &*repetition.ast,
+            Ast::Literal(_) | Ast::Dot(_) | Ast::ClassPerl(_) | Ast::ClassBracketed(_) | Ast::Group(_)
+        );
+        let span = &repetition.op.span;
+        let written = source.get(span.start.offset..span.end.offset)?;
+        // Blanks are allowed by one within braces, not by the other.
+        if !quantifiable || !written.iter().all(|byte| byte.is_ascii_digit() || b"*+?{},".contains(byte)) {
+            return None;
+        }
+        let (least, most) = match &repetition.op.kind {
+            RepetitionKind::ZeroOrOne => (0, 1),
+            RepetitionKind::ZeroOrMore => (0, 1),
+            RepetitionKind::OneOrMore => (1, 1),
+            RepetitionKind::Range(RepetitionRange::Exactly(n)) => (*n, *n),
+            RepetitionKind::Range(RepetitionRange::AtLeast(n)) => (*n, (*n).max(1)),
+            RepetitionKind::Range(RepetitionRange::Bounded(n, m)) => (*n, *m),
+        };
+        // `{,3}` was literal text to earlier versions; a group that is repeated no time at all is none to one engine.
+        if written.starts_with(b"{,") || most == 0 || most > MOST_REPEATS {
+            return None;
+        }
+        let before = self.atoms;
+        let length = self.shortest(&repetition.ast, source)?;
+        // How a repeat of nothing ends is up to the engine.
+        if length == 0 {
+            return None;
+        }
+        self.atoms = before.checked_add((self.atoms - before).checked_mul(most as usize)?)?;
+        length.checked_mul(least as usize)
+    }
+}
+
+/// `(?i)` and `(?s)`, on or off: `m`, `x` and `U` mean other things to PCRE2.
+fn are_plain(flags: &Flags) -> bool {
+    let is_plain = |item: &FlagsItem| match item.kind {
+        FlagsItemKind::Negation | FlagsItemKind::Flag(Flag::CaseInsensitive | Flag::DotMatchesNewLine) => true,
+        FlagsItemKind::Flag(_) => false,
+    };
+    flags.items.iter().all(is_plain)
+}
+
+fn is_plain(literal: &Literal) -> bool {
+    match &literal.kind {
+        LiteralKind::Verbatim | LiteralKind::Meta | LiteralKind::Superfluous => literal.c.is_ascii(),
+        LiteralKind::HexFixed(HexLiteralKind::X) => true,
+        LiteralKind::Special(kind) => matches!(
+            kind,
+            SpecialLiteralKind::Bell
+                | SpecialLiteralKind::FormFeed
+                | SpecialLiteralKind::Tab
+                | SpecialLiteralKind::LineFeed
+                | SpecialLiteralKind::CarriageReturn
+        ),
+        // `\u0041` is an error to PCRE2, `\x{e4}` a byte.
+        _ => false,
+    }
+}
+
+fn item_is_plain(item: &ClassSetItem) -> bool {
+    match item {
+        ClassSetItem::Empty(_) | ClassSetItem::Perl(_) | ClassSetItem::Ascii(ClassAscii { negated: false, .. }) => true,
+        ClassSetItem::Literal(literal) => is_plain(literal),
+        // `[a-[:word:]]` is a range to one, an error to the other.
+        ClassSetItem::Range(range) => {
+            let is_bracket = |l: &Literal| l.kind == LiteralKind::Verbatim && l.c == '[';
+            is_plain(&range.start) && is_plain(&range.end) && !is_bracket(&range.end)
+        }
+        ClassSetItem::Union(union) => {
+            // A dash further in may be a range, itself or an error.
+            let inner = union.items.get(1..union.items.len().saturating_sub(1)).unwrap_or_default();
+            let is_dash = |item: &ClassSetItem| {
+                matches!(item, ClassSetItem::Literal(Literal { kind: LiteralKind::Verbatim, c: '-', .. }))
+            };
+            !inner.iter().any(is_dash) && union.items.iter().all(item_is_plain)
+        }
+        ClassSetItem::Ascii(_) | ClassSetItem::Unicode(_) | ClassSetItem::Bracketed(_) => false,
+    }
+}

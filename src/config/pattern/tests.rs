@@ -1,0 +1,299 @@
+//! Patterns against PCRE2: what the linear engine takes must find the same match and the same groups, and the rest is
+//! PCRE2's own answer.
+
+use super::*;
+
+fn pattern(source: &str, case: Case) -> Pattern {
+    Pattern::new(source.as_bytes(), case, &mut Variables::default()).unwrap_or_else(|why| panic!("{source}: {why}"))
+}
+
+fn matches(source: &str, subject: &[u8]) -> bool {
+    pattern(source, Case::Sensitive).is_match(subject).expect("within the limit")
+}
+
+#[test]
+fn look_around_back_references_and_named_groups_work_beside_plain_patterns() {
+    let mut vars = Variables::default();
+    for (name, source, case, subject, expected) in [
+        ("linear", r"\.php$", Case::Sensitive, "/a.php", Some(0)),
+        ("case is kept", r"\.php$", Case::Sensitive, "/a.PHP", None),
+        ("case is ignored", r"\.php$", Case::Insensitive, "/a.PHP", Some(0)),
+        ("look-ahead", r"^/(?!api)(\w+)", Case::Sensitive, "/web", Some(1)),
+        ("look-ahead refuses", r"^/(?!api)(\w+)", Case::Sensitive, "/api", None),
+        ("back-reference", r"(a)\1", Case::Insensitive, "xAa", Some(1)),
+        ("named", r"^/(?<user>\w+)/", Case::Sensitive, "/bob/x", Some(1)),
+        ("named, for PCRE2", r"^/(?'guest'\w++)/", Case::Sensitive, "/bob/x", Some(1)),
+    ] {
+        let pattern = Pattern::new(source.as_bytes(), case, &mut vars).expect(name);
+        let found = pattern.find(subject.as_bytes()).expect(name);
+        assert_eq!(found.is_some(), expected.is_some(), "{name}");
+        if let (Some(found), Some(group)) = (found, expected) {
+            assert!(found.groups[group].is_some(), "{name}");
+        }
+    }
+    assert_eq!(vars.undefined().count(), 0);
+}
+
+/// Each of these meant something else to the engines that were here before, or was refused.
+#[test]
+fn a_pattern_means_what_pcre2_says() {
+    for (name, source, yes, no) in [
+        ("an ampersand twice in a class", "^[<>&&]+$", &[&b"<&>"[..]][..], &[&b"a"[..]][..]),
+        ("a tilde twice in a class", "^[a~~b]+$", &[b"a~b"], &[b"c"]),
+        ("an open bracket in a class", "^[[a]b]$", &[b"[b]", b"ab]"], &[b"a", b"b"]),
+        ("an open bracket and a parenthesis", "^/[[(]x", &[b"/[x", b"/(x"], &[b"/ax"]),
+        ("an escaped less-than is itself", r"(\<|%3C).*script.*(\>|%3E)", &[b"<script>"], &[b"q=description"]),
+        ("horizontal space", r"^a\hb$", &[b"a b", b"a\tb"], &[b"ahb", b"a\nb"]),
+        ("vertical space", r"^a\vb$", &[b"a\nb", b"a\x0bb"], &[b"avb"]),
+        ("a byte in braces", r"^\x{e4}$", &[b"\xe4"], &["ä".as_bytes()]),
+        ("possessive", "^a++a", &[], &[b"aaa"]),
+        (
+            "the end is before a last line break too",
+            r"^/x\.php$",
+            &[b"/x.php", b"/x.php\n"],
+            &[b"/x.php\n\n", b"/x.php\na"],
+        ),
+        ("and not after an absolute end", r"^/x\.php\z", &[b"/x.php"], &[b"/x.php\n"]),
+        ("quoted", r"^\Qa.b\E$", &[b"a.b"], &[b"axb"]),
+        ("a Unicode property", r"^\p{Lu}", &[b"A"], &[b"a"]),
+        ("a branch reset", "^(?|(a)|(b))$", &[b"a", b"b"], &[b"c"]),
+        ("any line break", r"^a\Rb$", &[b"a\r\nb", b"a\nb"], &[b"ab"]),
+        ("recursion", r"^(\((?1)*\))$", &[b"(()())"], &[b"(()"]),
+        (
+            "bytes that are not UTF-8 beside a look-ahead",
+            "^/secret(?!/public)",
+            &[b"/secret?\xff"],
+            &[b"/secret/public"],
+        ),
+        ("a dot is one byte", "^.$", &[b"a", b"\xe4"], &["ä".as_bytes(), b"\n"]),
+        ("digits are ASCII", r"^\d$", &[b"7"], &["\u{663}".as_bytes()]),
+        ("a class closed at once", "^[]a]+$", &[b"]a"], &[b"b"]),
+        ("a brace that is no quantifier", "^a{x}$", &[b"a{x}"], &[b"a"]),
+        ("a word of non-ASCII", "^é+$", &["é".as_bytes()], &["éé".as_bytes()]),
+        ("a dash after a class", r"^[\w.-]+$", &[b"a-b.c"], &[b"a,b"]),
+        ("a dash after a range", "^[a-c-e]+$", &[b"-", b"e"], &[b"d"]),
+        ("an empty pattern", "", &[b"", b"x"], &[]),
+    ] {
+        yes.iter().for_each(|subject| assert!(matches(source, subject), "{name}: {subject:?} does not match"));
+        no.iter().for_each(|subject| assert!(!matches(source, subject), "{name}: {subject:?} matches"));
+    }
+    let folded = pattern("^k(?=x)", Case::Insensitive);
+    assert_eq!(folded.is_match(b"Kx"), Ok(true));
+    assert_eq!(folded.is_match("\u{212a}x".as_bytes()), Ok(false), "case folding beyond ASCII under a look-ahead");
+}
+
+#[test]
+fn a_step_limit_is_an_error_and_never_no_match() {
+    let pattern = pattern("(?!zz)^(?:[a-z]+&?)+=1$", Case::Sensitive);
+    let subject = [&[b'a'; 40][..], b"1=1"].concat();
+    let failed = pattern.is_match(&subject).expect_err("the limit was not reached");
+    assert!(failed.to_string().starts_with("pcre2_match() failed: -47 on \"aaaa"), "{failed}");
+    assert!(failed.to_string().ends_with("using \"(?!zz)^(?:[a-z]+&?)+=1$\""), "{failed}");
+    assert!(pattern.find(&subject).is_err());
+}
+
+#[test]
+fn a_bad_pattern_is_refused_in_nginxs_words() {
+    for (source, expected) in [
+        ("(", "pcre2_compile() failed: missing closing parenthesis in \"(\""),
+        ("a)b", "pcre2_compile() failed: unmatched closing parenthesis in \"a)b\" at \")b\""),
+        ("[z-a]x", "pcre2_compile() failed: range out of order in character class in \"[z-a]x\" at \"a]x\""),
+        ("*a", "pcre2_compile() failed: quantifier does not follow a repeatable item in \"*a\""),
+    ] {
+        let why = Pattern::new(source.as_bytes(), Case::Sensitive, &mut Variables::default()).expect_err(source);
+        assert!(why.to_string().starts_with(expected), "{why}");
+    }
+}
+
+#[test]
+fn what_differs_is_left_to_pcre2_and_what_is_common_is_not() {
+    for source in [
+        "^/x",
+        r"\.(jpe?g|png)$",
+        "^/(?:a|b)/([^/]+)/?$",
+        r"^(www\.)?(?<name>.+)$",
+        "(?i)abc",
+        "a*?b",
+        "[a-z0-9_-]{2,8}",
+        r"^/\d{4}/\w+",
+        "[[:alpha:]]+",
+        r"\bfoo\b",
+        r"a\-b\/c\%",
+        r"\x41",
+        "(?i:a)b",
+        "(a|)b",
+        r"/user/(\d+)(/.*)?$",
+    ] {
+        assert!(plain::read(source.as_bytes()).is_some(), "{source}");
+    }
+    for source in [
+        "[a&&b]",
+        "[a--b]",
+        r"\<a",
+        r"\v",
+        r"\h",
+        "a++",
+        "a{2}{3}",
+        "(a*)*",
+        "(|a)+",
+        "a{0}",
+        r"\x{e4}",
+        r"\u0041",
+        "é",
+        "(?m)^a$",
+        "(?x) a",
+        "(?U)a+",
+        "a(?i)b",
+        "^*",
+        r"\b+",
+        "[[:^alpha:]]",
+        "[[:foo:]]",
+        r"\pL",
+        "(?=a)",
+        r"(a)\1",
+        "(?>a)",
+        "a{,3}",
+        "a{ 2 }",
+        r"\Qa\E",
+        "(*UTF)a",
+        r"a\Z",
+        r"\G",
+        r"\K",
+        "[[.a.]]",
+        "a{1001}",
+        "(?:a{900}){900}",
+    ] {
+        assert!(plain::read(source.as_bytes()).is_none(), "{source}");
+    }
+}
+
+/// xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
+
+    fn of<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
+        of[self.below(of.len())]
+    }
+}
+
+fn write_pattern(random: &mut Random, depth: usize, out: &mut String) {
+    const ATOMS: &[&str] = &[
+        "a", "b", "c", "A", "B", "/", "-", "0", ".", "\\.", "\\/", "\\d", "\\w", "\\s", "\\D", "\\W", "\\S", "^", "$",
+        "\\b", "\\B", "\\A", "\\z", "\\n", "\\x61", "\\xff", "&", "~", " ", "\\-", "]", "}", "\\t", "_", "\\<", "\\h",
+        "\\v", "\\R", "\\Z", "\\N", "{", "é", "\\x{e4}", "(?i)", "\\K", "\\1", "#", "\\e", "\\ ",
+    ];
+    const MEMBERS: &[&str] = &[
+        "a",
+        "b",
+        "c",
+        "A-C",
+        "a-c",
+        "0-9",
+        "-",
+        "\\d",
+        "\\w",
+        "\\s",
+        "\\W",
+        "[:alpha:]",
+        "[:upper:]",
+        "[:digit:]",
+        "[:space:]",
+        "[:punct:]",
+        "&",
+        "&&",
+        "~",
+        "~~",
+        "--",
+        "[",
+        "]",
+        "^",
+        "\\]",
+        "\\n",
+        "\\xff",
+        "\\x80-\\xff",
+        ".",
+        "/",
+        "\\-",
+        "[:^lower:]",
+        "\\b",
+        "\\h",
+        "é",
+        "[:word:]",
+    ];
+    const QUANTIFIERS: &[&str] =
+        &["*", "+", "?", "*?", "+?", "??", "{2}", "{1,2}", "{1,}", "{0,2}?", "++", "{,2}", "{0}"];
+    for _ in 0..=random.below(3) {
+        match random.below(10) {
+            0..5 => out.push_str(random.of(ATOMS)),
+            5 | 6 => {
+                out.push_str(random.of(&["[", "[^"]));
+                for _ in 0..=random.below(3) {
+                    out.push_str(random.of(MEMBERS));
+                }
+                out.push(']');
+            }
+            _ if depth == 0 => out.push('a'),
+            kind => {
+                out.push_str(random.of(&["(", "(", "(?:", "(?i:", "(?s:", "(?-i:", "(?=", "(?>"]));
+                write_pattern(random, depth - 1, out);
+                if kind > 7 {
+                    out.push('|');
+                    write_pattern(random, depth - 1, out);
+                }
+                out.push(')');
+            }
+        }
+        if random.below(3) == 0 {
+            out.push_str(random.of(QUANTIFIERS));
+        }
+    }
+    if random.below(6) == 0 {
+        out.push('|');
+        write_pattern(random, 0, out);
+    }
+}
+
+/// Patterns that the linear engine takes and PCRE2 does not would be a door of their own; those both take must agree.
+#[test]
+fn generated_patterns_find_what_pcre2_finds() {
+    const SUBJECT: &[u8] = b"aaabbcABC/.-09 _&~]\n\t\xff\xe4\xc3\xa9<h[";
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let (mut plain, mut subjects, mut matched) = (0, 0, 0);
+    for round in 0..60_000 {
+        let mut source = String::new();
+        write_pattern(&mut random, 2, &mut source);
+        let case = if random.below(3) == 0 { Case::Insensitive } else { Case::Sensitive };
+        let Some(known) = plain::read(source.as_bytes()) else { continue };
+        let code = Code::new(source.as_bytes(), case == Case::Insensitive)
+            .unwrap_or_else(|why| panic!("{source}: plain, but PCRE2 refuses it: {}", why.message));
+        assert_eq!(known.groups + 1, code.groups(), "{source}");
+        let regex = build(source.as_bytes(), case).expect("what is plain can be built");
+        plain += 1;
+        for _ in 0..8 {
+            let len = random.below(9);
+            let mut subject: Vec<u8> = (0..len).map(|_| SUBJECT[random.below(SUBJECT.len())]).collect();
+            if known.dollar && subject.last() == Some(&b'\n') {
+                subject.push(b'x');
+            }
+            let (mut ours, mut theirs) = (vec![None; code.groups()], vec![None; code.groups()]);
+            let found = find_linear(&regex, &subject, &mut ours);
+            let Ok(expected) = code.find(&subject, &mut theirs) else { continue };
+            assert_eq!(found, expected, "{round}: {source:?} {case:?} on {:?}", subject.escape_ascii().to_string());
+            assert_eq!(ours, theirs, "{round}: {source:?} {case:?} on {:?}", subject.escape_ascii().to_string());
+            subjects += 1;
+            matched += usize::from(found);
+        }
+    }
+    // The comparison is about something.
+    assert!(
+        plain > 5_000 && subjects > 40_000 && matched > 8_000,
+        "{plain} patterns, {subjects} subjects, {matched} matched"
+    );
+}

@@ -1,0 +1,268 @@
+//! PCRE2, the engine of nginx's patterns, on bytes: compiled with no options but caseless, as nginx does it. The
+//! interpreter, not the JIT, as nginx's default is: the match limit does not bound what compiled code does, and a
+//! sandboxed process may have no memory that is both writable and executable.
+//!
+//! Invariant: a match costs no more than [`MATCH_LIMIT`] steps and [`HEAP_LIMIT_KIB`] of memory; one that would is an
+//! error, never "no match". A match allocates nothing once the scratch space fits.
+
+use pcre2_sys::{
+    PCRE2_CASELESS, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT,
+    PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE, pcre2_code_8, pcre2_code_free_8, pcre2_compile_8,
+    pcre2_general_context_create_8, pcre2_general_context_free_8, pcre2_get_error_message_8,
+    pcre2_get_ovector_pointer_8, pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8,
+    pcre2_match_context_free_8, pcre2_match_data_8, pcre2_match_data_create_8, pcre2_match_data_free_8,
+    pcre2_pattern_info_8, pcre2_set_heap_limit_8, pcre2_set_match_limit_8,
+};
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::ptr::{self, NonNull};
+
+/// Steps of one match (nginx: PCRE2's default, ten times as many). One takes some 10 ns: a subject made to exhaust them
+/// keeps the loop for no longer than it may take for one request.
+pub const MATCH_LIMIT: u32 = 1_000_000;
+
+/// Memory for backtracking of one match; what is more than [`KEPT`] is given back after it.
+pub const HEAP_LIMIT_KIB: u32 = 32 << 10;
+
+/// Scratch space that is kept for the next match.
+const KEPT: usize = 256 << 10;
+
+/// The start and end of a group; None: it took no part in the match.
+pub type Group = Option<(u32, u32)>;
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub struct Code {
+    code: NonNull<pcre2_code_8>,
+    groups: usize,
+}
+
+/// Why a pattern cannot be compiled, in PCRE2's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    pub message: String,
+    /// Where in the pattern.
+    pub offset: usize,
+}
+
+/// The number of [`Gave`] for memory that cannot be had.
+pub const NO_MEMORY: i32 = PCRE2_ERROR_NOMEMORY;
+
+/// PCRE2 gave up on a match: the number it says so with (-47: the match limit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gave(pub i32);
+
+impl Code {
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn new(pattern: &[u8], caseless: bool) -> Result<Code, Invalid> {
+        let options = if caseless { PCRE2_CASELESS } else { 0 };
+        let (mut error, mut offset): (c_int, usize) = (0, 0);
+        // SAFETY: the pattern is valid for its length; the results are written to locals; no context means the defaults.
+        let code = unsafe {
+            pcre2_compile_8(pattern.as_ptr(), pattern.len(), options, &mut error, &mut offset, ptr::null_mut())
+        };
+        let Some(code) = NonNull::new(code) else {
+            return Err(Invalid { message: message(error), offset: offset.min(pattern.len()) });
+        };
+        let mut compiled = Code { code, groups: 1 };
+        compiled.groups += compiled.number(PCRE2_INFO_CAPTURECOUNT) as usize;
+        Ok(compiled)
+    }
+
+    /// How many groups there are, the whole match included.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// The named groups.
+    pub fn names(&self) -> Vec<(usize, String)> {
+        let count = self.number(PCRE2_INFO_NAMECOUNT) as usize;
+        let size = self.number(PCRE2_INFO_NAMEENTRYSIZE) as usize;
+        let mut table: *const u8 = ptr::null();
+        // SAFETY: NAMETABLE writes one pointer, into a local.
+        unsafe { pcre2_pattern_info_8(self.code.as_ptr(), PCRE2_INFO_NAMETABLE, (&raw mut table).cast::<c_void>()) };
+        if table.is_null() || size < 3 {
+            return Vec::new();
+        }
+        // SAFETY: the table has `count` entries of `size` bytes and lives as long as the code, which `self` holds.
+        let table = unsafe { std::slice::from_raw_parts(table, count * size) };
+        // An entry is the number of the group, two bytes, and its name, zero-terminated.
+        let entry = |entry: &[u8]| {
+            let name = entry[2..].split(|byte| *byte == 0).next().unwrap_or_default();
+            (usize::from(u16::from_be_bytes([entry[0], entry[1]])), String::from_utf8_lossy(name).into_owned())
+        };
+        table.chunks_exact(size).map(entry).collect()
+    }
+
+    fn number(&self, what: u32) -> u32 {
+        let mut number: u32 = 0;
+        // SAFETY: what is asked for here is written as a u32, into a local.
+        unsafe { pcre2_pattern_info_8(self.code.as_ptr(), what, (&raw mut number).cast::<c_void>()) };
+        number
+    }
+
+    /// Whether the subject matches, and where the first `groups.len()` groups are.
+    ///
+    /// # Errors
+    /// PCRE2 gave up: whether it matches is not known.
+    pub fn find(&self, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            if scratch.as_ref().is_none_or(|scratch| scratch.pairs < self.groups) {
+                *scratch = None;
+                *scratch = Some(Scratch::new(self.groups.max(LEAST_PAIRS)).ok_or(Gave(NO_MEMORY))?);
+            }
+            let space = scratch.as_mut().ok_or(Gave(NO_MEMORY))?;
+            let found = self.match_in(space, subject, groups);
+            if LARGEST.get() > KEPT {
+                *scratch = None;
+            }
+            found
+        })
+    }
+
+    fn match_in(&self, scratch: &mut Scratch, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
+        let (data, context) = (scratch.data.as_ptr(), scratch.context.as_ptr());
+        // SAFETY: the code, the match data and the context are alive, and the subject is valid for its length.
+        let found = unsafe { pcre2_match_8(self.code.as_ptr(), subject.as_ptr(), subject.len(), 0, 0, data, context) };
+        match found {
+            PCRE2_ERROR_NOMATCH => return Ok(false),
+            error if error < 0 => return Err(Gave(error)),
+            _ => {}
+        }
+        // SAFETY: the match data has `pairs` pairs of offsets, all of which a match sets.
+        let offsets = unsafe { std::slice::from_raw_parts(pcre2_get_ovector_pointer_8(data), 2 * scratch.pairs) };
+        let pairs = offsets.as_chunks::<2>().0.iter().take(self.groups);
+        groups.fill(None);
+        for (group, [start, end]) in groups.iter_mut().zip(pairs) {
+            // A group that took no part is set to the largest number. `\K` may set a start behind its end.
+            if *end <= subject.len() {
+                *group = Some(((*start).min(*end) as u32, *end as u32));
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        // SAFETY: made by pcre2_compile, freed only here.
+        unsafe { pcre2_code_free_8(self.code.as_ptr()) };
+    }
+}
+
+fn message(error: c_int) -> String {
+    let mut text = [0u8; 256];
+    // SAFETY: writes at most the length of the buffer, with a zero at its end.
+    let len = unsafe { pcre2_get_error_message_8(error, text.as_mut_ptr(), text.len()) };
+    String::from_utf8_lossy(&text[..usize::try_from(len).unwrap_or(0).min(text.len())]).into_owned()
+}
+
+/// `$0` to `$9`.
+const LEAST_PAIRS: usize = 10;
+
+/// What a match writes to: one for all patterns.
+struct Scratch {
+    data: NonNull<pcre2_match_data_8>,
+    context: NonNull<pcre2_match_context_8>,
+    pairs: usize,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+    /// The largest block that the scratch space holds.
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Scratch {
+    fn new(pairs: usize) -> Option<Scratch> {
+        LARGEST.set(0);
+        // SAFETY: plain calls; what they make is checked, and the general context is copied into what is made of it.
+        unsafe {
+            let general = pcre2_general_context_create_8(Some(allocate), Some(release), ptr::null_mut());
+            let data = NonNull::new(pcre2_match_data_create_8(pairs as u32, general));
+            let context = NonNull::new(pcre2_match_context_create_8(general));
+            pcre2_general_context_free_8(general);
+            match (data, context) {
+                (Some(data), Some(context)) => {
+                    pcre2_set_match_limit_8(context.as_ptr(), MATCH_LIMIT);
+                    pcre2_set_heap_limit_8(context.as_ptr(), HEAP_LIMIT_KIB);
+                    Some(Scratch { data, context, pairs })
+                }
+                (data, context) => {
+                    pcre2_match_data_free_8(data.map_or(ptr::null_mut(), NonNull::as_ptr));
+                    pcre2_match_context_free_8(context.map_or(ptr::null_mut(), NonNull::as_ptr));
+                    None
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: made by Scratch::new, freed only here.
+        unsafe {
+            pcre2_match_data_free_8(self.data.as_ptr());
+            pcre2_match_context_free_8(self.context.as_ptr());
+        }
+    }
+}
+
+/// malloc, for PCRE2: remembers the largest block.
+extern "C" fn allocate(size: usize, _: *mut c_void) -> *mut c_void {
+    LARGEST.set(LARGEST.get().max(size));
+    // SAFETY: any size may be asked for.
+    unsafe { libc::malloc(size) }
+}
+
+unsafe extern "C" fn release(block: *mut c_void, _: *mut c_void) {
+    // SAFETY: PCRE2 gives back what `allocate` gave it, once.
+    unsafe { libc::free(block) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(pattern: &str, subject: &[u8]) -> Result<Option<Vec<Group>>, Gave> {
+        let code = Code::new(pattern.as_bytes(), false).expect(pattern);
+        let mut groups = vec![None; code.groups()];
+        Ok(code.find(subject, &mut groups)?.then_some(groups))
+    }
+
+    #[test]
+    fn groups_and_names_are_reported() {
+        let code = Code::new(b"(?<user>\\w+)(x)?@(?'host'[a-z]+)", false).expect("valid");
+        assert_eq!(code.groups(), 4);
+        assert_eq!(code.names(), [(3, "host".to_owned()), (1, "user".to_owned())]);
+        assert_eq!(find("(a)(x)?(b)", b"-ab"), Ok(Some(vec![Some((1, 3)), Some((1, 2)), None, Some((2, 3))])));
+        assert_eq!(find("a", b"\xff\x00"), Ok(None));
+    }
+
+    #[test]
+    fn a_bad_pattern_is_refused_with_its_place() {
+        let invalid = Code::new(b"a(b", false).expect_err("a group is open");
+        assert_eq!(invalid, Invalid { message: "missing closing parenthesis".into(), offset: 3 });
+    }
+
+    #[test]
+    fn exhausted_steps_are_an_error_and_the_next_match_works() {
+        let subject = [&[b'a'; 40][..], b"!"].concat();
+        assert_eq!(find("^(?:a+)+$", &subject), Err(Gave(-47)));
+        assert_eq!(find("(?=a)a", b"a").map(|found| found.is_some()), Ok(true));
+    }
+
+    #[test]
+    fn memory_of_a_long_backtrack_is_given_back() {
+        assert_eq!(find("^(?:[a-z]|(?!x)[0-9])+$", &vec![b'a'; 20_000]).map(|found| found.is_some()), Ok(true));
+        assert!(SCRATCH.with_borrow(Option::is_none), "the scratch space was kept");
+    }
+
+    #[test]
+    fn many_groups_fit() {
+        let pattern = "(a)".repeat(40);
+        let found = find(&pattern, &[b'a'; 40]).expect("within the limits").expect("matches");
+        assert_eq!(found[40], Some((39, 40)));
+    }
+}

@@ -1,0 +1,84 @@
+//! Patterns, wherever the configuration has one: they mean what PCRE2 says, on bytes, and one that gives up lets nothing
+//! pass.
+
+use crate::harness::{http, skip_on_nginx};
+
+/// What exhausts the steps of `(?!zz)^(?:a+)+$`, and of any other that is written so.
+const HARD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!";
+
+#[test]
+fn a_deny_rule_with_look_ahead_is_not_passed_by_a_byte_that_is_not_utf8() {
+    let s = http(
+        r#"server { listen 127.0.0.1:%%PORT%%;
+            location / { if ($request_uri ~ "^/secret(?!/public)") { return 403; } return 200 in; }
+         }"#,
+    )
+    .start();
+    s.get("/secret/f").is(403);
+    s.get("/secret/public/f").is(200);
+    s.send(b"GET /secret/f?\xff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").is(403);
+}
+
+#[test]
+fn an_end_stands_before_a_last_line_break_too() {
+    let s = http(
+        r#"server { listen 127.0.0.1:%%PORT%%; set $one "x.php\n"; set $two "x.php\n\n";
+            location /one { if ($one ~ \.php$) { return 200 yes; } return 200 no; }
+            location /two { if ($two ~ \.php$) { return 200 yes; } return 200 no; }
+            location /absolute { if ($one ~ \.php\z) { return 200 yes; } return 200 no; }
+         }"#,
+    )
+    .start();
+    s.get("/one").body_is("yes");
+    s.get("/two").body_is("no");
+    s.get("/absolute").body_is("no");
+}
+
+#[test]
+fn a_pattern_that_gives_up_is_a_500_and_lets_nothing_pass() {
+    if skip_on_nginx("a map takes its default there, and the line is an alert") {
+        return;
+    }
+    let s = http(
+        r#"map $arg_m $mapped { default in; "~(?!zz)^(?:a+)+$" out; }
+        server { listen 127.0.0.1:%%PORT%%; server_name "~(?!zz)^(?:a+)+$"; return 200 name; }
+        server { listen 127.0.0.1:%%PORT%% default_server;
+            location /if { if ($arg_x ~ "(?!zz)^(?:a+)+$") { return 403; } return 200 in; }
+            location /not { if ($arg_x !~ "(?!zz)^(?:a+)+$") { return 200 in; } return 403; }
+            location /map { if ($mapped = out) { return 403; } return 200 $mapped; }
+            location /rewrite/ { rewrite "(?!zz)^/rewrite/(?:a+)+$" /out last; return 200 in; }
+            location /referer { valid_referers "~(?!zz)^[a-z]+/(?:a+)+$"; if ($invalid_referer) { return 403; } return 200 in; }
+            location /l/ { return 200 in; location ~ "(?!zz)^/l/(?:a+)+$" { return 403; } }
+         }"#,
+    )
+    .start();
+    let host = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    for (name, plain, hard) in [
+        ("if", "/if?x=b", format!("/if?x={HARD}")),
+        ("a negated if", "/not?x=b", format!("/not?x={HARD}")),
+        ("map", "/map?m=b", format!("/map?m={HARD}")),
+        ("rewrite", "/rewrite/b", format!("/rewrite/{HARD}")),
+        ("location", "/l/b", format!("/l/{HARD}")),
+    ] {
+        assert_eq!(s.get(plain).is(200).text(), "in", "{name}");
+        let answer = s.get(&hard);
+        assert_eq!(answer.status, 500, "{name}: {}", answer.show());
+    }
+    s.get_with("/referer", "Referer: http://abcd.test/aaa\r\n").is(403);
+    s.get_with("/referer", &format!("Referer: http://abcd/{HARD}\r\n")).is(500);
+    s.send(host("aaa")).body_is("name");
+    s.send(host(&HARD.replace('!', "-"))).is(500);
+    let log = s.error_log();
+    assert!(log.contains("[error]") && log.contains("pcre2_match() failed: -47 on \"aaaa"), "{log}");
+    assert!(log.contains("using \"(?!zz)^(?:a+)+$\", client: 127.0.0.1"), "{log}");
+}
+
+#[test]
+fn a_bad_pattern_is_shown_with_its_place() {
+    let s = http(r"server { listen 127.0.0.1:%%PORT%%; location ~ ^/a[z-b]c { } }");
+    let out = s.run(&["-t", "-p", "%%DIR%%", "-c", "conf/test.conf"]);
+    let shown = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success(), "{shown}");
+    let words = "pcre2_compile() failed: range out of order in character class in \"^/a[z-b]c\" at \"b]c\"";
+    assert!(shown.contains(words), "{shown}");
+}
