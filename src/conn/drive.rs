@@ -1,202 +1,159 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::http1::{fast_path, read, write};
-use super::io::{Budget, Io, Next, Step};
-use super::upstream::exchange as proxied;
-use super::{Conn, Endpoints, Pool, State, linger, proxy_protocol, ssi as pages};
+use super::close::{self, CloseReason};
+use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, write};
+use super::io::{Io, Next, Step};
+use super::timers::{Deadline, Timer};
+use super::{Conn, State, Turn, ssi as pages, upstream};
 use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
-use crate::exchange::{Exchange, Rx, Tx, access_log, phases};
-use crate::http::status::Status;
-use crate::services::Services;
-use crate::sys::socket::Family;
-use crate::util::slab::Key;
+use crate::exchange::{Exchange, Rx, Tx, phases};
 use std::rc::Rc;
 
 /// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
 const BATCH: usize = 64 << 10;
 
-/// `key`: what the connection is known by; a backend it opens is told.
-pub fn drive(
-    conn: &mut Conn,
-    key: Key,
-    cx: &mut Services,
-    pool: &mut Pool,
-    endpoints: &impl Endpoints,
-    budget: &mut Budget,
-) -> Next {
-    run(conn, key, cx, pool, endpoints, budget)
-}
-
-/// An upstream connection whose exchange has done with it, however that came, is closed.
-fn leave_backend(ex: &mut Exchange, cx: &mut Services, pool: &mut Pool) {
-    if ex.backend.is_some() && !matches!(ex.handler, Handler::Proxy(_)) {
-        pool.backends.leave(&mut ex.backend, cx);
-    }
-}
-
-fn is_proxied(conn: &Conn) -> bool {
-    matches!(&conn.state, State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)))
-}
-
-fn run(
-    conn: &mut Conn,
-    key: Key,
-    cx: &mut Services,
-    pool: &mut Pool,
-    endpoints: &impl Endpoints,
-    budget: &mut Budget,
-) -> Next {
+/// Lets the connection go on as far as it can.
+pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     loop {
         let step = match &mut conn.state {
-            State::Idle => wake(conn, cx, pool, endpoints, budget),
-            State::PendingSend { .. } => fast_path::send(conn, cx, pool, endpoints, budget),
-            State::Active(_) => active(conn, key, cx, pool, endpoints, budget),
+            State::Idle => keep_alive::wake(conn, turn),
+            State::PendingSend { .. } => fast_path::send(conn, turn),
+            State::Active(_) => active(conn, turn),
             State::Lingering { until, timeout } => {
-                linger::step(&mut conn.transport, &mut conn.deadline, *until, *timeout, cx)
+                let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline };
+                close::linger(&mut io, *until, *timeout, turn.cx)
             }
         };
         match step {
             Step::Again => {}
+            Step::Answered => match keep_alive::answered(conn, turn) {
+                Step::Close(reason) => return close(conn, turn, reason),
+                _ => continue,
+            },
             Step::Wait => return Next::Wait,
             Step::Yield => return Next::Run,
             Step::Batched => return Next::Send,
-            Step::Close => {
-                abandon(conn, cx, pool);
-                return Next::Close;
-            }
-            Step::Answered => match answered(conn, cx, pool) {
-                Step::Close => return Next::Close,
-                _ => continue,
-            },
+            Step::Close(reason) => return close(conn, turn, reason),
         }
     }
 }
 
-/// An idle connection has something to read: requests that are known are answered at once, for others it gets an
-/// exchange.
-fn wake(conn: &mut Conn, cx: &mut Services, pool: &mut Pool, endpoints: &impl Endpoints, budget: &mut Budget) -> Step {
-    if !conn.transport.can_read() {
-        return Step::Wait;
-    }
-    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd()) else { return Step::Close };
-    let mut input = cx.buffers.take();
-    let step = match read::receive(&mut conn.transport, &mut input) {
-        read::More::Some => None,
-        read::More::None => Some(Step::Wait),
-        read::More::End => Some(Step::Close),
-    };
-    if let Some(step) = step {
-        cx.buffers.give(input);
-        return step;
-    }
-    if !conn.registered && conn.peer.family() == Family::Unix {
-        // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
-        // those connections only that have sent something.
-        cx.now.advance_epoch();
-    }
-    let known = fast_path::answer(conn, endpoint, &input, cx, &mut pool.send_batch, budget);
-    if known.bytes == input.len() {
-        cx.buffers.give(input);
-        return Step::Again;
-    }
-    let client = conn.client(&cx.config, endpoint, cx.now.ms);
-    let mut ex = pool.take(cx, client, input, known.bytes);
-    // What came with the first of it may have been sent after that.
-    ex.may_be_newer = true;
-    if known.bytes > 0 {
-        ex.look_anew(cx);
-    }
-    ex.repeat = known.next;
-    fast_path::hand_over(conn, &mut ex, cx, &mut pool.send_batch);
-    conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
-    cx.stats.waiting -= 1;
-    cx.stats.reading += 1;
-    ex.introduced = conn.introduced.clone();
-    conn.state = State::Active(ex);
-    Step::Again
+fn close(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
+    close::abandon(conn, turn, reason);
+    Next::Close
 }
 
-fn active(
-    conn: &mut Conn,
-    key: Key,
-    cx: &mut Services,
-    pool: &mut Pool,
-    endpoints: &impl Endpoints,
-    budget: &mut Budget,
-) -> Step {
-    if proxy_protocol::is_awaited(conn) {
-        return proxy_protocol::step(conn, cx);
+/// What an exchange under way does next.
+enum Does {
+    /// Waits for the PROXY header of its connection.
+    ProxyHeader,
+    /// Nothing until its time has come.
+    Pauses,
+    /// Works on files, a slice a turn.
+    Works,
+    /// Talks with an upstream.
+    Upstream,
+    /// Makes a page, or comes back from what the page included.
+    Page,
+    ReadsHead,
+    ReadsBody,
+    Delivers,
+    /// Waits for a response that nothing makes.
+    Nothing,
+}
+
+impl Does {
+    fn of(conn: &Conn, ex: &Exchange) -> Does {
+        match (&ex.handler, ex.tx, ex.rx) {
+            _ if proxy_protocol::is_awaited(conn) => Does::ProxyHeader,
+            _ if ex.pause.is_some() => Does::Pauses,
+            (handler, ..) if handler.works() => Does::Works,
+            (Handler::Proxy(_), ..) => Does::Upstream,
+            (Handler::Page(_), ..) => Does::Page,
+            _ if ssi::include::is_over(ex) => Does::Page,
+            (_, Tx::Wait, Rx::Head) => Does::ReadsHead,
+            (_, Tx::Wait, Rx::Body) => Does::ReadsBody,
+            (_, Tx::Wait, Rx::Drain | Rx::Done) => Does::Nothing,
+            (_, Tx::Send | Tx::Done, _) => Does::Delivers,
+        }
     }
+}
+
+fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(ex) = &mut conn.state else { return Step::Again };
-    if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &cx.config) {
-        match endpoints.endpoint(conn.listener, conn.transport.fd()) {
-            Some(endpoint) => ex.adopt(cx, endpoint),
-            None => return Step::Close,
+    if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &turn.cx.config) {
+        match turn.endpoints.find(conn.listener, conn.transport.fd()) {
+            Some(endpoint) => ex.adopt(turn.cx, endpoint),
+            None => return Step::Close(CloseReason::NotListened),
         }
     }
-    if let Some(pause) = ex.pause {
-        if conn.transport.has_failed() {
-            return Step::Close;
-        }
-        if cx.now.ms < pause.until {
-            conn.deadline = pause.until;
-            return Step::Wait;
-        }
-        ex.pause = None;
-        let client = &ex.here().settings.client;
-        let reads = ex.rx == Rx::Body && ex.tx == Tx::Wait;
-        conn.deadline = cx.now.ms + if reads { client.body_timeout.0 } else { client.send_timeout.0 };
-        if let Some(then) = pause.then {
-            phases::resume(ex, cx, then);
-            return Step::Again;
-        }
-    }
-    if ex.handler.works() {
-        // Nobody is left to read it. What changes files is finished all the same: they must not be left half done.
-        if conn.transport.has_failed() && matches!(ex.handler, Handler::Listing(_)) {
-            return Step::Close;
-        }
-        phases::work(ex, cx);
-        conn.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
-        return match &ex.handler {
-            handler if handler.waits() => Step::Wait,
-            handler if handler.works() => Step::Yield,
-            _ => Step::Again,
-        };
-    }
-    if matches!(ex.handler, Handler::Proxy(_)) {
-        let io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline, budget };
-        let step = proxied::step(&mut proxied::Ends { io, key }, ex, cx, &mut pool.backends);
-        leave_backend(ex, cx, pool);
-        return match step {
-            Step::Again if budget.bytes == 0 => Step::Yield,
-            step => step,
-        };
-    }
-    if matches!(ex.handler, Handler::Page(_)) || ssi::include::is_over(ex) {
-        return pages::step(conn, cx, budget);
-    }
-    let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline, budget };
-    let step = match (ex.tx, ex.rx) {
-        (Tx::Wait, Rx::Head) => match read::head(&mut io, ex, cx) {
+    let State::Active(ex) = &conn.state else { return Step::Again };
+    let does = Does::of(conn, ex);
+    let Some((mut io, ex)) = conn.active() else { return Step::Again };
+    let step = match does {
+        Does::ProxyHeader => proxy_protocol::step(conn, turn),
+        Does::Pauses => pause(&mut io, ex, turn),
+        Does::Works => work(&mut io, ex, turn),
+        Does::Upstream => upstream::step(&mut io, ex, turn),
+        Does::Page => pages::step(conn, turn),
+        Does::ReadsHead => match read::head(&mut io, ex, turn) {
             read::Head::Step(step) => step,
-            read::Head::Idle => return go_idle(conn, cx, pool),
+            read::Head::Idle => return keep_alive::go_idle(conn, turn),
         },
-        (Tx::Wait, Rx::Body) => read::body(&mut io, ex, cx),
-        // Nothing is produced by anyone but a handler that takes the body.
-        (Tx::Wait, _) => Step::Close,
-        (Tx::Send | Tx::Done, _) => deliver(&mut io, ex, cx),
+        Does::ReadsBody => read::body(&mut io, ex, turn),
+        Does::Delivers => deliver(&mut io, ex, turn),
+        Does::Nothing => Step::Close(CloseReason::Bug),
     };
     match step {
-        Step::Again if budget.requests == 0 || budget.bytes == 0 => Step::Yield,
+        Step::Again if turn.budget.is_used_up() => Step::Yield,
         step => step,
     }
 }
 
+/// A request whose turn has not come, or a response that is sent slowly.
+fn pause(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+    let Some(pause) = ex.pause else { return Step::Again };
+    if io.transport.has_failed() {
+        return Step::Close(CloseReason::ClientGone);
+    }
+    let now = turn.cx.now.ms;
+    if now < pause.until {
+        io.arm(Timer::Pause, pause.until);
+        return Step::Wait;
+    }
+    ex.pause = None;
+    let client = &ex.here().settings.client;
+    match ex.rx == Rx::Body && ex.tx == Tx::Wait {
+        true => io.arm(Timer::Body, now + client.body_timeout.0),
+        false => io.arm(Timer::Send, now + client.send_timeout.0),
+    }
+    if let Some(then) = pause.then {
+        phases::resume(ex, turn.cx, then);
+    }
+    Step::Again
+}
+
+/// A slice of a handler's work on files.
+fn work(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+    // Without a client a listing is of no use. What changes files is finished all the same: not to leave them half done.
+    if io.transport.has_failed() && matches!(ex.handler, Handler::Listing(_)) {
+        return Step::Close(CloseReason::ClientGone);
+    }
+    phases::work(ex, turn.cx);
+    let (waits, works) = (ex.handler.waits(), ex.handler.works());
+    let timer = if waits || works { Timer::Work } else { Timer::Send };
+    io.arm(timer, turn.cx.now.ms + ex.here().settings.client.send_timeout.0);
+    match (waits, works) {
+        (true, _) => Step::Wait,
+        (false, true) => Step::Yield,
+        (false, false) => Step::Again,
+    }
+}
+
 /// The response is complete in the queue.
-fn deliver(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
+fn deliver(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
     if ex.abort {
         return Step::Answered;
     }
@@ -206,156 +163,67 @@ fn deliver(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
             return Step::Answered;
         }
         // One that limit_conn counts is over before the next is asked about.
-        if io.budget.gather && ex.out.text_len() < SHORT && io.transport.can_write() && ex.places.is_empty() {
+        if turn.budget.gather && ex.out.text_len() < SHORT && io.transport.can_write() && ex.places.is_empty() {
             return Step::Batched;
         }
     }
     let unsent = !ex.out.is_empty();
-    match write::flush(io, ex, cx) {
-        // The client has its answer: for a body that nobody wants it has no longer than for one that is thrown away.
+    match write::flush(io, ex, turn) {
+        // The client has its answer: for a body that is not wanted it has no longer than for one that is thrown away.
         write::Flushed::All if unsent && ex.rx == Rx::Drain => {
-            *io.deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
+            io.arm(Timer::Drain, turn.cx.now.ms + ex.here().settings.client.lingering_timeout.0);
         }
         write::Flushed::All => {}
         write::Flushed::Blocked => return Step::Wait,
         write::Flushed::Yield => return Step::Yield,
-        write::Flushed::Gone => {
-            // Said in the log as nginx says it, where the answer was cut.
-            return Step::Close;
-        }
+        write::Flushed::Gone(reason) => return Step::Close(reason),
     }
     if ex.rx == Rx::Drain && ex.keep_alive {
-        return read::drain(io, ex, cx);
+        return drain::step(io, ex, turn);
     }
     Step::Answered
 }
 
-/// Logs the request and goes on to the next, or ends the connection.
-fn answered(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
-    let State::Active(ex) = &mut conn.state else { return Step::Again };
-    access_log::write(ex, cx);
-    conn.requests = conn.requests.saturating_add(1);
-    cx.stats.writing -= 1;
-    cx.stats.reading += 1;
-    if ex.keep_alive && !ex.abort {
-        ex.idle_for = ex.here().settings.client.keepalive_timeout.0;
-        read::consume(ex);
-        // Nothing more has come: the exchange need not be made ready for a request that another may answer.
-        if ex.buf().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
-            return go_idle(conn, cx, pool);
-        }
-        if ex.may_be_newer && !ex.buf().is_empty() {
-            // It may have been sent after what was looked up in this moment: others wait for that.
-            ex.look_anew(cx);
-        }
-        ex.client.requests = u64::from(conn.requests) + 1;
-        ex.next_request(cx);
-        conn.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0;
-        return Step::Again;
-    }
-    match linger::begin(ex, &conn.transport, cx) {
-        Some((until, timeout)) => {
-            // The client reads its answer before it learns that nobody listens any more.
-            let shut = conn.transport.shutdown_write();
-            leave_active(conn, cx, pool);
-            if shut.is_err() {
-                // Reset meanwhile: nobody is there to wait for.
-                return Step::Close;
-            }
-            conn.state = State::Lingering { until, timeout };
-            conn.deadline = until.min(cx.now.ms + u64::from(timeout));
-            Step::Again
-        }
-        None => {
-            leave_active(conn, cx, pool);
-            Step::Close
-        }
-    }
-}
-
-/// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
-fn leave_active(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
-    if let State::Active(mut ex) = std::mem::replace(&mut conn.state, State::Idle) {
-        pool.backends.leave(&mut ex.backend, cx);
-        match ex.rx == Rx::Head || ex.tx == Tx::Done {
-            true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
-            false => cx.stats.writing = cx.stats.writing.saturating_sub(1),
-        }
-        cx.stats.waiting += 1;
-        pool.give(ex, cx);
-    }
-}
-
-fn go_idle(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Step {
-    if cx.quitting {
-        return Step::Close;
-    }
-    if let State::Active(ex) = &conn.state {
-        let client = &ex.here().settings.client;
-        let timeout = if conn.requests == 0 { client.header_timeout.0 } else { ex.idle_for };
-        conn.deadline = cx.now.ms + timeout;
-    }
-    leave_active(conn, cx, pool);
-    Step::Again
-}
-
-/// The connection ends with a request under way: what was begun is dropped, and logged as the client's doing.
-fn abandon(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) {
-    if let State::Active(ex) = &mut conn.state {
-        pool.backends.leave(&mut ex.backend, cx);
-    }
-    pages::unwind(conn, cx);
-    if let State::Active(ex) = &mut conn.state
-        && ex.rx != Rx::Head
-    {
-        if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
-            // nginx's words for a body that never came.
-            ex.response.status = Status::BAD_REQUEST;
-            ex.report(cx, crate::config::model::Level::Info, format_args!("client prematurely closed connection"));
-        }
-        access_log::write(ex, cx);
-        cx.stats.writing = cx.stats.writing.saturating_sub(1);
-        cx.stats.reading += 1;
-        ex.rx = Rx::Head;
-    }
-    leave_active(conn, cx, pool);
-}
-
-/// The state has lasted too long. True: the connection ends now.
-pub fn timeout(conn: &mut Conn, cx: &mut Services, pool: &mut Pool) -> Next {
-    if let State::Active(ex) = &conn.state
-        && (ex.pause.is_some() || ex.handler.waits())
-    {
+/// The connection's deadline has come.
+pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
+    let timer = conn.deadline.timer();
+    let introduced = !proxy_protocol::is_awaited(conn);
+    let Some((mut io, ex)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
+    if ex.pause.is_some() || ex.handler.waits() {
         return Next::Run;
     }
-    if is_proxied(conn)
-        && let Some(next) = proxied::timeout(conn, cx, &mut pool.backends)
+    if let Handler::Proxy(_) = &ex.handler
+        && let Some(next) = upstream::timeout(&mut io, ex, turn)
     {
         return next;
     }
-    let introduced = !proxy_protocol::is_awaited(conn);
-    let State::Active(ex) = &mut conn.state else { return Next::Close };
-    let began = match (ex.tx, ex.rx) {
-        (Tx::Wait, Rx::Head) => introduced && ex.head.has_begun(ex.buf()),
-        (Tx::Wait, Rx::Body) => true,
-        _ => false,
+    let is_late = match timer {
+        Timer::Header => introduced && ex.rx == Rx::Head && ex.head.has_begun(ex.buf()),
+        Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
+        // The client is late with what it should take or close; or with nothing.
+        Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger => false,
+        Timer::Pause | Timer::Work => return Next::Run,
     };
-    ex.report(cx, crate::config::model::Level::Info, format_args!("client timed out"));
-    if began && ex.out.is_empty() {
-        // RFC 9110 §15.5.9: told before the connection is closed; nginx closes without a word.
-        if ex.rx == Rx::Head {
-            cx.stats.reading = cx.stats.reading.saturating_sub(1);
-            cx.stats.writing += 1;
-        }
-        phases::time_out(ex, cx);
-        conn.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
+    if is_late && ex.out.is_empty() {
+        // RFC 9110 §15.5.9: answered before the connection is closed; nginx closes without a word.
+        answer_late(&mut io, ex, turn);
         return Next::Run;
     }
     if ex.here().settings.client.reset_timedout {
-        conn.transport.reset();
+        io.transport.reset();
     }
-    abandon(conn, cx, pool);
-    Next::Close
+    close(conn, turn, CloseReason::TimedOut(timer))
+}
+
+fn answer_late(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) {
+    let cx = &mut *turn.cx;
+    ex.report(cx, crate::config::model::Level::Info, format_args!("client timed out"));
+    if ex.rx == Rx::Head {
+        cx.stats.reading = cx.stats.reading.saturating_sub(1);
+        cx.stats.writing += 1;
+    }
+    phases::time_out(ex, cx);
+    *io.deadline = Deadline::new(Timer::Send, cx.now.ms + ex.here().settings.client.send_timeout.0);
 }
 
 #[cfg(test)]

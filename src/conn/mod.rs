@@ -1,68 +1,42 @@
-//! A client's socket driving exchanges: reads, flushes, keeps or closes the connection. [`drive`] is the loop.
+//! Clients' connections: what one is ([`Conn`]), and what it may use while it is driven ([`Turn`]). [`drive`] is the loop
+//! of one; bytes move through its [`transport`].
 //!
 //! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
 //! and the socket said it has no more, or wants to write and the socket said it takes no more; and it has a deadline.
 
+pub mod close;
 pub mod drive;
+pub mod endpoints;
 pub mod http1;
+pub mod invariants;
 pub mod io;
-mod linger;
-mod proxy_protocol;
 mod ssi;
+pub mod timers;
+pub mod token;
 pub mod transport;
 pub mod upstream;
 
 use crate::config::model::{Config, EndpointId};
-use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange, Rx};
 use crate::http::proxy_protocol::Header;
 use crate::services::Services;
 use crate::sys::socket::{Peer, local_addr};
-use crate::util::slab::Key;
-use io::{Ready, SHARE};
+use crate::util::wake::Wake;
+use endpoints::Endpoints;
+use http1::send_batch::SendBatch;
+use io::{Budget, Io, SHARE};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use timers::{Deadline, Timer};
 use transport::Transport;
+use transport::ready::Ready;
 use upstream::pool::Backends;
-
-/// Who an epoll token belongs to; the role is its middle byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Client = 0,
-    Listener = 1,
-    Signal = 2,
-    /// A connection to an upstream.
-    Backend = 3,
-    /// The disk has what it was given.
-    Disk = 4,
-    /// Files that were read have changed.
-    Change = 5,
-    /// A deadline has come, or might have.
-    Alarm = 6,
-}
-
-pub fn token(role: Role, key: Key) -> u64 {
-    key.to_u64() | (role as u64) << Key::ROLE_SHIFT
-}
-
-pub fn role_of(token: u64) -> Option<Role> {
-    match token >> Key::ROLE_SHIFT & 0xff {
-        0 => Some(Role::Client),
-        1 => Some(Role::Listener),
-        2 => Some(Role::Signal),
-        3 => Some(Role::Backend),
-        4 => Some(Role::Disk),
-        5 => Some(Role::Change),
-        6 => Some(Role::Alarm),
-        _ => None,
-    }
-}
 
 pub enum State {
     /// Between requests: no buffer, no exchange.
     Idle,
     Active(Box<Exchange>),
-    /// Requests that were known are answered, and the answers not sent yet: so many of [`Pool::said`], from there on.
+    /// Requests that were known are answered, and the answers not sent yet: these of [`Pool::send_batch`].
     PendingSend {
         from: u32,
         count: u32,
@@ -79,15 +53,17 @@ pub struct Conn {
     pub transport: Transport,
     /// epoll knows the socket. A connection that is answered and closed at once never gets there.
     pub registered: bool,
-    /// Index of the listener it came from.
+    /// It is in the run queue.
+    pub queued: bool,
+    /// Number of the listener it came from.
     pub listener: u16,
     pub requests: u32,
     peer: Peer,
     pub serial: u64,
     /// Monotonic milliseconds, the lower half: enough for a connection of less than 49 days.
     accepted: u32,
-    /// When this state has lasted too long, monotonic milliseconds.
-    pub deadline: u64,
+    /// When this state has lasted too long.
+    pub deadline: Deadline,
     /// What a PROXY header said of it, once that was read.
     introduced: Option<Rc<Option<Header>>>,
     pub state: State,
@@ -95,10 +71,20 @@ pub struct Conn {
 
 const _: () = assert!(size_of::<Conn>() <= 88, "ten thousand idle connections must stay small");
 
+/// What a connection may use while it is driven.
+pub struct Turn<'a> {
+    pub cx: &'a mut Services,
+    pub pool: &'a mut Pool,
+    pub endpoints: &'a Endpoints,
+    pub budget: Budget,
+    /// Who is driven: what it waits for will wake it by this.
+    pub wake: Wake,
+}
+
 /// What connections draw on: exchanges of those that went idle, for the next that wakes, and connections to upstreams.
 pub struct Pool {
     pub backends: Backends,
-    pub send_batch: http1::fast_path::SendBatch,
+    pub send_batch: SendBatch,
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
     free: Vec<Box<Exchange>>,
@@ -123,21 +109,15 @@ impl Pool {
     }
 
     pub fn new(backends: Backends) -> Pool {
-        Pool { backends, send_batch: http1::fast_path::SendBatch::default(), free: Vec::new() }
+        Pool { backends, send_batch: SendBatch::default(), free: Vec::new() }
     }
 
-    /// Exchanges of an old configuration keep it alive, and nobody will ask for its idle upstream connections: dropped
-    /// at a reload.
+    /// Exchanges of an old configuration keep it alive, and its idle upstream connections are of no use to the new one:
+    /// dropped at a reload.
     pub fn clear(&mut self) {
         self.free.clear();
         self.backends.clear_idle();
     }
-}
-
-/// What the listener of a connection stands for now; it may change with a reload.
-pub trait Endpoints {
-    /// None: the address is no longer listened on.
-    fn endpoint(&self, listener: u16, fd: BorrowedFd<'_>) -> Option<EndpointId>;
 }
 
 impl Conn {
@@ -145,12 +125,13 @@ impl Conn {
         Conn {
             transport: Transport::plain(fd, Ready::fresh()),
             registered: false,
+            queued: false,
             listener,
             requests: 0,
             peer,
             serial,
             accepted: cx.now.ms as u32,
-            deadline,
+            deadline: Deadline::new(Timer::Header, deadline),
             introduced: None,
             state: State::Idle,
         }
@@ -165,6 +146,10 @@ impl Conn {
         u64::from((now as u32).wrapping_sub(self.accepted))
     }
 
+    fn arm(&mut self, timer: Timer, at: u64) {
+        self.deadline = Deadline::new(timer, at);
+    }
+
     /// It has more to move than a turn should be held up for.
     pub fn has_bulk_data(&self) -> bool {
         match &self.state {
@@ -175,6 +160,14 @@ impl Conn {
 
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
+    }
+
+    /// Its request under way, and its side of the connection.
+    fn active(&mut self) -> Option<(Io<'_>, &mut Exchange)> {
+        match &mut self.state {
+            State::Active(ex) => Some((Io { transport: &mut self.transport, deadline: &mut self.deadline }, ex)),
+            _ => None,
+        }
     }
 
     fn client(&self, config: &Config, endpoint: EndpointId, now: u64) -> Client {
@@ -188,37 +181,6 @@ impl Conn {
             requests: u64::from(self.requests) + 1,
             accepted: now.saturating_sub(self.age(now)),
             is_secure: self.transport.is_secure(),
-        }
-    }
-
-    /// A connection that waits will be woken. `queued`: it is in the run queue.
-    pub fn check_invariants(&self, queued: bool, backends: &Backends) {
-        if queued {
-            return;
-        }
-        let reads = !self.transport.can_read();
-        let writes = !self.transport.can_write();
-        match &self.state {
-            State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
-            State::PendingSend { .. } => assert!(queued, "what is said is sent in the same turn"),
-            // A pause has its timer.
-            State::Active(ex) if ex.pause.is_some() => {}
-            // The disk has been asked, and will answer.
-            State::Active(ex) if ex.handler.waits() => {}
-            State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)) => {
-                upstream::exchange::check_invariants(&self.transport, ex, backends);
-            }
-            State::Active(ex) => {
-                let wants_write = !ex.out.is_empty() || self.transport.has_unsent();
-                let wants_read = !wants_write;
-                assert!(
-                    wants_write && writes || wants_read && reads,
-                    "an active connection waits for nothing: rx {:?} tx {:?} {:?}",
-                    ex.rx,
-                    ex.tx,
-                    self.transport
-                );
-            }
         }
     }
 }

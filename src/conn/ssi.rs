@@ -5,7 +5,7 @@
 
 use crate::conn::http1::write::{self, Flushed};
 use crate::conn::io::{Budget, Io, Step};
-use crate::conn::{Conn, State};
+use crate::conn::{Conn, State, Turn};
 use crate::exchange::filters::ssi::page::Progress;
 use crate::exchange::filters::{self, ssi};
 use crate::exchange::handlers::Handler;
@@ -16,31 +16,31 @@ use crate::services::Services;
 const WAITING: u64 = 256 << 10;
 
 /// One round of the page that is the connection's exchange, or the return from one that is complete.
-pub fn step(conn: &mut Conn, cx: &mut Services, budget: &mut Budget) -> Step {
+pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(ex) = &mut conn.state else { return Step::Again };
     if ssi::include::is_over(ex) {
-        budget.requests = budget.requests.saturating_sub(1);
-        swap(conn, |ex| ssi::include::leave(ex, cx));
-        return again(budget);
+        turn.budget.requests = turn.budget.requests.saturating_sub(1);
+        swap(conn, |ex| ssi::include::leave(ex, turn.cx));
+        return again(&turn.budget);
     }
     if ex.out.pending() > WAITING {
-        let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline, budget };
-        match write::flush(&mut io, ex, cx) {
+        let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline };
+        match write::flush(&mut io, ex, turn) {
             Flushed::All => {}
             Flushed::Blocked => return Step::Wait,
             Flushed::Yield => return Step::Yield,
-            Flushed::Gone => return Step::Close,
+            Flushed::Gone(reason) => return Step::Close(reason),
         }
     }
     let Handler::Page(mut page) = std::mem::take(&mut ex.handler) else { return Step::Again };
-    match page.advance(ex, cx) {
+    match page.advance(ex, turn.cx) {
         Progress::Made(read) => {
             ex.handler = Handler::Page(page);
-            budget.bytes = budget.bytes.saturating_sub(read);
+            turn.budget.moved(read);
         }
         Progress::Include(include) => {
             ex.handler = Handler::Page(page);
-            swap(conn, |ex| ssi::include::enter(ex, cx, include));
+            swap(conn, |ex| ssi::include::enter(ex, turn.cx, include));
         }
         Progress::Done => filters::end(ex),
         Progress::Broken => {
@@ -49,12 +49,12 @@ pub fn step(conn: &mut Conn, cx: &mut Services, budget: &mut Budget) -> Step {
             ex.tx = Tx::Done;
         }
     }
-    again(budget)
+    again(&turn.budget)
 }
 
 /// On, but no longer than a turn's share.
 fn again(budget: &Budget) -> Step {
-    if budget.requests == 0 || budget.bytes == 0 {
+    if budget.is_used_up() {
         return Step::Yield;
     }
     Step::Again

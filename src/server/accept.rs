@@ -1,8 +1,9 @@
 //! New connections: as many as a turn may take, read from at once, registered only if they outlive that.
 
-use super::{Mode, Role, Server, role_of, token};
+use super::{Mode, Server};
 use crate::config::model::{Config, Level};
 use crate::conn::Conn;
+use crate::conn::token::{Role, role_of, token};
 use crate::sys::epoll;
 use crate::sys::{Errno, process, socket};
 use crate::util::slab::Key;

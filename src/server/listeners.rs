@@ -1,11 +1,10 @@
 //! Listening sockets: bound for a configuration, inherited from a parent or kept over a reload.
 
-use crate::config::model::{Config, Content, EndpointId, ListenOptions};
-use crate::conn::Endpoints;
+use crate::config::model::{Config, Content, ListenOptions};
+use crate::conn::endpoints::Endpoints;
 use crate::sys::socket::{self, Addr, Family};
 use crate::sys::{Errno, file};
 use std::ffi::CString;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -19,9 +18,6 @@ pub struct Listener {
     /// None once closed; its slot stays, since connections refer to it.
     fd: Option<OwnedFd>,
     pub watched: bool,
-    /// What it stands for in the current configuration.
-    endpoint: Option<EndpointId>,
-    special: Vec<(IpAddr, EndpointId)>,
     inherited: bool,
 }
 
@@ -34,6 +30,8 @@ impl Listener {
 #[derive(Default)]
 pub struct Listeners {
     all: Vec<Listener>,
+    /// What each stands for in the current configuration.
+    endpoints: Endpoints,
 }
 
 /// A socket that could not be had.
@@ -82,14 +80,7 @@ impl Listeners {
                 Ok((socket::local_addr(fd.as_fd())?, fd))
             });
             match taken {
-                Ok((addr, fd)) => self.all.push(Listener {
-                    addr,
-                    fd: Some(fd),
-                    watched: false,
-                    endpoint: None,
-                    special: Vec::new(),
-                    inherited: true,
-                }),
+                Ok((addr, fd)) => self.all.push(Listener { addr, fd: Some(fd), watched: false, inherited: true }),
                 Err(e) => failed.push((name.to_owned(), e)),
             }
         }
@@ -107,30 +98,22 @@ impl Listeners {
             }
         }
         for (addr, fd) in fresh {
-            self.all.push(Listener {
-                addr,
-                fd: Some(fd),
-                watched: false,
-                endpoint: None,
-                special: Vec::new(),
-                inherited: false,
-            });
+            self.all.push(Listener { addr, fd: Some(fd), watched: false, inherited: false });
         }
         // A page that counts connections must see those that say nothing yet.
         let counted = config.locations.iter().any(|location| location.content == Content::StubStatus);
         let defer = if counted { 0 } else { DEFER };
-        for listener in &mut self.all {
-            listener.endpoint = None;
+        for (at, listener) in self.all.iter_mut().enumerate() {
             let wanted = config.sockets.iter().find(|s| s.addr == listener.addr);
             match wanted {
                 Some(wanted) if listener.fd.is_some() => {
-                    listener.endpoint = Some(wanted.endpoint);
-                    listener.special.clone_from(&wanted.special);
+                    self.endpoints.set(at, Some(wanted.endpoint), &wanted.special);
                     if let Some(fd) = &listener.fd {
                         tune(fd.as_fd(), &listener.addr, &config.endpoints[wanted.endpoint.at()].options, defer);
                     }
                 }
                 _ => {
+                    self.endpoints.set(at, None, &[]);
                     if listener.fd.take().is_some()
                         && !listener.inherited
                         && let Addr::Unix(path) = &listener.addr
@@ -164,26 +147,17 @@ impl Listeners {
         (names, fds)
     }
 
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     /// client_header_timeout of the default server: a connection's first deadline.
     pub fn header_timeout(&self, at: usize, config: &Config) -> u64 {
-        let endpoint = self.all.get(at).and_then(|l| l.endpoint);
+        let endpoint = self.endpoints.of_listener(at);
         endpoint.map_or(60_000, |id| {
             let server = config.server(config.endpoints[id.at()].default);
             config.location(server.root).settings.client.header_timeout.0
         })
-    }
-}
-
-impl Endpoints for Listeners {
-    fn endpoint(&self, listener: u16, fd: BorrowedFd<'_>) -> Option<EndpointId> {
-        let listener = self.all.get(usize::from(listener))?;
-        if !listener.special.is_empty()
-            && let Some(ip) = socket::local_addr(fd).ok().and_then(|a| a.ip())
-            && let Some((_, id)) = listener.special.iter().find(|(special, _)| *special == ip)
-        {
-            return Some(*id);
-        }
-        listener.endpoint
     }
 }
 

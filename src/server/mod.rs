@@ -14,8 +14,9 @@ mod wakeup;
 use crate::config::model::Level;
 use crate::conn::drive;
 use crate::conn::io::{Budget, Next, SHARE};
+use crate::conn::token::{Role, role_of, token, token_of};
 use crate::conn::upstream::pool::Backends;
-use crate::conn::{Conn, Pool, Role, State, role_of, token};
+use crate::conn::{Conn, Pool, State, Turn};
 use crate::exchange::Rx;
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
@@ -23,6 +24,7 @@ use crate::services::logs::Who;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::util::slab::{Key, Slab};
+use crate::util::wake::Wake;
 use crate::util::wheel::{TICK, Wheel};
 use listeners::Listeners;
 use std::collections::VecDeque;
@@ -128,7 +130,7 @@ impl Server {
         };
         sweep::begin(&mut server.cx);
         if let Some(fd) = server.signals.fd() {
-            server.epoll.add(fd, epoll::IN, token(Role::Signal, Key::new(0, 0)))?;
+            server.epoll.add(fd, epoll::IN, token_of(Role::Signal))?;
         }
         server.watch_listeners()?;
         Ok(server)
@@ -249,35 +251,38 @@ impl Server {
 
     /// An upstream's socket: its client's connection goes on.
     fn backend_event(&mut self, key: Key, flags: u32) {
-        let Some(client) = self.pool.backends.event(key, flags) else { return };
-        match self.conns.get(client).is_some_and(Conn::has_bulk_data) {
-            true => self.file(client, Next::Run, true),
-            false => self.drive(client),
+        let Some(wake) = self.pool.backends.event(key, flags) else { return };
+        match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
+            true => self.file(wake.conn, Next::Run, true),
+            false => self.drive(wake),
         }
     }
 
-    /// Lets a connection go on, and files it by what it waits for. The one place where a panic is caught: it costs
-    /// the connection, not the process.
-    fn drive(&mut self, key: Key) {
-        self.drive_within(key, false);
+    /// Lets a connection go on, and files it by what it waits for.
+    fn drive(&mut self, wake: Wake) {
+        self.act(wake, false, drive::drive);
     }
 
-    fn drive_within(&mut self, key: Key, gather: bool) -> Option<Next> {
+    /// Does something with a connection and files it. A panic costs the connection, not the process.
+    fn act(&mut self, wake: Wake, gather: bool, act: fn(&mut Conn, &mut Turn<'_>) -> Next) -> Option<Next> {
+        let key = wake.conn;
         let given = self.bulk.max(SHARE as usize);
-        let mut budget = Budget { bytes: given, gather, ..Budget::default() };
+        let budget = Budget { bytes: given, gather, ..Budget::default() };
         let conn = self.conns.get_mut(key)?;
-        let (cx, pool, listeners) = (&mut self.cx, &mut self.pool, &self.listeners);
-        cx.syncs.client = key.to_u64();
-        let next = catch_unwind(AssertUnwindSafe(|| drive::drive(conn, key, cx, pool, listeners, &mut budget)));
+        self.cx.syncs.driven = Some(wake);
+        let endpoints = self.listeners.endpoints();
+        let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };
+        let next = catch_unwind(AssertUnwindSafe(|| act(conn, &mut turn)));
+        let left = turn.budget.bytes;
         let next = next.unwrap_or_else(|_| self.panicked(key));
-        self.bulk = self.bulk.saturating_sub(given - budget.bytes);
-        self.file(key, next, budget.bytes == 0);
+        self.bulk = self.bulk.saturating_sub(given - left);
+        self.file(key, next, left == 0);
         Some(next)
     }
 
     /// As [`Server::drive`], but a short answer waits for those of the next connections ([`GATHER`]).
     fn drive_and_batch(&mut self, key: Key) {
-        match self.drive_within(key, true) {
+        match self.act(Wake::conn(key), true, drive::drive) {
             Some(Next::Send) if self.batched.len() < GATHER => {}
             // One that used up its share took long, and another may follow: what is made does not wait for that.
             Some(Next::Send | Next::Run) => self.send_batched(),
@@ -288,7 +293,7 @@ impl Server {
     fn send_batched(&mut self) {
         let mut batched = std::mem::take(&mut self.batched);
         for key in batched.drain(..) {
-            self.drive(key);
+            self.drive(Wake::conn(key));
         }
         self.batched = batched;
         self.pool.send_batch.clear();
@@ -320,8 +325,9 @@ impl Server {
             Next::Send => self.batched.push(key),
             Next::Run => {
                 self.arm(key);
-                let queue = if bulky { &mut self.bulky } else { &mut self.run };
-                if !queue.contains(&key) {
+                let Some(conn) = self.conns.get_mut(key) else { return };
+                if !std::mem::replace(&mut conn.queued, true) {
+                    let queue = if bulky { &mut self.bulky } else { &mut self.run };
                     queue.push_back(key);
                 }
             }
@@ -341,14 +347,14 @@ impl Server {
         if cfg!(debug_assertions)
             && let Some(conn) = self.conns.get(key)
         {
-            let queued = self.is_queued(key) || self.batched.contains(&key);
+            let queued = conn.queued || self.batched.contains(&key);
             conn.check_invariants(queued, &self.pool.backends);
         }
     }
 
     fn arm(&mut self, key: Key) {
         if let Some(conn) = self.conns.get(key) {
-            self.wheel.arm(key.slot(), conn.deadline);
+            self.wheel.arm(key.slot(), conn.deadline.at());
         }
     }
 
@@ -372,16 +378,15 @@ impl Server {
         for &slot in &due {
             let Some(key) = self.conns.key_of(slot) else { continue };
             // One that waits for its share of a turn may have in its socket what it is late with: tried first.
-            let queued = self.is_queued(key);
-            let Some(conn) = self.conns.get_mut(key) else { continue };
-            if conn.deadline > now || queued {
+            let Some(conn) = self.conns.get(key) else { continue };
+            if conn.deadline.at() > now || conn.queued {
                 self.arm(key);
                 continue;
             }
-            match drive::timeout(conn, &mut self.cx, &mut self.pool) {
-                Next::Run => self.drive(key),
-                next => self.file(key, next, false),
-            }
+            self.act(Wake::conn(key), false, |conn, turn| match drive::timeout(conn, turn) {
+                Next::Run => drive::drive(conn, turn),
+                next => next,
+            });
         }
         self.due = due;
         if self.paused_until.is_some_and(|at| at <= now) {
@@ -400,8 +405,7 @@ impl Server {
     fn run_queue(&mut self) {
         for _ in 0..self.run.len() {
             let Some(key) = self.run.pop_front() else { break };
-            self.cx.now.advance_epoch();
-            self.drive(key);
+            self.go_on(key);
         }
         // Whatever the others took: those that wait go on.
         self.bulk = self.bulk.max(LEAST);
@@ -410,19 +414,22 @@ impl Server {
                 return;
             }
             let Some(key) = self.bulky.pop_front() else { break };
-            self.cx.now.advance_epoch();
-            self.drive(key);
+            self.go_on(key);
         }
     }
 
-    fn is_queued(&self, key: Key) -> bool {
-        self.run.contains(&key) || self.bulky.contains(&key)
+    /// One that was queued has its turn.
+    fn go_on(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.queued = false;
+        self.cx.now.advance_epoch();
+        self.drive(Wake::conn(key));
     }
 
     /// Asks to be told of changed files, where that is not asked already: once, not each time.
     fn listen_for_changes(&mut self) {
         let Some((fd, known)) = self.cx.dir_watch.to_listen() else { return };
-        let (flags, token) = (epoll::IN | epoll::ONESHOT, token(Role::Change, Key::new(0, 0)));
+        let (flags, token) = (epoll::IN | epoll::ONESHOT, token_of(Role::Change));
         let listening = if known { self.epoll.modify(fd, flags, token) } else { self.epoll.add(fd, flags, token) };
         // Without, every moment looks for itself.
         if listening.is_ok() {
@@ -479,12 +486,12 @@ impl Server {
     pub fn check_invariants(&self) {
         let (now, mut active) = (self.cx.now.ms, 0);
         for (key, conn) in self.conns.iter() {
-            let queued = self.is_queued(key);
+            let queued = conn.queued;
             conn.check_invariants(queued, &self.pool.backends);
             assert!(queued || conn.registered, "epoll does not know a connection that waits");
             let armed = self.wheel.deadline(key.slot());
             let armed = armed.expect("every connection has a timer");
-            assert!(armed <= conn.deadline.max(now) + 2 * TICK, "a deadline of {} fires at {armed}", conn.deadline);
+            assert!(armed <= conn.deadline.at().max(now) + 2 * TICK, "{:?} fires at {armed}", conn.deadline);
             active += u64::from(matches!(conn.state, State::Active(_)));
         }
         let (open, stats) = (self.conns.len() as u64, &self.cx.stats);

@@ -1,13 +1,13 @@
 //! What uploads need of the process: the journal of hidden names ([`crate::services::litter`]), begun and ended; and word
 //! of the disk ([`crate::services::syncs`]).
 
-use super::{Role, Server, token};
+use super::Server;
 use crate::config::directives::upload::Store;
 use crate::config::model::{Config, Level, Settings};
+use crate::conn::token::{Role, token_of};
 use crate::http::method::Method;
 use crate::services::syncs::Syncs;
 use crate::sys::{Errno, epoll};
-use crate::util::slab::Key;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -53,7 +53,7 @@ impl Server {
         }
         if let Some(fd) = self.cx.syncs.open() {
             // Unwatched they would be of no use; then the loop waits itself.
-            let watched = self.epoll.add(fd, epoll::IN, token(Role::Disk, Key::new(0, 0)));
+            let watched = self.epoll.add(fd, epoll::IN, token_of(Role::Disk));
             if watched.is_err() {
                 self.cx.syncs = Syncs::default();
             }
@@ -62,8 +62,8 @@ impl Server {
 
     /// Files are on the disk: who waits for that goes on.
     pub(super) fn disk_event(&mut self) {
-        for client in self.cx.syncs.ended() {
-            self.drive(Key::from_u64(client));
+        for waiter in self.cx.syncs.ended() {
+            self.drive(waiter);
         }
     }
 

@@ -6,11 +6,10 @@
 //! Invariant: a wait that this file calls endless ends by the deadline it was asked about, or later by what the turn has
 //! taken before: as one with a timeout does, for `now` is when the turn began.
 
-use crate::conn::{Role, token};
+use crate::conn::token::{Role, token_of};
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Timeout};
 use crate::sys::timer::Timer;
-use crate::util::slab::Key;
 
 /// Deadlines nearer than so many milliseconds are waited for by a timeout: they come and go.
 const SOON: u64 = 1_000;
@@ -24,7 +23,7 @@ pub struct Alarm {
 impl Alarm {
     pub fn new(epoll: &Epoll) -> Result<Alarm, Errno> {
         let timer = Timer::new()?;
-        epoll.add(timer.fd(), epoll::IN | epoll::ET, token(Role::Alarm, Key::new(0, 0)))?;
+        epoll.add(timer.fd(), epoll::IN | epoll::ET, token_of(Role::Alarm))?;
         Ok(Alarm { timer, at: None })
     }
 

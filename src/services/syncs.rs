@@ -7,6 +7,7 @@
 use crate::sys::Errno;
 use crate::sys::aio::Aio;
 use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
+use crate::util::wake::Wake;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,10 +16,10 @@ use std::rc::Rc;
 #[derive(Default)]
 pub struct Syncs {
     aio: Option<Aio>,
-    /// The connection that is being driven, as the loop names it.
-    pub client: u64,
+    /// Who is being driven: it is woken when what it begins now has ended.
+    pub driven: Option<Wake>,
     /// Those under way, and who waits for each.
-    pending: HashMap<u64, (u64, Rc<Cell<Outcome>>)>,
+    pending: HashMap<u64, (Option<Wake>, Rc<Cell<Outcome>>)>,
     next: u64,
 }
 
@@ -65,7 +66,7 @@ impl Syncs {
         self.next += 1;
         if self.aio.as_ref().is_some_and(|aio| aio.fsync(fd, number).is_ok()) {
             let cell = Rc::new(Cell::new(None));
-            self.pending.insert(number, (self.client, cell.clone()));
+            self.pending.insert(number, (self.driven, cell.clone()));
             return Sync(cell);
         }
         Sync(Rc::new(Cell::new(Some(file::fsync(fd)))))
@@ -84,14 +85,14 @@ impl Syncs {
         Ok(syncs)
     }
 
-    /// The connections whose files are written by now.
-    pub fn ended(&mut self) -> Vec<u64> {
+    /// Those whose files are written by now.
+    pub fn ended(&mut self) -> Vec<Wake> {
         let Some(aio) = &self.aio else { return Vec::new() };
-        let (pending, mut clients) = (&mut self.pending, Vec::new());
-        let mut end = |pending: Option<(u64, Rc<Cell<Outcome>>)>, outcome| {
-            if let Some((client, cell)) = pending {
+        let (pending, mut waiters) = (&mut self.pending, Vec::new());
+        let mut end = |pending: Option<(Option<Wake>, Rc<Cell<Outcome>>)>, outcome| {
+            if let Some((waiter, cell)) = pending {
                 cell.set(Some(outcome));
-                clients.push(client);
+                waiters.extend(waiter);
             }
         };
         let told = aio.ended(|number, outcome| end(pending.remove(&number), outcome));
@@ -99,6 +100,6 @@ impl Syncs {
             // Nothing will be told any more: whoever waits hears of it.
             pending.drain().for_each(|(_, waiting)| end(Some(waiting), Err(e)));
         }
-        clients
+        waiters
     }
 }

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod hash;
 pub mod slab;
 pub mod span;
+pub mod wake;
 pub mod wheel;
 
 #[cfg(test)]

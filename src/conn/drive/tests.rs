@@ -6,47 +6,46 @@ use super::*;
 use crate::config::load::{LoadOptions, load_text};
 use crate::config::model::EndpointId;
 use crate::config::resolve::{Form, resolve};
+use crate::conn::Pool;
+use crate::conn::endpoints::Endpoints;
+use crate::conn::io::Budget;
 use crate::conn::upstream::pool::Backends;
+use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::scratch::Scratch;
 use crate::sys::socket::Peer;
+use crate::util::slab::Key;
+use crate::util::wake::Wake;
 use std::io::{Read, Write};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-struct One;
-
-impl Endpoints for One {
-    fn endpoint(&self, _: u16, _: BorrowedFd<'_>) -> Option<EndpointId> {
-        Some(EndpointId(0))
-    }
-}
-
-/// A turn of the loop, as far as a connection knows of it.
-struct Turn {
+/// The loop, as far as a connection knows of it.
+struct World {
     dir: Scratch,
     cx: Services,
     pool: Pool,
+    endpoints: Endpoints,
 }
 
-impl Turn {
-    fn new(content: &str) -> Turn {
-        let turn = Turn::of("access_log off;");
+impl World {
+    fn new(content: &str) -> World {
+        let turn = World::of("access_log off;");
         turn.dir.write("f", content.as_bytes());
         turn
     }
 
-    fn of(http: &str) -> Turn {
+    fn of(http: &str) -> World {
         let dir = Scratch::new();
         let server = format!("root {};", dir.path().display());
-        let turn = Turn { dir, ..Turn::in_root(http, &server) };
+        let turn = World { dir, ..World::in_root(http, &server) };
         turn.dir.write("g", b"another");
         turn
     }
 
     /// A server whose block says what its root is.
-    fn in_root(http: &str, server: &str) -> Turn {
+    fn in_root(http: &str, server: &str) -> World {
         let dir = Scratch::new();
         let text = format!("events {{}} http {{ {http} server {{ listen 127.0.0.1:80; {server} }} }}");
         let mut loaded = load_text("drive.conf", text.as_bytes(), &LoadOptions::default());
@@ -59,7 +58,9 @@ impl Turn {
         cx.now.jump(60_000);
         cx.now.advance();
         let pool = Pool::new(Backends::new(Rc::new(Epoll::new().expect("epoll_create1"))));
-        Turn { dir, cx, pool }
+        let mut endpoints = Endpoints::default();
+        endpoints.set(0, Some(EndpointId(0)), &[]);
+        World { dir, cx, pool, endpoints }
     }
 
     /// A client that was just accepted, or that the loop has heard of in this turn.
@@ -73,11 +74,21 @@ impl Turn {
         (conn, far)
     }
 
+    fn drive_once(&mut self, conn: &mut Conn) -> Next {
+        self.drive_within(conn, Budget::default())
+    }
+
+    fn drive_within(&mut self, conn: &mut Conn, budget: Budget) -> Next {
+        let World { cx, pool, endpoints, .. } = self;
+        let wake = Wake::conn(Key::new(0, 0));
+        drive(conn, &mut Turn { cx, pool, endpoints, budget, wake })
+    }
+
     fn answers(&mut self, conn: &mut Conn, far: &mut UnixStream, asked: &[&str]) -> String {
         let requests = asked.iter().map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         far.write_all(requests.collect::<String>().as_bytes()).expect("there is room");
         conn.transport.event(epoll::IN);
-        let next = drive(conn, Key::new(0, 0), &mut self.cx, &mut self.pool, &One, &mut Budget::default());
+        let next = self.drive_once(conn);
         assert_eq!(next, Next::Wait);
         let mut bytes = vec![0; 1 << 16];
         let len = far.read(&mut bytes).expect("an answer");
@@ -92,7 +103,7 @@ fn a_file_is_not_as_it_was_before_a_request_was_sent() {
         ("it asked for something else first", true, &["/g", "/f"]),
     ];
     for (name, registered, asked) in table {
-        let mut turn = Turn::new("before");
+        let mut turn = World::new("before");
         let (mut first, mut first_far) = turn.client(true);
         let (mut second, mut second_far) = turn.client(registered);
         assert!(turn.answers(&mut first, &mut first_far, &["/f"]).ends_with("before"), "{name}");

@@ -4,75 +4,21 @@
 //! Invariant: a connection whose answers are said has nothing else under way; they are sent in the same turn, or an
 //! exchange takes them over.
 
+use super::send_batch::{Answer, BATCH, SendBatch};
 use crate::config::model::EndpointId;
-use crate::conn::io::{Budget, Step};
+use crate::conn::close::CloseReason;
+use crate::conn::io::Step;
+use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
-use crate::conn::{Conn, Endpoints, Pool, State};
+use crate::conn::{Conn, State, Turn};
 use crate::exchange::Exchange;
-use crate::exchange::cacheable::{self, ClientFacts, Tail};
+use crate::exchange::cacheable::{self, ClientFacts};
 use crate::exchange::send_queue::SHORT;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
-use crate::services::response_cache::{Body, CachedResponse};
+use crate::services::response_cache::Body;
 use crate::sys::Errno;
 use crate::sys::socket::More;
-use std::ops::Range;
-use std::rc::Rc;
-
-/// Text of answers on one connection that go out together.
-const BATCH: usize = 64 << 10;
-
-/// Answers of this turn that are not sent yet.
-#[derive(Default)]
-pub struct SendBatch {
-    text: Vec<u8>,
-    answers: Vec<Answer>,
-}
-
-struct Answer {
-    text: Range<usize>,
-    /// Only the last of a connection has one.
-    tail: Tail,
-    repeat: Rc<CachedResponse>,
-}
-
-impl SendBatch {
-    /// Nobody waits any more.
-    pub fn clear(&mut self) {
-        self.text.clear();
-        self.answers.clear();
-        if self.text.capacity() > 4 * BATCH {
-            self.text = Vec::new();
-        }
-    }
-
-    /// These are on their way. Where none were made since, their place is free at once: only what is gathered waits, and
-    /// a turn may have many answers that are too long for that.
-    fn done(&mut self, from: u32, count: u32) {
-        let from = from as usize;
-        if from + count as usize == self.answers.len()
-            && let Some(first) = self.answers.get(from)
-        {
-            self.text.truncate(first.text.start);
-            self.answers.truncate(from);
-        }
-    }
-
-    #[cfg(test)]
-    pub fn bytes(&self) -> usize {
-        self.text.len()
-    }
-
-    fn answers(&self, from: u32, count: u32) -> &[Answer] {
-        self.answers.get(from as usize..from as usize + count as usize).unwrap_or_default()
-    }
-
-    /// All the text of these answers: they were made one after the other.
-    fn text(&self, answers: &[Answer]) -> &[u8] {
-        let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return &[] };
-        self.text.get(first.text.start..last.text.end).unwrap_or_default()
-    }
-}
 
 /// What of the input was answered.
 #[derive(Clone, Copy, Default)]
@@ -84,14 +30,9 @@ pub struct Known {
 
 /// Answers what is known of `input`, which was read from an idle connection: all of it, or so many requests that begin
 /// it. The connection's state tells of them.
-pub fn answer(
-    conn: &mut Conn,
-    endpoint: EndpointId,
-    input: &[u8],
-    cx: &mut Services,
-    said: &mut SendBatch,
-    budget: &mut Budget,
-) -> Known {
+pub fn answer(conn: &mut Conn, endpoint: EndpointId, input: &[u8], turn: &mut Turn<'_>) -> Known {
+    let Turn { cx, pool, budget, .. } = turn;
+    let said = &mut pool.send_batch;
     let mut known = Known::default();
     // Who is introduced first has not begun to ask; who leaves in a moment is told so; and what cannot be sent, or has
     // more behind it, is for an exchange.
@@ -146,39 +87,36 @@ pub fn answer(
 }
 
 /// Sends them, or leaves them for when those of others are made.
-pub fn send(
-    conn: &mut Conn,
-    cx: &mut Services,
-    pool: &mut Pool,
-    endpoints: &impl Endpoints,
-    budget: &mut Budget,
-) -> Step {
+pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    let Turn { cx, pool, endpoints, budget, .. } = turn;
     let State::PendingSend { from, count } = conn.state else { return Step::Again };
     let answers = pool.send_batch.answers(from, count);
     let text = pool.send_batch.text(answers);
-    let Some(last) = answers.last() else { return Step::Close };
+    let Some(last) = answers.last() else { return Step::Close(CloseReason::Bug) };
     if budget.gather && last.tail.is_none() && text.len() < SHORT {
         return Step::Batched;
     }
     let sent = write(&mut conn.transport, text, last.tail.as_deref(), &mut cx.scratch);
     let Ok((of_text, of_tail)) = sent else {
         log(conn, answers, cx);
-        return Step::Close;
+        return Step::Close(CloseReason::ClientGone);
     };
-    budget.bytes = budget.bytes.saturating_sub(of_tail);
+    budget.moved(of_tail);
     let is_out = !conn.transport.has_unsent();
     if is_out && of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
         log(conn, answers, cx);
         conn.state = State::Idle;
-        conn.deadline = cx.now.ms + last.repeat.client.keepalive_timeout.0;
+        conn.arm(Timer::KeepAlive, cx.now.ms + last.repeat.client.keepalive_timeout.0);
         let keep_alive = last.repeat.keep_alive && !cx.quitting;
         pool.send_batch.done(from, count);
-        return if keep_alive { Step::Again } else { Step::Close };
+        return if keep_alive { Step::Again } else { Step::Close(CloseReason::Served) };
     }
     // The others count as answered, as those of any batch do; the last one's exchange sends what is left.
     let (repeat, mark) = (last.repeat.clone(), text.len() - last.text.len());
     log(conn, answers.split_last().map_or(&[], |(_, others)| others), cx);
-    let Some(endpoint) = endpoints.endpoint(conn.listener, conn.fd()) else { return Step::Close };
+    let Some(endpoint) = endpoints.find(conn.listener, conn.fd()) else {
+        return Step::Close(CloseReason::NotListened);
+    };
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let input = cx.buffers.take();
     let mut ex = pool.take(cx, client, input, 0);
@@ -194,7 +132,7 @@ pub fn send(
     let _ = ex.out.front();
     ex.out.advance(of_text);
     ex.out.advance(of_tail);
-    conn.deadline = cx.now.ms + repeat.client.send_timeout.0;
+    conn.arm(Timer::Send, cx.now.ms + repeat.client.send_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.writing += 1;
     conn.state = State::Active(ex);

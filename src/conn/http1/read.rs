@@ -3,10 +3,12 @@
 
 use super::write::{self, Flushed};
 use crate::config::model::Level;
-use crate::conn::io::{Budget, Io, Step};
+use crate::conn::Turn;
+use crate::conn::close::CloseReason;
+use crate::conn::io::{Io, Step};
+use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::exchange::flow::{Flow, Pause};
-use crate::exchange::keep_alive::DRAIN;
 use crate::exchange::{Exchange, Rx, Tx, cacheable, handlers, phases};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
@@ -58,32 +60,34 @@ pub enum Head {
 }
 
 /// The head of the next request: parsed as far as it is there.
-pub fn head(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Head {
+pub fn head(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Head {
     let limits = ex.head_limits();
     let parsed = ex.head.parse(ex.input.get(ex.start..).unwrap_or_default(), &limits);
     match parsed {
         Ok(Progress::Complete) => {
-            begin(ex, cx, io.budget);
-            phases::begin(ex, cx);
-            cacheable::learn(ex, cx);
-            *io.deadline = cx.now.ms + timeouts(ex);
+            begin(ex, turn);
+            phases::begin(ex, turn.cx);
+            cacheable::learn(ex, turn.cx);
+            arm(io, ex, turn.cx);
             Head::Step(Step::Again)
         }
         Err(why) => {
-            begin(ex, cx, io.budget);
-            phases::reject(ex, cx, &why);
-            *io.deadline = cx.now.ms + timeouts(ex);
+            begin(ex, turn);
+            phases::reject(ex, turn.cx, &why);
+            arm(io, ex, turn.cx);
             Head::Step(Step::Again)
         }
         Ok(Progress::Partial) => {
             // Answers of earlier requests do not wait for this one, nor does it get their time.
             let answers = !ex.out.is_empty();
-            match write::flush(io, ex, cx) {
-                Flushed::All if answers => *io.deadline = cx.now.ms + ex.here().settings.client.header_timeout.0,
+            match write::flush(io, ex, turn) {
+                Flushed::All if answers => {
+                    io.arm(Timer::Header, turn.cx.now.ms + ex.here().settings.client.header_timeout.0);
+                }
                 Flushed::All => {}
                 Flushed::Blocked => return Head::Step(Step::Wait),
                 Flushed::Yield => return Head::Step(Step::Yield),
-                Flushed::Gone => return Head::Step(Step::Close),
+                Flushed::Gone(reason) => return Head::Step(Step::Close(reason)),
             }
             if !io.transport.can_read() {
                 return if ex.buf().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
@@ -91,30 +95,31 @@ pub fn head(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Head {
             Head::Step(match more(io.transport, ex) {
                 More::Some => {
                     // It may have been sent after an answer of this turn: what was looked up for that one is old.
-                    ex.look_anew(cx);
+                    ex.look_anew(turn.cx);
                     Step::Again
                 }
                 More::None if ex.buf().is_empty() => return Head::Idle,
                 More::None => Step::Wait,
-                More::End => Step::Close,
+                More::End => Step::Close(CloseReason::ClientGone),
             })
         }
     }
 }
 
-fn begin(ex: &mut Exchange, cx: &mut Services, budget: &mut Budget) {
-    budget.requests = budget.requests.saturating_sub(1);
+fn begin(ex: &mut Exchange, turn: &mut Turn<'_>) {
+    let cx = &mut *turn.cx;
+    turn.budget.requests = turn.budget.requests.saturating_sub(1);
     cx.stats.reading = cx.stats.reading.saturating_sub(1);
     cx.stats.writing += 1;
     ex.body_at = ex.start + ex.head.len;
 }
 
 /// How long the next step may take: the body's next bytes, or the first of the answer.
-fn timeouts(ex: &Exchange) -> u64 {
+fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
     let client = &ex.here().settings.client;
     match ex.rx {
-        Rx::Body => client.body_timeout.0,
-        _ => client.send_timeout.0,
+        Rx::Body => io.arm(Timer::Body, cx.now.ms + client.body_timeout.0),
+        _ => io.arm(Timer::Send, cx.now.ms + client.send_timeout.0),
     }
 }
 
@@ -129,29 +134,29 @@ pub fn consume(ex: &mut Exchange) {
 }
 
 /// Body bytes for the handler: those that came with the head, then the socket's.
-pub fn body(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
+pub fn body(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
     invite(ex);
     let invited = !ex.out.is_empty();
-    match write::flush(io, ex, cx) {
-        Flushed::All if invited => *io.deadline = cx.now.ms + timeouts(ex),
+    match write::flush(io, ex, turn) {
+        Flushed::All if invited => arm(io, ex, turn.cx),
         Flushed::All => {}
         Flushed::Blocked => return Step::Wait,
         Flushed::Yield => return Step::Yield,
-        Flushed::Gone => return Step::Close,
+        Flushed::Gone(reason) => return Step::Close(reason),
     }
     if let Some(pace) = &mut ex.pace
-        && let Err(until) = pace.allow(cx.now.ms)
+        && let Err(until) = pace.allow(turn.cx.now.ms)
     {
         ex.pause = Some(Pause { until, then: None });
-        *io.deadline = until;
+        io.arm(Timer::Pause, until);
         return Step::Wait;
     }
     if !has_more(ex)
-        && let Some(outcome) = splice(io, ex, cx)
+        && let Some(outcome) = splice(io, ex, turn)
     {
         return outcome;
     }
-    take(io, ex, cx)
+    take(io, ex, turn)
 }
 
 /// Answers `Expect: 100-continue`: somebody wants the body.
@@ -167,26 +172,26 @@ pub fn invite(ex: &mut Exchange) {
 }
 
 /// One read of the body, for the handler.
-pub fn take(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
+pub fn take(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
     // No body at all: what is in the buffer is the next request.
     if ex.decoder.is_done() {
-        return finish(ex, cx, &[]);
+        return finish(ex, turn.cx, &[]);
     }
-    let mut bytes = std::mem::take(&mut cx.scratch);
-    let step = match fill(io, ex, &mut bytes) {
+    let mut bytes = std::mem::take(&mut turn.cx.scratch);
+    let step = match fill(io, ex, &mut bytes, turn) {
         Filled::Bytes => {
-            *io.deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
-            feed(ex, cx, &bytes)
+            io.arm(Timer::Body, turn.cx.now.ms + ex.here().settings.client.body_timeout.0);
+            feed(ex, turn.cx, &bytes)
         }
         Filled::Nothing => Step::Wait,
-        Filled::End => Step::Close,
+        Filled::End => Step::Close(CloseReason::ClientGone),
     };
     bytes.clear();
-    cx.scratch = bytes;
+    turn.cx.scratch = bytes;
     step
 }
 
-enum Filled {
+pub enum Filled {
     Bytes,
     Nothing,
     End,
@@ -194,7 +199,7 @@ enum Filled {
 
 /// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
 /// known to have and the head of a next request may be.
-fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>) -> Filled {
+pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>, turn: &mut Turn<'_>) -> Filled {
     bytes.clear();
     if has_more(ex) {
         bytes.extend_from_slice(&ex.input[ex.body_at..]);
@@ -216,7 +221,7 @@ fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>) -> Filled {
     match io.transport.recv(bytes, most) {
         Ok(0) => Filled::End,
         Ok(n) => {
-            io.budget.bytes = io.budget.bytes.saturating_sub(n);
+            turn.budget.moved(n);
             took(ex, n);
             ex.may_be_newer = true;
             Filled::Bytes
@@ -244,7 +249,7 @@ fn feed(ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Step {
         let step = match ex.decoder.next(&bytes[at..]) {
             Ok(step) => step,
             // The response has begun: there is no other way to say it.
-            Err(_) if ex.tx != Tx::Wait => return Step::Close,
+            Err(_) if ex.tx != Tx::Wait => return Step::Close(CloseReason::BrokenBody),
             Err(why) => {
                 ex.handler = handlers::Handler::None;
                 phases::bad_body(ex, cx, &why);
@@ -262,7 +267,7 @@ fn feed(ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Step {
         };
         if let Err(flow) = taken {
             if ex.tx != Tx::Wait {
-                return Step::Close;
+                return Step::Close(CloseReason::BrokenBody);
             }
             // The rest is thrown away; keep what may be the next request.
             ex.input.extend_from_slice(&bytes[at..]);
@@ -310,7 +315,7 @@ fn finish(ex: &mut Exchange, cx: &mut Services, rest: &[u8]) -> Step {
 
 /// A raw body of known length goes from the socket to the file without passing through the process: half the price of
 /// read and write. None: not possible here.
-fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Option<Step> {
+fn splice(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Option<Step> {
     /// Below this a plain read and write is cheaper.
     const WORTH: u64 = 64 << 10;
     let length = matches!(ex.head.framing, Framing::Length(_));
@@ -321,11 +326,12 @@ fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Option<Step>
     }
     // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
     let most = open(ex) as u64;
+    let cx = &mut *turn.cx;
     let moved = super::splice::socket_to_file(io.transport, file, left.min(most), cx);
     match moved {
         super::splice::Moved::Bytes(n) => {
-            *io.deadline = cx.now.ms + ex.here().settings.client.body_timeout.0;
-            io.budget.bytes = io.budget.bytes.saturating_sub(n as usize);
+            io.arm(Timer::Body, cx.now.ms + ex.here().settings.client.body_timeout.0);
+            turn.budget.moved(n as usize);
             took(ex, n as usize);
             ex.decoder.skip(n);
             ex.body_received += n;
@@ -337,7 +343,7 @@ fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Option<Step>
             Some(Step::Again)
         }
         super::splice::Moved::Nothing => Some(Step::Wait),
-        super::splice::Moved::End => Some(Step::Close),
+        super::splice::Moved::End => Some(Step::Close(CloseReason::ClientGone)),
         super::splice::Moved::Failed(e) => {
             let flow = handlers::upload::failed(ex, cx, e);
             ex.handler = handlers::Handler::None;
@@ -345,53 +351,4 @@ fn splice(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Option<Step>
             Some(Step::Again)
         }
     }
-}
-
-/// A body that nobody wants, on a connection that is kept: read to its end.
-pub fn drain(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
-    if ex.decoder.is_done() {
-        ex.rx = Rx::Done;
-        return Step::Answered;
-    }
-    let mut bytes = std::mem::take(&mut cx.scratch);
-    let step = match fill(io, ex, &mut bytes) {
-        Filled::Nothing => Step::Wait,
-        Filled::End => Step::Close,
-        Filled::Bytes => {
-            *io.deadline = cx.now.ms + ex.here().settings.client.lingering_timeout.0;
-            if ex.drain_until == 0 {
-                ex.drain_until = cx.now.ms + ex.here().settings.client.lingering_time.0;
-            }
-            let mut at = 0;
-            loop {
-                // More, or longer, than anyone should send for nothing: the rest is not waited for.
-                if ex.response.status.0 >= 400 && ex.request_length > DRAIN || cx.now.ms > ex.drain_until {
-                    ex.keep_alive = false;
-                    break Step::Answered;
-                }
-                match ex.decoder.next(&bytes[at..]) {
-                    Ok(step) => {
-                        at += step.consumed;
-                        ex.request_length += step.consumed as u64;
-                        if step.done {
-                            ex.rx = Rx::Done;
-                            ex.input.extend_from_slice(&bytes[at..]);
-                            break Step::Answered;
-                        }
-                        if step.consumed == 0 || at >= bytes.len() {
-                            break Step::Again;
-                        }
-                    }
-                    // The answer is out; what follows cannot be told from a request.
-                    Err(_) => {
-                        ex.keep_alive = false;
-                        break Step::Answered;
-                    }
-                }
-            }
-        }
-    };
-    bytes.clear();
-    cx.scratch = bytes;
-    step
 }

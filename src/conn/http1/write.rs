@@ -1,11 +1,13 @@
 //! Writing: the queue of an exchange to the socket.
 
 use crate::config::model::Level;
+use crate::conn::Turn;
+use crate::conn::close::CloseReason;
 use crate::conn::io::Io;
+use crate::conn::timers::Timer;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Pause;
 use crate::exchange::send_queue::Segment;
-use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
@@ -15,16 +17,17 @@ pub enum Flushed {
     Blocked,
     /// The share of this turn is used up.
     Yield,
-    Gone,
+    Gone(CloseReason),
 }
 
 /// One sendfile at most: large bites are what makes big files cheap.
 const BITE: u64 = 4 << 20;
 
-pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Flushed {
+pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed {
     if ex.out.is_empty() {
         return flush_transport(io);
     }
+    let cx = &mut *turn.cx;
     let sendfile = ex.here().settings.files.sendfile;
     let timeout = ex.here().settings.client.send_timeout.0;
     loop {
@@ -32,22 +35,22 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Flushed {
             Ok(most) => most,
             Err(until) => {
                 ex.pause = Some(Pause { until, then: None });
-                *io.deadline = until;
+                io.arm(Timer::Pause, until);
                 return Flushed::Blocked;
             }
         };
         match ex.out.make(&mut cx.scratch) {
-            Ok(used) => io.budget.bytes = io.budget.bytes.saturating_sub(used),
+            Ok(used) => turn.budget.moved(used),
             Err(e) => {
                 ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
-                return Flushed::Gone;
+                return Flushed::Gone(CloseReason::CutShort);
             }
         }
         let Some((segment, text, more)) = ex.out.front() else { return flush_transport(io) };
         if !io.transport.can_write() {
             return Flushed::Blocked;
         }
-        if io.budget.bytes == 0 {
+        if turn.budget.bytes == 0 {
             return Flushed::Yield;
         }
         let more = if more { More::Yes } else { More::No };
@@ -61,7 +64,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Flushed {
                 io.transport.send(&bytes[range], more)
             }
             // Made above.
-            Segment::Made(_) => return Flushed::Gone,
+            Segment::Made(_) => return Flushed::Gone(CloseReason::Bug),
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {
@@ -72,7 +75,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Flushed {
                 if result == Ok(0) {
                     let text = format!("file was truncated while sending: {} bytes were promised", file.stat.size);
                     ex.report(cx, Level::Error, format_args!("{text}"));
-                    return Flushed::Gone;
+                    return Flushed::Gone(CloseReason::CutShort);
                 }
                 result
             }
@@ -80,11 +83,11 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services) -> Flushed {
         match result {
             Ok(n) => {
                 ex.out.advance(n);
-                io.budget.bytes = io.budget.bytes.saturating_sub(n);
-                *io.deadline = cx.now.ms + timeout;
+                turn.budget.moved(n);
+                io.arm(Timer::Send, cx.now.ms + timeout);
             }
             Err(Errno::EAGAIN) => return Flushed::Blocked,
-            Err(_) => return Flushed::Gone,
+            Err(_) => return Flushed::Gone(CloseReason::ClientGone),
         }
     }
 }
@@ -94,7 +97,7 @@ fn flush_transport(io: &mut Io<'_>) -> Flushed {
     match io.transport.flush() {
         Ok(()) => Flushed::All,
         Err(Errno::EAGAIN) => Flushed::Blocked,
-        Err(_) => Flushed::Gone,
+        Err(_) => Flushed::Gone(CloseReason::ClientGone),
     }
 }
 

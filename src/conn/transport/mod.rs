@@ -14,12 +14,13 @@
 //! change a socket's readiness.
 
 mod plain;
+pub mod ready;
 
-use super::io::Ready;
 use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, Connect, More};
 use plain::Plain;
+use ready::Ready;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied the
 //! socket, a short write has filled it.
 
-use crate::conn::io::Ready;
+use super::ready::Ready;
 use crate::sys::socket::{self, More};
 use crate::sys::{Errno, file};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,66 +1,20 @@
-//! A proxied exchange on its connection: [`step`] brings it to a server and, once that listens, moves the request out and
-//! the response in (`talk`), the client served meanwhile.
+//! Both ends at once: the request goes to the upstream, its response to the client, each as far as the other side takes
+//! it.
 //!
-//! Invariant ([`check_invariants`]): one that waits has something that will wake it, and nothing it could go on with.
+//! Invariant: no more is read than what the other side has room for.
 
-use super::pool::{Backends, Wanted};
-use super::talk;
-use crate::config::model::Level;
+use crate::conn::Turn;
 use crate::conn::http1::read;
-use crate::conn::http1::write::{self, Flushed};
-use crate::conn::io::{Budget, Io, Next, Step};
-use crate::conn::transport::Transport;
-use crate::conn::{Conn, State};
+use crate::conn::io::{Io, Step};
+use crate::conn::timers::{Deadline, Timer};
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Phase, Proxy};
-use crate::exchange::phases;
-use crate::exchange::{Exchange, Rx, Tx};
-use crate::http::status::Status;
-use crate::services::Services;
+use crate::exchange::handlers::upstream::{Fault, Proxy};
+use crate::exchange::{Exchange, Rx, Tx, filters, phases};
 use crate::services::upstream_balance::End;
-use crate::sys::socket::Connect;
-use crate::util::slab::Key;
-
-/// The client's end of a proxied exchange, and what the loop knows it by.
-pub struct Ends<'a> {
-    pub io: Io<'a>,
-    pub key: Key,
-}
-
-/// One round: whatever can move moves.
-pub fn step(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
-    let Some(mut proxy) = take(ex) else { return Step::Close };
-    let phase = proxy.phase;
-    let gone = ends.io.transport.has_failed() || ends.io.transport.peer_closed() && ex.rx == Rx::Done;
-    if gone && phase != Phase::Tunnel && !ex.here().settings.proxy.ignore_client_abort {
-        return client_gone(proxy, ex, cx, backends);
-    }
-    let waiting = ex.out.pending();
-    let had_room = proxy.room(ex) > 0;
-    let mut client_by = proxy.client_by;
-    match write::flush(&mut ends.io.by(&mut client_by), ex, cx) {
-        Flushed::All | Flushed::Blocked => {}
-        Flushed::Yield => {
-            ex.handler = Handler::Proxy(proxy);
-            return Step::Yield;
-        }
-        Flushed::Gone => return client_gone(proxy, ex, cx, backends),
-    }
-    proxy.client_by = client_by;
-    let flushed = ex.out.pending() < waiting;
-    if flushed && !had_room {
-        // Nobody waited for the upstream meanwhile.
-        proxy.upstream_by = cx.now.ms + ex.here().settings.proxy.read_timeout.0;
-    }
-    ex.handler = Handler::Proxy(proxy);
-    match phase {
-        Phase::Gather => gather(ends, ex, cx),
-        Phase::Pick => pick(ends, ex, cx, backends),
-        Phase::Connect => connect(ends, ex, cx, backends),
-        Phase::Talk => talk::talk(ends, ex, cx, backends, flushed),
-        Phase::Tunnel => talk::tunnel(ends, ex, cx, backends, flushed),
-    }
-}
+use crate::services::{SCRATCH, Services};
+use crate::sys::Errno;
+use crate::sys::socket::More;
 
 pub(super) fn take(ex: &mut Exchange) -> Option<Box<Proxy>> {
     match std::mem::take(&mut ex.handler) {
@@ -72,144 +26,62 @@ pub(super) fn take(ex: &mut Exchange) -> Option<Box<Proxy>> {
     }
 }
 
-/// The client left: nobody wants the answer.
-fn client_gone(mut proxy: Box<Proxy>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
-    if ex.tx == Tx::Wait {
-        ex.response.status = Status::CLIENT_CLOSED_REQUEST;
-    }
-    let what = "client prematurely closed connection, so upstream connection is closed too";
-    ex.report(cx, Level::Info, format_args!("{what}"));
-    proxy.finish(ex, cx);
-    backends.leave(&mut ex.backend, cx);
-    Step::Close
+/// Serves the client, whose deadline the proxied exchange keeps beside the upstream's.
+pub(super) fn served<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&mut Io<'_>) -> T) -> T {
+    let mut deadline = Deadline::new(Timer::Send, proxy.client_by);
+    let outcome = serve(&mut io.by(&mut deadline));
+    proxy.client_by = deadline.at();
+    outcome
 }
 
-/// Nothing moves: when it has lasted too long.
-pub(super) fn wait(ends: &mut Ends<'_>, ex: &Exchange) -> Step {
+/// One read of the client's body, for the handler.
+pub(super) fn take_body(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
     let Handler::Proxy(proxy) = &ex.handler else { return Step::Again };
-    let waits = proxy.waits(ex);
-    let client = (waits.client_read || waits.client_write).then_some(proxy.client_by);
-    let upstream = proxy.awaits_upstream(ex).then_some(proxy.upstream_by);
-    *ends.io.deadline = client.into_iter().chain(upstream).min().unwrap_or(*ends.io.deadline);
-    Step::Wait
-}
-
-fn gather(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services) -> Step {
-    let Some(mut proxy) = take(ex) else { return Step::Again };
-    let gathered = proxy.gathered(ex);
-    ex.handler = Handler::Proxy(proxy);
-    if gathered {
-        return Step::Again;
-    }
-    read::invite(ex);
-    if !ex.out.is_empty() && ends.io.transport.can_write() {
-        return Step::Again;
-    }
-    if !ex.out.is_empty() {
-        return wait(ends, ex);
-    }
-    let mut client_by = 0;
-    let step = read::take(&mut ends.io.by(&mut client_by), ex, cx);
-    if client_by > 0
-        && let Handler::Proxy(proxy) = &mut ex.handler
-    {
-        proxy.client_by = client_by;
-    }
-    match step {
-        Step::Wait => wait(ends, ex),
-        step => settled(ends, ex, cx, step),
-    }
-}
-
-/// Where the handler is done, the time to send the answer begins.
-pub(super) fn settled(ends: &mut Ends<'_>, ex: &Exchange, cx: &Services, step: Step) -> Step {
-    if !matches!(ex.handler, Handler::Proxy(_)) {
-        *ends.io.deadline = cx.now.ms + ex.here().settings.client.send_timeout.0;
+    let mut deadline = Deadline::new(Timer::Body, proxy.client_by);
+    let step = read::take(&mut io.by(&mut deadline), ex, turn);
+    if let Handler::Proxy(proxy) = &mut ex.handler {
+        proxy.client_by = deadline.at();
     }
     step
 }
 
-fn pick(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
-    backends.leave(&mut ex.backend, cx);
-    let Some(mut proxy) = take(ex) else { return Step::Again };
-    let (peer, addr) = match proxy.pick(ex, cx) {
-        Ok(picked) => picked,
-        Err(flow) => {
-            phases::settle(ex, cx, flow);
-            return settled(ends, ex, cx, Step::Again);
-        }
+/// When the client and when the upstream has been waited for too long, of those that are waited for.
+pub(super) fn deadlines(proxy: &Proxy, ex: &Exchange) -> (Option<Deadline>, Option<Deadline>) {
+    let waits = proxy.waits(ex);
+    let timer = match (ex.pause.is_some(), waits.client_write) {
+        (true, _) => Timer::Pause,
+        (false, true) => Timer::Send,
+        (false, false) => Timer::Body,
     };
-    let settings = ex.here().settings.proxy.clone();
-    let upstream = proxy.upstream().clone();
-    proxy.client_by = cx.now.ms + ex.here().settings.client.body_timeout.0;
-    let local = proxy.local(ex, cx);
-    let wanted = Wanted { upstream: &upstream, peer, addr: &addr, local, probed: settings.socket_keepalive };
-    if let Some(key) = backends.reuse(&wanted, ends.key) {
-        ex.backend = Some(key);
-        proxy.reused = true;
-        proxy.connected(ex, cx);
-        proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
-        ex.handler = Handler::Proxy(proxy);
-        return Step::Again;
-    }
-    proxy.reused = false;
-    match backends.open(&wanted, ends.key, cx.now.ms) {
-        Ok((key, connect)) => {
-            ex.backend = Some(key);
-            if connect == Connect::Done {
-                proxy.connected(ex, cx);
-                proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
-            } else {
-                proxy.phase = Phase::Connect;
-                proxy.upstream_by = cx.now.ms + settings.connect_timeout.0;
-            }
-            ex.handler = Handler::Proxy(proxy);
-            Step::Again
-        }
-        Err((call, e)) => {
-            proxy.broken(ex, cx, call, e);
-            let resting = cx.upstream_balance.give(&upstream, peer, End::Failed, cx.now.ms);
-            ex.handler = Handler::Proxy(proxy);
-            next(ends, ex, cx, Fault::Error, resting)
-        }
-    }
+    let client = (waits.client_read || waits.client_write).then(|| Deadline::new(timer, proxy.client_by));
+    let upstream = proxy.awaits_upstream(ex).then(|| Deadline::new(Timer::Upstream, proxy.upstream_by));
+    (client, upstream)
 }
 
-fn connect(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, backends: &mut Backends) -> Step {
-    let Some(backend) = backends.of(ex.backend) else { return Step::Close };
-    if !backend.transport.can_write() {
-        return wait(ends, ex);
+/// Nothing moves: when it has lasted too long.
+pub(super) fn wait(io: &mut Io<'_>, ex: &Exchange) -> Step {
+    let Handler::Proxy(proxy) = &ex.handler else { return Step::Again };
+    let (client, upstream) = deadlines(proxy, ex);
+    if let Some(first) = client.into_iter().chain(upstream).min() {
+        *io.deadline = first;
     }
-    let outcome = backend.transport.connected();
-    let Some(mut proxy) = take(ex) else { return Step::Again };
-    match outcome {
-        Ok(()) => {
-            proxy.connected(ex, cx);
-            proxy.upstream_by = cx.now.ms + ex.here().settings.proxy.send_timeout.0;
-            ex.handler = Handler::Proxy(proxy);
-            Step::Again
-        }
-        Err(e) => {
-            proxy.broken(ex, cx, "connect()", e);
-            ex.handler = Handler::Proxy(proxy);
-            fail(ends, ex, cx, backends, Fault::Error)
-        }
+    Step::Wait
+}
+
+/// Where the handler is done, the time to send the answer begins.
+pub(super) fn settled(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
+    if !matches!(ex.handler, Handler::Proxy(_)) {
+        io.arm(Timer::Send, cx.now.ms + ex.here().settings.client.send_timeout.0);
     }
 }
 
 /// The server is of no more use: another, an error, or the end of a response that has begun.
-pub(super) fn fail(
-    ends: &mut Ends<'_>,
-    ex: &mut Exchange,
-    cx: &mut Services,
-    backends: &mut Backends,
-    fault: Fault,
-) -> Step {
-    let resting = backends.close(&mut ex.backend, cx, fault.end());
-    next(ends, ex, cx, fault, resting)
+pub(super) fn fail(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, fault: Fault) -> Step {
+    let resting = turn.pool.backends.close(&mut ex.backend, turn.cx, fault.end());
+    next(io, ex, turn.cx, fault, resting)
 }
 
-fn next(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, fault: Fault, resting: bool) -> Step {
+pub(super) fn next(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, fault: Fault, resting: bool) -> Step {
     let Some(mut proxy) = take(ex) else { return Step::Again };
     if Proxy::has_begun(ex) {
         // No last chunk, fewer bytes than announced, or just the end: the client sees that something is missing.
@@ -219,61 +91,169 @@ fn next(ends: &mut Ends<'_>, ex: &mut Exchange, cx: &mut Services, fault: Fault,
         if ex.rx == Rx::Body {
             ex.rx = Rx::Drain;
         }
-        return settled(ends, ex, cx, Step::Again);
+    } else {
+        match proxy.failed(ex, cx, fault, resting) {
+            None => ex.handler = Handler::Proxy(proxy),
+            Some(flow) => {
+                drop(proxy);
+                phases::settle(ex, cx, flow);
+            }
+        }
     }
-    match proxy.failed(ex, cx, fault, resting) {
-        None => ex.handler = Handler::Proxy(proxy),
-        Some(flow) => {
+    settled(io, ex, cx);
+    Step::Again
+}
+
+/// The request goes out, the response comes in.
+pub(super) fn talk(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, flushed: bool) -> Step {
+    let mut progress = flushed | send(ex, turn);
+    if let Handler::Proxy(proxy) = &ex.handler
+        && proxy.wants_body(ex)
+    {
+        read::invite(ex);
+        progress |= !ex.out.is_empty() && io.transport.can_write();
+        match take_body(io, ex, turn) {
+            Step::Wait => {}
+            Step::Again => progress = true,
+            step => return step,
+        }
+        if !matches!(ex.handler, Handler::Proxy(_)) {
+            settled(io, ex, turn.cx);
+            return Step::Again;
+        }
+        progress |= send(ex, turn);
+    }
+    match receive(io, ex, turn) {
+        Received::Progress => progress = true,
+        Received::Nothing => {}
+        Received::Step(step) => return step,
+    }
+    match &ex.handler {
+        Handler::Proxy(proxy) if proxy.is_done() && Proxy::has_begun(ex) => complete(io, ex, turn),
+        Handler::Proxy(_) if progress => Step::Again,
+        Handler::Proxy(_) => wait(io, ex),
+        _ => Step::Again,
+    }
+}
+
+/// The request, as far as the upstream takes it. True: something moved.
+pub(super) fn send(ex: &mut Exchange, turn: &mut Turn<'_>) -> bool {
+    let Some(backend) = turn.pool.backends.of(ex.backend) else { return false };
+    let Some(mut proxy) = take(ex) else { return false };
+    let mut moved = false;
+    while !proxy.pending().is_empty() && backend.transport.can_write() {
+        match backend.transport.send(proxy.pending(), More::No) {
+            Ok(n) => {
+                proxy.sent(ex, n);
+                moved = true;
+            }
+            Err(Errno::EAGAIN) => break,
+            // What it has to say about that may be there to be read.
+            Err(_) => {
+                proxy.write_closed = true;
+                moved = true;
+            }
+        }
+    }
+    if moved {
+        let (settings, now) = (&ex.here().settings, turn.cx.now.ms);
+        let whole = proxy.pending().is_empty();
+        let timeout = if whole { settings.proxy.read_timeout } else { settings.proxy.send_timeout };
+        proxy.upstream_by = now + timeout.0;
+        if whole {
+            proxy.client_by = now + settings.client.body_timeout.0;
+        }
+    }
+    ex.handler = Handler::Proxy(proxy);
+    moved
+}
+
+pub(super) enum Received {
+    Progress,
+    Nothing,
+    /// The exchange goes on otherwise.
+    Step(Step),
+}
+
+/// One read of the response, no more than the client's side has room for.
+pub(super) fn receive(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Received {
+    let Some(backend) = turn.pool.backends.of(ex.backend) else { return Received::Nothing };
+    let Handler::Proxy(proxy) = &ex.handler else { return Received::Nothing };
+    let most = proxy.room(ex).min(SCRATCH);
+    if most == 0 || !backend.transport.can_read() {
+        return Received::Nothing;
+    }
+    let mut bytes = std::mem::take(&mut turn.cx.scratch);
+    bytes.clear();
+    bytes.reserve(SCRATCH);
+    let outcome = backend.transport.recv(&mut bytes, most);
+    let received = match outcome {
+        Err(Errno::EAGAIN) => Received::Nothing,
+        outcome => arrived(io, ex, turn, outcome.map(|_| &bytes[..])),
+    };
+    turn.budget.moved(bytes.len());
+    bytes.clear();
+    turn.cx.scratch = bytes;
+    received
+}
+
+/// What a read gave.
+fn arrived(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
+    let Some(mut proxy) = take(ex) else { return Received::Step(Step::Again) };
+    let cx = &mut *turn.cx;
+    let outcome = match bytes {
+        Err(e) => {
+            proxy.broken(ex, cx, "recv()", e);
+            Err(Fault::Error)
+        }
+        Ok([]) => proxy.closed(ex, cx).map(|()| None),
+        Ok(bytes) => {
+            proxy.upstream_by = cx.now.ms + ex.here().settings.proxy.read_timeout.0;
+            if ex.out.is_empty() {
+                proxy.client_by = cx.now.ms + ex.here().settings.client.send_timeout.0;
+            }
+            proxy.received(ex, cx, bytes)
+        }
+    };
+    let outcome = match outcome {
+        Ok(Some(Flow::Respond)) => {
+            phases::settle(ex, cx, Flow::Respond);
+            proxy.begin_body(ex, cx)
+        }
+        Ok(Some(flow)) => {
+            // The answer is somewhere else.
+            proxy.finish(ex, cx);
+            turn.pool.backends.close(&mut ex.backend, cx, End::Good);
             drop(proxy);
             phases::settle(ex, cx, flow);
+            settled(io, ex, cx);
+            return Received::Step(Step::Again);
         }
-    }
-    settled(ends, ex, cx, Step::Again)
-}
-
-/// The deadline of a proxied exchange has come. None: it was the client that took too long.
-pub fn timeout(conn: &mut Conn, cx: &mut Services, backends: &mut Backends) -> Option<Next> {
-    let Conn { transport, deadline, state, .. } = conn;
-    let State::Active(ex) = state else { return None };
-    let Handler::Proxy(proxy) = &ex.handler else { return None };
-    let waits = proxy.waits(ex);
-    let client = (waits.client_read || waits.client_write).then_some(proxy.client_by);
-    let upstream = proxy.awaits_upstream(ex).then_some(proxy.upstream_by);
-    let late = |by: Option<u64>| by.is_some_and(|by| by <= cx.now.ms);
-    if !late(upstream) {
-        if late(client) {
-            return None;
-        }
-        // Things moved since the deadline was set.
-        *deadline = client.into_iter().chain(upstream).min().unwrap_or(cx.now.ms + 1000);
-        return Some(Next::Wait);
-    }
-    let mut proxy = take(ex)?;
-    proxy.timed_out(ex, cx);
+        Ok(None) => Ok(()),
+        Err(fault) => Err(fault),
+    };
     ex.handler = Handler::Proxy(proxy);
-    let key = Key::new(0, 0);
-    let io = Io { transport, deadline, budget: &mut Budget::default() };
-    let mut ends = Ends { io, key };
-    fail(&mut ends, ex, cx, backends, Fault::Timeout);
-    Some(Next::Run)
+    match outcome {
+        Ok(()) => Received::Progress,
+        Err(fault) => Received::Step(fail(io, ex, turn, fault)),
+    }
 }
 
-/// A proxied exchange that waits has something that will wake it, and nothing it could go on with.
-pub fn check_invariants(client: &Transport, ex: &Exchange, backends: &Backends) {
-    let Handler::Proxy(proxy) = &ex.handler else { return };
-    let waits = proxy.waits(ex);
-    let backend = backends.transport(ex.backend);
-    let any =
-        client.has_unsent() || waits.client_read || waits.client_write || waits.upstream_read || waits.upstream_write;
-    let could = waits.client_read && client.can_read()
-        || (waits.client_write || client.has_unsent()) && client.can_write()
-        || waits.upstream_read && backend.is_some_and(Transport::can_read)
-        || waits.upstream_write && backend.is_some_and(Transport::can_write);
-    assert!(
-        any && !could,
-        "a proxied exchange waits for nothing: {:?} {waits:?} rx {:?} tx {:?} client {client:?} upstream {backend:?}",
-        proxy.phase,
-        ex.rx,
-        ex.tx
-    );
+/// The response has come whole.
+pub(super) fn complete(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+    let Some(mut proxy) = take(ex) else { return Step::Again };
+    let (cx, backends) = (&mut *turn.cx, &mut turn.pool.backends);
+    if proxy.finish(ex, cx) {
+        backends.park(&mut ex.backend, cx);
+    } else {
+        backends.close(&mut ex.backend, cx, End::Good);
+    }
+    if ex.tx == Tx::Send {
+        filters::end(ex);
+    }
+    if ex.rx == Rx::Body {
+        ex.rx = Rx::Drain;
+    }
+    settled(io, ex, cx);
+    Step::Again
 }

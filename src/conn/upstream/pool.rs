@@ -4,14 +4,15 @@
 //! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
 
 use crate::config::directives::upstream::Upstream;
+use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
-use crate::conn::{Role, token};
 use crate::services::Services;
 use crate::services::upstream_balance::End;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, Connect};
 use crate::util::slab::{Key, Slab};
+use crate::util::wake::Wake;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 pub(in crate::conn) struct Backend {
     pub(in crate::conn) transport: Transport,
     /// None: idle.
-    owner: Option<Key>,
+    owner: Option<Wake>,
     upstream: Rc<Upstream>,
     peer: usize,
     /// Where it was made to come from.
@@ -64,8 +65,8 @@ impl Backends {
         slot.and_then(|key| self.slab.get(key)).map(|backend| &backend.transport)
     }
 
-    /// What epoll reports of a backend. Gives the client connection that must go on.
-    pub fn event(&mut self, key: Key, flags: u32) -> Option<Key> {
+    /// What epoll reports of a backend. Gives who must go on.
+    pub fn event(&mut self, key: Key, flags: u32) -> Option<Wake> {
         let backend = self.slab.get_mut(key)?;
         backend.transport.event(flags);
         if backend.owner.is_none() && flags & !epoll::OUT != 0 {
@@ -77,7 +78,7 @@ impl Backends {
     }
 
     /// An idle connection to this server, the one used last.
-    pub(in crate::conn) fn reuse(&mut self, wanted: &Wanted<'_>, owner: Key) -> Option<Key> {
+    pub(in crate::conn) fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake) -> Option<Key> {
         loop {
             let at = self.idle.iter().rposition(|key| {
                 self.slab.get(*key).is_some_and(|b| {
@@ -98,7 +99,7 @@ impl Backends {
     pub(in crate::conn) fn open(
         &mut self,
         wanted: &Wanted<'_>,
-        owner: Key,
+        owner: Wake,
         now: u64,
     ) -> Result<(Key, Connect), (&'static str, Errno)> {
         let addr = wanted.addr;

@@ -5,7 +5,7 @@ use crate::sys::socket;
 
 const HEAD: &str = " HTTP/1.1\r\nHost: a\r\n\r\n";
 
-impl Turn {
+impl World {
     fn knows(&self, request: &str) -> bool {
         let hash = self.cx.response_cache.hash(EndpointId(0), request.as_bytes());
         self.cx.response_cache.find(hash, EndpointId(0), request.as_bytes()).is_some()
@@ -20,7 +20,7 @@ impl Turn {
     }
 
     fn drive(&mut self, conn: &mut Conn) -> Next {
-        let next = drive(conn, Key::new(0, 0), &mut self.cx, &mut self.pool, &One, &mut Budget::default());
+        let next = self.drive_once(conn);
         self.pool.send_batch.clear();
         next
     }
@@ -121,7 +121,7 @@ fn a_request_that_came_twice_is_known() {
         dir.write("page/g", b"another");
         let path = dir.path().display().to_string();
         let server = format!("root {path}; {}", server.replace('%', &path));
-        let mut turn = Turn::in_root("access_log off;", &server);
+        let mut turn = World::in_root("access_log off;", &server);
         let (mut conn, mut far) = turn.client(true);
         let first = turn.ask(&mut conn, &mut far, &request).1;
         assert!(first.starts_with("HTTP/1.1 "), "{name}: {first}");
@@ -130,7 +130,7 @@ fn a_request_that_came_twice_is_known() {
         turn.ask(&mut conn, &mut far, &request);
         assert_eq!(turn.knows(&request), known, "{name}: {first}");
     }
-    let mut turn = Turn::of("access_log off; repeat_cache_size 0;");
+    let mut turn = World::of("access_log off; repeat_cache_size 0;");
     let request = format!("GET /g{HEAD}");
     for _ in 0..4 {
         let (mut conn, mut far) = turn.client(true);
@@ -168,7 +168,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
             dir.write("page/index.html", "0123456789".repeat(600).as_bytes());
             dir.write("large", "0123456789".repeat(10_000).as_bytes());
             let path = dir.path().display();
-            let mut turn = Turn::in_root(
+            let mut turn = World::in_root(
                 FORMAT,
                 &format!(
                     "root {path}; sendfile on; access_log {path}/log x; error_log {path}/errors;
@@ -176,7 +176,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
                     if target == "/x" { capture.replace('%', &path.to_string()) } else { String::new() }
                 ),
             );
-            let log = |turn: &mut Turn| {
+            let log = |turn: &mut World| {
                 turn.cx.logs.flush_all();
                 String::from_utf8(dir.read(&dir.join("log"))).expect("the lines are ASCII")
             };
@@ -242,17 +242,16 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
 /// Nobody waits for answers too long to be gathered: a turn with many of them must not hold all until it ends.
 #[test]
 fn answers_that_are_sent_take_no_room_in_the_turn() {
-    let mut turn = Turn::of("access_log off;");
+    let mut turn = World::of("access_log off;");
     turn.dir.write("f", "0123456789".repeat(1000).as_bytes());
     let request = format!("GET /f{HEAD}");
     let one = turn.teach(&request);
     let gathered = turn.teach(&format!("GET /g{HEAD}"));
-    let gather = |turn: &mut Turn, asked: &str| {
+    let gather = |turn: &mut World, asked: &str| {
         let (mut conn, mut far) = turn.client(true);
         far.write_all(asked.as_bytes()).expect("there is room");
         conn.transport.event(epoll::IN);
-        let mut budget = Budget { gather: true, ..Budget::default() };
-        let next = drive(&mut conn, Key::new(0, 0), &mut turn.cx, &mut turn.pool, &One, &mut budget);
+        let next = turn.drive_within(&mut conn, Budget { gather: true, ..Budget::default() });
         (next, conn, far)
     };
     let (next, mut short, mut short_far) = gather(&mut turn, &format!("GET /g{HEAD}"));

@@ -3,13 +3,13 @@
 //! Invariant: this is asked of a connection once, and only where the listener wants it; a connection that does not
 //! begin with such a header is closed without a word.
 
+use super::read;
 use crate::config::model::Level;
-use crate::conn::http1::read;
+use crate::conn::close::CloseReason;
 use crate::conn::io::Step;
-use crate::conn::{Conn, State};
+use crate::conn::{Conn, State, Turn};
 use crate::exchange::Rx;
 use crate::http::proxy_protocol::{Broken, Progress, parse};
-use crate::services::Services;
 use std::rc::Rc;
 
 /// Whether the header is still to come.
@@ -22,7 +22,7 @@ pub fn is_awaited(conn: &Conn) -> bool {
 }
 
 /// Reads it.
-pub fn step(conn: &mut Conn, cx: &mut Services) -> Step {
+pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(ex) = &mut conn.state else { return Step::Again };
     match parse(ex.buf()) {
         Ok(Progress::Complete(len, header)) => {
@@ -37,15 +37,15 @@ pub fn step(conn: &mut Conn, cx: &mut Services) -> Step {
         Ok(Progress::Partial) => match read::more(&mut conn.transport, ex) {
             read::More::Some => {
                 // A request may come with it.
-                ex.look_anew(cx);
+                ex.look_anew(turn.cx);
                 Step::Again
             }
             read::More::None => Step::Wait,
-            read::More::End => Step::Close,
+            read::More::End => Step::Close(CloseReason::ClientGone),
         },
         Err(Broken(what)) => {
-            ex.report(cx, Level::Error, format_args!("{what} while reading PROXY protocol"));
-            Step::Close
+            ex.report(turn.cx, Level::Error, format_args!("{what} while reading PROXY protocol"));
+            Step::Close(CloseReason::NoProxyHeader)
         }
     }
 }

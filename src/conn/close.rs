@@ -1,0 +1,142 @@
+//! The end of a connection: why it comes, what the logs hear of it, and the lingering close that lets a client read its
+//! last response.
+//!
+//! Invariant: a connection is closed with a reason, and with its request put back and counted ([`leave_active`]).
+
+use super::io::{Io, Step};
+use super::timers::Timer;
+use super::transport::Transport;
+use super::{Conn, State, Turn, ssi};
+use crate::config::directives::client::Lingering;
+use crate::config::model::Level;
+use crate::exchange::{Exchange, Rx, Tx, access_log};
+use crate::http::status::Status;
+use crate::services::{SCRATCH, Services};
+use crate::sys::Errno;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// Its last response is out.
+    Served,
+    /// `return 444`, and what else closes without a response.
+    Refused,
+    /// The client has closed it, or reset it.
+    ClientGone,
+    TimedOut(Timer),
+    /// A reload took its listener away.
+    NotListened,
+    ShuttingDown,
+    /// The PROXY header that its listener wants did not come.
+    NoProxyHeader,
+    /// The request's body broke when the response had begun: nothing can be said any more.
+    BrokenBody,
+    /// The response's body cannot be had whole: the client sees that it was cut.
+    CutShort,
+    /// It lingered, and the client still sent.
+    LingeredLong,
+    /// No state leads there.
+    Bug,
+}
+
+/// The connection ends, with a request under way or without. What was begun is dropped; a client that left is logged.
+pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
+    if let State::Active(ex) = &mut conn.state {
+        turn.pool.backends.leave(&mut ex.backend, turn.cx);
+    }
+    ssi::unwind(conn, turn.cx);
+    if let State::Active(ex) = &mut conn.state {
+        end_request(ex, turn.cx, reason);
+    }
+    leave_active(conn, turn);
+}
+
+fn end_request(ex: &mut Exchange, cx: &mut Services, reason: CloseReason) {
+    if let CloseReason::TimedOut(_) = reason {
+        ex.report(cx, Level::Info, format_args!("client timed out"));
+    }
+    if ex.rx == Rx::Head {
+        return;
+    }
+    if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
+        // nginx's words for a body that never came.
+        ex.response.status = Status::BAD_REQUEST;
+        ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
+    }
+    access_log::write(ex, cx);
+    cx.stats.writing = cx.stats.writing.saturating_sub(1);
+    cx.stats.reading += 1;
+    ex.rx = Rx::Head;
+}
+
+/// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
+pub fn leave_active(conn: &mut Conn, turn: &mut Turn<'_>) {
+    if let State::Active(mut ex) = std::mem::replace(&mut conn.state, State::Idle) {
+        let cx = &mut *turn.cx;
+        turn.pool.backends.leave(&mut ex.backend, cx);
+        match ex.rx == Rx::Head || ex.tx == Tx::Done {
+            true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
+            false => cx.stats.writing = cx.stats.writing.saturating_sub(1),
+        }
+        cx.stats.waiting += 1;
+        turn.pool.give(ex, cx);
+    }
+}
+
+/// The last response is out. Where the client may still be sending, closing now would reset the connection and could
+/// destroy the response on its way: so the writing side is shut, and what arrives is read and dropped for a while.
+pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    let State::Active(ex) = &conn.state else { return Step::Again };
+    let reason = if ex.abort { CloseReason::Refused } else { CloseReason::Served };
+    let Some((until, timeout)) = lingering(ex, &conn.transport, turn.cx) else {
+        leave_active(conn, turn);
+        return Step::Close(reason);
+    };
+    // The client reads its answer before it learns that no more is read.
+    let shut = conn.transport.shutdown_write();
+    leave_active(conn, turn);
+    if shut.is_err() {
+        // Reset meanwhile: there is nothing to wait for.
+        return Step::Close(CloseReason::ClientGone);
+    }
+    conn.state = State::Lingering { until, timeout };
+    conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
+    Step::Again
+}
+
+/// Whether the connection of this answered request must linger: until when at most, and how long a client that sends
+/// nothing is waited for.
+fn lingering(ex: &Exchange, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
+    let client = &ex.here().settings.client;
+    let has_more = ex.input.len() > ex.body_at;
+    let sending = ex.rx == Rx::Drain || has_more || transport.can_read() && !transport.peer_closed();
+    let wanted = match client.lingering {
+        Lingering::Off => false,
+        Lingering::On => sending && !ex.abort,
+        Lingering::Always => !ex.abort,
+    };
+    let until = cx.now.ms + client.lingering_time.0;
+    wanted.then(|| (until, u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX)))
+}
+
+/// Reads and drops.
+pub fn linger(io: &mut Io<'_>, until: u64, timeout: u32, cx: &mut Services) -> Step {
+    if !io.transport.can_read() {
+        return Step::Wait;
+    }
+    if cx.now.ms >= until {
+        return Step::Close(CloseReason::LingeredLong);
+    }
+    cx.scratch.clear();
+    cx.scratch.reserve(SCRATCH);
+    let outcome = io.transport.recv(&mut cx.scratch, SCRATCH);
+    cx.scratch.clear();
+    match outcome {
+        Ok(0) => Step::Close(CloseReason::Served),
+        Ok(_) => {
+            io.arm(Timer::Linger, until.min(cx.now.ms + u64::from(timeout)));
+            Step::Yield
+        }
+        Err(Errno::EAGAIN) => Step::Wait,
+        Err(_) => Step::Close(CloseReason::ClientGone),
+    }
+}

@@ -1,0 +1,43 @@
+//! What the listener of a connection stands for now; it may change with a reload, so a connection keeps the number of its
+//! listener and asks.
+
+use crate::config::model::EndpointId;
+use crate::sys::socket::local_addr;
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+#[derive(Default)]
+pub struct Endpoints(Vec<Entry>);
+
+#[derive(Default)]
+struct Entry {
+    endpoint: Option<EndpointId>,
+    /// Addresses with an endpoint of their own, of those that a wildcard listens on.
+    special: Vec<(IpAddr, EndpointId)>,
+}
+
+impl Endpoints {
+    pub fn set(&mut self, listener: usize, endpoint: Option<EndpointId>, special: &[(IpAddr, EndpointId)]) {
+        if self.0.len() <= listener {
+            self.0.resize_with(listener + 1, Entry::default);
+        }
+        self.0[listener] = Entry { endpoint, special: special.to_vec() };
+    }
+
+    /// The endpoint of a listener, whatever address a client came to.
+    pub fn of_listener(&self, listener: usize) -> Option<EndpointId> {
+        self.0.get(listener)?.endpoint
+    }
+
+    /// `fd`: the connection's socket. None: the address is no longer listened on.
+    pub fn find(&self, listener: u16, fd: BorrowedFd<'_>) -> Option<EndpointId> {
+        let entry = self.0.get(usize::from(listener))?;
+        if !entry.special.is_empty()
+            && let Some(ip) = local_addr(fd).ok().and_then(|addr| addr.ip())
+            && let Some((_, id)) = entry.special.iter().find(|(special, _)| *special == ip)
+        {
+            return Some(*id);
+        }
+        entry.endpoint
+    }
+}

@@ -1,0 +1,100 @@
+//! Between two requests of a connection: it wakes when one comes, goes on to the next, or goes idle.
+
+use super::{fast_path, read};
+use crate::conn::close::{self, CloseReason};
+use crate::conn::io::Step;
+use crate::conn::timers::Timer;
+use crate::conn::{Conn, State, Turn};
+use crate::exchange::access_log;
+use crate::sys::socket::Family;
+
+/// An idle connection has something to read: requests that are known are answered at once, for others it gets an
+/// exchange.
+pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    if !conn.transport.can_read() {
+        return Step::Wait;
+    }
+    let Some(endpoint) = turn.endpoints.find(conn.listener, conn.fd()) else {
+        return Step::Close(CloseReason::NotListened);
+    };
+    let mut input = turn.cx.buffers.take();
+    let step = match read::receive(&mut conn.transport, &mut input) {
+        read::More::Some => None,
+        read::More::None => Some(Step::Wait),
+        read::More::End => Some(Step::Close(CloseReason::ClientGone)),
+    };
+    if let Some(step) = step {
+        turn.cx.buffers.give(input);
+        return step;
+    }
+    if !conn.registered && conn.peer.family() == Family::Unix {
+        // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
+        // those connections only that have sent something.
+        turn.cx.now.advance_epoch();
+    }
+    let known = fast_path::answer(conn, endpoint, &input, turn);
+    if known.bytes == input.len() {
+        turn.cx.buffers.give(input);
+        return Step::Again;
+    }
+    let cx = &mut *turn.cx;
+    let client = conn.client(&cx.config, endpoint, cx.now.ms);
+    let mut ex = turn.pool.take(cx, client, input, known.bytes);
+    // What came with the first of it may have been sent after that.
+    ex.may_be_newer = true;
+    if known.bytes > 0 {
+        ex.look_anew(cx);
+    }
+    ex.repeat = known.next;
+    fast_path::hand_over(conn, &mut ex, cx, &mut turn.pool.send_batch);
+    conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
+    cx.stats.waiting -= 1;
+    cx.stats.reading += 1;
+    ex.introduced = conn.introduced.clone();
+    conn.state = State::Active(ex);
+    Step::Again
+}
+
+/// Logs the request and goes on to the next, or ends the connection.
+pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    let State::Active(ex) = &mut conn.state else { return Step::Again };
+    let cx = &mut *turn.cx;
+    access_log::write(ex, cx);
+    conn.requests = conn.requests.saturating_add(1);
+    cx.stats.writing -= 1;
+    cx.stats.reading += 1;
+    if !ex.keep_alive || ex.abort {
+        return close::after_last(conn, turn);
+    }
+    ex.idle_for = ex.here().settings.client.keepalive_timeout.0;
+    read::consume(ex);
+    // Nothing more has come: the exchange need not be made ready for a request that another may answer.
+    if ex.buf().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
+        return go_idle(conn, turn);
+    }
+    if ex.may_be_newer && !ex.buf().is_empty() {
+        // It may have been sent after what was looked up in this moment: others wait for that.
+        ex.look_anew(cx);
+    }
+    ex.client.requests = u64::from(conn.requests) + 1;
+    ex.next_request(cx);
+    let timeout = ex.here().settings.client.header_timeout.0;
+    conn.arm(Timer::Header, cx.now.ms + timeout);
+    Step::Again
+}
+
+pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    if turn.cx.quitting {
+        return Step::Close(CloseReason::ShuttingDown);
+    }
+    if let State::Active(ex) = &conn.state {
+        let client = &ex.here().settings.client;
+        let (timer, timeout) = match conn.requests {
+            0 => (Timer::Header, client.header_timeout.0),
+            _ => (Timer::KeepAlive, ex.idle_for),
+        };
+        conn.arm(timer, turn.cx.now.ms + timeout);
+    }
+    close::leave_active(conn, turn);
+    Step::Again
+}

@@ -1,0 +1,81 @@
+//! Deadlines by name: what a connection is waiting for when its time runs out decides what becomes of it
+//! ([`super::drive::timeout`]).
+
+/// What must not take longer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timer {
+    /// The first byte of a request, or the rest of its head (client_header_timeout).
+    Header,
+    /// The next request of a connection that had one (keepalive_timeout).
+    KeepAlive,
+    /// The next bytes of a body (client_body_timeout).
+    Body,
+    /// The client's taking some of the response (send_timeout).
+    Send,
+    /// The next bytes of a body that is thrown away (lingering_timeout).
+    Drain,
+    /// The client's closing its side, once its last response is out (lingering_time, lingering_timeout).
+    Linger,
+    /// Not a limit: what was delayed goes on (limit_rate, limit_req, upload_limit_rate).
+    Pause,
+    /// Not a limit: work on files goes on, or the disk has not answered yet.
+    Work,
+    /// The upstream's connecting, taking the request or answering (proxy_*_timeout).
+    Upstream,
+}
+
+const ALL: [Timer; 9] = [
+    Timer::Header,
+    Timer::KeepAlive,
+    Timer::Body,
+    Timer::Send,
+    Timer::Drain,
+    Timer::Linger,
+    Timer::Pause,
+    Timer::Work,
+    Timer::Upstream,
+];
+
+/// When which timer goes off, in the room of one number. The earlier of two compares as the smaller.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(u64);
+
+impl Deadline {
+    const BITS: u32 = 4;
+
+    /// `at`: monotonic milliseconds.
+    pub fn new(timer: Timer, at: u64) -> Deadline {
+        Deadline(at.min(u64::MAX >> Deadline::BITS) << Deadline::BITS | timer as u64)
+    }
+
+    pub fn at(self) -> u64 {
+        self.0 >> Deadline::BITS
+    }
+
+    pub fn timer(self) -> Timer {
+        ALL.get((self.0 & 0xf) as usize).copied().unwrap_or(Timer::Header)
+    }
+}
+
+impl std::fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} at {}", self.timer(), self.at())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_keeps_its_name_and_the_earlier_is_the_smaller() {
+        for (number, timer) in ALL.into_iter().enumerate() {
+            assert_eq!(timer as usize, number);
+            for at in [0, 1, 1_000_000_007, u64::MAX >> 4] {
+                assert_eq!((Deadline::new(timer, at).timer(), Deadline::new(timer, at).at()), (timer, at));
+            }
+            assert!(Deadline::new(timer, 5) < Deadline::new(Timer::Header, 6), "{timer:?}");
+        }
+        assert_eq!(Deadline::new(Timer::Send, u64::MAX).timer(), Timer::Send);
+    }
+}

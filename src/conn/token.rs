@@ -1,0 +1,41 @@
+//! What an epoll token stands for: the key of a slab, and which one.
+
+use crate::util::slab::Key;
+
+/// Whose event it is; the middle byte of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Client = 0,
+    Listener = 1,
+    Signal = 2,
+    /// A connection to an upstream.
+    Backend = 3,
+    /// Files that were being written to the disk are there.
+    Disk = 4,
+    /// Files that were read have changed.
+    Change = 5,
+    /// A deadline has come, or might have.
+    Alarm = 6,
+}
+
+pub fn token(role: Role, key: Key) -> u64 {
+    key.to_u64() | (role as u64) << Key::ROLE_SHIFT
+}
+
+/// The token of something there is one of.
+pub fn token_of(role: Role) -> u64 {
+    token(role, Key::new(0, 0))
+}
+
+pub fn role_of(token: u64) -> Option<Role> {
+    match token >> Key::ROLE_SHIFT & 0xff {
+        0 => Some(Role::Client),
+        1 => Some(Role::Listener),
+        2 => Some(Role::Signal),
+        3 => Some(Role::Backend),
+        4 => Some(Role::Disk),
+        5 => Some(Role::Change),
+        6 => Some(Role::Alarm),
+        _ => None,
+    }
+}
