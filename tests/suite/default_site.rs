@@ -54,6 +54,15 @@ fn the_readmes_requests_answer_as_it_says() {
     s.get_with("/files/notes.txt", "Range: bytes=0-1\r\n").is(206).body_is("he");
     s.method("DELETE", "/files/notes.txt", "", b"").is(204);
     assert_eq!(s.snapshot("www"), before);
+    // curl -T, and the draft's first request of the section on resumable uploads.
+    s.method("PUT", "/files/notes.txt", "", b"hello\n").is(201);
+    s.method("DELETE", "/files/notes.txt", "", b"").is(204);
+    let resumable = "Upload-Complete: ?1\r\nUpload-Draft-Interop-Version: 8\r\n";
+    let mut client = s.client();
+    client.send(format!("PUT /files/big.iso HTTP/1.1\r\nHost: localhost\r\n{resumable}Content-Length: 5\r\n\r\nwhole"));
+    client.response().is(104);
+    client.response().is(201);
+    s.method("DELETE", "/files/big.iso", "", b"").is(204);
     s.method("DELETE", "/", "", b"").is(405).has("Allow", "GET, HEAD, OPTIONS");
     s.get("/").is(200).contains("<html");
     s.get("/nothing-here").is(404).contains("Nothing here");
@@ -66,6 +75,37 @@ fn the_readmes_requests_answer_as_it_says() {
     let mut client = s.client_at(2);
     client.send(b"GET / HTTP/1.1\r\nHost: localhost:8082\r\nConnection: close\r\n\r\n");
     client.response().is(200);
+}
+
+#[test]
+fn every_page_of_the_default_sites_has_one_main_part() {
+    let mut seen = 0;
+    let mut dirs = vec![Path::new(TOP).join("www")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "html") {
+                let page = fs::read_to_string(&path).unwrap();
+                assert_eq!(
+                    (page.matches("<main").count(), page.matches("</main>").count()),
+                    (1, 1),
+                    "{}",
+                    path.display()
+                );
+                // What scrolls sideways can be reached by the keyboard.
+                assert_eq!(
+                    page.matches("<pre").count(),
+                    page.matches("<pre tabindex=\"0\"").count(),
+                    "{}",
+                    path.display()
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 8, "the pages were not found");
 }
 
 #[test]
