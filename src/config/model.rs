@@ -309,7 +309,7 @@ pub enum Content {
     Files,
     EmptyGif,
     StubStatus,
-    /// proxy_pass.
+    /// proxy_pass, fastcgi_pass, scgi_pass, uwsgi_pass.
     Proxy,
 }
 
@@ -332,6 +332,9 @@ pub struct Settings {
     pub listing: Rc<Listing>,
     pub upload: Rc<Upload>,
     pub proxy: Rc<Proxy>,
+    pub fastcgi: Rc<Proxy>,
+    pub scgi: Rc<Proxy>,
+    pub uwsgi: Rc<Proxy>,
     pub realip: Rc<RealIp>,
     pub ssi: Rc<Ssi>,
     /// Lines that limit what clients may write, for those who break one.

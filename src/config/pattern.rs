@@ -162,6 +162,11 @@ impl Pattern {
         self.groups > 1
     }
 
+    /// How many groups there are, the whole match included.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
     /// # Errors
     /// Whether it matches could not be found out.
     pub fn is_match(&self, subject: &[u8]) -> Result<bool, Failed> {

@@ -414,7 +414,8 @@ impl Build {
     }
 
     /// An error of a level that its levels inherit: said at the first that has it.
-    pub fn error_once(&mut self, span: Span, text: &str) {
+    pub fn error_once(&mut self, span: Span, text: impl Into<String>) {
+        let text = text.into();
         if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {
             self.diagnostics.push(Diagnostic::emerg(span, text));
         }

@@ -151,7 +151,7 @@ pub struct Reader {
 impl Reader {
     /// The request is over: nothing else may come.
     pub fn is_ended(&self) -> bool {
-        self.ended && !self.inside
+        self.ended && self.content == 0 && self.padding == 0
     }
 
     /// The next event of `input`, whose first byte follows the last one consumed.

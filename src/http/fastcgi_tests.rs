@@ -137,3 +137,16 @@ fn a_request_is_what_an_application_reads() {
         assert_eq!(keep, value.is_empty());
     }
 }
+
+#[test]
+fn a_request_is_over_with_the_last_byte_of_its_end() {
+    for padding in [0, 7] {
+        let bytes = record(3, 1, &[0; 8], padding);
+        let mut reader = Reader::default();
+        let step = reader.next(&bytes).expect("a record");
+        assert_eq!(step.event, Event::End(End { app_status: 0, protocol_status: 0 }));
+        assert_eq!(reader.is_ended(), padding == 0);
+        assert_eq!(reader.next(&bytes[step.consumed..]).expect("padding").event, Event::More);
+        assert!(reader.is_ended());
+    }
+}

@@ -24,6 +24,7 @@ mod conditions;
 mod config_directives;
 mod differential;
 mod explain;
+mod fastcgi;
 mod first_words;
 mod http1;
 mod kept;

@@ -10,6 +10,8 @@ pub mod dav;
 pub mod elsewhere;
 pub mod errors;
 pub mod files;
+pub mod gateway;
+pub mod gateway_pass;
 pub mod geo;
 pub mod gzip;
 pub mod ignored;
@@ -68,6 +70,11 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         proxy::ROWS,
         proxy_pass::ROWS,
         proxy_response::ROWS,
+        gateway::FASTCGI,
+        gateway::SCGI,
+        gateway::UWSGI,
+        gateway::ROWS,
+        gateway_pass::ROWS,
         upstream::ROWS,
         realip::ROWS,
     ];

@@ -1,6 +1,7 @@
 //! The settings of proxying, and the directives about requests on their way: what is passed, to whom, for how long.
 //! Responses are `proxy_response`'s, `proxy_pass` has a file of its own.
 
+use super::gateway::{Gateway, Of};
 use super::row;
 use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
@@ -57,6 +58,7 @@ pub struct Proxy {
     pub socket_keepalive: bool,
     /// Bytes per second of a response.
     pub limit_rate: Option<Template>,
+    pub gateway: Gateway,
 }
 
 /// What makes the request go to the next server: a set of `Next` bits.
@@ -152,6 +154,7 @@ impl Default for Proxy {
             pass_trailers: false,
             bind: None,
             socket_keepalive: false,
+            gateway: Gateway::default(),
         }
     }
 }
@@ -246,7 +249,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE12,
         "off",
-        Effect::Once(bind),
+        Effect::Once(|s, b, d| bind(proxy, s, b, d)),
         "Address that connections to upstreams come from: an address, address:port, a value with variables, or off. \"transparent\" is refused.",
     ),
     row(
@@ -270,7 +273,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "error timeout",
-        Effect::Once(next_upstream),
+        Effect::Many(|s, b, d| next_upstream(proxy, s, b, d)),
         "What makes a request go to the next server: error, timeout, invalid_header, http_500, http_502, http_503, http_504, http_403, http_404, http_429, non_idempotent, off.",
     ),
     row(
@@ -322,11 +325,11 @@ fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn bind(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if let Some(word) = d.args.get(1) {
         let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
         return Err(match word.is("transparent") {
-            true => Fault::new(word.span, "\"proxy_bind … transparent\" is not supported")
+            true => Fault::new(word.span, format!("\"{} … transparent\" is not supported", d.name.str()))
                 .help("pass the client's address in X-Forwarded-For"),
             false => fault,
         });
@@ -336,7 +339,7 @@ fn bind(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if !off && template.constant().is_some_and(|text| local_address(text).is_none()) {
         return Err(Fault::new(d.args[0].span, format!("invalid address \"{}\"", d.args[0].str())));
     }
-    proxy(&mut s.settings).bind = (!off).then_some(template);
+    of(&mut s.settings).bind = (!off).then_some(template);
     Ok(())
 }
 
@@ -347,8 +350,11 @@ pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
     bare.or_else(|| text.parse().ok().filter(|addr: &SocketAddr| addr.port() > 0))
 }
 
-fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let mut set = 0;
+/// Lines of one block add up (nginx).
+pub(super) fn next_upstream(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let first = s.first;
+    let next = &mut of(&mut s.settings).next;
+    let mut set = if first { 0 } else { next.0 };
     for word in &d.args {
         let bit = match &word.lower()[..] {
             b"error" => Next::ERROR,
@@ -368,6 +374,6 @@ fn next_upstream(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         set |= bit.0;
     }
     let off = d.args.iter().any(|word| word.is("off"));
-    proxy(&mut s.settings).next = Next(if off { 0 } else { set });
+    *next = Next(if off { 0 } else { set });
     Ok(())
 }

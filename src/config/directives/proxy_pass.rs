@@ -11,8 +11,39 @@ use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::Template;
 use std::rc::Rc;
 
+/// How requests are spoken to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    FastCgi,
+    Scgi,
+    Uwsgi,
+}
+
+impl Protocol {
+    pub fn directive(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "proxy_pass",
+            Protocol::FastCgi => "fastcgi_pass",
+            Protocol::Scgi => "scgi_pass",
+            Protocol::Uwsgi => "uwsgi_pass",
+        }
+    }
+
+    /// What stands before an address in the error log.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "http://",
+            Protocol::FastCgi => "fastcgi://",
+            Protocol::Scgi => "scgi://",
+            Protocol::Uwsgi => "uwsgi://",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Pass {
+    pub protocol: Protocol,
     pub to: To,
     /// The location's name, which a URI part replaces; empty where the location has no prefix.
     pub location: Box<[u8]>,
@@ -46,6 +77,21 @@ pub struct Url<'a> {
 }
 
 impl<'a> Url<'a> {
+    /// What a directive of that protocol names.
+    ///
+    /// # Errors
+    /// nginx's words, without the directive.
+    pub fn of(protocol: Protocol, text: &'a [u8]) -> Result<Url<'a>, &'static str> {
+        let starts = |scheme: &str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()));
+        match protocol {
+            Protocol::Http1 => return Url::parse(text),
+            Protocol::Uwsgi if starts("suwsgi://") => return Err("suwsgi:// needs TLS, which is not built in yet"),
+            Protocol::Uwsgi if starts("uwsgi://") => Url::address(&text[8..]),
+            _ => Url::address(text),
+        }
+        .and_then(|url| if url.uri.is_empty() { Ok(url) } else { Err("invalid host") })
+    }
+
     /// # Errors
     /// nginx's words, without the directive.
     pub fn parse(text: &'a [u8]) -> Result<Url<'a>, &'static str> {
@@ -56,7 +102,11 @@ impl<'a> Url<'a> {
         if !scheme("http://") {
             return Err("invalid URL prefix");
         }
-        let rest = &text[7..];
+        Url::address(&text[7..])
+    }
+
+    /// What stands behind the scheme.
+    fn address(rest: &'a [u8]) -> Result<Url<'a>, &'static str> {
         if rest.get(..5).is_some_and(|unix| unix.eq_ignore_ascii_case(b"unix:")) {
             // The path ends at a colon, where a URI follows.
             let end = memchr::memchr(b':', &rest[5..]).map_or(rest.len(), |at| at + 5);
@@ -143,7 +193,11 @@ fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             }
         }
     };
-    s.own.pass = Some(Rc::new(Pass { to, location: if has_prefix { name.into() } else { Box::default() } }));
+    s.own.pass = Some(Rc::new(Pass {
+        protocol: Protocol::Http1,
+        to,
+        location: if has_prefix { name.into() } else { Box::default() },
+    }));
     s.own.content = Content::Proxy;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! of a body waits for the client. The settings are in `proxy`.
 
 use super::client::rate;
+use super::gateway::Of;
 use super::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite, proxy};
 use super::row;
 use crate::config::ast::Directive;
@@ -19,7 +20,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE1,
         "",
-        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.hide_headers)),
+        Effect::Many(|s, b, d| names(proxy, s, b, d, |proxy| &mut proxy.hide_headers)),
         "A header of the response that the client does not get. Date, Server, X-Pad and X-Accel-… are hidden anyway.",
     ),
     row(
@@ -27,7 +28,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE1,
         "",
-        Effect::Many(|s, _, d| names(s, d, |proxy| &mut proxy.pass_headers)),
+        Effect::Many(|s, b, d| names(proxy, s, b, d, |proxy| &mut proxy.pass_headers)),
         "A header of the response that the client gets although it is hidden.",
     ),
     row(
@@ -75,7 +76,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE2,
         "8 4k",
-        Effect::Once(buffers),
+        Effect::Once(|s, b, d| buffers(proxy, s, b, d)),
         "Number and size: their product is how much of a response may wait for the client, at least 64k.",
     ),
     row(
@@ -83,10 +84,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE1,
         "8k",
-        Effect::Once(|s, _, d| {
-            proxy(&mut s.settings).busy_size = Some(size(d, 0)?);
-            Ok(())
-        }),
+        Effect::Once(|s, b, d| busy_buffers(proxy, s, b, d)),
         "Accepted, within nginx's bounds: what has arrived is sent at once.",
     ),
     row(
@@ -118,10 +116,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE1,
         "0",
-        Effect::Once(|s, b, d| {
-            proxy(&mut s.settings).limit_rate = Some(rate(b, d)?);
-            Ok(())
-        }),
+        Effect::Once(|s, b, d| limit_rate(proxy, s, b, d)),
         "Bytes per second of an upstream's response, variables allowed; 0 is no limit. Nothing is read ahead of the client, so it holds for what the client gets, where limit_rate is not lower still. Without effect under `proxy_buffering off`.",
     ),
     row(
@@ -137,7 +132,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "",
-        Effect::Once(ignore_headers),
+        Effect::Many(|s, b, d| ignore_headers(proxy, s, b, d)),
         "Headers of the response that the server itself does not obey. It obeys X-Accel-Redirect, X-Accel-Limit-Rate, X-Accel-Buffering and X-Accel-Charset; the others are accepted.",
     ),
 ];
@@ -145,9 +140,15 @@ pub const ROWS: &[Row] = &[
 /// Names of header fields, in lower case.
 type Names = Rc<[Box<[u8]>]>;
 
-fn names(s: &mut Scope, d: &Directive, place: fn(&mut Proxy) -> &mut Names) -> Outcome {
+pub(super) fn names(
+    of: Of,
+    s: &mut Scope,
+    _: &mut Build,
+    d: &Directive,
+    place: fn(&mut Proxy) -> &mut Names,
+) -> Outcome {
     let first = s.first;
-    let list = place(proxy(&mut s.settings));
+    let list = place(of(&mut s.settings));
     let kept: &[_] = if first { &[] } else { list };
     *list = kept.iter().cloned().chain([d.args[0].bytes().to_ascii_lowercase().into()]).collect();
     Ok(())
@@ -246,35 +247,47 @@ fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
 impl Proxy {
     /// nginx refuses buffers that do not fit each other, whether or not anything is proxied; so a configuration that
     /// loads here loads there.
-    pub fn wrong_buffers(&self) -> Option<&'static str> {
+    pub fn wrong_buffers(&self, module: &str) -> Option<String> {
         let (count, each) = (self.buffers.0, self.buffers.1.0);
         let largest = each.max(self.buffer_size.0);
         let busy = self.busy_size.map_or(2 * largest, |size| size.0);
         if count < 2 {
-            Some("there must be at least 2 \"proxy_buffers\"")
+            Some(format!("there must be at least 2 \"{module}_buffers\""))
         } else if busy < largest {
-            Some(
-                "\"proxy_busy_buffers_size\" must be equal to or greater than the maximum of the value of \
-                 \"proxy_buffer_size\" and one of the \"proxy_buffers\"",
-            )
+            Some(format!(
+                "\"{module}_busy_buffers_size\" must be equal to or greater than the maximum of the value of \
+                 \"{module}_buffer_size\" and one of the \"{module}_buffers\"",
+            ))
         } else if busy > (count - 1) * each {
-            Some("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer")
+            let rule = "must be less than the size of all";
+            Some(format!("\"{module}_busy_buffers_size\" {rule} \"{module}_buffers\" minus one buffer"))
         } else {
             None
         }
     }
 }
 
-fn buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+pub(super) fn busy_buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    of(&mut s.settings).busy_size = Some(size(d, 0)?);
+    Ok(())
+}
+
+pub(super) fn limit_rate(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    of(&mut s.settings).limit_rate = Some(rate(b, d)?);
+    Ok(())
+}
+
+pub(super) fn buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let (count, bytes) = (number(d, 0)?, size(d, 1)?);
     if count == 0 || bytes.0 == 0 || count.saturating_mul(bytes.0) > 1 << 30 {
         return Err(invalid(d, 0));
     }
-    proxy(&mut s.settings).buffers = (count, bytes);
+    of(&mut s.settings).buffers = (count, bytes);
     Ok(())
 }
 
-fn ignore_headers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+/// Lines of one block add up (nginx).
+pub(super) fn ignore_headers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     const KNOWN: [&str; 9] = [
         "X-Accel-Redirect",
         "X-Accel-Expires",
@@ -292,11 +305,14 @@ fn ignore_headers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         }
     }
     let names = |name: &str| d.args.iter().any(|word| word.bytes().eq_ignore_ascii_case(name.as_bytes()));
-    proxy(&mut s.settings).ignore = Ignore {
-        redirect: names("X-Accel-Redirect"),
-        limit_rate: names("X-Accel-Limit-Rate"),
-        buffering: names("X-Accel-Buffering"),
-        charset: names("X-Accel-Charset"),
+    let first = s.first;
+    let ignore = &mut of(&mut s.settings).ignore;
+    let before = if first { Ignore::default() } else { *ignore };
+    *ignore = Ignore {
+        redirect: before.redirect || names("X-Accel-Redirect"),
+        limit_rate: before.limit_rate || names("X-Accel-Limit-Rate"),
+        buffering: before.buffering || names("X-Accel-Buffering"),
+        charset: before.charset || names("X-Accel-Charset"),
     };
     Ok(())
 }

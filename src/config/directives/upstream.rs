@@ -144,6 +144,8 @@ struct Draft {
     span: Span,
     /// It need not be found: a variable may come to it, or not.
     optional: bool,
+    /// There is no port that it has by default.
+    needs_port: bool,
 }
 
 impl Drafts {
@@ -151,10 +153,26 @@ impl Drafts {
     pub fn refer(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
         let same = |draft: &Draft| &*draft.upstream.name == host && draft.port == port;
         let at = self.0.iter().position(same).unwrap_or_else(|| {
-            self.0.push(Draft { upstream: Upstream::named(host), port, block: false, span, optional: false });
+            self.0.push(Draft {
+                upstream: Upstream::named(host),
+                port,
+                block: false,
+                span,
+                optional: false,
+                needs_port: false,
+            });
             self.0.len() - 1
         });
         UpstreamId(at as u32)
+    }
+
+    /// The same where the protocol has no port of its own.
+    pub fn refer_with_port(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
+        let id = self.refer(host, port, span);
+        if let Some(draft) = self.0.get_mut(id.at()) {
+            draft.needs_port |= port.is_none() && !host.starts_with("unix:");
+        }
+        id
     }
 
     /// The same for a host that variables may come to; to be called when all others have been referred to.
@@ -162,7 +180,7 @@ impl Drafts {
         let there = |draft: &Draft| &*draft.upstream.name == host && (draft.block || draft.port == port);
         if !self.0.iter().any(there) {
             let upstream = Upstream::named(host);
-            self.0.push(Draft { upstream, port, block: false, span, optional: true });
+            self.0.push(Draft { upstream, port, block: false, span, optional: true, needs_port: false });
         }
     }
 
@@ -184,7 +202,14 @@ impl Drafts {
                 return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
             }
             Some(draft) => (draft.upstream, draft.block) = (upstream, true),
-            None => self.0.push(Draft { upstream, port: None, block: true, span: d.name.span, optional: false }),
+            None => self.0.push(Draft {
+                upstream,
+                port: None,
+                block: true,
+                span: d.name.span,
+                optional: false,
+                needs_port: false,
+            }),
         }
         Ok(())
     }
@@ -199,6 +224,11 @@ impl Drafts {
             {
                 let text = format!("upstream \"{name}\" may not have port {port}");
                 diagnostics.push(Diagnostic::emerg(draft.span, text));
+                continue;
+            }
+            if draft.needs_port {
+                let text = format!("no port in upstream \"{name}\"");
+                diagnostics.push(Diagnostic::emerg(draft.span, text).help("host:port, or the name of an upstream"));
                 continue;
             }
             match PeerAddr::parse(name.as_bytes(), draft.port.unwrap_or(80)) {

@@ -107,8 +107,16 @@ impl Build {
         if own.content == Content::Proxy {
             self.servers[own.server.at()].proxied = true;
         }
-        if let Some(text) = scope.settings.proxy.wrong_buffers() {
-            self.error_once(span, text);
+        let settings = &scope.settings;
+        for (module, upstream) in [
+            ("proxy", &settings.proxy),
+            ("fastcgi", &settings.fastcgi),
+            ("scgi", &settings.scgi),
+            ("uwsgi", &settings.uwsgi),
+        ] {
+            if let Some(text) = upstream.wrong_buffers(module) {
+                self.error_once(span, text);
+            }
         }
         let referers = &scope.settings.referers;
         if !own.referers.is_empty() && (referers.none || referers.blocked) && !referers.names_hosts() {

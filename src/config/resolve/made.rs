@@ -32,9 +32,10 @@ impl Build {
         }
         let mut hosts = Vec::new();
         for location in &self.locations {
-            let Some(To::Made(template)) = location.pass.as_ref().map(|pass| &pass.to) else { continue };
+            let Some(pass) = location.pass.as_deref() else { continue };
+            let To::Made(template) = &pass.to else { continue };
             for start in starts(template, &sets, 0) {
-                let Ok(url) = Url::parse(&start.text) else { continue };
+                let Ok(url) = Url::of(pass.protocol, &start.text) else { continue };
                 // What follows may belong to the host still.
                 let cut = !start.whole && url.uri.is_empty();
                 let literal = url.host.starts_with('[') || url.host.starts_with("unix:");

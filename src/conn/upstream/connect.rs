@@ -6,7 +6,7 @@ use crate::conn::Turn;
 use crate::conn::close::CloseReason;
 use crate::conn::io::{Io, Step};
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Phase};
+use crate::exchange::handlers::upstream::{Fault, Phase, settings};
 use crate::exchange::{Exchange, phases};
 use crate::services::upstream_balance::End;
 use crate::sys::socket::Connect;
@@ -23,7 +23,7 @@ pub(super) fn pick(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> S
             return Step::Again;
         }
     };
-    let settings = ex.here().settings.proxy.clone();
+    let settings = settings(ex).clone();
     let upstream = proxy.upstream().clone();
     proxy.client_by = cx.now.ms + ex.here().settings.client.body_timeout.0;
     let local = proxy.local(ex, cx);
@@ -69,7 +69,7 @@ pub(super) fn connect(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -
     match outcome {
         Ok(()) => {
             proxy.connected(ex, turn.cx);
-            proxy.upstream_by = turn.cx.now.ms + ex.here().settings.proxy.send_timeout.0;
+            proxy.upstream_by = turn.cx.now.ms + settings(ex).send_timeout.0;
             ex.handler = Handler::Proxy(proxy);
             Step::Again
         }

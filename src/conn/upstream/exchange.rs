@@ -9,7 +9,7 @@ use crate::conn::io::{Io, Step};
 use crate::conn::timers::{Deadline, Timer};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Proxy};
+use crate::exchange::handlers::upstream::{Fault, Proxy, settings};
 use crate::exchange::{Exchange, Rx, Tx, filters, phases};
 use crate::services::upstream_balance::End;
 use crate::services::{SCRATCH, Services};
@@ -106,7 +106,8 @@ pub(super) fn next(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, fault:
 
 /// The request goes out, the response comes in.
 pub(super) fn talk(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, flushed: bool) -> Step {
-    let mut progress = flushed | send(ex, turn);
+    let starts = matches!(&ex.handler, Handler::Proxy(proxy) if proxy.gathers_start(ex));
+    let mut progress = flushed | (!starts && send(ex, turn));
     if let Handler::Proxy(proxy) = &ex.handler
         && proxy.wants_body(ex)
     {
@@ -156,12 +157,12 @@ pub(super) fn send(ex: &mut Exchange, turn: &mut Turn<'_>) -> bool {
         }
     }
     if moved {
-        let (settings, now) = (&ex.here().settings, turn.cx.now.ms);
+        let (settings, now) = (settings(ex), turn.cx.now.ms);
         let whole = proxy.pending().is_empty();
-        let timeout = if whole { settings.proxy.read_timeout } else { settings.proxy.send_timeout };
+        let timeout = if whole { settings.read_timeout } else { settings.send_timeout };
         proxy.upstream_by = now + timeout.0;
         if whole {
-            proxy.client_by = now + settings.client.body_timeout.0;
+            proxy.client_by = now + ex.here().settings.client.body_timeout.0;
         }
     }
     ex.handler = Handler::Proxy(proxy);
@@ -208,7 +209,7 @@ fn arrived(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, bytes: Resul
         }
         Ok([]) => proxy.closed(ex, cx).map(|()| None),
         Ok(bytes) => {
-            proxy.upstream_by = cx.now.ms + ex.here().settings.proxy.read_timeout.0;
+            proxy.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
             if ex.out.is_empty() {
                 proxy.client_by = cx.now.ms + ex.here().settings.client.send_timeout.0;
             }

@@ -16,7 +16,7 @@ use crate::conn::http1::write::{self, Flushed};
 use crate::conn::io::{Io, Next, Step};
 use crate::conn::transport::Transport;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Phase, Proxy};
+use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
 use exchange::{deadlines, served, settled, take, wait};
@@ -36,7 +36,7 @@ fn round(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
     let Some(mut proxy) = take(ex) else { return Step::Close(CloseReason::Bug) };
     let phase = proxy.phase;
     let gone = io.transport.has_failed() || io.transport.peer_closed() && ex.rx == Rx::Done;
-    if gone && phase != Phase::Tunnel && !ex.here().settings.proxy.ignore_client_abort {
+    if gone && phase != Phase::Tunnel && !settings(ex).ignore_client_abort {
         return client_gone(proxy, ex, turn, CloseReason::ClientGone);
     }
     let waiting = ex.out.pending();
@@ -52,7 +52,7 @@ fn round(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
     let flushed = ex.out.pending() < waiting;
     if flushed && !had_room {
         // The upstream was not waited for meanwhile.
-        proxy.upstream_by = turn.cx.now.ms + ex.here().settings.proxy.read_timeout.0;
+        proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
     ex.handler = Handler::Proxy(proxy);
     match phase {

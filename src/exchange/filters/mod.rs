@@ -22,6 +22,7 @@ pub mod ssi;
 
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
+use super::handlers::upstream;
 use super::response::{Body, ContentType};
 use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
@@ -160,11 +161,11 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
 /// limit_rate, where no script said otherwise; an upstream's response may be slowed down further.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
     let stream = matches!(ex.response.body, Body::Stream { .. }) && !ex.response.at_once && !ex.response.upgrade;
-    let slowed = stream && ex.here().settings.proxy.limit_rate.is_some();
+    let slowed = stream && upstream::settings(ex).limit_rate.is_some();
     if !slowed && (ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none()) {
         return;
     }
-    let (client, proxy) = (ex.here().settings.client.clone(), ex.here().settings.proxy.clone());
+    let (client, proxy) = (ex.here().settings.client.clone(), upstream::settings(ex).clone());
     let mut value = |template: &Option<Template>| {
         let text = template.as_ref().map(|template| variables::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)

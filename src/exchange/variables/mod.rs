@@ -5,6 +5,7 @@ mod geo;
 mod map;
 mod murmur;
 pub mod referer;
+mod script_name;
 pub mod tables;
 
 use super::handlers::upstream::record::{Record, What};
@@ -304,11 +305,17 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
     match builtin {
         B::Args | B::QueryString => set(&ex.args, out),
         B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
-        // Nothing splits a path here (fastcgi_split_path_info).
-        B::FastcgiPathInfo => Is::Set,
         // Of a target that is refused it is empty; without one there is none (nginx).
         B::Uri | B::DocumentUri | B::FastcgiScriptName if ex.uri.is_empty() && ex.head.origin.is_empty() => Is::Unset,
-        B::Uri | B::DocumentUri | B::FastcgiScriptName => put(Some(&ex.uri), out),
+        B::Uri | B::DocumentUri => put(Some(&ex.uri), out),
+        B::FastcgiScriptName => {
+            script_name::name(ex, out);
+            Is::Set
+        }
+        B::FastcgiPathInfo => {
+            script_name::path_info(ex, out);
+            Is::Set
+        }
         // Of what is no request line there is nothing to tell.
         B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.head.target.is_empty() => Is::Unset,
         B::RequestUri => {
@@ -451,7 +458,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             true => Is::Set,
             false => Is::Unset,
         },
-        B::RequestBody => match ex.record.as_ref().and_then(|record| record.body.as_ref()?.bytes()) {
+        B::RequestBody => match ex.record.as_ref().and_then(|record| record.body_bytes()) {
             Some(body) if ex.rx == super::Rx::Done => put(Some(body), out),
             _ => Is::Unset,
         },

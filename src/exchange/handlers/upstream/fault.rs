@@ -1,10 +1,11 @@
 //! What can go wrong with a server, what is said of it, and whether another one is asked.
 
-use super::{Phase, Proxy, Reading, request, respond};
+use super::{Phase, Proxy, Reading, request, respond, settings};
 use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::http::fastcgi;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::{End, Tried};
@@ -45,7 +46,7 @@ impl Proxy {
     }
 
     /// What is under way, in nginx's words.
-    fn doing(&self, ex: &Exchange) -> &'static str {
+    pub(super) fn doing(&self, ex: &Exchange) -> &'static str {
         match self.phase {
             Phase::Gather => "reading client request body",
             Phase::Pick | Phase::Connect => "connecting to upstream",
@@ -60,7 +61,7 @@ impl Proxy {
     /// done. `resting`: the balance says that it has failed too often. Not to be called once the client has been sent
     /// something.
     pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, resting: bool) -> Option<Flow> {
-        let settings = ex.here().settings.proxy.clone();
+        let settings = settings(ex).clone();
         let (status, kind) = match fault {
             Fault::Error | Fault::NoLive => (Status::BAD_GATEWAY, Next::ERROR),
             Fault::InvalidHeader => (Status::BAD_GATEWAY, Next::INVALID_HEADER),
@@ -100,12 +101,13 @@ impl Proxy {
         self.input.clear();
         self.head.clear();
         self.reading = Reading::Head;
+        self.records = fastcgi::Reader::default();
         None
     }
 
     /// Whether another server would be asked after this status.
     pub(super) fn goes_on(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
-        let settings = &ex.here().settings.proxy;
+        let settings = &settings(ex);
         let Some(kind) = respond::next_of(code) else { return false };
         let repeat = if request::is_repeatable(ex) { 0 } else { Next::NON_IDEMPOTENT.0 };
         let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;

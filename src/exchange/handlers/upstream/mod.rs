@@ -10,6 +10,9 @@
 
 mod cookie;
 mod fault;
+mod gateway;
+mod http1;
+mod protocol;
 mod reading;
 pub mod record;
 mod request;
@@ -19,11 +22,14 @@ mod sending;
 mod uri;
 
 use super::{Handler, options};
-use crate::config::directives::proxy_pass::{Pass, To, Url};
+use crate::config::directives::proxy::Proxy as Settings;
+use crate::config::directives::proxy_pass::{Pass, Protocol, To, Url};
 use crate::config::directives::upstream::Upstream;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Printable, Rx, Tx, body, variables};
+use crate::http::fastcgi;
+use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Asked, Ending, ResponseHead};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -34,6 +40,7 @@ pub use fault::Fault;
 use reading::Reading;
 use record::{Record, Try};
 use request::Place;
+use sending::{Body, Framed};
 use std::rc::Rc;
 
 /// Bytes of a request kept for another server although they were streamed.
@@ -54,19 +61,20 @@ pub enum Phase {
     Tunnel,
 }
 
-/// How the body reaches the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Body {
-    /// There is none, or all of it stands behind the head.
-    Whole,
-    /// It was gathered in a file.
-    File,
-    Raw,
-    Chunked,
+/// The settings of the directives that passed a request on.
+pub fn settings(ex: &Exchange) -> &Rc<Settings> {
+    let here = ex.here();
+    match here.pass.as_ref().map(|pass| pass.protocol) {
+        Some(Protocol::FastCgi) => &here.settings.fastcgi,
+        Some(Protocol::Scgi) => &here.settings.scgi,
+        Some(Protocol::Uwsgi) => &here.settings.uwsgi,
+        Some(Protocol::Http1) | None => &here.settings.proxy,
+    }
 }
 
 pub struct Proxy {
     pub phase: Phase,
+    protocol: Protocol,
     place: Place,
     upstream: Rc<Upstream>,
     tried: Tried,
@@ -79,6 +87,7 @@ pub struct Proxy {
     /// Where in the file of the gathered body `out` goes on.
     file_at: u64,
     body: Body,
+    framed: Framed,
     replay: bool,
     /// Something of the request was sent to this server.
     request_sent: bool,
@@ -88,6 +97,9 @@ pub struct Proxy {
     input: Vec<u8>,
     head: ResponseHead,
     reading: Reading,
+    records: fastcgi::Reader,
+    /// FastCGI records that came behind a head whose response has not begun.
+    records_left: Vec<u8>,
     /// The connection had served a request before.
     pub reused: bool,
     /// The connection may serve another afterwards.
@@ -118,9 +130,9 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Err(status) => return Flow::Status(status),
     };
     cx.trace.say("handler", Some(ex.here().span), || {
-        format!("proxy_pass: http://{}{}", upstream.name, Printable(&place.uri))
+        format!("{}: {}{}{}", pass.protocol.directive(), pass.protocol.scheme(), upstream.name, Printable(&place.uri))
     });
-    let settings = ex.here().settings.proxy.clone();
+    let settings = settings(ex).clone();
     let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
     let tries = if settings.next_tries > 0 { settings.next_tries.min(servers) } else { servers };
     let wants_body = settings.pass_request_body && settings.body.is_none();
@@ -133,13 +145,14 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain {
         ex.rx = Rx::Body;
     }
-    let gathers = ex.rx == Rx::Body && settings.request_buffering;
+    let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, pass.protocol));
     if gathers {
         let body = Some(body::Body::new(ex));
         ex.record.get_or_insert_default().body = body;
     }
     ex.handler = Handler::Proxy(Box::new(Proxy {
         phase: if gathers { Phase::Gather } else { Phase::Pick },
+        protocol: pass.protocol,
         place,
         upstream,
         tried: Tried::default(),
@@ -150,12 +163,15 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
         sent: 0,
         file_at: 0,
         body: Body::Whole,
+        framed: Framed::Plain,
         replay: true,
         request_sent: false,
         write_closed: false,
         input: Vec::new(),
         head: ResponseHead::default(),
         reading: Reading::Head,
+        records: fastcgi::Reader::default(),
+        records_left: Vec::new(),
         reused: false,
         keep: false,
         ending: Ending::None,
@@ -163,6 +179,11 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
         client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
     }));
     Flow::Wait
+}
+
+/// Applications that are told the length of a body before it comes cannot be sent chunks.
+fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Scgi | Protocol::Uwsgi) && ex.head.framing == Framing::Chunked
 }
 
 /// The group and the target that the location's proxy_pass means for this request.
@@ -181,7 +202,7 @@ fn find(
         }
         To::Made(template) => {
             text = variables::text(template, ex, cx);
-            let url = Url::parse(&text).map_err(|why| {
+            let url = Url::of(pass.protocol, &text).map_err(|why| {
                 let shown = String::from_utf8_lossy(&text);
                 ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
                 Status::INTERNAL_SERVER_ERROR
@@ -201,7 +222,10 @@ fn find(
             (host, port, made) = (url.header.as_bytes().to_vec(), url.port_text().into_vec(), Some(url.uri));
         }
     }
-    let uri = request::target(ex, pass, made);
+    let uri = match pass.protocol {
+        Protocol::Http1 => request::target(ex, pass, made),
+        _ => Vec::new(),
+    };
     record.host.clone_from(&host);
     record.port = port;
     Ok((upstream, Place { host, uri }))
@@ -247,7 +271,8 @@ impl Proxy {
     }
 
     fn settings_keep(&self, ex: &Exchange) -> bool {
-        ex.here().settings.proxy.version == crate::http::version::Version::Http11 && self.upstream.keepalive.idle > 0
+        let may = self.protocol != Protocol::Http1 || settings(ex).version == crate::http::version::Version::Http11;
+        may && self.upstream.keepalive.idle > 0
     }
 
     /// What the connection waits for: it checks that nothing of it could go on.

@@ -1,6 +1,7 @@
 //! The response as it comes: its head, then its body, passed on to the client's side piece by piece.
 
-use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond};
+use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings};
+use crate::config::directives::proxy_pass::Protocol;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, filters};
@@ -15,13 +16,17 @@ pub(super) enum Reading {
     Head,
     Length(Decoder),
     UntilClose,
+    /// All of it is there, but not the end of the records; what comes is dropped.
+    Rest {
+        warned: bool,
+    },
     Done,
 }
 
 impl Proxy {
     /// Bytes that may be read of the response now: none while the client does not take what there is.
     pub fn room(&self, ex: &Exchange) -> usize {
-        let settings = &ex.here().settings.proxy;
+        let settings = &settings(ex);
         match self.reading {
             Reading::Done => 0,
             Reading::Head => (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1),
@@ -42,16 +47,13 @@ impl Proxy {
         matches!(self.reading, Reading::Done)
     }
 
-    /// Bytes of the response. Some: the head is complete and leads to this; the exchange must be settled with it.
-    pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Flow>, Fault> {
-        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
-            one.received += bytes.len() as u64;
-        }
+    /// Bytes of head and body, without what the protocol puts around them.
+    pub(super) fn stream(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Flow>, Fault> {
         if !self.reads_head() {
             return self.body_bytes(ex, cx, bytes).map(|()| None);
         }
         self.input.extend_from_slice(bytes);
-        let limit = ex.here().settings.proxy.buffer_size.0 as usize;
+        let limit = settings(ex).buffer_size.0 as usize;
         loop {
             match self.head.parse(&self.input, limit, self.asked) {
                 Ok(Progress::Partial) => return Ok(None),
@@ -86,7 +88,12 @@ impl Proxy {
     pub fn begin_body(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
         self.reading = match self.ending {
             _ if self.phase == Phase::Tunnel => Reading::UntilClose,
-            Ending::None | Ending::Length(0) => Reading::Done,
+            // What would follow is not waited for; nor can the connection be used again (nginx).
+            Ending::None => {
+                self.keep &= self.protocol == Protocol::Http1;
+                Reading::Done
+            }
+            Ending::Length(0) => self.whole(false),
             Ending::Length(length) => Reading::Length(Decoder::new(Framing::Length(length))),
             Ending::Chunked => Reading::Length(Decoder::new(Framing::Chunked)),
             Ending::Close => Reading::UntilClose,
@@ -97,7 +104,20 @@ impl Proxy {
             self.relay(ex.input.get(ex.body_at..).unwrap_or_default());
             ex.input.truncate(ex.body_at);
         }
-        self.body_bytes(ex, cx, &rest)
+        self.body_bytes(ex, cx, &rest)?;
+        let left = std::mem::take(&mut self.records_left);
+        if !left.is_empty() {
+            self.records(ex, cx, &left)?;
+        }
+        Ok(())
+    }
+
+    /// How to go on when the body is there: FastCGI has an end of its own.
+    fn whole(&self, warned: bool) -> Reading {
+        match self.protocol {
+            Protocol::FastCgi => Reading::Rest { warned },
+            _ => Reading::Done,
+        }
     }
 
     /// Phase Tunnel: bytes of the client.
@@ -135,10 +155,12 @@ impl Proxy {
                 }
                 if decoder.is_done() {
                     let trailers = std::mem::take(&mut decoder.trailers);
-                    self.reading = Reading::Done;
+                    self.reading = self.whole(at < bytes.len());
                     respond::trailers(ex, trailers);
                 }
             }
+            Reading::Rest { warned: true } => at = bytes.len(),
+            Reading::Rest { warned } => *warned = true,
             Reading::Head | Reading::Done => {}
         }
         if at < bytes.len() {
@@ -167,7 +189,7 @@ impl Proxy {
     pub fn closed(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
         self.keep = false;
         match self.reading {
-            Reading::UntilClose => self.reading = Reading::Done,
+            Reading::UntilClose | Reading::Rest { .. } => self.reading = Reading::Done,
             Reading::Done => {}
             Reading::Head => {
                 let what = "upstream prematurely closed connection while reading response header from upstream";

@@ -15,11 +15,22 @@ pub struct Record {
     pub trailers: Vec<u8>,
     /// The request's body where it was read before an upstream was asked (`$request_body`).
     pub body: Option<Body>,
+    /// The same of a body that was passed on as it came, while it is small.
+    streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
     pub host: Vec<u8>,
     pub port: Vec<u8>,
     /// `http://address/uri`, while a server is dealt with.
     pub shown: String,
+}
+
+/// What is kept of a body that is passed on as it comes.
+#[derive(Default)]
+enum Streamed {
+    #[default]
+    Nothing,
+    Bytes(Vec<u8>),
+    TooMany,
 }
 
 /// One server asked. Times are milliseconds since `started`; None: it did not come to that.
@@ -52,6 +63,30 @@ pub enum What {
 }
 
 impl Record {
+    /// A piece of a body that is passed on as it comes. `limit`: more is not kept.
+    pub fn keep_streamed(&mut self, piece: &[u8], limit: usize) {
+        let kept = match &mut self.streamed {
+            Streamed::Nothing => Vec::new(),
+            Streamed::Bytes(kept) => std::mem::take(kept),
+            Streamed::TooMany => return,
+        };
+        self.streamed = match kept.len() + piece.len() <= limit {
+            true => Streamed::Bytes([kept, piece.to_vec()].concat()),
+            false => Streamed::TooMany,
+        };
+    }
+
+    /// `$request_body`: None where it is in a file, or too large to be kept.
+    pub fn body_bytes(&self) -> Option<&[u8]> {
+        match &self.body {
+            Some(body) => body.bytes(),
+            None => match &self.streamed {
+                Streamed::Bytes(bytes) => Some(bytes),
+                Streamed::Nothing | Streamed::TooMany => None,
+            },
+        }
+    }
+
     /// Appends the value of each try, `, ` between them and ` : ` between two locations. False: nothing was tried.
     pub fn list(&self, what: What, out: &mut Vec<u8>) -> bool {
         let mut separator = "";

@@ -1,19 +1,9 @@
-//! The head of a passed request: its line, what proxy_set_header sets, and what of the client's lines goes along.
-//!
-//! Invariant: the framing of the passed request is decided here and nowhere else; Content-Length and
-//! Transfer-Encoding lines of the client or of the configuration never reach an upstream.
+//! What of a passed request does not depend on the protocol: its target, and whether it may be repeated.
 
 use super::uri::{self, Uri};
-use super::{Body, Proxy};
 use crate::config::directives::proxy_pass::{Pass, To};
-use crate::exchange::{Exchange, variables};
-use crate::http::h1::framing::Framing;
-use crate::http::header::{HeaderId, is_token, list};
+use crate::exchange::Exchange;
 use crate::http::method::Method;
-use crate::http::status::Status;
-use crate::http::version::Version;
-use crate::services::Services;
-use std::io::Write;
 
 /// Where a request goes, for the line and for `Host`.
 pub struct Place {
@@ -39,123 +29,6 @@ pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     let raw = (!ex.rewritten).then(|| ex.head.origin.of(ex.buf()));
     let location = (!ex.broke).then_some(pass.location.len());
     uri::target(part, location, &Uri { raw, path: &ex.uri, args: &ex.args })
-}
-
-/// Writes the head into `proxy.out`, decides how the body goes, and puts what is there of it behind the head.
-pub fn write(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
-    let config = ex.config.clone();
-    let settings = config.location(ex.location).settings.proxy.clone();
-    let mut out = Vec::with_capacity(1024);
-    match &settings.method {
-        Some(method) => variables::expand(method, ex, cx, &mut out),
-        None if ex.method == ex.head.method => out.extend_from_slice(ex.head.method_name.of(ex.buf())),
-        None => out.extend_from_slice(ex.method.name().as_bytes()),
-    }
-    if !is_token(&out) {
-        return Err(Status::INTERNAL_SERVER_ERROR);
-    }
-    proxy.asked.head = out.eq_ignore_ascii_case(b"HEAD");
-    out.push(b' ');
-    out.extend_from_slice(&place.uri);
-    let http11 = settings.version == Version::Http11;
-    out.extend_from_slice(if http11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
-
-    let mut value = Vec::new();
-    let host = settings.set_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
-    if let Some((_, template)) = host {
-        variables::expand(template, ex, cx, &mut value);
-    }
-    if host.is_none() || value.is_empty() && http11 {
-        value.clone_from(&place.host);
-    }
-    if !value.is_empty() {
-        line(&mut out, b"Host", &value);
-    }
-    for (name, template) in settings.set_headers.iter() {
-        let id = HeaderId::of(name);
-        if matches!(id, HeaderId::Host | HeaderId::ContentLength | HeaderId::TransferEncoding) {
-            continue;
-        }
-        value.clear();
-        variables::expand(template, ex, cx, &mut value);
-        if !value.is_empty() {
-            line(&mut out, name, &value);
-            proxy.asked.upgrade |= id == HeaderId::Upgrade && ex.sub.is_none();
-        }
-    }
-    let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
-    let gathered = ex.record.as_ref().and_then(|record| record.body.as_ref());
-    proxy.body = match (&body, gathered) {
-        (Some(body), _) => {
-            let _ = write!(out, "Content-Length: {}\r\n", body.len());
-            Body::Whole
-        }
-        _ if !settings.pass_request_body || ex.head.framing == Framing::None => Body::Whole,
-        (None, Some(body)) => {
-            let _ = write!(out, "Content-Length: {}\r\n", body.len());
-            if body.file().is_some() { Body::File } else { Body::Whole }
-        }
-        (None, None) => match ex.head.framing {
-            Framing::Length(length) => {
-                let _ = write!(out, "Content-Length: {length}\r\n");
-                Body::Raw
-            }
-            // RFC 9112 §6.1: there is no other way to tell an HTTP/1.0 server where a body ends.
-            _ if !http11 => return Err(Status::LENGTH_REQUIRED),
-            _ => {
-                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-                Body::Chunked
-            }
-        },
-    };
-    if settings.pass_request_headers {
-        passed(ex, &settings.set_headers, &mut out);
-    }
-    out.extend_from_slice(b"\r\n");
-    match (body, gathered) {
-        (Some(body), _) => out.extend_from_slice(&body),
-        // What is in a file follows piece by piece.
-        (None, Some(body)) if settings.pass_request_body => out.extend_from_slice(body.bytes().unwrap_or_default()),
-        _ => {}
-    }
-    proxy.out = out;
-    proxy.sent = 0;
-    Ok(())
-}
-
-/// The client's lines but those of one hop (RFC 9110 §7.6.1) and those that the configuration sets.
-fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], out: &mut Vec<u8>) {
-    let buf = ex.buf();
-    let connection = ex.head.all(HeaderId::Connection);
-    for field in &ex.head.fields {
-        let hop = matches!(
-            field.id,
-            HeaderId::Host
-                | HeaderId::Connection
-                | HeaderId::ProxyConnection
-                | HeaderId::ContentLength
-                | HeaderId::TransferEncoding
-                | HeaderId::Te
-                | HeaderId::KeepAlive
-                | HeaderId::Expect
-                | HeaderId::Upgrade
-        );
-        let name = field.name.of(buf);
-        if hop || set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name)) {
-            continue;
-        }
-        if connection.clone().any(|c| list(c.value.of(buf)).any(|option| option.eq_ignore_ascii_case(name))) {
-            continue;
-        }
-        line(out, name, field.value.of(buf));
-    }
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Methods that a second server must not be asked to repeat (RFC 9110 §9.2.2, nginx's list).

@@ -1,6 +1,6 @@
 //! What an upstream's response head means: the next server, another location, an error page, or the client's answer.
 
-use super::{Fault, Phase, Proxy, cookie, rewrite};
+use super::{Fault, Phase, Proxy, cookie, rewrite, settings};
 use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
 use crate::config::value::Size;
@@ -19,10 +19,20 @@ use crate::http::{date, uri};
 use crate::services::Services;
 
 /// Fields that the client does not get unless proxy_pass_header says so.
-const HIDDEN: [&[u8]; 8] = [
+pub(super) const HIDDEN: [&[u8]; 8] = [
     b"date",
     b"server",
     b"x-pad",
+    b"x-accel-expires",
+    b"x-accel-redirect",
+    b"x-accel-limit-rate",
+    b"x-accel-buffering",
+    b"x-accel-charset",
+];
+
+/// The same of what scripts answer.
+pub(super) const HIDDEN_OF_SCRIPTS: [&[u8]; 6] = [
+    b"status",
     b"x-accel-expires",
     b"x-accel-redirect",
     b"x-accel-limit-rate",
@@ -57,7 +67,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<
     if proxy.goes_on(ex, cx, code) {
         return Err(Fault::Status(code));
     }
-    let settings = ex.here().settings.proxy.clone();
+    let settings = settings(ex).clone();
     if !settings.ignore.charset {
         ex.kept_charset = head.value(&bytes, b"x-accel-charset").filter(|name| !name.is_empty()).map(Into::into);
     }
@@ -156,7 +166,7 @@ fn keep_lines(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) {
 
 /// The response as the client gets it, but for its body.
 fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchange, cx: &mut Services) {
-    let settings = ex.here().settings.proxy.clone();
+    let settings = settings(ex).clone();
     ex.response.clear();
     ex.response.status = Status(head.status);
     let reason = head.reason.of(input);
@@ -172,8 +182,7 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
             continue;
         }
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        let hidden = HIDDEN.iter().any(|n| n.eq_ignore_ascii_case(name));
-        if is(&settings.hide_headers) || hidden && !is(&settings.pass_headers) {
+        if is(&settings.hide_headers) || proxy.hides(name) && !is(&settings.pass_headers) {
             continue;
         }
         match field.id {
@@ -215,7 +224,7 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
 
 /// The trailers have come: kept for variables, and for the client where it is to have them.
 pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
-    let settings = ex.here().settings.proxy.clone();
+    let settings = settings(ex).clone();
     let Some(record) = &mut ex.record else { return };
     record.trailers = lines;
     if !settings.pass_trailers || !ex.response.chunked {

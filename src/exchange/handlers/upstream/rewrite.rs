@@ -1,8 +1,9 @@
 //! proxy_redirect, and the rules that it shares with cookies: an upstream that names itself in its answer must name us
 //! to the client.
 
+use super::settings;
 use crate::config::directives::proxy::{From, Redirect, Rewrite};
-use crate::config::directives::proxy_pass::{Pass, To};
+use crate::config::directives::proxy_pass::{Pass, Protocol, To};
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
@@ -23,7 +24,7 @@ pub fn refresh(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
 
 /// The first rule that applies; None: none does.
 fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8>> {
-    let rules = ex.here().settings.proxy.redirects.clone();
+    let rules = settings(ex).redirects.clone();
     rules.iter().find_map(|rule| match rule {
         Redirect::Default => by_default(ex.here().pass.as_deref()?, value),
         Redirect::Rule(rule) => apply(ex, cx, rule, value, Compare::Exactly),
@@ -32,7 +33,7 @@ fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8
 
 /// The URL of proxy_pass becomes the location's name; without a URI part, its host becomes this one.
 fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
-    let To::Fixed { uri, url, .. } = &pass.to else { return None };
+    let (Protocol::Http1, To::Fixed { uri, url, .. }) = (pass.protocol, &pass.to) else { return None };
     if uri.is_empty() {
         let rest = value.strip_prefix(&**url)?.strip_prefix(b"/")?;
         return Some([b"/", rest].concat());

@@ -3,8 +3,8 @@
 //! Invariant: while `replay`, `out` holds the request from its first byte on.
 
 use super::record::Try;
-use super::request::{self, Place};
-use super::{Body, Fault, Phase, Proxy, REPLAY};
+use super::request::Place;
+use super::{Fault, Phase, Proxy, REPLAY, settings};
 use crate::config::directives::proxy::local_address;
 use crate::config::directives::upstream::Method;
 use crate::config::model::Level;
@@ -14,11 +14,31 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::{By, End};
 use crate::sys::socket::Addr;
-use std::io::Write;
 use std::net::SocketAddr;
 
 /// Bytes of a gathered body in a file that are sent at a time.
 const PIECE: usize = 64 << 10;
+
+/// How the body reaches the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// There is none, or all of it stands behind the head.
+    Whole,
+    /// It was gathered in a file.
+    File,
+    /// It is passed on as it comes.
+    Streamed,
+}
+
+/// What stands around the pieces of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framed {
+    Plain,
+    /// HTTP/1.1's chunks.
+    Chunked,
+    /// FastCGI's records.
+    Stdin,
+}
 
 /// Does something with the gathered body, which is the exchange's.
 fn with_body(
@@ -48,12 +68,10 @@ impl Proxy {
             _ if self.write_closed => {}
             _ => {
                 self.trim();
-                if self.body == Body::Chunked {
-                    let _ = write!(self.out, "{:x}\r\n", data.len());
-                }
-                self.out.extend_from_slice(data);
-                if self.body == Body::Chunked {
-                    self.out.extend_from_slice(b"\r\n");
+                self.push(data);
+                let limit = ex.here().settings.client.body_buffer_size.0 as usize;
+                if let Some(record) = &mut ex.record {
+                    record.keep_streamed(data, limit);
                 }
             }
         }
@@ -65,8 +83,8 @@ impl Proxy {
         if self.phase == Phase::Gather {
             return with_body(ex, |body, ex| body.end(ex, cx));
         }
-        if self.body == Body::Chunked {
-            self.out.extend_from_slice(b"0\r\n\r\n");
+        if self.body == Body::Streamed {
+            self.push_end();
         }
         Ok(())
     }
@@ -90,7 +108,7 @@ impl Proxy {
         };
         let by = By { client: &ex.client.peer, key: &key };
         let Some(peer) = cx.upstream_balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
-            let shown = format!("http://{}{}", self.upstream.name, String::from_utf8_lossy(&self.place.uri));
+            let shown = self.shown(&self.upstream.name);
             if let Some(record) = &mut ex.record {
                 let try_ = Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() };
                 record.tries.push(try_);
@@ -101,12 +119,12 @@ impl Proxy {
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
         if let Some(record) = &mut ex.record {
-            record.shown = format!("http://{name}{}", String::from_utf8_lossy(&self.place.uri));
+            record.shown = self.shown(&name);
             record.tries.push(Try { peer: name, started: cx.now.ms, ..Try::default() });
         }
         if self.out.is_empty() {
             let place = std::mem::replace(&mut self.place, Place { host: Vec::new(), uri: Vec::new() });
-            let written = request::write(self, ex, cx, &place);
+            let written = self.compose(ex, cx, &place);
             self.place = place;
             if let Err(status) = written {
                 cx.upstream_balance.give(&self.upstream, peer, End::Neutral, cx.now.ms);
@@ -116,9 +134,14 @@ impl Proxy {
         Ok((peer, addr))
     }
 
+    /// A server as the error log shows it.
+    fn shown(&self, server: &str) -> String {
+        format!("{}{server}{}", self.protocol.scheme(), String::from_utf8_lossy(&self.place.uri))
+    }
+
     /// Where the connection is to come from (proxy_bind); an address that is none is reported and means nothing (nginx).
     pub fn local(&self, ex: &mut Exchange, cx: &mut Services) -> Option<SocketAddr> {
-        let template = ex.here().settings.proxy.bind.clone()?;
+        let template = settings(ex).bind.clone()?;
         let text = variables::text(&template, ex, cx);
         let local = local_address(&text);
         if local.is_none() && !text.is_empty() {
@@ -158,11 +181,21 @@ impl Proxy {
         let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
         self.out.clear();
         self.sent = 0;
-        self.out.reserve(PIECE);
-        match file.read(self.file_at, PIECE, &mut self.out) {
-            Ok(n) if n > 0 => self.file_at += n as u64,
+        let mut piece = Vec::with_capacity(PIECE);
+        let last = match file.read(self.file_at, PIECE, &mut piece) {
+            Ok(n) if n > 0 => {
+                self.file_at += n as u64;
+                self.file_at >= file.len()
+            }
             // The upstream sees a body that is too short and says so, or waits until it has waited for too long.
-            _ => self.write_closed = true,
+            _ => {
+                self.write_closed = true;
+                return;
+            }
+        };
+        self.push(&piece);
+        if last {
+            self.push_end();
         }
     }
 
@@ -182,7 +215,17 @@ impl Proxy {
 
     /// The client's body may be read: what came before is gone.
     pub fn wants_body(&self, ex: &Exchange) -> bool {
-        ex.rx == Rx::Body && self.body != Body::Whole && !self.write_closed && self.pending().is_empty()
+        let waits = ex.rx == Rx::Body && self.body == Body::Streamed && !self.write_closed;
+        waits && (self.pending().is_empty() || self.gathers_start(ex))
+    }
+
+    /// Nothing of the request is sent, and the beginning of the body came with its head: both go out together.
+    pub fn gathers_start(&self, ex: &Exchange) -> bool {
+        self.body == Body::Streamed
+            && !self.request_sent
+            && ex.rx == Rx::Body
+            && ex.body_at < ex.input.len()
+            && self.pending().len() < REPLAY
     }
 
     /// The upstream is what is waited for: it has all there is of the request.

@@ -126,7 +126,11 @@ fn breadcrumbs_lead_up_by_relative_links() {
 fn a_columns_head_turns_the_order_round() {
     let table: &[(&str, Key, &str)] = &[
         ("", Key::Name, "<th scope=col aria-sort=ascending><a rel=nofollow href=\"?sort=name&amp;order=desc\">N</a>"),
-        ("order=desc", Key::Name, "<th scope=col aria-sort=descending><a rel=nofollow href=\"?sort=name&amp;order=asc\">N</a>"),
+        (
+            "order=desc",
+            Key::Name,
+            "<th scope=col aria-sort=descending><a rel=nofollow href=\"?sort=name&amp;order=asc\">N</a>",
+        ),
         ("sort=size", Key::Name, "<th scope=col><a rel=nofollow href=\"?sort=name&amp;order=asc\">N</a>"),
         ("", Key::Size, "<th scope=col><a rel=nofollow href=\"?sort=size&amp;order=desc\">N</a>"),
     ];

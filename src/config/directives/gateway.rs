@@ -1,0 +1,353 @@
+//! `fastcgi_*`, `scgi_*` and `uwsgi_*`: what the three have in common with `proxy_*`, row by row, and what each has of its
+//! own. The passing itself is `gateway_pass`'s.
+//!
+//! Invariant: the three keep settings of their own, of the same type as those of proxying, so that one engine serves all.
+
+use super::proxy::{Proxy, bind, next_upstream};
+use super::proxy_response::{buffers, busy_buffers, ignore_headers, limit_rate, names};
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::pattern::{Case, Pattern};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, number};
+use crate::config::template::Template;
+use std::rc::Rc;
+
+/// What only FastCGI, SCGI and uwsgi need to know.
+#[derive(Clone, Debug, Default)]
+pub struct Gateway {
+    pub params: Rc<[Param]>,
+    /// fastcgi_index: the file that stands for a URI ending in `/`.
+    pub index: Box<[u8]>,
+    /// fastcgi_split_path_info.
+    pub split_path_info: Option<Rc<Pattern>>,
+    /// Words in STDERR that make a response a failure.
+    pub catch_stderr: Rc<[Box<[u8]>]>,
+    pub keep_conn: bool,
+    /// uwsgi_modifier1 and uwsgi_modifier2.
+    pub modifiers: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Param {
+    pub name: Box<[u8]>,
+    pub value: Template,
+    /// An empty value is not passed at all.
+    pub if_not_empty: bool,
+}
+
+fn fastcgi(s: &mut Settings) -> &mut Proxy {
+    Rc::make_mut(&mut s.fastcgi)
+}
+
+fn scgi(s: &mut Settings) -> &mut Proxy {
+    Rc::make_mut(&mut s.scgi)
+}
+
+fn uwsgi(s: &mut Settings) -> &mut Proxy {
+    Rc::make_mut(&mut s.uwsgi)
+}
+
+const HSL: Contexts = Contexts::HSL;
+
+/// The rows that all three have; `$of` finds their settings.
+macro_rules! common {
+    ($prefix:literal, $of:ident) => {
+        &[
+            row(
+                concat!($prefix, "_param"),
+                HSL,
+                Args::TAKE23,
+                "",
+                Effect::Many(|s, b, d| param($of, s, b, d)),
+                "Passes a parameter to the application, variables allowed; with if_not_empty only where it has a value. Lines of a level replace all that were inherited. A name that begins with HTTP_ takes the place of the client's header of that name.",
+            ),
+            row(
+                concat!($prefix, "_pass_request_headers"),
+                HSL,
+                Args::FLAG,
+                "on",
+                Effect::Flag(|s| &mut $of(s).pass_request_headers),
+                "Whether the client's header lines are passed, as HTTP_… parameters. `Proxy` never is: programs take HTTP_PROXY for a setting of theirs.",
+            ),
+            row(
+                concat!($prefix, "_pass_request_body"),
+                HSL,
+                Args::FLAG,
+                "on",
+                Effect::Flag(|s| &mut $of(s).pass_request_body),
+                "Whether the client's body is passed.",
+            ),
+            row(
+                concat!($prefix, "_connect_timeout"),
+                HSL,
+                Args::TAKE1,
+                "60s",
+                Effect::Time(|s| &mut $of(s).connect_timeout),
+                "Time for a connection to be made; then the next server, or 504.",
+            ),
+            row(
+                concat!($prefix, "_send_timeout"),
+                HSL,
+                Args::TAKE1,
+                "60s",
+                Effect::Time(|s| &mut $of(s).send_timeout),
+                "Time between two writes of the request; then the next server, or 504.",
+            ),
+            row(
+                concat!($prefix, "_read_timeout"),
+                HSL,
+                Args::TAKE1,
+                "60s",
+                Effect::Time(|s| &mut $of(s).read_timeout),
+                "Time between two reads of the response; then the next server, or 504.",
+            ),
+            row(
+                concat!($prefix, "_bind"),
+                HSL,
+                Args::TAKE12,
+                "off",
+                Effect::Once(|s, b, d| bind($of, s, b, d)),
+                "Address that connections to the application come from: an address, address:port, a value with variables, or off.",
+            ),
+            row(
+                concat!($prefix, "_socket_keepalive"),
+                HSL,
+                Args::FLAG,
+                "off",
+                Effect::Flag(|s| &mut $of(s).socket_keepalive),
+                "Whether the system probes connections to the application that are silent (SO_KEEPALIVE).",
+            ),
+            row(
+                concat!($prefix, "_request_buffering"),
+                HSL,
+                Args::FLAG,
+                "on",
+                Effect::Flag(|s| &mut $of(s).request_buffering),
+                "on: the body is read before an application is asked. off: it is passed on as it comes.",
+            ),
+            row(
+                concat!($prefix, "_next_upstream"),
+                HSL,
+                Args::ONE_OR_MORE,
+                "error timeout",
+                Effect::Many(|s, b, d| next_upstream($of, s, b, d)),
+                "What makes a request go to the next server: error, timeout, invalid_header, http_500, http_503, http_403, http_404, http_429, non_idempotent, off.",
+            ),
+            row(
+                concat!($prefix, "_next_upstream_tries"),
+                HSL,
+                Args::TAKE1,
+                "0",
+                Effect::Number(|s| &mut $of(s).next_tries),
+                "How many servers are tried; 0 is all of them.",
+            ),
+            row(
+                concat!($prefix, "_next_upstream_timeout"),
+                HSL,
+                Args::TAKE1,
+                "0",
+                Effect::Time(|s| &mut $of(s).next_timeout),
+                "For how long further servers are tried; 0 is no limit.",
+            ),
+            row(
+                concat!($prefix, "_ignore_client_abort"),
+                HSL,
+                Args::FLAG,
+                "off",
+                Effect::Flag(|s| &mut $of(s).ignore_client_abort),
+                "Whether a request goes on at the application when its client has left.",
+            ),
+            row(
+                concat!($prefix, "_hide_header"),
+                HSL,
+                Args::TAKE1,
+                "",
+                Effect::Many(|s, b, d| names($of, s, b, d, |proxy| &mut proxy.hide_headers)),
+                "A header of the response that the client does not get. Status and X-Accel-… are hidden anyway.",
+            ),
+            row(
+                concat!($prefix, "_pass_header"),
+                HSL,
+                Args::TAKE1,
+                "",
+                Effect::Many(|s, b, d| names($of, s, b, d, |proxy| &mut proxy.pass_headers)),
+                "A header of the response that the client gets although it is hidden.",
+            ),
+            row(
+                concat!($prefix, "_buffering"),
+                HSL,
+                Args::FLAG,
+                "on",
+                Effect::Flag(|s| &mut $of(s).buffering),
+                "Accepted. Responses are always passed on as they come; what the client does not take is not read from the application.",
+            ),
+            row(
+                concat!($prefix, "_buffer_size"),
+                HSL,
+                Args::TAKE1,
+                "4k",
+                Effect::Size(|s| &mut $of(s).buffer_size),
+                "Largest head of a response; a larger one is a 502.",
+            ),
+            row(
+                concat!($prefix, "_buffers"),
+                HSL,
+                Args::TAKE2,
+                "8 4k",
+                Effect::Once(|s, b, d| buffers($of, s, b, d)),
+                "Number and size: their product is how much of a response may wait for the client, at least 64k.",
+            ),
+            row(
+                concat!($prefix, "_busy_buffers_size"),
+                HSL,
+                Args::TAKE1,
+                "8k",
+                Effect::Once(|s, b, d| busy_buffers($of, s, b, d)),
+                "Accepted, within nginx's bounds: what has arrived is sent at once.",
+            ),
+            row(
+                concat!($prefix, "_force_ranges"),
+                HSL,
+                Args::FLAG,
+                "off",
+                Effect::Flag(|s| &mut $of(s).force_ranges),
+                "Whether one range of a response is cut out here, whatever its Accept-Ranges says.",
+            ),
+            row(
+                concat!($prefix, "_limit_rate"),
+                HSL,
+                Args::TAKE1,
+                "0",
+                Effect::Once(|s, b, d| limit_rate($of, s, b, d)),
+                "Bytes per second of a response, variables allowed; 0 is no limit.",
+            ),
+            row(
+                concat!($prefix, "_intercept_errors"),
+                HSL,
+                Args::FLAG,
+                "off",
+                Effect::Flag(|s| &mut $of(s).intercept_errors),
+                "Whether error_page applies to statuses of the application.",
+            ),
+            row(
+                concat!($prefix, "_ignore_headers"),
+                HSL,
+                Args::ONE_OR_MORE,
+                "",
+                Effect::Many(|s, b, d| ignore_headers($of, s, b, d)),
+                "Headers of the response that the server itself does not obey. It obeys X-Accel-Redirect, X-Accel-Limit-Rate, X-Accel-Buffering and X-Accel-Charset; the others are accepted.",
+            ),
+        ]
+    };
+}
+
+pub const FASTCGI: &[Row] = common!("fastcgi", fastcgi);
+pub const SCGI: &[Row] = common!("scgi", scgi);
+pub const UWSGI: &[Row] = common!("uwsgi", uwsgi);
+
+pub const ROWS: &[Row] = &[
+    row(
+        "fastcgi_index",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, _, d| {
+            fastcgi(&mut s.settings).gateway.index = d.args[0].bytes().into();
+            Ok(())
+        }),
+        "What $fastcgi_script_name gets appended where it ends in a slash.",
+    ),
+    row(
+        "fastcgi_split_path_info",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Once(split_path_info),
+        "A regex with two groups that cuts the URI into $fastcgi_script_name and $fastcgi_path_info. A URI that it does not match is the name as a whole, without path info.",
+    ),
+    row(
+        "fastcgi_catch_stderr",
+        HSL,
+        Args::TAKE1,
+        "",
+        Effect::Many(catch_stderr),
+        "A text that makes a response a failure (invalid_header of fastcgi_next_upstream, else 502) when the application writes it to STDERR before its head is complete.",
+    ),
+    row(
+        "fastcgi_keep_conn",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut fastcgi(s).gateway.keep_conn),
+        "Asks the application to leave the connection open, for the next request of the group's `keepalive`. Each such connection occupies one of php-fpm's children.",
+    ),
+    row(
+        "uwsgi_modifier1",
+        HSL,
+        Args::TAKE1,
+        "0",
+        Effect::Once(|s, _, d| {
+            uwsgi(&mut s.settings).gateway.modifiers.0 = byte(d)?;
+            Ok(())
+        }),
+        "The first modifier of uwsgi requests: which of its plugins the application server asks.",
+    ),
+    row(
+        "uwsgi_modifier2",
+        HSL,
+        Args::TAKE1,
+        "0",
+        Effect::Once(|s, _, d| {
+            uwsgi(&mut s.settings).gateway.modifiers.1 = byte(d)?;
+            Ok(())
+        }),
+        "The second modifier of uwsgi requests.",
+    ),
+];
+
+/// Where a directive's settings are.
+pub(super) type Of = fn(&mut Settings) -> &mut Proxy;
+
+fn param(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let if_not_empty = match d.args.get(2) {
+        None => false,
+        Some(word) if word.is("if_not_empty") => true,
+        Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
+    };
+    let param = Param { name: d.args[0].bytes().into(), value: b.template(d, 1)?, if_not_empty };
+    let first = s.first;
+    let params = &mut of(&mut s.settings).gateway.params;
+    let kept: &[Param] = if first { &[] } else { params };
+    *params = kept.iter().cloned().chain([param]).collect();
+    Ok(())
+}
+
+fn split_path_info(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    let pattern = Pattern::of_word(word, word.bytes(), Case::Sensitive, &mut b.variables)?;
+    if pattern.groups() != 3 {
+        let text = format!("pattern \"{}\" must have 2 captures", word.str());
+        return Err(Fault::new(word.span, text).help("fastcgi_split_path_info ^(.+\\.php)(/.*)$;"));
+    }
+    fastcgi(&mut s.settings).gateway.split_path_info = Some(Rc::new(pattern));
+    Ok(())
+}
+
+fn catch_stderr(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let first = s.first;
+    let list = &mut fastcgi(&mut s.settings).gateway.catch_stderr;
+    let kept: &[_] = if first { &[] } else { list };
+    *list = kept.iter().cloned().chain([d.args[0].bytes().into()]).collect();
+    Ok(())
+}
+
+fn byte(d: &Directive) -> Result<u64, Fault> {
+    let value = number(d, 0)?;
+    match value {
+        0..=255 => Ok(value),
+        _ => Err(Fault::new(d.args[0].span, "value must be between 0 and 255")),
+    }
+}

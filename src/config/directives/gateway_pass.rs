@@ -1,0 +1,61 @@
+//! `fastcgi_pass`, `scgi_pass` and `uwsgi_pass`: where a location's requests go when they are not passed on as HTTP.
+
+use super::proxy_pass::{Pass, Protocol, To, Url};
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Content;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row};
+use std::rc::Rc;
+
+const PLACES: Contexts = Contexts::LOCATION.or(Contexts::IF_LOCATION);
+
+pub const ROWS: &[Row] = &[
+    row(
+        "fastcgi_pass",
+        PLACES,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| pass(Protocol::FastCgi, s, b, d)),
+        "Passes requests to a FastCGI application such as php-fpm: host:port, unix:path or the name of an upstream; variables are allowed. What it is told stands in fastcgi_param: `include fastcgi.conf;` is a good start.",
+    ),
+    row(
+        "scgi_pass",
+        PLACES,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| pass(Protocol::Scgi, s, b, d)),
+        "Passes requests to an SCGI application: host:port, unix:path or the name of an upstream; variables are allowed. What it is told stands in scgi_param: `include scgi_params;` is a good start.",
+    ),
+    row(
+        "uwsgi_pass",
+        PLACES,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| pass(Protocol::Uwsgi, s, b, d)),
+        "Passes requests to a uwsgi application server: [uwsgi://]host:port, unix:path or the name of an upstream; variables are allowed. suwsgi:// is refused. What it is told stands in uwsgi_param: `include uwsgi_params;` is a good start.",
+    ),
+];
+
+fn pass(protocol: Protocol, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    let template = b.template(d, 0)?;
+    let to = match template.constant() {
+        None => To::Made(template),
+        Some(text) => {
+            let url = Url::of(protocol, text)
+                .map_err(|why| Fault::new(word.span, format!("{why} in upstream \"{}\"", word.str())))?;
+            To::Fixed {
+                upstream: b.upstreams.refer_with_port(url.host, url.port, word.span),
+                host: url.header.as_bytes().into(),
+                port: url.port_text(),
+                uri: Box::default(),
+                url: text.into(),
+            }
+        }
+    };
+    s.own.pass = Some(Rc::new(Pass { protocol, to, location: Box::default() }));
+    s.own.content = Content::Proxy;
+    Ok(())
+}

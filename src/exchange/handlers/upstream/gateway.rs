@@ -1,0 +1,137 @@
+//! Requests to FastCGI, SCGI and uwsgi applications: what the configuration tells them, and the client's header lines as
+//! `HTTP_…`.
+//!
+//! Invariant: `Proxy` is never among them (programs take `HTTP_PROXY` for a setting of theirs), and no parameter is there
+//! twice because a client wrote `_` for `-`.
+
+use super::sending::{Body, Framed};
+use super::{Proxy, settings};
+use crate::config::directives::gateway::Gateway;
+use crate::config::directives::proxy_pass::Protocol;
+use crate::config::model::Level;
+use crate::config::template::{Builtin, Part, Template, Var};
+use crate::exchange::{Exchange, variables};
+use crate::http::h1::framing::Framing;
+use crate::http::status::Status;
+use crate::http::{fastcgi, scgi};
+use crate::services::Services;
+
+/// What stands before a parameter that is a header line of the client.
+const HEADER: &[u8] = b"HTTP_";
+
+/// Writes the request into `proxy.out`, with what there is of its body.
+pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
+    let settings = settings(ex).clone();
+    let (protocol, gateway) = (proxy.protocol, &settings.gateway);
+    let params = params(ex, cx, gateway, settings.pass_request_headers);
+    let gathered = ex.record.as_ref().and_then(|record| record.body.as_ref());
+    let length = gathered.map(|body| body.len());
+    proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
+    proxy.body = match gathered {
+        _ if !settings.pass_request_body || ex.head.framing == Framing::None => Body::Whole,
+        Some(body) if body.file().is_some() => Body::File,
+        Some(_) => Body::Whole,
+        None => Body::Streamed,
+    };
+    let length = length.or(match ex.head.framing {
+        Framing::Length(length) => Some(length),
+        _ => None,
+    });
+    let (mut out, mut pairs) = (Vec::with_capacity(2048), Vec::with_capacity(2048));
+    let mut fits = true;
+    for (name, value) in &params {
+        match protocol {
+            Protocol::Uwsgi => fits &= scgi::uwsgi_pair(&mut pairs, name, value),
+            Protocol::Scgi => scgi::pair(&mut pairs, name, value),
+            _ => fastcgi::pair(&mut pairs, name, value),
+        }
+    }
+    match protocol {
+        Protocol::Uwsgi => {
+            let (first, second) = gateway.modifiers;
+            fits &= scgi::uwsgi_head(&mut out, (first as u8, second as u8), &pairs);
+        }
+        Protocol::Scgi => scgi::head(&mut out, length.unwrap_or(0), &pairs),
+        _ => {
+            fastcgi::begin(&mut out, gateway.keep_conn);
+            fastcgi::params(&mut out, &pairs);
+        }
+    }
+    if !fits {
+        let size = pairs.len();
+        ex.report(cx, Level::Alert, format_args!("uwsgi request is too big: {size}"));
+        return Err(Status::INTERNAL_SERVER_ERROR);
+    }
+    proxy.out = out;
+    proxy.sent = 0;
+    if proxy.body == Body::Whole {
+        let body = gathered_bytes(ex, settings.pass_request_body);
+        proxy.push(&body);
+        proxy.push_end();
+    }
+    Ok(())
+}
+
+/// The gathered body where it is in memory.
+fn gathered_bytes(ex: &Exchange, passes: bool) -> Vec<u8> {
+    let body = ex.record.as_ref().and_then(|record| record.body.as_ref()).filter(|_| passes);
+    body.and_then(|body| body.bytes()).unwrap_or_default().to_vec()
+}
+
+type Params = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The configured parameters, then the client's lines that none of them replaces.
+fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_headers: bool) -> Params {
+    let mut params = Params::with_capacity(gateway.params.len() + ex.head.fields.len());
+    for param in gateway.params.iter() {
+        let value = variables::text(&param.value, ex, cx);
+        if !param.if_not_empty || !value.is_empty() {
+            params.push((param.name.to_vec(), value));
+        }
+    }
+    let is_set = |name: &[u8]| gateway.params.iter().any(|param| param.name.eq_ignore_ascii_case(name));
+    if !is_set(b"HTTP_HOST") {
+        let host = variables::text(&host(), ex, cx);
+        params.push((b"HTTP_HOST".to_vec(), host));
+    }
+    if passes_headers {
+        let first = params.len();
+        let buf = ex.buf();
+        for field in &ex.head.fields {
+            let written = field.name.of(buf);
+            let mut name = HEADER.to_vec();
+            name.extend(written.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
+            if name == b"HTTP_PROXY" || name == b"HTTP_HOST" || is_set(&name) {
+                continue;
+            }
+            let twin = |other: &crate::http::h1::head::Field| {
+                let other = other.name.of(buf);
+                other.len() == written.len() && !other.contains(&b'_') && same_param(other, written)
+            };
+            if written.contains(&b'_') && ex.head.fields.iter().any(twin) {
+                continue;
+            }
+            let value = field.value.of(buf);
+            match params.iter_mut().skip(first).find(|(other, _)| *other == name) {
+                // Several lines are one list (nginx); cookies have a separator of their own.
+                Some((_, list)) => {
+                    list.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
+                    list.extend_from_slice(value);
+                }
+                None => params.push((name, value.to_vec())),
+            }
+        }
+    }
+    params
+}
+
+fn same_param(a: &[u8], b: &[u8]) -> bool {
+    let form = |b: &u8| if *b == b'-' { b'_' } else { b.to_ascii_lowercase() };
+    a.iter().map(form).eq(b.iter().map(form))
+}
+
+/// `$host$is_request_port$request_port`: the host that was decided to be meant, not whatever line says so (nginx).
+fn host() -> Template {
+    let parts = [Builtin::Host, Builtin::IsRequestPort, Builtin::RequestPort];
+    Template { parts: parts.into_iter().map(|builtin| Part::Var(Var::Builtin(builtin))).collect() }
+}

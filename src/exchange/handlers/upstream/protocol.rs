@@ -1,0 +1,147 @@
+//! What differs from protocol to protocol: how a request is written, how its body goes, how the bytes that come back are
+//! read, and what their end means. Everything else of an upstream's dealings is the same for all.
+
+use super::reading::Reading;
+use super::request::Place;
+use super::respond;
+use super::sending::Framed;
+use super::{Fault, Proxy, gateway, http1, settings};
+use crate::config::directives::proxy_pass::Protocol;
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::http::fastcgi::{self, Event};
+use crate::http::h1::response::Dialect;
+use crate::http::status::Status;
+use crate::services::Services;
+use std::io::Write;
+
+impl Proxy {
+    /// Writes the request for a server; what of the body is there stands behind it.
+    pub(super) fn compose(&mut self, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
+        self.asked.dialect = match self.protocol {
+            Protocol::Http1 => Dialect::Http,
+            Protocol::FastCgi => Dialect::Cgi { status_line: false },
+            Protocol::Scgi | Protocol::Uwsgi => Dialect::Cgi { status_line: true },
+        };
+        match self.protocol {
+            Protocol::Http1 => http1::compose(self, ex, cx, place),
+            Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
+                self.asked.head = ex.method == crate::http::method::Method::Head;
+                self.asked.upgrade = ex.head.get(crate::http::header::HeaderId::Upgrade).is_some() && ex.sub.is_none();
+                gateway::compose(self, ex, cx)
+            }
+        }
+    }
+
+    /// A piece of the body, framed, behind what waits to be sent.
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        match self.framed {
+            _ if piece.is_empty() => {}
+            Framed::Plain => self.out.extend_from_slice(piece),
+            Framed::Chunked => {
+                let _ = write!(self.out, "{:x}\r\n", piece.len());
+                self.out.extend_from_slice(piece);
+                self.out.extend_from_slice(b"\r\n");
+            }
+            Framed::Stdin => fastcgi::stdin(&mut self.out, piece),
+        }
+    }
+
+    /// The end of the body.
+    pub(super) fn push_end(&mut self) {
+        match self.framed {
+            Framed::Plain => {}
+            Framed::Chunked => self.out.extend_from_slice(b"0\r\n\r\n"),
+            Framed::Stdin => fastcgi::stdin_end(&mut self.out),
+        }
+    }
+
+    /// Bytes of the response. Some: the head is complete and leads to this; the exchange must be settled with it, and
+    /// [`Proxy::begin_body`] called.
+    pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Flow>, Fault> {
+        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+            one.received += bytes.len() as u64;
+        }
+        match self.protocol {
+            Protocol::FastCgi => self.records(ex, cx, bytes),
+            _ => self.stream(ex, cx, bytes),
+        }
+    }
+
+    /// FastCGI records.
+    pub(super) fn records(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        bytes: &[u8],
+    ) -> Result<Option<Flow>, Fault> {
+        let mut at = 0;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let step = self.records.next(rest).map_err(|bad| {
+                let doing = self.doing(ex);
+                ex.report(cx, Level::Error, format_args!("{bad} while {doing}"));
+                if self.reads_head() { Fault::InvalidHeader } else { Fault::Error }
+            })?;
+            at += step.consumed;
+            match step.event {
+                Event::More => return Ok(None),
+                Event::Stderr(range) => self.stderr(ex, cx, &rest[range])?,
+                Event::Stdout(range) => {
+                    if let Some(flow) = self.stream(ex, cx, &rest[range])? {
+                        // Records behind the head are read once the response has begun.
+                        self.records_left.extend_from_slice(bytes.get(at..).unwrap_or_default());
+                        return Ok(Some(flow));
+                    }
+                }
+                Event::StdoutEnd => self.stdout_ends(ex, cx, "stdout")?,
+                Event::End(_) => {
+                    self.stdout_ends(ex, cx, "request")?;
+                    self.keep = settings(ex).gateway.keep_conn && at == bytes.len() && self.records.is_ended();
+                    self.reading = Reading::Done;
+                }
+            }
+        }
+    }
+
+    /// The application has nothing more to say. The end of the request is waited for: one that writes it a moment later
+    /// would write to a connection that is closed.
+    fn stdout_ends(&mut self, ex: &mut Exchange, cx: &mut Services, what: &str) -> Result<(), Fault> {
+        match self.reading {
+            Reading::Head | Reading::Length(_) => {
+                let doing = self.doing(ex);
+                let text = format_args!("upstream prematurely closed FastCGI {what} while {doing}");
+                ex.report(cx, Level::Error, text);
+                return Err(if self.reads_head() { Fault::InvalidHeader } else { Fault::Error });
+            }
+            Reading::UntilClose | Reading::Rest { .. } => self.reading = Reading::Rest { warned: true },
+            Reading::Done => {}
+        }
+        Ok(())
+    }
+
+    /// What an application wrote to STDERR, for the error log.
+    fn stderr(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Result<(), Fault> {
+        let blank = |b: &u8| matches!(b, b'\n' | b'\r' | b'.' | b' ');
+        let end = text.iter().rposition(|b| !blank(b)).map_or(1, |last| last + 1);
+        let text = text.get(..end).unwrap_or_default();
+        let doing = self.doing(ex);
+        let shown = String::from_utf8_lossy(text);
+        ex.report(cx, Level::Error, format_args!("FastCGI sent in stderr: \"{shown}\" while {doing}"));
+        let caught = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+        if self.reads_head() && settings(ex).gateway.catch_stderr.iter().any(|word| caught(word)) {
+            return Err(Fault::InvalidHeader);
+        }
+        Ok(())
+    }
+
+    /// The response's own fields that the client does not get unless a pass_header says so.
+    pub(super) fn hides(&self, name: &[u8]) -> bool {
+        let hidden: &[&[u8]] = match self.protocol {
+            Protocol::Http1 => &respond::HIDDEN,
+            _ => &respond::HIDDEN_OF_SCRIPTS,
+        };
+        hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+    }
+}
