@@ -5,6 +5,7 @@ use super::ast::Span;
 use super::directives::listen::{Name, ServerDraft};
 use super::error::{Diagnostic, Diagnostics};
 use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
+use super::pattern::PatternSet;
 use crate::sys::socket::Addr;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -72,6 +73,9 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
         for (name, span) in names {
             add_name(name, span, id, &mine, &mut endpoints, found);
         }
+    }
+    for endpoint in &mut endpoints {
+        endpoint.names.set = PatternSet::new(endpoint.names.regexes.iter().map(|(pattern, _)| &**pattern));
     }
     let sockets = sockets(&endpoints);
     (endpoints, sockets)

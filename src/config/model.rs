@@ -30,8 +30,8 @@ use super::directives::{
     upstream::Upstream,
 };
 use super::error::Diagnostic;
-use super::pattern::Pattern;
-use super::template::{Template, Variables};
+use super::pattern::{Pattern, PatternSet};
+use super::template::{Part, Template, Variables};
 use super::value::Size;
 use crate::http::method::MethodSet;
 use crate::sys::socket::Addr;
@@ -232,6 +232,8 @@ pub struct Names {
     /// `www.example.*`, as `www.example.`.
     pub prefixes: FastMap<Box<[u8]>, ServerId>,
     pub regexes: Vec<(Rc<Pattern>, ServerId)>,
+    /// Over `regexes`.
+    pub set: Option<PatternSet>,
 }
 
 #[derive(Debug)]
@@ -257,7 +259,7 @@ pub struct LocationTree {
     pub prefixes: Vec<PrefixEntry>,
     pub regexes: Vec<(Pattern, LocationId)>,
     /// All of `regexes` that are linear, as one automaton; with at least this many it pays.
-    pub set: Option<Box<super::pattern::PatternSet>>,
+    pub set: Option<Box<PatternSet>>,
 }
 
 #[derive(Debug)]
@@ -377,6 +379,18 @@ pub struct Script {
     pub ops: Vec<Op>,
     /// Where each of `ops` stands.
     pub spans: Vec<Span>,
+    /// Runs of `ops` that match one subject, in their order.
+    pub lists: Vec<OpList>,
+}
+
+/// Ops `start..end` of a script are rewrites, or `if`s with `~` of one variable: one pass finds the first that matches.
+#[derive(Debug)]
+pub struct OpList {
+    pub start: usize,
+    pub end: usize,
+    /// None: the URI.
+    pub subject: Option<Template>,
+    pub set: PatternSet,
 }
 
 #[derive(Debug)]
@@ -386,6 +400,22 @@ pub enum Op {
     If { condition: Condition, location: Option<LocationId>, script: Script },
     Return { code: u16, text: Option<Template> },
     Break,
+}
+
+impl Op {
+    /// The pattern that decides whether the op does anything, and what it is matched with (None: the URI); only where
+    /// that is the URI or one variable, whole.
+    pub fn pattern(&self) -> Option<(Option<&Template>, &Pattern)> {
+        match self {
+            Op::Rewrite(rewrite) => Some((None, &rewrite.pattern)),
+            Op::If { condition: Condition::Match { subject, pattern, negated: false }, .. }
+                if matches!(*subject.parts, [Part::Var(_)]) =>
+            {
+                Some((Some(subject), pattern))
+            }
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -426,7 +456,7 @@ pub enum Condition {
     },
     Match {
         subject: Template,
-        pattern: Pattern,
+        pattern: Box<Pattern>,
         negated: bool,
     },
     Path {

@@ -7,12 +7,13 @@
 //!
 //! Loading checks the syntax; the engine of a plain pattern is built at its first use.
 
+mod literals;
 mod plain;
 mod set;
 #[cfg(test)]
 mod tests;
 
-pub use set::PatternSet;
+pub use set::{Candidates, PatternSet, first};
 
 use super::ast::Word;
 use super::table::Fault;
@@ -41,6 +42,8 @@ pub struct Pattern {
     plain: bool,
     /// See [`plain::Plain::dollar`].
     dollar: bool,
+    /// Texts it cannot match without.
+    choices: Box<[literals::Choice]>,
     linear: OnceCell<Option<Regex>>,
     exact: OnceCell<Result<Code, pcre2::Invalid>>,
     /// Named groups: (group, index of the variable it fills).
@@ -135,12 +138,14 @@ impl Pattern {
             case,
             plain: false,
             dollar: false,
+            choices: Box::default(),
             linear: OnceCell::new(),
             exact: OnceCell::new(),
             named: Vec::new(),
             groups: 1,
         };
-        if let Some(plain) = plain::read(source) {
+        if let Some((plain, hir)) = plain::read(source, case) {
+            pattern.choices = literals::required(&hir).into();
             pattern.plain = true;
             pattern.dollar = plain.dollar;
             pattern.groups += plain.groups;

@@ -5,6 +5,7 @@
 //! Invariant: a wrong directive is reported and skipped; the walk goes on, so that one run shows every error.
 
 mod blocks;
+mod lists;
 mod logs;
 mod made;
 

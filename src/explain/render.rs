@@ -268,6 +268,7 @@ fn copy(names: &Names) -> Names {
         suffixes: names.suffixes.clone(),
         prefixes: names.prefixes.clone(),
         regexes: names.regexes.clone(),
+        set: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Step, Trace};
 use crate::config::model::{Config, Content, LocationId, LocationKind, LocationTree, ServerId};
-use crate::config::pattern::{Failed, Matched};
+use crate::config::pattern::{self, Failed, Matched};
 
 /// What came of looking at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ fn search(
     if last || tree.regexes.is_empty() {
         return Ok(false);
     }
-    let Some((at, matched)) = first_regex(tree, uri)? else { return Ok(false) };
+    let Some((at, matched)) = pattern::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
     let (_, id) = tree.regexes[at];
     trace.step(|| Step::Location { id, verdict: Verdict::Regex });
     *found = Found { location: id, matched };
@@ -104,24 +104,6 @@ fn longest_prefix(tree: &LocationTree, uri: &[u8]) -> Option<LocationId> {
         }
         at = entry.parent? as usize;
     }
-}
-
-fn first_regex(tree: &LocationTree, uri: &[u8]) -> Result<Option<(usize, Option<Matched>)>, Failed> {
-    if let Some(set) = &tree.set {
-        let Some(at) = set.first(uri, |at| &tree.regexes[at].0)? else { return Ok(None) };
-        let pattern = &tree.regexes[at].0;
-        return Ok(Some((at, if pattern.captures() { pattern.find(uri)? } else { None })));
-    }
-    for (at, (pattern, _)) in tree.regexes.iter().enumerate() {
-        if !pattern.captures() {
-            if pattern.is_match(uri)? {
-                return Ok(Some((at, None)));
-            }
-        } else if let Some(matched) = pattern.find(uri)? {
-            return Ok(Some((at, Some(matched))));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::{Step, Trace};
 use crate::config::model::{Endpoint, ServerId};
-use crate::config::pattern::{Failed, Matched};
+use crate::config::pattern::{self, Failed, Matched};
 
 /// Why a server was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +49,9 @@ fn decide(endpoint: &Endpoint, host: &[u8]) -> Result<(ServerId, Rule, Option<Ma
         }
     }
     if !host.is_empty() {
-        for (at, (pattern, id)) in names.regexes.iter().enumerate() {
-            if let Some(matched) = pattern.find(host)? {
-                return Ok((*id, Rule::Regex(at), pattern.captures().then_some(matched)));
-            }
+        let found = pattern::first(names.set.as_ref(), &names.regexes, host)?;
+        if let Some((at, matched)) = found {
+            return Ok((names.regexes[at].1, Rule::Regex(at), matched));
         }
     }
     Ok((endpoint.default, Rule::Default, None))

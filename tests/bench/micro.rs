@@ -57,6 +57,8 @@ fn main() {
     locations(&timer);
     names(&timer);
     answers(&timer);
+    lists(&timer);
+    reading(&timer);
     configurations(&timer);
 }
 
@@ -247,6 +249,84 @@ fn answers(timer: &Timer) {
             timer.time(&format!("{name}, known"), &mut again);
             assert!(out.starts_with(expected), "{name}");
         }
+    }
+}
+
+/// Lists of patterns: what grows with their length. The last entry is the one that matches.
+fn lists(timer: &Timer) {
+    const LINES: [(&str, &str, &str); 3] = [
+        ("rewrites", "rewrite ^/old@/(.*)$ /new/$1 break;", ""),
+        ("ifs", "if ($uri ~ ^/old@/) { set $found @; }", ""),
+        ("map entries", "~^/old@/ @;", "map $uri $found { "),
+    ];
+    let limits = HeadLimits::default();
+    for (name, line, opening) in LINES {
+        for count in [10, 1000] {
+            let name = format!("list: {count} {name}");
+            if !timer.wants(&name) {
+                continue;
+            }
+            let lines: String = (0..count).map(|at| format!("{}\n", line.replace('@', &at.to_string()))).collect();
+            let (map, script) = if opening.is_empty() {
+                (String::new(), lines)
+            } else {
+                (format!("{opening}{lines}}}"), String::new())
+            };
+            let last = count - 1;
+            let config = config(&format!(
+                "access_log off; {map} server {{ listen 127.0.0.1:8080; set $found {last}; {script} return 200 $found; }}"
+            ));
+            let mut cx = Services::new(Rc::new(config), Logs::new());
+            let client = Client {
+                peer: Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
+                endpoint: EndpointId(0),
+                local: None,
+                serial: 1,
+                requests: 1,
+                accepted: cx.now.ms,
+                is_secure: false,
+            };
+            let request = format!("GET /old{last}/page.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let mut ex = Exchange::new(&mut cx, client);
+            timer.time(&name, || {
+                ex.release(&mut cx);
+                let mut input = cx.buffers.take();
+                input.extend_from_slice(request.as_bytes());
+                ex.reuse(&mut cx, client, input, 0);
+                assert_eq!(ex.head.parse(&ex.input, &limits), Ok(Progress::Complete), "{name}");
+                phases::begin(&mut ex, &mut cx);
+                assert!(ex.tx != Tx::Wait, "{name}");
+            });
+        }
+    }
+    let names = |count: usize| {
+        (0..count).map(|at| format!("server {{ listen 8080; server_name ~^(.*)\\.site{at}\\.test$; }}\n"))
+    };
+    for count in [10, 1000] {
+        let name = format!("list: {count} server_name patterns");
+        if !timer.wants(&name) {
+            continue;
+        }
+        let config = config(&names(count).collect::<String>());
+        let host = format!("www.site{}.test", count - 1);
+        let find = || server::find(&config.endpoints[0], host.as_bytes(), &mut NoTrace).expect("decided").0;
+        assert_eq!(find(), ServerId(count as u32 - 1), "{name}");
+        timer.time(&name, find);
+    }
+}
+
+/// From text to model, 1000 patterns of each kind, engines not built.
+fn reading(timer: &Timer) {
+    let servers: String =
+        (0..1000).map(|at| format!("server {{ listen 8080; server_name ~^(.*)\\.site{at}\\.test$; }}\n")).collect();
+    let map: String = (0..1000).map(|at| format!("~^/old{at}/(.*)$ {at};\n")).collect();
+    let exact: String = (0..1000).map(|at| format!("/old{at}/ {at};\n")).collect();
+    for (name, text) in [
+        ("config: 1000 server_name patterns", servers),
+        ("config: a map of 1000 patterns", format!("map $uri $x {{ {map} }} server {{ listen 8080; }}")),
+        ("config: a map of 1000 strings", format!("map $uri $x {{ {exact} }} server {{ listen 8080; }}")),
+    ] {
+        timer.time(name, || config(&text));
     }
 }
 

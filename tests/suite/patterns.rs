@@ -82,3 +82,43 @@ fn a_bad_pattern_is_shown_with_its_place() {
     let words = "pcre2_compile() failed: range out of order in character class in \"^/a[z-b]c\" at \"b]c\"";
     assert!(shown.contains(words), "{shown}");
 }
+
+#[test]
+fn rewrites_and_conditions_in_a_list_do_what_they_do_alone() {
+    let s = http(
+        r#"map $arg_k $word { default none; ~^a(.)c$ abc-$1; ~^x x; ~(?<tail>z+)$ tail-$tail; ~*^UP$ up; ~y y; }
+        server { listen 127.0.0.1:%%PORT%%;
+            rewrite ^/one/(.*)$ /two/$1; rewrite ^/none0/ /bad last; rewrite ^/two/(.*)$ /three/$1;
+            rewrite ^/none1/ /bad last; rewrite (.*)/end$ $1 break; rewrite ^/three/ /bad last; rewrite ^/four/(.)(.) /$2$1 last;
+            location / {
+                set $seen "";
+                if ($arg_q ~ ^a) { set $seen "${seen}1"; } if ($arg_q ~ (b)$) { set $seen "${seen}2$1"; }
+                if ($arg_q ~* C) { set $seen "${seen}3"; } if ($arg_q ~ "^(?=d)") { set $seen "${seen}4"; }
+                if ($seen ~ 1) { set $seen "${seen}5"; } if ($seen ~ 9) { set $seen "${seen}6"; }
+                if ($seen ~ 5$) { set $seen "${seen}7"; } if ($seen ~ 7$) { set $seen "${seen}8"; }
+                return 200 "$uri $seen $1";
+            }
+            location /map { return 200 "$word"; }
+         }"#,
+    )
+    .start();
+    for (target, expected) in [
+        ("/x", "/x  "),
+        ("/one/x/end", "/three/x  "),
+        ("/two/y/end", "/three/y  "),
+        ("/four/ab", "/ba  "),
+        ("/x?q=ab", "/x 12b578 "),
+        ("/x?q=c", "/x 3 "),
+        ("/x?q=dc", "/x 34 "),
+        ("/x?q=acb", "/x 12b3578 "),
+        ("/map?k=abc", "abc-b"),
+        ("/map?k=xyz", "x"),
+        ("/map?k=ozz", "tail-zz"),
+        ("/map?k=up", "up"),
+        ("/map?k=oy", "y"),
+        ("/map?k=o", "none"),
+    ] {
+        let answer = s.get(target);
+        assert_eq!((answer.status, answer.text().as_str()), (200, expected), "{target}");
+    }
+}

@@ -4,7 +4,7 @@ use super::row;
 use crate::config::ast::{Directive, Word};
 use crate::config::context::{Args, Contexts};
 use crate::config::names::{HostNames, Refused, Wildcards};
-use crate::config::pattern::{Case, Pattern};
+use crate::config::pattern::{Case, Pattern, PatternSet};
 use crate::config::resolve::{Build, Scope};
 use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::{Source, Template};
@@ -17,6 +17,8 @@ pub struct MapTable {
     /// Keys are host names: one trailing dot of the looked-up value does not count.
     pub hostnames: bool,
     pub regexes: Vec<(Pattern, u32)>,
+    /// Over `regexes`.
+    pub set: Option<PatternSet>,
     pub values: Vec<Template>,
     pub default: Option<u32>,
     /// Evaluated at each use instead of once a request.
@@ -96,6 +98,7 @@ fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         table.values.push(b.template_of(value.bytes(), value.span)?);
         map_key(&mut table, b, &line.name, at)?;
     }
+    table.set = PatternSet::new(table.regexes.iter().map(|(pattern, _)| pattern));
     let at = b.tables.maps.len() as u32;
     b.variables.define(&name, Source::Map(at)).map_err(|why| Fault::new(d.args[1].span, why))?;
     b.tables.maps.push(table);

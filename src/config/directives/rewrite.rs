@@ -167,7 +167,7 @@ pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
         };
         let left = b.template_of(first, span)?;
         let matching = |b: &mut Build, case, negated, subject| {
-            let pattern = Pattern::of_word(&d.args[last], operand, case, &mut b.variables)?;
+            let pattern = Box::new(Pattern::of_word(&d.args[last], operand, case, &mut b.variables)?);
             Ok(Condition::Match { subject, pattern, negated })
         };
         return match operator {

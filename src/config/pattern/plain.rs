@@ -34,19 +34,23 @@ pub struct Plain {
 }
 
 /// None: the pattern is for PCRE2, which also says what is wrong with it if anything is.
-pub fn read(source: &[u8]) -> Option<Plain> {
-    let (_, ast) = tree(source)?;
+pub fn read(source: &[u8], case: Case) -> Option<(Plain, Hir)> {
+    let (text, ast) = tree(source)?;
     let mut plain = Plain::default();
     plain.shortest(&ast, source)?;
-    Some(plain)
+    Some((plain, translate(text, &ast, case)?))
 }
 
 /// The pattern for the linear engine: bytes, ASCII classes, ASCII case.
 pub fn hir(source: &[u8], case: Case) -> Option<Hir> {
     let (text, ast) = tree(source)?;
+    translate(text, &ast, case)
+}
+
+fn translate(text: &str, ast: &Ast, case: Case) -> Option<Hir> {
     let mut translator =
         TranslatorBuilder::new().unicode(false).utf8(false).case_insensitive(case == Case::Insensitive).build();
-    translator.translate(text, &ast).ok()
+    translator.translate(text, ast).ok()
 }
 
 fn tree(source: &[u8]) -> Option<(&str, Ast)> {

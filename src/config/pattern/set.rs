@@ -1,68 +1,172 @@
-//! Many patterns tried in one pass over the subject.
+//! Lists of patterns: one pass over the subject finds the texts that patterns cannot match without ([`literals`]), and
+//! only patterns whose text is there are tried, in their order. What a list costs grows with what it finds, not with its
+//! length; patterns without such a text, and PCRE2's own, are always tried.
+//!
+//! Invariant: the answer is that of trying one pattern after the other.
 
-use super::{Failed, Pattern, limits, plain};
-use regex_automata::meta::Regex;
-use regex_automata::nfa::thompson::WhichCaptures;
-use regex_automata::{Input, PatternSet as Found};
+use super::literals::Choice;
+use super::{Failed, Matched, Pattern};
+use crate::util::hash::FastMap;
+use aho_corasick::automaton::OverlappingState;
+use aho_corasick::{AhoCorasick, Input};
+
+/// Shorter lists are tried one by one.
+const WORTH: usize = 4;
 
 #[derive(Debug)]
 pub struct PatternSet {
-    set: Regex,
-    /// Position in the list of each member of `set`.
-    members: Vec<u32>,
-    /// Positions of those that are PCRE2's.
-    others: Vec<u32>,
-    /// Some member has a `$`: subjects that end with a line break are tried one by one.
-    dollar: bool,
-    len: usize,
+    texts: AhoCorasick,
+    /// By text: the end of its members among `members`.
+    ends: Box<[u32]>,
+    /// Positions in the list.
+    members: Box<[u32]>,
+    /// One bit for each pattern that is always tried.
+    always: Box<[u64]>,
 }
 
 impl PatternSet {
     /// A set over the patterns in their order, or None where one pass would not pay.
-    pub fn new(patterns: &[&Pattern]) -> Option<PatternSet> {
-        const WORTH: usize = 4;
-        let (mut trees, mut members, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        let mut dollar = false;
-        for (at, pattern) in patterns.iter().enumerate() {
-            match plain::hir(&pattern.source, pattern.case).filter(|_| pattern.plain) {
-                Some(hir) => {
-                    dollar |= pattern.dollar;
-                    trees.push(hir);
-                    members.push(at as u32);
-                }
-                None => others.push(at as u32),
-            }
-        }
-        if members.len() < WORTH {
+    pub fn new<'p>(patterns: impl ExactSizeIterator<Item = &'p Pattern> + Clone) -> Option<PatternSet> {
+        if patterns.len() < WORTH {
             return None;
         }
-        let limits = limits().nfa_size_limit(Some(64 << 20)).which_captures(WhichCaptures::None);
-        let set = Regex::builder().configure(limits).build_many_from_hir(&trees).ok()?;
-        Some(PatternSet { set, members, others, dollar, len: patterns.len() })
+        // A text that many patterns need says little of each.
+        let mut needed: FastMap<&[u8], u32> = FastMap::default();
+        for text in patterns.clone().flat_map(|pattern| pattern.choices.iter().flatten()) {
+            *needed.entry(text).or_default() += 1;
+        }
+        let rarity = |choice: &&Choice| choice.iter().map(|text| needed.get(&text[..]).copied().unwrap_or(0)).max();
+        let mut always = vec![0; patterns.len().div_ceil(64)];
+        let mut numbers: FastMap<&[u8], u32> = FastMap::default();
+        let (mut texts, mut holders): (Vec<&[u8]>, Vec<(u32, u32)>) = (Vec::new(), Vec::new());
+        for (at, pattern) in patterns.enumerate() {
+            // Of several that are as rare, the longest is the first.
+            let Some(choice) = pattern.choices.iter().min_by_key(rarity) else {
+                always[at / 64] |= 1 << (at % 64);
+                continue;
+            };
+            for text in choice {
+                let number = *numbers.entry(text).or_insert_with(|| {
+                    texts.push(text);
+                    texts.len() as u32 - 1
+                });
+                holders.push((number, at as u32));
+            }
+        }
+        if holders.is_empty() {
+            return None;
+        }
+        holders.sort_unstable();
+        let ends = (0..texts.len() as u32).map(|number| holders.partition_point(|(text, _)| *text <= number) as u32);
+        let ends = ends.collect();
+        let members = holders.iter().map(|(_, at)| *at).collect();
+        let texts = AhoCorasick::builder().ascii_case_insensitive(true).build(texts).ok()?;
+        Some(PatternSet { texts, ends, members, always: always.into() })
     }
 
-    /// The position of the first pattern, in configuration order, that matches. `pattern` gives those of the level.
+    /// The patterns that may match the subject.
+    pub fn candidates(&self, subject: &[u8]) -> Candidates {
+        let mut found = Candidates::of(&self.always);
+        let bits = found.bits();
+        let input = Input::new(subject);
+        let mut state = OverlappingState::start();
+        loop {
+            self.texts.find_overlapping(input.clone(), &mut state);
+            let Some(text) = state.get_match().map(|text| text.pattern().as_usize()) else { return found };
+            let start = text.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+            for &at in &self.members[start..self.ends[text] as usize] {
+                bits[at as usize / 64] |= 1 << (at % 64);
+            }
+        }
+    }
+}
+
+/// Patterns of a set, one bit each.
+#[derive(Debug)]
+pub struct Candidates {
+    /// For lists of up to 512; longer ones have theirs in `many`.
+    few: [u64; 8],
+    many: Vec<u64>,
+}
+
+impl Candidates {
+    fn of(bits: &[u64]) -> Candidates {
+        let mut few = [0; 8];
+        match few.get_mut(..bits.len()) {
+            Some(few_bits) => {
+                few_bits.copy_from_slice(bits);
+                Candidates { few, many: Vec::new() }
+            }
+            None => Candidates { few, many: bits.to_vec() },
+        }
+    }
+
+    fn bits(&mut self) -> &mut [u64] {
+        if self.many.is_empty() { &mut self.few } else { &mut self.many }
+    }
+
+    /// The first candidate at or after `from`.
+    fn at_or_after(&self, from: usize) -> Option<usize> {
+        let bits = if self.many.is_empty() { &self.few[..] } else { &self.many };
+        let mut word = from / 64;
+        let mut left = bits.get(word)? & (u64::MAX << (from % 64));
+        while left == 0 {
+            word += 1;
+            left = *bits.get(word)?;
+        }
+        Some(word * 64 + left.trailing_zeros() as usize)
+    }
+
+    /// The position of the first pattern at or after `from` that matches the subject these are candidates for.
     ///
     /// # Errors
     /// Whether a pattern before that matches could not be found out.
-    pub fn first<'p>(&self, subject: &[u8], pattern: impl Fn(usize) -> &'p Pattern) -> Result<Option<usize>, Failed> {
-        if self.dollar && subject.last() == Some(&b'\n') {
-            for at in 0..self.len {
-                if pattern(at).is_match(subject)? {
-                    return Ok(Some(at));
+    pub fn first<'p>(
+        &self,
+        mut from: usize,
+        subject: &[u8],
+        pattern: impl Fn(usize) -> Option<&'p Pattern>,
+    ) -> Result<Option<usize>, Failed> {
+        while let Some(at) = self.at_or_after(from) {
+            if let Some(pattern) = pattern(at)
+                && pattern.is_match(subject)?
+            {
+                return Ok(Some(at));
+            }
+            from = at + 1;
+        }
+        Ok(None)
+    }
+}
+
+/// The first pattern of a list that matches, and what it captured if it has groups; `set` is over the whole list.
+///
+/// # Errors
+/// Whether a pattern before that matches could not be found out.
+pub fn first<'p, T>(
+    set: Option<&PatternSet>,
+    list: &'p [(impl std::borrow::Borrow<Pattern> + 'p, T)],
+    subject: &[u8],
+) -> Result<Option<(usize, Option<Matched>)>, Failed> {
+    let found = match set {
+        Some(set) => {
+            set.candidates(subject).first(0, subject, |at| list.get(at).map(|(pattern, _)| pattern.borrow()))?
+        }
+        None => {
+            for (at, (pattern, _)) in list.iter().enumerate() {
+                let pattern = pattern.borrow();
+                if pattern.captures() {
+                    if let Some(matched) = pattern.find(subject)? {
+                        return Ok(Some((at, Some(matched))));
+                    }
+                } else if pattern.is_match(subject)? {
+                    return Ok(Some((at, None)));
                 }
             }
-            return Ok(None);
+            None
         }
-        let mut found = Found::new(self.members.len());
-        self.set.which_overlapping_matches(&Input::new(subject), &mut found);
-        let linear = found.iter().next().map(|member| self.members[member.as_usize()]);
-        let before = linear.unwrap_or(u32::MAX);
-        for &at in self.others.iter().take_while(|at| **at < before) {
-            if pattern(at as usize).is_match(subject)? {
-                return Ok(Some(at as usize));
-            }
-        }
-        Ok(linear.map(|at| at as usize))
-    }
+    };
+    let Some(at) = found else { return Ok(None) };
+    let pattern = list[at].0.borrow();
+    Ok(Some((at, if pattern.captures() { pattern.find(subject)? } else { None })))
 }

@@ -124,7 +124,7 @@ fn what_differs_is_left_to_pcre2_and_what_is_common_is_not() {
         "(a|)b",
         r"/user/(\d+)(/.*)?$",
     ] {
-        assert!(plain::read(source.as_bytes()).is_some(), "{source}");
+        assert!(plain::read(source.as_bytes(), Case::Sensitive).is_some(), "{source}");
     }
     for source in [
         "[a&&b]",
@@ -163,7 +163,7 @@ fn what_differs_is_left_to_pcre2_and_what_is_common_is_not() {
         "a{1001}",
         "(?:a{900}){900}",
     ] {
-        assert!(plain::read(source.as_bytes()).is_none(), "{source}");
+        assert!(plain::read(source.as_bytes(), Case::Sensitive).is_none(), "{source}");
     }
 }
 
@@ -270,11 +270,12 @@ fn generated_patterns_find_what_pcre2_finds() {
         let mut source = String::new();
         write_pattern(&mut random, 2, &mut source);
         let case = if random.below(3) == 0 { Case::Insensitive } else { Case::Sensitive };
-        let Some(known) = plain::read(source.as_bytes()) else { continue };
+        let Some((known, hir)) = plain::read(source.as_bytes(), case) else { continue };
         let code = Code::new(source.as_bytes(), case == Case::Insensitive)
             .unwrap_or_else(|why| panic!("{source}: plain, but PCRE2 refuses it: {}", why.message));
         assert_eq!(known.groups + 1, code.groups(), "{source}");
         let regex = build(source.as_bytes(), case).expect("what is plain can be built");
+        let choices = literals::required(&hir);
         plain += 1;
         for _ in 0..8 {
             let len = random.below(9);
@@ -287,6 +288,10 @@ fn generated_patterns_find_what_pcre2_finds() {
             let Ok(expected) = code.find(&subject, &mut theirs) else { continue };
             assert_eq!(found, expected, "{round}: {source:?} {case:?} on {:?}", subject.escape_ascii().to_string());
             assert_eq!(ours, theirs, "{round}: {source:?} {case:?} on {:?}", subject.escape_ascii().to_string());
+            let folded = subject.to_ascii_lowercase();
+            let held =
+                |choice: &literals::Choice| choice.iter().any(|text| memchr::memmem::find(&folded, text).is_some());
+            assert!(!found || choices.iter().all(held), "{source:?} matches without its text: {choices:?}");
             subjects += 1;
             matched += usize::from(found);
         }
@@ -296,4 +301,80 @@ fn generated_patterns_find_what_pcre2_finds() {
         plain > 5_000 && subjects > 40_000 && matched > 8_000,
         "{plain} patterns, {subjects} subjects, {matched} matched"
     );
+}
+
+/// Lists of patterns, some of them PCRE2's, some with texts in common: one pass finds what one after the other finds.
+#[test]
+fn a_list_finds_what_its_patterns_find_one_after_the_other() {
+    const SOURCES: &[&str] = &[
+        "^/old/(.*)$",
+        "^/old",
+        r"\.php$",
+        r"\.(jpe?g|PNG)$",
+        "/a/b/",
+        "^/$",
+        "^$",
+        r"^/\d+",
+        "(?!/x)/y",
+        "^/user/(\\w+)/edit$",
+        "(foo|bar)+x",
+        "[^/]+z$",
+        "é",
+        "^/a++b",
+        "(?i)/admin",
+        "x.y",
+        "",
+        "^/Old/7$",
+        "ab|cd|e",
+        "[ab][cd]",
+    ];
+    const PARTS: &[&str] = &[
+        "/", "old/", "OLD/", "a/b/", ".php", ".jpeg", ".png", "7", "x", "y", "z", "foo", "bar", "/user/", "me",
+        "/edit", "é", "/a", "ab", "/Admin", "\n", "cd", "e",
+    ];
+    let mut random = Random(0x51_7CC1_B727_220A);
+    let (mut found, mut none) = (0, 0);
+    for round in 0..2_000 {
+        let len = if round % 100 == 0 { 600 } else { 1 + random.below(12) };
+        let list: Vec<(Pattern, usize)> = (0..len)
+            .map(|at| {
+                let case = if random.below(3) == 0 { Case::Insensitive } else { Case::Sensitive };
+                // Long lists match late or not at all.
+                let source = if len > 100 { format!("/p{at}/") } else { random.of(SOURCES).to_owned() };
+                (pattern(&source, case), at)
+            })
+            .collect();
+        let set = PatternSet::new(list.iter().map(|(pattern, _)| pattern));
+        for _ in 0..8 {
+            let mut subject: String = (0..random.below(5)).map(|_| random.of(PARTS)).collect();
+            if len > 100 {
+                subject += &format!("/P{0}/p{0}/", random.below(700));
+            }
+            let subject = subject.as_bytes();
+            let from = random.below(len);
+            let one_by_one = |from| (from..len).find(|at| list[*at].0.is_match(subject) == Ok(true));
+            let expected = one_by_one(0).map(|at| (at, list[at].0.find(subject).expect("decided")));
+            let first = first(set.as_ref(), &list, subject).expect("decided");
+            let groups = |matched: Option<Matched>| matched.map(|matched| matched.groups);
+            let shown: Vec<_> = list.iter().map(|(pattern, _)| pattern.source()).take(12).collect();
+            assert_eq!(
+                first.as_ref().map(|(at, _)| *at),
+                expected.as_ref().map(|(at, _)| *at),
+                "{shown:?} {subject:?}"
+            );
+            if let (Some((at, matched)), Some((_, expected))) = (first, expected) {
+                assert_eq!(
+                    groups(matched),
+                    groups(expected.filter(|_| list[at].0.captures())),
+                    "{shown:?} {subject:?}"
+                );
+            }
+            if let Some(set) = &set {
+                let next = set.candidates(subject).first(from, subject, |at| list.get(at).map(|(pattern, _)| pattern));
+                assert_eq!(next, Ok(one_by_one(from)), "{shown:?} from {from} {subject:?}");
+                *if one_by_one(from).is_some() { &mut found } else { &mut none } += 1;
+            }
+        }
+    }
+    assert!(found > 1_000 && none > 1_000, "{found} {none}");
 }

@@ -8,7 +8,7 @@ use super::super::directives::{access, rewrite, upstream};
 use super::super::model::*;
 use super::super::pattern::{Case, Pattern, PatternSet};
 use super::super::table::{Fault, Section};
-use super::{Build, Own, Scope};
+use super::{Build, Own, Scope, lists};
 use crate::util::hash::FastMap;
 
 /// Deepest nesting of blocks the walk follows; the parser has its own bound.
@@ -254,6 +254,7 @@ impl Build {
                 Err(fault) => self.error(fault),
             }
         }
+        script.lists = lists::of(&script.ops);
         script
     }
 
@@ -322,8 +323,7 @@ impl Build {
             }
             tree.prefixes.push(PrefixEntry { prefix, location, parent });
         }
-        let patterns: Vec<&Pattern> = tree.regexes.iter().map(|(pattern, _)| pattern).collect();
-        tree.set = PatternSet::new(&patterns).map(Box::new);
+        tree.set = PatternSet::new(tree.regexes.iter().map(|(pattern, _)| pattern)).map(Box::new);
         tree
     }
 }

@@ -1,4 +1,5 @@
 //! What may change a request's URI before a file is looked for: the rewrite script and try_files.
 
+mod lists;
 pub mod script;
 pub mod try_files;

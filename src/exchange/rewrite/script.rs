@@ -1,5 +1,6 @@
 //! Runs the rewrite directives of a level: set, rewrite, if, return, break (nginx's ngx_http_rewrite_module).
 
+use super::lists;
 use crate::config::ast::Span;
 use crate::config::model::{Condition, Level, Op, PathTest, Rewrite, RewriteFlag, Script, SetTarget};
 use crate::config::pattern::Pattern;
@@ -31,8 +32,15 @@ enum Step {
 }
 
 fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool) -> Step {
-    for (at, op) in script.ops.iter().enumerate() {
-        let at = script.spans.get(at).copied();
+    let (mut next, mut pass) = (0, None);
+    loop {
+        next = lists::skip(ex, cx, script, next, &mut pass);
+        if ex.pattern_failed {
+            return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
+        }
+        let Some(op) = script.ops.get(next) else { return Step::On };
+        let at = script.spans.get(next).copied();
+        next += 1;
         let step = match op {
             Op::Set { slot, value } => {
                 set(ex, cx, *slot, value, *quote, at);
@@ -70,7 +78,6 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
             done => return done,
         }
     }
-    Step::On
 }
 
 fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, quote: bool, at: Option<Span>) {

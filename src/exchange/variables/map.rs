@@ -1,6 +1,7 @@
 //! The value of a map.
 
 use super::tables::Keep;
+use crate::config::pattern;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
@@ -12,19 +13,14 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
     // An empty subject is looked up too (`"" value;`).
     let mut found = map.names.find(&key.to_ascii_lowercase());
     if found.is_none() {
-        for (pattern, at) in &map.regexes {
-            match pattern.find(&subject) {
-                Ok(None) => {}
-                Ok(matched) => {
-                    ex.remember(&subject, matched);
-                    found = Some(*at);
-                    break;
-                }
-                Err(failed) => {
-                    ex.undecided(cx, &failed);
-                    break;
-                }
+        match pattern::first(map.set.as_ref(), &map.regexes, &subject) {
+            Ok(None) => {}
+            Ok(Some((at, matched))) => {
+                // One without groups takes away what was captured before.
+                ex.remember(&subject, Some(matched.unwrap_or_default()));
+                found = map.regexes.get(at).map(|(_, value)| *value);
             }
+            Err(failed) => ex.undecided(cx, &failed),
         }
     }
     if let Some(value) = found.or(map.default).and_then(|at| map.values.get(at as usize)) {
