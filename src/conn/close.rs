@@ -6,10 +6,10 @@
 use super::io::{Io, Step};
 use super::timers::Timer;
 use super::transport::Transport;
-use super::{Conn, State, Turn, ssi};
+use super::{Active, Conn, State, Turn, ssi};
 use crate::config::directives::client::Lingering;
 use crate::config::model::Level;
-use crate::exchange::{Exchange, Rx, Tx, access_log};
+use crate::exchange::{Rx, Tx, access_log};
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
@@ -40,17 +40,20 @@ pub enum CloseReason {
 
 /// The connection ends, with a request under way or without. What was begun is dropped; a client that left is logged.
 pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
-    if let State::Active(ex) = &mut conn.state {
-        turn.pool.backends.leave(&mut ex.backend, turn.cx);
-    }
-    ssi::unwind(conn, turn.cx);
-    if let State::Active(ex) = &mut conn.state {
-        end_request(ex, turn.cx, reason);
+    if let State::Active(active) = &mut conn.state {
+        turn.pool.backends.leave(&mut active.backend, turn.cx);
+        ssi::unwind(active, turn.cx);
+        end_request(active, turn.cx, reason);
     }
     leave_active(conn, turn);
 }
 
-fn end_request(ex: &mut Exchange, cx: &mut Services, reason: CloseReason) {
+fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
+    let Active { ex, http1, .. } = active;
+    if ex.rx == Rx::Head {
+        // What has come of it is for the error log.
+        http1.hand_over_partial(ex);
+    }
     if let CloseReason::TimedOut(_) = reason {
         ex.report(cx, Level::Info, format_args!("client timed out"));
     }
@@ -70,24 +73,26 @@ fn end_request(ex: &mut Exchange, cx: &mut Services, reason: CloseReason) {
 
 /// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
 pub fn leave_active(conn: &mut Conn, turn: &mut Turn<'_>) {
-    if let State::Active(mut ex) = std::mem::replace(&mut conn.state, State::Idle) {
+    if let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle) {
         let cx = &mut *turn.cx;
-        turn.pool.backends.leave(&mut ex.backend, cx);
+        turn.pool.backends.leave(&mut active.backend, cx);
+        let ex = &active.ex;
         match ex.rx == Rx::Head || ex.tx == Tx::Done {
             true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
             false => cx.stats.writing = cx.stats.writing.saturating_sub(1),
         }
         cx.stats.waiting += 1;
-        turn.pool.give(ex, cx);
+        turn.pool.give(active, cx);
     }
 }
 
 /// The last response is out. Where the client may still be sending, closing now would reset the connection and could
 /// destroy the response on its way: so the writing side is shut, and what arrives is read and dropped for a while.
 pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(ex) = &conn.state else { return Step::Again };
+    let State::Active(active) = &conn.state else { return Step::Again };
+    let ex = &active.ex;
     let reason = if ex.abort { CloseReason::Refused } else { CloseReason::Served };
-    let Some((until, timeout)) = lingering(ex, &conn.transport, turn.cx) else {
+    let Some((until, timeout)) = lingering(active, &conn.transport, turn.cx) else {
         leave_active(conn, turn);
         return Step::Close(reason);
     };
@@ -105,10 +110,10 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 
 /// Whether the connection of this answered request must linger: until when at most, and how long a client that sends
 /// nothing is waited for.
-fn lingering(ex: &Exchange, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
+fn lingering(active: &Active, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
+    let Active { ex, http1, .. } = active;
     let client = &ex.here().settings.client;
-    let has_more = ex.input.len() > ex.body_at;
-    let sending = ex.rx == Rx::Drain || has_more || transport.can_read() && !transport.peer_closed();
+    let sending = ex.rx == Rx::Drain || http1.has_more() || transport.can_read() && !transport.peer_closed();
     let wanted = match client.lingering {
         Lingering::Off => false,
         Lingering::On => sending && !ex.abort,

@@ -1,14 +1,14 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
 use super::close::{self, CloseReason};
-use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, write};
+use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, write};
 use super::io::{Io, Next, Step};
 use super::timers::{Deadline, Timer};
-use super::{Conn, State, Turn, ssi as pages, upstream};
+use super::{Active, Conn, State, Turn, ssi as pages, upstream};
 use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
-use crate::exchange::{Exchange, Rx, Tx, phases};
+use crate::exchange::{Rx, Tx, phases};
 use std::rc::Rc;
 
 /// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
@@ -65,45 +65,47 @@ enum Does {
 }
 
 impl Does {
-    fn of(conn: &Conn, ex: &Exchange) -> Does {
-        match (&ex.handler, ex.tx, ex.rx) {
+    fn of(conn: &Conn, active: &Active) -> Does {
+        let Active { ex, handler, .. } = active;
+        match (handler, ex.tx, ex.rx) {
             _ if proxy_protocol::is_awaited(conn) => Does::ProxyHeader,
             _ if ex.pause.is_some() => Does::Pauses,
             (handler, ..) if handler.works() => Does::Works,
             (Handler::Proxy(_), ..) => Does::Upstream,
             (Handler::Page(_), ..) => Does::Page,
-            _ if ssi::include::is_over(ex) => Does::Page,
+            _ if ssi::include::is_over(ex, handler) => Does::Page,
             (_, Tx::Wait, Rx::Head) => Does::ReadsHead,
             (_, Tx::Wait, Rx::Body) => Does::ReadsBody,
-            (_, Tx::Wait, Rx::Drain | Rx::Done) => Does::Nothing,
+            (_, Tx::Wait, Rx::Drain | Rx::Done) | (_, Tx::Ready, _) => Does::Nothing,
             (_, Tx::Send | Tx::Done, _) => Does::Delivers,
         }
     }
 }
 
 fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(ex) = &mut conn.state else { return Step::Again };
+    let State::Active(active) = &mut conn.state else { return Step::Again };
+    let ex = &mut active.ex;
     if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &turn.cx.config) {
         match turn.endpoints.find(conn.listener, conn.transport.fd()) {
             Some(endpoint) => ex.adopt(turn.cx, endpoint),
             None => return Step::Close(CloseReason::NotListened),
         }
     }
-    let State::Active(ex) = &conn.state else { return Step::Again };
-    let does = Does::of(conn, ex);
-    let Some((mut io, ex)) = conn.active() else { return Step::Again };
+    let State::Active(active) = &conn.state else { return Step::Again };
+    let does = Does::of(conn, active);
+    let Some((mut io, active)) = conn.active() else { return Step::Again };
     let step = match does {
         Does::ProxyHeader => proxy_protocol::step(conn, turn),
-        Does::Pauses => pause(&mut io, ex, turn),
-        Does::Works => work(&mut io, ex, turn),
-        Does::Upstream => upstream::step(&mut io, ex, turn),
-        Does::Page => pages::step(conn, turn),
-        Does::ReadsHead => match read::head(&mut io, ex, turn) {
+        Does::Pauses => pause(&mut io, active, turn),
+        Does::Works => work(&mut io, active, turn),
+        Does::Upstream => upstream::step(&mut io, active, turn),
+        Does::Page => pages::step(&mut io, active, turn),
+        Does::ReadsHead => match read::head(&mut io, active, turn) {
             read::Head::Step(step) => step,
             read::Head::Idle => return keep_alive::go_idle(conn, turn),
         },
-        Does::ReadsBody => read::body(&mut io, ex, turn),
-        Does::Delivers => deliver(&mut io, ex, turn),
+        Does::ReadsBody => read::body(&mut io, active, turn),
+        Does::Delivers => deliver(&mut io, active, turn),
         Does::Nothing => Step::Close(CloseReason::Bug),
     };
     match step {
@@ -113,7 +115,8 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 }
 
 /// A request whose turn has not come, or a response that is sent slowly.
-fn pause(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, .. } = active;
     let Some(pause) = ex.pause else { return Step::Again };
     if io.transport.has_failed() {
         return Step::Close(CloseReason::ClientGone);
@@ -130,19 +133,23 @@ fn pause(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
         false => io.arm(Timer::Send, now + client.send_timeout.0),
     }
     if let Some(then) = pause.then {
-        phases::resume(ex, turn.cx, then);
+        phases::resume(ex, handler, turn.cx, then);
+        respond(active, turn.cx);
     }
     Step::Again
 }
 
 /// A slice of a handler's work on files.
-fn work(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, .. } = active;
     // Without a client a listing is of no use. What changes files is finished all the same: not to leave them half done.
-    if io.transport.has_failed() && matches!(ex.handler, Handler::Listing(_)) {
+    if io.transport.has_failed() && matches!(handler, Handler::Listing(_)) {
         return Step::Close(CloseReason::ClientGone);
     }
-    phases::work(ex, turn.cx);
-    let (waits, works) = (ex.handler.waits(), ex.handler.works());
+    phases::work(ex, handler, turn.cx);
+    respond(active, turn.cx);
+    let Active { ex, handler, .. } = active;
+    let (waits, works) = (handler.waits(), handler.works());
     let timer = if waits || works { Timer::Work } else { Timer::Send };
     io.arm(timer, turn.cx.now.ms + ex.here().settings.client.send_timeout.0);
     match (waits, works) {
@@ -153,13 +160,14 @@ fn work(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
 }
 
 /// The response is complete in the queue.
-fn deliver(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, http1, .. } = active;
     if ex.abort {
         return Step::Answered;
     }
     // More requests are waiting: their answers go out together.
     if ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
-        if ex.keep_alive && read::has_more(ex) {
+        if ex.out.keep_alive && http1.has_more() {
             return Step::Answered;
         }
         // One that limit_conn counts is over before the next is asked about.
@@ -178,8 +186,8 @@ fn deliver(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
         write::Flushed::Yield => return Step::Yield,
         write::Flushed::Gone(reason) => return Step::Close(reason),
     }
-    if ex.rx == Rx::Drain && ex.keep_alive {
-        return drain::step(io, ex, turn);
+    if ex.rx == Rx::Drain && ex.out.keep_alive {
+        return drain::step(io, ex, http1, turn);
     }
     Step::Answered
 }
@@ -188,17 +196,18 @@ fn deliver(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
 pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     let timer = conn.deadline.timer();
     let introduced = !proxy_protocol::is_awaited(conn);
-    let Some((mut io, ex)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
-    if ex.pause.is_some() || ex.handler.waits() {
+    let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
+    if active.ex.pause.is_some() || active.handler.waits() {
         return Next::Run;
     }
-    if let Handler::Proxy(_) = &ex.handler
-        && let Some(next) = upstream::timeout(&mut io, ex, turn)
+    if active.is_proxied()
+        && let Some(next) = upstream::timeout(&mut io, active, turn)
     {
         return next;
     }
+    let Active { ex, http1, .. } = active;
     let is_late = match timer {
-        Timer::Header => introduced && ex.rx == Rx::Head && ex.head.has_begun(ex.buf()),
+        Timer::Header => introduced && ex.rx == Rx::Head && http1.head.has_begun(http1.unread()),
         Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
         // The client is late with what it should take or close; or with nothing.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger => false,
@@ -206,7 +215,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     };
     if is_late && ex.out.is_empty() {
         // RFC 9110 §15.5.9: answered before the connection is closed; nginx closes without a word.
-        answer_late(&mut io, ex, turn);
+        answer_late(&mut io, active, turn);
         return Next::Run;
     }
     if ex.here().settings.client.reset_timedout {
@@ -215,15 +224,20 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     close(conn, turn, CloseReason::TimedOut(timer))
 }
 
-fn answer_late(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) {
+fn answer_late(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
+    let Active { ex, handler, http1, .. } = active;
     let cx = &mut *turn.cx;
+    if ex.rx == Rx::Head {
+        http1.hand_over_partial(ex);
+    }
     ex.report(cx, crate::config::model::Level::Info, format_args!("client timed out"));
     if ex.rx == Rx::Head {
         cx.stats.reading = cx.stats.reading.saturating_sub(1);
         cx.stats.writing += 1;
     }
-    phases::time_out(ex, cx);
-    *io.deadline = Deadline::new(Timer::Send, cx.now.ms + ex.here().settings.client.send_timeout.0);
+    phases::time_out(ex, handler, cx);
+    respond(active, cx);
+    *io.deadline = Deadline::new(Timer::Send, cx.now.ms + active.ex.here().settings.client.send_timeout.0);
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::upstream;
 use super::upstream::pool::Backends;
 use super::{Conn, State};
-use crate::exchange::handlers::Handler;
 
 impl Conn {
     /// A connection that waits will be woken. `queued`: it is in the run queue.
@@ -20,13 +19,14 @@ impl Conn {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
             State::PendingSend { .. } => assert!(queued, "what is pending is sent in the same turn"),
             // A pause has its timer.
-            State::Active(ex) if ex.pause.is_some() => {}
+            State::Active(active) if active.ex.pause.is_some() => {}
             // The disk has been asked, and will answer.
-            State::Active(ex) if ex.handler.waits() => {}
-            State::Active(ex) if matches!(ex.handler, Handler::Proxy(_)) => {
-                upstream::check_invariants(&self.transport, ex, backends);
+            State::Active(active) if active.handler.waits() => {}
+            State::Active(active) if active.is_proxied() => {
+                upstream::check_invariants(&self.transport, active, backends);
             }
-            State::Active(ex) => {
+            State::Active(active) => {
+                let ex = &active.ex;
                 let wants_write = !ex.out.is_empty() || self.transport.has_unsent();
                 let wants_read = !wants_write;
                 assert!(

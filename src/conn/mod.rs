@@ -17,12 +17,16 @@ pub mod transport;
 pub mod upstream;
 
 use crate::config::model::{Config, EndpointId};
-use crate::exchange::{Client, Exchange, Rx};
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::Handler;
+use crate::exchange::{Client, Exchange, Rx, phases};
 use crate::http::proxy_protocol::Header;
 use crate::services::Services;
 use crate::sys::socket::{Peer, local_addr};
+use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use endpoints::Endpoints;
+use http1::Http1;
 use http1::send_batch::SendBatch;
 use io::{Budget, Io, SHARE};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -35,7 +39,7 @@ use upstream::pool::Backends;
 pub enum State {
     /// Between requests: no buffer, no exchange.
     Idle,
-    Active(Box<Exchange>),
+    Active(Box<Active>),
     /// Requests that were known are answered, and the answers not sent yet: these of [`Pool::send_batch`].
     PendingSend {
         from: u32,
@@ -47,6 +51,34 @@ pub enum State {
         until: u64,
         timeout: u32,
     },
+}
+
+/// A request under way.
+pub struct Active {
+    pub ex: Exchange,
+    /// What answers it in more than one step.
+    pub handler: Handler,
+    /// The upstream connection that the handler uses.
+    pub backend: Option<Key>,
+    pub http1: Http1,
+}
+
+impl Active {
+    pub fn new(cx: &mut Services, client: Client) -> Active {
+        let ex = Exchange::new(cx, client);
+        Active { ex, handler: Handler::None, backend: None, http1: Http1::default() }
+    }
+
+    /// The handler is done: this is the answer.
+    pub fn settle(&mut self, cx: &mut Services, flow: Flow) {
+        self.handler = Handler::None;
+        phases::settle(&mut self.ex, &mut self.handler, cx, flow);
+        http1::respond(self, cx);
+    }
+
+    pub fn is_proxied(&self) -> bool {
+        matches!(self.handler, Handler::Proxy(_))
+    }
 }
 
 pub struct Conn {
@@ -87,7 +119,7 @@ pub struct Pool {
     pub send_batch: SendBatch,
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
-    free: Vec<Box<Exchange>>,
+    free: Vec<Box<Active>>,
 }
 
 /// Exchanges kept for reuse; each holds some small buffers.
@@ -95,16 +127,19 @@ const POOLED: usize = 256;
 
 impl Pool {
     /// `input`: what was read, of which the first `start` bytes are done with.
-    fn take(&mut self, cx: &mut Services, client: Client, input: Vec<u8>, start: usize) -> Box<Exchange> {
-        let mut ex = self.free.pop().unwrap_or_else(|| Box::new(Exchange::new(cx, client)));
-        ex.reuse(cx, client, input, start);
-        ex
+    fn take(&mut self, cx: &mut Services, client: Client, input: Vec<u8>, start: usize) -> Box<Active> {
+        let mut active = self.free.pop().unwrap_or_else(|| Box::new(Active::new(cx, client)));
+        active.ex.reuse(cx, client);
+        active.http1.begin(input, start);
+        active
     }
 
-    fn give(&mut self, mut ex: Box<Exchange>, cx: &mut Services) {
-        ex.release(cx);
+    fn give(&mut self, mut active: Box<Active>, cx: &mut Services) {
+        active.handler = Handler::None;
+        active.ex.release(cx);
+        cx.buffers.give(std::mem::take(&mut active.http1.input));
         if self.free.len() < POOLED {
-            self.free.push(ex);
+            self.free.push(active);
         }
     }
 
@@ -153,7 +188,10 @@ impl Conn {
     /// It has more to move than a turn should be held up for.
     pub fn has_bulk_data(&self) -> bool {
         match &self.state {
-            State::Active(ex) => ex.out.pending() > SHARE || ex.rx == Rx::Body && ex.decoder.remaining() > Some(SHARE),
+            State::Active(active) => {
+                let Active { ex, http1, .. } = &**active;
+                ex.out.pending() > SHARE || ex.rx == Rx::Body && http1.decoder.remaining() > Some(SHARE)
+            }
             _ => false,
         }
     }
@@ -163,9 +201,11 @@ impl Conn {
     }
 
     /// Its request under way, and its side of the connection.
-    fn active(&mut self) -> Option<(Io<'_>, &mut Exchange)> {
+    fn active(&mut self) -> Option<(Io<'_>, &mut Active)> {
         match &mut self.state {
-            State::Active(ex) => Some((Io { transport: &mut self.transport, deadline: &mut self.deadline }, ex)),
+            State::Active(active) => {
+                Some((Io { transport: &mut self.transport, deadline: &mut self.deadline }, active))
+            }
             _ => None,
         }
     }

@@ -98,20 +98,20 @@ fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, out: &mut Ve
 fn combined(ex: &Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     let buf = ex.buf();
     let field = |id: HeaderId, out: &mut Vec<u8>| {
-        for (at, field) in ex.head.all(id).enumerate() {
+        for (at, field) in ex.request.head.all(id).enumerate() {
             // Of several lines all (nginx).
             if at > 0 {
                 out.extend_from_slice(b", ");
             }
             escaped(Escape::Default, field.value.of(buf), out);
         }
-        if ex.head.get(id).is_none() {
+        if ex.request.head.get(id).is_none() {
             out.push(b'-');
         }
     };
     variables::put_peer(&ex.client.peer, out);
     out.extend_from_slice(b" - ");
-    if ex.head.get(HeaderId::Authorization).is_some() {
+    if ex.request.head.get(HeaderId::Authorization).is_some() {
         let mut user = Vec::new();
         variables::remote_user_of(ex, &mut user);
         if user.is_empty() {
@@ -124,8 +124,8 @@ fn combined(ex: &Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     out.extend_from_slice(b" [");
     out.extend_from_slice(cx.now.clf().as_bytes());
     out.extend_from_slice(b"] \"");
-    escaped(Escape::Default, ex.head.request_line.of(buf), out);
-    let body = ex.bytes_sent().saturating_sub(ex.head_size);
+    escaped(Escape::Default, ex.request.head.request_line.of(buf), out);
+    let body = ex.bytes_sent().saturating_sub(ex.log.head_size);
     out.extend_from_slice(b"\" ");
     match ex.response.status.0 {
         status @ 100.. => decimal::push(u64::from(status), 0, out),

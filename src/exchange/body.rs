@@ -26,7 +26,7 @@ impl Body {
     pub fn new(ex: &Exchange) -> Body {
         let settings = &ex.here().settings;
         let size = settings.client.body_buffer_size.0;
-        let limit = match ex.head.framing {
+        let limit = match ex.request.head.framing {
             // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size.
             Framing::Length(length) if length < size.saturating_add(size / 4) => length,
             _ => size,

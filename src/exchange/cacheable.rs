@@ -57,8 +57,7 @@ pub struct ClientFacts<'a> {
 }
 
 /// Keeps what was made of a request that was seen before, if another may be answered likewise.
-pub fn learn(ex: &mut Exchange, cx: &mut Services) {
-    let Some(hash) = ex.repeat.take() else { return };
+pub fn learn(hash: u64, ex: &mut Exchange, cx: &mut Services) {
     if is_repeatable(ex, cx)
         && let Some(repeat) = made(ex, cx)
     {
@@ -68,14 +67,14 @@ pub fn learn(ex: &mut Exchange, cx: &mut Services) {
 
 fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     let here = ex.here();
-    let request = matches!(ex.head.method, Method::Get | Method::Head)
-        && ex.method == ex.head.method
-        && ex.head.framing == Framing::None
+    let request = matches!(ex.request.head.method, Method::Get | Method::Head)
+        && ex.route.method == ex.request.head.method
+        && ex.request.head.framing == Framing::None
         && ex.rx == Rx::Done;
     // Nothing ran that is not known to be the same each time.
     let course = !ex.varies
         && ex.opened == Opened::One
-        && ex.error_page.is_none()
+        && ex.route.error_page.is_none()
         && ex.sub.is_none()
         && ex.introduced.is_none()
         && ex.limit_rate.is_none()
@@ -84,7 +83,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     let answer = ex.tx == Tx::Done
         && !ex.abort
         && ex.pause.is_none()
-        && ex.keep_alive == ex.head.keep_alive
+        && ex.out.keep_alive == (ex.request.head.keep_alive && !ex.closes)
         && here.settings.client.lingering != Lingering::Always
         && (ex.out.is_text() || here.settings.files.sendfile && ex.out.pending() <= LARGEST);
     request && course && answer && Rc::ptr_eq(&ex.config, &cx.config)
@@ -104,22 +103,22 @@ impl Text {
 
 fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
     let mut text = Text::default();
-    let request = text.add(ex.buf().get(..ex.head.len)?);
-    let mut name = std::mem::take(&mut ex.path);
+    let request = text.add(ex.buf().get(..ex.request.head.len)?);
+    let mut name = std::mem::take(&mut ex.route.path);
     name.push(0);
     let path = text.add(&name);
     let looked =
         std::ffi::CStr::from_bytes_with_nul(&name).ok().and_then(|p| cx.files.look(p, &cx.now, &mut cx.dir_watch));
     name.pop();
-    ex.path = name;
+    ex.route.path = name;
     let (found, look) = looked?;
 
     let by_sendfile = found.as_ref().is_ok_and(|file| ex.out.ends_with(file));
-    let length = if by_sendfile { ex.head_size } else { ex.out.queued() - ex.out_mark };
+    let length = if by_sendfile { ex.log.head_size } else { ex.out.response_queued() };
     let length = usize::try_from(length).ok()?;
     let waiting = ex.out.text();
     let answer = waiting.get(waiting.len().checked_sub(length)?..)?;
-    let (head, content) = answer.split_at_checked(usize::try_from(ex.head_size).ok()?)?;
+    let (head, content) = answer.split_at_checked(usize::try_from(ex.log.head_size).ok()?)?;
     let date = memchr::memmem::find(head, b"\r\nDate: ")? + 8;
     if head.get(date..date + cx.now.http.len())? != cx.now.http {
         return None;
@@ -144,7 +143,7 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
         (Ok(_), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
         (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
             reports = 1;
-            told = text.add(Failure { call: "open()", path: &ex.path, e: *e }.to_string().as_bytes());
+            told = text.add(Failure { call: "open()", path: &ex.route.path, e: *e }.to_string().as_bytes());
             let mut line = Vec::new();
             ex.asked_what(&mut line);
             asked = text.add(&line);
@@ -153,7 +152,7 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
         _ => return None,
     }
     // Something else was told: it would have to be told again.
-    if ex.reports.get() != reports {
+    if ex.log.reports.get() != reports {
         return None;
     }
     let logs = ex.here().settings.logs.clone();
@@ -166,14 +165,14 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
     };
     Some(CachedResponse {
         endpoint: ex.client.endpoint,
-        server: ex.server,
-        location: ex.location,
+        server: ex.route.server,
+        location: ex.route.location,
         client: ex.here().settings.client.clone(),
         logs,
         status: ex.response.status,
-        keep_alive: ex.keep_alive,
+        keep_alive: ex.out.keep_alive,
         body,
-        head_size: ex.head_size,
+        head_size: ex.log.head_size,
         text: text.0.into(),
         request,
         path,
@@ -314,7 +313,7 @@ pub fn sent(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services) 
 
 /// As [`sent`], of an answer whose exchange had to send the rest ([`resume`]).
 pub fn sent_by(ex: &Exchange, repeat: &CachedResponse, cx: &mut Services) {
-    let ms = cx.now.ms.saturating_sub(ex.started);
+    let ms = cx.now.ms.saturating_sub(ex.log.started);
     let peer = &ex.client.peer;
     sent(repeat, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
 }
@@ -322,18 +321,18 @@ pub fn sent_by(ex: &Exchange, repeat: &CachedResponse, cx: &mut Services) {
 /// Takes the exchange to where its request is answered and its answer is being sent, as far as the connection and the
 /// error log want to know. What the access log says stands in the repeat.
 pub fn resume(ex: &mut Exchange, repeat: &Rc<CachedResponse>) {
-    ex.input.extend_from_slice(repeat.bytes(repeat.request));
     let limits = ex.head_limits();
-    // It was one before.
-    let _ = ex.head.parse(&ex.input, &limits);
-    ex.method = ex.head.method;
+    if let Some(request) = Rc::get_mut(&mut ex.request) {
+        request.text.extend_from_slice(repeat.bytes(repeat.request));
+        // It was one before.
+        let _ = request.head.parse(&request.text, &limits);
+    }
+    ex.route.method = ex.request.head.method;
     ex.again = Some(repeat.clone());
-    ex.server = repeat.server;
-    ex.location = repeat.location;
-    ex.body_at = ex.head.len;
+    ex.route.server = repeat.server;
+    ex.route.location = repeat.location;
     ex.rx = Rx::Done;
     ex.tx = Tx::Done;
-    ex.keep_alive = repeat.keep_alive;
     ex.response.status = repeat.status;
-    ex.head_size = repeat.head_size;
+    ex.log.head_size = repeat.head_size;
 }

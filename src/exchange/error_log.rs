@@ -15,7 +15,7 @@ use std::io::Write;
 impl Exchange {
     /// One line in the error log.
     pub fn report(&self, cx: &mut Services, level: Level, what: fmt::Arguments<'_>) {
-        self.reports.set(self.reports.get() + 1);
+        self.log.reports.set(self.log.reports.get() + 1);
         cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
         let log = &self.here().settings.logs.error;
         let who = Who { serial: self.client.serial, asked: &|line| asked(self, line) };
@@ -33,9 +33,9 @@ impl Exchange {
                 line.push(b'"');
             }
         };
-        quoted(b", request: \"", self.head.request_line.of(self.buf()));
-        quoted(b", upstream: \"", self.record.as_ref().map_or(b"", |record| record.shown.as_bytes()));
-        quoted(b", host: \"", self.head.host.of(self.buf()));
+        quoted(b", request: \"", self.request.head.request_line.of(self.buf()));
+        quoted(b", upstream: \"", self.log.upstream.as_ref().map_or(b"", |record| record.shown.as_bytes()));
+        quoted(b", host: \"", self.request.head.host.of(self.buf()));
     }
 }
 

@@ -22,7 +22,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         return None;
     }
     let errors = ex.here().settings.errors.clone();
-    if errors.pages.is_empty() || (ex.error_page.is_some() && !errors.recursive) {
+    if errors.pages.is_empty() || (ex.route.error_page.is_some() && !errors.recursive) {
         return None;
     }
     // 494 is what nginx calls a head that is too large; pages for either are meant.
@@ -47,12 +47,12 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
             };
             ex.response.clear();
             ex.response.location = Some(url);
-            ex.error_page = Some(shown);
+            ex.route.error_page = Some(shown);
             handlers::special::respond(ex, shown);
             Some(Flow::Respond)
         }
         target => {
-            ex.error_page = match page.status {
+            ex.route.error_page = match page.status {
                 PageStatus::Kept => Some(status),
                 PageStatus::Code(code) => Some(Status(code)),
                 // Any status the page has: marked as an error page, with nothing to say about the status.
@@ -65,16 +65,16 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
                 Target::Named(name) => Flow::Named(name),
                 Target::Uri(uri) => {
                     // The page is fetched as a GET; a HEAD stays one (nginx).
-                    if ex.method != Method::Head {
-                        ex.method = Method::Get;
+                    if ex.route.method != Method::Head {
+                        ex.route.method = Method::Get;
                     }
                     set_uri(ex, &uri);
                     Flow::Redirect
                 }
                 Target::External(_) => Flow::Status(status),
             };
-            ex.kept_lines = lines;
-            ex.kept_location = location.or(ex.kept_location.take());
+            ex.route.kept.lines = lines;
+            ex.route.kept.location = location.or(ex.route.kept.location.take());
             Some(flow)
         }
     }

@@ -33,18 +33,18 @@ impl Mapped {
 
 /// Puts the path of the current URI into `ex.path`.
 pub fn map(ex: &mut Exchange, cx: &mut Services) -> Mapped {
-    let uri = std::mem::take(&mut ex.uri);
+    let uri = std::mem::take(&mut ex.route.uri);
     let mapped = map_uri(ex, cx, &uri);
-    ex.uri = uri;
+    ex.route.uri = uri;
     mapped
 }
 
 /// Puts the path of `uri` into `ex.path`, by the root or alias of the current location.
 pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
     let config = ex.config.clone();
-    let location = config.location(ex.location);
+    let location = config.location(ex.route.location);
     let files = &location.settings.files;
-    let mut path = std::mem::take(&mut ex.path);
+    let mut path = std::mem::take(&mut ex.route.path);
     path.clear();
     match files.root.constant() {
         Some(root) => path.extend_from_slice(root),
@@ -65,7 +65,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
             }
             path.extend_from_slice(uri);
         }
-        Some(u32::MAX) if ex.behind_alias => path.extend_from_slice(uri),
+        Some(u32::MAX) if ex.route.behind_alias => path.extend_from_slice(uri),
         // A regex location's alias is the whole path.
         Some(u32::MAX) => {}
         Some(len) => {
@@ -102,7 +102,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
         }
     }
     // Nor does it lack its slash: appended without, it would name something beside the root.
-    if !uri.starts_with(b"/") && !ex.behind_alias {
+    if !uri.starts_with(b"/") && !ex.route.behind_alias {
         mapped = Mapped::Outside;
     }
     if !config.trashes.is_empty()
@@ -111,7 +111,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
     {
         mapped = Mapped::Outside;
     }
-    ex.path = path;
+    ex.route.path = path;
     mapped
 }
 
@@ -150,7 +150,7 @@ pub fn trashes_in(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
 /// `root` may be one; nothing below it leads out. A ban on symbolic links holds from the root on.
 pub fn area(ex: &Exchange, root: usize) -> usize {
     // One that is yet to be made is made beneath the root.
-    named_area(ex, root).filter(|end| is_directory(&ex.path[..*end])).unwrap_or(root)
+    named_area(ex, root).filter(|end| is_directory(&ex.route.path[..*end])).unwrap_or(root)
 }
 
 /// Where [`area`] ends if what is there is a directory.
@@ -162,7 +162,7 @@ pub fn named_area(ex: &Exchange, root: usize) -> Option<usize> {
         return None;
     }
     let dir = memchr::memrchr(b'/', &here.name).map_or(0, |at| at + 1);
-    match ex.path.get(root..root + dir) {
+    match ex.route.path.get(root..root + dir) {
         Some(path) if dir > 1 && path == &here.name[..dir] => Some(root + dir),
         _ => None,
     }

@@ -1,10 +1,11 @@
 //! What happens to a request, in order. The list is [`Phase`](super::flow::Phase); each step either goes on to the next, starts over with
 //! another URI, or settles the answer.
 
+use super::filters::Sent;
 use super::flow::{Flow, Pause, Phase, Then};
-use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, keep_alive, rewrite, variables};
+use super::handlers::Handler;
+use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, rewrite, variables};
 use crate::config::model::{Content, Level};
-use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
@@ -13,35 +14,34 @@ use crate::http::{host, uri};
 use crate::route::{Step, Trace, location, server};
 use crate::services::{Services, temp_names};
 use crate::util::span::Span;
+use std::rc::Rc;
 
 /// Internal redirects and rewrites of one request; more is a cycle (nginx).
 const REDIRECTS: u8 = 10;
 
 /// The time of a delayed request has come.
-pub fn resume(ex: &mut Exchange, cx: &mut Services, then: Then) {
+pub fn resume(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, then: Then) {
     let flow = match then {
-        Then::Phase(phase) => run(ex, cx, phase),
+        Then::Phase(phase) => run(ex, handler, cx, phase),
         Then::Status(status) => Flow::Status(status),
     };
-    settle(ex, cx, flow);
+    settle(ex, handler, cx, flow);
 }
 
 /// A handler that works has its share of a turn.
-pub fn work(ex: &mut Exchange, cx: &mut Services) {
-    let flow = handlers::work(ex, cx);
-    settle(ex, cx, flow);
+pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
+    let flow = handlers::work(ex, handler, cx);
+    settle(ex, handler, cx, flow);
 }
 
-/// A complete head is in the input: decides what becomes of the request.
-pub fn begin(ex: &mut Exchange, cx: &mut Services) {
+/// The request is complete but for its body: decides what becomes of it.
+pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.requests += 1;
-    ex.method = ex.head.method;
-    ex.decoder = Decoder::new(ex.head.framing);
-    ex.rx = if ex.head.framing == Framing::None { Rx::Done } else { Rx::Drain };
-    // A body of no bytes needs no invitation.
-    ex.expects_continue = ex.head.expect_continue && ex.rx != Rx::Done && !ex.decoder.is_done();
+    let head = &ex.request.head;
+    ex.route.method = head.method;
+    ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
     // Empty lines before it do not count (nginx).
-    ex.request_length = (ex.head.len as u64).saturating_sub(u64::from(ex.head.request_line.start));
+    ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
     let chosen = select_server(ex, cx);
     if ex.config.underscores {
         ex.drop_underscores();
@@ -50,91 +50,92 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) {
         Err(reject) => refused(ex, cx, &reject),
         Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
         // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
-        Ok(()) if matches!(ex.method, Method::Trace | Method::Connect) => handlers::options::not_allowed(ex),
+        Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => handlers::options::not_allowed(ex),
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
         // An upstream may know it.
-        Ok(()) if ex.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
+        Ok(()) if ex.route.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
         Ok(()) => {
             access::real_ip::apply(ex);
-            run(ex, cx, Phase::ServerRewrite)
+            run(ex, handler, cx, Phase::ServerRewrite)
         }
     };
-    settle(ex, cx, flow);
+    settle(ex, handler, cx, flow);
 }
 
-/// What a page includes: no head was read for it, and nobody is asked who they are (nginx).
-pub fn include(ex: &mut Exchange, cx: &mut Services) {
-    let flow = run(ex, cx, Phase::ServerRewrite);
-    settle(ex, cx, flow);
+/// What a page includes: no head was read for it, and its client is known already (nginx).
+pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
+    let flow = run(ex, handler, cx, Phase::ServerRewrite);
+    settle(ex, handler, cx, flow);
 }
 
 /// The head is no HTTP: an answer, and the connection ends.
-pub fn reject(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
+pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     cx.stats.requests += 1;
     ex.rx = Rx::Drain;
-    ex.method = Method::Get;
-    ex.head.method = ex.head.method_so_far(ex.buf());
-    if ex.head.request_line.is_empty() {
+    if let Some(request) = Rc::get_mut(&mut ex.request)
+        && request.head.request_line.is_empty()
+    {
         // What came instead of a request line, for the log.
-        let buf = ex.buf();
-        let line = memchr::memchr(b'\n', buf).map_or(buf, |end| &buf[..end]);
+        let text = &request.text;
+        let line = memchr::memchr(b'\n', text).map_or(&text[..], |end| &text[..end]);
         let line = line.strip_suffix(b"\r").unwrap_or(line).len();
-        ex.head.request_line = Span::new(0, line);
+        request.head.request_line = Span::new(0, line);
     }
-    ex.head.keep_alive = false;
-    ex.request_length = ex.buf().len() as u64;
-    if !ex.head.target.is_empty() {
+    ex.log.request_length = ex.buf().len() as u64;
+    if !ex.request.head.target.is_empty() {
         // For logs and error pages; that it is refused stands already.
         let _ = target(ex);
     }
     let flow = refused(ex, cx, reject);
-    settle(ex, cx, flow);
-    ex.keep_alive = false;
+    settle(ex, handler, cx, flow);
 }
 
 /// The client took too long: told so where it may still listen.
-pub fn time_out(ex: &mut Exchange, cx: &mut Services) {
+pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     // What is answered and logged is counted, though its head never came.
     cx.stats.requests += u64::from(ex.rx == Rx::Head);
-    ex.head.method = ex.head.method_so_far(ex.buf());
     ex.rx = Rx::Drain;
-    ex.head.keep_alive = false;
-    ex.handler = handlers::Handler::None;
-    settle(ex, cx, Flow::Status(Status::REQUEST_TIMEOUT));
-    ex.keep_alive = false;
+    ex.closes = true;
+    *handler = Handler::None;
+    settle(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
 }
 
 /// The body is no HTTP: what follows cannot be told from a request, so the connection ends.
-pub fn bad_body(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
+pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     let flow = refused(ex, cx, reject);
     ex.rx = Rx::Drain;
-    settle(ex, cx, flow);
-    ex.keep_alive = false;
+    settle(ex, handler, cx, flow);
+}
+
+/// The same of a body that is thrown away: the answer that was made for the request is not sent.
+pub fn refuse(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
+    refused(ex, cx, reject);
+    ex.response.clear();
+    handlers::special::respond(ex, reject.status());
 }
 
 fn refused(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
     ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
-    ex.head.keep_alive = false;
+    ex.closes = true;
     Flow::Status(reject.status())
 }
 
 /// Whether the request's target can be served at all, and its path.
 fn target(ex: &mut Exchange) -> Result<(), Reject> {
     let merge = ex.here().settings.client.merge_slashes;
-    let mut path = std::mem::take(&mut ex.uri);
-    let origin = ex.head.origin.of(ex.buf());
+    let mut path = std::mem::take(&mut ex.route.uri);
+    let request = &ex.request;
+    let origin = request.head.origin.of(&request.text);
     let outcome = if origin == b"*" {
         path.push(b'*');
         Ok(())
-    } else if ex.head.method == Method::Connect {
+    } else if ex.request.head.method == Method::Connect {
         path.push(b'/');
         Ok(())
     } else {
         uri::normalize(origin, merge, &mut path).map(|normal| {
             if let Some(query) = normal.query {
-                let start = ex.start + ex.head.origin.start as usize;
-                let query = start + query.start as usize..start + query.end();
-                ex.args.extend_from_slice(ex.input.get(query).unwrap_or_default());
+                ex.route.args.extend_from_slice(query.of(origin));
             }
         })
     };
@@ -142,7 +143,7 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
         // There is no $uri then.
         path.clear();
     }
-    ex.uri = path;
+    ex.route.uri = path;
     outcome
 }
 
@@ -150,20 +151,20 @@ fn target(ex: &mut Exchange) -> Result<(), Reject> {
 fn select_server(ex: &mut Exchange, cx: &mut Services) -> Result<(), ()> {
     let config = ex.config.clone();
     let endpoint = &config.endpoints[ex.client.endpoint.at()];
-    let mut name = std::mem::take(&mut ex.host);
-    name.extend_from_slice(host::split(ex.head.host.of(ex.buf())).0);
+    let mut name = std::mem::take(&mut ex.route.host);
+    name.extend_from_slice(host::split(ex.request.head.host.of(ex.buf())).0);
     name.make_ascii_lowercase();
     let chosen = server::find(endpoint, &name, &mut cx.trace);
     let (id, matched) = chosen.as_ref().map_or((endpoint.default, None), |(id, matched)| (*id, matched.clone()));
-    ex.server = id;
-    ex.location = config.server(id).root;
+    ex.route.server = id;
+    ex.route.location = config.server(id).root;
     ex.remember(&name, matched);
-    ex.host = name;
+    ex.route.host = name;
     chosen.map(drop).map_err(|failed| ex.report(cx, Level::Error, format_args!("{failed}")))
 }
 
 /// Runs the phases from `phase` on until the answer is settled.
-fn run(ex: &mut Exchange, cx: &mut Services, mut phase: Phase) -> Flow {
+fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut phase: Phase) -> Flow {
     loop {
         let flow = match phase {
             Phase::ServerRewrite => server_rewrite(ex, cx),
@@ -175,9 +176,9 @@ fn run(ex: &mut Exchange, cx: &mut Services, mut phase: Phase) -> Flow {
             }
             Phase::Access => access::check(ex, cx),
             Phase::Precontent => rewrite::try_files::run(ex, cx),
-            Phase::Content => content(ex, cx),
+            Phase::Content => content(ex, handler, cx),
         };
-        if std::mem::take(&mut ex.pattern_failed) {
+        if std::mem::take(&mut ex.route.pattern_failed) {
             return Flow::Status(Status::INTERNAL_SERVER_ERROR);
         }
         if phase == Phase::Content {
@@ -207,24 +208,16 @@ fn run(ex: &mut Exchange, cx: &mut Services, mut phase: Phase) -> Flow {
 }
 
 fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) -> bool {
-    ex.redirects += 1;
-    if ex.redirects > REDIRECTS {
-        let uri = String::from_utf8_lossy(&ex.uri).into_owned();
+    ex.route.redirects += 1;
+    if ex.route.redirects > REDIRECTS {
+        let uri = String::from_utf8_lossy(&ex.route.uri).into_owned();
         ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while {doing} \"{uri}\""));
     }
-    ex.redirects <= REDIRECTS
+    ex.route.redirects <= REDIRECTS
 }
 
-/// Turns a flow into a queued response, or into waiting for the body.
-pub fn settle(ex: &mut Exchange, cx: &mut Services, flow: Flow) {
-    let mut next = Some(flow);
-    while let Some(flow) = next {
-        next = answer(ex, cx, flow);
-    }
-}
-
-/// One answer of a request; Some: what it came to has a page that is to be sent instead.
-fn answer(ex: &mut Exchange, cx: &mut Services, mut flow: Flow) -> Option<Flow> {
+/// Turns a flow into a response, or into waiting for the body.
+pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut flow: Flow) {
     loop {
         flow = match flow {
             Flow::Respond => break,
@@ -232,25 +225,25 @@ fn answer(ex: &mut Exchange, cx: &mut Services, mut flow: Flow) -> Option<Flow> 
             Flow::Body if ex.sub.is_some() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
             Flow::Body => {
                 ex.rx = Rx::Body;
-                return None;
+                return;
             }
             Flow::Delay { until, then } => {
                 ex.pause = Some(Pause { until, then: Some(then) });
-                return None;
+                return;
             }
-            Flow::Wait => return None,
+            Flow::Wait => return,
             Flow::Close => {
                 close(ex, Status::CLOSE);
-                return None;
+                return;
             }
             // nginx's word for a client that has gone: nothing is said to it, and no page is looked for.
             Flow::Status(Status::CLIENT_CLOSED_REQUEST) => {
                 close(ex, Status::CLIENT_CLOSED_REQUEST);
-                return None;
+                return;
             }
             Flow::Status(status) => {
                 // Whatever page tells of it.
-                ex.head.keep_alive &= !keep_alive::closes(status);
+                ex.closes |= status.closes();
                 match error_page::redirect(ex, cx, status) {
                     Some(next) => {
                         cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
@@ -258,7 +251,7 @@ fn answer(ex: &mut Exchange, cx: &mut Services, mut flow: Flow) -> Option<Flow> 
                     }
                     None => {
                         // An error of the error page itself: nginx sends its status, not the first one's.
-                        ex.error_page = None;
+                        ex.route.error_page = None;
                         if !handlers::upload::tell(ex, status) {
                             handlers::special::respond(ex, status);
                         }
@@ -267,69 +260,57 @@ fn answer(ex: &mut Exchange, cx: &mut Services, mut flow: Flow) -> Option<Flow> 
                 }
             }
             Flow::Redirect | Flow::Restart => {
-                cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.uri)));
+                cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.route.uri)));
                 if count_redirect(ex, cx, "internally redirecting to") {
-                    ex.internal = true;
-                    ex.rewritten = true;
+                    ex.route.internal = true;
+                    ex.route.rewritten = true;
                     ex.response.clear();
-                    ex.location = ex.server().root;
-                    run(ex, cx, Phase::ServerRewrite)
+                    ex.route.location = ex.server().root;
+                    run(ex, handler, cx, Phase::ServerRewrite)
                 } else {
-                    ex.error_page = None;
+                    ex.route.error_page = None;
                     handlers::special::respond(ex, Status::INTERNAL_SERVER_ERROR);
                     break;
                 }
             }
-            Flow::Named(name) => named(ex, cx, &name),
+            Flow::Named(name) => named(ex, handler, cx, &name),
             Flow::Next => Flow::Status(Status::NOT_FOUND),
         };
     }
-    ex.handler = handlers::Handler::None;
+    *handler = Handler::None;
     // What is thrown away need not come slowly.
     ex.pace = None;
-    if ex.rx == Rx::Drain
-        && ex.head.keep_alive
-        && let Err(reject) = discard_buffered(ex)
-    {
-        // Framing that is wrong is refused even where nobody wants the body: what follows it cannot be told from a
-        // request.
-        refused(ex, cx, &reject);
-        ex.response.clear();
-        handlers::special::respond(ex, reject.status());
+    ex.tx = Tx::Ready;
+}
+
+/// The response that was decided on, through the filters into the queue. The protocol calls it where [`settle`] has made
+/// the exchange [`Tx::Ready`], once it has decided what becomes of the connection.
+pub fn send(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
+    ex.tx = Tx::Wait;
+    match filters::send(ex, cx) {
+        Sent::Queued => {}
+        Sent::Page(page) => *handler = Handler::Page(page),
+        Sent::Instead(flow) => settle(ex, handler, cx, flow),
     }
-    keep_alive::decide(ex, cx);
-    filters::send(ex, cx)
 }
 
 /// Ends the connection without an answer; `status` is for the log.
 fn close(ex: &mut Exchange, status: Status) {
     ex.abort = true;
-    ex.keep_alive = false;
     ex.tx = Tx::Done;
     ex.response.status = status;
 }
 
-/// Reads away the body bytes that came with the head.
-fn discard_buffered(ex: &mut Exchange) -> Result<(), Reject> {
-    while ex.body_at < ex.input.len() {
-        let step = ex.decoder.next(&ex.input[ex.body_at..])?;
-        ex.body_at += step.consumed;
-        if step.done {
-            ex.rx = Rx::Done;
-            break;
-        }
-        if step.consumed == 0 {
-            break;
-        }
-    }
+/// client_max_body_size of a body that is thrown away: a chunk counts as soon as its size is announced.
+pub fn check_announced(ex: &Exchange, announced: Option<u64>) -> Result<(), Reject> {
     let max = ex.here().settings.client.max_body_size.0;
-    if max > 0 && ex.head.framing == Framing::Chunked && ex.decoder.remaining().is_some_and(|left| left > max) {
+    if max > 0 && ex.request.head.framing == Framing::Chunked && announced.is_some_and(|left| left > max) {
         return Err(Reject::BodyTooLarge { limit: max });
     }
     Ok(())
 }
 
-fn named(ex: &mut Exchange, cx: &mut Services, name: &[u8]) -> Flow {
+fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8]) -> Flow {
     let Some(&id) = ex.server().named.get(name) else {
         let shown = String::from_utf8_lossy(name).into_owned();
         ex.report(cx, Level::Error, format_args!("could not find named location \"{shown}\""));
@@ -339,16 +320,16 @@ fn named(ex: &mut Exchange, cx: &mut Services, name: &[u8]) -> Flow {
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     }
     cx.trace.say("redirect", Some(ex.config.location(id).span), || format!("internal, to {}", Printable(name)));
-    ex.internal = true;
+    ex.route.internal = true;
     ex.response.clear();
-    ex.location = id;
+    ex.route.location = id;
     ex.varies = true;
-    run(ex, cx, Phase::Rewrite)
+    run(ex, handler, cx, Phase::Rewrite)
 }
 
 fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
-    let script = &config.location(config.server(ex.server).root).script;
+    let script = &config.location(config.server(ex.route.server).root).script;
     if script.ops.is_empty() {
         return Flow::Next;
     }
@@ -357,49 +338,49 @@ fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
 }
 
 fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if ex.uri.first() != Some(&b'/') && !ex.rewritten {
+    if ex.route.uri.first() != Some(&b'/') && !ex.route.rewritten {
         return handlers::options::server_wide(ex);
     }
     // Who brings such a name is told that it is none: 400.
-    let brings = matches!(ex.method, Method::Post | Method::Put | Method::Mkcol);
-    if !brings && temp_names::is_hidden(&ex.uri) {
+    let brings = matches!(ex.route.method, Method::Post | Method::Put | Method::Mkcol);
+    if !brings && temp_names::is_hidden(&ex.route.uri) {
         cx.trace.say("location", None, || "what is on its way, of an upload, a copy or a delete: 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
     let config = ex.config.clone();
-    cx.trace.step(|| Step::Search { server: ex.server, uri: ex.uri.clone() });
+    cx.trace.step(|| Step::Search { server: ex.route.server, uri: ex.route.uri.clone() });
     if ex.server().proxied
-        && let Some(id) = location::lacks_slash(&config, ex.server, &ex.uri)
+        && let Some(id) = location::lacks_slash(&config, ex.route.server, &ex.route.uri)
     {
-        ex.location = id;
+        ex.route.location = id;
         cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
         return handlers::static_file::add_slash(ex);
     }
-    let found = match location::find(&config, ex.server, &ex.uri, &mut cx.trace) {
+    let found = match location::find(&config, ex.route.server, &ex.route.uri, &mut cx.trace) {
         Ok(found) => found,
         Err(failed) => {
             ex.undecided(cx, &failed);
             return Flow::Status(Status::INTERNAL_SERVER_ERROR);
         }
     };
-    ex.location = found.location;
-    ex.uri_changed = false;
-    ex.behind_alias = false;
+    ex.route.location = found.location;
+    ex.route.uri_changed = false;
+    ex.route.behind_alias = false;
     if found.matched.is_some() {
-        let uri = std::mem::take(&mut ex.uri);
+        let uri = std::mem::take(&mut ex.route.uri);
         ex.remember(&uri, found.matched);
-        ex.uri = uri;
+        ex.route.uri = uri;
     }
-    let here = config.location(ex.location);
-    if here.internal && !ex.internal {
+    let here = config.location(ex.route.location);
+    if here.internal && !ex.route.internal {
         cx.trace.say("access", Some(here.span), || "internal: the request is the client's own, 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
     let max = here.settings.client.max_body_size.0;
-    if let Framing::Length(length) = ex.head.framing
+    if let Framing::Length(length) = ex.request.head.framing
         && max > 0
         && length > max
-        && ex.error_page.is_none()
+        && ex.route.error_page.is_none()
     {
         let limit = handlers::upload::limit(ex, "client_max_body_size");
         ex.report(cx, Level::Error, format_args!("client intended to send too large body: {length} bytes{limit}"));
@@ -412,22 +393,28 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Before the script: the block has none of its own, nor any of the location's (nginx).
     access::enter_limit_except(ex, cx);
     let config = ex.config.clone();
-    let script = &config.location(ex.location).script;
+    let script = &config.location(ex.route.location).script;
     if script.ops.is_empty() {
         return Flow::Next;
     }
     match rewrite::script::run(ex, cx, script) {
-        Flow::Next if ex.uri_changed => Flow::Restart,
+        Flow::Next if ex.route.uri_changed => Flow::Restart,
         flow => flow,
     }
 }
 
-fn content(ex: &mut Exchange, cx: &mut Services) -> Flow {
+fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     let here = ex.here();
     match here.content {
-        Content::Proxy => handlers::upstream::start(ex, cx),
-        _ if ex.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
-        Content::Files => handlers::files::run(ex, cx),
+        Content::Proxy => match handlers::upstream::start(ex, cx) {
+            Ok(proxy) => {
+                *handler = Handler::Proxy(proxy);
+                Flow::Wait
+            }
+            Err(flow) => flow,
+        },
+        _ if ex.route.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
+        Content::Files => handlers::files::run(ex, handler, cx),
         Content::EmptyGif => {
             cx.trace.say("handler", Some(here.span), || "empty_gif".into());
             handlers::special::empty_gif(ex)
@@ -442,11 +429,11 @@ fn content(ex: &mut Exchange, cx: &mut Services) -> Flow {
 /// Sets the URI of an internal redirect: `path?args`, variables expanded already. The old arguments go (nginx).
 pub fn set_uri(ex: &mut Exchange, target: &[u8]) {
     let (path, args) = variables::split_args(target);
-    ex.uri.clear();
-    ex.uri.extend_from_slice(path);
-    ex.rewritten = true;
-    ex.broke = false;
-    ex.behind_alias = false;
-    ex.args.clear();
-    ex.args.extend_from_slice(args.unwrap_or_default());
+    ex.route.uri.clear();
+    ex.route.uri.extend_from_slice(path);
+    ex.route.rewritten = true;
+    ex.route.broke = false;
+    ex.route.behind_alias = false;
+    ex.route.args.clear();
+    ex.route.args.extend_from_slice(args.unwrap_or_default());
 }

@@ -31,6 +31,10 @@ pub struct OutQueue {
     segments: VecDeque<Segment>,
     queued: u64,
     sent: u64,
+    /// `queued` when this response began.
+    mark: u64,
+    /// The connection outlives this response.
+    pub keep_alive: bool,
 }
 
 impl OutQueue {
@@ -40,6 +44,29 @@ impl OutQueue {
         self.segments.clear();
         self.queued = 0;
         self.sent = 0;
+        self.mark = 0;
+        self.keep_alive = false;
+    }
+
+    /// What is queued from here on is another response's, or the response after an interim one.
+    pub fn begin_response(&mut self) {
+        self.mark = self.queued();
+        self.keep_alive = false;
+    }
+
+    /// As [`OutQueue::begin_response`]: the response began at `queued`.
+    pub fn began_at(&mut self, queued: u64) {
+        self.mark = queued;
+    }
+
+    /// Bytes of this response queued so far.
+    pub fn response_queued(&self) -> u64 {
+        self.queued() - self.mark
+    }
+
+    /// Bytes of this response that the socket took.
+    pub fn response_sent(&self) -> u64 {
+        self.sent.saturating_sub(self.mark)
     }
 
     pub fn take_buffer(&mut self) -> Vec<u8> {

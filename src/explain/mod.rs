@@ -10,6 +10,8 @@ mod settings;
 
 use crate::config::load::{self, LoadOptions, Sources};
 use crate::config::model::{Config, Content};
+use crate::conn::Active;
+use crate::conn::http1::respond;
 use crate::exchange::handlers::Handler;
 use crate::exchange::phases;
 use crate::exchange::{Client, Exchange, Printable, Tx};
@@ -53,9 +55,9 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     cx.trace = Some(Recorder::default());
     let peer = Peer::new(asked.client, 0);
     let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted: cx.now.ms, is_secure: false };
-    let mut ex = Exchange::new(&mut cx, client);
-    ex.next_request(&mut cx);
-    answer(&mut ex, &mut cx, &question)?;
+    let mut active = Active::new(&mut cx, client);
+    answer(&mut active, &mut cx, &question)?;
+    let Active { mut ex, handler, .. } = active;
 
     let mut told = Told::new(&config, sources);
     let listener = &config.endpoints[endpoint.at()];
@@ -63,8 +65,8 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     told.line("request", &format!("{} {} from {}", question.method, question.target, asked.client));
     told.placed("listener", listener.span, &format!("{}{note}", listener.addr));
     let steps = cx.trace.take().map(|recorder| recorder.0).unwrap_or_default();
-    told.steps(listener, &ex.host, &steps);
-    outcome(&mut ex, &mut told);
+    told.steps(listener, &ex.route.host, &steps);
+    outcome(&mut ex, &handler, &mut told);
     let mut text = told.finish();
     // The same files in the same order: the tree's places are those of `sources`.
     let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
@@ -79,36 +81,43 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
 }
 
 /// Lets the phases answer. A wait is over at once.
-fn answer(ex: &mut Exchange, cx: &mut Services, question: &Question) -> Result<(), String> {
-    ex.input.extend_from_slice(&question.head);
-    let limits = ex.head_limits();
-    match ex.head.parse(&question.head, &limits) {
+fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Result<(), String> {
+    let Active { ex, handler, http1, .. } = active;
+    http1.input.extend_from_slice(&question.head);
+    match http1.parse(ex) {
         Ok(Progress::Complete) => {
-            ex.body_at = ex.head.len;
-            phases::begin(ex, cx);
+            http1.hand_over(ex);
+            phases::begin(ex, handler, cx);
         }
         Ok(Progress::Partial) => return Err("the request's head is not complete".into()),
-        Err(why) => phases::reject(ex, cx, &why),
+        Err(why) => {
+            http1.hand_over_partial(ex);
+            phases::reject(ex, handler, cx, &why);
+        }
     }
+    respond(active, cx);
     for _ in 0..WAITS {
+        let Active { ex, handler, .. } = active;
         let Some(then) = ex.pause.take().and_then(|pause| pause.then) else { break };
-        phases::resume(ex, cx, then);
+        phases::resume(ex, handler, cx, then);
+        respond(active, cx);
     }
-    while ex.handler.works() {
-        phases::work(ex, cx);
+    while active.handler.works() {
+        phases::work(&mut active.ex, &mut active.handler, cx);
+        respond(active, cx);
     }
     Ok(())
 }
 
 /// The file and the answer.
-fn outcome(ex: &mut Exchange, told: &mut Told) {
-    if ex.here().content == Content::Files && !ex.path.is_empty() {
-        told.line("file", &Printable(&ex.path).to_string());
+fn outcome(ex: &mut Exchange, handler: &Handler, told: &mut Told) {
+    if ex.here().content == Content::Files && !ex.route.path.is_empty() {
+        told.line("file", &Printable(&ex.route.path).to_string());
     }
     if ex.abort {
         return told.line("answer", "none: the connection is closed without a word");
     }
-    if ex.tx == Tx::Wait && matches!(ex.handler, Handler::Proxy(_)) {
+    if ex.tx == Tx::Wait && matches!(handler, Handler::Proxy(_)) {
         return told.line("answer", "is the upstream's: nobody is asked to find out");
     }
     if ex.tx == Tx::Wait {

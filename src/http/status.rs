@@ -120,6 +120,11 @@ impl Status {
         }
     }
 
+    /// After it what the client sends next cannot be trusted to be another request (nginx's list).
+    pub fn closes(self) -> bool {
+        matches!(self.0, 400 | 408 | 413 | 414 | 431 | 494..=497 | 500 | 501 | 505)
+    }
+
     /// 1xx, 204 and 304 have no content (RFC 9110 §6.4.1).
     pub fn has_no_content(self) -> bool {
         matches!(self.0, 100..=199 | 204 | 304)

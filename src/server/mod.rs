@@ -307,11 +307,11 @@ impl Server {
         self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, who, what);
         // What it held may be half done: it is dropped, never reused.
         if let Some(conn) = self.conns.get_mut(key)
-            && let State::Active(mut ex) = std::mem::replace(&mut conn.state, State::Idle)
+            && let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle)
         {
-            self.pool.backends.leave(&mut ex.backend, &mut self.cx);
+            self.pool.backends.leave(&mut active.backend, &mut self.cx);
             let stats = &mut self.cx.stats;
-            let count = if ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
+            let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
             *count = count.saturating_sub(1);
             stats.waiting += 1;
         }
@@ -361,8 +361,8 @@ impl Server {
     fn close(&mut self, key: Key) {
         self.wheel.disarm(key.slot());
         if let Some(mut conn) = self.conns.remove(key) {
-            if let State::Active(ex) = &mut conn.state {
-                self.pool.backends.leave(&mut ex.backend, &mut self.cx);
+            if let State::Active(active) = &mut conn.state {
+                self.pool.backends.leave(&mut active.backend, &mut self.cx);
             }
             conn.transport.farewell();
             self.cx.stats.active -= 1;

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use webserv::config::load::{LoadOptions, load_text};
 use webserv::config::model::{Config, EndpointId, ServerId};
 use webserv::config::resolve::{Form, resolve};
+use webserv::conn::http1::{Http1, respond_with};
 use webserv::exchange::cacheable::{self, ClientFacts};
+use webserv::exchange::handlers::Handler;
 use webserv::exchange::{Client, Exchange, Tx, phases};
 use webserv::http::h1::head::{Head, HeadLimits, Progress};
 use webserv::http::uri;
@@ -217,17 +219,21 @@ fn answers(timer: &Timer) {
         ("answer: 404", b"GET /no/such.html HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 404 "),
         ("answer: a browser's request, 404", BROWSER, b"HTTP/1.1 404 "),
     ];
-    let limits = HeadLimits::default();
     let mut ex = Exchange::new(&mut cx, client);
+    let mut handler = Handler::None;
+    let mut http1 = Http1::default();
     for (name, request, expected) in table {
         let mut answer = || {
             ex.release(&mut cx);
             let mut input = cx.buffers.take();
             input.extend_from_slice(request);
-            ex.reuse(&mut cx, client, input, 0);
-            let parsed = ex.head.parse(&ex.input, &limits);
-            assert_eq!(parsed, Ok(Progress::Complete), "{name}");
-            phases::begin(&mut ex, &mut cx);
+            ex.reuse(&mut cx, client);
+            cx.buffers.give(std::mem::take(&mut http1.input));
+            http1.begin(input, 0);
+            assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
+            http1.hand_over(&mut ex);
+            phases::begin(&mut ex, &mut handler, &mut cx);
+            respond_with(&mut ex, &mut handler, &mut http1, &mut cx);
             assert!(ex.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
         };
         timer.time(name, &mut answer);
@@ -235,8 +241,7 @@ fn answers(timer: &Timer) {
         answer();
         let head = cx.response_cache.head(request).expect("a head");
         let hash = cx.response_cache.hash(client.endpoint, &request[..head]);
-        ex.repeat = Some(hash);
-        cacheable::learn(&mut ex, &mut cx);
+        cacheable::learn(hash, &mut ex, &mut cx);
         let mut out = Vec::new();
         let mut again = || {
             let head = cx.response_cache.head(request).expect("a head");
@@ -259,7 +264,6 @@ fn lists(timer: &Timer) {
         ("ifs", "if ($uri ~ ^/old@/) { set $found @; }", ""),
         ("map entries", "~^/old@/ @;", "map $uri $found { "),
     ];
-    let limits = HeadLimits::default();
     for (name, line, opening) in LINES {
         for count in [10, 1000] {
             let name = format!("list: {count} {name}");
@@ -288,13 +292,19 @@ fn lists(timer: &Timer) {
             };
             let request = format!("GET /old{last}/page.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
             let mut ex = Exchange::new(&mut cx, client);
+            let mut handler = Handler::None;
+            let mut http1 = Http1::default();
             timer.time(&name, || {
                 ex.release(&mut cx);
                 let mut input = cx.buffers.take();
                 input.extend_from_slice(request.as_bytes());
-                ex.reuse(&mut cx, client, input, 0);
-                assert_eq!(ex.head.parse(&ex.input, &limits), Ok(Progress::Complete), "{name}");
-                phases::begin(&mut ex, &mut cx);
+                ex.reuse(&mut cx, client);
+                cx.buffers.give(std::mem::take(&mut http1.input));
+                http1.begin(input, 0);
+                assert_eq!(http1.parse(&ex), Ok(Progress::Complete), "{name}");
+                http1.hand_over(&mut ex);
+                phases::begin(&mut ex, &mut handler, &mut cx);
+                respond_with(&mut ex, &mut handler, &mut http1, &mut cx);
                 assert!(ex.tx != Tx::Wait, "{name}");
             });
         }

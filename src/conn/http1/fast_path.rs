@@ -119,14 +119,16 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     };
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let input = cx.buffers.take();
-    let mut ex = pool.take(cx, client, input, 0);
-    cacheable::resume(&mut ex, &repeat);
+    let mut active = pool.take(cx, client, input, 0);
+    let ex = &mut active.ex;
+    cacheable::resume(ex, &repeat);
     let answers = pool.send_batch.answers(from, count);
     ex.out.text().extend_from_slice(pool.send_batch.text(answers));
     if let Some(file) = answers.last().and_then(|last| last.tail.as_ref()) {
         ex.out.push_file(file, 0, file.stat.size);
     }
-    ex.out_mark = mark as u64;
+    ex.out.began_at(mark as u64);
+    ex.out.keep_alive = repeat.keep_alive;
     pool.send_batch.done(from, count);
     // What is queued is sealed first.
     let _ = ex.out.front();
@@ -135,7 +137,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.arm(Timer::Send, cx.now.ms + repeat.client.send_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.writing += 1;
-    conn.state = State::Active(ex);
+    conn.state = State::Active(active);
     Step::Again
 }
 
@@ -168,7 +170,7 @@ pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, said: &m
     log(conn, answers, cx);
     ex.client.requests = u64::from(conn.requests) + 1;
     ex.out.text().extend_from_slice(said.text(answers));
-    ex.out_mark = ex.out.queued();
+    ex.out.begin_response();
     said.done(from, count);
     conn.state = State::Idle;
 }

@@ -4,8 +4,9 @@ use super::{fast_path, read};
 use crate::conn::close::{self, CloseReason};
 use crate::conn::io::Step;
 use crate::conn::timers::Timer;
-use crate::conn::{Conn, State, Turn};
+use crate::conn::{Active, Conn, State, Turn};
 use crate::exchange::access_log;
+use crate::exchange::handlers::Handler;
 use crate::sys::socket::Family;
 
 /// An idle connection has something to read: requests that are known are answered at once, for others it gets an
@@ -39,45 +40,49 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     let cx = &mut *turn.cx;
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
-    let mut ex = turn.pool.take(cx, client, input, known.bytes);
+    let mut active = turn.pool.take(cx, client, input, known.bytes);
+    let Active { ex, http1, .. } = &mut *active;
     // What came with the first of it may have been sent after that.
-    ex.may_be_newer = true;
+    http1.may_be_newer = true;
     if known.bytes > 0 {
-        ex.look_anew(cx);
+        http1.advance_epoch(cx);
     }
-    ex.repeat = known.next;
-    fast_path::hand_over(conn, &mut ex, cx, &mut turn.pool.send_batch);
+    http1.known = known.next;
+    fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
     ex.introduced = conn.introduced.clone();
-    conn.state = State::Active(ex);
+    conn.state = State::Active(active);
     Step::Again
 }
 
 /// Logs the request and goes on to the next, or ends the connection.
 pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(ex) = &mut conn.state else { return Step::Again };
+    let State::Active(active) = &mut conn.state else { return Step::Again };
+    let Active { ex, handler, http1, .. } = &mut **active;
     let cx = &mut *turn.cx;
     access_log::write(ex, cx);
     conn.requests = conn.requests.saturating_add(1);
     cx.stats.writing -= 1;
     cx.stats.reading += 1;
-    if !ex.keep_alive || ex.abort {
+    if !ex.out.keep_alive || ex.abort {
         return close::after_last(conn, turn);
     }
-    ex.idle_for = ex.here().settings.client.keepalive_timeout.0;
-    read::consume(ex);
+    http1.idle_for = ex.here().settings.client.keepalive_timeout.0;
+    http1.consume();
     // Nothing more has come: the exchange need not be made ready for a request that another may answer.
-    if ex.buf().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
+    if http1.unread().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
         return go_idle(conn, turn);
     }
-    if ex.may_be_newer && !ex.buf().is_empty() {
-        // It may have been sent after what was looked up in this moment: others wait for that.
-        ex.look_anew(cx);
+    if http1.may_be_newer && !http1.unread().is_empty() {
+        // It may have been sent after what was looked up in this epoch: others wait for that.
+        http1.advance_epoch(cx);
     }
-    ex.client.requests = u64::from(conn.requests) + 1;
+    *handler = Handler::None;
     ex.next_request(cx);
+    ex.client.requests = u64::from(conn.requests) + 1;
+    http1.next_request();
     let timeout = ex.here().settings.client.header_timeout.0;
     conn.arm(Timer::Header, cx.now.ms + timeout);
     Step::Again
@@ -87,11 +92,11 @@ pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if turn.cx.quitting {
         return Step::Close(CloseReason::ShuttingDown);
     }
-    if let State::Active(ex) = &conn.state {
-        let client = &ex.here().settings.client;
+    if let State::Active(active) = &conn.state {
+        let client = &active.ex.here().settings.client;
         let (timer, timeout) = match conn.requests {
             0 => (Timer::Header, client.header_timeout.0),
-            _ => (Timer::KeepAlive, ex.idle_for),
+            _ => (Timer::KeepAlive, active.http1.idle_for),
         };
         conn.arm(timer, turn.cx.now.ms + timeout);
     }

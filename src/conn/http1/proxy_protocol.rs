@@ -7,14 +7,15 @@ use super::read;
 use crate::config::model::Level;
 use crate::conn::close::CloseReason;
 use crate::conn::io::Step;
-use crate::conn::{Conn, State, Turn};
+use crate::conn::{Active, Conn, State, Turn};
 use crate::exchange::Rx;
 use crate::http::proxy_protocol::{Broken, Progress, parse};
 use std::rc::Rc;
 
 /// Whether the header is still to come.
 pub fn is_awaited(conn: &Conn) -> bool {
-    let State::Active(ex) = &conn.state else { return false };
+    let State::Active(active) = &conn.state else { return false };
+    let ex = &active.ex;
     conn.requests == 0
         && conn.introduced.is_none()
         && ex.rx == Rx::Head
@@ -23,21 +24,22 @@ pub fn is_awaited(conn: &Conn) -> bool {
 
 /// Reads it.
 pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(ex) = &mut conn.state else { return Step::Again };
-    match parse(ex.buf()) {
+    let State::Active(active) = &mut conn.state else { return Step::Again };
+    let Active { ex, http1, .. } = &mut **active;
+    match parse(http1.unread()) {
         Ok(Progress::Complete(len, header)) => {
-            ex.start += len;
-            ex.body_at = ex.start;
+            http1.start += len;
+            http1.body_at = http1.start;
             let header = Rc::new(header);
             ex.introduced = Some(header.clone());
             conn.introduced = Some(header);
             Step::Again
         }
         Ok(Progress::Partial) if !conn.transport.can_read() => Step::Wait,
-        Ok(Progress::Partial) => match read::more(&mut conn.transport, ex) {
+        Ok(Progress::Partial) => match read::more(&mut conn.transport, http1) {
             read::More::Some => {
                 // A request may come with it.
-                ex.look_anew(turn.cx);
+                http1.advance_epoch(turn.cx);
                 Step::Again
             }
             read::More::None => Step::Wait,

@@ -2,14 +2,17 @@
 //! cannot be placed is not read.
 
 use super::write::{self, Flushed};
+use super::{Http1, respond};
 use crate::config::model::Level;
-use crate::conn::Turn;
 use crate::conn::close::CloseReason;
 use crate::conn::io::{Io, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
+use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
+use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, cacheable, handlers, phases};
+use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
 use crate::services::{SCRATCH, Services};
@@ -25,20 +28,17 @@ pub enum More {
 }
 
 /// Reads more of the request's head.
-pub fn more(transport: &mut Transport, ex: &mut Exchange) -> More {
-    let spare = ex.input.capacity() - ex.input.len();
-    if spare < ROOM {
-        if ex.start > 0 {
-            ex.input.drain(..ex.start);
-            ex.start = 0;
-        }
-        let spare = ex.input.capacity() - ex.input.len();
-        if spare < ROOM {
-            ex.input.reserve(ex.input.capacity().max(ROOM));
+pub fn more(transport: &mut Transport, http1: &mut Http1) -> More {
+    let Http1 { input, start, .. } = http1;
+    if input.capacity() - input.len() < ROOM {
+        input.drain(..*start);
+        *start = 0;
+        if input.capacity() - input.len() < ROOM {
+            input.reserve(input.capacity().max(ROOM));
         }
     }
-    let more = receive(transport, &mut ex.input);
-    ex.may_be_newer |= matches!(more, More::Some);
+    let more = receive(transport, input);
+    http1.may_be_newer |= matches!(more, More::Some);
     more
 }
 
@@ -60,21 +60,27 @@ pub enum Head {
 }
 
 /// The head of the next request: parsed as far as it is there.
-pub fn head(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Head {
-    let limits = ex.head_limits();
-    let parsed = ex.head.parse(ex.input.get(ex.start..).unwrap_or_default(), &limits);
-    match parsed {
+pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
+    let Active { ex, handler, http1, .. } = active;
+    match http1.parse(ex) {
         Ok(Progress::Complete) => {
-            begin(ex, turn);
-            phases::begin(ex, turn.cx);
-            cacheable::learn(ex, turn.cx);
+            begin(turn);
+            http1.hand_over(ex);
+            phases::begin(ex, handler, turn.cx);
+            respond(active, turn.cx);
+            let Active { ex, http1, .. } = active;
+            if let Some(hash) = http1.known.take() {
+                cacheable::learn(hash, ex, turn.cx);
+            }
             arm(io, ex, turn.cx);
             Head::Step(Step::Again)
         }
         Err(why) => {
-            begin(ex, turn);
-            phases::reject(ex, turn.cx, &why);
-            arm(io, ex, turn.cx);
+            begin(turn);
+            http1.hand_over_partial(ex);
+            phases::reject(ex, handler, turn.cx, &why);
+            respond(active, turn.cx);
+            arm(io, &active.ex, turn.cx);
             Head::Step(Step::Again)
         }
         Ok(Progress::Partial) => {
@@ -90,15 +96,15 @@ pub fn head(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Head {
                 Flushed::Gone(reason) => return Head::Step(Step::Close(reason)),
             }
             if !io.transport.can_read() {
-                return if ex.buf().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
+                return if http1.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
-            Head::Step(match more(io.transport, ex) {
+            Head::Step(match more(io.transport, http1) {
                 More::Some => {
                     // It may have been sent after an answer of this turn: what was looked up for that one is old.
-                    ex.look_anew(turn.cx);
+                    http1.advance_epoch(turn.cx);
                     Step::Again
                 }
-                More::None if ex.buf().is_empty() => return Head::Idle,
+                More::None if http1.unread().is_empty() => return Head::Idle,
                 More::None => Step::Wait,
                 More::End => Step::Close(CloseReason::ClientGone),
             })
@@ -106,12 +112,11 @@ pub fn head(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Head {
     }
 }
 
-fn begin(ex: &mut Exchange, turn: &mut Turn<'_>) {
+fn begin(turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
     turn.budget.requests = turn.budget.requests.saturating_sub(1);
     cx.stats.reading = cx.stats.reading.saturating_sub(1);
     cx.stats.writing += 1;
-    ex.body_at = ex.start + ex.head.len;
 }
 
 /// How long the next step may take: the body's next bytes, or the first of the answer.
@@ -123,19 +128,10 @@ fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
     }
 }
 
-/// Bytes of a further request are in the buffer already.
-pub fn has_more(ex: &Exchange) -> bool {
-    ex.input.len() > ex.body_at
-}
-
-/// The request's bytes are done with.
-pub fn consume(ex: &mut Exchange) {
-    ex.start = ex.body_at.min(ex.input.len());
-}
-
 /// Body bytes for the handler: those that came with the head, then the socket's.
-pub fn body(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
-    invite(ex);
+pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, http1, .. } = active;
+    invite(ex, http1);
     let invited = !ex.out.is_empty();
     match write::flush(io, ex, turn) {
         Flushed::All if invited => arm(io, ex, turn.cx),
@@ -151,37 +147,38 @@ pub fn body(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
         io.arm(Timer::Pause, until);
         return Step::Wait;
     }
-    if !has_more(ex)
-        && let Some(outcome) = splice(io, ex, turn)
+    if !http1.has_more()
+        && let Some(outcome) = splice(io, active, turn)
     {
         return outcome;
     }
-    take(io, ex, turn)
+    take(io, active, turn)
 }
 
-/// Answers `Expect: 100-continue`: somebody wants the body.
-pub fn invite(ex: &mut Exchange) {
-    if ex.expects_continue {
-        ex.expects_continue = false;
+/// Answers `Expect: 100-continue`: the body is wanted.
+pub fn invite(ex: &mut Exchange, http1: &mut Http1) {
+    if http1.expects_continue {
+        http1.expects_continue = false;
         // A client that did not wait needs no invitation; nor may one stand within a response.
-        if !has_more(ex) && !ex.decoder.is_done() && ex.tx == Tx::Wait {
+        if !http1.has_more() && !http1.decoder.is_done() && ex.tx == Tx::Wait {
             ex.out.text().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            ex.out_mark = ex.out.queued();
+            ex.out.begin_response();
         }
     }
 }
 
 /// One read of the body, for the handler.
-pub fn take(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, http1, .. } = active;
     // No body at all: what is in the buffer is the next request.
-    if ex.decoder.is_done() {
-        return finish(ex, turn.cx, &[]);
+    if http1.decoder.is_done() {
+        return finish(active, turn.cx, &[]);
     }
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
-    let step = match fill(io, ex, &mut bytes, turn) {
+    let step = match fill(io, ex, http1, &mut bytes, turn) {
         Filled::Bytes => {
             io.arm(Timer::Body, turn.cx.now.ms + ex.here().settings.client.body_timeout.0);
-            feed(ex, turn.cx, &bytes)
+            feed(active, turn.cx, &bytes)
         }
         Filled::Nothing => Step::Wait,
         Filled::End => Step::Close(CloseReason::ClientGone),
@@ -199,20 +196,21 @@ pub enum Filled {
 
 /// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
 /// known to have and the head of a next request may be.
-pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>, turn: &mut Turn<'_>) -> Filled {
+pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut Vec<u8>, turn: &mut Turn<'_>) -> Filled {
     bytes.clear();
-    if has_more(ex) {
-        bytes.extend_from_slice(&ex.input[ex.body_at..]);
-        ex.input.truncate(ex.body_at);
+    if http1.has_more() {
+        bytes.extend_from_slice(&http1.input[http1.body_at..]);
+        http1.input.truncate(http1.body_at);
+        ex.body_at_hand = false;
         took(ex, bytes.len());
         return Filled::Bytes;
     }
-    if ex.decoder.is_done() || !io.transport.can_read() {
+    if http1.decoder.is_done() || !io.transport.can_read() {
         return Filled::Nothing;
     }
     bytes.reserve(SCRATCH);
-    let length = matches!(ex.head.framing, Framing::Length(_));
-    let most = match ex.decoder.remaining() {
+    let length = matches!(ex.request.head.framing, Framing::Length(_));
+    let most = match http1.decoder.remaining() {
         // Room for more than there should be: a read that does not fill it says that the socket is empty.
         Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
         _ => SCRATCH,
@@ -223,7 +221,7 @@ pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, bytes: &mut Vec<u8>, turn: &mut 
         Ok(n) => {
             turn.budget.moved(n);
             took(ex, n);
-            ex.may_be_newer = true;
+            http1.may_be_newer = true;
             Filled::Bytes
         }
         Err(Errno::EAGAIN) => Filled::Nothing,
@@ -243,26 +241,28 @@ fn took(ex: &mut Exchange, bytes: usize) {
 }
 
 /// Decodes `bytes` and hands them on; what follows the body goes back into the input.
-fn feed(ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Step {
+fn feed(active: &mut Active, cx: &mut Services, bytes: &[u8]) -> Step {
     let mut at = 0;
     while at < bytes.len() {
-        let step = match ex.decoder.next(&bytes[at..]) {
+        let Active { ex, handler, http1, .. } = active;
+        let step = match http1.decoder.next(&bytes[at..]) {
             Ok(step) => step,
             // The response has begun: there is no other way to say it.
             Err(_) if ex.tx != Tx::Wait => return Step::Close(CloseReason::BrokenBody),
             Err(why) => {
-                ex.handler = handlers::Handler::None;
-                phases::bad_body(ex, cx, &why);
+                *handler = Handler::None;
+                phases::bad_body(ex, handler, cx, &why);
+                respond(active, cx);
                 return Step::Again;
             }
         };
         let data = &bytes[at + step.data.start..at + step.data.end];
         at += step.consumed;
-        ex.request_length += step.consumed as u64;
+        ex.log.request_length += step.consumed as u64;
         ex.body_received += data.len() as u64;
-        let taken = match too_large(ex, cx) {
+        let taken = match too_large(ex, &http1.decoder, cx) {
             Ok(()) if data.is_empty() => Ok(()),
-            Ok(()) => handlers::accept(ex, cx, data),
+            Ok(()) => handlers::accept(ex, handler, cx, data),
             Err(flow) => Err(flow),
         };
         if let Err(flow) = taken {
@@ -270,13 +270,12 @@ fn feed(ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Step {
                 return Step::Close(CloseReason::BrokenBody);
             }
             // The rest is thrown away; keep what may be the next request.
-            ex.input.extend_from_slice(&bytes[at..]);
-            ex.handler = handlers::Handler::None;
-            phases::settle(ex, cx, flow);
+            http1.input.extend_from_slice(&bytes[at..]);
+            active.settle(cx, flow);
             return Step::Again;
         }
         if step.done {
-            return finish(ex, cx, &bytes[at..]);
+            return finish(active, cx, &bytes[at..]);
         }
         if step.consumed == 0 {
             break;
@@ -286,10 +285,10 @@ fn feed(ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Step {
 }
 
 /// A chunk counts from its size line on: a client that announces too much is told so before it sends it.
-fn too_large(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+fn too_large(ex: &mut Exchange, decoder: &Decoder, cx: &mut Services) -> Result<(), Flow> {
     let max = ex.here().settings.client.max_body_size.0;
-    let announced = match ex.head.framing {
-        Framing::Chunked => ex.decoder.remaining().unwrap_or(0),
+    let announced = match ex.request.head.framing {
+        Framing::Chunked => decoder.remaining().unwrap_or(0),
         _ => 0,
     };
     let size = ex.body_received.saturating_add(announced);
@@ -305,22 +304,26 @@ fn too_large(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     Ok(())
 }
 
-fn finish(ex: &mut Exchange, cx: &mut Services, rest: &[u8]) -> Step {
-    ex.input.extend_from_slice(rest);
+fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {
+    let Active { ex, handler, http1, .. } = active;
+    http1.input.extend_from_slice(rest);
     ex.rx = Rx::Done;
-    let flow = handlers::finish(ex, cx);
-    phases::settle(ex, cx, flow);
+    ex.trailers = std::mem::take(&mut http1.decoder.trailers);
+    let flow = handlers::finish(ex, handler, cx);
+    phases::settle(ex, handler, cx, flow);
+    respond(active, cx);
     Step::Again
 }
 
 /// A raw body of known length goes from the socket to the file without passing through the process: half the price of
 /// read and write. None: not possible here.
-fn splice(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Option<Step> {
+fn splice(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
     /// Below this a plain read and write is cheaper.
     const WORTH: u64 = 64 << 10;
-    let length = matches!(ex.head.framing, Framing::Length(_));
-    let left = ex.decoder.remaining().filter(|left| length && *left >= WORTH)?;
-    let file = handlers::splice_target(&ex.handler).filter(|_| io.transport.is_raw())?;
+    let Active { ex, handler, http1, .. } = active;
+    let length = matches!(ex.request.head.framing, Framing::Length(_));
+    let left = http1.decoder.remaining().filter(|left| length && *left >= WORTH)?;
+    let file = handlers::splice_target(handler).filter(|_| io.transport.is_raw())?;
     if !io.transport.can_read() {
         return Some(Step::Wait);
     }
@@ -333,12 +336,11 @@ fn splice(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Option<Ste
             io.arm(Timer::Body, cx.now.ms + ex.here().settings.client.body_timeout.0);
             turn.budget.moved(n as usize);
             took(ex, n as usize);
-            ex.decoder.skip(n);
+            http1.decoder.skip(n);
             ex.body_received += n;
-            ex.request_length += n;
-            if let Err(flow) = handlers::spliced(ex, cx, n) {
-                ex.handler = handlers::Handler::None;
-                phases::settle(ex, cx, flow);
+            ex.log.request_length += n;
+            if let Err(flow) = handlers::spliced(ex, handler, cx, n) {
+                active.settle(cx, flow);
             }
             Some(Step::Again)
         }
@@ -346,8 +348,7 @@ fn splice(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Option<Ste
         super::splice::Moved::End => Some(Step::Close(CloseReason::ClientGone)),
         super::splice::Moved::Failed(e) => {
             let flow = handlers::upload::failed(ex, cx, e);
-            ex.handler = handlers::Handler::None;
-            phases::settle(ex, cx, flow);
+            active.settle(cx, flow);
             Some(Step::Again)
         }
     }

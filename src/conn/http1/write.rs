@@ -105,11 +105,11 @@ fn flush_transport(io: &mut Io<'_>) -> Flushed {
 /// request, and what was sent is followed by the time it should have taken.
 fn allowance(ex: &mut Exchange, now: u64) -> Result<usize, u64> {
     let Some(rate) = ex.limit_rate.filter(|rate| *rate > 0) else { return Ok(usize::MAX) };
-    let sent = ex.out.sent().saturating_sub(ex.out_mark);
-    let seconds = now.saturating_sub(ex.started) / 1000 + 1;
+    let sent = ex.out.response_sent();
+    let seconds = now.saturating_sub(ex.log.started) / 1000 + 1;
     let allowed = rate.saturating_mul(seconds).saturating_add(ex.limit_rate_after);
     if sent < allowed {
         return Ok(usize::try_from(allowed - sent).unwrap_or(usize::MAX));
     }
-    Err(now + ((sent - allowed).saturating_mul(1000) / rate).max(1000 - now.saturating_sub(ex.started) % 1000))
+    Err(now + ((sent - allowed).saturating_mul(1000) / rate).max(1000 - now.saturating_sub(ex.log.started) % 1000))
 }

@@ -1,25 +1,25 @@
 //! From a request to a connection: a server is picked, an idle connection to it reused or a new one opened.
 
-use super::exchange::{fail, next, settled, take, wait};
+use super::exchange::{fail, next, settled, wait};
 use super::pool::Wanted;
-use crate::conn::Turn;
 use crate::conn::close::CloseReason;
 use crate::conn::io::{Io, Step};
+use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Phase, settings};
-use crate::exchange::{Exchange, phases};
 use crate::services::upstream_balance::End;
 use crate::sys::socket::Connect;
 
-pub(super) fn pick(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
+pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let (cx, backends) = (&mut *turn.cx, &mut turn.pool.backends);
-    backends.leave(&mut ex.backend, cx);
-    let Some(mut proxy) = take(ex) else { return Step::Again };
+    let Active { ex, handler, backend, .. } = active;
+    backends.leave(backend, cx);
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
     let (peer, addr) = match proxy.pick(ex, cx) {
         Ok(picked) => picked,
         Err(flow) => {
-            phases::settle(ex, cx, flow);
-            settled(io, ex, cx);
+            active.settle(cx, flow);
+            settled(io, active, cx);
             return Step::Again;
         }
     };
@@ -29,17 +29,16 @@ pub(super) fn pick(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> S
     let local = proxy.local(ex, cx);
     let wanted = Wanted { upstream: &upstream, peer, addr: &addr, local, probed: settings.socket_keepalive };
     if let Some(key) = backends.reuse(&wanted, turn.wake) {
-        ex.backend = Some(key);
+        *backend = Some(key);
         proxy.reused = true;
         proxy.connected(ex, cx);
         proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
-        ex.handler = Handler::Proxy(proxy);
         return Step::Again;
     }
     proxy.reused = false;
     match backends.open(&wanted, turn.wake, cx.now.ms) {
         Ok((key, connect)) => {
-            ex.backend = Some(key);
+            *backend = Some(key);
             if connect == Connect::Done {
                 proxy.connected(ex, cx);
                 proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
@@ -47,36 +46,32 @@ pub(super) fn pick(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> S
                 proxy.phase = Phase::Connect;
                 proxy.upstream_by = cx.now.ms + settings.connect_timeout.0;
             }
-            ex.handler = Handler::Proxy(proxy);
             Step::Again
         }
         Err((call, e)) => {
             proxy.broken(ex, cx, call, e);
             let resting = cx.upstream_balance.give(&upstream, peer, End::Failed, cx.now.ms);
-            ex.handler = Handler::Proxy(proxy);
-            next(io, ex, cx, Fault::Error, resting)
+            next(io, active, cx, Fault::Error, resting)
         }
     }
 }
 
-pub(super) fn connect(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
-    let Some(backend) = turn.pool.backends.of(ex.backend) else { return Step::Close(CloseReason::Bug) };
+pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, backend, .. } = active;
+    let Some(backend) = turn.pool.backends.of(*backend) else { return Step::Close(CloseReason::Bug) };
     if !backend.transport.can_write() {
-        return wait(io, ex);
+        return wait(io, active);
     }
-    let outcome = backend.transport.connected();
-    let Some(mut proxy) = take(ex) else { return Step::Again };
-    match outcome {
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
+    match backend.transport.connected() {
         Ok(()) => {
             proxy.connected(ex, turn.cx);
             proxy.upstream_by = turn.cx.now.ms + settings(ex).send_timeout.0;
-            ex.handler = Handler::Proxy(proxy);
             Step::Again
         }
         Err(e) => {
             proxy.broken(ex, turn.cx, "connect()", e);
-            ex.handler = Handler::Proxy(proxy);
-            fail(io, ex, turn, Fault::Error)
+            fail(io, active, turn, Fault::Error)
         }
     }
 }

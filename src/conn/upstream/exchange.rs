@@ -3,28 +3,18 @@
 //!
 //! Invariant: no more is read than what the other side has room for.
 
-use crate::conn::Turn;
-use crate::conn::http1::read;
+use crate::conn::http1::{Http1, read, respond_with};
 use crate::conn::io::{Io, Step};
 use crate::conn::timers::{Deadline, Timer};
+use crate::conn::{Active, Turn};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Proxy, settings};
+use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
 use crate::exchange::{Exchange, Rx, Tx, filters, phases};
 use crate::services::upstream_balance::End;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
-
-pub(super) fn take(ex: &mut Exchange) -> Option<Box<Proxy>> {
-    match std::mem::take(&mut ex.handler) {
-        Handler::Proxy(proxy) => Some(proxy),
-        other => {
-            ex.handler = other;
-            None
-        }
-    }
-}
 
 /// Serves the client, whose deadline the proxied exchange keeps beside the upstream's.
 pub(super) fn served<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&mut Io<'_>) -> T) -> T {
@@ -35,11 +25,11 @@ pub(super) fn served<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&
 }
 
 /// One read of the client's body, for the handler.
-pub(super) fn take_body(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
-    let Handler::Proxy(proxy) = &ex.handler else { return Step::Again };
+pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Handler::Proxy(proxy) = &active.handler else { return Step::Again };
     let mut deadline = Deadline::new(Timer::Body, proxy.client_by);
-    let step = read::take(&mut io.by(&mut deadline), ex, turn);
-    if let Handler::Proxy(proxy) = &mut ex.handler {
+    let step = read::take(&mut io.by(&mut deadline), active, turn);
+    if let Handler::Proxy(proxy) = &mut active.handler {
         proxy.client_by = deadline.at();
     }
     step
@@ -59,9 +49,9 @@ pub(super) fn deadlines(proxy: &Proxy, ex: &Exchange) -> (Option<Deadline>, Opti
 }
 
 /// Nothing moves: when it has lasted too long.
-pub(super) fn wait(io: &mut Io<'_>, ex: &Exchange) -> Step {
-    let Handler::Proxy(proxy) = &ex.handler else { return Step::Again };
-    let (client, upstream) = deadlines(proxy, ex);
+pub(super) fn wait(io: &mut Io<'_>, active: &Active) -> Step {
+    let Handler::Proxy(proxy) = &active.handler else { return Step::Again };
+    let (client, upstream) = deadlines(proxy, &active.ex);
     if let Some(first) = client.into_iter().chain(upstream).min() {
         *io.deadline = first;
     }
@@ -69,78 +59,76 @@ pub(super) fn wait(io: &mut Io<'_>, ex: &Exchange) -> Step {
 }
 
 /// Where the handler is done, the time to send the answer begins.
-pub(super) fn settled(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
-    if !matches!(ex.handler, Handler::Proxy(_)) {
-        io.arm(Timer::Send, cx.now.ms + ex.here().settings.client.send_timeout.0);
+pub(super) fn settled(io: &mut Io<'_>, active: &Active, cx: &Services) {
+    if !active.is_proxied() {
+        io.arm(Timer::Send, cx.now.ms + active.ex.here().settings.client.send_timeout.0);
     }
 }
 
 /// The server is of no more use: another, an error, or the end of a response that has begun.
-pub(super) fn fail(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, fault: Fault) -> Step {
-    let resting = turn.pool.backends.close(&mut ex.backend, turn.cx, fault.end());
-    next(io, ex, turn.cx, fault, resting)
+pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fault: Fault) -> Step {
+    let resting = turn.pool.backends.close(&mut active.backend, turn.cx, fault.end());
+    next(io, active, turn.cx, fault, resting)
 }
 
-pub(super) fn next(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, fault: Fault, resting: bool) -> Step {
-    let Some(mut proxy) = take(ex) else { return Step::Again };
+pub(super) fn next(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, fault: Fault, resting: bool) -> Step {
+    let Active { ex, handler, .. } = active;
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
     if Proxy::has_begun(ex) {
         // No last chunk, fewer bytes than announced, or just the end: the client sees that something is missing.
         proxy.finish(ex, cx);
-        ex.keep_alive = false;
+        *handler = Handler::None;
+        ex.out.keep_alive = false;
         ex.tx = Tx::Done;
         if ex.rx == Rx::Body {
             ex.rx = Rx::Drain;
         }
-    } else {
-        match proxy.failed(ex, cx, fault, resting) {
-            None => ex.handler = Handler::Proxy(proxy),
-            Some(flow) => {
-                drop(proxy);
-                phases::settle(ex, cx, flow);
-            }
-        }
+    } else if let Some(flow) = proxy.failed(ex, cx, fault, resting) {
+        active.settle(cx, flow);
     }
-    settled(io, ex, cx);
+    settled(io, active, cx);
     Step::Again
 }
 
 /// The request goes out, the response comes in.
-pub(super) fn talk(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, flushed: bool) -> Step {
-    let starts = matches!(&ex.handler, Handler::Proxy(proxy) if proxy.gathers_start(ex));
-    let mut progress = flushed | (!starts && send(ex, turn));
-    if let Handler::Proxy(proxy) = &ex.handler
+pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, flushed: bool) -> Step {
+    let starts = matches!(&active.handler, Handler::Proxy(proxy) if proxy.gathers_start(&active.ex));
+    let mut progress = flushed | (!starts && send(active, turn));
+    let Active { ex, handler, http1, .. } = active;
+    if let Handler::Proxy(proxy) = handler
         && proxy.wants_body(ex)
     {
-        read::invite(ex);
+        read::invite(ex, http1);
         progress |= !ex.out.is_empty() && io.transport.can_write();
-        match take_body(io, ex, turn) {
+        match take_body(io, active, turn) {
             Step::Wait => {}
             Step::Again => progress = true,
             step => return step,
         }
-        if !matches!(ex.handler, Handler::Proxy(_)) {
-            settled(io, ex, turn.cx);
+        if !active.is_proxied() {
+            settled(io, active, turn.cx);
             return Step::Again;
         }
-        progress |= send(ex, turn);
+        progress |= send(active, turn);
     }
-    match receive(io, ex, turn) {
+    match receive(io, active, turn) {
         Received::Progress => progress = true,
         Received::Nothing => {}
         Received::Step(step) => return step,
     }
-    match &ex.handler {
-        Handler::Proxy(proxy) if proxy.is_done() && Proxy::has_begun(ex) => complete(io, ex, turn),
+    match &active.handler {
+        Handler::Proxy(proxy) if proxy.is_done() && Proxy::has_begun(&active.ex) => complete(io, active, turn),
         Handler::Proxy(_) if progress => Step::Again,
-        Handler::Proxy(_) => wait(io, ex),
+        Handler::Proxy(_) => wait(io, active),
         _ => Step::Again,
     }
 }
 
 /// The request, as far as the upstream takes it. True: something moved.
-pub(super) fn send(ex: &mut Exchange, turn: &mut Turn<'_>) -> bool {
-    let Some(backend) = turn.pool.backends.of(ex.backend) else { return false };
-    let Some(mut proxy) = take(ex) else { return false };
+pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
+    let Active { ex, handler, backend, .. } = active;
+    let Some(backend) = turn.pool.backends.of(*backend) else { return false };
+    let Handler::Proxy(proxy) = handler else { return false };
     let mut moved = false;
     while !proxy.pending().is_empty() && backend.transport.can_write() {
         match backend.transport.send(proxy.pending(), More::No) {
@@ -165,7 +153,6 @@ pub(super) fn send(ex: &mut Exchange, turn: &mut Turn<'_>) -> bool {
             proxy.client_by = now + ex.here().settings.client.body_timeout.0;
         }
     }
-    ex.handler = Handler::Proxy(proxy);
     moved
 }
 
@@ -177,10 +164,10 @@ pub(super) enum Received {
 }
 
 /// One read of the response, no more than the client's side has room for.
-pub(super) fn receive(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Received {
-    let Some(backend) = turn.pool.backends.of(ex.backend) else { return Received::Nothing };
-    let Handler::Proxy(proxy) = &ex.handler else { return Received::Nothing };
-    let most = proxy.room(ex).min(SCRATCH);
+pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Received {
+    let Some(backend) = turn.pool.backends.of(active.backend) else { return Received::Nothing };
+    let Handler::Proxy(proxy) = &active.handler else { return Received::Nothing };
+    let most = proxy.room(&active.ex).min(SCRATCH);
     if most == 0 || !backend.transport.can_read() {
         return Received::Nothing;
     }
@@ -190,7 +177,7 @@ pub(super) fn receive(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -
     let outcome = backend.transport.recv(&mut bytes, most);
     let received = match outcome {
         Err(Errno::EAGAIN) => Received::Nothing,
-        outcome => arrived(io, ex, turn, outcome.map(|_| &bytes[..])),
+        outcome => arrived(io, active, turn, outcome.map(|_| &bytes[..])),
     };
     turn.budget.moved(bytes.len());
     bytes.clear();
@@ -199,8 +186,9 @@ pub(super) fn receive(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -
 }
 
 /// What a read gave.
-fn arrived(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
-    let Some(mut proxy) = take(ex) else { return Received::Step(Step::Again) };
+fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
+    let Active { ex, handler, backend, http1 } = active;
+    let Handler::Proxy(proxy) = handler else { return Received::Step(Step::Again) };
     let cx = &mut *turn.cx;
     let outcome = match bytes {
         Err(e) => {
@@ -218,43 +206,56 @@ fn arrived(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>, bytes: Resul
     };
     let outcome = match outcome {
         Ok(Some(Flow::Respond)) => {
-            phases::settle(ex, cx, Flow::Respond);
+            begin_response(ex, http1, cx);
+            if proxy.phase == Phase::Tunnel {
+                // What the client sent behind its request is no request any more.
+                proxy.relay(&http1.take_rest());
+            }
             proxy.begin_body(ex, cx)
         }
         Ok(Some(flow)) => {
             // The answer is somewhere else.
             proxy.finish(ex, cx);
-            turn.pool.backends.close(&mut ex.backend, cx, End::Good);
-            drop(proxy);
-            phases::settle(ex, cx, flow);
-            settled(io, ex, cx);
+            turn.pool.backends.close(backend, cx, End::Good);
+            active.settle(cx, flow);
+            settled(io, active, cx);
             return Received::Step(Step::Again);
         }
         Ok(None) => Ok(()),
         Err(fault) => Err(fault),
     };
-    ex.handler = Handler::Proxy(proxy);
     match outcome {
         Ok(()) => Received::Progress,
-        Err(fault) => Received::Step(fail(io, ex, turn, fault)),
+        Err(fault) => Received::Step(fail(io, active, turn, fault)),
     }
 }
 
+/// The head of the upstream's response is queued; the upstream goes on with its body.
+fn begin_response(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) {
+    let mut none = Handler::None;
+    phases::settle(ex, &mut none, cx, Flow::Respond);
+    respond_with(ex, &mut none, http1, cx);
+}
+
 /// The response has come whole.
-pub(super) fn complete(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Step {
-    let Some(mut proxy) = take(ex) else { return Step::Again };
+pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, backend, .. } = active;
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
     let (cx, backends) = (&mut *turn.cx, &mut turn.pool.backends);
     if proxy.finish(ex, cx) {
-        backends.park(&mut ex.backend, cx);
+        backends.park(backend, cx);
     } else {
-        backends.close(&mut ex.backend, cx, End::Good);
+        backends.close(backend, cx, End::Good);
     }
-    if ex.tx == Tx::Send {
-        filters::end(ex);
+    *handler = Handler::None;
+    if ex.tx == Tx::Send
+        && let Some(page) = filters::end(ex)
+    {
+        *handler = Handler::Page(page);
     }
     if ex.rx == Rx::Body {
         ex.rx = Rx::Drain;
     }
-    settled(io, ex, cx);
+    settled(io, active, cx);
     Step::Again
 }

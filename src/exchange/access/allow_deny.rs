@@ -12,13 +12,13 @@ use std::net::IpAddr;
 /// limit_except's block takes the location's place for the methods it restricts, before any script runs.
 pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
     if let Some((except, block)) = ex.here().limit_except {
-        let restricted = !except.contains(ex.method);
+        let restricted = !except.contains(ex.route.method);
         cx.trace.say("access", Some(ex.config.location(block).span), || {
             if restricted { "the method is restricted: the block's rules hold" } else { "the method is excepted" }
                 .into()
         });
         if restricted {
-            ex.location = block;
+            ex.route.location = block;
         }
     }
 }
@@ -26,7 +26,7 @@ pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
 /// Whether the client may come in; None where no rule is about it.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
     let config = ex.config.clone();
-    let rules = &config.location(ex.location).settings.access.rules;
+    let rules = &config.location(ex.route.location).settings.access.rules;
     if rules.is_empty() {
         return None;
     }

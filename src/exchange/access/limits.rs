@@ -70,7 +70,7 @@ fn key<'c>(
 }
 
 fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
-    if limits.requests.is_empty() || ex.limit_req.is_some() {
+    if limits.requests.is_empty() || ex.log.limit_req.is_some() {
         return Flow::Next;
     }
     let config = ex.config.clone();
@@ -94,10 +94,10 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
                 ),
             );
             if limits.request_dry_run {
-                ex.limit_req = Some(Verdict::RejectedDryRun);
+                ex.log.limit_req = Some(Verdict::RejectedDryRun);
                 return Flow::Next;
             }
-            ex.limit_req = Some(Verdict::Rejected);
+            ex.log.limit_req = Some(Verdict::Rejected);
             return Flow::Status(Status(limits.request_status));
         }
         counted.push((limit, zone, rate, key));
@@ -115,7 +115,7 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     }
     let (delay, excess, zone) = worst;
     if delay == 0 {
-        ex.limit_req = Some(Verdict::Passed);
+        ex.log.limit_req = Some(Verdict::Passed);
         return Flow::Next;
     }
     let dry = if limits.request_dry_run { ", dry run" } else { "" };
@@ -131,21 +131,21 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         format_args!("delaying request{dry}, excess: {}.{:03}, by zone \"{zone}\"", excess / 1000, excess % 1000),
     );
     if limits.request_dry_run {
-        ex.limit_req = Some(Verdict::DelayedDryRun);
+        ex.log.limit_req = Some(Verdict::DelayedDryRun);
         return Flow::Next;
     }
-    ex.limit_req = Some(Verdict::Delayed);
+    ex.log.limit_req = Some(Verdict::Delayed);
     Flow::Delay { until: now + delay, then: Then::Phase(Phase::Limits) }
 }
 
 fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
-    if limits.connections.is_empty() || ex.limit_conn.is_some() {
+    if limits.connections.is_empty() || ex.log.limit_conn.is_some() {
         return Flow::Next;
     }
     let config = ex.config.clone();
     for limit in limits.connections.iter() {
         let Some((zone, _, key)) = key(ex, cx, &config, limit.zone, LONGEST_CONNECTION_KEY) else { continue };
-        ex.limit_conn = Some(Verdict::Passed);
+        ex.log.limit_conn = Some(Verdict::Passed);
         let key: Box<[u8]> = key.into();
         if cx.limits.enter(&zone.name, &key, limit.most, zone.size.0) {
             ex.places.push((Rc::clone(&zone.name), key));
@@ -155,10 +155,10 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         ex.report(cx, limits.connection_level, format_args!("limiting connections{dry} by zone \"{}\"", zone.name));
         ex.give_places_back(cx);
         if limits.connection_dry_run {
-            ex.limit_conn = Some(Verdict::RejectedDryRun);
+            ex.log.limit_conn = Some(Verdict::RejectedDryRun);
             return Flow::Next;
         }
-        ex.limit_conn = Some(Verdict::Rejected);
+        ex.log.limit_conn = Some(Verdict::Rejected);
         return Flow::Status(Status(limits.connection_status));
     }
     Flow::Next

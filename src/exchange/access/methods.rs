@@ -7,11 +7,11 @@ use crate::http::method::Method;
 
 pub fn check(ex: &mut Exchange) -> Flow {
     match ex.here().settings.access.allowed {
-        Some(allowed) if ex.method == Method::Options && !allowed.contains(Method::Options) => {
+        Some(allowed) if ex.route.method == Method::Options && !allowed.contains(Method::Options) => {
             handlers::options::answer(ex)
         }
         Some(allowed) if handlers::resumable::permits(ex, allowed) => Flow::Next,
-        Some(allowed) if !allowed.contains(ex.method) => handlers::options::not_allowed(ex),
+        Some(allowed) if !allowed.contains(ex.route.method) => handlers::options::not_allowed(ex),
         _ => Flow::Next,
     }
 }

@@ -25,7 +25,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return Flow::Next;
     }
     // The page of a refused method is fetched by another. Who may not come in gets no page of what is inside (nginx).
-    let flow = if ex.error_page.is_some() { Flow::Next } else { methods::check(ex) };
+    let flow = if ex.route.error_page.is_some() { Flow::Next } else { methods::check(ex) };
     if ex.here().settings.access.allowed.is_some() {
         let verdict = if flow == Flow::Next { "allowed" } else { "answered without the handler" };
         cx.trace.say("access", None, || format!("allowed_methods: the method is {verdict}"));

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Once a request: by the server's settings when it comes in, else by its location's before the limits are asked.
 pub fn apply(ex: &mut Exchange) {
     let config = ex.config.clone();
-    let settings = &config.location(ex.location).settings.realip;
+    let settings = &config.location(ex.route.location).settings.realip;
     if settings.from.is_empty() || ex.socket_peer.is_some() {
         return;
     }
@@ -21,7 +21,7 @@ pub fn apply(ex: &mut Exchange) {
         Source::ProxyProtocol => return introduced(ex, &settings.from),
     };
     let buf = ex.buf();
-    let fields = ex.head.fields.iter().filter(|field| field.name.of(buf).eq_ignore_ascii_case(name));
+    let fields = ex.request.head.fields.iter().filter(|field| field.name.of(buf).eq_ignore_ascii_case(name));
     let mut values: Vec<&[u8]> = fields.map(|field| field.value.of(buf)).collect();
     if settings.header != Source::XForwardedFor {
         // Only of X-Forwarded-For are several lines one list (nginx).

@@ -9,7 +9,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) {
-    if ex.here().settings.charset.name.is_none() && ex.kept_charset.is_none() {
+    if ex.here().settings.charset.name.is_none() && ex.route.kept.charset.is_none() {
         return;
     }
     let charset = ex.here().settings.charset.clone();
@@ -57,7 +57,7 @@ fn wanted(
         return None;
     }
     // An upstream's word goes before the directive's, for any type; but it may not invent a charset (nginx).
-    if let Some(name) = ex.kept_charset.clone() {
+    if let Some(name) = ex.route.kept.charset.clone() {
         let known = ex.config.tables.charset_names.iter().any(|known| known.eq_ignore_ascii_case(&name));
         if !known {
             let name = String::from_utf8_lossy(&name);

@@ -12,7 +12,9 @@ const CONDITIONS: [HeaderId; 4] =
     [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfModifiedSince, HeaderId::IfUnmodifiedSince];
 
 pub fn apply(ex: &mut Exchange) {
-    if !matches!(ex.method, Method::Get | Method::Head) || !ex.head.fields.iter().any(|f| CONDITIONS.contains(&f.id)) {
+    if !matches!(ex.route.method, Method::Get | Method::Head)
+        || !ex.request.head.fields.iter().any(|f| CONDITIONS.contains(&f.id))
+    {
         return;
     }
     let response = &ex.response;
@@ -22,7 +24,7 @@ pub fn apply(ex: &mut Exchange) {
         exists: true,
     };
     let mode = ex.here().settings.output.if_modified_since;
-    match cond::evaluate(&ex.head, ex.buf(), ex.method, &validators, mode) {
+    match cond::evaluate(&ex.request.head, ex.buf(), ex.route.method, &validators, mode) {
         Verdict::Proceed => {}
         Verdict::NotModified => {
             ex.response.status = Status::NOT_MODIFIED;

@@ -6,7 +6,7 @@ use crate::http::version::Version;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) {
-    let may_chunk = ex.head.version != Version::Http10 && ex.here().settings.output.chunked;
+    let may_chunk = ex.request.head.version != Version::Http10 && ex.here().settings.output.chunked;
     if may_chunk && !has_no_body(ex) {
         headers::trailers(ex, cx);
     }
@@ -14,6 +14,6 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     let unknown = length(&ex.response.body).is_none() && !has_no_body(ex);
     ex.response.chunked = may_chunk && (unknown || !ex.response.trailers.is_empty());
     if unknown && !ex.response.chunked {
-        ex.keep_alive = false;
+        ex.out.keep_alive = false;
     }
 }

@@ -2,9 +2,10 @@
 //! longer ones are compressed as they are sent. What was made of a file is kept with it.
 
 use crate::config::directives::gzip::Proxied;
+use crate::exchange::Exchange;
 use crate::exchange::body_encoder::{Encoder, Source};
+use crate::exchange::request::is_old_msie;
 use crate::exchange::response::Body;
-use crate::exchange::{Exchange, keep_alive};
 use crate::http::date;
 use crate::http::header::{self, HeaderId};
 use crate::http::method::Method;
@@ -48,7 +49,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     if !accepted {
         return;
     }
-    let head_only = ex.method == Method::Head || ex.head.method == Method::Head;
+    let head_only = ex.route.method == Method::Head || ex.request.head.method == Method::Head;
     // Its length is told where somebody had it made.
     ex.varies |= head_only;
     let tally = ex.response.tally.insert(Rc::default()).clone();
@@ -107,16 +108,15 @@ fn mark(ex: &mut Exchange) {
 /// Whether this request may be answered with gzip: version, proxies, browsers, and that it asks for it.
 pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
     let gzip = &ex.here().settings.gzip;
-    let asked = ex.head.all(HeaderId::AcceptEncoding).any(|field| takes_gzip(field.value.of(ex.buf())));
-    if !asked || ex.head.version == Version::Http10 && !gzip.http10 {
+    let asked = ex.request.head.all(HeaderId::AcceptEncoding).any(|field| takes_gzip(field.value.of(ex.buf())));
+    if !asked || ex.request.head.version == Version::Http10 && !gzip.http10 {
         return false;
     }
     if ex.header(HeaderId::Via).is_some() && !proxied(ex, now) {
         return false;
     }
     let Some(agent) = ex.header(HeaderId::UserAgent) else { return true };
-    !(gzip.disable.msie6 && keep_alive::old_msie(agent)
-        || gzip.disable.agents.iter().any(|p| p.is_match(agent).unwrap_or(true)))
+    !(gzip.disable.msie6 && is_old_msie(agent) || gzip.disable.agents.iter().any(|p| p.is_match(agent).unwrap_or(true)))
 }
 
 /// gzip is in the list, and not with a quality of zero (RFC 9110 §12.5.3).

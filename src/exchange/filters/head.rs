@@ -15,11 +15,11 @@ const SERVER: [&[u8]; 2] =
 
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let config = ex.config.clone();
-    let settings = &config.location(ex.location).settings;
+    let settings = &config.location(ex.route.location).settings;
     let length = length(&ex.response.body);
     let location = ex.response.location.take().map(|target| absolute(ex, target));
     let status = ex.response.status.on_the_wire();
-    let keep_alive = ex.keep_alive;
+    let keep_alive = ex.out.keep_alive;
     let response = &mut ex.response;
     let out = ex.out.text();
     match (status.line(), &response.reason) {
@@ -130,7 +130,8 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
         return target;
     }
     let port = ex.config.endpoints[ex.client.endpoint.at()].addr.port();
-    let name: &[u8] = if output.server_name_in_redirect || ex.host.is_empty() { &ex.server().name } else { &ex.host };
+    let name: &[u8] =
+        if output.server_name_in_redirect || ex.route.host.is_empty() { &ex.server().name } else { &ex.route.host };
     let mut url = format!("{}://", ex.client.scheme()).into_bytes();
     if name.is_empty() {
         // Nobody named the host: a relative Location is the only right one.

@@ -32,16 +32,26 @@ use crate::http::range::ByteRange;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
+use ssi::page::Page;
 use std::io::Write;
 use std::rc::Rc;
 
-/// Completes the response and queues it. Some: a range that there is not has an error page, which is sent instead.
-pub fn send(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+/// What [`send`] came to.
+pub enum Sent {
+    /// The head is queued, and the body or its beginning.
+    Queued,
+    /// The head is queued; the page makes the body.
+    Page(Box<Page>),
+    /// A range that there is not has an error page, which is sent instead.
+    Instead(Flow),
+}
+
+/// Completes the response and queues it.
+pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     if ex.sub.is_some() {
-        ssi::include::send(ex, cx);
-        return None;
+        return ssi::include::send(ex).map_or(Sent::Queued, Sent::Page);
     }
-    if let Some(status) = ex.error_page
+    if let Some(status) = ex.route.error_page
         && status.0 != 0
     {
         ex.response.status = status;
@@ -57,32 +67,32 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
         conditional::apply(ex);
     }
     if ex.response.location.is_none() {
-        ex.response.location = ex.kept_location.take();
+        ex.response.location = ex.route.kept.location.take();
     }
-    if let Some(kept) = ex.kept_type.take()
+    if let Some(kept) = ex.route.kept.content_type.take()
         && ex.response.status.0 < 300
     {
         ex.response.content_type = ContentType::Shared(kept);
     }
-    let kept = std::mem::take(&mut ex.kept_lines);
+    let kept = std::mem::take(&mut ex.route.kept.lines);
     ex.response.lines.extend_from_slice(&kept);
     headers::apply(ex, cx);
-    ssi::apply(ex, cx);
+    let ssi_page = ssi::apply(ex);
     charset::apply(ex, cx);
     gzip::apply(ex, cx);
     if ex.response.status == Status::OK {
         ranges::apply(ex);
         if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
             let page = error_page::redirect(ex, cx, Status::RANGE_NOT_SATISFIABLE);
-            if page.is_some() {
-                return page;
+            if let Some(page) = page {
+                return Sent::Instead(page);
             }
             // Its page has a charset of its own.
             charset::apply(ex, cx);
         }
     }
     queue(ex, cx);
-    None
+    ssi_page.map_or(Sent::Queued, Sent::Page)
 }
 
 /// The head, and the body by reference where it is a file.
@@ -91,7 +101,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     rate(ex, cx);
     let before = ex.out.queued();
     head::write(ex, cx);
-    ex.head_size = ex.out.queued() - before;
+    ex.log.head_size = ex.out.queued() - before;
     ex.tx = Tx::Done;
     if ex.response.upgrade {
         ex.tx = Tx::Send;
@@ -144,7 +154,7 @@ fn last_chunk(ex: &mut Exchange) {
 
 /// The response ends with its head.
 fn has_no_body(ex: &Exchange) -> bool {
-    ex.method == Method::Head || ex.head.method == Method::Head || ex.response.status.has_no_content()
+    ex.route.method == Method::Head || ex.request.head.method == Method::Head || ex.response.status.has_no_content()
 }
 
 /// Queues bytes of a file, recoded where that is wanted.
@@ -194,19 +204,22 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
     piece(ex, data, flush);
 }
 
-/// A streamed body is complete.
-pub fn end(ex: &mut Exchange) {
-    if ssi::gathered(ex) {
-        return;
+/// A streamed body is complete. Some: it is a page, which makes another of it.
+pub fn end(ex: &mut Exchange) -> Option<Box<Page>> {
+    let page = ssi::gathered(ex);
+    if page.is_some() {
+        return page;
     }
     piece(ex, b"", Flush::End);
     if ex.sub.is_some() {
-        return ssi::include::end(ex);
+        ssi::include::end(ex);
+        return None;
     }
     if ex.response.chunked {
         last_chunk(ex);
     }
     ex.tx = Tx::Done;
+    None
 }
 
 fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {

@@ -25,18 +25,18 @@ pub fn apply(ex: &mut Exchange) {
         return;
     }
     // Range means something for GET only (RFC 9110 §14.2).
-    if ex.head.method != Method::Get {
+    if ex.request.head.method != Method::Get {
         return;
     }
     let Some(value) = ex.header(HeaderId::Range) else { return };
     let Body::File(file) = &ex.response.body else { return };
-    if ex.head.get(HeaderId::IfRange).is_some() {
+    if ex.request.head.get(HeaderId::IfRange).is_some() {
         let validators = Validators {
             etag: ex.response.etag.as_ref().map(|tag| tag.as_bytes()),
             modified: ex.response.last_modified.as_ref().map(|(at, _)| *at),
             exists: true,
         };
-        if !cond::if_range(&ex.head, ex.buf(), &validators) {
+        if !cond::if_range(&ex.request.head, ex.buf(), &validators) {
             return;
         }
     }

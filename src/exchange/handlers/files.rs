@@ -3,7 +3,7 @@
 use crate::config::directives::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{dav, delete, options, resumable, static_file, upload};
+use crate::exchange::handlers::{Handler, dav, delete, options, resumable, static_file, upload};
 use crate::exchange::paths::{self, Mapped};
 use crate::http::method::{Method, MethodSet};
 use crate::route::Trace;
@@ -20,28 +20,47 @@ pub fn default_methods(ex: &Exchange) -> MethodSet {
     }
 }
 
-pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     // For all of them alike, also for those that make a name of the URI without mapping it.
-    if bytes::has_control(&ex.uri) {
+    if bytes::has_control(&ex.route.uri) {
         return Flow::Status(Mapped::Control.refusal());
     }
     let answerer = answerer(ex);
     cx.trace.say("handler", Some(ex.here().span), || answerer.name().into());
+    match begin(answerer, ex, cx) {
+        Err(flow) => flow,
+        Ok(begun) => {
+            let flow = if begun.takes_body() { Flow::Body } else { Flow::Wait };
+            *handler = begun;
+            flow
+        }
+    }
+}
+
+/// Err: it is over, or nothing but the body is waited for.
+fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Handler, Flow> {
     match answerer {
-        Answerer::StaticFile => static_file::run(ex, cx),
-        Answerer::Options => options::answer(ex),
-        Answerer::NotAllowed => options::not_allowed(ex),
+        Answerer::StaticFile => static_file::run(ex, cx).map(Handler::Listing),
+        Answerer::Options => Err(options::answer(ex)),
+        Answerer::NotAllowed => Err(options::not_allowed(ex)),
         // Explaining changes nothing: it ends where the body would be asked for.
         Answerer::Dav | Answerer::Upload | Answerer::Resumable | Answerer::Delete if cx.trace.is_some() => {
             if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
-                ex.path.clear();
+                ex.route.path.clear();
             }
-            Flow::Body
+            Err(Flow::Body)
         }
-        Answerer::Dav => dav::run(ex, cx),
-        Answerer::Upload => upload::start(ex, cx),
-        Answerer::Resumable => resumable::start(ex, cx),
-        Answerer::Delete => delete::run(ex, cx),
+        Answerer::Dav => dav::run(ex, cx).map(|work| match work {
+            dav::Work::Upload(upload) => Handler::Upload(upload),
+            dav::Work::Removing(removing) => Handler::Removing(removing),
+            dav::Work::Transfer(transfer) => Handler::Transfer(transfer),
+        }),
+        Answerer::Upload => match delete::form(ex) {
+            Some(form) => Ok(Handler::DeleteForm(form)),
+            None => upload::start(ex, cx).map(Handler::Upload),
+        },
+        Answerer::Resumable => resumable::start(ex, cx).map(Handler::Append),
+        Answerer::Delete => delete::run(ex, cx).map(Handler::Removing),
     }
 }
 
@@ -75,7 +94,7 @@ fn answerer(ex: &Exchange) -> Answerer {
     if resumable::is_asked(ex) {
         return Answerer::Resumable;
     }
-    match ex.method {
+    match ex.route.method {
         Method::Get | Method::Head => Answerer::StaticFile,
         Method::Options => Answerer::Options,
         // As in nginx, POST finds what GET would: an index file's location, a directory's redirect, the error page of

@@ -43,10 +43,12 @@ pub enum Handler {
     Transfer(Box<dav::Transfer>),
 }
 
-/// Milliseconds that a handler which works takes of a turn.
-pub const SLICE: u64 = 2;
-
 impl Handler {
+    /// It is given the request's body.
+    pub fn takes_body(&self) -> bool {
+        matches!(self, Handler::Upload(_) | Handler::Append(_) | Handler::DeleteForm(_))
+    }
+
     /// It goes on by itself, a slice each turn: see [`work`].
     pub fn works(&self) -> bool {
         match self {
@@ -68,68 +70,38 @@ impl Handler {
 }
 
 /// The next slice of a handler that works; [`Flow::Wait`] if there is more to do.
-pub fn work(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    match std::mem::take(&mut ex.handler) {
+pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
+    match handler {
         Handler::Listing(making) => making.work(ex, cx),
         Handler::Removing(removing) => removing.work(ex, cx),
         Handler::Transfer(transfer) => transfer.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
-        other => {
-            ex.handler = other;
-            Flow::Wait
-        }
+        Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => Flow::Wait,
     }
 }
 
 /// A piece of the body for the handler of this exchange. An error ends the request with that flow; the rest of the
 /// body is thrown away.
-pub fn accept(ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
-    match std::mem::take(&mut ex.handler) {
-        Handler::None => Ok(()),
-        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_)) => {
-            ex.handler = working;
-            Ok(())
-        }
-        Handler::Upload(mut upload) => {
-            let outcome = upload.accept(ex, cx, data);
-            ex.handler = Handler::Upload(upload);
-            outcome
-        }
-        Handler::Append(mut append) => {
-            let outcome = append.accept(ex, cx, data);
-            ex.handler = Handler::Append(append);
-            outcome
-        }
-        Handler::DeleteForm(mut form) => {
-            let outcome = form.accept(data);
-            ex.handler = Handler::DeleteForm(form);
-            outcome
-        }
-        Handler::Proxy(mut proxy) => {
-            let outcome = proxy.accept(ex, cx, data);
-            ex.handler = Handler::Proxy(proxy);
-            outcome
-        }
+pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
+    match handler {
+        Handler::None | Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_) => Ok(()),
+        Handler::Upload(upload) => upload.accept(ex, cx, data),
+        Handler::Append(append) => append.accept(ex, cx, data),
+        Handler::DeleteForm(form) => form.accept(data),
+        Handler::Proxy(proxy) => proxy.accept(ex, cx, data),
     }
 }
 
 /// The body is complete.
-pub fn finish(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    match std::mem::take(&mut ex.handler) {
+pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
+    match handler {
         Handler::None => Flow::Respond,
-        working @ (Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_)) => {
-            ex.handler = working;
-            Flow::Wait
-        }
+        Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_) => Flow::Wait,
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
-        Handler::Proxy(mut proxy) => {
-            let outcome = proxy.body_ends(ex, cx);
-            ex.handler = Handler::Proxy(proxy);
-            outcome.map_or_else(|flow| flow, |()| Flow::Wait)
-        }
+        Handler::Proxy(proxy) => proxy.body_ends(ex, cx).map_or_else(|flow| flow, |()| Flow::Wait),
     }
 }
 
@@ -143,21 +115,10 @@ pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
 }
 
 /// `n` bytes went from the socket to [`splice_target`].
-pub fn spliced(ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
-    match std::mem::take(&mut ex.handler) {
-        Handler::Upload(mut upload) => {
-            let outcome = upload.spliced(ex, cx, n);
-            ex.handler = Handler::Upload(upload);
-            outcome
-        }
-        Handler::Append(mut append) => {
-            let outcome = append.spliced(ex, cx, n);
-            ex.handler = Handler::Append(append);
-            outcome
-        }
-        other => {
-            ex.handler = other;
-            Ok(())
-        }
+pub fn spliced(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, n: u64) -> Result<(), Flow> {
+    match handler {
+        Handler::Upload(upload) => upload.spliced(ex, cx, n),
+        Handler::Append(append) => append.spliced(ex, cx, n),
+        _ => Ok(()),
     }
 }

@@ -30,7 +30,7 @@ pub fn not_allowed(ex: &mut Exchange) -> Flow {
 
 /// A request for no path: `OPTIONS *`, or CONNECT to another host, which this server never makes.
 pub fn server_wide(ex: &mut Exchange) -> Flow {
-    match ex.method {
+    match ex.route.method {
         Method::Options => answer(ex),
         Method::Connect => not_allowed(ex),
         _ => Flow::Status(Status::BAD_REQUEST),

@@ -73,7 +73,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
 /// What these answer to anything but GET and HEAD. The location's methods are those of files, not of what is here.
 fn not_read(ex: &mut Exchange) -> Option<Flow> {
     const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
-    let status = match ex.method {
+    let status = match ex.route.method {
         Method::Get | Method::Head => return None,
         Method::Options => Status::NO_CONTENT,
         _ => Status::METHOD_NOT_ALLOWED,
@@ -91,7 +91,7 @@ fn refresh(ex: &mut Exchange) -> bool {
         return false;
     }
     let Some(location) = ex.response.location.take() else { return false };
-    ex.error_page = None;
+    ex.route.error_page = None;
     let mut page = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=".to_vec();
     for &byte in &location {
         match byte {

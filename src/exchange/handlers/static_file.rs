@@ -1,12 +1,13 @@
 //! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its slash, types, validators.
 
-use super::{autoindex, options, symlinks};
+use super::autoindex::{self, Making};
+use super::{options, symlinks};
 use crate::config::directives::files::Symlinks;
 use crate::config::directives::gzip::Stored;
 use crate::config::model::Level;
 use crate::exchange::cacheable::Opened;
 use crate::exchange::filters::gzip;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::phases::set_uri;
 use crate::exchange::response::{Body, ContentType};
@@ -22,51 +23,54 @@ use crate::sys::Errno;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     match found(ex, cx) {
         // Where nothing is made of the error, the method is what was wrong. nginx says 404 or 403 of a POST too.
-        Flow::Status(status @ (Status::NOT_FOUND | Status::FORBIDDEN))
-            if ex.method == Method::Post && !error_page::has(ex, status) =>
+        Err(Flow::Status(status @ (Status::NOT_FOUND | Status::FORBIDDEN)))
+            if ex.route.method == Method::Post && !error_page::has(ex, status) =>
         {
-            options::not_allowed(ex)
+            Err(options::not_allowed(ex))
         }
-        flow => flow,
+        outcome => outcome,
     }
 }
 
-fn found(ex: &mut Exchange, cx: &mut Services) -> Flow {
+fn found(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     let root = match paths::map(ex, cx) {
         Mapped::Path { root } => root,
-        none => return Flow::Status(none.refusal()),
+        none => return Err(Flow::Status(none.refusal())),
     };
-    if ex.uri.ends_with(b"/") {
+    if ex.route.uri.ends_with(b"/") {
         return directory(ex, cx, root);
     }
     if ex.here().settings.gzip.stored != Stored::Off
-        && ex.method != Method::Post
+        && ex.route.method != Method::Post
         && let Some(file) = stored_gzip(ex, cx, root)
     {
-        return file;
+        return Err(file);
     }
-    match open(ex, cx, root) {
+    Err(match open(ex, cx, root) {
         Ok(Found::File(file)) => respond(ex, file),
         Ok(Found::Directory(_)) => add_slash(ex),
         Ok(Found::Other) => {
-            ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.path)));
+            ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.route.path)));
             Flow::Status(Status::NOT_FOUND)
         }
         Err(e) => failed(ex, cx, "open()", e),
-    }
+    })
 }
 
 /// Opens `ex.path`, obeying disable_symlinks for what comes after the first `root` bytes.
 fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errno> {
-    if ex.opened == Opened::None || ex.index != ex.path {
+    if ex.opened == Opened::None || ex.route.index != ex.route.path {
         ex.opened = ex.opened.and_one();
     }
-    ex.path.push(0);
+    ex.route.path.push(0);
     let config = ex.config.clone();
-    let found = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
+    let found = match (
+        &config.location(ex.route.location).settings.files.symlinks,
+        CStr::from_bytes_with_nul(&ex.route.path),
+    ) {
         (_, Err(_)) => Err(Errno::EINVAL),
         (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.dir_watch),
         (rule, Ok(_)) => {
@@ -74,13 +78,13 @@ fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errn
             symlinks::open(ex, cx, rule, root)
         }
     };
-    ex.path.pop();
+    ex.route.path.pop();
     found
 }
 
 /// The answer is this file, but not to a POST.
 pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
-    if ex.method == Method::Post {
+    if ex.route.method == Method::Post {
         return options::not_allowed(ex);
     }
     let content_type = content_type(ex);
@@ -103,10 +107,10 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     if !accepted && !ex.here().settings.gzip.vary {
         return None;
     }
-    let len = ex.path.len();
-    ex.path.extend_from_slice(b".gz");
+    let len = ex.route.path.len();
+    ex.route.path.extend_from_slice(b".gz");
     let found = open(ex, cx, root);
-    ex.path.truncate(len);
+    ex.route.path.truncate(len);
     // The answer is not of the file that the path names.
     ex.opened = Opened::Several;
     let Ok(Found::File(file)) = found else { return None };
@@ -123,15 +127,15 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
 }
 
 /// A URI that ends in a slash: the first index file there is, a listing, or 403.
-fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Flow {
+fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making> {
     let config = ex.config.clone();
-    let settings = &config.location(ex.location).settings;
+    let settings = &config.location(ex.route.location).settings;
     if settings.listing.random
         && let Some(flow) = autoindex::random(ex, cx)
     {
-        return flow;
+        return Err(flow);
     }
-    let (len, mut tested) = (ex.path.len(), false);
+    let (len, mut tested) = (ex.route.path.len(), false);
     // An area that takes uploads shows itself: an uploaded index.html must not take the page's place.
     let indexes: &[_] = if settings.listing.upload { &[] } else { &settings.files.index };
     for index in indexes {
@@ -145,53 +149,53 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Flow {
             }
         };
         if index.absolute || name.starts_with(b"/") {
-            let args = std::mem::take(&mut ex.args);
+            let args = std::mem::take(&mut ex.route.args);
             set_uri(ex, name);
-            if ex.args.is_empty() {
-                ex.args = args;
+            if ex.route.args.is_empty() {
+                ex.route.args = args;
             }
-            return Flow::Redirect;
+            return Err(Flow::Redirect);
         }
         if name.is_empty() || name.split(|b| *b == b'/').any(|s| s == b"..") {
             continue;
         }
-        ex.path.truncate(len);
-        ex.path.extend_from_slice(name);
+        ex.route.path.truncate(len);
+        ex.route.path.extend_from_slice(name);
         let found = open(ex, cx, root);
         cx.trace.say("index", None, || {
             let file = matches!(found, Ok(Found::File(_)));
-            format!("{}: {}", Printable(&ex.path), if file { "is a file, taken" } else { "is not there" })
+            format!("{}: {}", Printable(&ex.route.path), if file { "is a file, taken" } else { "is not there" })
         });
         match found {
             // nginx makes an internal redirect of it: another location may be meant for the file.
             Ok(found) => {
-                ex.uri.extend_from_slice(name);
-                return match found {
+                ex.route.uri.extend_from_slice(name);
+                return Err(match found {
                     Found::File(file) if is_settled_here(ex) => respond(ex, file),
                     _ => {
-                        ex.index.clone_from(&ex.path);
+                        ex.route.index.clone_from(&ex.route.path);
                         Flow::Redirect
                     }
-                };
+                });
             }
             Err(Errno::ENOENT) if tested => {}
             // The directory itself may be missing: nginx then names the first index file.
             Err(Errno::ENOENT) => {
-                let dir = ex.path[..len].to_vec();
+                let dir = ex.route.path[..len].to_vec();
                 match symlinks::stat(ex, cx, &dir) {
-                    Err(e @ (Errno::ENOENT | Errno::ENOTDIR)) => return autoindex::not_opened(ex, cx, e),
+                    Err(e @ (Errno::ENOENT | Errno::ENOTDIR)) => return Err(autoindex::not_opened(ex, cx, e)),
                     _ => tested = true,
                 }
             }
-            Err(e @ Errno::ENOTDIR) => return autoindex::not_opened(ex, cx, e),
+            Err(e @ Errno::ENOTDIR) => return Err(autoindex::not_opened(ex, cx, e)),
             Err(e @ Errno::EACCES) => {
-                ex.report(cx, Level::Error, format_args!("\"{}\" is forbidden {e}", Printable(&ex.path)));
-                return Flow::Status(Status::FORBIDDEN);
+                ex.report(cx, Level::Error, format_args!("\"{}\" is forbidden {e}", Printable(&ex.route.path)));
+                return Err(Flow::Status(Status::FORBIDDEN));
             }
-            Err(e) => return failed(ex, cx, "open()", e),
+            Err(e) => return Err(failed(ex, cx, "open()", e)),
         }
     }
-    ex.path.truncate(len);
+    ex.route.path.truncate(len);
     autoindex::run(ex, cx)
 }
 
@@ -205,12 +209,12 @@ fn is_settled_here(ex: &Exchange) -> bool {
 
 /// A directory asked for without its slash: relative links of its page would break.
 pub fn add_slash(ex: &mut Exchange) -> Flow {
-    let mut location = Vec::with_capacity(ex.uri.len() + 1 + ex.args.len() + 1);
-    escape_path(&ex.uri, &mut location);
+    let mut location = Vec::with_capacity(ex.route.uri.len() + 1 + ex.route.args.len() + 1);
+    escape_path(&ex.route.uri, &mut location);
     location.push(b'/');
-    if !ex.args.is_empty() {
+    if !ex.route.args.is_empty() {
         location.push(b'?');
-        location.extend_from_slice(&ex.args);
+        location.extend_from_slice(&ex.route.args);
     }
     ex.response.location = Some(location);
     Flow::Status(Status::MOVED_PERMANENTLY)
@@ -225,7 +229,7 @@ pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flo
         _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
     };
     if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
-        ex.report(cx, level, format_args!("{}", Failure { call, path: &ex.path, e }));
+        ex.report(cx, level, format_args!("{}", Failure { call, path: &ex.route.path, e }));
     }
     Flow::Status(status)
 }
@@ -246,7 +250,7 @@ impl std::fmt::Display for Failure<'_> {
 /// The type of the current URI by its extension.
 pub fn content_type(ex: &Exchange) -> ContentType {
     let files = &ex.here().settings.files;
-    let name = ex.uri.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let name = ex.route.uri.rsplit(|b| *b == b'/').next().unwrap_or_default();
     let extension = match memchr::memrchr(b'.', name) {
         // A dot that begins the name begins no extension (nginx).
         Some(dot) if dot > 0 => &name[dot + 1..],

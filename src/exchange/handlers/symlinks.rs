@@ -18,15 +18,15 @@ pub fn open(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks, _root: us
 /// What `path` is, as far as the location's disable_symlinks lets it be seen: for try_files and `if (-f …)`.
 pub fn stat(ex: &mut Exchange, cx: &mut Services, path: &[u8]) -> Result<Stat, Errno> {
     let config = ex.config.clone();
-    let symlinks = &config.location(ex.location).settings.files.symlinks;
+    let symlinks = &config.location(ex.route.location).settings.files.symlinks;
     if *symlinks == Symlinks::Off {
         return file::stat(&CString::new(path).map_err(|_| Errno::EINVAL)?);
     }
     let mut given = path.to_vec();
     given.push(0);
-    let kept = std::mem::replace(&mut ex.path, given);
+    let kept = std::mem::replace(&mut ex.route.path, given);
     let found = walk(ex, cx, symlinks);
-    ex.path = kept;
+    ex.route.path = kept;
     file::fstat(found?.as_fd())
 }
 
@@ -37,7 +37,7 @@ pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result
         Symlinks::On { from } => (from, false),
         Symlinks::IfNotOwner { from } => (from, true),
     };
-    let path = ex.path[..ex.path.len() - 1].to_vec();
+    let path = ex.route.path[..ex.route.path.len() - 1].to_vec();
     let trusted = match from {
         None => 0,
         Some(from) => {

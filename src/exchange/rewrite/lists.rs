@@ -18,7 +18,7 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, la
     let Some(list) = list_of(script, at).filter(|_| cx.trace.is_none()) else { return at };
     let mut subject = match &list.subject {
         Some(subject) => variables::text(subject, ex, cx),
-        None => std::mem::take(&mut ex.uri),
+        None => std::mem::take(&mut ex.route.uri),
     };
     let pass = last.take().filter(|pass| pass.list == list.start && pass.subject == subject);
     let candidates = pass.map_or_else(|| list.set.candidates(&subject), |pass| pass.candidates);
@@ -30,7 +30,7 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, la
     };
     if list.subject.is_none() {
         // Without the copy that a pass keeps, which a request that matches nothing does not need.
-        ex.uri = if next < list.end { subject.clone() } else { std::mem::take(&mut subject) };
+        ex.route.uri = if next < list.end { subject.clone() } else { std::mem::take(&mut subject) };
     }
     match found {
         Ok(Some(_)) => *last = Some(Pass { list: list.start, subject, candidates }),
@@ -38,7 +38,7 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, la
         Err(failed) => ex.undecided(cx, &failed),
     }
     if next > at {
-        ex.groups = Default::default();
+        ex.route.groups = Default::default();
     }
     next
 }

@@ -35,7 +35,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
     let (mut next, mut pass) = (0, None);
     loop {
         next = lists::skip(ex, cx, script, next, &mut pass);
-        if ex.pattern_failed {
+        if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         let Some(op) = script.ops.get(next) else { return Step::On };
@@ -48,8 +48,8 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
             }
             Op::Break => {
                 cx.trace.say("rewrite", at, || "the rest of the level's script is skipped".into());
-                ex.broke |= ex.uri_changed;
-                ex.uri_changed = false;
+                ex.route.broke |= ex.route.uri_changed;
+                ex.route.uri_changed = false;
                 Step::Stop
             }
             Op::Return { code, text } => {
@@ -57,11 +57,11 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
                 Step::Settled(answer(ex, cx, *code, text.as_ref()))
             }
             Op::If { condition, location, script } => {
-                let holds = holds(ex, cx, condition) && !ex.pattern_failed;
+                let holds = holds(ex, cx, condition) && !ex.route.pattern_failed;
                 cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
                 if holds {
                     if let Some(location) = location {
-                        ex.location = *location;
+                        ex.route.location = *location;
                     }
                     steps(ex, cx, script, quote)
                 } else {
@@ -70,7 +70,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, quote: &mut bool
             }
             Op::Rewrite(rewrite) => apply(ex, cx, rewrite, quote, at),
         };
-        if ex.pattern_failed {
+        if ex.route.pattern_failed {
             return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         match step {
@@ -87,9 +87,9 @@ fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, 
     match slot {
         SetTarget::User(variable) => ex.set_user(variable, text.into()),
         SetTarget::Args => {
-            ex.args = text;
+            ex.route.args = text;
             // The client's own target no longer holds what is asked for.
-            ex.rewritten = true;
+            ex.route.rewritten = true;
         }
         SetTarget::LimitRate => match crate::config::value::Size::parse(&text) {
             Ok(size) => ex.limit_rate = Some(size.0),
@@ -103,7 +103,7 @@ fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, 
 
 /// The request's path was written with escapes (or a plus): captures that become part of a URI again are escaped.
 fn is_quoted(ex: &Exchange) -> bool {
-    let (path, _) = variables::split_args(ex.head.origin.of(ex.buf()));
+    let (path, _) = variables::split_args(ex.request.head.origin.of(ex.buf()));
     memchr::memchr2(b'%', b'+', path).is_some()
 }
 
@@ -179,7 +179,7 @@ fn matches(ex: &mut Exchange, cx: &mut Services, pattern: &Pattern, subject: &[u
         }
         Ok(None) => {
             // Captures are those of the last regex tried, matched or not (nginx).
-            ex.groups = Default::default();
+            ex.route.groups = Default::default();
             false
         }
     }
@@ -196,19 +196,19 @@ fn exists(ex: &mut Exchange, cx: &mut Services, test: PathTest, path: &[u8]) -> 
 }
 
 fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> Step {
-    let uri = std::mem::take(&mut ex.uri);
+    let uri = std::mem::take(&mut ex.route.uri);
     let matched = rewrite.pattern.find(&uri).unwrap_or_else(|failed| {
         ex.undecided(cx, &failed);
         None
     });
     let Some(matched) = matched else {
-        ex.groups = Default::default();
+        ex.route.groups = Default::default();
         cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));
-        ex.uri = uri;
+        ex.route.uri = uri;
         return Step::On;
     };
     ex.remember(&uri, Some(matched));
-    ex.uri = uri;
+    ex.route.uri = uri;
     *quote = false;
     let code = match rewrite.flag {
         RewriteFlag::Permanent => Some(Status::MOVED_PERMANENTLY),
@@ -219,13 +219,13 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
     let mut target = Vec::new();
     let quoted = code.is_some() && is_quoted(ex);
     let args = expand(&rewrite.replacement, ex, cx, quoted, &mut target);
-    let old = !rewrite.drop_args && !ex.args.is_empty();
+    let old = !rewrite.drop_args && !ex.route.args.is_empty();
     if let Some(status) = code {
-        let mut location = Vec::with_capacity(target.len() + ex.args.len() + 1);
+        let mut location = Vec::with_capacity(target.len() + ex.route.args.len() + 1);
         unescape_redirect(&target, &mut location);
         if old {
             location.push(if args.is_some() { b'&' } else { b'?' });
-            location.extend_from_slice(&ex.args);
+            location.extend_from_slice(&ex.route.args);
         }
         cx.trace.say("rewrite", at, || format!("redirects to {}", Printable(&location)));
         ex.response.location = Some(location);
@@ -238,22 +238,22 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
             if !args.is_empty() {
                 args.push(b'&');
             }
-            args.extend_from_slice(&ex.args);
+            args.extend_from_slice(&ex.route.args);
         }
-        ex.args = args;
+        ex.route.args = args;
     } else if rewrite.drop_args {
-        ex.args.clear();
+        ex.route.args.clear();
     }
     if target.is_empty() {
         ex.report(cx, Level::Error, format_args!("the rewritten URI has a zero length"));
         return Step::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     }
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
-    ex.uri = target;
-    ex.internal = true;
-    ex.uri_changed = rewrite.flag != RewriteFlag::Break;
-    ex.rewritten = true;
-    ex.broke |= rewrite.flag == RewriteFlag::Break;
+    ex.route.uri = target;
+    ex.route.internal = true;
+    ex.route.uri_changed = rewrite.flag != RewriteFlag::Break;
+    ex.route.rewritten = true;
+    ex.route.broke |= rewrite.flag == RewriteFlag::Break;
     match rewrite.flag {
         RewriteFlag::None => Step::On,
         _ => Step::Stop,

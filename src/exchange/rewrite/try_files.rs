@@ -15,7 +15,7 @@ use crate::sys::file::FileKind;
 
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
-    let location = config.location(ex.location);
+    let location = config.location(ex.route.location);
     let Some(tried) = &location.try_files else { return Flow::Next };
     let is_behind_alias = location.settings.files.alias == Some(u32::MAX);
     for candidate in &tried.candidates {
@@ -32,7 +32,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
         if is_hidden(&uri) {
             continue;
         }
-        let path = ex.path.clone();
+        let path = ex.route.path.clone();
         let stat = symlinks::stat(ex, cx, &path);
         cx.trace.say("try_files", None, || {
             let found = stat.as_ref().map_or("is not there", |stat| match stat.kind {
@@ -49,18 +49,18 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
             // A directory found without its slash is redirected to by the static handler (nginx).
             (FileKind::Dir, true) if is_behind_alias => {
                 // The directory is only looked for: what is served is the alias itself (nginx).
-                ex.behind_alias = false;
+                ex.route.behind_alias = false;
                 return Flow::Next;
             }
             (FileKind::Dir, true) | (FileKind::Regular, false) => {
-                ex.rewritten |= ex.uri != uri;
-                ex.uri = uri;
+                ex.route.rewritten |= ex.route.uri != uri;
+                ex.route.uri = uri;
                 return Flow::Next;
             }
             _ => {}
         }
     }
-    ex.behind_alias = false;
+    ex.route.behind_alias = false;
     match &tried.fallback {
         Fallback::Code(code) => {
             cx.trace.say("try_files", None, || format!("none was there: ={code}"));
@@ -85,10 +85,10 @@ fn candidate_uri(ex: &mut Exchange, candidate: &Template, mut text: Vec<u8>) -> 
     let alias = ex.here().settings.files.alias;
     if alias == Some(u32::MAX) {
         // Nothing behind it is the alias itself. Only the configuration may lengthen the last name of an alias.
-        ex.behind_alias = !text.is_empty() && (is_literal || text.starts_with(b"/"));
-        return if text.is_empty() { ex.uri.clone() } else { text };
+        ex.route.behind_alias = !text.is_empty() && (is_literal || text.starts_with(b"/"));
+        return if text.is_empty() { ex.route.uri.clone() } else { text };
     }
-    if let Some(name) = alias.and_then(|len| ex.uri.get(..len as usize)) {
+    if let Some(name) = alias.and_then(|len| ex.route.uri.get(..len as usize)) {
         if is_literal || !text.starts_with(name) {
             text.splice(0..0, name.iter().copied());
         }

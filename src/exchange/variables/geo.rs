@@ -30,7 +30,7 @@ fn forwarded(ex: &Exchange, peer: IpAddr, proxies: &[Cidr], recursive: bool) -> 
         return peer;
     }
     let buf = ex.buf();
-    let lines = ex.head.fields.iter().filter(|f| f.name.of(buf).eq_ignore_ascii_case(b"x-forwarded-for"));
+    let lines = ex.request.head.fields.iter().filter(|f| f.name.of(buf).eq_ignore_ascii_case(b"x-forwarded-for"));
     let lines: Vec<&[u8]> = lines.map(|f| f.value.of(buf)).collect();
     let mut last = peer;
     for item in lines.iter().rev().flat_map(|line| line.rsplit(|b| *b == b',')) {

@@ -66,8 +66,8 @@ pub fn split_args(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
-    match ex.groups.get(usize::from(group)).copied().flatten() {
-        Some((start, end)) => ex.subject.get(start as usize..end as usize).unwrap_or_default(),
+    match ex.route.groups.get(usize::from(group)).copied().flatten() {
+        Some((start, end)) => ex.route.subject.get(start as usize..end as usize).unwrap_or_default(),
         None => b"",
     }
 }
@@ -77,7 +77,7 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
     ex.varies = true;
     match var {
         Var::Builtin(builtin) => builtin_value(*builtin, ex, cx, out),
-        Var::Arg(name) => put(argument(&ex.args, name), out),
+        Var::Arg(name) => put(argument(&ex.route.args, name), out),
         Var::Http(name) => request_header(ex, name, out),
         Var::Cookie(name) => put(cookie(ex, name), out),
         Var::SentHttp(name) => sent_header(ex, name, out),
@@ -86,7 +86,7 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
             let name = String::from_utf8_lossy(name);
             put(ex.introduction().and_then(|header| header.tlv(&name)).as_deref(), out)
         }
-        Var::UploadField(name) => put(ex.uploaded.as_ref().and_then(|record| record.field(name)), out),
+        Var::UploadField(name) => put(ex.log.upload.as_ref().and_then(|record| record.field(name)), out),
         Var::Absent => Is::Unset,
         Var::UpstreamHttp(name) => upstream(ex, |record| record.header(name, out)),
         Var::UpstreamCookie(name) => upstream(ex, |record| record.cookie(name, out)),
@@ -96,7 +96,7 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
 }
 
 fn upstream(ex: &Exchange, show: impl FnOnce(&Record) -> bool) -> Is {
-    match ex.record.as_deref().map(show) {
+    match ex.log.upstream.as_deref().map(show) {
         Some(true) => Is::Set,
         _ => Is::Unset,
     }
@@ -175,7 +175,7 @@ fn seconds(ms: u64, out: &mut Vec<u8>) -> Is {
 }
 
 fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
-    if let Some(Some(value)) = ex.user.get(at as usize) {
+    if let Some(Some(value)) = ex.route.user.get(at as usize) {
         out.extend_from_slice(value);
         return Is::Set;
     }
@@ -212,7 +212,7 @@ fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 fn request_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let buf = ex.buf();
     let mut is = Is::Unset;
-    for field in &ex.head.fields {
+    for field in &ex.request.head.fields {
         let written = field.name.of(buf);
         let same = written.len() == name.len()
             && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
@@ -229,7 +229,7 @@ fn request_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
 
 fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
     let buf = ex.buf();
-    ex.head.all(HeaderId::Cookie).find_map(|field| cookie_of(field.value.of(buf), name))
+    ex.request.head.all(HeaderId::Cookie).find_map(|field| cookie_of(field.value.of(buf), name))
 }
 
 /// nginx's reading: a name begins the line or follows a `;`, its value ends at the next, and blanks around `=` are passed.
@@ -266,7 +266,7 @@ fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"etag" if response.etag.is_some() => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
         b"location" if response.location.is_some() => return put(response.location.as_deref(), out),
         b"connection" if response.upgrade => return put(Some(b"upgrade"), out),
-        b"connection" => return put(Some(if ex.keep_alive { b"keep-alive" } else { b"close" }), out),
+        b"connection" => return put(Some(if ex.out.keep_alive { b"keep-alive" } else { b"close" }), out),
         b"content_length" if ex.tx != super::Tx::Wait => return Is::Unset,
         b"content_length" => {
             return match super::filters::length(&response.body) {
@@ -303,11 +303,15 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
     use Builtin as B;
     let endpoint_addr = |ex: &Exchange| ex.config.endpoints[ex.client.endpoint.at()].addr.clone();
     match builtin {
-        B::Args | B::QueryString => set(&ex.args, out),
-        B::IsArgs => put(Some(if ex.args.is_empty() { b"" } else { b"?" }), out),
+        B::Args | B::QueryString => set(&ex.route.args, out),
+        B::IsArgs => put(Some(if ex.route.args.is_empty() { b"" } else { b"?" }), out),
         // Of a target that is refused it is empty; without one there is none (nginx).
-        B::Uri | B::DocumentUri | B::FastcgiScriptName if ex.uri.is_empty() && ex.head.origin.is_empty() => Is::Unset,
-        B::Uri | B::DocumentUri => put(Some(&ex.uri), out),
+        B::Uri | B::DocumentUri | B::FastcgiScriptName
+            if ex.route.uri.is_empty() && ex.request.head.origin.is_empty() =>
+        {
+            Is::Unset
+        }
+        B::Uri | B::DocumentUri => put(Some(&ex.route.uri), out),
         B::FastcgiScriptName => {
             script_name::name(ex, out);
             Is::Set
@@ -317,31 +321,33 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             Is::Set
         }
         // Of what is no request line there is nothing to tell.
-        B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.head.target.is_empty() => Is::Unset,
+        B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.request.head.target.is_empty() => Is::Unset,
         B::RequestUri => {
             // Without scheme and host, whatever form the target had.
-            let origin = ex.head.origin.of(ex.buf());
+            let origin = ex.request.head.origin.of(ex.buf());
             if origin.is_empty() || origin.starts_with(b"?") {
                 out.push(b'/');
             }
             put(Some(origin), out)
         }
-        B::Request => put(Some(ex.head.request_line.of(ex.buf())), out),
+        B::Request => put(Some(ex.request.head.request_line.of(ex.buf())), out),
         // An error page, or what an upstream leads to, is asked for by GET.
-        B::RequestMethod if ex.method != ex.head.method => put(Some(ex.method.name().as_bytes()), out),
-        B::RequestMethod => put(Some(ex.head.method_name.of(ex.buf())), out),
+        B::RequestMethod if ex.route.method != ex.request.head.method => {
+            put(Some(ex.route.method.name().as_bytes()), out)
+        }
+        B::RequestMethod => put(Some(ex.request.head.method_name.of(ex.buf())), out),
         B::RequestFilename => {
-            let kept = std::mem::take(&mut ex.path);
+            let kept = std::mem::take(&mut ex.route.path);
             let mapped = paths::map(ex, cx);
             if mapped != paths::Mapped::Outside {
-                out.extend_from_slice(&ex.path);
+                out.extend_from_slice(&ex.route.path);
             }
-            ex.path = kept;
+            ex.route.path = kept;
             Is::Set
         }
         B::DocumentRoot | B::RealpathRoot => {
             let config = ex.config.clone();
-            let root = &config.location(ex.location).settings.files.root;
+            let root = &config.location(ex.route.location).settings.files.root;
             let at = out.len();
             match root.constant() {
                 Some(root) => out.extend_from_slice(root),
@@ -361,7 +367,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             }
             Is::Set
         }
-        B::Host => put(Some(if ex.host.is_empty() { &ex.server().name } else { &ex.host }), out),
+        B::Host => put(Some(if ex.route.host.is_empty() { &ex.server().name } else { &ex.route.host }), out),
         B::Hostname => put(Some(ex.config.process.hostname.as_bytes()), out),
         B::ServerName => put(Some(&ex.server().name), out),
         B::ServerAddr => match ex.client.local.or_else(|| endpoint_addr(ex).ip()) {
@@ -372,7 +378,9 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             Some(port) => number(port, out),
             None => Is::Set,
         },
-        B::ServerProtocol => put(Some(if ex.head.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }), out),
+        B::ServerProtocol => {
+            put(Some(if ex.request.head.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }), out)
+        }
         B::Scheme => put(Some(ex.client.scheme().as_bytes()), out),
         B::Https => put(Some(if ex.client.is_secure { b"on" } else { b"" }), out),
         B::RemoteAddr => {
@@ -389,15 +397,15 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         B::RealipRemotePort => port(ex.socket_peer.unwrap_or(ex.client.peer).port(), out),
         B::RemoteUser => remote_user(ex, out),
         // Of a body in chunks, once it was read.
-        B::ContentLength if ex.head.framing == Framing::Chunked && ex.rx == super::Rx::Done => {
+        B::ContentLength if ex.request.head.framing == Framing::Chunked && ex.rx == super::Rx::Done => {
             number(ex.body_received, out)
         }
         B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
         B::ContentType => request_header(ex, b"content_type", out),
-        B::RequestLength => number(ex.request_length, out),
-        B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.started), out),
+        B::RequestLength => number(ex.log.request_length, out),
+        B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.log.started), out),
         B::RequestId => {
-            let bytes = ex.request_id.get_or_insert_with(|| {
+            let bytes = ex.log.request_id.get_or_insert_with(|| {
                 let mut bytes = [0; 16];
                 // Without entropy the id is zero: useless, not wrong.
                 let _ = random::fill(&mut bytes);
@@ -408,7 +416,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         }
         B::RequestCompletion => put(Some(if ex.tx == super::Tx::Done && !ex.abort { b"OK" } else { b"" }), out),
         B::RequestPort | B::IsRequestPort => {
-            let port = crate::http::host::split(ex.head.host.of(ex.buf())).1;
+            let port = crate::http::host::split(ex.request.head.host.of(ex.buf())).1;
             match (port, builtin) {
                 (Some(port), B::RequestPort) => number(port, out),
                 (Some(_), _) => put(Some(b":"), out),
@@ -420,7 +428,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             Is::Set
         }
         B::BytesSent => number(ex.bytes_sent(), out),
-        B::BodyBytesSent => number(ex.bytes_sent().saturating_sub(ex.head_size), out),
+        B::BodyBytesSent => number(ex.bytes_sent().saturating_sub(ex.log.head_size), out),
         B::Connection => number(ex.client.serial, out),
         B::ConnectionRequests => number(ex.client.requests, out),
         B::ConnectionTime => seconds(cx.now.ms.saturating_sub(ex.client.accepted), out),
@@ -438,7 +446,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         B::TimeIso8601 => put(Some(cx.now.iso().as_bytes()), out),
         B::TimeLocal => put(Some(cx.now.clf().as_bytes()), out),
         B::Pid => number(process::getpid(), out),
-        B::Pipe => put(Some(if ex.client.requests > 1 && ex.start > 0 { b"p" } else { b"." }), out),
+        B::Pipe => put(Some(if ex.client.requests > 1 && ex.request.pipelined { b"p" } else { b"." }), out),
         B::NginxVersion => put(Some(crate::NGINX_VERSION.as_bytes()), out),
         B::InvalidReferer => {
             let invalid = referer::is_invalid(ex).unwrap_or_else(|failed| {
@@ -447,31 +455,31 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             });
             put(Some(if invalid { b"1" } else { b"" }), out)
         }
-        B::LimitReqStatus => put(ex.limit_req.map(|verdict| verdict.name()), out),
-        B::LimitConnStatus => put(ex.limit_conn.map(|verdict| verdict.name()), out),
+        B::LimitReqStatus => put(ex.log.limit_req.map(|verdict| verdict.name()), out),
+        B::LimitConnStatus => put(ex.log.limit_conn.map(|verdict| verdict.name()), out),
         B::UploadFileName
         | B::UploadFileExt
         | B::UploadFileSize
         | B::UploadFilePath
         | B::UploadFiles
-        | B::UploadStatus => match ex.uploaded.as_ref().is_some_and(|record| record.value(builtin, out)) {
+        | B::UploadStatus => match ex.log.upload.as_ref().is_some_and(|record| record.value(builtin, out)) {
             true => Is::Set,
             false => Is::Unset,
         },
-        B::RequestBody => match ex.record.as_ref().and_then(|record| record.body_bytes()) {
+        B::RequestBody => match ex.log.upstream.as_ref().and_then(|record| record.body_bytes()) {
             Some(body) if ex.rx == super::Rx::Done => put(Some(body), out),
             _ => Is::Unset,
         },
         B::RequestBodyFile => {
-            let body = ex.record.as_ref().and_then(|record| record.body.as_ref());
+            let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
             put(body.and_then(|body| Some(body.file()?.path())), out)
         }
         B::GzipRatio => match &ex.response.tally {
             Some(tally) => ratio(tally.get(), out),
             None => Is::Unset,
         },
-        B::ProxyHost => put(ex.record.as_ref().map(|record| &record.host[..]), out),
-        B::ProxyPort => put(ex.record.as_ref().map(|record| &record.port[..]), out),
+        B::ProxyHost => put(ex.log.upstream.as_ref().map(|record| &record.host[..]), out),
+        B::ProxyPort => put(ex.log.upstream.as_ref().map(|record| &record.port[..]), out),
         B::ProxyAddXForwardedFor => {
             if request_header(ex, b"x_forwarded_for", out) == Is::Set {
                 out.extend_from_slice(b", ");

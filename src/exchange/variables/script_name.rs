@@ -8,9 +8,9 @@ use std::ops::Range;
 
 /// Where the name and the path info stand in the URI.
 fn split(ex: &Exchange) -> (Range<usize>, Range<usize>) {
-    let whole = (0..ex.uri.len(), 0..0);
+    let whole = (0..ex.route.uri.len(), 0..0);
     let Some(pattern) = &ex.here().settings.fastcgi.gateway.split_path_info else { return whole };
-    let found = match pattern.find(&ex.uri) {
+    let found = match pattern.find(&ex.route.uri) {
         Ok(Some(found)) => found,
         Ok(None) => return whole,
         // Not decided: no script is named rather than the wrong one.
@@ -22,7 +22,7 @@ fn split(ex: &Exchange) -> (Range<usize>, Range<usize>) {
 
 /// With fastcgi_index behind a final slash.
 pub fn name(ex: &Exchange, out: &mut Vec<u8>) {
-    let name = ex.uri.get(split(ex).0).unwrap_or_default();
+    let name = ex.route.uri.get(split(ex).0).unwrap_or_default();
     out.extend_from_slice(name);
     if name.ends_with(b"/") {
         out.extend_from_slice(&ex.here().settings.fastcgi.gateway.index);
@@ -30,5 +30,5 @@ pub fn name(ex: &Exchange, out: &mut Vec<u8>) {
 }
 
 pub fn path_info(ex: &Exchange, out: &mut Vec<u8>) {
-    out.extend_from_slice(ex.uri.get(split(ex).1).unwrap_or_default());
+    out.extend_from_slice(ex.route.uri.get(split(ex).1).unwrap_or_default());
 }

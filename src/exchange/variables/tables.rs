@@ -15,21 +15,21 @@ const DEEPEST: u8 = 100;
 
 /// Appends the value of variable `at`, which has none stored.
 pub fn value(source: &Source, at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
-    if ex.depth >= DEEPEST {
+    if ex.route.depth >= DEEPEST {
         let config = ex.config.clone();
         let name = config.variables.defined.get(at as usize).map_or("", |(name, _)| name);
         ex.report(cx, Level::Error, format_args!("cycle while evaluating variable \"{name}\""));
         return Is::Unset;
     }
     let from = out.len();
-    ex.depth += 1;
+    ex.route.depth += 1;
     let keep = match source {
         Source::Map(table) => map::value(*table, ex, cx, out),
         Source::Geo(table) => geo::value(*table, ex, cx, out),
         Source::Split(table) => murmur::split(*table, ex, cx, out),
         Source::Stored | Source::Captured | Source::Undefined => Keep::No,
     };
-    ex.depth -= 1;
+    ex.route.depth -= 1;
     if keep == Keep::Yes {
         let value = out.get(from..).unwrap_or_default().into();
         ex.set_user(at, value);

@@ -51,6 +51,21 @@ enum State {
     Done,
 }
 
+/// Trailer lines, each with its CRLF, without the empty one.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Trailers(pub Vec<u8>);
+
+impl Trailers {
+    /// The values of the lines of that name.
+    pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.0.split_inclusive(|b| *b == b'\n').filter_map(move |line| {
+            let line = line.strip_suffix(b"\r\n")?;
+            let (len, value) = split_field(line).ok()?;
+            line[..len].eq_ignore_ascii_case(name).then(|| &line[value])
+        })
+    }
+}
+
 /// Decodes one request body. Feed it the unread bytes again and again until `done`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decoder {
@@ -60,9 +75,16 @@ pub struct Decoder {
     extensions: usize,
     /// The raw trailer lines, each with its CRLF, without the empty one. Not to be merged into the header fields:
     /// framing and routing are decided by then (RFC 9110 §6.5.1).
-    pub trailers: Vec<u8>,
+    pub trailers: Trailers,
     /// Where the unfinished line in `trailers` starts.
     line: usize,
+}
+
+impl Default for Decoder {
+    /// There is no body.
+    fn default() -> Decoder {
+        Decoder::new(Framing::None)
+    }
 }
 
 impl Decoder {
@@ -72,7 +94,7 @@ impl Decoder {
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Size { digits: 0, size: 0 },
         };
-        Decoder { state, extension: 0, extensions: 0, trailers: Vec::new(), line: 0 }
+        Decoder { state, extension: 0, extensions: 0, trailers: Trailers::default(), line: 0 }
     }
 
     /// Takes the next run of body bytes out of `input`, with the framing before it. Not done and nothing consumed means
@@ -122,15 +144,6 @@ impl Decoder {
         self.state == State::Done
     }
 
-    /// The values of the trailer lines of that name. Complete only when the body is done.
-    pub fn trailer<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.trailers.split_inclusive(|b| *b == b'\n').filter_map(move |line| {
-            let line = line.strip_suffix(b"\r\n")?;
-            let (len, value) = split_field(line).ok()?;
-            line[..len].eq_ignore_ascii_case(name).then(|| &line[value])
-        })
-    }
-
     fn step(&self, consumed: usize, data: Range<usize>) -> Step {
         Step { consumed, data, done: self.is_done() }
     }
@@ -169,10 +182,10 @@ impl Decoder {
             (State::Trailer, b'\r') => State::TrailerLf,
             (State::Trailer, b'\n') => return bad("a bare LF in the trailers"),
             (State::Trailer, _) => {
-                if self.trailers.len() + 2 >= TRAILERS {
+                if self.trailers.0.len() + 2 >= TRAILERS {
                     return Err(Reject::HeaderTooLarge { limit: TRAILERS });
                 }
-                self.trailers.push(byte);
+                self.trailers.0.push(byte);
                 State::Trailer
             }
             (State::TrailerLf, b'\n') => self.end_trailer_line()?,
@@ -192,13 +205,13 @@ impl Decoder {
     }
 
     fn end_trailer_line(&mut self) -> Result<State, Reject> {
-        let line = self.trailers.get(self.line..).unwrap_or_default();
+        let line = self.trailers.0.get(self.line..).unwrap_or_default();
         if line.is_empty() {
             return Ok(State::Done);
         }
         split_field(line)?;
-        self.trailers.extend_from_slice(b"\r\n");
-        self.line = self.trailers.len();
+        self.trailers.0.extend_from_slice(b"\r\n");
+        self.line = self.trailers.0.len();
         Ok(State::Trailer)
     }
 }

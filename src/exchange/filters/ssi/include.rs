@@ -1,17 +1,15 @@
 //! What an include names, asked for: a request of its own that takes the place of the page's on the connection until it
 //! is answered, and writes into the page's answer. So it may be anything a request may be, an upstream's included.
 //!
-//! Invariant: while a page waits, the head of the request and the queue of its answer belong to what it included; both
-//! come back with [`leave`].
+//! Invariant: while a page waits, the queue of its answer is the sink of what it included; it comes back with [`leave`].
 
 use super::page::{Input, Page};
-use super::{Frame, Include, Sink, begin, values::Outcome};
+use super::{Begun, Frame, Include, Sink, begin, values::Outcome};
 use crate::config::model::Level;
 use crate::exchange::body_encoder::{Flush, Source};
 use crate::exchange::handlers::Handler;
 use crate::exchange::response::Body;
 use crate::exchange::{Exchange, Printable, Rx, Tx, access_log, filters, phases};
-use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::services::Services;
 use std::rc::Rc;
@@ -24,8 +22,8 @@ const MOST: u32 = 50_000;
 /// A request that answers for a part of another's page.
 pub struct Sub {
     parent: Box<Exchange>,
-    /// How the body of the parent's request is framed: this one has none.
-    framing: Framing,
+    /// The page, which waits.
+    page: Handler,
     level: u8,
     /// Where what it says goes.
     sink: Sink,
@@ -50,30 +48,30 @@ pub fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
     }
 }
 
-/// Begins what the page of `parent` includes.
-pub fn enter(mut parent: Box<Exchange>, cx: &mut Services, include: Include) -> Box<Exchange> {
-    let mut ex = Box::new(Exchange::new(cx, parent.client));
+/// Begins what the page of `ex` includes: the exchange becomes that of the include, with the page's inside.
+pub fn enter(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, include: Include) {
+    let fresh = Exchange::new(cx, ex.client);
+    let mut parent = Box::new(std::mem::replace(ex, fresh));
+    let page = std::mem::take(handler);
     ex.config = parent.config.clone();
     ex.introduced = parent.introduced.clone();
-    ex.next_request(cx);
-    exchange(&mut ex, &mut parent);
-    ex.server = parent.server;
-    ex.location = ex.config.server(ex.server).root;
-    ex.host.clone_from(&parent.host);
-    ex.uri = include.uri;
-    ex.args = include.args;
-    ex.method = Method::Get;
-    ex.internal = true;
-    ex.rewritten = true;
+    ex.request = parent.request.clone();
+    swap_shared(ex, &mut parent);
+    ex.route.server = parent.route.server;
+    ex.route.location = ex.config.server(ex.route.server).root;
+    ex.route.host.clone_from(&parent.route.host);
+    ex.route.uri = include.uri;
+    ex.route.args = include.args;
+    ex.route.method = Method::Get;
+    ex.route.internal = true;
+    ex.route.rewritten = true;
     ex.rx = Rx::Done;
-    ex.keep_alive = parent.keep_alive;
-    ex.started = parent.started;
-    ex.out_mark = parent.out_mark;
-    ex.head_size = parent.head_size;
-    ex.request_length = parent.request_length;
+    ex.log.started = parent.log.started;
+    ex.log.head_size = parent.log.head_size;
+    ex.log.request_length = parent.log.request_length;
     (ex.limit_rate, ex.limit_rate_after) = (parent.limit_rate, parent.limit_rate_after);
     // Each is asked once a request.
-    (ex.limit_req, ex.limit_conn) = (parent.limit_req, parent.limit_conn);
+    (ex.log.limit_req, ex.log.limit_conn) = (parent.log.limit_req, parent.log.limit_conn);
     let shared = &mut parent.ssi.get_or_insert_default().shared;
     shared.includes += 1;
     if let Sink::Variable(name, _) = &include.sink
@@ -86,41 +84,35 @@ pub fn enter(mut parent: Box<Exchange>, cx: &mut Services, include: Include) -> 
         Some(sub) => (sub.level + 1, std::mem::take(&mut sub.frame)),
         None => (1, Frame { encoder: parent.response.encoder.take(), chunked: parent.response.chunked }),
     };
-    let framing = std::mem::take(&mut ex.head.framing);
     let (stub, sink) = (include.stub, include.sink);
-    ex.sub = Some(Box::new(Sub { parent, framing, level, sink, stub, frame, said: false, whole: false }));
-    phases::include(&mut ex, cx);
-    ex
+    ex.sub = Some(Box::new(Sub { parent, page, level, sink, stub, frame, said: false, whole: false }));
+    phases::include(ex, handler, cx);
 }
 
-/// What the two share changes hands.
-fn exchange(a: &mut Exchange, b: &mut Exchange) {
-    std::mem::swap(&mut a.input, &mut b.input);
-    std::mem::swap(&mut a.start, &mut b.start);
-    std::mem::swap(&mut a.body_at, &mut b.body_at);
-    std::mem::swap(&mut a.head, &mut b.head);
+/// The queue, and the values of the configuration's variables, are where the answer is made.
+fn swap_shared(a: &mut Exchange, b: &mut Exchange) {
     std::mem::swap(&mut a.out, &mut b.out);
-    std::mem::swap(&mut a.user, &mut b.user);
+    std::mem::swap(&mut a.route.user, &mut b.route.user);
 }
 
 /// Whether `ex` is an include that has been answered.
-pub fn is_over(ex: &Exchange) -> bool {
-    ex.sub.is_some() && ex.tx == Tx::Done && matches!(ex.handler, Handler::None)
+pub fn is_over(ex: &Exchange, handler: &Handler) -> bool {
+    ex.sub.is_some() && ex.tx == Tx::Done && matches!(handler, Handler::None)
 }
 
 /// What was included has been answered: the page goes on. An include that said nothing may have a stub to say first.
-pub fn leave(mut ex: Box<Exchange>, cx: &mut Services) -> Box<Exchange> {
+pub fn leave(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     if let Some(sub) = &mut ex.sub
         && !sub.said
         && sub.whole
         && let Some(stub) = sub.stub.take()
     {
         sub.whole = false;
-        say_stub(&mut ex, &stub);
-        return ex;
+        *handler = Handler::Page(say_stub(ex, &stub));
+        return;
     }
     if ex.here().settings.logs.subrequests {
-        access_log::write(&mut ex, cx);
+        access_log::write(ex, cx);
     }
     let whole = ex.sub.as_ref().is_some_and(|sub| sub.whole);
     let failed = ex.response.status.0 >= 300;
@@ -128,37 +120,34 @@ pub fn leave(mut ex: Box<Exchange>, cx: &mut Services) -> Box<Exchange> {
     if ex.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Nowhere)) {
         ex.report(cx, Level::Error, format_args!("too big subrequest response"));
     }
-    let (mut parent, sink) = back(ex, cx);
+    let sink = back(ex, handler, cx);
     if let Sink::Variable(name, value) = sink
         && !failed
     {
-        parent.ssi.get_or_insert_default().shared.set(&name, value);
+        ex.ssi.get_or_insert_default().shared.set(&name, value);
     }
     if !whole || abort {
         // A part is missing: the client sees that the whole is not whole.
-        parent = unwind(parent, cx);
-        parent.keep_alive = false;
-        parent.handler = Handler::None;
-        parent.tx = Tx::Done;
-        parent.abort = abort && parent.out.is_empty();
+        unwind(ex, handler, cx);
+        ex.out.keep_alive = false;
+        *handler = Handler::None;
+        ex.tx = Tx::Done;
+        ex.abort = abort && ex.out.is_empty();
     }
-    parent
 }
 
 /// The request whose page it all is, whatever is under way: the connection ends.
-pub fn unwind(mut ex: Box<Exchange>, cx: &mut Services) -> Box<Exchange> {
+pub fn unwind(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     while ex.sub.is_some() {
-        ex = back(ex, cx).0;
+        back(ex, handler, cx);
     }
-    ex
 }
 
-/// Gives the parent back what was its.
-fn back(mut ex: Box<Exchange>, cx: &mut Services) -> (Box<Exchange>, Sink) {
-    let Some(sub) = ex.sub.take() else { return (ex, Sink::Client) };
-    let Sub { mut parent, framing, sink, frame, .. } = *sub;
-    exchange(&mut ex, &mut parent);
-    parent.head.framing = framing;
+/// The exchange is the page's again.
+fn back(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Sink {
+    let Some(sub) = ex.sub.take() else { return Sink::Client };
+    let Sub { mut parent, page, sink, frame, .. } = *sub;
+    swap_shared(ex, &mut parent);
     match &mut parent.sub {
         Some(above) => above.frame = frame,
         None => parent.response.encoder = frame.encoder,
@@ -166,13 +155,15 @@ fn back(mut ex: Box<Exchange>, cx: &mut Services) -> (Box<Exchange>, Sink) {
     if let Some(state) = ex.ssi.take() {
         parent.ssi.get_or_insert_default().shared = state.shared;
     }
-    ex.release(cx);
-    (parent, sink)
+    let mut included = std::mem::replace(ex, *parent);
+    *handler = page;
+    included.release(cx);
+    sink
 }
 
 /// The response of an include: no head, and none of what is said of it; its body into the page.
-pub fn send(ex: &mut Exchange, cx: &mut Services) {
-    if let Some(status) = ex.error_page
+pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
+    if let Some(status) = ex.route.error_page
         && status.0 != 0
     {
         ex.response.status = status;
@@ -186,13 +177,20 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) {
     if ex.response.status.0 >= 300
         && let Some(stub) = ex.sub.as_mut().and_then(|sub| sub.stub.take())
     {
-        return say_stub(ex, &stub);
+        return Some(say_stub(ex, &stub));
     }
     ex.response.chunked = false;
     ex.response.window = None;
-    if begin(ex, cx) {
-        ex.tx = Tx::Send;
-        return;
+    match begin(ex) {
+        Begun::No => {}
+        Begun::Page(page) => {
+            ex.tx = Tx::Send;
+            return Some(page);
+        }
+        Begun::Gathered => {
+            ex.tx = Tx::Send;
+            return None;
+        }
     }
     match std::mem::take(&mut ex.response.body) {
         Body::Empty => {}
@@ -201,36 +199,37 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) {
         Body::Stream { length } => {
             ex.response.body = Body::Stream { length };
             ex.tx = Tx::Send;
-            return;
+            return None;
         }
-        Body::Made(source) => return pass(ex, *source),
+        Body::Made(source) => return Some(pass(ex, *source)),
         Body::File(file) => match file.memory() {
             Some(bytes) => filters::body(ex, bytes),
             None => {
                 let end = file.stat.size;
-                return pass(ex, Source::file(file, 0, end));
+                return Some(pass(ex, Source::file(file, 0, end)));
             }
         },
         // Ranges are of whole answers.
         Body::Part(..) | Body::Parts { .. } => {}
     }
     end(ex);
+    None
 }
 
 /// The bytes of `source`, as they are.
-fn pass(ex: &mut Exchange, source: Source) {
-    ex.handler = Handler::Page(Box::new(Page::new(Input::Made(Box::new(source)), None)));
+fn pass(ex: &mut Exchange, source: Source) -> Box<Page> {
     ex.tx = Tx::Send;
+    Box::new(Page::new(Input::Made(Box::new(source)), None))
 }
 
 /// The content of a block instead of an answer; it is read as a page where the location's answers are.
-fn say_stub(ex: &mut Exchange, stub: &[u8]) {
+fn say_stub(ex: &mut Exchange, stub: &[u8]) -> Box<Page> {
     let parser = ex.here().settings.ssi.on.then(|| super::parser(ex));
     let source = Source::bytes(stub.to_vec());
-    ex.handler = Handler::Page(Box::new(Page::new(Input::Made(Box::new(source)), parser)));
     ex.response.status = crate::http::status::Status::OK;
     ex.response.encoder = None;
     ex.tx = Tx::Send;
+    Box::new(Page::new(Input::Made(Box::new(source)), parser))
 }
 
 /// The include has said what it has to say.

@@ -8,7 +8,7 @@
 //! | [`include`] | what a page includes: a request of its own |
 //!
 //! Where a response is a page, its head says neither length nor ranges nor, as a rule, when it changed; its body is made
-//! by [`Handler::Page`], which the connection drives. An upstream's page is gathered first: its connection is free for
+//! by a [`Page`], which the connection drives. An upstream's page is gathered first: its connection is free for
 //! another by the time the page includes something.
 
 pub mod include;
@@ -18,10 +18,8 @@ mod values;
 
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::{Encoder, Flush, Source};
-use crate::exchange::handlers::Handler;
 use crate::exchange::response::Body;
 use crate::exchange::send_queue::OutQueue;
-use crate::services::Services;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 use crate::sys::Errno;
 use crate::sys::clock::{self, Zone};
@@ -168,9 +166,9 @@ fn parser(ex: &Exchange) -> Parser {
 }
 
 /// Where the response is a page: takes from its head what does not hold for what is made of it, and has it made.
-pub fn apply(ex: &mut Exchange, cx: &mut Services) {
+pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
     if !ex.here().settings.ssi.on || !is_page(ex) {
-        return;
+        return None;
     }
     ex.response.ranges = false;
     ex.response.window = None;
@@ -185,15 +183,27 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     }
     if super::has_no_body(ex) {
         ex.response.body = Body::Stream { length: None };
-        return;
+        return None;
     }
-    begin(ex, cx);
+    match begin(ex) {
+        Begun::Page(page) => Some(page),
+        Begun::Gathered | Begun::No => None,
+    }
 }
 
-/// Puts the page in the place of the body. False: the body is no page.
-fn begin(ex: &mut Exchange, _: &mut Services) -> bool {
+/// What became of the body.
+enum Begun {
+    Page(Box<Page>),
+    /// It is an upstream's page, read once it is whole.
+    Gathered,
+    /// It is no page.
+    No,
+}
+
+/// Puts the page in the place of the body.
+fn begin(ex: &mut Exchange) -> Begun {
     if !is_page(ex) {
-        return false;
+        return Begun::No;
     }
     let recode = ex.response.recode.take();
     let source = match std::mem::take(&mut ex.response.body) {
@@ -207,16 +217,15 @@ fn begin(ex: &mut Exchange, _: &mut Services) -> bool {
         Body::Stream { .. } => {
             ex.response.gathered = Some(Box::default());
             ex.response.body = Body::Stream { length: None };
-            return true;
+            return Begun::Gathered;
         }
         body => {
             ex.response.body = body;
-            return false;
+            return Begun::No;
         }
     };
     ex.response.body = Body::Stream { length: None };
-    ex.handler = Handler::Page(Box::new(Page::new(Input::Made(Box::new(source)), Some(parser(ex)))));
-    true
+    Begun::Page(Box::new(Page::new(Input::Made(Box::new(source)), Some(parser(ex)))))
 }
 
 /// A piece of an upstream's page. False: the response is none.
@@ -227,9 +236,9 @@ pub fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
     true
 }
 
-/// The upstream's page is complete: it is read now. False: the response is none.
-pub fn gathered(ex: &mut Exchange) -> bool {
-    let Some(mut gathered) = ex.response.gathered.take() else { return false };
+/// The upstream's page is complete: it is read now. None: the response is none.
+pub fn gathered(ex: &mut Exchange) -> Option<Box<Page>> {
+    let mut gathered = ex.response.gathered.take()?;
     if gathered.file.is_some() && gathered.failed.is_none() {
         gathered.failed = gathered.spill(ex).err().map(|failure| failure.errno);
     }
@@ -238,8 +247,7 @@ pub fn gathered(ex: &mut Exchange) -> bool {
         (None, Some(file)) => Input::Temp(file, 0),
         (None, None) => Input::Made(Box::new(Source::bytes(gathered.memory))),
     };
-    ex.handler = Handler::Page(Box::new(Page::new(input, Some(parser(ex)))));
-    true
+    Some(Box::new(Page::new(input, Some(parser(ex)))))
 }
 
 /// `$date_local` and `$date_gmt`, in the format that the page has set. None: the format gives nothing.

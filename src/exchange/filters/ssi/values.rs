@@ -108,8 +108,8 @@ fn trim(text: &[u8]) -> &[u8] {
 pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services) -> Outcome<(Vec<u8>, Vec<u8>)> {
     let mut uri = expand(text, shared, ex, cx)?;
     if uri.first() != Some(&b'/') && !uri.is_empty() {
-        let dir = memchr::memrchr(b'/', &ex.uri).map_or(0, |at| at + 1);
-        uri.splice(0..0, ex.uri[..dir].iter().copied());
+        let dir = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
+        uri.splice(0..0, ex.route.uri[..dir].iter().copied());
     }
     let leads_out = |path: &[u8]| {
         path.is_empty() || path.contains(&0) || path.split(|b| *b == b'/').any(|segment| segment == b"..")

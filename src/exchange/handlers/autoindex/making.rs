@@ -6,9 +6,8 @@ use super::entries::{self, Entries, Links};
 use super::{respond, shown};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Begun, Flow, SLICE};
 use crate::exchange::handlers::listing::{Format, Listing, Sort, Totals};
-use crate::exchange::handlers::{Handler, SLICE};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::listings::{Page, Watched};
@@ -96,22 +95,26 @@ pub struct Making {
 }
 
 /// The listing of an open directory: the one made a moment ago if nothing has changed, or a new one.
-pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -> Flow {
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -> Begun<Making> {
     let stat = match file::fstat(dir.as_fd()) {
         Ok(stat) => stat,
-        Err(e) => return super::not_opened(ex, cx, e),
+        Err(e) => return Err(super::not_opened(ex, cx, e)),
     };
-    let key = shape.key(&ex.uri, &stat);
+    let key = shape.key(&ex.route.uri, &stat);
     if let Some(page) = key.as_ref().and_then(|key| cx.listings.find(key, &stat, &cx.now))
         && is_current(&page, dir.as_fd(), shape.links)
     {
-        return respond(ex, &shape, page.body);
+        return Err(respond(ex, &shape, page.body));
     }
     let keep = key.and_then(|key| Some((key, stat, cx.listings.watch(dir.as_fd())?)));
     // Asked again now that it is watched: a change between the two would be told by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links);
-    Box::new(Making { shape, entries, body: None, count: 0, keep }).work(ex, cx)
+    let mut making = Box::new(Making { shape, entries, body: None, count: 0, keep });
+    match making.work(ex, cx) {
+        Flow::Wait => Ok(making),
+        flow => Err(flow),
+    }
 }
 
 /// The entries that nobody tells about are as they were.
@@ -125,15 +128,12 @@ fn is_current(page: &Page, dir: BorrowedFd<'_>, links: Links) -> bool {
 
 impl Making {
     /// The next slice.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         loop {
-            match self.go_on(&ex.uri) {
+            match self.go_on(&ex.route.uri) {
                 Ok(true) if clock::monotonic() < until => {}
-                Ok(true) => {
-                    ex.handler = Handler::Listing(self);
-                    return Flow::Wait;
-                }
+                Ok(true) => return Flow::Wait,
                 Ok(false) => return self.finish(ex, cx),
                 Err(e) => {
                     let path = shown(ex);
@@ -168,17 +168,17 @@ impl Making {
         Ok(true)
     }
 
-    fn finish(self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let Making { shape, entries, body, keep, .. } = *self;
+    fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let Making { shape, entries, body, keep, .. } = self;
         if let Some(e) = entries.failed {
             let path = shown(ex);
             ex.report(cx, Level::Error, format_args!("stat() of an entry of \"{path}\" failed {e}, it is not listed"));
         }
-        let body: Rc<[u8]> = body.unwrap_or_default().into();
-        if let (Some((key, dir, watched)), Some(loose)) = (keep, entries.loose) {
+        let body: Rc<[u8]> = body.take().unwrap_or_default().into();
+        if let (Some((key, dir, watched)), Some(loose)) = (keep.take(), entries.loose.take()) {
             let page = Page { body: body.clone(), loose: loose.into(), dir, watched };
             cx.listings.keep(key, page, &cx.now);
         }
-        respond(ex, &shape, body)
+        respond(ex, shape, body)
     }
 }

@@ -16,7 +16,7 @@ use crate::config::directives::listing as rule;
 use crate::config::directives::upload::Store;
 use crate::config::model::Level;
 use crate::exchange::cacheable::Opened;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
 use crate::exchange::handlers::{options, symlinks};
 use crate::exchange::paths;
@@ -35,31 +35,31 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// GET or HEAD of the directory `ex.path` (it ends in a slash), which has no index file.
-pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     let dir = match open(ex, cx) {
         Ok(dir) => dir,
-        Err(e) => return not_opened(ex, cx, e),
+        Err(e) => return Err(not_opened(ex, cx, e)),
     };
     let rule = ex.here().settings.listing.clone();
     // nginx lists for GET and HEAD only. Pages of ours take POST, where a method is allowed at all.
-    if !rule.on || ex.method == Method::Post {
+    if !rule.on || ex.route.method == Method::Post {
         let path = shown(ex);
         ex.report(cx, Level::Error, format_args!("directory index of \"{path}\" is forbidden"));
-        return Flow::Status(Status::FORBIDDEN);
+        return Err(Flow::Status(Status::FORBIDDEN));
     }
     let configured = if rule.upload { rule::Format::Page } else { rule.format };
     let is_page = configured == rule::Format::Page;
     let (format, callback) = match format(ex, configured) {
         Ok(chosen) => chosen,
-        Err(status) => return Flow::Status(status),
+        Err(status) => return Err(Flow::Status(status)),
     };
     let allowed = options::allowed(ex);
     let can_delete = rule.upload && allowed.contains(Method::Delete);
     if format == Format::Page
         && can_delete
-        && let Some(name) = listing::delete_from_query(&ex.args)
+        && let Some(name) = listing::delete_from_query(&ex.route.args)
     {
-        return confirm(ex, dir.as_fd(), name);
+        return Err(confirm(ex, dir.as_fd(), name));
     }
     let utf8 = format == Format::Html && is_utf8(ex, cx);
     let shape = Shape {
@@ -69,14 +69,14 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
         utc_offset: if rule.localtime { clock::utc_offset(cx.now.unix) } else { 0 },
         utf8,
         callback,
-        sort: Sort::from_query(&ex.args),
+        sort: Sort::from_query(&ex.route.args),
         can_upload: rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off,
         can_replace: allowed.contains(Method::Put),
         resumable: ex.here().settings.upload.resumable.speaks.tus,
         can_delete,
         is_page,
         links: links(ex),
-        hidden: paths::trashes_in(&ex.config, &ex.path),
+        hidden: paths::trashes_in(&ex.config, &ex.route.path),
     };
     making::begin(ex, cx, dir, shape)
 }
@@ -87,7 +87,7 @@ fn format(ex: &Exchange, configured: rule::Format) -> Result<(Format, Vec<u8>), 
         rule::Format::Html => Format::Html,
         rule::Format::Json => Format::Json,
         rule::Format::Xml => Format::Xml,
-        rule::Format::Jsonp => match listing::callback(&ex.args) {
+        rule::Format::Jsonp => match listing::callback(&ex.route.args) {
             Ok(Some(callback)) => return Ok((Format::Jsonp, callback.to_vec())),
             Ok(None) => Format::Json,
             Err(_) => return Err(Status::BAD_REQUEST),
@@ -111,7 +111,7 @@ fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>) -> Flow {
         Err(_) => return Flow::Status(Status::NOT_FOUND),
     };
     let mut body = Vec::with_capacity(4096);
-    listing::confirm_delete(&ex.uri, c_name.to_bytes(), kind, &mut body);
+    listing::confirm_delete(&ex.route.uri, c_name.to_bytes(), kind, &mut body);
     ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
     page_lines(ex);
     Flow::Respond
@@ -141,14 +141,17 @@ fn page_lines(ex: &mut Exchange) {
 
 /// Opens the directory `ex.path` for reading, as disable_symlinks lets.
 fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
-    ex.path.push(0);
+    ex.route.path.push(0);
     let config = ex.config.clone();
-    let dir = match (&config.location(ex.location).settings.files.symlinks, CStr::from_bytes_with_nul(&ex.path)) {
+    let dir = match (
+        &config.location(ex.route.location).settings.files.symlinks,
+        CStr::from_bytes_with_nul(&ex.route.path),
+    ) {
         (_, Err(_)) => Err(Errno::EINVAL),
         (Symlinks::Off, Ok(path)) => file::open_at(None, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0),
         (symlinks, Ok(_)) => symlinks::walk(ex, cx, symlinks),
     };
-    ex.path.pop();
+    ex.route.path.pop();
     dir
 }
 
@@ -183,5 +186,5 @@ fn is_utf8(ex: &mut Exchange, cx: &mut Services) -> bool {
 }
 
 fn shown(ex: &Exchange) -> String {
-    String::from_utf8_lossy(&ex.path).into_owned()
+    String::from_utf8_lossy(&ex.route.path).into_owned()
 }

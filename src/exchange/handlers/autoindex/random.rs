@@ -13,7 +13,7 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let drawn = super::open(ex, cx).and_then(|dir| draw(dir, super::links(ex), random::number()?));
     match drawn {
         Ok(name) => {
-            ex.uri.extend_from_slice(&name?);
+            ex.route.uri.extend_from_slice(&name?);
             Some(Flow::Redirect)
         }
         Err(e) => Some(super::not_opened(ex, cx, e)),

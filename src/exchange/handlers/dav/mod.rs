@@ -8,12 +8,13 @@ mod transfer;
 
 pub use transfer::Transfer;
 
-use super::{delete, options, upload};
+use super::delete::{self, Removing};
+use super::options;
+use super::upload::{self, Upload};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Begun, Flow};
 use crate::http::escape::escape_path;
-use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -23,24 +24,26 @@ use crate::sys::file;
 use std::os::fd::AsFd;
 use target::Spot;
 
+/// What a request was begun as.
+pub enum Work {
+    Upload(Box<Upload>),
+    Removing(Box<Removing>),
+    Transfer(Box<Transfer>),
+}
+
 /// A request whose method is one of dav_methods.
-pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if ex.method == Method::Put {
-        return put(ex, cx);
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
+    if ex.route.method == Method::Put {
+        return put(ex, cx).map(Work::Upload);
     }
-    let has_body = match ex.head.framing {
-        Framing::None => false,
-        Framing::Length(length) => length > 0,
-        Framing::Chunked => true,
-    };
-    if has_body {
-        let method = ex.method.name();
-        return refuse(ex, cx, Status::UNSUPPORTED_MEDIA_TYPE, format_args!("{method} with body is unsupported"));
+    if ex.request.has_content() {
+        let method = ex.route.method.name();
+        return Err(refuse(ex, cx, Status::UNSUPPORTED_MEDIA_TYPE, format_args!("{method} with body is unsupported")));
     }
-    match ex.method {
-        Method::Delete => remove(ex, cx),
-        Method::Mkcol => make(ex, cx),
-        _ => transfer::run(ex, cx),
+    match ex.route.method {
+        Method::Delete => remove(ex, cx).map(Work::Removing),
+        Method::Mkcol => Err(make(ex, cx)),
+        _ => transfer::run(ex, cx).map(Work::Transfer),
     }
 }
 
@@ -49,12 +52,12 @@ fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fmt::A
     Flow::Status(status)
 }
 
-fn put(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if ex.uri.ends_with(b"/") {
-        return refuse(ex, cx, Status::CONFLICT, format_args!("cannot PUT to a collection"));
+fn put(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
+    if ex.route.uri.ends_with(b"/") {
+        return Err(refuse(ex, cx, Status::CONFLICT, format_args!("cannot PUT to a collection")));
     }
     if ex.header(HeaderId::ContentRange).is_some() {
-        return refuse(ex, cx, Status::NOT_IMPLEMENTED, format_args!("PUT with range is unsupported"));
+        return Err(refuse(ex, cx, Status::NOT_IMPLEMENTED, format_args!("PUT with range is unsupported")));
     }
     upload::start(ex, cx)
 }
@@ -78,28 +81,28 @@ fn depth(ex: &Exchange, default: Depth) -> Option<Depth> {
     }
 }
 
-fn remove(ex: &mut Exchange, cx: &mut Services) -> Flow {
+fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     let least = ex.here().settings.dav.min_delete_depth;
-    let components = ex.uri.split(|b| *b == b'/').filter(|part| !part.is_empty()).count() as u64;
+    let components = ex.route.uri.split(|b| *b == b'/').filter(|part| !part.is_empty()).count() as u64;
     if components < least {
-        return refuse(ex, cx, Status::CONFLICT, format_args!("insufficient URI depth:{components} to DELETE"));
+        return Err(refuse(ex, cx, Status::CONFLICT, format_args!("insufficient URI depth:{components} to DELETE")));
     }
-    let collection = ex.uri.ends_with(b"/");
+    let collection = ex.route.uri.ends_with(b"/");
     match (depth(ex, Depth::Infinity), collection) {
         (Some(Depth::Infinity), _) | (Some(Depth::Zero), false) => delete::dav(ex, cx),
-        (_, true) => refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity")),
-        (_, false) => refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity")),
+        (_, true) => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
+        (_, false) => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity"))),
     }
 }
 
 fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if !ex.uri.ends_with(b"/") {
+    if !ex.route.uri.ends_with(b"/") {
         return refuse(ex, cx, Status::CONFLICT, format_args!("MKCOL can create a collection only"));
     }
-    if temp_names::is_hidden(&ex.uri) {
+    if temp_names::is_hidden(&ex.route.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
     }
-    let name = ex.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
+    let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
     if let Some(Err(why)) = name.map(upload::judge) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: {why}"));
     }
@@ -115,7 +118,7 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Ok(()) => {
             cx.now.advance_epoch();
             let mut location = Vec::new();
-            escape_path(&ex.uri, &mut location);
+            escape_path(&ex.route.uri, &mut location);
             ex.response.location = Some(location);
             ex.response.status = Status::CREATED;
             Flow::Respond
@@ -138,7 +141,7 @@ fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
         Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
         _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
     };
-    let path = String::from_utf8_lossy(&ex.path).into_owned();
+    let path = String::from_utf8_lossy(&ex.route.path).into_owned();
     ex.report(cx, level, format_args!("{call} \"{path}\" failed {e}"));
     Flow::Status(status)
 }

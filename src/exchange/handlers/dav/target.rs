@@ -27,13 +27,13 @@ impl Spot {
         let files = &ex.here().settings.files;
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         let root = match (files.alias, files.root.parts.first()) {
-            (Some(u32::MAX), Some(Part::Literal(text))) if ex.path.starts_with(text) => {
+            (Some(u32::MAX), Some(Part::Literal(text))) if ex.route.path.starts_with(text) => {
                 text.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1)
             }
             (Some(u32::MAX), _) => return Err(Errno::EXDEV),
             _ => paths::area(ex, root),
         };
-        let (area, rest) = ex.path.split_at_checked(root).ok_or(Errno::EXDEV)?;
+        let (area, rest) = ex.route.path.split_at_checked(root).ok_or(Errno::EXDEV)?;
         let parts: Vec<&[u8]> = rest.split(|b| *b == b'/').filter(|part| !part.is_empty() && part != b".").collect();
         let Some((name, way)) = parts.split_last() else { return Err(Errno::EBUSY) };
         if parts.contains(&&b".."[..]) {

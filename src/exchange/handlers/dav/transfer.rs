@@ -5,8 +5,8 @@ use super::target::Spot;
 use super::{Depth, depth, failed, refuse};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{Handler, SLICE, delete, upload};
+use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::handlers::{delete, upload};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -21,106 +21,118 @@ use crate::util::bytes;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let Some(target) = destination(ex) else {
-        return refuse(
-            ex,
-            cx,
-            Status::BAD_REQUEST,
-            format_args!("client sent no or an invalid \"Destination\" header"),
-        );
+        let text = "client sent no or an invalid \"Destination\" header";
+        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
     };
-    if ex.uri.ends_with(b"/") != target.ends_with(b"/") {
+    if ex.route.uri.ends_with(b"/") != target.ends_with(b"/") {
         let text = "both URI and \"Destination\" URI should be either collections or non-collections";
-        return refuse(ex, cx, Status::CONFLICT, format_args!("{text}"));
+        return Err(refuse(ex, cx, Status::CONFLICT, format_args!("{text}")));
     }
     if temp_names::is_hidden(&target) {
         let text = "\"Destination\": names that start so are this server's own";
-        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}"));
+        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
     }
     let name = target.split(|b| *b == b'/').rfind(|part| !part.is_empty());
     if let Some(Err(why)) = name.map(upload::judge) {
-        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Destination\": {why}"));
+        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Destination\": {why}")));
     }
     // nginx writes wherever the root reaches: into locations that allow no such thing.
-    let place = |uri: &[u8]| location::find(&ex.config, ex.server, uri, &mut NoTrace).map(|found| found.location);
-    if place(&ex.uri).is_err() || place(&ex.uri) != place(&target) {
+    let place = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
+    if place(&ex.route.uri).is_err() || place(&ex.route.uri) != place(&target) {
         let text = "\"Destination\" lies in another location";
-        return refuse(ex, cx, Status::FORBIDDEN, format_args!("{text}"));
+        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{text}")));
     }
-    let depth = match (depth(ex, Depth::Infinity), ex.method) {
+    let depth = match (depth(ex, Depth::Infinity), ex.route.method) {
         (Some(Depth::Infinity), _) => Depth::Infinity,
         (Some(Depth::Zero), Method::Copy) => Depth::Zero,
         (_, Method::Copy) => {
-            return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity"));
+            return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity")));
         }
-        _ => return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity")),
+        _ => return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
     };
     let overwrite = match ex.header(HeaderId::Overwrite) {
         None | Some(b"T" | b"t") => true,
         Some(b"F" | b"f") => false,
         Some(_) => {
-            return refuse(ex, cx, Status::BAD_REQUEST, format_args!("client sent invalid \"Overwrite\" header"));
+            return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("client sent invalid \"Overwrite\" header")));
         }
     };
     let bare = |uri: &[u8]| [uri, b"/"].concat().replace_slashes();
-    let (from, to) = (bare(&ex.uri), bare(&target));
+    let (from, to) = (bare(&ex.route.uri), bare(&target));
     if to.starts_with(&from) || from.starts_with(&to) {
-        return refuse(ex, cx, Status::FORBIDDEN, format_args!("source and destination hold each other"));
+        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("source and destination hold each other")));
     }
     let source = match Spot::of(ex, cx) {
         Ok(source) => source,
-        Err(Errno::EBUSY) => return Flow::Status(Status::FORBIDDEN),
-        Err(e) => return failed(ex, cx, "open()", e),
+        Err(Errno::EBUSY) => return Err(Flow::Status(Status::FORBIDDEN)),
+        Err(e) => return Err(failed(ex, cx, "open()", e)),
     };
     let source_is_area = delete::keeps_area(ex);
-    let uri = std::mem::replace(&mut ex.uri, target);
+    let uri = std::mem::replace(&mut ex.route.uri, target);
     let target = Spot::of(ex, cx);
     let target_is_area = delete::keeps_area(ex);
-    ex.uri = uri;
+    ex.route.uri = uri;
     let target = match target {
         Ok(target) => target,
         // RFC 4918 §9.8.5: a collection above it must be made first.
-        Err(Errno::ENOENT | Errno::ENOTDIR) => return Flow::Status(Status::CONFLICT),
-        Err(Errno::EBUSY) => return Flow::Status(Status::FORBIDDEN),
-        Err(e) => return failed(ex, cx, "open()", e),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(Flow::Status(Status::CONFLICT)),
+        Err(Errno::EBUSY) => return Err(Flow::Status(Status::FORBIDDEN)),
+        Err(e) => return Err(failed(ex, cx, "open()", e)),
     };
     let there = match file::stat_at(Some(target.dir.as_fd()), &target.name, Follow::No) {
         Ok(there) => Some(there),
         Err(Errno::ENOENT) => None,
-        Err(e) => return failed(ex, cx, "lstat()", e),
+        Err(e) => return Err(failed(ex, cx, "lstat()", e)),
     };
-    let collection = ex.uri.ends_with(b"/");
+    let collection = ex.route.uri.ends_with(b"/");
     if let Some(there) = &there {
         if there.kind == FileKind::Dir && !collection {
-            return refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection"));
+            return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
         }
         if !overwrite {
-            return refuse(ex, cx, Status::PRECONDITION_FAILED, format_args!("the destination exists"));
+            return Err(refuse(ex, cx, Status::PRECONDITION_FAILED, format_args!("the destination exists")));
         }
         if there.kind == FileKind::Dir && target_is_area {
-            return refuse(ex, cx, Status::FORBIDDEN, format_args!("the destination is the directory of a location"));
+            return Err(refuse(
+                ex,
+                cx,
+                Status::FORBIDDEN,
+                format_args!("the destination is the directory of a location"),
+            ));
         }
     }
-    if ex.method == Method::Move && source_is_area {
-        return refuse(ex, cx, Status::FORBIDDEN, format_args!("the source is or holds the directory of a location"));
+    if ex.route.method == Method::Move && source_is_area {
+        return Err(refuse(
+            ex,
+            cx,
+            Status::FORBIDDEN,
+            format_args!("the source is or holds the directory of a location"),
+        ));
     }
     let kind = match file::stat_at(Some(source.dir.as_fd()), &source.name, Follow::No) {
         Ok(stat) => stat.kind,
-        Err(e) => return failed(ex, cx, "lstat()", e),
+        Err(e) => return Err(failed(ex, cx, "lstat()", e)),
     };
     if kind == FileKind::Dir && !collection {
-        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection"));
+        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection")));
     }
     if kind != FileKind::Dir && collection {
-        return failed(ex, cx, "open()", Errno::ENOTDIR);
+        return Err(failed(ex, cx, "open()", Errno::ENOTDIR));
     }
-    let job = Job { source, target, deep: depth == Depth::Infinity, moves: ex.method == Method::Move, overwrite };
+    let job = Job { source, target, deep: depth == Depth::Infinity, moves: ex.route.method == Method::Move, overwrite };
     let begun =
         if kind == FileKind::Dir { job.begin_tree(&mut cx.temp_names) } else { job.begin_file(&mut cx.temp_names) };
     match begun {
-        Ok(stage) => Box::new(Transfer { job, stage }).work(ex, cx),
-        Err(e) => failed(ex, cx, "copy", e),
+        Ok(stage) => {
+            let mut transfer = Box::new(Transfer { job, stage });
+            match transfer.work(ex, cx) {
+                Flow::Wait => Ok(transfer),
+                flow => Err(flow),
+            }
+        }
+        Err(e) => Err(failed(ex, cx, "copy", e)),
     }
 }
 
@@ -248,17 +260,14 @@ impl Job {
 
 impl Transfer {
     /// The next slice.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         // Files come, nobody says how many.
         cx.quotas.more();
         loop {
             match self.step(ex, cx) {
                 Ok(()) if clock::monotonic() < until => {}
-                Ok(()) => {
-                    ex.handler = Handler::Transfer(self);
-                    return Flow::Wait;
-                }
+                Ok(()) => return Flow::Wait,
                 Err(flow) => {
                     // What was true this turn is no longer.
                     cx.now.advance_epoch();
@@ -375,7 +384,7 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
         let rest = value.strip_prefix(b"http://")?;
         let slash = memchr::memchr(b'/', rest)?;
         let (host, _) = crate::http::host::split(&rest[..slash]);
-        if ex.host.is_empty() || !host.eq_ignore_ascii_case(&ex.host) {
+        if ex.route.host.is_empty() || !host.eq_ignore_ascii_case(&ex.route.host) {
             return None;
         }
         &rest[slash..]
@@ -387,5 +396,5 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
         Some(u32::MAX) | None => 0,
         Some(len) => len as usize,
     };
-    (normal.len() >= len && normal.get(..len) == ex.uri.get(..len)).then_some(normal)
+    (normal.len() >= len && normal.get(..len) == ex.route.uri.get(..len)).then_some(normal)
 }

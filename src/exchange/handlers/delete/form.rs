@@ -5,7 +5,7 @@ use crate::config::model::{Content, Level};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::delete_from_form;
-use crate::exchange::handlers::{Handler, options};
+use crate::exchange::handlers::options;
 use crate::http::h1::framing::Framing;
 use crate::http::header::{HeaderId, trim_ows};
 use crate::http::method::Method;
@@ -23,8 +23,8 @@ pub struct Form {
 }
 
 /// Takes the request if it is the form of a listing that shows delete buttons. None: it is something else.
-pub fn form(ex: &mut Exchange) -> Option<Flow> {
-    let is_short = match ex.head.framing {
+pub fn form(ex: &Exchange) -> Option<Form> {
+    let is_short = match ex.request.head.framing {
         Framing::Length(length) => (1..=LONGEST as u64).contains(&length),
         Framing::Chunked => true,
         Framing::None => false,
@@ -34,11 +34,10 @@ pub fn form(ex: &mut Exchange) -> Option<Flow> {
         trim_ows(kind).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
     });
     let is_offered = ex.here().settings.listing.upload && options::allowed(ex).contains(Method::Delete);
-    if ex.method != Method::Post || !ex.uri.ends_with(b"/") || !is_short || !is_form || !is_offered {
+    if ex.route.method != Method::Post || !ex.route.uri.ends_with(b"/") || !is_short || !is_form || !is_offered {
         return None;
     }
-    ex.handler = Handler::DeleteForm(Form::default());
-    Some(Flow::Body)
+    Some(Form::default())
 }
 
 /// A form can be posted by any page of any site; only our own may delete with the visitor's cookies and address.
@@ -64,17 +63,17 @@ impl Form {
     }
 
     /// The form is complete: on with the DELETE of the name it names.
-    pub fn finish(self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let header = |name: &[u8]| ex.head.find(ex.buf(), name).map(|field| field.value.of(ex.buf()));
-        if !is_same_origin(header(b"sec-fetch-site"), header(b"origin"), ex.head.host.of(ex.buf())) {
+    pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let header = |name: &[u8]| ex.request.head.find(ex.buf(), name).map(|field| field.value.of(ex.buf()));
+        if !is_same_origin(header(b"sec-fetch-site"), header(b"origin"), ex.request.head.host.of(ex.buf())) {
             ex.report(cx, Level::Error, format_args!("delete form from another site is refused"));
             return Flow::Status(Status::FORBIDDEN);
         }
         let Some(name) = delete_from_form(&self.body) else { return Flow::Status(Status::BAD_REQUEST) };
-        ex.uri.extend_from_slice(&name);
+        ex.route.uri.extend_from_slice(&name);
         // Going on is an internal redirect, which opens `internal` locations and reaches handlers of every kind: the
         // client's own DELETE must have been able to come here.
-        let there = match location::find(&ex.config, ex.server, &ex.uri, &mut NoTrace) {
+        let there = match location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
             Ok(found) => ex.config.location(found.location),
             Err(failed) => {
                 ex.report(cx, Level::Error, format_args!("{failed}"));
@@ -84,7 +83,7 @@ impl Form {
         if there.internal || there.content != Content::Files {
             return Flow::Status(Status::FORBIDDEN);
         }
-        ex.method = Method::Delete;
+        ex.route.method = Method::Delete;
         Flow::Redirect
     }
 }

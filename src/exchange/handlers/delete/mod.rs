@@ -14,7 +14,7 @@ pub use removing::{Removing, told};
 
 use crate::config::directives::files::Symlinks;
 use crate::config::model::{Level, LocationKind, LocationTree};
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
@@ -30,15 +30,15 @@ use place::{Content, Links, Place, Refusal, Removed};
 use trash::Trash;
 
 /// Removes what the URI names: 204, or back to the listing by 303 when its form asked.
-pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     let content = if ex.here().settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
     remove(ex, cx, content, Slash::Free)
 }
 
 /// As dav_methods has it: a URI that ends in a slash removes the directory with all below, one that does not removes
 /// no directory at all.
-pub fn dav(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    let content = if ex.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
+pub fn dav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
+    let content = if ex.route.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
     remove(ex, cx, content, Slash::Required)
 }
 
@@ -49,8 +49,8 @@ enum Slash {
     Required,
 }
 
-fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Flow {
-    let Mapped::Path { root } = paths::map(ex, cx) else { return Flow::Status(Status::NOT_FOUND) };
+fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Begun<Removing> {
+    let Mapped::Path { root } = paths::map(ex, cx) else { return Err(Flow::Status(Status::NOT_FOUND)) };
     let settings = &ex.here().settings;
     let links = match settings.files.symlinks {
         Symlinks::Off => Links::Inside,
@@ -58,13 +58,13 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
     };
     let place = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
-        Some(u32::MAX) => Place::of_template(&ex.path, &settings.files.root, links),
-        _ => Place::of(&ex.path, paths::area(ex, root), links),
+        Some(u32::MAX) => Place::of_template(&ex.route.path, &settings.files.root, links),
+        _ => Place::of(&ex.route.path, paths::area(ex, root), links),
     };
-    let named_right = slash == Slash::Free || ex.uri.ends_with(b"/");
+    let named_right = slash == Slash::Free || ex.route.uri.ends_with(b"/");
     let trash = match trash(ex, cx, root) {
         Ok(trash) => trash,
-        Err(refusal) => return refused(ex, cx, refusal),
+        Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
     let outcome = match &place {
         Some(place) => place.remove(content, trash.as_ref(), |found| {
@@ -76,22 +76,28 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
         None => Err(Refusal::Area),
     };
     match outcome {
-        Ok(Removed::Begun(removal)) => Box::new(Removing(*removal)).work(ex, cx),
+        Ok(Removed::Begun(removal)) => {
+            let mut removing = Box::new(Removing(*removal));
+            match removing.work(ex, cx) {
+                Flow::Wait => Ok(removing),
+                flow => Err(flow),
+            }
+        }
         Ok(Removed::Gone) => {
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
             cx.now.advance_epoch();
             cx.quotas.less();
-            done(ex)
+            Err(done(ex))
         }
-        Err(refusal) => refused(ex, cx, refusal),
+        Err(refusal) => Err(refused(ex, cx, refusal)),
     }
 }
 
 /// Where the location has what is deleted moved to. What is in a trash already is removed for good.
 fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Trash>, Refusal> {
     let config = ex.config.clone();
-    let Some(template) = &config.location(ex.location).settings.upload.trash else { return Ok(None) };
-    let area = ex.path.get(..root).unwrap_or_default();
+    let Some(template) = &config.location(ex.route.location).settings.upload.trash else { return Ok(None) };
+    let area = ex.route.path.get(..root).unwrap_or_default();
     if config.trashes.iter().any(|trash| paths::is_beneath(area, trash)) {
         return Ok(None);
     }
@@ -105,11 +111,11 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tra
 
 fn done(ex: &mut Exchange) -> Flow {
     // Only the form turns a POST into a DELETE.
-    if ex.head.method != Method::Post {
+    if ex.request.head.method != Method::Post {
         ex.response.status = Status::NO_CONTENT;
         return Flow::Respond;
     }
-    let directory = ex.uri.iter().rposition(|b| *b == b'/').map_or(&b"/"[..], |at| &ex.uri[..=at]);
+    let directory = ex.route.uri.iter().rposition(|b| *b == b'/').map_or(&b"/"[..], |at| &ex.route.uri[..=at]);
     let mut target = Vec::with_capacity(directory.len());
     escape_path(directory, &mut target);
     ex.response.location = Some(target);
@@ -117,7 +123,7 @@ fn done(ex: &mut Exchange) -> Flow {
 }
 
 fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) -> Flow {
-    let path = String::from_utf8_lossy(&ex.path).into_owned();
+    let path = String::from_utf8_lossy(&ex.route.path).into_owned();
     match refusal {
         Refusal::Area => {
             ex.report(
@@ -167,7 +173,7 @@ fn status(errno: Errno) -> (Status, Level) {
 
 /// The last word before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
 fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Refusal> {
-    let holds = || holds_area(ex) || ex.config.trashes.iter().any(|trash| paths::is_beneath(trash, &ex.path));
+    let holds = || holds_area(ex) || ex.config.trashes.iter().any(|trash| paths::is_beneath(trash, &ex.route.path));
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds()) {
         return Err(Refusal::Area);
     }
@@ -177,7 +183,7 @@ fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Re
         modified: tag.as_ref().map(|(_, modified)| *modified),
         exists: true,
     };
-    match cond::evaluate(&ex.head, ex.buf(), Method::Delete, &now, ImsMode::Off) {
+    match cond::evaluate(&ex.request.head, ex.buf(), Method::Delete, &now, ImsMode::Off) {
         Verdict::Proceed => Ok(()),
         Verdict::Failed | Verdict::NotModified => Err(Refusal::Precondition),
     }
@@ -194,7 +200,7 @@ pub fn keeps_area(ex: &Exchange) -> bool {
 
 /// The URI names the directory that some location is for: the configuration counts on it.
 fn is_area(ex: &Exchange) -> bool {
-    let bare = trim_slashes(&ex.uri);
+    let bare = trim_slashes(&ex.route.uri);
     let names_it = |id| {
         let location = ex.config.location(id);
         let is_prefix = matches!(
@@ -204,8 +210,8 @@ fn is_area(ex: &Exchange) -> bool {
         is_prefix && trim_slashes(&location.name) == bare
     };
     let with_slash = [bare, b"/"].concat();
-    names_it(ex.location)
-        || location::find(&ex.config, ex.server, &with_slash, &mut NoTrace)
+    names_it(ex.route.location)
+        || location::find(&ex.config, ex.route.server, &with_slash, &mut NoTrace)
             .map_or(true, |found| names_it(found.location))
 }
 
@@ -218,7 +224,7 @@ fn holds_area(ex: &Exchange) -> bool {
             name.starts_with(prefix) || ex.config.location(id).tree.as_ref().is_some_and(|tree| below(ex, tree, prefix))
         })
     }
-    let prefix = [trim_slashes(&ex.uri), b"/"].concat();
+    let prefix = [trim_slashes(&ex.route.uri), b"/"].concat();
     below(ex, &ex.server().tree, &prefix)
 }
 

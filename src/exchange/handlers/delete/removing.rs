@@ -3,8 +3,7 @@
 
 use super::{done, status};
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{Handler, SLICE};
+use crate::exchange::flow::{Flow, SLICE};
 use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
@@ -16,7 +15,7 @@ pub struct Removing(pub Removal);
 
 impl Removing {
     /// The next slice.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         loop {
             let outcome = self.0.step(&mut cx.temp_names);
@@ -27,10 +26,7 @@ impl Removing {
             cx.now.advance_epoch();
             cx.quotas.less();
             return match outcome {
-                Ok(true) => {
-                    ex.handler = Handler::Removing(self);
-                    Flow::Wait
-                }
+                Ok(true) => Flow::Wait,
                 Ok(false) => done(ex),
                 Err(stuck) => told(ex, cx, &stuck, self.0.removed),
             };
@@ -46,7 +42,8 @@ pub fn told(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -
         (Status::NOT_FOUND, level) => (Status::CONFLICT, level),
         known => known,
     };
-    let (base, inner) = (String::from_utf8_lossy(&ex.path).into_owned(), String::from_utf8_lossy(path).into_owned());
+    let (base, inner) =
+        (String::from_utf8_lossy(&ex.route.path).into_owned(), String::from_utf8_lossy(path).into_owned());
     let base = base.trim_end_matches('/');
     ex.report(
         cx,

@@ -9,7 +9,6 @@ use super::respond;
 use super::state::Dialect;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upload::resumed;
 use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Refusal, Stored};
 use crate::http::status::Status;
@@ -220,7 +219,7 @@ impl Append {
     }
 
     /// All of the content is there.
-    pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
         }
@@ -257,12 +256,12 @@ impl Append {
     }
 
     /// No more content comes: the offset is told, or the end.
-    pub fn settle(self: Box<Self>, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
+    pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
         if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
     }
 
     /// Begins to write what is there to the disk, where the configuration asks for it.
-    fn sync(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
+    fn sync(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
         if !ex.here().settings.upload.sync {
             return self.synced(ex, cx, then);
         }
@@ -279,12 +278,11 @@ impl Append {
     }
 
     /// The disk may have answered.
-    fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    fn written(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let Some(writing) = self.writing.take() else { return self.work(ex, cx) };
         match (all_ended(&writing.0), writing.1) {
             (Ok(false), then) => {
                 self.writing = Some(Box::new((writing.0, then)));
-                ex.handler = Handler::Append(self);
                 Flow::Wait
             }
             (Ok(true), then) => self.synced(ex, cx, then),
@@ -293,17 +291,17 @@ impl Append {
         }
     }
 
-    fn synced(self: Box<Self>, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
+    fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
         match then {
             Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
-            Then::Progress => respond::progress(ex, cx, &self),
+            Then::Progress => respond::progress(ex, cx, self),
             Then::Name(digest) => self.store(ex, cx, digest),
             Then::End(stored, dir) if self.asks => {
                 respond::ended(ex, &dir, &stored);
                 respond::done(ex, self.upload.record.dialect, self.upload.size);
                 Flow::Respond
             }
-            Then::End(stored, dir) => respond::stored(ex, cx, &self, stored, &dir),
+            Then::End(stored, dir) => respond::stored(ex, cx, self, stored, &dir),
         }
     }
 
@@ -316,7 +314,7 @@ impl Append {
     }
 
     /// The upload is complete: what was not hashed on its way is hashed now, slice by slice, then it is stored.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
         }
@@ -329,7 +327,6 @@ impl Append {
             }
             if self.hashed < self.upload.size {
                 self.hashes = true;
-                ex.handler = Handler::Append(self);
                 return Flow::Wait;
             }
         }
@@ -345,7 +342,7 @@ impl Append {
     }
 
     /// The file gets its name.
-    fn store(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services, digest: Vec<u8>) -> Flow {
+    fn store(&mut self, ex: &mut Exchange, cx: &mut Services, digest: Vec<u8>) -> Flow {
         let mut placed = match self.upload.complete(ex, cx) {
             Ok(placed) => placed,
             Err(refused) => {

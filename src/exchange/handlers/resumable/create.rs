@@ -8,8 +8,7 @@ use super::{respond, rufh, tus};
 use crate::config::directives::upload::Verify;
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
-use crate::exchange::handlers::Handler;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::rate_limit;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Wish};
 use crate::http::h1::framing::Framing;
@@ -34,10 +33,10 @@ struct Said {
 }
 
 /// The creation of tus: a POST with Tus-Resumable.
-pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     match tus_said(ex) {
         Ok((said, content)) => begin(ex, cx, Dialect::Tus, said, content),
-        Err(refusal) => respond::refuse(ex, cx, Dialect::Tus, &refusal, false),
+        Err(refusal) => Err(respond::refuse(ex, cx, Dialect::Tus, &refusal, false)),
     }
 }
 
@@ -49,7 +48,7 @@ fn tus_said(ex: &Exchange) -> Result<(Said, Content), Refusal> {
     let length = tus::length(ex.header(HeaderId::UploadLength), ex.header(HeaderId::UploadDeferLength)).map_err(bad)?;
     let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).map_err(bad)?;
     let content = tus_content(ex, true)?;
-    if let (Framing::Length(sent), Some(length)) = (ex.head.framing, length)
+    if let (Framing::Length(sent), Some(length)) = (ex.request.head.framing, length)
         && sent > length
     {
         let why = format!("the content is longer than the {length} bytes of Upload-Length");
@@ -70,7 +69,7 @@ fn tus_said(ex: &Exchange) -> Result<(Said, Content), Refusal> {
 /// 415 for content of another type, 400 for a checksum that is none.
 pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
-    let has_content = !ex.decoder.is_done();
+    let has_content = ex.request.has_content();
     let is_typed =
         resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default()).eq_ignore_ascii_case(tus::CONTENT_TYPE);
     if (has_content || !is_creation) && !is_typed {
@@ -99,19 +98,19 @@ pub fn is_rufh(ex: &Exchange) -> bool {
 
 fn is_form(ex: &Exchange) -> bool {
     let kind = ex.header(HeaderId::ContentType).unwrap_or_default();
-    ex.method == Method::Post && resumed::essence(kind).eq_ignore_ascii_case(b"multipart/form-data")
+    ex.route.method == Method::Post && resumed::essence(kind).eq_ignore_ascii_case(b"multipart/form-data")
 }
 
 /// The creation of the draft.
-pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     let ends = ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) == Some(true);
     let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
     let (Ok(length), true) = (rufh_length(ex, 0, ends, said), fits(ex, 0, said)) else {
-        return respond::inconsistent(ex);
+        return Err(respond::inconsistent(ex));
     };
     match rufh_said(ex, length, ends) {
         Ok((said, content)) => begin(ex, cx, Dialect::Rufh, said, content),
-        Err(refusal) => respond::refuse(ex, cx, Dialect::Rufh, &refusal, true),
+        Err(refusal) => Err(respond::refuse(ex, cx, Dialect::Rufh, &refusal, true)),
     }
 }
 
@@ -120,11 +119,11 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
         let why = "a form cannot come in pieces: send the file itself";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    let given = if ex.method == Method::Put { None } else { resumed::given_name(ex)? };
+    let given = if ex.route.method == Method::Put { None } else { resumed::given_name(ex)? };
     let content_type = ex.header(HeaderId::ContentType).unwrap_or(OCTETS).to_vec();
     let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
     let content =
-        Content { whole, wanted, ..rufh_content(ex, true, ends, ex.head.get(HeaderId::ReprDigest).is_some())? };
+        Content { whole, wanted, ..rufh_content(ex, true, ends, ex.request.head.get(HeaderId::ReprDigest).is_some())? };
     Ok((Said { given, content_type, length, fields: Vec::new() }, content))
 }
 
@@ -132,7 +131,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
 pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool) -> Result<Content, Refusal> {
     let digests = resumed::content_digests(ex)?;
     let require = ex.here().settings.upload.verify_digest == Verify::Require;
-    if require && !ex.decoder.is_done() && digests.is_empty() && !promised {
+    if require && ex.request.has_content() && digests.is_empty() && !promised {
         let why = "Repr-Digest of the whole or Content-Digest is required";
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
     }
@@ -145,7 +144,7 @@ pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool
 /// # Errors
 /// They differ.
 pub fn rufh_length(ex: &Exchange, offset: u64, ends: bool, known: Option<u64>) -> Result<Option<u64>, ()> {
-    let implied = match ex.head.framing {
+    let implied = match ex.request.head.framing {
         Framing::Length(content) if ends => Some(offset.saturating_add(content)),
         Framing::None if ends => Some(offset),
         _ => None,
@@ -158,28 +157,30 @@ pub fn rufh_length(ex: &Exchange, offset: u64, ends: bool, known: Option<u64>) -
 
 /// Content that says its size stays within the length.
 pub fn fits(ex: &Exchange, offset: u64, length: Option<u64>) -> bool {
-    match (ex.head.framing, length) {
+    match (ex.request.head.framing, length) {
         (Framing::Length(content), Some(length)) => offset.saturating_add(content) <= length,
         _ => true,
     }
 }
 
-fn begin(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, said: Said, content: Content) -> Flow {
+fn begin(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, said: Said, content: Content) -> Begun<Append> {
     match create(ex, cx, dialect, said, content) {
         Ok(append) => run(ex, cx, append),
-        Err(refusal) => respond::refuse(ex, cx, dialect, &refusal, true),
+        Err(refusal) => Err(respond::refuse(ex, cx, dialect, &refusal, true)),
     }
 }
 
 /// Takes the content, or ends at once where there is none.
-pub fn run(ex: &mut Exchange, cx: &mut Services, append: Append) -> Flow {
-    let append = Box::new(append);
-    if ex.decoder.is_done() {
-        return append.finish(ex, cx);
+pub fn run(ex: &mut Exchange, cx: &mut Services, append: Append) -> Begun<Append> {
+    let mut append = Box::new(append);
+    if ex.request.has_content() {
+        ex.pace = rate_limit::of(ex, cx);
+        return Ok(append);
     }
-    ex.handler = Handler::Append(append);
-    ex.pace = rate_limit::of(ex, cx);
-    Flow::Body
+    match append.finish(ex, cx) {
+        Flow::Wait => Ok(append),
+        flow => Err(flow),
+    }
 }
 
 fn create(
@@ -209,8 +210,8 @@ fn create(
     let is_checked = content.checksum.is_some() || !content.digests.is_empty();
     let record = Record {
         dialect,
-        method: ex.method,
-        uri: ex.uri.clone(),
+        method: ex.route.method,
+        uri: ex.route.uri.clone(),
         path: admitted.path,
         dir: admitted.dir,
         name: admitted.name,
@@ -240,7 +241,7 @@ fn create(
 
 /// The lines of a field as one.
 fn joined(ex: &Exchange, id: HeaderId) -> Vec<u8> {
-    let lines: Vec<&[u8]> = ex.head.all(id).map(|field| field.value.of(ex.buf())).collect();
+    let lines: Vec<&[u8]> = ex.request.head.all(id).map(|field| field.value.of(ex.buf())).collect();
     lines.join(&b", "[..])
 }
 
@@ -253,7 +254,7 @@ fn conditions(ex: &Exchange) -> Vec<u8> {
         (HeaderId::IfUnmodifiedSince, b"If-Unmodified-Since: "),
     ];
     for (id, name) in fields {
-        for field in ex.head.all(id) {
+        for field in ex.request.head.all(id) {
             lines.extend_from_slice(&[name, field.value.of(ex.buf()), b"\r\n"].concat());
         }
     }

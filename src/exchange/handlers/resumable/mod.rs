@@ -29,7 +29,7 @@ mod tus;
 
 use super::options;
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::Begun;
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
 use crate::services::Services;
@@ -51,21 +51,22 @@ enum Asked {
 /// None: it is a request like any other.
 fn asked(ex: &Exchange) -> Option<Asked> {
     let speaks = ex.here().settings.upload.resumable.speaks;
-    if !speaks.any() || ex.error_page.is_some() || ex.method == Method::Options {
+    if !speaks.any() || ex.route.error_page.is_some() || ex.route.method == Method::Options {
         return None;
     }
-    if let Some(id) = argument(&ex.args) {
+    if let Some(id) = argument(&ex.route.args) {
         return Some(UploadId::parse(id).map_or(Asked::Nothing, Asked::Upload));
     }
     if speaks.tus && ex.header(HeaderId::TusResumable).is_some() {
-        match ex.method {
+        match ex.route.method {
             Method::Post => return Some(Asked::Create(Dialect::Tus)),
             Method::Head | Method::Patch | Method::Delete => return Some(Asked::Nothing),
             _ => {}
         }
     }
     // A PUT of dav_methods has rules of its own.
-    let plain = matches!(ex.method, Method::Post | Method::Put) && !ex.here().settings.dav.methods.contains(ex.method);
+    let plain = matches!(ex.route.method, Method::Post | Method::Put)
+        && !ex.here().settings.dav.methods.contains(ex.route.method);
     let creates = speaks.rufh && plain && create::is_rufh(ex);
     creates.then_some(Asked::Create(Dialect::Rufh))
 }
@@ -80,7 +81,7 @@ fn argument(args: &[u8]) -> Option<&[u8]> {
 pub fn is_asked(ex: &Exchange) -> bool {
     match asked(ex) {
         None => false,
-        Some(Asked::Create(_)) => options::allowed(ex).contains(ex.method),
+        Some(Asked::Create(_)) => options::allowed(ex).contains(ex.route.method),
         Some(Asked::Upload(_) | Asked::Nothing) => uploads(options::allowed(ex)),
     }
 }
@@ -94,16 +95,14 @@ fn uploads(allowed: MethodSet) -> bool {
     allowed.contains(Method::Post) || allowed.contains(Method::Put)
 }
 
-pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
     let asked = asked(ex);
-    if let Err(flow) = respond::check_version(ex, cx) {
-        return flow;
-    }
+    respond::check_version(ex, cx)?;
     match asked {
         Some(Asked::Create(Dialect::Tus)) => create::tus(ex, cx),
         Some(Asked::Create(Dialect::Rufh)) => create::rufh(ex, cx),
         Some(Asked::Upload(id)) => requests::run(ex, cx, id),
-        Some(Asked::Nothing) | None => respond::not_found(ex, cx),
+        Some(Asked::Nothing) | None => Err(respond::not_found(ex, cx)),
     }
 }
 

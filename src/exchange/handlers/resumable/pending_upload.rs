@@ -38,7 +38,7 @@ pub enum Missing {
 /// is told of the offset must stay true.
 pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
     match cx.resumable.past(id) {
-        Some(Past::Done(done)) if done.uri != ex.uri => return Err(Missing::Unknown),
+        Some(Past::Done(done)) if done.uri != ex.route.uri => return Err(Missing::Unknown),
         Some(past) => return Err(Missing::Over(past.clone())),
         None => {}
     }
@@ -50,7 +50,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         Err(e) => return Err(failed("open()", e)),
     };
     let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
-    if record.uri != ex.uri || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path {
+    if record.uri != ex.route.uri || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path {
         return Err(Missing::Unknown);
     }
     let taken = cx.resumable.take(id);
@@ -161,9 +161,9 @@ impl Unfinished {
             conditions: &self.record.conditions,
             fields: tus::metadata(&self.record.metadata).unwrap_or_default(),
         };
-        let method = std::mem::replace(&mut ex.method, self.record.method);
+        let method = std::mem::replace(&mut ex.route.method, self.record.method);
         let outcome = resumed::store(ex, cx, finished);
-        ex.method = method;
+        ex.route.method = method;
         match outcome {
             Ok(placed) => {
                 let (dir, name) = (placed.dir.clone(), placed.stored.name.clone());

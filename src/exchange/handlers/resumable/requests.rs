@@ -5,7 +5,7 @@ use super::pending_upload::{self, Missing, Unfinished};
 use super::state::{Dialect, number};
 use super::{create, respond, rufh};
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::resumed::{self, Refusal};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
@@ -16,19 +16,19 @@ use crate::services::resumable::{Done, Lease, Past, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 
-pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Flow {
+pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> {
     let method = method(ex);
     if !matches!(method, Method::Get | Method::Head | Method::Patch | Method::Delete) {
         ex.response.line(b"Allow", b"HEAD, PATCH, DELETE, OPTIONS");
-        return Flow::Status(Status::METHOD_NOT_ALLOWED);
+        return Err(Flow::Status(Status::METHOD_NOT_ALLOWED));
     }
     match pending_upload::find(ex, cx, id) {
-        Err(Missing::Unknown) => respond::not_found(ex, cx),
-        Err(Missing::Over(Past::Gone)) => respond::gone(ex, cx),
-        Err(Missing::Over(Past::Done(done))) => over(ex, cx, id, method, &done),
+        Err(Missing::Unknown) => Err(respond::not_found(ex, cx)),
+        Err(Missing::Over(Past::Gone)) => Err(respond::gone(ex, cx)),
+        Err(Missing::Over(Past::Done(done))) => Err(over(ex, cx, id, method, &done)),
         Err(Missing::Failed(refusal)) => {
             let dialect = respond::by_header(ex);
-            respond::refuse(ex, cx, dialect, &refusal, false)
+            Err(respond::refuse(ex, cx, dialect, &refusal, false))
         }
         Ok(upload) => {
             // Who only asks need not say the version: a browser may.
@@ -37,13 +37,13 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Flow {
                 && !asks
                 && let Some(flow) = respond::version_is_missing(ex, cx)
             {
-                return flow;
+                return Err(flow);
             }
             match method {
                 Method::Patch => patch(ex, cx, upload),
                 Method::Delete => {
                     upload.remove(cx);
-                    cancelled(ex, upload.record.dialect)
+                    Err(cancelled(ex, upload.record.dialect))
                 }
                 _ => offset(ex, cx, upload),
             }
@@ -54,8 +54,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Flow {
 /// tus: clients that cannot say PATCH or DELETE say POST, and which they mean.
 fn method(ex: &Exchange) -> Method {
     match ex.header(HeaderId::XHttpMethodOverride) {
-        Some(name) if ex.method == Method::Post => Method::parse(name),
-        _ => ex.method,
+        Some(name) if ex.route.method == Method::Post => Method::parse(name),
+        _ => ex.route.method,
     }
 }
 
@@ -67,12 +67,12 @@ fn cancelled(ex: &mut Exchange, dialect: Dialect) -> Flow {
     Flow::Respond
 }
 
-fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Flow {
+fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
     // A client of tus takes an offset that is the length for the end: then the file has to be there. It is not where
     // the process died in between, or where it could not be stored.
     let is_complete = upload.record.dialect == Dialect::Tus && upload.record.length == Some(upload.size);
     if !is_complete && !ex.here().settings.upload.sync {
-        return respond::offset(ex, cx, &upload);
+        return Err(respond::offset(ex, cx, &upload));
     }
     let (id, dialect) = (upload.id, upload.record.dialect);
     // Any number may ask at once; one gives the file its name.
@@ -84,9 +84,13 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Flow 
     };
     let lease = match lease {
         Ok(lease) => lease,
-        Err(refusal) => return respond::refuse(ex, cx, dialect, &refusal, false),
+        Err(refusal) => return Err(respond::refuse(ex, cx, dialect, &refusal, false)),
     };
-    Box::new(Append::asking(ex, upload, lease)).settle(ex, cx, is_complete)
+    let mut append = Box::new(Append::asking(ex, upload, lease));
+    match append.settle(ex, cx, is_complete) {
+        Flow::Wait => Ok(append),
+        flow => Err(flow),
+    }
 }
 
 /// An upload whose file is stored: the last answer may have been lost.
@@ -105,7 +109,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
                 Dialect::Tus => ex.header(HeaderId::UploadOffset).and_then(number),
                 Dialect::Rufh => ex.header(HeaderId::UploadOffset).and_then(rufh::integer),
             };
-            let again = given == Some(past.length) && ex.decoder.is_done();
+            let again = given == Some(past.length) && !ex.request.has_content();
             match dialect {
                 Dialect::Tus if again => {
                     respond::tus_offset(ex, past.length);
@@ -135,7 +139,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
     }
 }
 
-fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Flow {
+fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
     let dialect = upload.record.dialect;
     let outcome = match dialect {
         Dialect::Tus => tus(ex, &mut upload),
@@ -143,13 +147,13 @@ fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Flow {
     };
     let content = match outcome {
         Ok(content) => content,
-        Err(Wrong::Refused(refusal)) => return respond::refuse(ex, cx, dialect, &refusal, false),
-        Err(Wrong::Offset { given }) => return mismatch(ex, cx, &upload, given),
-        Err(Wrong::Length) => return respond::inconsistent(ex),
+        Err(Wrong::Refused(refusal)) => return Err(respond::refuse(ex, cx, dialect, &refusal, false)),
+        Err(Wrong::Offset { given }) => return Err(mismatch(ex, cx, &upload, given)),
+        Err(Wrong::Length) => return Err(respond::inconsistent(ex)),
     };
     match open(ex, cx, upload, content) {
         Ok(append) => create::run(ex, cx, append),
-        Err(refusal) => respond::refuse(ex, cx, dialect, &refusal, false),
+        Err(refusal) => Err(respond::refuse(ex, cx, dialect, &refusal, false)),
     }
 }
 
@@ -265,7 +269,7 @@ fn open(
     content: super::append::Content,
 ) -> Result<Append, Refusal> {
     let most = ex.here().settings.upload.max_file_size.0;
-    let sent = match ex.head.framing {
+    let sent = match ex.request.head.framing {
         Framing::Length(sent) => sent,
         Framing::None | Framing::Chunked => 0,
     };
@@ -275,9 +279,9 @@ fn open(
     }
     let counted = cx.resumable.get(upload.id).is_some_and(|open| open.bytes >= total);
     // What the upload means now is the method's of its creation.
-    let method = std::mem::replace(&mut ex.method, upload.record.method);
+    let method = std::mem::replace(&mut ex.route.method, upload.record.method);
     let admitted = resumed::admit_more(ex, cx, upload.id, sent, (!counted).then_some(total));
-    ex.method = method;
+    ex.route.method = method;
     admitted?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);

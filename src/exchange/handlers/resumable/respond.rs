@@ -132,13 +132,13 @@ fn limits_of(ex: &Exchange, cx: &Services, upload: &Unfinished) -> String {
 /// and scheme that the client knows: unlike a redirect it is not looked at in a browser's address line, it has to work.
 /// Where a proxy tells none of these, `absolute_redirect off` leaves the path alone.
 pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
-    let mut target = ex.head.origin.of(ex.buf());
+    let mut target = ex.request.head.origin.of(ex.buf());
     while target.starts_with(b"//") {
         target = &target[1..];
     }
     let mark = if target.contains(&b'?') { "&" } else { "?" };
     let target = [target, format!("{mark}{ARGUMENT}={}", id.text()).as_bytes()].concat();
-    let (host, output) = (ex.head.host.of(ex.buf()), &ex.here().settings.output);
+    let (host, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
     if !output.absolute_redirect || output.server_name_in_redirect || host.is_empty() {
         return filters::head::absolute(ex, target);
     }
@@ -238,9 +238,9 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, append: &Append, stored: Sto
         Dialect::Rufh => {
             ex.response.line(b"Upload-Complete", b"?1");
             ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
-            let method = std::mem::replace(&mut ex.method, upload.record.method);
+            let method = std::mem::replace(&mut ex.route.method, upload.record.method);
             let flow = resumed::answer(ex, cx, dir, stored);
-            ex.method = method;
+            ex.route.method = method;
             flow
         }
     }
@@ -264,7 +264,7 @@ pub fn tus_offset(ex: &mut Exchange, offset: u64) {
 /// A client of the draft, if it knows what a 104 means: its interop version.
 pub fn interop(ex: &Exchange) -> Option<u64> {
     let version = ex.header(HeaderId::UploadDraftInteropVersion).and_then(rufh::version)?;
-    (ex.head.version != Version::Http10 && ex.tx == Tx::Wait).then_some(version)
+    (ex.request.head.version != Version::Http10 && ex.tx == Tx::Wait).then_some(version)
 }
 
 /// 104 that names the upload: from here on it can be resumed.
@@ -285,5 +285,5 @@ fn interim(ex: &mut Exchange, version: u64, lines: &[u8]) {
     out.extend_from_slice(Status::UPLOAD_RESUMPTION_SUPPORTED.line().unwrap_or_default());
     out.extend(lines.iter().map(|b| if *b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
     let _ = write!(out, "Upload-Draft-Interop-Version: {version}\r\n\r\n");
-    ex.out_mark = ex.out.queued();
+    ex.out.begin_response();
 }

@@ -65,7 +65,7 @@ fn thousandths(text: &[u8]) -> u32 {
 }
 
 fn format_of(ex: &Exchange) -> Option<Format> {
-    let accept: Vec<&[u8]> = ex.head.all(HeaderId::Accept).map(|field| field.value.of(ex.buf())).collect();
+    let accept: Vec<&[u8]> = ex.request.head.all(HeaderId::Accept).map(|field| field.value.of(ex.buf())).collect();
     format(&accept.join(&b","[..]))
 }
 
@@ -85,7 +85,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
         ex.response.line(b"Repr-Digest", &file.digest);
     }
     let replaced = !stored.is_empty() && stored.iter().all(|file| file.replaced);
-    if ex.method == Method::Put {
+    if ex.route.method == Method::Put {
         ex.response.etag = single.map(|file| file.etag);
         if replaced {
             ex.response.status = Status::NO_CONTENT;
@@ -96,7 +96,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
     }
     let format = format_of(ex).unwrap_or(Format::Text);
     // A browser that posted the listing's form goes back to the listing.
-    if format == Format::Html && ex.method == Method::Post && ex.here().settings.listing.upload {
+    if format == Format::Html && ex.route.method == Method::Post && ex.here().settings.listing.upload {
         let mut listing = Vec::new();
         escape_path(uri, &mut listing);
         ex.response.location = Some(listing);
@@ -230,7 +230,7 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
     let (why, detail) = (&refusal.why, &refusal.detail);
     let limit = Limit::of(ex, refusal.limit);
     ex.report(cx, refusal.level, format_args!("upload refused: {why}{limit}{of}{between}{detail}"));
-    if error_page::has(ex, status) && ex.error_page.is_none() {
+    if error_page::has(ex, status) && ex.route.error_page.is_none() {
         return Flow::Status(status);
     }
     tell(ex, format_of(ex).unwrap_or(Format::Text), refusal, &limit);
@@ -258,7 +258,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
 /// The answer to a request that would have changed files and was refused by whoever: as JSON or text for those who ask
 /// for it, and with the limit where one was broken. False: the standard page will do.
 pub fn respond(ex: &mut Exchange, status: Status) -> bool {
-    let writes = matches!(ex.head.method, Method::Post | Method::Put | Method::Delete);
+    let writes = matches!(ex.request.head.method, Method::Post | Method::Put | Method::Delete);
     if !writes || status.0 < 400 || ex.here().content != Content::Files {
         return false;
     }

@@ -29,7 +29,7 @@ impl Upload {
             let refusal = Refusal::new(Status::CONTENT_TOO_LARGE, "the form has too many files");
             return Err(refusal.limit("upload_max_files"));
         }
-        if ex.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
+        if ex.route.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
             self.check_type(content_type)?;
             let given = given.map(name::exact).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
@@ -86,7 +86,7 @@ impl Upload {
         content_type: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
         let known = Known { name: given.unwrap_or_default(), fields };
-        let name = match (ex.method, given) {
+        let name = match (ex.route.method, given) {
             // The URI is the file's name, whatever else names are made of here.
             (Method::Put, Some(given)) => name::exact(given)?,
             _ => name::choose(ex, cx, &self.rules, &known, content_type)?,
@@ -123,9 +123,9 @@ impl Upload {
         };
         let (head, buf) = match &self.conditions {
             Some(other) => (&other.0, &other.1[..]),
-            None => (&ex.head, ex.buf()),
+            None => (&ex.request.head, ex.buf()),
         };
-        match cond::evaluate(head, buf, ex.method, &now, ImsMode::Off) {
+        match cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) {
             Verdict::Failed => Err(Refusal::precondition().of(name)),
             Verdict::Proceed | Verdict::NotModified => Ok(()),
         }

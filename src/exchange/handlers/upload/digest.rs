@@ -186,9 +186,9 @@ pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
         return Ok(digests);
     }
     for id in [HeaderId::ContentDigest, HeaderId::ReprDigest] {
-        ex.head.all(id).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
+        ex.request.head.all(id).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
     }
-    let chunked = ex.head.framing == Framing::Chunked;
+    let chunked = ex.request.head.framing == Framing::Chunked;
     let required = verify == Verify::Require && digests.promised.is_empty();
     if required && !chunked {
         return Err(missing());
@@ -209,8 +209,8 @@ pub fn promised_of_part(ex: &Exchange, verify: Verify) -> Result<Digests, Refusa
     if verify == Verify::Off {
         return Ok(digests);
     }
-    ex.head.all(HeaderId::ContentDigest).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
-    if ex.head.framing == Framing::Chunked && is_announced(ex, &[CONTENT]) {
+    ex.request.head.all(HeaderId::ContentDigest).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
+    if ex.request.head.framing == Framing::Chunked && is_announced(ex, &[CONTENT]) {
         digests.hash_all();
     }
     Ok(digests)
@@ -227,7 +227,7 @@ pub fn check_part(ex: &Exchange, verify: Verify, digests: Digests) -> Result<(),
         return Ok(());
     }
     let mut late = Vec::new();
-    for line in ex.decoder.trailer(CONTENT) {
+    for line in ex.trailers.all(CONTENT) {
         late.extend(parse(line)?);
     }
     if verify == Verify::Require && nothing_promised && late.is_empty() {
@@ -244,7 +244,7 @@ pub fn late_of_whole(ex: &Exchange, verify: Verify) -> Vec<u8> {
     if verify == Verify::Off {
         return Vec::new();
     }
-    ex.decoder.trailer(REPR).collect::<Vec<_>>().join(&b", "[..])
+    ex.trailers.all(REPR).collect::<Vec<_>>().join(&b", "[..])
 }
 
 fn missing() -> Refusal {
@@ -254,7 +254,7 @@ fn missing() -> Refusal {
 
 /// Trailer says that digests will follow (RFC 9110 §6.6.2).
 fn is_announced(ex: &Exchange, names: &[&[u8]]) -> bool {
-    ex.head.all(HeaderId::Trailer).any(|field| {
+    ex.request.head.all(HeaderId::Trailer).any(|field| {
         list(field.value.of(ex.buf())).map(trim_ows).any(|name| names.iter().any(|n| name.eq_ignore_ascii_case(n)))
     })
 }
@@ -285,7 +285,7 @@ pub fn check(
     }
     let mut late = Vec::new();
     for name in NAMES {
-        for line in ex.decoder.trailer(name) {
+        for line in ex.trailers.all(name) {
             late.extend(parse(line)?);
         }
     }
@@ -311,7 +311,7 @@ pub fn check(
 /// it likes best. A malformed wish is none.
 pub fn wanted(ex: &Exchange) -> Option<Algorithm> {
     let lines = [HeaderId::WantReprDigest, HeaderId::WantContentDigest];
-    let lines = lines.into_iter().flat_map(|id| ex.head.all(id)).map(|field| field.value.of(ex.buf()));
+    let lines = lines.into_iter().flat_map(|id| ex.request.head.all(id)).map(|field| field.value.of(ex.buf()));
     best(lines)
 }
 

@@ -8,7 +8,6 @@ use super::{Upload, answer};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::Handler;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::syncs::{Sync, all_ended};
@@ -49,7 +48,7 @@ impl Upload {
     }
 
     /// Begins to write the names, of the files and of the directories that were made for them.
-    pub fn write_names(mut self: Box<Self>, stored: Vec<Stored>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn write_names(&mut self, stored: Vec<Stored>, ex: &mut Exchange, cx: &mut Services) -> Flow {
         match cx.syncs.begin_names(self.directories()) {
             Ok(syncs) => self.writing = Writing::Names(syncs, stored),
             Err(e) => return unsure(ex, cx, "open()", e),
@@ -63,17 +62,14 @@ impl Upload {
     }
 
     /// The disk may have answered.
-    pub fn written(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn written(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let outcome = match &self.writing {
             Writing::Content(syncs) | Writing::Names(syncs, _) => all_ended(syncs),
             Writing::None | Writing::Named => Ok(true),
         };
         match outcome {
             Ok(true) => {}
-            Ok(false) => {
-                ex.handler = Handler::Upload(self);
-                return Flow::Wait;
-            }
+            Ok(false) => return Flow::Wait,
             Err(e) if matches!(self.writing, Writing::Names(..)) => return unsure(ex, cx, "fsync()", e),
             Err(e) => {
                 let refusal = Refusal::call("fsync()", &self.place.path, e);

@@ -108,7 +108,7 @@ pub fn too_large() -> Refusal {
 
 /// The file could not be written.
 pub fn failed(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
-    let path = ex.uri.clone();
+    let path = ex.route.uri.clone();
     answer::refuse(ex, cx, &Refusal::call("splice()", &path, e))
 }
 
@@ -131,7 +131,7 @@ impl Upload {
     }
 
     /// The body is complete: everything is stored, or nothing.
-    pub fn finish(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         match self.write_content(cx) {
             Ok(false) => {}
             Ok(true) => return self.written(ex, cx),
@@ -152,10 +152,10 @@ impl Upload {
     }
 
     /// It is stored, and said so.
-    fn told(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services, stored: Vec<Stored>) -> Flow {
+    fn told(&mut self, ex: &mut Exchange, cx: &mut Services, stored: Vec<Stored>) -> Flow {
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
-        ex.uploaded = Some(Box::new(Record { files: stored.clone(), fields, dir }));
+        ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
         answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
     }
 
@@ -170,7 +170,7 @@ impl Upload {
             digest: Vec::new(),
         });
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
-        ex.uploaded = Some(Box::new(Record { files: files.collect(), fields, dir: None }));
+        ex.log.upload = Some(Box::new(Record { files: files.collect(), fields, dir: None }));
         flow
     }
 

@@ -7,7 +7,7 @@ use super::{Upload, answer};
 use crate::config::directives::upload::{Duplicate, Quota};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{Handler, resumable};
+use crate::exchange::handlers::resumable;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::{Claim, Full, Usage};
@@ -84,16 +84,14 @@ impl Upload {
     }
 
     /// The next slice of counting what is in the area: the body waits for that. Or the disk has answered.
-    pub fn work(mut self: Box<Self>, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if self.is_writing() {
             return self.written(ex, cx);
         }
         if let Err(refusal) = self.claim(cx) {
             return answer::refuse(ex, cx, &refusal);
         }
-        let flow = if self.is_admitted() { Flow::Body } else { Flow::Wait };
-        ex.handler = Handler::Upload(self);
-        flow
+        if self.is_admitted() { Flow::Body } else { Flow::Wait }
     }
 
     /// Claims what is known to come, or goes on waiting for it.

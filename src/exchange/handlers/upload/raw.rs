@@ -9,7 +9,7 @@ use crate::http::{date, disposition};
 
 /// The name in Content-Disposition: for a body that is posted to a directory.
 pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
-    let mut fields = ex.head.all(HeaderId::ContentDisposition);
+    let mut fields = ex.request.head.all(HeaderId::ContentDisposition);
     let Some(field) = fields.next() else { return Ok(None) };
     let parsed = disposition::parse(field.value.of(ex.buf())).filter(|_| fields.next().is_none());
     match parsed {
@@ -33,7 +33,7 @@ pub fn check(ex: &Exchange) -> Result<(), Refusal> {
         return Err(Refusal::new(Status::BAD_REQUEST, "Content-Range: a part of a file cannot be stored"));
     }
     // §8.4: what is stored would be served without its coding.
-    let coded = ex.head.all(HeaderId::ContentEncoding).any(|field| {
+    let coded = ex.request.head.all(HeaderId::ContentEncoding).any(|field| {
         let value = trim_ows(field.value.of(ex.buf()));
         !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
     });
@@ -45,6 +45,6 @@ pub fn check(ex: &Exchange) -> Result<(), Refusal> {
 
 /// When a file put by dav_methods was made, if its client says so: it becomes the time of the file (nginx).
 pub fn date(ex: &Exchange) -> Option<i64> {
-    let dav = ex.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put);
+    let dav = ex.route.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put);
     ex.header(HeaderId::Date).filter(|_| dav).and_then(date::parse)
 }

@@ -56,9 +56,9 @@ pub struct Admitted {
 /// The same as for a plain upload.
 pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Admitted, Refusal> {
     raw::check(ex)?;
-    let put = ex.method == Method::Put;
+    let put = ex.route.method == Method::Put;
     let rules = ex.here().settings.upload.clone();
-    let (on_duplicate, conditional, create_only) = policy(&ex.head, ex.buf(), put, rules.on_duplicate);
+    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rules.on_duplicate);
     let (place, named) = find(ex, cx, &rules, wish.given.is_some())?;
     let most = rules.max_file_size.0;
     if most > 0 && wish.length.is_some_and(|length| length > most) {
@@ -128,7 +128,8 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
     let conditions = head_of(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);
-    let (on_duplicate, conditional, create_only) = policy(head, buf, ex.method == Method::Put, rules.on_duplicate);
+    let (on_duplicate, conditional, create_only) =
+        policy(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
     let part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode)
         .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
     let mut upload = Upload {
@@ -145,7 +146,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
             Some(stored) => {
                 let changed = upload.directories().cloned().collect();
                 let (files, dir) = (vec![stored.clone()], Some(upload.place.dir));
-                ex.uploaded = Some(Box::new(Record { files, fields: finished.fields, dir }));
+                ex.log.upload = Some(Box::new(Record { files, fields: finished.fields, dir }));
                 Ok(Placed { stored, dir: upload.place.uri, changed })
             }
             None => Err(later(Refusal::new(Status::INTERNAL_SERVER_ERROR, "nothing was stored"))),
@@ -212,7 +213,7 @@ fn find(ex: &mut Exchange, cx: &mut Services, rules: &Rules, named: bool) -> Res
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
-    let wanted = if ex.method == Method::Put { Wanted::File } else { Wanted::Either { named } };
+    let wanted = if ex.route.method == Method::Put { Wanted::File } else { Wanted::Either { named } };
     target_dir::find(ex, cx, rules, wanted)
 }
 

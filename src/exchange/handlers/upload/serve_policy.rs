@@ -43,7 +43,7 @@ fn is_stored(ex: &Exchange) -> bool {
     }
     let files = &ex.here().settings.files;
     let root = files.root.constant().filter(|_| files.alias.is_none()).map(clean);
-    let path = clean(&ex.path);
+    let path = clean(&ex.route.path);
     let holds = |store: &[u8], path: &[u8]| path.strip_prefix(store).is_some_and(|rest| rest.starts_with(b"/"));
     let is_site = |store: &[u8]| root.as_ref().is_some_and(|root| &root[..] == store || holds(store, root));
     ex.config.stores.iter().any(|store| holds(store, &path) && !is_site(store))

@@ -7,8 +7,7 @@ use super::target_dir::Wanted;
 use super::{FORM, HELD, Upload, Writing, answer, digest, rate_limit, raw, rules, target_dir, too_large};
 use crate::config::directives::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{Handler, delete};
+use crate::exchange::flow::{Begun, Flow};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
@@ -20,20 +19,17 @@ use crate::services::quotas::{Claim, Usage};
 use std::os::fd::AsFd;
 
 /// A POST or PUT of this location: refused at once, or its body is wanted.
-pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if let Some(flow) = delete::form(ex) {
-        return flow;
-    }
-    match prepare(ex, cx) {
-        Err(refusal) => answer::refuse(ex, cx, &refusal),
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
+    let mut upload = Box::new(prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?);
+    if upload.is_admitted() && !ex.request.has_content() {
         // There is no body to wait for.
-        Ok(upload) if upload.is_admitted() && ex.decoder.is_done() => Box::new(upload).finish(ex, cx),
-        Ok(upload) => {
-            ex.handler = Handler::Upload(Box::new(upload));
-            ex.pace = rate_limit::of(ex, cx);
-            Flow::Body
-        }
+        return match upload.finish(ex, cx) {
+            Flow::Wait => Ok(upload),
+            flow => Err(flow),
+        };
     }
+    ex.pace = rate_limit::of(ex, cx);
+    Ok(upload)
 }
 
 /// All that can be refused before the first byte is read.
@@ -43,7 +39,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
     raw::check(ex)?;
-    let put = ex.method == Method::Put;
+    let put = ex.route.method == Method::Put;
     let kind = raw::content_type(ex).to_vec();
     let form = match !put && is_form(&kind) {
         false => None,
@@ -59,18 +55,18 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         (None, false) => Wanted::Either { named: given.is_some() },
     };
     let (place, named) = target_dir::find(ex, cx, &rules, wanted)?;
-    let length = match ex.head.framing {
+    let length = match ex.request.head.framing {
         Framing::Length(length) => length,
         Framing::None | Framing::Chunked => 0,
     };
     rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
-    let (on_duplicate, conditional, create_only) = policy(&ex.head, ex.buf(), put, rules.on_duplicate);
+    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rules.on_duplicate);
     let mut digests = digest::promised(ex, rules.verify_digest)?;
     let wanted = digest::wanted(ex);
     let is_form = form.is_some();
-    let hold = match ex.head.framing {
+    let hold = match ex.request.head.framing {
         // Who asks first is told first whether a file can be made.
-        _ if ex.expects_continue => 0,
+        _ if ex.request.expects_continue() => 0,
         Framing::Length(length) if !is_form && length > hold_at_most(ex) => 0,
         _ => hold_at_most(ex) as usize,
     };
@@ -109,7 +105,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
             return Err(too_large());
         }
         let name = named.or(given);
-        if name.is_none() && ex.head.framing == Framing::None {
+        if name.is_none() && ex.request.head.framing == Framing::None {
             return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
         }
         upload.open(ex, cx, &[], name.as_deref(), &kind)?;

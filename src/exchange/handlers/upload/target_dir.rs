@@ -115,12 +115,12 @@ pub fn find(
     };
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve);
     // The URI of the directory when the URI itself names it, and when it names a file in it.
-    let mut as_directory = ex.uri.clone();
+    let mut as_directory = ex.route.uri.clone();
     if !as_directory.ends_with(b"/") {
         as_directory.push(b'/');
     }
-    let slash = memchr::memrchr(b'/', &ex.uri).map_or(0, |at| at + 1);
-    let parent_uri = ex.uri[..slash].to_vec();
+    let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
+    let parent_uri = ex.route.uri[..slash].to_vec();
     let cut = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
     let (parent, name) = rest.split_at(cut);
     if name.is_empty() {
@@ -159,13 +159,13 @@ pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<Vec<u
 /// The path that the request's URI means here; the trusted part of it opened, where that had to be to know it.
 fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, Option<Rc<OwnedFd>>), Refusal> {
     let config = ex.config.clone();
-    let location = config.location(ex.location);
+    let location = config.location(ex.route.location);
     let Store::Path(store) = &rules.store else {
         let Mapped::Path { root } = paths::map(ex, cx) else {
             return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
         };
         let template = &location.settings.files.root;
-        let path = ex.path.clone();
+        let path = ex.route.path.clone();
         // The alias of a regex location is a whole path, captures and all.
         let whole = location.settings.files.alias == Some(u32::MAX);
         let mut base = None;
@@ -178,7 +178,7 @@ fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, 
         } else {
             trusted(template, &path)
         };
-        let below = below(location.kind, &location.name, &ex.uri).unwrap_or_default();
+        let below = below(location.kind, &location.name, &ex.route.uri).unwrap_or_default();
         let area = path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted);
         return Ok((Split { path, trusted, area }, base));
     };
@@ -188,7 +188,7 @@ fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, 
         path.splice(0..0, prefix.iter().copied().chain(*b"/"));
     }
     let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
-    let Some(below) = below(location.kind, &location.name, &ex.uri) else {
+    let Some(below) = below(location.kind, &location.name, &ex.route.uri) else {
         return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
     };
     path.push(b'/');

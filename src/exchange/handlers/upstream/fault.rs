@@ -79,7 +79,7 @@ impl Proxy {
         } else {
             self.tries = self.tries.saturating_sub(1);
         }
-        if let Some(record) = &mut ex.record {
+        if let Some(record) = &mut ex.log.upstream {
             if let Some(one) = record.last() {
                 one.status = status.0;
             }

@@ -24,16 +24,16 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     let settings = settings(ex).clone();
     let (protocol, gateway) = (proxy.protocol, &settings.gateway);
     let params = params(ex, cx, gateway, settings.pass_request_headers);
-    let gathered = ex.record.as_ref().and_then(|record| record.body.as_ref());
+    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     let length = gathered.map(|body| body.len());
     proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
     proxy.body = match gathered {
-        _ if !settings.pass_request_body || ex.head.framing == Framing::None => Body::Whole,
+        _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => Body::Whole,
         Some(body) if body.file().is_some() => Body::File,
         Some(_) => Body::Whole,
         None => Body::Streamed,
     };
-    let length = length.or(match ex.head.framing {
+    let length = length.or(match ex.request.head.framing {
         Framing::Length(length) => Some(length),
         _ => None,
     });
@@ -74,7 +74,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
 
 /// The gathered body where it is in memory.
 fn gathered_bytes(ex: &Exchange, passes: bool) -> Vec<u8> {
-    let body = ex.record.as_ref().and_then(|record| record.body.as_ref()).filter(|_| passes);
+    let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).filter(|_| passes);
     body.and_then(|body| body.bytes()).unwrap_or_default().to_vec()
 }
 
@@ -82,7 +82,7 @@ type Params = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The configured parameters, then the client's lines that none of them replaces.
 fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_headers: bool) -> Params {
-    let mut params = Params::with_capacity(gateway.params.len() + ex.head.fields.len());
+    let mut params = Params::with_capacity(gateway.params.len() + ex.request.head.fields.len());
     for param in gateway.params.iter() {
         let value = variables::text(&param.value, ex, cx);
         if !param.if_not_empty || !value.is_empty() {
@@ -97,7 +97,7 @@ fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_header
     if passes_headers {
         let first = params.len();
         let buf = ex.buf();
-        for field in &ex.head.fields {
+        for field in &ex.request.head.fields {
             let written = field.name.of(buf);
             let mut name = HEADER.to_vec();
             name.extend(written.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
@@ -108,7 +108,7 @@ fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_header
                 let other = other.name.of(buf);
                 other.len() == written.len() && !other.contains(&b'_') && same_param(other, written)
             };
-            if written.contains(&b'_') && ex.head.fields.iter().any(twin) {
+            if written.contains(&b'_') && ex.request.head.fields.iter().any(twin) {
                 continue;
             }
             let value = field.value.of(buf);

@@ -20,8 +20,10 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     let mut out = Vec::with_capacity(1024);
     match &settings.method {
         Some(method) => variables::expand(method, ex, cx, &mut out),
-        None if ex.method == ex.head.method => out.extend_from_slice(ex.head.method_name.of(ex.buf())),
-        None => out.extend_from_slice(ex.method.name().as_bytes()),
+        None if ex.route.method == ex.request.head.method => {
+            out.extend_from_slice(ex.request.head.method_name.of(ex.buf()))
+        }
+        None => out.extend_from_slice(ex.route.method.name().as_bytes()),
     }
     if !is_token(&out) {
         return Err(Status::INTERNAL_SERVER_ERROR);
@@ -56,19 +58,19 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         }
     }
     let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
-    let gathered = ex.record.as_ref().and_then(|record| record.body.as_ref());
+    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     proxy.framed = Framed::Plain;
     proxy.body = match (&body, gathered) {
         (Some(body), _) => {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
             Body::Whole
         }
-        _ if !settings.pass_request_body || ex.head.framing == Framing::None => Body::Whole,
+        _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => Body::Whole,
         (None, Some(body)) => {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
             if body.file().is_some() { Body::File } else { Body::Whole }
         }
-        (None, None) => match ex.head.framing {
+        (None, None) => match ex.request.head.framing {
             Framing::Length(length) => {
                 let _ = write!(out, "Content-Length: {length}\r\n");
                 Body::Streamed
@@ -100,8 +102,8 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
 /// The client's lines but those of one hop (RFC 9110 §7.6.1) and those that the configuration sets.
 fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], out: &mut Vec<u8>) {
     let buf = ex.buf();
-    let connection = ex.head.all(HeaderId::Connection);
-    for field in &ex.head.fields {
+    let connection = ex.request.head.all(HeaderId::Connection);
+    for field in &ex.request.head.fields {
         let hop = matches!(
             field.id,
             HeaderId::Host

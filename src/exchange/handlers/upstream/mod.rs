@@ -21,12 +21,12 @@ mod rewrite;
 mod sending;
 mod uri;
 
-use super::{Handler, options};
+use super::options;
 use crate::config::directives::proxy::Proxy as Settings;
 use crate::config::directives::proxy_pass::{Pass, Protocol, To, Url};
 use crate::config::directives::upstream::Upstream;
 use crate::config::model::Level;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Printable, Rx, Tx, body, variables};
 use crate::http::fastcgi;
 use crate::http::h1::framing::Framing;
@@ -111,24 +111,21 @@ pub struct Proxy {
 }
 
 /// The content phase of a proxied location.
-pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if matches!(ex.method, Method::Trace | Method::Connect) {
-        return options::not_allowed(ex);
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
+    if matches!(ex.route.method, Method::Trace | Method::Connect) {
+        return Err(options::not_allowed(ex));
     }
     let config = ex.config.clone();
-    let Some(pass) = config.location(ex.location).pass.clone() else {
-        return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+    let Some(pass) = config.location(ex.route.location).pass.clone() else {
+        return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     };
-    let mut record = ex.record.take().unwrap_or_default();
+    let mut record = ex.log.upstream.take().unwrap_or_default();
     if !record.tries.is_empty() {
         record.tries.push(Try::default());
     }
     let found = find(ex, cx, &pass, &mut record);
-    ex.record = Some(record);
-    let (upstream, place) = match found {
-        Ok(found) => found,
-        Err(status) => return Flow::Status(status),
-    };
+    ex.log.upstream = Some(record);
+    let (upstream, place) = found.map_err(Flow::Status)?;
     cx.trace.say("handler", Some(ex.here().span), || {
         format!("{}: {}{}{}", pass.protocol.directive(), pass.protocol.scheme(), upstream.name, Printable(&place.uri))
     });
@@ -136,10 +133,10 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
     let tries = if settings.next_tries > 0 { settings.next_tries.min(servers) } else { servers };
     let wants_body = settings.pass_request_body && settings.body.is_none();
-    let gathered = ex.record.as_ref().is_some_and(|record| record.body.is_some());
+    let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     if wants_body && ex.body_received > 0 && !gathered {
         // Part of the body went to another location's upstream: it cannot be had again.
-        return Flow::Status(Status::BAD_GATEWAY);
+        return Err(Flow::Status(Status::BAD_GATEWAY));
     }
     // For $request_body it is read also where it is not passed (nginx).
     if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain {
@@ -148,9 +145,9 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, pass.protocol));
     if gathers {
         let body = Some(body::Body::new(ex));
-        ex.record.get_or_insert_default().body = body;
+        ex.log.upstream.get_or_insert_default().body = body;
     }
-    ex.handler = Handler::Proxy(Box::new(Proxy {
+    Ok(Box::new(Proxy {
         phase: if gathers { Phase::Gather } else { Phase::Pick },
         protocol: pass.protocol,
         place,
@@ -177,13 +174,12 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Flow {
         ending: Ending::None,
         upstream_by: 0,
         client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
-    }));
-    Flow::Wait
+    }))
 }
 
 /// Applications that are told the length of a body before it comes cannot be sent chunks.
 fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Scgi | Protocol::Uwsgi) && ex.head.framing == Framing::Chunked
+    matches!(protocol, Protocol::Scgi | Protocol::Uwsgi) && ex.request.head.framing == Framing::Chunked
 }
 
 /// The group and the target that the location's proxy_pass means for this request.
@@ -264,7 +260,7 @@ impl Proxy {
     /// The response is complete, or the client is gone: the server did what it could. True: its connection may serve
     /// another request.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &Services) -> bool {
-        if let Some(record) = &mut ex.record {
+        if let Some(record) = &mut ex.log.upstream {
             record.end(cx.now.ms);
         }
         self.keep && self.is_done() && self.is_sent(ex) && self.settings_keep(ex)

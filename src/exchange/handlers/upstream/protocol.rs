@@ -27,8 +27,9 @@ impl Proxy {
         match self.protocol {
             Protocol::Http1 => http1::compose(self, ex, cx, place),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
-                self.asked.head = ex.method == crate::http::method::Method::Head;
-                self.asked.upgrade = ex.head.get(crate::http::header::HeaderId::Upgrade).is_some() && ex.sub.is_none();
+                self.asked.head = ex.route.method == crate::http::method::Method::Head;
+                self.asked.upgrade =
+                    ex.request.head.get(crate::http::header::HeaderId::Upgrade).is_some() && ex.sub.is_none();
                 gateway::compose(self, ex, cx)
             }
         }
@@ -60,7 +61,7 @@ impl Proxy {
     /// Bytes of the response. Some: the head is complete and leads to this; the exchange must be settled with it, and
     /// [`Proxy::begin_body`] called.
     pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Flow>, Fault> {
-        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+        if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.received += bytes.len() as u64;
         }
         match self.protocol {

@@ -69,7 +69,7 @@ impl Proxy {
                 }
             }
         }
-        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+        if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.header = Some(cx.now.ms.saturating_sub(one.started));
             one.status = self.head.status;
         }
@@ -77,7 +77,7 @@ impl Proxy {
         self.ending = self.head.ending;
         // From here on the head is the record's, where variables find it; what came behind it is body.
         let rest = self.input.split_off(self.head.len.min(self.input.len()));
-        if let Some(record) = &mut ex.record {
+        if let Some(record) = &mut ex.log.upstream {
             std::mem::swap(&mut record.head, &mut self.head);
             record.bytes = std::mem::replace(&mut self.input, rest);
         }
@@ -99,11 +99,6 @@ impl Proxy {
             Ending::Close => Reading::UntilClose,
         };
         let rest = std::mem::take(&mut self.input);
-        if self.phase == Phase::Tunnel {
-            // What the client sent behind its request is no request any more.
-            self.relay(ex.input.get(ex.body_at..).unwrap_or_default());
-            ex.input.truncate(ex.body_at);
-        }
         self.body_bytes(ex, cx, &rest)?;
         let left = std::mem::take(&mut self.records_left);
         if !left.is_empty() {
@@ -154,7 +149,7 @@ impl Proxy {
                     }
                 }
                 if decoder.is_done() {
-                    let trailers = std::mem::take(&mut decoder.trailers);
+                    let trailers = std::mem::take(&mut decoder.trailers).0;
                     self.reading = self.whole(at < bytes.len());
                     respond::trailers(ex, trailers);
                 }
@@ -179,7 +174,7 @@ impl Proxy {
                 ex.report(cx, Level::Warn, format_args!("{what}"));
             }
         }
-        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+        if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.length += length as u64;
         }
         Ok(())

@@ -26,12 +26,12 @@ pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
         To::Fixed { uri, .. } => uri,
         To::Made(_) => b"",
     };
-    let raw = (!ex.rewritten).then(|| ex.head.origin.of(ex.buf()));
-    let location = (!ex.broke).then_some(pass.location.len());
-    uri::target(part, location, &Uri { raw, path: &ex.uri, args: &ex.args })
+    let raw = (!ex.route.rewritten).then(|| ex.request.head.origin.of(ex.buf()));
+    let location = (!ex.route.broke).then_some(pass.location.len());
+    uri::target(part, location, &Uri { raw, path: &ex.route.uri, args: &ex.route.args })
 }
 
 /// Methods that a second server must not be asked to repeat (RFC 9110 §9.2.2, nginx's list).
 pub fn is_repeatable(ex: &Exchange) -> bool {
-    !matches!(ex.method, Method::Post | Method::Lock | Method::Patch)
+    !matches!(ex.route.method, Method::Post | Method::Lock | Method::Patch)
 }

@@ -60,7 +60,7 @@ pub fn next_of(code: u16) -> Option<Next> {
 
 /// The head is complete in `proxy.input`.
 pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<Flow, Fault> {
-    let Some((head, bytes)) = ex.record.as_ref().map(|record| (record.head.clone(), record.bytes.clone())) else {
+    let Some((head, bytes)) = ex.log.upstream.as_ref().map(|record| (record.head.clone(), record.bytes.clone())) else {
         return Err(Fault::Error);
     };
     let code = head.status;
@@ -69,7 +69,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<
     }
     let settings = settings(ex).clone();
     if !settings.ignore.charset {
-        ex.kept_charset = head.value(&bytes, b"x-accel-charset").filter(|name| !name.is_empty()).map(Into::into);
+        ex.route.kept.charset = head.value(&bytes, b"x-accel-charset").filter(|name| !name.is_empty()).map(Into::into);
     }
     if !settings.ignore.redirect
         && let Some(target) = head.value(&bytes, b"x-accel-redirect")
@@ -97,17 +97,17 @@ fn part(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) -> Flow {
     ex.response.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
     ex.response.ranges = ex.here().settings.output.max_ranges != Some(0);
-    if !ex.response.ranges || ex.head.method != Method::Get || ex.error_page.is_some() {
+    if !ex.response.ranges || ex.request.head.method != Method::Get || ex.route.error_page.is_some() {
         return Flow::Respond;
     }
     let Some(value) = ex.header(HeaderId::Range) else { return Flow::Respond };
-    if ex.head.get(HeaderId::IfRange).is_some() {
+    if ex.request.head.get(HeaderId::IfRange).is_some() {
         let validators = Validators {
             etag: head.value(bytes, b"etag"),
             modified: ex.response.last_modified.as_ref().map(|(at, _)| *at),
             exists: true,
         };
-        if !cond::if_range(&ex.head, ex.buf(), &validators) {
+        if !cond::if_range(&ex.request.head, ex.buf(), &validators) {
             return Flow::Respond;
         }
     }
@@ -125,8 +125,8 @@ fn part(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) -> Flow {
 
 /// X-Accel-Redirect: an internal redirect, asked for by GET.
 fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
-    if ex.method != Method::Head {
-        ex.method = Method::Get;
+    if ex.route.method != Method::Head {
+        ex.route.method = Method::Get;
     }
     if target.starts_with(b"@") {
         return Flow::Named(target.into());
@@ -139,11 +139,11 @@ fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
     }
     match uri::normalize(target, ex.here().settings.client.merge_slashes, &mut path) {
         Ok(normal) => {
-            ex.args.clear();
-            ex.args.extend_from_slice(normal.query.map(|query| query.of(target)).unwrap_or_default());
-            ex.uri = path;
-            ex.rewritten = true;
-            ex.broke = false;
+            ex.route.args.clear();
+            ex.route.args.extend_from_slice(normal.query.map(|query| query.of(target)).unwrap_or_default());
+            ex.route.uri = path;
+            ex.route.rewritten = true;
+            ex.route.broke = false;
             Flow::Redirect
         }
         Err(_) => Flow::Status(Status::NOT_FOUND),
@@ -154,14 +154,14 @@ fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
 fn keep_lines(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) {
     const KEPT: [&[u8]; 5] = [b"set-cookie", b"content-disposition", b"cache-control", b"expires", b"accept-ranges"];
     ex.response.lines.clear();
-    ex.kept_type = head.value(bytes, b"content-type").map(Into::into);
+    ex.route.kept.content_type = head.value(bytes, b"content-type").map(Into::into);
     for field in &head.fields {
         let name = field.name.of(bytes);
         if KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name)) {
             ex.response.line(name, field.value.of(bytes));
         }
     }
-    ex.kept_lines = std::mem::take(&mut ex.response.lines);
+    ex.route.kept.lines = std::mem::take(&mut ex.response.lines);
 }
 
 /// The response as the client gets it, but for its body.
@@ -218,14 +218,14 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
     };
     if head.status == 101 {
         proxy.phase = Phase::Tunnel;
-        ex.head.keep_alive = false;
+        ex.closes = true;
     }
 }
 
 /// The trailers have come: kept for variables, and for the client where it is to have them.
 pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     let settings = settings(ex).clone();
-    let Some(record) = &mut ex.record else { return };
+    let Some(record) = &mut ex.log.upstream else { return };
     record.trailers = lines;
     if !settings.pass_trailers || !ex.response.chunked {
         return;

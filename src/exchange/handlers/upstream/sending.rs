@@ -45,9 +45,9 @@ fn with_body(
     ex: &mut Exchange,
     what: impl FnOnce(&mut body::Body, &mut Exchange) -> Result<(), Flow>,
 ) -> Result<(), Flow> {
-    let Some(mut body) = ex.record.as_mut().and_then(|record| record.body.take()) else { return Ok(()) };
+    let Some(mut body) = ex.log.upstream.as_mut().and_then(|record| record.body.take()) else { return Ok(()) };
     let outcome = what(&mut body, ex);
-    ex.record.get_or_insert_default().body = Some(body);
+    ex.log.upstream.get_or_insert_default().body = Some(body);
     outcome
 }
 
@@ -70,7 +70,7 @@ impl Proxy {
                 self.trim();
                 self.push(data);
                 let limit = ex.here().settings.client.body_buffer_size.0 as usize;
-                if let Some(record) = &mut ex.record {
+                if let Some(record) = &mut ex.log.upstream {
                     record.keep_streamed(data, limit);
                 }
             }
@@ -109,7 +109,7 @@ impl Proxy {
         let by = By { client: &ex.client.peer, key: &key };
         let Some(peer) = cx.upstream_balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
             let shown = self.shown(&self.upstream.name);
-            if let Some(record) = &mut ex.record {
+            if let Some(record) = &mut ex.log.upstream {
                 let try_ = Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() };
                 record.tries.push(try_);
                 record.shown = shown;
@@ -118,7 +118,7 @@ impl Proxy {
             return Err(self.failed(ex, cx, Fault::NoLive, false).unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
-        if let Some(record) = &mut ex.record {
+        if let Some(record) = &mut ex.log.upstream {
             record.shown = self.shown(&name);
             record.tries.push(Try { peer: name, started: cx.now.ms, ..Try::default() });
         }
@@ -154,7 +154,7 @@ impl Proxy {
     /// The connection to the server stands.
     pub fn connected(&mut self, ex: &mut Exchange, cx: &Services) {
         self.phase = Phase::Talk;
-        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+        if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.connect = Some(cx.now.ms.saturating_sub(one.started));
         }
     }
@@ -167,7 +167,7 @@ impl Proxy {
     pub fn sent(&mut self, ex: &mut Exchange, n: usize) {
         self.sent += n;
         self.request_sent = true;
-        if let Some(one) = ex.record.as_mut().and_then(|record| record.last()) {
+        if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.sent += n as u64;
         }
         if self.sent == self.out.len() && self.phase == Phase::Talk {
@@ -177,7 +177,7 @@ impl Proxy {
 
     /// The next piece of a body that was gathered in a file, in the place of what was sent.
     fn refill(&mut self, ex: &Exchange) {
-        let file = ex.record.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
+        let file = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
         let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
         self.out.clear();
         self.sent = 0;
@@ -224,7 +224,7 @@ impl Proxy {
         self.body == Body::Streamed
             && !self.request_sent
             && ex.rx == Rx::Body
-            && ex.body_at < ex.input.len()
+            && ex.body_at_hand
             && self.pending().len() < REPLAY
     }
 

@@ -1,0 +1,78 @@
+//! From a settled answer to the queue. Whether the connection outlives the response is decided once a response, before it is written; what a body that is thrown
+//! away may still cost is part of it.
+
+use super::Http1;
+use crate::config::directives::client::KeepaliveDisable;
+use crate::conn::Active;
+use crate::exchange::handlers::Handler;
+use crate::exchange::request::is_old_msie;
+use crate::exchange::response::Body;
+use crate::exchange::{Exchange, Rx, Tx, phases};
+use crate::http::h1::framing::Framing;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::services::Services;
+
+/// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
+pub const DRAIN: u64 = 1 << 20;
+
+/// Has the response queued that the exchange has come to, if it has: what becomes of the connection is decided before
+/// its head is written.
+pub fn respond(active: &mut Active, cx: &mut Services) {
+    respond_with(&mut active.ex, &mut active.handler, &mut active.http1, cx);
+}
+
+/// As [`respond`], where what answers the request stays in charge: an upstream's response.
+pub fn respond_with(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1, cx: &mut Services) {
+    while ex.tx == Tx::Ready {
+        // An include has no say.
+        if ex.sub.is_none() {
+            // Framing that is wrong is refused even where the body is thrown away: what follows it cannot be told from a
+            // request.
+            if ex.rx == Rx::Drain
+                && http1.may_keep
+                && !ex.closes
+                && let Err(reject) = http1.discard_buffered(ex)
+            {
+                phases::refuse(ex, cx, &reject);
+            }
+            decide(ex, http1, cx);
+        }
+        phases::send(ex, handler, cx);
+    }
+}
+
+/// Whether the connection outlives this response, and what becomes of a body that was not read.
+fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
+    let client = &ex.here().settings.client;
+    ex.out.keep_alive = http1.may_keep
+        && !ex.closes
+        && !cx.quitting
+        && client.keepalive_timeout.0 > 0
+        && ex.client.requests < client.keepalive_requests
+        && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0
+        && !ex.response.status.closes()
+        && !is_disabled_for(ex, client.keepalive_disable);
+    // A response that is made while the body still comes does not end it.
+    let duplex = matches!(ex.response.body, Body::Stream { .. });
+    if ex.rx == Rx::Body && !duplex {
+        ex.rx = Rx::Drain;
+    }
+    if matches!(ex.rx, Rx::Drain | Rx::Body) {
+        let failed = ex.response.status.0 >= 400 || ex.route.error_page.is_some();
+        let short = match ex.request.head.framing {
+            Framing::Length(_) if failed => http1.decoder.remaining().is_some_and(|left| left <= DRAIN),
+            _ => true,
+        };
+        // A client that waits for 100 Continue may or may not send its body now: only closing is safe.
+        ex.out.keep_alive &= short && !http1.expects_continue;
+    }
+}
+
+/// keepalive_disable: Internet Explorer before 7 after a POST, and Safari on the Mac.
+fn is_disabled_for(ex: &Exchange, disabled: KeepaliveDisable) -> bool {
+    let Some(agent) = ex.header(HeaderId::UserAgent) else { return false };
+    let has = |text: &[u8]| memchr::memmem::find(agent, text).is_some();
+    disabled.msie6 && ex.route.method == Method::Post && is_old_msie(agent)
+        || disabled.safari && has(b"Mac OS X") && has(b"Safari/") && !has(b"Chrome")
+}

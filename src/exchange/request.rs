@@ -1,0 +1,57 @@
+//! What the client asked: the head of a request and the bytes it refers to. Made by the protocol that read it, the same
+//! for every part of a page that is included ([`super::filters::ssi`]).
+//!
+//! Invariant: once an exchange has begun nothing in it changes; what routing makes of it is in
+//! [`super::route_state::RouteState`].
+
+use crate::http::h1::framing::Framing;
+use crate::http::h1::head::Head;
+use crate::http::header::HeaderId;
+
+#[derive(Default)]
+pub struct Request {
+    /// The bytes that the spans of `head` are offsets into.
+    pub text: Vec<u8>,
+    pub head: Head,
+    /// It was sent before the answer to the one before it (`$pipe`).
+    pub pipelined: bool,
+}
+
+impl Request {
+    /// Ready for the next one; keeps its capacity.
+    pub fn clear(&mut self) {
+        let mut text = std::mem::take(&mut self.text);
+        let mut head = std::mem::take(&mut self.head);
+        text.clear();
+        head.clear();
+        *self = Request { text, head, ..Request::default() };
+    }
+
+    /// A body follows, of at least one byte or of a length that is not known yet.
+    pub fn has_content(&self) -> bool {
+        !matches!(self.head.framing, Framing::None | Framing::Length(0))
+    }
+
+    /// The client may wait for `100 Continue` before it sends the body.
+    pub fn expects_continue(&self) -> bool {
+        self.head.expect_continue && self.has_content()
+    }
+
+    /// The value of a header field.
+    pub fn value(&self, id: HeaderId) -> Option<&[u8]> {
+        self.head.value(&self.text, id)
+    }
+}
+
+/// `MSIE 4.` to `MSIE 6.`, but not a 6 that says it has the second service pack (nginx's rule).
+pub fn is_old_msie(agent: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
+    if memchr::memmem::find(agent, b"Opera").is_some() {
+        return false;
+    }
+    match agent.get(at + 5..at + 7) {
+        Some([b'4' | b'5', b'.']) => true,
+        Some(b"6.") => memchr::memmem::find(agent, b"SV1").is_none(),
+        _ => false,
+    }
+}

@@ -1,0 +1,82 @@
+//! Where a request has come to on its way through the phases: server, location, URI and the file it maps to. Changed by
+//! rewrites and internal redirects; what the client asked stays in [`super::request::Request`].
+
+use crate::config::model::{LocationId, ServerId};
+use crate::config::pattern::Groups;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use std::rc::Rc;
+
+#[derive(Default)]
+pub struct RouteState {
+    pub server: ServerId,
+    pub location: LocationId,
+    /// The method that decides: an error page of a POST is fetched by GET.
+    pub method: Method,
+    /// The current normalised path (`$uri`), and the current arguments (`$args`).
+    pub uri: Vec<u8>,
+    pub args: Vec<u8>,
+    /// Host in lower case, without port and final dot.
+    pub host: Vec<u8>,
+    /// The file the URI maps to.
+    pub path: Vec<u8>,
+    /// The index file that leads on to its own URI: it is opened again there.
+    pub index: Vec<u8>,
+    /// What the last regex matched: its groups are offsets into `subject`.
+    pub subject: Vec<u8>,
+    pub groups: Groups,
+    /// Values of the configuration's variables.
+    pub user: Vec<Option<Box<[u8]>>>,
+    /// Variables under evaluation that are made of variables.
+    pub depth: u8,
+    /// The URI was set by the server, not by the client: `internal` locations answer.
+    pub internal: bool,
+    /// The URI is no longer the one the client sent.
+    pub rewritten: bool,
+    /// A rewrite with `break` has changed the URI: it has no longer to do with the location's name.
+    pub broke: bool,
+    /// The URI was rewritten since the location was found.
+    pub uri_changed: bool,
+    /// A pattern gave up: what depends on it must not be decided as though it had not matched.
+    pub pattern_failed: bool,
+    /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
+    pub behind_alias: bool,
+    pub redirects: u8,
+    /// The status whose error page is being made, and the status it will be sent with.
+    pub error_page: Option<Status>,
+    pub kept: Kept,
+}
+
+/// What an answer leaves to the page that is sent in its place.
+#[derive(Default)]
+pub struct Kept {
+    /// Header lines of the error whose page is being made (Allow, a challenge): sent with the page.
+    pub lines: Vec<u8>,
+    /// `Location` of that error.
+    pub location: Option<Vec<u8>>,
+    /// The type that an X-Accel-Redirect gave what it leads to.
+    pub content_type: Option<Rc<[u8]>>,
+    /// The charset that an upstream's X-Accel-Charset chose.
+    pub charset: Option<Rc<[u8]>>,
+}
+
+impl RouteState {
+    /// At the beginning of the way; keeps the capacity of its buffers.
+    pub fn clear(&mut self) {
+        fn reused<T>(buffer: &mut Vec<T>) -> Vec<T> {
+            buffer.clear();
+            std::mem::take(buffer)
+        }
+        *self = RouteState {
+            uri: reused(&mut self.uri),
+            args: reused(&mut self.args),
+            host: reused(&mut self.host),
+            path: reused(&mut self.path),
+            index: reused(&mut self.index),
+            subject: reused(&mut self.subject),
+            user: reused(&mut self.user),
+            kept: Kept { lines: reused(&mut self.kept.lines), ..Kept::default() },
+            ..RouteState::default()
+        };
+    }
+}
