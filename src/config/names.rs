@@ -5,7 +5,7 @@
 
 use crate::util::hash::FastMap;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HostNames {
     exact: FastMap<Box<[u8]>, u32>,
     /// `.example.com`

@@ -89,8 +89,8 @@ pub struct Own {
     pub try_files: Option<Box<TryFiles>>,
     pub limit_except: Option<(crate::http::method::MethodSet, LocationId)>,
     pub content: Content,
-    /// The words of valid_referers of this level so far.
-    pub referers: Vec<Word>,
+    /// This level has valid_referers of its own.
+    pub referers: bool,
     pub pass: Option<Rc<super::directives::proxy_pass::Pass>>,
     exact: bool,
     children: Vec<Child>,

@@ -111,6 +111,8 @@ struct Builder<'a> {
     too_deep: usize,
     /// A `}` that stands further left than the line its block was opened on: the block that lacks its own `}`.
     suspect: Option<(Word, Span, Span)>,
+    /// The first word whose `{4}` opened a block: a regex without its quotes.
+    unquoted: Option<Span>,
 }
 
 impl<'a> Builder<'a> {
@@ -127,6 +129,7 @@ impl<'a> Builder<'a> {
             level: Vec::new(),
             too_deep: 0,
             suspect: None,
+            unquoted: None,
         }
     }
 

@@ -2,24 +2,36 @@
 //! interpreter, not the JIT, as nginx's default is: the match limit does not bound what compiled code does, and a
 //! sandboxed process may have no memory that is both writable and executable.
 //!
-//! Invariant: a match costs no more than [`MATCH_LIMIT`] steps and [`HEAP_LIMIT_KIB`] of memory; one that would is an
-//! error, never "no match". A match allocates nothing once the scratch space fits.
+//! Invariant: a match costs no more than [`MATCH_LIMIT`] steps, all places it may start at together, and
+//! [`HEAP_LIMIT_KIB`] of memory; one that would is an error, never "no match". A match allocates nothing once the scratch
+//! space fits.
+//!
+//! PCRE2's own limit holds for each start anew, so that `(.)*(?=\1)!` runs for a second on 8 KiB of text. A pattern that
+//! is not anchored is therefore given [`STARTS`] starts at a time, each with its share of the steps that are left.
 
 use pcre2_sys::{
-    PCRE2_CASELESS, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT,
-    PCRE2_INFO_NAMEENTRYSIZE, PCRE2_INFO_NAMETABLE, pcre2_code_8, pcre2_code_free_8, pcre2_compile_8,
+    PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY,
+    PCRE2_INFO_ALLOPTIONS, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE,
+    PCRE2_INFO_NAMETABLE, PCRE2_USE_OFFSET_LIMIT, PCRE2_UTF, pcre2_code_8, pcre2_code_free_8, pcre2_compile_8,
     pcre2_general_context_create_8, pcre2_general_context_free_8, pcre2_get_error_message_8,
     pcre2_get_ovector_pointer_8, pcre2_match_8, pcre2_match_context_8, pcre2_match_context_create_8,
     pcre2_match_context_free_8, pcre2_match_data_8, pcre2_match_data_create_8, pcre2_match_data_free_8,
-    pcre2_pattern_info_8, pcre2_set_heap_limit_8, pcre2_set_match_limit_8,
+    pcre2_pattern_info_8, pcre2_set_heap_limit_8, pcre2_set_match_limit_8, pcre2_set_offset_limit_8,
 };
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
 
-/// Steps of one match (nginx: PCRE2's default, ten times as many). One takes some 10 ns: a subject made to exhaust them
-/// keeps the loop for no longer than it may take for one request.
+/// Steps of one match (nginx: PCRE2's default, ten million, for each start). One takes some 10 ns: a subject made to
+/// exhaust them keeps the loop for no longer than it may take for one request.
 pub const MATCH_LIMIT: u32 = 1_000_000;
+
+/// How long a step takes, to tell from the clock how many are left.
+const STEP: Duration = Duration::from_nanos(10);
+
+/// Starts of a match that are tried before the clock is looked at.
+const STARTS: usize = 32;
 
 /// Memory for backtracking of one match; what is more than [`KEPT`] is given back after it.
 pub const HEAP_LIMIT_KIB: u32 = 32 << 10;
@@ -35,6 +47,18 @@ pub type Group = Option<(u32, u32)>;
 pub struct Code {
     code: NonNull<pcre2_code_8>,
     groups: usize,
+    starts: Starts,
+}
+
+/// Where a match may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Starts {
+    /// At the start of the subject only.
+    First,
+    /// Anywhere, and where the search began means nothing.
+    Any,
+    /// Anywhere, in one search: `\G` is where that began, and characters of several bytes are not to be cut.
+    Whole,
 }
 
 /// Why a pattern cannot be compiled, in PCRE2's words.
@@ -56,7 +80,7 @@ impl Code {
     /// # Errors
     /// What is wrong with the pattern.
     pub fn new(pattern: &[u8], caseless: bool) -> Result<Code, Invalid> {
-        let options = if caseless { PCRE2_CASELESS } else { 0 };
+        let options = PCRE2_USE_OFFSET_LIMIT | if caseless { PCRE2_CASELESS } else { 0 };
         let (mut error, mut offset): (c_int, usize) = (0, 0);
         // SAFETY: the pattern is valid for its length; the results are written to locals; no context means the defaults.
         let code = unsafe {
@@ -65,8 +89,14 @@ impl Code {
         let Some(code) = NonNull::new(code) else {
             return Err(Invalid { message: message(error), offset: offset.min(pattern.len()) });
         };
-        let mut compiled = Code { code, groups: 1 };
+        let mut compiled = Code { code, groups: 1, starts: Starts::Any };
         compiled.groups += compiled.number(PCRE2_INFO_CAPTURECOUNT) as usize;
+        let set = compiled.number(PCRE2_INFO_ALLOPTIONS);
+        if set & PCRE2_ANCHORED != 0 {
+            compiled.starts = Starts::First;
+        } else if set & PCRE2_UTF != 0 || memchr::memmem::find(pattern, b"\\G").is_some() {
+            compiled.starts = Starts::Whole;
+        }
         Ok(compiled)
     }
 
@@ -122,14 +152,18 @@ impl Code {
     }
 
     fn match_in(&self, scratch: &mut Scratch, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
-        let (data, context) = (scratch.data.as_ptr(), scratch.context.as_ptr());
-        // SAFETY: the code, the match data and the context are alive, and the subject is valid for its length.
-        let found = unsafe { pcre2_match_8(self.code.as_ptr(), subject.as_ptr(), subject.len(), 0, 0, data, context) };
-        match found {
-            PCRE2_ERROR_NOMATCH => return Ok(false),
-            error if error < 0 => return Err(Gave(error)),
-            _ => {}
+        let found = match self.starts {
+            Starts::First => self.search(scratch, subject, 0, usize::MAX, MATCH_LIMIT)?,
+            Starts::Whole => {
+                let each = MATCH_LIMIT / u32::try_from(subject.len() + 1).unwrap_or(u32::MAX);
+                self.search(scratch, subject, 0, usize::MAX, each.max(1))?
+            }
+            Starts::Any => self.search_in_turns(scratch, subject)?,
+        };
+        if !found {
+            return Ok(false);
         }
+        let data = scratch.data.as_ptr();
         // SAFETY: the match data has `pairs` pairs of offsets, all of which a match sets.
         let offsets = unsafe { std::slice::from_raw_parts(pcre2_get_ovector_pointer_8(data), 2 * scratch.pairs) };
         let pairs = offsets.as_chunks::<2>().0.iter().take(self.groups);
@@ -142,6 +176,58 @@ impl Code {
         }
         Ok(true)
     }
+}
+
+impl Code {
+    /// Some starts at a time; where one of them takes more than its share of the steps, one at a time.
+    fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8]) -> Result<bool, Gave> {
+        // Most searches are over before the clock is needed.
+        let mut began = (subject.len() >= STARTS).then(Instant::now);
+        let mut left = MATCH_LIMIT;
+        for from in (0..=subject.len()).step_by(STARTS) {
+            if from > 0 {
+                left = steps_left(&mut began)?;
+            }
+            let to = (from + STARTS - 1).min(subject.len());
+            match self.search(scratch, subject, from, to, left / STARTS as u32) {
+                Ok(false) => {}
+                Err(Gave(PCRE2_ERROR_MATCHLIMIT)) => {
+                    for start in from..=to {
+                        left = steps_left(&mut began)?;
+                        if self.search(scratch, subject, start, start, left)? {
+                            return Ok(true);
+                        }
+                    }
+                }
+                decided => return decided,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Matches that start at `from` to `to`, each of `steps` at most.
+    fn search(&self, scratch: &mut Scratch, subject: &[u8], from: usize, to: usize, steps: u32) -> Result<bool, Gave> {
+        let (data, context) = (scratch.data.as_ptr(), scratch.context.as_ptr());
+        // SAFETY: the code, the match data and the context are alive, and the subject is valid for its length; `from` is
+        // not beyond its end.
+        let found = unsafe {
+            pcre2_set_match_limit_8(context, steps);
+            pcre2_set_offset_limit_8(context, to);
+            pcre2_match_8(self.code.as_ptr(), subject.as_ptr(), subject.len(), from, 0, data, context)
+        };
+        match found {
+            PCRE2_ERROR_NOMATCH => Ok(false),
+            error if error < 0 => Err(Gave(error)),
+            _ => Ok(true),
+        }
+    }
+}
+
+/// The steps that the time since `began`, by default now, has left; none is an error.
+fn steps_left(began: &mut Option<Instant>) -> Result<u32, Gave> {
+    let used = began.get_or_insert_with(Instant::now).elapsed().as_nanos() / STEP.as_nanos();
+    let left = MATCH_LIMIT.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
+    if left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(left) }
 }
 
 impl Drop for Code {
@@ -185,7 +271,6 @@ impl Scratch {
             pcre2_general_context_free_8(general);
             match (data, context) {
                 (Some(data), Some(context)) => {
-                    pcre2_set_match_limit_8(context.as_ptr(), MATCH_LIMIT);
                     pcre2_set_heap_limit_8(context.as_ptr(), HEAP_LIMIT_KIB);
                     Some(Scratch { data, context, pairs })
                 }
@@ -251,6 +336,25 @@ mod tests {
         let subject = [&[b'a'; 40][..], b"!"].concat();
         assert_eq!(find("^(?:a+)+$", &subject), Err(Gave(-47)));
         assert_eq!(find("(?=a)a", b"a").map(|found| found.is_some()), Ok(true));
+    }
+
+    #[test]
+    fn the_limit_holds_for_all_starts_together() {
+        let subject = [&[b'a'; 20_000][..], b"!"].concat();
+        assert_eq!(find("(.)*(?=\\1)!", &subject), Err(Gave(-47)));
+        assert_eq!(find("(*UTF)(.)*(?=\\1)!", &subject), Err(Gave(-47)));
+    }
+
+    #[test]
+    fn a_match_is_found_wherever_it_starts() {
+        for at in [0, 1, 30, 31, 32, 33, 63, 64, 65, 200] {
+            let subject = [&vec![b'.'; at][..], b"ab", &vec![b'.'; 40]].concat();
+            let expected = Ok(Some(vec![Some((at as u32, at as u32 + 2)), Some((at as u32, at as u32 + 1))]));
+            assert_eq!(find("(a)(?=b).", &subject), expected, "{at}");
+            assert_eq!(find("(?<![ab])(a)b", &subject), expected, "{at}, looking behind");
+            assert_eq!(find("\\G(?=a)ab", &subject).map(|found| found.is_some()), Ok(at == 0), "{at}, from the start");
+        }
+        assert_eq!(find("(?=)$", &[b'x'; 64]), Ok(Some(vec![Some((64, 64))])));
     }
 
     #[test]

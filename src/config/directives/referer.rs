@@ -20,9 +20,9 @@ pub struct Referers {
     pub server_names: bool,
     pub hosts: Rc<HostNames>,
     /// What the path must begin with, by the value of a host.
-    pub uris: Rc<[Box<[u8]>]>,
+    pub uris: Rc<Vec<Box<[u8]>>>,
     /// Matched with what follows the scheme.
-    pub regexes: Rc<[Pattern]>,
+    pub regexes: Rc<Vec<Rc<Pattern>>>,
 }
 
 impl Referers {
@@ -65,16 +65,13 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn valid_referers(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    // Several lines of one level add up: all are read anew when the first is met.
-    let mut hosts = HostNames::default();
-    let mut uris: Vec<Box<[u8]>> = Vec::new();
-    let mut regexes = Vec::new();
-    let mut read = if s.first { Referers::default() } else { (*s.settings.referers).clone() };
+    // Several lines of one level add up; they replace those of the level outside.
     if s.first {
-        s.own.referers.clear();
+        s.settings.referers = Rc::default();
     }
-    s.own.referers.extend(d.args.iter().cloned());
-    for word in &s.own.referers {
+    s.own.referers = true;
+    let read = Rc::make_mut(&mut s.settings.referers);
+    for word in &d.args {
         match word.bytes() {
             b"" => return Err(Fault::new(word.span, "invalid referer \"\"")),
             b"none" => read.none = true,
@@ -82,15 +79,12 @@ fn valid_referers(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             b"server_names" => read.server_names = true,
             b"~" => return Err(Fault::new(word.span, "empty regex in \"~\"")),
             [b'~', source @ ..] => {
-                regexes.push(Pattern::of_word(word, source, Case::Insensitive, &mut b.variables)?);
+                let pattern = Pattern::of_word(word, source, Case::Insensitive, &mut b.variables)?;
+                Rc::make_mut(&mut read.regexes).push(Rc::new(pattern));
             }
-            text => host(word, text, &mut hosts, &mut uris)?,
+            text => host(word, text, Rc::make_mut(&mut read.hosts), Rc::make_mut(&mut read.uris))?,
         }
     }
-    read.hosts = Rc::new(hosts);
-    read.uris = uris.into();
-    read.regexes = regexes.into();
-    s.settings.referers = Rc::new(read);
     Ok(())
 }
 

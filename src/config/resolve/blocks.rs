@@ -119,7 +119,7 @@ impl Build {
             }
         }
         let referers = &scope.settings.referers;
-        if !own.referers.is_empty() && (referers.none || referers.blocked) && !referers.names_hosts() {
+        if own.referers && (referers.none || referers.blocked) && !referers.names_hosts() {
             let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \
                         any valid referer";
             self.error_once(span, text);

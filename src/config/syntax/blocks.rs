@@ -49,6 +49,9 @@ impl Builder<'_> {
             self.too_deep += 1;
             return;
         }
+        if self.unquoted.is_none() {
+            self.unquoted = self.words.last().and_then(|word| self.quantified(word, at));
+        }
         let nameless = self.words.is_empty();
         if nameless {
             self.errors.push(Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it"));
@@ -116,9 +119,30 @@ impl Builder<'_> {
         (self.level, self.errors)
     }
 
+    /// The whole of a word as it was meant, where what the brace `at` opens reads like a quantifier: `^/\d{4}/`.
+    fn quantified(&self, word: &Word, at: Span) -> Option<Span> {
+        if word.quoted || word.span.end != at.start {
+            return None;
+        }
+        let rest = self.bytes.get(at.end as usize..)?;
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b',').count();
+        if count == 0 || rest.get(count) != Some(&b'}') {
+            return None;
+        }
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || *byte == b';';
+        let len = rest.iter().position(ends).unwrap_or(rest.len());
+        Some(Span::new(word.span.file, word.span.start, at.end + len as u32))
+    }
+
     /// One error for all blocks that are still open: they mostly have one cause.
     fn missing_close(&mut self) {
         let message = "unexpected end of file, expecting \"}\"";
+        if let Some(span) = self.unquoted {
+            let written = self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default();
+            let written = String::from_utf8_lossy(written);
+            let error = Diagnostic::emerg(span, message).label("the `{` in this regex opens a block: it needs quotes");
+            return self.errors.push(error.help(format!("write it in quotes: \"{written}\"")));
+        }
         let mut error = match &self.suspect {
             Some((name, open, close)) => Diagnostic::emerg(*open, message)
                 .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))

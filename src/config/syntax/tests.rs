@@ -210,3 +210,20 @@ fn a_missing_semicolon_is_found_by_the_next_directive() {
         assert_eq!(halves.as_ref().map(|(a, b)| (a.as_str(), b.as_str())), split, "{text}");
     }
 }
+
+#[test]
+fn a_regex_whose_brace_opens_a_block_is_said_to_need_quotes() {
+    for (name, text, quoted) in [
+        ("a location", "server { location ~ ^/\\d{4}/ { return 200; } }", Some("\"^/\\d{4}/\"")),
+        ("a rewrite", "server { rewrite ^/(\\d{1,2})$ /x last; }", Some("\"^/(\\d{1,2})$\"")),
+        ("a lost brace", "server { location / { return 200; }", None),
+        ("a block with a number in it", "geo $a {1} server {", None),
+    ] {
+        let loaded = load_text("x", text.as_bytes(), &LoadOptions::default());
+        let errors: Vec<_> = loaded.diagnostics.iter().filter(|error| error.message.contains("end of file")).collect();
+        let said = errors.iter().any(|error| error.label.as_ref().is_some_and(|label| label.contains("quotes")));
+        assert_eq!((errors.len(), said), (1, quoted.is_some()), "{name}");
+        let help = errors[0].help.join(" ");
+        assert!(quoted.is_none_or(|quoted| help.contains(quoted)), "{name}: {help}");
+    }
+}
