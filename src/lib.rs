@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`sys`] | the only `unsafe`: one function per system call, no policy |
 //! | [`util`] | slab, timer wheel, buffers, spans, dates |
+//! | [`io`] | output, opening and log sinks that neither wait nor panic |
 //! | [`http`] | sans-IO HTTP/1.1: heads, bodies, ranges, conditions, multipart |
 //! | [`tls`] | sans-IO TLS: handshakes, records, certificates, tickets |
 //! | [`config`] | nginx's language: text → tree with spans → rows of directives → resolved model |
@@ -27,6 +28,7 @@ pub mod conn;
 pub mod exchange;
 pub mod explain;
 pub mod http;
+pub mod io;
 pub mod route;
 pub mod server;
 pub mod services;

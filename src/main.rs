@@ -4,7 +4,6 @@ mod cli;
 mod share;
 
 use cli::{Args, Explain, Reference, Stop};
-use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +12,7 @@ use webserv::config::load::dump;
 use webserv::config::resolve::Form;
 use webserv::config::table;
 use webserv::explain;
+use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
 use webserv::tools::manual;
@@ -24,8 +24,7 @@ fn main() -> ExitCode {
     let args = match cli::parse(std::env::args_os().collect()) {
         Ok(args) => args,
         Err(Stop::Help(text)) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
+            return print(text.as_bytes());
         }
         Err(Stop::Mistake(text)) => {
             complain(&text);
@@ -33,8 +32,7 @@ fn main() -> ExitCode {
         }
     };
     if args.own_version {
-        println!("webserv {}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
+        return print(concat!("webserv ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
     }
     if args.version || args.build {
         version(&args);
@@ -49,17 +47,16 @@ fn main() -> ExitCode {
     if let Some(name) = &args.signal
         && lifecycle::signal_number(name).is_none()
     {
-        eprintln!("webserv: invalid option: \"-s {name}\"");
+        console::line(format_args!("webserv: invalid option: \"-s {name}\""));
         return ExitCode::FAILURE;
     }
     let origin = match origin(&args) {
         Ok(Origin { text: Some(text), .. }) if args.share.print_config => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
+            return print(text.as_bytes());
         }
         Ok(origin) => origin,
         Err(Failure(why)) => {
-            eprintln!("webserv: [emerg] {why}");
+            console::line(format_args!("webserv: [emerg] {why}"));
             return ExitCode::FAILURE;
         }
     };
@@ -75,16 +72,31 @@ fn main() -> ExitCode {
 
 /// `-v` and `-V`, on stderr as nginx.
 fn version(args: &Args) {
-    eprintln!("nginx version: nginx/{} (webserv/{})", webserv::NGINX_VERSION, env!("CARGO_PKG_VERSION"));
+    console::line(format_args!(
+        "nginx version: nginx/{} (webserv/{})",
+        webserv::NGINX_VERSION,
+        env!("CARGO_PKG_VERSION")
+    ));
     if args.build {
-        eprintln!("{CONFIGURE}");
+        console::line(format_args!("{CONFIGURE}"));
+    }
+}
+
+/// The answer of a command, on standard output.
+fn print(text: &[u8]) -> ExitCode {
+    match console::print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            console::line(format_args!("webserv: write() to standard output failed {e}"));
+            ExitCode::FAILURE
+        }
     }
 }
 
 /// Lines for a person, each with the program's name. A closed terminal is no reason to fail otherwise.
 fn complain(lines: &str) {
     for line in lines.lines() {
-        let _ = writeln!(std::io::stderr(), "webserv: {line}");
+        console::line(format_args!("webserv: {line}"));
     }
 }
 
@@ -100,9 +112,7 @@ fn reference(form: &Reference) -> ExitCode {
             }
         },
     };
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    print(text.as_bytes())
 }
 
 /// Which file is meant, and how the program was called.
@@ -130,6 +140,7 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
         (None, None) => (default_file()?, Form::Own),
     };
     Ok(Origin {
+        executable: executable(&called),
         file,
         text: None,
         prefix,
@@ -138,6 +149,11 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
         form,
         program,
     })
+}
+
+/// The file that was started: /proc knows it also where it was found along PATH.
+fn executable(called: &std::ffi::OsStr) -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from(called))
 }
 
 fn default_file() -> Result<PathBuf, Failure> {
@@ -158,18 +174,18 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
         Some(config) => lifecycle::rehearse(config, origin.form).map_err(Some),
     };
     if let Err(Some(Failure(why))) = &outcome {
-        eprintln!("{program}: [emerg] {why}");
+        console::line(format_args!("{program}: [emerg] {why}"));
     }
     if outcome.is_err() {
-        eprintln!("{program}: configuration file {file} test failed");
+        console::line(format_args!("{program}: configuration file {file} test failed"));
         return ExitCode::FAILURE;
     }
     if !args.quiet {
-        eprintln!("{program}: the configuration file {file} syntax is ok");
-        eprintln!("{program}: configuration file {file} test is successful");
+        console::line(format_args!("{program}: the configuration file {file} syntax is ok"));
+        console::line(format_args!("{program}: configuration file {file} test is successful"));
     }
     if args.dump {
-        let _ = std::io::stdout().write_all(&dump(&read.sources));
+        return print(&dump(&read.sources));
     }
     ExitCode::SUCCESS
 }
@@ -180,26 +196,22 @@ fn report(args: &Args, origin: &Origin, mut read: Read) -> Read {
     if args.quiet || read.diagnostics.has_errors() {
         read.diagnostics.leave_out(Severity::Notice);
     }
-    eprint!("{}", read.diagnostics.render(&read.sources, &origin.program));
+    console::complain(&read.diagnostics.render(&read.sources, &origin.program));
     read
 }
 
 /// `explain`: nothing is opened or bound, so nothing but the configuration and the question can be wrong.
 fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
     let Some(config) = read.config else {
-        eprint!("{}", read.diagnostics.render(&read.sources, &origin.program));
+        console::complain(&read.diagnostics.render(&read.sources, &origin.program));
         return ExitCode::FAILURE;
     };
     let asked =
         explain::Asked { question: asked.question.clone(), headers: asked.headers.clone(), client: asked.client };
     match explain::explain(origin, config, &read.sources, &asked) {
-        Ok(text) => {
-            // A reader that has seen enough (`| head`) is no failure.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(text.as_bytes()),
         Err(why) => {
-            eprintln!("{}: {why}", origin.program);
+            console::line(format_args!("{}: {why}", origin.program));
             ExitCode::FAILURE
         }
     }
@@ -215,7 +227,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     let outcome = match &args.signal {
         Some(name) => match lifecycle::signal(&config, name) {
             Ok(Signalled::Refused(errors)) => {
-                eprint!("{errors}");
+                console::complain(&errors);
                 return ExitCode::FAILURE;
             }
             outcome => outcome.map(|_| ()),
@@ -229,7 +241,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(why)) => {
-            eprintln!("{program}: [emerg] {why}");
+            console::line(format_args!("{program}: [emerg] {why}"));
             ExitCode::FAILURE
         }
     }

@@ -31,6 +31,7 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
     };
     let serve = ServeDir { dir: dir.clone(), address, upload: share.upload, password_file, tls: share.tls };
     Ok(Origin {
+        executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("webserv")),
         file: PathBuf::from("(webserv DIR)"),
         text: Some(serve.config()),
         prefix: dir,

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -17,6 +16,8 @@ use std::rc::Rc;
 use super::ast::{Directive, FileId, Span};
 use super::error::{Diagnostic, Diagnostics};
 use super::{glob, syntax};
+use crate::io::open;
+use crate::sys::Errno;
 
 /// A chain of includes longer than this is taken for a mistake; nginx would go on until it runs out of files.
 pub const MAX_INCLUDE_DEPTH: usize = 16;
@@ -366,10 +367,12 @@ impl<'a> Loader<'a> {
         if let Some(bytes) = self.cache.get(path) {
             return Ok(bytes.clone());
         }
-        let file = File::open(path).map_err(ReadError::Open)?;
-        let mut bytes = Vec::new();
         let room = MAX_BYTES.saturating_sub(self.total);
-        file.take(room + 1).read_to_end(&mut bytes).map_err(ReadError::Read)?;
+        let bytes = open::read(path, room).map_err(|errno| match errno {
+            Errno::EISDIR => ReadError::Read(errno),
+            Errno::EINVAL => ReadError::Special,
+            _ => ReadError::Open(errno),
+        })?;
         if bytes.len() as u64 > room {
             return Err(ReadError::TooLarge);
         }
@@ -381,8 +384,9 @@ impl<'a> Loader<'a> {
 }
 
 enum ReadError {
-    Open(io::Error),
-    Read(io::Error),
+    Open(Errno),
+    Read(Errno),
+    Special,
     TooLarge,
 }
 
@@ -390,8 +394,9 @@ enum ReadError {
 fn failed(path: &Path, error: &ReadError) -> String {
     let path = path.display();
     match error {
-        ReadError::Open(error) => format!("open() \"{path}\" failed ({})", errno_text(error)),
-        ReadError::Read(error) => format!("read() \"{path}\" failed ({})", errno_text(error)),
+        ReadError::Open(errno) => format!("open() \"{path}\" failed {errno}"),
+        ReadError::Read(errno) => format!("read() \"{path}\" failed {errno}"),
+        ReadError::Special => format!("\"{path}\" is a FIFO or a socket, from which no configuration is read"),
         ReadError::TooLarge => {
             format!("\"{path}\" is too large: the files of a configuration may hold {MAX_BYTES} bytes")
         }

@@ -49,6 +49,10 @@ pub struct Build {
     form: Form,
     log_files: Vec<PathBuf>,
     log_index: HashMap<PathBuf, LogFileId>,
+    /// Files that were open before and that this configuration names too.
+    kept_logs: BTreeSet<usize>,
+    /// How many of `log_files` were open before.
+    old_logs: usize,
     combined: Option<Rc<LogFormat>>,
     /// nginx's own logs, until the configuration names them: opened only if some level uses them.
     default_logs: Vec<LogFileId>,
@@ -151,6 +155,8 @@ pub fn resolve(
         upstreams: upstream::Drafts::default(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
+        kept_logs: BTreeSet::new(),
+        old_logs: logs.len(),
         log_files: logs,
         combined: None,
         default_logs: Vec::new(),
@@ -162,6 +168,13 @@ pub fn resolve(
         sources: std::mem::take(&mut loaded.sources),
         bare: !tree.iter().any(|d| d.name.is("http") || d.name.is("events")),
     };
+    if !tree.iter().any(|d| ["events", "http", "server"].iter().any(|name| d.name.is(name)))
+        && !b.diagnostics.has_errors()
+    {
+        // A file that was emptied by a full disk is no wish to serve nothing.
+        let error = Diagnostic::emerg(None, "no \"events\" section in configuration");
+        b.diagnostics.push(error.help("the configuration holds neither `events`, `http` nor `server`"));
+    }
     let combined = b.combined();
     b.formats.insert("combined".into(), combined);
     let mut scope = Scope::new(Contexts::MAIN, Settings::default(), Own::default());

@@ -221,6 +221,7 @@ impl Conn {
             requests: u64::from(self.requests) + 1,
             accepted: now.saturating_sub(self.age(now)),
             is_secure: self.transport.is_secure(),
+            socket: std::os::fd::AsRawFd::as_raw_fd(&self.fd()),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{Exchange, variables};
 use crate::config::model::Level;
+use crate::http::header::HeaderId;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::services::logs::Who;
@@ -36,6 +37,8 @@ impl Exchange {
         quoted(b", request: \"", self.request.head.request_line.of(self.buf()));
         quoted(b", upstream: \"", self.log.upstream.as_ref().map_or(b"", |record| record.shown.as_bytes()));
         quoted(b", host: \"", self.request.head.host.of(self.buf()));
+        let referrer = self.request.head.get(HeaderId::Referer).map(|field| field.value.of(self.buf()));
+        quoted(b", referrer: \"", referrer.unwrap_or_default());
     }
 }
 

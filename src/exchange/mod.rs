@@ -61,6 +61,8 @@ pub struct Client {
     pub accepted: u64,
     /// It came over TLS.
     pub is_secure: bool,
+    /// The number of its socket, by which `$tcpinfo_rtt` asks the kernel. Owned by the connection.
+    pub socket: i32,
 }
 
 impl Client {

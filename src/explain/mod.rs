@@ -50,11 +50,12 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     let (endpoint, note) = question.endpoint(&config)?;
     let config = Rc::new(config);
     let mut logs = Logs::new();
-    logs.set_stderr(false);
+    logs.drop_stderr();
     let mut cx = Services::new(config.clone(), logs);
     cx.trace = Some(Recorder::default());
     let peer = Peer::new(asked.client, 0);
-    let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted: cx.now.ms, is_secure: false };
+    let accepted = cx.now.ms;
+    let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure: false, socket: -1 };
     let mut active = Active::new(&mut cx, client);
     answer(&mut active, &mut cx, &question)?;
     let Active { mut ex, handler, .. } = active;

@@ -3,18 +3,18 @@
 use super::Server;
 use super::greeting;
 use super::listeners::Listeners;
+use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report;
 use super::signals::Signals;
 use super::temp_paths;
-use crate::config::load::errno_text;
 use crate::config::model::{Config, Level, LogTarget};
 use crate::config::resolve::Form;
+use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::process::{self, Streams};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 /// Why the process could not start, as one sentence.
@@ -48,33 +48,39 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
     {
         // As nginx: said, and no reason not to serve.
         let program = &origin.program;
-        eprintln!("{program}: [warn] invalid socket number \"{name}\" in NGINX environment variable {e}, ignored");
+        console::line(format_args!(
+            "{program}: [warn] invalid socket number \"{name}\" in NGINX environment variable {e}, ignored"
+        ));
     }
     let is_child = !listeners.is_empty();
+    if let (Some(path), false) = (&config.process.pid, is_child) {
+        pid_file::is_free(path)?;
+    }
     // As many descriptors as the system lets us have; fewer is no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(|e| Failure(e.to_string()))?;
     if greeting == Greeting::Addresses {
         for line in greeting::lines(&config, listeners.addresses(), &origin.prefix) {
-            eprintln!("{}: {line}", origin.program);
+            console::line(format_args!("{}: {line}", origin.program));
         }
     }
-    if config.process.daemon && !is_child {
-        process::daemonize().map_err(|e| Failure(format!("fork() failed {e}")))?;
-        process::redirect_stdio_to_null(Streams::InputOutput).map_err(|e| Failure(format!("dup2() failed {e}")))?;
-        logs.set_stderr(false);
-    }
-    let pid = config.process.pid.clone();
-    if let Some(path) = &pid {
-        write_pid(path)?;
-    }
-    let rights = drop_rights(worker, &mut logs)?;
-    // Before the loop: a signal from now on is an event.
+    let ready = match config.process.daemon && !is_child {
+        true => Some(process::daemonize().map_err(|e| Failure(format!("fork() failed {e}")))?),
+        false => None,
+    };
+    // Before anybody can know our number: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
+    let pid = config.process.pid.as_deref().map(PidFile::write).transpose()?;
+    if let Some(ready) = ready {
+        leave_terminal(&config, &mut logs)?;
+        ready.tell();
+    }
+    let rights = drop_rights(worker)?;
     let cx = Services::new(Rc::new(config), logs);
     let mut server = Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))?;
     server.origin = Some(origin);
     server.rights = rights;
+    server.pid_file = pid;
     server.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
     let told = matches!(server.cx.config.process.error_log.target, LogTarget::Stderr);
     for (level, text) in notes.iter().filter(|_| !told) {
@@ -86,13 +92,30 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
     server.run();
     server.end_journal();
     server.note(format_args!("exit"));
-    if let Some(path) = pid {
+    if let Some(file) = server.pid_file.take() {
         rights.as_root(|| {
-            remove_pid(&path);
-            reload_report::remove(&path);
+            reload_report::remove(file.path());
+            file.remove();
         });
     }
     Ok(())
+}
+
+/// A daemon holds none of its caller's standard streams: whoever waits for their end may go on. What is written to
+/// standard error all the same (by the runtime, in a panic) goes to the error log, as nginx has it.
+fn leave_terminal(config: &Config, logs: &mut Logs) -> Result<(), Failure> {
+    let failed = |e| Failure(format!("dup2() failed {e}"));
+    process::redirect_stdio_to_null(Streams::All).map_err(failed)?;
+    if let Some(log) = error_log_of(config, logs) {
+        process::dup2(log, std::io::stderr().as_fd()).map_err(failed)?;
+    }
+    logs.drop_stderr();
+    Ok(())
+}
+
+fn error_log_of<'a>(config: &Config, logs: &'a Logs) -> Option<BorrowedFd<'a>> {
+    let LogTarget::File(id) = config.process.error_log.target else { return None };
+    logs.descriptors().find(|(at, ..)| *at == id.at()).map(|(.., fd)| fd)
 }
 
 fn open_logs(config: &Config) -> Result<Logs, Failure> {
@@ -100,24 +123,6 @@ fn open_logs(config: &Config) -> Result<Logs, Failure> {
     match logs.open(config) {
         Ok(()) => Ok(logs),
         Err((path, e)) => Err(Failure(format!("open() \"{}\" failed {e}", path.display()))),
-    }
-}
-
-fn write_pid(path: &Path) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure(format!("open() \"{}\" failed ({e})", path.display()));
-    let mut file = std::fs::File::create(path).map_err(failed)?;
-    writeln!(file, "{}", process::getpid()).map_err(failed)
-}
-
-/// Ours only: after an upgrade the file is the new process's.
-fn remove_pid(path: &Path) {
-    let old = PathBuf::from(format!("{}.oldbin", path.display()));
-    let me = format!("{}\n", process::getpid());
-    for path in [path, &old] {
-        if std::fs::read_to_string(path).is_ok_and(|text| text == me) {
-            // Nothing is left to do if it cannot be removed.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -181,9 +186,8 @@ fn worker(config: &Config, form: Form) -> Result<Option<Worker>, Failure> {
 }
 
 /// Works as the configured user, once everything that needs root is open.
-fn drop_rights(worker: Option<Worker>, logs: &mut Logs) -> Result<Rights, Failure> {
+fn drop_rights(worker: Option<Worker>) -> Result<Rights, Failure> {
     let Some(Worker { name, uid, gid }) = worker else { return Ok(Rights::default()) };
-    logs.set_owner(uid, gid);
     process::act_as(uid, gid, &name).map_err(|e| Failure(format!("setuid({uid}) failed {e}")))?;
     Ok(Rights { user: Some((uid, gid)) })
 }
@@ -214,12 +218,7 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let Some(path) = &config.process.pid else {
         return Err(Failure("the configuration writes no pid file, so there is nobody to signal".into()));
     };
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure(format!("open() \"{}\" failed ({})", path.display(), errno_text(&e))))?;
-    let pid: i32 = text
-        .trim()
-        .parse()
-        .map_err(|_| Failure(format!("invalid PID number \"{}\" in \"{}\"", text.trim(), path.display())))?;
+    let pid = pid_file::running(path)?;
     let before = reload_report::read(path);
     process::kill(pid, number).map_err(|e| Failure(format!("kill({pid}, {number}) failed {e}")))?;
     if number != process::SIGHUP {

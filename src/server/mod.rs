@@ -4,6 +4,7 @@ pub mod accept;
 pub mod greeting;
 pub mod lifecycle;
 pub mod listeners;
+pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
 pub mod signals;
@@ -11,7 +12,7 @@ pub mod temp_paths;
 mod upload_services;
 mod wakeup;
 
-use crate::config::model::Level;
+use crate::config::model::{Config, Level};
 use crate::conn::drive;
 use crate::conn::io::{Budget, Next, SHARE};
 use crate::conn::token::{Role, role_of, token, token_of};
@@ -29,7 +30,7 @@ use crate::util::wheel::{TICK, Wheel};
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use wakeup::Alarm;
 
 /// What the process is about.
@@ -75,6 +76,12 @@ pub struct Server {
     /// Where the configuration came from; None where a test made it.
     pub origin: Option<reload::Origin>,
     pub rights: lifecycle::Rights,
+    /// None where the configuration names none, or a parent has it.
+    pub pid_file: Option<pid_file::PidFile>,
+    /// Earlier configurations that exchanges under way still hold.
+    old_configs: Vec<Weak<Config>>,
+    /// The process that an upgrade started, while it runs.
+    new_binary: Option<i32>,
     /// Reloads so far, whatever became of them.
     reloads: u64,
 }
@@ -126,6 +133,9 @@ impl Server {
             limit,
             origin: None,
             rights: lifecycle::Rights::default(),
+            pid_file: None,
+            old_configs: Vec::new(),
+            new_binary: None,
             reloads: 0,
         };
         sweep::begin(&mut server.cx);
@@ -440,6 +450,7 @@ impl Server {
     fn finish_turn(&mut self) {
         self.listen_for_changes();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
+        self.tend_logs();
         if let Mode::Quitting { until } = self.mode
             && (self.conns.is_empty() || until.is_some_and(|at| at <= self.cx.now.ms))
         {

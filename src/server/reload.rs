@@ -26,6 +26,8 @@ pub struct Origin {
     pub form: Form,
     /// The name the program was called by: messages begin with it.
     pub program: String,
+    /// Where it was started from: an upgrade starts what is there then, though the file was replaced.
+    pub executable: PathBuf,
 }
 
 /// A load: the configuration if nothing was wrong, and everything there is to say.
@@ -106,7 +108,9 @@ impl Server {
         self.cx.files.set_limit(config.static_cache_size());
         self.cx.listings.set_limit(config.listing_cache_size());
         self.cx.response_cache.clear(config.repeat_cache_size());
-        self.cx.config = Rc::new(config);
+        let old = std::mem::replace(&mut self.cx.config, Rc::new(config));
+        self.old_configs.push(Rc::downgrade(&old));
+        drop(old);
         self.keep_journal();
         sweep::begin(&mut self.cx);
         self.open_syncs();
@@ -142,27 +146,14 @@ impl Server {
         let mut env: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(k, _)| k != "NGINX").collect();
         env.push(("NGINX".into(), names.into()));
         let env: Vec<(&OsStr, &OsStr)> = env.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str())).collect();
-        let program =
-            std::env::current_exe().unwrap_or_else(|_| PathBuf::from(args.first().unwrap_or(&OsStr::new("webserv"))));
-        // The new process writes the pid file; ours is kept beside it, as nginx does.
-        let moved = self.cx.config.process.pid.as_ref().map(|pid| {
-            let mut old = pid.clone().into_os_string();
-            old.push(".oldbin");
-            (pid.clone(), PathBuf::from(old))
-        });
-        if let Some((pid, old)) = &moved
-            && let Err(e) = std::fs::rename(pid, old)
-        {
-            let text = format!("rename \"{}\" failed: {e}", pid.display());
-            return self.refuse(format_args!("{text}"));
-        }
+        let program = self.origin.as_ref().map(|origin| origin.executable.clone()).unwrap_or_default();
         match crate::sys::process::spawn_exec(program.as_os_str(), &args, &env, &fds) {
-            Ok(pid) => self.note(format_args!("start new binary process, pid {pid}")),
+            Ok(pid) => {
+                self.new_binary = Some(pid);
+                self.note(format_args!("start new binary process, pid {pid}"));
+            }
             Err(e) => {
-                if let Some((pid, old)) = &moved {
-                    let _ = std::fs::rename(old, pid);
-                }
-                let text = format!("the new binary could not be started {e}");
+                let text = format!("the new binary \"{}\" could not be started {e}", program.display());
                 self.refuse(format_args!("{text}"));
             }
         }

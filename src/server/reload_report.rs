@@ -11,6 +11,7 @@ use crate::sys::clock;
 use crate::sys::epoll::{Epoll, Events, Timeout};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// How long an answer is waited for, milliseconds: reading ten thousand server blocks takes a tenth of it.
@@ -44,6 +45,7 @@ pub fn write(pid: &Path, report: &Report) {
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
+        .mode(0o644)
         .open(&fresh)
         .and_then(|mut file| write!(file, "{}\n{}", report.number, report.errors));
     if written.and_then(|()| fs::rename(&fresh, &path)).is_err() {

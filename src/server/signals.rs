@@ -1,5 +1,6 @@
 //! Signals as events: they arrive through a descriptor in the loop, so nothing is ever interrupted.
 
+use super::pid_file::PidFile;
 use super::{Mode, Server};
 use crate::config::model::Level;
 use crate::sys::Errno;
@@ -68,9 +69,30 @@ impl Server {
                     rights.as_root(|| self.upgrade());
                 }
                 SIGWINCH => self.quit(),
-                SIGCHLD => while let Ok(Some(_)) = process::reap() {},
+                SIGCHLD => {
+                    while let Ok(Some((pid, _))) = process::reap() {
+                        if self.new_binary == Some(pid) {
+                            self.new_binary = None;
+                            let rights = self.rights;
+                            rights.as_root(|| self.pid_file.as_ref().map(PidFile::take_back));
+                        }
+                    }
+                }
                 _ => {}
             }
+        }
+    }
+
+    /// After the logs of a turn are out: what is wrong with them, and which are not needed any more.
+    pub(super) fn tend_logs(&mut self) {
+        if !self.old_configs.is_empty() {
+            self.old_configs.retain(|config| config.strong_count() > 0);
+            if self.old_configs.is_empty() {
+                self.cx.logs.retire();
+            }
+        }
+        for text in self.cx.logs.troubles() {
+            self.say(Level::Error, format_args!("{text}"));
         }
     }
 

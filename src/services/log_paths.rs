@@ -1,10 +1,10 @@
 //! Log files whose path has variables, kept open by open_log_file_cache: nginx's rules of use, age and number.
 
 use crate::config::directives::logs::PathCache;
+use crate::io::sink::Sink;
 use crate::sys::{Errno, file};
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct LogPaths {
 
 struct Entry {
     /// None: not used often enough to be kept open.
-    fd: Option<OwnedFd>,
+    fd: Option<Sink>,
     uses: u32,
     used: u64,
     order: u64,
@@ -36,10 +36,10 @@ impl LogPaths {
         line: &[u8],
         cache: Option<PathCache>,
         now: u64,
-        open: impl Fn(&Path) -> Result<OwnedFd, Errno>,
+        open: impl Fn(&Path) -> Result<Sink, Errno>,
     ) -> Result<(), Errno> {
         let Some(cache) = cache else {
-            return file::write(open(path)?.as_fd(), line).map(drop);
+            return open(path)?.write(line).map(drop);
         };
         self.clock += 1;
         let order = self.clock;
@@ -53,18 +53,18 @@ impl LogPaths {
                     if now.saturating_sub(entry.checked) >= cache.valid {
                         entry.checked = now;
                     }
-                    return file::write(fd.as_fd(), line).map(drop);
+                    return fd.write(line).map(drop);
                 }
                 entry.fd = None;
             }
             let fd = open(path)?;
-            file::write(fd.as_fd(), line)?;
+            fd.write(line)?;
             entry.checked = now;
             entry.fd = (entry.uses >= cache.min_uses).then_some(fd);
             return Ok(());
         }
         let fd = open(path)?;
-        file::write(fd.as_fd(), line)?;
+        fd.write(line)?;
         while self.entries.len() >= cache.max.max(1) {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.order).map(|(path, _)| path.clone());
             let Some(oldest) = oldest else { break };
@@ -81,9 +81,9 @@ impl LogPaths {
     }
 }
 
-fn same_file(fd: &OwnedFd, path: &Path) -> bool {
+fn same_file(fd: &Sink, path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    match (file::fstat(fd.as_fd()), file::stat(&path)) {
+    match (file::fstat(fd.fd()), file::stat(&path)) {
         (Ok(open), Ok(there)) => (open.dev, open.ino) == (there.dev, there.ino),
         _ => false,
     }

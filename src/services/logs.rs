@@ -1,48 +1,46 @@
 //! Log files. Lines of a turn are gathered and written with one call; what the process says of itself, at once.
-//! A log that cannot be written is reported once and costs no request.
+//! A log that cannot be written, or is not read, is reported once and costs no request.
+//!
+//! A file stays open as long as the configuration names it, or an exchange lives that began under one that did.
 
 use super::clock::Clock;
+use super::log_file::{LogFile, Trouble};
 use super::log_paths::LogPaths;
 use super::syslog::Syslogs;
 use crate::config::directives::logs::PathCache;
 use crate::config::directives::syslog::Syslog;
 use crate::config::model::{Config, ErrorLog, Level, LogFileId, LogTarget};
-use crate::sys::file::{self, O_APPEND, O_CREAT, O_WRONLY};
-use crate::sys::{Errno, process};
+use crate::io::{open, sink::Sink};
+use crate::sys::{Errno, file, process};
 use crate::util::decimal;
-use std::ffi::CString;
 use std::fmt;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Lines of a file are written when they are this many bytes, within a turn.
 const FULL: usize = 64 << 10;
+/// How long until a log that took nothing is tried again, milliseconds.
+const AGAIN: u64 = 20;
 
 #[derive(Default)]
 pub struct Logs {
     files: Vec<LogFile>,
     /// Files with lines to write at the end of the turn.
     dirty: Vec<LogFileId>,
+    /// Files whose other end did not take everything.
+    blocked: Vec<LogFileId>,
     /// Files that hold lines back (`buffer=`): (file, when the oldest must be out).
     held: Vec<(LogFileId, u64)>,
     paths: LogPaths,
     syslogs: Syslogs,
     scratch: Vec<u8>,
-    to_stderr: bool,
+    /// Takes diagnostics that no file takes; None: a daemon has none.
+    stderr: Option<LogFile>,
+    /// What is to be said of the logs themselves, in the error log.
+    troubles: Vec<String>,
     /// Of the process that serves; asked for once.
     pid: Option<i32>,
-    /// Owner that new log files are given, once the process has dropped its rights.
-    owner: Option<(u32, u32)>,
-}
-
-struct LogFile {
-    path: PathBuf,
-    fd: Option<OwnedFd>,
-    pending: Vec<u8>,
-    failing: bool,
-    gzip: Option<u32>,
 }
 
 /// Whom a diagnostic is about.
@@ -69,72 +67,104 @@ pub enum Hold {
 
 impl Logs {
     pub fn new() -> Logs {
-        Logs { to_stderr: true, ..Logs::default() }
+        let mut stderr = LogFile::new(Path::new("stderr"));
+        if let Ok(fd) = file::dup_number(2) {
+            stderr.set_sink(Sink::new(fd));
+        }
+        Logs { stderr: Some(stderr), ..Logs::default() }
     }
 
     /// Opens the files of a configuration that are not open yet.
     ///
     /// # Errors
-    /// The first file that cannot be opened; those opened before stay open.
+    /// The first file that cannot be opened; nothing has changed then.
     pub fn open(&mut self, config: &Config) -> Result<(), (PathBuf, Errno)> {
+        let is_new = |at: usize| !self.files.get(at).is_some_and(LogFile::is_open);
+        let mut opened = Vec::new();
         for (at, path) in config.log_files.iter().enumerate() {
-            if at == self.files.len() {
-                self.files.push(LogFile {
-                    path: path.clone(),
-                    fd: None,
-                    pending: Vec::new(),
-                    failing: false,
-                    gzip: None,
-                });
+            if !path.as_os_str().is_empty() && is_new(at) {
+                opened.push((at, Sink::new(open::append(path).map_err(|e| (path.clone(), e))?)));
             }
-            let file = &mut self.files[at];
-            if !path.as_os_str().is_empty() && file.fd.is_none() {
-                file.path = path.clone();
-                file.fd = Some(append(path, self.owner).map_err(|e| (path.clone(), e))?);
-            }
+        }
+        self.files.resize_with(self.files.len().max(config.log_files.len()), LogFile::default);
+        for (at, sink) in opened {
+            self.files[at].path.clone_from(&config.log_files[at]);
+            self.files[at].set_sink(sink);
+        }
+        for (at, file) in self.files.iter_mut().enumerate() {
+            file.is_named = config.log_files.get(at).is_some_and(|path| !path.as_os_str().is_empty());
         }
         Ok(())
     }
 
-    /// The paths in the order of their ids: a configuration that is loaded later numbers its own after them.
+    /// The paths in the order of their ids: a configuration that is loaded later numbers its own after them. An empty
+    /// one is free to be taken.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().map(|f| f.path.clone()).collect()
     }
 
-    /// USR1: every file anew by its path, after what is pending has gone to the old one.
-    pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
+    /// The last exchange of earlier configurations is gone: what only they named is closed.
+    pub fn retire(&mut self) {
         self.flush_all();
+        for file in self.files.iter_mut().filter(|file| !file.is_named) {
+            file.close();
+        }
+        let files = &self.files;
+        self.blocked.retain(|id| files.get(id.at()).is_some_and(LogFile::is_open));
         self.paths.clear();
         self.syslogs.clear();
+    }
+
+    /// USR1: every file of the configuration is opened again by its path, after what is pending has gone to the old one.
+    /// A log that is a descriptor (`/dev/stdout`) stays what it is.
+    pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
+        self.begin_reopen();
         let mut failed = Vec::new();
-        for file in self.files.iter_mut().filter(|f| f.fd.is_some()) {
-            match append(&file.path, self.owner) {
-                Ok(fd) => file.fd = Some(fd),
+        for file in self.files.iter_mut().filter(|f| f.is_open() && f.is_named) {
+            if open::descriptor(&file.path).is_some() {
+                continue;
+            }
+            match open::append(&file.path) {
+                Ok(fd) => file.set_sink(Sink::new(fd)),
                 Err(e) => failed.push((file.path.clone(), e)),
             }
         }
         failed
     }
 
-    /// Log files created from now on belong to this user.
-    pub fn set_owner(&mut self, uid: u32, gid: u32) {
-        self.owner = Some((uid, gid));
-        for file in &self.files {
-            if let Some(fd) = &file.fd {
-                // Not ours to give (already so, or not root): the open descriptor works in any case.
-                let _ = file::chown_fd(fd.as_fd(), Some(uid), Some(gid));
-            }
+    /// What is pending goes to the old files; those with variables in their path and syslog's sockets are made again
+    /// when they are needed.
+    pub fn begin_reopen(&mut self) {
+        self.flush_all();
+        self.paths.clear();
+        self.syslogs.clear();
+    }
+
+    /// The descriptors of the open files, with their ids.
+    pub fn descriptors(&self) -> impl Iterator<Item = (usize, &Path, BorrowedFd<'_>)> {
+        self.files.iter().enumerate().filter_map(|(at, file)| Some((at, &*file.path, file.sink()?.fd())))
+    }
+
+    /// A file that somebody with more rights has opened.
+    pub fn replace(&mut self, at: usize, fd: OwnedFd) {
+        if let Some(file) = self.files.get_mut(at).filter(|file| file.is_open()) {
+            file.set_sink(Sink::new(fd));
         }
     }
 
     /// Whether diagnostics that no file takes go to the terminal; a daemon has none.
-    pub fn set_stderr(&mut self, on: bool) {
-        self.to_stderr = on;
+    pub fn drop_stderr(&mut self) {
+        self.stderr = None;
+    }
+
+    /// What is to be said of the logs themselves since this was last asked.
+    pub fn troubles(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.troubles)
     }
 
     /// A buffer to append access lines to; they go out by `hold`.
     pub fn access(&mut self, id: LogFileId, hold: Hold, now: u64) -> Option<&mut Vec<u8>> {
-        let file = self.files.get(id.at()).filter(|f| f.fd.is_some())?;
+        let file = self.files.get(id.at()).filter(|f| f.is_open())?;
         let size = match hold {
             Hold::Turn => FULL,
             Hold::Buffer { size, .. } => size,
@@ -161,8 +191,7 @@ impl Logs {
     /// One line to a file whose path was made for this request: opened, written, closed, unless
     /// open_log_file_cache keeps it.
     pub fn access_path(&mut self, path: &Path, line: &[u8], cache: Option<PathCache>, now: u64) -> Result<(), Errno> {
-        let owner = self.owner;
-        self.paths.write(path, line, cache, now, |path| append(path, owner))
+        self.paths.write(path, line, cache, now, |path| open::append(path).map(Sink::new))
     }
 
     /// End of a turn: what may not wait goes out. True where something is still held back.
@@ -170,14 +199,35 @@ impl Logs {
         while let Some(id) = self.dirty.pop() {
             self.write_out(id);
         }
+        let again = self.retry(now);
         if self.held.is_empty() {
-            return None;
+            return again;
         }
         let due: Vec<LogFileId> = self.held.iter().filter(|(_, at)| *at <= now).map(|(id, _)| *id).collect();
         for id in due {
             self.write_out(id);
         }
-        self.held.iter().map(|(_, at)| *at).min().filter(|at| *at != u64::MAX)
+        let held = self.held.iter().map(|(_, at)| *at).min().filter(|at| *at != u64::MAX);
+        held.into_iter().chain(again).min()
+    }
+
+    /// Tries those again that took nothing. Gives when the next try is due.
+    fn retry(&mut self, now: u64) -> Option<u64> {
+        for id in std::mem::take(&mut self.blocked) {
+            self.write_out(id);
+        }
+        self.flush_stderr();
+        let stderr = self.stderr.as_ref().is_some_and(LogFile::is_blocked);
+        (stderr || !self.blocked.is_empty()).then(|| now + AGAIN)
+    }
+
+    fn flush_stderr(&mut self) {
+        // Nothing can be said where standard error itself fails, but what it lost.
+        if let Some(stderr) = self.stderr.as_mut().filter(|file| file.is_blocked() || !file.pending.is_empty())
+            && let Some(Trouble::Dropped(lines)) = stderr.flush()
+        {
+            self.troubles.push(format!("{lines} lines for standard error were dropped: nobody read them in time"));
+        }
     }
 
     /// Everything out: before a reopen, at the end.
@@ -191,28 +241,21 @@ impl Logs {
     fn write_out(&mut self, id: LogFileId) {
         self.held.retain(|(held, _)| *held != id);
         let Some(file) = self.files.get_mut(id.at()) else { return };
-        let Some(fd) = &file.fd else { return };
-        let compressed = file.gzip.map(|level| gzip(level, &file.pending));
-        let mut rest = compressed.as_deref().unwrap_or(&file.pending);
-        while !rest.is_empty() {
-            match file::write(fd.as_fd(), rest) {
-                Ok(n) => {
-                    rest = &rest[n..];
-                    file.failing = false;
-                }
-                Err(e) => {
-                    // A full disk must not fill the terminal too: once per spell.
-                    if !std::mem::replace(&mut file.failing, true) && self.to_stderr {
-                        eprintln!("webserv: [alert] write() to \"{}\" failed {e}", file.path.display());
-                    }
-                    break;
-                }
-            }
+        let trouble = file.flush();
+        if file.is_blocked() && !self.blocked.contains(&id) {
+            self.blocked.push(id);
         }
-        file.pending.clear();
-        if file.pending.capacity() > 2 * FULL {
-            file.pending = Vec::new();
+        let Some(trouble) = trouble else { return };
+        let path = file.path.display();
+        let text = match trouble {
+            Trouble::Failed(e) => format!("write() to \"{path}\" failed {e}"),
+            Trouble::Dropped(lines) => format!("{lines} lines for \"{path}\" were dropped: they were not read in time"),
+        };
+        if let (Trouble::Failed(_), Some(stderr)) = (trouble, &mut self.stderr) {
+            let _ = writeln!(stderr.pending, "webserv: [alert] {text}");
+            self.flush_stderr();
         }
+        self.troubles.push(text);
     }
 
     /// Sends an access line to a syslog server.
@@ -279,17 +322,16 @@ impl Logs {
             LogTarget::Syslog(to) => {
                 let ms = now.ms;
                 let sent = self.syslogs.send(to, level as u8, now.syslog_stamp(), &line, ms);
-                if let Err(e) = sent
-                    && self.to_stderr
-                {
-                    eprintln!("webserv: [alert] send() to syslog server {} failed {e}", to.server);
+                if let (Err(e), Some(stderr)) = (sent, &mut self.stderr) {
+                    let _ =
+                        writeln!(stderr.pending, "webserv: [alert] send() to syslog server {} failed {e}", to.server);
+                    self.flush_stderr();
                 }
                 self.scratch = line;
                 return;
             }
             _ => None,
         };
-        let to_stderr = self.to_stderr;
         match id.and_then(|id| self.access(id, Hold::Turn, now.ms)) {
             Some(pending) => {
                 pending.extend_from_slice(&line);
@@ -300,26 +342,13 @@ impl Logs {
                     self.write_out(id);
                 }
             }
-            None if to_stderr => eprint!("{}", String::from_utf8_lossy(&line)),
-            None => {}
+            None => {
+                if let Some(stderr) = &mut self.stderr {
+                    stderr.pending.extend_from_slice(&line);
+                    self.flush_stderr();
+                }
+            }
         }
         self.scratch = line;
     }
-}
-
-/// A whole gzip member; several after each other are one file.
-fn gzip(level: u32, lines: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
-    // A Vec takes all that is written.
-    let _ = encoder.write_all(lines);
-    encoder.finish().unwrap_or_default()
-}
-
-fn append(path: &Path, owner: Option<(u32, u32)>) -> Result<OwnedFd, Errno> {
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let fd = file::open_at(None, &path, O_WRONLY | O_APPEND | O_CREAT, 0o644)?;
-    if let Some((uid, gid)) = owner {
-        let _ = file::chown_fd(fd.as_fd(), Some(uid), Some(gid));
-    }
-    Ok(fd)
 }

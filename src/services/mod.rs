@@ -7,6 +7,7 @@ pub mod directories;
 pub mod encoded_copies;
 pub mod limits;
 pub mod listings;
+mod log_file;
 mod log_paths;
 pub mod logs;
 pub mod open_files;

@@ -12,14 +12,17 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use copy::{SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, pipe, sendfile, set_pipe_size, splice};
 pub use list::{Entries, Entry, ReadDir, read_dir};
+#[cfg(test)]
+pub use name::make_fifo;
 pub use name::{
-    O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE,
-    O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
-    Rename, Unlink, link_at, link_fd, mkdir_at, open_at, open_beneath, path_of, readlink_at, rename_at, symlink_at,
-    unlink_at,
+    O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    O_TMPFILE, O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV, Rename, Unlink, link_at, link_fd, mkdir_at, open_at, open_beneath, path_of, readlink_at,
+    rename_at, symlink_at, unlink_at,
 };
 pub use stat::{
-    F_OK, FileKind, Follow, R_OK, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat, stat, stat_at,
+    F_OK, FileKind, Follow, R_OK, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat, special,
+    stat, stat_at,
 };
 
 use super::{Errno, retry};
@@ -244,6 +247,57 @@ pub fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let copy = retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) })?;
     // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// [`dup`] of a descriptor known by its number only, for names such as /dev/stdout. EBADF where it is not open.
+pub fn dup_number(number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers are passed, and duplicating harms no owner, whoever it is.
+    let copy = retry(|| unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Locks the whole file for the open file that `fd` stands for; EAGAIN where another has it. It falls with the last
+/// duplicate, also of a child, and unlike [`flock`] it can be asked for without taking it ([`is_locked`]).
+pub fn lock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut whole = whole_file();
+    // SAFETY: `whole` is an flock structure, as the call wants it.
+    retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &mut whole) })?;
+    Ok(())
+}
+
+/// Whether another open file has the [`lock`].
+pub fn is_locked(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut whole = whole_file();
+    // SAFETY: `whole` is a writable flock structure.
+    retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &mut whole) })?;
+    Ok(i32::from(whole.l_type) != libc::F_UNLCK)
+}
+
+#[allow(clippy::useless_conversion, clippy::unnecessary_cast)] // the fields' widths differ between targets
+fn whole_file() -> libc::flock {
+    // SAFETY: an flock structure of zeroes is valid: plain integers, and a length of zero is the whole file.
+    let mut whole: libc::flock = unsafe { std::mem::zeroed() };
+    whole.l_type = libc::F_WRLCK as libc::c_short;
+    whole.l_whence = libc::SEEK_SET as libc::c_short;
+    whole
+}
+
+/// Whether there is something to read, or the end, within `millis`.
+pub fn wait_readable(fd: BorrowedFd<'_>, millis: u32) -> Result<bool, Errno> {
+    poll(fd, libc::POLLIN, i32::try_from(millis).unwrap_or(i32::MAX))
+}
+
+/// Waits until something may be written, or that it cannot be any more.
+pub fn wait_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    poll(fd, libc::POLLOUT, -1).map(drop)
+}
+
+fn poll(fd: BorrowedFd<'_>, events: libc::c_short, millis: i32) -> Result<bool, Errno> {
+    let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    // SAFETY: one pollfd, writable for the time of the call.
+    let count = retry(|| unsafe { libc::poll(&mut asked, 1, millis) })?;
+    Ok(count > 0)
 }
 
 /// A file that lives in memory and has no path. `name` only shows in /proc.

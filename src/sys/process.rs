@@ -33,18 +33,44 @@ pub fn umask(bits: u32) -> u32 {
     unsafe { libc::umask(bits) }
 }
 
-/// Goes to the background as nginx does: the parent ends with status 0, the child continues here in a session of its
-/// own. Only while the process has one thread, and before epoll, signalfd or locks are made, which a child shares or
-/// loses. Flush the standard streams first: the parent ends without.
-pub fn daemonize() -> Result<(), Errno> {
+/// Goes on in two processes: the pid of the new one here, `None` there. Only while the process has one thread. What is
+/// made before it (epoll, locks of open files) is shared by both.
+pub fn fork() -> Result<Option<i32>, Errno> {
     // SAFETY: with one thread (the contract above) the child may go on as if nothing had happened.
-    if once(|| unsafe { libc::fork() })? > 0 {
-        // SAFETY: ends the process, without running the exit handlers that the child still needs.
-        unsafe { libc::_exit(0) };
+    let pid = once(|| unsafe { libc::fork() })?;
+    Ok((pid > 0).then_some(pid))
+}
+
+/// Ends the process at once: nothing is dropped, no exit handler runs. For children that share their parent's state.
+pub fn leave(status: i32) -> ! {
+    // SAFETY: does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Goes to the background: the child continues here in a session of its own, the parent waits until [`Ready::tell`] and
+/// ends with status 0; with status 1 where the child ends without. Only while the process has one thread, and before
+/// epoll, signalfd or locks are made, which a child shares or loses.
+pub fn daemonize() -> Result<Ready, Errno> {
+    let (wait, tell) = file::pipe()?;
+    if fork()?.is_some() {
+        drop(tell);
+        let told = file::wait_readable(wait.as_fd(), u32::MAX).and_then(|_| file::read(wait.as_fd(), &mut [0]));
+        leave(i32::from(told != Ok(1)));
     }
     // SAFETY: no pointers are passed. A fresh child leads no group, so this cannot be refused.
     once(|| unsafe { libc::setsid() })?;
-    Ok(())
+    Ok(Ready(tell))
+}
+
+/// The parent of a daemon waits for this.
+pub struct Ready(OwnedFd);
+
+impl Ready {
+    /// Everything is open: whoever started us may go on.
+    pub fn tell(self) {
+        // A parent that was killed need not be told.
+        let _ = file::write(self.0.as_fd(), b"1");
+    }
 }
 
 /// Which standard streams [`redirect_stdio_to_null`] takes.

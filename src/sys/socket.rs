@@ -11,8 +11,9 @@ use std::ptr;
 
 pub use addr::{Addr, Family, Peer};
 pub use option::{
-    bind_address_no_port, bytes_unread, bytes_unsent, defer_accept, fastopen, is_listening, keepalive, linger_reset,
-    nodelay, rcvbuf, reuseaddr, reuseport, set_cloexec, set_nonblocking, sndbuf, take_error, v6only,
+    TcpInfo, bind_address_no_port, bytes_unread, bytes_unsent, defer_accept, fastopen, is_listening, keepalive,
+    linger_reset, nodelay, rcvbuf, reuseaddr, reuseport, set_cloexec, set_nonblocking, sndbuf, take_error, tcp_info,
+    v6only,
 };
 
 use super::{Errno, once, retry};
@@ -143,6 +144,14 @@ pub fn peek(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], more: More) -> Result<usize, Errno> {
     // SAFETY: `bytes` is readable for its length.
     let sent = retry(|| unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), more.flags()) })?;
+    Ok(sent as usize)
+}
+
+/// [`send`] on a socket that others may have left blocking: EAGAIN where it would wait.
+pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: `bytes` is readable for its length.
+    let sent = retry(|| unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })?;
     Ok(sent as usize)
 }
 

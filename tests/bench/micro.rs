@@ -205,6 +205,7 @@ fn answers(timer: &Timer) {
     ));
     let mut cx = Services::new(Rc::new(config), Logs::new());
     let client = Client {
+        socket: -1,
         peer: Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
         endpoint: EndpointId(0),
         local: None,
@@ -282,6 +283,7 @@ fn lists(timer: &Timer) {
             ));
             let mut cx = Services::new(Rc::new(config), Logs::new());
             let client = Client {
+                socket: -1,
                 peer: Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
                 endpoint: EndpointId(0),
                 local: None,

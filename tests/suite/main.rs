@@ -49,6 +49,7 @@ mod signals;
 mod smuggling;
 mod ssi;
 mod static_files;
+mod survival;
 mod syslog;
 mod traversal;
 mod turns;

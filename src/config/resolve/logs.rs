@@ -20,10 +20,17 @@ impl Build {
         let path = PathBuf::from(OsStr::from_bytes(path));
         if let Some(&id) = self.log_index.get(&path) {
             self.default_logs.retain(|default| *default != id);
+            self.kept_logs.insert(id.at());
             return id;
         }
-        let id = LogFileId(self.log_files.len() as u32);
-        self.log_files.push(path.clone());
+        // A place that an earlier configuration has left is taken.
+        let free = (0..self.old_logs).find(|at| self.log_files[*at].as_os_str().is_empty());
+        let id = LogFileId(free.unwrap_or(self.log_files.len()) as u32);
+        self.kept_logs.insert(id.at());
+        match free {
+            Some(at) => self.log_files[at].clone_from(&path),
+            None => self.log_files.push(path.clone()),
+        }
         self.log_index.insert(path, id);
         id
     }
@@ -54,8 +61,11 @@ impl Build {
         }
     }
 
-    /// nginx's default logs are not opened where every level says otherwise.
+    /// What only an earlier configuration names, and nginx's default logs where every level says otherwise, have no path.
     pub(super) fn forget_unused_logs(&mut self) {
+        for at in (0..self.old_logs).filter(|at| !self.kept_logs.contains(at)) {
+            self.log_files[at].clear();
+        }
         for default in std::mem::take(&mut self.default_logs) {
             let writes = |log: &ErrorLog| {
                 let chain = std::iter::successors(Some(log), |log| log.also.as_deref());

@@ -95,6 +95,14 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
     }
 }
 
+/// What the kernel knows of the client's connection; unset for one that is not TCP.
+fn tcp_info(ex: &Exchange, pick: impl Fn(&crate::sys::socket::TcpInfo) -> u32, out: &mut Vec<u8>) -> Is {
+    match crate::sys::socket::tcp_info(ex.client.socket) {
+        Ok(info) => number(pick(&info), out),
+        Err(_) => Is::Unset,
+    }
+}
+
 fn upstream(ex: &Exchange, show: impl FnOnce(&Record) -> bool) -> Is {
     match ex.log.upstream.as_deref().map(show) {
         Some(true) => Is::Set,
@@ -495,7 +503,10 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         B::UpstreamBytesSent => upstream(ex, |record| record.list(What::Sent, out)),
         B::UpstreamBytesReceived => upstream(ex, |record| record.list(What::Received, out)),
         B::UpstreamCacheStatus => Is::Unset,
-        B::TcpinfoRtt | B::TcpinfoRttvar | B::TcpinfoSndCwnd | B::TcpinfoRcvSpace => Is::Unset,
+        B::TcpinfoRtt => tcp_info(ex, |info| info.rtt, out),
+        B::TcpinfoRttvar => tcp_info(ex, |info| info.rttvar, out),
+        B::TcpinfoSndCwnd => tcp_info(ex, |info| info.snd_cwnd, out),
+        B::TcpinfoRcvSpace => tcp_info(ex, |info| info.rcv_space, out),
     }
 }
 

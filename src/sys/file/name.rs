@@ -25,6 +25,8 @@ pub const O_TMPFILE: i32 = libc::O_TMPFILE;
 /// A place in the tree, without access to content: for `*_at` calls and [`super::fstat`].
 pub const O_PATH: i32 = libc::O_PATH;
 pub const O_NOATIME: i32 = libc::O_NOATIME;
+/// A terminal that is opened does not become the one that controls us.
+pub const O_NOCTTY: i32 = libc::O_NOCTTY;
 
 /// No component may lead out of the directory: not `..`, not a symbolic link, not an absolute path (EXDEV).
 pub const RESOLVE_BENEATH: u64 = libc::RESOLVE_BENEATH;
@@ -96,6 +98,14 @@ pub fn link_fd(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr) -> Result<(), Errn
 pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let link = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no NUL in a number");
     readlink_at(None, &link)
+}
+
+/// A named pipe.
+#[cfg(test)]
+pub fn make_fifo(path: &CStr, mode: u32) -> Result<(), Errno> {
+    // SAFETY: `path` is NUL-terminated.
+    retry(|| unsafe { libc::mkfifo(path.as_ptr(), mode) })?;
+    Ok(())
 }
 
 /// A second name for a file. Does not follow `old` if it is a symbolic link.

@@ -96,6 +96,29 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
     Ok(Stat::new(&stat))
 }
 
+/// What an open descriptor is, where it need not be a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Special {
+    File,
+    Pipe,
+    Socket,
+    /// Terminals, /dev/null and their like.
+    Device,
+}
+
+pub fn special(fd: BorrowedFd<'_>) -> Result<Special, Errno> {
+    // SAFETY: a stat of zeroes is valid: plain integers.
+    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    // SAFETY: `stat` is writable.
+    retry(|| unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) })?;
+    Ok(match stat.st_mode & libc::S_IFMT {
+        libc::S_IFIFO => Special::Pipe,
+        libc::S_IFSOCK => Special::Socket,
+        libc::S_IFCHR | libc::S_IFBLK => Special::Device,
+        _ => Special::File,
+    })
+}
+
 /// Bytes an ordinary user may still write to the file system `fd` is on, and its size.
 #[allow(clippy::unnecessary_cast)] // the fields' widths differ between targets
 pub fn free_space(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {

@@ -26,6 +26,31 @@ fn int(value: u32) -> c_int {
     c_int::try_from(value).unwrap_or(c_int::MAX)
 }
 
+/// What TCP_INFO tells of a connection: round trip and its variance in microseconds, packets in flight, receive window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpInfo {
+    pub rtt: u32,
+    pub rttvar: u32,
+    pub snd_cwnd: u32,
+    pub rcv_space: u32,
+}
+
+/// By the number of the descriptor: whoever asks does not own the connection. EOPNOTSUPP where it is not TCP.
+pub fn tcp_info(number: i32) -> Result<TcpInfo, Errno> {
+    // SAFETY: a tcp_info of zeroes is valid: plain integers.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let at = ptr::from_mut(&mut info).cast();
+    // SAFETY: `info` is writable for `len` bytes for the time of the call.
+    retry(|| unsafe { libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, at, &mut len) })?;
+    Ok(TcpInfo {
+        rtt: info.tcpi_rtt,
+        rttvar: info.tcpi_rttvar,
+        snd_cwnd: info.tcpi_snd_cwnd,
+        rcv_space: info.tcpi_rcv_space,
+    })
+}
+
 /// SO_REUSEADDR: bind although old connections of the address linger in TIME_WAIT.
 pub fn reuseaddr(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, c_int::from(on))

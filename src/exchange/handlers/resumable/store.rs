@@ -6,6 +6,7 @@
 //! name; where the directory is the configuration's it stays until it expires.
 
 use super::state::Record;
+use crate::io::open;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::{Sync, Syncs};
 use crate::sys::Errno;
@@ -81,8 +82,7 @@ impl Dir {
 
     /// A new upload without bytes, open for writing and locked.
     pub fn create(&self, id: UploadId, record: &Record) -> Result<OwnedFd, Errno> {
-        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-        let fd = file::open_at(Some(self.fd.as_fd()), &part(id), flags, 0o600)?;
+        let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY | O_CREAT | O_EXCL, 0o600)?;
         let saved = file::flock(fd.as_fd()).and_then(|()| self.save(id, record));
         if let Err(e) = saved {
             self.remove(id);
@@ -94,7 +94,7 @@ impl Dir {
     /// Puts the record in the place of the last one.
     pub fn save(&self, id: UploadId, record: &Record) -> Result<(), Errno> {
         let (dir, new) = (Some(self.fd.as_fd()), name(id, NEW));
-        let fd = file::open_at(dir, &new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)?;
+        let fd = open::regular_at(self.fd.as_fd(), &new, O_WRONLY | O_CREAT | O_TRUNC, 0o600)?;
         let text = record.text();
         let mut rest = &text[..];
         while !rest.is_empty() {
@@ -115,7 +115,7 @@ impl Dir {
 
     /// None: there is no such upload.
     pub fn load(&self, id: UploadId) -> Result<Option<Record>, Errno> {
-        let fd = match file::open_at(Some(self.fd.as_fd()), &name(id, STATE), O_RDONLY | O_NOFOLLOW, 0) {
+        let fd = match open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDONLY, 0) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return Ok(None),
             Err(e) => return Err(e),
@@ -152,7 +152,7 @@ impl Dir {
     /// of the directory too.
     pub fn sync(&self, id: UploadId, made: bool, syncs: &mut Syncs) -> Result<Vec<Sync>, Errno> {
         let dir = Some(self.fd.as_fd());
-        let record = file::open_at(dir, &name(id, STATE), O_RDONLY | O_NOFOLLOW, 0)?;
+        let record = open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDONLY, 0)?;
         let mut begun = vec![syncs.begin(record.as_fd()), syncs.begin(self.fd.as_fd())];
         if made {
             let above = file::open_at(dir, c"..", O_RDONLY | O_DIRECTORY, 0)?;
@@ -163,19 +163,19 @@ impl Dir {
 
     /// Opens the bytes' file for writing, and locks it: EAGAIN where another process writes to it.
     pub fn open_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
-        let fd = file::open_at(Some(self.fd.as_fd()), &part(id), O_WRONLY | O_NOFOLLOW, 0)?;
+        let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0)?;
         file::flock(fd.as_fd())?;
         Ok(fd)
     }
 
     /// Opens the bytes' file beside whoever writes to it.
     pub fn read_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
-        file::open_at(Some(self.fd.as_fd()), &part(id), O_RDONLY | O_NOFOLLOW, 0)
+        open::regular_at(self.fd.as_fd(), &part(id), O_RDONLY, 0)
     }
 
     /// Bytes beyond `size` go.
     pub fn truncate(&self, id: UploadId, size: u64) -> Result<(), Errno> {
-        let fd = file::open_at(Some(self.fd.as_fd()), &part(id), O_WRONLY | O_NOFOLLOW, 0)?;
+        let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0)?;
         file::ftruncate(fd.as_fd(), size)
     }
 

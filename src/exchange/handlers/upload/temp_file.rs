@@ -2,6 +2,7 @@
 //! before it is whole and dropping it leaves nothing.
 
 use super::digest::Digests;
+use crate::io::open;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
@@ -76,7 +77,7 @@ impl Part {
     /// The file `hidden` of `dir`, written by other requests, to be called `name`. Dropped, it is gone, unless it is
     /// [left](Part::leave).
     pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32) -> Result<Part, Errno> {
-        let fd = file::open_at(Some(dir.as_fd()), &hidden, O_RDWR | O_NOFOLLOW, 0)?;
+        let fd = open::regular_at(dir.as_fd(), &hidden, O_RDWR, 0)?;
         let size = file::fstat(fd.as_fd())?.size;
         let temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false });
         Ok(Part { content: Content::File(fd), temporary, size, flushed: size, ..Part::held(name, mode, 0) })

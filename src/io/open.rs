@@ -1,0 +1,255 @@
+//! The one door through which files named by the configuration or the command line are opened.
+//!
+//! Invariants: opening never waits (a FIFO without the other end is opened non-blocking, or refused); `/dev/stdout` and
+//! `/proc/self/fd/N` mean the descriptor itself, be it a socket, also behind a symbolic link; as root no symbolic link
+//! is followed that belongs to somebody else, nor is a file taken by a second name in somebody else's directory: whoever
+//! may write to a log directory does not choose what root writes to.
+
+use crate::sys::file::{
+    self, FileKind, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    O_WRONLY, Special,
+};
+use crate::sys::{Errno, process};
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// As the kernel: a path through more links than this is a loop.
+const LINKS: usize = 40;
+/// How long the text of a configuration may take to come through a pipe, milliseconds.
+const PATIENCE: u32 = 10_000;
+
+/// Where a path leads.
+enum Place {
+    /// One of the process's own descriptors.
+    Descriptor(i32),
+    /// A name that is no symbolic link, or nothing yet.
+    In(OwnedFd, CString),
+}
+
+/// The descriptor that a path names, as a text: no link is looked at.
+pub fn descriptor(path: &Path) -> Option<i32> {
+    let path = path.as_os_str().as_bytes();
+    match path {
+        b"/dev/stdin" => return Some(0),
+        b"/dev/stdout" => return Some(1),
+        b"/dev/stderr" => return Some(2),
+        _ => {}
+    }
+    let number = path.strip_prefix(b"/dev/fd/").or_else(|| path.strip_prefix(b"/proc/self/fd/"))?;
+    std::str::from_utf8(number).ok()?.parse().ok().filter(|number| *number >= 0)
+}
+
+/// Opens a log for appending, and makes it where it is missing.
+///
+/// # Errors
+/// That of the call that failed. EACCES for a link or a second name that somebody else made.
+pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = O_WRONLY | O_APPEND | O_CREAT;
+    let (dir, name) = match settle(path)? {
+        Place::Descriptor(number) => return file::dup_number(number),
+        Place::In(dir, name) => (dir, name),
+    };
+    match regular_or_stream(dir.as_fd(), &name, flags, 0o644) {
+        // A FIFO that nobody reads yet: what is written waits in it for the reader.
+        Err(Errno::ENXIO) => regular_or_stream(dir.as_fd(), &name, O_RDWR | O_APPEND, 0),
+        other => other,
+    }
+}
+
+/// A file of the process's own, for reading and writing, made where it is missing: its pid file, its journal.
+///
+/// # Errors
+/// As [`append`]; EINVAL where it is no regular file.
+pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
+    match settle(path)? {
+        Place::Descriptor(_) => Err(Errno::EINVAL),
+        Place::In(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode),
+    }
+}
+
+/// Opens a name in a directory that a stranger may write to: never through a link, never anything but a regular file.
+///
+/// # Errors
+/// ELOOP for a link, EINVAL for a FIFO, socket, device or directory.
+pub fn regular_at(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
+    let fd = match file::open_at(Some(dir), name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode) {
+        // A FIFO without a reader, or a socket.
+        Err(Errno::ENXIO) => return Err(Errno::EINVAL),
+        other => other?,
+    };
+    match file::fstat(fd.as_fd())?.kind {
+        FileKind::Regular => Ok(fd),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Reads a whole file of a configuration, at most `room` bytes and one more, by which the caller sees that there are more.
+///
+/// # Errors
+/// That of the call that failed; EINVAL for a FIFO, which may never end.
+pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
+    let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let own = descriptor(path);
+    let fd = match own {
+        Some(number) => file::dup_number(number)?,
+        None => file::open_at(None, &c_path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0)?,
+    };
+    let stat = file::fstat(fd.as_fd())?;
+    let streams = stat.kind == FileKind::Other;
+    if streams && own.is_none() && file::special(fd.as_fd())? != Special::Device {
+        return Err(Errno::EINVAL);
+    }
+    let most = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1);
+    let mut text = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0).min(most) + 1);
+    while text.len() < most {
+        if streams && !file::wait_readable(fd.as_fd(), PATIENCE)? {
+            return Err(Errno::ETIMEDOUT);
+        }
+        text.reserve(8 << 10);
+        let most = most - text.len();
+        if file::read_into(fd.as_fd(), &mut text, most)? == 0 {
+            break;
+        }
+    }
+    Ok(text)
+}
+
+/// Opens without waiting, whatever it is; as root, not by a name that may have been given by somebody else.
+fn regular_or_stream(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
+    let fd = file::open_at(Some(dir), name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode)?;
+    let stat = file::fstat(fd.as_fd())?;
+    if stat.kind == FileKind::Regular && stat.nlink > 1 && !is_trusted(file::fstat(dir)?.uid) {
+        return Err(Errno::EACCES);
+    }
+    Ok(fd)
+}
+
+/// Whether what belongs to this user may lead us somewhere.
+fn is_trusted(uid: u32) -> bool {
+    process::geteuid() != 0 || uid == 0
+}
+
+/// Follows the directories and links of a path to the end.
+fn settle(path: &Path) -> Result<Place, Errno> {
+    let mut rest: VecDeque<Vec<u8>> = components(path.as_os_str().as_bytes());
+    let mut at = start(path.as_os_str().as_bytes())?;
+    let mut links = 0;
+    if let Some(number) = descriptor(path) {
+        return Ok(Place::Descriptor(number));
+    }
+    while let Some(name) = rest.pop_front() {
+        let c_name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+        let stat = match file::stat_at(Some(at.as_fd()), &c_name, Follow::No) {
+            Err(Errno::ENOENT) if rest.is_empty() => return Ok(Place::In(at, c_name)),
+            other => other?,
+        };
+        if stat.kind == FileKind::Symlink {
+            links += 1;
+            if links > LINKS {
+                return Err(Errno::ELOOP);
+            }
+            if !is_trusted(stat.uid) {
+                return Err(Errno::EACCES);
+            }
+            let target = file::readlink_at(Some(at.as_fd()), &c_name)?;
+            if rest.is_empty()
+                && let Some(number) = descriptor(Path::new(std::ffi::OsStr::from_bytes(&target)))
+            {
+                return Ok(Place::Descriptor(number));
+            }
+            if target.starts_with(b"/") {
+                at = start(&target)?;
+            }
+            for part in components(&target).into_iter().rev() {
+                rest.push_front(part);
+            }
+        } else if rest.is_empty() {
+            return Ok(Place::In(at, c_name));
+        } else {
+            at = file::open_at(Some(at.as_fd()), &c_name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0)?;
+        }
+    }
+    Err(Errno::EISDIR)
+}
+
+fn start(path: &[u8]) -> Result<OwnedFd, Errno> {
+    let from = if path.starts_with(b"/") { c"/" } else { c"." };
+    file::open_at(None, from, O_PATH | O_DIRECTORY, 0)
+}
+
+fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
+    path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_log_is_opened_whatever_lies_at_its_path_without_waiting() {
+        let scratch = Scratch::new();
+        let at = |name: &str| scratch.path().join(name);
+        std::fs::create_dir(at("dir")).expect("mkdir");
+        symlink("dir/log", at("link")).expect("symlink");
+        symlink("loop", at("loop")).expect("symlink");
+        file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
+        let table = [
+            ("dir/log", None),
+            ("link", None),
+            ("fifo", None),
+            ("dir", Some(Errno::EISDIR)),
+            ("none/log", Some(Errno::ENOENT)),
+            ("loop", Some(Errno::ELOOP)),
+        ];
+        for (name, expected) in table {
+            let opened = append(&at(name));
+            assert_eq!(opened.as_ref().err().copied(), expected, "{name}");
+            if let Ok(fd) = opened {
+                assert_eq!(file::write(fd.as_fd(), b"x"), Ok(1), "{name}");
+            }
+        }
+        assert_eq!(std::fs::read(at("dir/log")).expect("made"), b"xx", "a link leads to its file");
+    }
+
+    #[test]
+    fn names_of_descriptors_mean_the_descriptor() {
+        let table = [
+            ("/dev/stdin", Some(0)),
+            ("/dev/stdout", Some(1)),
+            ("/dev/stderr", Some(2)),
+            ("/dev/fd/63", Some(63)),
+            ("/proc/self/fd/7", Some(7)),
+            ("/proc/self/fd/x", None),
+            ("/dev/fd/-1", None),
+            ("/dev/null", None),
+        ];
+        for (path, expected) in table {
+            assert_eq!(descriptor(Path::new(path)), expected, "{path}");
+        }
+        let scratch = Scratch::new();
+        symlink("/dev/fd/987654", scratch.path().join("log")).expect("symlink");
+        assert_eq!(append(&scratch.path().join("log")).err(), Some(Errno::EBADF), "behind a link, too");
+    }
+
+    #[test]
+    fn a_configuration_is_read_and_a_fifo_refused() {
+        let scratch = Scratch::new();
+        let at = |name: &str| scratch.path().join(name);
+        scratch.write("conf", b"events {}");
+        file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
+        assert_eq!(read(&at("conf"), 100), Ok(b"events {}".to_vec()));
+        assert_eq!(read(&at("conf"), 3), Ok(b"even".to_vec()), "one more than there is room for");
+        assert_eq!(read(&at("fifo"), 100), Err(Errno::EINVAL));
+        assert_eq!(read(&at("none"), 100), Err(Errno::ENOENT));
+        assert_eq!(read(Path::new("/dev/null"), 100), Ok(Vec::new()));
+        let dir = scratch.fd();
+        for (name, expected) in [(c"fifo", Some(Errno::EINVAL)), (c"conf", None)] {
+            assert_eq!(regular_at(dir.as_fd(), name, O_WRONLY, 0).err(), expected, "{name:?}");
+        }
+    }
+}

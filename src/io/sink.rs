@@ -1,0 +1,76 @@
+//! Where log lines go: a file, a FIFO, a terminal, a socket of systemd. A write takes what the other end takes at once
+//! and never waits for it, whoever else has the same descriptor.
+
+use crate::sys::file::{self, Special};
+use crate::sys::{Errno, socket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What a pipe that is writable takes without waiting, whoever left it in blocking mode (PIPE_BUF of Linux).
+const PIECE: usize = 4096;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// Writes to files do not wait for anybody but the disk.
+    File,
+    Socket,
+    /// Pipes and terminals, which may be shared with processes that want them blocking.
+    Stream,
+}
+
+pub struct Sink {
+    fd: OwnedFd,
+    kind: Kind,
+}
+
+impl Sink {
+    pub fn new(fd: OwnedFd) -> Sink {
+        let kind = match file::special(fd.as_fd()) {
+            Ok(Special::Socket) => Kind::Socket,
+            Ok(Special::Pipe | Special::Device) => Kind::Stream,
+            Ok(Special::File) | Err(_) => Kind::File,
+        };
+        Sink { fd, kind }
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Writes as much as goes without waiting.
+    ///
+    /// # Errors
+    /// EAGAIN: nothing now. Any other: the bytes are lost.
+    pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let wrote = match self.kind {
+            Kind::File => file::write(self.fd(), bytes)?,
+            Kind::Socket => socket::send_now(self.fd(), bytes)?,
+            Kind::Stream if !socket::is_writable(self.fd()) => return Err(Errno::EAGAIN),
+            Kind::Stream => file::write(self.fd(), bytes.get(..PIECE).unwrap_or(bytes))?,
+        };
+        if wrote == 0 && !bytes.is_empty() { Err(Errno::EIO) } else { Ok(wrote) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_pipe_takes_nothing_and_holds_nobody_up() {
+        let (reader, writer) = file::pipe().expect("pipe2");
+        // As a parent's pipe is.
+        socket::set_nonblocking(writer.as_fd(), false).expect("fcntl");
+        let sink = Sink::new(writer);
+        let mut taken = 0;
+        let full = loop {
+            match sink.write(&[b'x'; 10_000]) {
+                Ok(n) => taken += n,
+                Err(e) => break e,
+            }
+        };
+        assert_eq!(full, Errno::EAGAIN);
+        assert!(taken >= PIECE, "{taken}");
+        assert_eq!(file::read(reader.as_fd(), &mut [0; PIECE]), Ok(PIECE));
+        assert!(sink.write(b"again").is_ok());
+    }
+}

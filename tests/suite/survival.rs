@@ -1,0 +1,221 @@
+//! What must not end or hang the process: closed terminals, full disks, FIFOs, empty configurations, hasty operators.
+
+use crate::client::LIMIT;
+use crate::harness::{Setup, eventually, on_nginx, server};
+use crate::os;
+use crate::process::text;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+
+const FULL: &str = "/dev/full";
+
+fn mkfifo(s: &Setup, path: &str) {
+    let path = s.dir().join(path);
+    let path = std::ffi::CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+    assert_eq!(os::mkfifo(&path), 0);
+}
+
+#[test]
+fn output_that_nobody_takes_is_no_panic() {
+    if on_nginx() {
+        return;
+    }
+    let s = server("").start();
+    for args in [&["-t"][..], &["-T"], &["-v"], &["-V"], &["-s", "nonsense"], &["directives"], &["--version"], &["-h"]]
+    {
+        for closed in [true, false] {
+            let mut command = Command::new(crate::table::binary());
+            command.args(["-p", s.setup.dir().to_str().expect("UTF-8"), "-c", "conf/test.conf"]);
+            let args: Vec<&str> = args.to_vec();
+            if args[0] == "directives" {
+                command = Command::new(crate::table::binary());
+            }
+            let sink = || match closed {
+                true => Stdio::from(os::pipe().1),
+                false => Stdio::from(File::options().write(true).open(FULL).expect(FULL)),
+            };
+            let status = command.args(&args).env_remove("NGINX").stdout(sink()).stderr(sink()).status().expect("runs");
+            assert!(matches!(status.code(), Some(0 | 1)), "{args:?}, closed: {closed}: {status}");
+        }
+    }
+}
+
+#[test]
+fn a_fifo_at_a_logs_path_stops_nobody() {
+    if on_nginx() {
+        return;
+    }
+    let s = server("location / { return 200 x; }").allow_log("lines for").start();
+    s.get("/before").is(200);
+    std::fs::rename(s.path("logs/access.log"), s.path("logs/access.old")).expect("rename");
+    mkfifo(&s.setup, "logs/access.log");
+    s.signal(libc::SIGUSR1);
+    // More than a pipe and the buffer behind it hold.
+    let long = format!("/{}", "x".repeat(3000));
+    let mut client = s.client();
+    for n in 0..500 {
+        client.get(&format!("{long}{n}")).is(200);
+    }
+    let mut fifo = File::open(s.path("logs/access.log")).expect("opens");
+    let reader = std::thread::spawn(move || {
+        let mut text = vec![0; 1 << 16];
+        let mut lines = 0;
+        while lines == 0 || !text.starts_with(b"end") {
+            let n = std::io::Read::read(&mut fifo, &mut text).unwrap_or(0);
+            if n == 0 {
+                return lines;
+            }
+            lines += text[..n].iter().filter(|b| **b == b'\n').count();
+        }
+        lines
+    });
+    s.await_file("logs/error.log", |text| text.contains("were dropped"));
+    s.get("/after").is(200);
+    drop(s);
+    assert!(reader.join().expect("no panic") > 0);
+}
+
+#[test]
+fn a_fifo_among_the_includes_is_refused() {
+    if on_nginx() {
+        return;
+    }
+    let s = server("location / { return 200 old; }").allow_log("FIFO").allow_log("the old one stays").start();
+    s.get("/").is(200).body_is("old");
+    mkfifo(&s.setup, "conf/extra.conf");
+    s.reconfigure_http("include extra.conf;");
+    s.signal(libc::SIGHUP);
+    s.await_file("logs/error.log", |text| text.contains("is a FIFO or a socket"));
+    s.get("/").is(200).body_is("old");
+}
+
+#[test]
+fn an_empty_configuration_keeps_the_old() {
+    let s = server("location / { return 200 old; }").allow_log("section in configuration").allow_log("stays").start();
+    s.get("/").is(200).body_is("old");
+    for config in ["", "# all is commented out\n"] {
+        s.reconfigure(config);
+        let out = s.command(&["-t"]);
+        assert_eq!(out.status.code(), Some(1), "{config:?}: {}", text(&out));
+        assert!(text(&out).contains("no \"events\" section in configuration"), "{}", text(&out));
+    }
+    if on_nginx() {
+        return;
+    }
+    s.signal(libc::SIGHUP);
+    s.await_file("logs/error.log", |text| text.contains("no \"events\" section in configuration"));
+    s.get("/").is(200).body_is("old");
+}
+
+#[test]
+fn one_pid_file_has_one_process_and_a_left_over_number_is_not_signalled() {
+    if on_nginx() {
+        return;
+    }
+    let mut s = server("").start();
+    s.get("/").is(403);
+    let again = s.command(&[]);
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+    assert!(text(&again).contains("running already"), "{}", text(&again));
+    s.stop();
+    // Somebody else has that number now.
+    let mut other = Command::new("sleep").arg("100").stdin(Stdio::null()).spawn().expect("sleep");
+    s.write("logs/webserv.pid", format!("{}\n", other.id()));
+    for signal in ["stop", "quit", "reload", "reopen"] {
+        let out = s.command(&["-s", signal]);
+        assert_eq!(out.status.code(), Some(1), "{}", text(&out));
+        assert!(text(&out).contains("left over"), "{}", text(&out));
+    }
+    assert!(other.try_wait().expect("our child").is_none(), "another process was signalled");
+    other.kill().expect("our child");
+    other.wait().expect("our child");
+}
+
+#[test]
+fn logs_that_no_configuration_names_any_more_are_closed_and_stay_away() {
+    if on_nginx() {
+        return;
+    }
+    let log = |n: u32| {
+        format!(
+            "server {{ listen 127.0.0.1:%%PORT%%; access_log logs/{n}.log; error_log logs/e{n}.log; location / {{ return 200 {n}; }} }}"
+        )
+    };
+    let s = server("").start();
+    for n in 1..5 {
+        s.reconfigure_http(&log(n));
+        s.signal(libc::SIGHUP);
+        eventually("the new one answers", || s.get("/").text() == n.to_string());
+    }
+    let open = || -> Vec<String> {
+        let fds = std::fs::read_dir(format!("/proc/{}/fd", s.pid)).expect("ours");
+        let names = fds.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        names.filter(|p| p.extension().is_some_and(|e| e == "log")).map(|p| p.display().to_string()).collect()
+    };
+    eventually("only the last ones are open", || {
+        let open = open();
+        open.iter().filter(|p| p.ends_with("4.log")).count() == 2 && !open.iter().any(|p| p.ends_with("1.log"))
+    });
+    std::fs::remove_file(s.path("logs/1.log")).expect("it was written");
+    std::fs::rename(s.path("logs/4.log"), s.path("logs/4.old")).expect("it is there");
+    s.signal(libc::SIGUSR1);
+    assert!(os::wait_for_change(&s.path("logs"), LIMIT, || s.exists("logs/4.log")));
+    assert!(!s.exists("logs/1.log"));
+}
+
+#[test]
+fn a_daemon_is_ready_when_its_parent_ends_and_holds_nothing_of_its_caller() {
+    let reserved = os::reserve().expect("a free port");
+    let port = reserved.1.port();
+    drop(reserved);
+    let setup = Setup::full("");
+    let dir = setup.dir().to_owned();
+    let user = if os::is_root() { "user root root;" } else { "" };
+    let config = format!(
+        "daemon on; {user} pid pid; error_log logs/error.log;\nevents {{}}\nhttp {{ access_log off; server {{ listen 127.0.0.1:{port}; return 200 x; }} }}\n"
+    );
+    std::fs::create_dir_all(dir.join("conf")).expect("mkdir");
+    std::fs::write(dir.join("conf/test.conf"), config).expect("written");
+    let mut command = Command::new(crate::table::binary());
+    command.arg("-p").arg(format!("{}/", dir.display())).arg("-c").arg("conf/test.conf").env_remove("NGINX");
+    // Ends when the last holder of the pipes is gone.
+    let out = command.stdin(Stdio::null()).output().expect("runs");
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    let pid: u32 = std::fs::read_to_string(dir.join("pid")).expect("it is there").trim().parse().expect("a number");
+    std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    let fds = |n: u32| std::fs::read_link(format!("/proc/{pid}/fd/{n}")).expect("open").display().to_string();
+    let (out, err) = (fds(1), fds(2));
+    os::kill(pid, libc::SIGTERM);
+    eventually("it ends", || !dir.join("pid").exists());
+    assert_eq!((out.as_str(), err.ends_with("logs/error.log")), ("/dev/null", true), "{err}");
+}
+
+#[test]
+fn a_log_may_be_a_descriptor_that_is_a_socket() {
+    if on_nginx() {
+        return;
+    }
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("socketpair");
+    let reserved = os::reserve().expect("a free port");
+    let port = reserved.1.port();
+    drop(reserved);
+    let setup = Setup::full("");
+    let user = if os::is_root() { "user root root;" } else { "" };
+    let config = format!(
+        "daemon off; {user} error_log logs/error.log;\nevents {{}}\nhttp {{ access_log /dev/stdout; server {{ listen 127.0.0.1:{port}; return 200 x; }} }}\n"
+    );
+    std::fs::create_dir_all(setup.dir().join("conf")).expect("mkdir");
+    std::fs::write(setup.dir().join("conf/test.conf"), config).expect("written");
+    let mut command = Command::new(crate::table::binary());
+    command.arg("-p").arg(format!("{}/", setup.dir().display())).arg("-c").arg("conf/test.conf").env_remove("NGINX");
+    let mut child = command.stdin(Stdio::null()).stdout(OwnedFd::from(theirs)).spawn().expect("runs");
+    eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    crate::client::Client::connect(([127, 0, 0, 1], port).into()).get("/hello").is(200);
+    ours.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(&ours), &mut line).expect("a line");
+    os::kill(child.id(), libc::SIGTERM);
+    child.wait().expect("our child");
+    assert!(line.contains("GET /hello"), "{line}");
+}
