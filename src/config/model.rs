@@ -24,6 +24,7 @@ use super::directives::{
     proxy_pass::Pass,
     realip::RealIp,
     referer::Referers,
+    resolver::NameLookup,
     ssi::Ssi,
     syslog::Syslog,
     upload::Upload,
@@ -337,6 +338,7 @@ pub struct Settings {
     pub fastcgi: Rc<Proxy>,
     pub scgi: Rc<Proxy>,
     pub uwsgi: Rc<Proxy>,
+    pub names: Rc<NameLookup>,
     pub realip: Rc<RealIp>,
     pub ssi: Rc<Ssi>,
     /// Lines that limit what clients may write, for those who break one.

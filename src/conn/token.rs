@@ -16,6 +16,8 @@ pub enum Role {
     Change = 5,
     /// A deadline has come, or might have.
     Alarm = 6,
+    /// A name server has answered.
+    Resolver = 7,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -36,6 +38,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         4 => Some(Role::Disk),
         5 => Some(Role::Change),
         6 => Some(Role::Alarm),
+        7 => Some(Role::Resolver),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod greeting;
 pub mod lifecycle;
 pub mod listeners;
+mod names;
 pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
@@ -84,6 +85,8 @@ pub struct Server {
     new_binary: Option<i32>,
     /// Reloads so far, whatever became of them.
     reloads: u64,
+    /// The epoll knows the resolver's.
+    watches_resolver: bool,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -137,6 +140,7 @@ impl Server {
             old_configs: Vec::new(),
             new_binary: None,
             reloads: 0,
+            watches_resolver: false,
         };
         sweep::begin(&mut server.cx);
         if let Some(fd) = server.signals.fd() {
@@ -211,6 +215,7 @@ impl Server {
                 Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
                 Some(Role::Listener) => accepts = true,
                 Some(Role::Disk) => self.disk_event(),
+                Some(Role::Resolver) => self.resolver_event(),
                 Some(Role::Signal | Role::Change | Role::Alarm) | None => {}
             }
         }
@@ -245,6 +250,7 @@ impl Server {
             quit,
             self.pool.backends.next_due(),
             self.cx.listings.next_due(),
+            self.next_name(),
             sweep::due(&self.cx).map(after),
         ];
         times.into_iter().flatten().min()
@@ -405,6 +411,9 @@ impl Server {
             let _ = self.watch_listeners();
         }
         self.pool.backends.expire(now);
+        if self.next_name().is_some_and(|due| due <= now) {
+            self.names_due();
+        }
         self.cx.files.sweep(&self.cx.now);
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
@@ -449,6 +458,7 @@ impl Server {
 
     fn finish_turn(&mut self) {
         self.listen_for_changes();
+        self.watch_resolver();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
         self.tend_logs();
         if let Mode::Quitting { until } = self.mode
@@ -516,6 +526,7 @@ impl Server {
     pub fn forget_pool(&mut self) {
         self.pool.clear();
         self.cx.upstream_balance.prune();
+        self.cx.resolver.prune();
     }
 
     pub fn connection_limit(&mut self, limit: usize) {

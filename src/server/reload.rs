@@ -111,6 +111,7 @@ impl Server {
         let old = std::mem::replace(&mut self.cx.config, Rc::new(config));
         self.old_configs.push(Rc::downgrade(&old));
         drop(old);
+        self.cx.upstream_names.adopt(&self.cx.config);
         self.keep_journal();
         sweep::begin(&mut self.cx);
         self.open_syncs();

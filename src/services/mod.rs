@@ -14,6 +14,7 @@ pub mod open_files;
 pub mod passwords;
 pub mod quotas;
 pub mod remove_tree;
+pub mod resolver;
 pub mod response_cache;
 pub mod resumable;
 pub mod stats;
@@ -22,6 +23,7 @@ mod syslog;
 pub mod temp_dir;
 pub mod temp_names;
 pub mod upstream_balance;
+pub mod upstream_names;
 
 use crate::config::model::Config;
 use crate::route::Recorder;
@@ -35,6 +37,7 @@ use logs::Logs;
 use open_files::FileCache;
 use passwords::Passwords;
 use quotas::Quotas;
+use resolver::Resolver;
 use response_cache::ResponseCache;
 use resumable::Uploads;
 use stats::Stats;
@@ -43,6 +46,7 @@ use std::rc::Rc;
 use syncs::Syncs;
 use temp_names::TempNames;
 use upstream_balance::Balance;
+use upstream_names::UpstreamNames;
 
 /// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
 pub const SCRATCH: usize = 256 << 10;
@@ -76,6 +80,9 @@ pub struct Services {
     pub passwords: Passwords,
     /// Servers of upstream groups: whose turn it is, who has failed.
     pub upstream_balance: Balance,
+    /// Names that are looked up while requests are served.
+    pub resolver: Resolver,
+    pub upstream_names: UpstreamNames,
     /// Resumable uploads that are not finished.
     pub resumable: Uploads,
     /// For bytes that are consumed at once: owned by no connection.
@@ -90,6 +97,8 @@ pub struct Services {
 
 impl Services {
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {
+        let mut upstream_names = UpstreamNames::default();
+        upstream_names.adopt(&config);
         let cache = config.static_cache_size();
         let repeats = config.repeat_cache_size();
         let listings = Listings::new(config.listing_cache_size());
@@ -110,6 +119,8 @@ impl Services {
             limits: Limits::default(),
             passwords: Passwords::default(),
             upstream_balance: Balance::default(),
+            resolver: Resolver::default(),
+            upstream_names,
             resumable: Uploads::default(),
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,

@@ -1,7 +1,7 @@
 //! The one readiness source of the process. A registration carries a token the kernel hands back; what a token means is
 //! the caller's business.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, once, retry};
 
@@ -38,6 +38,11 @@ impl Epoll {
         let fd = retry(|| unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Itself as something that another one watches: readable while it has events.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Watches `fd` until it is deleted or its last duplicate is closed. EEXIST if it is watched already, EPERM for

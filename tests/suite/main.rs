@@ -42,6 +42,7 @@ mod ranges;
 mod real_confs;
 mod real_ip;
 mod repeats;
+mod resolver;
 mod rewrites;
 mod rfc;
 mod same_again;

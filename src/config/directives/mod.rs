@@ -30,6 +30,7 @@ pub mod proxy_response;
 pub mod realip;
 pub mod referer;
 pub mod refused;
+pub mod resolver;
 pub mod rewrite;
 pub mod special;
 pub mod ssi;
@@ -75,6 +76,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         gateway::UWSGI,
         gateway::ROWS,
         gateway_pass::ROWS,
+        resolver::ROWS,
         upstream::ROWS,
         realip::ROWS,
     ];

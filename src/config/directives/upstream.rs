@@ -4,6 +4,7 @@
 //! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
 //! the configuration was read.
 
+use super::resolver::Resolver;
 use super::row;
 use crate::config::addr::PeerAddr;
 use crate::config::ast::{Directive, Span};
@@ -28,6 +29,28 @@ pub struct Upstream {
     pub peers: Vec<Peer>,
     pub method: Method,
     pub keepalive: Keepalive,
+    /// Servers whose addresses are looked up while requests are served.
+    pub dynamic: Vec<Dynamic>,
+    pub resolver: Option<Rc<Resolver>>,
+    pub resolver_timeout: Option<Millis>,
+}
+
+/// A `server … resolve` line.
+#[derive(Clone, Debug)]
+pub struct Dynamic {
+    pub host: Box<str>,
+    pub port: u16,
+    /// The name whose SRV records say where the service is.
+    pub service: Option<Box<str>>,
+    /// What each of its addresses is, but for the address.
+    pub peer: Peer,
+}
+
+impl Dynamic {
+    /// What is found for one holds for the other.
+    pub fn is_same_name(&self, other: &Dynamic) -> bool {
+        self.host == other.host && self.service == other.service
+    }
 }
 
 /// One address of a `server` line.
@@ -100,6 +123,16 @@ impl Upstream {
             peers: Vec::new(),
             method: Method::RoundRobin,
             keepalive,
+            dynamic: Vec::new(),
+            resolver: None,
+            resolver_timeout: None,
+        }
+    }
+
+    /// All peers are there.
+    pub fn finish(&mut self) {
+        if let Method::Hash { ring: Some(ring), .. } = &mut self.method {
+            *ring = Ring::of(&self.peers);
         }
     }
 
@@ -187,16 +220,18 @@ impl Drafts {
     /// An `upstream` block has been read.
     pub fn define(&mut self, upstream: Upstream, d: &Directive) -> Outcome {
         let name = upstream.name.clone();
-        if upstream.peers.is_empty() {
+        if upstream.peers.is_empty() && upstream.dynamic.is_empty() {
             return Err(Fault::new(d.close, "no servers are inside upstream"));
         }
-        if upstream.peers.iter().all(|peer| peer.backup) {
+        if !upstream.dynamic.is_empty() && upstream.resolver.is_none() {
+            let text = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
+            return Err(Fault::new(d.name.span, text).help("resolver ADDRESS; in http or in the group"));
+        }
+        if upstream.peers.iter().chain(upstream.dynamic.iter().map(|dynamic| &dynamic.peer)).all(|peer| peer.backup) {
             return Err(Fault::new(d.name.span, format!("no servers in upstream \"{name}\"")));
         }
         let mut upstream = upstream;
-        if let Method::Hash { ring: Some(ring), .. } = &mut upstream.method {
-            *ring = Ring::of(&upstream.peers);
-        }
+        upstream.finish();
         match self.0.iter_mut().find(|draft| draft.upstream.name == name && draft.port.is_none()) {
             Some(draft) if draft.block => {
                 return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
@@ -269,7 +304,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "",
         Effect::Many(server),
-        "A server of the group: host[:port] or unix:path, and weight=, max_conns=, max_fails=, fail_timeout=, backup, down. A name with several addresses stands for all of them.",
+        "A server of the group: host[:port] or unix:path, and weight=, max_conns=, max_fails=, fail_timeout=, backup, down. A name with several addresses stands for all of them. With resolve the name is looked up by the resolver while requests are served, and followed when it changes; with service=NAME its SRV records are.",
     ),
     row(
         "keepalive",
@@ -447,17 +482,24 @@ fn keepalive(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 
 fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
-    let addr = PeerAddr::parse(word.bytes(), 80).map_err(|e| Fault {
-        help: e.help,
-        ..Fault::new(word.span, format!("{} in upstream \"{}\"", e.message, word.str()))
-    })?;
-    let mut peers = Peer::all(addr);
+    let dynamic = dynamic(d)?;
+    let mut peers = match &dynamic {
+        Some(dynamic) => vec![dynamic.peer.clone()],
+        None => Peer::all(PeerAddr::parse(word.bytes(), 80).map_err(|e| Fault {
+            help: e.help,
+            ..Fault::new(word.span, format!("{} in upstream \"{}\"", e.message, word.str()))
+        })?),
+    };
     let group = s.upstream.as_ref();
     // As in nginx a method that comes after the server does not mind.
     let only_primary = group.is_some_and(|upstream| {
         matches!(upstream.method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
     });
-    let line = group.map_or(0, |upstream| upstream.peers.last().map_or(0, |last| last.line + 1));
+    let lines = |upstream: &Upstream| {
+        let named = upstream.dynamic.iter().map(|dynamic| &dynamic.peer);
+        upstream.peers.iter().chain(named).map(|peer| peer.line + 1).max().unwrap_or(0)
+    };
+    let line = group.map_or(0, lines);
     for peer in &mut peers {
         (peer.line, peer.server) = (line, word.str().into());
     }
@@ -485,15 +527,72 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
                 }
                 (b"backup", None) => peer.backup = true,
                 (b"down", None) => peer.down = true,
-                (b"resolve", None) => {
-                    return Err(wrong().help("names are looked up once, when the configuration is read"));
+                (b"resolve", None) | (b"service", Some(_)) => {}
+                (b"slow_start", Some(_)) => {
+                    return Err(wrong().help("a server that comes back gets its whole share at once"));
                 }
-                _ => return Err(wrong().help("weight=, max_conns=, max_fails=, fail_timeout=, backup or down")),
+                _ => {
+                    return Err(wrong().help("weight=, max_conns=, max_fails=, fail_timeout=, resolve, backup or down"));
+                }
             }
         }
     }
     set(s, |upstream| {
-        upstream.peers.extend(peers);
+        match (dynamic, peers.pop()) {
+            (Some(dynamic), Some(peer)) => upstream.dynamic.push(Dynamic { peer, ..dynamic }),
+            (None, Some(last)) => {
+                upstream.peers.extend(peers);
+                upstream.peers.push(last);
+            }
+            (_, None) => {}
+        }
         Ok(())
     })
+}
+
+/// A server whose name is looked up while requests are served. None: its address is known.
+fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
+    let word = &d.args[0];
+    let resolves = d.args[1..].iter().any(|word| word.is("resolve"));
+    let service = d.args[1..].iter().find_map(|word| Some((word, word.bytes().strip_prefix(b"service=")?)));
+    if let (Some((word, _)), false) = (service, resolves) {
+        return Err(Fault::new(word.span, "service upstream requires \"resolve\" parameter"));
+    }
+    if !resolves {
+        return Ok(None);
+    }
+    let text = word.str();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => (host.to_owned(), Some(port)),
+            _ => return Err(Fault::new(word.span, format!("invalid port in upstream \"{text}\""))),
+        },
+        None => (text.to_string(), None),
+    };
+    // An address needs no looking up.
+    if text.starts_with("unix:") || text.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
+        return Ok(None);
+    }
+    if crate::util::dns::canonical(host.as_bytes()).is_none() {
+        return Err(Fault::new(word.span, format!("invalid host in upstream \"{text}\"")));
+    }
+    let service = match service {
+        None => None,
+        Some((word, b"")) => return Err(Fault::new(word.span, "empty service name")),
+        Some((word, _)) if port.is_some() => {
+            return Err(Fault::new(word.span, format!("service upstream \"{text}\" may not have port")));
+        }
+        Some((word, name)) => {
+            let name = String::from_utf8_lossy(name);
+            // A name without dots is a service over TCP (RFC 2782); another stands before the host as it is.
+            let full = if name.contains('.') { format!("{name}.{host}") } else { format!("_{name}._tcp.{host}") };
+            if crate::util::dns::canonical(full.as_bytes()).is_none() {
+                return Err(Fault::new(word.span, format!("invalid service name \"{name}\"")));
+            }
+            Some(full.into())
+        }
+    };
+    let nowhere = PeerAddr::Inet(vec![std::net::SocketAddr::from(([0, 0, 0, 0], 0))]);
+    let peer = Peer::all(nowhere).remove(0);
+    Ok(Some(Dynamic { host: host.into(), port: port.unwrap_or(80), service, peer }))
 }

@@ -214,7 +214,10 @@ impl Build {
         let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default());
         scope.upstream = Some(upstream::Upstream::named(&d.args[0].str()));
         self.level(&mut scope, children);
-        let upstream = scope.upstream.take().expect("set above and only borrowed since");
+        let mut upstream = scope.upstream.take().expect("set above and only borrowed since");
+        let names = &outer.settings.names;
+        upstream.resolver = upstream.resolver.or_else(|| names.resolver.clone());
+        upstream.resolver_timeout = upstream.resolver_timeout.or(Some(names.timeout));
         if let Err(fault) = self.upstreams.define(upstream, d) {
             self.error(fault);
         }

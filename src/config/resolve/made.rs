@@ -34,6 +34,10 @@ impl Build {
         for location in &self.locations {
             let Some(pass) = location.pass.as_deref() else { continue };
             let To::Made(template) = &pass.to else { continue };
+            // Then they are looked up when they are needed.
+            if location.settings.names.resolver.is_some() {
+                continue;
+            }
             for start in starts(template, &sets, 0) {
                 let Ok(url) = Url::of(pass.protocol, &start.text) else { continue };
                 // What follows may belong to the host still.

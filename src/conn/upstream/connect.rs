@@ -10,6 +10,21 @@ use crate::exchange::handlers::upstream::{Fault, Phase, settings};
 use crate::services::upstream_balance::End;
 use crate::sys::socket::Connect;
 
+/// Until the resolver knows the host's addresses.
+pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, .. } = active;
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
+    match proxy.resolved(ex, turn.cx) {
+        Ok(true) => Step::Again,
+        Ok(false) => wait(io, active),
+        Err(flow) => {
+            active.settle(turn.cx, flow);
+            settled(io, active, turn.cx);
+            Step::Again
+        }
+    }
+}
+
 pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let (cx, backends) = (&mut *turn.cx, &mut turn.pool.backends);
     let Active { ex, handler, backend, .. } = active;

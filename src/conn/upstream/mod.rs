@@ -54,6 +54,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     match phase {
         Phase::Gather => gather(io, active, turn),
+        Phase::Resolve => connect::resolve(io, active, turn),
         Phase::Pick => connect::pick(io, active, turn),
         Phase::Connect => connect::connect(io, active, turn),
         Phase::Talk => exchange::talk(io, active, turn, flushed),
@@ -128,6 +129,10 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
 pub fn check_invariants(client: &Transport, active: &Active, backends: &Backends) {
     let Active { ex, handler, backend, .. } = active;
     let Handler::Proxy(proxy) = handler else { return };
+    // The resolver wakes it.
+    if proxy.phase == Phase::Resolve {
+        return;
+    }
     let waits = proxy.waits(ex);
     let backend = backends.transport(*backend);
     let any =

@@ -49,7 +49,7 @@ impl Proxy {
     pub(super) fn doing(&self, ex: &Exchange) -> &'static str {
         match self.phase {
             Phase::Gather => "reading client request body",
-            Phase::Pick | Phase::Connect => "connecting to upstream",
+            Phase::Resolve | Phase::Pick | Phase::Connect => "connecting to upstream",
             Phase::Tunnel => "proxying upgraded connection",
             Phase::Talk if !self.reads_head() => "reading upstream",
             Phase::Talk if !self.is_sent(ex) => "sending request to upstream",

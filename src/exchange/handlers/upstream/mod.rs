@@ -10,6 +10,7 @@
 
 mod cookie;
 mod fault;
+mod find;
 mod gateway;
 mod http1;
 mod protocol;
@@ -23,11 +24,10 @@ mod uri;
 
 use super::options;
 use crate::config::directives::proxy::Proxy as Settings;
-use crate::config::directives::proxy_pass::{Pass, Protocol, To, Url};
+use crate::config::directives::proxy_pass::Protocol;
 use crate::config::directives::upstream::Upstream;
-use crate::config::model::Level;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::{Exchange, Printable, Rx, Tx, body, variables};
+use crate::exchange::{Exchange, Printable, Rx, Tx, body};
 use crate::http::fastcgi;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Asked, Ending, ResponseHead};
@@ -38,7 +38,7 @@ use crate::services::Services;
 use crate::services::upstream_balance::Tried;
 pub use fault::Fault;
 use reading::Reading;
-use record::{Record, Try};
+use record::Try;
 use request::Place;
 use sending::{Body, Framed};
 use std::rc::Rc;
@@ -50,6 +50,8 @@ const LEAST_BUFFER: u64 = 64 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The host is being looked up.
+    Resolve,
     /// Reads the whole body, for proxy_request_buffering.
     Gather,
     /// A server is to be chosen and connected to.
@@ -75,6 +77,8 @@ pub fn settings(ex: &Exchange) -> &Rc<Settings> {
 pub struct Proxy {
     pub phase: Phase,
     protocol: Protocol,
+    /// Phase Resolve, and before it.
+    pending: Option<find::Pending>,
     place: Place,
     upstream: Rc<Upstream>,
     tried: Tried,
@@ -123,15 +127,13 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     if !record.tries.is_empty() {
         record.tries.push(Try::default());
     }
-    let found = find(ex, cx, &pass, &mut record);
+    let found = find::find(ex, cx, &pass, &mut record);
     ex.log.upstream = Some(record);
-    let (upstream, place) = found.map_err(Flow::Status)?;
+    let find::Target { upstream, pending, place } = found.map_err(Flow::Status)?;
     cx.trace.say("handler", Some(ex.here().span), || {
         format!("{}: {}{}{}", pass.protocol.directive(), pass.protocol.scheme(), upstream.name, Printable(&place.uri))
     });
     let settings = settings(ex).clone();
-    let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
-    let tries = if settings.next_tries > 0 { settings.next_tries.min(servers) } else { servers };
     let wants_body = settings.pass_request_body && settings.body.is_none();
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     if wants_body && ex.body_received > 0 && !gathered {
@@ -147,13 +149,18 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
         let body = Some(body::Body::new(ex));
         ex.log.upstream.get_or_insert_default().body = body;
     }
-    Ok(Box::new(Proxy {
-        phase: if gathers { Phase::Gather } else { Phase::Pick },
+    let mut proxy = Proxy {
+        phase: match (gathers, &pending) {
+            (true, _) => Phase::Gather,
+            (false, Some(_)) => Phase::Resolve,
+            (false, None) => Phase::Pick,
+        },
+        pending,
         protocol: pass.protocol,
         place,
-        upstream,
+        upstream: upstream.clone(),
         tried: Tried::default(),
-        tries,
+        tries: 0,
         began: cx.now.ms,
         asked: Asked::default(),
         out: Vec::new(),
@@ -172,9 +179,11 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
         reused: false,
         keep: false,
         ending: Ending::None,
-        upstream_by: 0,
+        upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
         client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
-    }))
+    };
+    proxy.aim(ex, upstream);
+    Ok(Box::new(proxy))
 }
 
 /// Applications that are told the length of a body before it comes cannot be sent chunks.
@@ -182,77 +191,15 @@ fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Scgi | Protocol::Uwsgi) && ex.request.head.framing == Framing::Chunked
 }
 
-/// The group and the target that the location's proxy_pass means for this request.
-fn find(
-    ex: &mut Exchange,
-    cx: &mut Services,
-    pass: &Pass,
-    record: &mut Record,
-) -> Result<(Rc<Upstream>, Place), Status> {
-    let (upstream, host, port, made);
-    let text;
-    match &pass.to {
-        To::Fixed { upstream: id, host: fixed, port: number, .. } => {
-            upstream = ex.config.upstreams[id.at()].clone();
-            (host, port, made) = (fixed.to_vec(), number.to_vec(), None);
-        }
-        To::Made(template) => {
-            text = variables::text(template, ex, cx);
-            let url = Url::of(pass.protocol, &text).map_err(|why| {
-                let shown = String::from_utf8_lossy(&text);
-                ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
-                Status::INTERNAL_SERVER_ERROR
-            })?;
-            (record.host, record.port) = (url.header.as_bytes().to_vec(), url.port_text().into_vec());
-            upstream = known(ex, &url).ok_or_else(|| {
-                ex.report(
-                    cx,
-                    Level::Error,
-                    format_args!(
-                        "no resolver defined to resolve {}: names are looked up when the configuration is read",
-                        url.host
-                    ),
-                );
-                Status::BAD_GATEWAY
-            })?;
-            (host, port, made) = (url.header.as_bytes().to_vec(), url.port_text().into_vec(), Some(url.uri));
-        }
-    }
-    let uri = match pass.protocol {
-        Protocol::Http1 => request::target(ex, pass, made),
-        _ => Vec::new(),
-    };
-    record.host.clone_from(&host);
-    record.port = port;
-    Ok((upstream, Place { host, uri }))
-}
-
-/// The group of a URL made of variables: one of the configuration, or an address.
-fn known(ex: &Exchange, url: &Url<'_>) -> Option<Rc<Upstream>> {
-    use crate::config::addr::PeerAddr;
-    let port = url.port.unwrap_or(80);
-    let same = |upstream: &&Rc<Upstream>| {
-        let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
-        *upstream.name == *url.host && port_fits
-    };
-    if let Some(upstream) = ex.config.upstreams.iter().find(same) {
-        return Some(upstream.clone());
-    }
-    let literal = url.host.starts_with("unix:") || url.host.starts_with('[') || {
-        let ip: Result<std::net::Ipv4Addr, _> = url.host.parse();
-        ip.is_ok()
-    };
-    if !literal {
-        return None;
-    }
-    let addr = PeerAddr::parse(url.host.as_bytes(), port).ok()?;
-    let mut upstream = Upstream::of(url.host, addr);
-    // Nobody would find its idle connections again.
-    upstream.keepalive.idle = 0;
-    Some(Rc::new(upstream))
-}
-
 impl Proxy {
+    /// The servers that may be asked.
+    fn aim(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
+        let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
+        let most = settings(ex).next_tries;
+        self.tries = if most > 0 { most.min(servers) } else { servers };
+        self.upstream = upstream;
+    }
+
     pub fn upstream(&self) -> &Rc<Upstream> {
         &self.upstream
     }
@@ -280,7 +227,7 @@ impl Proxy {
                 Phase::Gather => ex.out.is_empty(),
                 Phase::Talk => self.wants_body(ex),
                 Phase::Tunnel => self.pending().is_empty(),
-                Phase::Pick | Phase::Connect => false,
+                Phase::Resolve | Phase::Pick | Phase::Connect => false,
             },
             client_write: !ex.out.is_empty(),
             upstream_read: talking && self.room(ex) > 0,

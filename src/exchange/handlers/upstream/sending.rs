@@ -56,7 +56,7 @@ impl Proxy {
     pub fn gathered(&mut self, ex: &Exchange) -> bool {
         let whole = ex.rx != Rx::Body;
         if whole {
-            self.phase = Phase::Pick;
+            self.phase = if self.pending.is_some() { Phase::Resolve } else { Phase::Pick };
         }
         whole
     }
@@ -232,6 +232,6 @@ impl Proxy {
     pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
         let waits = self.waits(ex);
         let body = self.phase == Phase::Talk && waits.client_read;
-        !body && (waits.upstream_read || waits.upstream_write)
+        self.phase == Phase::Resolve || !body && (waits.upstream_read || waits.upstream_write)
     }
 }

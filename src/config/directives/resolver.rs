@@ -1,0 +1,140 @@
+//! `resolver` and `resolver_timeout`: who is asked for names while requests are served.
+
+use super::row;
+use crate::config::ast::Directive;
+use crate::config::context::{Args, Contexts};
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, time};
+use crate::config::value::Millis;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
+
+/// Name servers and how they are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    pub servers: Box<[SocketAddr]>,
+    /// valid=: how long an answer holds, instead of its own TTL.
+    pub valid: Option<Millis>,
+    pub ipv4: bool,
+    pub ipv6: bool,
+}
+
+/// What a level says of names.
+#[derive(Clone, Debug)]
+pub struct NameLookup {
+    pub resolver: Option<Rc<Resolver>>,
+    pub timeout: Millis,
+}
+
+impl Default for NameLookup {
+    fn default() -> NameLookup {
+        NameLookup { resolver: None, timeout: Millis(30_000) }
+    }
+}
+
+const HSL: Contexts = Contexts::HSL;
+const UPSTREAM: Contexts = Contexts::UPSTREAM;
+
+const DOC: &str = "Name servers that are asked while requests are served: addresses, with a port where it is not 53. valid= is how long answers hold instead of their TTL; ipv4=off or ipv6=off leaves addresses out. /etc/hosts comes first. A proxy_pass whose host is made of variables and is no group is looked up here, and so are servers with `resolve`.";
+
+pub const ROWS: &[Row] = &[
+    row("resolver", HSL, Args::ONE_OR_MORE, "", Effect::Once(resolver), DOC),
+    row(
+        "resolver",
+        UPSTREAM,
+        Args::ONE_OR_MORE,
+        "",
+        Effect::Once(|s, _, d| {
+            let found = parse(d)?;
+            if let Some(upstream) = &mut s.upstream {
+                upstream.resolver = found;
+            }
+            Ok(())
+        }),
+        "As in http, for the servers of this group.",
+    ),
+    row(
+        "resolver_timeout",
+        HSL,
+        Args::TAKE1,
+        "30s",
+        Effect::Time(|s| &mut Rc::make_mut(&mut s.names).timeout),
+        "How long a request waits for a name to be looked up; then it is answered with 502.",
+    ),
+    row(
+        "resolver_timeout",
+        UPSTREAM,
+        Args::TAKE1,
+        "30s",
+        Effect::Once(|s, _, d| {
+            let value = time(d, 0)?;
+            if let Some(upstream) = &mut s.upstream {
+                upstream.resolver_timeout = Some(value);
+            }
+            Ok(())
+        }),
+        "As in http, for the servers of this group.",
+    ),
+];
+
+fn resolver(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    Rc::make_mut(&mut s.settings.names).resolver = parse(d)?;
+    Ok(())
+}
+
+/// None: `off`.
+fn parse(d: &Directive) -> Result<Option<Rc<Resolver>>, Fault> {
+    if d.args.len() == 1 && d.args[0].is("off") {
+        return Ok(None);
+    }
+    let mut servers = Vec::new();
+    let mut resolver = Resolver { servers: Box::default(), valid: None, ipv4: true, ipv6: true };
+    for word in &d.args {
+        let wrong = || Fault::new(word.span, format!("invalid parameter: {}", word.str()));
+        let text = std::str::from_utf8(word.bytes()).map_err(|_| wrong())?;
+        let switch = |value: &str| match value {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(wrong()),
+        };
+        match text.split_once('=') {
+            Some(("valid", value)) => {
+                resolver.valid = Some(Millis::parse_seconds(value.as_bytes()).map_err(|_| wrong())?);
+            }
+            Some(("ipv4", value)) => resolver.ipv4 = switch(value)?,
+            Some(("ipv6", value)) => resolver.ipv6 = switch(value)?,
+            // Shared memory that one process does not need.
+            Some(("status_zone", _)) => {}
+            Some(_) => return Err(wrong()),
+            None => servers.extend(
+                server(text).ok_or_else(|| Fault::new(word.span, format!("host not found in resolver \"{text}\"")))?,
+            ),
+        }
+    }
+    if servers.is_empty() {
+        return Err(Fault::new(d.name.span, "no name servers defined"));
+    }
+    if !resolver.ipv4 && !resolver.ipv6 {
+        return Err(Fault::new(d.name.span, "\"ipv4\" and \"ipv6\" cannot both be \"off\""));
+    }
+    resolver.servers = servers.into();
+    Ok(Some(Rc::new(resolver)))
+}
+
+/// The addresses of a name server; several where a name stands for them.
+fn server(text: &str) -> Option<Vec<SocketAddr>> {
+    const DNS: u16 = 53;
+    if let Ok(addr) = text.parse() {
+        return Some(vec![addr]);
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Some(vec![SocketAddr::new(ip, DNS)]);
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (text, DNS),
+    };
+    let found: Vec<SocketAddr> = (host, port).to_socket_addrs().ok()?.collect();
+    (!found.is_empty()).then_some(found)
+}

@@ -1,0 +1,137 @@
+//! Where a request goes: the group of the location's pass directive, or the one that its variables make. A host that is
+//! no group is looked up by the location's resolver.
+
+use super::record::Record;
+use super::request::{self, Place};
+use super::{Phase, Proxy};
+use crate::config::addr::PeerAddr;
+use crate::config::directives::proxy_pass::{Pass, Protocol, To, Url};
+use crate::config::directives::upstream::Upstream;
+use crate::config::model::Level;
+use crate::exchange::flow::Flow;
+use crate::exchange::{Exchange, variables};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::resolver::{Answer, Asked, Found, Outcome, Question, Ticket, Want};
+use crate::services::upstream_names::of_addresses;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+/// A host whose addresses are not known yet.
+pub(super) struct Pending {
+    ticket: Ticket,
+    host: Box<str>,
+    port: u16,
+}
+
+pub(super) struct Target {
+    /// Without peers while `pending`.
+    pub upstream: Rc<Upstream>,
+    pub pending: Option<Pending>,
+    pub place: Place,
+}
+
+/// The target that the location's pass directive means for this request.
+pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &mut Record) -> Result<Target, Status> {
+    let (found, host, port, made);
+    let text;
+    match &pass.to {
+        To::Fixed { upstream: id, host: fixed, port: number, .. } => {
+            found = (cx.upstream_names.current(&ex.config.upstreams[id.at()]), None);
+            (host, port, made) = (fixed.to_vec(), number.to_vec(), None);
+        }
+        To::Made(template) => {
+            text = variables::text(template, ex, cx);
+            let url = Url::of(pass.protocol, &text).map_err(|why| {
+                let shown = String::from_utf8_lossy(&text);
+                ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
+                Status::INTERNAL_SERVER_ERROR
+            })?;
+            (record.host, record.port) = (url.header.as_bytes().to_vec(), url.port_text().into_vec());
+            found = match known(ex, cx, &url) {
+                Some(upstream) => (upstream, None),
+                None => look_up(ex, cx, &url, pass.protocol)?,
+            };
+            (host, port, made) = (url.header.as_bytes().to_vec(), url.port_text().into_vec(), Some(url.uri));
+        }
+    }
+    let uri = match pass.protocol {
+        Protocol::Http1 => request::target(ex, pass, made),
+        _ => Vec::new(),
+    };
+    record.host.clone_from(&host);
+    record.port = port;
+    Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri } })
+}
+
+/// The group of a URL made of variables: one of the configuration, or an address.
+fn known(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
+    let port = url.port.unwrap_or(80);
+    let same = |upstream: &&Rc<Upstream>| {
+        let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
+        upstream.name.eq_ignore_ascii_case(url.host) && port_fits
+    };
+    if let Some(upstream) = ex.config.upstreams.iter().find(same) {
+        return Some(cx.upstream_names.current(upstream));
+    }
+    let literal = url.host.starts_with("unix:") || url.host.starts_with('[') || url.host.parse::<Ipv4Addr>().is_ok();
+    if !literal {
+        return None;
+    }
+    let addr = PeerAddr::parse(url.host.as_bytes(), port).ok()?;
+    let mut upstream = Upstream::of(url.host, addr);
+    // Its idle connections would not be found again.
+    upstream.keepalive.idle = 0;
+    Some(Rc::new(upstream))
+}
+
+type Looked = (Rc<Upstream>, Option<Pending>);
+
+/// Asks the resolver for the host.
+fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protocol) -> Result<Looked, Status> {
+    let names = ex.here().settings.names.clone();
+    let Some(settings) = &names.resolver else {
+        ex.report(cx, Level::Error, format_args!("no resolver defined to resolve {}", url.host));
+        return Err(Status::BAD_GATEWAY);
+    };
+    let default = (protocol == Protocol::Http1).then_some(80);
+    let Some(port) = url.port.or(default) else {
+        ex.report(cx, Level::Error, format_args!("no port in upstream \"{}\"", url.host));
+        return Err(Status::INTERNAL_SERVER_ERROR);
+    };
+    let owner = cx.syncs.driven;
+    let question =
+        Question { settings, name: url.host.as_bytes(), want: Want::Addresses, timeout: names.timeout.0, owner };
+    match cx.resolver.ask(&question, cx.now.ms) {
+        Asked::Now(outcome) => made(ex, cx, url.host, port, outcome).map(|upstream| (upstream, None)),
+        Asked::Later(ticket) => {
+            let pending = Pending { ticket, host: url.host.into(), port };
+            Ok((Rc::new(Upstream::named(url.host)), Some(pending)))
+        }
+    }
+}
+
+fn made(ex: &mut Exchange, cx: &mut Services, host: &str, port: u16, outcome: Outcome) -> Result<Rc<Upstream>, Status> {
+    match outcome {
+        Ok(Answer { found: Found::Addresses(ips), .. }) => Ok(Rc::new(of_addresses(host, &ips, port))),
+        Ok(_) => Err(Status::BAD_GATEWAY),
+        Err(failure) => {
+            ex.report(cx, Level::Error, format_args!("{host} could not be resolved {failure}"));
+            Err(Status::BAD_GATEWAY)
+        }
+    }
+}
+
+impl Proxy {
+    /// Phase Resolve: whether the host's addresses are known now. Err: they will not be.
+    pub fn resolved(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Flow> {
+        let Some(pending) = &self.pending else { return Ok(true) };
+        let Some(outcome) = cx.resolver.take(pending.ticket) else { return Ok(false) };
+        let (host, port) = (pending.host.clone(), pending.port);
+        self.pending = None;
+        let upstream = made(ex, cx, &host, port, outcome).map_err(Flow::Status)?;
+        self.aim(ex, upstream);
+        self.phase = Phase::Pick;
+        Ok(true)
+    }
+}

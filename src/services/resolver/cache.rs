@@ -1,0 +1,73 @@
+//! What name servers said, as long as it holds. Each `resolver` directive has a cache of its own, as in nginx: a reload
+//! begins with an empty one.
+
+use super::{Answer, Found, Want};
+use crate::config::directives::resolver::Resolver as Settings;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// Names that one cache holds.
+const NAMES: usize = 10_000;
+
+#[derive(Default)]
+pub(super) struct Cache(Vec<Part>);
+
+struct Part {
+    settings: Rc<Settings>,
+    names: HashMap<(Box<str>, Want), Answer>,
+    /// Which of several addresses stands first next time.
+    turn: usize,
+}
+
+impl Cache {
+    pub(super) fn get(&mut self, settings: &Rc<Settings>, name: &str, want: Want, now: u64) -> Option<Answer> {
+        let part = self.0.iter_mut().find(|part| Rc::ptr_eq(&part.settings, settings))?;
+        let answer = part.names.get(&(name.into(), want)).filter(|answer| now < answer.until)?;
+        part.turn = part.turn.wrapping_add(1);
+        Some(Answer { found: turned(&answer.found, part.turn), until: answer.until })
+    }
+
+    /// Keeps an answer and gives it back.
+    pub(super) fn put(
+        &mut self,
+        settings: &Rc<Settings>,
+        name: Box<str>,
+        want: Want,
+        found: Found,
+        now: u64,
+        until: u64,
+    ) -> Answer {
+        let at = self.0.iter().position(|part| Rc::ptr_eq(&part.settings, settings)).unwrap_or_else(|| {
+            self.0.push(Part { settings: settings.clone(), names: HashMap::new(), turn: 0 });
+            self.0.len() - 1
+        });
+        let names = &mut self.0[at].names;
+        if names.len() >= NAMES {
+            names.retain(|_, answer| now < answer.until);
+        }
+        if names.len() >= NAMES {
+            names.clear();
+        }
+        let answer = Answer { found, until };
+        names.insert((name, want), answer.clone());
+        answer
+    }
+
+    pub(super) fn prune(&mut self) {
+        self.0.retain(|part| Rc::strong_count(&part.settings) > 1);
+    }
+}
+
+/// Several addresses take turns at the head of the list.
+fn turned(found: &Found, turn: usize) -> Found {
+    match found {
+        Found::Addresses(all) if all.len() > 1 => {
+            let mut all: Vec<IpAddr> = all.to_vec();
+            let at = turn % all.len();
+            all.rotate_left(at);
+            Found::Addresses(all.into())
+        }
+        found => found.clone(),
+    }
+}

@@ -1,0 +1,268 @@
+//! One name that is being looked up: its questions, the server that was asked, the sockets. A truncated answer is asked
+//! for over TCP; a server that does not answer in [`RESEND`] is followed by the next.
+
+use super::{Found, Ticket, Want, is_harmless};
+use crate::config::directives::resolver::Resolver as Settings;
+use crate::sys::epoll::{self, Epoll};
+use crate::sys::random;
+use crate::sys::socket::{self, Addr, More};
+use crate::util::dns::{self, Kind};
+use crate::util::wake::Wake;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+/// Milliseconds until a question is sent again (nginx).
+const RESEND: u64 = 5_000;
+/// Aliases that are followed.
+const HOPS: u8 = 16;
+/// The largest message over TCP, with its length.
+const LARGEST: usize = 65_537;
+/// RFC 1035: the codes that are an answer end at "refused"; the others are as good as none.
+const FORMAT_ERROR: u8 = 1;
+const REFUSED: u8 = 5;
+const NOT_FOUND: u16 = 3;
+/// Seconds that an answer without a TTL holds.
+const NO_TTL: u32 = 10;
+
+pub(super) struct Waiter {
+    pub(super) ticket: Ticket,
+    pub(super) owner: Option<Wake>,
+    pub(super) until: u64,
+}
+
+pub(super) enum Progress {
+    Waiting,
+    /// Another name is to be asked for.
+    Again,
+    /// What was found and its TTL in seconds, or an RCODE.
+    Done(Result<(Found, u32), u16>),
+}
+
+enum State {
+    Open,
+    Answered(dns::Answer),
+    Failed(u8),
+}
+
+struct Asked {
+    kind: Kind,
+    id: u16,
+    state: State,
+}
+
+struct Tcp {
+    fd: OwnedFd,
+    out: Vec<u8>,
+    input: Vec<u8>,
+}
+
+pub(super) struct Lookup {
+    pub(super) settings: Rc<Settings>,
+    pub(super) name: Box<str>,
+    pub(super) want: Want,
+    /// The name that is asked for now: the end of a chain of aliases.
+    asked: Box<str>,
+    hops: u8,
+    /// The least of the chain so far.
+    ttl: u32,
+    server: usize,
+    questions: Vec<Asked>,
+    udp: Option<OwnedFd>,
+    tcp: Option<Tcp>,
+    pub(super) resend_at: u64,
+    pub(super) waiters: Vec<Waiter>,
+}
+
+impl Lookup {
+    pub(super) fn new(settings: Rc<Settings>, name: Box<str>, want: Want, server: usize, waiter: Waiter) -> Lookup {
+        let mut lookup = Lookup {
+            settings,
+            asked: name.clone(),
+            name,
+            want,
+            hops: 0,
+            ttl: u32::MAX,
+            server,
+            questions: Vec::new(),
+            udp: None,
+            tcp: None,
+            resend_at: 0,
+            waiters: vec![waiter],
+        };
+        lookup.open_questions();
+        lookup
+    }
+
+    pub(super) fn is_for(&self, settings: &Rc<Settings>, name: &str, want: Want) -> bool {
+        Rc::ptr_eq(&self.settings, settings) && *self.name == *name && self.want == want
+    }
+
+    pub(super) fn due(&self) -> u64 {
+        self.waiters.iter().map(|waiter| waiter.until).min().unwrap_or(0).min(self.resend_at)
+    }
+
+    fn open_questions(&mut self) {
+        let kinds = match self.want {
+            Want::Services => vec![Kind::Srv],
+            Want::Addresses => [(Kind::A, self.settings.ipv4), (Kind::Aaaa, self.settings.ipv6)]
+                .into_iter()
+                .filter_map(|(kind, wanted)| wanted.then_some(kind))
+                .collect(),
+        };
+        let ask = |kind| Asked { kind, id: 0, state: State::Open };
+        self.questions = kinds.into_iter().map(ask).collect();
+    }
+
+    pub(super) fn next_server(&mut self) {
+        self.server = self.server.wrapping_add(1);
+    }
+
+    fn address(&self) -> Addr {
+        let servers = &self.settings.servers;
+        Addr::from(servers[self.server % servers.len()])
+    }
+
+    /// Asks what is open, from a new port and by new ids.
+    pub(super) fn send(&mut self, epoll: &Epoll, token: u64, now: u64) {
+        self.resend_at = now + RESEND;
+        self.tcp = None;
+        self.udp = None;
+        let address = self.address();
+        let Ok(fd) = socket::datagram(address.family()) else { return };
+        // What comes from elsewhere is not received at all.
+        if socket::connect(fd.as_fd(), &address).is_err() || epoll.add(fd.as_fd(), epoll::IN, token).is_err() {
+            return;
+        }
+        for question in self.questions.iter_mut().filter(|question| matches!(question.state, State::Open)) {
+            let Ok(number) = random::number() else { return };
+            question.id = number as u16;
+            let _ = socket::send(fd.as_fd(), &dns::query(question.id, &self.asked, question.kind), More::No);
+        }
+        self.udp = Some(fd);
+    }
+
+    /// Something came, or a connection stands.
+    pub(super) fn receive(&mut self, epoll: &Epoll, token: u64) -> Progress {
+        let mut buffer = [0; 4096];
+        while let Some(fd) = &self.udp {
+            match socket::recv(fd.as_fd(), &mut buffer) {
+                Ok(n) => self.answer(buffer.get(..n).unwrap_or_default(), Some((epoll, token))),
+                Err(e) if is_harmless(e) => break,
+                // No such server now; it is asked again in a while.
+                Err(_) => {
+                    if self.settings.servers.len() > 1 {
+                        self.resend_at = 0;
+                    }
+                    self.udp = None;
+                }
+            }
+        }
+        self.talk(epoll, token);
+        self.progress()
+    }
+
+    /// Over TCP: sends and reads as far as it goes.
+    fn talk(&mut self, epoll: &Epoll, token: u64) {
+        let Some(mut tcp) = self.tcp.take() else { return };
+        while !tcp.out.is_empty() {
+            match socket::send(tcp.fd.as_fd(), &tcp.out, More::No) {
+                Ok(n) => drop(tcp.out.drain(..n)),
+                Err(e) if is_harmless(e) => break,
+                Err(_) => return,
+            }
+        }
+        if tcp.out.is_empty() {
+            let _ = epoll.modify(tcp.fd.as_fd(), epoll::IN, token);
+        }
+        let mut buffer = [0; 4096];
+        loop {
+            match socket::recv(tcp.fd.as_fd(), &mut buffer) {
+                Ok(0) => return,
+                Ok(n) => tcp.input.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Err(e) if is_harmless(e) => break,
+                Err(_) => return,
+            }
+            while let [high, low, rest @ ..] = &tcp.input[..] {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                let Some(message) = rest.get(..length).map(<[u8]>::to_vec) else { break };
+                tcp.input.drain(..length + 2);
+                self.answer(&message, None);
+            }
+            if tcp.input.len() > LARGEST {
+                return;
+            }
+        }
+        self.tcp = Some(tcp);
+    }
+
+    /// One message; what answers no question of ours is dropped. `udp`: one that is truncated is asked for again.
+    fn answer(&mut self, message: &[u8], udp: Option<(&Epoll, u64)>) {
+        let Ok(response) = dns::parse(message) else { return };
+        let address = self.address();
+        let mine = |question: &&mut Asked| {
+            question.id == response.id && question.kind == response.kind && matches!(question.state, State::Open)
+        };
+        let Some(question) = self.questions.iter_mut().find(mine).filter(|_| *response.name == *self.asked) else {
+            return;
+        };
+        if response.truncated {
+            let Some((epoll, token)) = udp else { return };
+            let query = dns::query(question.id, &self.asked, question.kind);
+            if self.tcp.is_none() {
+                self.tcp = connect(&address, epoll, token);
+            }
+            if let Some(tcp) = &mut self.tcp {
+                tcp.out.extend_from_slice(&(query.len() as u16).to_be_bytes());
+                tcp.out.extend_from_slice(&query);
+            }
+            return;
+        }
+        question.state = match response.code {
+            0 => State::Answered(response.answer),
+            FORMAT_ERROR => return,
+            code if code > REFUSED => return,
+            code => State::Failed(code),
+        };
+    }
+
+    /// What the answers come to once all are there.
+    fn progress(&mut self) -> Progress {
+        let (mut addresses, mut services) = (Vec::new(), Vec::new());
+        let (mut alias, mut code, mut ttl) = (None, None, self.ttl);
+        for question in &self.questions {
+            match &question.state {
+                State::Open => return Progress::Waiting,
+                State::Failed(failed) => code = Some(u16::from(*failed)),
+                State::Answered(answer) => {
+                    addresses.extend_from_slice(&answer.addresses);
+                    services.extend_from_slice(&answer.services);
+                    ttl = ttl.min(answer.ttl);
+                    alias = alias.or(answer.alias.clone());
+                }
+            }
+        }
+        let lasts = if ttl == u32::MAX { NO_TTL } else { ttl };
+        let found = match self.want {
+            Want::Addresses if !addresses.is_empty() => Some(Found::Addresses(addresses.into())),
+            Want::Services if !services.is_empty() => Some(Found::Services(services.into())),
+            _ => None,
+        };
+        match (found, alias, code) {
+            (Some(found), ..) => Progress::Done(Ok((found, lasts))),
+            (None, Some(alias), None) if self.hops < HOPS && !alias.is_empty() => {
+                self.hops += 1;
+                (self.asked, self.ttl) = (alias, ttl);
+                self.open_questions();
+                Progress::Again
+            }
+            (None, _, code) => Progress::Done(Err(code.unwrap_or(NOT_FOUND))),
+        }
+    }
+}
+
+fn connect(address: &Addr, epoll: &Epoll, token: u64) -> Option<Tcp> {
+    let fd = socket::socket(address.family()).ok()?;
+    socket::connect(fd.as_fd(), address).ok()?;
+    epoll.add(fd.as_fd(), epoll::IN | epoll::OUT, token).ok()?;
+    Some(Tcp { fd, out: Vec::new(), input: Vec::new() })
+}

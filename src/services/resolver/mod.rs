@@ -1,0 +1,248 @@
+//! Names looked up while requests are served: a stub resolver whose sockets stand in an epoll of its own, which the loop
+//! watches. Whoever asks gets an answer at once (cache, /etc/hosts) or a ticket; when the answer is there its [`Wake`] is
+//! on [`Resolver::woken`].
+//!
+//! Each lookup has a socket of its own, so that the port cannot be guessed any more than the ids. Invariant: a lookup has
+//! somebody who waits for it; the last one that is late ends it.
+
+mod cache;
+mod hosts;
+mod lookup;
+
+use crate::config::directives::resolver::Resolver as Settings;
+use crate::sys::Errno;
+use crate::sys::epoll::{Epoll, Events, Timeout};
+use crate::util::dns::{self, Service};
+use crate::util::slab::{Key, Slab};
+use crate::util::wake::Wake;
+use cache::Cache;
+use hosts::Hosts;
+use lookup::{Lookup, Progress};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+/// Names that are looked up at a time.
+const LOOKUPS: usize = 1024;
+/// Milliseconds that an answer waits to be taken: who asked is woken at once.
+const KEPT: u64 = 10_000;
+
+/// What is to be found out of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Want {
+    Addresses,
+    Services,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Addresses(Rc<[IpAddr]>),
+    Services(Rc<[Service]>),
+}
+
+/// What was found, and until when it holds (monotonic milliseconds).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub found: Found,
+    pub until: u64,
+}
+
+/// Why nothing was: RFC 1035's RCODE, or that it took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure(u16);
+
+impl Failure {
+    pub const NOT_FOUND: Failure = Failure(3);
+    const BUSY: Failure = Failure(2);
+    const TIMED_OUT: Failure = Failure(110);
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self.0 {
+            1 => "Format error",
+            2 => "Server failure",
+            3 => "Host not found",
+            4 => "Unimplemented",
+            5 => "Operation refused",
+            110 => "Operation timed out",
+            _ => "Unknown error",
+        };
+        write!(f, "({}: {text})", self.0)
+    }
+}
+
+pub type Outcome = Result<Answer, Failure>;
+
+/// A place in the queue for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(u64);
+
+pub enum Asked {
+    Now(Outcome),
+    Later(Ticket),
+}
+
+/// A question.
+pub struct Question<'a> {
+    pub settings: &'a Rc<Settings>,
+    pub name: &'a [u8],
+    pub want: Want,
+    /// Milliseconds.
+    pub timeout: u64,
+    /// None: who asks looks for the answer from time to time.
+    pub owner: Option<Wake>,
+}
+
+#[derive(Default)]
+pub struct Resolver {
+    /// Made with the first lookup.
+    epoll: Option<Epoll>,
+    lookups: Slab<Lookup>,
+    cache: Cache,
+    hosts: Hosts,
+    /// Answers that were not taken yet, and since when.
+    done: HashMap<Ticket, (Outcome, u64)>,
+    tickets: u64,
+    /// Which name server is asked first.
+    rotation: usize,
+    woken: Vec<Wake>,
+}
+
+impl Resolver {
+    /// What the loop watches: it is readable when [`Resolver::receive`] has something to do. None: nothing was ever asked.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.epoll.as_ref().map(Epoll::fd)
+    }
+
+    pub fn ask(&mut self, question: &Question<'_>, now: u64) -> Asked {
+        let Some(name) = dns::canonical(question.name) else { return Asked::Now(Err(Failure::NOT_FOUND)) };
+        let settings = question.settings;
+        if question.want == Want::Addresses
+            && let Some(answer) = self.hosts.find(&name, settings, now)
+        {
+            return Asked::Now(Ok(answer));
+        }
+        if let Some(answer) = self.cache.get(settings, &name, question.want, now) {
+            return Asked::Now(Ok(answer));
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let waiter = lookup::Waiter { ticket, owner: question.owner, until: now.saturating_add(question.timeout) };
+        let same = |lookup: &Lookup| lookup.is_for(settings, &name, question.want);
+        if let Some((_, lookup)) = self.lookups.iter_mut().find(|(_, lookup)| same(lookup)) {
+            lookup.waiters.push(waiter);
+            return Asked::Later(ticket);
+        }
+        if self.lookups.len() >= LOOKUPS || !self.has_epoll() {
+            return Asked::Now(Err(Failure::BUSY));
+        }
+        let lookup = Lookup::new(settings.clone(), name, question.want, self.rotation, waiter);
+        self.rotation = self.rotation.wrapping_add(1);
+        let key = self.lookups.insert(lookup);
+        self.send(key, now);
+        Asked::Later(ticket)
+    }
+
+    fn has_epoll(&mut self) -> bool {
+        if self.epoll.is_none() {
+            self.epoll = Epoll::new().ok();
+        }
+        self.epoll.is_some()
+    }
+
+    /// The answer that a ticket stands for, once.
+    pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
+        self.done.remove(&ticket).map(|(outcome, _)| outcome)
+    }
+
+    /// Those whose answers have come.
+    pub fn woken(&mut self) -> Vec<Wake> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Reads what name servers sent.
+    pub fn receive(&mut self, now: u64) {
+        let mut events = Events::new();
+        let Some(Ok(count)) = self.epoll.as_ref().map(|epoll| epoll.wait(&mut events, Timeout::Now)) else { return };
+        for at in 0..count {
+            let Some((token, _)) = events.get(at) else { break };
+            let key = Key::from_u64(token);
+            let (Some(lookup), Some(epoll)) = (self.lookups.get_mut(key), &self.epoll) else { continue };
+            let progress = lookup.receive(epoll, token);
+            self.went_on(key, progress, now);
+        }
+    }
+
+    fn went_on(&mut self, key: Key, progress: Progress, now: u64) {
+        match progress {
+            Progress::Waiting => {}
+            Progress::Again => self.send(key, now),
+            Progress::Done(outcome) => self.finish(key, outcome, now),
+        }
+    }
+
+    fn send(&mut self, key: Key, now: u64) {
+        if let (Some(lookup), Some(epoll)) = (self.lookups.get_mut(key), &self.epoll) {
+            lookup.send(epoll, key.to_u64(), now);
+        }
+    }
+
+    fn finish(&mut self, key: Key, outcome: Result<(Found, u32), u16>, now: u64) {
+        let Some(lookup) = self.lookups.remove(key) else { return };
+        let outcome = match outcome {
+            Ok((found, ttl)) => {
+                let valid = lookup.settings.valid.map_or(u64::from(ttl) * 1000, |valid| valid.0);
+                Ok(self.cache.put(&lookup.settings, lookup.name, lookup.want, found, now, now.saturating_add(valid)))
+            }
+            Err(code) => Err(Failure(code)),
+        };
+        for waiter in lookup.waiters {
+            self.done.insert(waiter.ticket, (outcome.clone(), now));
+            self.woken.extend(waiter.owner);
+        }
+    }
+
+    /// When there is something to do though nothing came.
+    pub fn next_due(&self) -> Option<u64> {
+        self.lookups.iter().map(|(_, lookup)| lookup.due()).min()
+    }
+
+    /// Asks again, and gives up what was waited for too long.
+    pub fn expire(&mut self, now: u64) {
+        // Those who left do not come for theirs.
+        self.done.retain(|_, (_, since)| now < *since + KEPT);
+        let mut again = Vec::new();
+        let mut over = Vec::new();
+        for (key, lookup) in self.lookups.iter_mut() {
+            for late in lookup.waiters.extract_if(.., |waiter| waiter.until <= now) {
+                self.done.insert(late.ticket, (Err(Failure::TIMED_OUT), now));
+                self.woken.extend(late.owner);
+            }
+            if lookup.waiters.is_empty() {
+                over.push(key);
+            } else if lookup.resend_at <= now {
+                lookup.next_server();
+                again.push(key);
+            }
+        }
+        for key in over {
+            self.lookups.remove(key);
+        }
+        for key in again {
+            self.send(key, now);
+        }
+    }
+
+    /// Forgets what resolvers found that no configuration in use names.
+    pub fn prune(&mut self) {
+        self.cache.prune();
+    }
+}
+
+/// A system call that failed says nothing of a name: it is asked for again.
+fn is_harmless(errno: Errno) -> bool {
+    errno == Errno::EAGAIN
+}

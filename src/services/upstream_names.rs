@@ -1,0 +1,207 @@
+//! Servers of upstream groups that are named with `resolve`: their names are looked up again when an answer runs out, and
+//! the group gets the addresses that there are then.
+//!
+//! A group of a configuration never changes; what is asked for instead is [`UpstreamNames::current`], a group made of it
+//! with the present addresses. Requests under way keep the one they began with. Invariant: an answer that is no answer (a
+//! name server that fails) changes nothing; one that says there is no such name takes the addresses away (nginx).
+
+use super::resolver::{Answer, Asked, Failure, Found, Outcome, Question, Resolver, Ticket, Want};
+use crate::config::directives::upstream::{Dynamic, Peer, Upstream};
+use crate::config::model::Config;
+use crate::sys::socket::Addr;
+use crate::util::dns::Service;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+/// Milliseconds until a name is looked up again whose name server has failed.
+const RETRY: u64 = 10_000;
+/// A name is not looked up more often than this, whatever its TTL.
+const LEAST: u64 = 1000;
+
+#[derive(Default)]
+pub struct UpstreamNames(Vec<Group>);
+
+struct Group {
+    base: Rc<Upstream>,
+    current: Rc<Upstream>,
+    names: Vec<Name>,
+}
+
+/// One `server` line.
+#[derive(Default)]
+struct Name {
+    addresses: Vec<Address>,
+    /// When it is looked up next.
+    due: u64,
+    ticket: Option<Ticket>,
+    /// service=: targets whose addresses are still to be found, and what was found so far.
+    targets: Vec<Service>,
+    found: Vec<Address>,
+    until: u64,
+    /// The least number of a priority.
+    best: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Address {
+    addr: SocketAddr,
+    /// 0: as the server line says.
+    weight: u32,
+    backup: bool,
+}
+
+impl UpstreamNames {
+    /// A configuration has come into force. Names that it shares with the one before keep their addresses.
+    pub fn adopt(&mut self, config: &Config) {
+        let before = std::mem::take(&mut self.0);
+        for base in config.upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
+            let old = before.iter().find(|group| group.base.name == base.name);
+            let names = base.dynamic.iter().map(|dynamic| {
+                let same = |at: &usize| {
+                    old.and_then(|group| group.base.dynamic.get(*at)).is_some_and(|other| other.is_same_name(dynamic))
+                };
+                let at = (0..base.dynamic.len().max(old.map_or(0, |group| group.names.len()))).find(same);
+                let mut kept = at.and_then(|at| Some(old?.names.get(at)?.addresses.clone()));
+                for address in kept.iter_mut().flatten().filter(|_| dynamic.service.is_none()) {
+                    address.addr.set_port(dynamic.port);
+                }
+                Name { addresses: kept.unwrap_or_default(), ..Name::default() }
+            });
+            let mut group = Group { base: base.clone(), current: base.clone(), names: names.collect() };
+            group.rebuild();
+            self.0.push(group);
+        }
+    }
+
+    /// The group with the addresses of now.
+    pub fn current(&self, base: &Rc<Upstream>) -> Rc<Upstream> {
+        let group = self.0.iter().find(|group| Rc::ptr_eq(&group.base, base));
+        group.map_or_else(|| base.clone(), |group| group.current.clone())
+    }
+
+    pub fn next_due(&self) -> Option<u64> {
+        let open = |name: &&Name| name.ticket.is_none();
+        self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()
+    }
+
+    /// Takes what has been found, and asks for what is due.
+    pub fn run(&mut self, resolver: &mut Resolver, now: u64) {
+        for group in &mut self.0 {
+            let Some(settings) = group.base.resolver.clone() else { continue };
+            let timeout = group.base.resolver_timeout.map_or(30_000, |timeout| timeout.0);
+            let mut changed = false;
+            let time = Time { now, again: settings.valid.map_or(RETRY, |valid| valid.0).max(LEAST) };
+            for (name, dynamic) in group.names.iter_mut().zip(&group.base.dynamic) {
+                let mut ask = |host: &[u8], want| {
+                    resolver.ask(&Question { settings: &settings, name: host, want, timeout, owner: None }, now)
+                };
+                if name.ticket.is_none() && name.due <= now {
+                    name.begin(dynamic, &mut ask, &mut changed, time);
+                }
+                while let Some(outcome) = name.ticket.and_then(|ticket| resolver.take(ticket)) {
+                    name.ticket = None;
+                    let mut ask = |host: &[u8], want| {
+                        resolver.ask(&Question { settings: &settings, name: host, want, timeout, owner: None }, now)
+                    };
+                    name.step(dynamic, outcome, &mut ask, &mut changed, time);
+                }
+            }
+            if changed {
+                group.rebuild();
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Time {
+    now: u64,
+    /// Milliseconds until a name is looked up again of which nothing was found.
+    again: u64,
+}
+
+type Ask<'a> = &'a mut dyn FnMut(&[u8], Want) -> Asked;
+
+impl Name {
+    fn begin(&mut self, dynamic: &Dynamic, ask: Ask<'_>, changed: &mut bool, time: Time) {
+        (self.targets, self.found, self.until) = (Vec::new(), Vec::new(), u64::MAX);
+        let asked = match &dynamic.service {
+            Some(service) => ask(service.as_bytes(), Want::Services),
+            None => ask(dynamic.host.as_bytes(), Want::Addresses),
+        };
+        self.wait(dynamic, asked, ask, changed, time);
+    }
+
+    fn wait(&mut self, dynamic: &Dynamic, asked: Asked, ask: Ask<'_>, changed: &mut bool, time: Time) {
+        match asked {
+            Asked::Later(ticket) => self.ticket = Some(ticket),
+            Asked::Now(outcome) => self.step(dynamic, outcome, ask, changed, time),
+        }
+    }
+
+    fn step(&mut self, dynamic: &Dynamic, outcome: Outcome, ask: Ask<'_>, changed: &mut bool, time: Time) {
+        match outcome {
+            Ok(Answer { found: Found::Services(services), until }) => {
+                self.until = self.until.min(until);
+                self.targets = services.to_vec();
+                self.best = services.iter().map(|service| service.priority).min().unwrap_or(0);
+            }
+            Ok(Answer { found: Found::Addresses(ips), until }) => {
+                self.until = self.until.min(until);
+                let service = self.targets.pop();
+                self.found.extend(ips.iter().map(|ip| Address {
+                    addr: SocketAddr::new(*ip, service.as_ref().map_or(dynamic.port, |service| service.port)),
+                    weight: service.as_ref().map_or(0, |service| u32::from(service.weight).max(1)),
+                    // The best priority is asked first; the others are for when it is not there.
+                    backup: service.as_ref().is_some_and(|service| service.priority > self.best),
+                }));
+            }
+            Err(failure) if failure == Failure::NOT_FOUND => drop(self.targets.pop()),
+            Err(_) => {
+                self.due = time.now + time.again;
+                return;
+            }
+        }
+        if let Some(target) = self.targets.last() {
+            let target = target.target.clone();
+            let asked = ask(target.as_bytes(), Want::Addresses);
+            return self.wait(dynamic, asked, ask, changed, time);
+        }
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by_key(|address| (address.addr.is_ipv6(), address.addr));
+        found.dedup_by_key(|address| address.addr);
+        *changed |= found != self.addresses;
+        self.addresses = found;
+        self.due = if self.until == u64::MAX { time.now + time.again } else { self.until.max(time.now + LEAST) };
+    }
+}
+
+impl Group {
+    fn rebuild(&mut self) {
+        let mut next = Upstream::clone(&self.base);
+        for (name, dynamic) in self.names.iter().zip(&self.base.dynamic) {
+            next.peers.extend(name.addresses.iter().map(|address| {
+                let mut peer: Peer = dynamic.peer.clone();
+                peer.addr = Addr::from(address.addr);
+                peer.name = address.addr.to_string().into();
+                peer.backup |= address.backup;
+                if address.weight > 0 {
+                    peer.weight = address.weight;
+                }
+                peer
+            }));
+        }
+        next.finish();
+        self.current = Rc::new(next);
+    }
+}
+
+/// For groups that a URL with variables makes.
+pub fn of_addresses(name: &str, ips: &[IpAddr], port: u16) -> Upstream {
+    use crate::config::addr::PeerAddr;
+    let addrs = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+    let mut upstream = Upstream::of(name, PeerAddr::Inet(addrs));
+    // Its idle connections would not be found again.
+    upstream.keepalive.idle = 0;
+    upstream
+}
