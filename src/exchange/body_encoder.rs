@@ -17,7 +17,6 @@ const KEPT: u64 = 8 << 20;
 pub struct Source {
     input: Input,
     encoder: Encoder,
-    chunked: bool,
     keep: Option<Keep>,
 }
 
@@ -61,7 +60,7 @@ impl Source {
     }
 
     fn new(input: Input) -> Source {
-        Source { input, encoder: Encoder::default(), chunked: false, keep: None }
+        Source { input, encoder: Encoder::default(), keep: None }
     }
 
     pub fn recode(mut self, recode: Option<Recode>) -> Source {
@@ -87,11 +86,6 @@ impl Source {
             self.keep = Some(Keep { file: file.clone(), level, made: Vec::new() });
         }
         self
-    }
-
-    /// The output is framed for `Transfer-Encoding: chunked`, all but the last chunk.
-    pub fn chunked(&mut self, chunked: bool) {
-        self.chunked = chunked;
     }
 
     /// Input bytes still to come.
@@ -132,26 +126,13 @@ impl Source {
         }
         let used = scratch.len();
         let done = self.left() == 0;
-        // Five hexadecimal digits and CRLF hold the size of any piece; leading zeros are allowed.
-        let head = out.len();
-        if self.chunked {
-            out.extend_from_slice(b"000000\r\n");
-        }
         let from = out.len();
         self.encoder.push(scratch, if done { Flush::End } else { Flush::No }, out);
-        let made = out.len() - from;
         if let Some(keep) = &mut self.keep {
             keep.made.extend_from_slice(&out[from..]);
             if done {
                 keep.file.keep_gzip(keep.level, &keep.made);
             }
-        }
-        if self.chunked && made == 0 {
-            out.truncate(head);
-        } else if self.chunked {
-            let size = format!("{made:06x}");
-            out[head..head + 6].copy_from_slice(size.as_bytes());
-            out.extend_from_slice(b"\r\n");
         }
         scratch.clear();
         Ok(Filled { used, done })

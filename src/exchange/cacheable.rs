@@ -11,6 +11,7 @@ use crate::config::directives::client::Lingering;
 use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::model::Level;
 use crate::config::template::{Builtin, Part, Var};
+use crate::http::h1::encode;
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -119,7 +120,7 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
     let waiting = ex.out.text();
     let answer = waiting.get(waiting.len().checked_sub(length)?..)?;
     let (head, content) = answer.split_at_checked(usize::try_from(ex.log.head_size).ok()?)?;
-    let date = memchr::memmem::find(head, b"\r\nDate: ")? + 8;
+    let date = encode::date_at(head)?;
     if head.get(date..date + cx.now.http.len())? != cx.now.http {
         return None;
     }

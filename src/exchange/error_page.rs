@@ -59,7 +59,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
                 PageStatus::FromPage => Some(Status(0)),
             };
             // What the error said of itself (Allow, a challenge) stays with the page.
-            let lines = std::mem::take(&mut ex.response.lines);
+            let fields = std::mem::take(&mut ex.response.fields);
             let location = ex.response.location.take();
             let flow = match target {
                 Target::Named(name) => Flow::Named(name),
@@ -73,7 +73,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
                 }
                 Target::External(_) => Flow::Status(status),
             };
-            ex.route.kept.lines = lines;
+            ex.route.kept.fields = fields;
             ex.route.kept.location = location.or(ex.route.kept.location.take());
             Some(flow)
         }

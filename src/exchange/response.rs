@@ -4,6 +4,7 @@ use super::body_encoder::{Encoder, Source};
 use super::filters::ssi::Gathered;
 use crate::config::directives::charset::Recode;
 use crate::http::etag::ETag;
+use crate::http::fields::Fields;
 use crate::http::range::ByteRange;
 use crate::http::status::Status;
 use crate::services::open_files::OpenFile;
@@ -17,8 +18,8 @@ pub struct Response {
     pub etag: Option<ETag>,
     /// Unix seconds and the same as HTTP writes it.
     pub last_modified: Option<(i64, [u8; 29])>,
-    /// More header lines, each with its CRLF. Values come through [`Response::line`], which lets no line break in.
-    pub lines: Vec<u8>,
+    /// More header fields.
+    pub fields: Fields,
     /// `Location`, not yet made absolute.
     pub location: Option<Vec<u8>>,
     /// Parts of it may be asked for.
@@ -35,10 +36,7 @@ pub struct Response {
     pub announced: Option<u64>,
     /// The body is an upstream's page, which is read for SSI commands once it is whole.
     pub gathered: Option<Box<Gathered>>,
-    /// Trailer lines, each with its CRLF.
-    pub trailers: Vec<u8>,
-    /// The body is framed by chunks.
-    pub chunked: bool,
+    pub trailers: Fields,
     /// What an upstream said instead of our words: its reason phrase, `Server` and `Date`.
     pub reason: Option<Box<[u8]>>,
     pub server: Option<Box<[u8]>>,
@@ -127,7 +125,7 @@ impl Default for Response {
             body: Body::Empty,
             etag: None,
             last_modified: None,
-            lines: Vec::new(),
+            fields: Fields::default(),
             location: None,
             ranges: false,
             encoded: false,
@@ -136,8 +134,7 @@ impl Default for Response {
             tally: None,
             announced: None,
             gathered: None,
-            trailers: Vec::new(),
-            chunked: false,
+            trailers: Fields::default(),
             reason: None,
             server: None,
             date: None,
@@ -157,7 +154,7 @@ impl Response {
             body,
             etag,
             last_modified,
-            lines,
+            fields,
             location,
             ranges,
             encoded,
@@ -167,7 +164,6 @@ impl Response {
             announced,
             gathered,
             trailers,
-            chunked,
             reason,
             server,
             date,
@@ -179,8 +175,8 @@ impl Response {
         *content_type = ContentType::None;
         *body = Body::Empty;
         (*etag, *last_modified, *location) = (None, None, None);
-        lines.clear();
-        (*ranges, *encoded, *chunked, *upgrade, *at_once) = (false, false, false, false, false);
+        fields.clear();
+        (*ranges, *encoded, *upgrade, *at_once) = (false, false, false, false);
         (*recode, *encoder, *gathered, *window) = (None, None, None, None);
         (*tally, *announced) = (None, None);
         trailers.clear();
@@ -194,22 +190,14 @@ impl Response {
         self.body = Body::Bytes(body);
     }
 
-    /// The value of the first line of that name.
-    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.lines.split(|b| *b == b'\n').find_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            line[..colon].eq_ignore_ascii_case(name).then(|| line[colon + 1..].trim_ascii())
-        })
-    }
-
     /// The bytes are made of the file's or the upstream's, they are not the same.
     pub fn weaken(&mut self) {
         if let Some(tag) = self.etag.filter(|tag| !tag.as_bytes().starts_with(b"W/")) {
             self.etag = Some(tag.weak());
         }
-        if let Some(tag) = self.value(b"etag").filter(|tag| !tag.starts_with(b"W/")) {
+        if let Some(tag) = self.fields.get(b"etag").filter(|tag| !tag.starts_with(b"W/")) {
             let tag = [b"W/", tag].concat();
-            self.remove(b"etag");
+            self.fields.remove(b"etag");
             // nginx: what is no entity tag is worth nothing weak either.
             if tag.get(2) == Some(&b'"') {
                 self.line(b"ETag", &tag);
@@ -217,28 +205,8 @@ impl Response {
         }
     }
 
-    /// Takes away every line of that name.
-    pub fn remove(&mut self, name: &[u8]) {
-        let of = |line: &[u8]| {
-            line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)) && line.get(name.len()) == Some(&b':')
-        };
-        if self.lines.split_inclusive(|b| *b == b'\n').any(of) {
-            self.lines =
-                self.lines.split_inclusive(|b| *b == b'\n').filter(|line| !of(line)).flatten().copied().collect();
-        }
-    }
-
-    /// Adds a header line. Control bytes in the value become spaces: a decoded path or a capture never starts a
-    /// header of its own.
+    /// Adds a header field; see [`Fields::push`].
     pub fn line(&mut self, name: &[u8], value: &[u8]) {
-        write_line(&mut self.lines, name, value);
+        self.fields.push(name, value);
     }
-}
-
-/// A header or trailer line; see [`Response::line`].
-pub fn write_line(lines: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    lines.extend_from_slice(name);
-    lines.extend_from_slice(b": ");
-    lines.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
-    lines.extend_from_slice(b"\r\n");
 }

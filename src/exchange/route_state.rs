@@ -3,6 +3,7 @@
 
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
+use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use std::rc::Rc;
@@ -50,8 +51,8 @@ pub struct RouteState {
 /// What an answer leaves to the page that is sent in its place.
 #[derive(Default)]
 pub struct Kept {
-    /// Header lines of the error whose page is being made (Allow, a challenge): sent with the page.
-    pub lines: Vec<u8>,
+    /// Header fields of the error whose page is being made (Allow, a challenge): sent with the page.
+    pub fields: Fields,
     /// `Location` of that error.
     pub location: Option<Vec<u8>>,
     /// The type that an X-Accel-Redirect gave what it leads to.
@@ -75,7 +76,6 @@ impl RouteState {
             index: reused(&mut self.index),
             subject: reused(&mut self.subject),
             user: reused(&mut self.user),
-            kept: Kept { lines: reused(&mut self.kept.lines), ..Kept::default() },
             ..RouteState::default()
         };
     }

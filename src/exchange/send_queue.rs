@@ -1,6 +1,11 @@
 //! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it.
 
 use super::body_encoder::Source;
+use crate::http::fields::Fields;
+use crate::http::h1::encode::{self, Connection};
+use crate::http::response_head::ResponseHead;
+use crate::http::status::Status;
+use crate::http::version::Version;
 use crate::services::open_files::{OpenFile, SMALL};
 use crate::sys::{Errno, file};
 use std::collections::VecDeque;
@@ -18,9 +23,29 @@ pub enum Segment {
     /// Shared bytes, sent without a copy.
     Shared(Rc<[u8]>, Range<usize>),
     /// Made piece by piece when its turn has come.
-    Made(Box<Source>),
+    Made { source: Box<Source>, chunked: bool },
     /// Bytes `at..end` of a file.
     File { file: Rc<OpenFile>, at: u64, end: u64 },
+    /// Of a protocol with frames: the head of a response, before its body.
+    Head(Box<FramedHead>),
+    /// And its end.
+    End(Fields),
+}
+
+/// A head for a protocol that frames it.
+pub struct FramedHead {
+    pub status: Status,
+    pub fields: Fields,
+}
+
+/// How responses are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wire {
+    /// As text, into the queue.
+    #[default]
+    Http1,
+    /// As segments that the protocol frames.
+    Frames,
 }
 
 #[derive(Default)]
@@ -33,8 +58,12 @@ pub struct OutQueue {
     sent: u64,
     /// `queued` when this response began.
     mark: u64,
-    /// The connection outlives this response.
+    wire: Wire,
+    /// HTTP/1: the connection outlives this response, and what `Keep-Alive` says of that.
     pub keep_alive: bool,
+    pub keep_alive_hint: Option<u64>,
+    /// HTTP/1: the body of this response goes in chunks.
+    chunked: bool,
 }
 
 impl OutQueue {
@@ -44,14 +73,24 @@ impl OutQueue {
         self.segments.clear();
         self.queued = 0;
         self.sent = 0;
+        self.wire = Wire::Http1;
         self.mark = 0;
-        self.keep_alive = false;
+        self.forget_framing();
+    }
+
+    /// The protocol frames what it takes from here: [`Segment::Head`], body, [`Segment::End`].
+    pub fn use_frames(&mut self) {
+        self.wire = Wire::Frames;
+    }
+
+    fn forget_framing(&mut self) {
+        (self.keep_alive, self.keep_alive_hint, self.chunked) = (false, None, false);
     }
 
     /// What is queued from here on is another response's, or the response after an interim one.
     pub fn begin_response(&mut self) {
         self.mark = self.queued();
-        self.keep_alive = false;
+        self.forget_framing();
     }
 
     /// As [`OutQueue::begin_response`]: the response began at `queued`.
@@ -137,7 +176,102 @@ impl OutQueue {
 
     pub fn push_made(&mut self, source: Box<Source>) {
         self.seal();
-        self.segments.push_back(Segment::Made(source));
+        self.segments.push_back(Segment::Made { source, chunked: self.chunked });
+    }
+
+    /// Whether the protocol can mark the end of a body whose length is not known before.
+    pub fn may_mark_end(&self, version: Version) -> bool {
+        self.wire == Wire::Frames || version != Version::Http10
+    }
+
+    /// How this response's body is framed: by a mark at its end, or else by its length. `unknown`: it has none; without
+    /// a mark only the end of the connection tells.
+    pub fn frame(&mut self, marks: bool, unknown: bool) {
+        self.chunked = marks && self.wire == Wire::Http1;
+        if unknown && !marks {
+            self.keep_alive = false;
+        }
+    }
+
+    pub fn is_chunked(&self) -> bool {
+        self.chunked
+    }
+
+    /// Trailers can follow the body.
+    pub fn takes_trailers(&self) -> bool {
+        self.chunked || self.wire == Wire::Frames
+    }
+
+    /// The head of the response.
+    pub fn head(&mut self, head: &ResponseHead<'_>) {
+        match self.wire {
+            Wire::Http1 => {
+                let connection = match self.keep_alive {
+                    true => Connection::Keep(self.keep_alive_hint),
+                    false => Connection::Close,
+                };
+                encode::head(head, self.chunked, connection, &mut self.buf);
+            }
+            Wire::Frames => {
+                let mut fields = Fields::default();
+                head.each(|name, value| fields.push(name, value));
+                self.seal();
+                self.segments.push_back(Segment::Head(Box::new(FramedHead { status: head.status, fields })));
+            }
+        }
+    }
+
+    /// A response before the response (1xx).
+    pub fn interim(&mut self, status: Status, fields: &Fields) {
+        match self.wire {
+            Wire::Http1 => encode::interim(status, fields, &mut self.buf),
+            Wire::Frames => {
+                self.seal();
+                self.segments.push_back(Segment::Head(Box::new(FramedHead { status, fields: fields.clone() })));
+            }
+        }
+        self.begin_response();
+    }
+
+    /// A piece of the body.
+    pub fn data(&mut self, data: &[u8]) {
+        match self.chunked {
+            _ if data.is_empty() => {}
+            true => encode::chunk(data, &mut self.buf),
+            false => self.buf.extend_from_slice(data),
+        }
+    }
+
+    /// `size` bytes of body follow, as text or by reference; then [`OutQueue::close`].
+    pub fn open(&mut self, size: u64) {
+        if self.chunked {
+            encode::open_chunk(size, &mut self.buf);
+        }
+    }
+
+    pub fn close(&mut self) {
+        if self.chunked {
+            encode::close_chunk(&mut self.buf);
+        }
+    }
+
+    /// The body is complete.
+    pub fn end(&mut self, trailers: &Fields) {
+        if self.chunked {
+            encode::last_chunk(trailers, &mut self.buf);
+        }
+        if self.wire == Wire::Frames {
+            self.seal();
+            self.segments.push_back(Segment::End(trailers.clone()));
+        }
+    }
+
+    /// Of a protocol with frames: the head or the end that is next in the queue.
+    pub fn take_marker(&mut self) -> Option<Segment> {
+        match self.segments.front() {
+            Some(Segment::Head(_) | Segment::End(_)) => self.segments.pop_front(),
+            _ => None,
+        }
     }
 
     /// Where the next piece must be made first: makes it. Gives the bytes of input that took.
@@ -146,9 +280,12 @@ impl OutQueue {
     /// The source cannot be read.
     pub fn make(&mut self, scratch: &mut Vec<u8>) -> Result<usize, Errno> {
         let mut used = 0;
-        while let Some(Segment::Made(source)) = self.segments.front_mut() {
+        while let Some(Segment::Made { source, chunked }) = self.segments.front_mut() {
             let mut piece = Vec::new();
-            let filled = source.fill(scratch, &mut piece)?;
+            let filled = match chunked {
+                true => encode::chunk_made(&mut piece, |piece| source.fill(scratch, piece))?,
+                false => source.fill(scratch, &mut piece)?,
+            };
             used += filled.used;
             if filled.done {
                 self.segments.pop_front();
@@ -229,7 +366,7 @@ impl OutQueue {
     pub fn advance(&mut self, n: usize) {
         self.sent += n as u64;
         let done = match self.segments.front_mut() {
-            None | Some(Segment::Made(_)) => return,
+            None | Some(Segment::Made { .. } | Segment::Head(_) | Segment::End(_)) => return,
             Some(Segment::Text(range) | Segment::Shared(_, range)) => {
                 range.start += n;
                 range.start >= range.end

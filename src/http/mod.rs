@@ -14,6 +14,7 @@
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
 //! | [`structured`] | dictionaries of structured fields (RFC 9651) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
+//! | [`fields`], [`response_head`] | a response's head as data |
 //! | [`reject`] | everything a client can do wrong, as data |
 //! | [`fastcgi`], [`scgi`] | the request formats of application servers; FastCGI's records |
 //! | [`response`] | the head of an upstream's response |
@@ -24,6 +25,7 @@ pub mod disposition;
 pub mod escape;
 pub mod etag;
 pub mod fastcgi;
+pub mod fields;
 pub mod h1;
 pub mod h2;
 pub mod header;
@@ -34,6 +36,7 @@ pub mod multipart;
 pub mod proxy_protocol;
 pub mod range;
 pub mod reject;
+pub mod response_head;
 pub mod scgi;
 pub mod status;
 pub mod structured;

@@ -4,6 +4,7 @@
 //! number is past the end instead of a syntax error.
 
 use super::header::trim_ows;
+use crate::util::decimal;
 
 /// Byte ranges beyond this many make the header be ignored, whatever `max_ranges` says.
 const MOST: usize = 1000;
@@ -94,6 +95,38 @@ fn number(digits: &[u8]) -> Option<u64> {
         return None;
     }
     Some(digits.iter().fold(0u64, |n, d| n.saturating_mul(10).saturating_add(u64::from(d - b'0'))))
+}
+
+/// Appends what goes before a part of a multipart/byteranges body; an empty type is not named.
+pub fn part_head(out: &mut Vec<u8>, boundary: &[u8], content_type: &[u8], range: ByteRange, size: u64) {
+    out.extend_from_slice(b"\r\n--");
+    out.extend_from_slice(boundary);
+    out.extend_from_slice(b"\r\n");
+    if !content_type.is_empty() {
+        out.extend_from_slice(b"Content-Type: ");
+        out.extend_from_slice(content_type);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"Content-Range: ");
+    content_range(range, size, out);
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// Appends the end of a multipart/byteranges body.
+pub fn part_tail(out: &mut Vec<u8>, boundary: &[u8]) {
+    out.extend_from_slice(b"\r\n--");
+    out.extend_from_slice(boundary);
+    out.extend_from_slice(b"--\r\n");
+}
+
+/// Appends a Content-Range value.
+pub fn content_range(range: ByteRange, size: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"bytes ");
+    decimal::push(range.start, 0, out);
+    out.push(b'-');
+    decimal::push(range.end - 1, 0, out);
+    out.push(b'/');
+    decimal::push(size, 0, out);
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@
 use super::clock::Clock;
 use super::dir_watch::{Dir, DirWatch, TRUST};
 use super::encoded_copies::{Budget, Variants};
+use crate::http::h1::encode::{self, CachedHead};
 use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
-use crate::util::decimal;
 use crate::util::hash::SecretMap;
 use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, CString};
@@ -79,15 +79,13 @@ impl OpenFile {
         }
     }
 
-    /// `Content-Length` and `Last-Modified` of the whole file, as the head of an answer has them.
-    pub fn lines(&self) -> &[u8] {
-        self.answer.get(..self.lines_end as usize).unwrap_or_default()
-    }
-
-    /// [`OpenFile::lines`] and all that follows them in the head of an answer that keeps its connection, has an ETag and
-    /// nothing unusual; the empty line too.
-    pub fn end_of_head(&self) -> &[u8] {
-        self.answer.get(..self.head_end as usize).unwrap_or_default()
+    /// For the head of a response with all of it.
+    pub fn cached_head(&self) -> CachedHead<'_> {
+        CachedHead {
+            lines: self.answer.get(..self.lines_end as usize).unwrap_or_default(),
+            end: self.answer.get(..self.head_end as usize).unwrap_or_default(),
+            etag: self.etag.as_bytes(),
+        }
     }
 
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -145,15 +143,7 @@ impl OpenFile {
         };
         let (etag, last_modified) = (ETag::new(stat.mtime.0, stat.mtime.1, stat.size), date::format(stat.mtime.0));
         let mut answer = Vec::with_capacity(256 + content.len());
-        answer.extend_from_slice(b"Content-Length: ");
-        decimal::push(stat.size, 0, &mut answer);
-        answer.extend_from_slice(b"\r\nLast-Modified: ");
-        answer.extend_from_slice(&last_modified);
-        answer.extend_from_slice(b"\r\n");
-        let lines_end = answer.len() as u32;
-        answer.extend_from_slice(b"Connection: keep-alive\r\nETag: ");
-        answer.extend_from_slice(etag.as_bytes());
-        answer.extend_from_slice(b"\r\nAccept-Ranges: bytes\r\n\r\n");
+        let lines_end = encode::file(stat.size, &last_modified, etag.as_bytes(), &mut answer) as u32;
         let head_end = answer.len() as u32;
         answer.extend_from_slice(&content);
         Ok(OpenFile {

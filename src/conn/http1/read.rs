@@ -12,9 +12,11 @@ use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, cacheable, handlers, phases};
+use crate::http::fields::Fields;
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
+use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 
@@ -161,8 +163,7 @@ pub fn invite(ex: &mut Exchange, http1: &mut Http1) {
         http1.expects_continue = false;
         // A client that did not wait needs no invitation; nor may one stand within a response.
         if !http1.has_more() && !http1.decoder.is_done() && ex.tx == Tx::Wait {
-            ex.out.text().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            ex.out.begin_response();
+            ex.out.interim(Status::CONTINUE, &Fields::default());
         }
     }
 }
@@ -299,7 +300,7 @@ fn too_large(ex: &mut Exchange, decoder: &Decoder, cx: &mut Services) -> Result<
             Level::Error,
             format_args!("client intended to send too large chunked body: {size} bytes{limit}"),
         );
-        return Err(Flow::Status(crate::http::status::Status::CONTENT_TOO_LARGE));
+        return Err(Flow::Status(Status::CONTENT_TOO_LARGE));
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ pub fn respond_with(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1,
 
 /// Whether the connection outlives this response, and what becomes of a body that was not read.
 fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
-    let client = &ex.here().settings.client;
+    let client = ex.here().settings.client.clone();
+    ex.out.keep_alive_hint = client.keepalive_header;
     ex.out.keep_alive = http1.may_keep
         && !ex.closes
         && !cx.quitting

@@ -63,8 +63,8 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 let range = range.start..range.end.min(range.start.saturating_add(most));
                 io.transport.send(&bytes[range], more)
             }
-            // Made above.
-            Segment::Made(_) => return Flushed::Gone(CloseReason::Bug),
+            // Made above; of other protocols.
+            Segment::Made { .. } | Segment::Head(_) | Segment::End(_) => return Flushed::Gone(CloseReason::Bug),
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {

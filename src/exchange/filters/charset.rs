@@ -121,7 +121,7 @@ fn recode(ex: &mut Exchange, cx: &mut Services, how: &Recode) {
             let same = matches!(kind, Recode::Bytes(_));
             ex.response.encoder.get_or_insert_with(Box::<Encoder>::default).recode(recode);
             ex.response.body = Body::Stream { length: length.filter(|_| same) };
-            ex.response.remove(b"accept-ranges");
+            ex.response.fields.remove(b"accept-ranges");
             ex.response.weaken();
         }
         (body, _) => ex.response.body = body,

@@ -1,19 +1,16 @@
-//! How the client learns where the body ends: its length, chunks, or the end of the connection. Trailers need chunks.
+//! How the client learns where the body ends: its length, a mark, or the end of the connection. Trailers need a mark.
 
 use super::{has_no_body, headers, length};
 use crate::exchange::Exchange;
-use crate::http::version::Version;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) {
-    let may_chunk = ex.request.head.version != Version::Http10 && ex.here().settings.output.chunked;
-    if may_chunk && !has_no_body(ex) {
+    let may_mark = ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked;
+    if may_mark && !has_no_body(ex) {
         headers::trailers(ex, cx);
     }
-    // An answer without a body, HEAD's among them, says nothing of a length that nobody knows (nginx).
+    // An answer without a body, HEAD's among them, says nothing of a length that is not known (nginx).
     let unknown = length(&ex.response.body).is_none() && !has_no_body(ex);
-    ex.response.chunked = may_chunk && (unknown || !ex.response.trailers.is_empty());
-    if unknown && !ex.response.chunked {
-        ex.out.keep_alive = false;
-    }
+    let marks = may_mark && (unknown || !ex.response.trailers.is_empty());
+    ex.out.frame(marks, unknown);
 }

@@ -38,7 +38,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
         return;
     }
     // What expires may be compressed for a proxy later, or no longer.
-    ex.varies |= gzip.proxied.expired && ex.response.value(b"expires").is_some();
+    ex.varies |= gzip.proxied.expired && ex.response.fields.get(b"expires").is_some();
     let accepted = is_accepted(ex, cx.now.unix);
     if !accepted && !gzip.vary || !gzip.types.contains(ex.response.content_type.as_bytes()) {
         return;
@@ -101,7 +101,7 @@ fn mark(ex: &mut Exchange) {
     ex.response.encoded = true;
     ex.response.ranges = false;
     // An upstream's offer, of the bytes as they were.
-    ex.response.remove(b"accept-ranges");
+    ex.response.fields.remove(b"accept-ranges");
     ex.response.weaken();
 }
 
@@ -145,20 +145,20 @@ fn proxied(ex: &Exchange, now: i64) -> bool {
         return true;
     }
     let response = &ex.response;
-    if let Some(expires) = response.value(b"expires") {
+    if let Some(expires) = response.fields.get(b"expires") {
         let date = match response.date.as_deref() {
             Some(date) => date::parse(date),
             None => Some(now),
         };
         return allowed.expired && date::parse(expires).zip(date).is_some_and(|(expires, date)| expires < date);
     }
-    if let Some(control) = response.value(b"cache-control") {
+    if let Some(control) = response.fields.get(b"cache-control") {
         let says = |word: &[u8]| header::list(control).any(|item| item.eq_ignore_ascii_case(word));
         return allowed.no_cache && says(b"no-cache")
             || allowed.no_store && says(b"no-store")
             || allowed.private && says(b"private");
     }
-    let has_etag = response.etag.is_some() || response.value(b"etag").is_some();
+    let has_etag = response.etag.is_some() || response.fields.get(b"etag").is_some();
     !(allowed.no_last_modified && response.last_modified.is_some() || allowed.no_etag && has_etag)
 }
 

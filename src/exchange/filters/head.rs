@@ -1,126 +1,61 @@
-//! The bytes of a response head, in nginx's order.
+//! The head of a response, gathered for the protocol that writes it.
 
 use super::length;
 use crate::config::directives::output::Tokens;
 use crate::exchange::Exchange;
 use crate::exchange::response::Body;
+use crate::http::response_head::ResponseHead;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::util::decimal;
 use std::io::Write;
 
-/// The Server header with and without the version.
-const SERVER: [&[u8]; 2] =
-    [concat!("Server: webserv/", env!("CARGO_PKG_VERSION"), "\r\nDate: ").as_bytes(), b"Server: webserv\r\nDate: "];
+/// The value of Server with and without the version.
+const SERVER: [&[u8]; 2] = [concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes(), b"webserv"];
 
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let config = ex.config.clone();
-    let settings = &config.location(ex.route.location).settings;
+    let output = &config.location(ex.route.location).settings.output;
     let length = length(&ex.response.body);
-    let location = ex.response.location.take().map(|target| absolute(ex, target));
+    // Absolute: for $sent_http_location as well.
+    ex.response.location = ex.response.location.take().map(|target| absolute(ex, target));
     let status = ex.response.status.on_the_wire();
-    let keep_alive = ex.out.keep_alive;
+    let chunked = ex.out.is_chunked();
     let response = &mut ex.response;
-    let out = ex.out.text();
-    match (status.line(), &response.reason) {
-        (_, Some(reason)) => {
-            let _ = write!(out, "HTTP/1.1 {:03} ", status.0);
-            out.extend_from_slice(reason);
-            out.extend_from_slice(b"\r\n");
-        }
-        (Some(line), None) => out.extend_from_slice(line),
-        (None, None) => {
-            let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", status.0, status.reason());
-        }
-    }
-    match &response.server {
-        Some(server) => {
-            out.extend_from_slice(b"Server: ");
-            out.extend_from_slice(server);
-            out.extend_from_slice(b"\r\nDate: ");
-        }
-        None => out.extend_from_slice(SERVER[usize::from(settings.output.server_tokens == Tokens::Off)]),
-    }
-    out.extend_from_slice(response.date.as_deref().unwrap_or(&cx.now.http));
-    out.extend_from_slice(b"\r\n");
     let has_body = !status.has_no_content();
-    if has_body || status == Status::NOT_MODIFIED {
-        if !response.content_type.as_bytes().is_empty() && status != Status::NOT_MODIFIED {
-            out.extend_from_slice(b"Content-Type: ");
-            out.extend_from_slice(response.content_type.as_bytes());
-            out.extend_from_slice(b"\r\n");
+    let describes = has_body || status == Status::NOT_MODIFIED;
+    if describes && has_body && !chunked {
+        response.announced = length;
+    }
+    // Never later than Date (RFC 9110 §8.8.2.1).
+    let last_modified =
+        response.last_modified.as_ref().map(|(at, text)| if *at > cx.now.unix { &cx.now.http } else { text });
+    // The whole of a file that is not from the future: both lines were made with it.
+    let file = match &response.body {
+        Body::File(file)
+            if has_body
+                && file.stat.mtime.0 <= cx.now.unix
+                && response.last_modified.is_some_and(|(at, _)| at == file.stat.mtime.0) =>
+        {
+            Some(file.cached_head())
         }
-        // The whole of a file that is not from the future: both lines were made with it.
-        let whole = match &response.body {
-            Body::File(file)
-                if !response.chunked
-                    && has_body
-                    && file.stat.mtime.0 <= cx.now.unix
-                    && response.last_modified.is_some_and(|(at, _)| at == file.stat.mtime.0) =>
-            {
-                Some(file)
-            }
-            _ => None,
-        };
-        if let Some(file) = whole {
-            response.announced = length;
-            let usual = keep_alive
-                && response.ranges
-                && status == Status::OK
-                && response.etag.as_ref() == Some(&file.etag)
-                && response.lines.is_empty()
-                && location.is_none()
-                && !response.upgrade
-                && settings.client.keepalive_header.is_none();
-            if usual {
-                return out.extend_from_slice(file.end_of_head());
-            }
-            out.extend_from_slice(file.lines());
-        } else {
-            if response.chunked {
-                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-            } else if let Some(length) = length
-                && has_body
-            {
-                response.announced = Some(length);
-                out.extend_from_slice(b"Content-Length: ");
-                decimal::push(length, 0, out);
-                out.extend_from_slice(b"\r\n");
-            }
-            if let Some((at, text)) = &response.last_modified {
-                // Never later than Date (RFC 9110 §8.8.2.1).
-                let text = if *at > cx.now.unix { &cx.now.http } else { text };
-                out.extend_from_slice(b"Last-Modified: ");
-                out.extend_from_slice(text);
-                out.extend_from_slice(b"\r\n");
-            }
-        }
-    }
-    if let Some(location) = location {
-        out.extend_from_slice(b"Location: ");
-        out.extend(location.iter().map(|b| if *b < b' ' || *b == 0x7f { b' ' } else { *b }));
-        out.extend_from_slice(b"\r\n");
-        // For $sent_http_location.
-        response.location = Some(location);
-    }
-    if response.upgrade {
-        out.extend_from_slice(b"Connection: upgrade\r\n");
-    } else {
-        out.extend_from_slice(if keep_alive { b"Connection: keep-alive\r\n" } else { b"Connection: close\r\n" });
-    }
-    if keep_alive && let Some(seconds) = settings.client.keepalive_header {
-        let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
-    }
-    if let Some(tag) = &response.etag {
-        out.extend_from_slice(b"ETag: ");
-        out.extend_from_slice(tag.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(&response.lines);
-    if response.ranges && status == Status::OK {
-        out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
+        _ => None,
+    };
+    let content_type = response.content_type.as_bytes();
+    ex.out.head(&ResponseHead {
+        status,
+        reason: response.reason.as_deref(),
+        server: response.server.as_deref().unwrap_or(SERVER[usize::from(output.server_tokens == Tokens::Off)]),
+        date: response.date.as_deref().unwrap_or(&cx.now.http),
+        content_type: Some(content_type).filter(|kind| has_body && !kind.is_empty()),
+        length: length.filter(|_| has_body),
+        last_modified: last_modified.filter(|_| describes).map(|text| &text[..]),
+        location: response.location.as_deref(),
+        upgrade: response.upgrade,
+        etag: response.etag.as_ref().map(|tag| tag.as_bytes()),
+        fields: &response.fields,
+        accept_ranges: response.ranges && status == Status::OK,
+        file,
+    });
 }
 
 /// A Location that is a path gets scheme, host and port, by absolute_redirect and its friends.

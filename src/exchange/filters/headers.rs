@@ -1,12 +1,10 @@
 //! expires and add_header.
 
 use crate::config::directives::output::{AddHeader, Expires, parse_expires};
-use crate::exchange::response::write_line;
 use crate::exchange::{Exchange, variables};
 use crate::http::date;
 use crate::services::Services;
 use crate::util::date::Civil;
-use std::io::Write;
 
 /// Statuses that get headers without `always` (nginx).
 fn is_listed(status: u16) -> bool {
@@ -35,7 +33,7 @@ pub fn trailers(ex: &mut Exchange, cx: &mut Services) {
     for trailer in output.trailers.iter().filter(|t| listed || t.always) {
         let value = variables::text(&trailer.value, ex, cx);
         if !value.is_empty() {
-            write_line(&mut ex.response.trailers, &trailer.name, &value);
+            ex.response.trailers.push(&trailer.name, &value);
         }
     }
 }
@@ -70,19 +68,18 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
         rule => rule,
     };
     // An upstream's word does not stand beside ours.
-    ex.response.remove(b"expires");
-    ex.response.remove(b"cache-control");
+    ex.response.fields.remove(b"expires");
+    ex.response.fields.remove(b"cache-control");
     let now = cx.now.unix;
     let (at, age) = match rule {
         Expires::Epoch => {
-            ex.response
-                .lines
-                .extend_from_slice(b"Expires: Thu, 01 Jan 1970 00:00:01 GMT\r\nCache-Control: no-cache\r\n");
+            ex.response.line(b"Expires", b"Thu, 01 Jan 1970 00:00:01 GMT");
+            ex.response.line(b"Cache-Control", b"no-cache");
             return;
         }
         Expires::Max => {
-            let lines = b"Expires: Thu, 31 Dec 2037 23:55:55 GMT\r\nCache-Control: max-age=315360000\r\n";
-            ex.response.lines.extend_from_slice(lines);
+            ex.response.line(b"Expires", b"Thu, 31 Dec 2037 23:55:55 GMT");
+            ex.response.line(b"Cache-Control", b"max-age=315360000");
             return;
         }
         Expires::Access(seconds) => (now + seconds, *seconds),
@@ -100,8 +97,7 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
         }
         Expires::Value(_) => return,
     };
-    ex.response.lines.extend_from_slice(b"Expires: ");
-    ex.response.lines.extend_from_slice(&date::format(at));
+    ex.response.line(b"Expires", &date::format(at));
     let control = if age < 0 { "no-cache".to_string() } else { format!("max-age={age}") };
-    let _ = write!(ex.response.lines, "\r\nCache-Control: {control}\r\n");
+    ex.response.line(b"Cache-Control", control.as_bytes());
 }

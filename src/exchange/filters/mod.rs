@@ -6,8 +6,8 @@
 //! 4. [`charset`]: its name, and recoding
 //! 5. [`gzip`]
 //! 6. [`ranges`]: 206 and 416
-//! 7. [`framing`]: length or chunks, and trailers
-//! 8. [`head`]: the bytes of the head
+//! 7. [`framing`]: how the client learns where the body ends, and trailers
+//! 8. [`head`]: the head as data
 //!
 //! and then the body, by reference where it is a file.
 
@@ -28,12 +28,11 @@ use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
 use crate::config::value::Size;
 use crate::http::method::Method;
-use crate::http::range::ByteRange;
+use crate::http::range::{self, ByteRange};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
 use ssi::page::Page;
-use std::io::Write;
 use std::rc::Rc;
 
 /// What [`send`] came to.
@@ -74,8 +73,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     {
         ex.response.content_type = ContentType::Shared(kept);
     }
-    let kept = std::mem::take(&mut ex.route.kept.lines);
-    ex.response.lines.extend_from_slice(&kept);
+    let kept = std::mem::take(&mut ex.route.kept.fields);
+    ex.response.fields.append(&kept);
     headers::apply(ex, cx);
     let ssi_page = ssi::apply(ex);
     charset::apply(ex, cx);
@@ -107,13 +106,13 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
         ex.tx = Tx::Send;
     }
     if has_no_body(ex) {
-        return;
+        return ex.out.end(&ex.response.trailers);
     }
-    let chunked = ex.response.chunked;
+    // Of a length that is known, all of it is one chunk.
     let streamed = matches!(ex.response.body, Body::Stream { .. });
-    let known = length(&ex.response.body).filter(|n| *n > 0 && chunked && !streamed);
+    let known = length(&ex.response.body).filter(|n| *n > 0 && !streamed);
     if let Some(size) = known {
-        ex.out.text().extend_from_slice(format!("{size:x}\r\n").as_bytes());
+        ex.out.open(size);
     }
     match std::mem::take(&mut ex.response.body) {
         Body::Empty => {}
@@ -123,10 +122,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
         }
         Body::Bytes(bytes) => ex.out.text().extend_from_slice(&bytes),
         Body::Shared(bytes) => ex.out.push_shared(bytes),
-        Body::Made(mut source) => {
-            source.chunked(chunked);
-            ex.out.push_made(source);
-        }
+        Body::Made(source) => ex.out.push_made(source),
         Body::File(file) => {
             let end = file.stat.size;
             push(ex, &file, 0, end);
@@ -136,20 +132,10 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
             parts(ex, &file, &ranges, &boundary, &content_type, size);
         }
     }
-    if chunked {
-        if known.is_some() {
-            ex.out.text().extend_from_slice(b"\r\n");
-        }
-        last_chunk(ex);
+    if known.is_some() {
+        ex.out.close();
     }
-}
-
-/// The end of a body in chunks, with the trailers.
-fn last_chunk(ex: &mut Exchange) {
-    let out = ex.out.text();
-    out.extend_from_slice(b"0\r\n");
-    out.extend_from_slice(&ex.response.trailers);
-    out.extend_from_slice(b"\r\n");
+    ex.out.end(&ex.response.trailers);
 }
 
 /// The response ends with its head.
@@ -215,9 +201,7 @@ pub fn end(ex: &mut Exchange) -> Option<Box<Page>> {
         ssi::include::end(ex);
         return None;
     }
-    if ex.response.chunked {
-        last_chunk(ex);
-    }
+    ex.out.end(&ex.response.trailers);
     ex.tx = Tx::Done;
     None
 }
@@ -234,17 +218,7 @@ fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
     if ex.sub.is_some() {
         return ssi::include::say(ex, data, if flush == Flush::End { Flush::No } else { flush });
     }
-    if data.is_empty() {
-        return;
-    }
-    let out = ex.out.text();
-    if ex.response.chunked {
-        let _ = write!(out, "{:x}\r\n", data.len());
-    }
-    out.extend_from_slice(data);
-    if ex.response.chunked {
-        out.extend_from_slice(b"\r\n");
-    }
+    ex.out.data(data);
 }
 
 /// Bytes of a body. None: not known before it ends.
@@ -262,33 +236,14 @@ pub fn length(body: &Body) -> Option<u64> {
             let mut total = 0;
             for range in ranges {
                 head.clear();
-                part_head(&mut head, boundary, content_type, *range, *size);
+                range::part_head(&mut head, boundary, content_type.as_bytes(), *range, *size);
                 total += head.len() as u64 + range.len();
             }
             head.clear();
-            part_tail(&mut head, boundary);
+            range::part_tail(&mut head, boundary);
             total + head.len() as u64
         }
     })
-}
-
-fn part_head(out: &mut Vec<u8>, boundary: &[u8; 20], content_type: &ContentType, range: ByteRange, size: u64) {
-    use std::io::Write;
-    out.extend_from_slice(b"\r\n--");
-    out.extend_from_slice(boundary);
-    out.extend_from_slice(b"\r\n");
-    if *content_type != ContentType::None {
-        out.extend_from_slice(b"Content-Type: ");
-        out.extend_from_slice(content_type.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    let _ = write!(out, "Content-Range: bytes {}-{}/{size}\r\n\r\n", range.start, range.end - 1);
-}
-
-fn part_tail(out: &mut Vec<u8>, boundary: &[u8; 20]) {
-    out.extend_from_slice(b"\r\n--");
-    out.extend_from_slice(boundary);
-    out.extend_from_slice(b"--\r\n");
 }
 
 fn parts(
@@ -300,8 +255,8 @@ fn parts(
     size: u64,
 ) {
     for range in ranges {
-        part_head(ex.out.text(), boundary, kind, *range, size);
+        range::part_head(ex.out.text(), boundary, kind.as_bytes(), *range, size);
         push(ex, file, range.start, range.end);
     }
-    part_tail(ex.out.text(), boundary);
+    range::part_tail(ex.out.text(), boundary);
 }

@@ -4,11 +4,11 @@ use crate::exchange::Exchange;
 use crate::exchange::handlers::special;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::cond::{self, Validators};
+use crate::http::fields::Fields;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::range::{self, ByteRange, Ranges};
 use crate::http::status::Status;
-use crate::util::decimal;
 use std::cell::Cell;
 use std::io::Write;
 
@@ -49,11 +49,11 @@ pub fn apply(ex: &mut Exchange) {
             ex.response.last_modified = None;
             ex.response.ranges = false;
             special::respond(ex, Status::RANGE_NOT_SATISFIABLE);
-            let _ = write!(ex.response.lines, "Content-Range: bytes */{size}\r\n");
+            ex.response.line(b"Content-Range", format!("bytes */{size}").as_bytes());
         }
         Ranges::One(range) => {
             ex.response.status = Status::PARTIAL_CONTENT;
-            content_range(&mut ex.response.lines, range, size);
+            content_range(&mut ex.response.fields, range, size);
             ex.response.body = Body::Part(file, range);
         }
         Ranges::Many(ranges) => {
@@ -69,14 +69,10 @@ pub fn apply(ex: &mut Exchange) {
     }
 }
 
-fn content_range(lines: &mut Vec<u8>, range: ByteRange, size: u64) {
-    lines.extend_from_slice(b"Content-Range: bytes ");
-    decimal::push(range.start, 0, lines);
-    lines.push(b'-');
-    decimal::push(range.end - 1, 0, lines);
-    lines.push(b'/');
-    decimal::push(size, 0, lines);
-    lines.extend_from_slice(b"\r\n");
+fn content_range(fields: &mut Fields, range: ByteRange, size: u64) {
+    let mut value = Vec::with_capacity(48);
+    range::content_range(range, size, &mut value);
+    fields.push(b"Content-Range", &value);
 }
 
 /// The part of a streamed body that was chosen when its head came; not where the bytes have become others since.
@@ -89,7 +85,7 @@ fn window(ex: &mut Exchange) {
     let (range, size) = (window.range, window.size);
     ex.response.status = Status::PARTIAL_CONTENT;
     ex.response.reason = None;
-    content_range(&mut ex.response.lines, range, size);
+    content_range(&mut ex.response.fields, range, size);
     ex.response.body = Body::Stream { length: Some(range.len()) };
 }
 

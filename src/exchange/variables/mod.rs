@@ -81,7 +81,7 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
         Var::Http(name) => request_header(ex, name, out),
         Var::Cookie(name) => put(cookie(ex, name), out),
         Var::SentHttp(name) => sent_header(ex, name, out),
-        Var::SentTrailer(name) => joined(&ex.response.trailers, name, out),
+        Var::SentTrailer(name) => joined(ex.response.trailers.iter(), name, out),
         Var::ProxyProtocolTlv(name) => {
             let name = String::from_utf8_lossy(name);
             put(ex.introduction().and_then(|header| header.tlv(&name)).as_deref(), out)
@@ -266,7 +266,7 @@ fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"content_type" if response.status.has_no_content() => return Is::Unset,
         b"content_type" => return set(response.content_type.as_bytes(), out),
         b"accept_ranges" if response.ranges && response.status == Status::OK => return put(Some(b"bytes"), out),
-        b"transfer_encoding" if response.chunked => return put(Some(b"chunked"), out),
+        b"transfer_encoding" if ex.out.is_chunked() => return put(Some(b"chunked"), out),
         b"content_length" if response.announced.is_some() => return number(response.announced.unwrap_or(0), out),
         b"last_modified" if response.last_modified.is_some() => {
             return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out);
@@ -284,22 +284,19 @@ fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         }
         _ => {}
     }
-    joined(&response.lines, name, out)
+    joined(response.fields.iter(), name, out)
 }
 
-/// The values of all lines of that name, joined by commas.
-fn joined(lines: &[u8], name: &[u8], out: &mut Vec<u8>) -> Is {
+/// The values of all fields of that name, joined by commas.
+fn joined<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, name: &[u8], out: &mut Vec<u8>) -> Is {
     let mut is = Is::Unset;
-    for line in lines.split(|b| *b == b'\n') {
-        let Some(colon) = memchr::memchr(b':', line) else { continue };
-        let written = &line[..colon];
+    for (written, value) in fields {
         let same = written.len() == name.len()
             && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
         if same {
             if is == Is::Set {
                 out.extend_from_slice(b", ");
             }
-            let value = line[colon + 1..].trim_ascii();
             out.extend_from_slice(value);
             is = Is::Set;
         }

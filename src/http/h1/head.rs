@@ -109,6 +109,18 @@ impl Head {
         *self = Head { fields, ..Head::default() };
     }
 
+    /// The head of a request with these lines, each with its CRLF, and the bytes its spans refer to. None: they are no
+    /// header lines.
+    pub fn of_lines(lines: &[u8]) -> Option<(Head, Vec<u8>)> {
+        let text = [b"PUT / HTTP/1.1\r\nHost: a\r\n", lines, b"\r\n"].concat();
+        let mut head = Head::default();
+        let limits = HeadLimits { line: 1 << 20, total: 1 << 20, ..HeadLimits::default() };
+        match head.parse(&text, &limits) {
+            Ok(Progress::Complete) => Some((head, text)),
+            Ok(Progress::Partial) | Err(_) => None,
+        }
+    }
+
     /// Continues with `buf`, which starts with the same first byte on every call and only grows.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ pub fn enter(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, includ
     }
     let (level, frame) = match &mut parent.sub {
         Some(sub) => (sub.level + 1, std::mem::take(&mut sub.frame)),
-        None => (1, Frame { encoder: parent.response.encoder.take(), chunked: parent.response.chunked }),
+        None => (1, Frame { encoder: parent.response.encoder.take() }),
     };
     let (stub, sink) = (include.stub, include.sink);
     ex.sub = Some(Box::new(Sub { parent, page, level, sink, stub, frame, said: false, whole: false }));
@@ -179,7 +179,6 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     {
         return Some(say_stub(ex, &stub));
     }
-    ex.response.chunked = false;
     ex.response.window = None;
     match begin(ex) {
         Begun::No => {}

@@ -26,7 +26,6 @@ use crate::sys::clock::{self, Zone};
 use page::{Input, Page};
 use parse::Parser;
 use std::ffi::CString;
-use std::io::Write;
 use std::rc::Rc;
 
 /// Bytes of an upstream's page that are gathered in memory.
@@ -73,7 +72,6 @@ pub enum Sink {
 #[derive(Default)]
 pub struct Frame {
     pub encoder: Option<Box<Encoder>>,
-    pub chunked: bool,
 }
 
 impl Frame {
@@ -87,17 +85,7 @@ impl Frame {
                 &made
             }
         };
-        if piece.is_empty() {
-            return;
-        }
-        let out = out.text();
-        if self.chunked {
-            let _ = write!(out, "{:x}\r\n", piece.len());
-        }
-        out.extend_from_slice(piece);
-        if self.chunked {
-            out.extend_from_slice(b"\r\n");
-        }
+        out.data(piece);
     }
 }
 
@@ -172,14 +160,14 @@ pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
     }
     ex.response.ranges = false;
     ex.response.window = None;
-    ex.response.remove(b"accept-ranges");
+    ex.response.fields.remove(b"accept-ranges");
     if ex.here().settings.ssi.last_modified {
         ex.response.weaken();
     } else {
         ex.response.last_modified = None;
         ex.response.etag = None;
-        ex.response.remove(b"last-modified");
-        ex.response.remove(b"etag");
+        ex.response.fields.remove(b"last-modified");
+        ex.response.fields.remove(b"etag");
     }
     if super::has_no_body(ex) {
         ex.response.body = Body::Stream { length: None };

@@ -11,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::rate_limit;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Wish};
+use crate::http::fields::Fields;
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -245,18 +246,18 @@ fn joined(ex: &Exchange, id: HeaderId) -> Vec<u8> {
     lines.join(&b", "[..])
 }
 
-/// The preconditions of the request, as lines: they hold when the upload is complete (RFC 9110 §13.2.1).
+/// The preconditions of the request: they hold when the upload is complete (RFC 9110 §13.2.1).
 fn conditions(ex: &Exchange) -> Vec<u8> {
-    let mut lines = Vec::new();
-    let fields = [
-        (HeaderId::IfMatch, &b"If-Match: "[..]),
-        (HeaderId::IfNoneMatch, b"If-None-Match: "),
-        (HeaderId::IfUnmodifiedSince, b"If-Unmodified-Since: "),
+    let mut kept = Fields::default();
+    let names = [
+        (HeaderId::IfMatch, &b"If-Match"[..]),
+        (HeaderId::IfNoneMatch, b"If-None-Match"),
+        (HeaderId::IfUnmodifiedSince, b"If-Unmodified-Since"),
     ];
-    for (id, name) in fields {
+    for (id, name) in names {
         for field in ex.request.head.all(id) {
-            lines.extend_from_slice(&[name, field.value.of(ex.buf()), b"\r\n"].concat());
+            kept.push(name, field.value.of(ex.buf()));
         }
     }
-    lines
+    kept.to_lines()
 }

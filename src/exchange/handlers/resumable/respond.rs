@@ -13,6 +13,7 @@ use crate::exchange::response::ContentType;
 use crate::exchange::{Exchange, Tx};
 use crate::http::date;
 use crate::http::escape::{escape_component, escape_path, json_escape};
+use crate::http::fields::Fields;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::version::Version;
@@ -269,21 +270,20 @@ pub fn interop(ex: &Exchange) -> Option<u64> {
 
 /// 104 that names the upload: from here on it can be resumed.
 pub fn begun(ex: &mut Exchange, cx: &mut Services, version: u64, upload: &Unfinished) {
-    let mut lines = b"Location: ".to_vec();
-    lines.extend_from_slice(&location(ex, upload.id));
-    let _ = write!(lines, "\r\nUpload-Limit: {}\r\n", limits_of(ex, cx, upload));
-    interim(ex, version, &lines);
+    let mut fields = Fields::default();
+    fields.push(b"Location", &location(ex, upload.id));
+    fields.push(b"Upload-Limit", limits_of(ex, cx, upload).to_string().as_bytes());
+    interim(ex, version, fields);
 }
 
 /// 104 that says how far the upload is.
 pub fn passed(ex: &mut Exchange, version: u64, offset: u64) {
-    interim(ex, version, format!("Upload-Offset: {offset}\r\n").as_bytes());
+    let mut fields = Fields::default();
+    fields.push(b"Upload-Offset", offset.to_string().as_bytes());
+    interim(ex, version, fields);
 }
 
-fn interim(ex: &mut Exchange, version: u64, lines: &[u8]) {
-    let out = ex.out.text();
-    out.extend_from_slice(Status::UPLOAD_RESUMPTION_SUPPORTED.line().unwrap_or_default());
-    out.extend(lines.iter().map(|b| if *b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
-    let _ = write!(out, "Upload-Draft-Interop-Version: {version}\r\n\r\n");
-    ex.out.begin_response();
+fn interim(ex: &mut Exchange, version: u64, mut fields: Fields) {
+    fields.push(b"Upload-Draft-Interop-Version", version.to_string().as_bytes());
+    ex.out.interim(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields);
 }

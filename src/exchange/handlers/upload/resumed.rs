@@ -11,7 +11,7 @@ use super::{Record, Upload, raw, rules};
 use crate::config::directives::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::http::h1::head::{Head, HeadLimits, Progress};
+use crate::http::h1::head::Head;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -126,7 +126,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let rules = ex.here().settings.upload.clone();
     let (place, _) = find(ex, cx, &rules, true).map_err(later)?;
     let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
-    let conditions = head_of(finished.conditions).ok_or_else(|| later(broken()))?;
+    let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);
     let (on_duplicate, conditional, create_only) =
         policy(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
@@ -237,16 +237,5 @@ fn begin(rules: Rc<Rules>, place: Place) -> Upload {
         freed: Usage::default(),
         create_only: false,
         resumed: None,
-    }
-}
-
-/// Header lines as a head. None: they are none, which they were when they were written down.
-fn head_of(lines: &[u8]) -> Option<(Head, Vec<u8>)> {
-    let text = [b"PUT / HTTP/1.1\r\nHost: a\r\n", lines, b"\r\n"].concat();
-    let mut head = Head::default();
-    let limits = HeadLimits { line: 1 << 20, total: 1 << 20, ..HeadLimits::default() };
-    match head.parse(&text, &limits) {
-        Ok(Progress::Complete) => Some((head, text)),
-        Ok(Progress::Partial) | Err(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
-use crate::exchange::response::{Body, ContentType, Window, write_line};
+use crate::exchange::response::{Body, ContentType, Window};
 use crate::exchange::{Exchange, error_page};
 use crate::http::cond::{self, Validators};
 use crate::http::escape::unescape;
@@ -94,7 +94,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<
 
 /// proxy_force_ranges: the one range that a GET asks for is cut out of the whole (nginx: never several).
 fn part(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) -> Flow {
-    ex.response.remove(b"accept-ranges");
+    ex.response.fields.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
     ex.response.ranges = ex.here().settings.output.max_ranges != Some(0);
     if !ex.response.ranges || ex.request.head.method != Method::Get || ex.route.error_page.is_some() {
@@ -153,7 +153,7 @@ fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
 /// What stays of a response that leads elsewhere (nginx's list).
 fn keep_lines(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) {
     const KEPT: [&[u8]; 5] = [b"set-cookie", b"content-disposition", b"cache-control", b"expires", b"accept-ranges"];
-    ex.response.lines.clear();
+    ex.response.fields.clear();
     ex.route.kept.content_type = head.value(bytes, b"content-type").map(Into::into);
     for field in &head.fields {
         let name = field.name.of(bytes);
@@ -161,7 +161,7 @@ fn keep_lines(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) {
             ex.response.line(name, field.value.of(bytes));
         }
     }
-    ex.route.kept.lines = std::mem::take(&mut ex.response.lines);
+    ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
 
 /// The response as the client gets it, but for its body.
@@ -227,7 +227,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     let settings = settings(ex).clone();
     let Some(record) = &mut ex.log.upstream else { return };
     record.trailers = lines;
-    if !settings.pass_trailers || !ex.response.chunked {
+    if !settings.pass_trailers || !ex.out.takes_trailers() {
         return;
     }
     for (name, value) in record.trailer_lines() {
@@ -238,7 +238,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
             HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Connection | HeaderId::KeepAlive
         );
         if !hop && !is(&settings.hide_headers) && (!hidden || is(&settings.pass_headers)) {
-            write_line(&mut ex.response.trailers, name, value);
+            ex.response.trailers.push(name, value);
         }
     }
 }

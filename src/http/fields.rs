@@ -1,0 +1,87 @@
+//! Header and trailer fields of a message that is being made: names and values, in order. No protocol's text: each
+//! encoder reads them.
+//!
+//! Invariant: a value holds no control byte but the tab, so that a decoded path or a capture never starts a field of
+//! its own.
+
+/// Kept as HTTP/1 writes them, which only its encoder may know ([`Fields::lines`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    lines: Vec<u8>,
+}
+
+impl Fields {
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        self.lines.clear();
+    }
+
+    /// Adds a field. Control bytes in the value become spaces.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.lines.extend_from_slice(name);
+        self.lines.extend_from_slice(b": ");
+        self.lines.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
+        self.lines.extend_from_slice(b"\r\n");
+    }
+
+    pub fn append(&mut self, other: &Fields) {
+        self.lines.extend_from_slice(&other.lines);
+    }
+
+    /// Names as they were pushed, and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.split(|b| *b == b'\n').filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some((&line[..colon], line[colon + 1..].trim_ascii()))
+        })
+    }
+
+    /// The value of the first field of that name.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.iter().find(|(written, _)| written.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Takes away every field of that name.
+    pub fn remove(&mut self, name: &[u8]) {
+        let of = |line: &[u8]| {
+            line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)) && line.get(name.len()) == Some(&b':')
+        };
+        let is_line = |line: &&[u8]| !of(line);
+        if self.lines.split_inclusive(|b| *b == b'\n').any(of) {
+            self.lines = self.lines.split_inclusive(|b| *b == b'\n').filter(is_line).flatten().copied().collect();
+        }
+    }
+
+    /// Each field as a line with its CRLF.
+    pub(in crate::http) fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// As [`Fields::lines`], to be kept on disk.
+    pub fn to_lines(&self) -> Vec<u8> {
+        self.lines.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_order_and_values_stay_on_their_line() {
+        let mut fields = Fields::default();
+        fields.push(b"A", b"1");
+        fields.push(b"b", b"x\r\nC: y\x7f\tz");
+        fields.push(b"a", b"");
+        let all: Vec<_> = fields.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+        let expected = [(&b"A"[..], &b"1"[..]), (b"b", b"x  C: y \tz"), (b"a", b"")];
+        assert_eq!(all, expected.map(|(n, v)| (n.to_vec(), v.to_vec())));
+        assert_eq!(fields.get(b"B"), Some(&b"x  C: y \tz"[..]));
+        fields.remove(b"A");
+        assert_eq!(fields.iter().count(), 1);
+        assert_eq!(fields.get(b"a"), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! Responses as HTTP/1.1 text: heads, interim responses, chunks, trailers. The only place that makes it.
+
+use super::super::fields::Fields;
+use super::super::response_head::ResponseHead;
+use super::super::status::Status;
+use crate::util::decimal;
+use std::io::Write;
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    Close,
+    /// Seconds: what `Keep-Alive` says of it, where that is sent.
+    Keep(Option<u64>),
+}
+
+/// Text for the head of a response with the whole of a file, made once a file ([`file`]).
+#[derive(Clone, Copy)]
+pub struct CachedHead<'a> {
+    /// `Content-Length` and `Last-Modified`.
+    pub lines: &'a [u8],
+    /// The same and all that follows in the head of a response that keeps its connection and has nothing unusual.
+    pub end: &'a [u8],
+    /// The ETag in `end`.
+    pub etag: &'a [u8],
+}
+
+/// Appends the end of the head of a response with the whole of a file. Gives where [`CachedHead::lines`] end.
+pub fn file(size: u64, last_modified: &[u8], etag: &[u8], out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(b"Content-Length: ");
+    decimal::push(size, 0, out);
+    out.extend_from_slice(b"\r\n");
+    line(b"Last-Modified: ", last_modified, out);
+    let lines = out.len();
+    out.extend_from_slice(b"Connection: keep-alive\r\n");
+    line(b"ETag: ", etag, out);
+    out.extend_from_slice(b"Accept-Ranges: bytes\r\n\r\n");
+    lines
+}
+
+/// Appends the head of a response.
+pub fn head(head: &ResponseHead<'_>, chunked: bool, connection: Connection, out: &mut Vec<u8>) {
+    status_line(head.status, head.reason, out);
+    line(b"Server: ", head.server, out);
+    line(b"Date: ", head.date, out);
+    if let Some(kind) = head.content_type {
+        line(b"Content-Type: ", kind, out);
+    }
+    let file = head.file.filter(|_| !chunked);
+    if let Some(file) = file
+        && is_usual(head, &file, connection)
+    {
+        return out.extend_from_slice(file.end);
+    }
+    match (file, head.length) {
+        (Some(file), _) => out.extend_from_slice(file.lines),
+        (None, length) => {
+            if chunked {
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            } else if let Some(length) = length {
+                out.extend_from_slice(b"Content-Length: ");
+                decimal::push(length, 0, out);
+                out.extend_from_slice(b"\r\n");
+            }
+            if let Some(text) = head.last_modified {
+                line(b"Last-Modified: ", text, out);
+            }
+        }
+    }
+    if let Some(location) = head.location {
+        out.extend_from_slice(b"Location: ");
+        out.extend(location.iter().map(|b| if *b < b' ' || *b == 0x7f { b' ' } else { *b }));
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(match connection {
+        _ if head.upgrade => b"Connection: upgrade\r\n",
+        Connection::Keep(_) => b"Connection: keep-alive\r\n",
+        Connection::Close => b"Connection: close\r\n",
+    });
+    if let Connection::Keep(Some(seconds)) = connection {
+        let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
+    }
+    if let Some(tag) = head.etag {
+        line(b"ETag: ", tag, out);
+    }
+    out.extend_from_slice(head.fields.lines());
+    if head.accept_ranges {
+        out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Where the value of Date begins in a head made by [`head`].
+pub fn date_at(head: &[u8]) -> Option<usize> {
+    memchr::memmem::find(head, b"\r\nDate: ").map(|at| at + 8)
+}
+
+/// What follows the media type is what most responses with that file have.
+fn is_usual(head: &ResponseHead<'_>, file: &CachedHead<'_>, connection: Connection) -> bool {
+    connection == Connection::Keep(None)
+        && head.accept_ranges
+        && head.etag == Some(file.etag)
+        && head.fields.is_empty()
+        && head.location.is_none()
+        && !head.upgrade
+}
+
+fn status_line(status: Status, reason: Option<&[u8]>, out: &mut Vec<u8>) {
+    match (status.line(), reason) {
+        (_, Some(reason)) => {
+            let _ = write!(out, "HTTP/1.1 {:03} ", status.0);
+            out.extend_from_slice(reason);
+            out.extend_from_slice(b"\r\n");
+        }
+        (Some(line), None) => out.extend_from_slice(line),
+        (None, None) => {
+            let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", status.0, status.reason());
+        }
+    }
+}
+
+fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends an interim response (1xx).
+pub fn interim(status: Status, fields: &Fields, out: &mut Vec<u8>) {
+    status_line(status, None, out);
+    out.extend_from_slice(fields.lines());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a chunk that is not empty.
+pub fn chunk(data: &[u8], out: &mut Vec<u8>) {
+    open_chunk(data.len() as u64, out);
+    out.extend_from_slice(data);
+    close_chunk(out);
+}
+
+/// Appends what goes before and behind the data of a chunk.
+pub fn open_chunk(size: u64, out: &mut Vec<u8>) {
+    let _ = write!(out, "{size:x}\r\n");
+}
+
+pub fn close_chunk(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A chunk whose data is appended by `make`, below 16 MiB; nothing where that makes none.
+///
+/// # Errors
+/// Those of `make`.
+pub fn chunk_made<T, E>(out: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<T, E> {
+    // Six hexadecimal digits hold the size; leading zeros are allowed.
+    let start = out.len();
+    out.extend_from_slice(b"000000\r\n");
+    let from = out.len();
+    let made = make(out)?;
+    match out.len() - from {
+        0 => out.truncate(start),
+        size => {
+            let digits = format!("{size:06x}");
+            out[start..start + 6].copy_from_slice(digits.as_bytes());
+            close_chunk(out);
+        }
+    }
+    Ok(made)
+}
+
+/// Appends the end of a body in chunks.
+pub fn last_chunk(trailers: &Fields, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers.lines());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_to_a_files_head_is_the_long_one() {
+        let (mut cached, mut long, mut short) = (Vec::new(), Vec::new(), Vec::new());
+        let (date, etag) = (&b"Thu, 01 Jan 1970 00:00:01 GMT"[..], &b"\"1-2\""[..]);
+        let lines = file(2, date, etag, &mut cached);
+        let fields = Fields::default();
+        let usual = ResponseHead {
+            status: Status::OK,
+            reason: None,
+            server: b"s",
+            date,
+            content_type: Some(b"text/plain"),
+            length: Some(2),
+            last_modified: Some(date),
+            location: None,
+            upgrade: false,
+            etag: Some(etag),
+            fields: &fields,
+            accept_ranges: true,
+            file: None,
+        };
+        head(&usual, false, Connection::Keep(None), &mut long);
+        let file = Some(CachedHead { lines: &cached[..lines], end: &cached, etag });
+        head(&ResponseHead { file, ..usual }, false, Connection::Keep(None), &mut short);
+        assert_eq!(short, long);
+    }
+
+    #[test]
+    fn a_chunk_that_is_made_is_one_or_nothing() {
+        let mut out = b"x".to_vec();
+        let made: Result<(), ()> = chunk_made(&mut out, |_| Ok(()));
+        assert_eq!((made, &out[..]), (Ok(()), &b"x"[..]));
+        let made: Result<(), ()> = chunk_made(&mut out, |out| {
+            out.extend_from_slice(b"abc");
+            Ok(())
+        });
+        assert_eq!((made, &out[..]), (Ok(()), &b"x000003\r\nabc\r\n"[..]));
+    }
+}

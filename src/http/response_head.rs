@@ -1,0 +1,55 @@
+//! The head of a response as data, in nginx's order of fields: what a protocol needs to write it. Nothing of a
+//! connection is in it.
+
+use super::fields::Fields;
+use super::h1::encode::CachedHead;
+use super::status::Status;
+use crate::util::decimal;
+
+pub struct ResponseHead<'a> {
+    pub status: Status,
+    /// An upstream's words for it.
+    pub reason: Option<&'a [u8]>,
+    pub server: &'a [u8],
+    pub date: &'a [u8],
+    pub content_type: Option<&'a [u8]>,
+    /// Of the body, where it is known and announced.
+    pub length: Option<u64>,
+    pub last_modified: Option<&'a [u8]>,
+    pub location: Option<&'a [u8]>,
+    /// 101: the connection changes its protocol.
+    pub upgrade: bool,
+    pub etag: Option<&'a [u8]>,
+    pub fields: &'a Fields,
+    pub accept_ranges: bool,
+    /// It is of a whole file, which has its length and last_modified ready.
+    pub file: Option<CachedHead<'a>>,
+}
+
+impl ResponseHead<'_> {
+    /// Every field in order, for protocols that write fields one by one.
+    pub fn each(&self, mut field: impl FnMut(&[u8], &[u8])) {
+        field(b"server", self.server);
+        field(b"date", self.date);
+        let mut length = Vec::new();
+        if let Some(bytes) = self.length {
+            decimal::push(bytes, 0, &mut length);
+        }
+        let known = [
+            (&b"content-type"[..], self.content_type),
+            (b"content-length", self.length.map(|_| &length[..])),
+            (b"last-modified", self.last_modified),
+            (b"location", self.location),
+            (b"etag", self.etag),
+        ];
+        for (name, value) in known {
+            if let Some(value) = value {
+                field(name, value);
+            }
+        }
+        self.fields.iter().for_each(|(name, value)| field(name, value));
+        if self.accept_ranges {
+            field(b"accept-ranges", b"bytes");
+        }
+    }
+}
