@@ -18,7 +18,9 @@ use webserv::server::reload::{self, Origin, Read};
 use webserv::tools::manual;
 
 /// Modules of nginx whose directives mean here what they mean there.
-const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module";
+const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module";
+/// What tools look for to know how nginx does TLS: the version of OpenSSL whose directives and words these are.
+const TLS: &str = "built with OpenSSL 3.0.0 (its directives; the TLS is rustls)\nTLS SNI support enabled";
 
 fn main() -> ExitCode {
     let args = match cli::parse(std::env::args_os().collect()) {
@@ -78,7 +80,7 @@ fn version(args: &Args) {
         env!("CARGO_PKG_VERSION")
     ));
     if args.build {
-        console::line(format_args!("{CONFIGURE}"));
+        console::line(format_args!("{TLS}\n{CONFIGURE}"));
     }
 }
 

@@ -48,6 +48,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
                 }
             };
             endpoints[place].proxy_protocol |= listen.proxy_protocol;
+            endpoints[place].ssl |= listen.ssl;
             if listen.configured {
                 if configured[place] && endpoints[place].options != listen.options {
                     let text = format!("duplicate listen options for {}", listen.addr);
@@ -82,7 +83,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
 }
 
 fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -> Endpoint {
-    Endpoint { addr, default, names: Names::default(), options, proxy_protocol: false, span }
+    Endpoint { addr, default, names: Names::default(), options, proxy_protocol: false, ssl: false, span }
 }
 
 fn add_name(

@@ -52,6 +52,17 @@ pub struct Loaded {
     /// The directives of `-g`, then those of the main file; includes replaced.
     pub directives: Vec<Directive>,
     pub diagnostics: Diagnostics,
+    /// It may touch files ([`Includes::Follow`]).
+    pub follows: bool,
+}
+
+impl Loaded {
+    /// Where the main file lies; what names of certificates are relative to.
+    pub fn main_directory(&self) -> PathBuf {
+        let main = self.sources.ids().find(|id| !self.sources.is_command_line(*id));
+        let directory = main.and_then(|id| self.sources.os_path(id).parent());
+        directory.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    }
 }
 
 /// Loads `main` and all it includes. `main` is shown in messages as it is given.
@@ -248,7 +259,12 @@ impl<'a> Loader<'a> {
 
     fn finish(mut self, directives: Vec<Directive>) -> Loaded {
         self.diagnostics.sort();
-        Loaded { sources: self.sources, directives, diagnostics: self.diagnostics }
+        Loaded {
+            sources: self.sources,
+            directives,
+            diagnostics: self.diagnostics,
+            follows: self.options.includes == Includes::Follow,
+        }
     }
 
     fn command_line(&mut self) -> Vec<Directive> {

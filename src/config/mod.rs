@@ -1,17 +1,19 @@
 //! nginx's configuration language: text → tree with spans → rows of directives → resolved model.
 //!
-//! [`load`] is the only part that opens files. Everything past it is pure. Invariant: no input makes this panic,
+//! [`load`] opens the files of the configuration, [`certificates`] those of TLS that it names. All else is pure. Invariant: no input makes this panic,
 //! and every independent error of a run is reported with its place.
 
 pub mod addr;
 pub mod alias;
 pub mod ast;
+pub mod certificates;
 pub mod context;
 pub mod directives;
 pub mod endpoints;
 pub mod error;
 pub mod glob;
 pub mod load;
+pub mod local_ca;
 pub mod model;
 pub mod names;
 pub mod pattern;
@@ -19,4 +21,5 @@ pub mod resolve;
 pub mod syntax;
 pub mod table;
 pub mod template;
+pub mod tls;
 pub mod value;

@@ -26,6 +26,7 @@ use super::directives::{
     referer::Referers,
     resolver::NameLookup,
     ssi::Ssi,
+    ssl::Ssl,
     syslog::Syslog,
     upload::Upload,
     upstream::Upstream,
@@ -33,6 +34,7 @@ use super::directives::{
 use super::error::Diagnostic;
 use super::pattern::{Pattern, PatternSet};
 use super::template::{Part, Template, Variables};
+use super::tls::ServerTls;
 use super::value::Size;
 use crate::http::method::MethodSet;
 use crate::sys::socket::Addr;
@@ -198,6 +200,8 @@ pub struct Endpoint {
     pub options: ListenOptions,
     /// Connections begin with a PROXY header: one `listen` that says so is enough (nginx).
     pub proxy_protocol: bool,
+    /// Connections are TLS: one `listen` that says so is enough (nginx).
+    pub ssl: bool,
     /// The first `listen` that named it.
     pub span: Span,
 }
@@ -247,6 +251,8 @@ pub struct Server {
     pub named: FastMap<Box<[u8]>, LocationId>,
     /// Some location of it is proxied: methods nobody knows may be for the upstream.
     pub proxied: bool,
+    /// What its handshakes are made with, where it names certificates.
+    pub tls: Option<Rc<ServerTls>>,
     /// `host:port` style endpoints it listens on.
     pub span: Span,
 }
@@ -341,6 +347,7 @@ pub struct Settings {
     pub names: Rc<NameLookup>,
     pub realip: Rc<RealIp>,
     pub ssi: Rc<Ssi>,
+    pub ssl: Rc<Ssl>,
     /// Lines that limit what clients may write, for those who break one.
     pub limiting: Rc<Vec<Line>>,
 }

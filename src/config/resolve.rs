@@ -66,6 +66,9 @@ pub struct Build {
     sources: Sources,
     /// The file is bare server blocks, without the blocks of an nginx.conf: its top level is both main and http.
     bare: bool,
+    main_directory: PathBuf,
+    /// Certificates that are made may be kept in files.
+    writes: bool,
 }
 
 /// One level while it is read.
@@ -165,6 +168,8 @@ pub fn resolve(
         drafts: Vec::new(),
         locations: Vec::new(),
         noted: Vec::new(),
+        main_directory: loaded.main_directory(),
+        writes: loaded.follows,
         sources: std::mem::take(&mut loaded.sources),
         bare: !tree.iter().any(|d| d.name.is("http") || d.name.is("events")),
     };
@@ -240,8 +245,17 @@ impl Build {
         if !self.diagnostics.has_errors() {
             self.refer_made_hosts();
         }
+        let names: Vec<_> = self.drafts.iter().map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
+        let directory = self.directory();
+        let now = crate::sys::clock::realtime().0;
+        super::tls::Builder::new(&directory, now, self.writes, &mut self.diagnostics).equip(
+            &mut self.servers,
+            &self.locations,
+            &endpoints,
+            &names,
+        );
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
             return Resolved { config: None, diagnostics: self.diagnostics };
@@ -433,6 +447,17 @@ impl Build {
         if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {
             self.diagnostics.push(Diagnostic::emerg(span, text));
         }
+    }
+
+    /// The directory of the main configuration file: what certificates and keys are named from.
+    fn directory(&self) -> PathBuf {
+        let main = self.main_directory.clone();
+        std::path::absolute(&main).unwrap_or(main)
+    }
+
+    /// Something that a line asks for and is not done, harmlessly.
+    pub fn notice(&mut self, span: Span, text: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::notice(span, text));
     }
 
     /// Something to say of a line that is taken all the same.

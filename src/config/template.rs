@@ -92,6 +92,16 @@ builtins! {
     ProxyProtocolAddr "proxy_protocol_addr", ProxyProtocolPort "proxy_protocol_port",
     ProxyProtocolServerAddr "proxy_protocol_server_addr", ProxyProtocolServerPort "proxy_protocol_server_port",
     RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
+    SslAlpnProtocol "ssl_alpn_protocol", SslCipher "ssl_cipher", SslCiphers "ssl_ciphers",
+    SslClientCert "ssl_client_cert", SslClientEscapedCert "ssl_client_escaped_cert",
+    SslClientFingerprint "ssl_client_fingerprint", SslClientIDn "ssl_client_i_dn",
+    SslClientIDnLegacy "ssl_client_i_dn_legacy", SslClientRawCert "ssl_client_raw_cert",
+    SslClientSDn "ssl_client_s_dn", SslClientSDnLegacy "ssl_client_s_dn_legacy",
+    SslClientSerial "ssl_client_serial", SslClientVEnd "ssl_client_v_end",
+    SslClientVRemain "ssl_client_v_remain", SslClientVStart "ssl_client_v_start",
+    SslClientVerify "ssl_client_verify", SslCurve "ssl_curve", SslCurves "ssl_curves",
+    SslProtocol "ssl_protocol", SslServerName "ssl_server_name", SslSessionId "ssl_session_id",
+    SslSessionReused "ssl_session_reused", SslSigalgs "ssl_sigalgs",
 }
 
 /// Variables of nginx that have no value on a plain connection, or without the protocol that would give one. Log
@@ -99,32 +109,11 @@ builtins! {
 const ABSENT: &[&str] = &[
     "http2",
     "http3",
-    "ssl_alpn_protocol",
-    "ssl_cipher",
-    "ssl_ciphers",
-    "ssl_client_cert",
-    "ssl_client_escaped_cert",
-    "ssl_client_fingerprint",
-    "ssl_client_i_dn",
-    "ssl_client_i_dn_legacy",
-    "ssl_client_raw_cert",
-    "ssl_client_s_dn",
-    "ssl_client_s_dn_legacy",
-    "ssl_client_serial",
     "ssl_client_sigalg",
-    "ssl_client_v_end",
-    "ssl_client_v_remain",
-    "ssl_client_v_start",
-    "ssl_client_verify",
-    "ssl_curve",
-    "ssl_curves",
     "ssl_early_data",
-    "ssl_protocol",
-    "ssl_server_name",
-    "ssl_session_id",
-    "ssl_session_reused",
+    "ssl_ech_outer_server_name",
+    "ssl_ech_status",
     "ssl_sigalg",
-    "ssl_sigalgs",
     "upstream_cache_etag",
     "upstream_cache_last_modified",
 ];
@@ -166,6 +155,8 @@ pub struct Variables {
     pub defined: Vec<(Box<str>, Source)>,
     /// Some value has `$server_addr`, which behind a wildcard only the connection's socket knows.
     pub server_addr: bool,
+    /// Some value has a list of what TLS clients offer: kept only then.
+    pub ssl_lists: bool,
     index: HashMap<Box<str>, u32>,
 }
 
@@ -207,6 +198,7 @@ impl Variables {
     pub fn find(&mut self, name: &str) -> Var {
         let name = &*name.to_ascii_lowercase();
         self.server_addr |= name == Builtin::ServerAddr.name();
+        self.ssl_lists |= matches!(name, "ssl_ciphers" | "ssl_curves" | "ssl_sigalgs");
         Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
     }
 

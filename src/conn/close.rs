@@ -28,6 +28,8 @@ pub enum CloseReason {
     ShuttingDown,
     /// The PROXY header that its listener wants did not come.
     NoProxyHeader,
+    /// The TLS handshake came to nothing.
+    NoHandshake,
     /// The request's body broke when the response had begun: nothing can be said any more.
     BrokenBody,
     /// The response's body cannot be had whole: the client sees that it was cut.

@@ -29,6 +29,13 @@ impl Endpoints {
         self.0.get(listener)?.endpoint
     }
 
+    /// Every endpoint that a client of the listener may come to.
+    pub fn all_of(&self, listener: usize) -> impl Iterator<Item = EndpointId> {
+        let entry = self.0.get(listener);
+        let special = entry.into_iter().flat_map(|entry| entry.special.iter().map(|(_, id)| *id));
+        special.chain(entry.and_then(|entry| entry.endpoint))
+    }
+
     /// `fd`: the connection's socket. None: the address is no longer listened on.
     pub fn find(&self, listener: u16, fd: BorrowedFd<'_>) -> Option<EndpointId> {
         let entry = self.0.get(usize::from(listener))?;

@@ -7,6 +7,7 @@
 pub mod close;
 pub mod drive;
 pub mod endpoints;
+mod handshake;
 pub mod http1;
 pub mod invariants;
 pub mod io;
@@ -157,8 +158,12 @@ impl Pool {
 
 impl Conn {
     pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
+        Conn::over(Transport::plain(fd, Ready::fresh()), peer, listener, serial, cx, deadline)
+    }
+
+    pub fn over(transport: Transport, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn {
-            transport: Transport::plain(fd, Ready::fresh()),
+            transport,
             registered: false,
             queued: false,
             listener,

@@ -24,6 +24,7 @@ pub mod response;
 pub mod rewrite;
 pub mod route_state;
 pub mod send_queue;
+pub mod tls;
 pub mod variables;
 
 use crate::config::model::{Config, EndpointId, Level, Location, Server, ServerId};
@@ -108,6 +109,8 @@ pub struct Exchange {
     pub socket_peer: Option<Peer>,
     /// What a PROXY header said of the connection, once that was read.
     pub introduced: Option<Rc<Option<Header>>>,
+    /// What the handshake told, on a connection over TLS, or that there was none where there should be.
+    pub tls: Option<Rc<tls::TlsFacts>>,
     pub request: Rc<Request>,
     pub route: RouteState,
     pub rx: Rx,
@@ -151,6 +154,7 @@ struct Reused {
     config: Rc<Config>,
     client: Client,
     introduced: Option<Rc<Option<Header>>>,
+    tls: Option<Rc<tls::TlsFacts>>,
     request: Rc<Request>,
     route: RouteState,
     response: Response,
@@ -163,6 +167,7 @@ impl Exchange {
             config: cx.config.clone(),
             client,
             introduced: None,
+            tls: None,
             request: Rc::default(),
             route: RouteState::default(),
             response: Response::default(),
@@ -173,12 +178,13 @@ impl Exchange {
 
     /// The one list of what a request begins with.
     fn with(reused: Reused, cx: &Services) -> Exchange {
-        let Reused { config, client, introduced, request, route, response, out } = reused;
+        let Reused { config, client, introduced, tls, request, route, response, out } = reused;
         let mut ex = Exchange {
             config,
             client,
             socket_peer: None,
             introduced,
+            tls,
             request,
             route,
             rx: Rx::Head,
@@ -221,6 +227,7 @@ impl Exchange {
     pub fn release(&mut self, cx: &mut Services) {
         self.next_request(cx);
         self.introduced = None;
+        self.tls = None;
         cx.buffers.give(self.out.take_buffer());
     }
 
@@ -241,6 +248,7 @@ impl Exchange {
             config: self.config.clone(),
             client: self.client,
             introduced: self.introduced.take(),
+            tls: self.tls.take(),
             request: self.request.clone(),
             route: std::mem::take(&mut self.route),
             response: std::mem::take(&mut self.response),

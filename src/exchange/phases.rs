@@ -46,7 +46,12 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     if ex.config.underscores {
         ex.drop_underscores();
     }
+    let misdirected = super::tls::check(ex, cx);
     let flow = match target(ex) {
+        _ if misdirected.is_some() => {
+            ex.closes |= misdirected != Some(Status::MISDIRECTED_REQUEST);
+            Flow::Status(misdirected.unwrap_or(Status::BAD_REQUEST))
+        }
         Err(reject) => refused(ex, cx, &reject),
         Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
         // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
@@ -115,7 +120,11 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, reject: &Reject) {
 }
 
 fn refused(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
-    ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
+    if ex.tls.is_none() && matches!(ex.request.text[..], [22, 3, ..]) {
+        ex.report(cx, Level::Info, format_args!("client sent a TLS handshake to a plain HTTP port"));
+    } else {
+        ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
+    }
     ex.closes = true;
     Flow::Status(reject.status())
 }

@@ -55,7 +55,8 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     cx.trace = Some(Recorder::default());
     let peer = Peer::new(asked.client, 0);
     let accepted = cx.now.ms;
-    let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure: false, socket: -1 };
+    let is_secure = config.endpoints[endpoint.at()].ssl;
+    let client = Client { peer, endpoint, local: None, serial: 1, requests: 1, accepted, is_secure, socket: -1 };
     let mut active = Active::new(&mut cx, client);
     answer(&mut active, &mut cx, &question)?;
     let Active { mut ex, handler, .. } = active;

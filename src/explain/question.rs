@@ -19,8 +19,10 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     pub host: String,
-    /// None: not written, so http's 80.
+    /// None: not written, so the scheme's.
     pub port: Option<u16>,
+    /// `https`.
+    pub is_secure: bool,
 }
 
 impl Question {
@@ -54,8 +56,8 @@ impl Question {
         }
         let host = match &authority {
             _ if has_host => String::new(),
-            Some(Authority { host, port: Some(port) }) => format!("Host: {host}:{port}\r\n"),
-            Some(Authority { host, port: None }) => format!("Host: {host}\r\n"),
+            Some(Authority { host, port: Some(port), .. }) => format!("Host: {host}:{port}\r\n"),
+            Some(Authority { host, port: None, .. }) => format!("Host: {host}\r\n"),
             None => "Host: localhost\r\n".into(),
         };
         let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}\r\n").into_bytes();
@@ -70,7 +72,7 @@ impl Question {
         let all = || config.endpoints.iter().enumerate().map(|(at, endpoint)| (EndpointId(at as u32), endpoint));
         let Some((first, _)) = all().next() else { return Err("the configuration has no server".into()) };
         let Some(authority) = &self.authority else { return Ok((first, None)) };
-        let port = authority.port.unwrap_or(80);
+        let port = authority.port.unwrap_or(if authority.is_secure { 443 } else { 80 });
         let ip: Option<IpAddr> = authority.host.trim_matches(['[', ']']).parse().ok();
         let of_port = || all().filter(|(_, endpoint)| endpoint.addr.port() == Some(port));
         let wildcard = |e: &Endpoint| e.addr.ip().is_some_and(|ip| ip.is_unspecified());
@@ -84,7 +86,7 @@ impl Question {
                 let note = format!("of {count} listeners on port {port}");
                 Ok((id, (count > 1).then_some(note)))
             }
-            (None, None) => Ok((first, Some("the first: the URL names no port, and none listens on 80".into()))),
+            (None, None) => Ok((first, Some(format!("the first: the URL names no port, and none listens on {port}")))),
             (None, Some(_)) => {
                 let addresses: Vec<String> = config.endpoints.iter().map(|e| e.addr.to_string()).take(10).collect();
                 Err(format!("nobody listens on port {port}; the configuration listens on {}", addresses.join(", ")))
@@ -101,9 +103,12 @@ fn split_url(url: &str) -> Result<(Option<Authority>, String), String> {
     if url.starts_with('/') || url == "*" {
         return Ok((None, url.into()));
     }
+    let is_secure = url.len() > 5 && url.as_bytes()[..5].eq_ignore_ascii_case(b"https");
     let rest = match url.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-        Some((scheme, _)) => return Err(format!("\"{scheme}\" is not served here: the URL begins with http://")),
+        Some((scheme, rest)) if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => rest,
+        Some((scheme, _)) => {
+            return Err(format!("\"{scheme}\" is not served here: the URL begins with http:// or https://"));
+        }
         None => return Err(format!("\"{url}\" is no URL: http://host:port/path, or a path that begins with /")),
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -120,7 +125,7 @@ fn split_url(url: &str) -> Result<(Option<Authority>, String), String> {
     if host.is_empty() || host.contains('@') {
         return Err(format!("\"{url}\" names no host"));
     }
-    Ok((Some(Authority { host: host.into(), port }), target))
+    Ok((Some(Authority { host: host.into(), port, is_secure }), target))
 }
 
 #[cfg(test)]
@@ -139,7 +144,8 @@ mod tests {
             ("three words", "GET / HTTP/1.1", vec![], Err("is no question")),
             ("nothing", " ", vec![], Err("is no question")),
             ("no method", "G@T /", vec![], Err("is no method")),
-            ("TLS", "https://a/", vec![], Err("is not served here")),
+            ("TLS", "https://a/", vec![], Ok("GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
+            ("another protocol", "ftp://a/", vec![], Err("is not served here")),
             ("no scheme", "a.test/x", vec![], Err("is no URL")),
             ("a fragment", "/x#y", vec![], Err("has a fragment")),
             ("a port that is none", "http://a:99999/", vec![], Err("is no port")),

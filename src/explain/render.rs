@@ -90,6 +90,7 @@ impl<'c> Told<'c> {
                 names: copy(own),
                 options: endpoint.options.clone(),
                 proxy_protocol: endpoint.proxy_protocol,
+                ssl: endpoint.ssl,
                 span: endpoint.span,
             };
             // What it decides is in the record.

@@ -4,6 +4,8 @@ use super::{Mode, Server};
 use crate::config::model::{Config, Level};
 use crate::conn::Conn;
 use crate::conn::token::{Role, role_of, token};
+use crate::conn::transport::Transport;
+use crate::conn::transport::ready::Ready;
 use crate::sys::epoll;
 use crate::sys::{Errno, process, socket};
 use crate::util::slab::Key;
@@ -78,7 +80,11 @@ impl Server {
                     self.serial += 1;
                     let timeout = self.listeners.header_timeout(at, &self.cx.config);
                     let deadline = self.cx.now.ms + timeout;
-                    let conn = Conn::new(fd, peer, at as u16, self.serial, &self.cx, deadline);
+                    let transport = match self.listeners.is_ssl(at, &self.cx.config) {
+                        true => Transport::tls_server(fd, Ready::fresh()),
+                        false => Transport::plain(fd, Ready::fresh()),
+                    };
+                    let conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);
                     self.cx.stats.accepted += 1;
                     self.cx.stats.handled += 1;
                     self.cx.stats.active += 1;

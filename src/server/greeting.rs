@@ -34,9 +34,11 @@ fn url(endpoint: &Endpoint) -> String {
         }
         _ => "localhost".to_owned(),
     };
-    match port {
-        80 => format!("http://{host}/"),
-        port => format!("http://{host}:{port}/"),
+    match (endpoint.ssl, port) {
+        (false, 80) => format!("http://{host}/"),
+        (false, port) => format!("http://{host}:{port}/"),
+        (true, 443) => format!("https://{host}/"),
+        (true, port) => format!("https://{host}:{port}/"),
     }
 }
 

@@ -151,6 +151,11 @@ impl Listeners {
         &self.endpoints
     }
 
+    /// Whether connections of it may begin with a TLS handshake.
+    pub fn is_ssl(&self, at: usize, config: &Config) -> bool {
+        self.endpoints.all_of(at).any(|id| config.endpoints[id.at()].ssl)
+    }
+
     /// client_header_timeout of the default server: a connection's first deadline.
     pub fn header_timeout(&self, at: usize, config: &Config) -> u64 {
         let endpoint = self.endpoints.of_listener(at);

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod dir_watch;
 pub mod directories;
 pub mod encoded_copies;
+pub mod handshakes;
 pub mod limits;
 pub mod listings;
 mod log_file;
@@ -31,6 +32,7 @@ use crate::util::buf::BufPool;
 use clock::Clock;
 use dir_watch::DirWatch;
 use directories::Directories;
+use handshakes::Handshakes;
 use limits::Limits;
 use listings::Listings;
 use logs::Logs;
@@ -76,6 +78,7 @@ pub struct Services {
     pub listings: Listings,
     pub logs: Logs,
     pub stats: Stats,
+    pub handshakes: Handshakes,
     pub limits: Limits,
     pub passwords: Passwords,
     /// Servers of upstream groups: whose turn it is, who has failed.
@@ -116,6 +119,7 @@ impl Services {
             listings,
             logs,
             stats: Stats::default(),
+            handshakes: Handshakes::default(),
             limits: Limits::default(),
             passwords: Passwords::default(),
             upstream_balance: Balance::default(),

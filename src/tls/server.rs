@@ -10,8 +10,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{
-    CipherSuite, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureAlgorithm,
-    SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion, version,
+    DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureAlgorithm, SignatureScheme,
+    SupportedCipherSuite, SupportedProtocolVersion, version,
 };
 use std::sync::Arc;
 
@@ -218,9 +218,4 @@ pub(super) fn is_holder(
     let fits = known[..most].iter().filter(|known| known.public_key_alg_id().as_ref() == cert.key_algorithm);
     let mut fits = fits.filter(|known| known.verify_signature(cert.key, message, dss.signature()).is_ok());
     if fits.next().is_some() { Ok(HandshakeSignatureValid::assertion()) } else { Err(bad()) }
-}
-
-/// OpenSSL's name of a suite.
-pub fn suite_name(suite: CipherSuite) -> String {
-    ciphers::cipher(u16::from(suite)).unwrap_or_default()
 }

@@ -203,14 +203,14 @@ impl Session {
         self.common().protocol_version().map_or("", ciphers::version)
     }
 
-    /// OpenSSL's name of the suite.
-    pub fn cipher(&self) -> String {
-        self.common().negotiated_cipher_suite().map_or_else(String::new, |s| super::server::suite_name(s.suite()))
+    /// The number of the suite.
+    pub fn cipher(&self) -> u16 {
+        self.common().negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()))
     }
 
-    pub fn group(&self) -> String {
-        let group = self.common().negotiated_key_exchange_group();
-        group.map_or_else(String::new, |group| ciphers::group(u16::from(group.name())))
+    /// The number of the group that the keys come from; 0 where there was no exchange.
+    pub fn group(&self) -> u16 {
+        self.common().negotiated_key_exchange_group().map_or(0, |group| u16::from(group.name()))
     }
 
     pub fn is_resumed(&self) -> bool {

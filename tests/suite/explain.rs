@@ -301,12 +301,12 @@ fn a_question_that_is_none_is_told_why() {
     }
     let setup = setup();
     for (name, args, expected) in [
-        ("TLS", &["https://a.test/"][..], "\"https\" is not served here"),
+        ("another protocol", &["ftp://a.test/"][..], "\"ftp\" is not served here"),
         ("no URL", &["a.test"], "\"a.test\" is no URL"),
         ("nobody listens", &["http://a.test:1/"], "nobody listens on port 1; the configuration listens on 127.0.0.1:"),
         ("a header that is none", &["/", "-H", "nothing"], "\"nothing\" is no header"),
-        ("an address that is none", &["/", "--client", "here"], "invalid value 'here'"),
-        ("no question", &[], "required"),
+        ("an address that is none", &["/", "--client", "here"], "option \"--client\" does not take \"here\""),
+        ("no question", &[], "needs a configuration and a request"),
     ] {
         let out = setup.run(&[&["explain", "conf/test.conf"], args].concat());
         let errors = String::from_utf8_lossy(&out.stderr);

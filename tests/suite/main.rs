@@ -52,6 +52,7 @@ mod ssi;
 mod static_files;
 mod survival;
 mod syslog;
+mod tls;
 mod traversal;
 mod turns;
 mod uploads;

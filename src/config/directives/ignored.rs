@@ -46,7 +46,14 @@ const VARIABLE_ONLY: &str =
     "only sets variables that do not exist here; a configuration that uses them is refused where it does";
 const PROXY_TUNING: &str = "tunes how proxied responses are moved, not what they are";
 const BALANCING: &str = "requests are spread over the servers in turn, whatever the method";
-const TLS: &str = "has an effect only on TLS sockets, and `listen … ssl` is refused";
+const TLS_CACHE: &str = "certificates are read once and kept until their files change";
+const TLS_SIZE: &str = "certificates are sent as they are";
+const DHE: &str = "there are no suites with DHE key exchange here; ECDHE and its groups need no parameters";
+const EARLY_DATA: &str =
+    "clients send nothing before the handshake is over, as they do where a server knows no early data";
+const ENGINE: &str = "cryptography is built in";
+const STAPLING: &str =
+    "responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service";
 const HTTP2: &str = "has an effect only together with `http2 on` or `http3 on`";
 const HINTS: &str = "early hints are optional in HTTP and are not passed on";
 const MIRROR: &str = "requests are not mirrored; what the client gets is the same";
@@ -191,35 +198,17 @@ pub const ROWS: &[Known] = &[
     row("ssi_silent_errors", HSL, FLAG, "ngx_http_ssi_filter_module", WITH_FILTER),
     row("ssi_types", HSL, ONE_OR_MORE, "ngx_http_ssi_filter_module", WITH_FILTER),
     row("ssi_value_length", HSL, TAKE1, "ngx_http_ssi_filter_module", WITH_FILTER),
-    row("ssl_buffer_size", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_certificate_cache", HS, TAKE123, "ngx_http_ssl_module", TLS),
-    row("ssl_certificate_compression", HS, FLAG, "ngx_http_ssl_module", TLS),
-    row("ssl_ciphers", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_client_certificate", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_conf_command", HS, TAKE2, "ngx_http_ssl_module", TLS),
-    row("ssl_crl", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_dhparam", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_early_data", HS, FLAG, "ngx_http_ssl_module", TLS),
-    row("ssl_ecdh_curve", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_ech_file", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_engine", MAIN, TAKE1, "ngx_openssl_module", TLS),
-    row("ssl_object_cache_inheritable", MAIN, FLAG, "ngx_openssl_cache_module", TLS),
-    row("ssl_ocsp", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_ocsp_cache", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_ocsp_responder", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_password_file", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_prefer_server_ciphers", HS, FLAG, "ngx_http_ssl_module", TLS),
-    row("ssl_protocols", HS, ONE_OR_MORE, "ngx_http_ssl_module", TLS),
-    row("ssl_session_cache", HS, TAKE12, "ngx_http_ssl_module", TLS),
-    row("ssl_session_ticket_key", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_session_tickets", HS, FLAG, "ngx_http_ssl_module", TLS),
-    row("ssl_session_timeout", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_stapling", HS, FLAG, "ngx_http_ssl_module", TLS),
-    row("ssl_stapling_file", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_stapling_responder", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_stapling_verify", HS, FLAG, "ngx_http_ssl_module", TLS),
-    row("ssl_trusted_certificate", HS, TAKE1, "ngx_http_ssl_module", TLS),
-    row("ssl_verify_depth", HS, TAKE1, "ngx_http_ssl_module", TLS),
+    row("ssl_certificate_cache", HS, TAKE123, "ngx_http_ssl_module", TLS_CACHE),
+    row("ssl_certificate_compression", HS, FLAG, "ngx_http_ssl_module", TLS_SIZE),
+    row("ssl_dhparam", HS, TAKE1, "ngx_http_ssl_module", DHE),
+    row("ssl_early_data", HS, FLAG, "ngx_http_ssl_module", EARLY_DATA),
+    row("ssl_engine", MAIN, TAKE1, "ngx_openssl_module", ENGINE),
+    row("ssl_object_cache_inheritable", MAIN, FLAG, "ngx_openssl_cache_module", TLS_CACHE),
+    row("ssl_ocsp_cache", HS, TAKE1, "ngx_http_ssl_module", STAPLING),
+    row("ssl_ocsp_responder", HS, TAKE1, "ngx_http_ssl_module", STAPLING),
+    row("ssl_stapling", HS, FLAG, "ngx_http_ssl_module", STAPLING),
+    row("ssl_stapling_responder", HS, TAKE1, "ngx_http_ssl_module", STAPLING),
+    row("ssl_stapling_verify", HS, FLAG, "ngx_http_ssl_module", STAPLING),
     row("sub_filter_last_modified", HSL, FLAG, "ngx_http_sub_filter_module", WITH_FILTER),
     row("sub_filter_once", HSL, FLAG, "ngx_http_sub_filter_module", WITH_FILTER),
     row("sub_filter_types", HSL, ONE_OR_MORE, "ngx_http_sub_filter_module", WITH_FILTER),

@@ -54,11 +54,11 @@ mod tests {
         for (name, class) in [
             ("fastcgi_buffers", Class::Ignored),
             ("types_hash_max_size", Class::Ignored),
-            ("ssl_session_cache", Class::Ignored),
+            ("ssl_dhparam", Class::Ignored),
             ("proxy_temp_path", Class::Ignored),
             ("resolver", Class::Ignored),
             ("fastcgi_pass", Class::Refused),
-            ("ssl_certificate", Class::Refused),
+            ("ssl_ocsp", Class::Refused),
             ("http2", Class::Refused),
             ("perl", Class::Refused),
             ("image_filter", Class::Refused),

@@ -36,7 +36,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "*:80",
         Effect::Many(listen),
-        "An address of the server: a port, address:port, [v6]:port, a port range or unix:/path; then default_server, backlog=N, reuseport, ipv6only=on|off, deferred, so_keepalive=…, rcvbuf, sndbuf, fastopen. Without the right to open port 80 the default is *:8000.",
+        "An address of the server: a port, address:port, [v6]:port, a port range or unix:/path; then default_server, backlog=N, reuseport, ipv6only=on|off, deferred, so_keepalive=…, rcvbuf, sndbuf, fastopen, proxy_protocol, and ssl for HTTPS. Without the right to open port 80 the default is *:8000.",
     ),
     row(
         "server_name",
@@ -79,6 +79,8 @@ pub struct Listen {
     pub options: ListenOptions,
     /// Connections begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// Connections are TLS.
+    pub ssl: bool,
     /// Some socket option was given: only one `listen` of an address may.
     pub configured: bool,
     pub span: Span,
@@ -108,7 +110,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut options = ListenOptions::default();
     let mut default = false;
     let mut configured = false;
-    let mut proxy_protocol = false;
+    let (mut proxy_protocol, mut ssl) = (false, false);
     for word in &d.args[1..] {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
@@ -117,7 +119,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             None => (bytes, None),
         };
         let text = val.and_then(|v| std::str::from_utf8(v).ok());
-        configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol");
+        configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol" | b"ssl");
         match (key, text) {
             (b"default_server" | b"default", None) => default = true,
             (b"bind", None) => {}
@@ -133,10 +135,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             (b"so_keepalive", Some("off")) => options.keepalive = Some((false, [None; 3])),
             (b"so_keepalive", Some(spec)) => options.keepalive = Some((true, keepalive(spec).ok_or_else(bad)?)),
             (b"setfib" | b"accept_filter", _) => return Err(bad().help("this belongs to FreeBSD")),
-            (b"ssl", None) => {
-                return Err(Fault::new(word.span, "\"listen … ssl\" is not supported: TLS is not built in yet")
-                    .help("end TLS in front of webserv, and listen on a plain port"));
-            }
+            (b"ssl", None) => ssl = true,
             (b"http2" | b"quic", None) => {
                 let what = if key == b"quic" { "HTTP/3" } else { "HTTP/2" };
                 let text = format!("\"listen … {}\" is not supported: {what} is not built in yet", word.str());
@@ -156,6 +155,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             default,
             options: options.clone(),
             proxy_protocol,
+            ssl,
             configured,
             span: word.span,
         });

@@ -34,6 +34,7 @@ pub mod resolver;
 pub mod rewrite;
 pub mod special;
 pub mod ssi;
+pub mod ssl;
 pub mod syslog;
 pub mod upload;
 pub mod upload_resumable;
@@ -64,6 +65,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         charset::ROWS,
         gzip::ROWS,
         ssi::ROWS,
+        ssl::ROWS,
         geo::ROWS,
         referer::ROWS,
         limits::ROWS,

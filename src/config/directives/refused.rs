@@ -39,8 +39,10 @@ const NO_TUNNEL: &str = "CONNECT tunnels are not built in";
 const NO_PROXY: &str = "would change what the upstream or the client gets and is not implemented in this version";
 const NO_STORE: &str = "copies of proxied responses are not stored; requests that rely on the stored files would fail";
 const STICKY: &str = "requests of one client would go to different servers; list one server, or balance in front";
-const NO_TLS: &str = "TLS is not built in yet, and without it everything would be sent in the clear; end TLS in front and `proxy_pass` or `listen` on a plain port";
-const CLIENT_CERTIFICATES: &str = "clients without a certificate would be let in";
+const OPENSSL: &str =
+    "sets what only OpenSSL has; `ssl_protocols`, `ssl_ciphers` and `ssl_ecdh_curve` say what is negotiated";
+const NO_ECH: &str = "encrypted client hellos are not opened: names that must stay hidden would be sent in the clear";
+const NO_OCSP: &str = "clients with revoked certificates would be let in; `ssl_crl` names lists of them";
 const NO_HTTP2: &str = "HTTP/2 is not built in; remove it, every client also speaks HTTP/1.1";
 const NO_HTTP3: &str = "HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1";
 const NO_AUTH_REQUEST: &str =
@@ -197,10 +199,9 @@ pub const ROWS: &[Known] = &[
     row("source_charset", HSL.or(IF_LOCATION), TAKE1, "ngx_http_charset_filter_module", LATER),
     row("split_clients", HTTP, TAKE2.block(), "ngx_http_split_clients_module", LATER),
     row("ssi", HSL.or(IF_LOCATION), FLAG, "ngx_http_ssi_filter_module", LATER),
-    row("ssl_certificate", HS, TAKE1, "ngx_http_ssl_module", NO_TLS),
-    row("ssl_certificate_key", HS, TAKE1, "ngx_http_ssl_module", NO_TLS),
-    row("ssl_reject_handshake", HS, FLAG, "ngx_http_ssl_module", NO_TLS),
-    row("ssl_verify_client", HS, TAKE1, "ngx_http_ssl_module", CLIENT_CERTIFICATES),
+    row("ssl_conf_command", HS, TAKE2, "ngx_http_ssl_module", OPENSSL),
+    row("ssl_ech_file", HS, TAKE1, "ngx_http_ssl_module", NO_ECH),
+    row("ssl_ocsp", HS, TAKE1, "ngx_http_ssl_module", NO_OCSP),
     row("sticky", UPSTREAM, TWO_OR_MORE, "ngx_http_upstream_sticky_module", STICKY),
     row("stream", MAIN, NONE.block(), "ngx_stream_module", NO_STREAM),
     row("stub_status", SERVER.or(LOCATION), Args::range(0, 1), "ngx_http_stub_status_module", LATER),

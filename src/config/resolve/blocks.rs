@@ -64,6 +64,7 @@ impl Build {
             tree: LocationTree::default(),
             named: FastMap::default(),
             proxied: false,
+            tls: None,
             span: d.name.span,
         });
         self.drafts.push(ServerDraft::default());

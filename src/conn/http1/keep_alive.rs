@@ -4,7 +4,7 @@ use super::{fast_path, read};
 use crate::conn::close::{self, CloseReason};
 use crate::conn::io::Step;
 use crate::conn::timers::Timer;
-use crate::conn::{Active, Conn, State, Turn};
+use crate::conn::{Active, Conn, State, Turn, handshake};
 use crate::exchange::access_log;
 use crate::exchange::handlers::Handler;
 use crate::sys::socket::Family;
@@ -18,6 +18,9 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let Some(endpoint) = turn.endpoints.find(conn.listener, conn.fd()) else {
         return Step::Close(CloseReason::NotListened);
     };
+    if conn.transport.is_handshaking() {
+        return handshake::step(conn, endpoint, turn);
+    }
     let mut input = turn.cx.buffers.take();
     let step = match read::receive(&mut conn.transport, &mut input) {
         read::More::Some => None,
@@ -53,6 +56,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
     ex.introduced = conn.introduced.clone();
+    ex.tls = conn.transport.facts();
     conn.state = State::Active(active);
     Step::Again
 }

@@ -9,7 +9,7 @@ use crate::conn::close::CloseReason;
 use crate::conn::io::Step;
 use crate::conn::{Active, Conn, State, Turn};
 use crate::exchange::Rx;
-use crate::http::proxy_protocol::{Broken, Progress, parse};
+use crate::http::proxy_protocol::{Broken, Header, Progress, parse};
 use std::rc::Rc;
 
 /// Whether the header is still to come.
@@ -20,6 +20,18 @@ pub fn is_awaited(conn: &Conn) -> bool {
         && conn.introduced.is_none()
         && ex.rx == Rx::Head
         && ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol
+}
+
+/// Takes the header off bytes that were read. None: it has not come whole.
+pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Option<Header>>, String> {
+    match parse(bytes) {
+        Ok(Progress::Complete(len, header)) => {
+            bytes.drain(..len);
+            Ok(Some(header))
+        }
+        Ok(Progress::Partial) => Ok(None),
+        Err(Broken(what)) => Err(what),
+    }
 }
 
 /// Reads it.

@@ -15,17 +15,22 @@
 
 mod plain;
 pub mod ready;
+mod tls;
 
+use crate::exchange::tls::TlsFacts;
 use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, Connect, More};
 use plain::Plain;
 use ready::Ready;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+pub use tls::Tls;
 
 #[derive(Debug)]
 pub enum Transport {
     Plain(Plain),
+    Tls(Box<Tls>),
 }
 
 impl Transport {
@@ -33,10 +38,40 @@ impl Transport {
         Transport::Plain(Plain::new(fd, ready))
     }
 
+    /// Of a client that is to begin with a hello.
+    pub fn tls_server(fd: OwnedFd, ready: Ready) -> Transport {
+        Transport::Tls(Box::new(Tls::server(fd, ready)))
+    }
+
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Transport::Plain(_) => None,
+            Transport::Tls(tls) => Some(tls),
+        }
+    }
+
+    pub fn tls_mut(&mut self) -> Option<&mut Tls> {
+        match self {
+            Transport::Plain(_) => None,
+            Transport::Tls(tls) => Some(tls),
+        }
+    }
+
+    /// What its handshake told.
+    pub fn facts(&self) -> Option<Rc<TlsFacts>> {
+        self.tls().and_then(|tls| tls.facts.clone())
+    }
+
+    /// The handshake is not over: nothing of the application can be read or written.
+    pub fn is_handshaking(&self) -> bool {
+        self.tls().is_some_and(Tls::is_handshaking)
+    }
+
     /// The socket, for epoll and for its addresses and options; never for its bytes.
     pub fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Transport::Plain(plain) => plain.fd(),
+            Transport::Tls(tls) => tls.fd(),
         }
     }
 
@@ -44,12 +79,14 @@ impl Transport {
     fn ready(&self) -> Ready {
         match self {
             Transport::Plain(plain) => plain.ready,
+            Transport::Tls(tls) => tls.ready,
         }
     }
 
     fn ready_mut(&mut self) -> &mut Ready {
         match self {
             Transport::Plain(plain) => &mut plain.ready,
+            Transport::Tls(tls) => &mut tls.ready,
         }
     }
 
@@ -68,7 +105,10 @@ impl Transport {
 
     /// A `recv` may find bytes, the end or an error.
     pub fn can_read(&self) -> bool {
-        self.has_plaintext() || self.ready().can_read()
+        match self {
+            Transport::Plain(plain) => plain.ready.can_read(),
+            Transport::Tls(tls) => tls.can_read(),
+        }
     }
 
     /// A `send` may take something.
@@ -78,18 +118,19 @@ impl Transport {
 
     /// The peer will send no more; it may still read.
     pub fn peer_closed(&self) -> bool {
-        self.ready().peer_closed()
+        self.ready().peer_closed() || self.tls().is_some_and(Tls::has_ended)
     }
 
     /// The connection is broken: nothing will be read or written.
     pub fn has_failed(&self) -> bool {
-        self.ready().has_failed()
+        self.ready().has_failed() || self.tls().is_some_and(|tls| tls.fault().is_some())
     }
 
     /// Bytes for the application that the socket no longer has: no event will tell of them.
     pub fn has_plaintext(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
+            Transport::Tls(tls) => tls.has_plaintext(),
         }
     }
 
@@ -97,6 +138,7 @@ impl Transport {
     pub fn has_unsent(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
+            Transport::Tls(tls) => tls.has_unsent(),
         }
     }
 
@@ -104,6 +146,7 @@ impl Transport {
     pub fn flush(&mut self) -> Result<(), Errno> {
         match self {
             Transport::Plain(_) => Ok(()),
+            Transport::Tls(tls) => tls.flush(),
         }
     }
 
@@ -111,6 +154,7 @@ impl Transport {
     pub fn is_raw(&self) -> bool {
         match self {
             Transport::Plain(_) => true,
+            Transport::Tls(_) => false,
         }
     }
 
@@ -118,6 +162,7 @@ impl Transport {
     pub fn is_secure(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
+            Transport::Tls(tls) => !tls.is_plain(),
         }
     }
 
@@ -126,6 +171,7 @@ impl Transport {
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         match self {
             Transport::Plain(plain) => plain.recv(into, most),
+            Transport::Tls(tls) => tls.recv(into, most),
         }
     }
 
@@ -133,6 +179,7 @@ impl Transport {
     pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
         match self {
             Transport::Plain(plain) => plain.send(bytes, more),
+            Transport::Tls(tls) => tls.send(bytes, more),
         }
     }
 
@@ -147,8 +194,7 @@ impl Transport {
     ) -> Result<usize, Errno> {
         match self {
             Transport::Plain(plain) => plain.send_file(source, at, wanted),
-            #[allow(unreachable_patterns)]
-            _ => self.send_copy(source, at, wanted, scratch, more),
+            Transport::Tls(tls) => tls.send_file(source, at, wanted, scratch, more),
         }
     }
 
@@ -161,6 +207,9 @@ impl Transport {
         scratch: &mut Vec<u8>,
         more: More,
     ) -> Result<usize, Errno> {
+        if let Transport::Tls(tls) = self {
+            return tls.send_file(source, at, wanted, scratch, more);
+        }
         scratch.clear();
         let most = wanted.min(scratch.capacity());
         let read = file::pread_into(source, scratch, most, at)?;
@@ -173,6 +222,7 @@ impl Transport {
     pub fn splice_to(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Result<usize, Errno> {
         match self {
             Transport::Plain(plain) => plain.splice_to(pipe, most),
+            Transport::Tls(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -180,6 +230,7 @@ impl Transport {
     pub fn is_silent(&mut self) -> bool {
         match self {
             Transport::Plain(plain) => plain.is_silent(),
+            Transport::Tls(tls) => tls.is_silent(),
         }
     }
 
@@ -187,6 +238,10 @@ impl Transport {
     pub fn shutdown_write(&mut self) -> Result<(), Errno> {
         match self {
             Transport::Plain(plain) => socket::shutdown_write(plain.fd()),
+            Transport::Tls(tls) => {
+                tls.say_goodbye();
+                socket::shutdown_write(tls.fd())
+            }
         }
     }
 
@@ -201,6 +256,7 @@ impl Transport {
     pub fn farewell(&mut self) {
         match self {
             Transport::Plain(_) => {}
+            Transport::Tls(tls) => tls.say_goodbye(),
         }
     }
 }

@@ -304,6 +304,14 @@ fn joined<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, name: &[u8], o
     is
 }
 
+/// `$ssl_…`.
+fn tls(builtin: Builtin, ex: &Exchange, cx: &Services, out: &mut Vec<u8>) -> Is {
+    match ex.tls.as_deref().is_some_and(|facts| facts.value(builtin, cx.now.unix, out)) {
+        true => Is::Set,
+        false => Is::Unset,
+    }
+}
+
 fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     use Builtin as B;
     let endpoint_addr = |ex: &Exchange| ex.config.endpoints[ex.client.endpoint.at()].addr.clone();
@@ -504,6 +512,8 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         B::TcpinfoRttvar => tcp_info(ex, |info| info.rttvar, out),
         B::TcpinfoSndCwnd => tcp_info(ex, |info| info.snd_cwnd, out),
         B::TcpinfoRcvSpace => tcp_info(ex, |info| info.rcv_space, out),
+        // `$ssl_…`.
+        _ => tls(builtin, ex, cx, out),
     }
 }
 

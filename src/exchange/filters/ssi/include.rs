@@ -55,6 +55,7 @@ pub fn enter(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, includ
     let page = std::mem::take(handler);
     ex.config = parent.config.clone();
     ex.introduced = parent.introduced.clone();
+    ex.tls = parent.tls.clone();
     ex.request = parent.request.clone();
     swap_shared(ex, &mut parent);
     ex.route.server = parent.route.server;

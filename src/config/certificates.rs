@@ -1,0 +1,210 @@
+//! Certificates, keys, trusted CAs and revocation lists: from the files that a configuration names to what handshakes
+//! are made with, each fault a sentence that names the file.
+//!
+//! Pairs are kept by the process for as long as their files do not change (nginx's `ssl_object_cache_inheritable`), so
+//! that a reload of many servers does not read each key again.
+
+use crate::sys::Errno;
+use crate::tls::crl::Crl;
+use crate::tls::server::certified;
+use crate::tls::x509::Certificate;
+use crate::tls::{CertificateDer, CertifiedKey, key, pem};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A file of certificates, keys or lists that is larger is a mistake.
+const LARGEST: u64 = 64 << 20;
+
+/// The whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let text = |e: std::io::Error| e.raw_os_error().map_or_else(|| e.to_string(), |code| Errno(code).to_string());
+    let file = File::open(path).map_err(text)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(text)?;
+    if bytes.len() as u64 > LARGEST { Err("the file is too large".into()) } else { Ok(bytes) }
+}
+
+/// The certificates of a text, in their order.
+pub fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let sections = pem::parse(text)?;
+    let mut chain = Vec::new();
+    for section in sections {
+        let der = match section.label.as_str() {
+            "CERTIFICATE" | "X509 CERTIFICATE" => section.der,
+            // OpenSSL's own: more data follows the certificate.
+            "TRUSTED CERTIFICATE" => {
+                let whole = crate::tls::der::Reader::new(&section.der).any().map(|value| value.whole.to_vec());
+                whole.map_err(|_| "a certificate is damaged")?
+            }
+            _ => continue,
+        };
+        Certificate::parse(&der).map_err(|_| format!("certificate {} of the file is damaged", chain.len() + 1))?;
+        chain.push(CertificateDer::from(der));
+    }
+    if chain.is_empty() {
+        return Err("no certificate in the file (no \"-----BEGIN CERTIFICATE-----\")".into());
+    }
+    Ok(chain)
+}
+
+/// A certificate with its chain and key, from the text of their files.
+pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<CertifiedKey, Wrong> {
+    let chain = chain(certificate).map_err(Wrong::Certificate)?;
+    let key = key::load(key, passwords).map_err(Wrong::Key)?;
+    if let Some(own) = key.public_key() {
+        let is_own = |der: &CertificateDer<'_>| Certificate::parse(der).is_ok_and(|c| c.spki == own.as_ref());
+        if let Some(at) = chain.iter().position(is_own).filter(|at| *at > 0) {
+            let text = format!(
+                "the chain is out of order: the server's own certificate must come first, and is number {}",
+                at + 1
+            );
+            return Err(Wrong::Certificate(text));
+        }
+    }
+    let mut parsed = chain.iter().filter_map(|der| Certificate::parse(der).ok());
+    if let (Some(leaf), Some(next)) = (parsed.next(), parsed.next()) {
+        let follows = parsed.any(|later| later.subject == leaf.issuer);
+        if next.subject != leaf.issuer && follows {
+            let text = "the chain is out of order: the issuer of the first certificate must come second";
+            return Err(Wrong::Certificate(text.into()));
+        }
+    }
+    certified(chain, key).map_err(Wrong::Key)
+}
+
+/// What of a pair is at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    Certificate(String),
+    Key(String),
+}
+
+/// Where a certificate or key comes from: a file, or the configuration itself (`data:`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    File(PathBuf),
+    Data(Vec<u8>),
+}
+
+impl Origin {
+    /// `name` as the configuration or its variables have it; relative to `directory`.
+    pub fn new(name: &[u8], directory: &Path) -> Origin {
+        match name.strip_prefix(b"data:") {
+            Some(text) => Origin::Data(text.to_vec()),
+            None => Origin::File(directory.join(OsStr::from_bytes(name))),
+        }
+    }
+
+    pub fn shown(&self) -> String {
+        match self {
+            Origin::File(path) => path.display().to_string(),
+            Origin::Data(_) => "data:…".into(),
+        }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, String> {
+        match self {
+            Origin::File(path) => read(path),
+            Origin::Data(text) => Ok(text.clone()),
+        }
+    }
+
+    /// What changes with the content of a file: as nginx looks, its seconds and its number.
+    fn state(&self) -> (i64, u64) {
+        match self {
+            Origin::File(path) => std::fs::metadata(path).map_or((0, 0), |data| (data.mtime(), data.ino())),
+            Origin::Data(_) => (0, 0),
+        }
+    }
+}
+
+/// A pair that was loaded, and what its files were like then.
+struct Kept {
+    states: [(i64, u64); 2],
+    pair: Arc<CertifiedKey>,
+}
+
+/// Pairs that are kept at most; beyond that all are read again.
+const KEPT: usize = 10_000;
+
+/// Loads a pair, or takes the one that was loaded from the same files as they are.
+pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result<Arc<CertifiedKey>, Wrong> {
+    type Pairs = HashMap<(Origin, Origin, Vec<Vec<u8>>), Kept>;
+    static PAIRS: OnceLock<Mutex<Pairs>> = OnceLock::new();
+    let mut pairs = PAIRS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let place = (certificate.clone(), key.clone(), passwords.to_vec());
+    let states = [certificate.state(), key.state()];
+    if let Some(kept) = pairs.get(&place).filter(|kept| kept.states == states) {
+        return Ok(kept.pair.clone());
+    }
+    let text = certificate.read().map_err(Wrong::Certificate)?;
+    let key_text = if key == certificate { text.clone() } else { key.read().map_err(Wrong::Key)? };
+    let pair = Arc::new(pair(&text, &key_text, passwords)?);
+    if pairs.len() >= KEPT {
+        pairs.clear();
+    }
+    pairs.insert(place, Kept { states, pair: pair.clone() });
+    Ok(pair)
+}
+
+/// The words of a password file, one a line.
+pub fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let bytes = read(path)?;
+    let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// Trusted CAs, each once.
+pub fn trusted(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut all = chain(&read(path)?)?;
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|der| seen.insert(der.as_ref().to_vec()));
+    Ok(all)
+}
+
+pub fn crls(path: &Path) -> Result<Vec<Crl>, String> {
+    let sections = pem::parse(&read(path)?)?;
+    let lists = sections.iter().filter(|section| section.label == "X509 CRL");
+    let lists: Result<Vec<Crl>, _> = lists.map(|section| Crl::parse(&section.der)).collect();
+    let lists = lists.map_err(|_| "a revocation list is damaged")?;
+    if lists.is_empty() {
+        Err("no revocation list in the file (no \"-----BEGIN X509 CRL-----\")".into())
+    } else {
+        Ok(lists)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing;
+
+    #[test]
+    fn pairs_that_do_not_fit_say_why() {
+        let root = testing::ca("root");
+        let middle = testing::make(testing::ca_params("middle"), Some(&root));
+        let leaf = testing::client("leaf", &middle);
+        let other = testing::leaf("other", &[]);
+        let text = |parts: &[&testing::Made]| parts.iter().map(|made| made.pem.as_str()).collect::<String>();
+        assert!(pair(text(&[&leaf, &middle]).as_bytes(), leaf.key_pem.as_bytes(), &[]).is_ok());
+        assert!(pair(text(&[&leaf, &other]).as_bytes(), leaf.key_pem.as_bytes(), &[]).is_ok());
+        let table: [(&str, String, &str, &str); 4] = [
+            ("another key", text(&[&leaf]), &other.key_pem, "key values mismatch"),
+            ("the own one last", text(&[&middle, &leaf]), &leaf.key_pem, "must come first"),
+            ("the issuer third", text(&[&leaf, &root, &middle]), &leaf.key_pem, "must come second"),
+            ("no certificate", leaf.key_pem.clone(), &leaf.key_pem, "no certificate"),
+        ];
+        for (name, certificate, key, want) in table {
+            match pair(certificate.as_bytes(), key.as_bytes(), &[]) {
+                Err(Wrong::Certificate(why) | Wrong::Key(why)) => assert!(why.contains(want), "{name}: {why}"),
+                Ok(_) => panic!("{name}: taken"),
+            }
+        }
+    }
+}

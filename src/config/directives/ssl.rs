@@ -1,0 +1,395 @@
+//! TLS of servers: the `ssl_*` directives. What they name is read and checked once a server is known to be whole
+//! (`config::tls`).
+
+use super::row;
+use crate::config::ast::{Directive, Span, Word};
+use crate::config::context::{Args, Contexts};
+use crate::config::model::Settings;
+use crate::config::resolve::{Build, Scope};
+use crate::config::table::{Effect, Fault, Outcome, Row, invalid, wrong};
+use crate::config::template::Template;
+use crate::config::value::{self, Millis, Size};
+use crate::tls::ciphers;
+use crate::tls::server::{Cache, Protocols};
+use std::rc::Rc;
+
+/// A word that names a file, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub name: Template,
+    pub span: Span,
+}
+
+/// Whether clients are asked for certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Verify {
+    #[default]
+    Off,
+    /// Asked for, and must be good.
+    On,
+    /// Asked for; good if there is one.
+    Optional,
+    /// As optional; who issued it need not be known.
+    OptionalNoCa,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ssl {
+    pub certificates: Vec<Named>,
+    pub keys: Vec<Named>,
+    /// `ssl_certificate auto`.
+    pub auto: Option<Span>,
+    pub passwords: Option<Named>,
+    pub protocols: Protocols,
+    pub ciphers: Box<str>,
+    pub prefer_server_ciphers: bool,
+    pub curves: Box<str>,
+    pub buffer_size: Size,
+    pub verify: Verify,
+    pub verify_depth: u64,
+    pub client_certificate: Option<Named>,
+    pub trusted_certificate: Option<Named>,
+    pub crl: Option<Named>,
+    pub cache: Cache,
+    pub tickets: bool,
+    pub ticket_keys: Vec<Named>,
+    pub timeout: Millis,
+    pub stapling_file: Option<Named>,
+    pub reject_handshake: bool,
+}
+
+impl Default for Ssl {
+    fn default() -> Ssl {
+        Ssl {
+            certificates: Vec::new(),
+            keys: Vec::new(),
+            auto: None,
+            passwords: None,
+            protocols: Protocols::default(),
+            ciphers: "HIGH:!aNULL:!MD5".into(),
+            prefer_server_ciphers: false,
+            curves: "auto".into(),
+            buffer_size: Size(16 << 10),
+            verify: Verify::Off,
+            verify_depth: 1,
+            client_certificate: None,
+            trusted_certificate: None,
+            crl: None,
+            cache: Cache::None,
+            tickets: true,
+            ticket_keys: Vec::new(),
+            timeout: Millis(300_000),
+            stapling_file: None,
+            reject_handshake: false,
+        }
+    }
+}
+
+const HS: Contexts = super::HS;
+
+fn ssl(settings: &mut Settings) -> &mut Ssl {
+    Rc::make_mut(&mut settings.ssl)
+}
+
+pub const ROWS: &[Row] = &[
+    row(
+        "ssl_certificate",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Many(certificate),
+        "File with the server's certificate and, behind it, those between it and the root (PEM), relative to the directory of the main configuration file; several for keys of several kinds; variables allowed (then it is read when a client comes), data:… holds the text itself. `auto` makes one for the server's names, signed by a certificate authority of this machine: `webserv cert` tells how to trust it.",
+    ),
+    row(
+        "ssl_certificate_key",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Many(key),
+        "File with the private key (PEM: PKCS#8, PKCS#1 or SEC1) of the certificate at the same place among those of the level; variables and data:… allowed. Keys of an engine or store are refused.",
+    ),
+    row(
+        "ssl_password_file",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| named(s, b, d, |ssl| &mut ssl.passwords)),
+        "Passwords of encrypted keys, one a line, tried in their order. PKCS#8 with AES and OpenSSL's older form with AES are opened.",
+    ),
+    row(
+        "ssl_protocols",
+        HS,
+        Args::ONE_OR_MORE,
+        "TLSv1.2 TLSv1.3",
+        Effect::Once(protocols),
+        "Protocols that are spoken: TLSv1.2 and TLSv1.3. Older ones may be named beside them and are not spoken, since they are broken (RFC 8996); naming only those is an error.",
+    ),
+    row(
+        "ssl_ciphers",
+        HS,
+        Args::TAKE1,
+        "HIGH:!aNULL:!MD5",
+        Effect::Once(cipher_list),
+        "Suites of TLS 1.2 in OpenSSL's grammar, over those there are here: ECDHE with AES-GCM or ChaCha20. A list that leaves none of them is an error. Those of TLS 1.3 are always on.",
+    ),
+    row(
+        "ssl_prefer_server_ciphers",
+        HS,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut ssl(s).prefer_server_ciphers),
+        "Whether the server's order of suites counts, instead of the client's.",
+    ),
+    row(
+        "ssl_ecdh_curve",
+        HS,
+        Args::TAKE1,
+        "auto",
+        Effect::Once(curves),
+        "Groups for the key exchange, the favourite first: X25519MLKEM768, X25519, prime256v1, secp384r1, SecP256r1MLKEM768. Others are left out with a notice; a list of none that there is here is an error.",
+    ),
+    row(
+        "ssl_buffer_size",
+        HS,
+        Args::TAKE1,
+        "16k",
+        Effect::Size(|s| &mut ssl(s).buffer_size),
+        "Data in a record at most; 16k is the most that TLS has.",
+    ),
+    row(
+        "ssl_verify_client",
+        HS,
+        Args::TAKE1,
+        "off",
+        Effect::Once(verify),
+        "Whether clients are asked for certificates: on (without a good one they get 400), optional, optional_no_ca (its issuer need not be known; $ssl_client_verify tells).",
+    ),
+    row(
+        "ssl_verify_depth",
+        HS,
+        Args::TAKE1,
+        "1",
+        Effect::Number(|s| &mut ssl(s).verify_depth),
+        "Certificates between a client's and nothing at most, the root among them. More than 11 counts as 11.",
+    ),
+    row(
+        "ssl_client_certificate",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| named(s, b, d, |ssl| &mut ssl.client_certificate)),
+        "File with the certificates of CAs (PEM) whose clients are trusted; their names are sent to clients.",
+    ),
+    row(
+        "ssl_trusted_certificate",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| named(s, b, d, |ssl| &mut ssl.trusted_certificate)),
+        "More trusted CAs (PEM), whose names are not sent to clients.",
+    ),
+    row(
+        "ssl_crl",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| named(s, b, d, |ssl| &mut ssl.crl)),
+        "File with revocation lists (PEM): every CA of a client's chain needs one.",
+    ),
+    row(
+        "ssl_session_cache",
+        HS,
+        Args::TAKE12,
+        "none",
+        Effect::Once(session_cache),
+        "Where sessions are kept for clients that come back: off, none, builtin[:N] or shared:NAME:SIZE (some 4000 sessions a megabyte). With both of the last two, the shared one is used. They survive a reload.",
+    ),
+    row(
+        "ssl_session_tickets",
+        HS,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut ssl(s).tickets),
+        "Whether clients keep their sessions themselves, sealed. The process's keys change each hour or session timeout, and survive a reload.",
+    ),
+    row(
+        "ssl_session_ticket_key",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Many(ticket_key),
+        "File of 48 or 80 bytes with a key for tickets, to share it between servers; the first seals, all open.",
+    ),
+    row(
+        "ssl_session_timeout",
+        HS,
+        Args::TAKE1,
+        "5m",
+        Effect::Time(|s| &mut ssl(s).timeout),
+        "How long a session can be resumed.",
+    ),
+    row(
+        "ssl_stapling_file",
+        HS,
+        Args::TAKE1,
+        "",
+        Effect::Once(|s, b, d| named(s, b, d, |ssl| &mut ssl.stapling_file)),
+        "File with an OCSP response (DER) for the certificate, sent to clients that ask for one.",
+    ),
+    row(
+        "ssl_reject_handshake",
+        HS,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut ssl(s).reject_handshake),
+        "Refuses clients of this server with an unrecognized_name alert; no certificate is needed.",
+    ),
+];
+
+fn file(b: &mut Build, word: &Word) -> Result<Named, Fault> {
+    Ok(Named { name: b.template_of(word.bytes(), word.span)?, span: word.span })
+}
+
+fn named(s: &mut Scope, b: &mut Build, d: &Directive, field: fn(&mut Ssl) -> &mut Option<Named>) -> Outcome {
+    let word = &d.args[0];
+    // A name is that of a file, whatever signs are in it.
+    let name = Named { name: Template::literal(word.bytes()), span: word.span };
+    let _ = b;
+    *field(ssl(&mut s.settings)) = (!word.bytes().is_empty()).then_some(name);
+    Ok(())
+}
+
+fn certificate(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let ssl = ssl(&mut s.settings);
+    if s.first {
+        ssl.certificates.clear();
+        ssl.auto = None;
+    }
+    match d.args[0].bytes() {
+        b"auto" => ssl.auto = Some(d.args[0].span),
+        _ => ssl.certificates.push(file(b, &d.args[0])?),
+    }
+    Ok(())
+}
+
+fn key(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    if word.bytes().starts_with(b"engine:") || word.bytes().starts_with(b"store:") {
+        let text = format!("keys of engines and stores are not supported in \"{}\"", word.str());
+        return Err(Fault::new(word.span, text).help("name a file with the key"));
+    }
+    let ssl = ssl(&mut s.settings);
+    if s.first {
+        ssl.keys.clear();
+    }
+    ssl.keys.push(file(b, word)?);
+    Ok(())
+}
+
+fn ticket_key(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let ssl = ssl(&mut s.settings);
+    if s.first {
+        ssl.ticket_keys.clear();
+    }
+    ssl.ticket_keys.push(file(b, &d.args[0])?);
+    Ok(())
+}
+
+fn protocols(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    ssl(&mut s.settings).protocols = self::versions(b, d)?;
+    Ok(())
+}
+
+/// The protocols that the words of a directive name.
+pub fn versions(b: &mut Build, d: &Directive) -> Result<Protocols, Fault> {
+    let mut found = Protocols { v1_2: false, v1_3: false };
+    for (at, word) in d.args.iter().enumerate() {
+        match word.bytes() {
+            b"TLSv1.2" => found.v1_2 = true,
+            b"TLSv1.3" => found.v1_3 = true,
+            b"SSLv2" | b"SSLv3" | b"TLSv1" | b"TLSv1.1" => {
+                b.notice(word.span, format!("{} is not spoken: it is broken (RFC 8996)", word.str()));
+            }
+            _ => return Err(invalid(d, at)),
+        }
+    }
+    if !found.v1_2 && !found.v1_3 {
+        let fault = Fault::new(d.args_span(), "only protocols that are not spoken are named");
+        return Err(fault.help("add TLSv1.2 and TLSv1.3"));
+    }
+    Ok(found)
+}
+
+fn cipher_list(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    ssl(&mut s.settings).ciphers = self::ciphers(d)?;
+    Ok(())
+}
+
+/// A list of suites that leaves some.
+pub fn ciphers(d: &Directive) -> Result<Box<str>, Fault> {
+    let list = d.args[0].str();
+    if ciphers::suites(&list).is_none() {
+        let fault = Fault::new(d.args[0].span, format!("no cipher match for \"{list}\""));
+        return Err(
+            fault.help("suites of TLS 1.2 here are ECDHE with AES128-GCM, AES256-GCM or CHACHA20; HIGH means all")
+        );
+    }
+    Ok(list.as_ref().into())
+}
+
+fn curves(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let list = d.args[0].str();
+    let (found, missing) = ciphers::groups(&list);
+    if found.is_empty() {
+        let fault = Fault::new(d.args[0].span, format!("no known curve in \"{list}\""));
+        return Err(fault.help("X25519MLKEM768, X25519, prime256v1, secp384r1 or auto"));
+    }
+    for name in missing {
+        b.notice(d.args[0].span, format!("there is no curve \"{name}\" here: left out"));
+    }
+    ssl(&mut s.settings).curves = list.as_ref().into();
+    Ok(())
+}
+
+fn verify(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    ssl(&mut s.settings).verify = match &d.args[0].lower()[..] {
+        b"off" => Verify::Off,
+        b"on" => Verify::On,
+        b"optional" => Verify::Optional,
+        b"optional_no_ca" => Verify::OptionalNoCa,
+        _ => return Err(invalid(d, 0).help("on, off, optional or optional_no_ca")),
+    };
+    Ok(())
+}
+
+fn session_cache(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let mut cache = Cache::None;
+    for (at, word) in d.args.iter().enumerate() {
+        let text = word.str();
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts[..] {
+            ["off" | "none"] => cache = Cache::None,
+            ["builtin"] if matches!(cache, Cache::None) => cache = Cache::Zone(String::new(), 20480),
+            ["builtin", most] => {
+                let most = value::number(most.as_bytes(), 1 << 24).map_err(|e| wrong(d, at, e))?;
+                if matches!(cache, Cache::None) {
+                    cache = Cache::Zone(String::new(), most as usize);
+                }
+            }
+            ["builtin"] => {}
+            ["shared", name, size] if !name.is_empty() => {
+                let size = Size::parse(size.as_bytes()).map_err(|e| wrong(d, at, e))?;
+                if size.0 < 8 << 12 {
+                    return Err(Fault::new(word.span, format!("session cache \"{text}\" is too small")));
+                }
+                cache = Cache::Zone(name.to_owned(), usize::try_from(size.0 / 256).unwrap_or(usize::MAX));
+            }
+            _ => {
+                let text = format!("invalid session cache \"{text}\"");
+                return Err(Fault::new(word.span, text).help("off, none, builtin[:N] or shared:NAME:SIZE"));
+            }
+        }
+    }
+    ssl(&mut s.settings).cache = cache;
+    Ok(())
+}

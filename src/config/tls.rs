@@ -1,0 +1,377 @@
+//! From the `ssl_*` directives of a server to what its handshakes are made with. Files are read here, while the
+//! configuration is; only those whose names have variables wait for a client.
+
+use super::ast::Span;
+use super::certificates::{self, Origin, Wrong};
+use super::directives::listen::{Name, ServerDraft};
+use super::directives::ssl::{Named, Ssl, Verify};
+use super::error::{Diagnostic, Diagnostics};
+use super::local_ca;
+use super::model::{Endpoint, Location, Server};
+use super::template::Template;
+use crate::tls::server::{Cache, Options};
+use crate::tls::ticket::Key;
+use crate::tls::verify::Trust;
+use crate::tls::x509::Certificate;
+use crate::tls::{CertifiedKey, ServerConfig, ciphers};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a server needs for TLS.
+#[derive(Debug)]
+pub struct ServerTls {
+    pub handshake: Handshake,
+    pub verify: Verify,
+    pub trust: Trust,
+}
+
+#[derive(Debug)]
+pub enum Handshake {
+    /// Made with certificates that were read.
+    Ready(Arc<ServerConfig>),
+    /// The names of certificates have variables.
+    Variable(Box<Variable>),
+    /// `ssl_reject_handshake on`.
+    Refused,
+}
+
+/// Certificates that are chosen when a client comes.
+#[derive(Debug)]
+pub struct Variable {
+    /// Certificate and key.
+    pub pairs: Vec<(Template, Template)>,
+    directory: PathBuf,
+    passwords: Vec<Vec<u8>>,
+    recipe: Recipe,
+}
+
+impl Variable {
+    /// What a handshake is made with, from the values of the names.
+    pub fn load(&self, names: &[(Vec<u8>, Vec<u8>)]) -> Result<Arc<ServerConfig>, String> {
+        let mut found = Vec::new();
+        for (certificate, key) in names {
+            let (certificate, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
+            let pair = certificates::load(&certificate, &key, &self.passwords);
+            found.push(pair.map_err(|wrong| sentence(&wrong, &certificate, &key).1)?);
+        }
+        self.recipe.cook(found)
+    }
+}
+
+/// All of a configuration of TLS but its certificates.
+#[derive(Clone, Debug)]
+struct Recipe {
+    ssl: Rc<Ssl>,
+    alpn: Vec<Vec<u8>>,
+    client_names: Option<Vec<Vec<u8>>>,
+    policy: Vec<u8>,
+    ticket_keys: Vec<Arc<Key>>,
+    stapled: Option<Vec<u8>>,
+}
+
+impl Recipe {
+    fn cook(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Arc<ServerConfig>, String> {
+        if let Some(response) = &self.stapled {
+            let stapled = |pair: &Arc<CertifiedKey>| CertifiedKey { ocsp: Some(response.clone()), ..(**pair).clone() };
+            pairs = pairs.iter().map(|pair| Arc::new(stapled(pair))).collect();
+        }
+        let cache = match &self.ssl.cache {
+            // One that is not shared is of these certificates alone.
+            Cache::Zone(name, most) if name.is_empty() => Cache::Zone("builtin".into(), *most),
+            cache => cache.clone(),
+        };
+        let options = Options {
+            certificates: pairs,
+            protocols: self.ssl.protocols,
+            suites: ciphers::suites(&self.ssl.ciphers).ok_or("no cipher match")?,
+            groups: ciphers::groups(&self.ssl.curves).0,
+            prefers_own_ciphers: self.ssl.prefer_server_ciphers,
+            buffer_size: usize::try_from(self.ssl.buffer_size.0).unwrap_or(usize::MAX),
+            alpn: self.alpn.clone(),
+            client_names: self.client_names.clone(),
+            policy: self.policy.clone(),
+            cache,
+            tickets: self.ssl.tickets,
+            ticket_keys: self.ticket_keys.clone(),
+            session_timeout: self.ssl.timeout.0 / 1000,
+        };
+        options.build()
+    }
+}
+
+/// Protocols that are offered by ALPN, the favourite first.
+fn protocols() -> Vec<Vec<u8>> {
+    [&b"http/1.1"[..], b"http/1.0", b"http/0.9"].map(<[u8]>::to_vec).to_vec()
+}
+
+/// A fault of a pair as nginx begins the sentence; true: it is the key's.
+fn sentence(wrong: &Wrong, certificate: &Origin, key: &Origin) -> (bool, String) {
+    match wrong {
+        Wrong::Certificate(why) => (false, format!("cannot load certificate \"{}\": {why}", certificate.shown())),
+        Wrong::Key(why) => (true, format!("cannot load certificate key \"{}\": {why}", key.shown())),
+    }
+}
+
+/// What the builder of all servers works with.
+pub struct Builder<'a> {
+    pub directory: &'a Path,
+    /// Seconds since 1970.
+    pub now: i64,
+    pub diagnostics: &'a mut Diagnostics,
+    /// Files may be written: certificates that are made are kept.
+    pub writes: bool,
+    made: HashMap<*const Ssl, Option<Rc<ServerTls>>>,
+    leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
+}
+
+/// A certificate that ends within these days is warned of.
+const SOON: i64 = 14 * 86_400;
+
+impl<'a> Builder<'a> {
+    pub fn new(directory: &'a Path, now: i64, writes: bool, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
+        Builder { directory, now, diagnostics, writes, made: HashMap::new(), leaves: HashMap::new() }
+    }
+
+    /// Equips every server that names certificates, and checks that those that need them do. `names`: the names of each
+    /// server.
+    pub fn equip(
+        &mut self,
+        servers: &mut [Server],
+        locations: &[Location],
+        endpoints: &[Endpoint],
+        names: &[Vec<(String, Span)>],
+    ) {
+        for (at, server) in servers.iter_mut().enumerate() {
+            let Some(root) = locations.get(server.root.at()) else { continue };
+            let ssl = &root.settings.ssl;
+            server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default());
+            self.check_names(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default());
+        }
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.ssl) {
+            let default = &servers[endpoint.default.at()];
+            let named = locations.get(default.root.at()).is_some_and(|root| {
+                let ssl = &root.settings.ssl;
+                ssl.auto.is_some() || !ssl.certificates.is_empty() || ssl.reject_handshake
+            });
+            if !named {
+                let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+                let help = "name one in the server or in http, or \"ssl_certificate auto\" on a developer's machine";
+                self.diagnostics.push(Diagnostic::emerg(endpoint.span, text).help(help));
+            }
+        }
+    }
+
+    fn fail(&mut self, span: Span, text: String) {
+        self.diagnostics.push(Diagnostic::emerg(span, text));
+    }
+
+    fn path(&self, named: &Named) -> PathBuf {
+        self.directory.join(OsStr::from_bytes(named.name.constant().unwrap_or_default()))
+    }
+
+    /// What a file gives; a fault is noted and gives nothing.
+    fn file<T>(&mut self, named: Option<&Named>, read: impl Fn(&Path) -> Result<T, String>, what: &str) -> Option<T> {
+        let named = named?;
+        let path = self.path(named);
+        match read(&path) {
+            Ok(found) => Some(found),
+            Err(why) => {
+                self.fail(named.span, format!("cannot load {what} \"{}\": {why}", path.display()));
+                None
+            }
+        }
+    }
+
+    fn server(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)]) -> Option<Rc<ServerTls>> {
+        if ssl.auto.is_none()
+            && let Some(made) = self.made.get(&Rc::as_ptr(ssl))
+        {
+            return made.clone();
+        }
+        let made = self.make(ssl, names);
+        self.made.insert(Rc::as_ptr(ssl), made.clone());
+        made
+    }
+
+    fn make(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)]) -> Option<Rc<ServerTls>> {
+        if ssl.reject_handshake && ssl.certificates.is_empty() && ssl.auto.is_none() {
+            let trust = Trust::default();
+            return Some(Rc::new(ServerTls { handshake: Handshake::Refused, verify: Verify::Off, trust }));
+        }
+        if ssl.certificates.is_empty() && ssl.auto.is_none() {
+            return None;
+        }
+        let (trust, client_names) = self.trust(ssl)?;
+        let recipe = self.recipe(ssl, &trust, client_names)?;
+        let passwords = self.file(ssl.passwords.as_ref(), certificates::passwords, "passwords").unwrap_or_default();
+        let handshake = self.handshake(ssl, names, recipe, passwords)?;
+        let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
+        Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust }))
+    }
+
+    fn handshake(
+        &mut self,
+        ssl: &Rc<Ssl>,
+        names: &[(String, Span)],
+        recipe: Recipe,
+        passwords: Vec<Vec<u8>>,
+    ) -> Option<Handshake> {
+        if ssl.keys.len() < ssl.certificates.len() {
+            let missing = &ssl.certificates[ssl.keys.len()];
+            let text = match missing.name.constant() {
+                Some(name) => {
+                    let name = String::from_utf8_lossy(name);
+                    format!("no \"ssl_certificate_key\" is defined for certificate \"{name}\"")
+                }
+                None => "no \"ssl_certificate_key\" is defined for the certificate".into(),
+            };
+            self.fail(missing.span, text);
+            return None;
+        }
+        let pairs: Vec<(&Named, &Named)> = ssl.certificates.iter().zip(&ssl.keys).collect();
+        if pairs.iter().any(|(c, k)| c.name.constant().is_none() || k.name.constant().is_none()) {
+            let pairs = pairs.iter().map(|(c, k)| (c.name.clone(), k.name.clone())).collect();
+            let directory = self.directory.to_owned();
+            return Some(Handshake::Variable(Box::new(Variable { pairs, directory, passwords, recipe })));
+        }
+        let mut found = Vec::new();
+        for (certificate, key) in pairs {
+            let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), self.directory);
+            let (from, key_from) = (origin(certificate), origin(key));
+            match certificates::load(&from, &key_from, &passwords) {
+                Ok(pair) => {
+                    self.check_dates(certificate.span, &from, &pair);
+                    self.leaves.entry(Rc::as_ptr(ssl)).or_default().push((certificate.span, pair.clone()));
+                    found.push(pair);
+                }
+                Err(wrong) => {
+                    let (of_key, text) = sentence(&wrong, &from, &key_from);
+                    self.fail(if of_key { key.span } else { certificate.span }, text);
+                }
+            }
+        }
+        if let Some(span) = ssl.auto {
+            found.extend(self.automatic(span, names));
+        }
+        let span = ssl.auto.or_else(|| Some(ssl.certificates.first()?.span)).unwrap_or_default();
+        if found.is_empty() {
+            return None;
+        }
+        match recipe.cook(found) {
+            Ok(config) => Some(Handshake::Ready(config)),
+            Err(why) => {
+                self.fail(span, format!("cannot prepare TLS: {why}"));
+                None
+            }
+        }
+    }
+
+    /// The certificate that this machine makes for itself.
+    fn automatic(&mut self, span: Span, names: &[(String, Span)]) -> Option<Arc<CertifiedKey>> {
+        let names: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
+        let directory = self.writes.then(local_ca::directory);
+        let made = local_ca::obtain(directory.as_deref(), &names, self.now);
+        let pair = made.and_then(|made| {
+            let pair = certificates::pair(made.certificate.as_bytes(), made.key.as_bytes(), &[]);
+            pair.map_err(|wrong| format!("{wrong:?}"))
+        });
+        match pair {
+            Ok(pair) => Some(Arc::new(pair)),
+            Err(why) => {
+                self.fail(span, format!("cannot make a certificate: {why}"));
+                None
+            }
+        }
+    }
+
+    /// The trust in clients, and the names of CAs to send them where they are asked.
+    fn trust(&mut self, ssl: &Ssl) -> Option<(Trust, Option<Vec<Vec<u8>>>)> {
+        let before = self.diagnostics.errors();
+        let mut trust = Trust { depth: ssl.verify_depth, ..Trust::default() };
+        let mut names = Vec::new();
+        if let Some(roots) = self.file(ssl.client_certificate.as_ref(), certificates::trusted, "client certificates") {
+            for subject in roots.iter().filter_map(|der| Certificate::parse(der).ok().map(|c| c.subject.to_vec())) {
+                if !names.contains(&subject) {
+                    names.push(subject);
+                }
+            }
+            trust.roots = roots;
+        }
+        let trusted = self.file(ssl.trusted_certificate.as_ref(), certificates::trusted, "trusted certificates");
+        trust.roots.extend(trusted.unwrap_or_default());
+        trust.crls = self.file(ssl.crl.as_ref(), certificates::crls, "revocation lists");
+        if ssl.verify == Verify::On || ssl.verify == Verify::Optional {
+            let missing = ssl.client_certificate.is_none() && ssl.trusted_certificate.is_none();
+            if missing && let Some(first) = ssl.certificates.first() {
+                self.fail(first.span, "no ssl_client_certificate for ssl_verify_client".into());
+            }
+        }
+        (self.diagnostics.errors() == before).then_some((trust, (ssl.verify != Verify::Off).then_some(names)))
+    }
+
+    fn recipe(&mut self, ssl: &Rc<Ssl>, trust: &Trust, client_names: Option<Vec<Vec<u8>>>) -> Option<Recipe> {
+        let before = self.diagnostics.errors();
+        let mut ticket_keys = Vec::new();
+        for named in &ssl.ticket_keys {
+            let read = |path: &Path| {
+                let bytes = certificates::read(path)?;
+                Key::from_bytes(&bytes).map(Arc::new).ok_or_else(|| "it must be 48 or 80 bytes".to_owned())
+            };
+            ticket_keys.extend(self.file(Some(named), read, "session ticket key"));
+        }
+        let stapled = self.file(ssl.stapling_file.as_ref(), certificates::read, "OCSP response");
+        let mut policy = vec![ssl.verify as u8];
+        policy.extend(ssl.verify_depth.to_be_bytes());
+        if ssl.verify != Verify::Off {
+            trust.roots.iter().for_each(|root| policy.extend_from_slice(root));
+            policy.push(u8::from(trust.crls.is_some()));
+        }
+        let alpn = protocols();
+        let recipe = Recipe { ssl: ssl.clone(), alpn, client_names, policy, ticket_keys, stapled };
+        (self.diagnostics.errors() == before).then_some(recipe)
+    }
+
+    fn check_dates(&mut self, span: Span, from: &Origin, pair: &CertifiedKey) {
+        let Some(leaf) = pair.cert.first().and_then(|der| Certificate::parse(der).ok()) else { return };
+        let shown = from.shown();
+        let day = crate::tls::names::time;
+        if self.now < leaf.not_before {
+            let text = format!("certificate \"{shown}\" is not yet valid (it is from {} on)", day(leaf.not_before));
+            self.fail(span, text);
+        } else if self.now > leaf.not_after {
+            self.fail(span, format!("certificate \"{shown}\" has expired ({})", day(leaf.not_after)));
+        } else if leaf.not_after - self.now < SOON {
+            let text = format!("certificate \"{shown}\" expires soon ({})", day(leaf.not_after));
+            self.diagnostics.push(Diagnostic::warn(span, text));
+        }
+    }
+
+    /// Names of a server that none of its certificates is for.
+    fn check_names(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)]) {
+        let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)) else { return };
+        let missing = names.iter().filter(|(name, _)| {
+            let covers = |pair: &CertifiedKey| {
+                let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok());
+                leaf.is_none_or(|leaf| leaf.is_for(name.as_bytes()))
+            };
+            !leaves.iter().any(|(_, pair)| covers(pair))
+        });
+        for (name, span) in missing {
+            let text = format!("no certificate of the server is for its name \"{name}\"");
+            self.diagnostics.push(Diagnostic::warn(*span, text));
+        }
+    }
+}
+
+/// Names of servers that a certificate can be for: whole ones of several labels.
+pub fn certifiable(draft: &ServerDraft) -> Vec<(String, Span)> {
+    let exact = |(name, span): &(Name, Span)| match name {
+        Name::Exact(name) if name.contains(&b'.') => Some((String::from_utf8_lossy(name).into_owned(), *span)),
+        _ => None,
+    };
+    draft.names.iter().filter_map(exact).collect()
+}

@@ -1,0 +1,251 @@
+//! The TLS handshake of a client: its hello chooses the server, the server's certificates answer, and what both agreed
+//! on becomes facts for requests.
+//!
+//! Invariants: a turn begins only [`TURN`] handshakes, so that a flood of them does not keep others waiting; what is
+//! judged of a client's certificates is judged once, here; a connection that sends something else than TLS gets a plain
+//! answer that says so.
+
+use super::close::CloseReason;
+use super::http1::proxy_protocol;
+use super::io::Step;
+use super::timers::Timer;
+use super::transport::Tls;
+use super::{Conn, Pool, State, Turn};
+use crate::config::directives::ssl::Verify;
+use crate::config::model::{Config, EndpointId, Level, ServerId};
+use crate::config::tls::{Handshake, ServerTls, Variable};
+use crate::exchange::tls::TlsFacts;
+use crate::exchange::variables;
+use crate::route::{NoTrace, server};
+use crate::services::Services;
+use crate::sys::Errno;
+use crate::tls::ServerConfig;
+use crate::tls::hello::{self, Hello, Progress, Refusal};
+use crate::tls::session::Session;
+use crate::tls::verify::Purpose;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Handshakes begun in a turn: each takes about a millisecond of signing.
+const TURN: u32 = 8;
+
+/// What was chosen for a connection, kept until the handshake is over.
+#[derive(Debug)]
+pub struct Chosen {
+    pub tls: Rc<ServerTls>,
+    pub hello: Box<Hello>,
+}
+
+/// Goes on with the handshake of an idle connection.
+pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step {
+    let (cx, pool) = (&mut *turn.cx, &mut *turn.pool);
+    if conn.transport.tls_mut().and_then(Tls::hello).is_some()
+        && let Some(step) = greet(conn, endpoint, cx, pool)
+    {
+        return step;
+    }
+    let Some(tls) = conn.transport.tls_mut() else { return Step::Again };
+    match tls.handshake() {
+        Ok(()) => {
+            finish(tls, cx);
+            Step::Again
+        }
+        Err(Errno::EAGAIN) => Step::Wait,
+        Err(e) => {
+            failed(conn, e, cx);
+            Step::Close(CloseReason::NoHandshake)
+        }
+    }
+}
+
+/// Reads the hello and answers it. None: the handshake goes on.
+fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Option<Step> {
+    let awaits_introduction = cx.config.endpoints[endpoint.at()].proxy_protocol && conn.introduced.is_none();
+    let tls = conn.transport.tls_mut()?;
+    match tls.gather() {
+        Ok(0) => return Some(Step::Close(CloseReason::ClientGone)),
+        Ok(_) => {}
+        Err(Errno::EAGAIN) => return Some(Step::Wait),
+        Err(_) => return Some(Step::Close(CloseReason::NoHandshake)),
+    }
+    let bytes = tls.hello()?;
+    if awaits_introduction {
+        match proxy_protocol::take(bytes) {
+            Ok(Some(header)) => conn.introduced = Some(Rc::new(header)),
+            Ok(None) => return Some(Step::Again),
+            Err(why) => {
+                log(conn, cx, Level::Error, format_args!("{why} while reading PROXY protocol"));
+                return Some(Step::Close(CloseReason::NoHandshake));
+            }
+        }
+    }
+    if !cx.config.endpoints[endpoint.at()].ssl {
+        return Some(Step::Again).filter(|_| {
+            // Another address of the same socket is the one with TLS.
+            conn.transport.tls_mut().map(Tls::become_plain).is_some()
+        });
+    }
+    let bytes = conn.transport.tls_mut()?.hello()?;
+    let hello = match bytes.first() {
+        None => return Some(Step::Again),
+        Some(first) if !hello::is_tls(*first) => return Some(speak_plainly(conn, endpoint, cx, pool)),
+        Some(_) => match hello::parse(bytes) {
+            Ok(Progress::Partial) => return Some(Step::Again),
+            Ok(Progress::Complete(hello)) => hello,
+            Err(refusal) => {
+                let (alert, why) = match refusal {
+                    Refusal::NotTls => (70, "no version of TLS that is spoken"),
+                    Refusal::Malformed => (hello::DECODE_ERROR, "no ClientHello"),
+                    Refusal::TooLong => (hello::HANDSHAKE_FAILURE, "a ClientHello that is too long"),
+                };
+                refuse(conn, alert);
+                log(conn, cx, Level::Info, format_args!("SSL handshake failed: client sent {why}"));
+                return Some(Step::Close(CloseReason::NoHandshake));
+            }
+        },
+    };
+    if cx.handshakes.is_over(cx.now.ms, TURN) {
+        conn.transport.tls_mut()?.postponed = true;
+        return Some(Step::Yield);
+    }
+    answer(conn, endpoint, hello, cx, pool)
+}
+
+/// Chooses a server and begins. None: the handshake goes on.
+fn answer(
+    conn: &mut Conn,
+    endpoint: EndpointId,
+    hello: Box<Hello>,
+    cx: &mut Services,
+    pool: &mut Pool,
+) -> Option<Step> {
+    let config = cx.config.clone();
+    let Some((id, tls)) = choose(&config, endpoint, &hello) else {
+        refuse(conn, hello::HANDSHAKE_FAILURE);
+        return Some(Step::Close(CloseReason::NoHandshake));
+    };
+    let with = match &tls.handshake {
+        Handshake::Ready(config) => Ok(config.clone()),
+        Handshake::Variable(variable) => load(conn, endpoint, id, variable, &hello, cx, pool),
+        Handshake::Refused => {
+            refuse(conn, hello::UNRECOGNIZED_NAME);
+            let name = hello.server_name.as_deref().unwrap_or_default();
+            log(conn, cx, Level::Info, format_args!("SSL handshake rejected for server name \"{name}\""));
+            return Some(Step::Close(CloseReason::NoHandshake));
+        }
+    };
+    let session = with.and_then(|config| Session::server(config).map_err(|fault| fault.to_string()));
+    let session = match session {
+        Ok(session) => session,
+        Err(why) => {
+            refuse(conn, hello::INTERNAL_ERROR);
+            log(conn, cx, Level::Error, format_args!("{why}"));
+            return Some(Step::Close(CloseReason::NoHandshake));
+        }
+    };
+    let transport = conn.transport.tls_mut()?;
+    transport.chosen = Some(Box::new(Chosen { tls, hello }));
+    if let Err(e) = transport.begin(session) {
+        failed(conn, e, cx);
+        return Some(Step::Close(CloseReason::NoHandshake));
+    }
+    None
+}
+
+/// The server of a hello, by its name; one without certificates borrows the default's (nginx).
+fn choose(config: &Config, endpoint: EndpointId, hello: &Hello) -> Option<(ServerId, Rc<ServerTls>)> {
+    let endpoint = &config.endpoints[endpoint.at()];
+    let id = match &hello.server_name {
+        Some(name) => match server::find(endpoint, name.as_bytes(), &mut NoTrace) {
+            Ok((id, _)) => id,
+            Err(_) => endpoint.default,
+        },
+        None => endpoint.default,
+    };
+    let own = config.server(id).tls.clone().map(|tls| (id, tls));
+    own.or_else(|| Some((endpoint.default, config.server(endpoint.default).tls.clone()?)))
+}
+
+/// Certificates whose names have variables: these are asked of an exchange that has no request.
+fn load(
+    conn: &Conn,
+    endpoint: EndpointId,
+    id: ServerId,
+    variable: &Variable,
+    hello: &Hello,
+    cx: &mut Services,
+    pool: &mut Pool,
+) -> Result<Arc<ServerConfig>, String> {
+    let client = conn.client(&cx.config, endpoint, cx.now.ms);
+    let mut active = pool.take(cx, client, Vec::new(), 0);
+    let ex = &mut active.ex;
+    ex.route.server = id;
+    ex.route.location = ex.config.server(id).root;
+    let server_name = hello.server_name.clone();
+    ex.tls = Some(Rc::new(TlsFacts { server_name, ..TlsFacts::default() }));
+    let names = variable.pairs.iter();
+    let names: Vec<_> =
+        names.map(|(certificate, key)| (variables::text(certificate, ex, cx), variables::text(key, ex, cx))).collect();
+    pool.give(active, cx);
+    variable.load(&names)
+}
+
+/// What came is no TLS: the connection is plain, and its first request is told so.
+fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Step {
+    let client = conn.client(&cx.config, endpoint, cx.now.ms);
+    let Some(tls) = conn.transport.tls_mut() else { return Step::Close(CloseReason::NoHandshake) };
+    tls.become_plain();
+    let input = cx.buffers.take();
+    let mut active = pool.take(cx, client, input, 0);
+    active.http1.may_be_newer = true;
+    let ex = &mut active.ex;
+    ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
+    ex.introduced = conn.introduced.clone();
+    conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
+    cx.stats.waiting -= 1;
+    cx.stats.reading += 1;
+    conn.state = State::Active(active);
+    Step::Again
+}
+
+fn refuse(conn: &mut Conn, alert: u8) {
+    if let Some(tls) = conn.transport.tls_mut() {
+        tls.send_raw(&hello::alert(alert));
+    }
+}
+
+fn failed(conn: &Conn, e: Errno, cx: &mut Services) {
+    match conn.transport.tls().and_then(Tls::fault) {
+        Some(fault) => log(conn, cx, Level::Info, format_args!("SSL handshake failed: {fault}")),
+        // As often as people leave a page.
+        None => log(conn, cx, Level::Info, format_args!("peer closed connection in SSL handshake {e}")),
+    }
+}
+
+fn log(conn: &Conn, cx: &mut Services, level: Level, what: std::fmt::Arguments<'_>) {
+    let log = cx.config.process.error_log.clone();
+    cx.logs.error(&log, level, &mut cx.now, None, format_args!("*{} {what}, client: {}", conn.serial, conn.peer));
+}
+
+/// The handshake is over: what it told is kept for requests.
+fn finish(tls: &mut Tls, cx: &Services) {
+    let Some(chosen) = tls.chosen.take() else { return };
+    let Some(session) = tls.session() else { return };
+    let chain = session.peer_certificates().to_vec();
+    let verdict = (!chain.is_empty() && chosen.tls.verify != Verify::Off)
+        .then(|| chosen.tls.trust.judge(&chain, Purpose::Client, cx.now.unix));
+    let offers = cx.config.variables.ssl_lists.then(|| chosen.hello.clone());
+    let facts = TlsFacts {
+        is_plain: false,
+        protocol: session.version(),
+        cipher: session.cipher(),
+        group: session.group(),
+        alpn: session.alpn().map(Box::from),
+        session: if session.is_resumed() { chosen.hello.session } else { None },
+        chain,
+        verdict,
+        offers,
+        server_name: chosen.hello.server_name,
+    };
+    tls.facts = Some(Rc::new(facts));
+}

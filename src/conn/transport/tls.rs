@@ -1,0 +1,464 @@
+//! A socket whose bytes are TLS: what `tls::session` does in memory, with a descriptor.
+//!
+//! Buffers are the thread's and used within one call; a connection owns bytes only where the socket or the application
+//! does not take them at once. Invariant: an idle connection owns none.
+
+use super::ready::Ready;
+use crate::conn::handshake::Chosen;
+use crate::exchange::tls::TlsFacts;
+use crate::sys::Errno;
+use crate::sys::file;
+use crate::sys::socket::{self, More};
+use crate::tls::hello;
+use crate::tls::session::{BITE, Fault, SEALED, Session, State};
+use std::cell::RefCell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// Bytes read from a socket at once.
+const READ: usize = 64 << 10;
+
+/// What one call works with.
+struct Scratch {
+    input: Vec<u8>,
+    plain: Vec<u8>,
+    out: Vec<u8>,
+    sealed: Box<[u8]>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        input: Vec::with_capacity(READ),
+        plain: Vec::with_capacity(READ),
+        out: Vec::new(),
+        sealed: vec![0; SEALED].into(),
+    });
+}
+
+/// Plaintext of a short answer is sealed with a buffer on the stack's side of the cache; of what is longer the rest is
+/// given back.
+const KEEP: usize = 4 * READ;
+
+enum Stage {
+    /// The ClientHello has not come whole; what has is kept.
+    Hello(Vec<u8>),
+    Running(Box<Session>),
+    /// What came is no TLS: bytes are the application's own.
+    Plain,
+}
+
+pub struct Tls {
+    fd: OwnedFd,
+    pub(super) ready: Ready,
+    stage: Stage,
+    /// Decrypted and not taken by the application, from `taken` on.
+    plain: Vec<u8>,
+    taken: usize,
+    /// Sealed and not taken by the socket, from `sent` on.
+    unsent: Vec<u8>,
+    sent: usize,
+    /// The peer's end has come: by its word, or without it.
+    ended: bool,
+    closed: bool,
+    /// Why it cannot go on.
+    fault: Option<Fault>,
+    /// The hello is there, and has to wait for its turn.
+    pub postponed: bool,
+    /// What was chosen by the hello, until the handshake is over.
+    pub chosen: Option<Box<Chosen>>,
+    /// What the handshake told, for requests.
+    pub facts: Option<Rc<TlsFacts>>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (plain, unsent) = (self.plain.len() - self.taken, self.unsent.len() - self.sent);
+        write!(f, "Tls {{ {:?}, {plain} bytes unread, {unsent} unsent, ended: {} }}", self.ready, self.ended)
+    }
+}
+
+impl Tls {
+    /// For a client whose hello is awaited.
+    pub fn server(fd: OwnedFd, ready: Ready) -> Tls {
+        Tls::new(fd, ready, Stage::Hello(Vec::new()))
+    }
+
+    /// For an upstream: [`Tls::handshake`] sends the hello.
+    pub fn client(fd: OwnedFd, ready: Ready, session: Session) -> Tls {
+        Tls::new(fd, ready, Stage::Running(Box::new(session)))
+    }
+
+    fn new(fd: OwnedFd, ready: Ready, stage: Stage) -> Tls {
+        Tls {
+            fd,
+            ready,
+            stage,
+            plain: Vec::new(),
+            taken: 0,
+            unsent: Vec::new(),
+            sent: 0,
+            ended: false,
+            closed: false,
+            fault: None,
+            postponed: false,
+            chosen: None,
+            facts: None,
+        }
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// What came is no hello: the connection goes on without TLS, and its bytes are what was read.
+    pub fn become_plain(&mut self) {
+        if let Stage::Hello(bytes) = &mut self.stage {
+            self.plain = std::mem::take(bytes);
+            self.stage = Stage::Plain;
+        }
+    }
+
+    pub fn is_plain(&self) -> bool {
+        matches!(self.stage, Stage::Plain)
+    }
+
+    pub fn session(&self) -> Option<&Session> {
+        match &self.stage {
+            Stage::Running(session) => Some(session),
+            Stage::Hello(_) | Stage::Plain => None,
+        }
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        match &self.stage {
+            Stage::Hello(_) => true,
+            Stage::Running(session) => session.state() == State::Handshaking,
+            Stage::Plain => false,
+        }
+    }
+
+    /// Why the connection cannot go on.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    pub fn has_plaintext(&self) -> bool {
+        self.taken < self.plain.len() || self.ended
+    }
+
+    /// A `recv` may get on: what it has to write first goes first.
+    pub fn can_read(&self) -> bool {
+        if self.is_handshaking() && self.has_unsent() {
+            return self.ready.can_write();
+        }
+        self.postponed || self.has_plaintext() || self.ready.can_read()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended && self.taken >= self.plain.len()
+    }
+
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.unsent.len()
+    }
+
+    /// What has come of the hello, to be looked at and cut.
+    pub fn hello(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.stage {
+            Stage::Hello(bytes) => Some(bytes),
+            Stage::Running(_) | Stage::Plain => None,
+        }
+    }
+
+    /// Reads more of the hello. 0: the client has gone.
+    pub fn gather(&mut self) -> Result<usize, Errno> {
+        let Stage::Hello(bytes) = &mut self.stage else { return Err(Errno::EINVAL) };
+        if std::mem::take(&mut self.postponed) {
+            return Ok(bytes.len());
+        }
+        if !self.ready.can_read() {
+            return Err(Errno::EAGAIN);
+        }
+        // Never more than a hello may have: the rest stays in the socket.
+        let room = (hello::BYTES + 1).saturating_sub(bytes.len()).clamp(1, 4 << 10);
+        bytes.reserve_exact(room);
+        receive(self.fd.as_fd(), &mut self.ready, bytes, room)
+    }
+
+    /// The configuration is chosen: the hello goes to the session.
+    pub fn begin(&mut self, mut session: Session) -> Result<(), Errno> {
+        let Stage::Hello(bytes) = &mut self.stage else { return Err(Errno::EINVAL) };
+        let mut bytes = std::mem::take(bytes);
+        let taken = SCRATCH.with_borrow_mut(|scratch| {
+            scratch.out.clear();
+            let taken = session.take_in(&mut bytes, &mut self.plain, &mut scratch.out);
+            self.unsent.extend_from_slice(&scratch.out);
+            taken
+        });
+        self.stage = Stage::Running(Box::new(session));
+        self.after(taken)
+    }
+
+    /// Sends these bytes as they are: an alert before there is a session.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.unsent.extend_from_slice(bytes);
+        // The connection ends; what the socket does not take is lost.
+        let _ = self.flush();
+    }
+
+    /// Goes on with the handshake as far as it can. EAGAIN: the peer has to say something, or to read.
+    pub fn handshake(&mut self) -> Result<(), Errno> {
+        if let Stage::Running(session) = &mut self.stage
+            && session.state() == State::Handshaking
+            && self.unsent.is_empty()
+        {
+            // A client begins.
+            let taken = session.take_in(&mut [], &mut self.plain, &mut self.unsent);
+            self.after(taken)?;
+        }
+        loop {
+            self.flush()?;
+            if !self.is_handshaking() {
+                return Ok(());
+            }
+            self.fill(&mut Vec::new(), 0)?;
+            if self.ended {
+                return Err(Errno::ECONNRESET);
+            }
+        }
+    }
+
+    fn after(&mut self, taken: Result<(), Fault>) -> Result<(), Errno> {
+        match taken {
+            Ok(()) => {
+                self.ended |= self.session().is_some_and(|session| session.state() == State::Ended);
+                Ok(())
+            }
+            Err(fault) => {
+                // The alert, as far as there is room for it.
+                let _ = self.flush();
+                self.fault = Some(fault);
+                Err(Errno::EPROTO)
+            }
+        }
+    }
+
+    /// Reads from the socket once and takes it in. Plaintext goes to `into`, at most `most` bytes; what is beyond that is
+    /// kept. Returns how much went there.
+    fn fill(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+        if self.fault.is_some() {
+            return Err(Errno::EPROTO);
+        }
+        if !self.ready.can_read() {
+            return Err(Errno::EAGAIN);
+        }
+        let Stage::Running(session) = &mut self.stage else { return Err(Errno::EAGAIN) };
+        let (moved, taken) = SCRATCH.with_borrow_mut(|scratch| {
+            let Scratch { input, plain, out, .. } = scratch;
+            input.clear();
+            plain.clear();
+            out.clear();
+            if receive(self.fd.as_fd(), &mut self.ready, input, READ)? == 0 {
+                return Ok::<_, Errno>((0, None));
+            }
+            let taken = session.take_in(input, plain, out);
+            self.unsent.extend_from_slice(out);
+            let now = plain.len().min(most);
+            into.extend_from_slice(&plain[..now]);
+            if now < plain.len() {
+                self.plain.extend_from_slice(&plain[now..]);
+            }
+            if plain.capacity() > KEEP {
+                *plain = Vec::with_capacity(READ);
+            }
+            Ok((now, Some(taken)))
+        })?;
+        match taken {
+            // The end of the socket without the peer's word for it: what came may be cut.
+            None => {
+                self.ended = true;
+                let cut = self.session().is_none_or(|session| session.state() != State::Ended);
+                if cut { Err(Errno::ECONNRESET) } else { Ok(0) }
+            }
+            Some(taken) => {
+                self.after(taken)?;
+                if self.has_unsent() {
+                    // An answer of the protocol itself; the socket may take it later.
+                    match self.flush() {
+                        Ok(()) | Err(Errno::EAGAIN) => {}
+                        Err(e) => return Err(e),
+                    }
+                }
+                Ok(moved)
+            }
+        }
+    }
+
+    pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+        let room = (into.capacity() - into.len()).min(most);
+        if self.taken < self.plain.len() {
+            let n = room.min(self.plain.len() - self.taken);
+            into.extend_from_slice(&self.plain[self.taken..self.taken + n]);
+            self.taken += n;
+            if self.taken == self.plain.len() {
+                (self.plain, self.taken) = (Vec::new(), 0);
+            }
+            return Ok(n);
+        }
+        if self.is_plain() {
+            return receive(self.fd.as_fd(), &mut self.ready, into, room);
+        }
+        loop {
+            if self.ended {
+                let word = self.session().is_some_and(|session| session.state() == State::Ended);
+                return if word { Ok(0) } else { Err(Errno::ECONNRESET) };
+            }
+            let moved = self.fill(into, room)?;
+            if moved > 0 {
+                return Ok(moved);
+            }
+        }
+    }
+
+    /// Moves what was sealed to the socket.
+    pub fn flush(&mut self) -> Result<(), Errno> {
+        while self.has_unsent() {
+            if !self.ready.can_write() {
+                return Err(Errno::EAGAIN);
+            }
+            let n = send(self.fd.as_fd(), &mut self.ready, &self.unsent[self.sent..], More::No)?;
+            self.sent += n;
+        }
+        if !self.unsent.is_empty() {
+            (self.unsent, self.sent) = (Vec::new(), 0);
+        }
+        Ok(())
+    }
+
+    pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
+        if self.is_plain() {
+            return send(self.fd.as_fd(), &mut self.ready, bytes, more);
+        }
+        self.flush()?;
+        let mut done = 0;
+        while done < bytes.len() && !self.has_unsent() {
+            if !self.ready.can_write() {
+                break;
+            }
+            let end = bytes.len().min(done + BITE);
+            let last = if end < bytes.len() { More::Yes } else { more };
+            self.seal(&bytes[done..end], last)?;
+            done = end;
+        }
+        if done == 0 && !bytes.is_empty() { Err(Errno::EAGAIN) } else { Ok(done) }
+    }
+
+    /// Seals one bite and sends it; what the socket does not take is kept.
+    fn seal(&mut self, bite: &[u8], more: More) -> Result<(), Errno> {
+        let Stage::Running(session) = &mut self.stage else { return Err(Errno::ENOTCONN) };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let written = match session.seal(bite, &mut scratch.sealed) {
+                Ok(written) => written,
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    return Err(Errno::EPROTO);
+                }
+            };
+            let sealed = &scratch.sealed[..written];
+            let n = match send(self.fd.as_fd(), &mut self.ready, sealed, more) {
+                Ok(n) => n,
+                Err(Errno::EAGAIN) => 0,
+                Err(e) => return Err(e),
+            };
+            self.unsent.extend_from_slice(&sealed[n..]);
+            Ok(())
+        })
+    }
+
+    /// In bites, as long as the socket takes them.
+    pub fn send_file(
+        &mut self,
+        source: BorrowedFd<'_>,
+        at: u64,
+        wanted: usize,
+        scratch: &mut Vec<u8>,
+        more: More,
+    ) -> Result<usize, Errno> {
+        self.flush()?;
+        let mut done = 0;
+        while done < wanted && !self.has_unsent() && self.ready.can_write() {
+            scratch.clear();
+            scratch.reserve(BITE);
+            let read = file::pread_into(source, scratch, BITE.min(wanted - done), at + done as u64);
+            let read = match read {
+                Ok(read) => read,
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => break,
+            };
+            if read == 0 {
+                scratch.clear();
+                return Ok(done);
+            }
+            let last = if done + read < wanted { More::Yes } else { more };
+            if self.is_plain() {
+                done += self.send(scratch, last)?;
+                break;
+            }
+            self.seal(scratch, last)?;
+            done += read;
+        }
+        scratch.clear();
+        if done == 0 && wanted > 0 { Err(Errno::EAGAIN) } else { Ok(done) }
+    }
+
+    /// There is nothing to be read now; messages of the protocol itself (tickets) are taken.
+    pub fn is_silent(&mut self) -> bool {
+        self.ready.add(crate::sys::epoll::IN);
+        loop {
+            if self.has_plaintext() || self.is_plain() {
+                return false;
+            }
+            match self.fill(&mut Vec::new(), 0) {
+                Ok(_) => {}
+                Err(e) => return e == Errno::EAGAIN,
+            }
+        }
+    }
+
+    /// The close_notify: once, and as far as the socket takes it.
+    pub fn say_goodbye(&mut self) {
+        if std::mem::replace(&mut self.closed, true) || self.fault.is_some() {
+            return;
+        }
+        let Stage::Running(session) = &mut self.stage else { return };
+        SCRATCH.with_borrow_mut(|scratch| {
+            if let Ok(written) = session.close(&mut scratch.sealed) {
+                self.unsent.extend_from_slice(&scratch.sealed[..written]);
+            }
+        });
+        // The peer would wait for more only if it had not read what is before it.
+        let _ = self.flush();
+    }
+}
+
+fn receive(fd: BorrowedFd<'_>, ready: &mut Ready, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+    let got = socket::recv_into(fd, into, most);
+    match got {
+        // The end stays readable for whoever reads on.
+        Ok(0) => {}
+        Ok(n) if n < most => ready.short_read(),
+        Err(Errno::EAGAIN) => ready.no_read(),
+        _ => {}
+    }
+    got
+}
+
+fn send(fd: BorrowedFd<'_>, ready: &mut Ready, bytes: &[u8], more: More) -> Result<usize, Errno> {
+    let sent = socket::send(fd, bytes, more);
+    match sent {
+        Ok(n) if n < bytes.len() => ready.no_write(),
+        Err(Errno::EAGAIN) => ready.no_write(),
+        _ => {}
+    }
+    sent
+}

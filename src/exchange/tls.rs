@@ -1,0 +1,174 @@
+//! What a request knows of the TLS it came by: `$ssl_…`, and whether its server takes it.
+
+use super::Exchange;
+use crate::config::directives::ssl::Verify;
+use crate::config::model::Level;
+use crate::config::template::Builtin;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::tls::hello::Hello;
+use crate::tls::verify::Fault;
+use crate::tls::x509::Certificate;
+use crate::tls::{CertificateDer, ciphers, names, pem};
+use sha1::{Digest, Sha1};
+use std::fmt::Write;
+
+/// Facts of a connection, the same for all its requests.
+#[derive(Debug, Default)]
+pub struct TlsFacts {
+    /// A plain request came to a port of TLS: none of the rest is there.
+    pub is_plain: bool,
+    /// The name that the client asked for, in lower case.
+    pub server_name: Option<Box<str>>,
+    pub protocol: &'static str,
+    pub cipher: u16,
+    pub group: u16,
+    pub alpn: Option<Box<[u8]>>,
+    /// Digest of the session that was resumed.
+    pub session: Option<[u8; 32]>,
+    /// The client's certificates, its own first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// What became of judging them. None: there were none.
+    pub verdict: Option<Result<(), Fault>>,
+    /// What the client offered, where the configuration has variables of it.
+    pub offers: Option<Box<Hello>>,
+}
+
+/// Whether the request's server takes it by this connection; the status of the refusal where it does not.
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
+    let facts = ex.tls.clone()?;
+    if facts.is_plain {
+        ex.varies = true;
+        ex.report(cx, Level::Info, format_args!("client sent plain HTTP request to HTTPS port"));
+        return Some(Status::HTTP_TO_HTTPS);
+    }
+    let verify = ex.here().settings.ssl.verify;
+    if verify == Verify::Off {
+        return None;
+    }
+    // The answer depends on who the client is.
+    ex.varies = true;
+    if let Some(name) = &facts.server_name
+        && name.as_bytes() != ex.route.host
+    {
+        let text = "client attempted to request the server name different from the one that was negotiated";
+        ex.report(cx, Level::Info, format_args!("{text}"));
+        return Some(Status::MISDIRECTED_REQUEST);
+    }
+    match facts.verdict {
+        Some(Err(fault)) if verify != Verify::OptionalNoCa || !fault.is_unknown_issuer() => {
+            let (number, text) = (fault.number(), fault.text());
+            ex.report(cx, Level::Info, format_args!("client SSL certificate verify error: ({number}:{text})"));
+            Some(Status::SSL_CERTIFICATE_ERROR)
+        }
+        None if verify == Verify::On => {
+            ex.report(cx, Level::Info, format_args!("client sent no required SSL certificate"));
+            Some(Status::SSL_CERTIFICATE_REQUIRED)
+        }
+        _ => None,
+    }
+}
+
+/// `a:b:c`.
+fn joined(names: impl Iterator<Item = String>, out: &mut Vec<u8>) {
+    out.extend_from_slice(names.collect::<Vec<_>>().join(":").as_bytes());
+}
+
+fn hexadecimal(bytes: &[u8], out: &mut Vec<u8>) {
+    let text = bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    out.extend_from_slice(text.as_bytes());
+}
+
+impl TlsFacts {
+    /// Appends the value of a variable; false: there is none. `now`: seconds since 1970.
+    pub fn value(&self, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
+        if self.is_plain {
+            return false;
+        }
+        let mut text = |text: &str| {
+            out.extend_from_slice(text.as_bytes());
+            true
+        };
+        match variable {
+            Builtin::SslProtocol => text(self.protocol),
+            Builtin::SslCipher => text(&ciphers::cipher(self.cipher).unwrap_or_default()),
+            Builtin::SslCurve if self.group != 0 => text(&ciphers::group(self.group)),
+            Builtin::SslServerName => self.server_name.as_deref().is_some_and(text),
+            Builtin::SslSessionReused => text(if self.session.is_some() { "r" } else { "." }),
+            Builtin::SslAlpnProtocol => match &self.alpn {
+                Some(name) => {
+                    out.extend_from_slice(name);
+                    true
+                }
+                None => false,
+            },
+            Builtin::SslSessionId => match &self.session {
+                Some(id) => {
+                    hexadecimal(id, out);
+                    true
+                }
+                None => false,
+            },
+            Builtin::SslClientVerify => match self.verdict {
+                None => text("NONE"),
+                Some(Ok(())) => text("SUCCESS"),
+                Some(Err(fault)) => {
+                    text("FAILED:") && {
+                        out.extend_from_slice(fault.text().as_bytes());
+                        true
+                    }
+                }
+            },
+            Builtin::SslCiphers | Builtin::SslCurves | Builtin::SslSigalgs => self.offered(variable, out),
+            _ => self.of_certificate(variable, now, out),
+        }
+    }
+
+    fn offered(&self, variable: Builtin, out: &mut Vec<u8>) -> bool {
+        let Some(hello) = &self.offers else { return false };
+        match variable {
+            Builtin::SslCiphers => joined(hello.ciphers.iter().filter_map(|number| ciphers::cipher(*number)), out),
+            Builtin::SslCurves => joined(hello.groups.iter().map(|number| ciphers::group(*number)), out),
+            _ => joined(hello.signatures.iter().map(|number| ciphers::scheme(*number)), out),
+        }
+        true
+    }
+
+    fn of_certificate(&self, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
+        let Some(der) = self.chain.first() else { return false };
+        let Ok(certificate) = Certificate::parse(der) else { return false };
+        let name = |written: Result<String, _>| written.unwrap_or_default();
+        let text = match variable {
+            Builtin::SslClientSDn => name(names::rfc2253(certificate.subject)),
+            Builtin::SslClientIDn => name(names::rfc2253(certificate.issuer)),
+            Builtin::SslClientSDnLegacy => name(names::oneline(certificate.subject)),
+            Builtin::SslClientIDnLegacy => name(names::oneline(certificate.issuer)),
+            Builtin::SslClientSerial => names::serial(certificate.serial),
+            Builtin::SslClientVStart => names::time(certificate.not_before),
+            Builtin::SslClientVEnd => names::time(certificate.not_after),
+            Builtin::SslClientVRemain => ((certificate.not_after - now).max(0) / 86_400).to_string(),
+            Builtin::SslClientFingerprint => {
+                hexadecimal(&Sha1::digest(der), out);
+                return true;
+            }
+            // As a header may carry it: each further line begins with a tab.
+            Builtin::SslClientCert => pem::write("CERTIFICATE", der).trim_end().replace('\n', "\n\t"),
+            Builtin::SslClientRawCert => pem::write("CERTIFICATE", der),
+            Builtin::SslClientEscapedCert => {
+                for byte in pem::write("CERTIFICATE", der).bytes() {
+                    match byte {
+                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte),
+                        byte => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+                    }
+                }
+                return true;
+            }
+            _ => return false,
+        };
+        out.extend_from_slice(text.as_bytes());
+        true
+    }
+}

@@ -1,0 +1,394 @@
+//! HTTPS, as other people's clients see it: curl, openssl s_client and Python's ssl module. Skipped, loudly, where one
+//! of them is missing.
+
+use crate::client::Client;
+use crate::harness::{Server, Setup, http};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs a program; None, loudly, where it is not installed.
+fn tool(program: &str, args: &[&str], input: &[u8]) -> Option<Output> {
+    use std::io::Write;
+    let child =
+        Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        eprintln!("SKIPPED: {program} is not installed");
+        return None;
+    };
+    // A program that does not read its input is no failure.
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    Some(child.wait_with_output().expect("a program ends"))
+}
+
+fn openssl(args: &[&str]) -> bool {
+    match tool("openssl", args, b"") {
+        None => false,
+        Some(output) => {
+            assert!(output.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+    }
+}
+
+/// A certificate `conf/NAME.crt` with key `conf/NAME.key` in the directory, signed by itself. False: there is no openssl.
+fn certificate(dir: &Path, name: &str, kind: &str) -> bool {
+    std::fs::create_dir_all(dir.join("conf")).expect("a directory");
+    let path = |end: &str| dir.join(format!("conf/{name}.{end}")).to_string_lossy().into_owned();
+    let (subject, alternative) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
+    let mut args = vec!["req", "-x509", "-nodes", "-days", "30", "-subj", &subject, "-addext", &alternative];
+    match kind {
+        "rsa" => args.extend(["-newkey", "rsa:2048"]),
+        _ => args.extend(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]),
+    }
+    let (certificate, key) = (path("crt"), path("key"));
+    args.extend(["-out", &certificate, "-keyout", &key]);
+    openssl(&args)
+}
+
+/// A server over TLS with a certificate for `localhost`, and this content. None: there is no openssl.
+fn secure(block: &str) -> Option<Setup> {
+    let setup = http(&format!(
+        "server {{\n    listen 127.0.0.1:%%PORT%% ssl;\n    server_name localhost;\n    root %%DIR%%/html;\n    \
+         ssl_certificate localhost.crt;\n    ssl_certificate_key localhost.key;\n{block}\n}}"
+    ));
+    certificate(setup.dir(), "localhost", "ec").then_some(setup)
+}
+
+/// Runs curl against the server under the name `localhost`, which it must verify.
+fn curl(server: &Server, target: &str, more: &[&str]) -> Option<String> {
+    let ca = server.path("conf/localhost.crt").to_string_lossy().into_owned();
+    let resolve = format!("localhost:{}:127.0.0.1", server.port());
+    let url = format!("https://localhost:{}{target}", server.port());
+    let mut args = vec!["-s", "-S", "-m", "20", "--cacert", &ca, "--resolve", &resolve];
+    args.extend(more);
+    args.push(&url);
+    let output = tool("curl", &args, b"")?;
+    Some(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Runs a Python script whose first lines connect: `connect(name=…, **options)` gives a socket of TLS. Gives what it
+/// prints.
+fn python(server: &Server, script: &str) -> Option<String> {
+    let before = format!(
+        "import socket, ssl, sys\nPORT, DIR = {}, {:?}\n{}",
+        server.port(),
+        server.path("").to_string_lossy(),
+        "def context(**o):\n    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n    c.check_hostname = False\n    \
+         c.verify_mode = ssl.CERT_NONE\n    if 'cert' in o: c.load_cert_chain(DIR + '/conf/' + o['cert'] + '.crt', DIR + '/conf/' + \
+         o['cert'] + '.key')\n    if 'most' in o: c.maximum_version = o['most']\n    return c\n\
+         def connect(name='localhost', **o):\n    s = socket.create_connection(('127.0.0.1', PORT), 20)\n    \
+         return o.get('context', context(**o)).wrap_socket(s, server_hostname=name, session=o.get('session'), \
+         suppress_ragged_eofs=False)\n\
+         def ask(s, text):\n    s.sendall(text.encode() if isinstance(text, str) else text)\n    out = b''\n    \
+         while True:\n        b = s.recv(65536)\n        if not b: return out\n        out += b\n\
+         def get(target, host='localhost', **o):\n    s = connect(**o)\n    \
+         return ask(s, f'GET {target} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n').decode()\n"
+    );
+    let output = tool("python3", &["-"], format!("{before}{script}").as_bytes())?;
+    assert!(output.status.success(), "python: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn curl_gets_pages_over_both_protocols_and_keeps_the_connection() {
+    let Some(setup) = secure("location /v { return 200 \"$scheme $https $ssl_protocol $ssl_server_name.\"; }") else {
+        return;
+    };
+    let server = setup.file("html/a.txt", "content").start();
+    let Some(page) = curl(&server, "/a.txt", &[]) else { return };
+    assert_eq!(page, "content");
+    for (version, protocol) in [("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")] {
+        let shown = curl(&server, "/v", &["--tls-max", version]).expect("curl is there");
+        assert_eq!(shown, format!("https on {protocol} localhost."));
+    }
+    let old = curl(&server, "/v", &["--tls-max", "1.1"]).expect("curl is there");
+    assert!(old.contains("curl:"), "TLS 1.1 is refused: {old}");
+    // Of three requests the last two use the connection of the first.
+    let url = format!("https://localhost:{}/a.txt", server.port());
+    let connects = curl(&server, "/a.txt", &["-w", "[%{num_connects}]", &url, &url]).expect("curl is there");
+    assert_eq!(connects, "content[1]content[0]content[0]");
+}
+
+#[test]
+fn a_large_file_and_its_parts_arrive_as_they_are() {
+    let Some(setup) = secure("") else { return };
+    let content: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let server = setup.file("html/big", &content).start();
+    let script = "import hashlib\n\
+        for most in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):\n    \
+        s = connect(most=most)\n    out = ask(s, 'GET /big HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n')\n    \
+        body = out.split(b'\\r\\n\\r\\n', 1)[1]\n    print(body == open(DIR + '/html/big', 'rb').read())\n    \
+        s = connect(most=most)\n    out = ask(s, 'GET /big HTTP/1.1\\r\\nHost: localhost\\r\\nRange: bytes=99999-199998\\r\\n\
+        Connection: close\\r\\n\\r\\n')\n    body = out.split(b'\\r\\n\\r\\n', 1)[1]\n    \
+        print(body == open(DIR + '/html/big', 'rb').read()[99999:199999])\n";
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, "True\nTrue\nTrue\nTrue\n");
+    }
+}
+
+#[test]
+fn an_upload_is_stored_and_one_that_is_cut_is_not() {
+    let Some(setup) = secure("location /up/ { allowed_methods PUT GET; client_max_body_size 0; }") else { return };
+    let server = setup.mkdir("html/up").start();
+    // The second breaks off without a word, as an attacker on the way would cut it.
+    let script = "body = bytes(range(256)) * 4000\n\
+        head = 'PUT /up/%s HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n'\n\
+        print(ask(connect(), (head % ('whole', len(body))).encode() + body).split()[1].decode())\n\
+        s = connect()\ns.sendall((head % ('cut', len(body))).encode() + body[:-1])\nsocket.socket.shutdown(s, 2)\n\
+        print(ask(connect(), (head % ('after', 3)).encode() + b'abc').split()[1].decode())\n";
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, "201\n201\n");
+        let whole: Vec<u8> = (0..4000).flat_map(|_| 0..=255).collect();
+        assert!(server.read("html/up/whole") == whole);
+        assert!(!server.exists("html/up/cut"), "a cut body is no file");
+    }
+}
+
+#[test]
+fn a_hello_may_come_byte_by_byte_and_a_request_at_any_cut() {
+    let Some(setup) = secure("location / { return 200 \"body of $uri\"; }") else { return };
+    let server = setup.start();
+    let script = "c = context()\n\
+        def drip(cut):\n    i, o = ssl.MemoryBIO(), ssl.MemoryBIO()\n    t = c.wrap_bio(i, o, server_hostname='localhost')\n    \
+        s = socket.create_connection(('127.0.0.1', PORT), 20)\n    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n    \
+        def push():\n        b = o.read()\n        for at in range(0, len(b), cut): s.sendall(b[at:at + cut])\n    \
+        while True:\n        try:\n            t.do_handshake(); break\n        except ssl.SSLWantReadError:\n            \
+        push(); i.write(s.recv(65536))\n    push()\n    t.write(b'GET /x HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'); push()\n    \
+        while True:\n        try:\n            return b'body of /x' in t.read(65536)\n        except ssl.SSLWantReadError:\n            \
+        i.write(s.recv(65536))\n\
+        print([drip(cut) for cut in (1, 3, 100, 10000)])\n";
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, "[True, True, True, True]\n");
+    }
+}
+
+#[test]
+fn plain_requests_to_the_port_and_handshakes_to_plain_ports_are_told_so() {
+    let setup = http(
+        "ssl_certificate localhost.crt; ssl_certificate_key localhost.key;\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; error_page 497 =301 https://$host$request_uri; }\n\
+         server { listen 127.0.0.1:%%PORT1%% ssl; }\nserver { listen 127.0.0.1:%%PORT2%%; }",
+    );
+    if !certificate(setup.dir(), "localhost", "rsa") {
+        return;
+    }
+    let server = setup.start();
+    server.get("/a?b").is(301).has("Location", "https://localhost/a?b");
+    let answer = server.client_at(1).get("/");
+    answer.is(400).contains("The plain HTTP request was sent to HTTPS port");
+    server.await_file("logs/error.log", |log| log.contains("client sent plain HTTP request to HTTPS port"));
+    let answer = server.client_at(2).request([22, 3, 1, 0, 5, 1, 0, 0, 1, 3, b'\n', b'\n']);
+    answer.is(400);
+    server.await_file("logs/error.log", |log| log.contains("client sent a TLS handshake to a plain HTTP port"));
+}
+
+#[test]
+fn the_name_chooses_the_certificate_and_a_server_may_refuse() {
+    let setup = http(
+        "server { listen 127.0.0.1:%%PORT%% ssl; ssl_reject_handshake on; }\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name a.test; ssl_certificate a.test.crt; ssl_certificate_key a.test.key; \
+         location / { return 200 \"A\"; } }\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name *.b.test; ssl_certificate b.test.crt; ssl_certificate_key b.test.key; \
+         location / { return 200 \"B $ssl_server_name\"; } }",
+    );
+    if !certificate(setup.dir(), "a.test", "ec") || !certificate(setup.dir(), "b.test", "rsa") {
+        return;
+    }
+    let server = setup.start();
+    let script = "def leaf(name):\n    d = connect(name=name).getpeercert(True)\n    \
+        return [n for n in ('a.test', 'b.test') if n.encode() in d]\n\
+        print(leaf('a.test'), leaf('www.b.test'))\n\
+        print(get('/', name='www.b.test', host='www.b.test').split('\\r\\n\\r\\n')[1])\n\
+        try:\n    connect(name='c.test')\nexcept ssl.SSLError as e:\n    print(e.reason)\n";
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, "['a.test'] ['b.test']\nB www.b.test\nTLSV1_UNRECOGNIZED_NAME\n");
+    }
+}
+
+#[test]
+fn certificates_of_clients_are_asked_for_and_judged() {
+    let setup = http(
+        "ssl_certificate localhost.crt; ssl_certificate_key localhost.key; ssl_client_certificate good.crt;\n\
+         add_header Verify \"$ssl_client_verify|$ssl_client_s_dn|$ssl_client_fingerprint\" always;\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name on; ssl_verify_client on; }\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name optional; ssl_verify_client optional; }\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name any; ssl_verify_client optional_no_ca; }\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name off; }",
+    );
+    if !["localhost", "good", "bad"].iter().all(|name| certificate(setup.dir(), name, "ec")) {
+        return;
+    }
+    let server = setup.file("html/index.html", "x").start();
+    let script = "def go(name, host=None, **o):\n    a = get('/none', host=host or name, name=name, **o)\n    \
+        v = [l for l in a.split('\\r\\n') if l.startswith('Verify')]\n    why = [w for w in ('No required SSL', 'certificate error') if w in a]\n    \
+        print(a.split()[1], v[0].split('|')[0], v[0].split('|')[1], len(v[0].split('|')[2]), *why)\n\
+        go('on'); go('on', cert='good'); go('on', cert='bad')\n\
+        go('optional'); go('optional', cert='bad'); go('any', cert='bad'); go('off', cert='good')\n\
+        go('off', host='on'); go('optional', host='off')\n";
+    let expected = "400 Verify: NONE  0 No required SSL\n404 Verify: SUCCESS CN=good 40\n\
+        400 Verify: FAILED:self-signed certificate CN=bad 40 certificate error\n404 Verify: NONE  0\n\
+        400 Verify: FAILED:self-signed certificate CN=bad 40 certificate error\n\
+        404 Verify: FAILED:self-signed certificate CN=bad 40\n404 Verify: NONE  0\n421 Verify: NONE  0\n404 Verify: NONE  0\n";
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, expected);
+    }
+}
+
+#[test]
+fn sessions_are_resumed_also_after_a_reload_and_not_by_another_certificate() {
+    let Some(setup) = secure("location / { return 200 \"$ssl_session_reused\"; }") else { return };
+    assert!(certificate(setup.dir(), "other", "ec"));
+    let server = setup.start();
+    let script = "import os, signal, time\n\
+        c = context(most=ssl.TLSVersion.TLSv1_2)\n\
+        def go(session=None):\n    s = connect(context=c, session=session)\n    \
+        r = ask(s, 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n').decode()[-1]\n    return r, s.session\n\
+        def reloaded():\n    before = open(DIR + '/logs/error.log').read().count('reconfigur')\n    \
+        os.kill(int(open(DIR + '/logs/webserv.pid').read()), signal.SIGHUP)\n    \
+        end = time.time() + 20\n    \
+        while open(DIR + '/logs/error.log').read().count('reconfigur') == before and time.time() < end: time.sleep(.01)\n\
+        a, session = go()\nb, _ = go(session)\nreloaded()\nd, _ = go(session)\n\
+        for end in ('crt', 'key'): os.rename(f'{DIR}/conf/other.{end}', f'{DIR}/conf/localhost.{end}')\n\
+        reloaded()\ne, _ = go(session)\nprint(a, b, d, e)\n";
+    if let Some(shown) = python(&server, script) {
+        assert_eq!(shown, ". r r .\n");
+    }
+}
+
+#[test]
+fn wrong_pairs_are_errors_of_the_configuration_with_file_and_reason() {
+    let table = [
+        (
+            "another key",
+            "ssl_certificate a.crt; ssl_certificate_key b.key;",
+            "b.key\": the key does not match the certificate",
+        ),
+        ("no key", "ssl_certificate a.crt;", "no \"ssl_certificate_key\" is defined for certificate \"a.crt\""),
+        ("no certificate", "", "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive"),
+        (
+            "a missing file",
+            "ssl_certificate a.crt; ssl_certificate_key none.key;",
+            "none.key\": (2: No such file or directory)",
+        ),
+        ("a key for a certificate", "ssl_certificate a.key; ssl_certificate_key a.key;", "no certificate in the file"),
+        ("expired", "ssl_certificate old.crt; ssl_certificate_key old.key;", "has expired"),
+        (
+            "an encrypted key",
+            "ssl_certificate a.crt; ssl_certificate_key locked.key;",
+            "no ssl_password_file names its password",
+        ),
+        (
+            "a wrong password",
+            "ssl_certificate a.crt; ssl_certificate_key locked.key; ssl_password_file wrong;",
+            "wrong password",
+        ),
+        ("only old protocols", "ssl_protocols TLSv1 TLSv1.1;", "only protocols that are not spoken"),
+        ("no suite", "ssl_ciphers RC4;", "no cipher match"),
+        (
+            "nobody to trust",
+            "ssl_certificate a.crt; ssl_certificate_key a.key; ssl_verify_client on;",
+            "no ssl_client_certificate",
+        ),
+    ];
+    for (name, lines, want) in table {
+        let setup = http(&format!("server {{ listen 127.0.0.1:%%PORT%% ssl; {lines} }}")).file("conf/wrong", "x\n");
+        let dir = setup.dir().to_owned();
+        if !certificate(&dir, "a", "ec") || !certificate(&dir, "b", "ec") {
+            return;
+        }
+        let path = |end: &str| dir.join("conf").join(end).to_string_lossy().into_owned();
+        openssl(&[
+            "pkcs8",
+            "-topk8",
+            "-v2",
+            "aes-128-cbc",
+            "-passout",
+            "pass:y",
+            "-in",
+            &path("a.key"),
+            "-out",
+            &path("locked.key"),
+        ]);
+        let (days, old, key) = ("-1", path("old.crt"), path("old.key"));
+        openssl(&[
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            "/CN=old",
+            "-keyout",
+            &key,
+            "-out",
+            &path("old.csr"),
+        ]);
+        openssl(&["x509", "-req", "-in", &path("old.csr"), "-signkey", &key, "-days", days, "-out", &old]);
+        let output = setup.run(&["-t", "-p", "%%DIR%%", "-c", "conf/test.conf"]);
+        let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && shown.contains(want), "{name}: {shown}");
+    }
+}
+
+#[test]
+fn dates_and_names_are_warned_of() {
+    let setup = http(
+        "server { listen 127.0.0.1:%%PORT%% ssl; server_name a.test b.test; ssl_certificate a.test.crt; ssl_certificate_key a.test.key; }",
+    );
+    std::fs::create_dir_all(setup.dir().join("conf")).expect("a directory");
+    let path = |end: &str| setup.dir().join("conf").join(end).to_string_lossy().into_owned();
+    let (certificate, key) = (path("a.test.crt"), path("a.test.key"));
+    let args = ["req", "-x509", "-nodes", "-days", "5", "-subj", "/CN=a.test", "-newkey", "ec", "-pkeyopt"];
+    let more = ["ec_paramgen_curve:prime256v1", "-out", &certificate, "-keyout", &key];
+    if !openssl(&[&args[..], &more].concat()) {
+        return;
+    }
+    let output = setup.run(&["-t", "-p", "%%DIR%%", "-c", "conf/test.conf"]);
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{shown}");
+    assert!(
+        shown.contains("expires soon") && shown.contains("no certificate of the server is for its name \"b.test\""),
+        "{shown}"
+    );
+    assert!(!shown.contains("its name \"a.test\""), "{shown}");
+}
+
+#[test]
+fn renegotiation_is_refused_and_nothing_is_compressed() {
+    let Some(setup) = secure("") else { return };
+    let server = setup.file("html/index.html", "x").start();
+    let address = format!("127.0.0.1:{}", server.port());
+    let Some(output) = tool("openssl", &["s_client", "-tls1_2", "-connect", &address], b"R\n") else { return };
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(shown.contains("Compression: NONE"), "{shown}");
+    assert!(
+        shown.contains("RENEGOTIATING") && !shown.contains("Verify return code: 0 (ok)\n---\nread R BLOCK"),
+        "{shown}"
+    );
+    server_still_answers(&server);
+}
+
+fn server_still_answers(server: &Server) {
+    if let Some(page) = curl(server, "/", &[]) {
+        assert_eq!(page, "x");
+    }
+}
+
+#[test]
+fn garbage_instead_of_a_hello_is_answered_with_an_alert() {
+    let Some(setup) = secure("") else { return };
+    let server = setup.file("html/index.html", "x").start();
+    for (bytes, alert) in [
+        (&[22, 3, 1, 0, 4, 2, 0, 0, 0][..], 50),
+        (&[22, 3, 1, 0, 4, 1, 0xff, 0, 0], 40),
+        (&[22, 2, 0, 0, 4, 1, 0, 0, 0], 70),
+    ] {
+        let mut client = Client::connect(server.address(0));
+        client.send(bytes);
+        assert_eq!(client.rest(), [21, 3, 3, 0, 2, 2, alert], "{bytes:?}");
+    }
+    server_still_answers(&server);
+    server.await_file("logs/error.log", |log| log.contains("SSL handshake failed"));
+}
