@@ -42,6 +42,7 @@ pub struct Upload {
     pub answer: Option<Answer>,
     /// None: by the kind of the location.
     pub serve: Option<Serve>,
+    pub names: NameRule,
     pub resumable: Resumable,
 }
 
@@ -89,6 +90,15 @@ pub enum Verify {
 pub struct Answer {
     pub code: u16,
     pub text: Option<Template>,
+}
+
+/// Which names may be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// All that hurt nobody who handles the file later.
+    Safe,
+    /// All that the file system can hold.
+    Any,
 }
 
 /// How files of an upload area that could run in a browser are sent.
@@ -141,6 +151,7 @@ impl Default for Upload {
             limit_rate: None,
             answer: None,
             serve: None,
+            names: NameRule::Safe,
             resumable: Resumable::default(),
         }
     }
@@ -180,6 +191,7 @@ pub const ROWS: &[Row] = &[
     row("upload_limit_rate", HSL, Args::TAKE1, "0", Effect::Once(limit_rate), "Bytes per second that are read of an upload; its client waits, others do not. Each request on a connection has the whole rate. Variables are allowed; 0, or no size, is no limit.").ours(),
     row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. They may stand in the head, in the head of a form's part, or in the trailers of a chunked body (announced by `Trailer: Content-Digest` where it is larger than 4 MiB, or a part of a resumable upload). A digest that does not fit is a 400 and stores nothing. Want-Repr-Digest is answered with the digest of what was stored.").ours(),
     row("upload_return", SL, Args::TAKE12, "201 and the list of files", Effect::Once(answer), "What a stored POST is answered with: a code below 400, with a URI for 301, 302, 303, 307 and 308, with a text for the others. Variables, here and in log_format and add_header: $upload_files (how many), $upload_file_name, $upload_file_ext, $upload_file_size and $upload_file_path (of the first), $upload_field_NAME (a plain field of the form, with _ for what is neither letter nor digit; all together are 64 KiB at most), $upload_status (stored or refused). In a URI names and fields are escaped.").ours(),
+    row("upload_names", HSL, Args::TAKE1, "safe", Effect::Once(names), "Which names may be stored. safe: all but those that are not UTF-8, or hold control characters, marks that change the direction of writing, backslashes, or %-escapes of such; dotfiles only under dav_methods, as nginx stores them. any: whatever the file system can hold. Names that begin with .webserv- are never stored.").ours(),
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site. Files below any upload_store are guarded wherever they are shown, unless the root of the site lies there too.").ours(),
 ];
 
@@ -328,6 +340,12 @@ fn serve(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let choices = [("attachment", Serve::Attachment), ("inline", Serve::Inline)];
     let serve = value::choice(d.args[0].bytes(), &choices).map_err(|e| wrong(d, 0, e))?;
     upload(&mut s.settings).serve = Some(serve);
+    Ok(())
+}
+
+fn names(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let choices = [("safe", NameRule::Safe), ("any", NameRule::Any)];
+    upload(&mut s.settings).names = value::choice(d.args[0].bytes(), &choices).map_err(|e| wrong(d, 0, e))?;
     Ok(())
 }
 

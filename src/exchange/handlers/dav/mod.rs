@@ -96,14 +96,12 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
 }
 
 fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if !ex.route.uri.ends_with(b"/") {
-        return refuse(ex, cx, Status::CONFLICT, format_args!("MKCOL can create a collection only"));
-    }
+    // The slash of a collection's name is optional (RFC 4918 §5.2), and phones leave it out; nginx answers 409.
     if temp_names::is_hidden(&ex.route.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
     }
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
-    if let Some(Err(why)) = name.map(upload::judge) {
+    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: {why}"));
     }
     let spot = match Spot::of(ex, cx) {
@@ -119,6 +117,9 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
             cx.now.advance_epoch();
             let mut location = Vec::new();
             escape_path(&ex.route.uri, &mut location);
+            if !location.ends_with(b"/") {
+                location.push(b'/');
+            }
             ex.response.location = Some(location);
             ex.response.status = Status::CREATED;
             Flow::Respond

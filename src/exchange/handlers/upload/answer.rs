@@ -397,7 +397,7 @@ mod tests {
         let file = |name: &str, replaced| Stored {
             name: name.into(),
             size: 3,
-            etag: ETag::new(0, 0, 3),
+            etag: ETag::new(0, 0, 3, 0),
             replaced,
             digest: if replaced { b"sha-256=:x:".to_vec() } else { Vec::new() },
         };

@@ -1,7 +1,7 @@
 //! A file of an upload, before its content is there: whether it may be, under which name, and in whose place.
 
 use super::commit::Why;
-use super::name::{self, Known};
+use super::name::{self, Known, Names};
 use super::refusal::Refusal;
 use super::temp_file::Part;
 use super::{Upload, rules};
@@ -12,6 +12,7 @@ use crate::http::etag::ETag;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::open_files::version;
 use crate::sys::file::{FileKind, Stat};
 
 impl Upload {
@@ -31,7 +32,7 @@ impl Upload {
         }
         if ex.route.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
             self.check_type(content_type)?;
-            let given = given.map(name::exact).transpose()?.unwrap_or_default();
+            let given = given.map(|name| name::exact(Names::of(ex), name)).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
             return self.create(cx, given);
         }
@@ -88,7 +89,7 @@ impl Upload {
         let known = Known { name: given.unwrap_or_default(), fields };
         let name = match (ex.route.method, given) {
             // The URI is the file's name, whatever else names are made of here.
-            (Method::Put, Some(given)) => name::exact(given)?,
+            (Method::Put, Some(given)) => name::exact(Names::of(ex), given)?,
             _ => name::choose(ex, cx, &self.rules, &known, content_type)?,
         };
         // What the client calls the file counts too: its content does not change with its name.
@@ -115,7 +116,7 @@ impl Upload {
         if !self.conditional {
             return Ok(());
         }
-        let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(etag);
+        let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(|stat| version(stat));
         let now = Validators {
             etag: etag.as_ref().map(ETag::as_bytes),
             modified: there.map(|stat| stat.mtime.0),
@@ -130,9 +131,4 @@ impl Upload {
             Verdict::Proceed | Verdict::NotModified => Ok(()),
         }
     }
-}
-
-/// The version that GET will name.
-pub fn etag(stat: &Stat) -> ETag {
-    ETag::new(stat.mtime.0, stat.mtime.1, stat.size)
 }

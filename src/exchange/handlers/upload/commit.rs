@@ -2,7 +2,6 @@
 //! cannot, none.
 
 use super::answer::Stored;
-use super::check::etag;
 use super::name::{numbered, random_digits};
 use super::refusal::Refusal;
 use super::temp_file::{Birth, Part};
@@ -12,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::http::etag::ETag;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::open_files::version;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Unlink};
@@ -113,12 +113,19 @@ impl Upload {
                 // A file system that keeps no such time keeps the file all the same.
                 let _ = file::set_mtime(fd, (modified, 0));
             }
-            etags.push(etag(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
+            etags.push(version(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);
         match commit(&self.place.dir, &mut self.parts, self.on_duplicate, seen, &mut cx.temp_names) {
             Ok(was) => {
                 cx.quotas.stored(self.place.dir.as_fd(), added, freed);
+                // A time that the client gave has no nanoseconds: the version then depends on the file's last change,
+                // which getting its name was.
+                for (etag, part) in etags.iter_mut().zip(&self.parts).filter(|_| modified.is_some()) {
+                    if let Ok(stat) = part.stat() {
+                        *etag = version(&stat);
+                    }
+                }
                 Ok((etags, was))
             }
             Err(failed) => {

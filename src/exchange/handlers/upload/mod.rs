@@ -36,7 +36,7 @@ mod temp_file;
 mod tests;
 
 pub use answer::{limit, respond as tell};
-pub use name::{judge, numbered};
+pub use name::{Names, numbered};
 pub use record::Record;
 pub use serve_policy::guard;
 pub use start::start;
@@ -165,7 +165,7 @@ impl Upload {
         let files = self.parts.iter().map(|part| Stored {
             name: part.name.clone(),
             size: part.size(),
-            etag: ETag::new(0, 0, part.size()),
+            etag: ETag::new(0, 0, part.size(), 0),
             replaced: false,
             digest: Vec::new(),
         });

@@ -4,18 +4,18 @@
 //! Invariant: a path that came from a client is only ever opened relative to a trusted directory, with
 //! `RESOLVE_BENEATH`: no link and no `..` leads out.
 
-use super::name::judge;
+use super::name::{Manner, Names};
 use super::refusal::Refusal;
 use crate::config::directives::files::Symlinks;
-use crate::config::directives::upload::{Store, Upload as Rules};
+use crate::config::directives::upload::{NameRule, Store, Upload as Rules};
 use crate::config::model::LocationKind;
 use crate::config::template::{Part, Template};
 use crate::config::value::Mode;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
-use crate::services::Services;
 use crate::services::quotas::Area;
+use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
@@ -82,9 +82,15 @@ pub fn find(
     if rest.split(|b| *b == b'/').any(|component| component == b"..") {
         return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
     }
+    let names = Names::of(ex);
     // Neither the names below the location nor the directories on the way: `.git/hooks` is nothing to upload to.
     let below = split.path.get(split.area..).unwrap_or_default();
-    if below.split(|b| *b == b'/').any(|component| component.starts_with(b".")) {
+    if temp_names::is_hidden(below) {
+        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path is a name of this server's own"));
+    }
+    if names == (Names { rule: NameRule::Safe, manner: Manner::Form })
+        && below.split(|b| *b == b'/').any(|component| component.starts_with(b"."))
+    {
         return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path starts with a dot"));
     }
     let base = match base {
@@ -98,7 +104,7 @@ pub fn find(
         None => None,
         Some(_) => {
             let way = split.path.get(split.trusted..split.area).unwrap_or_default();
-            let (dir, missing) = descend(&base, way, &split.path, true, resolve)?;
+            let (dir, missing) = descend(&base, way, &split.path, true, resolve, names)?;
             let area = cx.quotas.area(dir.as_fd(), &missing);
             Some(area.map_err(|e| Refusal::call("readlink()", &split.path, e))?)
         }
@@ -113,7 +119,7 @@ pub fn find(
         area_path: split.path.get(..split.area).unwrap_or_default().to_vec(),
         seen: None,
     };
-    let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve);
+    let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve, names);
     // The URI of the directory when the URI itself names it, and when it names a file in it.
     let mut as_directory = ex.route.uri.clone();
     if !as_directory.ends_with(b"/") {
@@ -252,6 +258,7 @@ fn descend(
     path: &[u8],
     create: bool,
     resolve: u64,
+    names: Names,
 ) -> Result<(Rc<OwnedFd>, Vec<CString>), Refusal> {
     let rel = &rel[rel.iter().position(|b| *b != b'/').unwrap_or(rel.len())..];
     let open = |rel: &[u8]| -> Result<Result<Rc<OwnedFd>, Errno>, Refusal> {
@@ -273,7 +280,7 @@ fn descend(
         let way = rel[..end].iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
         let start = memchr::memrchr(b'/', &rel[..way]).map_or(0, |at| at + 1);
         let component = &rel[start..way];
-        judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into()))?;
+        names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into()))?;
         missing.push(c_path(component)?);
         end = start;
         match open(&rel[..end])? {
@@ -409,8 +416,9 @@ mod tests {
         scratch.link("out", "/tmp");
         scratch.link("up", "..");
         let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+        let names = Names { rule: NameRule::Safe, manner: Manner::Form };
         let base = scratch.dir();
-        let run = |rel: &str, create: bool| match descend(&base, rel.as_bytes(), b"p", create, resolve) {
+        let run = |rel: &str, create: bool| match descend(&base, rel.as_bytes(), b"p", create, resolve, names) {
             Ok((_, missing)) => {
                 let names: Vec<_> = missing.iter().map(|name| name.to_string_lossy().into_owned()).collect();
                 format!("{names:?}")
@@ -436,7 +444,7 @@ mod tests {
         for (rel, create, expected) in table {
             assert_eq!(run(rel, create), expected, "{rel:?}, create {create}");
         }
-        let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve).expect("descends");
+        let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve, names).expect("descends");
         let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
         let mut place = Place { dir, missing, resolve, uri, path, area: None, area_path: Vec::new(), seen: None };
         assert_eq!(place.stat(b"x"), Ok(None));
