@@ -17,6 +17,7 @@ pub mod log_facts;
 pub mod body_encoder;
 pub mod cacheable;
 mod error_log;
+pub mod origin;
 pub mod paths;
 pub mod phases;
 pub mod request;
@@ -324,6 +325,13 @@ impl Exchange {
     /// The value of a request header.
     pub fn header(&self, id: HeaderId) -> Option<&[u8]> {
         self.request.value(id)
+    }
+
+    /// The value of the first header field of that name, which is in lower case: for those without an id.
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        let buf = self.buf();
+        let fields = &self.request.head.fields;
+        fields.iter().find(|field| field.name.of(buf).eq_ignore_ascii_case(name)).map(|field| field.value.of(buf))
     }
 
     /// A pattern gave up: the error log says so in nginx's words, and the request is answered 500. Not at nginx's

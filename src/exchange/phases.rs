@@ -11,7 +11,7 @@ use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::http::{host, uri};
-use crate::route::{Step, Trace, location, server};
+use crate::route::{NoTrace, Step, Trace, location, server};
 use crate::services::{Services, temp_names};
 use crate::util::span::Span;
 use std::rc::Rc;
@@ -55,7 +55,13 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
         Err(reject) => refused(ex, cx, &reject),
         Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
         // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
-        Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => handlers::options::not_allowed(ex),
+        Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => {
+            // Which methods there are is for the location to say; nothing else of it counts.
+            if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
+                ex.route.location = found.location;
+            }
+            handlers::options::not_allowed(ex)
+        }
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
         // An upstream may know it.
         Ok(()) if ex.route.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),

@@ -20,17 +20,20 @@ pub struct ETag {
 }
 
 impl ETag {
-    /// nginx's `"mtime-size"` in hex, and the nanoseconds where there are any: two versions within one second must
-    /// differ, which nginx's do not. `mtime` is in Unix seconds, `size` in bytes.
-    pub fn new(mtime: i64, nsec: u32, size: u64) -> ETag {
+    /// nginx's `"mtime-size"` in hex, and a third number: two versions within one second must differ, which nginx's do
+    /// not. It is the nanoseconds of the time. Where they are zero, a program has set the time (a package, a release
+    /// whose files all have one time), and `identity` says which file this is: a number made of its inode and of the last
+    /// change of that. `mtime` is in Unix seconds, `size` in bytes.
+    pub fn new(mtime: i64, nsec: u32, size: u64, identity: u32) -> ETag {
         let mut tag = ETag { bytes: [0; MOST], len: 0 };
         tag.push(b'"');
         tag.push_hex(mtime as u64);
         tag.push(b'-');
         tag.push_hex(size);
-        if nsec != 0 {
+        let third = if nsec != 0 { nsec } else { identity };
+        if third != 0 {
             tag.push(b'-');
-            tag.push_hex(u64::from(nsec));
+            tag.push_hex(u64::from(third));
         }
         tag.push(b'"');
         tag
@@ -131,10 +134,11 @@ mod tests {
     #[test]
     fn a_tag_is_made_of_time_size_and_nanoseconds() {
         let table = [
-            (ETag::new(0x65a1_b2c3, 0, 0x400), "\"65a1b2c3-400\""),
-            (ETag::new(0x65a1_b2c3, 255, 0x400), "\"65a1b2c3-400-ff\""),
-            (ETag::new(0, 0, 0), "\"0-0\""),
-            (ETag::new(-1, u32::MAX, u64::MAX).weak(), "W/\"ffffffffffffffff-ffffffffffffffff-ffffffff\""),
+            (ETag::new(0x65a1_b2c3, 0, 0x400, 0), "\"65a1b2c3-400\""),
+            (ETag::new(0x65a1_b2c3, 0, 0x400, 16), "\"65a1b2c3-400-10\""),
+            (ETag::new(0x65a1_b2c3, 255, 0x400, 16), "\"65a1b2c3-400-ff\""),
+            (ETag::new(0, 0, 0, 0), "\"0-0\""),
+            (ETag::new(-1, u32::MAX, u64::MAX, 0).weak(), "W/\"ffffffffffffffff-ffffffffffffffff-ffffffff\""),
         ];
         for (tag, expected) in table {
             assert_eq!(std::str::from_utf8(tag.as_bytes()), Ok(expected));

@@ -75,6 +75,11 @@ pub struct MethodSet(pub u32);
 impl MethodSet {
     pub const EMPTY: MethodSet = MethodSet(0);
 
+    /// Every method that has a name here.
+    pub fn known() -> MethodSet {
+        NAMES.iter().map(|(method, _)| *method).collect()
+    }
+
     #[must_use]
     pub const fn with(self, method: Method) -> MethodSet {
         MethodSet(self.0 | 1 << method as u32)

@@ -70,6 +70,15 @@ pub struct OpenFile {
     budget: OnceCell<Rc<Budget>>,
 }
 
+/// The version of a file, as GET names it and conditions of writes are judged by.
+pub fn version(stat: &Stat) -> ETag {
+    let mut identity = stat.ino;
+    for part in [stat.dev, stat.ctime.0 as u64, u64::from(stat.ctime.1)] {
+        identity = (identity ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    ETag::new(stat.mtime.0, stat.mtime.1, stat.size, (identity >> 32) as u32)
+}
+
 impl OpenFile {
     /// The whole content, where it is small enough to be kept.
     pub fn memory(&self) -> Option<&[u8]> {
@@ -141,7 +150,7 @@ impl OpenFile {
             Content::Whole(content, stat) => (None, stat, content),
             Content::Left(stat) => (Some(fd), stat, Vec::new()),
         };
-        let (etag, last_modified) = (ETag::new(stat.mtime.0, stat.mtime.1, stat.size), date::format(stat.mtime.0));
+        let (etag, last_modified) = (version(&stat), date::format(stat.mtime.0));
         let mut answer = Vec::with_capacity(256 + content.len());
         let lines_end = encode::file(stat.size, &last_modified, etag.as_bytes(), &mut answer) as u32;
         let head_end = answer.len() as u32;

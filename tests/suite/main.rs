@@ -56,5 +56,6 @@ mod tls;
 mod traversal;
 mod turns;
 mod uploads;
+mod user_reports;
 mod variables;
 mod vhosts;

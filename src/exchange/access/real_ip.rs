@@ -44,6 +44,11 @@ fn introduced(ex: &mut Exchange, from: &[Who]) {
     }
 }
 
+/// The connection's own address is one of set_real_ip_from: what it says of the client is believed.
+pub fn is_believed(ex: &Exchange) -> bool {
+    is_one_of(&ex.here().settings.realip.from, ex.socket_peer.as_ref().unwrap_or(&ex.client.peer))
+}
+
 fn is_one_of(from: &[Who], peer: &Peer) -> bool {
     let ip = peer.ip().map(|ip| ip.to_canonical());
     from.iter().any(|who| match (who, ip) {

@@ -2,12 +2,11 @@
 
 use super::length;
 use crate::config::directives::output::Tokens;
-use crate::exchange::Exchange;
 use crate::exchange::response::Body;
+use crate::exchange::{Exchange, origin};
 use crate::http::response_head::ResponseHead;
 use crate::http::status::Status;
 use crate::services::Services;
-use std::io::Write;
 
 /// The value of Server with and without the version.
 const SERVER: [&[u8]; 2] = [concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes(), b"webserv"];
@@ -17,7 +16,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let output = &config.location(ex.route.location).settings.output;
     let length = length(&ex.response.body);
     // Absolute: for $sent_http_location as well.
-    ex.response.location = ex.response.location.take().map(|target| absolute(ex, target));
+    ex.response.location = ex.response.location.take().map(|target| origin::absolute(ex, target));
     let status = ex.response.status.on_the_wire();
     let chunked = ex.out.is_chunked();
     let response = &mut ex.response;
@@ -56,26 +55,4 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         accept_ranges: response.ranges && status == Status::OK,
         file,
     });
-}
-
-/// A Location that is a path gets scheme, host and port, by absolute_redirect and its friends.
-pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
-    let output = &ex.here().settings.output;
-    if !target.starts_with(b"/") || target.starts_with(b"//") || !output.absolute_redirect {
-        return target;
-    }
-    let port = ex.config.endpoints[ex.client.endpoint.at()].addr.port();
-    let name: &[u8] =
-        if output.server_name_in_redirect || ex.route.host.is_empty() { &ex.server().name } else { &ex.route.host };
-    let mut url = format!("{}://", ex.client.scheme()).into_bytes();
-    if name.is_empty() {
-        // Nobody named the host: a relative Location is the only right one.
-        return target;
-    }
-    url.extend_from_slice(name);
-    if let Some(port) = port.filter(|p| *p != ex.client.default_port() && output.port_in_redirect) {
-        let _ = write!(url, ":{port}");
-    }
-    url.extend_from_slice(&target);
-    url
 }

@@ -217,7 +217,9 @@ pub fn add_slash(ex: &mut Exchange) -> Flow {
         location.extend_from_slice(&ex.route.args);
     }
     ex.response.location = Some(location);
-    Flow::Status(Status::MOVED_PERMANENTLY)
+    // Clients follow 301 with GET: what a write brought would be lost on the way (RFC 9110 §15.4.2).
+    let is_read = matches!(ex.route.method, Method::Get | Method::Head);
+    Flow::Status(if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT })
 }
 
 /// A file that cannot be opened: the client's mistake or the server's, in one table.

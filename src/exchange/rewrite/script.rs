@@ -140,6 +140,8 @@ fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Templat
     if text.is_none() && (code >= 400 || redirect) {
         return Flow::Status(status);
     }
+    // The text may name it.
+    ex.response.status = status;
     let text = text.map(|template| variables::text(template, ex, cx)).unwrap_or_default();
     if redirect {
         ex.response.location = Some(text);

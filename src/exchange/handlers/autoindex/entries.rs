@@ -8,6 +8,7 @@ use crate::exchange::handlers::listing::{Entry, Kind, Listing, Totals};
 use crate::services::listings::Loose;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
+use crate::util::bytes;
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -80,7 +81,8 @@ impl Entries {
         let (mut names, mut records) = (std::mem::take(&mut self.names), std::mem::take(&mut self.records));
         for entry in self.dir.entries() {
             let name = entry.name.to_bytes();
-            if name.starts_with(b".") || hidden.iter().any(|hidden| **hidden == *name) {
+            // A name that no URI can lead to is not shown: its link would be refused.
+            if name.starts_with(b".") || bytes::has_control(name) || hidden.iter().any(|hidden| **hidden == *name) {
                 continue;
             }
             match look(self.dir.dir(), entry.name, self.links) {

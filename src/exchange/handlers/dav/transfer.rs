@@ -4,9 +4,9 @@ use super::copying::{FileCopy, Staged, TreeCopy};
 use super::target::Spot;
 use super::{Depth, depth, failed, refuse};
 use crate::config::model::Level;
-use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow, SLICE};
 use crate::exchange::handlers::{delete, upload};
+use crate::exchange::{Exchange, origin};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -35,7 +35,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
     }
     let name = target.split(|b| *b == b'/').rfind(|part| !part.is_empty());
-    if let Some(Err(why)) = name.map(upload::judge) {
+    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Destination\": {why}")));
     }
     // nginx writes wherever the root reaches: into locations that allow no such thing.
@@ -378,17 +378,7 @@ impl Slashes for Vec<u8> {
 /// The path of the Destination header: `/path` or an absolute URL of this host.
 fn destination(ex: &Exchange) -> Option<Vec<u8>> {
     let value = ex.header(HeaderId::Destination)?;
-    let path = if value.starts_with(b"/") {
-        value
-    } else {
-        let rest = value.strip_prefix(b"http://")?;
-        let slash = memchr::memchr(b'/', rest)?;
-        let (host, _) = crate::http::host::split(&rest[..slash]);
-        if ex.route.host.is_empty() || !host.eq_ignore_ascii_case(&ex.route.host) {
-            return None;
-        }
-        &rest[slash..]
-    };
+    let path = if value.starts_with(b"/") { value } else { origin::own_path(ex, value)? };
     let mut normal = Vec::new();
     uri::normalize(path, true, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
     // A name below the alias, or nothing of the location.

@@ -19,13 +19,13 @@ use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::escape::escape_path;
-use crate::http::etag::ETag;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
+use crate::services::open_files::version;
 use crate::sys::Errno;
-use crate::sys::file::{FileKind, Stat};
+use crate::sys::file::FileKind;
 use place::{Content, Links, Place, Refusal, Removed};
 use trash::Trash;
 
@@ -177,7 +177,7 @@ fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Re
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds()) {
         return Err(Refusal::Area);
     }
-    let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (etag(&stat), stat.mtime.0));
+    let tag = found.content.filter(|stat| stat.kind == FileKind::Regular).map(|stat| (version(&stat), stat.mtime.0));
     let now = Validators {
         etag: tag.as_ref().map(|(tag, _)| tag.as_bytes()),
         modified: tag.as_ref().map(|(_, modified)| *modified),
@@ -187,10 +187,6 @@ fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Re
         Verdict::Proceed => Ok(()),
         Verdict::Failed | Verdict::NotModified => Err(Refusal::Precondition),
     }
-}
-
-fn etag(stat: &Stat) -> ETag {
-    ETag::new(stat.mtime.0, stat.mtime.1, stat.size)
 }
 
 /// The URI names the directory of an area, or one that holds some: neither is moved or written over.

@@ -91,6 +91,11 @@ pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
     uploads(allowed) && matches!(asked(ex), Some(Asked::Upload(_) | Asked::Nothing))
 }
 
+/// Uploads here may be resumed.
+pub fn is_offered(ex: &Exchange, allowed: MethodSet) -> bool {
+    ex.here().settings.upload.resumable.speaks.any() && uploads(allowed)
+}
+
 fn uploads(allowed: MethodSet) -> bool {
     allowed.contains(Method::Post) || allowed.contains(Method::Put)
 }

@@ -6,9 +6,9 @@ use super::rufh::{self, Limits};
 use super::state::Dialect;
 use super::{ARGUMENT, checksum, tus};
 use crate::config::directives::upload_resumable::Speaks;
-use crate::exchange::filters;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Stored};
+use crate::exchange::origin;
 use crate::exchange::response::ContentType;
 use crate::exchange::{Exchange, Tx};
 use crate::http::date;
@@ -129,9 +129,9 @@ fn limits_of(ex: &Exchange, cx: &Services, upload: &Unfinished) -> String {
     limits(ex, left).value()
 }
 
-/// Where an upload is: the request's own target with an argument more. Absolute as any Location, but with the host, port
-/// and scheme that the client knows: unlike a redirect it is not looked at in a browser's address line, it has to work.
-/// Where a proxy tells none of these, `absolute_redirect off` leaves the path alone.
+/// Where an upload is: the request's own target with an argument more, with the host, port and scheme that the client
+/// knows: unlike a redirect it is not looked at in a browser's address line, it has to work. `absolute_redirect off`
+/// leaves the path alone.
 pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
     let mut target = ex.request.head.origin.of(ex.buf());
     while target.starts_with(b"//") {
@@ -139,13 +139,7 @@ pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
     }
     let mark = if target.contains(&b'?') { "&" } else { "?" };
     let target = [target, format!("{mark}{ARGUMENT}={}", id.text()).as_bytes()].concat();
-    let (host, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
-    if !output.absolute_redirect || output.server_name_in_redirect || host.is_empty() {
-        return filters::head::absolute(ex, target);
-    }
-    let is_https = ex.client.is_secure
-        || ex.header(HeaderId::XForwardedProto).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
-    [if is_https { &b"https://"[..] } else { b"http://" }, host, &target].concat()
+    origin::as_named(ex, target)
 }
 
 /// How far an upload is.

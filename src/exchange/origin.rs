@@ -1,0 +1,155 @@
+//! Scheme, host and port as the client sees them, and absolute URLs made of them. Every Location of this server comes
+//! from here; what a proxy in front says of the outside is judged here alone.
+//!
+//! Invariant: a response that a cache may keep for other clients never depends on a header that any client can send. A
+//! redirect of a GET follows X-Forwarded-Proto, X-Forwarded-Port and Forwarded (RFC 7239) only from an address of
+//! `set_real_ip_from`. The Location of a write is for its sender alone, so there the header is taken as it comes: a proxy
+//! that ends TLS works without further settings.
+
+use crate::exchange::Exchange;
+use crate::exchange::access::real_ip;
+use crate::http::header::HeaderId;
+use crate::http::host;
+use crate::http::method::Method;
+use std::io::Write;
+
+/// A path as the URL that the client would use, by absolute_redirect and its friends; anything else stays as it is.
+///
+/// Where the request names no host the server's own address stands in for it, as in nginx; where that is not known (a
+/// wildcard listener), the path alone is right (RFC 9110 §10.2.2).
+pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
+    let output = &ex.here().settings.output;
+    if !target.starts_with(b"/") || target.starts_with(b"//") || !output.absolute_redirect {
+        return target;
+    }
+    let outside = outside(ex);
+    let address;
+    let name: &[u8] = if output.server_name_in_redirect {
+        &ex.server().name
+    } else if !ex.route.host.is_empty() {
+        &ex.route.host
+    } else {
+        match local_address(ex) {
+            Some(text) => {
+                address = text;
+                &address
+            }
+            None => return target,
+        }
+    };
+    if name.is_empty() {
+        return target;
+    }
+    let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
+    let default_port = if scheme == "https" { 443 } else { 80 };
+    let port = match outside {
+        Outside { port: Some(port), .. } => Some(port),
+        // The proxy's own port is the one the client named, or its scheme's.
+        Outside { scheme: Some(_), .. } => named_port(ex),
+        _ => ex.config.endpoints[ex.client.endpoint.at()].addr.port(),
+    };
+    let mut url = format!("{scheme}://").into_bytes();
+    url.extend_from_slice(name);
+    if let Some(port) = port.filter(|port| *port != default_port && output.port_in_redirect) {
+        let _ = write!(url, ":{port}");
+    }
+    url.extend_from_slice(&target);
+    url
+}
+
+/// A path as a URL with the very Host that the client named, port included: for what the client itself goes on with. The
+/// port of a forwarded or mapped connection is only known from there.
+pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
+    let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
+    if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() {
+        return absolute(ex, target);
+    }
+    let scheme = outside(ex).scheme.unwrap_or_else(|| ex.client.scheme());
+    [scheme.as_bytes(), b"://", named, &target].concat()
+}
+
+/// The path of an absolute URL of this very host, whatever its scheme and port: both may be those of a proxy in front.
+pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
+    let has = |scheme: &[u8]| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let rest =
+        [&b"http://"[..], b"https://"].iter().find(|scheme| has(scheme)).and_then(|scheme| url.get(scheme.len()..))?;
+    let slash = memchr::memchr(b'/', rest)?;
+    let (name, _) = host::split(&rest[..slash]);
+    (!ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host)).then(|| &rest[slash..])
+}
+
+/// What a proxy in front says of the connection it took the request from.
+#[derive(Clone, Copy, Default)]
+struct Outside {
+    scheme: Option<&'static str>,
+    port: Option<u16>,
+}
+
+fn outside(ex: &Exchange) -> Outside {
+    let is_write = !matches!(ex.route.method, Method::Get | Method::Head | Method::Options);
+    if !is_write && !real_ip::is_believed(ex) {
+        return Outside::default();
+    }
+    let forwarded = ex.field(b"forwarded").and_then(forwarded_proto);
+    let scheme = forwarded.or_else(|| ex.header(HeaderId::XForwardedProto)).and_then(known_scheme);
+    let port = ex.field(b"x-forwarded-port").and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+    Outside { scheme, port: port.filter(|_| scheme.is_some()) }
+}
+
+/// The first proxy of a list is the one that the client spoke to.
+fn known_scheme(value: &[u8]) -> Option<&'static str> {
+    let first = value.split(|b| *b == b',').next().unwrap_or_default().trim_ascii();
+    ["http", "https"].into_iter().find(|scheme| first.eq_ignore_ascii_case(scheme.as_bytes()))
+}
+
+/// `proto` of the first element of Forwarded.
+fn forwarded_proto(value: &[u8]) -> Option<&[u8]> {
+    let first = value.split(|b| *b == b',').next()?;
+    first.split(|b| *b == b';').find_map(|pair| {
+        let equals = memchr::memchr(b'=', pair)?;
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        name.eq_ignore_ascii_case(b"proto").then_some(value)
+    })
+}
+
+/// The port of the Host that the client sent, if it has one.
+fn named_port(ex: &Exchange) -> Option<u16> {
+    let (_, port) = host::split(ex.request.head.host.of(ex.buf()));
+    port
+}
+
+/// The address that the connection came to.
+fn local_address(ex: &Exchange) -> Option<Vec<u8>> {
+    let bound = ex.config.endpoints[ex.client.endpoint.at()].addr.ip().filter(|ip| !ip.is_unspecified());
+    let ip = ex.client.local.or(bound)?.to_canonical();
+    Some(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_outside_is_the_first_proxys() {
+        let table: [(&[u8], Option<&str>); 5] = [
+            (b"https", Some("https")),
+            (b"HTTPS, http", Some("https")),
+            (b"http", Some("http")),
+            (b"ftp", None),
+            (b"", None),
+        ];
+        for (value, expected) in table {
+            assert_eq!(known_scheme(value), expected, "{}", String::from_utf8_lossy(value));
+        }
+        let table: [(&[u8], Option<&[u8]>); 4] = [
+            (b"for=1.2.3.4;proto=https;by=x, for=5.6.7.8;proto=http", Some(b"https")),
+            (b"Proto=\"https\"", Some(b"https")),
+            (b"for=1.2.3.4, proto=https", None),
+            (b"", None),
+        ];
+        for (value, expected) in table {
+            assert_eq!(forwarded_proto(value), expected, "{}", String::from_utf8_lossy(value));
+        }
+    }
+}

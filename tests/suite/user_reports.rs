@@ -1,0 +1,157 @@
+//! What people who run such servers reported, each as the symptom they saw.
+
+use crate::harness::server;
+use std::fs::{self, FileTimes};
+use std::os::unix::fs::symlink;
+use std::time::{Duration, SystemTime};
+
+const DAV: &str = "location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; }";
+
+#[test]
+fn a_redirect_without_host_names_the_address_not_the_server_name() {
+    let s =
+        server("server_name_in_redirect off; location /moved { return 301 /docs/; }").file("html/docs/a", "").start();
+    for target in ["/docs", "/moved"] {
+        let r = s.send(format!("GET {target} HTTP/1.0\r\n\r\n"));
+        r.is(301).has("Location", &format!("http://127.0.0.1:{}/docs/", s.port()));
+    }
+}
+
+#[test]
+fn a_redirect_believes_a_proxy_only_where_the_configuration_does() {
+    let believing = "set_real_ip_from 127.0.0.1;";
+    for (config, scheme) in [(believing, "https"), ("", "http")] {
+        let s = server(config).file("html/docs/a", "").start();
+        let port = s.port();
+        let fields = ["X-Forwarded-Proto: https", "Forwarded: for=1.2.3.4;proto=https"];
+        for field in fields {
+            let r = s.send(format!("GET /docs HTTP/1.1\r\nHost: a.test\r\n{field}\r\nConnection: close\r\n\r\n"));
+            let expected = if scheme == "https" {
+                "https://a.test/docs/".to_owned()
+            } else {
+                format!("http://a.test:{port}/docs/")
+            };
+            r.is(301).has("Location", &expected);
+        }
+        let ported = "X-Forwarded-Proto: https\r\nX-Forwarded-Port: 8443";
+        let r = s.send(format!("GET /docs HTTP/1.1\r\nHost: a.test\r\n{ported}\r\nConnection: close\r\n\r\n"));
+        let expected = if scheme == "https" {
+            "https://a.test:8443/docs/".to_owned()
+        } else {
+            format!("http://a.test:{port}/docs/")
+        };
+        r.is(301).has("Location", &expected);
+    }
+}
+
+#[test]
+fn the_location_of_an_upload_behind_a_tls_proxy_is_one_the_client_can_follow() {
+    let s = server("location /up/ { allowed_methods GET POST PUT; }").mkdir("html/up").start();
+    let head = "Host: files.test\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n";
+    let r = s.send(format!("PUT /up/b.txt HTTP/1.1\r\n{head}Content-Length: 1\r\n\r\nx"));
+    r.is(201).has("Location", "https://files.test/up/b.txt");
+    let form = "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\ndata\r\n--x--\r\n";
+    let kind = format!("Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\n", form.len());
+    let r = s.send(format!("POST /up/ HTTP/1.1\r\n{head}{kind}\r\n{form}"));
+    assert!(["https://files.test/up/a.txt", "/up/a.txt"].contains(&r.is(201).header("Location").unwrap_or_default()));
+}
+
+#[test]
+fn move_and_copy_take_the_https_destination_of_a_client_behind_a_tls_proxy() {
+    let s = server(DAV).file("html/dav/a.txt", "A").file("html/dav/c.txt", "C").start();
+    let ask = |method: &str, from: &str, to: &str| {
+        let head = format!("Host: files.test\r\nDestination: {to}\r\nConnection: close\r\n");
+        s.send(format!("{method} /dav/{from} HTTP/1.1\r\n{head}\r\n"))
+    };
+    ask("MOVE", "a.txt", "https://files.test/dav/b.txt").is(204);
+    ask("COPY", "c.txt", "HTTPS://files.test:443/dav/d.txt").is(204);
+    assert!(!s.exists("html/dav/a.txt") && s.exists("html/dav/b.txt") && s.exists("html/dav/d.txt"));
+    ask("COPY", "c.txt", "https://elsewhere.test/dav/e.txt").is(400);
+}
+
+#[test]
+fn a_folder_is_made_without_its_slash() {
+    let s = server(DAV).mkdir("html/dav").start();
+    s.method("MKCOL", "/dav/new", "", b"").is(201);
+    assert!(s.path("html/dav/new").is_dir());
+    s.method("MKCOL", "/dav/new", "", b"").is(405);
+}
+
+#[test]
+fn a_post_to_a_folder_without_its_slash_is_not_lost_in_a_redirect() {
+    let s = server("location /up/ { allowed_methods GET POST; }").mkdir("html/up").start();
+    s.method("POST", "/up", "Content-Type: text/plain\r\n", b"data").is(308);
+    s.get("/up").is(301);
+}
+
+#[test]
+fn names_that_synchronising_clients_bring_are_stored_under_dav() {
+    let s = server(DAV).mkdir("html/dav").start();
+    let names = ["Q:%20why.txt", "Vol.%202.", "feat.%20someone%20", "%20first.txt", ".DS_Store", "._f"];
+    for name in names {
+        s.method("PUT", &format!("/dav/{name}"), "", b"x").is(201);
+        s.get(&format!("/dav/{name}")).is(200);
+        s.method("DELETE", &format!("/dav/{name}"), "", b"").is(204);
+    }
+    s.method("PUT", "/dav/.webserv-upload-1", "", b"x").is(400);
+    s.method("PUT", "/dav/a%5Cb", "", b"x").is(400);
+    let s = server("location /dav/ { dav_methods PUT; upload_names any; }").mkdir("html/dav").start();
+    s.method("PUT", "/dav/a%5Cb", "", b"x").is(201);
+}
+
+#[test]
+fn the_text_of_return_knows_the_status_it_is_sent_with() {
+    let s = server(
+        "location /a { return 404 \"$status\"; } location /b { return 503 \"{\\\"code\\\":$status}\"; }
+         location /c { return 200 \"$status\"; }",
+    )
+    .start();
+    s.get("/a").is(404).body_is("404");
+    s.get("/b").is(503).body_is("{\"code\":503}");
+    s.get("/c").is(200).body_is("200");
+}
+
+#[test]
+fn a_release_whose_files_have_one_time_changes_the_etag() {
+    let s = server("").file("r1/app.js", "version = 1;").file("r2/app.js", "version = 2;").start();
+    for release in ["r1", "r2"] {
+        let file = fs::File::options().write(true).open(s.path(&format!("{release}/app.js"))).expect("a file");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        file.set_times(FileTimes::new().set_modified(time)).expect("its time is set");
+    }
+    fs::create_dir_all(s.path("html")).expect("a directory");
+    symlink("../r1", s.path("html/current")).expect("a link");
+    let first = s.get("/current/app.js");
+    let tag = first.is(200).header("ETag").expect("a tag").to_owned();
+    symlink("../r2", s.path("html/next")).expect("a link");
+    fs::rename(s.path("html/next"), s.path("html/current")).expect("the switch");
+    s.get_with("/current/app.js", &format!("If-None-Match: {tag}\r\n")).is(200).body_is("version = 2;");
+}
+
+#[test]
+fn every_name_that_a_listing_shows_can_be_opened() {
+    for format in ["html", "page", "json"] {
+        let s = server(&format!("location /l/ {{ autoindex on; autoindex_format {format}; }}"))
+            .file("html/l/plain.txt", "x")
+            .file("html/l/two\nlines.txt", "x")
+            .file("html/l/tab\there.txt", "x")
+            .start();
+        let page = s.get("/l/").text();
+        assert!(page.contains("plain.txt") && !page.contains("lines.txt") && !page.contains("here.txt"), "{page}");
+    }
+}
+
+#[test]
+fn allow_names_what_is_really_allowed() {
+    let s = server(
+        "location /p/ { proxy_pass http://127.0.0.1:9; }
+         location /up/ { allowed_methods GET POST DELETE; upload_resumable on; }",
+    )
+    .mkdir("html/up")
+    .start();
+    let allow = |r: &crate::client::Response| r.header("Allow").unwrap_or_default().to_owned();
+    let proxied = allow(s.method("TRACE", "/p/x", "", b"").is(405));
+    assert!(proxied.contains("POST") && proxied.contains("PATCH") && !proxied.contains("TRACE"), "{proxied}");
+    let area = allow(s.method("OPTIONS", "/up/", "", b"").is(204));
+    assert!(area.contains("PATCH"), "{area}");
+}
