@@ -9,6 +9,7 @@ use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Rx, Tx, phases};
+use crate::util::inject::panic_point;
 use std::rc::Rc;
 
 /// Text of answers that is gathered before it is sent, while complete requests wait in the buffer.
@@ -16,6 +17,7 @@ const BATCH: usize = 64 << 10;
 
 /// Lets the connection go on as far as it can.
 pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
+    panic_point("request");
     loop {
         let step = match &mut conn.state {
             State::Idle => keep_alive::wake(conn, turn),
@@ -109,7 +111,7 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         Does::Nothing => Step::Close(CloseReason::Bug),
     };
     match step {
-        Step::Again if turn.budget.is_used_up() => Step::Yield,
+        Step::Again if turn.budget.is_used_up() || turn.cx.slice.tick() => Step::Yield,
         step => step,
     }
 }
@@ -194,6 +196,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 
 /// The connection's deadline has come.
 pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
+    panic_point("timeout");
     let timer = conn.deadline.timer();
     let introduced = !proxy_protocol::is_awaited(conn);
     let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };

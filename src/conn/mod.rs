@@ -34,7 +34,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use timers::{Deadline, Timer};
 use transport::Transport;
-use transport::ready::Ready;
 use upstream::pool::Backends;
 
 pub enum State {
@@ -158,7 +157,7 @@ impl Pool {
 
 impl Conn {
     pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
-        Conn::over(Transport::plain(fd, Ready::fresh()), peer, listener, serial, cx, deadline)
+        Conn::over(Transport::accepted(fd, &peer), peer, listener, serial, cx, deadline)
     }
 
     pub fn over(transport: Transport, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {

@@ -7,6 +7,7 @@ use crate::http::response_head::ResponseHead;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::open_files::{OpenFile, SMALL};
+use crate::services::slice::Slice;
 use crate::sys::{Errno, file};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -278,9 +279,12 @@ impl OutQueue {
     ///
     /// # Errors
     /// The source cannot be read.
-    pub fn make(&mut self, scratch: &mut Vec<u8>) -> Result<usize, Errno> {
+    pub fn make(&mut self, scratch: &mut Vec<u8>, slice: &mut Slice) -> Result<usize, Errno> {
         let mut used = 0;
         while let Some(Segment::Made { source, chunked }) = self.segments.front_mut() {
+            if slice.is_over() {
+                break;
+            }
             let mut piece = Vec::new();
             let filled = match chunked {
                 true => encode::chunk_made(&mut piece, |piece| source.fill(scratch, piece))?,

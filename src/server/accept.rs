@@ -82,7 +82,7 @@ impl Server {
                     let deadline = self.cx.now.ms + timeout;
                     let transport = match self.listeners.is_ssl(at, &self.cx.config) {
                         true => Transport::tls_server(fd, Ready::fresh()),
-                        false => Transport::plain(fd, Ready::fresh()),
+                        false => Transport::accepted(fd, &peer),
                     };
                     let conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);
                     self.cx.stats.accepted += 1;

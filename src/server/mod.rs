@@ -5,6 +5,7 @@ pub mod greeting;
 pub mod lifecycle;
 pub mod listeners;
 mod names;
+mod panics;
 pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
@@ -19,12 +20,11 @@ use crate::conn::io::{Budget, Next, SHARE};
 use crate::conn::token::{Role, role_of, token, token_of};
 use crate::conn::upstream::pool::Backends;
 use crate::conn::{Conn, Pool, State, Turn};
-use crate::exchange::Rx;
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
-use crate::services::logs::Who;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
+use crate::util::inject::panic_point;
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
 use crate::util::wheel::{TICK, Wheel};
@@ -188,6 +188,7 @@ impl Server {
         };
         self.bulk = BULK;
         self.cx.now.advance();
+        self.cx.slice.begin();
         if self.events.is_full() {
             // That files have changed may be among what is left.
             self.cx.now.advance_epoch();
@@ -315,25 +316,6 @@ impl Server {
         self.pool.send_batch.clear();
     }
 
-    fn panicked(&mut self, key: Key) -> Next {
-        let serial = self.conns.get(key).map(|conn| conn.serial);
-        let log = self.cx.config.process.error_log.clone();
-        let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
-        let who = serial.map(|serial| Who { serial, asked: &|_| {} });
-        self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, who, what);
-        // What it held may be half done: it is dropped, never reused.
-        if let Some(conn) = self.conns.get_mut(key)
-            && let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle)
-        {
-            self.pool.backends.leave(&mut active.backend, &mut self.cx);
-            let stats = &mut self.cx.stats;
-            let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
-            *count = count.saturating_sub(1);
-            stats.waiting += 1;
-        }
-        Next::Close
-    }
-
     /// `bulky`: what it has to go on with are bodies.
     fn file(&mut self, key: Key, next: Next, bulky: bool) {
         match next {
@@ -412,8 +394,15 @@ impl Server {
         }
         self.pool.backends.expire(now);
         if self.next_name().is_some_and(|due| due <= now) {
-            self.names_due();
+            self.protected("a look-up of names", Server::names_due);
         }
+        self.protected("a sweep", Server::sweep);
+    }
+
+    /// What is done now and then for no connection.
+    fn sweep(&mut self) {
+        panic_point("sweep");
+        let now = self.cx.now.ms;
         self.cx.files.sweep(&self.cx.now);
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
@@ -422,14 +411,18 @@ impl Server {
     }
 
     fn run_queue(&mut self) {
-        for _ in 0..self.run.len() {
+        for at in 0..self.run.len() {
+            // One of each queue goes on whatever the time is.
+            if at > 0 && self.cx.slice.is_over() {
+                break;
+            }
             let Some(key) = self.run.pop_front() else { break };
             self.go_on(key);
         }
         // Whatever the others took: those that wait go on.
         self.bulk = self.bulk.max(LEAST);
-        for _ in 0..self.bulky.len() {
-            if self.bulk == 0 {
+        for at in 0..self.bulky.len() {
+            if self.bulk == 0 || at > 0 && self.cx.slice.is_over() {
                 return;
             }
             let Some(key) = self.bulky.pop_front() else { break };

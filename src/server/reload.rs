@@ -69,9 +69,10 @@ impl Server {
     pub(super) fn reload(&mut self) {
         let Some(origin) = self.origin.clone() else { return };
         let pid = self.cx.config.process.pid.clone();
-        let errors = match self.renew(&origin) {
-            Ok(()) => String::new(),
-            Err(errors) => errors,
+        let errors = match self.protected("a reload", |server| server.renew(&origin)) {
+            Some(Ok(())) => String::new(),
+            Some(Err(errors)) => errors,
+            None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program),
         };
         self.reloads += 1;
         if let Some(pid) = pid {

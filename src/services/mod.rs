@@ -18,6 +18,7 @@ pub mod remove_tree;
 pub mod resolver;
 pub mod response_cache;
 pub mod resumable;
+pub mod slice;
 pub mod stats;
 pub mod syncs;
 mod syslog;
@@ -42,6 +43,7 @@ use quotas::Quotas;
 use resolver::Resolver;
 use response_cache::ResponseCache;
 use resumable::Uploads;
+use slice::Slice;
 use stats::Stats;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -62,6 +64,8 @@ pub struct Services {
     /// What new requests are answered by. An exchange under way keeps the one it began with.
     pub config: Rc<Config>,
     pub now: Clock,
+    /// The time that work may take in this turn.
+    pub slice: Slice,
     pub buffers: BufPool,
     pub files: FileCache,
     /// Requests whose answer is known.
@@ -108,6 +112,7 @@ impl Services {
         Services {
             config,
             now: Clock::read(),
+            slice: Slice::default(),
             buffers: BufPool::new(BUFFER, BUFFERS),
             files: FileCache::new(cache),
             response_cache: ResponseCache::new(repeats),

@@ -2,15 +2,17 @@
 //! Paths are `&CStr`, so that no call copies one.
 
 mod copy;
+mod dir;
 mod list;
 mod name;
 mod stat;
 
 use std::ffi::CStr;
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use copy::{SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, pipe, sendfile, set_pipe_size, splice};
+pub use dir::Dir;
 pub use list::{Entries, Entry, ReadDir, read_dir};
 #[cfg(test)]
 pub use name::make_fifo;
@@ -26,13 +28,6 @@ pub use stat::{
 };
 
 use super::{Errno, retry};
-
-/// The directory a relative path starts from; `None` is the working directory.
-pub type Dir<'a> = Option<BorrowedFd<'a>>;
-
-fn raw(dir: Dir<'_>) -> RawFd {
-    dir.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd())
-}
 
 /// The kernel's signed offset; EINVAL beyond it.
 fn offset(value: u64) -> Result<i64, Errno> {

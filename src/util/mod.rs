@@ -6,6 +6,7 @@ pub mod date;
 pub mod decimal;
 pub mod dns;
 pub mod hash;
+pub mod inject;
 pub mod slab;
 pub mod span;
 pub mod wake;

@@ -6,6 +6,7 @@ use crate::request::{Body, Keep, LIVE, Owed, Request};
 use crate::rng::Rng;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
+use webserv::conn::transport::scrambled::{END, Unframer, frame};
 use webserv::sys::Errno;
 use webserv::sys::socket::{self, Addr, Family, More};
 
@@ -17,6 +18,8 @@ pub struct Client {
     /// Answers owed, in order, with the offset in the plan where the request's head ends and where it ends.
     owed: VecDeque<(usize, usize, Owed)>,
     inbox: Vec<u8>,
+    /// It speaks the second transport: frames not sent yet, and those not whole yet.
+    scrambled: Option<(Vec<u8>, Unframer)>,
     /// The plan was spoiled: nobody can say which answers are owed.
     pub wild: bool,
     /// The clock jumped past a timeout: the server may have given up on this client.
@@ -36,6 +39,11 @@ const MOST: usize = 200_000;
 impl Client {
     pub fn connect(addr: &Addr, name: String, rng: &mut Rng) -> Option<Client> {
         let fd = socket::socket(addr.family()).expect("a socket");
+        let scrambled = addr.family() == Family::V4 && rng.percent(40);
+        if scrambled {
+            let from = "127.88.79.82:0".parse().expect("an address");
+            socket::bind(fd.as_fd(), &Addr::V4(from)).expect("an address of the loopback network");
+        }
         if rng.percent(50) {
             // Less than half a loopback segment, and the kernel's own timers would move the bytes.
             socket::rcvbuf(fd.as_fd(), 1 << (15 + rng.below(4))).expect("SO_RCVBUF");
@@ -56,6 +64,7 @@ impl Client {
             sent: 0,
             owed: VecDeque::new(),
             inbox: Vec::new(),
+            scrambled: scrambled.then(Default::default),
             wild: false,
             late: false,
             half_closed: false,
@@ -89,7 +98,8 @@ impl Client {
     }
 
     pub fn has_sent_all(&self) -> bool {
-        self.half_closed || self.sent == self.plan.len()
+        let framed = self.scrambled.as_ref().is_some_and(|(outbox, _)| !outbox.is_empty());
+        self.half_closed || self.sent == self.plan.len() && !framed
     }
 
     /// What is missing, for the report of a hang.
@@ -112,15 +122,24 @@ impl Client {
 
     /// Sends up to `most` bytes of the plan. True: something moved.
     pub fn send(&mut self, most: usize) -> bool {
-        let rest = &self.plan[self.sent..];
-        if rest.is_empty() || self.half_closed || self.over {
+        if self.has_sent_all() || self.over {
             return false;
         }
-        match socket::send(self.fd.as_fd(), &rest[..most.min(rest.len())], More::No) {
-            Ok(n) => {
-                self.sent += n;
-                true
+        let rest = &self.plan[self.sent..];
+        let piece = &rest[..most.min(rest.len())];
+        let sent = match &mut self.scrambled {
+            None => socket::send(self.fd.as_fd(), piece, More::No).map(|n| self.sent += n),
+            Some((outbox, _)) => {
+                if outbox.is_empty() {
+                    frame(piece, outbox);
+                    self.sent += piece.len();
+                }
+                socket::send(self.fd.as_fd(), &outbox[..most.min(outbox.len())], More::No)
+                    .map(|n| _ = outbox.drain(..n))
             }
+        };
+        match sent {
+            Ok(()) => true,
             Err(Errno::EAGAIN) => false,
             Err(Errno::EPIPE | Errno::ECONNRESET) => {
                 // Closed by the server, which was right if it said so: the judge looks at what it said.
@@ -144,8 +163,19 @@ impl Client {
         if self.over {
             return false;
         }
-        self.inbox.reserve(most);
-        match socket::recv_into(self.fd.as_fd(), &mut self.inbox, most) {
+        let received = match &mut self.scrambled {
+            None => {
+                self.inbox.reserve(most);
+                socket::recv_into(self.fd.as_fd(), &mut self.inbox, most)
+            }
+            Some((_, unframer)) => {
+                let mut bytes = Vec::with_capacity(most);
+                let received = socket::recv_into(self.fd.as_fd(), &mut bytes, most);
+                unframer.push(&bytes, &mut self.inbox);
+                received
+            }
+        };
+        match received {
             Ok(0) => {
                 self.ended();
                 true
@@ -237,6 +267,12 @@ impl Client {
     /// Says that no more will be sent. What is half sent is never answered, or with an error.
     pub fn half_close(&mut self) {
         if !self.half_closed && !self.over {
+            // The end is bytes there: a server that has closed answers them with a reset, which may destroy what it said.
+            if let Some((outbox, _)) = &self.scrambled
+                && (!self.wild || !outbox.is_empty() || socket::send(self.fd.as_fd(), &END, More::No) != Ok(END.len()))
+            {
+                return;
+            }
             self.half_closed = true;
             let _ = socket::shutdown_write(self.fd.as_fd());
         }

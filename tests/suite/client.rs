@@ -2,8 +2,9 @@
 //! well formed (bare CR or LF, a name that is no token, two lengths, bad chunk framing). It knows nothing of the server.
 
 use crate::os;
+use crate::transport::Stream;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 /// Long enough for any loaded machine, short enough to fail instead of hang: less than the minute that servers wait by
@@ -117,13 +118,13 @@ impl Response {
 }
 
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     buf: Vec<u8>,
 }
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).expect("the socket listens since before the server started");
+        let stream = Stream::connect(address).expect("the socket listens since before the server started");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(LIMIT)).expect("SO_SNDTIMEO");
@@ -180,7 +181,7 @@ impl Client {
 
     /// Closes, and returns when the other end's kernel has been told: on a busy machine what another connection sends
     /// may overtake that.
-    pub fn leave(self) {
+    pub fn leave(mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
         while os::unacknowledged(&self.stream) > 0 {
             std::thread::yield_now();

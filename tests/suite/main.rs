@@ -53,6 +53,7 @@ mod static_files;
 mod survival;
 mod syslog;
 mod tls;
+mod transport;
 mod traversal;
 mod turns;
 mod uploads;

@@ -39,7 +39,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 return Flushed::Blocked;
             }
         };
-        match ex.out.make(&mut cx.scratch) {
+        match ex.out.make(&mut cx.scratch, &mut cx.slice) {
             Ok(used) => turn.budget.moved(used),
             Err(e) => {
                 ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
@@ -63,8 +63,10 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 let range = range.start..range.end.min(range.start.saturating_add(most));
                 io.transport.send(&bytes[range], more)
             }
-            // Made above; of other protocols.
-            Segment::Made { .. } | Segment::Head(_) | Segment::End(_) => return Flushed::Gone(CloseReason::Bug),
+            // The time of this turn is over.
+            Segment::Made { .. } => return Flushed::Yield,
+            // Of other protocols.
+            Segment::Head(_) | Segment::End(_) => return Flushed::Gone(CloseReason::Bug),
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {

@@ -15,14 +15,18 @@
 
 mod plain;
 pub mod ready;
+#[cfg(debug_assertions)]
+pub mod scrambled;
 mod tls;
 
 use crate::exchange::tls::TlsFacts;
 use crate::sys::Errno;
 use crate::sys::file;
-use crate::sys::socket::{self, Connect, More};
+use crate::sys::socket::{self, Connect, More, Peer};
 use plain::Plain;
 use ready::Ready;
+#[cfg(debug_assertions)]
+use scrambled::Scrambled;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 pub use tls::Tls;
@@ -31,7 +35,12 @@ pub use tls::Tls;
 pub enum Transport {
     Plain(Plain),
     Tls(Box<Tls>),
+    /// Only for tests.
+    #[cfg(debug_assertions)]
+    Scrambled(Box<Scrambled>),
 }
+
+const _: () = assert!(size_of::<Transport>() <= 16);
 
 impl Transport {
     pub fn plain(fd: OwnedFd, ready: Ready) -> Transport {
@@ -45,15 +54,15 @@ impl Transport {
 
     pub fn tls(&self) -> Option<&Tls> {
         match self {
-            Transport::Plain(_) => None,
             Transport::Tls(tls) => Some(tls),
+            _ => None,
         }
     }
 
     pub fn tls_mut(&mut self) -> Option<&mut Tls> {
         match self {
-            Transport::Plain(_) => None,
             Transport::Tls(tls) => Some(tls),
+            _ => None,
         }
     }
 
@@ -67,11 +76,22 @@ impl Transport {
         self.tls().is_some_and(Tls::is_handshaking)
     }
 
+    /// A client's, just accepted.
+    pub fn accepted(fd: OwnedFd, _peer: &Peer) -> Transport {
+        #[cfg(debug_assertions)]
+        if Scrambled::is_spoken_by(_peer) {
+            return Transport::Scrambled(Box::new(Scrambled::new(fd, Ready::fresh())));
+        }
+        Transport::plain(fd, Ready::fresh())
+    }
+
     /// The socket, for epoll and for its addresses and options; never for its bytes.
     pub fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Transport::Plain(plain) => plain.fd(),
             Transport::Tls(tls) => tls.fd(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.fd(),
         }
     }
 
@@ -80,6 +100,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.ready,
             Transport::Tls(tls) => tls.ready,
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.ready,
         }
     }
 
@@ -87,6 +109,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => &mut plain.ready,
             Transport::Tls(tls) => &mut tls.ready,
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => &mut scrambled.ready,
         }
     }
 
@@ -108,6 +132,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.ready.can_read(),
             Transport::Tls(tls) => tls.can_read(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.has_plaintext() || scrambled.ready.can_read(),
         }
     }
 
@@ -131,6 +157,8 @@ impl Transport {
         match self {
             Transport::Plain(_) => false,
             Transport::Tls(tls) => tls.has_plaintext(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.has_plaintext(),
         }
     }
 
@@ -139,6 +167,8 @@ impl Transport {
         match self {
             Transport::Plain(_) => false,
             Transport::Tls(tls) => tls.has_unsent(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.has_unsent(),
         }
     }
 
@@ -147,6 +177,8 @@ impl Transport {
         match self {
             Transport::Plain(_) => Ok(()),
             Transport::Tls(tls) => tls.flush(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.flush(),
         }
     }
 
@@ -155,6 +187,8 @@ impl Transport {
         match self {
             Transport::Plain(_) => true,
             Transport::Tls(_) => false,
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(_) => false,
         }
     }
 
@@ -163,6 +197,8 @@ impl Transport {
         match self {
             Transport::Plain(_) => false,
             Transport::Tls(tls) => !tls.is_plain(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(_) => false,
         }
     }
 
@@ -172,6 +208,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.recv(into, most),
             Transport::Tls(tls) => tls.recv(into, most),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.recv(into, most),
         }
     }
 
@@ -180,6 +218,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.send(bytes, more),
             Transport::Tls(tls) => tls.send(bytes, more),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.send(bytes),
         }
     }
 
@@ -195,6 +235,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.send_file(source, at, wanted),
             Transport::Tls(tls) => tls.send_file(source, at, wanted, scratch, more),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(_) => self.send_copy(source, at, wanted, scratch, more),
         }
     }
 
@@ -223,6 +265,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.splice_to(pipe, most),
             Transport::Tls(_) => Err(Errno::EINVAL),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -231,6 +275,8 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.is_silent(),
             Transport::Tls(tls) => tls.is_silent(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.is_silent(),
         }
     }
 
@@ -241,6 +287,11 @@ impl Transport {
             Transport::Tls(tls) => {
                 tls.say_goodbye();
                 socket::shutdown_write(tls.fd())
+            }
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => {
+                scrambled.farewell();
+                socket::shutdown_write(scrambled.fd())
             }
         }
     }
@@ -257,6 +308,8 @@ impl Transport {
         match self {
             Transport::Plain(_) => {}
             Transport::Tls(tls) => tls.say_goodbye(),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.farewell(),
         }
     }
 }

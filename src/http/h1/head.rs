@@ -4,6 +4,7 @@
 //! Invariant: the verdict on a head does not depend on how it was split into reads. Everything a peer might read
 //! otherwise than we do is refused (RFC 9112 §2.2, §5, §6, §11).
 
+pub use super::field::Field;
 use super::framing::{self, Framing};
 use super::target::{self, Form};
 use super::unique::{self, Names};
@@ -19,14 +20,6 @@ const LEADING: usize = 16;
 
 /// What `HeadLimits::fields` of 0 means; nginx's `max_headers`.
 const FIELDS: usize = 1000;
-
-/// One header field. Spans are offsets into the buffer that was parsed; the value is trimmed.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Field {
-    pub id: HeaderId,
-    pub name: Span,
-    pub value: Span,
-}
 
 /// Bounds on a head, all in bytes but `fields`; from `large_client_header_buffers` and its neighbours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

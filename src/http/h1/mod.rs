@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod encode;
+pub mod field;
 pub mod framing;
 pub mod head;
 pub mod response;

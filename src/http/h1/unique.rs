@@ -11,7 +11,7 @@
 //! | If-Match, If-None-Match | one list (RFC 9110 §5.3), but 400 where no line has an entity tag or is `*` |
 //! | If-Modified-Since, If-Unmodified-Since | ignored (RFC 9110 §13.1.3, §13.1.4), but 400 where no line is a date |
 
-use super::head::Field;
+use super::field::Field;
 use crate::http::date;
 use crate::http::etag;
 use crate::http::header::{HeaderId, list};

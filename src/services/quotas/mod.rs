@@ -13,6 +13,7 @@
 //!
 //! Invariant: what is used and what is claimed never exceed the quota that a claim was granted under.
 
+mod usage;
 mod walk;
 
 use crate::config::directives::upload::Quota;
@@ -23,6 +24,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
+pub use usage::Usage;
 use walk::Walk;
 
 /// Names looked at in a turn: a millisecond or two.
@@ -31,23 +33,6 @@ const SLICE: u64 = 1000;
 const PAUSE: u64 = 3;
 /// Areas kept while nobody claims anything of them: one for each user of a store, perhaps.
 const AREAS: usize = 4096;
-
-/// What files come to.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Usage {
-    pub bytes: u64,
-    pub files: u64,
-}
-
-impl Usage {
-    pub fn plus(self, more: Usage) -> Usage {
-        Usage { bytes: self.bytes.saturating_add(more.bytes), files: self.files.saturating_add(more.files) }
-    }
-
-    pub fn minus(self, less: Usage) -> Usage {
-        Usage { bytes: self.bytes.saturating_sub(less.bytes), files: self.files.saturating_sub(less.files) }
-    }
-}
 
 #[derive(Default)]
 pub struct Quotas {

@@ -3,7 +3,7 @@
 //! Invariant: what [`Walk::changed`] is told of during the walk is counted once, or, where it cannot be known whether
 //! the walk has seen it, as if more were there; [`Walk::exact`] says which.
 
-use super::Usage;
+use super::usage::Usage;
 use crate::services::temp_names::is_hidden;
 use crate::sys::Errno;
 use crate::sys::file::{

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use super::{Dir, raw};
+use super::dir::{Dir, raw};
 use crate::sys::{Errno, retry};
 
 pub const O_RDONLY: i32 = libc::O_RDONLY;

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{Dir, raw};
+use super::dir::{Dir, raw};
 use crate::sys::{Errno, retry};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

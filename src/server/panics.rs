@@ -1,0 +1,57 @@
+//! A panic costs the connection it happened to, or the reload, or the sweep; never the process.
+//!
+//! Invariant: whatever the loop dispatches goes through [`Server::act`] or [`Server::protected`]. What a panic leaves half
+//! done is dropped, never used again.
+
+use super::Server;
+use crate::config::model::Level;
+use crate::conn::State;
+use crate::conn::io::Next;
+use crate::exchange::Rx;
+use crate::services::SCRATCH;
+use crate::services::logs::Who;
+use crate::util::slab::Key;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl Server {
+    /// Does something that belongs to no connection. None: it panicked.
+    pub(super) fn protected<T>(&mut self, name: &str, act: impl FnOnce(&mut Server) -> T) -> Option<T> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(self)));
+        if outcome.is_err() {
+            self.alert(None, format_args!("{name} panicked and is given up. This is a bug in webserv"));
+        }
+        outcome.ok()
+    }
+
+    /// What a connection was doing panicked: it ends.
+    pub(super) fn panicked(&mut self, key: Key) -> Next {
+        let serial = self.conns.get(key).map(|conn| conn.serial);
+        let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
+        self.alert(serial, what);
+        if let Some(conn) = self.conns.get_mut(key)
+            && let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle)
+        {
+            self.pool.backends.leave(&mut active.backend, &mut self.cx);
+            active.ex.give_places_back(&mut self.cx);
+            let stats = &mut self.cx.stats;
+            let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
+            *count = count.saturating_sub(1);
+            stats.waiting += 1;
+            // Its handler may be in a state that cannot even be dropped.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(active)));
+        }
+        Next::Close
+    }
+
+    fn alert(&mut self, serial: Option<u64>, what: std::fmt::Arguments<'_>) {
+        // It may have been lent out.
+        self.cx.scratch.clear();
+        self.cx.scratch.reserve(SCRATCH);
+        let log = self.cx.config.process.error_log.clone();
+        let who = serial.map(|serial| Who { serial, asked: &|_| {} });
+        self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, who, what);
+    }
+}
+
+#[cfg(test)]
+mod tests;

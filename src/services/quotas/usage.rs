@@ -1,0 +1,17 @@
+//! What files come to, in bytes and in number.
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Usage {
+    pub bytes: u64,
+    pub files: u64,
+}
+
+impl Usage {
+    pub fn plus(self, more: Usage) -> Usage {
+        Usage { bytes: self.bytes.saturating_add(more.bytes), files: self.files.saturating_add(more.files) }
+    }
+
+    pub fn minus(self, less: Usage) -> Usage {
+        Usage { bytes: self.bytes.saturating_sub(less.bytes), files: self.files.saturating_sub(less.files) }
+    }
+}
