@@ -20,7 +20,7 @@ fn default_addr() -> Addr {
 /// Consumes the drafts, whose index is the server's id.
 pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<Endpoint>, Vec<ListenSocket>) {
     let mut endpoints: Vec<Endpoint> = Vec::new();
-    let mut explicit: Vec<bool> = Vec::new();
+    let mut explicit: Vec<Option<Span>> = Vec::new();
     let mut configured: Vec<bool> = Vec::new();
     let mut index: HashMap<Addr, usize> = HashMap::new();
     for (at, draft) in drafts.iter_mut().enumerate() {
@@ -31,7 +31,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
             let addr = default_addr();
             mine.push(*index.entry(addr.clone()).or_insert_with(|| {
                 endpoints.push(endpoint(addr, id, ListenOptions::default(), Span::default()));
-                explicit.push(false);
+                explicit.push(None);
                 configured.push(false);
                 endpoints.len() - 1
             }));
@@ -42,7 +42,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
                 None => {
                     index.insert(listen.addr.clone(), endpoints.len());
                     endpoints.push(endpoint(listen.addr.clone(), id, ListenOptions::default(), listen.span));
-                    explicit.push(false);
+                    explicit.push(None);
                     configured.push(false);
                     endpoints.len() - 1
                 }
@@ -58,11 +58,16 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
                 endpoints[place].options = listen.options;
             }
             if listen.default {
-                if explicit[place] {
+                if explicit[place].is_some() {
                     let text = format!("a duplicate default server for {}", listen.addr);
-                    found.push(Diagnostic::emerg(listen.span, text));
+                    let mut error =
+                        Diagnostic::emerg(listen.span, text).help("only one server of an address can be its default");
+                    if let Some(first) = explicit[place] {
+                        error = error.note(first, "`default_server` is given first");
+                    }
+                    found.push(error);
                 }
-                explicit[place] = true;
+                explicit[place] = Some(listen.span);
                 endpoints[place].default = id;
             }
             mine.push(place);

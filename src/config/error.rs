@@ -118,10 +118,14 @@ impl Diagnostic {
             let _ = writeln!(out, "{:gutter$} = help: {}", "", visible(help));
         }
         for (span, note) in &self.notes {
-            let _ = match span {
-                Some(span) => writeln!(out, "{:gutter$} = note: {} at {}", "", visible(note), sources.place(*span)),
-                None => writeln!(out, "{:gutter$} = note: {}", "", visible(note)),
+            let Some(span) = span else {
+                let _ = writeln!(out, "{:gutter$} = note: {}", "", visible(note));
+                continue;
             };
+            let _ = writeln!(out, "{:gutter$} = note: {} at {}", "", visible(note), sources.place(*span));
+            let at = sources.position(*span);
+            let (text, _) = excerpt(sources.line(*span), at.offset, (span.end - span.start) as usize);
+            let _ = writeln!(out, "{:>gutter$} | {text}", at.line);
         }
         for include in self.span.map(|span| sources.include_chain(span.file)).unwrap_or_default() {
             let _ = writeln!(out, "{:gutter$} = note: included from {}", "", sources.place(include));
@@ -271,25 +275,6 @@ fn cells(line: &[u8]) -> Vec<Cell> {
         }
     }
     cells
-}
-
-/// The candidate an admin may have meant by `word`: at most two letters away, and no more than a third of the
-/// word, so that `on` is never taken for `set`.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let length = word.chars().count();
-    if length > 64 {
-        return None;
-    }
-    let bound = (length / 3).min(2);
-    let distance = |candidate: &str| {
-        if candidate.len().abs_diff(word.len()) > 8 { usize::MAX } else { strsim::osa_distance(word, candidate) }
-    };
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(candidate), candidate))
-        .filter(|(distance, _)| *distance <= bound)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::ast::{Directive, FileId, Span};
 use super::error::{Diagnostic, Diagnostics};
-use super::{glob, syntax};
+use super::{glob, suggest, syntax};
 use crate::io::open;
 use crate::sys::Errno;
 
@@ -296,6 +296,12 @@ impl<'a> Loader<'a> {
             lines: OnceCell::new(),
         };
         let file = self.sources.add(source);
+        if let Some((length, what, help)) = no_configuration(&bytes) {
+            let span = Span::new(file, 0, length);
+            self.diagnostics
+                .push(Diagnostic::emerg(span, format!("this file is {what}, not a configuration")).help(help));
+            return Vec::new();
+        }
         let (mut directives, errors) = syntax::parse(file, &bytes, depth);
         self.diagnostics.extend(errors);
         self.chain.push(path);
@@ -372,7 +378,13 @@ impl<'a> Loader<'a> {
         } else {
             match self.read(path) {
                 Ok(bytes) => return self.file(name.into(), bytes, Some(at), depth),
-                Err(error) => Diagnostic::emerg(at, failed(path, &error)),
+                Err(error) => {
+                    let diagnostic = Diagnostic::emerg(at, failed(path, &error));
+                    match beside(path) {
+                        Some(near) => diagnostic.help(format!("did you mean \"{near}\"?")),
+                        None => diagnostic,
+                    }
+                }
             }
         };
         self.diagnostics.push(error);
@@ -399,11 +411,47 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// Files that are something else altogether: how much of them to point at, what they are, and what to do.
+fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
+    let head = bytes.get(..bytes.len().min(64)).unwrap_or_default().to_ascii_lowercase();
+    let utf16 = "save it as UTF-8: editors on Windows call this format Unicode";
+    Some(match &head[..] {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => (2, "UTF-16 text", utf16),
+        [first, 0, second, 0, ..] if *first != 0 && *second != 0 => (1, "UTF-16 text", utf16),
+        [0x7f, b'e', b'l', b'f', ..] => (4, "a program", "name the text that configures it"),
+        [0x1f, 0x8b, ..] => (2, "compressed by gzip", "decompress it"),
+        [b'p', b'k', 3, 4, ..] => (2, "a zip archive", "unpack it"),
+        head if head.starts_with(b"<!doctype") => (9, "HTML", "a page was saved in its place: fetch the file itself"),
+        head if head.starts_with(b"<html") => (5, "HTML", "a page was saved in its place: fetch the file itself"),
+        head if head.starts_with(b"<?xml") => (5, "XML", "name the file that holds directives"),
+        head if head.starts_with(b"<?php") => (5, "a PHP script", "name the file that holds directives"),
+        head if head.starts_with(b"#!") && head.get(2..).is_some_and(|rest| rest.starts_with(b"/bin/")) => {
+            (2, "a script", "name the file that it writes")
+        }
+        head if head.starts_with(b"-----begin") => {
+            (10, "a certificate or key", "name it by ssl_certificate or ssl_certificate_key")
+        }
+        _ => return None,
+    })
+}
+
 enum ReadError {
     Open(Errno),
     Read(Errno),
     Special,
     TooLarge,
+}
+
+/// The file beside a missing one that was probably meant.
+fn beside(path: &Path) -> Option<String> {
+    let missing = path.file_name()?.to_str()?;
+    if path.exists() {
+        return None;
+    }
+    let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(directory).ok()?.take(1000);
+    let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    suggest::nearest(missing, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// nginx's sentence: `open() "/x" failed (2: No such file or directory)`.

@@ -4,13 +4,13 @@
 //! and every independent error of a run is reported with its place.
 
 pub mod addr;
-pub mod alias;
 pub mod ast;
 pub mod certificates;
 pub mod context;
 pub mod directives;
 pub mod endpoints;
 pub mod error;
+pub mod foreign_names;
 pub mod glob;
 pub mod load;
 pub mod local_ca;
@@ -18,6 +18,7 @@ pub mod model;
 pub mod names;
 pub mod pattern;
 pub mod resolve;
+pub mod suggest;
 pub mod syntax;
 pub mod table;
 pub mod template;

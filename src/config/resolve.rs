@@ -5,24 +5,25 @@
 //! Invariant: a wrong directive is reported and skipped; the walk goes on, so that one run shows every error.
 
 mod blocks;
+mod check;
+mod constant_hosts;
 mod lists;
 mod logs;
-mod made;
+mod undefined;
 
 use blocks::Child;
 
 use super::ast::{Directive, Span, Word};
-use super::context::{Class, Contexts};
+use super::context::Contexts;
 use super::directives::body::TempPath;
 use super::directives::listen::ServerDraft;
 use super::directives::logs::LogFormat;
-use super::directives::{charset, output, upload, upstream};
+use super::directives::{charset, headers, upload, upstream};
 use super::endpoints;
-use super::error::{Diagnostic, Diagnostics, nearest};
+use super::error::{Diagnostic, Diagnostics};
 use super::load::{Loaded, Sources};
 use super::model::*;
-use super::syntax::split_at_missing_semicolon;
-use super::table::{self, Effect, Fault, Found, Row};
+use super::table::{self, Effect, Fault};
 use super::template::{Template, Variables};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -81,6 +82,8 @@ pub struct Scope {
     pub upstream: Option<upstream::Upstream>,
     /// The directive being applied is the first of its name at this level.
     pub first: bool,
+    /// The block's name and where it was opened; none for the file itself.
+    block: Option<(Box<str>, Span)>,
     seen: Vec<&'static str>,
 }
 
@@ -119,7 +122,13 @@ impl Own {
 
 impl Scope {
     fn new(context: Contexts, settings: Settings, own: Own) -> Scope {
-        Scope { context, settings, own, server: None, upstream: None, first: true, seen: Vec::new() }
+        Scope { context, settings, own, server: None, upstream: None, first: true, block: None, seen: Vec::new() }
+    }
+
+    /// The block that is read, for messages.
+    fn within(mut self, d: &Directive) -> Scope {
+        self.block = Some((d.name.str().into(), d.name.span));
+        self
     }
 
     /// The directive being applied is the first at this level of all those named (`allow` and `deny` are one list).
@@ -188,8 +197,18 @@ pub fn resolve(
         b.default_access_log(&mut scope.settings);
     }
     b.level(&mut scope, &tree);
-    loaded.sources = std::mem::take(&mut b.sources);
-    b.finish()
+    let (resolved, sources) = b.finish(&tree);
+    loaded.sources = sources;
+    resolved
+}
+
+/// A directive that may stand once in a block stands there again.
+fn duplicate(d: &Directive, level: &[Directive]) -> Fault {
+    let fault = Fault::new(d.name.span, format!("\"{}\" directive is duplicate", d.name.str()));
+    match level.iter().find(|other| other.name.bytes() == d.name.bytes()) {
+        Some(first) => fault.note(first.name.span, "it is given first"),
+        None => fault,
+    }
 }
 
 impl Build {
@@ -224,26 +243,12 @@ impl Build {
         }
     }
 
-    fn finish(mut self) -> Resolved {
-        let undefined: Vec<String> = self.variables.undefined().map(str::to_owned).collect();
-        for name in undefined {
-            let mut diagnostic = Diagnostic::emerg(None, format!("unknown \"{name}\" variable"));
-            let known = super::template::Builtin::ALL.iter().map(|b| b.name());
-            if let Some(module) = super::template::module_of(&name) {
-                diagnostic = diagnostic.help(format!("it belongs to {module}, which is not built in"));
-            } else if let Some(near) = nearest(&name, known) {
-                diagnostic = diagnostic.help(format!("did you mean ${near}?"));
-            }
-            self.diagnostics.push(diagnostic);
-        }
-        for zone in self.tables.zones.iter().filter(|zone| zone.defined.is_none()) {
-            let text = format!("zero size shared memory zone \"{}\"", zone.name);
-            let help = "define it by limit_req_zone or limit_conn_zone in http";
-            self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
-        }
+    fn finish(mut self, tree: &[Directive]) -> (Resolved, Sources) {
+        self.undefined_variables(tree);
+        self.undefined_zones(tree);
         charset::check(&self.locations, &self.tables, &mut self.diagnostics);
         if !self.diagnostics.has_errors() {
-            self.refer_made_hosts();
+            self.refer_constant_hosts();
         }
         let names: Vec<_> = self.drafts.iter().map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
@@ -258,7 +263,7 @@ impl Build {
         );
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
-            return Resolved { config: None, diagnostics: self.diagnostics };
+            return (Resolved { config: None, diagnostics: self.diagnostics }, self.sources);
         }
         self.forget_unused_logs();
         if self.form == Form::Nginx {
@@ -283,7 +288,7 @@ impl Build {
             log_files: self.log_files,
             notes: self.diagnostics.iter().cloned().collect(),
         };
-        Resolved { config: Some(config), diagnostics: self.diagnostics }
+        (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
     }
 
     pub fn error(&mut self, fault: Fault) {
@@ -297,6 +302,7 @@ impl Build {
         let outer = scope.settings.output.clone();
         for d in children {
             let Some(row) = self.check(scope, d) else { continue };
+            self.odd_characters(d);
             scope.first = !scope.seen.contains(&row.name);
             let outcome = match row.effect {
                 Effect::Section(section) => {
@@ -313,9 +319,7 @@ impl Build {
                     }
                     apply(scope, self, d)
                 }
-                _ if !scope.first => {
-                    Err(Fault::new(d.name.span, format!("\"{}\" directive is duplicate", d.name.str())))
-                }
+                _ if !scope.first => Err(duplicate(d, children)),
                 Effect::Once(apply) => {
                     scope.seen.push(row.name);
                     apply(scope, self, d)
@@ -326,13 +330,14 @@ impl Build {
                 }
             };
             match outcome {
-                Err(fault) => self.error(fault),
+                Err(fault) => self.wrong(scope.context, row, d, fault),
+                Ok(()) if self.swallows(scope.context, d) => {}
                 Ok(()) if is_limiting(row.name) => self.note_line(&mut scope.settings, row.name, d),
                 Ok(()) => {}
             }
         }
         let own = (scope.seen.contains(&"add_header"), scope.seen.contains(&"add_trailer"));
-        output::inherit(&mut scope.settings, &outer, own);
+        headers::inherit(&mut scope.settings, &outer, own);
         self.sections(scope, &sections);
         self.script(scope, &steps)
     }
@@ -345,100 +350,6 @@ impl Build {
         let lines = Rc::make_mut(&mut settings.limiting);
         lines.retain(|other| other.name != name);
         lines.push(line);
-    }
-
-    /// A directive's row, where it is known, may stand here and has the right number of arguments.
-    fn check(&mut self, scope: &Scope, d: &Directive) -> Option<&'static Row> {
-        let name = d.name.str();
-        let mut here = scope.context;
-        if self.bare && here == Contexts::MAIN {
-            here = here | Contexts::HTTP;
-        }
-        let found = table::find(&name, here);
-        let (contexts, args) = match &found {
-            Some(Found::Row(row)) => (row.contexts, row.args),
-            Some(Found::Known(known)) => (known.contexts, known.args),
-            None => {
-                self.unknown(d, here);
-                return None;
-            }
-        };
-        if !contexts.intersects(here) {
-            let fault = Fault::new(d.name.span, format!("\"{name}\" directive is not allowed here"));
-            self.error(fault.help(format!("it belongs in {}", contexts.describe())));
-            return None;
-        }
-        if args.is_block() != d.block.is_some() {
-            let fault = if args.is_block() {
-                Fault::new(d.close, format!("directive \"{name}\" has no opening \"{{\""))
-            } else {
-                Fault::new(d.name.span, format!("directive \"{name}\" is not terminated by \";\""))
-            };
-            self.error(fault);
-            return None;
-        }
-        if !args.accepts(d.args.len()) {
-            if let Some(name) = self.missing_semicolon(scope, d, here) {
-                self.error(Fault::new(name, format!("directive \"{}\" is not terminated by \";\"", d.name.str())));
-                return None;
-            }
-            let fault = Fault::new(d.name.span, format!("invalid number of arguments in \"{name}\" directive"));
-            self.error(fault.help(format!("it takes {}", args.describe())));
-            return None;
-        }
-        match found? {
-            Found::Row(row) => Some(row),
-            Found::Known(known) => {
-                if known.args == super::context::Args::FLAG
-                    && let Err(fault) = table::flag(d, 0)
-                {
-                    self.error(fault);
-                }
-                match known.class {
-                    Class::Refused if !known.asks_for_nothing(&d.args) => {
-                        let fault = Fault::new(d.name.span, format!("\"{name}\" is not supported: {}", known.why));
-                        self.error(fault);
-                    }
-                    _ if !self.noted.contains(&known.name) => {
-                        self.noted.push(known.name);
-                        let text = format!("\"{name}\" is ignored: {}", known.why);
-                        self.diagnostics.push(Diagnostic::notice(d.name.span, text));
-                    }
-                    _ => {}
-                }
-                None
-            }
-        }
-    }
-
-    /// Too many arguments, and one of them begins a line and is a directive's name: the `;` before it is missing. Gives
-    /// the place where it belongs, after checking the directive that was swallowed.
-    fn missing_semicolon(&mut self, scope: &Scope, d: &Directive, here: Contexts) -> Option<Span> {
-        let known = |word: &Word| table::find(&word.str(), here).is_some();
-        let (first, second) = split_at_missing_semicolon(d, self.sources.bytes(d.span.file), known)?;
-        self.check(scope, &second);
-        Some(first.close)
-    }
-
-    fn unknown(&mut self, d: &Directive, here: Contexts) {
-        let name = d.name.str();
-        let mut fault = Fault::new(d.name.span, format!("unknown directive \"{name}\""));
-        if let Some(near) = nearest(&name, table::names()) {
-            let contexts = match table::find(near, here) {
-                Some(Found::Row(row)) => row.contexts,
-                Some(Found::Known(known)) => known.contexts,
-                None => Contexts::ANY,
-            };
-            let place = if contexts.intersects(here) {
-                String::new()
-            } else {
-                format!(" (it belongs in {})", contexts.describe())
-            };
-            fault = fault.help(format!("did you mean \"{near}\"?{place}"));
-        } else if let Some(hint) = super::alias::foreign(&name) {
-            fault = fault.help(hint);
-        }
-        self.error(fault);
     }
 
     /// An error of a level that its levels inherit: said at the first that has it.
@@ -463,6 +374,10 @@ impl Build {
     /// Something to say of a line that is taken all the same.
     pub fn warn(&mut self, span: Span, text: impl Into<String>) {
         self.diagnostics.push(Diagnostic::warn(span, text));
+    }
+
+    pub fn warning(&mut self, warning: Diagnostic) {
+        self.diagnostics.push(warning);
     }
 
     /// The argument with its variables found.

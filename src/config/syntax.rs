@@ -206,6 +206,12 @@ impl<'a> Builder<'a> {
             if let None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b'}' | b')') = self.bytes.get(after) {
                 continue;
             }
+            if let Some(end) = self.closed_by_the_next_quote(quoted) {
+                self.words.truncate(n);
+                self.missing_quote(quoted);
+                self.word_without_end(self.span(quoted.start as usize, end));
+                return Some(end);
+            }
             if let Some((end, terminator)) = self.end_of_first_line(quoted) {
                 self.words.truncate(n);
                 self.missing_quote(quoted);
@@ -248,6 +254,18 @@ impl<'a> Builder<'a> {
         let (_, word) = line.split_last().filter(|(last, _)| matches!(last, b';' | b'{'))?;
         let end = quoted.start as usize + word.len();
         Some((end, self.span(end, end + 1)))
+    }
+
+    /// The end of the first line of a quoted word whose closing quote is the first sign of a later line: that quote
+    /// opens a word of its own, and the first line lacks its quote.
+    fn closed_by_the_next_quote(&self, quoted: Span) -> Option<usize> {
+        let raw = self.text(quoted);
+        let inside = raw.get(1..raw.len().saturating_sub(1))?;
+        let (first, last) = (memchr::memchr(b'\n', inside)?, memchr::memrchr(b'\n', inside)?);
+        let blank = inside.get(last..)?.trim_ascii().is_empty();
+        let text = inside.get(..first)?.trim_ascii_end();
+        let ended = matches!(text.last(), None | Some(b';' | b'{'));
+        (blank && !ended).then_some(quoted.start as usize + 1 + text.len())
     }
 
     fn missing_quote(&mut self, quoted: Span) {

@@ -8,6 +8,7 @@ use super::directives::{self, known};
 use super::error::Diagnostic;
 use super::model::Settings;
 use super::resolve::{Build, Scope};
+use super::suggest;
 use super::value::{self, Millis, Size};
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -74,11 +75,28 @@ pub struct Fault {
     pub message: String,
     pub label: Option<String>,
     pub help: Option<String>,
+    /// Another place that takes part, and what is there.
+    pub note: Option<Box<(Span, String)>>,
 }
 
 impl Fault {
     pub fn new(span: Span, message: impl Into<String>) -> Fault {
-        Fault { span, message: message.into(), label: None, help: None }
+        Fault { span, message: message.into(), label: None, help: None, note: None }
+    }
+
+    /// A word's value is wrong in the way `error` says.
+    pub fn of_value(span: Span, error: value::ValueError) -> Fault {
+        Fault { help: error.help, ..Fault::new(span, error.message) }
+    }
+
+    pub fn label(mut self, label: impl Into<String>) -> Fault {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub fn note(mut self, span: Span, note: impl Into<String>) -> Fault {
+        self.note = Some(Box::new((span, note.into())));
+        self
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Fault {
@@ -93,6 +111,10 @@ impl Fault {
         }
         if let Some(help) = self.help {
             diagnostic = diagnostic.help(help);
+        }
+        if let Some(note) = self.note {
+            let (span, note) = *note;
+            diagnostic = diagnostic.note(span, note);
         }
         diagnostic
     }
@@ -127,24 +149,35 @@ pub fn number(d: &Directive, at: usize) -> Result<u64, Fault> {
 /// The argument as `on` or `off`.
 pub fn flag(d: &Directive, at: usize) -> Result<bool, Fault> {
     let span = d.args[at].span;
-    value::flag(d.args[at].bytes(), &d.name.str()).map_err(|e| Fault {
-        span,
-        message: e.message,
-        label: None,
-        help: e.help,
-    })
+    value::flag(d.args[at].bytes(), &d.name.str()).map_err(|e| Fault::of_value(span, e))
 }
 
 /// A value error at an argument, in nginx's shape.
 pub fn wrong(d: &Directive, at: usize, error: value::ValueError) -> Fault {
     let error = error.in_directive(&d.name.str());
-    Fault { span: d.args[at].span, message: error.message, label: None, help: error.help }
+    Fault::of_value(d.args[at].span, error)
 }
 
 /// What a name is.
 pub enum Found {
     Row(&'static Row),
     Known(&'static Known),
+}
+
+impl Found {
+    pub fn contexts(&self) -> Contexts {
+        match self {
+            Found::Row(row) => row.contexts,
+            Found::Known(known) => known.contexts,
+        }
+    }
+
+    pub fn args(&self) -> Args {
+        match self {
+            Found::Row(row) => row.args,
+            Found::Known(known) => known.args,
+        }
+    }
 }
 
 /// Looks a directive up by name or alias; of several rows of a name (`server` in http and in upstream), the one for
@@ -169,11 +202,16 @@ pub fn find(name: &str, here: Contexts) -> Option<Found> {
     }
 }
 
-/// Every name a configuration may use, for did-you-mean.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    directives::rows()
-        .flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()))
-        .chain(known::names())
+/// The directive that an unknown name was probably meant to be: one that may stand here before one that may not, and
+/// those that do something before those that do not.
+pub fn nearest(name: &str, here: Contexts) -> Option<&'static str> {
+    let rows = directives::rows().flat_map(|row| {
+        let penalty = if row.contexts.intersects(here) { 0 } else { 1 };
+        std::iter::once(row.name).chain(row.aliases.iter().copied()).map(move |name| (name, penalty))
+    });
+    let near = suggest::nearest_of(name, rows.chain(known::names().map(|name| (name, 2))));
+    // A short word resembles much that has nothing to do with it.
+    near.filter(|near| name.len() > 4 || find(near, here).is_some_and(|found| found.contexts().intersects(here)))
 }
 
 /// Sets the simple kinds; the others are run by `resolve`.

@@ -160,7 +160,34 @@ pub struct Variables {
     index: HashMap<Box<str>, u32>,
 }
 
+type Make = fn(Box<[u8]>) -> Var;
+
 impl Variables {
+    /// What a family of variables begins with.
+    pub const PREFIXES: &[(&str, Make)] = &[
+        ("arg_", Var::Arg),
+        ("http_", Var::Http),
+        ("cookie_", Var::Cookie),
+        ("sent_http_", Var::SentHttp),
+        ("sent_trailer_", Var::SentTrailer),
+        ("proxy_protocol_tlv_", Var::ProxyProtocolTlv),
+        ("upload_field_", Var::UploadField),
+        ("upstream_http_", Var::UpstreamHttp),
+        ("upstream_cookie_", Var::UpstreamCookie),
+        ("upstream_trailer_", Var::UpstreamTrailer),
+    ];
+
+    /// Every name that has a meaning, but for those of the families.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let made = self.defined.iter().filter(|(_, source)| *source != Source::Undefined).map(|(name, _)| &**name);
+        made.chain(Builtin::ALL.iter().map(|builtin| builtin.name())).chain(ABSENT.iter().copied())
+    }
+
+    pub fn is_defined(&self, name: &str) -> bool {
+        let made = self.index.get(name).and_then(|at| self.defined.get(*at as usize));
+        Variables::predefined(name).is_some() || made.is_some_and(|(_, source)| *source != Source::Undefined)
+    }
+
     /// The index of `name`, made as [`Source::Undefined`] at its first use: nginx lets a variable be used above
     /// the line that defines it.
     pub fn refer(&mut self, name: &str) -> u32 {
@@ -209,26 +236,13 @@ impl Variables {
     }
 
     fn predefined(name: &str) -> Option<Var> {
-        type Make = fn(Box<[u8]>) -> Var;
-        const PREFIXES: &[(&str, Make)] = &[
-            ("arg_", Var::Arg),
-            ("http_", Var::Http),
-            ("cookie_", Var::Cookie),
-            ("sent_http_", Var::SentHttp),
-            ("sent_trailer_", Var::SentTrailer),
-            ("proxy_protocol_tlv_", Var::ProxyProtocolTlv),
-            ("upload_field_", Var::UploadField),
-            ("upstream_http_", Var::UpstreamHttp),
-            ("upstream_cookie_", Var::UpstreamCookie),
-            ("upstream_trailer_", Var::UpstreamTrailer),
-        ];
         if let Some(known) = Builtin::of(name) {
             return Some(Var::Builtin(known));
         }
         if is_absent(name) {
             return Some(Var::Absent);
         }
-        for (prefix, make) in PREFIXES {
+        for (prefix, make) in Variables::PREFIXES {
             if let Some(rest) = name.strip_prefix(prefix) {
                 return Some(make(rest.as_bytes().into()));
             }

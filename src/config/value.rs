@@ -50,7 +50,12 @@ fn digits(text: &[u8], max: u64) -> Option<u64> {
 /// A number of at most `max`; `invalid number` otherwise.
 pub fn number(text: &[u8], max: u64) -> Result<u64, ValueError> {
     let max = max.min(i64::MAX as u64);
-    digits(text, max).ok_or_else(|| ValueError::new("invalid number").help(format!("a whole number from 0 to {max}")))
+    digits(text, max).ok_or_else(|| {
+        ValueError::new("invalid number").help(match max {
+            1_000_000_000_000.. => "a whole number, in digits".to_owned(),
+            max => format!("a whole number from 0 to {max}"),
+        })
+    })
 }
 
 /// A number of bytes.
@@ -77,12 +82,49 @@ impl Size {
         };
         match digits(value, i64::MAX as u64 >> shift) {
             Some(value) => Ok(Size(value << shift)),
-            None => Err(invalid(if giga {
-                "a size is a number of bytes, or one with k, m or g right after it: 8192, 32k, 10m, 1g"
-            } else {
-                "a size is a number of bytes, or one with k or m right after it: 8192, 32k, 10m"
-            })),
+            None => Err(invalid(size_help(text, giga))),
         }
+    }
+}
+
+/// What a size looks like; the very one that was meant where the unit is longer than it is here (`2GiB`, `10MB`).
+fn size_help(text: &[u8], giga: bool) -> String {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
+    let unit = match unit.trim_ascii().to_ascii_lowercase().first() {
+        _ if number.is_empty() => None,
+        Some(b'b') => Some(""),
+        Some(b'k') => Some("k"),
+        Some(b'm') => Some("m"),
+        Some(b'g') if giga => Some("g"),
+        _ => None,
+    };
+    match unit {
+        Some(unit) => format!("write {}{unit}: a unit is one letter right after the number", lossy(number)),
+        None if giga => "a size is a number of bytes, or one with k, m or g right after it: 8192, 32k, 10m, 1g".into(),
+        None => "a size is a number of bytes, or one with k or m right after it: 8192, 32k, 10m".into(),
+    }
+}
+
+/// What a time looks like; the very one that was meant where the unit is a whole word (`5min`, `30 seconds`).
+fn time_help(text: &[u8]) -> String {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, word) = text.split_at_checked(digits).unwrap_or_default();
+    let unit = match &*lossy(word.trim_ascii()).to_ascii_lowercase() {
+        "sec" | "secs" | "second" | "seconds" => "s",
+        "min" | "mins" | "minute" | "minutes" => "m",
+        "hr" | "hrs" | "hour" | "hours" => "h",
+        "day" | "days" => "d",
+        "week" | "weeks" => "w",
+        "mon" | "month" | "months" => "M",
+        "yr" | "year" | "years" => "y",
+        "msec" | "millis" | "milliseconds" => "ms",
+        _ => "",
+    };
+    match unit {
+        "" => TIME_HELP.to_owned(),
+        _ if number.is_empty() => TIME_HELP.to_owned(),
+        unit => format!("write {}{unit}: units are ms, s, m, h, d, w, M and y", lossy(number)),
     }
 }
 
@@ -96,14 +138,14 @@ impl Millis {
     /// nginx's times that are kept in milliseconds: `500ms`, `30` and `30s`, `"1h 30m"`. `M` and `y` are refused,
     /// as by nginx: they are for times kept in seconds.
     pub fn parse(text: &[u8]) -> Result<Millis, ValueError> {
-        time(text, Unit::Millis).map(Millis).ok_or_else(|| invalid(TIME_HELP))
+        time(text, Unit::Millis).map(Millis).ok_or_else(|| invalid(time_help(text)))
     }
 
     /// nginx's times that are kept in seconds (`expires`, `open_file_cache_valid`, `keepalive_timeout`'s header):
     /// no `ms`, but `M` of 30 and `y` of 365 days.
     pub fn parse_seconds(text: &[u8]) -> Result<Millis, ValueError> {
         let seconds = time(text, Unit::Seconds).and_then(|seconds| seconds.checked_mul(1000));
-        seconds.map(Millis).ok_or_else(|| invalid(TIME_HELP))
+        seconds.map(Millis).ok_or_else(|| invalid(time_help(text)))
     }
 
     pub fn seconds(self) -> u64 {
@@ -196,7 +238,7 @@ pub fn choice<T: Copy>(text: &[u8], choices: &[(&str, T)]) -> Result<T, ValueErr
     }
     let text = lossy(text);
     let error = ValueError::new(format!("invalid value \"{text}\""));
-    Err(match super::error::nearest(&text, choices.iter().map(|(name, _)| *name)) {
+    Err(match super::suggest::nearest(&text, choices.iter().map(|(name, _)| *name)) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();

@@ -90,7 +90,8 @@ fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             Ok(499) => return Err(Fault::new(word.span, "invalid value \"499\": the client is gone by then")),
             Ok(code @ 300..=599) => codes.push(code),
             Ok(_) => {
-                return Err(Fault::new(word.span, format!("value \"{}\" must be between 300 and 599", word.str())));
+                return Err(Fault::new(word.span, format!("value \"{}\" must be between 300 and 599", word.str()))
+                    .help("error_page is for redirects and errors: 300 to 599"));
             }
             Err(_) => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
         }

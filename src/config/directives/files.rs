@@ -180,7 +180,10 @@ fn try_files(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let fallback = match word.bytes().strip_prefix(b"=") {
         Some(code) => match std::str::from_utf8(code).ok().and_then(|c| c.parse::<u16>().ok()) {
             Some(code @ 0..=999) => Fallback::Code(code),
-            _ => return Err(Fault::new(word.span, format!("invalid code \"{}\"", word.str()))),
+            _ => {
+                let fault = Fault::new(word.span, format!("invalid code \"{}\"", word.str()));
+                return Err(fault.help("`=` and a status in digits, as in =404"));
+            }
         },
         None => Fallback::Uri(b.template(d, last)?),
     };
@@ -199,6 +202,9 @@ fn types(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let kind: Rc<[u8]> = line.name.bytes().into();
         if line.block.is_some() {
             return Err(Fault::new(line.span, "a line of \"types\" is a content type and its file extensions"));
+        }
+        if let Some(missing) = b.line_in_line(line, |word| word.bytes().contains(&b'/')) {
+            b.warning(missing);
         }
         for extension in &line.args {
             if let Some(old) = table.insert(extension.bytes().to_ascii_lowercase().into(), kind.clone()) {

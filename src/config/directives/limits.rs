@@ -199,6 +199,7 @@ fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     zones.len() as u32 - 1
 }
 
+/// Defines a zone.
 fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
     let key = b.template(d, 0)?;
     let (mut at, mut size, mut rate) = (None, Size(0), 1000);

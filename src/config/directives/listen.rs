@@ -4,9 +4,11 @@ use super::row;
 use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::{Args, Contexts};
+use crate::config::error::Diagnostic;
 use crate::config::model::ListenOptions;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::resolve::{Build, Scope};
+use crate::config::suggest;
 use crate::config::table::{Effect, Fault, Outcome, Row, Section};
 use crate::config::value::{Millis, Size};
 use crate::sys::socket::Addr;
@@ -102,7 +104,7 @@ pub enum Name {
 fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let parsed = ListenAddr::parse(word.bytes(), 80);
-    let parsed = parsed.map_err(|e| Fault { span: word.span, message: e.message, label: None, help: e.help })?;
+    let parsed = parsed.map_err(|e| Fault::of_value(word.span, e))?;
     let addrs: Vec<Addr> = match parsed.unix_path() {
         Some(path) => vec![Addr::Unix(path.to_owned())],
         None => parsed.sockets().into_iter().map(Addr::from).collect(),
@@ -113,7 +115,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let (mut proxy_protocol, mut ssl) = (false, false);
     for word in &d.args[1..] {
         let bytes = word.bytes();
-        let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+        let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str())).help(parameter(word));
         let (key, val) = match bytes.iter().position(|b| *b == b'=') {
             Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
             None => (bytes, None),
@@ -147,8 +149,10 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     }
     let draft = s.server.as_mut().expect("the row stands in server only");
     for addr in addrs {
-        if draft.listens.iter().any(|l| l.addr == addr) {
-            return Err(Fault::new(word.span, format!("a duplicate listen {addr}")));
+        if let Some(first) = draft.listens.iter().find(|l| l.addr == addr) {
+            return Err(
+                Fault::new(word.span, format!("a duplicate listen {addr}")).note(first.span, "it is given first")
+            );
         }
         draft.listens.push(Listen {
             addr,
@@ -161,6 +165,45 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         });
     }
     Ok(())
+}
+
+/// What a wrong parameter was meant to be.
+fn parameter(word: &Word) -> String {
+    const PARAMETERS: [&str; 15] = [
+        "default_server",
+        "ssl",
+        "http2",
+        "quic",
+        "proxy_protocol",
+        "reuseport",
+        "deferred",
+        "bind",
+        "backlog",
+        "rcvbuf",
+        "sndbuf",
+        "fastopen",
+        "ipv6only",
+        "so_keepalive",
+        "setfib",
+    ];
+    let text = word.str();
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b':') {
+        return "another address is another `listen`".into();
+    }
+    let key = text.split('=').next().unwrap_or_default();
+    match key {
+        "https" | "tls" => "did you mean \"ssl\"?".into(),
+        "h2" | "spdy" => "did you mean \"http2\"?".into(),
+        "h3" | "http3" => "did you mean \"quic\"?".into(),
+        _ if PARAMETERS.contains(&key) => match key {
+            "ipv6only" => "ipv6only=on or ipv6only=off".into(),
+            "so_keepalive" => "so_keepalive=on, off or IDLE:INTERVAL:COUNT".into(),
+            "backlog" | "fastopen" => format!("{key}=NUMBER"),
+            "rcvbuf" | "sndbuf" => format!("{key}=SIZE, as in {key}=64k"),
+            _ => format!("`{key}` takes no value"),
+        },
+        _ => suggest::one_of(key, &PARAMETERS),
+    }
 }
 
 /// `idle:interval:count`, each may be empty; times in seconds.
@@ -180,7 +223,8 @@ fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
 fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for word in &d.args {
         if !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' ')) {
-            b.warn(word.span, format!("server name \"{}\" has suspicious symbols", word.str()));
+            let warning = Diagnostic::warn(word.span, format!("server name \"{}\" has suspicious symbols", word.str()));
+            b.warning(warning.help("a name stands without scheme, port and path: www.example.org"));
         }
         let name = name(word, b)?;
         let draft = s.server.as_mut().expect("the row stands in server only");

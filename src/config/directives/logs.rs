@@ -6,6 +6,7 @@ use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
 use crate::config::model::{ErrorLog, Level, LogFileId, LogTarget};
 use crate::config::resolve::{Build, Scope};
+use crate::config::suggest;
 use crate::config::table::{Effect, Fault, Outcome, Row};
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
@@ -216,8 +217,9 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             match b.formats.get(word.str().as_ref()) {
                 Some(known) => format = Some(known.clone()),
                 None => {
+                    let near = suggest::did_you_mean(&word.str(), b.formats.keys().map(|name| &**name));
                     return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str()))
-                        .help("define it by log_format in http, above this line"));
+                        .help(near.unwrap_or_else(|| "define it by log_format in http, above this line".into())));
                 }
             }
         } else {

@@ -92,7 +92,11 @@ fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let value = match (&line.args[..], &line.block) {
             ([], None) if line.name.is("hostnames") || line.name.is("volatile") => continue,
             ([value], None) => value,
-            _ => return Err(Fault::new(line.span, "invalid number of the map parameters").help("a key and a value")),
+            _ => {
+                return Err(b
+                    .data_line(line, 1, "invalid number of the map parameters")
+                    .help("a key and a value, ended by `;`"));
+            }
         };
         let at = table.values.len() as u32;
         table.values.push(b.template_of(value.bytes(), value.span)?);
@@ -148,7 +152,7 @@ fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let (mut sum, mut last) = (0u32, 0u32);
     for line in d.block.iter().flatten() {
         let [value] = &line.args[..] else {
-            return Err(Fault::new(line.span, "a line of \"split_clients\" is a percentage and a value"));
+            return Err(b.data_line(line, 1, "a line of \"split_clients\" is a percentage and a value"));
         };
         let percent = match line.name.bytes() {
             b"*" => 0,
@@ -159,7 +163,8 @@ fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         };
         sum = if percent == 0 { 10_000 } else { sum + percent };
         if sum > 10_000 {
-            return Err(Fault::new(line.span, "percent total is greater than 100%"));
+            return Err(Fault::new(line.name.span, "percent total is greater than 100%")
+                .help("what is given adds up to more than 100%; `*` is the rest"));
         }
         let below = if sum == 10_000 {
             0

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod gateway_pass;
 pub mod geo;
 pub mod gzip;
+pub mod headers;
 pub mod ignored;
 pub mod ignored_upstream;
 pub mod known;
@@ -22,7 +23,6 @@ pub mod listen;
 pub mod listing;
 pub mod logs;
 pub mod map;
-pub mod output;
 pub mod process;
 pub mod proxy;
 pub mod proxy_pass;
@@ -32,9 +32,9 @@ pub mod referer;
 pub mod refused;
 pub mod resolver;
 pub mod rewrite;
-pub mod special;
 pub mod ssi;
 pub mod ssl;
+pub mod status_handlers;
 pub mod syslog;
 pub mod upload;
 pub mod upload_resumable;
@@ -51,13 +51,13 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         files::ROWS,
         client::ROWS,
         body::ROWS,
-        output::ROWS,
+        headers::ROWS,
         errors::ROWS,
         logs::ROWS,
         access::ROWS,
         rewrite::ROWS,
         listing::ROWS,
-        special::ROWS,
+        status_handlers::ROWS,
         upload::ROWS,
         upload_resumable::ROWS,
         map::ROWS,

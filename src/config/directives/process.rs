@@ -150,7 +150,7 @@ fn pid(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn connections(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     match number(d, 0) {
         Ok(n @ 1..=0x00ff_ffff) => b.process.connections = Some(n as u32),
-        _ => return Err(invalid(d, 0)),
+        _ => return Err(invalid(d, 0).help("a number of connections in digits, as in 4096")),
     }
     Ok(())
 }

@@ -320,7 +320,7 @@ fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         b"1.0" => Version::Http10,
         b"1.1" => Version::Http11,
         b"2" => return Err(Fault::new(d.args[0].span, "\"proxy_http_version 2\" is not supported").help("1.0 or 1.1")),
-        _ => return Err(invalid(d, 0)),
+        _ => return Err(invalid(d, 0).help("1.0 or 1.1")),
     };
     Ok(())
 }

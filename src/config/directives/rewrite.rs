@@ -114,7 +114,7 @@ fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
         Some(name) if !name.is_empty() => String::from_utf8_lossy(name).into_owned(),
         _ => {
             return Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str()))
-                .help("a variable starts with $"));
+                .help(format!("a variable starts with $: set ${} …;", word.str().trim_start_matches('$'))));
         }
     };
     let slot = match name.as_str() {
@@ -128,6 +128,49 @@ fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
 fn pattern(b: &mut Build, d: &Directive, at: usize, case: Case) -> Result<Pattern, Fault> {
     let word = &d.args[at];
     Pattern::of_word(word, word.bytes(), case, &mut b.variables)
+}
+
+/// Conditions as other languages have them.
+fn unlike_a_condition(d: &Directive) -> Option<Fault> {
+    let word = |text: &str| d.args.iter().find(|word| !word.quoted && word.bytes() == text.as_bytes());
+    for sign in ["&&", "||", "and", "or", "AND", "OR"] {
+        if let Some(word) = word(sign).filter(|_| d.args.len() > 3) {
+            return Some(
+                Fault::new(word.span, format!("invalid condition: \"{sign}\" does not combine conditions here"))
+                    .help("one condition stands in an `if`: nest two, or combine the values by `map`"),
+            );
+        }
+    }
+    for sign in ["==", "===", "eq", "=~", "!==", "ne", "<", ">", "<=", ">=", "in"] {
+        if let Some(word) = word(sign) {
+            let meant = match sign {
+                "==" | "===" | "eq" => "`=` compares",
+                "=~" => "`~` matches a regex",
+                "!==" | "ne" => "`!=` compares",
+                _ => "there are =, !=, ~, ~*, !~ and !~* only; a regex or a `map` can tell ranges",
+            };
+            return Some(Fault::new(word.span, format!("unexpected \"{sign}\" in condition")).help(meant));
+        }
+    }
+    let first = d.args.first()?;
+    let bytes = first.bytes();
+    let name = bytes.strip_prefix(b"(")?;
+    let text = String::from_utf8_lossy(name);
+    if let Some(dash) = text.chars().next().filter(|c| matches!(c, '–' | '—' | '−')) {
+        let letter: String = text.chars().skip(1).collect();
+        return Some(
+            Fault::new(first.part(1, 1 + dash.len_utf8()), format!("invalid condition \"{text}\""))
+                .help(format!("a plain `-` stands there, not a dash (U+{:04X}): -{letter}", u32::from(dash))),
+        );
+    }
+    let bare = text.strip_suffix(')').unwrap_or(&text);
+    if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Some(
+            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""))
+                .help(format!("a variable starts with $: if (${bare} …)")),
+        );
+    }
+    None
 }
 
 /// The condition of an `if`: its words with the outer parentheses taken off.
@@ -147,6 +190,9 @@ pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     // An empty quoted word ("") is an operand, never a parenthesis alone.
     let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
     let span = d.args_span();
+    if let Some(fault) = unlike_a_condition(d) {
+        return Err(fault);
+    }
     let first = *words.first().ok_or_else(fault)?;
     // What is compared is one variable, whole (nginx): `($uri=a)` names none.
     if let Some(name) = first.strip_prefix(b"$")

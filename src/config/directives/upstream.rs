@@ -12,6 +12,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::model::UpstreamId;
 use crate::config::resolve::{Build, Scope};
+use crate::config::suggest;
 use crate::config::table::{Effect, Fault, Outcome, Row, Section, invalid, number, time};
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size, number as parse_number};
@@ -258,7 +259,8 @@ impl Drafts {
                 && blocks.contains(name)
             {
                 let text = format!("upstream \"{name}\" may not have port {port}");
-                diagnostics.push(Diagnostic::emerg(draft.span, text));
+                let help = format!("ports stand inside the upstream, at its servers: write http://{name}");
+                diagnostics.push(Diagnostic::emerg(draft.span, text).help(help));
                 continue;
             }
             if draft.needs_port {
@@ -275,7 +277,11 @@ impl Drafts {
                 Err(e) => {
                     let text = format!("{} in upstream \"{name}\"", e.message);
                     let mut diagnostic = Diagnostic::emerg(draft.span, text);
-                    diagnostic = diagnostic.help("an address, a name that the system can look up now, or an upstream");
+                    let near = suggest::nearest(name, blocks.iter().map(|block| &**block));
+                    diagnostic = diagnostic.help(match near {
+                        Some(near) => format!("did you mean the upstream \"{near}\"?"),
+                        None => "an address, a name that the system can look up now, or an upstream".to_owned(),
+                    });
                     diagnostics.push(diagnostic);
                 }
             }

@@ -30,6 +30,7 @@ fn a_message_is_drawn_with_its_line() {
   |     ^^^ not a directive
   = help: did you mean `root`?
   = note: inside this block at /etc/x.conf:1
+1 | http {
   = note: names are written in lower case
 "
     );
@@ -95,23 +96,4 @@ fn too_many_messages_are_counted_not_shown() {
     let text = all.render(&loaded.sources, "webserv");
     assert!(text.ends_with("\nwebserv: … and 200 more\n"), "{text}");
     assert_eq!(text.matches("[emerg]").count(), Diagnostics::LIMIT);
-}
-
-#[test]
-fn the_nearest_name_is_near() {
-    let names = ["root", "listen", "server_name", "index", "set", "gzip"];
-    for (word, near) in [
-        ("rot", Some("root")),
-        ("lisetn", Some("listen")),
-        ("sever_nmae", Some("server_name")),
-        ("servername", Some("server_name")),
-        ("on", None),
-        ("sat", Some("set")),
-        ("abc", None),
-        ("", None),
-        ("gzib", Some("gzip")),
-    ] {
-        assert_eq!(nearest(word, names), near, "{word}");
-    }
-    assert_eq!(nearest(&"x".repeat(100_000), names), None);
 }

@@ -26,7 +26,7 @@ impl Build {
                         continue;
                     }
                     scope.seen.push("events");
-                    let mut inner = Scope::new(Contexts::EVENTS, Settings::default(), Own::default());
+                    let mut inner = Scope::new(Contexts::EVENTS, Settings::default(), Own::default()).within(d);
                     self.level(&mut inner, children);
                 }
                 Section::Http => {
@@ -37,7 +37,7 @@ impl Build {
                         }
                         scope.seen.push("http");
                     }
-                    let mut inner = Scope::new(Contexts::HTTP, scope.settings.clone(), Own::default());
+                    let mut inner = Scope::new(Contexts::HTTP, scope.settings.clone(), Own::default()).within(d);
                     self.default_access_log(&mut inner.settings);
                     self.level(&mut inner, children);
                 }
@@ -69,7 +69,7 @@ impl Build {
         });
         self.drafts.push(ServerDraft::default());
         let own = Own { server: id, ..Own::default() };
-        let mut scope = Scope::new(Contexts::SERVER, outer.settings.clone(), own);
+        let mut scope = Scope::new(Contexts::SERVER, outer.settings.clone(), own).within(d);
         scope.server = Some(ServerDraft::default());
         let script = self.level(&mut scope, children);
         let draft = scope.server.take().expect("set above and only borrowed since");
@@ -80,9 +80,10 @@ impl Build {
             children.into_iter().partition(|c| self.locations[c.id.at()].kind == LocationKind::Named);
         for child in names {
             let name = self.locations[child.id.at()].name.clone();
-            if named.insert(name.clone(), child.id).is_some() {
+            if let Some(first) = named.insert(name.clone(), child.id) {
                 let text = format!("duplicate location \"{}\"", String::from_utf8_lossy(&name));
-                self.error(Fault::new(child.span, text));
+                let first = self.locations[first.at()].span;
+                self.error(Fault::new(child.span, text).note(first, "it is given first"));
             }
         }
         let tree = self.tree(others);
@@ -203,7 +204,7 @@ impl Build {
             depth: outer.own.depth + 1,
             ..Own::default()
         };
-        let mut scope = Scope::new(Contexts::LOCATION, outer.settings.clone(), own);
+        let mut scope = Scope::new(Contexts::LOCATION, outer.settings.clone(), own).within(d);
         let script = self.level(&mut scope, children);
         let nested = std::mem::take(&mut scope.own.children);
         let tree = if nested.is_empty() { None } else { Some(Box::new(self.tree(nested))) };
@@ -212,7 +213,7 @@ impl Build {
     }
 
     fn upstream(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
-        let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default());
+        let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default()).within(d);
         scope.upstream = Some(upstream::Upstream::named(&d.args[0].str()));
         self.level(&mut scope, children);
         let mut upstream = scope.upstream.take().expect("set above and only borrowed since");
@@ -240,7 +241,7 @@ impl Build {
             pass: scope.own.pass.clone(),
             ..Own::default()
         };
-        let mut inner = Scope::new(Contexts::LIMIT_EXCEPT, scope.settings.clone(), own);
+        let mut inner = Scope::new(Contexts::LIMIT_EXCEPT, scope.settings.clone(), own).within(d);
         let script = self.level(&mut inner, children);
         let id = self.place(inner, LocationKind::LimitExcept, script, None, d.span);
         scope.own.limit_except = Some((methods, id));
@@ -279,7 +280,7 @@ impl Build {
             depth: scope.own.depth + 1,
             ..Own::default()
         };
-        let mut inner = Scope::new(context, scope.settings.clone(), own);
+        let mut inner = Scope::new(context, scope.settings.clone(), own).within(d);
         let script = self.level(&mut inner, d.block.as_deref().unwrap_or_default());
         let location = in_location.then(|| self.place(inner, LocationKind::If, Script::default(), None, d.span));
         Ok(Op::If { condition, location, script })
@@ -294,8 +295,8 @@ impl Build {
             let location = &self.locations[child.id.at()];
             match location.kind {
                 LocationKind::Exact => {
-                    if tree.exact.insert(location.name.clone(), child.id).is_some() {
-                        duplicates.push((location.name.clone(), child.span));
+                    if let Some(first) = tree.exact.insert(location.name.clone(), child.id) {
+                        duplicates.push((location.name.clone(), self.locations[first.at()].span, child.span));
                     }
                 }
                 LocationKind::Regex => {
@@ -311,11 +312,12 @@ impl Build {
             if let [a, b] = pair
                 && a.0 == b.0
             {
-                duplicates.push((b.0.clone(), b.2));
+                duplicates.push((b.0.clone(), a.2, b.2));
             }
         }
-        for (name, span) in duplicates {
-            self.error(Fault::new(span, format!("duplicate location \"{}\"", String::from_utf8_lossy(&name))));
+        for (name, first, span) in duplicates {
+            let text = format!("duplicate location \"{}\"", String::from_utf8_lossy(&name));
+            self.error(Fault::new(span, text).note(first, "it is given first"));
         }
         for (prefix, location, _) in prefixes {
             // In sorted order the nearest entry that is a prefix is on the parent chain of the one before.
@@ -359,7 +361,7 @@ fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
             b"~" => Ok((LocationKind::Regex, name.bytes(), false)),
             b"~*" => Ok((LocationKind::Regex, name.bytes(), true)),
             _ => Err(Fault::new(modifier.span, format!("invalid location modifier \"{}\"", modifier.str()))
-                .help("=, ^~, ~ or ~*")),
+                .help("a modifier is =, ^~, ~ (a regex) or ~* (a regex, letter case ignored)")),
         },
         _ => unreachable!("the row takes one or two arguments"),
     }

@@ -6,13 +6,51 @@ use super::{Builder, MAX_DEPTH, Open, not_terminated, shown};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::error::{Diagnostic, Diagnostics};
 
+/// What always opens a block in `http`.
+const BLOCKS: [&[u8]; 9] =
+    [b"server", b"location", b"http", b"events", b"upstream", b"types", b"map", b"if", b"limit_except"];
+
 impl Builder<'_> {
     pub(super) fn semicolon(&mut self, at: Span) {
         if self.too_deep > 0 {
             self.words.clear();
+        } else if let Some(words) = self.block_without_brace() {
+            self.open_without_brace(words, at);
         } else if !self.directive(at) {
             self.errors.push(Diagnostic::emerg(at, "unexpected \";\"").label("no directive before it"));
         }
+    }
+
+    /// A statement that begins as a block and goes on in another line lacks its `{`: how many words belong to it.
+    fn block_without_brace(&self) -> Option<usize> {
+        let name = self.words.first().filter(|name| !name.quoted)?;
+        if !BLOCKS.contains(&name.bytes()) || self.command_line {
+            return None;
+        }
+        // In `upstream` a server is a line.
+        if self.stack.last().is_some_and(|open| open.name.is("upstream")) {
+            return None;
+        }
+        let mut before = name.span;
+        let cut = self.words.iter().skip(1).position(|word| {
+            let gap = self.bytes.get(before.end as usize..word.span.start as usize).unwrap_or_default();
+            before = word.span;
+            memchr::memchr(b'\n', gap).is_some()
+        })? + 1;
+        let plain = name.is("server") || name.is("http") || name.is("events");
+        (plain == (cut == 1)).then_some(cut)
+    }
+
+    /// Goes on as if the `{` stood after the first `cut` words.
+    fn open_without_brace(&mut self, cut: usize, at: Span) {
+        let rest = self.words.split_off(cut);
+        let (Some(name), Some(last)) = (self.words.first(), self.words.last()) else { return };
+        let (span, end) = (name.span.to(last.span), last.span.after());
+        let message = format!("directive \"{}\" has no opening \"{{\"", shown(name));
+        self.errors.push(Diagnostic::emerg(span, message).label("missing `{` after this"));
+        self.open(end);
+        self.words = rest;
+        self.directive(at);
     }
 
     /// Ends the directive whose words were collected; `false` where there are none.
@@ -54,7 +92,14 @@ impl Builder<'_> {
         }
         let nameless = self.words.is_empty();
         if nameless {
-            self.errors.push(Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it"));
+            let mut error = Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it");
+            let around = (at.start as usize).saturating_sub(1)..at.end as usize + 1;
+            if self.bytes.get(around).is_some_and(|around| around.ends_with(b"{{") || around.starts_with(b"{{")) {
+                error = error.help("`{{ … }}` is a placeholder of a template that was not filled in");
+            } else {
+                error = error.help("a block begins with its directive, as in: location / {");
+            }
+            self.errors.push(error);
             self.words.push(Word::new(b"", at, false));
         }
         let Some((name, args, span)) = self.head() else { return };

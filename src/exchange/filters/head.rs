@@ -1,7 +1,7 @@
 //! The head of a response, gathered for the protocol that writes it.
 
 use super::length;
-use crate::config::directives::output::Tokens;
+use crate::config::directives::headers::Tokens;
 use crate::exchange::response::Body;
 use crate::exchange::{Exchange, origin};
 use crate::http::response_head::ResponseHead;

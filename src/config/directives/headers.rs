@@ -213,7 +213,13 @@ pub const ROWS: &[Row] = &[
 fn header_name(d: &Directive) -> Result<Box<[u8]>, Fault> {
     let name = d.args[0].bytes();
     if name.is_empty() || !crate::http::header::is_token(name) {
-        return Err(Fault::new(d.args[0].span, format!("\"{}\" cannot be the name of a header", d.args[0].str())));
+        let fault = Fault::new(d.args[0].span, format!("\"{}\" cannot be the name of a header", d.args[0].str()));
+        return Err(match name.strip_suffix(b":") {
+            Some(plain) => {
+                fault.help(format!("a header name stands without its colon: \"{}\"", String::from_utf8_lossy(plain)))
+            }
+            None => fault.help("letters, digits and -: a name, then its value in quotes"),
+        });
     }
     Ok(name.into())
 }

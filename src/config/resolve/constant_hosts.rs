@@ -25,7 +25,7 @@ struct Start {
 
 impl Build {
     /// Names the hosts, so that they are groups like others.
-    pub(super) fn refer_made_hosts(&mut self) {
+    pub(super) fn refer_constant_hosts(&mut self) {
         let mut sets = Sets::new();
         for location in &self.locations {
             gather(&location.script, &mut sets);

@@ -1,12 +1,26 @@
 //! Names from other servers, and what they are called here: for the help line of "unknown directive". Nothing in
 //! this table is ever accepted as a directive.
 
+use super::ast::Word;
+use super::suggest;
+
 /// What to write instead of `name`, a directive of Apache, lighttpd, Caddy, HAProxy or of a school's nginx-like
 /// server; letter case does not matter. The sentence is ready for [`Diagnostic::help`](super::error::Diagnostic::help).
-pub fn foreign(name: &str) -> Option<String> {
+pub fn foreign(name: &str, args: &[Word]) -> Option<String> {
     let lower = name.to_ascii_lowercase();
+    // `Options -Indexes` turns the listing off.
+    if lower == "options" && args.iter().any(|word| word.bytes().eq_ignore_ascii_case(b"-Indexes")) {
+        return Some(format!("Apache's `{name} -Indexes` is `autoindex off;` here, which is the default"));
+    }
     let row = FOREIGN.iter().find(|(from, _, _)| *from == lower)?;
     Some(format!("{}'s `{name}` is {} here", row.1, row.2))
+}
+
+/// The same for a name that is nearly one of the table.
+pub fn nearest(name: &str) -> Option<String> {
+    let near = suggest::nearest(name, FOREIGN.iter().map(|(from, _, _)| *from))?;
+    let row = FOREIGN.iter().find(|(from, _, _)| *from == near)?;
+    Some(format!("like {}'s `{near}`? that is {} here", row.1, row.2))
 }
 
 /// Lower-cased name, whose it is, what it is here.
@@ -75,10 +89,11 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("basicauth", "Caddy", "`auth_basic` with `auth_basic_user_file`"),
     ("basic_auth", "Caddy", "`auth_basic` with `auth_basic_user_file`"),
     ("handle_errors", "Caddy", "`error_page CODE URI;`"),
-    ("php_fastcgi", "Caddy", "`fastcgi_pass`, which is not built in yet; it"),
+    ("php_fastcgi", "Caddy", "`fastcgi_pass ADDRESS;` in `location ~ \\.php$`"),
     ("bind", "HAProxy", "`listen ADDRESS:PORT;`"),
     ("frontend", "HAProxy", "`server { … }`"),
     ("backend", "HAProxy", "`upstream NAME { … }`"),
+    ("directory_index", "another server", "\"index\": `index FILE …;`"),
     ("max_body_size", "another server", "`client_max_body_size SIZE;`"),
     ("client_body_size", "another server", "`client_max_body_size SIZE;`"),
     ("body_size", "another server", "`client_max_body_size SIZE;`"),
@@ -111,12 +126,12 @@ mod tests {
 
     #[test]
     fn names_of_other_servers_are_translated() {
-        assert_eq!(foreign("DocumentRoot").as_deref(), Some("Apache's `DocumentRoot` is `root PATH;` here"));
+        assert_eq!(foreign("DocumentRoot", &[]).as_deref(), Some("Apache's `DocumentRoot` is `root PATH;` here"));
         assert_eq!(
-            foreign("max_body_size").as_deref(),
+            foreign("max_body_size", &[]).as_deref(),
             Some("another server's `max_body_size` is `client_max_body_size SIZE;` here")
         );
-        assert_eq!(foreign("root"), None);
+        assert_eq!(foreign("root", &[]), None);
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! "Did you mean": the entry of a closed set (directives, parameters, zones, formats, users, files…) that a word
+//! was meant to be. Pure; every set that is closed asks here, so that all of them forgive the same mistakes.
+
+/// The candidate an admin may have meant by `word`, or none that is near enough.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_of(word, candidates.into_iter().map(|candidate| (candidate, 0)))
+}
+
+/// As [`nearest`], of candidates that are more or less likely: the number counts as that many more wrong letters when
+/// two are compared, not for whether one is near at all.
+pub fn nearest_of<'a>(word: &str, candidates: impl IntoIterator<Item = (&'a str, usize)>) -> Option<&'a str> {
+    if word.is_empty() || word.chars().count() > 64 {
+        return None;
+    }
+    let asked = Shape::of(word);
+    let near = candidates.into_iter().filter_map(|(candidate, penalty)| {
+        asked.distance(&Shape::of(candidate)).map(|distance| (distance + penalty, candidate))
+    });
+    near.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// The sentence for a help line.
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, candidates).map(|near| format!("did you mean \"{near}\"?"))
+}
+
+/// The nearest of a set, else the whole set where it is short enough to be read.
+pub fn one_of(word: &str, set: &[&str]) -> String {
+    let near = did_you_mean(word, set.iter().copied());
+    near.unwrap_or_else(|| {
+        let names: Vec<String> = set.iter().take(12).map(|name| format!("`{name}`")).collect();
+        format!("one of {}{}", names.join(", "), if set.len() > 12 { ", …" } else { "" })
+    })
+}
+
+/// A word without what people vary: case, and which sign joins its parts.
+struct Shape {
+    text: String,
+}
+
+impl Shape {
+    fn of(word: &str) -> Shape {
+        let text = word.chars().map(|c| if matches!(c, '-' | '.' | ' ') { '_' } else { c.to_ascii_lowercase() });
+        Shape { text: text.collect() }
+    }
+
+    fn parts(&self) -> Vec<&str> {
+        let mut parts: Vec<&str> = self.text.split('_').filter(|part| !part.is_empty()).collect();
+        parts.sort_unstable();
+        parts
+    }
+
+    /// How far apart the words are; `None` where one cannot be a slip of the other. At most a third of the letters may
+    /// differ, so that `on` is never taken for `set`.
+    fn distance(&self, other: &Shape) -> Option<usize> {
+        let (a, b) = (&self.text, &other.text);
+        if a == b {
+            return Some(0);
+        }
+        if a.len().abs_diff(b.len()) > 12 {
+            return None;
+        }
+        let joined = |text: &str| text.replace('_', "");
+        if joined(a) == joined(b) {
+            return Some(1);
+        }
+        let (parts, others) = (self.parts(), other.parts());
+        if parts.len() > 1 && parts == others {
+            return Some(1);
+        }
+        let length = a.chars().count();
+        let edits = strsim::osa_distance(a, b);
+        if edits <= (length / 3).min(2) || (length >= 15 && edits == 3) {
+            return Some(edits + 1);
+        }
+        let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+        let cut = short.len() >= 5 && short.len() * 3 >= long.len() * 2;
+        (cut && (long.starts_with(short.as_str()) || long.ends_with(short.as_str()))).then_some(4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_the_finger_find_their_word() {
+        let set = ["server_name", "client_max_body_size", "autoindex", "root", "set", "remote_addr", "listen"];
+        for (word, expected) in [
+            ("sever_name", Some("server_name")),
+            ("servername", Some("server_name")),
+            ("client-max-body-size", Some("client_max_body_size")),
+            ("max_client_body_size", Some("client_max_body_size")),
+            ("AutoIndex", Some("autoindex")),
+            ("remote_address", Some("remote_addr")),
+            ("rot", Some("root")),
+            ("on", None),
+            ("", None),
+            ("something_else", None),
+        ] {
+            assert_eq!(nearest(word, set), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_likely_candidate_wins_over_one_that_is_as_near() {
+        assert_eq!(nearest_of("fastcgi_pas", [("fastcgi_pass", 2), ("fastcgi_past", 0)]), Some("fastcgi_past"));
+    }
+}
