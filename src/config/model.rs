@@ -8,6 +8,7 @@ use super::directives::{
     access::Access,
     auth::Auth,
     body::Body,
+    cgi::{Cgi, Interpreter},
     charset::{Charset, CharsetMap},
     client::Client,
     dav::Dav,
@@ -28,7 +29,7 @@ use super::directives::{
     ssi::Ssi,
     ssl::Ssl,
     syslog::Syslog,
-    upload::Upload,
+    upload::{Store, Upload},
     upstream::Upstream,
 };
 use super::error::Diagnostic;
@@ -36,7 +37,7 @@ use super::pattern::{Pattern, PatternSet};
 use super::template::{Part, Template, Variables};
 use super::tls::ServerTls;
 use super::value::Size;
-use crate::http::method::MethodSet;
+use crate::http::method::{Method, MethodSet};
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
 use std::path::PathBuf;
@@ -292,6 +293,8 @@ pub struct Location {
     pub content: Content,
     /// Where [`Content::Proxy`] goes.
     pub pass: Option<Rc<Pass>>,
+    /// Who runs the files of [`Content::Cgi`].
+    pub interpreter: Interpreter,
     /// Nothing between routing and content: no script, no access rule, no try_files. The hot path's shortcut.
     pub plain: bool,
     pub span: Span,
@@ -320,6 +323,8 @@ pub enum Content {
     StubStatus,
     /// proxy_pass, fastcgi_pass, scgi_pass, uwsgi_pass.
     Proxy,
+    /// cgi_pass.
+    Cgi,
 }
 
 /// Everything inherited, by subject. Cloning shares.
@@ -345,11 +350,26 @@ pub struct Settings {
     pub scgi: Rc<Proxy>,
     pub uwsgi: Rc<Proxy>,
     pub names: Rc<NameLookup>,
+    pub cgi: Rc<Cgi>,
+    pub cgi_upstream: Rc<Proxy>,
     pub realip: Rc<RealIp>,
     pub ssi: Rc<Ssi>,
     pub ssl: Rc<Ssl>,
     /// Lines that limit what clients may write, for those who break one.
     pub limiting: Rc<Vec<Line>>,
+}
+
+impl Settings {
+    /// Clients may store files in a location with these settings, without WebDAV.
+    pub fn stores(&self) -> bool {
+        let written = [Method::Post, Method::Put];
+        let named = |methods: MethodSet| written.iter().any(|method| methods.contains(*method));
+        match self.upload.store {
+            Store::Path(_) => true,
+            Store::Off => false,
+            Store::Uri => self.access.allowed.is_some_and(named),
+        }
+    }
 }
 
 /// A directive as it is written, and where.

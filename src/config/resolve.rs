@@ -18,7 +18,7 @@ use super::context::Contexts;
 use super::directives::body::TempPath;
 use super::directives::listen::ServerDraft;
 use super::directives::logs::LogFormat;
-use super::directives::{charset, headers, upload, upstream};
+use super::directives::{cgi, charset, headers, upload, upstream};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics};
 use super::load::{Loaded, Sources};
@@ -102,6 +102,7 @@ pub struct Own {
     /// This level has valid_referers of its own.
     pub referers: bool,
     pub pass: Option<Rc<super::directives::proxy_pass::Pass>>,
+    pub interpreter: super::directives::cgi::Interpreter,
     exact: bool,
     children: Vec<Child>,
     name: Box<[u8]>,
@@ -249,6 +250,9 @@ impl Build {
         charset::check(&self.locations, &self.tables, &mut self.diagnostics);
         if !self.diagnostics.has_errors() {
             self.refer_constant_hosts();
+        }
+        for span in cgi::executed_stores(&self.locations) {
+            self.warn(span, cgi::STORED);
         }
         let names: Vec<_> = self.drafts.iter().map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);

@@ -18,6 +18,8 @@ pub enum Role {
     Alarm = 6,
     /// A name server has answered.
     Resolver = 7,
+    /// A program has ended, or said something.
+    Child = 8,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -39,6 +41,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         5 => Some(Role::Change),
         6 => Some(Role::Alarm),
         7 => Some(Role::Resolver),
+        8 => Some(Role::Child),
         _ => None,
     }
 }

@@ -419,8 +419,20 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
 }
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
+    if let Some(interpreter) = handlers::upstream::cgi::interpreter(ex) {
+        cx.trace.say("handler", Some(ex.here().span), || "cgi_pass".into());
+        return match handlers::upstream::cgi::start(ex, cx, interpreter) {
+            Ok(proxy) => {
+                *handler = Handler::Proxy(proxy);
+                Flow::Wait
+            }
+            Err(flow) => flow,
+        };
+    }
     let here = ex.here();
     match here.content {
+        // Answered above.
+        Content::Cgi => Flow::Status(Status::NOT_FOUND),
         Content::Proxy => match handlers::upstream::start(ex, cx) {
             Ok(proxy) => {
                 *handler = Handler::Proxy(proxy);

@@ -1,6 +1,7 @@
 //! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
 
 pub mod accept;
+mod children;
 pub mod greeting;
 pub mod lifecycle;
 pub mod listeners;
@@ -85,8 +86,8 @@ pub struct Server {
     new_binary: Option<i32>,
     /// Reloads so far, whatever became of them.
     reloads: u64,
-    /// The epoll knows the resolver's.
-    watches_resolver: bool,
+    /// Of the services that have sockets of their own.
+    watched: names::Watched,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -140,7 +141,7 @@ impl Server {
             old_configs: Vec::new(),
             new_binary: None,
             reloads: 0,
-            watches_resolver: false,
+            watched: names::Watched::default(),
         };
         sweep::begin(&mut server.cx);
         if let Some(fd) = server.signals.fd() {
@@ -160,6 +161,7 @@ impl Server {
         while self.mode != Mode::Stopped {
             self.turn();
         }
+        self.cx.children.end();
         self.cx.logs.flush_all();
     }
 
@@ -217,6 +219,7 @@ impl Server {
                 Some(Role::Listener) => accepts = true,
                 Some(Role::Disk) => self.disk_event(),
                 Some(Role::Resolver) => self.resolver_event(),
+                Some(Role::Child) => self.child_event(),
                 Some(Role::Signal | Role::Change | Role::Alarm) | None => {}
             }
         }
@@ -251,7 +254,7 @@ impl Server {
             quit,
             self.pool.backends.next_due(),
             self.cx.listings.next_due(),
-            self.next_name(),
+            self.next_service(),
             sweep::due(&self.cx).map(after),
         ];
         times.into_iter().flatten().min()
@@ -393,9 +396,7 @@ impl Server {
             let _ = self.watch_listeners();
         }
         self.pool.backends.expire(now);
-        if self.next_name().is_some_and(|due| due <= now) {
-            self.protected("a look-up of names", Server::names_due);
-        }
+        self.protected("a look-up of names", Server::services_due);
         self.protected("a sweep", Server::sweep);
     }
 
@@ -451,7 +452,7 @@ impl Server {
 
     fn finish_turn(&mut self) {
         self.listen_for_changes();
-        self.watch_resolver();
+        self.watch_services();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
         self.tend_logs();
         if let Mode::Quitting { until } = self.mode
@@ -513,13 +514,6 @@ impl Server {
         assert_eq!(stats.active, open, "open connections are miscounted: {stats:?}");
         assert_eq!(stats.reading + stats.writing, active, "requests under way are miscounted: {stats:?}");
         assert_eq!(stats.waiting, open - active, "idle connections are miscounted: {stats:?}");
-    }
-
-    /// Exchanges kept for reuse hold the configuration they served.
-    pub fn forget_pool(&mut self) {
-        self.pool.clear();
-        self.cx.upstream_balance.prune();
-        self.cx.resolver.prune();
     }
 
     pub fn connection_limit(&mut self, limit: usize) {

@@ -4,6 +4,13 @@ use super::Server;
 use crate::conn::token::{Role, token_of};
 use crate::sys::epoll;
 
+/// Which services the epoll knows.
+#[derive(Default)]
+pub(super) struct Watched {
+    resolver: bool,
+    pub(super) children: bool,
+}
+
 impl Server {
     /// Name servers have answered, or the time for something has come.
     pub(super) fn resolver_event(&mut self) {
@@ -21,19 +28,37 @@ impl Server {
         }
     }
 
-    pub(super) fn next_name(&self) -> Option<u64> {
+    fn next_name(&self) -> Option<u64> {
         [self.cx.resolver.next_due(), self.cx.upstream_names.next_due()].into_iter().flatten().min()
     }
 
+    /// When the resolver or a program has something to do though nothing happens.
+    pub(super) fn next_service(&self) -> Option<u64> {
+        [self.next_name(), self.cx.children.next_due()].into_iter().flatten().min()
+    }
+
+    pub(super) fn services_due(&mut self) {
+        let now = self.cx.now.ms;
+        if self.next_name().is_some_and(|due| due <= now) {
+            self.names_due();
+        }
+        self.cx.children.expire(now);
+    }
+
+    pub(super) fn watch_services(&mut self) {
+        self.watch_resolver();
+        self.watch_children();
+    }
+
     /// The resolver's sockets are watched from the first question on.
-    pub(super) fn watch_resolver(&mut self) {
-        if self.watches_resolver {
+    fn watch_resolver(&mut self) {
+        if self.watched.resolver {
             return;
         }
         if let Some(fd) = self.cx.resolver.fd() {
             // Unwatched it would look when a time has come.
             let _ = self.epoll.add(fd, epoll::IN, token_of(Role::Resolver));
-            self.watches_resolver = true;
+            self.watched.resolver = true;
         }
     }
 }

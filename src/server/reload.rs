@@ -65,6 +65,13 @@ pub fn notes(diagnostics: &Diagnostics, sources: &Sources) -> Vec<(Level, String
 }
 
 impl Server {
+    /// Exchanges kept for reuse hold the configuration they served.
+    pub fn forget_pool(&mut self) {
+        self.pool.clear();
+        self.cx.upstream_balance.prune();
+        self.cx.resolver.prune();
+    }
+
     /// Takes the configuration anew, and tells whoever asked what came of it.
     pub(super) fn reload(&mut self) {
         let Some(origin) = self.origin.clone() else { return };

@@ -1,6 +1,7 @@
 //! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Services`] is
 //! handed down by the loop; nothing here knows a connection or a request.
 
+pub mod children;
 pub mod clock;
 pub mod dir_watch;
 pub mod directories;
@@ -30,6 +31,7 @@ pub mod upstream_names;
 use crate::config::model::Config;
 use crate::route::Recorder;
 use crate::util::buf::BufPool;
+use children::Children;
 use clock::Clock;
 use dir_watch::DirWatch;
 use directories::Directories;
@@ -89,6 +91,8 @@ pub struct Services {
     pub upstream_balance: Balance,
     /// Names that are looked up while requests are served.
     pub resolver: Resolver,
+    /// Programs that answer requests.
+    pub children: Children,
     pub upstream_names: UpstreamNames,
     /// Resumable uploads that are not finished.
     pub resumable: Uploads,
@@ -129,6 +133,7 @@ impl Services {
             passwords: Passwords::default(),
             upstream_balance: Balance::default(),
             resolver: Resolver::default(),
+            children: Children::default(),
             upstream_names,
             resumable: Uploads::default(),
             scratch: Vec::with_capacity(SCRATCH),

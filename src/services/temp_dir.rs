@@ -7,7 +7,7 @@ use crate::sys::Errno;
 use crate::sys::file::{self, O_CREAT, O_EXCL, O_RDWR, Unlink};
 use std::cell::Cell;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// Names that are tried: a directory where all of these are taken is somebody's trap.
@@ -99,6 +99,10 @@ impl TempFile {
     /// Appends at most `max` bytes from `at` on to the spare room of `into`. 0 is the end.
     pub fn read(&self, at: u64, max: usize, into: &mut Vec<u8>) -> Result<usize, Errno> {
         file::pread_into(self.fd.as_fd(), into, max, at)
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     pub fn path(&self) -> &[u8] {

@@ -6,7 +6,8 @@
 //! name server that fails) changes nothing; one that says there is no such name takes the addresses away (nginx).
 
 use super::resolver::{Answer, Asked, Failure, Found, Outcome, Question, Resolver, Ticket, Want};
-use crate::config::directives::upstream::{Dynamic, Peer, Upstream};
+use crate::config::directives::upstream::{Peer, Upstream};
+use crate::config::directives::upstream_dynamic::Dynamic;
 use crate::config::model::Config;
 use crate::sys::socket::Addr;
 use crate::util::dns::Service;

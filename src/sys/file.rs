@@ -295,6 +295,23 @@ fn poll(fd: BorrowedFd<'_>, events: libc::c_short, millis: i32) -> Result<bool, 
     Ok(count > 0)
 }
 
+/// /dev/null, for both directions.
+pub fn null() -> Result<OwnedFd, Errno> {
+    // SAFETY: the path is NUL-terminated.
+    let fd = retry(|| unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Writes all of `bytes`, to something that takes them at once.
+pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let written = write(fd, bytes)?;
+        bytes = bytes.get(written.max(1)..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// A file that lives in memory and has no path. `name` only shows in /proc.
 pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     // SAFETY: `name` is NUL-terminated.

@@ -1,5 +1,6 @@
 //! The process itself: identity, limits, children, standard streams. Signals, users and starting programs in the modules below.
 
+pub mod child;
 mod signal;
 mod spawn;
 mod user;

@@ -8,6 +8,7 @@
 // A row of a table is a tuple that is read once, next to its values.
 #![allow(clippy::type_complexity)]
 
+mod cgi;
 mod client;
 mod dav;
 mod default_site;

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod auth;
 pub mod body;
+pub mod cgi;
 pub mod charset;
 pub mod client;
 pub mod dav;
@@ -39,6 +40,8 @@ pub mod syslog;
 pub mod upload;
 pub mod upload_resumable;
 pub mod upstream;
+pub mod upstream_dynamic;
+pub mod upstream_ring;
 
 use super::context::{Args, Contexts};
 use super::table::{Effect, Origin, Row};
@@ -78,6 +81,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         gateway::UWSGI,
         gateway::ROWS,
         gateway_pass::ROWS,
+        cgi::ROWS,
         resolver::ROWS,
         upstream::ROWS,
         realip::ROWS,

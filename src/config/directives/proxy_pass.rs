@@ -12,12 +12,15 @@ use crate::config::template::Template;
 use std::rc::Rc;
 
 /// How requests are spoken to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
+    #[default]
     Http1,
     FastCgi,
     Scgi,
     Uwsgi,
+    /// A program that is started for the request.
+    Cgi,
 }
 
 impl Protocol {
@@ -27,6 +30,7 @@ impl Protocol {
             Protocol::FastCgi => "fastcgi_pass",
             Protocol::Scgi => "scgi_pass",
             Protocol::Uwsgi => "uwsgi_pass",
+            Protocol::Cgi => "cgi_pass",
         }
     }
 
@@ -37,6 +41,7 @@ impl Protocol {
             Protocol::FastCgi => "fastcgi://",
             Protocol::Scgi => "scgi://",
             Protocol::Uwsgi => "uwsgi://",
+            Protocol::Cgi => "cgi://",
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use super::resolver::Resolver;
 use super::row;
+use super::upstream_dynamic::{Dynamic, dynamic};
+pub use super::upstream_ring::Ring;
 use crate::config::addr::PeerAddr;
 use crate::config::ast::{Directive, Span};
 use crate::config::context::{Args, Contexts};
@@ -34,24 +36,6 @@ pub struct Upstream {
     pub dynamic: Vec<Dynamic>,
     pub resolver: Option<Rc<Resolver>>,
     pub resolver_timeout: Option<Millis>,
-}
-
-/// A `server … resolve` line.
-#[derive(Clone, Debug)]
-pub struct Dynamic {
-    pub host: Box<str>,
-    pub port: u16,
-    /// The name whose SRV records say where the service is.
-    pub service: Option<Box<str>>,
-    /// What each of its addresses is, but for the address.
-    pub peer: Peer,
-}
-
-impl Dynamic {
-    /// What is found for one holds for the other.
-    pub fn is_same_name(&self, other: &Dynamic) -> bool {
-        self.host == other.host && self.service == other.service
-    }
 }
 
 /// One address of a `server` line.
@@ -92,10 +76,6 @@ pub enum Method {
         two: bool,
     },
 }
-
-/// Points of a hash ring in ascending order, each with the number of the `server` line it stands for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ring(pub Box<[(u32, u32)]>);
 
 /// Connections that are kept for further requests.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +124,7 @@ impl Upstream {
 }
 
 impl Peer {
-    fn all(addr: PeerAddr) -> Vec<Peer> {
+    pub(super) fn all(addr: PeerAddr) -> Vec<Peer> {
         let addrs = match addr {
             PeerAddr::Inet(addrs) => addrs.into_iter().map(Addr::from).collect(),
             PeerAddr::Unix(path) => vec![Addr::Unix(path)],
@@ -445,36 +425,6 @@ fn random(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     method(s, Method::Random { two })
 }
 
-impl Ring {
-    /// 160 points for each unit of weight, where Cache::Memcached::Fast has them (nginx).
-    pub fn of(peers: &[Peer]) -> Ring {
-        const POINTS: u32 = 160;
-        let mut points = Vec::new();
-        for peer in peers {
-            let (host, port) = match peer.server.get(..5) {
-                Some(unix) if unix.eq_ignore_ascii_case("unix:") => (&peer.server[5..], ""),
-                _ => match peer.server.rsplit_once(':') {
-                    Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
-                    _ => (&*peer.server, ""),
-                },
-            };
-            let mut previous = [0; 4];
-            for _ in 0..peer.weight.saturating_mul(POINTS) {
-                let mut crc = flate2::Crc::new();
-                for part in [host.as_bytes(), &[0], port.as_bytes(), &previous] {
-                    crc.update(part);
-                }
-                previous = crc.sum().to_le_bytes();
-                points.push((crc.sum(), peer.line));
-            }
-        }
-        // Of two at the same place, the first stays.
-        points.sort_by_key(|(hash, _)| *hash);
-        points.dedup_by_key(|(hash, _)| *hash);
-        Ring(points.into())
-    }
-}
-
 fn keepalive(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let idle = u32::try_from(number(d, 0)?).map_err(|_| invalid(d, 0))?;
     if d.args.get(1).is_some_and(|word| !word.is("local")) {
@@ -554,51 +504,4 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         }
         Ok(())
     })
-}
-
-/// A server whose name is looked up while requests are served. None: its address is known.
-fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
-    let word = &d.args[0];
-    let resolves = d.args[1..].iter().any(|word| word.is("resolve"));
-    let service = d.args[1..].iter().find_map(|word| Some((word, word.bytes().strip_prefix(b"service=")?)));
-    if let (Some((word, _)), false) = (service, resolves) {
-        return Err(Fault::new(word.span, "service upstream requires \"resolve\" parameter"));
-    }
-    if !resolves {
-        return Ok(None);
-    }
-    let text = word.str();
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => match port.parse::<u16>() {
-            Ok(port) if port > 0 => (host.to_owned(), Some(port)),
-            _ => return Err(Fault::new(word.span, format!("invalid port in upstream \"{text}\""))),
-        },
-        None => (text.to_string(), None),
-    };
-    // An address needs no looking up.
-    if text.starts_with("unix:") || text.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
-        return Ok(None);
-    }
-    if crate::util::dns::canonical(host.as_bytes()).is_none() {
-        return Err(Fault::new(word.span, format!("invalid host in upstream \"{text}\"")));
-    }
-    let service = match service {
-        None => None,
-        Some((word, b"")) => return Err(Fault::new(word.span, "empty service name")),
-        Some((word, _)) if port.is_some() => {
-            return Err(Fault::new(word.span, format!("service upstream \"{text}\" may not have port")));
-        }
-        Some((word, name)) => {
-            let name = String::from_utf8_lossy(name);
-            // A name without dots is a service over TCP (RFC 2782); another stands before the host as it is.
-            let full = if name.contains('.') { format!("{name}.{host}") } else { format!("_{name}._tcp.{host}") };
-            if crate::util::dns::canonical(full.as_bytes()).is_none() {
-                return Err(Fault::new(word.span, format!("invalid service name \"{name}\"")));
-            }
-            Some(full.into())
-        }
-    };
-    let nowhere = PeerAddr::Inet(vec![std::net::SocketAddr::from(([0, 0, 0, 0], 0))]);
-    let peer = Peer::all(nowhere).remove(0);
-    Ok(Some(Dynamic { host: host.into(), port: port.unwrap_or(80), service, peer }))
 }

@@ -147,6 +147,7 @@ impl Build {
             limit_except: own.limit_except,
             content: own.content,
             pass: own.pass,
+            interpreter: own.interpreter,
             plain,
             span,
         });
@@ -239,6 +240,7 @@ impl Build {
             name: scope.own.name.clone(),
             content: scope.own.content,
             pass: scope.own.pass.clone(),
+            interpreter: scope.own.interpreter.clone(),
             ..Own::default()
         };
         let mut inner = Scope::new(Contexts::LIMIT_EXCEPT, scope.settings.clone(), own).within(d);
@@ -277,6 +279,7 @@ impl Build {
             named: scope.own.named,
             content: scope.own.content,
             pass: scope.own.pass.clone(),
+            interpreter: scope.own.interpreter.clone(),
             depth: scope.own.depth + 1,
             ..Own::default()
         };

@@ -5,8 +5,11 @@ use super::pool::Wanted;
 use crate::conn::close::CloseReason;
 use crate::conn::io::{Io, Step};
 use crate::conn::{Active, Turn};
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Phase, settings};
+use crate::http::status::Status;
+use crate::services::children::Leave;
 use crate::services::upstream_balance::End;
 use crate::sys::socket::Connect;
 
@@ -30,6 +33,9 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     let Active { ex, handler, backend, .. } = active;
     backends.leave(backend, cx);
     let Handler::Proxy(proxy) = handler else { return Step::Again };
+    if proxy.is_program() {
+        return spawn(io, active, turn);
+    }
     let (peer, addr) = match proxy.pick(ex, cx) {
         Ok(picked) => picked,
         Err(flow) => {
@@ -69,6 +75,32 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
             next(io, active, cx, Fault::Error, resting)
         }
     }
+}
+
+/// Starts the program that is to answer.
+fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let (cx, backends) = (&mut *turn.cx, &mut turn.pool.backends);
+    let Active { ex, handler, backend, .. } = active;
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
+    let flow = match proxy.spawn(ex, cx) {
+        Ok((child, output)) => match backends.adopt(output, child, &proxy.upstream().clone(), turn.wake) {
+            Ok(key) => {
+                *backend = Some(key);
+                proxy.connected(ex, cx);
+                proxy.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
+                return Step::Again;
+            }
+            Err(e) => {
+                cx.children.leave(child, Leave::Unwanted, cx.now.ms);
+                proxy.broken(ex, cx, "epoll_ctl()", e);
+                Flow::Status(Status::INTERNAL_SERVER_ERROR)
+            }
+        },
+        Err(flow) => flow,
+    };
+    active.settle(cx, flow);
+    settled(io, active, cx);
+    Step::Again
 }
 
 pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {

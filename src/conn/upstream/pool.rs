@@ -7,6 +7,7 @@ use crate::config::directives::upstream::Upstream;
 use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
 use crate::services::Services;
+use crate::services::children::Leave;
 use crate::services::upstream_balance::End;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
@@ -14,7 +15,7 @@ use crate::sys::socket::{self, Addr, Connect};
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 pub(in crate::conn) struct Backend {
@@ -29,6 +30,8 @@ pub(in crate::conn) struct Backend {
     opened: u64,
     /// Idle: when it is closed.
     due: u64,
+    /// The program whose output it is.
+    child: Option<Key>,
 }
 
 /// The connection that a request needs.
@@ -124,6 +127,7 @@ impl Backends {
             requests: 0,
             opened: now,
             due: 0,
+            child: None,
         };
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
@@ -135,9 +139,43 @@ impl Backends {
         Ok((key, connect))
     }
 
+    /// The output of a program that was started for an exchange.
+    pub(in crate::conn) fn adopt(
+        &mut self,
+        output: OwnedFd,
+        child: Key,
+        upstream: &Rc<Upstream>,
+        owner: Wake,
+    ) -> Result<Key, Errno> {
+        let backend = Backend {
+            transport: Transport::plain(output, readiness(Connect::Done)),
+            owner: Some(owner),
+            upstream: upstream.clone(),
+            peer: 0,
+            local: None,
+            requests: 0,
+            opened: 0,
+            due: 0,
+            child: Some(child),
+        };
+        let key = self.slab.insert(backend);
+        let Some(backend) = self.slab.get(key) else { return Err(Errno::EBADF) };
+        let added =
+            self.epoll.add(backend.transport.fd(), epoll::IN | epoll::RDHUP | epoll::ET, token(Role::Backend, key));
+        if let Err(e) = added {
+            self.slab.remove(key);
+            return Err(e);
+        }
+        Ok(key)
+    }
+
     /// Closes a backend in use. True: its server has failed so often that it is left alone for a while.
     pub(in crate::conn) fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> bool {
         let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return false };
+        if let Some(child) = backend.child {
+            let leave = if end == End::Good { Leave::Done } else { Leave::Unwanted };
+            cx.children.leave(child, leave, cx.now.ms);
+        }
         cx.upstream_balance.give(&backend.upstream, backend.peer, end, cx.now.ms)
     }
 

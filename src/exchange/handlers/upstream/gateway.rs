@@ -5,12 +5,12 @@
 //! twice because a client wrote `_` for `-`.
 
 use super::sending::{Body, Framed};
-use super::{Proxy, settings};
+use super::{Proxy, cgi, settings};
 use crate::config::directives::gateway::Gateway;
 use crate::config::directives::proxy_pass::Protocol;
 use crate::config::model::Level;
 use crate::config::template::{Builtin, Part, Template, Var};
-use crate::exchange::{Exchange, variables};
+use crate::exchange::{Exchange, Printable, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::status::Status;
 use crate::http::{fastcgi, scgi};
@@ -24,6 +24,12 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     let settings = settings(ex).clone();
     let (protocol, gateway) = (proxy.protocol, &settings.gateway);
     let params = params(ex, cx, gateway, settings.pass_request_headers);
+    let script = params.iter().find(|(name, _)| name == b"SCRIPT_FILENAME").map(|(_, value)| value);
+    if let Some(script) = script.filter(|script| protocol == Protocol::FastCgi && cgi::stored(ex, script)) {
+        let shown = Printable(script);
+        ex.report(cx, Level::Error, format_args!("\"{shown}\" lies where clients may store files (upload_execute)"));
+        return Err(Status::FORBIDDEN);
+    }
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     let length = gathered.map(|body| body.len());
     proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
@@ -95,34 +101,41 @@ fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_header
         params.push((b"HTTP_HOST".to_vec(), host));
     }
     if passes_headers {
-        let first = params.len();
-        let buf = ex.buf();
-        for field in &ex.request.head.fields {
-            let written = field.name.of(buf);
-            let mut name = HEADER.to_vec();
-            name.extend(written.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-            if name == b"HTTP_PROXY" || name == b"HTTP_HOST" || is_set(&name) {
-                continue;
-            }
-            let twin = |other: &crate::http::h1::head::Field| {
-                let other = other.name.of(buf);
-                other.len() == written.len() && !other.contains(&b'_') && same_param(other, written)
-            };
-            if written.contains(&b'_') && ex.request.head.fields.iter().any(twin) {
-                continue;
-            }
-            let value = field.value.of(buf);
-            match params.iter_mut().skip(first).find(|(other, _)| *other == name) {
-                // Several lines are one list (nginx); cookies have a separator of their own.
-                Some((_, list)) => {
-                    list.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
-                    list.extend_from_slice(value);
-                }
-                None => params.push((name, value.to_vec())),
-            }
-        }
+        let lines = client_lines(ex, |name| name == b"HTTP_HOST" || is_set(name));
+        params.extend(lines);
     }
     params
+}
+
+/// The client's header lines as `HTTP_…`; `is_set` are names that something else has.
+pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool) -> Params {
+    let mut lines = Params::with_capacity(ex.request.head.fields.len());
+    let buf = ex.buf();
+    for field in &ex.request.head.fields {
+        let written = field.name.of(buf);
+        let mut name = HEADER.to_vec();
+        name.extend(written.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
+        if name == b"HTTP_PROXY" || is_set(&name) {
+            continue;
+        }
+        let twin = |other: &crate::http::h1::head::Field| {
+            let other = other.name.of(buf);
+            other.len() == written.len() && !other.contains(&b'_') && same_param(other, written)
+        };
+        if written.contains(&b'_') && ex.request.head.fields.iter().any(twin) {
+            continue;
+        }
+        let value = field.value.of(buf);
+        match lines.iter_mut().find(|(other, _)| *other == name) {
+            // Several lines are one list (nginx); cookies have a separator of their own.
+            Some((_, list)) => {
+                list.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
+                list.extend_from_slice(value);
+            }
+            None => lines.push((name, value.to_vec())),
+        }
+    }
+    lines
 }
 
 fn same_param(a: &[u8], b: &[u8]) -> bool {

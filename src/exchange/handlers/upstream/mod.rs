@@ -8,6 +8,7 @@
 //! Invariant: a server that [`Proxy::pick`] took from the balance is the connection's to give back: it outlives
 //! whatever becomes of the handler.
 
+pub mod cgi;
 mod cookie;
 mod fault;
 mod find;
@@ -65,18 +66,21 @@ pub enum Phase {
 
 /// The settings of the directives that passed a request on.
 pub fn settings(ex: &Exchange) -> &Rc<Settings> {
-    let here = ex.here();
-    match here.pass.as_ref().map(|pass| pass.protocol) {
-        Some(Protocol::FastCgi) => &here.settings.fastcgi,
-        Some(Protocol::Scgi) => &here.settings.scgi,
-        Some(Protocol::Uwsgi) => &here.settings.uwsgi,
-        Some(Protocol::Http1) | None => &here.settings.proxy,
+    let settings = &ex.here().settings;
+    match ex.log.upstream.as_ref().map(|record| record.protocol) {
+        Some(Protocol::FastCgi) => &settings.fastcgi,
+        Some(Protocol::Scgi) => &settings.scgi,
+        Some(Protocol::Uwsgi) => &settings.uwsgi,
+        Some(Protocol::Cgi) => &settings.cgi_upstream,
+        Some(Protocol::Http1) | None => &settings.proxy,
     }
 }
 
 pub struct Proxy {
     pub phase: Phase,
     protocol: Protocol,
+    /// The program that answers, where it is no server.
+    script: Option<cgi::Script>,
     /// Phase Resolve, and before it.
     pending: Option<find::Pending>,
     place: Place,
@@ -124,6 +128,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
         return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     };
     let mut record = ex.log.upstream.take().unwrap_or_default();
+    record.protocol = pass.protocol;
     if !record.tries.is_empty() {
         record.tries.push(Try::default());
     }
@@ -133,6 +138,14 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     cx.trace.say("handler", Some(ex.here().span), || {
         format!("{}: {}{}{}", pass.protocol.directive(), pass.protocol.scheme(), upstream.name, Printable(&place.uri))
     });
+    let target = find::Target { upstream, pending, place };
+    assemble(ex, cx, pass.protocol, target)
+}
+
+/// What a request begins with, wherever it goes.
+fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: find::Target) -> Begun<Proxy> {
+    let find::Target { upstream, pending, place } = target;
+    ex.log.upstream.get_or_insert_default().protocol = protocol;
     let settings = settings(ex).clone();
     let wants_body = settings.pass_request_body && settings.body.is_none();
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
@@ -144,7 +157,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain {
         ex.rx = Rx::Body;
     }
-    let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, pass.protocol));
+    let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, protocol));
     if gathers {
         let body = Some(body::Body::new(ex));
         ex.log.upstream.get_or_insert_default().body = body;
@@ -156,7 +169,8 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
             (false, None) => Phase::Pick,
         },
         pending,
-        protocol: pass.protocol,
+        protocol,
+        script: None,
         place,
         upstream: upstream.clone(),
         tried: Tried::default(),
@@ -188,7 +202,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
 
 /// Applications that are told the length of a body before it comes cannot be sent chunks.
 fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Scgi | Protocol::Uwsgi) && ex.request.head.framing == Framing::Chunked
+    matches!(protocol, Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi) && ex.request.head.framing == Framing::Chunked
 }
 
 impl Proxy {

@@ -22,10 +22,12 @@ impl Proxy {
         self.asked.dialect = match self.protocol {
             Protocol::Http1 => Dialect::Http,
             Protocol::FastCgi => Dialect::Cgi { status_line: false },
-            Protocol::Scgi | Protocol::Uwsgi => Dialect::Cgi { status_line: true },
+            Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi => Dialect::Cgi { status_line: true },
         };
         match self.protocol {
             Protocol::Http1 => http1::compose(self, ex, cx, place),
+            // A program is told when it is started.
+            Protocol::Cgi => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == crate::http::method::Method::Head;
                 self.asked.upgrade =

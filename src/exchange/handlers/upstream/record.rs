@@ -1,5 +1,6 @@
 //! What a request asked of upstreams, for `$upstream_*`, `$proxy_*` and the error log: kept until the next request.
 
+use crate::config::directives::proxy_pass::Protocol;
 use crate::exchange::body::Body;
 use crate::http::h1::response::ResponseHead;
 use std::io::Write;
@@ -7,6 +8,8 @@ use std::io::Write;
 /// A request's dealings with upstreams.
 #[derive(Default)]
 pub struct Record {
+    /// By which protocol the last upstream was asked.
+    pub protocol: Protocol,
     pub tries: Vec<Try>,
     /// The head of the last response, and its bytes.
     pub head: ResponseHead,

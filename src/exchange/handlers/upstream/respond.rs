@@ -71,6 +71,12 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<
     if !settings.ignore.charset {
         ex.route.kept.charset = head.value(&bytes, b"x-accel-charset").filter(|name| !name.is_empty()).map(Into::into);
     }
+    if proxy.is_program()
+        && let Some(target) = head.local_redirect(&bytes)
+    {
+        keep_lines(&head, &bytes, ex);
+        return Ok(elsewhere(ex, target));
+    }
     if !settings.ignore.redirect
         && let Some(target) = head.value(&bytes, b"x-accel-redirect")
     {

@@ -100,6 +100,15 @@ impl Proxy {
         }
     }
 
+    /// A program is about to be started.
+    pub(super) fn began_at(&mut self, ex: &mut Exchange, cx: &Services) {
+        let shown = self.shown(&self.upstream.name);
+        if let Some(record) = &mut ex.log.upstream {
+            record.shown = shown;
+            record.tries.push(Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() });
+        }
+    }
+
     /// Chooses the server to ask and writes the request for it. Err: there is none, or the request cannot be passed.
     pub fn pick(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(usize, Addr), Flow> {
         let key = match &self.upstream.clone().method {

@@ -1,0 +1,72 @@
+//! `server … resolve` of upstream groups: a name that is looked up while requests are served, and what of its line can be
+//! judged without looking it up.
+
+use super::upstream::Peer;
+use crate::config::addr::PeerAddr;
+use crate::config::ast::Directive;
+use crate::config::table::Fault;
+
+/// A `server … resolve` line.
+#[derive(Clone, Debug)]
+pub struct Dynamic {
+    pub host: Box<str>,
+    pub port: u16,
+    /// The name whose SRV records say where the service is.
+    pub service: Option<Box<str>>,
+    /// What each of its addresses is, but for the address.
+    pub peer: Peer,
+}
+
+impl Dynamic {
+    /// What is found for one holds for the other.
+    pub fn is_same_name(&self, other: &Dynamic) -> bool {
+        self.host == other.host && self.service == other.service
+    }
+}
+
+/// A server whose name is looked up while requests are served. None: its address is known.
+pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
+    let word = &d.args[0];
+    let resolves = d.args[1..].iter().any(|word| word.is("resolve"));
+    let service = d.args[1..].iter().find_map(|word| Some((word, word.bytes().strip_prefix(b"service=")?)));
+    if let (Some((word, _)), false) = (service, resolves) {
+        return Err(Fault::new(word.span, "service upstream requires \"resolve\" parameter"));
+    }
+    if !resolves {
+        return Ok(None);
+    }
+    let text = word.str();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => (host.to_owned(), Some(port)),
+            _ => return Err(Fault::new(word.span, format!("invalid port in upstream \"{text}\""))),
+        },
+        None => (text.to_string(), None),
+    };
+    // An address needs no looking up.
+    if text.starts_with("unix:") || text.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
+        return Ok(None);
+    }
+    if crate::util::dns::canonical(host.as_bytes()).is_none() {
+        return Err(Fault::new(word.span, format!("invalid host in upstream \"{text}\"")));
+    }
+    let service = match service {
+        None => None,
+        Some((word, b"")) => return Err(Fault::new(word.span, "empty service name")),
+        Some((word, _)) if port.is_some() => {
+            return Err(Fault::new(word.span, format!("service upstream \"{text}\" may not have port")));
+        }
+        Some((word, name)) => {
+            let name = String::from_utf8_lossy(name);
+            // A name without dots is a service over TCP (RFC 2782); another stands before the host as it is.
+            let full = if name.contains('.') { format!("{name}.{host}") } else { format!("_{name}._tcp.{host}") };
+            if crate::util::dns::canonical(full.as_bytes()).is_none() {
+                return Err(Fault::new(word.span, format!("invalid service name \"{name}\"")));
+            }
+            Some(full.into())
+        }
+    };
+    let nowhere = PeerAddr::Inet(vec![std::net::SocketAddr::from(([0, 0, 0, 0], 0))]);
+    let peer = Peer::all(nowhere).remove(0);
+    Ok(Some(Dynamic { host: host.into(), port: port.unwrap_or(80), service, peer }))
+}

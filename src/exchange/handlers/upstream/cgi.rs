@@ -1,0 +1,303 @@
+//! CGI/1.1 (RFC 3875): which file a request runs, and what its program is told.
+//!
+//! Invariant: only a regular file inside the root is run, and never one that lies where clients may store; of the
+//! server's environment a program sees nothing but PATH.
+
+use super::find::Target;
+use super::gateway::client_lines;
+use super::request::Place;
+use super::{Proxy, settings};
+use crate::config::directives::cgi::Interpreter;
+use crate::config::directives::proxy_pass::Protocol;
+use crate::config::directives::upstream::Upstream;
+use crate::config::model::{Content, Level};
+use crate::config::template::{Builtin, Part, Template, Var};
+use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::{Exchange, Printable, variables};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::children::Start;
+use crate::sys::Errno;
+use crate::sys::file;
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::rc::Rc;
+
+/// Where programs look for others.
+const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+/// Names behind the script's in a URI that are looked through for it.
+const DEPTH: usize = 64;
+
+/// A file to run.
+pub(super) struct Script {
+    file: Vec<u8>,
+    name: Vec<u8>,
+    path_info: Vec<u8>,
+    interpreter: Interpreter,
+}
+
+/// Who runs the file that a request names. None: it is no program.
+pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
+    let here = ex.here();
+    if here.content == Content::Cgi {
+        return Some(here.interpreter.clone());
+    }
+    let found = here.settings.cgi.extensions.iter().find(|(extension, _)| end_of(&ex.route.uri, extension).is_some());
+    found.filter(|_| here.content == Content::Files).map(|(_, interpreter)| interpreter.clone())
+}
+
+/// Where the first name with that extension ends.
+fn end_of(uri: &[u8], extension: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(found) = memchr::memmem::find(uri.get(from..)?, extension) {
+        let end = from + found + extension.len();
+        if matches!(uri.get(end), None | Some(b'/')) && uri.get(from + found - 1).is_some_and(|b| *b != b'/') {
+            return Some(end);
+        }
+        from += found + 1;
+    }
+    None
+}
+
+/// The content phase where a program answers.
+pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Begun<Proxy> {
+    let script = find(ex, cx, interpreter).map_err(Flow::Status)?;
+    let most = ex.here().settings.cgi.max_children;
+    if cx.children.count() as u64 >= most {
+        ex.report(cx, Level::Error, format_args!("{most} CGI programs are running (cgi_max_children)"));
+        return Err(Flow::Status(Status::SERVICE_UNAVAILABLE));
+    }
+    let name = String::from_utf8_lossy(&script.file).into_owned();
+    // It has no address; what is counted of servers is counted of none.
+    let nowhere = crate::config::addr::PeerAddr::Inet(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))]);
+    let mut upstream = Upstream::of(&name, nowhere);
+    upstream.peers[0].name = name.into();
+    let place = Place { host: Vec::new(), uri: Vec::new() };
+    let target = Target { upstream: Rc::new(upstream), pending: None, place };
+    let mut proxy = super::assemble(ex, cx, Protocol::Cgi, target)?;
+    proxy.script = Some(script);
+    Ok(proxy)
+}
+
+fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Result<Script, Status> {
+    let uri = ex.route.uri.clone();
+    let extensions = ex.here().settings.cgi.extensions.clone();
+    let by_extension = ex.here().content == Content::Files;
+    let first = by_extension.then(|| extensions.iter().find_map(|(extension, _)| end_of(&uri, extension))).flatten();
+    let mut end = first.unwrap_or(uri.len());
+    for _ in 0..DEPTH {
+        let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
+        let path = ex.route.path.clone();
+        match fs::metadata(OsStr::from_bytes(&path)) {
+            Ok(meta) if meta.is_file() => {
+                let root = path.get(..root.max(1)).unwrap_or(b"/").to_vec();
+                let file =
+                    judged(ex, cx, &path, &root, interpreter.is_some() || meta.permissions().mode() & 0o111 != 0)?;
+                let (name, path_info) = uri.split_at(end);
+                return Ok(Script { file, name: name.to_vec(), path_info: path_info.to_vec(), interpreter });
+            }
+            Ok(_) => break,
+            Err(_) if first.is_some() => break,
+            Err(_) => match memchr::memrchr(b'/', &uri[..end]) {
+                Some(slash) if slash > 0 => end = slash,
+                _ => break,
+            },
+        }
+    }
+    ex.report(cx, Level::Error, format_args!("no CGI program for \"{}\"", Printable(&uri)));
+    Err(Status::NOT_FOUND)
+}
+
+/// The file with all links followed, if it may be run.
+fn judged(ex: &mut Exchange, cx: &mut Services, path: &[u8], root: &[u8], executable: bool) -> Result<Vec<u8>, Status> {
+    let real = |path: &[u8]| fs::canonicalize(OsStr::from_bytes(path)).map(|path| path.into_os_string().into_vec());
+    let (Ok(file), Ok(root)) = (real(path), real(root)) else { return Err(Status::NOT_FOUND) };
+    let aliased = ex.here().settings.files.alias.is_some();
+    let why = if !aliased && !paths::is_beneath(&file, &root) {
+        "lies outside of the root"
+    } else if !executable {
+        "is not executable"
+    } else if stored(ex, &file) {
+        "lies where clients may store files (upload_execute)"
+    } else {
+        return Ok(file);
+    };
+    ex.report(cx, Level::Error, format_args!("CGI program \"{}\" {why}", Printable(&file)));
+    Err(Status::FORBIDDEN)
+}
+
+/// A client may have put it there.
+pub(super) fn stored(ex: &Exchange, file: &[u8]) -> bool {
+    let settings = &ex.here().settings;
+    if settings.cgi.uploads {
+        return false;
+    }
+    let beneath = |store: &[u8]| {
+        let real = fs::canonicalize(OsStr::from_bytes(store)).map(|store| store.into_os_string().into_vec());
+        paths::is_beneath(file, store) || real.is_ok_and(|store| paths::is_beneath(file, &store))
+    };
+    settings.stores() || ex.config.stores.iter().any(|store| beneath(store))
+}
+
+impl Proxy {
+    /// A program answers, not a server.
+    pub fn is_program(&self) -> bool {
+        self.script.is_some()
+    }
+
+    /// Starts the program. Gives what it is known by and the end where its output is read.
+    pub fn spawn(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(crate::util::slab::Key, OwnedFd), Flow> {
+        let Some(script) = self.script.take() else { return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR)) };
+        self.began_at(ex, cx);
+        self.asked.dialect = crate::http::h1::response::Dialect::Cgi { status_line: true };
+        self.asked.head = ex.route.method == crate::http::method::Method::Head;
+        self.body = super::sending::Body::Whole;
+        let outcome = self.run(ex, cx, &script);
+        self.script = Some(script);
+        outcome.map_err(|(call, e)| {
+            self.broken(ex, cx, call, e);
+            Flow::Status(if e == Errno::EACCES { Status::FORBIDDEN } else { Status::INTERNAL_SERVER_ERROR })
+        })
+    }
+
+    fn run(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        script: &Script,
+    ) -> Result<(crate::util::slab::Key, OwnedFd), (&'static str, Errno)> {
+        let cgi = ex.here().settings.cgi.clone();
+        let timeout = settings(ex).read_timeout.0;
+        let (env, dir) = told(ex, cx, script);
+        let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| ("posix_spawn()", Errno::EINVAL));
+        let path = text(script.interpreter.as_deref().unwrap_or(&script.file))?;
+        let mut args = vec![path.clone()];
+        if script.interpreter.is_some() {
+            args.push(text(&script.file)?);
+        }
+        let env = env.iter().filter_map(|line| CString::new(&line[..]).ok()).collect();
+        let dir = text(&dir)?;
+        let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+        let held;
+        let stdin = match body.map(|body| (body.file(), body.bytes())) {
+            Some((Some(file), _)) => file.fd(),
+            Some((None, Some(bytes))) if !bytes.is_empty() => {
+                held = file::memfd(c"request body").map_err(|e| ("memfd_create()", e))?;
+                file::write_all(held.as_fd(), bytes).map_err(|e| ("write()", e))?;
+                held.as_fd()
+            }
+            _ => {
+                held = file::null().map_err(|e| ("open()", e))?;
+                held.as_fd()
+            }
+        };
+        let start = Start {
+            path,
+            args,
+            env,
+            dir,
+            stdin,
+            shown: String::from_utf8_lossy(&script.file).into(),
+            cpu_seconds: timeout.div_ceil(1000).max(1),
+            logs: cgi.logs_stderr,
+        };
+        cx.children.start(start)
+    }
+}
+
+/// `NAME=value` of RFC 3875 §4.1 and what programs expect besides, and the working directory.
+fn told(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let mut env: Vec<Vec<u8>> = Vec::with_capacity(40);
+    let cgi = ex.here().settings.cgi.clone();
+    let is_set = |name: &[u8]| cgi.env.iter().any(|(own, _)| **own == *name);
+    let mut put = |name: &[u8], value: &[u8]| {
+        if !is_set(name) {
+            env.push([name, b"=", value].concat());
+        }
+    };
+    put(b"PATH", PATH);
+    put(b"GATEWAY_INTERFACE", b"CGI/1.1");
+    put(b"SERVER_SOFTWARE", concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes());
+    put(b"REDIRECT_STATUS", b"200");
+    put(b"SCRIPT_FILENAME", &script.file);
+    put(b"SCRIPT_NAME", &script.name);
+    put(b"PATH_INFO", &script.path_info);
+    let has_info = !script.path_info.is_empty();
+    if has_info && let Mapped::Path { .. } = paths::map_uri(ex, cx, &script.path_info) {
+        put(b"PATH_TRANSLATED", &ex.route.path.clone());
+    }
+    use Builtin as B;
+    const ALWAYS: [(&[u8], B); 13] = [
+        (b"QUERY_STRING", B::QueryString),
+        (b"REQUEST_METHOD", B::RequestMethod),
+        (b"REQUEST_URI", B::RequestUri),
+        (b"REQUEST_SCHEME", B::Scheme),
+        (b"DOCUMENT_ROOT", B::DocumentRoot),
+        (b"DOCUMENT_URI", B::DocumentUri),
+        (b"SERVER_PROTOCOL", B::ServerProtocol),
+        (b"SERVER_NAME", B::Host),
+        (b"SERVER_ADDR", B::ServerAddr),
+        (b"SERVER_PORT", B::ServerPort),
+        (b"REMOTE_ADDR", B::RemoteAddr),
+        (b"REMOTE_HOST", B::RemoteAddr),
+        (b"REMOTE_PORT", B::RemotePort),
+    ];
+    const WHERE_SET: [(&[u8], B); 4] = [
+        (b"CONTENT_TYPE", B::ContentType),
+        (b"CONTENT_LENGTH", B::ContentLength),
+        (b"HTTPS", B::Https),
+        (b"REMOTE_USER", B::RemoteUser),
+    ];
+    for (at, (name, builtin)) in ALWAYS.into_iter().chain(WHERE_SET).enumerate() {
+        let value = variables::text(&Template { parts: Box::new([Part::Var(Var::Builtin(builtin))]) }, ex, cx);
+        if at < ALWAYS.len() || !value.is_empty() {
+            put(name, &value);
+        }
+    }
+    if ex.here().settings.auth.realm.is_some() {
+        put(b"AUTH_TYPE", b"Basic");
+    }
+    let hides_password = ex.here().settings.auth.realm.is_some();
+    for (name, value) in client_lines(ex, is_set) {
+        // Told as CONTENT_…; and a password that was checked here is no business of the program's.
+        let told = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
+        let secret = hides_password && name == b"HTTP_AUTHORIZATION";
+        if !told && !secret {
+            put(&name, &value);
+        }
+    }
+    for (name, template) in cgi.env.iter() {
+        let value = variables::text(template, ex, cx);
+        env.push([&**name, b"=", &value].concat());
+    }
+    let dir = match &cgi.working_dir {
+        Some(template) => variables::text(template, ex, cx),
+        None => script.file.get(..memchr::memrchr(b'/', &script.file).unwrap_or(0).max(1)).unwrap_or(b"/").to_vec(),
+    };
+    (env, dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_with_the_extension_is_the_script() {
+        for (uri, expected) in [
+            ("/a.py", Some(5)),
+            ("/a.py/x/y", Some(5)),
+            ("/a.pyc", None),
+            ("/a.pyc/b.py", Some(11)),
+            ("/.py", None),
+            ("/d/.py/b.py/z", Some(11)),
+            ("/py", None),
+        ] {
+            assert_eq!(end_of(uri.as_bytes(), b".py"), expected, "{uri}");
+        }
+    }
+}

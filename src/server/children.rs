@@ -1,0 +1,26 @@
+//! Programs that answer requests, on the loop: what they write to STDERR goes to the error log, those that are not wanted
+//! any more are ended.
+
+use super::Server;
+use crate::config::model::Level;
+use crate::conn::token::{Role, token_of};
+use crate::sys::epoll;
+
+impl Server {
+    pub(super) fn child_event(&mut self) {
+        self.cx.children.receive();
+        for line in self.cx.children.lines() {
+            self.say(Level::Error, format_args!("CGI sent in stderr: \"{}\", script: \"{}\"", line.text, line.script));
+        }
+    }
+
+    pub(super) fn watch_children(&mut self) {
+        if self.watched.children {
+            return;
+        }
+        if let Some(fd) = self.cx.children.fd() {
+            // Unwatched they would end unseen, and count for ever.
+            self.watched.children = self.epoll.add(fd, epoll::IN, token_of(Role::Child)).is_ok();
+        }
+    }
+}

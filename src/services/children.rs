@@ -1,0 +1,220 @@
+//! Programs that answer requests (CGI) while they run: how many there are, what they say on STDERR, and their end. What is
+//! not wanted any more gets TERM, and KILL where that is not obeyed.
+//!
+//! Their descriptors stand in an epoll of its own, which the loop watches. Invariant: a process group gets signals only
+//! while its leader has not been seen to end.
+
+use crate::sys::Errno;
+use crate::sys::epoll::{self, Epoll, Events, Timeout};
+use crate::sys::file;
+use crate::sys::process::SIGKILL;
+use crate::sys::process::child::{self, Program};
+use crate::sys::socket;
+use crate::util::slab::{Key, Slab};
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// SIGTERM, by its number everywhere on Linux.
+const SIGTERM: i32 = 15;
+/// Milliseconds between the end of a response and the first signal: a program may still have something to do.
+const AFTER: u64 = 10_000;
+/// Between TERM and KILL.
+const MERCY: u64 = 3_000;
+/// Bytes of STDERR that are held until a line ends.
+const LINE: usize = 4096;
+/// A second event of the same child: its STDERR.
+const STDERR: u64 = 1 << Key::ROLE_SHIFT;
+
+#[derive(Default)]
+pub struct Children {
+    epoll: Option<Epoll>,
+    running: Slab<Child>,
+    lines: Vec<Line>,
+}
+
+struct Child {
+    pid: i32,
+    pidfd: OwnedFd,
+    stderr: Option<OwnedFd>,
+    text: Vec<u8>,
+    /// Which script it is, for the log.
+    shown: Box<str>,
+    /// The next signal, and when.
+    signal: Option<(i32, u64)>,
+}
+
+/// Something that a program wrote to STDERR.
+pub struct Line {
+    pub text: String,
+    pub script: Box<str>,
+}
+
+/// What is to be started.
+pub struct Start<'a> {
+    pub path: CString,
+    pub args: Vec<CString>,
+    pub env: Vec<CString>,
+    pub dir: CString,
+    pub stdin: BorrowedFd<'a>,
+    pub shown: Box<str>,
+    pub cpu_seconds: u64,
+    /// STDERR goes to the error log, not nowhere.
+    pub logs: bool,
+}
+
+/// Why a program goes on no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Its response is complete.
+    Done,
+    /// It took too long, or the client has left.
+    Unwanted,
+}
+
+impl Children {
+    /// What the loop watches. None: nothing was ever started.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.epoll.as_ref().map(Epoll::fd)
+    }
+
+    pub fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Starts a program. Gives what it is known by, and the end from which its output is read.
+    ///
+    /// # Errors
+    /// The system call that failed, and how.
+    pub fn start(&mut self, start: Start<'_>) -> Result<(Key, OwnedFd), (&'static str, Errno)> {
+        if self.epoll.is_none() {
+            self.epoll = Some(Epoll::new().map_err(|e| ("epoll_create1()", e))?);
+        }
+        let Some(epoll) = &self.epoll else { return Err(("epoll_create1()", Errno::EMFILE)) };
+        let pipe = || file::pipe().map_err(|e| ("pipe2()", e));
+        let (output, stdout) = pipe()?;
+        let (errors, stderr) = pipe()?;
+        for end in [&stdout, &stderr] {
+            // Programs do not expect a pipe that is full to be an error.
+            socket::set_nonblocking(end.as_fd(), false).map_err(|e| ("fcntl()", e))?;
+        }
+        let null = if start.logs { None } else { file::null().ok() };
+        let program = Program {
+            path: &start.path,
+            args: &start.args,
+            env: &start.env,
+            dir: &start.dir,
+            stdin: start.stdin,
+            stdout: stdout.as_fd(),
+            stderr: null.as_ref().map_or(stderr.as_fd(), |null| null.as_fd()),
+        };
+        let (pid, pidfd) = child::start(&program).map_err(|e| ("posix_spawn()", e))?;
+        child::limit(pid, start.cpu_seconds);
+        let running = Child { pid, pidfd, stderr: Some(errors), text: Vec::new(), shown: start.shown, signal: None };
+        let key = self.running.insert(running);
+        let Some(running) = self.running.get(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
+        let watched = epoll.add(running.pidfd.as_fd(), epoll::IN, key.to_u64());
+        if let Some(errors) = &running.stderr {
+            let _ = epoll.add(errors.as_fd(), epoll::IN, key.to_u64() | STDERR);
+        }
+        match watched {
+            Ok(()) => Ok((key, output)),
+            Err(e) => {
+                let _ = child::signal_group(pid, SIGKILL);
+                self.running.remove(key);
+                Err(("epoll_ctl()", e))
+            }
+        }
+    }
+
+    /// A program's output is not read any more.
+    pub fn leave(&mut self, key: Key, leave: Leave, now: u64) {
+        let Some(running) = self.running.get_mut(key) else { return };
+        match leave {
+            Leave::Done => running.signal = Some((SIGTERM, now + AFTER)),
+            Leave::Unwanted => {
+                running.send(SIGTERM);
+                running.signal = Some((SIGKILL, now + MERCY));
+            }
+        }
+    }
+
+    /// Takes note of what ended and what was written.
+    pub fn receive(&mut self) {
+        let mut events = Events::new();
+        let Some(Ok(count)) = self.epoll.as_ref().map(|epoll| epoll.wait(&mut events, Timeout::Now)) else { return };
+        for at in 0..count {
+            let Some((token, _)) = events.get(at) else { break };
+            let key = Key::from_u64(token & !STDERR);
+            let Some(running) = self.running.get_mut(key) else { continue };
+            running.read(&mut self.lines);
+            if token & STDERR == 0 {
+                running.last_line(&mut self.lines);
+                child::reap_one(running.pid);
+                self.running.remove(key);
+            }
+        }
+    }
+
+    pub fn lines(&mut self) -> Vec<Line> {
+        std::mem::take(&mut self.lines)
+    }
+
+    pub fn next_due(&self) -> Option<u64> {
+        self.running.iter().filter_map(|(_, running)| running.signal.map(|(_, at)| at)).min()
+    }
+
+    /// Sends the signals whose time has come.
+    pub fn expire(&mut self, now: u64) {
+        for (_, running) in self.running.iter_mut() {
+            if let Some((signal, _)) = running.signal.filter(|(_, at)| *at <= now) {
+                running.send(signal);
+                running.signal = (signal != SIGKILL).then_some((SIGKILL, now + MERCY));
+            }
+        }
+    }
+
+    /// The process ends: so do they.
+    pub fn end(&mut self) {
+        for (_, running) in self.running.iter_mut() {
+            running.send(SIGTERM);
+        }
+    }
+}
+
+impl Child {
+    fn send(&self, signal: i32) {
+        // It is not reaped before its pidfd was read: the number is its own.
+        let _ = child::signal_group(self.pid, signal);
+    }
+
+    fn read(&mut self, lines: &mut Vec<Line>) {
+        let mut buffer = Vec::with_capacity(LINE);
+        while let Some(stderr) = &self.stderr {
+            buffer.clear();
+            match socket::recv_into(stderr.as_fd(), &mut buffer, LINE) {
+                Ok(n) if n > 0 => self.text.extend_from_slice(&buffer),
+                Err(Errno::EAGAIN) => break,
+                _ => self.stderr = None,
+            }
+            while let Some(end) = memchr::memchr(b'\n', &self.text) {
+                let line: Vec<u8> = self.text.drain(..=end).collect();
+                self.say(&line, lines);
+            }
+            if self.text.len() >= LINE {
+                self.last_line(lines);
+            }
+        }
+    }
+
+    fn last_line(&mut self, lines: &mut Vec<Line>) {
+        let text = std::mem::take(&mut self.text);
+        self.say(&text, lines);
+    }
+
+    fn say(&self, text: &[u8], lines: &mut Vec<Line>) {
+        let text = text.trim_ascii_end();
+        if !text.is_empty() {
+            lines.push(Line { text: String::from_utf8_lossy(text).into_owned(), script: self.shown.clone() });
+        }
+    }
+}
