@@ -17,6 +17,7 @@ pub mod local_ca;
 pub mod model;
 pub mod names;
 pub mod pattern;
+pub mod proxy_tls;
 pub mod resolve;
 pub mod suggest;
 pub mod syntax;

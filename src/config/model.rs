@@ -23,6 +23,7 @@ use super::directives::{
     map::{MapTable, SplitTable},
     proxy::Proxy,
     proxy_pass::Pass,
+    proxy_ssl::ProxySsl,
     realip::RealIp,
     referer::Referers,
     resolver::NameLookup,
@@ -34,6 +35,7 @@ use super::directives::{
 };
 use super::error::Diagnostic;
 use super::pattern::{Pattern, PatternSet};
+use super::proxy_tls::UpstreamTls;
 use super::template::{Part, Template, Variables};
 use super::tls::ServerTls;
 use super::value::Size;
@@ -295,6 +297,8 @@ pub struct Location {
     pub pass: Option<Rc<Pass>>,
     /// Who runs the files of [`Content::Cgi`].
     pub interpreter: Interpreter,
+    /// What TLS is spoken with to where that is.
+    pub upstream_tls: Option<Rc<UpstreamTls>>,
     /// Nothing between routing and content: no script, no access rule, no try_files. The hot path's shortcut.
     pub plain: bool,
     pub span: Span,
@@ -355,6 +359,7 @@ pub struct Settings {
     pub realip: Rc<RealIp>,
     pub ssi: Rc<Ssi>,
     pub ssl: Rc<Ssl>,
+    pub proxy_ssl: Rc<ProxySsl>,
     /// Lines that limit what clients may write, for those who break one.
     pub limiting: Rc<Vec<Line>>,
 }

@@ -265,6 +265,7 @@ impl Build {
             &endpoints,
             &names,
         );
+        super::proxy_tls::equip(&directory, &mut self.locations, &mut self.diagnostics);
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
             return (Resolved { config: None, diagnostics: self.diagnostics }, self.sources);

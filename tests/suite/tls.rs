@@ -392,3 +392,36 @@ fn garbage_instead_of_a_hello_is_answered_with_an_alert() {
     server_still_answers(&server);
     server.await_file("logs/error.log", |log| log.contains("SSL handshake failed"));
 }
+
+#[test]
+fn upstreams_are_spoken_to_over_tls_and_verified_where_that_is_wanted() {
+    let setup = http(
+        "server { listen 127.0.0.1:%%PORT1%% ssl; server_name a.test; ssl_certificate a.test.crt; ssl_certificate_key a.test.key; \
+         ssl_verify_client optional_no_ca; location / { return 200 \"$ssl_server_name|$ssl_client_s_dn|$uri\"; } }\n\
+         upstream group { server 127.0.0.1:%%PORT1%%; keepalive 2; }\n\
+         server { listen 127.0.0.1:%%PORT%%;\n\
+         location /plain/ { proxy_pass https://127.0.0.1:%%PORT1%%/; }\n\
+         location /group/ { proxy_pass https://group/; proxy_http_version 1.1; proxy_set_header Connection \"\"; }\n\
+         location /named/ { proxy_pass https://group/; proxy_set_header Host a.test; proxy_ssl_name a.test; proxy_ssl_server_name on; proxy_ssl_verify on; \
+         proxy_ssl_trusted_certificate a.test.crt; proxy_ssl_certificate b.test.crt; proxy_ssl_certificate_key b.test.key; }\n\
+         location /other/ { proxy_pass https://group/; proxy_ssl_name c.test; proxy_ssl_verify on; proxy_ssl_trusted_certificate a.test.crt; }\n\
+         location /distrust/ { proxy_pass https://group/; proxy_ssl_verify on; proxy_ssl_trusted_certificate b.test.crt; }\n\
+         location /made/ { set $to 127.0.0.1:%%PORT1%%; proxy_pass https://$to; } }",
+    );
+    if !certificate(setup.dir(), "a.test", "ec") || !certificate(setup.dir(), "b.test", "ec") {
+        return;
+    }
+    let server = setup.start();
+    for _ in 0..3 {
+        server.get("/plain/x").is(200).body_is("||/x");
+        server.get("/group/x").is(200).body_is("||/x");
+        server.get("/named/x").is(200).body_is("a.test|CN=b.test|/x");
+        server.get("/made/x").is(200).body_is("||/made/x");
+    }
+    server.get("/other/x").is(502);
+    server.await_file("logs/error.log", |log| log.contains("upstream SSL certificate does not match \"c.test\""));
+    server.get("/distrust/x").is(502);
+    server.await_file("logs/error.log", |log| {
+        log.contains("upstream SSL certificate verify error: (18:self-signed certificate)")
+    });
+}

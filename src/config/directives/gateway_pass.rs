@@ -55,7 +55,7 @@ fn pass(protocol: Protocol, s: &mut Scope, b: &mut Build, d: &Directive) -> Outc
             }
         }
     };
-    s.own.pass = Some(Rc::new(Pass { protocol, to, location: Box::default() }));
+    s.own.pass = Some(Rc::new(Pass { protocol, to, location: Box::default(), is_secure: false }));
     s.own.content = Content::Proxy;
     Ok(())
 }

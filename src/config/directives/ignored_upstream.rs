@@ -26,7 +26,7 @@ const WITH_MEMCACHED: &str = "has an effect only together with `memcached_pass`"
 const WITH_TUNNEL: &str = "has an effect only together with `tunnel_pass`";
 const PROXY_TUNING: &str = "tunes how proxied responses are moved, not what they are";
 const PROXY_CACHE: &str = "responses of upstreams are not cached; each request goes to the upstream";
-const PROXY_TLS: &str = "has an effect only with `proxy_pass https://…`, which is refused";
+const PROXY_TLS: &str = "certificates are read once, when the configuration is";
 
 const fn row(name: &'static str, contexts: Contexts, args: Args, module: &'static str, why: &'static str) -> Known {
     Known { name, contexts, args, module, class: Class::Ignored, why }
@@ -157,20 +157,7 @@ pub const ROWS: &[Known] = &[
     row("proxy_send_timeout", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_socket_rcvbuf", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_socket_sndbuf", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
-    row("proxy_ssl_certificate", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
     row("proxy_ssl_certificate_cache", HSL, TAKE123, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_certificate_key", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_ciphers", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_conf_command", HSL, TAKE2, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_crl", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_name", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_password_file", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_protocols", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_server_name", HSL, FLAG, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_session_reuse", HSL, FLAG, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_trusted_certificate", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_verify", HSL, FLAG, "ngx_http_proxy_module", PROXY_TLS),
-    row("proxy_ssl_verify_depth", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TLS),
     row("proxy_store_access", HSL, TAKE123, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_temp_file_write_size", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_temp_path", HSL, TAKE1234, "ngx_http_proxy_module", PROXY_TUNING),

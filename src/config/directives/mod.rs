@@ -28,6 +28,7 @@ pub mod process;
 pub mod proxy;
 pub mod proxy_pass;
 pub mod proxy_response;
+pub mod proxy_ssl;
 pub mod realip;
 pub mod referer;
 pub mod refused;
@@ -76,6 +77,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         proxy::ROWS,
         proxy_pass::ROWS,
         proxy_response::ROWS,
+        proxy_ssl::ROWS,
         gateway::FASTCGI,
         gateway::SCGI,
         gateway::UWSGI,

@@ -52,6 +52,8 @@ pub struct Pass {
     pub to: To,
     /// The location's name, which a URI part replaces; empty where the location has no prefix.
     pub location: Box<[u8]>,
+    /// `https://`, where it is fixed.
+    pub is_secure: bool,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ pub struct Url<'a> {
     /// The value of `Host` by default.
     pub header: &'a str,
     pub uri: &'a [u8],
+    pub is_secure: bool,
 }
 
 impl<'a> Url<'a> {
@@ -102,12 +105,23 @@ impl<'a> Url<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Url<'a>, &'static str> {
         let scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()));
         if scheme("https://") {
-            return Err("https:// upstreams need TLS, which is not built in yet");
+            let mut url = Url::address(&text[8..])?;
+            url.is_secure = true;
+            let ends = if url.host.starts_with("unix:") { url.header } else { &url.header[..url.host.len()] };
+            url.header = if url.port == Some(443) { ends } else { url.header };
+            return Ok(url);
         }
         if !scheme("http://") {
             return Err("invalid URL prefix");
         }
-        Url::address(&text[7..])
+        let mut url = Url::address(&text[7..])?;
+        url.header = if url.port == Some(80) { url.host } else { url.header };
+        Ok(url)
+    }
+
+    /// The port of the scheme.
+    pub fn default_port(&self) -> u16 {
+        if self.is_secure { 443 } else { 80 }
     }
 
     /// What stands behind the scheme.
@@ -120,7 +134,7 @@ impl<'a> Url<'a> {
                 return Err("no path in the unix domain socket");
             }
             let uri = rest.get(end + 1..).unwrap_or_default();
-            return Ok(Url { host, port: None, header: "localhost", uri });
+            return Ok(Url { host, port: None, header: "localhost", uri, is_secure: false });
         }
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
         let header = std::str::from_utf8(&rest[..end]).map_err(|_| "invalid host")?;
@@ -142,15 +156,14 @@ impl<'a> Url<'a> {
         if !host.bytes().all(legal) {
             return Err("invalid host");
         }
-        let header = if port == Some(80) { host } else { header };
-        Ok(Url { host, port, header, uri })
+        Ok(Url { host, port, header, uri, is_secure: false })
     }
 
     /// `$proxy_port`.
     pub fn port_text(&self) -> Box<[u8]> {
         match self.port {
             _ if self.host.starts_with("unix:") => Box::default(),
-            port => port.unwrap_or(80).to_string().into_bytes().into(),
+            port => port.unwrap_or(self.default_port()).to_string().into_bytes().into(),
         }
     }
 }
@@ -166,7 +179,7 @@ pub const ROWS: &[Row] = &[row(
     Args::TAKE1,
     "",
     Effect::Once(proxy_pass),
-    "Passes requests on to an HTTP/1.x server: http://host[:port][/uri], http://unix:path[:/uri] or http://UPSTREAM. A URI part replaces the location's prefix. Variables are allowed where they make an address, a unix path, the name of a group, or a host that they are set to (`set $app host; proxy_pass http://$app:3000;`); names are looked up when the configuration is read. https:// is refused.",
+    "Passes requests on to an HTTP/1.x server: http://host[:port][/uri], http://unix:path[:/uri] or http://UPSTREAM. A URI part replaces the location's prefix. Variables are allowed where they make an address, a unix path, the name of a group, or a host that they are set to (`set $app host; proxy_pass http://$app:3000;`); names are looked up when the configuration is read. https:// speaks TLS with the server (`proxy_ssl_…`).",
 )];
 
 fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
@@ -190,7 +203,10 @@ fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 ));
             }
             To::Fixed {
-                upstream: b.upstreams.refer(url.host, url.port, word.span),
+                upstream: match url.is_secure && url.port.is_none() && !url.host.starts_with("unix:") {
+                    true => b.upstreams.refer_secure(url.host, word.span),
+                    false => b.upstreams.refer(url.host, url.port, word.span),
+                },
                 host: url.header.as_bytes().into(),
                 port: url.port_text(),
                 uri: url.uri.into(),
@@ -198,7 +214,10 @@ fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             }
         }
     };
+    let is_secure =
+        matches!(&to, To::Fixed { url, .. } if url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case(b"https")));
     s.own.pass = Some(Rc::new(Pass {
+        is_secure,
         protocol: Protocol::Http1,
         to,
         location: if has_prefix { name.into() } else { Box::default() },
@@ -231,7 +250,8 @@ mod tests {
             ("http://a b", Err("invalid host")),
             ("http://a\r\nb", Err("invalid host")),
             ("http://unix:", Err("no path in the unix domain socket")),
-            ("https://a", Err("https:// upstreams need TLS, which is not built in yet")),
+            ("https://a:443/x", Ok(("a", Some(443), "a", "/x"))),
+            ("https://a:80", Ok(("a", Some(80), "a:80", ""))),
             ("a:80", Err("invalid URL prefix")),
             ("", Err("invalid URL prefix")),
         ] {

@@ -178,6 +178,7 @@ pub const ROWS: &[Known] = &[
     row("proxy_redirect", HSL, TAKE12, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_set_body", HSL, TAKE1, "ngx_http_proxy_module", NO_PROXY),
     row("proxy_set_header", HSL, TAKE2, "ngx_http_proxy_module", NO_PROXY),
+    row("proxy_ssl_conf_command", HSL, TAKE2, "ngx_http_proxy_module", OPENSSL),
     row("proxy_store", HSL, TAKE1, "ngx_http_proxy_module", NO_STORE),
     row("random_index", LOCATION, FLAG, "ngx_http_random_index_module", LATER),
     row("recursive_error_pages", HSL, FLAG, "ngx_http_core_module", LATER),

@@ -160,6 +160,8 @@ struct Draft {
     optional: bool,
     /// There is no port that it has by default.
     needs_port: bool,
+    /// The port is that of https, and was not written: a group of the name may follow.
+    implied: bool,
 }
 
 impl Drafts {
@@ -174,10 +176,21 @@ impl Drafts {
                 span,
                 optional: false,
                 needs_port: false,
+                implied: false,
             });
             self.0.len() - 1
         });
         UpstreamId(at as u32)
+    }
+
+    /// The same over TLS without a port: a group, or a host's 443.
+    pub fn refer_secure(&mut self, host: &str, span: Span) -> UpstreamId {
+        let is_group = self.0.iter().any(|draft| draft.block && &*draft.upstream.name == host);
+        let id = self.refer(host, if is_group { None } else { Some(443) }, span);
+        if let Some(draft) = self.0.get_mut(id.at()) {
+            draft.implied |= !is_group;
+        }
+        id
     }
 
     /// The same where the protocol has no port of its own.
@@ -194,7 +207,15 @@ impl Drafts {
         let there = |draft: &Draft| &*draft.upstream.name == host && (draft.block || draft.port == port);
         if !self.0.iter().any(there) {
             let upstream = Upstream::named(host);
-            self.0.push(Draft { upstream, port, block: false, span, optional: true, needs_port: false });
+            self.0.push(Draft {
+                upstream,
+                port,
+                block: false,
+                span,
+                optional: true,
+                needs_port: false,
+                implied: false,
+            });
         }
     }
 
@@ -213,11 +234,11 @@ impl Drafts {
         }
         let mut upstream = upstream;
         upstream.finish();
-        match self.0.iter_mut().find(|draft| draft.upstream.name == name && draft.port.is_none()) {
+        match self.0.iter_mut().find(|draft| draft.upstream.name == name && (draft.port.is_none() || draft.implied)) {
             Some(draft) if draft.block => {
                 return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
             }
-            Some(draft) => (draft.upstream, draft.block) = (upstream, true),
+            Some(draft) => (draft.upstream, draft.block, draft.port) = (upstream, true, None),
             None => self.0.push(Draft {
                 upstream,
                 port: None,
@@ -225,6 +246,7 @@ impl Drafts {
                 span: d.name.span,
                 optional: false,
                 needs_port: false,
+                implied: false,
             }),
         }
         Ok(())

@@ -148,6 +148,7 @@ impl Build {
             content: own.content,
             pass: own.pass,
             interpreter: own.interpreter,
+            upstream_tls: None,
             plain,
             span,
         });

@@ -23,6 +23,7 @@ use crate::exchange::tls::TlsFacts;
 use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, Connect, More, Peer};
+use crate::tls::session::Session;
 use plain::Plain;
 use ready::Ready;
 #[cfg(debug_assertions)]
@@ -50,6 +51,11 @@ impl Transport {
     /// Of a client that is to begin with a hello.
     pub fn tls_server(fd: OwnedFd, ready: Ready) -> Transport {
         Transport::Tls(Box::new(Tls::server(fd, ready)))
+    }
+
+    /// To a server: the first thing is the handshake.
+    pub fn tls_client(fd: OwnedFd, ready: Ready, session: Session) -> Transport {
+        Transport::Tls(Box::new(Tls::client(fd, ready, session)))
     }
 
     pub fn tls(&self) -> Option<&Tls> {

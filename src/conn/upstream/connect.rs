@@ -11,6 +11,7 @@ use crate::exchange::handlers::upstream::{Fault, Phase, settings};
 use crate::http::status::Status;
 use crate::services::children::Leave;
 use crate::services::upstream_balance::End;
+use crate::sys::Errno;
 use crate::sys::socket::Connect;
 
 /// Until the resolver knows the host's addresses.
@@ -48,7 +49,15 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     let upstream = proxy.upstream().clone();
     proxy.client_by = cx.now.ms + ex.here().settings.client.body_timeout.0;
     let local = proxy.local(ex, cx);
-    let wanted = Wanted { upstream: &upstream, peer, addr: &addr, local, probed: settings.socket_keepalive };
+    let secure = proxy.tls.clone();
+    let wanted = Wanted {
+        upstream: &upstream,
+        peer,
+        addr: &addr,
+        local,
+        probed: settings.socket_keepalive,
+        tls: secure.as_ref(),
+    };
     if let Some(key) = backends.reuse(&wanted, turn.wake) {
         *backend = Some(key);
         proxy.reused = true;
@@ -60,7 +69,10 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     match backends.open(&wanted, turn.wake, cx.now.ms) {
         Ok((key, connect)) => {
             *backend = Some(key);
-            if connect == Connect::Done {
+            if connect == Connect::Done && secure.is_some() {
+                proxy.phase = Phase::Handshake;
+                proxy.upstream_by = cx.now.ms + settings.connect_timeout.0;
+            } else if connect == Connect::Done {
                 proxy.connected(ex, cx);
                 proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
             } else {
@@ -111,6 +123,10 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     }
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     match backend.transport.connected() {
+        Ok(()) if proxy.tls.is_some() => {
+            proxy.phase = Phase::Handshake;
+            Step::Again
+        }
         Ok(()) => {
             proxy.connected(ex, turn.cx);
             proxy.upstream_by = turn.cx.now.ms + settings(ex).send_timeout.0;
@@ -121,4 +137,28 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
             fail(io, active, turn, Fault::Error)
         }
     }
+}
+
+/// Until both have agreed on TLS; the server's certificate is judged before anything of the request is sent.
+pub(super) fn handshake(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, backend, .. } = active;
+    let Some(backend) = turn.pool.backends.of(*backend) else { return Step::Close(CloseReason::Bug) };
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
+    let Some(tls) = backend.transport.tls_mut() else { return Step::Close(CloseReason::Bug) };
+    match tls.handshake() {
+        Ok(()) => {}
+        Err(Errno::EAGAIN) => return wait(io, active),
+        Err(e) => {
+            let why = tls.fault().map_or_else(|| e.to_string(), ToString::to_string);
+            proxy.no_handshake(ex, turn.cx, &why);
+            return fail(io, active, turn, Fault::Error);
+        }
+    }
+    let chain = tls.session().map(|session| session.peer_certificates().to_vec()).unwrap_or_default();
+    if !proxy.trusts(ex, turn.cx, &chain) {
+        return fail(io, active, turn, Fault::Error);
+    }
+    proxy.connected(ex, turn.cx);
+    proxy.upstream_by = turn.cx.now.ms + settings(ex).send_timeout.0;
+    Step::Again
 }

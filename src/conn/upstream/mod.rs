@@ -57,6 +57,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Phase::Resolve => connect::resolve(io, active, turn),
         Phase::Pick => connect::pick(io, active, turn),
         Phase::Connect => connect::connect(io, active, turn),
+        Phase::Handshake => connect::handshake(io, active, turn),
         Phase::Talk => exchange::talk(io, active, turn, flushed),
         Phase::Tunnel => tunnel::step(io, active, turn, flushed),
     }

@@ -6,6 +6,7 @@
 use crate::config::directives::upstream::Upstream;
 use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
+use crate::exchange::handlers::upstream::tls::Secure;
 use crate::services::Services;
 use crate::services::children::Leave;
 use crate::services::upstream_balance::End;
@@ -26,6 +27,8 @@ pub(in crate::conn) struct Backend {
     peer: usize,
     /// Where it was made to come from.
     local: Option<SocketAddr>,
+    /// Spoken over TLS.
+    tls: Option<Secure>,
     requests: u64,
     opened: u64,
     /// Idle: when it is closed.
@@ -44,6 +47,7 @@ pub(in crate::conn) struct Wanted<'a> {
     pub(in crate::conn) local: Option<SocketAddr>,
     /// proxy_socket_keepalive.
     pub(in crate::conn) probed: bool,
+    pub(in crate::conn) tls: Option<&'a Secure>,
 }
 
 /// All connections to upstreams.
@@ -85,7 +89,10 @@ impl Backends {
         loop {
             let at = self.idle.iter().rposition(|key| {
                 self.slab.get(*key).is_some_and(|b| {
-                    Rc::ptr_eq(&b.upstream, wanted.upstream) && b.peer == wanted.peer && b.local == wanted.local
+                    Rc::ptr_eq(&b.upstream, wanted.upstream)
+                        && b.peer == wanted.peer
+                        && b.local == wanted.local
+                        && b.tls.as_ref() == wanted.tls
                 })
             })?;
             let key = self.idle.remove(at);
@@ -118,12 +125,18 @@ impl Backends {
         // Not for Unix sockets, which do not delay anyway.
         let _ = socket::nodelay(fd.as_fd(), true);
         let connect = socket::connect(fd.as_fd(), addr).map_err(|e| ("connect()", e))?;
+        let transport = match wanted.tls.map(Secure::session) {
+            None => Transport::plain(fd, readiness(connect)),
+            Some(Ok(session)) => Transport::tls_client(fd, readiness(connect), session),
+            Some(Err(_)) => return Err(("a TLS session", Errno::EINVAL)),
+        };
         let backend = Backend {
-            transport: Transport::plain(fd, readiness(connect)),
+            transport,
             owner: Some(owner),
             upstream: wanted.upstream.clone(),
             peer: wanted.peer,
             local: wanted.local,
+            tls: wanted.tls.cloned(),
             requests: 0,
             opened: now,
             due: 0,
@@ -153,6 +166,7 @@ impl Backends {
             upstream: upstream.clone(),
             peer: 0,
             local: None,
+            tls: None,
             requests: 0,
             opened: 0,
             due: 0,

@@ -304,12 +304,8 @@ fn joined<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, name: &[u8], o
     is
 }
 
-/// `$ssl_…`.
-fn tls(builtin: Builtin, ex: &Exchange, cx: &Services, out: &mut Vec<u8>) -> Is {
-    match ex.tls.as_deref().is_some_and(|facts| facts.value(builtin, cx.now.unix, out)) {
-        true => Is::Set,
-        false => Is::Unset,
-    }
+fn when(found: bool) -> Is {
+    if found { Is::Set } else { Is::Unset }
 }
 
 fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
@@ -475,10 +471,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         | B::UploadFileSize
         | B::UploadFilePath
         | B::UploadFiles
-        | B::UploadStatus => match ex.log.upload.as_ref().is_some_and(|record| record.value(builtin, out)) {
-            true => Is::Set,
-            false => Is::Unset,
-        },
+        | B::UploadStatus => when(ex.log.upload.as_ref().is_some_and(|record| record.value(builtin, out))),
         B::RequestBody => match ex.log.upstream.as_ref().and_then(|record| record.body_bytes()) {
             Some(body) if ex.rx == super::Rx::Done => put(Some(body), out),
             _ => Is::Unset,
@@ -513,7 +506,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         B::TcpinfoSndCwnd => tcp_info(ex, |info| info.snd_cwnd, out),
         B::TcpinfoRcvSpace => tcp_info(ex, |info| info.rcv_space, out),
         // `$ssl_…`.
-        _ => tls(builtin, ex, cx, out),
+        _ => when(ex.tls.as_deref().is_some_and(|facts| facts.value(builtin, cx.now.unix, out))),
     }
 }
 

@@ -78,7 +78,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
     let mut upstream = Upstream::of(&name, nowhere);
     upstream.peers[0].name = name.into();
     let place = Place { host: Vec::new(), uri: Vec::new() };
-    let target = Target { upstream: Rc::new(upstream), pending: None, place };
+    let target = Target { upstream: Rc::new(upstream), pending: None, place, is_secure: false };
     let mut proxy = super::assemble(ex, cx, Protocol::Cgi, target)?;
     proxy.script = Some(script);
     Ok(proxy)

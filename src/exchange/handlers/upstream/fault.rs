@@ -50,6 +50,7 @@ impl Proxy {
         match self.phase {
             Phase::Gather => "reading client request body",
             Phase::Resolve | Phase::Pick | Phase::Connect => "connecting to upstream",
+            Phase::Handshake => "SSL handshaking to upstream",
             Phase::Tunnel => "proxying upgraded connection",
             Phase::Talk if !self.reads_head() => "reading upstream",
             Phase::Talk if !self.is_sent(ex) => "sending request to upstream",

@@ -29,12 +29,15 @@ pub(super) struct Target {
     pub upstream: Rc<Upstream>,
     pub pending: Option<Pending>,
     pub place: Place,
+    /// The server is spoken to over TLS.
+    pub is_secure: bool,
 }
 
 /// The target that the location's pass directive means for this request.
 pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &mut Record) -> Result<Target, Status> {
     let (found, host, port, made);
     let text;
+    let mut is_secure = pass.is_secure;
     match &pass.to {
         To::Fixed { upstream: id, host: fixed, port: number, .. } => {
             found = (cx.upstream_names.current(&ex.config.upstreams[id.at()]), None);
@@ -48,6 +51,7 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
                 Status::INTERNAL_SERVER_ERROR
             })?;
             (record.host, record.port) = (url.header.as_bytes().to_vec(), url.port_text().into_vec());
+            is_secure = url.is_secure;
             found = match known(ex, cx, &url) {
                 Some(upstream) => (upstream, None),
                 None => look_up(ex, cx, &url, pass.protocol)?,
@@ -61,12 +65,12 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
     };
     record.host.clone_from(&host);
     record.port = port;
-    Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri } })
+    Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri }, is_secure })
 }
 
 /// The group of a URL made of variables: one of the configuration, or an address.
 fn known(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
-    let port = url.port.unwrap_or(80);
+    let port = url.port.unwrap_or(url.default_port());
     let same = |upstream: &&Rc<Upstream>| {
         let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
         upstream.name.eq_ignore_ascii_case(url.host) && port_fits
@@ -94,7 +98,7 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
         ex.report(cx, Level::Error, format_args!("no resolver defined to resolve {}", url.host));
         return Err(Status::BAD_GATEWAY);
     };
-    let default = (protocol == Protocol::Http1).then_some(80);
+    let default = (protocol == Protocol::Http1).then_some(url.default_port());
     let Some(port) = url.port.or(default) else {
         ex.report(cx, Level::Error, format_args!("no port in upstream \"{}\"", url.host));
         return Err(Status::INTERNAL_SERVER_ERROR);

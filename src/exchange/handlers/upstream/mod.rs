@@ -21,6 +21,7 @@ mod request;
 mod respond;
 mod rewrite;
 mod sending;
+pub mod tls;
 mod uri;
 
 use super::options;
@@ -43,6 +44,7 @@ use record::Try;
 use request::Place;
 use sending::{Body, Framed};
 use std::rc::Rc;
+use tls::Secure;
 
 /// Bytes of a request kept for another server although they were streamed.
 const REPLAY: usize = 64 << 10;
@@ -58,6 +60,8 @@ pub enum Phase {
     /// A server is to be chosen and connected to.
     Pick,
     Connect,
+    /// Both agree on TLS.
+    Handshake,
     /// The request goes out, the response comes in.
     Talk,
     /// Bytes go both ways, whatever they mean (101).
@@ -81,6 +85,8 @@ pub struct Proxy {
     protocol: Protocol,
     /// The program that answers, where it is no server.
     script: Option<cgi::Script>,
+    /// What TLS is spoken with, and the server's name.
+    pub tls: Option<Secure>,
     /// Phase Resolve, and before it.
     pending: Option<find::Pending>,
     place: Place,
@@ -134,17 +140,20 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     }
     let found = find::find(ex, cx, &pass, &mut record);
     ex.log.upstream = Some(record);
-    let find::Target { upstream, pending, place } = found.map_err(Flow::Status)?;
+    let find::Target { upstream, pending, place, is_secure } = found.map_err(Flow::Status)?;
+    let tls = if is_secure { Some(tls::secure(ex, cx, &place.host).map_err(Flow::Status)?) } else { None };
     cx.trace.say("handler", Some(ex.here().span), || {
         format!("{}: {}{}{}", pass.protocol.directive(), pass.protocol.scheme(), upstream.name, Printable(&place.uri))
     });
-    let target = find::Target { upstream, pending, place };
-    assemble(ex, cx, pass.protocol, target)
+    let target = find::Target { upstream, pending, place, is_secure };
+    let mut proxy = assemble(ex, cx, pass.protocol, target)?;
+    proxy.tls = tls;
+    Ok(proxy)
 }
 
 /// What a request begins with, wherever it goes.
 fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: find::Target) -> Begun<Proxy> {
-    let find::Target { upstream, pending, place } = target;
+    let find::Target { upstream, pending, place, is_secure: _ } = target;
     ex.log.upstream.get_or_insert_default().protocol = protocol;
     let settings = settings(ex).clone();
     let wants_body = settings.pass_request_body && settings.body.is_none();
@@ -168,6 +177,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
             (false, Some(_)) => Phase::Resolve,
             (false, None) => Phase::Pick,
         },
+        tls: None,
         pending,
         protocol,
         script: None,
@@ -241,10 +251,10 @@ impl Proxy {
                 Phase::Gather => ex.out.is_empty(),
                 Phase::Talk => self.wants_body(ex),
                 Phase::Tunnel => self.pending().is_empty(),
-                Phase::Resolve | Phase::Pick | Phase::Connect => false,
+                Phase::Resolve | Phase::Pick | Phase::Connect | Phase::Handshake => false,
             },
             client_write: !ex.out.is_empty(),
-            upstream_read: talking && self.room(ex) > 0,
+            upstream_read: self.phase == Phase::Handshake || talking && self.room(ex) > 0,
             upstream_write: connecting || talking && !self.pending().is_empty(),
         }
     }

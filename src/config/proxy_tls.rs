@@ -1,0 +1,121 @@
+//! From the `proxy_ssl_*` directives of a location to what TLS is spoken with to its upstream.
+
+use super::certificates::{self, Origin, Wrong};
+use super::directives::proxy_pass::{Protocol, To};
+use super::directives::proxy_ssl::ProxySsl;
+use super::directives::ssl::Named;
+use super::error::{Diagnostic, Diagnostics};
+use super::model::Location;
+use super::template::Template;
+use crate::tls::client::Options;
+use crate::tls::verify::Trust;
+use crate::tls::{ClientConfig, ciphers};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub struct UpstreamTls {
+    pub config: Arc<ClientConfig>,
+    /// proxy_ssl_name; None: the host of the URL.
+    pub name: Option<Template>,
+    /// None: certificates are not looked at.
+    pub verify: Option<Trust>,
+}
+
+/// Sessions that are kept for resumption, for all servers of a location.
+const SESSIONS: usize = 256;
+
+/// Equips every location that may speak TLS with an upstream.
+pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnostics) {
+    let mut made: HashMap<*const ProxySsl, Option<Rc<UpstreamTls>>> = HashMap::new();
+    for location in locations {
+        let Some(pass) = &location.pass else { continue };
+        let is_secure = pass.protocol == Protocol::Http1 && (pass.is_secure || matches!(pass.to, To::Made(_)));
+        if is_secure {
+            let ssl = location.settings.proxy_ssl.clone();
+            let entry = made.entry(Rc::as_ptr(&ssl));
+            location.upstream_tls = entry.or_insert_with(|| make(directory, &ssl, found).map(Rc::new)).clone();
+        }
+    }
+}
+
+fn path(directory: &Path, named: &Named) -> PathBuf {
+    directory.join(OsStr::from_bytes(named.name.constant().unwrap_or_default()))
+}
+
+fn make(directory: &Path, ssl: &ProxySsl, found: &mut Diagnostics) -> Option<UpstreamTls> {
+    let before = found.errors();
+    let mut fail = |named: &Named, text: String| found.push(Diagnostic::emerg(named.span, text));
+    let mut file = |named: &Option<Named>, what: &str, read: &dyn Fn(&Path) -> Result<Loaded, String>| {
+        let named = named.as_ref()?;
+        let path = path(directory, named);
+        read(&path).map_err(|why| fail(named, format!("cannot load {what} \"{}\": {why}", path.display()))).ok()
+    };
+    let passwords = file(&ssl.passwords, "passwords", &|path| certificates::passwords(path).map(Loaded::Passwords));
+    let roots = file(&ssl.trusted, "trusted certificates", &|path| certificates::trusted(path).map(Loaded::Roots));
+    let crls = file(&ssl.crl, "revocation lists", &|path| certificates::crls(path).map(Loaded::Crls));
+    let passwords = if let Some(Loaded::Passwords(words)) = passwords { words } else { Vec::new() };
+    let certificate = match (&ssl.certificate, &ssl.key) {
+        (Some(certificate), Some(key)) => {
+            let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
+            let (from, key_from) = (origin(certificate), origin(key));
+            match certificates::load(&from, &key_from, &passwords) {
+                Ok(pair) => Some(pair),
+                Err(Wrong::Certificate(why)) => {
+                    fail(certificate, format!("cannot load certificate \"{}\": {why}", from.shown()));
+                    None
+                }
+                Err(Wrong::Key(why)) => {
+                    fail(key, format!("cannot load certificate key \"{}\": {why}", key_from.shown()));
+                    None
+                }
+            }
+        }
+        (Some(certificate), None) => {
+            fail(certificate, "no \"proxy_ssl_certificate_key\" is defined for the certificate".into());
+            None
+        }
+        (None, _) => None,
+    };
+    let mut verify = None;
+    if let Some(span) = ssl.verify {
+        let Some(Loaded::Roots(roots)) = roots else {
+            if ssl.trusted.is_none() {
+                let text = "no proxy_ssl_trusted_certificate for proxy_ssl_verify";
+                found.push(Diagnostic::emerg(span, text));
+            }
+            return None;
+        };
+        let crls = if let Some(Loaded::Crls(lists)) = crls { Some(lists) } else { None };
+        verify = Some(Trust { roots, crls, depth: ssl.verify_depth });
+    }
+    let options = Options {
+        protocols: ssl.protocols,
+        suites: ciphers::suites(&ssl.ciphers)?,
+        certificate,
+        sends_name: ssl.server_name,
+        sessions: if ssl.session_reuse { SESSIONS } else { 0 },
+        alpn: Vec::new(),
+    };
+    if found.errors() > before {
+        return None;
+    }
+    match options.build() {
+        Ok(config) => Some(UpstreamTls { config, name: ssl.name.clone(), verify }),
+        Err(why) => {
+            found.push(Diagnostic::emerg(None, format!("cannot prepare TLS to upstreams: {why}")));
+            None
+        }
+    }
+}
+
+/// What a file gave.
+enum Loaded {
+    Passwords(Vec<Vec<u8>>),
+    Roots(Vec<crate::tls::CertificateDer<'static>>),
+    Crls(Vec<crate::tls::crl::Crl>),
+}

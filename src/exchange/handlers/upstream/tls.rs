@@ -1,0 +1,84 @@
+//! `proxy_pass https://…`: the name that a server is asked for and checked against, and what becomes of its certificate.
+
+use super::Proxy;
+use crate::config::model::Level;
+use crate::config::proxy_tls::UpstreamTls;
+use crate::exchange::{Exchange, variables};
+use crate::http::host;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::tls::session::Session;
+use crate::tls::verify::{Purpose, check_host};
+use crate::tls::{CertificateDer, ServerName};
+use std::rc::Rc;
+
+/// What TLS is spoken with. Connections are shared by those that are the same.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    pub settings: Rc<UpstreamTls>,
+    /// proxy_ssl_name: without a port.
+    pub name: Box<str>,
+}
+
+impl PartialEq for Secure {
+    fn eq(&self, other: &Secure) -> bool {
+        Rc::ptr_eq(&self.settings, &other.settings) && self.name == other.name
+    }
+}
+
+impl Secure {
+    /// A session that is about to say hello.
+    pub fn session(&self) -> Result<Session, String> {
+        let name = self.name.trim_matches(['[', ']']);
+        // A name that DNS does not know is not sent either (nginx).
+        let nameless = || ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED).into());
+        let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| nameless());
+        Session::client(self.settings.config.clone(), name).map_err(|fault| fault.to_string())
+    }
+
+    /// Judges what the server sent. Err: the sentence for the log.
+    fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), String> {
+        let Some(trust) = &self.settings.verify else { return Ok(()) };
+        trust
+            .judge(chain, Purpose::Server, now)
+            .map_err(|fault| format!("upstream SSL certificate verify error: ({}:{})", fault.number(), fault.text()))?;
+        let name = self.name.trim_matches(['[', ']']);
+        let fits = chain.first().is_some_and(|leaf| check_host(leaf, name.as_bytes()).is_ok());
+        if fits { Ok(()) } else { Err(format!("upstream SSL certificate does not match \"{name}\"")) }
+    }
+}
+
+/// What the location says of TLS, for this request. `proxied`: the host of the URL.
+pub fn secure(ex: &mut Exchange, cx: &mut Services, proxied: &[u8]) -> Result<Secure, Status> {
+    let config = ex.config.clone();
+    let Some(settings) = config.location(ex.route.location).upstream_tls.clone() else {
+        return Err(Status::INTERNAL_SERVER_ERROR);
+    };
+    let name = match &settings.name {
+        Some(template) => variables::text(template, ex, cx),
+        None => proxied.to_vec(),
+    };
+    let name = host::split(&name).0;
+    Ok(Secure { settings, name: String::from_utf8_lossy(name).into() })
+}
+
+impl Proxy {
+    /// The handshake is over. False: the server is not to be trusted, which the log says.
+    pub fn trusts(&mut self, ex: &mut Exchange, cx: &mut Services, chain: &[CertificateDer<'_>]) -> bool {
+        let Some(secure) = &self.tls else { return true };
+        match secure.judge(chain, cx.now.unix) {
+            Ok(()) => true,
+            Err(why) => {
+                let doing = self.doing(ex);
+                ex.report(cx, Level::Error, format_args!("{why} while {doing}"));
+                false
+            }
+        }
+    }
+
+    /// The handshake came to nothing.
+    pub fn no_handshake(&mut self, ex: &mut Exchange, cx: &mut Services, why: &str) {
+        let doing = self.doing(ex);
+        ex.report(cx, Level::Error, format_args!("SSL_do_handshake() failed: {why} while {doing}"));
+    }
+}
