@@ -17,6 +17,7 @@
 //! | [`exchange`] | one request and its response: phases, handlers, filters; knows no socket |
 //! | [`conn`] | a socket driving exchanges |
 //! | [`server`] | the process: event loop, accept, timers, reload, signals, files, logs |
+//! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
 
@@ -29,6 +30,7 @@ pub mod exchange;
 pub mod explain;
 pub mod http;
 pub mod io;
+pub mod privsep;
 pub mod route;
 pub mod server;
 pub mod services;

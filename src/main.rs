@@ -237,7 +237,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
         None => {
             let greeting =
                 if args.quiet || origin.form == Form::Nginx { Greeting::Silent } else { Greeting::Addresses };
-            lifecycle::serve(config, origin, greeting, &notes)
+            webserv::privsep::serve(config, origin, greeting, notes)
         }
     };
     match outcome {

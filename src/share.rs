@@ -30,10 +30,12 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
         None => None,
     };
     let serve = ServeDir { dir: dir.clone(), address, upload: share.upload, password_file, tls: share.tls };
+    // Who shares a directory shares what they may read themselves; the password file is theirs, too.
+    let user = if webserv::sys::process::geteuid() == 0 { "user root;\n" } else { "" };
     Ok(Origin {
         executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("webserv")),
         file: PathBuf::from("(webserv DIR)"),
-        text: Some(serve.config()),
+        text: Some(format!("{user}{}", serve.config())),
         prefix: dir,
         directives: None,
         error_log: None,

@@ -20,6 +20,8 @@ pub enum Role {
     Resolver = 7,
     /// A program has ended, or said something.
     Child = 8,
+    /// Word from the process that started us and keeps root's rights.
+    Parent = 9,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -42,6 +44,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         6 => Some(Role::Alarm),
         7 => Some(Role::Resolver),
         8 => Some(Role::Child),
+        9 => Some(Role::Parent),
         _ => None,
     }
 }

@@ -70,6 +70,19 @@ pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// A directory, made where it is missing (its parent is not).
+///
+/// # Errors
+/// As [`append`].
+pub fn directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
+    let Place::In(dir, name) = settle(path)? else { return Err(Errno::ENOTDIR) };
+    match file::mkdir_at(Some(dir.as_fd()), &name, mode) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(e) => return Err(e),
+    }
+    file::open_at(Some(dir.as_fd()), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+}
+
 /// Opens a name in a directory that a stranger may write to: never through a link, never anything but a regular file.
 ///
 /// # Errors

@@ -8,12 +8,13 @@ use super::reload::Origin;
 use super::reload_report;
 use super::signals::Signals;
 use super::temp_paths;
+use super::worker::{Worker, worker};
 use crate::config::model::{Config, Level, LogTarget};
 use crate::config::resolve::Form;
 use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
-use crate::sys::process::{self, Streams};
+use crate::sys::process::{self, Ready, Streams};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
@@ -34,11 +35,35 @@ pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
     temp_paths::make(config, worker(config, form)?.map(|worker| worker.uid))
 }
 
-/// Serves until a signal ends it.
+/// A process that has all it needs and does not serve yet: its logs and listeners are open, signals are events, the pid
+/// file is written.
+pub struct Prepared {
+    pub config: Rc<Config>,
+    pub origin: Origin,
+    pub logs: Logs,
+    pub listeners: Listeners,
+    pub signals: Signals,
+    pub pid_file: Option<PidFile>,
+    /// As whom strangers are served; None: as who we are.
+    pub worker: Option<Worker>,
+    /// What there is to say of the configuration, for the error log.
+    pub notes: Vec<(Level, String)>,
+    ready: Option<Ready>,
+}
+
+/// Opens everything. In a daemon this returns in the background.
 ///
 /// `notes` is what there is to say of the configuration: standard error was told already.
-pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level, String)]) -> Result<(), Failure> {
-    let mut logs = open_logs(&config)?;
+///
+/// # Errors
+/// What could not be opened.
+pub fn prepare(
+    config: Config,
+    origin: Origin,
+    greeting: Greeting,
+    notes: Vec<(Level, String)>,
+) -> Result<Prepared, Failure> {
+    let logs = open_logs(&config)?;
     let worker = worker(&config, origin.form)?;
     temp_paths::make(&config, worker.as_ref().map(|worker| worker.uid))?;
     let mut listeners = Listeners::default();
@@ -64,28 +89,53 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
             console::line(format_args!("{}: {line}", origin.program));
         }
     }
+    let mut notes = notes;
+    if let Some(worker) = worker.as_ref().filter(|worker| worker.is_default) {
+        for text in worker.advice(&config) {
+            console::line(format_args!("{}: {text}", origin.program));
+            notes.push((Level::Warn, text));
+        }
+    }
     let ready = match config.process.daemon && !is_child {
         true => Some(process::daemonize().map_err(|e| Failure(format!("fork() failed {e}")))?),
         false => None,
     };
     // Before anybody can know our number: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
-    let pid = config.process.pid.as_deref().map(PidFile::write).transpose()?;
+    let pid_file = config.process.pid.as_deref().map(PidFile::write).transpose()?;
+    Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
+}
+
+impl Prepared {
+    /// For [`announce`], by whoever takes the rest apart.
+    pub fn take_ready(&mut self) -> Option<Ready> {
+        self.ready.take()
+    }
+}
+
+/// Whoever started us may go on: a daemon lets the terminal go.
+///
+/// # Errors
+/// The standard streams cannot be let go.
+pub fn announce(ready: Option<Ready>, config: &Config, logs: &mut Logs) -> Result<(), Failure> {
     if let Some(ready) = ready {
-        leave_terminal(&config, &mut logs)?;
+        leave_terminal(config, logs)?;
         ready.tell();
     }
-    let rights = drop_rights(worker)?;
-    let cx = Services::new(Rc::new(config), logs);
-    let mut server = Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))?;
+    Ok(())
+}
+
+/// Serves in this process until a signal ends it.
+///
+/// # Errors
+/// There is no loop.
+pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
+    announce(prepared.ready.take(), &prepared.config, &mut prepared.logs)?;
+    let Prepared { config, origin, logs, listeners, signals, pid_file, notes, .. } = prepared;
+    let mut server = begin(config, logs, listeners, signals)?;
     server.origin = Some(origin);
-    server.rights = rights;
-    server.pid_file = pid;
-    server.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
-    let told = matches!(server.cx.config.process.error_log.target, LogTarget::Stderr);
-    for (level, text) in notes.iter().filter(|_| !told) {
-        server.say(*level, format_args!("{text}"));
-    }
+    server.pid_file = pid_file;
+    server.note_start(&notes);
     server.keep_journal();
     server.open_syncs();
     process::trim_memory();
@@ -93,17 +143,25 @@ pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: &[(Level
     server.end_journal();
     server.note(format_args!("exit"));
     if let Some(file) = server.pid_file.take() {
-        rights.as_root(|| {
-            reload_report::remove(file.path());
-            file.remove();
-        });
+        reload_report::remove(file.path());
+        file.remove();
     }
     Ok(())
 }
 
+/// # Errors
+/// There is no loop.
+pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Signals) -> Result<Server, Failure> {
+    let cx = Services::new(config, logs);
+    Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))
+}
+
 /// A daemon holds none of its caller's standard streams: whoever waits for their end may go on. What is written to
 /// standard error all the same (by the runtime, in a panic) goes to the error log, as nginx has it.
-fn leave_terminal(config: &Config, logs: &mut Logs) -> Result<(), Failure> {
+///
+/// # Errors
+/// That of dup2.
+pub fn leave_terminal(config: &Config, logs: &mut Logs) -> Result<(), Failure> {
     let failed = |e| Failure(format!("dup2() failed {e}"));
     process::redirect_stdio_to_null(Streams::All).map_err(failed)?;
     if let Some(log) = error_log_of(config, logs) {
@@ -118,78 +176,14 @@ fn error_log_of<'a>(config: &Config, logs: &'a Logs) -> Option<BorrowedFd<'a>> {
     logs.descriptors().find(|(at, ..)| *at == id.at()).map(|(.., fd)| fd)
 }
 
-fn open_logs(config: &Config) -> Result<Logs, Failure> {
+/// # Errors
+/// The first log that cannot be opened.
+pub fn open_logs(config: &Config) -> Result<Logs, Failure> {
     let mut logs = Logs::new();
     match logs.open(config) {
         Ok(()) => Ok(logs),
         Err((path, e)) => Err(Failure(format!("open() \"{}\" failed {e}", path.display()))),
     }
-}
-
-/// As whom the process works. nginx keeps a master with root's rights to reopen logs and bind ports at a reload; here
-/// the one process works as the configured user and takes root back for just these.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rights {
-    user: Option<(u32, u32)>,
-}
-
-impl Rights {
-    /// Whose files the process makes.
-    pub fn uid(self) -> Option<u32> {
-        self.user.map(|(uid, _)| uid)
-    }
-
-    /// Does `what` with the rights the process was started with.
-    pub fn as_root<T>(self, what: impl FnOnce() -> T) -> T {
-        let Some((uid, gid)) = self.user else { return what() };
-        // Where the rights cannot be had, what is done fails and says so itself.
-        let risen = process::act_as_root().is_ok();
-        let done = what();
-        if risen && process::act_as_again(uid, gid).is_err() {
-            // Serving strangers as root is not an option.
-            std::process::abort();
-        }
-        done
-    }
-}
-
-/// A user that the process is to work as, and is not yet.
-struct Worker {
-    name: String,
-    uid: u32,
-    gid: u32,
-}
-
-/// Whom the configuration wants. None: the process stays who it is.
-fn worker(config: &Config, form: Form) -> Result<Option<Worker>, Failure> {
-    // nginx without a master has nobody to change: the process stays who it is.
-    if process::geteuid() != 0 || !config.process.master {
-        return Ok(None);
-    }
-    let (name, group) = match &config.process.user {
-        Some((name, group)) => (name.to_string(), group.clone()),
-        None if form == Form::Nginx => ("nobody".to_string(), None),
-        None => return Ok(None),
-    };
-    let (uid, primary) = match process::lookup_user(&name) {
-        Ok(Some(ids)) => ids,
-        _ => return Err(Failure(format!("getpwnam(\"{name}\") failed"))),
-    };
-    let gid = match group {
-        None => primary,
-        Some(group) => process::lookup_group(&group)
-            .ok()
-            .flatten()
-            .ok_or_else(|| Failure(format!("getgrnam(\"{group}\") failed")))?,
-    };
-    Ok((uid != 0).then_some(Worker { name, uid, gid }))
-}
-
-/// Works as the configured user, once everything that needs root is open.
-fn drop_rights(worker: Option<Worker>) -> Result<Rights, Failure> {
-    let Some(Worker { name, uid, gid }) = worker else { return Ok(Rights::default()) };
-    process::act_as(uid, gid, &name).map_err(|e| Failure(format!("setuid({uid}) failed {e}")))?;
-    Ok(Rights { user: Some((uid, gid)) })
 }
 
 /// The signal that `-s` means by a word.
@@ -231,6 +225,15 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
 }
 
 impl Server {
+    /// The first lines of a process that serves. What standard error was told is not repeated there.
+    pub fn note_start(&mut self, notes: &[(Level, String)]) {
+        self.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
+        let told = matches!(self.cx.config.process.error_log.target, LogTarget::Stderr);
+        for (level, text) in notes.iter().filter(|_| !told) {
+            self.say(*level, format_args!("{text}"));
+        }
+    }
+
     /// A line of this level in the process's own error log.
     pub fn say(&mut self, level: Level, what: std::fmt::Arguments<'_>) {
         let log = self.cx.config.process.error_log.clone();

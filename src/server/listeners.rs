@@ -140,6 +140,13 @@ impl Listeners {
         }
     }
 
+    /// Another process serves the same sockets: files of unix sockets are not ours alone to remove.
+    pub fn share(&mut self) {
+        for listener in &mut self.all {
+            listener.inherited = true;
+        }
+    }
+
     /// Descriptors for a new binary: `NGINX=fd;fd;`.
     pub fn handover(&self) -> (String, Vec<BorrowedFd<'_>>) {
         let fds: Vec<BorrowedFd<'_>> = self.all.iter().filter_map(Listener::fd).collect();

@@ -2,18 +2,21 @@
 
 pub mod accept;
 mod children;
+mod drain;
 pub mod greeting;
 pub mod lifecycle;
 pub mod listeners;
 mod names;
 mod panics;
+pub mod parent_link;
 pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
 pub mod signals;
 pub mod temp_paths;
-mod upload_services;
+pub mod upload_services;
 mod wakeup;
+pub mod worker;
 
 use crate::config::model::{Config, Level};
 use crate::conn::drive;
@@ -77,7 +80,8 @@ pub struct Server {
     limit: usize,
     /// Where the configuration came from; None where a test made it.
     pub origin: Option<reload::Origin>,
-    pub rights: lifecycle::Rights,
+    /// Where a parent keeps root's rights for us.
+    pub parent: Option<parent_link::ParentLink>,
     /// None where the configuration names none, or a parent has it.
     pub pid_file: Option<pid_file::PidFile>,
     /// Earlier configurations that exchanges under way still hold.
@@ -136,7 +140,7 @@ impl Server {
             log_due: None,
             limit,
             origin: None,
-            rights: lifecycle::Rights::default(),
+            parent: None,
             pid_file: None,
             old_configs: Vec::new(),
             new_binary: None,
@@ -197,14 +201,18 @@ impl Server {
         }
         // A signal sent before a request is obeyed before it, and a file changed before it is seen as it is: these
         // first, whatever their place in the list.
-        let mut signalled = false;
+        let (mut signalled, mut from_parent) = (false, false);
         for (token, _) in self.events.iter() {
             match role_of(token) {
                 Some(Role::Signal) => signalled = true,
                 Some(Role::Change) => self.cx.dir_watch.told(),
                 Some(Role::Alarm) => self.alarm.rang(),
+                Some(Role::Parent) => from_parent = true,
                 _ => {}
             }
+        }
+        if from_parent {
+            self.hear_parent();
         }
         if signalled {
             self.signals.read();
@@ -220,7 +228,7 @@ impl Server {
                 Some(Role::Disk) => self.disk_event(),
                 Some(Role::Resolver) => self.resolver_event(),
                 Some(Role::Child) => self.child_event(),
-                Some(Role::Signal | Role::Change | Role::Alarm) | None => {}
+                Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent) | None => {}
             }
         }
         // Who leaves is seen to leave before whoever comes speaks: a client that closes one connection and opens another
@@ -460,37 +468,6 @@ impl Server {
         {
             self.mode = Mode::Stopped;
         }
-    }
-
-    /// QUIT: no more connections; those between requests end now, the others after the one under way.
-    pub fn quit(&mut self) {
-        if self.mode != Mode::Serving {
-            return;
-        }
-        // What is in the backlog was promised an answer.
-        for at in 0..self.listeners.len() {
-            self.accept_from(at);
-        }
-        self.cx.quitting = true;
-        self.listeners.close();
-        let timeout = self.cx.config.process.shutdown_timeout;
-        self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
-        self.close_idle(usize::MAX);
-    }
-
-    /// Closes connections that are between requests, at most `most`. Gives how many.
-    fn close_idle(&mut self, most: usize) -> usize {
-        let idle: Vec<Key> = self
-            .conns
-            .iter()
-            .filter(|(_, conn)| conn.is_idle() && conn.registered)
-            .map(|(key, _)| key)
-            .take(most)
-            .collect();
-        for key in &idle {
-            self.close(*key);
-        }
-        idle.len()
     }
 
     /// What holds between two turns: every connection will be woken, by its socket, its deadline or the run queue, and the

@@ -1,6 +1,7 @@
 //! HUP: the configuration anew, without dropping anyone; USR2: a new binary over the same sockets.
 
 use super::lifecycle::Failure;
+use super::listeners::Listeners;
 use super::reload_report::{self, Report};
 use super::{Server, accept, temp_paths};
 use crate::config::error::{Diagnostics, Severity};
@@ -74,6 +75,7 @@ impl Server {
 
     /// Takes the configuration anew, and tells whoever asked what came of it.
     pub(super) fn reload(&mut self) {
+        // Under a parent the configuration is read there.
         let Some(origin) = self.origin.clone() else { return };
         let pid = self.cx.config.process.pid.clone();
         let errors = match self.protected("a reload", |server| server.renew(&origin)) {
@@ -105,7 +107,7 @@ impl Server {
         if let Err((path, e)) = self.cx.logs.open(&config) {
             return Err(self.keep(origin, &format!("open() \"{}\" failed {e}", path.display())));
         }
-        if let Err(Failure(why)) = temp_paths::make(&config, self.rights.uid()) {
+        if let Err(Failure(why)) = temp_paths::make(&config, None) {
             return Err(self.keep(origin, &why));
         }
         if let Err(e) = self.listeners.assume(&config) {
@@ -149,22 +151,30 @@ impl Server {
 
     /// Starts the program anew with the listening sockets; both serve until this one is told to quit.
     pub(super) fn upgrade(&mut self) {
-        let (names, fds) = self.listeners.handover();
-        let args: Vec<OsString> = std::env::args_os().collect();
-        let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
-        let mut env: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(k, _)| k != "NGINX").collect();
-        env.push(("NGINX".into(), names.into()));
-        let env: Vec<(&OsStr, &OsStr)> = env.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str())).collect();
-        let program = self.origin.as_ref().map(|origin| origin.executable.clone()).unwrap_or_default();
-        match crate::sys::process::spawn_exec(program.as_os_str(), &args, &env, &fds) {
+        let Some(origin) = &self.origin else { return };
+        match start_new_binary(origin, &self.listeners) {
             Ok(pid) => {
                 self.new_binary = Some(pid);
+                self.listeners.share();
                 self.note(format_args!("start new binary process, pid {pid}"));
             }
-            Err(e) => {
-                let text = format!("the new binary \"{}\" could not be started {e}", program.display());
-                self.refuse(format_args!("{text}"));
-            }
+            Err(text) => self.refuse(format_args!("{text}")),
         }
     }
+}
+
+/// Starts what is at the place of our executable now, with the listening sockets. Gives its pid.
+///
+/// # Errors
+/// It could not be started: why, in full.
+pub fn start_new_binary(origin: &Origin, listeners: &Listeners) -> Result<i32, String> {
+    let (names, fds) = listeners.handover();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
+    let mut env: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(k, _)| k != "NGINX").collect();
+    env.push(("NGINX".into(), names.into()));
+    let env: Vec<(&OsStr, &OsStr)> = env.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str())).collect();
+    let program = &origin.executable;
+    crate::sys::process::spawn_exec(program.as_os_str(), &args, &env, &fds)
+        .map_err(|e| format!("the new binary \"{}\" could not be started {e}", program.display()))
 }

@@ -1,17 +1,16 @@
 //! Signals as events: they arrive through a descriptor in the loop, so nothing is ever interrupted.
 
-use super::pid_file::PidFile;
 use super::{Mode, Server};
 use crate::config::model::Level;
 use crate::sys::Errno;
-use crate::sys::process::{self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use crate::sys::process::{self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The signals of a process; none for a server that a test drives.
 #[derive(Default)]
 pub struct Signals {
     fd: Option<OwnedFd>,
-    arrived: Vec<i32>,
+    arrived: Vec<Signal>,
 }
 
 impl Signals {
@@ -30,17 +29,30 @@ impl Signals {
         self.fd.as_ref().map(AsFd::as_fd)
     }
 
+    /// Those that arrived; for a process without a loop of connections.
+    pub fn take(&mut self) -> Vec<Signal> {
+        self.read();
+        std::mem::take(&mut self.arrived)
+    }
+
     pub(super) fn read(&mut self) {
         let Some(fd) = &self.fd else { return };
         while let Ok(Some(signal)) = process::read_signal(fd.as_fd()) {
-            self.arrived.push(signal.number);
+            self.arrived.push(signal);
         }
     }
 }
 
 impl Server {
     pub(super) fn handle_signals(&mut self) {
-        for number in std::mem::take(&mut self.signals.arrived) {
+        for signal in std::mem::take(&mut self.signals.arrived) {
+            let number = signal.number;
+            if let Some(parent) = &self.parent
+                && (!parent.may_signal(&signal) || matches!(number, SIGHUP | SIGUSR1 | SIGUSR2))
+            {
+                // The last three are the parent's to obey: they need root.
+                continue;
+            }
             match number {
                 SIGTERM | SIGINT => {
                     self.note(format_args!("signal {number} received, exiting"));
@@ -52,29 +64,25 @@ impl Server {
                 }
                 SIGHUP => {
                     self.note(format_args!("signal {number} (SIGHUP) received, reconfiguring"));
-                    let rights = self.rights;
-                    rights.as_root(|| self.reload());
+                    self.reload();
                 }
                 SIGUSR1 => {
                     self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
-                    let rights = self.rights;
-                    for (path, e) in rights.as_root(|| self.cx.logs.reopen()) {
+                    for (path, e) in self.cx.logs.reopen() {
                         let log = self.cx.config.process.error_log.clone();
                         let what = format_args!("open() \"{}\" failed {e}", path.display());
                         self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
                     }
                 }
-                SIGUSR2 => {
-                    let rights = self.rights;
-                    rights.as_root(|| self.upgrade());
-                }
+                SIGUSR2 => self.upgrade(),
                 SIGWINCH => self.quit(),
                 SIGCHLD => {
                     while let Ok(Some((pid, _))) = process::reap() {
                         if self.new_binary == Some(pid) {
                             self.new_binary = None;
-                            let rights = self.rights;
-                            rights.as_root(|| self.pid_file.as_ref().map(PidFile::take_back));
+                            if let Some(file) = &self.pid_file {
+                                file.take_back();
+                            }
                         }
                     }
                 }
@@ -96,7 +104,7 @@ impl Server {
         }
     }
 
-    pub(super) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+    pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
         let log = self.cx.config.process.error_log.clone();
         self.cx.logs.error(&log, Level::Notice, &mut self.cx.now, None, what);
     }

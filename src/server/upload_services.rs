@@ -9,10 +9,11 @@ use crate::http::method::Method;
 use crate::services::syncs::Syncs;
 use crate::sys::{Errno, epoll};
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 /// Whether files can be stored there, or trees copied or removed.
-fn stores(settings: &Settings) -> bool {
+pub fn stores(settings: &Settings) -> bool {
     let methods = [Method::Put, Method::Post, Method::Copy, Method::Move, Method::Delete];
     let writes = methods.into_iter().any(|method| {
         settings.dav.methods.contains(method) || settings.access.allowed.is_some_and(|m| m.contains(method))
@@ -21,7 +22,7 @@ fn stores(settings: &Settings) -> bool {
 }
 
 /// Beside the pid file, which no two processes share. None: there is none, or nothing to note.
-fn path(config: &Config) -> Option<CString> {
+pub fn journal_path(config: &Config) -> Option<CString> {
     let pid = config.process.pid.as_ref()?;
     let stores = config.locations.iter().any(|location| stores(&location.settings));
     let path = [pid.as_os_str().as_bytes(), b".uploads"].concat();
@@ -31,13 +32,12 @@ fn path(config: &Config) -> Option<CString> {
 impl Server {
     /// Begins the journal, if the configuration stores files and none is kept. What a killed process left behind is
     /// removed first.
-    pub(super) fn keep_journal(&mut self) {
+    pub fn keep_journal(&mut self) {
         if self.cx.temp_names.is_kept() {
             return;
         }
-        let Some(path) = path(&self.cx.config) else { return };
-        let rights = self.rights;
-        match rights.as_root(|| self.cx.temp_names.keep(&path)) {
+        let Some(path) = journal_path(&self.cx.config) else { return };
+        match self.cx.temp_names.keep(&path) {
             Ok(0) => {}
             Ok(removed) => self.note(format_args!("{removed} files of uploads that were cut off are removed")),
             // Uploads work without it.
@@ -46,8 +46,17 @@ impl Server {
         }
     }
 
+    /// Goes on with a journal that a parent has opened: what a killed process noted there is removed first.
+    pub fn take_journal(&mut self, journal: OwnedFd) {
+        match self.cx.temp_names.keep_open(journal) {
+            Ok(0) => {}
+            Ok(removed) => self.note(format_args!("{removed} files of uploads that were cut off are removed")),
+            Err(e) => self.say(Level::Warn, format_args!("the journal of uploads cannot be kept {e}")),
+        }
+    }
+
     /// Has the kernel's workers ready that upload_sync needs, where the configuration has it.
-    pub(super) fn open_syncs(&mut self) {
+    pub fn open_syncs(&mut self) {
         if !self.cx.config.locations.iter().any(|location| location.settings.upload.sync) {
             return;
         }
@@ -67,8 +76,7 @@ impl Server {
         }
     }
 
-    pub(super) fn end_journal(&mut self) {
-        let rights = self.rights;
-        rights.as_root(|| self.cx.temp_names.end());
+    pub fn end_journal(&mut self) {
+        self.cx.temp_names.end();
     }
 }

@@ -152,7 +152,11 @@ impl Logs {
         }
     }
 
-    /// Whether diagnostics that no file takes go to the terminal; a daemon has none.
+    pub fn has_stderr(&self) -> bool {
+        self.stderr.is_some()
+    }
+
+    /// Diagnostics that no file takes go nowhere: a daemon has no terminal.
     pub fn drop_stderr(&mut self) {
         self.stderr = None;
     }

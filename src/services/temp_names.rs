@@ -64,7 +64,8 @@ pub struct TempNames {
     /// Our names from those of others: another process may write to the same directory.
     id: u32,
     names: u64,
-    journal: Option<(OwnedFd, CString)>,
+    /// Without a path it is somebody else's to remove.
+    journal: Option<(OwnedFd, Option<CString>)>,
     /// Directories that are noted, by device and inode.
     noted: HashSet<(u64, u64)>,
     /// The last of these.
@@ -98,29 +99,29 @@ impl TempNames {
     /// # Errors
     /// That of the call that failed: there is no journal then.
     pub fn keep(&mut self, path: &CStr) -> Result<usize, Errno> {
-        let open = || file::open_at(None, path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
-        let mut journal = open()?;
-        let (mut removed, mut trees) = (0, Vec::new());
-        match file::flock(journal.as_fd()) {
-            Ok(()) => {
-                removed = sweep(journal.as_fd(), &mut trees)?;
-                // What is not removed yet is still said in it, should this process be killed too.
-                if trees.is_empty() {
-                    file::ftruncate(journal.as_fd(), 0)?;
-                }
-            }
-            // Whoever keeps it lives (an upgrade is under way): what is noted there is not litter.
-            Err(Errno::EAGAIN) => {
-                file::unlink_at(None, path, Unlink::File)?;
-                journal = open()?;
-                file::flock(journal.as_fd())?;
-            }
-            Err(e) => return Err(e),
+        let journal = open_journal(path)?;
+        self.begin(journal, Some(path.to_owned()))
+    }
+
+    /// [`TempNames::keep`] with a journal that was opened, and is removed, by somebody else.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn keep_open(&mut self, journal: OwnedFd) -> Result<usize, Errno> {
+        self.begin(journal, None)
+    }
+
+    fn begin(&mut self, journal: OwnedFd, path: Option<CString>) -> Result<usize, Errno> {
+        let mut trees = Vec::new();
+        let removed = sweep(journal.as_fd(), &mut trees)?;
+        // What is not removed yet is still said in it, should this process be killed too.
+        if trees.is_empty() {
+            file::ftruncate(journal.as_fd(), 0)?;
         }
         self.noted.clear();
         self.last = Weak::new();
         append(journal.as_fd(), format!("{:08x}", self.id).as_bytes())?;
-        self.journal = Some((journal, path.to_owned()));
+        self.journal = Some((journal, path));
         for (dir, old) in trees {
             let new = self.hidden_in(dir.as_fd(), What::Delete);
             let fd = Some(dir.as_fd());
@@ -214,11 +215,36 @@ impl TempNames {
         if self.is_cleaning() {
             return;
         }
+        let Some(path) = path else {
+            // Nothing to look through: for the next that is given it.
+            let _ = file::ftruncate(journal.as_fd(), 0);
+            return;
+        };
         // After an upgrade the name is the new process's.
         let ours = file::fstat(journal.as_fd()).map(|stat| (stat.dev, stat.ino));
         if ours.is_ok() && file::stat_at(None, &path, Follow::No).map(|stat| (stat.dev, stat.ino)) == ours {
             let _ = file::unlink_at(None, &path, Unlink::File);
         }
+    }
+}
+
+/// Opens and locks the journal at `path`. Where whoever keeps it lives (an upgrade, a reload is under way), a new one
+/// takes its place: what is noted in the old is not litter.
+///
+/// # Errors
+/// That of the call that failed.
+pub fn open_journal(path: &CStr) -> Result<OwnedFd, Errno> {
+    let open = || file::open_at(None, path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o600);
+    let journal = open()?;
+    match file::flock(journal.as_fd()) {
+        Ok(()) => Ok(journal),
+        Err(Errno::EAGAIN) => {
+            file::unlink_at(None, path, Unlink::File)?;
+            let journal = open()?;
+            file::flock(journal.as_fd())?;
+            Ok(journal)
+        }
+        Err(e) => Err(e),
     }
 }
 

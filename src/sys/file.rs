@@ -288,6 +288,16 @@ pub fn wait_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     poll(fd, libc::POLLOUT, -1).map(drop)
 }
 
+/// Waits at most `millis` until one of these can be read, or is at its end.
+pub fn wait_any(fds: &[BorrowedFd<'_>], millis: u32) -> Result<bool, Errno> {
+    let ask = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut asked: Vec<libc::pollfd> = fds.iter().map(ask).collect();
+    let millis = i32::try_from(millis).unwrap_or(-1);
+    // SAFETY: `asked` is writable for its length.
+    let count = retry(|| unsafe { libc::poll(asked.as_mut_ptr(), asked.len() as libc::nfds_t, millis) })?;
+    Ok(count > 0)
+}
+
 fn poll(fd: BorrowedFd<'_>, events: libc::c_short, millis: i32) -> Result<bool, Errno> {
     let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     // SAFETY: one pollfd, writable for the time of the call.

@@ -14,6 +14,7 @@ pub mod inotify;
 pub mod pcre2;
 pub mod process;
 pub mod random;
+pub mod sandbox;
 pub mod socket;
 pub mod terminal;
 pub mod timer;

@@ -13,7 +13,7 @@ pub use signal::{
     read_signal, signalfd,
 };
 pub use spawn::spawn_exec;
-pub use user::{act_as, act_as_again, act_as_root, getegid, geteuid, lookup_group, lookup_user, set_user};
+pub use user::{getegid, geteuid, lookup_group, lookup_user, set_user};
 
 use super::{Errno, file, once, retry};
 

@@ -3,6 +3,7 @@
 
 mod addr;
 mod option;
+pub mod pass;
 
 use std::io::IoSlice;
 use std::mem;

@@ -36,8 +36,10 @@ impl Process {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("bound");
         socket::set_cloexec(listener.as_fd(), false).expect("FD_CLOEXEC");
+        // Started by root, it would serve through a child, which is not the process that is measured.
+        let user = if webserv::sys::process::geteuid() == 0 { "user root;" } else { "" };
         let text = format!(
-            "daemon off; pid pid; error_log error.log; events {{ worker_connections 20000; }}
+            "daemon off; {user} pid pid; error_log error.log; events {{ worker_connections 20000; }}
              http {{ access_log off; keepalive_requests 1000000; {http}
                  server {{ listen {addr}; root {};
                      location /up/ {{ root {}; allowed_methods GET PUT; }} }} }}",

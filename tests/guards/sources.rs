@@ -7,8 +7,9 @@ use webserv::config::directives;
 use webserv::config::table::{self, Found};
 
 /// Each module uses only those before it.
-const LAYERS: [&str; 13] = [
-    "sys", "util", "io", "http", "tls", "config", "route", "services", "exchange", "conn", "server", "explain", "tools",
+const LAYERS: [&str; 14] = [
+    "sys", "util", "io", "http", "tls", "config", "route", "services", "exchange", "conn", "server", "privsep",
+    "explain", "tools",
 ];
 
 /// Lines of a file that are not blank, tests not counted.

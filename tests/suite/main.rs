@@ -34,6 +34,7 @@ mod listing_cache;
 mod locations;
 mod logs;
 mod patterns;
+mod privsep;
 mod process;
 mod proxy;
 mod proxy_answers;

@@ -74,7 +74,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE12,
         "nobody nogroup",
         Effect::Once(user),
-        "User and group to run as once the sockets are bound; takes effect when started as root. Without it a server called by nginx's own flags as root drops to nobody, as nginx does; one called as webserv CONFIG stays who it is.",
+        "User and group to run as once the sockets are bound; takes effect when started as root. A small parent keeps root's rights for reloads, ports and logs; the process that serves has none. Without it a server started by root serves as nobody; user root stays root, without a parent.",
     ),
     row(
         "pid",

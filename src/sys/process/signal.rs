@@ -22,6 +22,8 @@ pub struct Signal {
     pub number: i32,
     /// Who sent it; 0 if the kernel did.
     pub pid: i32,
+    /// As whom it was sent; 0 if the kernel did.
+    pub uid: u32,
 }
 
 /// Blocks these signals (in this thread: call it before any other is started) and returns a descriptor, non-blocking and
@@ -54,7 +56,9 @@ pub fn read_signal(fd: BorrowedFd<'_>) -> Result<Option<Signal>, Errno> {
     let len = size_of::<libc::signalfd_siginfo>();
     // SAFETY: `info` is writable for `len` bytes, and any bytes are a valid siginfo.
     match retry(|| unsafe { libc::read(fd.as_raw_fd(), ptr::from_mut(&mut info).cast(), len) }) {
-        Ok(got) if got as usize == len => Ok(Some(Signal { number: info.ssi_signo as i32, pid: info.ssi_pid as i32 })),
+        Ok(got) if got as usize == len => {
+            Ok(Some(Signal { number: info.ssi_signo as i32, pid: info.ssi_pid as i32, uid: info.ssi_uid }))
+        }
         Ok(_) => Err(Errno::EINVAL),
         Err(Errno::EAGAIN) => Ok(None),
         Err(errno) => Err(errno),

@@ -48,47 +48,16 @@ pub fn lookup_group(name: &str) -> Result<Option<u32>, Errno> {
     lookup(name, libc::getgrnam_r, |entry: &libc::group| entry.gr_gid)
 }
 
-/// Works as `uid` and `gid` from now on, with the further groups of the user `name`; the saved ids stay root's, for
-/// [`act_as_root`]. A failure leaves the process half-way and must end it.
-pub fn act_as(uid: u32, gid: u32, name: &str) -> Result<(), Errno> {
-    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: `name` is NUL-terminated.
-    once(|| unsafe { libc::initgroups(name.as_ptr(), gid) })?;
-    // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::setresgid(gid, gid, 0) })?;
-    // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::setresuid(uid, uid, 0) })?;
-    Ok(())
-}
-
-/// Takes root's rights back, for the few things that need them; [`act_as_again`] ends it.
-pub fn act_as_root() -> Result<(), Errno> {
-    // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::seteuid(0) })?;
-    // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::setegid(0) })?;
-    Ok(())
-}
-
-/// Goes back to the effective ids that [`act_as`] took.
-pub fn act_as_again(uid: u32, gid: u32) -> Result<(), Errno> {
-    // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::setegid(gid) })?;
-    // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::seteuid(uid) })?;
-    Ok(())
-}
-
 /// Becomes `uid` and `gid` for good, with the further groups of the user `name`. In this order, since the last step gives
 /// away the right to the others; a failure leaves the process half-way and must end it.
 pub fn set_user(uid: u32, gid: u32, name: &str) -> Result<(), Errno> {
     let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
     // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::setgid(gid) })?;
+    once(|| unsafe { libc::setresgid(gid, gid, gid) })?;
     // SAFETY: `name` is NUL-terminated.
     once(|| unsafe { libc::initgroups(name.as_ptr(), gid) })?;
     // SAFETY: no pointers are passed.
-    once(|| unsafe { libc::setuid(uid) })?;
+    once(|| unsafe { libc::setresuid(uid, uid, uid) })?;
     Ok(())
 }
 

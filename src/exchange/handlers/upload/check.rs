@@ -116,7 +116,7 @@ impl Upload {
         if !self.conditional {
             return Ok(());
         }
-        let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(|stat| version(stat));
+        let etag = there.filter(|stat| stat.kind == FileKind::Regular).map(version);
         let now = Validators {
             etag: etag.as_ref().map(ETag::as_bytes),
             modified: there.map(|stat| stat.mtime.0),

@@ -1,0 +1,26 @@
+//! The separation of rights: where root started us and strangers are to be served by somebody else, a [`parent`] keeps
+//! root's rights and does nothing but what needs them, and the process that serves gives them up for good ([`sandbox`]).
+//!
+//! The parent reads nothing from the network and nothing from the serving process but one byte ("ready"). It reads the
+//! configuration, which is root's, binds ports, opens logs and journals, and hands all of it down: by fork, and for what
+//! is opened later over a socketpair. So a child begins with a parsed configuration and open sockets, and a reload never
+//! stops anybody: the parent parses, a fresh child serves, the old one drains.
+
+pub mod parent;
+pub mod sandbox;
+
+use crate::config::model::{Config, Level};
+use crate::server::lifecycle::{self, Failure, Greeting};
+use crate::server::reload::Origin;
+
+/// Serves until a signal ends it: under a parent where there are rights to separate, else in this process.
+///
+/// # Errors
+/// The process could not start.
+pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: Vec<(Level, String)>) -> Result<(), Failure> {
+    let mut prepared = lifecycle::prepare(config, origin, greeting, notes)?;
+    match prepared.worker.take() {
+        Some(worker) => parent::run(prepared, worker),
+        None => lifecycle::serve(prepared),
+    }
+}

@@ -1,0 +1,133 @@
+//! What the serving process keeps: the configured user's ids, no capability, no way to more. Where the kernel has them,
+//! seccomp refuses the calls of an intruder, and Landlock the files that the configuration does not mean.
+//!
+//! Writing: where the configuration stores, its temporary directories, and directories of logs whose path has variables.
+//! Reading: the directories that are served and, since links below them lead anywhere by default, every top directory
+//! but those of the system's own secrets ([`SECRETS`]). A directory that is replaced (`current` → the next release) must
+//! go on working, so the one above it is allowed too, where that is not `/`.
+//!
+//! Programs cannot be started, unless the configuration has CGI scripts ([`needs_programs`]). Children inherit Landlock
+//! and the filter, and nothing narrower than "every program and library" would let a script run; so with CGI the process
+//! keeps its files and may execute. That is less than it seems: scripts run as the same user, and no_new_privs and the
+//! rest of the filter hold for them, too (set-user-id helpers such as sendmail's do not work in scripts).
+
+use crate::config::directives::logs::AccessTarget;
+use crate::config::model::{Config, Content, Location};
+use crate::config::template::Part;
+use crate::server::worker::{Worker, directories};
+use crate::sys::file::{self, FileKind, O_PATH};
+use crate::sys::sandbox::{self, Access, Landlock};
+use crate::sys::{Errno, process};
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Top directories that no content lies in.
+const SECRETS: [&str; 7] = ["/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys"];
+/// What the C library and the resolver read while serving.
+const SYSTEM: [&str; 10] = [
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/run/systemd/resolve",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/localtime",
+    "/etc/ssl",
+    "/etc/mime.types",
+    "/proc/self",
+];
+const DEVICES: [&str; 2] = ["/dev/null", "/dev/urandom"];
+
+/// Gives root up for good.
+///
+/// # Errors
+/// The ids cannot be changed, or rights cannot be dropped: then nobody may be served. What the kernel does not have is
+/// no error: the names of what is missing.
+pub fn enter(worker: &Worker, config: &Config) -> Result<Vec<String>, (&'static str, Errno)> {
+    let mut missing = Vec::new();
+    if let Err(e) = sandbox::drop_capability_bounds() {
+        missing.push(format!("the bounding set of capabilities {e}"));
+    }
+    process::set_user(worker.uid, worker.gid, &worker.name).map_err(|e| ("setresuid()", e))?;
+    sandbox::no_new_privs().map_err(|e| ("prctl(PR_SET_NO_NEW_PRIVS)", e))?;
+    let programs = needs_programs(config);
+    if !programs && let Err(e) = confine(config) {
+        missing.push(format!("Landlock {e}"));
+    }
+    if let Err(e) = sandbox::deny_calls(programs) {
+        missing.push(format!("seccomp {e}"));
+    }
+    Ok(missing)
+}
+
+/// Whether requests start programs: cgi_pass, or a location whose files may be scripts.
+fn needs_programs(config: &Config) -> bool {
+    let starts = |location: &Location| location.content == Content::Cgi || !location.settings.cgi.extensions.is_empty();
+    config.locations.iter().any(starts)
+}
+
+fn confine(config: &Config) -> Result<(), Errno> {
+    let rules = Landlock::new()?;
+    let (read, mut written) = directories(config);
+    written.extend(config.process.temp_paths.iter().cloned());
+    written.extend(config.locations.iter().map(|location| location.settings.body.temp.path.clone()));
+    written.extend(variable_logs(config));
+    let above = |paths: &BTreeSet<PathBuf>| -> Vec<PathBuf> {
+        let parents = paths.iter().filter_map(|path| path.parent()).filter(|path| path.parent().is_some());
+        parents.map(Path::to_owned).collect()
+    };
+    let reads = read.iter().cloned().chain(above(&read)).chain(tops()).chain(password_files(config));
+    let reads = reads.chain([config.process.conf_dir.clone()]);
+    let system = SYSTEM.iter().map(PathBuf::from);
+    for path in reads.chain(system) {
+        allow(&rules, &path, Access::Read);
+    }
+    for path in written.iter().cloned().chain(above(&written)).chain(DEVICES.iter().map(PathBuf::from)) {
+        allow(&rules, &path, Access::Write);
+    }
+    rules.enforce()
+}
+
+/// What is not there needs no rule.
+fn allow(rules: &Landlock, path: &Path, access: Access) {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return };
+    let Ok(fd) = file::open_at(None, &path, O_PATH, 0) else { return };
+    let is_dir = file::fstat(fd.as_fd()).is_ok_and(|stat| stat.kind == FileKind::Dir);
+    // A rule that the kernel does not take leaves the place closed, which is seen in the error log.
+    let _ = rules.allow(fd.as_fd(), is_dir, access);
+}
+
+/// Top directories where content may lie.
+fn tops() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/").into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| !SECRETS.iter().any(|secret| path == Path::new(secret))).collect()
+}
+
+/// Directories of password files: a file that is replaced is another one to the kernel.
+fn password_files(config: &Config) -> Vec<PathBuf> {
+    let files = config.locations.iter().filter_map(|location| location.settings.auth.file.as_ref());
+    let dirs = files.filter_map(|file| match file.parts.first() {
+        Some(Part::Literal(text)) => Some(config.process.conf_dir.join(OsStr::from_bytes(text)).parent()?.to_owned()),
+        _ => None,
+    });
+    dirs.collect()
+}
+
+/// Directories of access logs whose path has variables: what stands before the first.
+fn variable_logs(config: &Config) -> Vec<PathBuf> {
+    let logs = config.locations.iter().flat_map(|location| location.settings.logs.access.iter());
+    let paths = logs.filter_map(|log| match &log.target {
+        AccessTarget::Path(template, ..) => match template.parts.first() {
+            Some(Part::Literal(text)) => {
+                let dir = text.get(..memchr::memrchr(b'/', text)?)?;
+                Some(PathBuf::from(OsStr::from_bytes(dir)))
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    paths.collect()
+}

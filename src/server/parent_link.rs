@@ -1,0 +1,78 @@
+//! What the serving process hears from its parent, which keeps root's rights: log files that were opened again, and, when
+//! the parent is gone, that it is. Nothing goes the other way but one byte that says that we serve.
+
+use super::{Mode, Role, Server, token_of};
+use crate::sys::process::{self, Signal};
+use crate::sys::socket::pass;
+use crate::sys::{Errno, epoll};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Every message begins with a byte that says what it is.
+pub const LOGS: u8 = b'L';
+
+pub struct ParentLink {
+    channel: OwnedFd,
+    pid: i32,
+}
+
+impl ParentLink {
+    pub fn new(channel: OwnedFd) -> ParentLink {
+        ParentLink { channel, pid: process::getppid() }
+    }
+
+    /// Only the parent and root give orders: a process of our own user could be anybody's.
+    pub fn may_signal(&self, signal: &Signal) -> bool {
+        signal.uid == 0 || signal.pid == self.pid
+    }
+
+    /// The listeners are watched: the parent may let others go.
+    pub fn tell_ready(&self) {
+        // One that is gone is found to be so by the loop.
+        let _ = pass::send(self.channel.as_fd(), b"R", &[]);
+    }
+}
+
+/// The numbers of log files, for their descriptors.
+pub fn logs_message(ids: &[u32]) -> Vec<u8> {
+    std::iter::once(LOGS).chain(ids.iter().flat_map(|id| id.to_le_bytes())).collect()
+}
+
+impl Server {
+    /// From now on this process obeys a parent.
+    ///
+    /// # Errors
+    /// That of epoll.
+    pub fn obey(&mut self, link: ParentLink) -> Result<(), Errno> {
+        self.epoll.add(link.channel.as_fd(), epoll::IN, token_of(Role::Parent))?;
+        self.parent = Some(link);
+        Ok(())
+    }
+
+    pub(super) fn hear_parent(&mut self) {
+        let Some(link) = &self.parent else { return };
+        let mut text = [0; 1 + 4 * pass::MOST];
+        loop {
+            match pass::receive(link.channel.as_fd(), &mut text) {
+                Err(Errno::EAGAIN) => return,
+                Ok((got @ 1.., fds)) if text[0] == LOGS => {
+                    let ids = text.get(1..got).unwrap_or_default().chunks_exact(4);
+                    let ids = ids.map(|id| u32::from_le_bytes(id.try_into().unwrap_or_default()) as usize);
+                    self.cx.logs.begin_reopen();
+                    for (id, fd) in ids.zip(fds) {
+                        self.cx.logs.replace(id, fd);
+                    }
+                }
+                Ok((1.., _)) => {}
+                // Without a parent nobody can stop or reload us: what is under way is finished.
+                Ok((0, _)) | Err(_) => {
+                    let _ = self.epoll.delete(link.channel.as_fd());
+                    if self.mode == Mode::Serving {
+                        self.note(format_args!("the parent process is gone, shutting down"));
+                        self.quit();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! As whom strangers are served, where the process was started by root: the configured user, or `nobody`.
+
+use super::lifecycle::Failure;
+use super::upload_services::stores;
+use crate::config::directives::upload::Store;
+use crate::config::model::Config;
+use crate::config::resolve::Form;
+use crate::config::template::{Part, Template};
+use crate::sys::file::{self, Stat};
+use crate::sys::process;
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A user that the process is to work as, and is not yet.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+    /// The configuration names none.
+    pub is_default: bool,
+}
+
+/// Whom the configuration wants. None: the process stays who it is, since it is not root, or since `user root;` says so.
+///
+/// # Errors
+/// There is no such user or group.
+pub fn worker(config: &Config, _form: Form) -> Result<Option<Worker>, Failure> {
+    // nginx without a master has nobody to change: the process stays who it is.
+    if process::geteuid() != 0 || !config.process.master {
+        return Ok(None);
+    }
+    let (name, group) = match &config.process.user {
+        Some((name, group)) => (name.to_string(), group.clone()),
+        None => ("nobody".to_owned(), None),
+    };
+    let (uid, primary) = match process::lookup_user(&name) {
+        Ok(Some(ids)) => ids,
+        _ => return Err(Failure(format!("getpwnam(\"{name}\") failed"))),
+    };
+    let gid = match group {
+        None => primary,
+        Some(group) => process::lookup_group(&group)
+            .ok()
+            .flatten()
+            .ok_or_else(|| Failure(format!("getgrnam(\"{group}\") failed")))?,
+    };
+    let is_default = config.process.user.is_none();
+    Ok((uid != 0).then_some(Worker { name, uid, gid, is_default }))
+}
+
+/// Rights in a directory, as the bits of one class of a mode.
+const ENTER: u32 = 1;
+const WRITE: u32 = 2 | ENTER;
+
+impl Worker {
+    /// What to say where root's rights were given up without being told to: which directories of the configuration do
+    /// not work so, and the cure.
+    pub fn advice(&self, config: &Config) -> Vec<String> {
+        let name = &self.name;
+        let mut lines = vec![format!(
+            "started by root without \"user\": serving as {name}; write \"user NAME;\" for another user, \"user root;\" to stay root"
+        )];
+        let (read, written) = directories(config);
+        for path in &written {
+            if !self.can(path, WRITE) {
+                let path = path.display();
+                lines.push(format!(
+                    "{name} cannot write to \"{path}\", uploads there will fail: chown {name} \"{path}\""
+                ));
+            }
+        }
+        for path in read.difference(&written) {
+            if path.exists() && !self.can(path, ENTER) {
+                let path = path.display();
+                lines
+                    .push(format!("{name} cannot read \"{path}\": chmod o+x it and the directories above, or move it"));
+            }
+        }
+        lines
+    }
+
+    /// Whether the directory, through all above it, lets this user do so. By the mode alone.
+    fn can(&self, path: &Path, wanted: u32) -> bool {
+        let stat = |path: &Path| file::stat(&CString::new(path.as_os_str().as_bytes()).ok()?).ok();
+        let allows = |stat: &Stat, wanted: u32| {
+            let class = if stat.uid == self.uid {
+                6
+            } else if stat.gid == self.gid {
+                3
+            } else {
+                0
+            };
+            stat.mode >> class & wanted == wanted
+        };
+        path.ancestors().skip(1).all(|above| stat(above).is_none_or(|stat| allows(&stat, ENTER)))
+            && stat(path).is_some_and(|stat| allows(&stat, wanted))
+    }
+}
+
+/// The directory that a template stands for; of one with variables, that before the first.
+fn directory(template: &Template) -> Option<PathBuf> {
+    let path = match (template.constant(), template.parts.first()) {
+        (Some(path), _) => path,
+        (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?)?,
+        _ => return None,
+    };
+    let path = if path.is_empty() { b"/" } else { path };
+    Some(PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// Directories that the configuration serves, and those it stores in.
+pub fn directories(config: &Config) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+    let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
+    for location in &config.locations {
+        let settings = &location.settings;
+        let root = directory(&settings.files.root);
+        if stores(settings) {
+            match &settings.upload.store {
+                Store::Path(path) => written.extend(directory(path).or_else(|| root.clone())),
+                _ => written.extend(root.clone()),
+            }
+            if !settings.dav.methods.is_empty() {
+                written.extend(root.clone());
+            }
+        }
+        if let Some(trash) = &settings.upload.trash {
+            written.extend(directory(trash));
+        }
+        read.extend(root);
+    }
+    (read, written)
+}

@@ -1,0 +1,196 @@
+//! What a process gives up for good: capabilities, new rights at exec, system calls (seccomp), the file system (Landlock).
+
+use super::{Errno, once, retry};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+/// No program started from now on has more rights than we have (set-user-id counts for nothing). Needed before
+/// [`deny_calls`] and [`Landlock::enforce`] without root.
+pub fn no_new_privs() -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    once(|| unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Empties the bounding set: no capability can be had any more, not even by exec of a file that grants it. As root only.
+pub fn drop_capability_bounds() -> Result<(), Errno> {
+    for capability in 0..64 {
+        // SAFETY: no pointers are passed.
+        match once(|| unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }) {
+            Ok(_) => {}
+            // Beyond the last one the kernel knows.
+            Err(Errno::EINVAL) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// System calls that a web server has no use for and an intruder has: tracing and reading other processes, namespaces
+/// and mounts, modules, keys, BPF, io_uring (which goes around this filter), taking other ids, handles of files.
+const DENIED: &[libc::c_long] = &[
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_perf_event_open,
+    libc::SYS_bpf,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsmount,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_personality,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+    libc::SYS_clock_settime,
+    libc::SYS_settimeofday,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_mknodat,
+    libc::SYS_fanotify_init,
+];
+
+/// Starting programs.
+const EXEC: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat];
+
+#[cfg(target_arch = "x86_64")]
+const ARCH: Option<u32> = Some(0xc000_003e);
+#[cfg(target_arch = "aarch64")]
+const ARCH: Option<u32> = Some(0xc000_00b7);
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const ARCH: Option<u32> = None;
+
+/// Refuses [`DENIED`] with EPERM, and calls of another architecture; without `exec` programs cannot be started either.
+/// EOPNOTSUPP where this machine's numbers are not known.
+pub fn deny_calls(exec: bool) -> Result<(), Errno> {
+    let Some(arch) = ARCH else { return Err(Errno::EOPNOTSUPP) };
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let at_least = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    let ret = (libc::BPF_RET | libc::BPF_K) as u16;
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    // Offsets in seccomp_data: the number first, then the architecture.
+    let mut program = vec![step(load, 4, 0, 0), step(equal, arch, 1, 0), step(ret, refuse, 0, 0), step(load, 0, 0, 0)];
+    if cfg!(target_arch = "x86_64") {
+        // x32 has the same calls under other numbers.
+        program.extend([step(at_least, 0x4000_0000, 0, 1), step(ret, refuse, 0, 0)]);
+    }
+    for &number in DENIED.iter().chain(if exec { [].iter() } else { EXEC.iter() }) {
+        program.extend([step(equal, number as u32, 0, 1), step(ret, refuse, 0, 0)]);
+    }
+    program.push(step(ret, libc::SECCOMP_RET_ALLOW, 0, 0));
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let mode = libc::SECCOMP_MODE_FILTER as libc::c_ulong;
+    // SAFETY: `filter` describes a program that outlives the call, which copies it.
+    once(|| unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::from_ref(&filter), 0, 0) }).map(drop)
+}
+
+const EXECUTE: u64 = 1;
+const WRITE_FILE: u64 = 1 << 1;
+const READ_FILE: u64 = 1 << 2;
+const READ_DIR: u64 = 1 << 3;
+/// Everything the second version of Landlock knows of files: 13 rights and the moving between directories.
+const ALL: u64 = (1 << 14) - 1;
+/// Version 3.
+const TRUNCATE: u64 = 1 << 14;
+
+/// What is still allowed below a directory, or with a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    Read,
+    /// Make, write, rename and remove; not execute.
+    Write,
+}
+
+#[repr(C)]
+struct RulesetAttr {
+    handled_access_fs: u64,
+}
+
+#[repr(C, packed)]
+struct PathBeneathAttr {
+    allowed_access: u64,
+    parent_fd: i32,
+}
+
+/// A set of rules for the file system; what no rule allows is refused with EACCES once it is enforced.
+pub struct Landlock {
+    fd: OwnedFd,
+    handled: u64,
+}
+
+impl Landlock {
+    /// EOPNOTSUPP, ENOSYS: the kernel has it not, or in a version that forbids every move between directories.
+    pub fn new() -> Result<Landlock, Errno> {
+        let none = ptr::null::<RulesetAttr>();
+        // SAFETY: with this flag the call asks for the version, and takes no pointer.
+        let version = once(|| unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0usize, 1u32) })?;
+        if version < 2 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let handled = if version >= 3 { ALL | TRUNCATE } else { ALL };
+        let attr = RulesetAttr { handled_access_fs: handled };
+        // SAFETY: `attr` is readable for the size given.
+        let fd = retry(|| unsafe {
+            libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attr, size_of::<RulesetAttr>(), 0u32)
+        })?;
+        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        Ok(Landlock { fd: unsafe { OwnedFd::from_raw_fd(fd as i32) }, handled })
+    }
+
+    /// Allows it for what `place` stands for (an `O_PATH` descriptor) and, of a directory, all below.
+    pub fn allow(&self, place: BorrowedFd<'_>, is_dir: bool, access: Access) -> Result<(), Errno> {
+        let mut rights = match access {
+            Access::Read => READ_FILE | READ_DIR,
+            Access::Write => self.handled & !EXECUTE,
+        };
+        if !is_dir {
+            rights &= READ_FILE | WRITE_FILE | TRUNCATE;
+        }
+        let attr = PathBeneathAttr { allowed_access: rights & self.handled, parent_fd: place.as_raw_fd() };
+        // SAFETY: `attr` is what rule type 1 wants, readable for the call.
+        retry(|| unsafe {
+            libc::syscall(libc::SYS_landlock_add_rule, self.fd.as_raw_fd(), 1u32, &raw const attr, 0u32)
+        })?;
+        Ok(())
+    }
+
+    /// From now on, and for all children.
+    pub fn enforce(self) -> Result<(), Errno> {
+        // SAFETY: no pointers are passed.
+        retry(|| unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.fd.as_raw_fd(), 0u32) })?;
+        Ok(())
+    }
+}

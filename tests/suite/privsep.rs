@@ -1,0 +1,225 @@
+//! Started by root, strangers are served by a process that has given root up; a parent keeps what is needed later.
+
+use crate::client::{Client, LIMIT};
+use crate::harness::{Setup, eventually, noise, on_nginx, skipped};
+use crate::os;
+use std::process::{Child, Command, Stdio};
+
+/// A server of root's with a parent, whose directory `nobody` may reach.
+struct Parent {
+    setup: Setup,
+    process: Child,
+    port: u16,
+}
+
+const BLOCK: &str = "server { listen 127.0.0.1:PORT; root DIR/html; access_log DIR/logs/access.log; \
+    location /t { return 200 old; } location /up/ { dav_methods PUT; root DIR; } }";
+
+fn config(setup: &Setup, port: u16, main: &str, block: &str) -> String {
+    let text = format!(
+        "daemon off; {main} pid DIR/pid; error_log DIR/logs/error.log info;\nevents {{}}\n\
+         http {{ client_body_temp_path DIR/body; {block} }}\n"
+    );
+    text.replace("DIR", &setup.dir().to_string_lossy()).replace("PORT", &port.to_string())
+}
+
+impl Parent {
+    fn start(main: &str) -> Option<Parent> {
+        if on_nginx() {
+            return None;
+        }
+        if !os::is_root() {
+            skipped("only root has rights to separate");
+            return None;
+        }
+        let setup = Setup::full("").file("html/f", "f").mkdir("up").mkdir("conf").unprivileged();
+        os::chown(&setup.dir().join("up"), 65_534);
+        let reserved = os::reserve().expect("a free port");
+        let port = reserved.1.port();
+        drop(reserved);
+        std::fs::write(setup.dir().join("conf/test.conf"), config(&setup, port, main, BLOCK)).expect("written");
+        let stderr = std::fs::File::create(setup.dir().join("logs/stderr")).expect("created");
+        let mut command = Command::new(crate::table::binary());
+        command.arg(setup.dir().join("conf/test.conf")).env_remove("NGINX").stdin(Stdio::null()).stderr(stderr);
+        let process = command.current_dir(setup.dir()).spawn().expect("runs");
+        let parent = Parent { setup, process, port };
+        eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        eventually("it serves", || main.contains("root") || parent.try_child().is_some());
+        Some(parent)
+    }
+
+    fn try_child(&self) -> Option<u32> {
+        let pid = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split_whitespace().next_back()?.parse().ok()
+    }
+
+    fn child(&self) -> u32 {
+        self.try_child().expect("it has a child")
+    }
+
+    fn get(&self, target: &str) -> crate::client::Response {
+        Client::connect(([127, 0, 0, 1], self.port).into()).get(target)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.setup.dir().join("logs/error.log")).unwrap_or_default()
+    }
+
+    fn signal(&self, signal: i32) {
+        os::kill(self.process.id(), signal);
+    }
+
+    fn reconfigure(&self, main: &str, block: &str) {
+        let text = config(&self.setup, self.port, main, block);
+        std::fs::write(self.setup.dir().join("conf/test.conf"), text).expect("written");
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        let _ = self.process.try_wait().map(|ended| {
+            if ended.is_none() {
+                os::kill(self.process.id(), libc::SIGTERM);
+                let _ = self.process.wait();
+            }
+        });
+    }
+}
+
+fn status(pid: u32, field: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect(field);
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_process_that_serves_has_given_root_up_for_good() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    s.get("/f").is(200).body_is("f");
+    let child = s.child();
+    assert_eq!(status(child, "Uid"), "65534 65534 65534 65534");
+    assert_eq!(status(child, "Gid").split(' ').collect::<std::collections::BTreeSet<_>>().len(), 1);
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(status(child, set), "0000000000000000", "{set}");
+    }
+    assert_eq!((status(child, "NoNewPrivs"), status(child, "Seccomp")), ("1".to_owned(), "2".to_owned()));
+    let pid = std::fs::read_to_string(s.setup.dir().join("pid")).expect("written");
+    assert_eq!(pid.trim(), s.process.id().to_string(), "the pid file names the parent");
+    let mut client = Client::connect(([127, 0, 0, 1], s.port).into());
+    client.request("PUT /up/file HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(201);
+    assert_eq!(std::fs::read(s.setup.dir().join("up/file")).expect("stored"), b"x");
+}
+
+#[test]
+fn a_crash_is_made_good_and_no_connection_refused() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    for _ in 0..3 {
+        let child = s.child();
+        os::kill(child, libc::SIGSEGV);
+        // Waits in the backlog if need be.
+        s.get("/f").is(200).body_is("f");
+        assert_ne!(s.child(), child);
+    }
+    assert!(s.log().contains("was ended by signal 11"), "{}", s.log());
+}
+
+#[test]
+fn a_reload_serves_with_a_fresh_process_while_the_old_one_finishes() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    let old = s.child();
+    let mut upload = Client::connect(([127, 0, 0, 1], s.port).into());
+    upload.send("PUT /up/slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+    upload.response().is(100);
+    upload.send("01234");
+    s.get("/t").is(200).body_is("old");
+    s.reconfigure("user nobody;", &BLOCK.replace("200 old", "200 new"));
+    s.signal(libc::SIGHUP);
+    eventually("the new configuration answers", || s.get("/t").text() == "new");
+    assert_ne!(s.child(), old);
+    upload.send("56789");
+    upload.response().is(201);
+    assert_eq!(std::fs::read(s.setup.dir().join("up/slow")).expect("stored"), b"0123456789");
+    assert!(os::wait_exit(old, LIMIT), "the old process stays");
+    s.reconfigure("user nobody;", "rooot;");
+    s.signal(libc::SIGHUP);
+    eventually("it is refused", || s.log().contains("the old one stays"));
+    s.get("/t").is(200).body_is("new");
+}
+
+#[test]
+fn the_workers_user_has_no_orders_to_give() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    let child = s.child();
+    let as_nobody = |command: &str| {
+        let arguments = ["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", command];
+        Command::new("setpriv").args(arguments).stderr(Stdio::null()).status().expect("setpriv runs")
+    };
+    for signal in ["HUP", "USR1", "USR2", "QUIT", "TERM", "INT", "WINCH"] {
+        as_nobody(&format!("kill -{signal} {child}"));
+        assert!(!as_nobody(&format!("kill -{signal} {}", s.process.id())).success(), "{signal}");
+    }
+    s.get("/f").is(200).body_is("f");
+    assert_eq!(s.child(), child);
+    // A link at a log's path, made by the user who owns the directory.
+    let (logs, target) = (s.setup.dir().join("logs"), s.setup.dir().join("secret"));
+    std::fs::write(&target, "secret").expect("written");
+    os::chown(&logs, 65_534);
+    let link = format!("cd {0}; mv access.log old; ln -s {1} access.log", logs.display(), target.display());
+    assert!(as_nobody(&link).success());
+    s.signal(libc::SIGUSR1);
+    eventually("it is refused", || s.log().contains("access.log\" failed (13: "));
+    s.get("/f").is(200);
+    assert_eq!(std::fs::read(&target).expect("there"), b"secret");
+}
+
+#[test]
+fn logs_are_reopened_by_the_parent() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    let logs = s.setup.dir().join("logs");
+    s.get("/f?before").is(200);
+    std::fs::rename(logs.join("access.log"), logs.join("access.old")).expect("rename");
+    s.signal(libc::SIGUSR1);
+    eventually("the new log is written", || {
+        s.get("/f?after").is(200);
+        std::fs::read_to_string(logs.join("access.log")).is_ok_and(|text| text.contains("after"))
+    });
+}
+
+#[test]
+fn root_without_user_serves_as_nobody_and_names_what_does_not_work() {
+    let Some(s) = Parent::start("") else { return };
+    os::chown(&s.setup.dir().join("up"), 0);
+    assert_eq!(status(s.child(), "Uid"), "65534 65534 65534 65534");
+    let said = std::fs::read_to_string(s.setup.dir().join("logs/stderr")).expect("written");
+    assert!(said.contains("started by root without \"user\": serving as nobody"), "{said}");
+    assert!(!said.contains("cannot write"), "{said}");
+    drop(s);
+    let Some(s) = Parent::start("user root;") else { return };
+    // Told to stay root, there is nothing to separate.
+    assert!(s.try_child().is_none());
+}
+
+#[test]
+fn quit_and_term_end_the_parent_and_its_children() {
+    for signal in [libc::SIGQUIT, libc::SIGTERM] {
+        let Some(mut s) = Parent::start("user nobody;") else { return };
+        std::fs::write(s.setup.dir().join("html/big"), noise(4 << 20)).expect("written");
+        let child = s.child();
+        s.get("/big").is(200);
+        s.signal(signal);
+        assert!(os::wait_exit(s.process.id(), LIMIT), "{signal}");
+        assert_eq!(s.process.wait().expect("our child").code(), Some(0));
+        assert!(os::wait_exit(child, LIMIT));
+        assert!(!s.setup.dir().join("pid").exists());
+    }
+}
+
+#[test]
+fn a_child_whose_parent_was_killed_does_not_stay() {
+    let Some(mut s) = Parent::start("user nobody;") else { return };
+    let child = s.child();
+    s.process.kill().expect("our child");
+    s.process.wait().expect("our child");
+    assert!(os::wait_exit(child, LIMIT));
+}
