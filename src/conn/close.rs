@@ -3,7 +3,7 @@
 //!
 //! Invariant: a connection is closed with a reason, and with its request put back and counted ([`leave_active`]).
 
-use super::io::{Io, Step};
+use super::io::{CloseReason, Io, Step};
 use super::timers::Timer;
 use super::transport::Transport;
 use super::{Active, Conn, State, Turn, ssi};
@@ -13,32 +13,6 @@ use crate::exchange::{Rx, Tx, access_log};
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CloseReason {
-    /// Its last response is out.
-    Served,
-    /// `return 444`, and what else closes without a response.
-    Refused,
-    /// The client has closed it, or reset it.
-    ClientGone,
-    TimedOut(Timer),
-    /// A reload took its listener away.
-    NotListened,
-    ShuttingDown,
-    /// The PROXY header that its listener wants did not come.
-    NoProxyHeader,
-    /// The TLS handshake came to nothing.
-    NoHandshake,
-    /// The request's body broke when the response had begun: nothing can be said any more.
-    BrokenBody,
-    /// The response's body cannot be had whole: the client sees that it was cut.
-    CutShort,
-    /// It lingered, and the client still sent.
-    LingeredLong,
-    /// No state leads there.
-    Bug,
-}
 
 /// The connection ends, with a request under way or without. What was begun is dropped; a client that left is logged.
 pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {

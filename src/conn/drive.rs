@@ -1,8 +1,8 @@
 //! The loop of a connection: steps until none makes progress, or until its share of the turn is used up.
 
-use super::close::{self, CloseReason};
+use super::close;
 use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, write};
-use super::io::{Io, Next, Step};
+use super::io::{CloseReason, Io, Next, Step};
 use super::timers::{Deadline, Timer};
 use super::{Active, Conn, State, Turn, ssi as pages, upstream};
 use crate::exchange::filters::ssi;

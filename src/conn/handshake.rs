@@ -5,11 +5,10 @@
 //! judged of a client's certificates is judged once, here; a connection that sends something else than TLS gets a plain
 //! answer that says so.
 
-use super::close::CloseReason;
 use super::http1::proxy_protocol;
-use super::io::Step;
+use super::io::{CloseReason, Step};
 use super::timers::Timer;
-use super::transport::Tls;
+use super::transport::{Chosen, Tls};
 use super::{Conn, Pool, State, Turn};
 use crate::config::directives::ssl::Verify;
 use crate::config::model::{Config, EndpointId, Level, ServerId};
@@ -28,13 +27,6 @@ use std::sync::Arc;
 
 /// Handshakes begun in a turn: each takes about a millisecond of signing.
 const TURN: u32 = 8;
-
-/// What was chosen for a connection, kept until the handshake is over.
-#[derive(Debug)]
-pub struct Chosen {
-    pub tls: Rc<ServerTls>,
-    pub hello: Box<Hello>,
-}
 
 /// Goes on with the handshake of an idle connection.
 pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step {

@@ -1,11 +1,10 @@
 //! A body that no handler takes, on a connection that is kept: read to its end and dropped, within bounds.
 
-use super::Http1;
 use super::read::{self, Filled};
 use super::respond::DRAIN;
+use super::state::Http1;
 use crate::conn::Turn;
-use crate::conn::close::CloseReason;
-use crate::conn::io::{Io, Step};
+use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::exchange::{Exchange, Rx};
 

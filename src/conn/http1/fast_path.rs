@@ -6,8 +6,7 @@
 
 use super::send_batch::{Answer, BATCH, SendBatch};
 use crate::config::model::EndpointId;
-use crate::conn::close::CloseReason;
-use crate::conn::io::Step;
+use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};

@@ -1,8 +1,8 @@
 //! Between two requests of a connection: it wakes when one comes, goes on to the next, or goes idle.
 
 use super::{fast_path, read};
-use crate::conn::close::{self, CloseReason};
-use crate::conn::io::Step;
+use crate::conn::close;
+use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
 use crate::conn::{Active, Conn, State, Turn, handshake};
 use crate::exchange::access_log;

@@ -5,8 +5,7 @@
 
 use super::read;
 use crate::config::model::Level;
-use crate::conn::close::CloseReason;
-use crate::conn::io::Step;
+use crate::conn::io::{CloseReason, Step};
 use crate::conn::{Active, Conn, State, Turn};
 use crate::exchange::Rx;
 use crate::http::proxy_protocol::{Broken, Header, Progress, parse};

@@ -1,11 +1,11 @@
 //! Reading: heads into the exchange's buffer, bodies through the shared scratch buffer to whoever takes them. What
 //! cannot be placed is not read.
 
+use super::respond;
+use super::state::Http1;
 use super::write::{self, Flushed};
-use super::{Http1, respond};
 use crate::config::model::Level;
-use crate::conn::close::CloseReason;
-use crate::conn::io::{Io, Step};
+use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};

@@ -1,7 +1,7 @@
 //! From a settled answer to the queue. Whether the connection outlives the response is decided once a response, before it is written; what a body that is thrown
 //! away may still cost is part of it.
 
-use super::Http1;
+use super::state::Http1;
 use crate::config::directives::client::KeepaliveDisable;
 use crate::conn::Active;
 use crate::exchange::handlers::Handler;

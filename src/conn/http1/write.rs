@@ -2,8 +2,7 @@
 
 use crate::config::model::Level;
 use crate::conn::Turn;
-use crate::conn::close::CloseReason;
-use crate::conn::io::Io;
+use crate::conn::io::{CloseReason, Io};
 use crate::conn::timers::Timer;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Pause;

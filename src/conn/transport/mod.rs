@@ -30,7 +30,7 @@ use ready::Ready;
 use scrambled::Scrambled;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
-pub use tls::Tls;
+pub use tls::{Chosen, Tls};
 
 #[derive(Debug)]
 pub enum Transport {

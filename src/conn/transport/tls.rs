@@ -4,12 +4,12 @@
 //! does not take them at once. Invariant: an idle connection owns none.
 
 use super::ready::Ready;
-use crate::conn::handshake::Chosen;
+use crate::config::tls::ServerTls;
 use crate::exchange::tls::TlsFacts;
 use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, More};
-use crate::tls::hello;
+use crate::tls::hello::{self, Hello};
 use crate::tls::session::{BITE, Fault, SEALED, Session, State};
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,6 +45,13 @@ enum Stage {
     Running(Box<Session>),
     /// What came is no TLS: bytes are the application's own.
     Plain,
+}
+
+/// What was chosen for a connection, kept until the handshake is over.
+#[derive(Debug)]
+pub struct Chosen {
+    pub tls: Rc<ServerTls>,
+    pub hello: Box<Hello>,
 }
 
 pub struct Tls {

@@ -2,8 +2,7 @@
 
 use super::exchange::{fail, next, settled, wait};
 use super::pool::Wanted;
-use crate::conn::close::CloseReason;
-use crate::conn::io::{Io, Step};
+use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;

@@ -9,10 +9,9 @@ pub mod pool;
 mod tunnel;
 
 use crate::config::model::Level;
-use crate::conn::close::CloseReason;
 use crate::conn::http1::read;
 use crate::conn::http1::write::{self, Flushed};
-use crate::conn::io::{Io, Next, Step};
+use crate::conn::io::{CloseReason, Io, Next, Step};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;

@@ -19,8 +19,8 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-pub(in crate::conn) struct Backend {
-    pub(in crate::conn) transport: Transport,
+pub struct Backend {
+    pub transport: Transport,
     /// None: idle.
     owner: Option<Wake>,
     upstream: Rc<Upstream>,
@@ -38,16 +38,16 @@ pub(in crate::conn) struct Backend {
 }
 
 /// The connection that a request needs.
-pub(in crate::conn) struct Wanted<'a> {
-    pub(in crate::conn) upstream: &'a Rc<Upstream>,
+pub struct Wanted<'a> {
+    pub upstream: &'a Rc<Upstream>,
     /// Which of its servers.
-    pub(in crate::conn) peer: usize,
-    pub(in crate::conn) addr: &'a Addr,
+    pub peer: usize,
+    pub addr: &'a Addr,
     /// proxy_bind.
-    pub(in crate::conn) local: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
     /// proxy_socket_keepalive.
-    pub(in crate::conn) probed: bool,
-    pub(in crate::conn) tls: Option<&'a Secure>,
+    pub probed: bool,
+    pub tls: Option<&'a Secure>,
 }
 
 /// All connections to upstreams.
@@ -64,11 +64,11 @@ impl Backends {
     }
 
     /// The one of a connection.
-    pub(in crate::conn) fn of(&mut self, slot: Option<Key>) -> Option<&mut Backend> {
+    pub fn of(&mut self, slot: Option<Key>) -> Option<&mut Backend> {
         slot.and_then(|key| self.slab.get_mut(key))
     }
 
-    pub(in crate::conn) fn transport(&self, slot: Option<Key>) -> Option<&Transport> {
+    pub fn transport(&self, slot: Option<Key>) -> Option<&Transport> {
         slot.and_then(|key| self.slab.get(key)).map(|backend| &backend.transport)
     }
 
@@ -85,7 +85,7 @@ impl Backends {
     }
 
     /// An idle connection to this server, the one used last.
-    pub(in crate::conn) fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake) -> Option<Key> {
+    pub fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake) -> Option<Key> {
         loop {
             let at = self.idle.iter().rposition(|key| {
                 self.slab.get(*key).is_some_and(|b| {
@@ -106,7 +106,7 @@ impl Backends {
         }
     }
 
-    pub(in crate::conn) fn open(
+    pub fn open(
         &mut self,
         wanted: &Wanted<'_>,
         owner: Wake,
@@ -153,13 +153,7 @@ impl Backends {
     }
 
     /// The output of a program that was started for an exchange.
-    pub(in crate::conn) fn adopt(
-        &mut self,
-        output: OwnedFd,
-        child: Key,
-        upstream: &Rc<Upstream>,
-        owner: Wake,
-    ) -> Result<Key, Errno> {
+    pub fn adopt(&mut self, output: OwnedFd, child: Key, upstream: &Rc<Upstream>, owner: Wake) -> Result<Key, Errno> {
         let backend = Backend {
             transport: Transport::plain(output, readiness(Connect::Done)),
             owner: Some(owner),
@@ -184,7 +178,7 @@ impl Backends {
     }
 
     /// Closes a backend in use. True: its server has failed so often that it is left alone for a while.
-    pub(in crate::conn) fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> bool {
+    pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> bool {
         let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return false };
         if let Some(child) = backend.child {
             let leave = if end == End::Good { Leave::Done } else { Leave::Unwanted };
@@ -199,7 +193,7 @@ impl Backends {
     }
 
     /// The response was taken whole: the connection is kept for another request where that is allowed.
-    pub(in crate::conn) fn park(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
+    pub fn park(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
         let Some(key) = *slot else { return };
         let Some(backend) = self.slab.get_mut(key) else { return };
         backend.requests += 1;

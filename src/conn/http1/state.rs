@@ -1,0 +1,139 @@
+//! What an HTTP/1 connection knows of the request it reads, beside the exchange.
+
+use crate::exchange::{Exchange, Rx, phases};
+use crate::http::h1::body::Decoder;
+use crate::http::h1::head::{Head, Progress};
+use crate::http::reject::Reject;
+use crate::services::Services;
+use std::rc::Rc;
+
+/// How far a connection's requests have been read.
+#[derive(Default)]
+pub struct Http1 {
+    /// Bytes read from the client; this request's begin at `start`.
+    pub input: Vec<u8>,
+    pub start: usize,
+    /// Some of them may have been sent since the epoch began ([`crate::services::clock::Clock::epoch`]).
+    pub may_be_newer: bool,
+    /// The head that is being read.
+    pub head: Head,
+    /// Where in `input` the unread rest begins once the head is complete: body bytes, then further requests.
+    pub body_at: usize,
+    pub decoder: Decoder,
+    /// The client's head lets the connection be kept.
+    pub may_keep: bool,
+    /// `100 Continue` may still be sent.
+    pub expects_continue: bool,
+    /// When a body that is thrown away has been read for long enough; 0 before it is.
+    pub drain_until: u64,
+    /// How long the connection may then be idle: of the location that answered last. Milliseconds.
+    pub idle_for: u64,
+    /// The cache's hash of the request, if it was seen before ([`crate::exchange::cacheable::learn`]).
+    pub known: Option<u64>,
+}
+
+impl Http1 {
+    /// A connection that has something to read: `input`, from `start` on.
+    pub fn begin(&mut self, input: Vec<u8>, start: usize) {
+        self.input = input;
+        self.start = start;
+        self.next_request();
+    }
+
+    /// Forgets the request that was answered. Unread input from `start` on is the next.
+    pub fn next_request(&mut self) {
+        let (mut input, mut start) = (std::mem::take(&mut self.input), self.start);
+        if start >= input.len() {
+            input.clear();
+            start = 0;
+        }
+        self.head.clear();
+        *self = Http1 {
+            input,
+            start,
+            body_at: start,
+            may_be_newer: self.may_be_newer,
+            head: std::mem::take(&mut self.head),
+            idle_for: self.idle_for,
+            ..Http1::default()
+        };
+    }
+
+    /// What was read of this request and behind it.
+    pub fn unread(&self) -> &[u8] {
+        self.input.get(self.start..).unwrap_or_default()
+    }
+
+    /// Bytes of a further request, or of the body, are in the buffer already.
+    pub fn has_more(&self) -> bool {
+        self.input.len() > self.body_at
+    }
+
+    /// The request's bytes are done with.
+    pub fn consume(&mut self) {
+        self.start = self.body_at.min(self.input.len());
+    }
+
+    /// What was read behind the request.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        self.input.split_off(self.body_at.min(self.input.len()))
+    }
+
+    /// Its bytes may have been sent since this epoch began: what is looked up for them is looked up again.
+    pub fn advance_epoch(&mut self, cx: &mut Services) {
+        cx.now.advance_epoch();
+        self.may_be_newer = false;
+    }
+
+    /// Goes on with the head of the next request, by the limits that hold for `ex`.
+    ///
+    /// # Errors
+    /// The head is no HTTP.
+    pub fn parse(&mut self, ex: &Exchange) -> Result<Progress, Reject> {
+        self.head.parse(self.input.get(self.start..).unwrap_or_default(), &ex.head_limits())
+    }
+
+    /// The head is complete: the exchange has it from here on.
+    pub fn hand_over(&mut self, ex: &mut Exchange) {
+        self.body_at = self.start + self.head.len;
+        self.decoder = Decoder::new(self.head.framing);
+        self.may_keep = self.head.keep_alive;
+        self.give(ex, self.head.len);
+        self.expects_continue = ex.request.expects_continue();
+        ex.body_at_hand = self.has_more();
+    }
+
+    /// The head will not be complete: the exchange has what came of it.
+    pub fn hand_over_partial(&mut self, ex: &mut Exchange) {
+        self.body_at = self.start + self.head.len;
+        self.head.method = self.head.method_so_far(self.unread());
+        self.give(ex, self.unread().len());
+    }
+
+    fn give(&mut self, ex: &mut Exchange, len: usize) {
+        if Rc::get_mut(&mut ex.request).is_none() {
+            ex.request = Rc::default();
+        }
+        let Some(request) = Rc::get_mut(&mut ex.request) else { return };
+        request.text.clear();
+        request.text.extend_from_slice(self.unread().get(..len).unwrap_or_default());
+        request.pipelined = self.start > 0;
+        std::mem::swap(&mut request.head, &mut self.head);
+    }
+
+    /// Reads away the body bytes that came with the head.
+    pub(super) fn discard_buffered(&mut self, ex: &mut Exchange) -> Result<(), Reject> {
+        while self.has_more() {
+            let step = self.decoder.next(&self.input[self.body_at..])?;
+            self.body_at += step.consumed;
+            if step.done {
+                ex.rx = Rx::Done;
+                break;
+            }
+            if step.consumed == 0 {
+                break;
+            }
+        }
+        phases::check_announced(ex, self.decoder.remaining())
+    }
+}
