@@ -463,3 +463,21 @@ fn keepalive_is_bounded() {
         client.expect_closed();
     });
 }
+
+#[test]
+fn lists_may_be_spread_over_lines() {
+    let setup = server(
+        "gzip_proxied expired; gzip_proxied auth;
+         gzip_disable msie6; gzip_disable \"Konqueror\";
+         keepalive_disable msie6; keepalive_disable safari;
+         proxy_ignore_headers Vary; proxy_ignore_headers Expires;
+         proxy_next_upstream error; proxy_next_upstream timeout;
+         location /dav/ { dav_methods PUT; dav_methods DELETE; }",
+    )
+    .mkdir("html/dav");
+    let outcome = setup.run(&["-t", "-p", "%%DIR%%", "-c", "%%DIR%%/conf/test.conf"]);
+    assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    let s = setup.start();
+    s.method("PUT", "/dav/a", "", b"x").is(201);
+    s.method("DELETE", "/dav/a", "", b"").is(204);
+}

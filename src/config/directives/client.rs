@@ -220,7 +220,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::TAKE12,
         "msie6",
-        Effect::Once(keepalive_disable),
+        Effect::Many(keepalive_disable),
         "Old browsers whose connections are not kept: msie6 (after a POST), safari, none.",
     ),
     row(
@@ -308,8 +308,10 @@ pub(super) fn rate(b: &mut Build, d: &Directive) -> Result<Template, Fault> {
     Ok(template)
 }
 
+/// Lines of one block add up (nginx).
 fn keepalive_disable(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let mut set = KeepaliveDisable { msie6: false, safari: false };
+    let before = s.settings.client.keepalive_disable;
+    let mut set = if s.first { KeepaliveDisable { msie6: false, safari: false } } else { before };
     for (at, word) in d.args.iter().enumerate() {
         match &word.lower()[..] {
             b"none" => {}

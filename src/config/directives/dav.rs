@@ -24,7 +24,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "off",
-        Effect::Once(methods),
+        Effect::Many(methods),
         "Which of PUT, DELETE, MKCOL, COPY and MOVE are answered, by nginx's rules: a collection's URI ends in a slash, DELETE of one removes all below. Unlike in nginx nothing outside the root is reached through a link, the root and the directory of a location are never removed or moved, and links and special files inside a copied tree are left out. Files and trees are copied in slices, so that nobody else waits, and appear at their destination whole, in place of what was there; directories may be 64 deep. Directories above a destination are never made (409, RFC 4918 §9.9.4; nginx's MOVE of a file makes them).",
     ),
     row(
@@ -56,8 +56,9 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
+/// Lines of one block add up (nginx).
 fn methods(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let mut set = MethodSet::EMPTY;
+    let mut set = if s.first { MethodSet::EMPTY } else { s.settings.dav.methods };
     for (at, word) in d.args.iter().enumerate() {
         match word.bytes().to_ascii_uppercase().as_slice() {
             b"OFF" => {}

@@ -118,7 +118,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "off",
-        Effect::Once(proxied),
+        Effect::Many(proxied),
         "Which responses are compressed for requests with Via: off, expired, no-cache, no-store, private, no_last_modified, no_etag, auth, any.",
     ),
     row(
@@ -126,7 +126,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "",
-        Effect::Once(disable),
+        Effect::Many(disable),
         "No gzip for a User-Agent that matches one of these regexes (case is ignored); msie6 is Internet Explorer before 7.",
     ),
     row(
@@ -155,8 +155,9 @@ fn level(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// Lines of one block add up (nginx).
 fn proxied(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let mut set = Proxied::default();
+    let mut set = if s.first { Proxied::default() } else { s.settings.gzip.proxied };
     for (at, word) in d.args.iter().enumerate() {
         match &word.lower()[..] {
             b"off" => set = Proxied::default(),
@@ -175,8 +176,14 @@ fn proxied(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// Lines of one block add up (nginx).
 fn disable(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    let mut set = Disable::default();
+    let mut before = Rc::default();
+    if !s.first {
+        std::mem::swap(&mut before, &mut gzip(&mut s.settings).disable);
+    }
+    // No other level has it yet: blocks inside are read after the lines of this one.
+    let mut set = Rc::try_unwrap(before).unwrap_or_default();
     for word in &d.args {
         match word.bytes() {
             b"msie6" => set.msie6 = true,
