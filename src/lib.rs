@@ -4,6 +4,7 @@
 //! filters) → [`conn`] → socket. Imports go one way: each module uses only those above it in this list
 //! (`tests/guards.rs` checks it).
 //!
+//!
 //! | module | what lives there |
 //! |---|---|
 //! | [`sys`] | the only `unsafe`: one function per system call, no policy |
@@ -20,6 +21,22 @@
 //! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
+//!
+//! Where is …?
+//!
+//! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
+//!   location: `exchange/handlers/upload`
+//! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
+//! - the order in which a request is checked: [`exchange::flow::Phase`], run by [`exchange::phases`]; in which a response
+//!   is changed: [`exchange::filters`]
+//! - a response's text made: [`http::h1::encode`]
+//! - the connection kept or closed after a response: `conn/http1/respond.rs`; gone idle, and woken:
+//!   [`conn::http1::keep_alive`]
+//! - a timeout decided: [`conn::timers`] names it, [`conn::drive::timeout`] acts on it
+//! - a cached response sent: [`conn::http1::fast_path`]; kept: [`exchange::cacheable`]
+//! - the place for a new protocol of clients: beside [`conn::http1`], whose documentation says how one drives an exchange
+//! - the place for a new protocol of upstreams: `exchange/handlers/upstream/protocol.rs`
+//! - a directive's default: its row in [`config::directives`]
 
 /// The nginx whose language, variables and command line these are.
 pub const NGINX_VERSION: &str = "1.31.5";

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod access_log;
 pub mod body;
+pub mod body_limit;
 pub mod error_page;
 pub mod filters;
 pub mod flow;

@@ -4,7 +4,7 @@
 use super::filters::Sent;
 use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
-use super::{Exchange, Printable, Rx, Tx, access, error_page, filters, handlers, rewrite, variables};
+use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite, variables};
 use crate::config::model::{Content, Level};
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
@@ -316,15 +316,6 @@ fn close(ex: &mut Exchange, status: Status) {
     ex.response.status = status;
 }
 
-/// client_max_body_size of a body that is thrown away: a chunk counts as soon as its size is announced.
-pub fn check_announced(ex: &Exchange, announced: Option<u64>) -> Result<(), Reject> {
-    let max = ex.here().settings.client.max_body_size.0;
-    if max > 0 && ex.request.head.framing == Framing::Chunked && announced.is_some_and(|left| left > max) {
-        return Err(Reject::BodyTooLarge { limit: max });
-    }
-    Ok(())
-}
-
 fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8]) -> Flow {
     let Some(&id) = ex.server().named.get(name) else {
         let shown = String::from_utf8_lossy(name).into_owned();
@@ -391,15 +382,11 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.trace.say("access", Some(here.span), || "internal: the request is the client's own, 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
-    let max = here.settings.client.max_body_size.0;
-    if let Framing::Length(length) = ex.request.head.framing
-        && max > 0
-        && length > max
-        && ex.route.error_page.is_none()
+    // The page of an error, this one's too, comes in any case.
+    if ex.route.error_page.is_none()
+        && let Err(flow) = body_limit::check_length(ex, cx)
     {
-        let limit = handlers::upload::limit(ex, "client_max_body_size");
-        ex.report(cx, Level::Error, format_args!("client intended to send too large body: {length} bytes{limit}"));
-        return Flow::Status(Status::CONTENT_TOO_LARGE);
+        return flow;
     }
     Flow::Next
 }

@@ -4,16 +4,14 @@
 use super::respond;
 use super::state::Http1;
 use super::write::{self, Flushed};
-use crate::config::model::Level;
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
-use crate::exchange::flow::{Flow, Pause};
+use crate::exchange::flow::Pause;
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Exchange, Rx, Tx, cacheable, handlers, phases};
+use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, handlers, phases};
 use crate::http::fields::Fields;
-use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
 use crate::http::status::Status;
@@ -261,7 +259,7 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &[u8]) -> Step {
         at += step.consumed;
         ex.log.request_length += step.consumed as u64;
         ex.body_received += data.len() as u64;
-        let taken = match too_large(ex, &http1.decoder, cx) {
+        let taken = match body_limit::check_received(ex, cx, http1.decoder.remaining()) {
             Ok(()) if data.is_empty() => Ok(()),
             Ok(()) => handlers::accept(ex, handler, cx, data),
             Err(flow) => Err(flow),
@@ -283,26 +281,6 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &[u8]) -> Step {
         }
     }
     Step::Again
-}
-
-/// A chunk counts from its size line on: a client that announces too much is told so before it sends it.
-fn too_large(ex: &mut Exchange, decoder: &Decoder, cx: &mut Services) -> Result<(), Flow> {
-    let max = ex.here().settings.client.max_body_size.0;
-    let announced = match ex.request.head.framing {
-        Framing::Chunked => decoder.remaining().unwrap_or(0),
-        _ => 0,
-    };
-    let size = ex.body_received.saturating_add(announced);
-    if max > 0 && size > max {
-        let limit = handlers::upload::limit(ex, "client_max_body_size");
-        ex.report(
-            cx,
-            Level::Error,
-            format_args!("client intended to send too large chunked body: {size} bytes{limit}"),
-        );
-        return Err(Flow::Status(Status::CONTENT_TOO_LARGE));
-    }
-    Ok(())
 }
 
 fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {

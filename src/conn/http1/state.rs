@@ -1,6 +1,6 @@
 //! What an HTTP/1 connection knows of the request it reads, beside the exchange.
 
-use crate::exchange::{Exchange, Rx, phases};
+use crate::exchange::{Exchange, Rx, body_limit};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::head::{Head, Progress};
 use crate::http::reject::Reject;
@@ -134,6 +134,6 @@ impl Http1 {
                 break;
             }
         }
-        phases::check_announced(ex, self.decoder.remaining())
+        body_limit::check_discarded(ex, self.decoder.remaining())
     }
 }
