@@ -5,7 +5,6 @@ use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, 
 use super::io::{CloseReason, Io, Next, Step};
 use super::timers::{Deadline, Timer};
 use super::{Active, Conn, State, Turn, ssi as pages, upstream};
-use crate::exchange::filters::ssi;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Rx, Tx, phases};
@@ -75,7 +74,7 @@ impl Does {
             (handler, ..) if handler.works() => Does::Works,
             (Handler::Proxy(_), ..) => Does::Upstream,
             (Handler::Page(_), ..) => Does::Page,
-            _ if ssi::include::is_over(ex, handler) => Does::Page,
+            _ if pages::is_over(active) => Does::Page,
             (_, Tx::Wait, Rx::Head) => Does::ReadsHead,
             (_, Tx::Wait, Rx::Body) => Does::ReadsBody,
             (_, Tx::Wait, Rx::Drain | Rx::Done) | (_, Tx::Ready, _) => Does::Nothing,

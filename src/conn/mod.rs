@@ -58,6 +58,8 @@ pub struct Active {
     pub ex: Exchange,
     /// What answers it in more than one step.
     pub handler: Handler,
+    /// Pages that wait for what they include.
+    pub pages: Vec<Handler>,
     /// The upstream connection that the handler uses.
     pub backend: Option<Key>,
     pub http1: Http1,
@@ -66,7 +68,7 @@ pub struct Active {
 impl Active {
     pub fn new(cx: &mut Services, client: Client) -> Active {
         let ex = Exchange::new(cx, client);
-        Active { ex, handler: Handler::None, backend: None, http1: Http1::default() }
+        Active { ex, handler: Handler::None, pages: Vec::new(), backend: None, http1: Http1::default() }
     }
 
     /// The handler is done: this is the answer.
@@ -136,6 +138,7 @@ impl Pool {
 
     fn give(&mut self, mut active: Box<Active>, cx: &mut Services) {
         active.handler = Handler::None;
+        active.pages.clear();
         active.ex.release(cx);
         cx.buffers.give(std::mem::take(&mut active.http1.input));
         if self.free.len() < POOLED {

@@ -1,16 +1,18 @@
 //! A page with SSI commands on its connection: made as far as the client takes it, and set aside while something that it
 //! includes is asked for.
 //!
-//! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it.
+//! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it, and their pages
+//! are [`Active::pages`], the innermost last.
 
 use crate::conn::http1::respond;
 use crate::conn::http1::write::{self, Flushed};
 use crate::conn::io::{Budget, Io, Step};
 use crate::conn::{Active, Turn};
-use crate::exchange::Tx;
+use crate::exchange::filters;
+use crate::exchange::filters::ssi::include::{self, Left};
 use crate::exchange::filters::ssi::page::Progress;
-use crate::exchange::filters::{self, ssi};
 use crate::exchange::handlers::Handler;
+use crate::exchange::{Tx, phases};
 use crate::services::Services;
 
 /// Bytes that may wait for the client before no more are made.
@@ -18,12 +20,12 @@ const WAITING: u64 = 256 << 10;
 
 /// One round of the page that is the connection's exchange, or the return from one that is complete.
 pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
-    let Active { ex, handler, .. } = active;
-    if ssi::include::is_over(ex, handler) {
+    if is_over(active) {
         turn.budget.requests = turn.budget.requests.saturating_sub(1);
-        ssi::include::leave(ex, handler, turn.cx);
+        leave(active, turn.cx);
         return again(&turn.budget);
     }
+    let Active { ex, handler, pages, .. } = active;
     if ex.out.pending() > WAITING {
         match write::flush(io, ex, turn) {
             Flushed::All => {}
@@ -36,7 +38,9 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     match page.advance(ex, turn.cx) {
         Progress::Made(read) => turn.budget.moved(read),
         Progress::Include(include) => {
-            ssi::include::enter(ex, handler, turn.cx, include);
+            pages.push(std::mem::take(handler));
+            include::enter(ex, turn.cx, include);
+            phases::include(ex, handler, turn.cx);
             respond(active, turn.cx);
         }
         Progress::Done => *handler = filters::end(ex).map_or(Handler::None, Handler::Page),
@@ -58,7 +62,26 @@ fn again(budget: &Budget) -> Step {
     Step::Again
 }
 
+/// What a page includes has been answered.
+pub fn is_over(active: &Active) -> bool {
+    include::is_over(&active.ex) && matches!(active.handler, Handler::None)
+}
+
+/// Back to the page.
+fn leave(active: &mut Active, cx: &mut Services) {
+    let Active { ex, handler, pages, .. } = active;
+    match include::leave(ex, cx) {
+        Left::Stub(page) => *handler = Handler::Page(page),
+        Left::Page => *handler = pages.pop().unwrap_or_default(),
+        Left::Cut => pages.clear(),
+    }
+}
+
 /// The request that the client made, if a part of its page is under way: it is what is logged.
 pub fn unwind(active: &mut Active, cx: &mut Services) {
-    ssi::include::unwind(&mut active.ex, &mut active.handler, cx);
+    let Active { ex, handler, pages, .. } = active;
+    include::unwind(ex, cx);
+    if let Some(page) = pages.drain(..).next() {
+        *handler = page;
+    }
 }

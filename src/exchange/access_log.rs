@@ -1,6 +1,6 @@
 //! The access log line of a finished request.
 
-use super::{Exchange, cacheable, variables};
+use super::{Exchange, variables};
 use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::model::Level;
 use crate::config::template::Part;
@@ -8,14 +8,27 @@ use crate::http::escape::json_escape_as_nginx;
 use crate::http::header::HeaderId;
 use crate::services::Services;
 use crate::services::logs::Hold;
+use crate::services::response_cache::{CachedResponse, Piece};
+use crate::sys::socket::Peer;
 use crate::util::{bytes, decimal};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
+/// The client of a cached response.
+#[derive(Clone, Copy)]
+pub struct ClientFacts<'a> {
+    pub peer: &'a Peer,
+    pub serial: u64,
+    /// Requests of the connection, this one included.
+    pub requests: u64,
+    /// Milliseconds since the request came: none where the answer is sent in the same turn.
+    pub ms: u64,
+}
+
 /// Writes the line of this request to every log of its location.
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
     if let Some(repeat) = ex.again.take() {
-        return cacheable::sent_by(ex, &repeat, cx);
+        return sent_by(ex, &repeat, cx);
     }
     if ex.here().settings.logs.access.is_empty() {
         return;
@@ -63,6 +76,32 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
             }
         }
     }
+}
+
+/// The answer is on its way: its line for the access log.
+pub fn sent(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services) {
+    let [log @ AccessLog { target: AccessTarget::File(id), .. }] = &*repeat.logs.access else { return };
+    let Some(out) = cx.logs.access(*id, hold(log), cx.now.ms) else { return };
+    for piece in &repeat.line {
+        match piece {
+            Piece::Text(span) => out.extend_from_slice(repeat.bytes(*span)),
+            Piece::RemoteAddr => variables::put_peer(asker.peer, out),
+            Piece::RemotePort => variables::put_port(asker.peer.port(), out),
+            Piece::Connection => decimal::push(asker.serial, 0, out),
+            Piece::ConnectionRequests => decimal::push(asker.requests, 0, out),
+            Piece::TimeLocal => out.extend_from_slice(cx.now.clf().as_bytes()),
+            Piece::TimeIso8601 => out.extend_from_slice(cx.now.iso().as_bytes()),
+            Piece::Msec => variables::put_msec(&cx.now, out),
+            Piece::RequestTime => variables::put_seconds(asker.ms, out),
+        }
+    }
+}
+
+/// As [`sent`], of an answer whose exchange had to send the rest ([`super::cacheable::resume`]).
+fn sent_by(ex: &Exchange, repeat: &CachedResponse, cx: &mut Services) {
+    let ms = cx.now.ms.saturating_sub(ex.log.started);
+    let peer = &ex.client.peer;
+    sent(repeat, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
 }
 
 pub(super) fn hold(log: &AccessLog) -> Hold {

@@ -5,8 +5,10 @@
 //! each log. Whatever else an answer may depend on says so ([`Exchange::varies`]), or keeps the exchange from being as
 //! [`learn`] wants it.
 
-use super::handlers::static_file::Failure;
-use super::{Exchange, Rx, Tx, access_log, variables};
+use super::access_log::{self, ClientFacts};
+use super::handlers::failure::Failure;
+use super::route_state::Opened;
+use super::{Exchange, Rx, Tx, variables};
 use crate::config::directives::client::Lingering;
 use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::model::Level;
@@ -19,8 +21,6 @@ use crate::services::Services;
 use crate::services::logs::Who;
 use crate::services::open_files::OpenFile;
 use crate::services::response_cache::{Body, CachedResponse, Piece};
-use crate::sys::socket::Peer;
-use crate::util::decimal;
 use crate::util::span::Span;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -30,32 +30,6 @@ const BODY: usize = 4 << 10;
 
 /// The longest answer: what is longer has its turns.
 const LARGEST: u64 = 1 << 20;
-
-/// How many names the request's handler has looked at, and that alone decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Opened {
-    #[default]
-    None,
-    One,
-    Several,
-}
-
-impl Opened {
-    pub fn and_one(self) -> Opened {
-        if self == Opened::None { Opened::One } else { Opened::Several }
-    }
-}
-
-/// Who asks now.
-#[derive(Clone, Copy)]
-pub struct ClientFacts<'a> {
-    pub peer: &'a Peer,
-    pub serial: u64,
-    /// Requests of the connection, this one included.
-    pub requests: u64,
-    /// Milliseconds since the request came: none where the answer is sent in the same turn.
-    pub ms: u64,
-}
 
 /// Keeps what was made of a request that was seen before, if another may be answered likewise.
 pub fn learn(hash: u64, ex: &mut Exchange, cx: &mut Services) {
@@ -291,32 +265,6 @@ pub fn say(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services, o
     out.extend_from_slice(repeat.bytes(repeat.rest));
     out.extend_from_slice(content);
     Some(file.filter(|_| repeat.body == Body::File))
-}
-
-/// The answer is on its way: its line for the access log.
-pub fn sent(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services) {
-    let [log @ AccessLog { target: AccessTarget::File(id), .. }] = &*repeat.logs.access else { return };
-    let Some(out) = cx.logs.access(*id, access_log::hold(log), cx.now.ms) else { return };
-    for piece in &repeat.line {
-        match piece {
-            Piece::Text(span) => out.extend_from_slice(repeat.bytes(*span)),
-            Piece::RemoteAddr => variables::put_peer(asker.peer, out),
-            Piece::RemotePort => variables::put_port(asker.peer.port(), out),
-            Piece::Connection => decimal::push(asker.serial, 0, out),
-            Piece::ConnectionRequests => decimal::push(asker.requests, 0, out),
-            Piece::TimeLocal => out.extend_from_slice(cx.now.clf().as_bytes()),
-            Piece::TimeIso8601 => out.extend_from_slice(cx.now.iso().as_bytes()),
-            Piece::Msec => variables::put_msec(&cx.now, out),
-            Piece::RequestTime => variables::put_seconds(asker.ms, out),
-        }
-    }
-}
-
-/// As [`sent`], of an answer whose exchange had to send the rest ([`resume`]).
-pub fn sent_by(ex: &Exchange, repeat: &CachedResponse, cx: &mut Services) {
-    let ms = cx.now.ms.saturating_sub(ex.log.started);
-    let peer = &ex.client.peer;
-    sent(repeat, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms }, cx);
 }
 
 /// Takes the exchange to where its request is answered and its answer is being sent, as far as the connection and the

@@ -3,15 +3,13 @@
 //!
 //! Invariant: no byte of a request starts a line of its own or drives a terminal ([`Printable`]).
 
-use super::{Exchange, variables};
+use super::{Exchange, Printable, variables};
 use crate::config::model::Level;
 use crate::http::header::HeaderId;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::services::logs::Who;
-use crate::util::bytes;
 use std::fmt;
-use std::io::Write;
 
 impl Exchange {
     /// One line in the error log.
@@ -47,43 +45,4 @@ fn asked(ex: &Exchange, line: &mut Vec<u8>) {
     line.extend_from_slice(b", client: ");
     variables::put_peer(&ex.client.peer, line);
     ex.asked_what(line);
-}
-
-/// Bytes for a log line: text as it is, control bytes and what is not UTF-8 as \xNN.
-pub struct Printable<'a>(pub &'a [u8]);
-
-impl Printable<'_> {
-    fn put(&self, line: &mut Vec<u8>) {
-        // Nearly all.
-        if bytes::is_printable(self.0) {
-            return line.extend_from_slice(self.0);
-        }
-        // A Vec takes all that is written.
-        let _ = write!(line, "{self}");
-    }
-}
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if bytes::is_printable(self.0)
-            && let Ok(text) = std::str::from_utf8(self.0)
-        {
-            return f.write_str(text);
-        }
-        for chunk in self.0.utf8_chunks() {
-            let mut rest = chunk.valid();
-            while let Some(at) = rest.find(char::is_control) {
-                let (text, tail) = rest.split_at(at);
-                f.write_str(text)?;
-                let control = tail.chars().next().map_or(0, u32::from);
-                write!(f, "\\x{control:02X}")?;
-                rest = tail.get(tail.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
-            }
-            f.write_str(rest)?;
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02X}")?;
-            }
-        }
-        Ok(())
-    }
 }

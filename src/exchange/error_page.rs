@@ -1,8 +1,8 @@
 //! error_page: an error's status becomes another URI, a named location or a redirect of the client.
 
 use super::flow::Flow;
-use super::phases::set_uri;
-use super::{Exchange, handlers, variables};
+use super::handlers::special;
+use super::{Exchange, variables};
 use crate::config::directives::errors::{PageStatus, PageTarget};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -48,7 +48,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
             ex.response.clear();
             ex.response.location = Some(url);
             ex.route.error_page = Some(shown);
-            handlers::special::respond(ex, shown);
+            special::respond(ex, shown);
             Some(Flow::Respond)
         }
         target => {
@@ -68,7 +68,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
                     if ex.route.method != Method::Head {
                         ex.route.method = Method::Get;
                     }
-                    set_uri(ex, &uri);
+                    ex.route.set_uri(&uri);
                     Flow::Redirect
                 }
                 Target::External(_) => Flow::Status(status),

@@ -1,9 +1,31 @@
 //! What logs and variables say of a request beside its head and its response: sizes, verdicts, what upstreams and
 //! uploads came to. Written as the exchange goes on; nothing here decides how it goes on.
 
-use super::access::limits::Verdict;
-use super::handlers::{upload, upstream};
+use super::handlers::upload::record::Record as Uploaded;
+use super::handlers::upstream::record::Record as Asked;
 use std::cell::Cell;
+
+/// `$limit_req_status` and `$limit_conn_status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passed,
+    Delayed,
+    Rejected,
+    DelayedDryRun,
+    RejectedDryRun,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            Verdict::Passed => b"PASSED",
+            Verdict::Delayed => b"DELAYED",
+            Verdict::Rejected => b"REJECTED",
+            Verdict::DelayedDryRun => b"DELAYED_DRY_RUN",
+            Verdict::RejectedDryRun => b"REJECTED_DRY_RUN",
+        }
+    }
+}
 
 #[derive(Default)]
 pub struct LogFacts {
@@ -19,9 +41,9 @@ pub struct LogFacts {
     /// `$request_id`, once it was evaluated: the same in every header and log line.
     pub request_id: Option<[u8; 16]>,
     /// What upstreams were asked.
-    pub upstream: Option<Box<upstream::record::Record>>,
+    pub upstream: Option<Box<Asked>>,
     /// What became of an upload.
-    pub upload: Option<Box<upload::Record>>,
+    pub upload: Option<Box<Uploaded>>,
     /// Lines for the error log so far.
     pub reports: Cell<u32>,
 }

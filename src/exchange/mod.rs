@@ -19,6 +19,7 @@ pub mod body_encoder;
 pub mod cacheable;
 mod error_log;
 pub mod origin;
+pub mod pace;
 pub mod paths;
 pub mod phases;
 pub mod request;
@@ -38,13 +39,14 @@ use crate::http::proxy_protocol::Header;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
-use cacheable::Opened;
-pub use error_log::Printable;
+pub use crate::util::printable::Printable;
+use filters::ssi::state::{Frame, Sink, State};
 use flow::Pause;
 use log_facts::LogFacts;
+use pace::Pace;
 use request::Request;
 use response::Response;
-use route_state::RouteState;
+use route_state::{Opened, RouteState};
 use send_queue::OutQueue;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -131,7 +133,7 @@ pub struct Exchange {
     /// Bytes that go at full speed first.
     pub limit_rate_after: u64,
     /// How fast its body may be read.
-    pub pace: Option<handlers::upload::rate_limit::Pace>,
+    pub pace: Option<Pace>,
     /// Nothing happens before then: a request whose turn has not come, a response that is sent slowly.
     pub pause: Option<Pause>,
     /// Places taken of limit_conn: zone and key.
@@ -141,14 +143,29 @@ pub struct Exchange {
     /// What the client sends after this request cannot be trusted to be another: the connection ends with the response.
     pub closes: bool,
     /// What its pages have made of their SSI commands.
-    pub ssi: Option<Box<filters::ssi::State>>,
+    pub ssi: Option<Box<State>>,
     /// It answers for a part of another request's page.
-    pub sub: Option<Box<filters::ssi::include::Sub>>,
+    pub sub: Option<Box<Sub>>,
     /// What it came to before: this one only sends the rest of an answer ([`cacheable::resume`]).
     pub again: Option<Rc<CachedResponse>>,
     /// The answer depends on more than the request's bytes and files: the client, the time, a variable, chance.
     pub varies: bool,
     pub opened: Opened,
+}
+
+/// What a request has that answers for a part of another's page ([`filters::ssi::include`]).
+pub struct Sub {
+    /// The page's, which waits.
+    pub parent: Box<Exchange>,
+    pub level: u8,
+    /// Where its content goes.
+    pub sink: Sink,
+    /// Sent instead of an error or of nothing.
+    pub stub: Option<Rc<[u8]>>,
+    pub frame: Frame,
+    /// It has had content, and all of it.
+    pub said: bool,
+    pub whole: bool,
 }
 
 /// What outlives a request: facts of the connection, and buffers with their capacity.

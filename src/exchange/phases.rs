@@ -4,7 +4,7 @@
 use super::filters::Sent;
 use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
-use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite, variables};
+use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
 use crate::config::model::{Content, Level};
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
@@ -60,7 +60,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
             if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
                 ex.route.location = found.location;
             }
-            handlers::options::not_allowed(ex)
+            handlers::methods::not_allowed(ex)
         }
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
         // An upstream may know it.
@@ -438,16 +438,4 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
             handlers::special::stub_status(ex, cx)
         }
     }
-}
-
-/// Sets the URI of an internal redirect: `path?args`, variables expanded already. The old arguments go (nginx).
-pub fn set_uri(ex: &mut Exchange, target: &[u8]) {
-    let (path, args) = variables::split_args(target);
-    ex.route.uri.clear();
-    ex.route.uri.extend_from_slice(path);
-    ex.route.rewritten = true;
-    ex.route.broke = false;
-    ex.route.behind_alias = false;
-    ex.route.args.clear();
-    ex.route.args.extend_from_slice(args.unwrap_or_default());
 }

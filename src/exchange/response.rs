@@ -1,11 +1,11 @@
 //! A response as data: what a handler decided and the filters complete, before it becomes bytes.
 
 use super::body_encoder::{Encoder, Source};
-use super::filters::ssi::Gathered;
+use super::filters::ssi::state::Gathered;
 use crate::config::directives::charset::Recode;
 use crate::http::etag::ETag;
 use crate::http::fields::Fields;
-use crate::http::range::ByteRange;
+use crate::http::range::{self, ByteRange};
 use crate::http::status::Status;
 use crate::services::open_files::OpenFile;
 use std::cell::Cell;
@@ -115,6 +115,33 @@ pub enum Body {
         content_type: ContentType,
         size: u64,
     },
+}
+
+impl Body {
+    /// Its bytes. None: not known before it ends.
+    pub fn length(&self) -> Option<u64> {
+        Some(match self {
+            Body::Empty => 0,
+            Body::Made(_) => return None,
+            Body::Stream { length } => return *length,
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Shared(bytes) => bytes.len() as u64,
+            Body::File(file) => file.stat.size,
+            Body::Part(_, range) => range.len(),
+            Body::Parts { ranges, boundary, content_type, size, .. } => {
+                let mut head = Vec::new();
+                let mut total = 0;
+                for range in ranges {
+                    head.clear();
+                    range::part_head(&mut head, boundary, content_type.as_bytes(), *range, *size);
+                    total += head.len() as u64 + range.len();
+                }
+                head.clear();
+                range::part_tail(&mut head, boundary);
+                total + head.len() as u64
+            }
+        })
+    }
 }
 
 impl Default for Response {

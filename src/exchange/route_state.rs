@@ -6,6 +6,7 @@ use crate::config::pattern::Groups;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::http::uri::split_args;
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -62,6 +63,18 @@ pub struct Kept {
 }
 
 impl RouteState {
+    /// Sets the URI of an internal redirect: `path?args`, variables expanded already. The old arguments go (nginx).
+    pub fn set_uri(&mut self, target: &[u8]) {
+        let (path, args) = split_args(target);
+        self.uri.clear();
+        self.uri.extend_from_slice(path);
+        self.rewritten = true;
+        self.broke = false;
+        self.behind_alias = false;
+        self.args.clear();
+        self.args.extend_from_slice(args.unwrap_or_default());
+    }
+
     /// At the beginning of the way; keeps the capacity of its buffers.
     pub fn clear(&mut self) {
         fn reused<T>(buffer: &mut Vec<T>) -> Vec<T> {
@@ -78,5 +91,20 @@ impl RouteState {
             user: reused(&mut self.user),
             ..RouteState::default()
         };
+    }
+}
+
+/// How many names the request's handler has looked at, and that alone decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Opened {
+    #[default]
+    None,
+    One,
+    Several,
+}
+
+impl Opened {
+    pub fn and_one(self) -> Opened {
+        if self == Opened::None { Opened::One } else { Opened::Several }
     }
 }

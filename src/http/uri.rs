@@ -102,6 +102,14 @@ fn end_segment(start: usize, out: &mut Vec<u8>) -> Result<bool, Reject> {
     Ok(true)
 }
 
+/// `path?args` → path and args.
+pub fn split_args(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'?', target) {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

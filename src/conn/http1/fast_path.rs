@@ -11,7 +11,8 @@ use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::Exchange;
-use crate::exchange::cacheable::{self, ClientFacts};
+use crate::exchange::access_log::{self, ClientFacts};
+use crate::exchange::cacheable;
 use crate::exchange::send_queue::SHORT;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
@@ -178,6 +179,6 @@ fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
     for answer in answers {
         conn.requests = conn.requests.saturating_add(1);
         let asker = ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.requests), ms: 0 };
-        cacheable::sent(&answer.repeat, asker, cx);
+        access_log::sent(&answer.repeat, asker, cx);
     }
 }

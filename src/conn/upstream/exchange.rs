@@ -187,7 +187,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
 
 /// What a read gave.
 fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
-    let Active { ex, handler, backend, http1 } = active;
+    let Active { ex, handler, backend, http1, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Received::Step(Step::Again) };
     let cx = &mut *turn.cx;
     let outcome = match bytes {

@@ -3,6 +3,7 @@
 use crate::config::directives::limits::{Counts, Limits, Zone};
 use crate::config::model::{Config, Level};
 use crate::exchange::flow::{Flow, Phase, Then};
+use crate::exchange::log_facts::Verdict;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -11,28 +12,6 @@ use std::rc::Rc;
 /// Longest keys that are counted (nginx).
 const LONGEST_REQUEST_KEY: usize = 65_535;
 const LONGEST_CONNECTION_KEY: usize = 255;
-
-/// `$limit_req_status` and `$limit_conn_status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Passed,
-    Delayed,
-    Rejected,
-    DelayedDryRun,
-    RejectedDryRun,
-}
-
-impl Verdict {
-    pub fn name(self) -> &'static [u8] {
-        match self {
-            Verdict::Passed => b"PASSED",
-            Verdict::Delayed => b"DELAYED",
-            Verdict::Rejected => b"REJECTED",
-            Verdict::DelayedDryRun => b"DELAYED_DRY_RUN",
-            Verdict::RejectedDryRun => b"REJECTED_DRY_RUN",
-        }
-    }
-}
 
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let limits = ex.here().settings.limits.clone();

@@ -11,7 +11,7 @@ pub fn check(ex: &mut Exchange) -> Flow {
             handlers::options::answer(ex)
         }
         Some(allowed) if handlers::resumable::permits(ex, allowed) => Flow::Next,
-        Some(allowed) if !allowed.contains(ex.route.method) => handlers::options::not_allowed(ex),
+        Some(allowed) if !allowed.contains(ex.route.method) => handlers::methods::not_allowed(ex),
         _ => Flow::Next,
     }
 }

@@ -1,6 +1,6 @@
 //! How the client learns where the body ends: its length, a mark, or the end of the connection. Trailers need a mark.
 
-use super::{has_no_body, headers, length};
+use super::{has_no_body, headers};
 use crate::exchange::Exchange;
 use crate::services::Services;
 
@@ -10,7 +10,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
         headers::trailers(ex, cx);
     }
     // An answer without a body, HEAD's among them, says nothing of a length that is not known (nginx).
-    let unknown = length(&ex.response.body).is_none() && !has_no_body(ex);
+    let unknown = ex.response.body.length().is_none() && !has_no_body(ex);
     let marks = may_mark && (unknown || !ex.response.trailers.is_empty());
     ex.out.frame(marks, unknown);
 }

@@ -1,6 +1,5 @@
 //! The head of a response, gathered for the protocol that writes it.
 
-use super::length;
 use crate::config::directives::headers::Tokens;
 use crate::exchange::response::Body;
 use crate::exchange::{Exchange, origin};
@@ -14,7 +13,7 @@ const SERVER: [&[u8]; 2] = [concat!("webserv/", env!("CARGO_PKG_VERSION")).as_by
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let config = ex.config.clone();
     let output = &config.location(ex.route.location).settings.output;
-    let length = length(&ex.response.body);
+    let length = ex.response.body.length();
     // Absolute: for $sent_http_location as well.
     ex.response.location = ex.response.location.take().map(|target| origin::absolute(ex, target));
     let status = ex.response.status.on_the_wire();

@@ -22,7 +22,7 @@ pub mod ssi;
 
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
-use super::handlers::upstream;
+use super::handlers::upstream::settings::settings;
 use super::response::{Body, ContentType};
 use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
@@ -110,7 +110,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     }
     // Of a length that is known, all of it is one chunk.
     let streamed = matches!(ex.response.body, Body::Stream { .. });
-    let known = length(&ex.response.body).filter(|n| *n > 0 && !streamed);
+    let known = ex.response.body.length().filter(|n| *n > 0 && !streamed);
     if let Some(size) = known {
         ex.out.open(size);
     }
@@ -157,11 +157,11 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
 /// limit_rate, where no script said otherwise; an upstream's response may be slowed down further.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
     let stream = matches!(ex.response.body, Body::Stream { .. }) && !ex.response.at_once && !ex.response.upgrade;
-    let slowed = stream && upstream::settings(ex).limit_rate.is_some();
+    let slowed = stream && settings(ex).limit_rate.is_some();
     if !slowed && (ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none()) {
         return;
     }
-    let (client, proxy) = (ex.here().settings.client.clone(), upstream::settings(ex).clone());
+    let (client, proxy) = (ex.here().settings.client.clone(), settings(ex).clone());
     let mut value = |template: &Option<Template>| {
         let text = template.as_ref().map(|template| variables::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)
@@ -219,31 +219,6 @@ fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
         return ssi::include::say(ex, data, if flush == Flush::End { Flush::No } else { flush });
     }
     ex.out.data(data);
-}
-
-/// Bytes of a body. None: not known before it ends.
-pub fn length(body: &Body) -> Option<u64> {
-    Some(match body {
-        Body::Empty => 0,
-        Body::Made(_) => return None,
-        Body::Stream { length } => return *length,
-        Body::Bytes(bytes) => bytes.len() as u64,
-        Body::Shared(bytes) => bytes.len() as u64,
-        Body::File(file) => file.stat.size,
-        Body::Part(_, range) => range.len(),
-        Body::Parts { ranges, boundary, content_type, size, .. } => {
-            let mut head = Vec::new();
-            let mut total = 0;
-            for range in ranges {
-                head.clear();
-                range::part_head(&mut head, boundary, content_type.as_bytes(), *range, *size);
-                total += head.len() as u64 + range.len();
-            }
-            head.clear();
-            range::part_tail(&mut head, boundary);
-            total + head.len() as u64
-        }
-    })
 }
 
 fn parts(

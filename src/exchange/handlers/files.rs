@@ -1,24 +1,13 @@
 //! A location that holds files: who answers, by method.
 
-use crate::config::directives::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{Handler, dav, delete, options, resumable, static_file, upload};
+use crate::exchange::handlers::{Handler, dav, delete, methods, options, resumable, static_file, upload};
 use crate::exchange::paths::{self, Mapped};
-use crate::http::method::{Method, MethodSet};
+use crate::http::method::Method;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::util::bytes;
-
-/// Without allowed_methods: reading, dav_methods, and POST where a store is configured.
-pub fn default_methods(ex: &Exchange) -> MethodSet {
-    let dav = ex.here().settings.dav.methods;
-    let reading = MethodSet(dav.0).with(Method::Get).with(Method::Head);
-    match ex.here().settings.upload.store {
-        Store::Path(_) => reading.with(Method::Post),
-        _ => reading,
-    }
-}
 
 pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     // For all of them alike, also for those that make a name of the URI without mapping it.
@@ -42,7 +31,7 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
     match answerer {
         Answerer::StaticFile => static_file::run(ex, cx).map(Handler::Listing),
         Answerer::Options => Err(options::answer(ex)),
-        Answerer::NotAllowed => Err(options::not_allowed(ex)),
+        Answerer::NotAllowed => Err(methods::not_allowed(ex)),
         // Explaining changes nothing: it ends where the body would be asked for.
         Answerer::Dav | Answerer::Upload | Answerer::Resumable | Answerer::Delete if cx.trace.is_some() => {
             if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
@@ -99,10 +88,10 @@ fn answerer(ex: &Exchange) -> Answerer {
         Method::Options => Answerer::Options,
         // As in nginx, POST finds what GET would: an index file's location, a directory's redirect, the error page of
         // what is not there; a file itself says 405.
-        Method::Post if ex.here().settings.access.allowed.is_none() && !default_methods(ex).contains(Method::Post) => {
+        Method::Post if ex.here().settings.access.allowed.is_none() && !methods::default(ex).contains(Method::Post) => {
             Answerer::StaticFile
         }
-        method if !options::allowed(ex).contains(method) => Answerer::NotAllowed,
+        method if !methods::allowed(ex).contains(method) => Answerer::NotAllowed,
         method if ex.here().settings.dav.methods.contains(method) => Answerer::Dav,
         Method::Post | Method::Put => Answerer::Upload,
         Method::Delete => Answerer::Delete,

@@ -5,8 +5,10 @@
 pub mod autoindex;
 pub mod dav;
 pub mod delete;
+pub mod failure;
 pub mod files;
 pub mod listing;
+pub mod methods;
 pub mod options;
 pub mod resumable;
 pub mod special;

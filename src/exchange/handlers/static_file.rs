@@ -1,16 +1,15 @@
 //! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its slash, types, validators.
 
 use super::autoindex::{self, Making};
-use super::{options, symlinks};
+use super::{failure, methods, symlinks};
 use crate::config::directives::files::Symlinks;
 use crate::config::directives::gzip::Stored;
 use crate::config::model::Level;
-use crate::exchange::cacheable::Opened;
 use crate::exchange::filters::gzip;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::phases::set_uri;
 use crate::exchange::response::{Body, ContentType};
+use crate::exchange::route_state::Opened;
 use crate::exchange::{Exchange, Printable, error_page, variables};
 use crate::http::escape::escape_path;
 use crate::http::media_type;
@@ -29,7 +28,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         Err(Flow::Status(status @ (Status::NOT_FOUND | Status::FORBIDDEN)))
             if ex.route.method == Method::Post && !error_page::has(ex, status) =>
         {
-            Err(options::not_allowed(ex))
+            Err(methods::not_allowed(ex))
         }
         outcome => outcome,
     }
@@ -56,7 +55,7 @@ fn found(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
             ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.route.path)));
             Flow::Status(Status::NOT_FOUND)
         }
-        Err(e) => failed(ex, cx, "open()", e),
+        Err(e) => failure::failed(ex, cx, "open()", e),
     })
 }
 
@@ -85,7 +84,7 @@ fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errn
 /// The answer is this file, but not to a POST.
 pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     if ex.route.method == Method::Post {
-        return options::not_allowed(ex);
+        return methods::not_allowed(ex);
     }
     let content_type = content_type(ex);
     let etag = ex.here().settings.output.etag;
@@ -150,7 +149,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
         };
         if index.absolute || name.starts_with(b"/") {
             let args = std::mem::take(&mut ex.route.args);
-            set_uri(ex, name);
+            ex.route.set_uri(name);
             if ex.route.args.is_empty() {
                 ex.route.args = args;
             }
@@ -192,7 +191,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
                 ex.report(cx, Level::Error, format_args!("\"{}\" is forbidden {e}", Printable(&ex.route.path)));
                 return Err(Flow::Status(Status::FORBIDDEN));
             }
-            Err(e) => return Err(failed(ex, cx, "open()", e)),
+            Err(e) => return Err(failure::failed(ex, cx, "open()", e)),
         }
     }
     ex.route.path.truncate(len);
@@ -220,33 +219,6 @@ pub fn add_slash(ex: &mut Exchange) -> Flow {
     // Clients follow 301 with GET: what a write brought would be lost on the way (RFC 9110 §15.4.2).
     let is_read = matches!(ex.route.method, Method::Get | Method::Head);
     Flow::Status(if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT })
-}
-
-/// A file that cannot be opened: the client's mistake or the server's, in one table.
-pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
-    let (status, level) = match e {
-        Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
-        Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, Level::Error),
-        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
-        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
-    };
-    if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
-        ex.report(cx, level, format_args!("{}", Failure { call, path: &ex.route.path, e }));
-    }
-    Flow::Status(status)
-}
-
-/// What the error log says of a path that cannot be opened.
-pub struct Failure<'a> {
-    pub call: &'a str,
-    pub path: &'a [u8],
-    pub e: Errno,
-}
-
-impl std::fmt::Display for Failure<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} \"{}\" failed {}", self.call, Printable(self.path), self.e)
-    }
 }
 
 /// The type of the current URI by its extension.

@@ -10,6 +10,7 @@ use crate::exchange::handlers::symlinks;
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::escape::{escape_args, hex_pair};
 use crate::http::status::Status;
+use crate::http::uri;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::sys::file::FileKind;
@@ -103,7 +104,7 @@ fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, 
 
 /// The request's path was written with escapes (or a plus): captures that become part of a URI again are escaped.
 fn is_quoted(ex: &Exchange) -> bool {
-    let (path, _) = variables::split_args(ex.request.head.origin.of(ex.buf()));
+    let (path, _) = uri::split_args(ex.request.head.origin.of(ex.buf()));
     memchr::memchr2(b'%', b'+', path).is_some()
 }
 

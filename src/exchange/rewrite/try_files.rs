@@ -5,7 +5,6 @@ use crate::config::template::Template;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::Mapped;
-use crate::exchange::phases::set_uri;
 use crate::exchange::{Exchange, Printable, paths, variables};
 use crate::http::status::Status;
 use crate::route::Trace;
@@ -72,7 +71,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
             if target.starts_with(b"@") {
                 return Flow::Named(target.into());
             }
-            set_uri(ex, &target);
+            ex.route.set_uri(&target);
             Flow::Redirect
         }
     }

@@ -1,6 +1,7 @@
 //! Variables of a request: what `$name` is worth now. Values are appended to the caller's buffer; nothing is computed
 //! that is not asked for.
 
+mod date;
 mod geo;
 mod map;
 mod murmur;
@@ -55,14 +56,6 @@ pub fn text(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8
 /// nginx's truth: neither empty nor "0".
 pub fn is_true(value: &[u8]) -> bool {
     !matches!(value, b"" | b"0")
-}
-
-/// `path?args` → path and args.
-pub fn split_args(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(b'?', target) {
-        Some(at) => (&target[..at], Some(&target[at + 1..])),
-        None => (target, None),
-    }
 }
 
 pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
@@ -277,7 +270,7 @@ fn sent_header(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"connection" => return put(Some(if ex.out.keep_alive { b"keep-alive" } else { b"close" }), out),
         b"content_length" if ex.tx != super::Tx::Wait => return Is::Unset,
         b"content_length" => {
-            return match super::filters::length(&response.body) {
+            return match response.body.length() {
                 Some(n) => number(n, out),
                 None => Is::Unset,
             };
@@ -450,8 +443,8 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             put_msec(&cx.now, out);
             Is::Set
         }
-        B::DateLocal => put(super::filters::ssi::date(ex, cx.now.unix, Zone::Local).as_deref(), out),
-        B::DateGmt => put(super::filters::ssi::date(ex, cx.now.unix, Zone::Gmt).as_deref(), out),
+        B::DateLocal => put(date::value(ex, cx.now.unix, Zone::Local).as_deref(), out),
+        B::DateGmt => put(date::value(ex, cx.now.unix, Zone::Gmt).as_deref(), out),
         B::TimeIso8601 => put(Some(cx.now.iso().as_bytes()), out),
         B::TimeLocal => put(Some(cx.now.clf().as_bytes()), out),
         B::Pid => number(process::getpid(), out),

@@ -4,36 +4,19 @@
 //! Invariant: while a page waits, the queue of its answer is the sink of what it included; it comes back with [`leave`].
 
 use super::page::{Input, Page};
-use super::{Begun, Frame, Include, Sink, begin, values::Outcome};
+use super::state::{Frame, Include, Sink};
+use super::{Begun, begin, values::Outcome};
 use crate::config::model::Level;
 use crate::exchange::body_encoder::{Flush, Source};
-use crate::exchange::handlers::Handler;
 use crate::exchange::response::Body;
-use crate::exchange::{Exchange, Printable, Rx, Tx, access_log, filters, phases};
+use crate::exchange::{Exchange, Printable, Rx, Sub, Tx, access_log, filters};
 use crate::http::method::Method;
 use crate::services::Services;
-use std::rc::Rc;
 
 /// Pages within pages (nginx); more is a cycle.
 const DEEPEST: u8 = 50;
 /// Includes of one request, all pages together: a page that includes itself twice would never end.
 const MOST: u32 = 50_000;
-
-/// A request that answers for a part of another's page.
-pub struct Sub {
-    parent: Box<Exchange>,
-    /// The page, which waits.
-    page: Handler,
-    level: u8,
-    /// Where what it says goes.
-    sink: Sink,
-    stub: Option<Rc<[u8]>>,
-    frame: Frame,
-    /// Something was said.
-    said: bool,
-    /// It was said to the end.
-    whole: bool,
-}
 
 /// Whether a page of `ex` may include anything.
 pub fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
@@ -48,11 +31,10 @@ pub fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
     }
 }
 
-/// Begins what the page of `ex` includes: the exchange becomes that of the include, with the page's inside.
-pub fn enter(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, include: Include) {
+/// The exchange becomes that of what its page includes, with the page's inside; it goes through the phases next.
+pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     let fresh = Exchange::new(cx, ex.client);
     let mut parent = Box::new(std::mem::replace(ex, fresh));
-    let page = std::mem::take(handler);
     ex.config = parent.config.clone();
     ex.introduced = parent.introduced.clone();
     ex.tls = parent.tls.clone();
@@ -86,8 +68,7 @@ pub fn enter(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, includ
         None => (1, Frame { encoder: parent.response.encoder.take() }),
     };
     let (stub, sink) = (include.stub, include.sink);
-    ex.sub = Some(Box::new(Sub { parent, page, level, sink, stub, frame, said: false, whole: false }));
-    phases::include(ex, handler, cx);
+    ex.sub = Some(Box::new(Sub { parent, level, sink, stub, frame, said: false, whole: false }));
 }
 
 /// The queue, and the values of the configuration's variables, are where the answer is made.
@@ -97,20 +78,29 @@ fn swap_shared(a: &mut Exchange, b: &mut Exchange) {
 }
 
 /// Whether `ex` is an include that has been answered.
-pub fn is_over(ex: &Exchange, handler: &Handler) -> bool {
-    ex.sub.is_some() && ex.tx == Tx::Done && matches!(handler, Handler::None)
+pub fn is_over(ex: &Exchange) -> bool {
+    ex.sub.is_some() && ex.tx == Tx::Done
 }
 
-/// What was included has been answered: the page goes on. An include that said nothing may have a stub to say first.
-pub fn leave(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
+/// What follows an include.
+pub enum Left {
+    /// Its stub, which is sent for an include without content.
+    Stub(Box<Page>),
+    /// The page goes on.
+    Page,
+    /// A part is missing: no page goes on.
+    Cut,
+}
+
+/// What was included has been answered.
+pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     if let Some(sub) = &mut ex.sub
         && !sub.said
         && sub.whole
         && let Some(stub) = sub.stub.take()
     {
         sub.whole = false;
-        *handler = Handler::Page(say_stub(ex, &stub));
-        return;
+        return Left::Stub(say_stub(ex, &stub));
     }
     if ex.here().settings.logs.subrequests {
         access_log::write(ex, cx);
@@ -121,7 +111,7 @@ pub fn leave(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     if ex.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Nowhere)) {
         ex.report(cx, Level::Error, format_args!("too big subrequest response"));
     }
-    let sink = back(ex, handler, cx);
+    let sink = back(ex, cx);
     if let Sink::Variable(name, value) = sink
         && !failed
     {
@@ -129,25 +119,26 @@ pub fn leave(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     }
     if !whole || abort {
         // A part is missing: the client sees that the whole is not whole.
-        unwind(ex, handler, cx);
+        unwind(ex, cx);
         ex.out.keep_alive = false;
-        *handler = Handler::None;
         ex.tx = Tx::Done;
         ex.abort = abort && ex.out.is_empty();
+        return Left::Cut;
     }
+    Left::Page
 }
 
 /// The request whose page it all is, whatever is under way: the connection ends.
-pub fn unwind(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
+pub fn unwind(ex: &mut Exchange, cx: &mut Services) {
     while ex.sub.is_some() {
-        back(ex, handler, cx);
+        back(ex, cx);
     }
 }
 
 /// The exchange is the page's again.
-fn back(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Sink {
+fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
     let Some(sub) = ex.sub.take() else { return Sink::Client };
-    let Sub { mut parent, page, sink, frame, .. } = *sub;
+    let Sub { mut parent, sink, frame, .. } = *sub;
     swap_shared(ex, &mut parent);
     match &mut parent.sub {
         Some(above) => above.frame = frame,
@@ -157,7 +148,6 @@ fn back(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Sink {
         parent.ssi.get_or_insert_default().shared = state.shared;
     }
     let mut included = std::mem::replace(ex, *parent);
-    *handler = page;
     included.release(cx);
     sink
 }

@@ -4,8 +4,8 @@
 //! Invariant: one call of [`Page::advance`] reads one piece at most.
 
 use super::parse::{Command, Parser, Token};
+use super::state::{Include, Shared, Sink, State};
 use super::values::{self, Outcome};
-use super::{Include, Shared, Sink, State};
 use crate::config::model::Level;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::{Exchange, Printable, filters};

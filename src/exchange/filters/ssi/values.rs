@@ -3,11 +3,12 @@
 //! nginx's rules, where they are odd too: a page's own variables hide the configuration's, `$0` to `$9` are of the last
 //! regex of the page, and names ignore case.
 
-use super::Shared;
+use super::state::Shared;
 use crate::config::pattern::Loose;
 use crate::exchange::variables::{self, Is};
 use crate::exchange::{Exchange, Printable};
 use crate::http::escape::unescape;
+use crate::http::uri;
 use crate::services::Services;
 
 /// A command that cannot be done, and why: for the error log.
@@ -114,7 +115,7 @@ pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services
     let leads_out = |path: &[u8]| {
         path.is_empty() || path.contains(&0) || path.split(|b| *b == b'/').any(|segment| segment == b"..")
     };
-    let (raw, args) = variables::split_args(&uri);
+    let (raw, args) = uri::split_args(&uri);
     let mut path = Vec::with_capacity(raw.len());
     unescape(raw, &mut path);
     if leads_out(raw) || leads_out(&path) {

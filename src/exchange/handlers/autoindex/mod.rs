@@ -15,12 +15,12 @@ use crate::config::directives::files::Symlinks;
 use crate::config::directives::listing as rule;
 use crate::config::directives::upload::Store;
 use crate::config::model::Level;
-use crate::exchange::cacheable::Opened;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
-use crate::exchange::handlers::{options, symlinks};
+use crate::exchange::handlers::{methods, symlinks};
 use crate::exchange::paths;
 use crate::exchange::response::{Body, ContentType};
+use crate::exchange::route_state::Opened;
 use crate::exchange::{Exchange, variables};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -53,7 +53,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         Ok(chosen) => chosen,
         Err(status) => return Err(Flow::Status(status)),
     };
-    let allowed = options::allowed(ex);
+    let allowed = methods::allowed(ex);
     let can_delete = rule.upload && allowed.contains(Method::Delete);
     if format == Format::Page
         && can_delete
@@ -175,7 +175,7 @@ pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
             }
             Flow::Status(Status::NOT_FOUND)
         }
-        e => super::static_file::failed(ex, cx, "opendir()", e),
+        e => super::failure::failed(ex, cx, "opendir()", e),
     }
 }
 

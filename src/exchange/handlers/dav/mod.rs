@@ -9,7 +9,7 @@ mod transfer;
 pub use transfer::Transfer;
 
 use super::delete::{self, Removing};
-use super::options;
+use super::methods;
 use super::upload::{self, Upload};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -108,7 +108,7 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Ok(spot) => spot,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Flow::Status(Status::CONFLICT),
         // The root is there already.
-        Err(Errno::EBUSY) => return options::not_allowed(ex),
+        Err(Errno::EBUSY) => return methods::not_allowed(ex),
         Err(e) => return failed(ex, cx, "mkdir()", e),
     };
     let mode = target::directory_mode(ex);
@@ -124,7 +124,7 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
             ex.response.status = Status::CREATED;
             Flow::Respond
         }
-        Err(Errno::EEXIST) => options::not_allowed(ex),
+        Err(Errno::EEXIST) => methods::not_allowed(ex),
         Err(Errno::ENOENT | Errno::ENOTDIR) => Flow::Status(Status::CONFLICT),
         Err(e) => failed(ex, cx, "mkdir()", e),
     }

@@ -5,7 +5,7 @@ use crate::config::model::{Content, Level};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::delete_from_form;
-use crate::exchange::handlers::options;
+use crate::exchange::handlers::methods;
 use crate::http::h1::framing::Framing;
 use crate::http::header::{HeaderId, trim_ows};
 use crate::http::method::Method;
@@ -33,7 +33,7 @@ pub fn form(ex: &Exchange) -> Option<Form> {
         let kind = value.split(|b| *b == b';').next().unwrap_or_default();
         trim_ows(kind).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
     });
-    let is_offered = ex.here().settings.listing.upload && options::allowed(ex).contains(Method::Delete);
+    let is_offered = ex.here().settings.listing.upload && methods::allowed(ex).contains(Method::Delete);
     if ex.route.method != Method::Post || !ex.route.uri.ends_with(b"/") || !is_short || !is_form || !is_offered {
         return None;
     }

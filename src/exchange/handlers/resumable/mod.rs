@@ -27,7 +27,7 @@ mod store;
 pub mod sweep;
 mod tus;
 
-use super::options;
+use super::methods;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Begun;
 use crate::http::header::HeaderId;
@@ -81,8 +81,8 @@ fn argument(args: &[u8]) -> Option<&[u8]> {
 pub fn is_asked(ex: &Exchange) -> bool {
     match asked(ex) {
         None => false,
-        Some(Asked::Create(_)) => options::allowed(ex).contains(ex.route.method),
-        Some(Asked::Upload(_) | Asked::Nothing) => uploads(options::allowed(ex)),
+        Some(Asked::Create(_)) => methods::allowed(ex).contains(ex.route.method),
+        Some(Asked::Upload(_) | Asked::Nothing) => uploads(methods::allowed(ex)),
     }
 }
 
@@ -113,7 +113,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
 
 /// Header lines for the answer to OPTIONS.
 pub fn announce(ex: &mut Exchange) {
-    let (mut speaks, allowed) = (ex.here().settings.upload.resumable.speaks, options::allowed(ex));
+    let (mut speaks, allowed) = (ex.here().settings.upload.resumable.speaks, methods::allowed(ex));
     // tus makes uploads by POST alone.
     speaks.tus &= allowed.contains(Method::Post);
     if speaks.any() && uploads(allowed) {

@@ -1,5 +1,6 @@
 //! What the client is told: what was stored and where, or why nothing was; as HTML, JSON or text, by Accept.
 
+use super::record::Stored;
 use super::refusal::Refusal;
 use crate::config::directives::{self, upload::Answer};
 use crate::config::model::Content;
@@ -8,26 +9,12 @@ use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, error_page, variables};
 use crate::http::escape::{escape_component, escape_path, html_escape, json_escape};
-use crate::http::etag::ETag;
 use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 use std::fmt;
 use std::io::Write;
-
-/// A file that was stored.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stored {
-    pub name: Vec<u8>,
-    /// Bytes.
-    pub size: u64,
-    pub etag: ETag,
-    /// It took the place of another.
-    pub replaced: bool,
-    /// The value of its Repr-Digest, where the client wants one.
-    pub digest: Vec<u8>,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
@@ -366,6 +353,7 @@ fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::etag::ETag;
 
     #[test]
     fn accept_chooses_the_format() {

@@ -1,8 +1,8 @@
 //! The body is complete: what may be stored becomes files, and these get their names: all of them, or, where one
 //! cannot, none.
 
-use super::answer::Stored;
 use super::name::{numbered, random_digits};
+use super::record::Stored;
 use super::refusal::Refusal;
 use super::temp_file::{Birth, Part};
 use super::{Upload, raw, rules, target_dir};

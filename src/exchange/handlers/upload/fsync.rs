@@ -1,7 +1,7 @@
 //! upload_sync: an upload is answered when it is on the disk. First the files' content, then their names: a power cut
 //! leaves the old file or the whole new one, and what was answered with success is there.
 
-use super::answer::Stored;
+use super::record::Stored;
 use super::refusal::Refusal;
 use super::temp_file::Birth;
 use super::{Upload, answer};

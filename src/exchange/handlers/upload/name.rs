@@ -3,6 +3,7 @@
 //! A name is judged, never rewritten: what [`Names::judge`] refuses is a 400 that says why. Invariant: whatever leaves
 //! [`choose`] or [`exact`] has been judged.
 
+use super::record::extension;
 use super::refusal::Refusal;
 use crate::config::directives::upload::{FileName, NameRule, Upload as Rules};
 use crate::config::template::{Builtin, Part, Template, Var};
@@ -112,14 +113,6 @@ impl Names {
             }
         }
         Ok(())
-    }
-}
-
-/// The last extension with its dot, or nothing.
-pub fn extension(name: &[u8]) -> &[u8] {
-    match memchr::memrchr(b'.', name) {
-        Some(dot) if dot > 0 => &name[dot..],
-        _ => b"",
     }
 }
 

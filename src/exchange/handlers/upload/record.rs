@@ -2,12 +2,24 @@
 //!
 //! Invariant: the names here have been judged; values of fields are the client's words, bounded by the form.
 
-use super::answer::Stored;
-use super::name::extension;
 use crate::config::template::Builtin;
+use crate::http::etag::ETag;
 use crate::sys::file;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+
+/// A file that was stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    pub name: Vec<u8>,
+    /// Bytes.
+    pub size: u64,
+    pub etag: ETag,
+    /// It took the place of another.
+    pub replaced: bool,
+    /// The value of its Repr-Digest, where the client wants one.
+    pub digest: Vec<u8>,
+}
 
 #[derive(Default)]
 pub struct Record {
@@ -57,6 +69,14 @@ pub fn find<'f>(fields: &'f [(Box<[u8]>, Vec<u8>)], name: &[u8]) -> Option<&'f [
     let is_same = |(a, b): (&u8, &u8)| a.to_ascii_lowercase() == *b || *b == b'_' && !a.is_ascii_alphanumeric();
     let field = fields.iter().find(|(n, _)| n.len() == name.len() && n.iter().zip(name).all(is_same));
     field.map(|(_, value)| &value[..])
+}
+
+/// The last extension with its dot, or nothing.
+pub fn extension(name: &[u8]) -> &[u8] {
+    match memchr::memrchr(b'.', name) {
+        Some(dot) if dot > 0 => &name[dot..],
+        _ => b"",
+    }
 }
 
 #[cfg(test)]

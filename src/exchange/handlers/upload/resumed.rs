@@ -22,10 +22,11 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-pub use super::answer::{Stored, refuse};
+pub use super::answer::refuse;
 pub use super::digest::{Algorithm, Digests};
 pub use super::fsync::unsure;
 pub use super::raw::given_name;
+pub use super::record::Stored;
 pub use super::refusal::Refusal;
 pub use super::rules::essence;
 pub use super::too_large;

@@ -21,11 +21,11 @@ mod request;
 mod respond;
 mod rewrite;
 mod sending;
+pub mod settings;
 pub mod tls;
 mod uri;
 
-use super::options;
-use crate::config::directives::proxy::Proxy as Settings;
+use super::methods;
 use crate::config::directives::proxy_pass::Protocol;
 use crate::config::directives::upstream::Upstream;
 use crate::exchange::flow::{Begun, Flow};
@@ -43,6 +43,7 @@ use reading::Reading;
 use record::Try;
 use request::Place;
 use sending::{Body, Framed};
+pub use settings::settings;
 use std::rc::Rc;
 use tls::Secure;
 
@@ -66,18 +67,6 @@ pub enum Phase {
     Talk,
     /// Bytes go both ways, whatever they mean (101).
     Tunnel,
-}
-
-/// The settings of the directives that passed a request on.
-pub fn settings(ex: &Exchange) -> &Rc<Settings> {
-    let settings = &ex.here().settings;
-    match ex.log.upstream.as_ref().map(|record| record.protocol) {
-        Some(Protocol::FastCgi) => &settings.fastcgi,
-        Some(Protocol::Scgi) => &settings.scgi,
-        Some(Protocol::Uwsgi) => &settings.uwsgi,
-        Some(Protocol::Cgi) => &settings.cgi_upstream,
-        Some(Protocol::Http1) | None => &settings.proxy,
-    }
 }
 
 pub struct Proxy {
@@ -127,7 +116,7 @@ pub struct Proxy {
 /// The content phase of a proxied location.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     if matches!(ex.route.method, Method::Trace | Method::Connect) {
-        return Err(options::not_allowed(ex));
+        return Err(methods::not_allowed(ex));
     }
     let config = ex.config.clone();
     let Some(pass) = config.location(ex.route.location).pass.clone() else {

@@ -1,0 +1,120 @@
+//! What pages with SSI commands keep, share and ask for. Data only: it knows no exchange.
+
+use crate::config::directives::body::TempPath;
+use crate::exchange::body_encoder::{Encoder, Flush};
+use crate::exchange::send_queue::OutQueue;
+use crate::services::temp_dir::{Failure, Keep, TempFile};
+use crate::sys::Errno;
+use std::rc::Rc;
+
+/// Bytes of an upstream's page that are gathered in memory.
+const GATHERED: usize = 64 << 10;
+
+/// What is kept for the pages of an exchange.
+#[derive(Default)]
+pub struct State {
+    /// `config timefmt`.
+    pub timefmt: Option<Vec<u8>>,
+    pub shared: Shared,
+}
+
+/// What all pages of a request share; it is with the one that is being read.
+#[derive(Default)]
+pub struct Shared {
+    /// By `set`, by `include … set`, by groups of a regex; names in lower case.
+    pub variables: Vec<(Box<[u8]>, Vec<u8>)>,
+    /// Groups of the last regex that matched.
+    pub groups: Vec<Vec<u8>>,
+    pub blocks: Vec<(Box<[u8]>, Vec<u8>)>,
+    pub includes: u32,
+}
+
+/// What a page asks for.
+pub struct Include {
+    pub uri: Vec<u8>,
+    pub args: Vec<u8>,
+    /// Said instead of an error or of nothing.
+    pub stub: Option<Rc<[u8]>>,
+    pub sink: Sink,
+}
+
+/// Where what is included goes.
+pub enum Sink {
+    Client,
+    /// `set`: the variable of that name.
+    Variable(Box<[u8]>, Vec<u8>),
+    /// It was too long for the variable.
+    Nowhere,
+}
+
+/// How the whole answer's body goes out: what the parts of a page write into.
+#[derive(Default)]
+pub struct Frame {
+    pub encoder: Option<Box<Encoder>>,
+}
+
+impl Frame {
+    /// A piece of the body.
+    pub fn write(&mut self, piece: &[u8], flush: Flush, out: &mut OutQueue) {
+        let mut made = Vec::new();
+        let piece = match &mut self.encoder {
+            None => piece,
+            Some(encoder) => {
+                encoder.push(piece, flush, &mut made);
+                &made
+            }
+        };
+        out.data(piece);
+    }
+}
+
+/// An upstream's page, as far as it has come.
+#[derive(Default)]
+pub struct Gathered {
+    pub memory: Vec<u8>,
+    pub file: Option<TempFile>,
+    /// There was no file to be had, or no room in it.
+    pub failed: Option<Errno>,
+}
+
+impl Gathered {
+    pub fn push(&mut self, temp: &TempPath, piece: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.memory.extend_from_slice(piece);
+        if self.memory.len() > GATHERED
+            && let Err(failure) = self.spill(temp)
+        {
+            self.failed = Some(failure.errno);
+        }
+    }
+
+    /// Moves what is in memory to the file.
+    pub fn spill(&mut self, temp: &TempPath) -> Result<(), Failure> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(TempFile::create(temp, Keep::Unnamed)?),
+        };
+        file.append(&self.memory)?;
+        self.memory.clear();
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub fn begin_block(&mut self, name: &[u8]) {
+        self.blocks.push((name.into(), Vec::new()));
+    }
+
+    /// Content of the block that was begun last.
+    pub fn put_away(&mut self, content: &[u8]) {
+        if let Some((_, block)) = self.blocks.last_mut() {
+            block.extend_from_slice(content);
+        }
+    }
+
+    pub fn block(&self, name: &[u8]) -> Option<Rc<[u8]>> {
+        self.blocks.iter().find(|(known, _)| **known == *name).map(|(_, content)| content[..].into())
+    }
+}

@@ -1,0 +1,35 @@
+//! A file that cannot be opened, as a status and a line of the error log.
+
+use crate::config::model::Level;
+use crate::exchange::flow::Flow;
+use crate::exchange::{Exchange, Printable};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::sys::Errno;
+
+/// A file that cannot be opened: the client's mistake or the server's, in one table.
+pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+    let (status, level) = match e {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
+        Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, Level::Error),
+        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
+        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
+    };
+    if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
+        ex.report(cx, level, format_args!("{}", Failure { call, path: &ex.route.path, e }));
+    }
+    Flow::Status(status)
+}
+
+/// What the error log says of a path that cannot be opened.
+pub struct Failure<'a> {
+    pub call: &'a str,
+    pub path: &'a [u8],
+    pub e: Errno,
+}
+
+impl std::fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} \"{}\" failed {}", self.call, Printable(self.path), self.e)
+    }
+}

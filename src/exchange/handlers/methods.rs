@@ -1,0 +1,44 @@
+//! Which methods a location answers, and the answer to others.
+
+use crate::config::directives::upload::Store;
+use crate::config::model::Content;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::resumable;
+use crate::http::method::{Method, MethodSet};
+use crate::http::status::Status;
+
+/// Without allowed_methods: reading, dav_methods, and POST where a store is configured.
+pub fn default(ex: &Exchange) -> MethodSet {
+    let dav = ex.here().settings.dav.methods;
+    let reading = MethodSet(dav.0).with(Method::Get).with(Method::Head);
+    match ex.here().settings.upload.store {
+        Store::Path(_) => reading.with(Method::Post),
+        _ => reading,
+    }
+}
+
+/// Methods this location answers, OPTIONS included.
+pub fn allowed(ex: &Exchange) -> MethodSet {
+    let here = ex.here();
+    let named = here.settings.access.allowed;
+    let allowed = match here.content {
+        // What the application allows is its own affair; only these two never reach it.
+        Content::Proxy if named.is_none() => MethodSet::known().without(Method::Trace).without(Method::Connect),
+        _ => named.unwrap_or_else(|| default(ex)),
+    };
+    allowed.with(Method::Options)
+}
+
+/// The value of Allow: resources of resumable uploads take PATCH besides.
+pub fn allow_value(ex: &Exchange) -> String {
+    let allowed = allowed(ex);
+    if resumable::is_offered(ex, allowed) { allowed.with(Method::Patch) } else { allowed }.allow_value()
+}
+
+/// 405 with Allow (RFC 9110 §15.5.6: it MUST be there).
+pub fn not_allowed(ex: &mut Exchange) -> Flow {
+    let allow = allow_value(ex);
+    ex.response.line(b"Allow", allow.as_bytes());
+    Flow::Status(Status::METHOD_NOT_ALLOWED)
+}

@@ -1,0 +1,44 @@
+//! Bytes of a client in a line for people: none of them starts a line of its own or drives a terminal.
+
+use super::bytes;
+use std::fmt;
+use std::io::Write;
+
+/// Bytes for a log line: text as it is, control bytes and what is not UTF-8 as \xNN.
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl Printable<'_> {
+    pub fn put(&self, line: &mut Vec<u8>) {
+        // Nearly all.
+        if bytes::is_printable(self.0) {
+            return line.extend_from_slice(self.0);
+        }
+        // A Vec takes all that is written.
+        let _ = write!(line, "{self}");
+    }
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if bytes::is_printable(self.0)
+            && let Ok(text) = std::str::from_utf8(self.0)
+        {
+            return f.write_str(text);
+        }
+        for chunk in self.0.utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some(at) = rest.find(char::is_control) {
+                let (text, tail) = rest.split_at(at);
+                f.write_str(text)?;
+                let control = tail.chars().next().map_or(0, u32::from);
+                write!(f, "\\x{control:02X}")?;
+                rest = tail.get(tail.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
+            }
+            f.write_str(rest)?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
