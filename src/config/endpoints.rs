@@ -49,6 +49,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
             };
             endpoints[place].proxy_protocol |= listen.proxy_protocol;
             endpoints[place].ssl |= listen.ssl;
+            endpoints[place].http2 |= listen.http2;
             if listen.configured {
                 if configured[place] && endpoints[place].options != listen.options {
                     let text = format!("duplicate listen options for {}", listen.addr);
@@ -88,7 +89,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
 }
 
 fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -> Endpoint {
-    Endpoint { addr, default, names: Names::default(), options, proxy_protocol: false, ssl: false, span }
+    Endpoint { addr, default, names: Names::default(), options, proxy_protocol: false, ssl: false, http2: false, span }
 }
 
 fn add_name(

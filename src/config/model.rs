@@ -17,6 +17,7 @@ use super::directives::{
     geo::GeoTable,
     gzip::Gzip,
     headers::Output,
+    http2::Http2,
     limits::{Limits, Zone},
     listing::Listing,
     logs::Logging,
@@ -205,6 +206,8 @@ pub struct Endpoint {
     pub proxy_protocol: bool,
     /// Connections are TLS: one `listen` that says so is enough (nginx).
     pub ssl: bool,
+    /// Some `listen` of it says `http2`: all its servers speak it (nginx).
+    pub http2: bool,
     /// The first `listen` that named it.
     pub span: Span,
 }
@@ -346,6 +349,7 @@ pub struct Settings {
     pub referers: Rc<Referers>,
     pub charset: Rc<Charset>,
     pub gzip: Rc<Gzip>,
+    pub http2: Rc<Http2>,
     pub dav: Rc<Dav>,
     pub listing: Rc<Listing>,
     pub upload: Rc<Upload>,

@@ -91,7 +91,7 @@ builtins! {
     FastcgiPathInfo "fastcgi_path_info",
     ProxyProtocolAddr "proxy_protocol_addr", ProxyProtocolPort "proxy_protocol_port",
     ProxyProtocolServerAddr "proxy_protocol_server_addr", ProxyProtocolServerPort "proxy_protocol_server_port",
-    RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
+    Http2 "http2", RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
     SslAlpnProtocol "ssl_alpn_protocol", SslCipher "ssl_cipher", SslCiphers "ssl_ciphers",
     SslClientCert "ssl_client_cert", SslClientEscapedCert "ssl_client_escaped_cert",
     SslClientFingerprint "ssl_client_fingerprint", SslClientIDn "ssl_client_i_dn",
@@ -107,7 +107,6 @@ builtins! {
 /// Variables of nginx that have no value on a plain connection, or without the protocol that would give one. Log
 /// formats and maps name them all the same.
 const ABSENT: &[&str] = &[
-    "http2",
     "http3",
     "ssl_client_sigalg",
     "ssl_early_data",

@@ -104,8 +104,9 @@ impl Recipe {
 }
 
 /// Protocols that are offered by ALPN, the favourite first.
-fn protocols() -> Vec<Vec<u8>> {
-    [&b"http/1.1"[..], b"http/1.0", b"http/0.9"].map(<[u8]>::to_vec).to_vec()
+fn protocols(http2: bool) -> Vec<Vec<u8>> {
+    let http1 = [&b"http/1.1"[..], b"http/1.0", b"http/0.9"];
+    http2.then_some(&b"h2"[..]).into_iter().chain(http1).map(<[u8]>::to_vec).collect()
 }
 
 /// A fault of a pair as nginx begins the sentence; true: it is the key's.
@@ -124,7 +125,8 @@ pub struct Builder<'a> {
     pub diagnostics: &'a mut Diagnostics,
     /// Files may be written: certificates that are made are kept.
     pub writes: bool,
-    made: HashMap<*const Ssl, Option<Rc<ServerTls>>>,
+    /// By settings, and whether HTTP/2 is offered.
+    made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
 }
 
@@ -148,7 +150,9 @@ impl<'a> Builder<'a> {
         for (at, server) in servers.iter_mut().enumerate() {
             let Some(root) = locations.get(server.root.at()) else { continue };
             let ssl = &root.settings.ssl;
-            server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default());
+            let listens = |endpoint: &&Endpoint| endpoint.default.at() == at;
+            let http2 = root.settings.http2.enable || endpoints.iter().filter(listens).any(|endpoint| endpoint.http2);
+            server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2);
             self.check_names(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default());
         }
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.ssl) {
@@ -186,18 +190,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn server(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)]) -> Option<Rc<ServerTls>> {
+    fn server(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)], http2: bool) -> Option<Rc<ServerTls>> {
         if ssl.auto.is_none()
-            && let Some(made) = self.made.get(&Rc::as_ptr(ssl))
+            && let Some(made) = self.made.get(&(Rc::as_ptr(ssl), http2))
         {
             return made.clone();
         }
-        let made = self.make(ssl, names);
-        self.made.insert(Rc::as_ptr(ssl), made.clone());
+        let made = self.make(ssl, names, http2);
+        self.made.insert((Rc::as_ptr(ssl), http2), made.clone());
         made
     }
 
-    fn make(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)]) -> Option<Rc<ServerTls>> {
+    fn make(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)], http2: bool) -> Option<Rc<ServerTls>> {
         if ssl.reject_handshake && ssl.certificates.is_empty() && ssl.auto.is_none() {
             let trust = Trust::default();
             return Some(Rc::new(ServerTls { handshake: Handshake::Refused, verify: Verify::Off, trust }));
@@ -206,7 +210,7 @@ impl<'a> Builder<'a> {
             return None;
         }
         let (trust, client_names) = self.trust(ssl)?;
-        let recipe = self.recipe(ssl, &trust, client_names)?;
+        let recipe = self.recipe(ssl, &trust, client_names, http2)?;
         let passwords = self.file(ssl.passwords.as_ref(), certificates::passwords, "passwords").unwrap_or_default();
         let handshake = self.handshake(ssl, names, recipe, passwords)?;
         let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
@@ -313,7 +317,13 @@ impl<'a> Builder<'a> {
         (self.diagnostics.errors() == before).then_some((trust, (ssl.verify != Verify::Off).then_some(names)))
     }
 
-    fn recipe(&mut self, ssl: &Rc<Ssl>, trust: &Trust, client_names: Option<Vec<Vec<u8>>>) -> Option<Recipe> {
+    fn recipe(
+        &mut self,
+        ssl: &Rc<Ssl>,
+        trust: &Trust,
+        client_names: Option<Vec<Vec<u8>>>,
+        http2: bool,
+    ) -> Option<Recipe> {
         let before = self.diagnostics.errors();
         let mut ticket_keys = Vec::new();
         for named in &ssl.ticket_keys {
@@ -330,7 +340,7 @@ impl<'a> Builder<'a> {
             trust.roots.iter().for_each(|root| policy.extend_from_slice(root));
             policy.push(u8::from(trust.crls.is_some()));
         }
-        let alpn = protocols();
+        let alpn = protocols(http2);
         let recipe = Recipe { ssl: ssl.clone(), alpn, client_names, policy, ticket_keys, stapled };
         (self.diagnostics.errors() == before).then_some(recipe)
     }

@@ -4,7 +4,8 @@ use super::close;
 use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, write};
 use super::io::{CloseReason, Io, Next, Step};
 use super::timers::{Deadline, Timer};
-use super::{Active, Conn, State, Turn, ssi as pages, upstream};
+use super::transport::Transport;
+use super::{Active, Conn, State, Turn, http2, ssi as pages, upstream};
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Rx, Tx, phases};
@@ -22,6 +23,8 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
             State::Idle => keep_alive::wake(conn, turn),
             State::PendingSend { .. } => fast_path::send(conn, turn),
             State::Active(_) => active(conn, turn),
+            // Driven by itself ([`http2::connection::step`]), with the connections of its streams.
+            State::Http2(_) => return Next::Run,
             State::Lingering { until, timeout } => {
                 let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline };
                 close::linger(&mut io, *until, *timeout, turn.cx)
@@ -58,6 +61,8 @@ enum Does {
     Upstream,
     /// Makes a page, or comes back from what the page included.
     Page,
+    /// Its first bytes may be HTTP/2's.
+    Preface,
     ReadsHead,
     ReadsBody,
     Delivers,
@@ -75,6 +80,7 @@ impl Does {
             (Handler::Proxy(_), ..) => Does::Upstream,
             (Handler::Page(_), ..) => Does::Page,
             _ if pages::is_over(active) => Does::Page,
+            (_, Tx::Wait, Rx::Head) if conn.requests == 0 && http2::is_awaited(conn, active) => Does::Preface,
             (_, Tx::Wait, Rx::Head) => Does::ReadsHead,
             (_, Tx::Wait, Rx::Body) => Does::ReadsBody,
             (_, Tx::Wait, Rx::Drain | Rx::Done) | (_, Tx::Ready, _) => Does::Nothing,
@@ -101,6 +107,7 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         Does::Works => work(&mut io, active, turn),
         Does::Upstream => upstream::step(&mut io, active, turn),
         Does::Page => pages::step(&mut io, active, turn),
+        Does::Preface => return http2::begin(conn, turn),
         Does::ReadsHead => match read::head(&mut io, active, turn) {
             read::Head::Step(step) => step,
             read::Head::Idle => return keep_alive::go_idle(conn, turn),
@@ -197,6 +204,10 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     panic_point("timeout");
     let timer = conn.deadline.timer();
+    if let State::Http2(http2) = &mut conn.state {
+        return http2.timeout(turn.cx.now.ms, &mut conn.deadline);
+    }
+    let is_stream = matches!(conn.transport, Transport::Stream(_));
     let introduced = !proxy_protocol::is_awaited(conn);
     let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
     if active.ex.pause.is_some() || active.handler.waits() {
@@ -215,12 +226,14 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger => false,
         Timer::Pause | Timer::Work => return Next::Run,
     };
-    if is_late && ex.out.is_empty() {
+    if is_late && ex.out.is_empty() && !is_stream {
         // RFC 9110 §15.5.9: answered before the connection is closed; nginx closes without a word.
         answer_late(&mut io, active, turn);
         return Next::Run;
     }
-    if ex.here().settings.client.reset_timedout {
+    if let Transport::Stream(stream) = io.transport {
+        stream.ending = http2::stream::Ending::TimedOut;
+    } else if ex.here().settings.client.reset_timedout {
         io.transport.reset();
     }
     close(conn, turn, CloseReason::TimedOut(timer))

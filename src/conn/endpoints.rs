@@ -36,11 +36,11 @@ impl Endpoints {
         special.chain(entry.and_then(|entry| entry.endpoint))
     }
 
-    /// `fd`: the connection's socket. None: the address is no longer listened on.
-    pub fn find(&self, listener: u16, fd: BorrowedFd<'_>) -> Option<EndpointId> {
+    /// `fd`: the connection's socket, if it has one. None: the address is no longer listened on.
+    pub fn find(&self, listener: u16, fd: Option<BorrowedFd<'_>>) -> Option<EndpointId> {
         let entry = self.0.get(usize::from(listener))?;
         if !entry.special.is_empty()
-            && let Some(ip) = local_addr(fd).ok().and_then(|addr| addr.ip())
+            && let Some(ip) = fd.and_then(|fd| local_addr(fd).ok()?.ip())
             && let Some((_, id)) = entry.special.iter().find(|(special, _)| *special == ip)
         {
             return Some(*id);

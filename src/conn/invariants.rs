@@ -10,13 +10,17 @@ impl Conn {
     /// # Panics
     /// When that does not hold.
     pub fn check_invariants(&self, queued: bool, backends: &Backends) {
-        if queued {
+        // A stream is woken by the connection that carries it.
+        if queued || self.transport.is_stream() {
             return;
         }
         let reads = !self.transport.can_read();
         let writes = !self.transport.can_write();
         match &self.state {
             State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
+            State::Http2(http2) => {
+                assert!(reads || !writes || http2.has_output(), "a connection of HTTP/2 could go on");
+            }
             State::PendingSend { .. } => assert!(queued, "what is pending is sent in the same turn"),
             // A pause has its timer.
             State::Active(active) if active.ex.pause.is_some() => {}

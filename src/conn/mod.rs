@@ -9,6 +9,7 @@ pub mod drive;
 pub mod endpoints;
 mod handshake;
 pub mod http1;
+pub mod http2;
 pub mod invariants;
 pub mod io;
 mod ssi;
@@ -29,6 +30,7 @@ use crate::util::wake::Wake;
 use endpoints::Endpoints;
 use http1::send_batch::SendBatch;
 use http1::state::Http1;
+use http2::Http2;
 use io::{Budget, Io, SHARE};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -45,6 +47,8 @@ pub enum State {
         from: u32,
         count: u32,
     },
+    /// Many requests at once, each on a connection of its own.
+    Http2(Box<Http2>),
     /// The answer is out and the writing side shut: what the client still sends is read and dropped until then.
     /// Milliseconds without a byte end it sooner.
     Lingering {
@@ -179,7 +183,7 @@ impl Conn {
         }
     }
 
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.transport.fd()
     }
 
@@ -203,8 +207,13 @@ impl Conn {
         }
     }
 
+    /// Between requests.
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle)
+        match &self.state {
+            State::Idle => true,
+            State::Http2(http2) => http2.is_idle(),
+            _ => false,
+        }
     }
 
     /// Its request under way, and its side of the connection.
@@ -223,12 +232,12 @@ impl Conn {
         Client {
             peer: self.peer,
             endpoint,
-            local: is_asked_for.then(|| local_addr(self.fd()).ok()?.ip()).flatten(),
+            local: is_asked_for.then(|| local_addr(self.fd()?).ok()?.ip()).flatten(),
             serial: self.serial,
             requests: u64::from(self.requests) + 1,
             accepted: now.saturating_sub(self.age(now)),
             is_secure: self.transport.is_secure(),
-            socket: std::os::fd::AsRawFd::as_raw_fd(&self.fd()),
+            socket: self.fd().map_or(-1, |fd| std::os::fd::AsRawFd::as_raw_fd(&fd)),
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::http::h1::body::Trailers;
 use crate::http::h1::head::HeadLimits;
 use crate::http::header::HeaderId;
 use crate::http::proxy_protocol::Header;
+use crate::http::version::Version;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
@@ -320,6 +321,19 @@ impl Exchange {
             let kept = if field.name.start < host { before } else { after };
             kept || field.id != HeaderId::Other || !field.name.of(text).contains(&b'_')
         });
+    }
+
+    /// `$http2`: how it was agreed on.
+    pub fn http2(&self) -> Option<&'static [u8]> {
+        let agreed: &[u8] = if self.client.is_secure { b"h2" } else { b"h2c" };
+        (self.request.head.version == Version::Http2).then_some(agreed)
+    }
+
+    /// It came by HTTP/2 to an address whose default server speaks that, for a server that does not (RFC 9110 §15.5.20).
+    pub fn is_misdirected(&self) -> bool {
+        self.request.head.version == Version::Http2
+            && !self.config.endpoints[self.client.endpoint.at()].http2
+            && !self.here().settings.http2.enable
     }
 
     /// The bytes that the spans of the request's head are offsets into.

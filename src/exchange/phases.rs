@@ -54,6 +54,11 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
         }
         Err(reject) => refused(ex, cx, &reject),
         Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
+        Ok(()) if ex.is_misdirected() => {
+            let what = "client attempted to request the server name for which the negotiated protocol is disabled";
+            ex.report(cx, Level::Info, format_args!("{what}"));
+            Flow::Status(Status::MISDIRECTED_REQUEST)
+        }
         // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
         Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => {
             // Which methods there are is for the location to say; nothing else of it counts.

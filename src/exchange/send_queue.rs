@@ -267,6 +267,11 @@ impl OutQueue {
         }
     }
 
+    /// Of a protocol with frames: a head or an end is next in the queue.
+    pub fn has_marker(&self) -> bool {
+        matches!(self.segments.front(), Some(Segment::Head(_) | Segment::End(_)))
+    }
+
     /// Of a protocol with frames: the head or the end that is next in the queue.
     pub fn take_marker(&mut self) -> Option<Segment> {
         match self.segments.front() {

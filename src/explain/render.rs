@@ -91,6 +91,7 @@ impl<'c> Told<'c> {
                 options: endpoint.options.clone(),
                 proxy_protocol: endpoint.proxy_protocol,
                 ssl: endpoint.ssl,
+                http2: endpoint.http2,
                 span: endpoint.span,
             };
             // What it decides is in the record.

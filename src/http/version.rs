@@ -1,4 +1,4 @@
-//! The two protocol versions spoken over this parser.
+//! The protocol versions that requests come in.
 
 /// A request's version. `HTTP/1.2` to `HTTP/1.9` count as 1.1 (RFC 9110 §2.5).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -6,6 +6,7 @@ pub enum Version {
     Http10,
     #[default]
     Http11,
+    Http2,
 }
 
 impl Version {
@@ -14,6 +15,7 @@ impl Version {
         match self {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2.0",
         }
     }
 }

@@ -65,7 +65,7 @@ impl Server {
 
     fn take_waiting(&mut self, at: usize, fresh: &mut Vec<Key>) {
         for taken in 0..TURN {
-            let is_full = self.conns.len() >= self.limit;
+            let is_full = self.connections() >= self.limit;
             if is_full && taken > 0 {
                 // Nobody makes room for a client that may not be there. If it is, the next turn hears of it.
                 return;

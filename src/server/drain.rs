@@ -17,6 +17,7 @@ impl Server {
         self.listeners.close();
         let timeout = self.cx.config.process.shutdown_timeout;
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
+        self.wake_http2();
         self.close_idle(usize::MAX);
     }
 

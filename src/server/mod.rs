@@ -4,6 +4,7 @@ pub mod accept;
 mod children;
 mod drain;
 pub mod greeting;
+mod invariants;
 pub mod lifecycle;
 pub mod listeners;
 mod names;
@@ -13,6 +14,7 @@ pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
 pub mod signals;
+mod streams;
 pub mod temp_paths;
 pub mod upload_services;
 mod wakeup;
@@ -23,7 +25,7 @@ use crate::conn::drive;
 use crate::conn::io::{Budget, Next, SHARE};
 use crate::conn::token::{Role, role_of, token, token_of};
 use crate::conn::upstream::pool::Backends;
-use crate::conn::{Conn, Pool, State, Turn};
+use crate::conn::{Conn, Pool, State, Turn, http2};
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
 use crate::sys::Errno;
@@ -31,7 +33,7 @@ use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::util::inject::panic_point;
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
-use crate::util::wheel::{TICK, Wheel};
+use crate::util::wheel::Wheel;
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -157,7 +159,7 @@ impl Server {
 
     /// Connections open now.
     pub fn connections(&self) -> usize {
-        self.conns.len()
+        self.cx.stats.active as usize
     }
 
     /// Until a signal ends it.
@@ -294,17 +296,35 @@ impl Server {
     /// Does something with a connection and files it. A panic costs the connection, not the process.
     fn act(&mut self, wake: Wake, gather: bool, act: fn(&mut Conn, &mut Turn<'_>) -> Next) -> Option<Next> {
         let key = wake.conn;
+        let parent = self.conns.get(key)?.transport.parent();
         let given = self.bulk.max(SHARE as usize);
         let budget = Budget { bytes: given, gather, ..Budget::default() };
         let conn = self.conns.get_mut(key)?;
         self.cx.syncs.driven = Some(wake);
         let endpoints = self.listeners.endpoints();
         let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };
-        let next = catch_unwind(AssertUnwindSafe(|| act(conn, &mut turn)));
+        let mut next = catch_unwind(AssertUnwindSafe(|| act(conn, &mut turn)));
+        let mut streams = Vec::new();
+        if let Ok(Next::Run) = next
+            && matches!(conn.state, State::Http2(_))
+        {
+            let step = || http2::connection::step(&mut self.conns, &mut turn, key);
+            next = catch_unwind(AssertUnwindSafe(step)).map(|(next, filed)| {
+                streams = filed;
+                next
+            });
+        }
         let left = turn.budget.bytes;
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.bulk = self.bulk.saturating_sub(given - left);
+        for (stream, next) in streams {
+            self.file(stream, next, false);
+        }
         self.file(key, next, left == 0);
+        // What a stream has to say goes out on its connection.
+        if let Some(parent) = parent {
+            self.drive(Wake::conn(parent));
+        }
         Some(next)
     }
 
@@ -345,7 +365,8 @@ impl Server {
                 if !conn.registered {
                     // Once for the life of the connection: edge triggered, both directions.
                     let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
-                    if self.epoll.add(conn.fd(), flags, token(Role::Client, key)).is_err() {
+                    let added = conn.fd().map(|fd| self.epoll.add(fd, flags, token(Role::Client, key)));
+                    if added.is_none_or(|added| added.is_err()) {
                         return self.close(key);
                     }
                     conn.registered = true;
@@ -373,8 +394,9 @@ impl Server {
             if let State::Active(active) = &mut conn.state {
                 self.pool.backends.leave(&mut active.backend, &mut self.cx);
             }
+            self.close_streams(&mut conn);
             conn.transport.farewell();
-            self.cx.stats.active -= 1;
+            self.count_closed(conn.transport);
             self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
         }
     }
@@ -468,29 +490,6 @@ impl Server {
         {
             self.mode = Mode::Stopped;
         }
-    }
-
-    /// What holds between two turns: every connection will be woken, by its socket, its deadline or the run queue, and the
-    /// counters tell what there is.
-    ///
-    /// # Panics
-    /// When something does not hold.
-    pub fn check_invariants(&self) {
-        let (now, mut active) = (self.cx.now.ms, 0);
-        for (key, conn) in self.conns.iter() {
-            let queued = conn.queued;
-            conn.check_invariants(queued, &self.pool.backends);
-            assert!(queued || conn.registered, "epoll does not know a connection that waits");
-            let armed = self.wheel.deadline(key.slot());
-            let armed = armed.expect("every connection has a timer");
-            assert!(armed <= conn.deadline.at().max(now) + 2 * TICK, "{:?} fires at {armed}", conn.deadline);
-            active += u64::from(matches!(conn.state, State::Active(_)));
-        }
-        let (open, stats) = (self.conns.len() as u64, &self.cx.stats);
-        assert_eq!(self.wheel.len() as u64, open, "timers of connections that are gone");
-        assert_eq!(stats.active, open, "open connections are miscounted: {stats:?}");
-        assert_eq!(stats.reading + stats.writing, active, "requests under way are miscounted: {stats:?}");
-        assert_eq!(stats.waiting, open - active, "idle connections are miscounted: {stats:?}");
     }
 
     pub fn connection_limit(&mut self, limit: usize) {

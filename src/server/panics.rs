@@ -40,6 +40,14 @@ impl Server {
             // Its handler may be in a state that cannot even be dropped.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(active)));
         }
+        // Streams of HTTP/2 that it was just driving are known by nothing else.
+        let streams: Vec<Key> = (self.conns.iter())
+            .filter(|(_, conn)| conn.transport.parent() == Some(key))
+            .map(|(stream, _)| stream)
+            .collect();
+        for stream in streams {
+            self.close(stream);
+        }
         Next::Close
     }
 

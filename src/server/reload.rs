@@ -126,6 +126,7 @@ impl Server {
         sweep::begin(&mut self.cx);
         self.open_syncs();
         self.forget_pool();
+        self.wake_http2();
         if let Err(e) = self.watch_listeners() {
             let text = format!("epoll_ctl() failed {e}");
             self.refuse(format_args!("{text}"));

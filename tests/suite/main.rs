@@ -28,6 +28,7 @@ mod explain;
 mod fastcgi;
 mod first_words;
 mod http1;
+mod http2;
 mod kept;
 mod listing;
 mod listing_cache;

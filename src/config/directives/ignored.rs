@@ -54,7 +54,11 @@ const EARLY_DATA: &str =
 const ENGINE: &str = "cryptography is built in";
 const STAPLING: &str =
     "responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service";
-const HTTP2: &str = "has an effect only together with `http2 on` or `http3 on`";
+const HTTP3: &str = "has an effect only together with `http3 on`";
+const OBSOLETE_TIMES: &str = "obsolete in nginx too; `client_header_timeout` and `keepalive_timeout` hold for HTTP/2";
+const OBSOLETE_REQUESTS: &str = "obsolete in nginx too; `keepalive_requests` holds for HTTP/2";
+const OBSOLETE_HEADERS: &str = "obsolete in nginx too; `large_client_header_buffers` holds for HTTP/2";
+const NO_PUSH: &str = "obsolete in nginx too; no browser takes pushed responses any more";
 const HINTS: &str = "early hints are optional in HTTP and are not passed on";
 const MIRROR: &str = "requests are not mirrored; what the client gets is the same";
 const WITH_FILTER: &str = "has an effect only together with the filter it belongs to, which is refused";
@@ -103,23 +107,20 @@ pub const ROWS: &[Known] = &[
     row("gzip_hash", HSL, TAKE1, "ngx_http_gzip_filter_module", BUFFERS),
     row("gzip_no_buffer", HSL, FLAG, "ngx_http_gzip_filter_module", BUFFERS),
     row("gzip_window", HSL, TAKE1, "ngx_http_gzip_filter_module", BUFFERS),
-    row("http2_body_preread_size", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_chunk_size", HSL, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_idle_timeout", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_max_concurrent_pushes", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_max_concurrent_streams", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_max_field_size", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_max_header_size", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_max_requests", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_pool_size", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_push", HSL, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_push_preload", HSL, FLAG, "ngx_http_v2_module", HTTP2),
-    row("http2_recv_buffer_size", HTTP, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_recv_timeout", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http2_streams_index_size", HS, TAKE1, "ngx_http_v2_module", HTTP2),
-    row("http3_hq", HS, FLAG, "ngx_http_v3_module", HTTP2),
-    row("http3_max_concurrent_streams", HS, TAKE1, "ngx_http_v3_module", HTTP2),
-    row("http3_stream_buffer_size", HS, TAKE1, "ngx_http_v3_module", HTTP2),
+    row("http2_idle_timeout", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_TIMES),
+    row("http2_max_concurrent_pushes", HS, TAKE1, "ngx_http_v2_module", NO_PUSH),
+    row("http2_max_field_size", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_HEADERS),
+    row("http2_max_header_size", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_HEADERS),
+    row("http2_max_requests", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_REQUESTS),
+    row("http2_pool_size", HS, TAKE1, "ngx_http_v2_module", BUFFERS),
+    row("http2_push", HSL, TAKE1, "ngx_http_v2_module", NO_PUSH),
+    row("http2_push_preload", HSL, FLAG, "ngx_http_v2_module", NO_PUSH),
+    row("http2_recv_buffer_size", HTTP, TAKE1, "ngx_http_v2_module", BUFFERS),
+    row("http2_recv_timeout", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_TIMES),
+    row("http2_streams_index_size", HS, TAKE1, "ngx_http_v2_module", HASHES),
+    row("http3_hq", HS, FLAG, "ngx_http_v3_module", HTTP3),
+    row("http3_max_concurrent_streams", HS, TAKE1, "ngx_http_v3_module", HTTP3),
+    row("http3_stream_buffer_size", HS, TAKE1, "ngx_http_v3_module", HTTP3),
     row("image_filter_buffer", HSL, TAKE1, "ngx_http_image_filter_module", WITH_FILTER),
     row("image_filter_interlace", HSL, FLAG, "ngx_http_image_filter_module", WITH_FILTER),
     row("image_filter_jpeg_quality", HSL, TAKE1, "ngx_http_image_filter_module", WITH_FILTER),
@@ -170,11 +171,11 @@ pub const ROWS: &[Known] = &[
     row("post_acceptex", EVENTS, TAKE1, "ngx_iocp_module", EVENT_LOOP),
     row("postpone_gzipping", HSL, TAKE1, "ngx_http_gzip_filter_module", BUFFERS),
     row("postpone_output", HSL, TAKE1, "ngx_http_core_module", TUNING),
-    row("quic_active_connection_id_limit", HS, TAKE1, "ngx_http_v3_module", HTTP2),
-    row("quic_bpf", MAIN, FLAG, "ngx_quic_bpf_module", HTTP2),
-    row("quic_gso", HS, FLAG, "ngx_http_v3_module", HTTP2),
-    row("quic_host_key", HS, TAKE1, "ngx_http_v3_module", HTTP2),
-    row("quic_retry", HS, FLAG, "ngx_http_v3_module", HTTP2),
+    row("quic_active_connection_id_limit", HS, TAKE1, "ngx_http_v3_module", HTTP3),
+    row("quic_bpf", MAIN, FLAG, "ngx_quic_bpf_module", HTTP3),
+    row("quic_gso", HS, FLAG, "ngx_http_v3_module", HTTP3),
+    row("quic_host_key", HS, TAKE1, "ngx_http_v3_module", HTTP3),
+    row("quic_retry", HS, FLAG, "ngx_http_v3_module", HTTP3),
     row("random", UPSTREAM, Args::range(0, 2), "ngx_http_upstream_random_module", BALANCING),
     row("read_ahead", HSL, TAKE1, "ngx_http_core_module", TUNING),
     row("referer_hash_bucket_size", SERVER.or(LOCATION), TAKE1, "ngx_http_referer_module", HASHES),

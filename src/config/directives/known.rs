@@ -59,7 +59,7 @@ mod tests {
             ("resolver", Class::Ignored),
             ("fastcgi_pass", Class::Refused),
             ("ssl_ocsp", Class::Refused),
-            ("http2", Class::Refused),
+            ("http3", Class::Refused),
             ("perl", Class::Refused),
             ("image_filter", Class::Refused),
             ("secure_link", Class::Refused),

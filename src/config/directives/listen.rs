@@ -83,6 +83,8 @@ pub struct Listen {
     pub proxy_protocol: bool,
     /// Connections are TLS.
     pub ssl: bool,
+    /// The old way to say `http2 on`.
+    pub http2: bool,
     /// Some socket option was given: only one `listen` of an address may.
     pub configured: bool,
     pub span: Span,
@@ -101,7 +103,7 @@ pub enum Name {
     Regex(Pattern),
 }
 
-fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let parsed = ListenAddr::parse(word.bytes(), 80);
     let parsed = parsed.map_err(|e| Fault::of_value(word.span, e))?;
@@ -112,7 +114,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let mut options = ListenOptions::default();
     let mut default = false;
     let mut configured = false;
-    let (mut proxy_protocol, mut ssl) = (false, false);
+    let (mut proxy_protocol, mut ssl, mut http2) = (false, false, false);
     for word in &d.args[1..] {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str())).help(parameter(word));
@@ -121,7 +123,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             None => (bytes, None),
         };
         let text = val.and_then(|v| std::str::from_utf8(v).ok());
-        configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol" | b"ssl");
+        configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol" | b"ssl" | b"http2");
         match (key, text) {
             (b"default_server" | b"default", None) => default = true,
             (b"bind", None) => {}
@@ -138,10 +140,15 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             (b"so_keepalive", Some(spec)) => options.keepalive = Some((true, keepalive(spec).ok_or_else(bad)?)),
             (b"setfib" | b"accept_filter", _) => return Err(bad().help("this belongs to FreeBSD")),
             (b"ssl", None) => ssl = true,
-            (b"http2" | b"quic", None) => {
-                let what = if key == b"quic" { "HTTP/3" } else { "HTTP/2" };
-                let text = format!("\"listen … {}\" is not supported: {what} is not built in yet", word.str());
-                return Err(Fault::new(word.span, text).help("remove it: every client also speaks HTTP/1.1"));
+            (b"http2", None) => {
+                http2 = true;
+                // nginx's words.
+                let text = "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
+                b.warn(word.span, text);
+            }
+            (b"quic", None) => {
+                let text = format!("\"listen … {}\" is not supported: HTTP/3 is not built in yet", word.str());
+                return Err(Fault::new(word.span, text).help("remove it: every client also speaks HTTP/2 or HTTP/1.1"));
             }
             (b"proxy_protocol", None) => proxy_protocol = true,
             _ => return Err(bad()),
@@ -160,6 +167,7 @@ fn listen(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             options: options.clone(),
             proxy_protocol,
             ssl,
+            http2,
             configured,
             span: word.span,
         });

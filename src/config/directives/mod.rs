@@ -16,6 +16,7 @@ pub mod gateway_pass;
 pub mod geo;
 pub mod gzip;
 pub mod headers;
+pub mod http2;
 pub mod ignored;
 pub mod ignored_upstream;
 pub mod known;
@@ -68,6 +69,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         dav::ROWS,
         charset::ROWS,
         gzip::ROWS,
+        http2::ROWS,
         ssi::ROWS,
         ssl::ROWS,
         geo::ROWS,

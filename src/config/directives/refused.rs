@@ -43,7 +43,6 @@ const OPENSSL: &str =
     "sets what only OpenSSL has; `ssl_protocols`, `ssl_ciphers` and `ssl_ecdh_curve` say what is negotiated";
 const NO_ECH: &str = "encrypted client hellos are not opened: names that must stay hidden would be sent in the clear";
 const NO_OCSP: &str = "clients with revoked certificates would be let in; `ssl_crl` names lists of them";
-const NO_HTTP2: &str = "HTTP/2 is not built in; remove it, every client also speaks HTTP/1.1";
 const NO_HTTP3: &str = "HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1";
 const NO_AUTH_REQUEST: &str =
     "requests that the subrequest would deny would be let in; use `auth_basic` or `allow`/`deny`";
@@ -120,7 +119,6 @@ pub const ROWS: &[Known] = &[
     row("gzip_vary", HSL, FLAG, "ngx_http_core_module", LATER),
     row("hash", UPSTREAM, TAKE12, "ngx_http_upstream_hash_module", STICKY),
     row("http", MAIN, NONE.block(), "ngx_http_module", LATER),
-    row("http2", HS, FLAG, "ngx_http_v2_module", NO_HTTP2),
     row("http3", HS, FLAG, "ngx_http_v3_module", NO_HTTP3),
     row("if", SERVER.or(LOCATION), ONE_OR_MORE.block(), "ngx_http_rewrite_module", LATER),
     row("if_modified_since", HSL, TAKE1, "ngx_http_core_module", LATER),

@@ -70,6 +70,10 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.requests = conn.requests.saturating_add(1);
     cx.stats.writing -= 1;
     cx.stats.reading += 1;
+    if conn.transport.is_stream() {
+        close::leave_active(conn, turn);
+        return Step::Close(CloseReason::Served);
+    }
     if !ex.out.keep_alive || ex.abort {
         return close::after_last(conn, turn);
     }

@@ -112,7 +112,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
     }
 }
 
-fn begin(turn: &mut Turn<'_>) {
+pub fn begin(turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
     turn.budget.requests = turn.budget.requests.saturating_sub(1);
     cx.stats.reading = cx.stats.reading.saturating_sub(1);
@@ -120,7 +120,7 @@ fn begin(turn: &mut Turn<'_>) {
 }
 
 /// How long the next step may take: the body's next bytes, or the first of the answer.
-fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
+pub fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
     let client = &ex.here().settings.client;
     match ex.rx {
         Rx::Body => io.arm(Timer::Body, cx.now.ms + client.body_timeout.0),
@@ -173,6 +173,15 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     if http1.decoder.is_done() {
         return finish(active, turn.cx, &[]);
     }
+    if let Some(why) = io.transport.take_fault() {
+        if ex.tx != Tx::Wait {
+            return Step::Close(CloseReason::BrokenBody);
+        }
+        active.handler = Handler::None;
+        phases::bad_body(ex, &mut active.handler, turn.cx, &why);
+        respond(active, turn.cx);
+        return Step::Again;
+    }
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
     let step = match fill(io, ex, http1, &mut bytes, turn) {
         Filled::Bytes => {
@@ -180,6 +189,7 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             feed(active, turn.cx, &bytes)
         }
         Filled::Nothing => Step::Wait,
+        Filled::End if http1.decoder.end() => finish(active, turn.cx, &[]),
         Filled::End => Step::Close(CloseReason::ClientGone),
     };
     bytes.clear();

@@ -45,6 +45,19 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 return Flushed::Gone(CloseReason::CutShort);
             }
         }
+        if io.transport.may_frame() {
+            match ex.out.take_marker() {
+                Some(Segment::Head(head)) => {
+                    io.transport.send_head(&head);
+                    continue;
+                }
+                Some(Segment::End(trailers)) => {
+                    io.transport.send_end(trailers);
+                    continue;
+                }
+                _ => {}
+            }
+        }
         let Some((segment, text, more)) = ex.out.front() else { return flush_transport(io) };
         if !io.transport.can_write() {
             return Flushed::Blocked;
@@ -64,8 +77,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             }
             // The time of this turn is over.
             Segment::Made { .. } => return Flushed::Yield,
-            // Of other protocols.
-            Segment::Head(_) | Segment::End(_) => return Flushed::Gone(CloseReason::Bug),
+            Segment::Head(_) | Segment::End(_) => return Flushed::Blocked,
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {

@@ -19,11 +19,16 @@ pub mod ready;
 pub mod scrambled;
 mod tls;
 
+use super::http2::stream::StreamTransport;
+use crate::exchange::send_queue::FramedHead;
 use crate::exchange::tls::TlsFacts;
+use crate::http::fields::Fields;
+use crate::http::reject::Reject;
 use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, Connect, More, Peer};
 use crate::tls::session::Session;
+use crate::util::slab::Key;
 use plain::Plain;
 use ready::Ready;
 #[cfg(debug_assertions)]
@@ -39,6 +44,8 @@ pub enum Transport {
     /// Only for tests.
     #[cfg(debug_assertions)]
     Scrambled(Box<Scrambled>),
+    /// A stream of HTTP/2, on the connection of another transport.
+    Stream(Box<StreamTransport>),
 }
 
 const _: () = assert!(size_of::<Transport>() <= 16);
@@ -92,13 +99,55 @@ impl Transport {
     }
 
     /// The socket, for epoll and for its addresses and options; never for its bytes.
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Transport::Plain(plain) => plain.fd(),
-            Transport::Tls(tls) => tls.fd(),
             #[cfg(debug_assertions)]
-            Transport::Scrambled(scrambled) => scrambled.fd(),
+            Transport::Scrambled(scrambled) => Some(scrambled.fd()),
+            Transport::Plain(plain) => Some(plain.fd()),
+            Transport::Tls(tls) => Some(tls.fd()),
+            Transport::Stream(_) => None,
         }
+    }
+
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Transport::Stream(_))
+    }
+
+    pub fn stream_mut(&mut self) -> Option<&mut StreamTransport> {
+        match self {
+            Transport::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The connection that carries it, where it is a stream.
+    pub fn parent(&self) -> Option<Key> {
+        match self {
+            Transport::Stream(stream) => stream.parent,
+            _ => None,
+        }
+    }
+
+    /// The head of a response, for a protocol with frames. False: not now.
+    pub fn send_head(&mut self, head: &FramedHead) -> bool {
+        self.stream_mut().is_some_and(|stream| stream.send_head(head))
+    }
+
+    /// Frames may be written.
+    pub fn may_frame(&self) -> bool {
+        matches!(self, Transport::Stream(stream) if stream.may_frame())
+    }
+
+    /// The end of a response, with its trailers.
+    pub fn send_end(&mut self, trailers: Fields) {
+        if let Some(stream) = self.stream_mut() {
+            stream.send_end(trailers);
+        }
+    }
+
+    /// The body of a stream is not what was announced: told once.
+    pub fn take_fault(&mut self) -> Option<Reject> {
+        self.stream_mut().and_then(|stream| stream.fault.take())
     }
 
     /// What is known of the socket itself.
@@ -108,26 +157,25 @@ impl Transport {
             Transport::Tls(tls) => tls.ready,
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.ready,
-        }
-    }
-
-    fn ready_mut(&mut self) -> &mut Ready {
-        match self {
-            Transport::Plain(plain) => &mut plain.ready,
-            Transport::Tls(tls) => &mut tls.ready,
-            #[cfg(debug_assertions)]
-            Transport::Scrambled(scrambled) => &mut scrambled.ready,
+            Transport::Stream(stream) => stream.ready(),
         }
     }
 
     /// What epoll reports.
     pub fn event(&mut self, events: u32) {
-        self.ready_mut().add(events);
+        match self {
+            Transport::Plain(plain) => plain.ready.add(events),
+            Transport::Tls(tls) => tls.ready.add(events),
+            #[cfg(debug_assertions)]
+            Transport::Scrambled(scrambled) => scrambled.ready.add(events),
+            Transport::Stream(_) => {}
+        }
     }
 
     /// The outcome of a connect that was under way.
     pub fn connected(&mut self) -> Result<(), Errno> {
-        match socket::take_error(self.fd()) {
+        let Some(fd) = self.fd() else { return Ok(()) };
+        match socket::take_error(fd) {
             Ok(None) => Ok(()),
             Ok(Some(e)) | Err(e) => Err(e),
         }
@@ -140,6 +188,7 @@ impl Transport {
             Transport::Tls(tls) => tls.can_read(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.has_plaintext() || scrambled.ready.can_read(),
+            Transport::Stream(stream) => stream.can_read(),
         }
     }
 
@@ -165,6 +214,7 @@ impl Transport {
             Transport::Tls(tls) => tls.has_plaintext(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.has_plaintext(),
+            Transport::Stream(_) => false,
         }
     }
 
@@ -175,6 +225,7 @@ impl Transport {
             Transport::Tls(tls) => tls.has_unsent(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.has_unsent(),
+            Transport::Stream(_) => false,
         }
     }
 
@@ -185,6 +236,7 @@ impl Transport {
             Transport::Tls(tls) => tls.flush(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.flush(),
+            Transport::Stream(_) => Ok(()),
         }
     }
 
@@ -195,6 +247,7 @@ impl Transport {
             Transport::Tls(_) => false,
             #[cfg(debug_assertions)]
             Transport::Scrambled(_) => false,
+            Transport::Stream(_) => false,
         }
     }
 
@@ -205,6 +258,7 @@ impl Transport {
             Transport::Tls(tls) => !tls.is_plain(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(_) => false,
+            Transport::Stream(stream) => stream.is_secure,
         }
     }
 
@@ -216,6 +270,7 @@ impl Transport {
             Transport::Tls(tls) => tls.recv(into, most),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.recv(into, most),
+            Transport::Stream(stream) => stream.recv(into, most),
         }
     }
 
@@ -226,6 +281,7 @@ impl Transport {
             Transport::Tls(tls) => tls.send(bytes, more),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.send(bytes),
+            Transport::Stream(stream) => stream.send(bytes),
         }
     }
 
@@ -243,6 +299,7 @@ impl Transport {
             Transport::Tls(tls) => tls.send_file(source, at, wanted, scratch, more),
             #[cfg(debug_assertions)]
             Transport::Scrambled(_) => self.send_copy(source, at, wanted, scratch, more),
+            Transport::Stream(stream) => stream.send_file(source, at, wanted),
         }
     }
 
@@ -255,6 +312,9 @@ impl Transport {
         scratch: &mut Vec<u8>,
         more: More,
     ) -> Result<usize, Errno> {
+        if let Transport::Stream(stream) = self {
+            return stream.send_file(source, at, wanted);
+        }
         if let Transport::Tls(tls) = self {
             return tls.send_file(source, at, wanted, scratch, more);
         }
@@ -273,6 +333,7 @@ impl Transport {
             Transport::Tls(_) => Err(Errno::EINVAL),
             #[cfg(debug_assertions)]
             Transport::Scrambled(_) => Err(Errno::EINVAL),
+            Transport::Stream(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -283,6 +344,7 @@ impl Transport {
             Transport::Tls(tls) => tls.is_silent(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.is_silent(),
+            Transport::Stream(stream) => !stream.can_read(),
         }
     }
 
@@ -290,6 +352,7 @@ impl Transport {
     pub fn shutdown_write(&mut self) -> Result<(), Errno> {
         match self {
             Transport::Plain(plain) => socket::shutdown_write(plain.fd()),
+            Transport::Stream(_) => Ok(()),
             Transport::Tls(tls) => {
                 tls.say_goodbye();
                 socket::shutdown_write(tls.fd())
@@ -305,7 +368,9 @@ impl Transport {
     /// Closing it will reset the connection: what was not sent is dropped.
     pub fn reset(&mut self) {
         // A socket that cannot be told is closed in the usual way.
-        let _ = socket::linger_reset(self.fd());
+        if let Some(fd) = self.fd() {
+            let _ = socket::linger_reset(fd);
+        }
     }
 
     /// The last thing before the socket is closed in order: what the protocol says at the end goes out as far as there is
@@ -316,6 +381,7 @@ impl Transport {
             Transport::Tls(tls) => tls.say_goodbye(),
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.farewell(),
+            Transport::Stream(_) => {}
         }
     }
 }

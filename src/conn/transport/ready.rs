@@ -20,6 +20,12 @@ impl Ready {
         Ready(Ready::READ | Ready::WRITE)
     }
 
+    /// What a stream of HTTP/2 is known to be ready for.
+    pub fn of_stream(read: bool, write: bool, failed: bool) -> Ready {
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        Ready(bit(read, Ready::READ) | bit(write, Ready::WRITE) | bit(failed, Ready::ERROR))
+    }
+
     /// Adds what epoll reports.
     pub fn add(&mut self, events: u32) {
         if events & epoll::IN != 0 {

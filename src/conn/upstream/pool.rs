@@ -145,7 +145,8 @@ impl Backends {
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
         let Some(backend) = self.slab.get_mut(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
-        if let Err(e) = self.epoll.add(backend.transport.fd(), flags, token(Role::Backend, key)) {
+        let fd = backend.transport.fd();
+        if let Some(Err(e)) = fd.map(|fd| self.epoll.add(fd, flags, token(Role::Backend, key))) {
             self.slab.remove(key);
             return Err(("epoll_ctl()", e));
         }
@@ -168,9 +169,9 @@ impl Backends {
         };
         let key = self.slab.insert(backend);
         let Some(backend) = self.slab.get(key) else { return Err(Errno::EBADF) };
-        let added =
-            self.epoll.add(backend.transport.fd(), epoll::IN | epoll::RDHUP | epoll::ET, token(Role::Backend, key));
-        if let Err(e) = added {
+        let flags = epoll::IN | epoll::RDHUP | epoll::ET;
+        let added = backend.transport.fd().map(|fd| self.epoll.add(fd, flags, token(Role::Backend, key)));
+        if let Some(Err(e)) = added {
             self.slab.remove(key);
             return Err(e);
         }

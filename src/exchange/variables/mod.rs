@@ -17,7 +17,6 @@ use crate::http::escape;
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
-use crate::http::version::Version;
 use crate::services::Services;
 use crate::services::clock::Clock;
 use crate::sys::clock::Zone;
@@ -380,9 +379,8 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
             Some(port) => number(port, out),
             None => Is::Set,
         },
-        B::ServerProtocol => {
-            put(Some(if ex.request.head.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }), out)
-        }
+        B::ServerProtocol => put(Some(ex.request.head.version.name().as_bytes()), out),
+        B::Http2 => put(ex.http2(), out),
         B::Scheme => put(Some(ex.client.scheme().as_bytes()), out),
         B::Https => put(Some(if ex.client.is_secure { b"on" } else { b"" }), out),
         B::RemoteAddr => {

@@ -33,6 +33,8 @@ pub struct Step {
 enum State {
     /// Bytes left of a Content-Length.
     Length(u64),
+    /// The body ends with what it comes in: a stream of HTTP/2.
+    UntilEnd,
     Size {
         digits: u8,
         size: u64,
@@ -97,6 +99,19 @@ impl Decoder {
         Decoder { state, extension: 0, extensions: 0, trailers: Trailers::default(), line: 0 }
     }
 
+    /// A body that is as long as what it comes in.
+    pub fn until_end() -> Decoder {
+        Decoder { state: State::UntilEnd, ..Decoder::default() }
+    }
+
+    /// What the body comes in is at its end: so is the body, if that is its rule.
+    pub fn end(&mut self) -> bool {
+        if self.state == State::UntilEnd {
+            self.state = State::Done;
+        }
+        self.is_done()
+    }
+
     /// Takes the next run of body bytes out of `input`, with the framing before it. Not done and nothing consumed means
     /// that `input` is empty.
     ///
@@ -107,6 +122,7 @@ impl Decoder {
         while let Some(&byte) = input.get(at) {
             match self.state {
                 State::Done => break,
+                State::UntilEnd => return Ok(self.step(input.len(), at..input.len())),
                 State::Length(left) | State::Data(left) => {
                     let run = usize::try_from(left).map_or(input.len() - at, |left| left.min(input.len() - at));
                     self.skip(run as u64);
@@ -190,7 +206,7 @@ impl Decoder {
             }
             (State::TrailerLf, b'\n') => self.end_trailer_line()?,
             (State::SizeLf(_) | State::TrailerLf, _) => return bad("a bare CR"),
-            (other @ (State::Length(_) | State::Data(_) | State::Done), _) => other,
+            (other @ (State::Length(_) | State::UntilEnd | State::Data(_) | State::Done), _) => other,
         };
         Ok(())
     }

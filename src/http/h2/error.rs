@@ -45,6 +45,8 @@ pub enum Fault {
     Interleaved { kind: u8, stream: u32 },
     /// §6.10: CONTINUATION without HEADERS before it.
     StrayContinuation { stream: u32 },
+    /// RFC 7540 §5.3.1: a stream that depends on itself (nginx: of the connection).
+    SelfDependency { stream: u32 },
     /// §8.4: a client cannot push.
     PushPromise,
     /// §6.5: SETTINGS with the ACK flag and content.
@@ -86,6 +88,7 @@ impl Fault {
             | Fault::Idle { .. }
             | Fault::Interleaved { .. }
             | Fault::StrayContinuation { .. }
+            | Fault::SelfDependency { .. }
             | Fault::PushPromise
             | Fault::ZeroIncrement => ErrorCode::PROTOCOL_ERROR,
             Fault::Setting { id: super::settings::INITIAL_WINDOW_SIZE, .. } => ErrorCode::FLOW_CONTROL_ERROR,
@@ -133,6 +136,7 @@ impl fmt::Display for Fault {
             Fault::StrayContinuation { stream } => {
                 write!(f, "client sent unexpected CONTINUATION frame for stream {stream}")
             }
+            Fault::SelfDependency { stream } => write!(f, "client sent stream {stream} with incorrect dependency"),
             Fault::PushPromise => f.write_str("client sent PUSH_PROMISE frame"),
             Fault::SettingsAckLength { len } => {
                 write!(f, "client sent SETTINGS frame with the ACK flag and length {len}")
@@ -181,8 +185,6 @@ pub enum StreamFault {
     WindowOverflow,
     /// §6.3: PRIORITY of another length than 5.
     PriorityLength { len: u32 },
-    /// RFC 7540 §5.3.1: a stream that depends on itself.
-    SelfDependency,
     /// §8.1: a second header block that does not end the stream, or holds a pseudo-header field.
     Trailers,
 }
@@ -195,9 +197,7 @@ impl StreamFault {
             StreamFault::Refused => ErrorCode::REFUSED_STREAM,
             StreamFault::Window { .. } | StreamFault::WindowOverflow => ErrorCode::FLOW_CONTROL_ERROR,
             StreamFault::PriorityLength { .. } => ErrorCode::FRAME_SIZE_ERROR,
-            StreamFault::ZeroIncrement | StreamFault::SelfDependency | StreamFault::Trailers => {
-                ErrorCode::PROTOCOL_ERROR
-            }
+            StreamFault::ZeroIncrement | StreamFault::Trailers => ErrorCode::PROTOCOL_ERROR,
         }
     }
 }
@@ -218,7 +218,6 @@ impl fmt::Display for StreamFault {
             StreamFault::PriorityLength { len } => {
                 write!(f, "client sent PRIORITY frame with incorrect length {len}")
             }
-            StreamFault::SelfDependency => f.write_str("client sent a stream that depends on itself"),
             StreamFault::Trailers => f.write_str("client sent invalid trailer section"),
         }
     }

@@ -46,6 +46,8 @@ pub struct Rules {
     pub underscores: bool,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL was sent.
     pub extended_connect: bool,
+    /// `max_headers`: fields that are no pseudo-header fields.
+    pub fields: usize,
 }
 
 /// Takes the pseudo-header fields out of `block` and judges the rest. `end`: nothing follows the block.
@@ -62,6 +64,9 @@ pub fn read(block: &mut Block, end: bool, rules: Rules, head: &mut RequestHead) 
             Excess::Bytes { limit } => Reject::HeaderTooLarge { limit },
             Excess::Fields { limit } => Reject::TooManyFields { limit },
         });
+    }
+    if block.fields.len() > rules.fields {
+        return Err(Reject::TooManyFields { limit: rules.fields });
     }
     pseudo.judge(block, rules, head)?;
     fields(block, rules, head, end)?;

@@ -4,7 +4,7 @@ use super::super::hpack::encode;
 use super::super::hpack::{Bounds, Decoder};
 use super::*;
 
-const RULES: Rules = Rules { underscores: false, extended_connect: true };
+const RULES: Rules = Rules { underscores: false, extended_connect: true, fields: 100 };
 
 fn block(fields: &[(&str, &str)]) -> Block {
     let mut bytes = Vec::new();

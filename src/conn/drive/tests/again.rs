@@ -189,11 +189,11 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
             let taught = log(&mut turn);
             let lines: Vec<&str> = taught.lines().collect();
             let (mut conn, mut far) = turn.client(true);
-            socket::sndbuf(conn.fd(), 4096).expect("SO_SNDBUF");
+            socket::sndbuf(conn.fd().expect("a socket"), 4096).expect("SO_SNDBUF");
             // What another wrote to the same socket, as far as it goes.
             let mut waiting = 0;
             while waiting < junk
-                && let Ok(n @ 1..) = socket::send(conn.fd(), &[b'j'; 100], socket::More::No)
+                && let Ok(n @ 1..) = socket::send(conn.fd().expect("a socket"), &[b'j'; 100], socket::More::No)
             {
                 waiting += n;
             }

@@ -20,6 +20,9 @@ impl Connection {
             let too_short = Fault::FrameLength { kind: frame.kind, len: frame.len };
             let (bytes, rest) = fragment.split_first_chunk::<5>().ok_or(too_short)?;
             dependency = Some(Dependency::parse(bytes));
+            if dependency.is_some_and(|dependency| dependency.parent == frame.stream) {
+                return Err(Fault::SelfDependency { stream: frame.stream });
+            }
             fragment = rest;
         }
         let stream = frame.stream;
@@ -86,17 +89,17 @@ impl Connection {
             return self.second_block(id, end, now);
         }
         // Of a stream that we have reset, or that GOAWAY has excluded: it was under way.
-        if id <= self.last || self.goaway.is_some() {
+        if id <= self.last || self.goaway.is_some() || self.forgotten.contains(&id) {
+            self.last = if self.goaway.is_none() { self.last.max(id) } else { self.last };
             return if self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };
         }
         self.last = id;
-        if dependency.is_some_and(|dependency| dependency.parent == id) {
-            return self.fail(id, StreamFault::SelfDependency, now).map(Some);
-        }
         if self.streams.len() >= self.limits.streams as usize {
             return self.fail(id, StreamFault::Refused, now).map(Some);
         }
         self.calm.earn(CALM_REQUEST);
+        let announced = self.announced.iter().rfind(|(stream, _)| *stream == id).map(|(_, dependency)| *dependency);
+        self.announced.retain(|(stream, _)| *stream > id);
         let fault = request::read(&mut self.block, end, self.limits.rules, &mut self.head).err();
         let expected = match self.head.framing {
             Framing::Length(length) => Some(length),
@@ -107,7 +110,7 @@ impl Connection {
             send: SendWindow::new(self.peer.initial_window),
             receive: ReceiveWindow::new(self.granted),
             priority: self.said_priority(),
-            dependency: dependency.unwrap_or(Dependency::DEFAULT),
+            dependency: dependency.or(announced).unwrap_or(Dependency::DEFAULT),
             is_received: end,
             is_sent: false,
             is_reset: false,

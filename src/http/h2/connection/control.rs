@@ -1,6 +1,6 @@
 //! Frames that are neither header blocks nor bodies, and what becomes of a stream whose client breaks a rule.
 
-use super::{Connection, Event};
+use super::{ANNOUNCED, Connection, Event};
 use crate::http::h2::error::{ErrorCode, Fault, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, flag, kind};
 use crate::http::h2::priority::{Dependency, Priority};
@@ -96,19 +96,30 @@ impl Connection {
     pub(super) fn priority(&mut self, id: u32, payload: &[u8], now: u64) -> Result<Option<Event>, Fault> {
         let fault = match payload.try_into().map(Dependency::parse) {
             Err(_) => StreamFault::PriorityLength { len: payload.len() as u32 },
-            Ok(dependency) if dependency.parent == id => StreamFault::SelfDependency,
+            Ok(dependency) if dependency.parent == id => return Err(Fault::SelfDependency { stream: id }),
             Ok(dependency) => {
+                if id > self.last {
+                    self.announce(id, dependency);
+                }
                 return Ok(self.streams.get_mut(id).map(|stream| {
                     stream.dependency = dependency;
                     Event::Priority { stream: id }
                 }));
             }
         };
-        // RFC 7540 §5.3.1; of a stream that is not open, nothing can be reset.
+        // Of a stream that is not open, nothing can be reset.
         match self.streams.get(id) {
             Some(stream) if !stream.is_reset => self.fail(id, fault, now).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// A dependency of a stream that is still to be opened: the latest few are kept.
+    fn announce(&mut self, id: u32, dependency: Dependency) {
+        if self.announced.len() >= ANNOUNCED {
+            self.announced.remove(0);
+        }
+        self.announced.push((id, dependency));
     }
 
     pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {
@@ -130,6 +141,18 @@ impl Connection {
         }
         self.reset(id, fault.code());
         Ok(Event::Failed { stream: id, fault })
+    }
+
+    /// A HEADERS frame or its block has been under way for too long: its stream is reset, the block read on for the sake
+    /// of the table. False where there is none, or `input`, what has come of it, does not begin with one.
+    pub fn abandon_head(&mut self, input: &[u8]) -> bool {
+        let begun = FrameHeader::parse(input).filter(|frame| frame.kind == kind::HEADERS).map(|frame| frame.stream);
+        let Some(id) = self.unfinished.as_ref().map(|block| block.stream).or(begun) else { return false };
+        if id == 0 || self.forgotten.contains(&id) {
+            return false;
+        }
+        self.reset(id, ErrorCode::PROTOCOL_ERROR);
+        true
     }
 }
 

@@ -48,6 +48,9 @@ const REFUSED: (u32, u32) = (200, 20);
 /// Streams that we have reset, and whose DATA may still be under way.
 const REMEMBERED: usize = 64;
 
+/// Dependencies of streams that are not open yet.
+const ANNOUNCED: usize = 16;
+
 /// What the configuration allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -69,7 +72,7 @@ impl Default for Limits {
             preread: 65_536,
             window: 1 << 20,
             bounds: Bounds { field: 8192, total: 32_768, fields: 1000 },
-            rules: Rules { underscores: false, extended_connect: true },
+            rules: Rules { underscores: false, extended_connect: true, fields: 1000 },
         }
     }
 }
@@ -119,7 +122,7 @@ fn took(consumed: usize, event: Event) -> Result<Step, Fault> {
 #[derive(Debug)]
 enum Reading {
     Preface,
-    /// The first frame has to be SETTINGS (§3.4).
+    /// Before the client's SETTINGS, which §3.4 wants first: others than that are taken as they come, as nginx does.
     FirstFrame,
     Frame,
     Data {
@@ -170,6 +173,7 @@ pub struct Connection {
     refused: Budget,
     /// The latest streams that we have reset.
     forgotten: Vec<u32>,
+    announced: Vec<(u32, Dependency)>,
 }
 
 impl Connection {
@@ -208,6 +212,7 @@ impl Connection {
             resets: Budget::new(RESETS.0, RESETS.1, now),
             refused: Budget::new(REFUSED.0, REFUSED.1, now),
             forgotten: Vec::new(),
+            announced: Vec::new(),
         }
     }
 
@@ -303,7 +308,6 @@ impl Connection {
         if self.control.is_empty() {
             self.control = Vec::new();
         }
-        self.forgotten = Vec::new();
     }
 
     fn preface(&mut self, input: &[u8]) -> Result<Step, Fault> {
@@ -331,9 +335,6 @@ impl Connection {
     fn frame(&mut self, input: &[u8], now: u64) -> Result<Step, Fault> {
         let Some(frame) = FrameHeader::parse(input) else { return Ok(Step::More) };
         let FrameHeader { len, kind, stream, .. } = frame;
-        if matches!(self.reading, Reading::FirstFrame) && (kind != kind::SETTINGS || frame.has(flag::ACK)) {
-            return Err(Fault::Preface);
-        }
         if len > MIN_MAX_FRAME {
             return Err(Fault::FrameTooLong { kind, len });
         }
@@ -349,7 +350,9 @@ impl Connection {
         }
         self.check(&frame)?;
         let Some(payload) = input.get(HEADER_LEN..HEADER_LEN + len as usize) else { return Ok(Step::More) };
-        self.reading = Reading::Frame;
+        if kind == kind::SETTINGS || !matches!(self.reading, Reading::FirstFrame) {
+            self.reading = Reading::Frame;
+        }
         let event = match kind {
             kind::HEADERS => self.headers(frame, payload, now)?,
             kind::CONTINUATION => self.continuation(frame, payload, now)?,

@@ -43,18 +43,41 @@ impl Connection {
             return false;
         };
         debug_assert!(len <= stream.send.room() && len <= self.send.room() && len <= self.peer.max_frame as usize);
-        stream.send.spend(len);
-        self.send.spend(len);
-        stream.is_sent = end;
-        // Windows that are as small as the frames ask for updates that transfer little.
-        let is_free = stream.send.room() > 0 && self.send.room() > 0;
-        self.calm.earn(if is_free { CALM.2 } else { (len / CALM_BYTES) as u32 });
+        self.data_sent(id, len);
         let flags = if end { flag::END_STREAM } else { 0 };
         FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: id }.write(out);
         if end {
-            self.ended(id);
+            self.end_sent(id);
         }
         true
+    }
+
+    /// No header block was sent: the first begins with [`hpack::encode::NO_TABLE`].
+    pub fn is_before_first_block(&self) -> bool {
+        self.first_block
+    }
+
+    /// The caller has written a header block.
+    pub fn first_block_sent(&mut self) {
+        self.first_block = false;
+    }
+
+    /// DATA of the stream was written by the caller, within [`Connection::room`].
+    pub fn data_sent(&mut self, id: u32, len: usize) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.send.spend(len);
+        self.send.spend(len);
+        // Windows that are as small as the frames ask for updates that transfer little.
+        let is_free = stream.send.room() > 0 && self.send.room() > 0;
+        self.calm.earn(if is_free { CALM.2 } else { (len / CALM_BYTES) as u32 });
+    }
+
+    /// What the caller wrote last ends our side of the stream.
+    pub fn end_sent(&mut self, id: u32) {
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.is_sent = true;
+        }
+        self.ended(id);
     }
 
     /// Our side is at its end. Where the client's is not, its body is not wanted any more (§8.1).

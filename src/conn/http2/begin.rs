@@ -1,0 +1,177 @@
+//! Which connections speak HTTP/2, and what makes a stream's head an exchange's request.
+
+use super::stream::StreamTransport;
+use super::{Entry, Http2};
+use crate::config::model::{Config, EndpointId};
+use crate::conn::close;
+use crate::conn::http1::read;
+use crate::conn::http1::state::Http1;
+use crate::conn::io::{CloseReason, Step};
+use crate::conn::timers::{Deadline, Timer};
+use crate::conn::transport::Transport;
+use crate::conn::{Active, Conn, State, Turn};
+use crate::exchange::Exchange;
+use crate::http::h1::body::Decoder;
+use crate::http::h1::framing::Framing;
+use crate::http::h1::target::Form;
+use crate::http::h2::connection::{Connection, Limits};
+use crate::http::h2::frame::PREFACE;
+use crate::http::h2::hpack::Bounds;
+use crate::http::h2::request::Rules;
+use crate::http::method::Method;
+use crate::http::reject::Reject;
+use crate::http::version::Version;
+use crate::util::slab::{Key, Slab};
+use std::rc::Rc;
+
+/// Whether an endpoint's connections may speak HTTP/2: `listen … http2`, or `http2 on` at its default server.
+pub fn is_spoken(config: &Config, endpoint: EndpointId) -> bool {
+    let endpoint = &config.endpoints[endpoint.at()];
+    endpoint.http2 || config.location(config.server(endpoint.default).root).settings.http2.enable
+}
+
+/// The first request of a connection begins as HTTP/2's preface does, as far as it has come: RFC 9113 §3.3's prior
+/// knowledge, and what ALPN leads to.
+pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
+    let begin = active.http1.unread();
+    let begin = &begin[..begin.len().min(PREFACE.len())];
+    !begin.is_empty()
+        && PREFACE.starts_with(begin)
+        && conn.transport.parent().is_none()
+        && is_spoken(&active.ex.config, active.ex.client.endpoint)
+}
+
+/// The connection speaks HTTP/2 from here on, once the preface is whole.
+pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    let State::Active(active) = &mut conn.state else { return Step::Again };
+    if active.http1.unread().len() >= PREFACE.len() {
+        enter(conn, turn);
+        return Step::Yield;
+    }
+    if !conn.transport.can_read() {
+        return Step::Wait;
+    }
+    match read::more(&mut conn.transport, &mut active.http1) {
+        read::More::Some => Step::Again,
+        read::More::None => Step::Wait,
+        read::More::End => Step::Close(CloseReason::ClientGone),
+    }
+}
+
+fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
+    let State::Active(active) = &mut conn.state else { return };
+    let http1 = &mut active.http1;
+    let input = http1.input.split_off(http1.start.min(http1.input.len()));
+    let ex = &active.ex;
+    let now = turn.cx.now.ms;
+    let protocol = Connection::new(limits(ex), now);
+    conn.deadline = Deadline::new(Timer::Header, now + ex.here().settings.client.header_timeout.0);
+    let http2 = Http2 {
+        protocol,
+        input,
+        out: Vec::new(),
+        sent: 0,
+        streams: Vec::new(),
+        ended: Vec::new(),
+        client: ex.client,
+        config: ex.config.clone(),
+        turns: 0,
+        is_dying: false,
+        lingers: false,
+        filed: Vec::new(),
+    };
+    close::leave_active(conn, turn);
+    conn.state = State::Http2(Box::new(http2));
+}
+
+/// By the settings of the endpoint's default server.
+fn limits(ex: &Exchange) -> Limits {
+    let head = ex.head_limits();
+    let settings = &ex.here().settings;
+    let fields = if head.fields == 0 { 1000 } else { head.fields };
+    Limits {
+        streams: settings.http2.max_concurrent_streams,
+        preread: settings.http2.body_preread_size,
+        bounds: Bounds {
+            field: head.line,
+            total: head.total,
+            // And the pseudo-header fields.
+            fields: fields + 5,
+        },
+        rules: Rules { underscores: head.underscores, extended_connect: false, fields },
+        ..Limits::default()
+    }
+}
+
+impl Http2 {
+    /// A request has come: a connection of its own for its exchange.
+    pub(super) fn open(
+        &mut self,
+        conns: &mut Slab<Conn>,
+        key: Key,
+        turn: &mut Turn<'_>,
+        (id, end, fault): (u32, bool, Option<Reject>),
+    ) {
+        let Some(parent) = conns.get_mut(key) else { return };
+        parent.requests = parent.requests.saturating_add(1);
+        self.client.requests = u64::from(parent.requests);
+        let cx = &mut *turn.cx;
+        let deadline = Deadline::new(Timer::Header, cx.now.ms + self.settings().client.header_timeout.0);
+        let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);
+        let Active { ex, http1, .. } = &mut *active;
+        ex.introduced = parent.introduced.clone();
+        ex.out.use_frames();
+        self.hand_over(ex, http1);
+        let stream = StreamTransport::new(key, id, end, fault, parent.transport.is_secure());
+        let conn = Conn {
+            transport: Transport::Stream(Box::new(stream)),
+            registered: true,
+            queued: false,
+            listener: parent.listener,
+            requests: parent.requests,
+            peer: parent.peer,
+            serial: parent.serial,
+            accepted: parent.accepted,
+            deadline,
+            introduced: parent.introduced.clone(),
+            state: State::Active(active),
+        };
+        cx.stats.reading += 1;
+        let key = conns.insert(conn);
+        self.streams.push(Entry { id, key, is_ready: true, is_stalled: false, sent: 0, turn: 0 });
+    }
+
+    /// The exchange has the head from here on; its buffers and the connection's change places.
+    fn hand_over(&mut self, ex: &mut Exchange, http1: &mut Http1) {
+        if Rc::get_mut(&mut ex.request).is_none() {
+            ex.request = Rc::default();
+        }
+        let Some(request) = Rc::get_mut(&mut ex.request) else { return };
+        let from = *self.protocol.request();
+        let block = self.protocol.block_mut();
+        let head = &mut request.head;
+        head.clear();
+        std::mem::swap(&mut head.fields, &mut block.fields);
+        std::mem::swap(&mut request.text, &mut block.text);
+        head.version = Version::Http2;
+        head.method = from.method;
+        head.method_name = from.method_name;
+        head.target = from.target;
+        head.origin = from.target;
+        head.form = match from.target.of(&request.text) {
+            b"*" => Form::Asterisk,
+            _ if from.method == Method::Connect => Form::Authority,
+            _ => Form::Origin,
+        };
+        head.request_line = from.request_line;
+        head.host = from.host;
+        head.framing = from.framing;
+        head.expect_continue = from.expect_continue;
+        head.len = from.len + from.request_line.start as usize;
+        http1.decoder = match from.framing {
+            Framing::Chunked => Decoder::until_end(),
+            framing => Decoder::new(framing),
+        };
+        http1.expects_continue = request.expects_continue();
+    }
+}

@@ -1,0 +1,193 @@
+//! What frames ask for.
+
+use super::{Http2, WIDE};
+use crate::config::model::Level;
+use crate::conn::transport::Transport;
+use crate::conn::{Conn, State, Turn};
+use crate::exchange::Rx;
+use crate::exchange::variables::put_peer;
+use crate::http::h2::connection::{Event, Step};
+use crate::http::h2::error::{ErrorCode, Fault};
+use crate::services::Services;
+use crate::services::logs::Who;
+use crate::util::slab::{Key, Slab};
+
+/// How reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// All that was there is understood, but for part of a frame.
+    More,
+    /// Output has to go out first.
+    Blocked,
+    /// The client's fault ends the connection.
+    Dead,
+}
+
+impl Http2 {
+    /// Understands what was read, no more requests than the turn has left.
+    pub(super) fn understand(&mut self, conns: &mut Slab<Conn>, key: Key, turn: &mut Turn<'_>) -> Read {
+        let input = std::mem::take(&mut self.input);
+        let mut at = 0;
+        let outcome = loop {
+            if turn.budget.requests == 0 {
+                break Read::Blocked;
+            }
+            match self.protocol.receive(&input[at..], turn.cx.now.ms) {
+                Ok(Step::More) => break Read::More,
+                Ok(Step::Blocked) => break Read::Blocked,
+                Ok(Step::Took { consumed, event }) => {
+                    let rest = &input[at..];
+                    at += consumed;
+                    match event {
+                        None => {}
+                        Some(Event::Request { stream, end, fault }) => {
+                            self.open(conns, key, turn, (stream, end, fault));
+                            self.limit_requests(conns, key, turn.cx);
+                        }
+                        Some(Event::Data { stream, data, end }) => {
+                            self.data(conns, stream, rest.get(data).unwrap_or_default(), end);
+                        }
+                        Some(event) => self.event(conns, key, turn.cx, event),
+                    }
+                }
+                Err(fault) => {
+                    self.fail(conns, key, turn.cx, fault);
+                    break Read::Dead;
+                }
+            }
+        };
+        self.keep(input, at..);
+        outcome
+    }
+
+    /// What was not understood stays.
+    fn keep(&mut self, mut input: Vec<u8>, rest: std::ops::RangeFrom<usize>) {
+        input.drain(..rest.start);
+        self.input = input;
+    }
+
+    fn fail(&mut self, conns: &Slab<Conn>, key: Key, cx: &mut Services, fault: Fault) {
+        self.report(conns, key, cx, format_args!("{fault}"));
+        self.is_dying = true;
+    }
+
+    /// A line in the error log about the connection.
+    pub(super) fn report(&self, conns: &Slab<Conn>, key: Key, cx: &mut Services, what: std::fmt::Arguments<'_>) {
+        let Some(conn) = conns.get(key) else { return };
+        let log = self.settings().logs.error.clone();
+        let peer = conn.peer;
+        let who = Who {
+            serial: conn.serial,
+            asked: &|out: &mut Vec<u8>| {
+                out.extend_from_slice(b", client: ");
+                put_peer(&peer, out);
+            },
+        };
+        cx.logs.error(&log, Level::Info, &mut cx.now, Some(who), what);
+    }
+
+    /// keepalive_requests and keepalive_time: no further streams behind the one that reaches them.
+    fn limit_requests(&mut self, conns: &Slab<Conn>, key: Key, cx: &Services) {
+        let Some(conn) = conns.get(key) else { return };
+        let client = &self.settings().client;
+        let is_old = cx.now.ms.saturating_sub(self.client.accepted) >= client.keepalive_time.0;
+        if u64::from(conn.requests) >= client.keepalive_requests || is_old {
+            self.protocol.go_away(ErrorCode::NO_ERROR);
+        }
+    }
+
+    fn data(&mut self, conns: &mut Slab<Conn>, id: u32, data: &[u8], end: bool) {
+        let Some(entry) = self.entry(id) else { return self.protocol.consumed(id, data.len()) };
+        entry.is_ready = true;
+        let key = entry.key;
+        let Some((stream, is_wanted)) = conns.get_mut(key).and_then(stream_and_wish) else {
+            return self.protocol.consumed(id, data.len());
+        };
+        stream.is_received |= end;
+        if !is_wanted {
+            return self.protocol.consumed(id, data.len());
+        }
+        stream.push(data);
+    }
+
+    fn event(&mut self, conns: &mut Slab<Conn>, key: Key, cx: &mut Services, event: Event) {
+        let (id, broken) = match event {
+            Event::Trailers { stream } => {
+                let block = self.protocol.block();
+                let mut lines = Vec::new();
+                for field in &block.fields {
+                    lines.extend_from_slice(field.name.of(&block.text));
+                    lines.extend_from_slice(b": ");
+                    lines.extend_from_slice(field.value.of(&block.text));
+                    lines.extend_from_slice(b"\r\n");
+                }
+                self.tell_stream(conns, stream, |conn| {
+                    if let State::Active(active) = &mut conn.state {
+                        active.http1.decoder.trailers.0 = lines;
+                    }
+                    if let Transport::Stream(stream) = &mut conn.transport {
+                        stream.is_received = true;
+                    }
+                });
+                return;
+            }
+            Event::Malformed { stream, reject } => {
+                self.tell_stream(conns, stream, |conn| {
+                    if let Transport::Stream(stream) = &mut conn.transport {
+                        stream.fault = Some(reject);
+                    }
+                });
+                return;
+            }
+            Event::Reset { stream, code } => {
+                self.report(conns, key, cx, format_args!("client reset stream {stream} with code {}", code.0));
+                (stream, true)
+            }
+            Event::Failed { stream, fault } => {
+                self.report(conns, key, cx, format_args!("{fault}, stream {stream}"));
+                (stream, true)
+            }
+            // Whoever waits for these is looked at in any case.
+            Event::Window { .. } | Event::Priority { .. } | Event::SettingsAcked | Event::GoAway { .. } => return,
+            Event::Request { .. } | Event::Data { .. } => return,
+        };
+        self.tell_stream(conns, id, |conn| {
+            if let Transport::Stream(stream) = &mut conn.transport {
+                stream.is_broken |= broken;
+            }
+        });
+    }
+
+    fn tell_stream(&mut self, conns: &mut Slab<Conn>, id: u32, change: impl FnOnce(&mut Conn)) {
+        let Some(entry) = self.entry(id) else { return };
+        entry.is_ready = true;
+        let key = entry.key;
+        if let Some(conn) = conns.get_mut(key) {
+            change(conn);
+        }
+    }
+
+    /// Lets clients send a body ahead that is taken as it comes.
+    pub(super) fn widen(&mut self, conns: &Slab<Conn>, at: usize) {
+        let Some(entry) = self.streams.get(at) else { return };
+        let takes = conns.get(entry.key).is_some_and(|conn| match &conn.state {
+            State::Active(active) => active.ex.rx == Rx::Body,
+            _ => false,
+        });
+        if takes {
+            self.protocol.widen(entry.id, WIDE);
+        }
+    }
+}
+
+/// The stream of a connection, and whether its body is wanted by anything.
+fn stream_and_wish(conn: &mut Conn) -> Option<(&mut super::stream::StreamTransport, bool)> {
+    let is_wanted = match &conn.state {
+        State::Active(active) => active.ex.rx != Rx::Drain && active.ex.rx != Rx::Done,
+        _ => false,
+    };
+    match &mut conn.transport {
+        Transport::Stream(stream) => Some((stream, is_wanted)),
+        _ => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! HTTP/2 on a connection: many exchanges at once, each on a connection of its own that has a stream for its transport
+//! ([`stream`]). Whatever serves HTTP/1 requests serves them; here are only frames, windows and turns.
+//!
+//! - [`connection`]: a turn: reads, drives the streams that can go on, sends
+//! - [`events`]: what frames ask for
+//! - [`schedule`]: whose turn it is to send
+//! - [`stream`]: the transport of one stream
+//! - [`head`]: heads of responses to header blocks
+//! - [`begin`]: requests to exchanges, and which connections speak HTTP/2
+//!
+//! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
+//! bounded by [`OUTPUT`] whatever the streams have to say; nothing is read while it is full.
+
+mod begin;
+pub mod connection;
+mod events;
+mod head;
+mod schedule;
+pub mod stream;
+
+pub use begin::{begin, is_awaited};
+
+use super::io::Next;
+use crate::config::model::{Config, Settings};
+use crate::exchange::Client;
+use crate::http::h2::connection::Connection;
+use crate::util::slab::Key;
+use std::rc::Rc;
+use stream::{Ending, StreamTransport};
+
+/// Bytes that wait for the socket before streams have to: as much as keeps it busy, little enough that a new stream
+/// does not wait for long.
+const OUTPUT: usize = 128 << 10;
+/// DATA that a stream may write before others have their turn.
+const QUANTUM: usize = 32 << 10;
+/// The window of a body that is taken as it comes.
+const WIDE: u32 = 1 << 20;
+
+/// A connection that speaks HTTP/2.
+pub struct Http2 {
+    pub protocol: Connection,
+    /// Read and not yet understood.
+    input: Vec<u8>,
+    /// Frames, of which the first `sent` bytes are gone.
+    out: Vec<u8>,
+    sent: usize,
+    /// Open streams, in the order of their identifiers.
+    streams: Vec<Entry>,
+    /// Streams that ended while the connection was not driven.
+    // Boxed as they come: a stream is large, and few end so.
+    #[allow(clippy::vec_box)]
+    ended: Vec<Box<StreamTransport>>,
+    client: Client,
+    /// What the connection began under: a reload ends it in order.
+    config: Rc<Config>,
+    /// Turns of streams so far.
+    turns: u64,
+    /// The connection ends once its output is sent.
+    is_dying: bool,
+    /// It ends in order, by a lingering close.
+    lingers: bool,
+    /// What has become of streams in this turn, for whoever keeps them.
+    pub filed: Vec<(Key, Next)>,
+}
+
+struct Entry {
+    id: u32,
+    key: Key,
+    /// Something has happened to it.
+    is_ready: bool,
+    /// It had its turn and said nothing, though it could have: not again in this turn.
+    is_stalled: bool,
+    /// DATA bytes so far.
+    sent: u64,
+    /// Its last turn.
+    turn: u64,
+}
+
+impl Http2 {
+    fn entry(&mut self, id: u32) -> Option<&mut Entry> {
+        let at = self.streams.binary_search_by_key(&id, |entry| entry.id).ok()?;
+        self.streams.get_mut(at)
+    }
+
+    /// Of the endpoint's default server.
+    fn settings(&self) -> &Settings {
+        let endpoint = &self.config.endpoints[self.client.endpoint.at()];
+        &self.config.location(self.config.server(endpoint.default).root).settings
+    }
+
+    /// No request is under way, and nothing waits to be sent.
+    pub fn is_idle(&self) -> bool {
+        self.streams.is_empty() && self.out.is_empty() && !self.protocol.has_control() && !self.protocol.is_in_head()
+    }
+
+    /// A stream has ended by itself: its connection is gone.
+    pub fn ended(&mut self, stream: Box<StreamTransport>) {
+        self.ended.push(stream);
+    }
+
+    /// The connections of its streams.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        self.streams.iter().map(|entry| entry.key)
+    }
+
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+}
+
+/// How the stream is reset that ended so, without a response that could be completed.
+fn code_of(ending: &Ending) -> crate::http::h2::error::ErrorCode {
+    use crate::http::h2::error::ErrorCode;
+    match ending {
+        // nginx.
+        Ending::TimedOut => ErrorCode::PROTOCOL_ERROR,
+        Ending::Complete(_) | Ending::Cut => ErrorCode::INTERNAL_ERROR,
+    }
+}

@@ -1,0 +1,79 @@
+//! Whose turn it is to send: RFC 9218's urgency first, then fairly.
+//!
+//! Within an urgency, streams that are not incremental go one after another in the order of their opening, incremental
+//! ones and all that have had [`SHARE`] bytes share the rest in turns: a large response that nobody marked must not hold
+//! up the small ones behind it. Dependencies of RFC 7540 only order streams where a client knows nothing newer.
+
+use crate::http::h2::priority::{Dependency, Priority};
+
+/// What a stream is sent before others of its urgency have their turn.
+pub const SHARE: u64 = 64 << 10;
+
+/// What is known of a stream that could send.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub id: u32,
+    pub priority: Priority,
+    pub dependency: Dependency,
+    /// Bytes that it was sent.
+    pub sent: u64,
+    /// When it had its last turn, in turns of the connection.
+    pub turn: u64,
+}
+
+/// What the candidates are compared by: the least is next. `waits`: the stream that it depends on can send too.
+pub fn order(candidate: &Candidate, waits: bool) -> impl Ord + use<> {
+    let shares = candidate.priority.incremental || candidate.sent >= SHARE;
+    (
+        candidate.priority.urgency,
+        waits,
+        u8::MAX - candidate.dependency.weight,
+        shares,
+        if shares { candidate.turn } else { 0 },
+        candidate.id,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(candidates: &[Candidate]) -> Option<usize> {
+        let can_send = |id: u32| candidates.iter().any(|other| other.id == id);
+        let key = |at: &usize| order(&candidates[*at], can_send(candidates[*at].dependency.parent));
+        (0..candidates.len()).min_by_key(key)
+    }
+
+    fn stream(id: u32, urgency: u8, incremental: bool, sent: u64, turn: u64) -> Candidate {
+        let priority = Priority { urgency, incremental };
+        Candidate { id, priority, dependency: Dependency::DEFAULT, sent, turn }
+    }
+
+    #[test]
+    fn urgency_comes_first_then_order_then_turns() {
+        let table: [(&str, &[Candidate], u32); 6] = [
+            ("one", &[stream(1, 3, false, 0, 0)], 1),
+            ("the more urgent one", &[stream(1, 3, false, 0, 0), stream(3, 0, true, 1 << 30, 9)], 3),
+            ("the older one", &[stream(3, 3, false, 0, 0), stream(1, 3, false, 0, 5)], 1),
+            ("a large one has had its share", &[stream(1, 3, false, SHARE, 0), stream(3, 3, false, 0, 0)], 3),
+            ("turns among large ones", &[stream(1, 3, false, SHARE, 7), stream(3, 3, true, 9 * SHARE, 6)], 3),
+            ("incremental ones share", &[stream(1, 3, true, 10, 2), stream(3, 3, true, 90, 1)], 3),
+        ];
+        for (name, candidates, id) in table {
+            assert_eq!(next(candidates).map(|at| candidates[at].id), Some(id), "{name}");
+        }
+        assert_eq!(next(&[]), None);
+    }
+
+    #[test]
+    fn a_dependency_waits_for_its_parent_and_weight_orders_its_siblings() {
+        let mut child = stream(1, 3, false, 0, 0);
+        child.dependency = Dependency { parent: 3, weight: 255 };
+        let parent = stream(3, 3, false, 0, 0);
+        assert_eq!(next(&[child, parent]), Some(1));
+        assert_eq!(next(&[child]), Some(0));
+        let mut light = stream(1, 3, false, 0, 0);
+        light.dependency = Dependency { parent: 0, weight: 0 };
+        assert_eq!(next(&[light, parent]), Some(1));
+    }
+}

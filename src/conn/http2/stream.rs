@@ -1,0 +1,301 @@
+//! The transport of one stream: what an exchange reads from and writes to where HTTP/1 has a socket. It holds what has
+//! come of the body, and makes frames of what is sent, while its connection lets it.
+//!
+//! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and takes
+//! back with the frames: so frames of streams never mix, and no stream holds output of its own.
+
+use super::head;
+use crate::conn::transport::ready::Ready;
+use crate::exchange::send_queue::FramedHead;
+use crate::http::fields::Fields;
+use crate::http::h2::connection::Connection;
+use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag, kind};
+use crate::http::h2::hpack::encode::NO_TABLE;
+use crate::http::reject::Reject;
+use crate::sys::{Errno, file};
+use crate::util::slab::Key;
+use std::os::fd::BorrowedFd;
+
+/// What a stream may write now.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    /// Bytes of DATA.
+    pub room: usize,
+    /// The longest DATA frame.
+    pub chunk: usize,
+    /// The longest frame.
+    pub max_frame: u32,
+    /// No header block was sent on the connection.
+    pub is_first: bool,
+}
+
+/// How a stream ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Its response is complete; these trailers follow it.
+    Complete(Fields),
+    /// It is not, and there will be no more.
+    Cut,
+    /// The client took too long.
+    TimedOut,
+}
+
+/// A frame in the connection's output that may still grow, or become the last.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    start: usize,
+    kind: u8,
+    len: usize,
+}
+
+#[derive(Debug)]
+pub struct StreamTransport {
+    /// The connection it belongs to.
+    pub parent: Option<Key>,
+    pub id: u32,
+    /// The phases have not seen the request yet; its fault, if it has one.
+    pub unborn: Option<Option<Reject>>,
+    pub is_secure: bool,
+    body: Vec<u8>,
+    at: usize,
+    /// The client's side has ended.
+    pub is_received: bool,
+    /// The body is not what was announced.
+    pub fault: Option<Reject>,
+    /// Reset, or the connection is gone.
+    pub is_broken: bool,
+    /// Body bytes that were read since the connection was told.
+    pub taken: usize,
+    grant: Option<Grant>,
+    out: Vec<u8>,
+    /// The final head was sent.
+    is_begun: bool,
+    open: Option<Open>,
+    /// DATA bytes written within this grant.
+    pub written: usize,
+    pub ending: Ending,
+}
+
+impl StreamTransport {
+    pub fn new(parent: Key, id: u32, is_received: bool, fault: Option<Reject>, is_secure: bool) -> StreamTransport {
+        StreamTransport {
+            parent: Some(parent),
+            id,
+            unborn: Some(fault),
+            is_secure,
+            body: Vec::new(),
+            at: 0,
+            is_received,
+            fault: None,
+            is_broken: false,
+            taken: 0,
+            grant: None,
+            out: Vec::new(),
+            is_begun: false,
+            open: None,
+            written: 0,
+            ending: Ending::Cut,
+        }
+    }
+
+    /// What is left in the place of one that has ended.
+    pub fn gone() -> StreamTransport {
+        let stream = StreamTransport::new(Key::new(0, 0), 0, true, None, false);
+        StreamTransport { parent: None, is_broken: true, unborn: None, ..stream }
+    }
+
+    /// A piece of the body has come.
+    pub fn push(&mut self, data: &[u8]) {
+        if self.at == self.body.len() {
+            self.body.clear();
+            self.at = 0;
+        }
+        self.body.extend_from_slice(data);
+    }
+
+    /// Bytes that have come and were not read.
+    pub fn unread(&self) -> usize {
+        self.body.len() - self.at
+    }
+
+    pub fn ready(&self) -> Ready {
+        Ready::of_stream(self.can_read(), self.can_write(), self.is_broken)
+    }
+
+    pub fn can_read(&self) -> bool {
+        self.at < self.body.len() || self.is_received || self.fault.is_some() || self.is_broken
+    }
+
+    pub fn can_write(&self) -> bool {
+        self.is_broken || self.grant.is_some_and(|grant| grant.room > 0)
+    }
+
+    pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        if rest.is_empty() {
+            return match self.is_received {
+                _ if self.is_broken => Err(Errno::ECONNRESET),
+                true => Ok(0),
+                false => Err(Errno::EAGAIN),
+            };
+        }
+        let len = rest.len().min(most).min(into.capacity() - into.len());
+        into.extend_from_slice(&rest[..len]);
+        self.at += len;
+        self.taken += len;
+        Ok(len)
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        if self.is_broken {
+            return Err(Errno::EPIPE);
+        }
+        if self.grant.is_none() {
+            return Err(Errno::EAGAIN);
+        }
+        let mut sent = 0;
+        while sent < bytes.len() {
+            let room = self.room_in_frame();
+            if room == 0 {
+                break;
+            }
+            let piece = &bytes[sent..];
+            let piece = &piece[..piece.len().min(room)];
+            self.out.extend_from_slice(piece);
+            self.grow(piece.len());
+            sent += piece.len();
+        }
+        if sent == 0 { Err(Errno::EAGAIN) } else { Ok(sent) }
+    }
+
+    /// From a file, straight into the connection's output.
+    pub fn send_file(&mut self, source: BorrowedFd<'_>, at: u64, wanted: usize) -> Result<usize, Errno> {
+        if self.is_broken {
+            return Err(Errno::EPIPE);
+        }
+        let mut sent = 0;
+        while sent < wanted {
+            let room = self.room_in_frame().min(wanted - sent);
+            if room == 0 {
+                break;
+            }
+            self.out.reserve(room);
+            let got = match file::pread_into(source, &mut self.out, room, at + sent as u64) {
+                Ok(got) => got,
+                Err(e) => {
+                    self.drop_empty_frame();
+                    return Err(e);
+                }
+            };
+            self.grow(got);
+            sent += got;
+            if got == 0 {
+                return Ok(sent);
+            }
+        }
+        if sent == 0 { Err(Errno::EAGAIN) } else { Ok(sent) }
+    }
+
+    /// Frames may be written now.
+    pub fn may_frame(&self) -> bool {
+        self.grant.is_some() && !self.is_broken
+    }
+
+    /// Writes the head of a response, or of one before it. False: not now.
+    pub fn send_head(&mut self, from: &FramedHead) -> bool {
+        let Some(grant) = &mut self.grant else { return false };
+        let is_first = std::mem::take(&mut grant.is_first);
+        let start = self.out.len();
+        frame::headers(&mut self.out, self.id, false, grant.max_frame, |out| {
+            if is_first {
+                out.push(NO_TABLE);
+            }
+            head::head(from, out);
+        });
+        self.is_begun |= from.status.0 >= 200;
+        self.open = Some(Open { start, kind: kind::HEADERS, len: 0 });
+        true
+    }
+
+    /// The response is complete: what ends it is written when the stream is closed.
+    pub fn send_end(&mut self, trailers: Fields) {
+        self.ending = Ending::Complete(trailers);
+    }
+
+    /// How much more of DATA the present frame takes; a new one is begun where it takes none.
+    fn room_in_frame(&mut self) -> usize {
+        let Some(grant) = &self.grant else { return 0 };
+        if grant.room == 0 {
+            return 0;
+        }
+        let room = match self.open {
+            Some(Open { kind: kind::DATA, len, .. }) if len < grant.chunk => grant.chunk - len,
+            _ => {
+                self.open = Some(Open { start: self.out.len(), kind: kind::DATA, len: 0 });
+                self.out.extend_from_slice(&[0; HEADER_LEN]);
+                grant.chunk
+            }
+        };
+        room.min(grant.room)
+    }
+
+    /// So many bytes were added to the present frame.
+    fn grow(&mut self, by: usize) {
+        if let (Some(open), Some(grant)) = (&mut self.open, &mut self.grant) {
+            open.len += by;
+            grant.room -= by;
+            self.written += by;
+            let header = FrameHeader { len: open.len as u32, kind: kind::DATA, flags: 0, stream: self.id };
+            if let Some(place) = self.out.get_mut(open.start..open.start + HEADER_LEN) {
+                place.copy_from_slice(&header.bytes());
+            }
+        }
+    }
+
+    /// Nothing came to be in the frame that was begun.
+    fn drop_empty_frame(&mut self) {
+        if let Some(Open { start, kind: kind::DATA, len: 0 }) = self.open {
+            self.out.truncate(start);
+            self.open = None;
+        }
+    }
+
+    /// What is written next is a frame of its own.
+    pub fn close_frame(&mut self) {
+        self.open = None;
+    }
+
+    /// Lets it write behind `out`.
+    pub fn begin(&mut self, out: &mut Vec<u8>, grant: Grant) {
+        std::mem::swap(&mut self.out, out);
+        self.grant = Some(grant);
+        self.open = None;
+        self.written = 0;
+    }
+
+    /// Takes the output back. True where a header block was written, if none was before.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> bool {
+        std::mem::swap(&mut self.out, out);
+        self.grant.take().is_some_and(|grant| !grant.is_first)
+    }
+
+    /// The end of the stream, behind what [`StreamTransport::end`] gave: as a flag of the last frame, where that is still
+    /// the last of `out`, or as a frame of its own. False where the response has not begun: there is nothing to end.
+    pub fn finish(&self, out: &mut Vec<u8>, trailers: &Fields, protocol: &mut Connection) -> bool {
+        if !self.is_begun {
+            return false;
+        }
+        if !trailers.is_empty() {
+            let max = protocol.max_frame() as u32;
+            frame::headers(out, self.id, true, max, |out| head::fields(trailers, out));
+        } else if let Some(open) = self.open
+            && let Some(flags) = out.get_mut(open.start + 4)
+        {
+            *flags |= flag::END_STREAM;
+        } else {
+            FrameHeader { len: 0, kind: kind::DATA, flags: flag::END_STREAM, stream: self.id }.write(out);
+        }
+        protocol.end_sent(self.id);
+        true
+    }
+}

@@ -1,0 +1,32 @@
+//! What holds between two turns; checked in debug builds and by the simulation.
+
+use super::Server;
+use crate::conn::State;
+use crate::conn::transport::Transport;
+use crate::util::wheel::TICK;
+
+impl Server {
+    /// What holds between two turns: every connection will be woken, by its socket, its deadline or the run queue, and the
+    /// counters tell what there is.
+    ///
+    /// # Panics
+    /// When something does not hold.
+    pub fn check_invariants(&self) {
+        let (now, mut active, mut streams) = (self.cx.now.ms, 0, 0);
+        for (key, conn) in self.conns.iter() {
+            let queued = conn.queued;
+            conn.check_invariants(queued, &self.pool.backends);
+            assert!(queued || conn.registered, "epoll does not know a connection that waits");
+            let armed = self.wheel.deadline(key.slot());
+            let armed = armed.expect("every connection has a timer");
+            assert!(armed <= conn.deadline.at().max(now) + 2 * TICK, "{:?} fires at {armed}", conn.deadline);
+            active += u64::from(matches!(conn.state, State::Active(_)));
+            streams += u64::from(matches!(conn.transport, Transport::Stream(_)));
+        }
+        let (open, stats) = (self.conns.len() as u64, &self.cx.stats);
+        assert_eq!(self.wheel.len() as u64, open, "timers of connections that are gone");
+        assert_eq!(stats.active, open - streams, "open connections are miscounted: {stats:?}");
+        assert_eq!(stats.reading + stats.writing, active, "requests under way are miscounted: {stats:?}");
+        assert_eq!(stats.waiting, open - active, "idle connections are miscounted: {stats:?}");
+    }
+}

@@ -1,0 +1,40 @@
+//! Streams of HTTP/2 among the connections: a stream is one that another carries.
+
+use super::Server;
+use crate::conn::io::Next;
+use crate::conn::transport::Transport;
+use crate::conn::{Conn, State};
+use crate::util::slab::Key;
+
+impl Server {
+    /// Every connection of HTTP/2 looks at what the process is about: it may have to end in order.
+    pub(super) fn wake_http2(&mut self) {
+        let is_one = |conn: &Conn| matches!(conn.state, State::Http2(_));
+        let keys: Vec<Key> = self.conns.iter().filter(|(_, conn)| is_one(conn)).map(|(key, _)| key).collect();
+        for key in keys {
+            self.file(key, Next::Run, false);
+        }
+    }
+
+    /// What a connection of HTTP/2 carries ends with it.
+    pub(super) fn close_streams(&mut self, conn: &mut Conn) {
+        let State::Http2(http2) = &mut conn.state else { return };
+        http2.farewell(&mut conn.transport);
+        let streams: Vec<Key> = http2.keys().collect();
+        for stream in streams {
+            self.close(stream);
+        }
+    }
+
+    /// A stream that has ended is reported to its connection; others are connections of their own.
+    pub(super) fn count_closed(&mut self, transport: Transport) {
+        let Transport::Stream(stream) = transport else {
+            self.cx.stats.active -= 1;
+            return;
+        };
+        let parent = stream.parent.and_then(|parent| self.conns.get_mut(parent));
+        if let Some(Conn { state: State::Http2(http2), .. }) = parent {
+            http2.ended(stream);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Clients that cost more than they should: each ends with the connection closed for a named reason, after a bounded
+//! number of frames, with bounded memory; and others are served meanwhile.
+
+use super::client::{H2, head, raw};
+use super::{connect, site};
+use crate::harness::Server;
+use webserv::http::h2::error::ErrorCode;
+use webserv::http::h2::frame::{flag, kind};
+
+/// Kilobytes of memory that the process holds.
+fn memory(s: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", s.pid)).expect("the server runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
+}
+
+/// Processor time that it has used, in clock ticks.
+fn ticks(s: &Server) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", s.pid)).expect("the server runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_whitespace().collect();
+    fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
+}
+
+/// More than any of these may cost: an attack that ends after some thousand frames costs milliseconds.
+const TICKS: u64 = 300;
+const KILOBYTES: u64 = 128 << 10;
+
+#[test]
+fn floods_end_with_their_connection_and_cost_little() {
+    let rapid: fn(u32) -> Vec<u8> = |n| {
+        let stream = 2 * n + 1;
+        [head(stream, "GET", "/large", &[], true), raw(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes())].concat()
+    };
+    let made: fn(u32) -> Vec<u8> = |n| {
+        let stream = 2 * n + 1;
+        [head(stream, "GET", "/large", &[], true), raw(kind::WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
+    };
+    let table: [(&str, fn(u32) -> Vec<u8>); 10] = [
+        ("rapid reset", rapid),
+        ("made you reset", made),
+        (
+            "CONTINUATION",
+            |n| if n == 0 { raw(kind::HEADERS, 1, 1, &[0x82]) } else { raw(kind::CONTINUATION, 0, 1, &[]) },
+        ),
+        ("a header block without end", |n| {
+            if n == 0 { raw(kind::HEADERS, 1, 1, &[0x82]) } else { raw(kind::CONTINUATION, 0, 1, &[0x82; 16_000]) }
+        }),
+        ("PING", |_| raw(kind::PING, 0, 0, &[0; 8])),
+        ("SETTINGS", |_| raw(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1, 0, 4, 0, 0, 0, 9])),
+        ("PRIORITY", |n| raw(kind::PRIORITY, 0, 2 * n + 1, &[0; 5])),
+        ("empty DATA", |n| if n == 0 { head(1, "POST", "/small", &[], false) } else { raw(kind::DATA, 0, 1, b"") }),
+        ("window updates", |_| raw(kind::WINDOW_UPDATE, 0, 0, &1u32.to_be_bytes())),
+        ("unknown frames", |_| raw(0x77, 0, 0, b"x")),
+    ];
+    for (name, frames) in table {
+        let s = site("");
+        let mut c = connect(&s);
+        assert_eq!(c.get("/small").status, 200);
+        let (before, began) = (memory(&s), ticks(&s));
+        let mut c = connect(&s);
+        let mut sent = 0;
+        while sent < 20_000 && c.try_send(&frames(sent)) {
+            sent += 1;
+        }
+        // It ends: by GOAWAY, as far as that still arrives.
+        let code = c.goaway().map(|(_, code)| code);
+        assert!(code.is_none_or(|code| code == ErrorCode::ENHANCE_YOUR_CALM.0), "{name}: {code:?}");
+        let grown = memory(&s).saturating_sub(before);
+        assert!(grown < KILOBYTES, "{name}: {grown} KiB");
+        let spent = ticks(&s) - began;
+        assert!(spent < TICKS, "{name}: {spent} ticks");
+        assert_eq!(connect(&s).get("/small").status, 200, "{name}");
+    }
+}
+
+#[test]
+fn a_decompression_bomb_is_refused_and_costs_nothing() {
+    let s = site("");
+    let mut c = connect(&s);
+    let before = memory(&s);
+    // A field of 4000 bytes into the table, then thousands of references of one byte each.
+    let mut block = vec![0x82, 0x86, 0x84, 0x41, 1, b'l', 0x40, 1, b'a', 0x7f, 0xa1, 0x1e];
+    block.extend([b'x'; 4000]);
+    block.extend([0xbe; 12_000]);
+    c.frame(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 1, &block);
+    assert_eq!(c.answer(1).status, 431);
+    let grown = memory(&s).saturating_sub(before);
+    assert!(grown < KILOBYTES, "{grown} KiB");
+}
+
+#[test]
+fn windows_of_nothing_hold_no_memory_and_thousands_of_streams_do_not_either() {
+    let s = site("send_timeout 60s;");
+    let before = memory(&s);
+    let mut clients: Vec<H2> = (0..20)
+        .map(|_| {
+            let mut c = connect(&s);
+            c.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+            for _ in 0..100 {
+                c.request("GET", "/large", &[], true);
+            }
+            c
+        })
+        .collect();
+    for c in &mut clients {
+        for _ in 0..100 {
+            c.until(|frame| frame.header.kind == kind::HEADERS).expect("a head");
+        }
+    }
+    // 2000 responses of 3 MB each wait for their windows.
+    let grown = memory(&s).saturating_sub(before);
+    assert!(grown < 32 << 10, "{grown} KiB");
+    assert_eq!(connect(&s).get("/small").status, 200);
+}
+
+#[test]
+fn output_that_is_not_read_stops_the_reading() {
+    let s = site("");
+    let before = memory(&s);
+    let mut c = connect(&s);
+    // Each request earns some patience for its PINGs, whose answers are never read.
+    c.request("GET", "/large", &[], true);
+    c.try_send(&raw(kind::PING, 0, 0, &[0; 8]).repeat(900));
+    for _ in 0..20 {
+        c.request("GET", "/large", &[], true);
+    }
+    let grown = memory(&s).saturating_sub(before);
+    assert!(grown < KILOBYTES, "{grown} KiB");
+    assert_eq!(connect(&s).get("/small").status, 200);
+}

@@ -1,0 +1,244 @@
+//! A client of HTTP/2 for tests: frames and header blocks by the server's own codecs, and raw frames for what no client
+//! should send.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+use webserv::http::h2::frame::{self, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
+use webserv::http::h2::hpack::{Block, Bounds, Decoder, encode};
+
+/// How long a test waits for a frame that has to come.
+const LIMIT: Duration = Duration::from_secs(20);
+
+pub struct H2 {
+    stream: TcpStream,
+    input: Vec<u8>,
+    decoder: Decoder,
+    next: u32,
+    /// What the server takes, by stream; of the connection under 0.
+    windows: BTreeMap<u32, i64>,
+    /// The last stream and the code of a GOAWAY that has come.
+    pub said_goaway: Option<(u32, u32)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub fields: Vec<(String, String)>,
+    pub trailers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// Statuses of interim responses.
+    pub interim: Vec<u16>,
+    /// The code of RST_STREAM.
+    pub reset: Option<u32>,
+    /// The stream has ended in order.
+    pub ended: bool,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// A frame as it came.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub header: FrameHeader,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    pub fn code(&self, at: usize) -> u32 {
+        self.payload[at..].first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+    }
+}
+
+impl H2 {
+    /// Connects and says hello; windows are as large as they can be.
+    pub fn connect(address: SocketAddr) -> H2 {
+        let mut client = H2::connect_raw(address);
+        let mut hello = PREFACE.to_vec();
+        frame::settings(&mut hello, &[(4, 0x3fff_ffff)]);
+        frame::window_update(&mut hello, 0, 0x3fff_ffff - 65_535);
+        client.send(&hello);
+        client
+    }
+
+    /// Nothing is said.
+    pub fn connect_raw(address: SocketAddr) -> H2 {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        H2 {
+            stream,
+            input: Vec::new(),
+            decoder: Decoder::default(),
+            next: 1,
+            windows: BTreeMap::new(),
+            said_goaway: None,
+        }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// False once the server has gone.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    pub fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let bytes = raw(kind, flags, stream, payload);
+        self.send(&bytes);
+    }
+
+    /// A request; gives its stream. `end`: no body follows.
+    pub fn request(&mut self, method: &str, path: &str, fields: &[(&str, &str)], end: bool) -> u32 {
+        let stream = self.next;
+        self.next += 2;
+        let bytes = head(stream, method, path, fields, end);
+        self.send(&bytes);
+        stream
+    }
+
+    fn window(&mut self, stream: u32) -> &mut i64 {
+        self.windows.entry(stream).or_insert(65_535)
+    }
+
+    /// How much of a body the server takes now.
+    pub fn room(&mut self, stream: u32) -> usize {
+        let own = *self.window(stream);
+        own.min(*self.window(0)).max(0) as usize
+    }
+
+    pub fn data(&mut self, stream: u32, data: &[u8], end: bool) {
+        *self.window(stream) -= data.len() as i64;
+        *self.window(0) -= data.len() as i64;
+        let mut pieces = data.chunks(16_384).peekable();
+        if data.is_empty() {
+            self.frame(kind::DATA, u8::from(end), stream, b"");
+        }
+        while let Some(piece) = pieces.next() {
+            let last = end && pieces.peek().is_none();
+            self.frame(kind::DATA, u8::from(last), stream, piece);
+        }
+    }
+
+    pub fn get(&mut self, path: &str) -> Answer {
+        let stream = self.request("GET", path, &[], true);
+        self.answer(stream)
+    }
+
+    /// The next frame; None at the end of the connection.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(header) = FrameHeader::parse(&self.input)
+                && let Some(payload) = self.input.get(HEADER_LEN..HEADER_LEN + header.len as usize)
+            {
+                let payload = payload.to_vec();
+                self.input.drain(..HEADER_LEN + payload.len());
+                let frame = Frame { header, payload };
+                match header.kind {
+                    kind::WINDOW_UPDATE => *self.window(header.stream) += i64::from(frame.code(0)),
+                    kind::GOAWAY => self.said_goaway = Some((frame.code(0), frame.code(4))),
+                    _ => {}
+                }
+                return Some(frame);
+            }
+            let mut buf = [0; 65_536];
+            match self.stream.read(&mut buf) {
+                Ok(0) => return None,
+                Ok(n) => self.input.extend_from_slice(&buf[..n]),
+                Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(e) => panic!("no frame came: {e}"),
+            }
+        }
+    }
+
+    /// Frames until one is `wanted`; that one.
+    pub fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<Frame> {
+        loop {
+            let frame = self.next_frame()?;
+            if wanted(&frame) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// What GOAWAY says at the end of the connection: last stream and code.
+    pub fn goaway(&mut self) -> Option<(u32, u32)> {
+        self.until(|frame| frame.header.kind == kind::GOAWAY).map(|frame| (frame.code(0), frame.code(4)))
+    }
+
+    pub fn answer(&mut self, stream: u32) -> Answer {
+        self.answers(&[stream]).remove(&stream).unwrap_or_default()
+    }
+
+    /// What comes on these streams, until all have ended or the connection does.
+    pub fn answers(&mut self, streams: &[u32]) -> BTreeMap<u32, Answer> {
+        let mut found: BTreeMap<u32, Answer> = streams.iter().map(|id| (*id, Answer::default())).collect();
+        let is_over = |answer: &Answer| answer.ended || answer.reset.is_some();
+        while !found.values().all(is_over) {
+            let Some(Frame { header, payload }) = self.next_frame() else { break };
+            let fields = (header.kind == kind::HEADERS).then(|| self.decode(&payload));
+            let Some(answer) = found.get_mut(&header.stream) else { continue };
+            match header.kind {
+                kind::HEADERS => {
+                    let fields = fields.unwrap_or_default();
+                    let status = fields.iter().find(|(name, _)| name == ":status").and_then(|(_, v)| v.parse().ok());
+                    match status {
+                        Some(status @ 100..=199) => answer.interim.push(status),
+                        Some(status) => (answer.status, answer.fields) = (status, fields),
+                        None => answer.trailers = fields,
+                    }
+                }
+                kind::DATA => answer.body.extend_from_slice(&payload),
+                kind::RST_STREAM => {
+                    let code = payload.first_chunk::<4>().map(|code| u32::from_be_bytes(*code));
+                    // After the whole response it only says that no more of the body is wanted.
+                    if !answer.ended {
+                        answer.reset = code;
+                    }
+                }
+                _ => {}
+            }
+            answer.ended |= matches!(header.kind, kind::HEADERS | kind::DATA) && header.has(flag::END_STREAM);
+        }
+        found
+    }
+
+    fn decode(&mut self, payload: &[u8]) -> Vec<(String, String)> {
+        let mut block = Block::default();
+        let bounds = Bounds { field: 1 << 20, total: 1 << 20, fields: 1000 };
+        self.decoder.decode(payload, &bounds, &mut block).expect("a header block");
+        let text = |span: webserv::util::span::Span| String::from_utf8_lossy(span.of(&block.text)).into_owned();
+        block.fields.iter().map(|field| (text(field.name), text(field.value))).collect()
+    }
+}
+
+/// A frame as bytes.
+pub fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    FrameHeader { len: payload.len() as u32, kind, flags, stream }.write(&mut out);
+    out.extend_from_slice(payload);
+    out
+}
+
+/// HEADERS of a request.
+pub fn head(stream: u32, method: &str, path: &str, fields: &[(&str, &str)], end: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::headers(&mut out, stream, end, 16_384, |out| {
+        let pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "a.test")];
+        for (name, value) in pseudo.iter().chain(fields) {
+            encode::field(out, name.as_bytes(), value.as_bytes());
+        }
+    });
+    out
+}
