@@ -411,3 +411,12 @@ fn filters_work_on_what_an_upstream_sends() {
         assert!(text.starts_with("HTTP/1.1 200") && !text.contains(&"word ".repeat(100)), "{text}");
     });
 }
+
+#[test]
+fn an_upgrade_that_is_offered_reaches_the_client() {
+    let up = Upstream::always(
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
+    );
+    let s = crate::harness::server(&format!("location / {{ proxy_pass http://{}; }}", up.address)).start();
+    s.get("/").is(426).has("Upgrade", "websocket");
+}

@@ -199,7 +199,6 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
             | HeaderId::ProxyConnection => {}
             HeaderId::ContentType => ex.response.content_type = ContentType::Shared(value.into()),
             HeaderId::Date => ex.response.date = Some(value.into()),
-            HeaderId::Upgrade if head.status != 101 => {}
             _ => named(ex, cx, name, value),
         }
     }
