@@ -48,7 +48,8 @@ impl Fpm {
 
 impl Drop for Fpm {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Killed, it would leave its children behind.
+        crate::os::kill(self.child.id(), 15);
         let _ = self.child.wait();
     }
 }
