@@ -58,13 +58,7 @@ pub fn parse(line: &[u8]) -> Result<RequestLine, Reject> {
         return Err(Reject::BadRequestLine("no protocol version"));
     }
     let target = rest..space;
-    let version = match version(&line[space + 1..]) {
-        // What begins as HTTP/2's preface does and does not go on so (nginx: 400).
-        Err(Reject::Version) if &line[target.clone()] == b"*" && method == Method::Unknown => {
-            return Err(Reject::BadRequestLine("the target * with a method other than OPTIONS"));
-        }
-        version => version?,
-    };
+    let version = version(&line[space + 1..])?;
     let end = without_fragment(line, target.clone())?;
     let (form, authority, origin) = forms(line, target.start..end, method)?;
     Ok(RequestLine { method, method_name: 0..method_len, target, form, authority, origin, version })
