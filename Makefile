@@ -5,12 +5,13 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 BENCH ?=
 
-.PHONY: help run test lint fuzz bench
+.PHONY: help run test lint docs fuzz bench
 
 help:
 	@echo 'make run    serve $(CONF) (CONF=...), release build'
 	@echo 'make test   every test: units, the suite against the real binary, the guards'
 	@echo 'make lint   formatting and clippy, warnings denied, as CI does'
+	@echo 'make docs   write what is generated from the code: manual pages, completions, lists of directives'
 	@echo 'make fuzz   each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs cargo-fuzz and nightly)'
 	@echo 'make bench  parts of the hot path, then the whole beside the peers found on this machine (needs wrk);'
 	@echo '            BENCH="--rows a,c --rounds 5" chooses, tests/bench/run --help explains'
@@ -24,6 +25,9 @@ test:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+
+docs:
+	WEBSERV_WRITE_DOCS=1 $(CARGO) test --test manual
 
 # New inputs go below target/: what tests/fuzz/corpus holds is chosen by hand and replayed by `make test`.
 fuzz:

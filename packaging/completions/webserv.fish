@@ -1,0 +1,52 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_webserv_global_optspecs
+    string join \n t T q v V s= p= e= c= g= version upload tls print-config port= bind= auth= h/help
+end
+
+function __fish_webserv_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_webserv_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_webserv_using_subcommand
+    set -l cmd (__fish_webserv_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload' -r
+complete -c webserv -n "__fish_webserv_needs_command" -s p -d 'set prefix path' -r
+complete -c webserv -n "__fish_webserv_needs_command" -s e -d 'set error log file' -r
+complete -c webserv -n "__fish_webserv_needs_command" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
+complete -c webserv -n "__fish_webserv_needs_command" -s g -d 'set global directives out of configuration file' -r
+complete -c webserv -n "__fish_webserv_needs_command" -l port -d 'serving a directory: the port [default: 8000]' -r
+complete -c webserv -n "__fish_webserv_needs_command" -l bind -d 'serving a directory: the address [default: 127.0.0.1, this machine only]' -r
+complete -c webserv -n "__fish_webserv_needs_command" -l auth -d 'serving a directory: ask visitors for a password' -r
+complete -c webserv -n "__fish_webserv_needs_command" -s t -d 'test configuration and exit'
+complete -c webserv -n "__fish_webserv_needs_command" -s T -d 'test configuration, dump it and exit'
+complete -c webserv -n "__fish_webserv_needs_command" -s q -d 'suppress non-error messages during configuration testing'
+complete -c webserv -n "__fish_webserv_needs_command" -s v -d 'show version and exit'
+complete -c webserv -n "__fish_webserv_needs_command" -s V -d 'show version and configure options then exit'
+complete -c webserv -n "__fish_webserv_needs_command" -l version -d 'show webserv\'s own version and exit'
+complete -c webserv -n "__fish_webserv_needs_command" -l upload -d 'serving a directory: let visitors upload, replace and delete'
+complete -c webserv -n "__fish_webserv_needs_command" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
+complete -c webserv -n "__fish_webserv_needs_command" -l print-config -d 'print the configuration that serves the directory, and exit'
+complete -c webserv -n "__fish_webserv_needs_command" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'
+complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
+complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
+complete -c webserv -n "__fish_webserv_using_subcommand directives" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a request header' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client -d 'the address that asks' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -s h -l help -d 'Print help'
