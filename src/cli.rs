@@ -26,6 +26,23 @@ pub struct Args {
     pub own_version: bool,
     pub reference: Option<Reference>,
     pub explain: Option<Explain>,
+    pub tool: Option<Tool>,
+    /// Diagnostics as JSON, one object a line.
+    pub json: bool,
+}
+
+/// Commands that read configurations and serve nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// Warns of what is valid and probably not meant.
+    Lint,
+    /// The page of a rule; of an empty code the list of all.
+    Rule(String),
+    Format {
+        /// Say which files would change, and change none.
+        check: bool,
+        files: Vec<PathBuf>,
+    },
 }
 
 /// The options of `webserv DIR`.
@@ -129,8 +146,49 @@ pub fn command() -> Command {
                 .help("serving a directory: the address [default: 127.0.0.1, this machine only]"),
         )
         .arg(Arg::new("auth").long("auth").value_name("USER").help("serving a directory: ask visitors for a password"))
+        .arg(format_of_messages())
         .subcommand(reference)
         .subcommand(explain)
+        .subcommand(lint())
+        .subcommand(fmt())
+}
+
+fn format_of_messages() -> Arg {
+    Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(["text", "json"])
+        .help("how messages are printed")
+}
+
+fn lint() -> Command {
+    let path = || clap::value_parser!(PathBuf);
+    Command::new("lint")
+        .about("Warn of what is valid and probably not meant")
+        .arg(Arg::new("config").value_name("CONFIG").value_parser(path()))
+        .arg(value("p", "PREFIX", "set prefix path"))
+        .arg(format_of_messages())
+        .arg(
+            Arg::new("rule")
+                .long("explain")
+                .value_name("CODE")
+                .num_args(0..=1)
+                .default_missing_value("")
+                .help("print the page of a rule, or list the rules"),
+        )
+}
+
+fn fmt() -> Command {
+    Command::new("fmt")
+        .about("Lay configurations out: indentation, spaces and blank lines; comments stay")
+        .arg(Arg::new("check").long("check").action(ArgAction::SetTrue).help("change nothing; fail where it would"))
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .num_args(1..)
+                .required(true),
+        )
 }
 
 /// Words that people try first, and the options they mean. A file or directory of that name wins.
@@ -233,6 +291,8 @@ const HELP: &str = "\
 Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
        webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER] [--tls] [--print-config]
        webserv directives [NAME | --markdown]
+       webserv lint [--format json] [CONFIG] | lint --explain [CODE]
+       webserv fmt [--check] FILE ...
        webserv explain [-p prefix] [-H 'Name: value'] [--client ADDR] CONFIG 'METHOD URL'
 
   CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
@@ -240,6 +300,8 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
   DIR            : directory to serve, with a listing, to this machine only
   directives     : print the reference of all directives, or of one, and exit
   explain        : say what would become of a request, and why, without serving it
+  lint           : warn of what is valid and probably not meant; --explain CODE says why
+  fmt            : lay files out (indentation, spaces, blank lines); --check changes none
 
 Options:
   -?,-h,--help   : this help
@@ -254,6 +316,7 @@ Options:
   -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
   -c filename    : set configuration file, with nginx's defaults for logs, pid and user
   -g directives  : set global directives out of configuration file
+  --format json  : print messages as JSON, one object a line, in the shape of rustc
 
 Serving a directory:
   --upload       : let visitors upload, replace and delete
@@ -273,7 +336,8 @@ fn long(id: &'static str, help: &'static str) -> Arg {
 fn from(m: &ArgMatches) -> Args {
     let explain = m.subcommand_matches("explain");
     // What names the configuration stands after the subcommand.
-    let from = explain.unwrap_or(m);
+    let lint = m.subcommand_matches("lint");
+    let from = explain.or(lint).unwrap_or(m);
     let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);
     Args {
         config: from.get_one::<PathBuf>("config").cloned(),
@@ -306,7 +370,19 @@ fn from(m: &ArgMatches) -> Args {
             headers: sub.get_many::<String>("header").into_iter().flatten().cloned().collect(),
             client: *sub.get_one::<IpAddr>("client").expect("it has a default"),
         }),
+        json: lint.unwrap_or(m).get_one::<String>("format").is_some_and(|format| format == "json"),
+        tool: tool(m),
     }
+}
+
+fn tool(m: &ArgMatches) -> Option<Tool> {
+    if let Some(sub) = m.subcommand_matches("lint") {
+        return Some(sub.get_one::<String>("rule").map_or(Tool::Lint, |code| Tool::Rule(code.clone())));
+    }
+    m.subcommand_matches("fmt").map(|sub| Tool::Format {
+        check: sub.get_flag("check"),
+        files: sub.get_many::<PathBuf>("files").into_iter().flatten().cloned().collect(),
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod cli;
 mod share;
 
-use cli::{Args, Explain, Reference, Stop};
+use cli::{Args, Explain, Reference, Stop, Tool};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
-use webserv::tools::manual;
+use webserv::tools::{format, lint, manual, report};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module";
@@ -43,6 +43,11 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
+    match &args.tool {
+        Some(Tool::Rule(code)) => return rule(code),
+        Some(Tool::Format { check, files }) => return layout(*check, files),
+        Some(Tool::Lint) | None => {}
+    }
     if let Some(form) = &args.reference {
         return reference(form);
     }
@@ -62,6 +67,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if args.tool == Some(Tool::Lint) {
+        return warnings(&args, &origin);
+    }
     let read = origin.read(Vec::new());
     if let Some(asked) = &args.explain {
         return explanation(asked, &origin, read);
@@ -170,6 +178,10 @@ fn default_file() -> Result<PathBuf, Failure> {
 fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let program = &origin.program;
     let file = origin.file.display();
+    let mut read = read;
+    if !args.dump {
+        add_warnings(origin, &mut read);
+    }
     let read = report(args, origin, read);
     let outcome = match &read.config {
         None => Err(None),
@@ -195,11 +207,88 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
 /// What there is to say of a configuration: errors and warnings always (nginx's -q keeps both); notes unless quiet,
 /// and not where an error is what the reader, or a script, looks for first.
 fn report(args: &Args, origin: &Origin, mut read: Read) -> Read {
-    if args.quiet || read.diagnostics.has_errors() {
+    if args.quiet || args.signal.is_some() || read.diagnostics.has_errors() {
         read.diagnostics.leave_out(Severity::Notice);
     }
-    console::complain(&read.diagnostics.render(&read.sources, &origin.program));
+    show(args, origin, &read);
     read
+}
+
+/// The messages as they were asked for.
+fn show(args: &Args, origin: &Origin, read: &Read) {
+    let program = &origin.program;
+    if args.json {
+        console::complain(&report::json(&read.diagnostics, &read.sources, program));
+        return;
+    }
+    let mut text = read.diagnostics.render(&read.sources, program);
+    if let Some(summary) = report::summary(&read.diagnostics) {
+        text.push_str(&format!("\n{program}: {summary}\n"));
+    }
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if !plain && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        text = report::paint(&text);
+    }
+    console::complain(&text);
+}
+
+/// `lint`: errors as `-t` has them; else warnings, and failure where there are any.
+fn warnings(args: &Args, origin: &Origin) -> ExitCode {
+    let mut read = origin.read(Vec::new());
+    read.diagnostics.leave_out(Severity::Notice);
+    add_warnings(origin, &mut read);
+    show(args, origin, &read);
+    if read.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The warnings of `lint` beside those of the load, where it found no error. The tree is read once more: the resolver
+/// has used its own up.
+fn add_warnings(origin: &Origin, read: &mut Read) {
+    if read.diagnostics.has_errors() {
+        return;
+    }
+    let loaded = origin.load();
+    for warning in lint::lint(&loaded.directives, &loaded.sources) {
+        read.diagnostics.push(warning);
+    }
+    read.diagnostics.sort();
+    read.sources = loaded.sources;
+}
+
+/// `lint --explain`.
+fn rule(code: &str) -> ExitCode {
+    if code.is_empty() {
+        return print(lint::list().as_bytes());
+    }
+    match lint::explain(code) {
+        Some(page) => print(page.as_bytes()),
+        None => {
+            complain(&format!("no rule is called \"{code}\"; `webserv lint --explain` lists them"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `fmt`: each file is written only where its layout differs.
+fn layout(check: bool, files: &[PathBuf]) -> ExitCode {
+    let mut ok = true;
+    for file in files {
+        let shown = file.display();
+        let written = match std::fs::read(file) {
+            Err(why) => Err(format!("{shown}: {why}")),
+            Ok(text) => match format::format(&text) {
+                None => Err(format!("{shown}: a quote is not closed; `webserv -t` shows where")),
+                Some(laid) if laid == text => Ok(()),
+                Some(_) if check => Err(format!("{shown} is not laid out as `webserv fmt` does")),
+                Some(laid) => std::fs::write(file, laid).map_err(|why| format!("{shown}: {why}")),
+            },
+        };
+        if let Err(why) = written {
+            complain(&why);
+            ok = false;
+        }
+    }
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// `explain`: nothing is opened or bound, so nothing but the configuration and the question can be wrong.

@@ -41,6 +41,8 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// What would be right.
     pub help: Vec<String>,
+    /// The rule that warns, where it is one of `webserv lint`.
+    pub code: Option<&'static str>,
     /// Other places that take part.
     pub notes: Vec<(Option<Span>, String)>,
 }
@@ -53,6 +55,7 @@ impl Diagnostic {
             message: message.into(),
             label: None,
             help: Vec::new(),
+            code: None,
             notes: Vec::new(),
         }
     }
@@ -88,6 +91,9 @@ impl Diagnostic {
     /// the configuration must not forge log lines.
     pub fn summary(&self, sources: &Sources) -> String {
         let mut line = visible(&self.message);
+        if let Some(code) = self.code {
+            let _ = write!(line, " [{code}]");
+        }
         if let Some(span) = self.span {
             if sources.is_command_line(span.file) {
                 line.push_str(" in command line");
@@ -101,6 +107,10 @@ impl Diagnostic {
     /// The whole message, ending in a newline.
     pub fn render(&self, sources: &Sources, program: &str) -> String {
         let mut out = format!("{program}: [{}] {}\n", self.severity.name(), self.summary(sources));
+        // Notices are many and harmless: a line each.
+        if self.severity == Severity::Notice {
+            return out;
+        }
         let mut gutter = 1;
         if let Some(span) = self.span {
             let at = sources.position(span);
@@ -201,7 +211,7 @@ impl Diagnostics {
     pub fn render(&self, sources: &Sources, program: &str) -> String {
         let mut out = String::new();
         for diagnostic in &self.kept {
-            if !out.is_empty() {
+            if !out.is_empty() && diagnostic.severity != Severity::Notice {
                 out.push('\n');
             }
             out.push_str(&diagnostic.render(sources, program));

@@ -5,7 +5,7 @@ use super::listeners::Listeners;
 use super::reload_report::{self, Report};
 use super::{Server, accept, temp_paths};
 use crate::config::error::{Diagnostics, Severity};
-use crate::config::load::{self, LoadOptions, Sources};
+use crate::config::load::{self, LoadOptions, Loaded, Sources};
 use crate::config::model::{Config, Level};
 use crate::config::resolve::{Form, resolve};
 use crate::exchange::handlers::resumable::sweep;
@@ -39,13 +39,18 @@ pub struct Read {
 }
 
 impl Origin {
-    /// Reads the configuration. `logs`: paths of log files that are open already, whose ids must not change.
-    pub fn read(&self, logs: Vec<PathBuf>) -> Read {
+    /// The texts and their tree, before anything is made of them.
+    pub fn load(&self) -> Loaded {
         let options = LoadOptions { command_line: self.directives.clone(), ..LoadOptions::default() };
-        let mut loaded = match &self.text {
+        match &self.text {
             Some(text) => load::load_text(&self.file.to_string_lossy(), text.as_bytes(), &options),
             None => load::load(&self.file, &options),
-        };
+        }
+    }
+
+    /// Reads the configuration. `logs`: paths of log files that are open already, whose ids must not change.
+    pub fn read(&self, logs: Vec<PathBuf>) -> Read {
+        let mut loaded = self.load();
         let mut resolved = resolve(&mut loaded, &self.prefix, self.form, logs, self.error_log.as_deref());
         if let Some(config) = &mut resolved.config {
             let file = self.prefix.join(&self.file);

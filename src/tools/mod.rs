@@ -1,4 +1,7 @@
 //! What is not serving: commands that read, write or explain configurations. Nothing of the server depends on them.
 
+pub mod format;
+pub mod lint;
 pub mod manual;
+pub mod report;
 pub mod serve_dir;

@@ -61,6 +61,8 @@ fn verdict(binary: &Path, dir: &Path, file: &str, text: &str) -> (String, Vec<St
     let mut lines: Vec<String> = said
         .lines()
         .filter(|line| line.contains("[emerg]") || line.contains("[warn]"))
+        // What `webserv lint` adds, nginx has not.
+        .filter(|line| !line.contains(" [W"))
         .map(|line| line.split_once(": ").map_or(line, |(_, rest)| rest).to_owned())
         .collect();
     lines.sort();

@@ -1,0 +1,229 @@
+//! `webserv fmt`: a configuration in one layout. Works on the text, not on the tree: comments stay where they are,
+//! words stay as they are written, and a directive that goes over several lines goes on doing so.
+//!
+//! Invariants: the words, their order and the comments are those of the input; formatting twice changes nothing.
+
+/// One level of blocks.
+const INDENT: &str = "    ";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    Word(&'a [u8]),
+    /// From the `#` to the end of the line.
+    Comment(&'a [u8]),
+    End,
+    Open,
+    Close,
+    /// One line end, or several: blank lines between are one.
+    Newline {
+        blank: bool,
+    },
+}
+
+/// The text in its layout; `None` where it cannot be read (a quote that is not closed), which `-t` explains.
+pub fn format(text: &[u8]) -> Option<Vec<u8>> {
+    let tokens = tokens(text)?;
+    let mut out = Layout::default();
+    for (at, token) in tokens.iter().enumerate() {
+        let next = tokens.get(at + 1);
+        match *token {
+            Token::Word(word) => out.word(word),
+            Token::Comment(comment) => out.comment(comment, matches!(next, Some(Token::Newline { .. }) | None)),
+            Token::End => out.end(),
+            Token::Open => out.open(),
+            Token::Close => out.close(),
+            Token::Newline { blank } => out.newline(blank, matches!(next, Some(Token::Close))),
+        }
+    }
+    Some(out.finish())
+}
+
+#[derive(Default)]
+struct Layout {
+    out: Vec<u8>,
+    line: Vec<u8>,
+    depth: usize,
+    /// A directive was begun and not ended.
+    inside: bool,
+    /// Nothing came since the block was opened.
+    fresh: bool,
+}
+
+impl Layout {
+    fn indent(&mut self, more: usize) {
+        if self.line.is_empty() {
+            for _ in 0..self.depth + more {
+                self.line.extend_from_slice(INDENT.as_bytes());
+            }
+        } else {
+            self.line.push(b' ');
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) {
+        if !self.inside && !self.line.is_empty() {
+            self.flush();
+        }
+        let more = usize::from(self.inside);
+        self.indent(more);
+        self.line.extend_from_slice(word);
+        (self.inside, self.fresh) = (true, false);
+    }
+
+    fn comment(&mut self, comment: &[u8], _: bool) {
+        self.indent(usize::from(self.inside));
+        if self.line.iter().any(|byte| *byte != b' ') && !self.line.ends_with(b"  ") {
+            self.line.push(b' ');
+        }
+        self.line.extend_from_slice(comment.trim_ascii_end());
+        self.flush();
+        self.fresh = false;
+    }
+
+    fn end(&mut self) {
+        // After a comment inside a directive the sign stands alone.
+        if self.line.is_empty() {
+            self.indent(usize::from(self.inside));
+        }
+        self.line.push(b';');
+        self.inside = false;
+    }
+
+    fn open(&mut self) {
+        self.indent(0);
+        self.line.push(b'{');
+        self.depth += 1;
+        (self.inside, self.fresh) = (false, true);
+    }
+
+    fn close(&mut self) {
+        if self.fresh && self.line.ends_with(b"{") {
+            // An empty block.
+            self.line.extend_from_slice(b" }");
+            self.depth = self.depth.saturating_sub(1);
+        } else {
+            self.flush();
+            self.depth = self.depth.saturating_sub(1);
+            self.indent(0);
+            self.line.push(b'}');
+        }
+        (self.inside, self.fresh) = (false, false);
+    }
+
+    fn newline(&mut self, blank: bool, before_close: bool) {
+        if self.fresh && before_close {
+            return;
+        }
+        self.flush();
+        let first = self.out.is_empty() || self.fresh || self.out.ends_with(b"\n\n");
+        if blank && !first && !before_close && !self.inside {
+            self.out.push(b'\n');
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.line.is_empty() {
+            self.out.append(&mut self.line);
+            self.out.push(b'\n');
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.flush();
+        while self.out.ends_with(b"\n\n") {
+            self.out.pop();
+        }
+        self.out
+    }
+}
+
+fn tokens(text: &[u8]) -> Option<Vec<Token<'_>>> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b' ' | b'\t' | b'\r' => at += 1,
+            b'\n' => {
+                let blanks = text.get(at..)?.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                let lines = text.get(at..at + blanks)?.iter().filter(|byte| **byte == b'\n').count();
+                tokens.push(Token::Newline { blank: lines > 1 });
+                at += blanks;
+            }
+            b'#' => {
+                let length = memchr::memchr(b'\n', text.get(at..)?).unwrap_or(text.len() - at);
+                tokens.push(Token::Comment(text.get(at..at + length)?));
+                at += length;
+            }
+            b';' => {
+                tokens.push(Token::End);
+                at += 1;
+            }
+            b'{' => {
+                tokens.push(Token::Open);
+                at += 1;
+            }
+            b'}' => {
+                tokens.push(Token::Close);
+                at += 1;
+            }
+            _ => {
+                let length = word(text.get(at..)?)?;
+                tokens.push(Token::Word(text.get(at..at + length)?));
+                at += length;
+            }
+        }
+    }
+    Some(tokens)
+}
+
+/// The length of the word that begins here, by nginx's rules: quotes only begin a word, `${` is no block.
+fn word(text: &[u8]) -> Option<usize> {
+    if let Some(quote @ (b'"' | b'\'')) = text.first().copied() {
+        let mut at = 1;
+        loop {
+            match text.get(at)? {
+                b'\\' => at += 2,
+                byte if *byte == quote => return Some(at + 1),
+                _ => at += 1,
+            }
+        }
+    }
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            b'$' if text.get(at + 1) == Some(&b'{') => at += 2,
+            b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' => break,
+            _ => at += 1,
+        }
+    }
+    Some(at.min(text.len()).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn formatted(text: &str) -> String {
+        String::from_utf8(format(text.as_bytes()).expect("readable")).expect("UTF-8")
+    }
+
+    #[test]
+    fn blocks_are_indented_and_comments_stay() {
+        for (name, text, expected) in [
+            ("a block", "http{server{listen  80 ;}}", "http {\n    server {\n        listen 80;\n    }\n}\n"),
+            ("comments", "# a\n\n\nuser x; # who\n", "# a\n\nuser x;  # who\n"),
+            ("an empty block", "events\n{\n}\n", "events\n{ }\n"),
+            ("goes on", "log_format m 'a'\n 'b';", "log_format m 'a'\n    'b';\n"),
+            ("braces in words", "rewrite ^/${a}x$ /b;set $c '{';", "rewrite ^/${a}x$ /b;\nset $c '{';\n"),
+            ("a regex in quotes", "location ~ \"a{2}\" { }", "location ~ \"a{2}\" { }\n"),
+            ("blank lines at the ends of a block", "a {\n\n b;\n\n}\n", "a {\n    b;\n}\n"),
+            ("nothing", "", ""),
+        ] {
+            assert_eq!(formatted(text), expected, "{name}");
+            assert_eq!(formatted(expected), expected, "{name}, again");
+        }
+        assert_eq!(format(b"a 'b;"), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
+
+use super::regexes::{Captured, captured};
+use super::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W101",
+        title: "the client chooses which host is asked",
+        page: "A variable that the client fills stands in the host of an upstream URL: anyone can make the server ask \
+               any host, inside your network too (SSRF). Name the host, or let a regex or a `map` allow a fixed set.",
+        check: server_side_request,
+    },
+    Rule {
+        code: "W102",
+        title: "a decoded value in a header",
+        page: "`$uri`, `$document_uri` and captures of the path are decoded: %0d%0a is a line end in them, and what \
+               follows becomes a header of its own. Use `$request_uri`, or a regex whose group cannot match a line end.",
+        check: header_splitting,
+    },
+    Rule {
+        code: "W103",
+        title: "Host as the client sent it",
+        page: "`$http_host` is what the client sent, not what was matched with server_name: applications that make links \
+               from it can be made to link elsewhere. Pass `$host`.",
+        check: host_spoofing,
+    },
+    Rule {
+        code: "W104",
+        title: "add_header drops the headers of the level above",
+        page: "A level that has an `add_header` of its own takes none of those above it. Repeat them, or set \
+               `add_header_inherit merge`.",
+        check: lost_headers,
+    },
+    Rule {
+        code: "W105",
+        title: "allow without deny",
+        page: "Who matches no rule is let in: `allow` alone forbids nobody anything. End the list with `deny all;`.",
+        check: allow_without_deny,
+    },
+];
+
+/// The variables of a word: their names without `$` and braces.
+pub fn variables(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for part in text.split('$').skip(1) {
+        let part = part.strip_prefix('{').unwrap_or(part);
+        let name: String = part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        // A capture by number is one digit.
+        match name.bytes().next() {
+            Some(digit @ b'0'..=b'9') => names.push(char::from(digit).to_string()),
+            Some(_) => names.push(name.to_ascii_lowercase()),
+            None => {}
+        }
+    }
+    names
+}
+
+fn sent_by_client(name: &str) -> bool {
+    ["arg_", "http_", "cookie_"].iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
+}
+
+fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
+    let pass = ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass"];
+    let Some(word) = place.d.args.first().filter(|_| pass.iter().any(|name| place.is(name))) else { return };
+    if place.level.iter().any(|d| d.name.is("internal")) {
+        return;
+    }
+    let text = word.str();
+    let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    for name in variables(host) {
+        let free = sent_by_client(&name)
+            || captured(place, &name).is_some_and(|group| group == Captured::Anything || group == Captured::NoLineEnd);
+        if free {
+            found.push(Finding::new(
+                word.span,
+                format!("the request chooses the host by ${name}: anyone can have any address asked"),
+                "name the host, or let a `map` or a regex such as (a|b) allow a fixed set",
+            ));
+        }
+    }
+}
+
+fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
+    let values: Vec<&Word> = match (place.name(), &place.d.args[..]) {
+        (b"add_header" | b"add_trailer" | b"proxy_set_header", [_, value, ..]) => vec![value],
+        (b"return", [code, url]) if code.bytes().starts_with(b"3") => vec![url],
+        (b"return", [url]) if url.bytes().starts_with(b"http") => vec![url],
+        (b"rewrite", [_, url, ..]) if url.bytes().starts_with(b"http") => vec![url],
+        (b"proxy_pass", [url]) => vec![url],
+        _ => return,
+    };
+    for word in values {
+        for name in variables(&word.str()) {
+            let decoded = matches!(&*name, "uri" | "document_uri");
+            // What a rewrite's own regex captures is of the URI as well, but `.` matches no line end.
+            let capture =
+                !place.is("rewrite") && !place.is("proxy_pass") && captured(place, &name) == Some(Captured::Anything);
+            if decoded || capture {
+                found.push(Finding::new(
+                    word.span,
+                    format!("${name} can hold a line end, which begins another header"),
+                    match decoded {
+                        true => "use $request_uri, which is as the client sent it".to_owned(),
+                        false => "let the group match what is meant only, such as [a-z]*, or exclude \\n".to_owned(),
+                    },
+                ));
+            }
+        }
+    }
+}
+
+fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
+    let [name, value] = &place.d.args[..] else { return };
+    if place.is("proxy_set_header")
+        && name.bytes().eq_ignore_ascii_case(b"host")
+        && let Some(sent) = variables(&value.str()).iter().find(|v| v.starts_with("http_") || v.starts_with("arg_"))
+    {
+        let message = format!("${sent} is what the client sent, not the name that was matched");
+        found.push(Finding::new(value.span, message, "write: proxy_set_header Host $host;"));
+    }
+}
+
+fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("add_header") || place.level.iter().any(|d| d.name.is("add_header_inherit")) {
+        return;
+    }
+    let first = place.level.iter().find(|d| d.name.is("add_header"));
+    if first.is_none_or(|first| first.name.span != place.d.name.span) {
+        return;
+    }
+    let name = |d: &Directive| d.args.first().map(Word::lower).unwrap_or_default();
+    let own: Vec<Vec<u8>> = place.level.iter().filter(|d| d.name.is("add_header")).map(name).collect();
+    let above = place.levels().skip(1).chain([]).find(|level| level.iter().any(|d| d.name.is("add_header")));
+    let Some(above) = above else { return };
+    if above.iter().any(|d| d.name.is("add_header_inherit")) {
+        return;
+    }
+    let lost: Vec<&Directive> = above.iter().filter(|d| d.name.is("add_header") && !own.contains(&name(d))).collect();
+    if let Some(first) = lost.first() {
+        let names: Vec<String> = lost.iter().filter_map(|d| Some(d.args.first()?.str().into_owned())).collect();
+        let message = format!("add_header here drops {} of the level above", names.join(", "));
+        let help = "repeat them in this block, or add: add_header_inherit merge;";
+        found.push(Finding::new(place.d.name.span, message, help).note(first.span, "added"));
+    }
+}
+
+fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("allow") || place.d.args.first().is_some_and(|word| word.is("all")) {
+        return;
+    }
+    let first = place.level.iter().find(|d| d.name.is("allow"));
+    let ends = |d: &Directive| d.name.is("deny") || d.name.is("return") || d.name.is("satisfy");
+    if first.is_some_and(|first| first.name.span == place.d.name.span) && !place.level.iter().any(ends) {
+        let message = "allow without deny forbids nothing: who matches no rule is let in";
+        found.push(Finding::new(place.d.name.span, message, "end the list with: deny all;"));
+    }
+}

@@ -1,0 +1,226 @@
+//! `webserv lint`: configurations that are valid and probably not meant. Walks the tree as it was written, not the
+//! resolved model, so that every warning points at a line; knows directives by name and changes nothing.
+//!
+//! A rule is a function over one directive and the blocks around it, and a row of [`RULES`]: a code, a title and a
+//! page of text. `# lint: allow W101` on the line, on the line above it, or on a line that opens a block around it
+//! silences a code.
+
+mod headers;
+mod regexes;
+mod traps;
+mod uploads;
+
+use crate::config::ast::{Directive, Span};
+use crate::config::error::Diagnostic;
+use crate::config::load::Sources;
+
+/// One rule: what it is called, and why it is there.
+pub struct Rule {
+    pub code: &'static str,
+    pub title: &'static str,
+    /// Why this hurts, and what to write instead.
+    pub page: &'static str,
+    check: fn(&Place, &mut Vec<Finding>),
+}
+
+/// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
+pub const RULES: &[&[Rule]] = &[traps::RULES, headers::RULES, regexes::RULES, uploads::RULES];
+
+/// A directive where it stands.
+pub struct Place<'a> {
+    pub d: &'a Directive,
+    /// The blocks around it, the outermost first.
+    pub blocks: &'a [&'a Directive],
+    /// All directives of its block, itself included.
+    pub level: &'a [Directive],
+}
+
+impl<'a> Place<'a> {
+    fn name(&self) -> &[u8] {
+        self.d.name.bytes()
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.d.name.is(name)
+    }
+
+    fn children(&self) -> &'a [Directive] {
+        self.d.block.as_deref().unwrap_or_default()
+    }
+
+    /// The nearest block of a name.
+    fn inside(&self, name: &str) -> Option<&'a Directive> {
+        self.blocks.iter().rev().find(|block| block.name.is(name)).copied()
+    }
+
+    /// The levels this directive takes part in, its own first.
+    fn levels(&self) -> impl Iterator<Item = &'a [Directive]> + '_ {
+        self.blocks.iter().rev().map(|block| block.block.as_deref().unwrap_or_default())
+    }
+}
+
+/// What a rule found: the place, what is wrong there, what would be right.
+pub struct Finding {
+    pub span: Span,
+    pub message: String,
+    pub help: String,
+    pub note: Option<(Span, String)>,
+}
+
+impl Finding {
+    fn new(span: Span, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding { span, message: message.into(), help: help.into(), note: None }
+    }
+
+    fn note(mut self, span: Span, note: impl Into<String>) -> Finding {
+        self.note = Some((span, note.into()));
+        self
+    }
+}
+
+/// All warnings for a tree, without those that a comment allows, in the order of the files.
+pub fn lint(tree: &[Directive], sources: &Sources) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    walk(tree, &mut Vec::new(), sources, &mut warnings);
+    warnings.sort_by_key(|warning: &Diagnostic| warning.span.map(|span| (span.file, span.start)));
+    warnings
+}
+
+/// The page of a rule, for `--explain`.
+pub fn explain(code: &str) -> Option<String> {
+    let rule = RULES.iter().copied().flatten().find(|rule| rule.code.eq_ignore_ascii_case(code))?;
+    let silence = format!("To accept it at one place: `# lint: allow {}` on that line or above it.", rule.code);
+    Some(format!("{}: {}\n\n{}\n\n{silence}\n", rule.code, rule.title, rule.page))
+}
+
+/// Code and title of every rule, one a line.
+pub fn list() -> String {
+    RULES.iter().copied().flatten().map(|rule| format!("{}  {}\n", rule.code, rule.title)).collect()
+}
+
+fn walk<'a>(
+    level: &'a [Directive],
+    blocks: &mut Vec<&'a Directive>,
+    sources: &Sources,
+    warnings: &mut Vec<Diagnostic>,
+) {
+    for d in level {
+        let place = Place { d, blocks, level };
+        let mut found = Vec::new();
+        for rule in RULES.iter().copied().flatten() {
+            (rule.check)(&place, &mut found);
+            for finding in found.drain(..) {
+                let around = blocks.iter().map(|block| block.name.span);
+                if !std::iter::once(finding.span).chain(around).any(|span| allowed(sources, span, rule.code)) {
+                    warnings.push(diagnostic(finding, rule.code));
+                }
+            }
+        }
+        if let Some(children) = &d.block {
+            blocks.push(d);
+            walk(children, blocks, sources, warnings);
+            blocks.pop();
+        }
+    }
+}
+
+fn diagnostic(finding: Finding, code: &'static str) -> Diagnostic {
+    let mut warning = Diagnostic::warn(finding.span, finding.message).help(finding.help);
+    warning.code = Some(code);
+    match finding.note {
+        Some((span, note)) => warning.note(span, note),
+        None => warning,
+    }
+}
+
+/// Whether a comment on the line of `span`, or alone on the line above, allows the code.
+fn allowed(sources: &Sources, span: Span, code: &str) -> bool {
+    let allows = |line: &[u8]| {
+        let text = String::from_utf8_lossy(line);
+        text.split_once("# lint: allow").is_some_and(|(_, codes)| codes.split([' ', ',']).any(|word| word == code))
+    };
+    let line = sources.line(span);
+    if allows(line) {
+        return true;
+    }
+    let start = (span.start as usize).saturating_sub(sources.position(span).offset);
+    let above = sources.bytes(span.file).get(..start.saturating_sub(1)).unwrap_or_default();
+    let above = above.get(memchr::memrchr(b'\n', above).map_or(0, |at| at + 1)..).unwrap_or_default();
+    above.trim_ascii_start().starts_with(b"#") && allows(above)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{LoadOptions, load_text};
+
+    pub fn codes(text: &str) -> Vec<String> {
+        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let code = |d: &Diagnostic| d.code.unwrap_or_default().to_owned();
+        lint(&loaded.directives, &loaded.sources).iter().map(code).collect()
+    }
+
+    #[test]
+    fn each_rule_warns_where_it_should_and_is_silent_where_not() {
+        for (code, bad, good) in [
+            ("W001", "location ^/api/ { }", "location ^~ /api/ { }"),
+            ("W002", "server_name a.test, b.test;", "server_name a.test b.test;"),
+            ("W003", "error_page 404 = @no; location / { }", "error_page 404 = @no; location @no { }"),
+            ("W004", "location / { try_files $uri 404; }", "location / { try_files $uri =404; }"),
+            ("W005", "location ~ x { } location ~ x { }", "location ~ x { } location ~ y { }"),
+            ("W006", "location / { return 403; set $a b; }", "location / { set $a b; return 403; }"),
+            ("W007", "location / { if ($arg_a) { root /x; } }", "location / { if ($arg_a) { return 403; } }"),
+            ("W008", "location /img/ { root /srv/img; }", "location /img/ { root /srv; }"),
+            ("W009", "location /i { alias /srv/i/; }", "location /i/ { alias /srv/i/; }"),
+            ("W101", "location ~ ^/(.+)$ { proxy_pass http://$1/; }", "location ~ ^/(a|b)$ { proxy_pass http://$1/; }"),
+            ("W102", "return 302 https://a.test$uri;", "return 302 https://a.test$request_uri;"),
+            ("W103", "proxy_set_header Host $http_host;", "proxy_set_header Host $host;"),
+            (
+                "W104",
+                "add_header A a; location / { add_header B b; }",
+                "add_header A a; location / { add_header A a; add_header B b; }",
+            ),
+            ("W105", "location / { allow 127.0.0.1; }", "location / { allow 127.0.0.1; deny all; }"),
+            ("W106", "location ~ .php$ { }", r"location ~ \.php$ { }"),
+            (
+                "W107",
+                r"if ($http_origin !~ ^https://a\.test) { return 403; }",
+                r"if ($http_origin !~ ^https://a\.test$) { return 403; }",
+            ),
+            (
+                "W108",
+                "location /a/ { rewrite ^/a/(.*)$ /a/x?p=$1 last; }",
+                "location /a/ { rewrite ^/a/(.*)$ /x?p=$1 last; }",
+            ),
+            ("W109", "location ~ .* { } location ~ x { }", "location ~ x { } location ~ .* { }"),
+            ("W201", "location /u/ { dav_methods PUT; }", "location /u/ { dav_methods PUT; deny all; }"),
+            (
+                "W202",
+                "location /u/ { dav_methods PUT; deny all; } location ~ \\.php$ { fastcgi_pass unix:/x; }",
+                "location ^~ /u/ { dav_methods PUT; deny all; } location ~ \\.php$ { fastcgi_pass unix:/x; }",
+            ),
+        ] {
+            assert!(explain(code).is_some(), "{code} has a page");
+            assert_eq!(codes(&format!("server {{ {bad} }}")), [code], "{bad}");
+            assert_eq!(codes(&format!("server {{ {good} }}")), Vec::<String>::new(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_comment_allows_a_code_for_its_line_the_next_and_its_block() {
+        for text in [
+            "server {\n location ~ .php$ { } # lint: allow W106\n}",
+            "server {\n # lint: allow W001 W106\n location ~ .php$ { }\n}",
+            "server { # lint: allow W106\n location ~ .php$ { }\n}",
+        ] {
+            assert_eq!(codes(text), Vec::<String>::new(), "{text}");
+        }
+        assert_eq!(codes("server {\n # lint: allow W001\n location ~ .php$ { }\n}"), ["W106"]);
+    }
+
+    #[test]
+    fn every_code_is_there_once_and_in_order() {
+        let codes: Vec<&str> = RULES.iter().copied().flatten().map(|rule| rule.code).collect();
+        assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "{codes:?}");
+    }
+}

@@ -1,0 +1,311 @@
+//! Regexes that match more, or less, than they seem to.
+
+use super::traps::location;
+use super::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+use crate::config::pattern::{Case, Pattern};
+use crate::config::template::Variables;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W106",
+        title: "a dot that is any character",
+        page: "In a regex `.` matches any character: `.php$` matches /aphp. Write `\\.php$`.",
+        check: plain_dot,
+    },
+    Rule {
+        code: "W107",
+        title: "a check of an origin that others pass",
+        page: "A regex for Origin, Referer or a host must end where the host ends: `^https://a\\.test` also matches \
+               https://a.test.evil.test. End it with `$`, or with `/` for a Referer; write dots as `\\.`.",
+        check: open_origin,
+    },
+    Rule {
+        code: "W108",
+        title: "a rewrite whose target is rewritten again",
+        page: "`last` looks for a location again. Where the target leads to the same location and the regex matches it, \
+               the rewrite runs until it is stopped after ten rounds, with 500. Use `break`, or exclude the target.",
+        check: rewrite_loop,
+    },
+    Rule {
+        code: "W109",
+        title: "a regex location behind one that matches everything",
+        page: "Regex locations are tried in their order: behind `~ .*` or `~ /` no other one is ever tried. Put the general \
+               one last, or write it as the prefix location `/`.",
+        check: shadowed,
+    },
+];
+
+/// What a capture can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// One of a few words.
+    Words,
+    /// Letters, digits and the like.
+    Plain,
+    /// Anything but a line end.
+    NoLineEnd,
+    Anything,
+}
+
+/// What `$1` or `$name` can hold where the directive stands; `None` where no regex around it has such a group.
+pub fn captured(place: &Place, name: &str) -> Option<Captured> {
+    let own = place.d.args.first().filter(|_| place.is("rewrite")).map(|word| word.str().into_owned());
+    let around = place.blocks.iter().rev().filter_map(|block| match block.name.bytes() {
+        b"location" => location(block).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word.str()),
+        b"if" => block.args.last().map(|word| word.str()),
+        _ => None,
+    });
+    own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
+}
+
+fn group(regex: &str, name: &str) -> Option<Captured> {
+    let wanted: Option<usize> = name.parse().ok();
+    let bytes = regex.as_bytes();
+    let (mut at, mut count) = (0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b'[' => at = class_end(bytes, at),
+            b'(' => {
+                let rest = regex.get(at + 1..).unwrap_or_default();
+                let named = ["?<", "?P<", "?'"].iter().find_map(|start| rest.strip_prefix(start));
+                let named = named.filter(|rest| !rest.starts_with(['=', '!']));
+                let title = named.and_then(|rest| rest.split(['>', '\'']).next());
+                if named.is_some() || !rest.starts_with('?') {
+                    count += 1;
+                    if wanted == Some(count) || title == Some(name) {
+                        let body =
+                            title.map_or(rest, |title| named.and_then(|n| n.get(title.len() + 1..)).unwrap_or(rest));
+                        return Some(holds(body));
+                    }
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn class_end(bytes: &[u8], from: usize) -> usize {
+    let mut at = from + 1;
+    at += usize::from(bytes.get(at) == Some(&b'^'));
+    at += usize::from(bytes.get(at) == Some(&b']'));
+    while at < bytes.len() && bytes[at] != b']' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at
+}
+
+/// What the group can hold whose text begins here.
+fn holds(body: &str) -> Captured {
+    let bytes = body.as_bytes();
+    let (mut at, mut depth, mut most) = (0, 1, Captured::Words);
+    let mut raise = |kind: Captured| {
+        let rank = |kind| match kind {
+            Captured::Words => 0,
+            Captured::Plain => 1,
+            Captured::NoLineEnd => 2,
+            Captured::Anything => 3,
+        };
+        if rank(kind) > rank(most) {
+            most = kind;
+        }
+    };
+    while at < bytes.len() {
+        match bytes[at] {
+            b')' => {
+                depth -= 1;
+                if depth == 0 {
+                    break;
+                }
+            }
+            b'(' => depth += 1,
+            b'.' => raise(Captured::NoLineEnd),
+            b'\\' => {
+                at += 1;
+                match bytes.get(at) {
+                    Some(b'S' | b'd' | b'w') => {
+                        raise(if bytes[at] == b'S' { Captured::NoLineEnd } else { Captured::Plain })
+                    }
+                    Some(b's' | b'D' | b'W' | b'n' | b'r' | b'N') => raise(Captured::Anything),
+                    _ => {}
+                }
+            }
+            b'[' => {
+                let end = class_end(bytes, at);
+                let class = body.get(at..end.min(body.len())).unwrap_or_default();
+                let excludes = class.contains("\\n") || class.contains("\\s") || class.contains("[:cntrl:]");
+                let negated = class.starts_with("[^");
+                raise(match (negated, excludes) {
+                    (true, true) => Captured::NoLineEnd,
+                    (true, false) => Captured::Anything,
+                    (false, true) => Captured::Anything,
+                    (false, false) => Captured::Plain,
+                });
+                at = end;
+            }
+            b'*' | b'+' if depth > 1 => raise(Captured::Plain),
+            _ => {}
+        }
+        at += 1;
+    }
+    most
+}
+
+/// The regexes of a directive: of a location, an `if`, a rewrite.
+fn regex_of<'a>(place: &Place<'a>) -> Option<&'a Word> {
+    let d = place.d;
+    match d.name.bytes() {
+        b"location" => location(d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
+        b"rewrite" => d.args.first(),
+        _ => None,
+    }
+}
+
+fn plain_dot(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = regex_of(place) else { return };
+    let text = word.str();
+    let Some(body) = text.strip_suffix('$') else { return };
+    let Some(at) = body.rfind('.') else { return };
+    let ending = body.get(at + 1..).unwrap_or_default().trim_start_matches("(?:").trim_matches(['(', ')']);
+    let plain = ending.len() > 1 && ending.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'|');
+    let before = body.get(..at).unwrap_or_default();
+    if plain && !before.ends_with('\\') && !before.ends_with('[') && !ending.is_empty() {
+        let right = format!("{before}\\{}$", body.get(at..).unwrap_or_default());
+        found.push(Finding::new(
+            word.span,
+            format!("the dot in \"{text}\" matches any character"),
+            format!("escape it: \"{right}\""),
+        ));
+    }
+}
+
+fn open_origin(place: &Place, found: &mut Vec<Finding>) {
+    let checks: Vec<(&Word, bool)> = if place.is("if") {
+        let subject = place.d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        let operator = place.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
+        let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
+        let referer = subject.ends_with("$http_referer");
+        if host && operator {
+            place.d.args.get(2).map(|word| (word, referer)).into_iter().collect()
+        } else {
+            Vec::new()
+        }
+    } else if place.is("map")
+        && place.d.args.first().is_some_and(|word| word.is("$http_origin") || word.is("$http_referer"))
+    {
+        let referer = place.d.args.first().is_some_and(|word| word.is("$http_referer"));
+        place.children().iter().filter(|d| d.name.bytes().starts_with(b"~")).map(|d| (&d.name, referer)).collect()
+    } else {
+        return;
+    };
+    for (word, referer) in checks {
+        let text = word.str();
+        let regex = text.trim_start_matches(['~', '*']);
+        let regex =
+            regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
+        let names_a_host = regex.contains("\\.") || regex.contains("://") || regex.contains('.');
+        let ends = regex.ends_with('$')
+            || regex.ends_with("$)")
+            || regex.contains("(/|$)")
+            || regex.contains("($|/)")
+            || regex.contains("(?:/|$)");
+        let ends = ends || (referer && regex.split("://").nth(1).is_some_and(|host| host.contains('/')));
+        if names_a_host && !ends {
+            found.push(Finding::new(
+                word.span,
+                format!("\"{regex}\" also matches hosts that only begin like this one"),
+                format!("end it where the host ends: \"{regex}{}\"", if referer { "/" } else { "$" }),
+            ));
+        } else if names_a_host && !regex.starts_with('^') {
+            found.push(Finding::new(
+                word.span,
+                format!("\"{regex}\" also matches hosts that only end like this one"),
+                format!("begin it with the scheme: \"^https?://{regex}\""),
+            ));
+        } else if let Some(at) = bare_dot(regex) {
+            found.push(Finding::new(
+                word.span,
+                format!("a dot in \"{regex}\" matches any character, so that another host passes"),
+                format!(
+                    "escape it: \"{}\\{}\"",
+                    regex.get(..at).unwrap_or_default(),
+                    regex.get(at..).unwrap_or_default()
+                ),
+            ));
+        }
+    }
+}
+
+/// A dot between two letters that is not escaped.
+fn bare_dot(regex: &str) -> Option<usize> {
+    let bytes = regex.as_bytes();
+    (1..bytes.len()).find(|at| {
+        bytes[*at] == b'.'
+            && bytes[at - 1].is_ascii_alphanumeric()
+            && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
+            && (*at < 2 || bytes[at - 2] != b'\\')
+    })
+}
+
+fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
+    let [regex, target, flag] = &place.d.args[..] else { return };
+    if !place.is("rewrite") || !flag.is("last") {
+        return;
+    }
+    let Some(block) = place.blocks.last() else { return };
+    let Some((b"" | b"^~", prefix)) = location(block) else { return };
+    let target_text = target.str();
+    let path = target_text.split('?').next().unwrap_or_default();
+    if !path.starts_with(&*prefix.str()) {
+        return;
+    }
+    // A capture stands for something.
+    let mut uri = String::new();
+    let mut parts = path.split('$');
+    uri.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let Some(rest) = part.strip_prefix(|c: char| c.is_ascii_digit()) else { return };
+        uri.push('x');
+        uri.push_str(rest);
+    }
+    let matches = Pattern::new(regex.bytes(), Case::Sensitive, &mut Variables::default())
+        .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false));
+    let elsewhere = place.inside("server").is_some_and(|server| {
+        server.block.iter().flatten().filter(|d| d.name.span != block.name.span).any(|d| leads(d, &uri, prefix.len()))
+    });
+    if matches && !elsewhere {
+        let message = format!("\"{target_text}\" is rewritten again by this line, until the request ends in 500");
+        found.push(Finding::new(
+            target.span,
+            message,
+            "use `break` instead of `last`, or a target outside this location",
+        ));
+    }
+}
+
+/// Whether another location takes the URI before a prefix of that length.
+fn leads(d: &Directive, uri: &str, length: usize) -> bool {
+    let Some((modifier, word)) = location(d) else { return false };
+    match modifier {
+        b"=" => uri.as_bytes() == word.bytes(),
+        b"" | b"^~" => uri.as_bytes().starts_with(word.bytes()) && word.len() > length,
+        _ => Pattern::new(word.bytes(), Case::Sensitive, &mut Variables::default())
+            .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false)),
+    }
+}
+
+fn shadowed(place: &Place, found: &mut Vec<Finding>) {
+    let Some((b"~" | b"~*", word)) = location(place.d) else { return };
+    let everything = |d: &&Directive| {
+        let all: [&[u8]; 7] = [b"/", b"^/", b".*", b"^", b"^.*", b"^/.*", b"^(.*)$"];
+        location(d).is_some_and(|(modifier, name)| modifier.starts_with(b"~") && all.contains(&name.bytes()))
+    };
+    let before = place.level.iter().take_while(|d| d.name.span != place.d.name.span);
+    if let Some(first) = before.into_iter().find(everything) {
+        let message = format!("regex location \"{}\" is never tried: one before it matches everything", word.str());
+        found.push(Finding::new(word.span, message, "move the general one behind it").note(first.span, "it is"));
+    }
+}

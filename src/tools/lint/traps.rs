@@ -1,0 +1,229 @@
+//! Lines that nginx accepts without a word and that do not do what they seem to.
+
+use super::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W001",
+        title: "a prefix location that is written like a regex",
+        page: "Without `~` the name of a location is a prefix, compared letter by letter: `location ^/api/` matches no \
+               request at all. Write `location ~ ^/api/` for a regex, or `location /api/` for the prefix.",
+        check: prefix_like_a_regex,
+    },
+    Rule {
+        code: "W002",
+        title: "a comma or a port in server_name",
+        page: "Names are separated by spaces, and a comma is a letter of the name: no Host header has it. A port \
+               belongs to `listen`; it is taken off the Host header before names are compared.",
+        check: odd_server_name,
+    },
+    Rule {
+        code: "W003",
+        title: "a named location that does not exist",
+        page: "`error_page` and `try_files` may lead to `@name`. Where the server has no `location @name` every such \
+               request ends in 500.",
+        check: missing_named_location,
+    },
+    Rule {
+        code: "W004",
+        title: "try_files ends in a number that is no status",
+        page: "The last argument of `try_files` is a URI; a status is written `=404`. `404` or `/404` is a file that \
+               is looked for.",
+        check: try_files_code,
+    },
+    Rule {
+        code: "W005",
+        title: "the same regex location twice",
+        page: "Regex locations are tried in their order and the first that matches wins: a second one with the same \
+               regex is never reached.",
+        check: duplicate_regex,
+    },
+    Rule {
+        code: "W006",
+        title: "directives after a return",
+        page: "`return` ends the rewrite directives of its block: `set`, `rewrite`, `if` and `return` after it never \
+               run. Move them before it.",
+        check: after_return,
+    },
+    Rule {
+        code: "W007",
+        title: "`if` in a location with more than return, rewrite and set",
+        page: "A block of `if` inside a location replaces the location for the request: handlers and headers of the \
+               location may be lost, and of two such blocks only the last counts. Choose values by `map`, or use \
+               `try_files` and locations of their own.",
+        check: if_is_evil,
+    },
+    Rule {
+        code: "W008",
+        title: "root repeats the name of its location",
+        page: "The whole URI is appended to `root`: `location /img/ { root /srv/img; }` looks for /srv/img/img/…. \
+               Name the directory above, or use `alias`.",
+        check: root_repeats_location,
+    },
+    Rule {
+        code: "W009",
+        title: "alias leaves its directory",
+        page: "`location /i { alias /srv/i/; }` also matches /i../secret, which becomes /srv/i/../secret. End both the \
+               location and the alias with a slash.",
+        check: alias_traversal,
+    },
+];
+
+/// The name of a location with its modifier, if it has one.
+pub fn location(d: &Directive) -> Option<(&[u8], &Word)> {
+    match &d.args[..] {
+        _ if !d.name.is("location") => None,
+        [name] => Some((b"", name)),
+        [modifier, name] => Some((modifier.bytes(), name)),
+        _ => None,
+    }
+}
+
+fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
+    let Some((b"", word)) = location(place.d) else { return };
+    let text = word.str();
+    let regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
+    if regex && !text.starts_with(['~', '=']) && !text.starts_with("^~") {
+        found.push(Finding::new(
+            word.span,
+            format!("location \"{text}\" is a prefix and never matches: it is written like a regex"),
+            format!(
+                "a regex has the modifier `~`: location ~ {text} {{ … }}; a prefix that wins over regexes has `^~`"
+            ),
+        ));
+    }
+}
+
+fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("server_name") {
+        return;
+    }
+    for word in place.d.args.iter().filter(|word| !word.bytes().starts_with(b"~")) {
+        let text = word.str();
+        let plain = text.trim_matches(',');
+        if text.contains(',') {
+            found.push(Finding::new(
+                word.span,
+                format!("the comma is part of the server name \"{text}\""),
+                format!("names are separated by spaces: \"{}\"", plain.replace(',', " ")),
+            ));
+        } else if let Some((name, port)) = text.rsplit_once(':')
+            && !port.is_empty()
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            found.push(Finding::new(
+                word.span,
+                format!("the server name \"{text}\" has a port and never matches"),
+                format!("write \"{name}\" here; the port belongs to `listen`"),
+            ));
+        }
+    }
+}
+
+fn missing_named_location(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("error_page") && !place.is("try_files") {
+        return;
+    }
+    let (Some(server), Some(word)) = (place.inside("server"), place.d.args.last()) else { return };
+    let text = word.str();
+    if !text.starts_with('@') || text.contains('$') {
+        return;
+    }
+    let names = || server.block.iter().flatten().filter(|d| d.name.is("location")).filter_map(|d| d.args.first());
+    if names().any(|name| name.bytes() == word.bytes()) {
+        return;
+    }
+    let known: Vec<String> = names().map(|name| name.str().into_owned()).filter(|name| name.starts_with('@')).collect();
+    let near = crate::config::suggest::did_you_mean(&text, known.iter().map(String::as_str));
+    found.push(Finding::new(
+        word.span,
+        format!("named location \"{text}\" could not be found: there is no such location in this server"),
+        near.unwrap_or_else(|| format!("add: location {text} {{ … }}")),
+    ));
+}
+
+fn try_files_code(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.last().filter(|_| place.is("try_files")) else { return };
+    let text = word.str();
+    let digits = text.trim_start_matches('/');
+    if digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        found.push(Finding::new(
+            word.span,
+            format!("\"{text}\" is a URI here, not a status"),
+            format!("a status is written \"={digits}\""),
+        ));
+    }
+}
+
+fn duplicate_regex(place: &Place, found: &mut Vec<Finding>) {
+    let Some((modifier @ (b"~" | b"~*"), word)) = location(place.d) else { return };
+    let same =
+        |d: &&Directive| location(d).is_some_and(|(other, name)| other == modifier && name.bytes() == word.bytes());
+    let first = place.level.iter().take_while(|d| d.name.span != place.d.name.span).find(same);
+    if let Some(first) = first {
+        let message = format!("regex location \"{}\" is there already: this one is never reached", word.str());
+        let finding = Finding::new(word.span, message, "remove one, or make their regexes differ");
+        found.push(finding.note(first.span, "the first one"));
+    }
+}
+
+fn after_return(place: &Place, found: &mut Vec<Finding>) {
+    if !["set", "rewrite", "if", "return"].iter().any(|name| place.is(name)) {
+        return;
+    }
+    let before = place.level.iter().take_while(|d| d.name.span != place.d.name.span);
+    if let Some(first) = before.into_iter().find(|d| d.name.is("return")) {
+        let message = format!("\"{}\" after a return never runs", place.d.name.str());
+        let finding = Finding::new(place.d.name.span, message, "move it before the `return`, or remove it");
+        found.push(finding.note(first.span, "the block ends here"));
+    }
+}
+
+fn if_is_evil(place: &Place, found: &mut Vec<Finding>) {
+    let [.., around, block] = place.blocks else { return };
+    if !block.name.is("if") || !around.name.is("location") {
+        return;
+    }
+    let harmless = ["return", "rewrite", "set", "break", "rewrite_log", "if", "access_log", "error_log", "limit_rate"];
+    if !harmless.iter().any(|name| place.is(name)) {
+        found.push(Finding::new(
+            place.d.name.span,
+            format!("\"{}\" in an `if` replaces what the location says for such requests", place.d.name.str()),
+            "choose the value by `map`, or lead such requests to a location of their own",
+        ));
+    }
+}
+
+fn root_repeats_location(place: &Place, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
+    let Some((b"" | b"^~" | b"=", name)) = location(block).filter(|_| place.is("root")) else { return };
+    let name = name.str();
+    let tail = name.trim_end_matches('/');
+    let root = word.str();
+    if tail.len() > 1 && tail.starts_with('/') && root.trim_end_matches('/').ends_with(tail) && !root.contains('$') {
+        found.push(Finding::new(
+            word.span,
+            format!(
+                "the URI is appended to root: \"{name}\" is looked for in \"{}{name}\"",
+                root.trim_end_matches('/')
+            ),
+            format!(
+                "write root {}; or alias {}/;",
+                root.trim_end_matches('/').trim_end_matches(tail),
+                root.trim_end_matches('/')
+            ),
+        ));
+    }
+}
+
+fn alias_traversal(place: &Place, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
+    let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("alias")) else { return };
+    let text = name.str();
+    if text.starts_with('/') && !text.ends_with('/') && word.bytes().ends_with(b"/") {
+        let help = format!("end the location with a slash as well: location {text}/ {{ … }}");
+        let message = format!("location \"{text}\" also matches \"{text}../\", which leads out of the alias");
+        found.push(Finding::new(name.span, message, help).note(word.span, "the alias ends with a slash"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Areas that people can write to.
+
+use super::traps::location;
+use super::{Finding, Place, Rule};
+use crate::config::ast::Directive;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W201",
+        title: "anyone may write here",
+        page: "The location takes uploads or deletes files, and nothing in it or around it asks who the client is. Add \
+               `auth_basic`, or `allow` and `deny`, or `limit_except`.",
+        check: open_to_all,
+    },
+    Rule {
+        code: "W202",
+        title: "uploaded files can be run",
+        page: "A regex location passes scripts of the whole server to an application, those that visitors upload \
+               included. Write the upload area as `location ^~ …`, so that no regex takes its files.",
+        check: uploads_run,
+    },
+];
+
+/// The directive that lets clients write, where the level has one.
+fn writes(level: &[Directive]) -> Option<&Directive> {
+    let on = |d: &Directive| match d.name.bytes() {
+        b"dav_methods" => d.args.iter().any(|word| !word.is("off")),
+        b"upload_store" | b"autoindex_upload" | b"upload_resumable" => d.args.iter().all(|word| !word.is("off")),
+        b"allowed_methods" => d.args.iter().any(|word| word.is("PUT") || word.is("DELETE")),
+        _ => false,
+    };
+    level.iter().find(|d| on(d))
+}
+
+fn asks_who(level: &[Directive]) -> bool {
+    level.iter().any(|d| match d.name.bytes() {
+        b"auth_basic" => d.args.iter().all(|word| !word.is("off")),
+        b"deny" | b"internal" | b"auth_request" | b"ssl_verify_client" | b"return" => true,
+        b"limit_except" => d.block.as_deref().is_some_and(asks_who),
+        _ => false,
+    })
+}
+
+fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
+    if location(place.d).is_none() {
+        return;
+    }
+    let Some(writing) = writes(place.children()) else { return };
+    if asks_who(place.children()) || place.levels().any(asks_who) {
+        return;
+    }
+    found.push(Finding::new(
+        writing.name.span,
+        "anyone may write or delete files here: nothing asks who the client is",
+        "add auth_basic with auth_basic_user_file, or allow and deny",
+    ));
+}
+
+fn uploads_run(place: &Place, found: &mut Vec<Finding>) {
+    let Some((b"", name)) = location(place.d) else { return };
+    if name.bytes().starts_with(b"@") || writes(place.children()).is_none() {
+        return;
+    }
+    let Some(server) = place.inside("server") else { return };
+    let runs = |d: &&Directive| {
+        let pass = ["fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"];
+        location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
+            && d.block.iter().flatten().any(|d| pass.iter().any(|name| d.name.is(name)))
+    };
+    if let Some(script) = server.block.iter().flatten().find(runs) {
+        let message = format!("scripts uploaded below \"{}\" are run", name.str());
+        let help = format!("no regex is tried for: location ^~ {} {{ … }}", name.str());
+        found.push(Finding::new(name.span, message, help).note(script.span, "they are passed on"));
+    }
+}

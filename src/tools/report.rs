@@ -1,0 +1,172 @@
+//! Diagnostics for programs and for terminals: JSON, one object a line, in the shape rustc uses, so that editors which
+//! read one read the other; colours; a count at the end.
+
+use crate::config::ast::Span;
+use crate::config::error::{Diagnostic, Diagnostics, Severity};
+use crate::config::load::Sources;
+
+/// Every diagnostic as a line of JSON.
+pub fn json(diagnostics: &Diagnostics, sources: &Sources, program: &str) -> String {
+    diagnostics.iter().map(|diagnostic| object(diagnostic, sources, program) + "\n").collect()
+}
+
+fn object(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> String {
+    let level = match diagnostic.severity {
+        Severity::Emerg => "error",
+        Severity::Warn => "warning",
+        Severity::Notice => "note",
+    };
+    let code = diagnostic.code.map_or("null".to_owned(), |code| format!("{{\"code\":{}}}", string(code)));
+    let primary = diagnostic.span.map(|at| span(at, sources, true, diagnostic.label.as_deref(), None));
+    let mut children = Vec::new();
+    for help in &diagnostic.help {
+        let replaced = replacement(diagnostic, help, sources);
+        let places = replaced.map(|(at, text)| span(at, sources, true, None, Some(&text)));
+        children.push(child("help", help, places));
+    }
+    for (at, note) in &diagnostic.notes {
+        children.push(child("note", note, at.map(|at| span(at, sources, true, None, None))));
+    }
+    format!(
+        "{{\"$message_type\":\"diagnostic\",\"message\":{},\"code\":{code},\"level\":\"{level}\",\"spans\":[{}],\
+         \"children\":[{}],\"rendered\":{}}}",
+        string(&diagnostic.message),
+        primary.unwrap_or_default(),
+        children.join(","),
+        string(&diagnostic.render(sources, program)),
+    )
+}
+
+fn child(level: &str, message: &str, spans: Option<String>) -> String {
+    let (message, spans) = (string(message), spans.unwrap_or_default());
+    format!("{{\"message\":{message},\"code\":null,\"level\":\"{level}\",\"spans\":[{spans}],\"children\":[]}}")
+}
+
+/// What a "did you mean" puts in place of what: applicable as it stands.
+fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<(Span, String)> {
+    let rest = help.strip_prefix("did you mean ")?;
+    let word = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => rest.split('?').next()?,
+    };
+    let at = diagnostic.span?;
+    let written = String::from_utf8_lossy(sources.slice(at)).into_owned();
+    let text = match (written.strip_prefix("${"), written.split_once('=')) {
+        (Some(_), _) => format!("${{{}}}", word.trim_start_matches('$')),
+        // Of `name=value` the name was wrong, or the value.
+        (None, Some((key, value))) if !word.contains('=') => {
+            if matches!(key, "zone") {
+                format!("{key}={word}")
+            } else {
+                format!("{word}={value}")
+            }
+        }
+        _ => word.to_owned(),
+    };
+    (!word.contains(' ')).then_some((at, text))
+}
+
+fn span(at: Span, sources: &Sources, primary: bool, label: Option<&str>, replacement: Option<&str>) -> String {
+    let (start, end) = (sources.position(at), sources.position(at.after()));
+    let optional = |text: Option<&str>| text.map_or("null".to_owned(), string);
+    let applicability = replacement.map(|_| "MaybeIncorrect");
+    format!(
+        "{{\"file_name\":{},\"byte_start\":{},\"byte_end\":{},\"line_start\":{},\"line_end\":{},\"column_start\":{},\
+         \"column_end\":{},\"is_primary\":{primary},\"text\":[{{\"text\":{}}}],\"label\":{},\
+         \"suggested_replacement\":{},\"suggestion_applicability\":{}}}",
+        string(&sources.path(at.file)),
+        at.start,
+        at.end,
+        start.line,
+        end.line,
+        start.column,
+        end.column,
+        string(&String::from_utf8_lossy(sources.line(at))),
+        optional(label),
+        optional(replacement),
+        optional(applicability),
+    )
+}
+
+fn string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `2 errors, 1 warning`, where there is more than one message to count.
+pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
+    let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Emerg), count(Severity::Warn));
+    let words = |n: usize, word: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        n => Some(format!("{n} {word}s")),
+    };
+    let parts: Vec<String> = [words(errors, "error"), words(warnings, "warning")].into_iter().flatten().collect();
+    (errors + warnings > 1).then(|| parts.join(", "))
+}
+
+/// The messages with the colours of a terminal.
+pub fn paint(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for line in text.split_inclusive('\n') {
+        let body = line.trim_end_matches('\n');
+        let start = body.trim_start();
+        let colour = if body.contains(": [emerg] ") {
+            "1;31"
+        } else if body.contains(": [warn] ") {
+            "1;33"
+        } else if start.starts_with("| ") && start.contains('^') {
+            "31"
+        } else if start.starts_with("= help:") {
+            "36"
+        } else if start.starts_with("-->") || start.starts_with("= note:") {
+            "34"
+        } else {
+            ""
+        };
+        if colour.is_empty() {
+            out.push_str(line);
+        } else {
+            out.push_str(&format!("\x1b[{colour}m{body}\x1b[0m\n"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{LoadOptions, load_text};
+
+    #[test]
+    fn a_diagnostic_is_one_line_of_json_with_its_replacement() {
+        let loaded = load_text("x.conf", b"rot /srv;\n", &LoadOptions::default());
+        let at = loaded.directives[0].name.span;
+        let mut all = Diagnostics::default();
+        all.push(Diagnostic::emerg(at, "unknown directive \"rot\"").help("did you mean \"root\"?"));
+        let text = json(&all, &loaded.sources, "webserv");
+        for part in [
+            "{\"$message_type\":\"diagnostic\",\"message\":\"unknown directive \\\"rot\\\"\",\"code\":null,\"level\":\"error\"",
+            "\"column_start\":1,\"column_end\":4,",
+            "\"suggested_replacement\":\"root\"",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.matches('\n').count(), 1);
+        assert_eq!(summary(&all), None);
+        all.push(Diagnostic::warn(None, "x"));
+        assert_eq!(summary(&all).as_deref(), Some("1 error, 1 warning"));
+    }
+}
