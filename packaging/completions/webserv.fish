@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_webserv_global_optspecs
-    string join \n t T q v V s= p= e= c= g= version upload tls print-config port= bind= auth= h/help
+    string join \n t T q v V s= p= e= c= g= version upload tls print-config port= bind= auth= format= h/help
 end
 
 function __fish_webserv_needs_command
@@ -32,6 +32,8 @@ complete -c webserv -n "__fish_webserv_needs_command" -s g -d 'set global direct
 complete -c webserv -n "__fish_webserv_needs_command" -l port -d 'serving a directory: the port [default: 8000]' -r
 complete -c webserv -n "__fish_webserv_needs_command" -l bind -d 'serving a directory: the address [default: 127.0.0.1, this machine only]' -r
 complete -c webserv -n "__fish_webserv_needs_command" -l auth -d 'serving a directory: ask visitors for a password' -r
+complete -c webserv -n "__fish_webserv_needs_command" -l format -d 'how messages are printed' -r -f -a "text\t''
+json\t''"
 complete -c webserv -n "__fish_webserv_needs_command" -s t -d 'test configuration and exit'
 complete -c webserv -n "__fish_webserv_needs_command" -s T -d 'test configuration, dump it and exit'
 complete -c webserv -n "__fish_webserv_needs_command" -s q -d 'suppress non-error messages during configuration testing'
@@ -44,9 +46,18 @@ complete -c webserv -n "__fish_webserv_needs_command" -l print-config -d 'print 
 complete -c webserv -n "__fish_webserv_needs_command" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'
 complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
+complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what is valid and probably not meant'
+complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Lay configurations out: indentation, spaces and blank lines; comments stay'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a request header' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client -d 'the address that asks' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -l explain -d 'print the page of a rule, or list the rules' -r
+complete -c webserv -n "__fish_webserv_using_subcommand lint" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail where it would'
+complete -c webserv -n "__fish_webserv_using_subcommand fmt" -s h -l help -d 'Print help'

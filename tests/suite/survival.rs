@@ -143,6 +143,8 @@ fn logs_that_no_configuration_names_any_more_are_closed_and_stay_away() {
         )
     };
     let s = server("").start();
+    // Once it answers, signals are events.
+    s.get("/");
     for n in 1..5 {
         s.reconfigure_http(&log(n));
         s.signal(libc::SIGHUP);

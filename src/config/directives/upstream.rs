@@ -21,6 +21,8 @@ use crate::config::value::{Millis, Size, number as parse_number};
 use crate::sys::socket::Addr;
 use std::rc::Rc;
 
+const PARAMETERS: &str = "weight=, max_conns=, max_fails=, fail_timeout=, resolve, backup or down";
+
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// As `upstream NAME` or the host of a proxy_pass spells it.
@@ -509,19 +511,14 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
                 (b"slow_start", Some(_)) => {
                     return Err(wrong().help("a server that comes back gets its whole share at once"));
                 }
-                _ => {
-                    return Err(wrong().help("weight=, max_conns=, max_fails=, fail_timeout=, resolve, backup or down"));
-                }
+                _ => return Err(wrong().help(PARAMETERS)),
             }
         }
     }
     set(s, |upstream| {
         match (dynamic, peers.pop()) {
             (Some(dynamic), Some(peer)) => upstream.dynamic.push(Dynamic { peer, ..dynamic }),
-            (None, Some(last)) => {
-                upstream.peers.extend(peers);
-                upstream.peers.push(last);
-            }
+            (None, Some(last)) => upstream.peers.extend(peers.into_iter().chain([last])),
             (_, None) => {}
         }
         Ok(())
