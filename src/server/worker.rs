@@ -3,7 +3,7 @@
 use super::lifecycle::Failure;
 use super::upload_services::stores;
 use crate::config::directives::upload::Store;
-use crate::config::model::Config;
+use crate::config::model::{Config, Location, LocationKind};
 use crate::config::resolve::Form;
 use crate::config::template::{Part, Template};
 use crate::sys::file::{self, Stat};
@@ -63,7 +63,7 @@ impl Worker {
         let mut lines = vec![format!(
             "started by root without \"user\": serving as {name}; write \"user NAME;\" for another user, \"user root;\" to stay root"
         )];
-        let (read, written) = directories(config);
+        let (read, written) = directories_by(config, landing);
         for path in &written {
             if !self.can(path, WRITE) {
                 let path = path.display();
@@ -113,17 +113,39 @@ fn directory(template: &Template) -> Option<PathBuf> {
 
 /// Directories that the configuration serves, and those it stores in.
 pub fn directories(config: &Config) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+    directories_by(config, |location| directory(&location.settings.files.root))
+}
+
+/// Where names below a location's prefix are stored: that directory below its root, as far as it is there.
+fn landing(location: &Location) -> Option<PathBuf> {
+    // Stores where its location does.
+    if location.kind == LocationKind::LimitExcept {
+        return None;
+    }
+    let files = &location.settings.files;
+    let root = directory(&files.root)?;
+    let is_below = matches!(location.kind, LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal)
+        && files.alias.is_none()
+        && files.root.constant().is_some();
+    let dir = memchr::memrchr(b'/', &location.name).and_then(|at| location.name.get(1..at));
+    let Some(dir) = dir.filter(|_| is_below) else { return Some(root) };
+    let path = root.join(OsStr::from_bytes(dir));
+    let there = path.ancestors().take_while(|path| path.starts_with(&root)).find(|path| path.exists());
+    Some(there.map_or(root.clone(), Path::to_owned))
+}
+
+fn directories_by(config: &Config, place: fn(&Location) -> Option<PathBuf>) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
     for location in &config.locations {
         let settings = &location.settings;
         let root = directory(&settings.files.root);
         if stores(settings) {
             match &settings.upload.store {
-                Store::Path(path) => written.extend(directory(path).or_else(|| root.clone())),
-                _ => written.extend(root.clone()),
+                Store::Path(path) => written.extend(directory(path).or_else(|| place(location))),
+                _ => written.extend(place(location)),
             }
             if !settings.dav.methods.is_empty() {
-                written.extend(root.clone());
+                written.extend(place(location));
             }
         }
         if let Some(trash) = &settings.upload.trash {
