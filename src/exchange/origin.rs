@@ -78,6 +78,34 @@ pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
     (!ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host)).then(|| &rest[slash..])
 }
 
+/// Where a request comes from, as far as browsers say: in headers that scripts cannot set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A page of this very origin, or the address line.
+    OwnPage,
+    /// A page of another site. It can post a form here without asking, with the visitor's cookies and address.
+    OtherPage,
+    /// No browser says so: a program.
+    Unknown,
+}
+
+/// Who sent the request.
+pub fn sender(ex: &Exchange) -> Sender {
+    judge(ex.field(b"sec-fetch-site"), ex.field(b"origin"), ex.request.head.host.of(ex.buf()))
+}
+
+fn judge(fetch_site: Option<&[u8]>, origin: Option<&[u8]>, host: &[u8]) -> Sender {
+    let is_own = match (fetch_site, origin) {
+        (None, None) => return Sender::Unknown,
+        (Some(site), _) => matches!(site, b"same-origin" | b"none"),
+        (None, Some(origin)) => {
+            let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+            !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+        }
+    };
+    if is_own { Sender::OwnPage } else { Sender::OtherPage }
+}
+
 /// What a proxy in front says of the connection it took the request from.
 #[derive(Clone, Copy, Default)]
 struct Outside {
@@ -129,6 +157,29 @@ fn local_address(ex: &Exchange) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_another_site_is_told_from_ours_and_from_a_program() {
+        let table: &[(Option<&str>, Option<&str>, &str, bool)] = &[
+            (None, None, "a.test", false),
+            (Some("same-origin"), None, "a.test", true),
+            (Some("none"), None, "a.test", true),
+            (Some("same-site"), None, "a.test", false),
+            (Some("cross-site"), Some("http://a.test"), "a.test", false),
+            (None, Some("http://a.test"), "a.test", true),
+            (None, Some("https://A.test:8443"), "a.test:8443", true),
+            (None, Some("http://a.test:81"), "a.test", false),
+            (None, Some("http://b.test"), "a.test", false),
+            (None, Some("http://a.test.evil"), "a.test", false),
+            (None, Some("null"), "null", false),
+            (None, Some("http://"), "", false),
+        ];
+        for (site, origin, host, expected) in table {
+            let verdict = judge(site.map(str::as_bytes), origin.map(str::as_bytes), host.as_bytes());
+            assert_eq!(verdict == Sender::OwnPage, *expected, "{site:?} {origin:?} {host}");
+            assert_eq!(verdict == Sender::Unknown, site.is_none() && origin.is_none(), "{site:?} {origin:?} {host}");
+        }
+    }
 
     #[test]
     fn the_scheme_outside_is_the_first_proxys() {

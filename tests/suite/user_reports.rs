@@ -155,3 +155,34 @@ fn allow_names_what_is_really_allowed() {
     let area = allow(s.method("OPTIONS", "/up/", "", b"").is(204));
     assert!(area.contains("PATCH"), "{area}");
 }
+
+#[test]
+fn a_form_of_another_site_stores_nothing_with_the_visitors_rights() {
+    let s = server(
+        "location /up/ { allowed_methods GET POST; }
+         location /open/ { allowed_methods GET POST; upload_cross_site on; }",
+    )
+    .mkdir("html/up")
+    .mkdir("html/open")
+    .start();
+    let post = |area: &str, name: &str, fields: &str| {
+        let form =
+            format!("--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\ndata\r\n--x--\r\n");
+        let fields = format!("{fields}Content-Type: multipart/form-data; boundary=x\r\n");
+        s.method("POST", area, &fields, form.as_bytes())
+    };
+    let foreign = [
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Origin: null\r\n",
+        "Origin: http://evil.test\r\n",
+    ];
+    for fields in foreign {
+        post("/up/", "a", fields).is(403);
+        assert!(!s.exists("html/up/a"), "{fields}");
+    }
+    post("/open/", "a", foreign[0]).is(201);
+    post("/up/", "program", "").is(201);
+    post("/up/", "own", "Sec-Fetch-Site: same-origin\r\n").is(201);
+    s.method("POST", "/up/raw.txt", &format!("Content-Type: text/plain\r\n{}", foreign[0]), b"x").is(403);
+}

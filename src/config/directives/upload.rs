@@ -43,6 +43,8 @@ pub struct Upload {
     /// None: by the kind of the location.
     pub serve: Option<Serve>,
     pub names: NameRule,
+    /// Pages of other sites may post here.
+    pub cross_site: bool,
     pub resumable: Resumable,
 }
 
@@ -152,6 +154,7 @@ impl Default for Upload {
             answer: None,
             serve: None,
             names: NameRule::Safe,
+            cross_site: false,
             resumable: Resumable::default(),
         }
     }
@@ -191,6 +194,7 @@ pub const ROWS: &[Row] = &[
     row("upload_limit_rate", HSL, Args::TAKE1, "0", Effect::Once(limit_rate), "Bytes per second that are read of an upload; its client waits, others do not. Each request on a connection has the whole rate. Variables are allowed; 0, or no size, is no limit.").ours(),
     row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. They may stand in the head, in the head of a form's part, or in the trailers of a chunked body (announced by `Trailer: Content-Digest` where it is larger than 4 MiB, or a part of a resumable upload). A digest that does not fit is a 400 and stores nothing. Want-Repr-Digest is answered with the digest of what was stored.").ours(),
     row("upload_return", SL, Args::TAKE12, "201 and the list of files", Effect::Once(answer), "What a stored POST is answered with: a code below 400, with a URI for 301, 302, 303, 307 and 308, with a text for the others. Variables, here and in log_format and add_header: $upload_files (how many), $upload_file_name, $upload_file_ext, $upload_file_size and $upload_file_path (of the first), $upload_field_NAME (a plain field of the form, with _ for what is neither letter nor digit; all together are 64 KiB at most), $upload_status (stored or refused). In a URI names and fields are escaped.").ours(),
+    row("upload_cross_site", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).cross_site), "Whether pages of other sites may POST uploads here. A browser sends such a form without asking, with the visitor's cookies and address; Sec-Fetch-Site and Origin tell where it comes from. off answers 403; programs, which send neither, are not concerned.").ours(),
     row("upload_names", HSL, Args::TAKE1, "safe", Effect::Once(names), "Which names may be stored. safe: all but those that are not UTF-8, or hold control characters, marks that change the direction of writing, backslashes, or %-escapes of such; dotfiles only under dav_methods, as nginx stores them. any: whatever the file system can hold. Names that begin with .webserv- are never stored.").ours(),
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site. Files below any upload_store are guarded wherever they are shown, unless the root of the site lies there too.").ours(),
 ];

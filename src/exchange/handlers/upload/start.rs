@@ -8,6 +8,7 @@ use super::{FORM, HELD, Upload, Writing, answer, digest, rate_limit, raw, rules,
 use crate::config::directives::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::origin::{self, Sender};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
@@ -37,6 +38,11 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     let rules = ex.here().settings.upload.clone();
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
+    }
+    // A browser lets any page post a form here without asking; PUT and PATCH it asks about first (CORS).
+    if ex.route.method == Method::Post && !rules.cross_site && origin::sender(ex) == Sender::OtherPage {
+        return Err(Refusal::new(Status::FORBIDDEN, "uploads from pages of other sites are not accepted")
+            .limit("upload_cross_site"));
     }
     raw::check(ex)?;
     let put = ex.route.method == Method::Put;
