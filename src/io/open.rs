@@ -45,7 +45,7 @@ pub fn descriptor(path: &Path) -> Option<i32> {
 /// Opens a log for appending, and makes it where it is missing.
 ///
 /// # Errors
-/// That of the call that failed. EACCES for a link or a second name that somebody else made.
+/// That of the call that failed. EACCES for a link or a second name that another user made.
 pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = O_WRONLY | O_APPEND | O_CREAT;
     let (dir, name) = match settle(path)? {
@@ -53,7 +53,7 @@ pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
         Place::In(dir, name) => (dir, name),
     };
     match regular_or_stream(dir.as_fd(), &name, flags, 0o644) {
-        // A FIFO that nobody reads yet: what is written waits in it for the reader.
+        // A FIFO without a reader yet: what is written waits in it for the reader.
         Err(Errno::ENXIO) => regular_or_stream(dir.as_fd(), &name, O_RDWR | O_APPEND, 0),
         other => other,
     }
@@ -130,7 +130,7 @@ pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
     Ok(text)
 }
 
-/// Opens without waiting, whatever it is; as root, not by a name that may have been given by somebody else.
+/// Opens without waiting, whatever it is; as root, not by a name that another user may have given.
 fn regular_or_stream(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: u32) -> Result<OwnedFd, Errno> {
     let fd = file::open_at(Some(dir), name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode)?;
     let stat = file::fstat(fd.as_fd())?;

@@ -1,11 +1,11 @@
 //! Where log lines go: a file, a FIFO, a terminal, a socket of systemd. A write takes what the other end takes at once
-//! and never waits for it, whoever else has the same descriptor.
+//! and never waits for it, even if other processes share the descriptor.
 
 use crate::sys::file::{self, Special};
 use crate::sys::{Errno, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What a pipe that is writable takes without waiting, whoever left it in blocking mode (PIPE_BUF of Linux).
+/// What a pipe that is writable takes without waiting, even if another process left it in blocking mode (PIPE_BUF of Linux).
 const PIECE: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,4 +1,4 @@
-//! The separation of rights: where root started us and strangers are to be served by somebody else, a [`parent`] keeps
+//! The separation of rights: where root started us and strangers are to be served by another user, a [`parent`] keeps
 //! root's rights and does nothing but what needs them, and the process that serves gives them up for good ([`sandbox`]).
 //!
 //! The parent reads nothing from the network and nothing from the serving process but one byte ("ready"). It reads the

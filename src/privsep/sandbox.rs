@@ -44,7 +44,7 @@ const DEVICES: [&str; 2] = ["/dev/null", "/dev/urandom"];
 /// Gives root up for good.
 ///
 /// # Errors
-/// The ids cannot be changed, or rights cannot be dropped: then nobody may be served. What the kernel does not have is
+/// The ids cannot be changed, or rights cannot be dropped: then the process must not serve. What the kernel does not have is
 /// no error: the names of what is missing.
 pub fn enter(worker: &Worker, config: &Config) -> Result<Vec<String>, (&'static str, Errno)> {
     let mut missing = Vec::new();

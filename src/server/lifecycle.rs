@@ -107,13 +107,13 @@ pub fn prepare(
 }
 
 impl Prepared {
-    /// For [`announce`], by whoever takes the rest apart.
+    /// Handed to [`announce`], before the rest is taken apart.
     pub fn take_ready(&mut self) -> Option<Ready> {
         self.ready.take()
     }
 }
 
-/// Whoever started us may go on: a daemon lets the terminal go.
+/// The process that started us may go on: a daemon lets the terminal go.
 ///
 /// # Errors
 /// The standard streams cannot be let go.
@@ -156,7 +156,7 @@ pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Sign
     Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))
 }
 
-/// A daemon holds none of its caller's standard streams: whoever waits for their end may go on. What is written to
+/// A daemon holds none of its caller's standard streams: a process that waits for their end may go on. What is written to
 /// standard error all the same (by the runtime, in a panic) goes to the error log, as nginx has it.
 ///
 /// # Errors

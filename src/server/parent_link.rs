@@ -63,7 +63,7 @@ impl Server {
                     }
                 }
                 Ok((1.., _)) => {}
-                // Without a parent nobody can stop or reload us: what is under way is finished.
+                // Without a parent nothing can stop or reload us: what is under way is finished.
                 Ok((0, _)) | Err(_) => {
                     let _ = self.epoll.delete(link.channel.as_fd());
                     if self.mode == Mode::Serving {

@@ -1,6 +1,6 @@
 //! The pid file: made once the listeners are open, locked for as long as the process lives, removed with it.
 //!
-//! Invariants: of two processes with one pid file the second does not start; a number in a file that nobody has locked
+//! Invariants: of two processes with one pid file the second does not start; a number in a file without a lock
 //! is left over from a process that was killed, and is never signalled; only its owner may write to it, whatever the
 //! umask.
 

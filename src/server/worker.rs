@@ -28,7 +28,7 @@ pub struct Worker {
 /// # Errors
 /// There is no such user or group.
 pub fn worker(config: &Config, _form: Form) -> Result<Option<Worker>, Failure> {
-    // nginx without a master has nobody to change: the process stays who it is.
+    // nginx without a master changes no user: the process stays who it is.
     if process::geteuid() != 0 || !config.process.master {
         return Ok(None);
     }

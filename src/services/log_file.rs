@@ -33,7 +33,7 @@ pub struct LogFile {
 pub enum Trouble {
     /// The first failure of a spell: a full disk must not fill the other logs too.
     Failed(Errno),
-    /// There is room again, and so many lines were lost meanwhile.
+    /// There is room again, and this many lines were lost meanwhile.
     Dropped(u64),
 }
 

@@ -145,7 +145,7 @@ impl Logs {
         self.files.iter().enumerate().filter_map(|(at, file)| Some((at, &*file.path, file.sink()?.fd())))
     }
 
-    /// A file that somebody with more rights has opened.
+    /// A file that a process with more rights has opened.
     pub fn replace(&mut self, at: usize, fd: OwnedFd) {
         if let Some(file) = self.files.get_mut(at).filter(|file| file.is_open()) {
             file.set_sink(Sink::new(fd));

@@ -97,7 +97,7 @@ pub struct Answer {
 /// Which names may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameRule {
-    /// All that hurt nobody who handles the file later.
+    /// All that are safe for people and programs that handle the file later.
     Safe,
     /// All that the file system can hold.
     Any,

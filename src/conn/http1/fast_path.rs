@@ -28,7 +28,7 @@ pub struct Known {
     pub next: Option<u64>,
 }
 
-/// Answers what is known of `input`, which was read from an idle connection: all of it, or so many requests that begin
+/// Answers what is known of `input`, which was read from an idle connection: all of it, or the requests that begin
 /// it. The connection's state tells of them.
 pub fn answer(conn: &mut Conn, endpoint: EndpointId, input: &[u8], turn: &mut Turn<'_>) -> Known {
     let Turn { cx, pool, budget, .. } = turn;
@@ -141,7 +141,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     Step::Again
 }
 
-/// Writes text and what follows it. Gives how much of each the socket took; Err: nobody is there to read it.
+/// Writes text and what follows it. Gives how much of each the socket took; Err: the client has gone.
 fn write(
     transport: &mut Transport,
     text: &[u8],

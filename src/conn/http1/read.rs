@@ -1,4 +1,4 @@
-//! Reading: heads into the exchange's buffer, bodies through the shared scratch buffer to whoever takes them. What
+//! Reading: heads into the exchange's buffer, bodies through the shared scratch buffer to the handler. What
 //! cannot be placed is not read.
 
 use super::respond;

@@ -147,7 +147,7 @@ impl Http2 {
                 self.report(conns, key, cx, format_args!("{fault}, stream {stream}"));
                 (stream, true)
             }
-            // Whoever waits for these is looked at in any case.
+            // Streams that wait for these are looked at in any case.
             Event::Window { .. } | Event::Priority { .. } | Event::SettingsAcked | Event::GoAway { .. } => return,
             Event::Request { .. } | Event::Data { .. } => return,
         };

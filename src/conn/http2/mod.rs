@@ -59,7 +59,7 @@ pub struct Http2 {
     is_dying: bool,
     /// It ends in order, by a lingering close.
     lingers: bool,
-    /// What has become of streams in this turn, for whoever keeps them.
+    /// What has become of streams in this turn, for the owner of their connections.
     pub filed: Vec<(Key, Next)>,
 }
 

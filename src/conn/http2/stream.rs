@@ -239,7 +239,7 @@ impl StreamTransport {
         room.min(grant.room)
     }
 
-    /// So many bytes were added to the present frame.
+    /// Counts bytes that were added to the present frame.
     fn grow(&mut self, by: usize) {
         if let (Some(open), Some(grant)) = (&mut self.open, &mut self.grant) {
             open.len += by;

@@ -28,7 +28,7 @@ impl Plain {
         let room = (into.capacity() - into.len()).min(most);
         let got = socket::recv_into(self.fd.as_fd(), into, room);
         match got {
-            // The end stays readable for whoever reads on.
+            // The end stays readable for the next read.
             Ok(0) => {}
             Ok(n) if n < room => self.ready.short_read(),
             Err(Errno::EAGAIN) => self.ready.no_read(),

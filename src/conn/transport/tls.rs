@@ -451,7 +451,7 @@ impl Tls {
 fn receive(fd: BorrowedFd<'_>, ready: &mut Ready, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
     let got = socket::recv_into(fd, into, most);
     match got {
-        // The end stays readable for whoever reads on.
+        // The end stays readable for the next read.
         Ok(0) => {}
         Ok(n) if n < most => ready.short_read(),
         Err(Errno::EAGAIN) => ready.no_read(),

@@ -13,7 +13,7 @@ pub struct Pass {
     candidates: Candidates,
 }
 
-/// The first op at or after `at` that has something to do. While somebody watches, each op is run and tells of itself.
+/// The first op at or after `at` that has something to do. While explain traces, each op is run and reports itself.
 pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, last: &mut Option<Pass>) -> usize {
     let Some(list) = list_of(script, at).filter(|_| cx.trace.is_none()) else { return at };
     let mut subject = match &list.subject {

@@ -1,5 +1,5 @@
 //! Names looked up while requests are served: a stub resolver whose sockets stand in an epoll of its own, which the loop
-//! watches. Whoever asks gets an answer at once (cache, /etc/hosts) or a ticket; when the answer is there its [`Wake`] is
+//! watches. A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer is there its [`Wake`] is
 //! on [`Resolver::woken`].
 //!
 //! Each lookup has a socket of its own, so that the port cannot be guessed any more than the ids. Invariant: a lookup has

@@ -48,7 +48,7 @@ impl Names {
     /// The rule that it breaks, as the end of a sentence to the client.
     pub fn judge(self, name: &[u8]) -> Result<(), &'static str> {
         self.look(name)?;
-        // Whoever passes the name on may decode it once more, or twice: it is to be a name then, too.
+        // A program that passes the name on may decode it again: it must be a valid name then, too.
         let (mut name, mut decoded) = (name.to_vec(), Vec::new());
         while self.rule == NameRule::Safe && name.contains(&b'%') {
             decoded.clear();
@@ -89,7 +89,7 @@ impl Names {
         }
     }
 
-    /// What could hurt somebody who handles the file later.
+    /// What could harm people or programs that handle the file later.
     fn is_safe(self, name: &[u8]) -> Result<(), &'static str> {
         if name.contains(&b'\\') {
             return Err("the file name holds a backslash");
@@ -100,7 +100,7 @@ impl Names {
         if self.manner == Manner::Form && name.first() == Some(&b'.') {
             return Err("the file name starts with a dot");
         }
-        // Overlong forms among them: a dot or a slash to whoever decodes carelessly.
+        // Overlong forms among them: a careless decoder reads a dot or a slash.
         let Ok(text) = std::str::from_utf8(name) else { return Err("the file name is not UTF-8") };
         for c in text.chars() {
             match c {

@@ -136,12 +136,12 @@ impl Connection {
         }
     }
 
-    /// So many bytes of the stream's body were taken, and their place is free. Also for what is thrown away.
+    /// Bytes of the stream's body were consumed, and their place is free. Also for what is thrown away.
     pub fn consumed(&mut self, stream: u32, len: usize) {
         self.credit(stream, len as u32);
     }
 
-    /// Somebody takes the body: the client need not wait for each window.
+    /// The body has a consumer: the client need not wait for each window.
     pub fn widen(&mut self, id: u32, size: u32) {
         if let Some(stream) = self.streams.get_mut(id)
             && !stream.is_received

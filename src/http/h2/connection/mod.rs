@@ -56,9 +56,9 @@ const ANNOUNCED: usize = 16;
 pub struct Limits {
     /// `http2_max_concurrent_streams`.
     pub streams: u32,
-    /// `http2_body_preread_size`: a stream's window until somebody takes its body.
+    /// `http2_body_preread_size`: a stream's window until its body has a consumer.
     pub preread: u32,
-    /// The connection's window: all bodies' bytes that nobody has taken yet.
+    /// The connection's window: the bytes of all bodies that are not consumed yet.
     pub window: u32,
     /// `large_client_header_buffers`, `max_headers`.
     pub bounds: Bounds,
@@ -111,7 +111,7 @@ pub enum Step {
     More,
     /// Control output has to be sent first.
     Blocked,
-    /// So many bytes were used.
+    /// Bytes of the input that were consumed.
     Took { consumed: usize, event: Option<Event> },
 }
 

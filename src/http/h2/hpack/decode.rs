@@ -201,7 +201,7 @@ struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// §5.1: an integer with a prefix of so many bits.
+    /// §5.1: an integer with a prefix of `prefix` bits.
     fn integer(&mut self, prefix: u32) -> Result<u32, HpackError> {
         let full = (1u32 << prefix) - 1;
         let (first, rest) = self.rest.split_first().ok_or(HpackError::Truncated)?;

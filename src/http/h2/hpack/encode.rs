@@ -57,7 +57,7 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// §5.1: an integer with a prefix of so many bits, beside the bits before it.
+/// §5.1: an integer with a prefix of that many bits, beside the bits before it.
 pub fn integer(out: &mut Vec<u8>, bits: u8, prefix: u32, value: usize) {
     let full = (1usize << prefix) - 1;
     if value < full {
