@@ -77,7 +77,7 @@ impl ServeDir {
             writeln!(out, "            allowed_methods      GET POST PUT PATCH DELETE;")?;
             writeln!(out, "            client_max_body_size 0;")?;
             writeln!(out, "            upload_resumable     on;")?;
-            writeln!(out, "            upload_min_free      5%;")?;
+            writeln!(out, "            upload_min_free      500m;")?;
         }
         writeln!(out, "        }}\n    }}\n}}")
     }
