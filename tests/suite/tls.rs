@@ -235,6 +235,29 @@ fn certificates_of_clients_are_asked_for_and_judged() {
 }
 
 #[test]
+fn certificates_of_clients_are_judged_over_http2_as_over_http1() {
+    let Some(setup) = secure(
+        "http2 on; ssl_client_certificate good.crt; ssl_verify_client on;\n\
+         location / { return 200 \"$server_protocol $ssl_protocol $ssl_client_verify $ssl_client_s_dn\\n\"; }",
+    ) else {
+        return;
+    };
+    assert!(["good", "bad"].iter().all(|name| certificate(setup.dir(), name, "ec")));
+    let server = setup.start();
+    let path = |end: &str| server.path(&format!("conf/{end}")).to_string_lossy().into_owned();
+    let [good, good_key, bad, bad_key] = ["good.crt", "good.key", "bad.crt", "bad.key"].map(path);
+    let table: [(&[&str], &str); 3] = [
+        (&["--cert", &good, "--key", &good_key], "HTTP/2.0 TLSv1.3 SUCCESS CN=good"),
+        (&["--cert", &bad, "--key", &bad_key], "The SSL certificate error"),
+        (&[], "No required SSL certificate was sent"),
+    ];
+    for (certificate, expected) in table {
+        let Some(shown) = curl(&server, "/", &[&["--http2"], certificate].concat()) else { return };
+        assert!(shown.contains(expected), "{certificate:?}: {shown}");
+    }
+}
+
+#[test]
 fn sessions_are_resumed_also_after_a_reload_and_not_by_another_certificate() {
     let Some(setup) = secure("location / { return 200 \"$ssl_session_reused\"; }") else { return };
     assert!(certificate(setup.dir(), "other", "ec"));

@@ -120,6 +120,7 @@ impl Http2 {
         let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);
         let Active { ex, http1, .. } = &mut *active;
         ex.introduced = parent.introduced.clone();
+        ex.tls = parent.transport.facts();
         ex.out.use_frames();
         self.hand_over(ex, http1);
         let stream = StreamTransport::new(key, id, end, fault, parent.transport.is_secure());
