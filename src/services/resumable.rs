@@ -7,9 +7,14 @@ use crate::sys::Errno;
 use crate::sys::file::{self, ReadDir};
 use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
+
+/// Milliseconds between two looks whether another process asks for an upload that nothing arrives of.
+pub const LOOK: u64 = 1_000;
+/// Milliseconds that a process which asks for an upload waits for the one that has it.
+pub const PATIENCE: u64 = 10_000;
 
 /// Uploads that are over and still known: who did not get the last answer asks again.
 const REMEMBERED: usize = 1024;
@@ -140,6 +145,14 @@ pub struct Uploads {
     /// Hints: what an upload says itself counts.
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
     past: VecDeque<(UploadId, Past)>,
+    /// Uploads that requests of this process write to: other processes may ask for them.
+    leased: Vec<(UploadId, Weak<Lease>)>,
+    /// When it was last looked whether another process asks for one (monotonic milliseconds).
+    looked: u64,
+    /// Uploads that this process asks another for: since when, and when it last did.
+    asking: HashMap<UploadId, (u64, u64)>,
+    /// Directories whose locks were looked at.
+    homes: HashSet<Rc<[u8]>>,
     /// Directories that are still to be looked through for uploads of an earlier process.
     pub unread: VecDeque<Rc<[u8]>>,
     pub reading: Option<Scan>,
@@ -191,7 +204,42 @@ impl Uploads {
         if let Some(open) = self.open.get_mut(&id) {
             open.lease = Rc::downgrade(&lease);
         }
+        self.leased.push((id, Rc::downgrade(&lease)));
         lease
+    }
+
+    /// The first upload of this process in a directory.
+    pub fn is_new_home(&mut self, home: &Rc<[u8]>) -> bool {
+        !self.homes.contains(home) && self.homes.insert(home.clone())
+    }
+
+    /// Milliseconds until [`Uploads::leased`] is to be asked; None where nothing is leased.
+    pub fn next_look(&self, now: u64) -> Option<u64> {
+        (!self.leased.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
+    }
+
+    /// The uploads that are written to, once each [`LOOK`].
+    pub fn leased(&mut self, now: u64) -> Vec<UploadId> {
+        if self.next_look(now) != Some(0) {
+            return Vec::new();
+        }
+        self.looked = now;
+        self.leased.retain(|(_, lease)| lease.upgrade().is_some_and(|lease| lease.is_live()));
+        self.leased.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// Another process has the upload, which was asked for it at `now` (monotonic milliseconds). Since when it is asked
+    /// without a break of [`PATIENCE`].
+    pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
+        self.asking.retain(|_, (_, last)| *last + PATIENCE >= now);
+        let entry = self.asking.entry(id).or_insert((now, now));
+        entry.1 = now;
+        entry.0
+    }
+
+    /// It is not asked for any more: it came, or it never will.
+    pub fn asked(&mut self, id: UploadId) {
+        self.asking.remove(&id);
     }
 
     pub fn finish(&mut self, id: UploadId, past: Past) {

@@ -14,6 +14,7 @@ mod hidden;
 mod names;
 mod pace;
 mod parallel;
+mod processes;
 mod quota;
 mod refusals;
 mod resumable;

@@ -7,6 +7,7 @@ use super::checksum::Checksum;
 use super::pending_upload::Unfinished;
 use super::respond;
 use super::state::Dialect;
+use super::takeover::Looked;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed;
@@ -57,6 +58,7 @@ pub struct Append {
     /// The client understands 104, in this version.
     interop: Option<u64>,
     told: (u64, u32),
+    looked: Looked,
 }
 
 /// What bounds an upload.
@@ -89,7 +91,7 @@ pub struct Content {
 }
 
 impl Append {
-    pub fn new(ex: &Exchange, upload: Unfinished, lease: Rc<Lease>, content: Content) -> Append {
+    pub fn new(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>, content: Content) -> Append {
         let largest = match ex.here().settings.upload.max_file_size.0 {
             0 => u64::MAX,
             size => size,
@@ -120,12 +122,19 @@ impl Append {
             ends,
             interop,
             told,
+            looked: Looked::now(cx),
         }
     }
 
     /// For a request without content, to be [settled](Append::settle).
-    pub fn asking(ex: &Exchange, upload: Unfinished, lease: Rc<Lease>) -> Append {
-        Append { asks: true, ..Append::new(ex, upload, lease, Content::default()) }
+    pub fn asking(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>) -> Append {
+        Append { asks: true, ..Append::new(ex, cx, upload, lease, Content::default()) }
+    }
+
+    /// It may go on: no newer request has the upload, and no other process asks for it.
+    fn is_live(&mut self, cx: &mut Services) -> bool {
+        self.looked.look(cx, &self.upload.dir, self.upload.id);
+        self.lease.is_live()
     }
 
     /// A piece of the content.
@@ -133,7 +142,7 @@ impl Append {
     /// # Errors
     /// The answer, where the request is refused. What came before counts, unless its checksum is still to be compared.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
-        if !self.lease.is_live() {
+        if !self.is_live(cx) {
             return Err(Flow::Close);
         }
         if self.most - self.upload.size.min(self.most) < data.len() as u64 {
@@ -183,7 +192,8 @@ impl Append {
             return Err(self.too_large(ex, cx));
         }
         self.tell(ex);
-        Ok(())
+        // What was spliced counts: it was written while the lease was live.
+        if self.is_live(cx) { Ok(()) } else { Err(Flow::Close) }
     }
 
     fn write(&mut self, mut data: &[u8]) -> Result<(), Errno> {

@@ -2,15 +2,19 @@
 
 use super::append::{Append, Content};
 use super::checksum::Checksum;
+use super::location::Home;
+use super::locks;
 use super::pending_upload::{self, Unfinished};
 use super::state::{Dialect, Record};
+use super::store::Dir;
 use super::{respond, rufh, tus};
 use crate::config::directives::upload::Verify;
+use crate::config::model::Level;
 use crate::config::value::Mode;
-use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::rate_limit;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Wish};
+use crate::exchange::{Exchange, Printable};
 use crate::http::fields::Fields;
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
@@ -20,7 +24,7 @@ use crate::services::Services;
 use crate::services::resumable::{Lease, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 const OCTETS: &[u8] = b"application/octet-stream";
 
@@ -201,13 +205,6 @@ fn create(
     let home = pending_upload::home(ex)?;
     let settings = ex.here().settings.upload.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
-    let dir = home.make(settings.create_path.then_some(Mode(settings.mode))).map_err(|e| failed("mkdir()", e))?;
-    let device = file::fstat(dir.fd().as_fd()).map_err(|e| failed("fstat()", e))?.dev;
-    if device != admitted.device {
-        home.tidy();
-        let why = "upload_state_store is on another file system than the upload directory";
-        return Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, why));
-    }
     let is_checked = content.checksum.is_some() || !content.digests.is_empty();
     let record = Record {
         dialect,
@@ -224,20 +221,60 @@ fn create(
         digest: if dialect == Dialect::Rufh { joined(ex, HeaderId::ReprDigest) } else { Vec::new() },
     };
     let id = UploadId::random().map_err(|e| failed("getrandom()", e))?;
-    let fd = match dir.create(id, &record) {
-        Ok(fd) => fd,
-        Err(e) => {
-            home.tidy();
-            return Err(failed("open()", e));
-        }
-    };
-    let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, taken: None };
+    let parents = settings.create_path.then_some(Mode(settings.mode));
+    let (dir, fd) = begin_state(&home, parents, admitted.device, id, &record)?;
+    if cx.resumable.is_new_home(&home.path)
+        && let Some(doubt) = locks::doubt(fd.as_fd(), &home.path)
+    {
+        let text = "several servers must not share these uploads";
+        ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
+    }
+    let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, lease: Some(Lease::new(fd)) };
     upload.touch(cx);
-    let lease = cx.resumable.lease(id, Lease::new(fd));
+    let lease = upload.hold(cx)?;
     if let Some(version) = content.interop {
         respond::begun(ex, cx, version, &upload);
     }
-    Ok(Append::new(ex, upload, lease, content))
+    Ok(Append::new(ex, cx, upload, lease, content))
+}
+
+/// Attempts at a state directory that other processes remove, since for them it is empty.
+const TRIES: u32 = 64;
+
+/// Makes the two files of an upload, and the directory where it is missing.
+fn begin_state(
+    home: &Home,
+    parents: Option<Mode>,
+    device: u64,
+    id: UploadId,
+    record: &Record,
+) -> Result<(Dir, OwnedFd), Refusal> {
+    let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
+    let mut tries = 0;
+    loop {
+        let made = home.make(parents).map_err(|e| ("mkdir()", e)).and_then(|dir| {
+            let there = file::fstat(dir.fd().as_fd()).map_err(|e| ("fstat()", e))?.dev;
+            match there == device {
+                true => dir.create(id, record).map(|fd| Some((dir, fd))).map_err(|e| ("open()", e)),
+                false => Ok(None),
+            }
+        });
+        tries += 1;
+        match made {
+            Ok(Some(made)) => return Ok(made),
+            Ok(None) => {
+                home.tidy();
+                let why = "upload_state_store is on another file system than the upload directory";
+                return Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, why));
+            }
+            // Removed between two of our steps.
+            Err((_, Errno::ENOENT)) if home.ours && tries < TRIES => {}
+            Err((call, e)) => {
+                home.tidy();
+                return Err(failed(call, e));
+            }
+        }
+    }
 }
 
 /// The lines of a field as one.

@@ -9,7 +9,9 @@
 //! - [`append`]: its content on its way to the disk
 //! - [`unfinished`], [`state`], [`store`], [`home`]: an upload on disk
 //! - [`tell`]: the answers
+//! - [`locks`]: how far the locks of the store's file system reach
 //! - [`sweep`]: what nobody finishes
+//! - [`takeover`]: who writes to an upload, among all processes
 //!
 //! Invariant: the offset that is told is the size of a file; bytes that count are never taken back, and no two requests
 //! append to one upload.
@@ -18,6 +20,7 @@ pub mod append;
 mod checksum;
 mod create;
 pub mod location;
+mod locks;
 mod pending_upload;
 mod requests;
 mod respond;
@@ -25,6 +28,7 @@ mod rufh;
 mod state;
 mod store;
 pub mod sweep;
+mod takeover;
 mod tus;
 
 use super::methods;

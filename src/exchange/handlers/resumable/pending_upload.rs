@@ -3,8 +3,10 @@
 use super::location::Home;
 use super::state::{Dialect, Record};
 use super::store::{self, Dir};
+use super::takeover::{self, Held};
 use super::tus;
 use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::{self, Finished, Placed, Refusal, Refused};
 use crate::http::escape::{escape_component, escape_path};
 use crate::http::status::Status;
@@ -12,7 +14,8 @@ use crate::services::Services;
 use crate::services::clock::Clock;
 use crate::services::resumable::{Done, Lease, Open, Past, UploadId};
 use crate::sys::Errno;
-use crate::sys::file::Stat;
+use crate::sys::file::{self, Stat};
+use std::rc::Rc;
 
 pub struct Unfinished {
     pub id: UploadId,
@@ -23,8 +26,8 @@ pub struct Unfinished {
     pub size: u64,
     /// Unix milliseconds.
     pub expires: Option<i64>,
-    /// What the request had that wrote to it until now.
-    pub taken: Option<Lease>,
+    /// The right to write to it, until the request makes that known.
+    pub lease: Option<Lease>,
 }
 
 /// What a request finds instead.
@@ -32,10 +35,12 @@ pub enum Missing {
     Unknown,
     Over(Past),
     Failed(Refusal),
+    /// Another process has it, and is asked for it.
+    Elsewhere(Flow),
 }
 
-/// The upload, which no other request writes to any more: the newer request is the client's present will, and what it
-/// is told of the offset must stay true.
+/// The upload, which no other request writes to any more, of whatever process: the newer request is the client's present
+/// will, and what it is told of the offset must stay true. Nothing is looked at that another could change.
 pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
     match cx.resumable.past(id) {
         Some(Past::Done(done)) if done.uri != ex.route.uri => return Err(Missing::Unknown),
@@ -53,34 +58,45 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     if record.uri != ex.route.uri || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path {
         return Err(Missing::Unknown);
     }
-    let taken = cx.resumable.take(id);
-    let Some(stat) = dir.stat(id).map_err(|e| failed("stat()", e))? else {
-        let past = match remembered(&home, &dir, id, &record) {
-            Some(at) if at > unix_ms(&cx.now) => Past::Done(over(&record)),
-            Some(_) => Past::Gone,
-            // Stored, and then the process died.
-            None => Past::Done(over(&record)),
-        };
-        if past == Past::Gone || !remembers(&home, &record) {
-            dir.forget(id);
-            home.tidy();
-            cx.resumable.finish(id, past.clone());
-        }
-        return Err(Missing::Over(past));
+    let lease = match takeover::lease(cx, &dir, id) {
+        Ok(lease) => lease,
+        Err(Held::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
+        Err(Held::Failed(Errno::ENOENT)) => return Err(Missing::Over(without_bytes(cx, &home, &dir, id, &record))),
+        Err(Held::Failed(e)) => return Err(failed("open()", e)),
     };
+    // What was said of it before the lock was ours may have changed.
+    let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
+    let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
     let expires = expires(&record, &stat);
-    let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, taken };
+    let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, lease: Some(lease) };
     if expires.is_some_and(|at| at <= unix_ms(&cx.now)) {
         upload.remove(cx);
         return Err(Missing::Over(Past::Gone));
     }
     if let Some(floor) = upload.record.unverified.filter(|floor| upload.size > *floor) {
-        let cut = upload.dir.truncate(id, floor);
-        cut.map_err(|e| Missing::Failed(Refusal::call("ftruncate()", &upload.home.path, e)))?;
-        upload.size = floor;
+        upload.cut(floor).map_err(|e| Missing::Failed(Refusal::call("ftruncate()", &upload.home.path, e)))?;
     }
     upload.know(cx);
     Ok(upload)
+}
+
+/// What became of an upload that has a record and no bytes.
+fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Past {
+    // Its name is in the newest record, if it has one.
+    let newest = dir.load(id).ok().flatten();
+    let record = newest.as_ref().unwrap_or(record);
+    let past = match remembered(home, dir, id, record) {
+        Some(at) if at > unix_ms(&cx.now) => Past::Done(over(record)),
+        Some(_) => Past::Gone,
+        // Stored, and then the process died.
+        None => Past::Done(over(record)),
+    };
+    if past == Past::Gone || !remembers(home, record) {
+        dir.forget(id);
+        home.tidy();
+        cx.resumable.finish(id, past.clone());
+    }
+    past
 }
 
 /// The place of unfinished uploads here.
@@ -125,6 +141,28 @@ pub fn unix_ms(now: &Clock) -> i64 {
 }
 
 impl Unfinished {
+    /// Bytes beyond `size` go.
+    fn cut(&mut self, size: u64) -> Result<(), Errno> {
+        let lease = self.lease.as_ref().ok_or(Errno::EBADF)?;
+        file::ftruncate(lease.fd(), size)?;
+        self.size = size;
+        Ok(())
+    }
+
+    /// Gives the right to write back, for a request that only asks.
+    pub fn read(&mut self) -> Result<Rc<Lease>, Refusal> {
+        let part = self.dir.read_part(self.id).map_err(|e| Refusal::call("open()", &self.home.path, e))?;
+        self.lease = None;
+        Ok(Lease::of_reader(part))
+    }
+
+    /// Makes known that this request writes to it.
+    pub fn hold(&mut self, cx: &mut Services) -> Result<Rc<Lease>, Refusal> {
+        let lease = self.lease.take();
+        let lease = lease.ok_or_else(|| Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload is held already"))?;
+        Ok(cx.resumable.lease(self.id, lease))
+    }
+
     /// Makes it known to other requests.
     pub fn know(&self, cx: &mut Services) {
         let bytes = self.record.length.unwrap_or(self.size);

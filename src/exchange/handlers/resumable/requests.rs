@@ -12,7 +12,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resumable::{Done, Lease, Past, UploadId};
+use crate::services::resumable::{Done, Past, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 
@@ -30,6 +30,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
             let dialect = respond::by_header(ex);
             Err(respond::refuse(ex, cx, dialect, &refusal, false))
         }
+        Err(Missing::Elsewhere(flow)) => Err(flow),
         Ok(upload) => {
             // Who only asks need not say the version: a browser may.
             let asks = matches!(method, Method::Get | Method::Head);
@@ -74,19 +75,16 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
     if !is_complete && !ex.here().settings.upload.sync {
         return Err(respond::offset(ex, cx, &upload));
     }
-    let (id, dialect) = (upload.id, upload.record.dialect);
-    // Any number may ask at once; one gives the file its name.
+    // Any number may ask at once: what is there stays, so the lock need not be kept. One gives the file its name.
     let lease = match is_complete {
-        true => lease(&mut upload).map(|lease| cx.resumable.lease(id, lease)),
-        false => {
-            upload.dir.read_part(id).map(Lease::of_reader).map_err(|e| Refusal::call("open()", &upload.home.path, e))
-        }
+        true => upload.hold(cx),
+        false => upload.read(),
     };
     let lease = match lease {
         Ok(lease) => lease,
-        Err(refusal) => return Err(respond::refuse(ex, cx, dialect, &refusal, false)),
+        Err(refusal) => return Err(respond::refuse(ex, cx, upload.record.dialect, &refusal, false)),
     };
-    let mut append = Box::new(Append::asking(ex, upload, lease));
+    let mut append = Box::new(Append::asking(ex, cx, upload, lease));
     match append.settle(ex, cx, is_complete) {
         Flow::Wait => Ok(append),
         flow => Err(flow),
@@ -250,17 +248,6 @@ fn mismatch(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished, given: u6
     }
 }
 
-/// The upload's file, open for this request alone.
-fn lease(upload: &mut Unfinished) -> Result<Lease, Refusal> {
-    if let Some(lease) = upload.taken.take() {
-        return Ok(lease);
-    }
-    upload.dir.open_part(upload.id).map(Lease::new).map_err(|e| match e {
-        Errno::EAGAIN => Refusal::new(Status::LOCKED, "another process writes to the upload"),
-        e => Refusal::call("open()", &upload.home.path, e),
-    })
-}
-
 /// Opens the upload's file for more bytes.
 fn open(
     ex: &mut Exchange,
@@ -285,7 +272,7 @@ fn open(
     admitted?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
-    let lease = lease(&mut upload)?;
+    let lease = upload.hold(cx)?;
     file::seek(lease.fd(), upload.size).map_err(|e| failed("lseek()", e))?;
     // Before its content comes: what is known now, and from where on nothing is sure.
     let is_checked = content.checksum.is_some() || !content.digests.is_empty();
@@ -295,6 +282,5 @@ fn open(
     if let Some(open) = cx.resumable.get_mut(upload.id) {
         open.bytes = open.bytes.max(total);
     }
-    let lease = cx.resumable.lease(upload.id, lease);
-    Ok(Append::new(ex, upload, lease, content))
+    Ok(Append::new(ex, cx, upload, lease, content))
 }

@@ -1,10 +1,14 @@
 //! The directory of unfinished uploads: two files each, `ID.part` with the bytes that are there and `ID.state` with the
-//! [`Record`].
+//! [`Record`]. While a process waits for another to let go of an upload, `ID.ask` lies beside them ([`super::takeover`]).
+//!
+//! Locks are flock's, on the bytes' file: whoever looks at its size, cuts it or writes to it has that lock, and has made
+//! sure that the file still has its name.
 //!
 //! Invariant: a record is replaced as a whole or not at all, is written after the bytes' file is there and removed
 //! before it goes: bytes without a record are nobody's. A record without bytes is that of an upload whose file got its
 //! name; where the directory is the configuration's it stays until it expires.
 
+use super::locks;
 use super::state::Record;
 use crate::io::open;
 use crate::services::resumable::UploadId;
@@ -23,6 +27,8 @@ const LARGEST: usize = 512 << 10;
 const PART: &str = "part";
 const STATE: &str = "state";
 const NEW: &str = "new";
+/// Empty: another process wants the upload.
+const ASK: &str = "ask";
 
 pub struct Dir {
     fd: Rc<OwnedFd>,
@@ -35,6 +41,7 @@ pub enum Entry {
     State(UploadId),
     /// A record that was not finished.
     New(UploadId),
+    Ask(UploadId),
 }
 
 impl Entry {
@@ -45,6 +52,7 @@ impl Entry {
             b".part" => Some(Entry::Part(id)),
             b".state" => Some(Entry::State(id)),
             b".new" => Some(Entry::New(id)),
+            b".ask" => Some(Entry::Ask(id)),
             _ => None,
         }
     }
@@ -54,6 +62,7 @@ impl Entry {
             Entry::Part(id) => name(id, PART),
             Entry::State(id) => name(id, STATE),
             Entry::New(id) => name(id, NEW),
+            Entry::Ask(id) => name(id, ASK),
         }
     }
 }
@@ -83,7 +92,7 @@ impl Dir {
     /// A new upload without bytes, open for writing and locked.
     pub fn create(&self, id: UploadId, record: &Record) -> Result<OwnedFd, Errno> {
         let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY | O_CREAT | O_EXCL, 0o600)?;
-        let saved = file::flock(fd.as_fd()).and_then(|()| self.save(id, record));
+        let saved = locks::take(fd.as_fd()).and_then(|()| self.save(id, record));
         if let Err(e) = saved {
             self.remove(id);
             return Err(e);
@@ -161,22 +170,36 @@ impl Dir {
         Ok(begun)
     }
 
-    /// Opens the bytes' file for writing, and locks it: EAGAIN where another process writes to it.
+    /// Opens the bytes' file for writing, and locks it: EAGAIN where another process writes to it, ENOENT where it has
+    /// got its name, be it while the lock was waited for.
     pub fn open_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0)?;
-        file::flock(fd.as_fd())?;
-        Ok(fd)
+        locks::take(fd.as_fd())?;
+        let (ours, there) = (file::fstat(fd.as_fd())?, self.stat(id)?);
+        match there.is_some_and(|there| (there.dev, there.ino) == (ours.dev, ours.ino)) {
+            true => Ok(fd),
+            false => Err(Errno::ENOENT),
+        }
+    }
+
+    /// Asks the process that writes to the upload to let go of it.
+    pub fn ask(&self, id: UploadId) -> Result<(), Errno> {
+        open::regular_at(self.fd.as_fd(), &name(id, ASK), O_WRONLY | O_CREAT, 0o600).map(drop)
+    }
+
+    /// Another process asks for the upload.
+    pub fn is_asked(&self, id: UploadId) -> bool {
+        file::stat_at(Some(self.fd.as_fd()), &name(id, ASK), Follow::No).is_ok()
+    }
+
+    /// The upload is ours, or not waited for any more.
+    pub fn unask(&self, id: UploadId) {
+        let _ = file::unlink_at(Some(self.fd.as_fd()), &name(id, ASK), Unlink::File);
     }
 
     /// Opens the bytes' file beside whoever writes to it.
     pub fn read_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         open::regular_at(self.fd.as_fd(), &part(id), O_RDONLY, 0)
-    }
-
-    /// Bytes beyond `size` go.
-    pub fn truncate(&self, id: UploadId, size: u64) -> Result<(), Errno> {
-        let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0)?;
-        file::ftruncate(fd.as_fd(), size)
     }
 
     /// Everything of it goes; what is gone already, or cannot go, is left to the next sweep.
@@ -190,5 +213,6 @@ impl Dir {
         let dir = Some(self.fd.as_fd());
         let _ = file::unlink_at(dir, &name(id, STATE), Unlink::File);
         let _ = file::unlink_at(dir, &name(id, NEW), Unlink::File);
+        self.unask(id);
     }
 }

@@ -4,6 +4,7 @@
 use super::location::{self, Home};
 use super::pending_upload::{self, unix_ms};
 use super::store::{Dir, Entry};
+use super::takeover;
 use crate::config::model::Level;
 use crate::services::Services;
 use crate::services::resumable::{Open, Past, Scan, UploadId};
@@ -39,13 +40,15 @@ pub fn due(cx: &Services) -> Option<u64> {
     if cx.resumable.is_reading() {
         return Some(0);
     }
-    let next = cx.resumable.next()?;
-    Some(u64::try_from(next.saturating_sub(unix_ms(&cx.now))).unwrap_or(0))
+    let until = |next: i64| u64::try_from(next.saturating_sub(unix_ms(&cx.now))).unwrap_or(0);
+    let times = [cx.resumable.next().map(until), cx.resumable.next_look(cx.now.ms)];
+    times.into_iter().flatten().min()
 }
 
 /// A slice of what is due.
 pub fn run(cx: &mut Services) {
     read(cx);
+    takeover::look(cx);
     expire(cx);
 }
 
@@ -129,7 +132,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
         }
         Entry::State(_) => {}
         Entry::Part(id) if dir.is_known(id) => {}
-        Entry::Part(_) | Entry::New(_) => {
+        Entry::Part(_) | Entry::New(_) | Entry::Ask(_) => {
             let name = entry.name();
             let fd = Some(dir.fd().as_fd());
             if let Ok(stat) = file::stat_at(fd, &name, Follow::No)
@@ -155,15 +158,37 @@ fn expire(cx: &mut Services) {
         match later {
             // Bytes came since it was last counted on.
             Some(at) if at > now => cx.resumable.postpone(id, at),
-            _ => {
-                if let Ok(dir) = location::open(&home) {
-                    dir.remove(id);
+            _ => match remove(&home, id, now) {
+                Removed::Gone => {
+                    location::tidy(&home);
+                    cx.resumable.finish(id, Past::Gone);
                 }
-                location::tidy(&home);
-                cx.resumable.finish(id, Past::Gone);
-            }
+                Removed::InUse => cx.resumable.postpone(id, now + AGAIN.1),
+            },
         }
     }
+}
+
+enum Removed {
+    Gone,
+    /// Another process writes to it, or has just done so.
+    InUse,
+}
+
+/// Removes an upload that has expired, unless another process keeps it alive.
+fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
+    let Ok(dir) = location::open(home) else { return Removed::Gone };
+    match dir.open_part(id) {
+        Err(Errno::EAGAIN) => return Removed::InUse,
+        Ok(_lock) => {
+            if later(home, id).is_some_and(|at| at > now) {
+                return Removed::InUse;
+            }
+            dir.remove(id);
+        }
+        Err(_) => dir.remove(id),
+    }
+    Removed::Gone
 }
 
 /// When an upload expires by what is on disk. None: it is not there.

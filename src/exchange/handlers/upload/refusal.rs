@@ -59,6 +59,7 @@ impl Refusal {
             Errno::ENOSPC => (Status::INSUFFICIENT_STORAGE, "the disk is full"),
             Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, "the disk quota is used up"),
             Errno::EFBIG => (Status::CONTENT_TOO_LARGE, "the file is larger than the file system allows"),
+            Errno::EAGAIN => (Status::LOCKED, "another process writes to it"),
             Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, "the server is out of file descriptors"),
             _ => (Status::INTERNAL_SERVER_ERROR, "the file could not be stored"),
         };

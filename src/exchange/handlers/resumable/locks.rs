@@ -1,0 +1,100 @@
+//! The locks that keep two processes from writing to one upload, on file systems as they are: some have none, and some
+//! have locks that end at the mount, so that two servers on one store would not see each other's.
+//!
+//! Invariant: what cannot be relied on is in the log before the first upload depends on it.
+
+use crate::sys::Errno;
+use crate::sys::file;
+use std::ffi::CString;
+use std::os::fd::BorrowedFd;
+
+const FUSE: u64 = 0x6573_5546;
+const NFS: u64 = 0x6969;
+const NINE_P: u64 = 0x0102_1997;
+
+/// [`file::flock`], where the file system has such a thing.
+///
+/// # Errors
+/// EAGAIN: another process has it.
+pub fn take(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match file::flock(fd) {
+        Err(e) if is_missing(e) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_missing(e: Errno) -> bool {
+    matches!(e, Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL)
+}
+
+/// What is wrong with the locks of a directory whose files are locked as `fd` is; None: they reach all who write there.
+pub fn doubt(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
+    if file::flock(fd).is_err_and(is_missing) {
+        return Some("there are no file locks on this file system");
+    }
+    let path = CString::new(path).ok()?;
+    match file::file_system(&path).ok()? {
+        FUSE => Some("file locks on FUSE may end at the mount"),
+        NINE_P => Some("file locks on 9p may end at the mount"),
+        NFS => {
+            let stat = file::stat(&path).ok()?;
+            let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+            let local = has_local_locks(&mounts, stat.dev);
+            local.then_some("file locks of this NFS mount end at this machine (nolock or local_lock)")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a mount of this device keeps flock's locks to itself.
+fn has_local_locks(mounts: &str, device: u64) -> bool {
+    let number = format!("{}:{}", major(device), minor(device));
+    let options = |line: &str| {
+        let mut words = line.split(' ');
+        (words.nth(2) == Some(number.as_str())).then(|| words.next_back().unwrap_or_default().to_owned())
+    };
+    let is_local = |word: &str| matches!(word, "nolock" | "local_lock=flock" | "local_lock=all");
+    mounts.lines().filter_map(options).any(|options| options.split(',').any(is_local))
+}
+
+fn major(device: u64) -> u64 {
+    (device >> 8) & 0xfff | (device >> 32) & !0xfff
+}
+
+fn minor(device: u64) -> u64 {
+    device & 0xff | (device >> 12) & !0xff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn an_nfs_mount_says_how_far_its_locks_reach() {
+        let line =
+            |options: &str| format!("36 35 0:52 / /srv rw,relatime shared:1 - nfs4 host:/x rw,vers=4.2,{options}");
+        let table = [
+            ("local_lock=none,addr=1", 52, false),
+            ("local_lock=all", 52, true),
+            ("local_lock=flock,addr=1", 52, true),
+            ("local_lock=posix", 52, false),
+            ("nolock,addr=1", 52, true),
+            ("nolock", 53, false),
+        ];
+        for (options, device, expected) in table {
+            let mounts = format!("1 1 8:1 / / rw - ext4 /dev/sda1 rw\n{}\n", line(options));
+            assert_eq!(has_local_locks(&mounts, device), expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn a_local_file_system_is_not_doubted() {
+        let scratch = Scratch::new();
+        scratch.write("part", b"");
+        let fd = file::open_at(Some(scratch.fd().as_fd()), c"part", file::O_WRONLY, 0).expect("opened");
+        let path = scratch.path().as_os_str().to_owned().into_encoded_bytes();
+        assert_eq!(doubt(fd.as_fd(), &path), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Who writes to an upload, among all requests of all processes on one store: the newest.
+//!
+//! Within a process the newer request takes the older one's lease. Between processes the lock of the bytes' file decides,
+//! and a client whose line broke silently may come back to another process than the one that still waits for it: the
+//! newcomer then puts a file beside the state, and the holder, which looks for it with each piece that arrives and each
+//! second, lets go.
+//!
+//! Invariant: no bytes are looked at, cut or written without the lock.
+
+use super::location;
+use super::store::Dir;
+use crate::exchange::flow::{Flow, Phase, Then};
+use crate::services::Services;
+use crate::services::resumable::{Lease, PATIENCE, UploadId};
+use crate::sys::Errno;
+
+/// Milliseconds between two attempts at a lock that another process has.
+const AGAIN: u64 = 25;
+/// Milliseconds between two looks while content arrives.
+const LOOK: u64 = 100;
+
+/// Why an upload cannot be had.
+pub enum Held {
+    /// Another process has it: what follows.
+    Elsewhere(Flow),
+    Failed(Errno),
+}
+
+/// The lease of an upload, taken from whoever has it.
+pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, Held> {
+    let lease = match cx.resumable.take(id) {
+        Some(lease) => lease,
+        None => match dir.open_part(id) {
+            Ok(fd) => Lease::new(fd),
+            Err(Errno::EAGAIN) => return Err(wait(cx, dir, id)),
+            Err(e) => {
+                cx.resumable.asked(id);
+                return Err(Held::Failed(e));
+            }
+        },
+    };
+    cx.resumable.asked(id);
+    // Also what a process left that was killed while it waited.
+    dir.unask(id);
+    Ok(lease)
+}
+
+fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> Held {
+    let since = cx.resumable.ask(id, cx.now.ms);
+    if cx.now.ms >= since + PATIENCE {
+        cx.resumable.asked(id);
+        dir.unask(id);
+        return Held::Failed(Errno::EAGAIN);
+    }
+    match dir.ask(id) {
+        Ok(()) => Held::Elsewhere(Flow::Delay { until: cx.now.ms + AGAIN, then: Then::Phase(Phase::Content) }),
+        Err(e) => Held::Failed(e),
+    }
+}
+
+/// When a request that writes last looked whether another process asks for its upload (monotonic milliseconds).
+pub struct Looked(u64);
+
+impl Looked {
+    pub fn now(cx: &Services) -> Looked {
+        Looked(cx.now.ms)
+    }
+
+    /// Lets go of the upload where another process asks for it.
+    pub fn look(&mut self, cx: &mut Services, dir: &Dir, id: UploadId) {
+        if cx.now.ms < self.0 + LOOK {
+            return;
+        }
+        self.0 = cx.now.ms;
+        if dir.is_asked(id) {
+            drop(cx.resumable.take(id));
+        }
+    }
+}
+
+/// The same for uploads that nothing arrives of, each second.
+pub fn look(cx: &mut Services) {
+    for id in cx.resumable.leased(cx.now.ms) {
+        let Some(home) = cx.resumable.get(id).map(|open| open.home.clone()) else { continue };
+        if location::open(&home).is_ok_and(|dir| dir.is_asked(id)) {
+            drop(cx.resumable.take(id));
+        }
+    }
+}

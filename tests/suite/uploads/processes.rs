@@ -1,0 +1,183 @@
+//! Several servers on one store: an upload may go on at any of them, and no two ever write to it at once.
+
+use super::resumable::{OCTETS, create, filename, offset, patch, tus};
+use super::*;
+use crate::harness::Server;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const STATE: &str = "html/a/.webserv-upload-state";
+const HELLO: &str = "Upload-Checksum: sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00=\r\n";
+
+fn block(root: &str, settings: &str) -> String {
+    format!(
+        "client_max_body_size 10m;
+         location /a/ {{ {root} allowed_methods GET POST PUT DELETE; upload_resumable on; {settings} }}"
+    )
+}
+
+/// Two servers with one `/a/`: the files are in the first one's directory.
+fn pair(settings: &str) -> (Server, Server) {
+    let first = running(server(&block("", settings)).file("html/index.html", "index").mkdir("html/a"));
+    let root = format!("root {};", first.path("html").display());
+    let second = running(server(&block(&root, settings)).file("html/index.html", "index"));
+    (first, second)
+}
+
+/// A PATCH of which only a part is sent.
+fn begin(s: &Server, target: &str, offset: usize, length: usize, sent: &[u8], fields: &str) -> Client {
+    let mut client = s.client();
+    client.send(format!(
+        "PATCH {target} HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\n{OCTETS}Upload-Offset: {offset}\r\n\
+         {fields}Content-Length: {length}\r\n\r\n"
+    ));
+    client.send(sent);
+    client
+}
+
+fn size_of_part(s: &Server, target: &str) -> usize {
+    let id = target.rsplit('=').next().unwrap_or_default();
+    std::fs::metadata(s.path(&format!("{STATE}/{id}.part"))).map_or(0, |stat| stat.len() as usize)
+}
+
+#[test]
+fn a_look_at_one_process_does_not_cut_what_another_writes() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("");
+    let mut table = Table::new("two processes, one upload");
+    table.row(OURS, "with a checksum under way, the newer request has it and the older is cut", || {
+        for method in ["HEAD", "PATCH"] {
+            let target = create(&a, &format!("checked-{method}.txt"), 5);
+            let mut older = begin(&a, &target, 0, 5, b"hel", HELLO);
+            eventually("bytes arrive", || size_of_part(&a, &target) == 3);
+            match method {
+                "HEAD" => assert_eq!(offset(&b, &target), 0, "what no checksum was compared of does not count"),
+                _ => {
+                    tus(&b, "PATCH", &target, &format!("{OCTETS}Upload-Offset: 0\r\n{HELLO}"), b"hello").is(204);
+                }
+            }
+            older.try_send("lo");
+            assert_eq!(older.rest(), b"", "no answer, least of all a 204");
+            if method == "HEAD" {
+                assert_eq!(size_of_part(&a, &target), 0);
+                tus(&a, "PATCH", &target, &format!("{OCTETS}Upload-Offset: 0\r\n{HELLO}"), b"hello").is(204);
+            }
+            assert_eq!(a.read(&format!("html/a/checked-{method}.txt")), b"hello");
+        }
+    });
+    table.row(OURS, "a client whose line broke silently goes on elsewhere", || {
+        let content = noise(400_000);
+        let target = create(&a, "silent.bin", content.len());
+        let mut servers = [&a, &b].into_iter().cycle();
+        let mut silent = Vec::new();
+        let mut at = 0;
+        for cut in [100_000, 200_000, 300_000] {
+            let s = servers.next().expect("there are two");
+            silent.push(begin(s, &target, at, content.len() - at, &content[at..cut], ""));
+            eventually("bytes arrive", || size_of_part(&a, &target) == cut);
+            at = offset(if std::ptr::eq(s, &a) { &b } else { &a }, &target);
+            assert_eq!(at, cut);
+        }
+        patch(&b, &target, at, &content[at..]).is(204);
+        assert!(a.read("html/a/silent.bin") == content);
+    });
+    table.row(OURS, "of two parts for one offset one counts", || {
+        let pieces = [noise(70_000), noise(70_001).split_off(1)];
+        for round in 0..20 {
+            let target = create(&a, &format!("race-{round}"), 140_000);
+            let stored = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                for (s, piece) in [&a, &b].into_iter().zip(&pieces) {
+                    let (target, stored) = (&target, &stored);
+                    scope.spawn(move || {
+                        let mut client = begin(s, target, 0, piece.len(), piece, "");
+                        if let Ok(r) = client.try_response(false) {
+                            r.is_one_of(&[204, 409]);
+                            stored.fetch_add(usize::from(r.status == 204), Ordering::Relaxed);
+                        }
+                    });
+                }
+            });
+            let there = offset(&a, &target);
+            let id = target.rsplit('=').next().unwrap_or_default();
+            let part = a.read(&format!("{STATE}/{id}.part"));
+            assert_eq!(part.len(), there);
+            assert!(stored.into_inner() <= 1, "both were told that theirs is stored");
+            // One may have been cut, and the other gone on where it was.
+            assert!(pieces.iter().any(|piece| part == piece[..there.min(piece.len())]), "round {round}: a mixture");
+            tus(&b, "DELETE", &target, "", b"").is(204);
+        }
+    });
+    table.row(OURS, "nothing is left behind", || assert!(!a.exists(STATE)));
+}
+
+#[test]
+fn uploads_begin_while_another_process_removes_the_empty_state_directory() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("");
+    std::thread::scope(|scope| {
+        for s in [&a, &b] {
+            for thread in 0..2 {
+                scope.spawn(move || {
+                    for round in 0..60 {
+                        let name = format!("{}-{thread}-{round}", s.port());
+                        let r = tus(s, "POST", "/a/", &format!("Upload-Length: 5\r\n{}", filename(&name)), b"");
+                        r.is(201);
+                        tus(s, "DELETE", &located(&r), "", b"").is(204);
+                    }
+                });
+            }
+        }
+    });
+    assert!(!a.exists(STATE));
+}
+
+#[test]
+fn an_upload_does_not_expire_while_another_process_writes_to_it() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("upload_resumable_max_age 1s;");
+    let target = create(&a, "long.txt", 6);
+    // The other process knows of it, and would remove it.
+    assert_eq!(offset(&b, &target), 0);
+    let mut client = begin(&a, &target, 0, 6, b"1", "");
+    for byte in [b"2", b"3", b"4", b"5"] {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        client.send(byte);
+    }
+    client.send(b"6").response().is(204);
+    assert_eq!(a.read("html/a/long.txt"), b"123456");
+}
+
+#[test]
+fn what_a_killed_process_began_goes_on_in_another() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (mut a, b) = {
+        let first = server(&block("", "")).file("html/index.html", "index").mkdir("html/a").restartable();
+        let first = running(first);
+        let root = format!("root {};", first.path("html").display());
+        let second = running(server(&block(&root, "")).file("html/index.html", "index"));
+        (first, second)
+    };
+    let content = noise(1_000_000);
+    let target = create(&a, "killed.bin", content.len());
+    let mut at = 0;
+    for cut in [300_000, 600_000] {
+        let client = begin(&a, &target, at, content.len() - at, &content[at..cut], "");
+        eventually("bytes arrive", || size_of_part(&a, &target) == cut);
+        a.kill_and_restart();
+        drop(client);
+        at = offset(&b, &target);
+        assert_eq!(at, cut);
+        patch(&b, &target, at, &content[at..at + 1000]).is(204);
+        at += 1000;
+    }
+    patch(&b, &target, at, &content[at..]).is(204);
+    assert!(a.read("html/a/killed.bin") == content);
+}
