@@ -7,6 +7,7 @@ use super::error::{Diagnostic, Diagnostics};
 use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
 use super::pattern::PatternSet;
 use crate::sys::socket::Addr;
+use crate::util::hash::{FastMap, FastSet};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
@@ -143,32 +144,28 @@ fn sockets(endpoints: &[Endpoint]) -> Vec<ListenSocket> {
         Addr::V6(a) => Some((IpAddr::V6(*a.ip()), a.port())),
         Addr::Unix(_) => None,
     };
+    // The sockets that have all addresses, by family and port: (is IPv4, port) to the position in `sockets`.
+    let mut wide: FastMap<(bool, u16), usize> = FastMap::default();
+    let has_all =
+        |addr: &Addr| ip_port(addr).filter(|(ip, _)| ip.is_unspecified()).map(|(ip, port)| (ip.is_ipv4(), port));
+    let everywhere: FastSet<(bool, u16)> = endpoints.iter().filter_map(|endpoint| has_all(&endpoint.addr)).collect();
     let mut sockets: Vec<ListenSocket> = Vec::new();
     let mut specials = Vec::new();
     for (at, endpoint) in endpoints.iter().enumerate() {
         let id = EndpointId(at as u32);
-        let behind = ip_port(&endpoint.addr).is_some_and(|(ip, port)| {
-            !ip.is_unspecified()
-                && endpoints.iter().any(|other| {
-                    ip_port(&other.addr)
-                        .is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4())
-                })
-        });
-        if behind {
-            specials.push((endpoint, id));
-        } else {
-            sockets.push(ListenSocket { addr: endpoint.addr.clone(), endpoint: id, special: Vec::new() });
+        let one = ip_port(&endpoint.addr).filter(|(ip, _)| !ip.is_unspecified());
+        if let Some((ip, port)) = one.filter(|(ip, port)| everywhere.contains(&(ip.is_ipv4(), *port))) {
+            specials.push((ip, port, id));
+            continue;
         }
+        if let Some(key) = has_all(&endpoint.addr) {
+            wide.insert(key, sockets.len());
+        }
+        sockets.push(ListenSocket { addr: endpoint.addr.clone(), endpoint: id, special: Vec::new() });
     }
-    for (endpoint, id) in specials {
-        let Some((ip, port)) = ip_port(&endpoint.addr) else { continue };
-        for socket in &mut sockets {
-            if ip_port(&socket.addr)
-                .is_some_and(|(o, p)| p == port && o.is_unspecified() && o.is_ipv4() == ip.is_ipv4())
-            {
-                socket.special.push((ip, id));
-            }
-        }
+    for (ip, port, id) in specials {
+        let socket = wide.get(&(ip.is_ipv4(), port)).and_then(|at| sockets.get_mut(*at));
+        socket.expect("only endpoints behind such a socket are put aside").special.push((ip, id));
     }
     sockets
 }

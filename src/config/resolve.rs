@@ -45,6 +45,8 @@ pub struct Build {
     pub process: Process,
     pub variables: Variables,
     pub tables: Tables,
+    /// Positions of `tables.zones` by name.
+    pub zone_ids: HashMap<Box<str>, u32>,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
     pub upstreams: upstream::Drafts,
     form: Form,
@@ -166,6 +168,7 @@ pub fn resolve(
         tables: Tables::default(),
         formats: HashMap::new(),
         upstreams: upstream::Drafts::default(),
+        zone_ids: HashMap::new(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
         kept_logs: BTreeSet::new(),

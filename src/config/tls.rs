@@ -14,7 +14,7 @@ use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
 use crate::tls::x509::Certificate;
 use crate::tls::{CertifiedKey, ServerConfig, ciphers};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -147,11 +147,12 @@ impl<'a> Builder<'a> {
         endpoints: &[Endpoint],
         names: &[Vec<(String, Span)>],
     ) {
+        let by_listen: HashSet<usize> =
+            endpoints.iter().filter(|endpoint| endpoint.http2).map(|endpoint| endpoint.default.at()).collect();
         for (at, server) in servers.iter_mut().enumerate() {
             let Some(root) = locations.get(server.root.at()) else { continue };
             let ssl = &root.settings.ssl;
-            let listens = |endpoint: &&Endpoint| endpoint.default.at() == at;
-            let http2 = root.settings.http2.enable || endpoints.iter().filter(listens).any(|endpoint| endpoint.http2);
+            let http2 = root.settings.http2.enable || by_listen.contains(&at);
             server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2);
             self.check_names(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default());
         }

@@ -191,12 +191,13 @@ fn level(d: &Directive) -> Result<Level, Fault> {
 
 /// The index of a zone by its name; made at its first mention.
 fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
-    let zones = &mut b.tables.zones;
-    if let Some(at) = zones.iter().position(|z| *z.name == *name) {
-        return at as u32;
+    if let Some(at) = b.zone_ids.get(name) {
+        return *at;
     }
-    zones.push(Zone { name: name.into(), size: Size(0), defined: None, word: word.clone() });
-    zones.len() as u32 - 1
+    let at = b.tables.zones.len() as u32;
+    b.zone_ids.insert(name.into(), at);
+    b.tables.zones.push(Zone { name: name.into(), size: Size(0), defined: None, word: word.clone() });
+    at
 }
 
 /// Defines a zone.

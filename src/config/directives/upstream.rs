@@ -19,6 +19,7 @@ use crate::config::table::{Effect, Fault, Outcome, Row, Section, invalid, number
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size, number as parse_number};
 use crate::sys::socket::Addr;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 const PARAMETERS: &str = "weight=, max_conns=, max_fails=, fail_timeout=, resolve, backup or down";
@@ -149,7 +150,11 @@ impl Peer {
 
 /// Groups while the configuration is read: a proxy_pass may name a block that comes later.
 #[derive(Default)]
-pub struct Drafts(Vec<Draft>);
+pub struct Drafts {
+    all: Vec<Draft>,
+    /// Positions of the drafts of each name: few, as they differ by their port.
+    by_name: HashMap<Box<str>, Vec<usize>>,
+}
 
 struct Draft {
     upstream: Upstream,
@@ -169,9 +174,8 @@ struct Draft {
 impl Drafts {
     /// The group that a proxy_pass names.
     pub fn refer(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
-        let same = |draft: &Draft| &*draft.upstream.name == host && draft.port == port;
-        let at = self.0.iter().position(same).unwrap_or_else(|| {
-            self.0.push(Draft {
+        let at = self.find(host, |draft| draft.port == port).unwrap_or_else(|| {
+            self.add(Draft {
                 upstream: Upstream::named(host),
                 port,
                 block: false,
@@ -179,17 +183,29 @@ impl Drafts {
                 optional: false,
                 needs_port: false,
                 implied: false,
-            });
-            self.0.len() - 1
+            })
         });
         UpstreamId(at as u32)
     }
 
+    /// The position of the first of this name that is as wanted.
+    fn find(&self, name: &str, wanted: impl Fn(&Draft) -> bool) -> Option<usize> {
+        let named = self.by_name.get(name)?;
+        named.iter().copied().find(|at| self.all.get(*at).is_some_and(&wanted))
+    }
+
+    fn add(&mut self, draft: Draft) -> usize {
+        let at = self.all.len();
+        self.by_name.entry(draft.upstream.name.clone()).or_default().push(at);
+        self.all.push(draft);
+        at
+    }
+
     /// The same over TLS without a port: a group, or a host's 443.
     pub fn refer_secure(&mut self, host: &str, span: Span) -> UpstreamId {
-        let is_group = self.0.iter().any(|draft| draft.block && &*draft.upstream.name == host);
+        let is_group = self.find(host, |draft| draft.block).is_some();
         let id = self.refer(host, if is_group { None } else { Some(443) }, span);
-        if let Some(draft) = self.0.get_mut(id.at()) {
+        if let Some(draft) = self.all.get_mut(id.at()) {
             draft.implied |= !is_group;
         }
         id
@@ -198,7 +214,7 @@ impl Drafts {
     /// The same where the protocol has no port of its own.
     pub fn refer_with_port(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
         let id = self.refer(host, port, span);
-        if let Some(draft) = self.0.get_mut(id.at()) {
+        if let Some(draft) = self.all.get_mut(id.at()) {
             draft.needs_port |= port.is_none() && !host.starts_with("unix:");
         }
         id
@@ -206,18 +222,9 @@ impl Drafts {
 
     /// The same for a host that variables may come to; to be called when all others have been referred to.
     pub fn refer_if_found(&mut self, host: &str, port: Option<u16>, span: Span) {
-        let there = |draft: &Draft| &*draft.upstream.name == host && (draft.block || draft.port == port);
-        if !self.0.iter().any(there) {
+        if self.find(host, |draft| draft.block || draft.port == port).is_none() {
             let upstream = Upstream::named(host);
-            self.0.push(Draft {
-                upstream,
-                port,
-                block: false,
-                span,
-                optional: true,
-                needs_port: false,
-                implied: false,
-            });
+            self.add(Draft { upstream, port, block: false, span, optional: true, needs_port: false, implied: false });
         }
     }
 
@@ -236,28 +243,31 @@ impl Drafts {
         }
         let mut upstream = upstream;
         upstream.finish();
-        match self.0.iter_mut().find(|draft| draft.upstream.name == name && (draft.port.is_none() || draft.implied)) {
+        let named = self.find(&name, |draft| draft.port.is_none() || draft.implied);
+        match named.and_then(|at| self.all.get_mut(at)) {
             Some(draft) if draft.block => {
                 return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
             }
             Some(draft) => (draft.upstream, draft.block, draft.port) = (upstream, true, None),
-            None => self.0.push(Draft {
-                upstream,
-                port: None,
-                block: true,
-                span: d.name.span,
-                optional: false,
-                needs_port: false,
-                implied: false,
-            }),
+            None => {
+                self.add(Draft {
+                    upstream,
+                    port: None,
+                    block: true,
+                    span: d.name.span,
+                    optional: false,
+                    needs_port: false,
+                    implied: false,
+                });
+            }
         }
         Ok(())
     }
 
     /// All groups; those that no block defines are looked up as hosts.
     pub fn resolve(mut self, diagnostics: &mut Diagnostics) -> Vec<Rc<Upstream>> {
-        let blocks: Vec<Box<str>> = self.0.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
-        for draft in self.0.iter_mut().filter(|draft| !draft.block) {
+        let blocks: HashSet<Box<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
+        for draft in self.all.iter_mut().filter(|draft| !draft.block) {
             let name = &draft.upstream.name;
             if let Some(port) = draft.port
                 && blocks.contains(name)
@@ -291,9 +301,9 @@ impl Drafts {
             }
         }
         // The optional ones stand last: without those that were not found the ids of the others hold.
-        self.0.retain(|draft| !draft.optional || !draft.upstream.peers.is_empty());
+        self.all.retain(|draft| !draft.optional || !draft.upstream.peers.is_empty());
         let finished = |draft: Draft| Rc::new(Upstream { port: draft.port, block: draft.block, ..draft.upstream });
-        self.0.into_iter().map(finished).collect()
+        self.all.into_iter().map(finished).collect()
     }
 }
 
@@ -475,9 +485,10 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let only_primary = group.is_some_and(|upstream| {
         matches!(upstream.method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
     });
+    // Lines are counted in their order.
     let lines = |upstream: &Upstream| {
-        let named = upstream.dynamic.iter().map(|dynamic| &dynamic.peer);
-        upstream.peers.iter().chain(named).map(|peer| peer.line + 1).max().unwrap_or(0)
+        let named = upstream.dynamic.last().map(|dynamic| &dynamic.peer);
+        upstream.peers.last().into_iter().chain(named).map(|peer| peer.line + 1).max().unwrap_or(0)
     };
     let line = group.map_or(0, lines);
     for peer in &mut peers {

@@ -3,6 +3,7 @@
 use super::regexes::{Captured, captured};
 use super::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
+use std::collections::HashSet;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -65,7 +66,7 @@ fn sent_by_client(name: &str) -> bool {
 fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
     let pass = ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass"];
     let Some(word) = place.d.args.first().filter(|_| pass.iter().any(|name| place.is(name))) else { return };
-    if place.level.iter().any(|d| d.name.is("internal")) {
+    if place.level().has("internal") {
         return;
     }
     let text = word.str();
@@ -125,21 +126,18 @@ fn host_spoofing(place: &Place, found: &mut Vec<Finding>) {
 }
 
 fn lost_headers(place: &Place, found: &mut Vec<Finding>) {
-    if !place.is("add_header") || place.level.iter().any(|d| d.name.is("add_header_inherit")) {
-        return;
-    }
-    let first = place.level.iter().find(|d| d.name.is("add_header"));
-    if first.is_none_or(|first| first.name.span != place.d.name.span) {
+    let level = place.level();
+    if !place.is("add_header") || level.has("add_header_inherit") || level.first("add_header") != Some(place.at) {
         return;
     }
     let name = |d: &Directive| d.args.first().map(Word::lower).unwrap_or_default();
-    let own: Vec<Vec<u8>> = place.level.iter().filter(|d| d.name.is("add_header")).map(name).collect();
-    let above = place.levels().skip(1).chain([]).find(|level| level.iter().any(|d| d.name.is("add_header")));
-    let Some(above) = above else { return };
-    if above.iter().any(|d| d.name.is("add_header_inherit")) {
+    let own: HashSet<Vec<u8>> = level.all.iter().filter(|d| d.name.is("add_header")).map(name).collect();
+    let Some(above) = place.levels().skip(1).find(|level| level.has("add_header")) else { return };
+    if above.has("add_header_inherit") {
         return;
     }
-    let lost: Vec<&Directive> = above.iter().filter(|d| d.name.is("add_header") && !own.contains(&name(d))).collect();
+    let lost = above.all.iter().filter(|d| d.name.is("add_header") && !own.contains(&name(d)));
+    let lost: Vec<&Directive> = lost.collect();
     if let Some(first) = lost.first() {
         let names: Vec<String> = lost.iter().filter_map(|d| Some(d.args.first()?.str().into_owned())).collect();
         let message = format!("add_header here drops {} of the level above", names.join(", "));
@@ -152,9 +150,9 @@ fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("allow") || place.d.args.first().is_some_and(|word| word.is("all")) {
         return;
     }
-    let first = place.level.iter().find(|d| d.name.is("allow"));
-    let ends = |d: &Directive| d.name.is("deny") || d.name.is("return") || d.name.is("satisfy");
-    if first.is_some_and(|first| first.name.span == place.d.name.span) && !place.level.iter().any(ends) {
+    let level = place.level();
+    let ends = ["deny", "return", "satisfy"].iter().any(|name| level.has(name));
+    if level.first("allow") == Some(place.at) && !ends {
         let message = "allow without deny forbids nothing: who matches no rule is let in";
         found.push(Finding::new(place.d.name.span, message, "end the list with: deny all;"));
     }

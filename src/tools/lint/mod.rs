@@ -6,6 +6,7 @@
 //! silences a code.
 
 mod headers;
+mod level;
 mod regexes;
 mod traps;
 mod uploads;
@@ -13,6 +14,7 @@ mod uploads;
 use crate::config::ast::{Directive, Span};
 use crate::config::error::Diagnostic;
 use crate::config::load::Sources;
+use level::Level;
 
 /// One rule: what it is called, and why it is there.
 pub struct Rule {
@@ -27,15 +29,17 @@ pub struct Rule {
 pub const RULES: &[&[Rule]] = &[traps::RULES, headers::RULES, regexes::RULES, uploads::RULES];
 
 /// A directive where it stands.
-pub struct Place<'a> {
+pub struct Place<'p, 'a> {
     pub d: &'a Directive,
     /// The blocks around it, the outermost first.
-    pub blocks: &'a [&'a Directive],
-    /// All directives of its block, itself included.
-    pub level: &'a [Directive],
+    pub blocks: &'p [&'a Directive],
+    /// The levels it stands in, the outermost first; the last is its own.
+    levels: &'p [Level<'a>],
+    /// Where it is among the directives of its level.
+    at: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'p, 'a> Place<'p, 'a> {
     fn name(&self) -> &[u8] {
         self.d.name.bytes()
     }
@@ -48,14 +52,21 @@ impl<'a> Place<'a> {
         self.d.block.as_deref().unwrap_or_default()
     }
 
-    /// The nearest block of a name.
-    fn inside(&self, name: &str) -> Option<&'a Directive> {
-        self.blocks.iter().rev().find(|block| block.name.is(name)).copied()
+    /// What is inside the nearest block of a name.
+    fn inside(&self, name: &str) -> Option<&'p Level<'a>> {
+        // The first level is the file itself, the one after it inside the first block.
+        let at = self.blocks.iter().rposition(|block| block.name.is(name))?;
+        self.levels.get(at + 1)
     }
 
-    /// The levels this directive takes part in, its own first.
-    fn levels(&self) -> impl Iterator<Item = &'a [Directive]> + '_ {
-        self.blocks.iter().rev().map(|block| block.block.as_deref().unwrap_or_default())
+    /// All directives of its block, itself included.
+    fn level(&self) -> &'p Level<'a> {
+        self.levels.last().expect("a directive stands in a level")
+    }
+
+    /// The blocks' levels this directive takes part in, its own first.
+    fn levels(&self) -> impl Iterator<Item = &'p Level<'a>> {
+        self.levels.iter().skip(1).rev()
     }
 }
 
@@ -81,7 +92,7 @@ impl Finding {
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    walk(tree, &mut Vec::new(), sources, &mut warnings);
+    walk(Level::new(tree), &mut Vec::new(), &mut Vec::new(), sources, &mut warnings);
     warnings.sort_by_key(|warning: &Diagnostic| warning.span.map(|span| (span.file, span.start)));
     warnings
 }
@@ -99,13 +110,16 @@ pub fn list() -> String {
 }
 
 fn walk<'a>(
-    level: &'a [Directive],
+    level: Level<'a>,
     blocks: &mut Vec<&'a Directive>,
+    levels: &mut Vec<Level<'a>>,
     sources: &Sources,
     warnings: &mut Vec<Diagnostic>,
 ) {
-    for d in level {
-        let place = Place { d, blocks, level };
+    let all = level.all;
+    levels.push(level);
+    for (at, d) in all.iter().enumerate() {
+        let place = Place { d, blocks, levels, at };
         let mut found = Vec::new();
         for rule in RULES.iter().copied().flatten() {
             (rule.check)(&place, &mut found);
@@ -118,10 +132,11 @@ fn walk<'a>(
         }
         if let Some(children) = &d.block {
             blocks.push(d);
-            walk(children, blocks, sources, warnings);
+            walk(Level::new(children), blocks, levels, sources, warnings);
             blocks.pop();
         }
     }
+    levels.pop();
 }
 
 fn diagnostic(finding: Finding, code: &'static str) -> Diagnostic {

@@ -1,5 +1,6 @@
 //! Regexes that match more, or less, than they seem to.
 
+use super::level::Level;
 use super::traps::location;
 use super::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -155,7 +156,7 @@ fn holds(body: &str) -> Captured {
 }
 
 /// The regexes of a directive: of a location, an `if`, a rewrite.
-fn regex_of<'a>(place: &Place<'a>) -> Option<&'a Word> {
+fn regex_of<'a>(place: &Place<'_, 'a>) -> Option<&'a Word> {
     let d = place.d;
     match d.name.bytes() {
         b"location" => location(d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
@@ -273,10 +274,10 @@ fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
     }
     let matches = Pattern::new(regex.bytes(), Case::Sensitive, &mut Variables::default())
         .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false));
-    let elsewhere = place.inside("server").is_some_and(|server| {
-        server.block.iter().flatten().filter(|d| d.name.span != block.name.span).any(|d| leads(d, &uri, prefix.len()))
-    });
-    if matches && !elsewhere {
+    let elsewhere = |server: &Level| {
+        server.all.iter().filter(|d| d.name.span != block.name.span).any(|d| leads(d, &uri, prefix.len()))
+    };
+    if matches && !place.inside("server").is_some_and(elsewhere) {
         let message = format!("\"{target_text}\" is rewritten again by this line, until the request ends in 500");
         found.push(Finding::new(
             target.span,
@@ -299,12 +300,8 @@ fn leads(d: &Directive, uri: &str, length: usize) -> bool {
 
 fn shadowed(place: &Place, found: &mut Vec<Finding>) {
     let Some((b"~" | b"~*", word)) = location(place.d) else { return };
-    let everything = |d: &&Directive| {
-        let all: [&[u8]; 7] = [b"/", b"^/", b".*", b"^", b"^.*", b"^/.*", b"^(.*)$"];
-        location(d).is_some_and(|(modifier, name)| modifier.starts_with(b"~") && all.contains(&name.bytes()))
-    };
-    let before = place.level.iter().take_while(|d| d.name.span != place.d.name.span);
-    if let Some(first) = before.into_iter().find(everything) {
+    let level = place.level();
+    if let Some(first) = level.catch_all().filter(|first| *first < place.at).map(|first| &level.all[first]) {
         let message = format!("regex location \"{}\" is never tried: one before it matches everything", word.str());
         found.push(Finding::new(word.span, message, "move the general one behind it").note(first.span, "it is"));
     }

@@ -130,11 +130,11 @@ fn missing_named_location(place: &Place, found: &mut Vec<Finding>) {
     if !text.starts_with('@') || text.contains('$') {
         return;
     }
-    let names = || server.block.iter().flatten().filter(|d| d.name.is("location")).filter_map(|d| d.args.first());
-    if names().any(|name| name.bytes() == word.bytes()) {
+    if server.location(b"", word.bytes()).is_some() {
         return;
     }
-    let known: Vec<String> = names().map(|name| name.str().into_owned()).filter(|name| name.starts_with('@')).collect();
+    let known = server.location_names().filter(|name| name.starts_with(b"@")).map(String::from_utf8_lossy);
+    let known: Vec<String> = known.map(|name| name.into_owned()).collect();
     let near = crate::config::suggest::did_you_mean(&text, known.iter().map(String::as_str));
     found.push(Finding::new(
         word.span,
@@ -158,10 +158,9 @@ fn try_files_code(place: &Place, found: &mut Vec<Finding>) {
 
 fn duplicate_regex(place: &Place, found: &mut Vec<Finding>) {
     let Some((modifier @ (b"~" | b"~*"), word)) = location(place.d) else { return };
-    let same =
-        |d: &&Directive| location(d).is_some_and(|(other, name)| other == modifier && name.bytes() == word.bytes());
-    let first = place.level.iter().take_while(|d| d.name.span != place.d.name.span).find(same);
-    if let Some(first) = first {
+    let level = place.level();
+    let first = level.location(modifier, word.bytes()).filter(|first| *first < place.at);
+    if let Some(first) = first.map(|first| &level.all[first]) {
         let message = format!("regex location \"{}\" is there already: this one is never reached", word.str());
         let finding = Finding::new(word.span, message, "remove one, or make their regexes differ");
         found.push(finding.note(first.span, "the first one"));
@@ -172,8 +171,8 @@ fn after_return(place: &Place, found: &mut Vec<Finding>) {
     if !["set", "rewrite", "if", "return"].iter().any(|name| place.is(name)) {
         return;
     }
-    let before = place.level.iter().take_while(|d| d.name.span != place.d.name.span);
-    if let Some(first) = before.into_iter().find(|d| d.name.is("return")) {
+    let level = place.level();
+    if let Some(first) = level.first("return").filter(|first| *first < place.at).map(|first| &level.all[first]) {
         let message = format!("\"{}\" after a return never runs", place.d.name.str());
         let finding = Finding::new(place.d.name.span, message, "move it before the `return`, or remove it");
         found.push(finding.note(first.span, "the block ends here"));

@@ -1,5 +1,6 @@
 //! Areas that people can write to.
 
+use super::level::Level;
 use super::traps::location;
 use super::{Finding, Place, Rule};
 use crate::config::ast::Directive;
@@ -32,7 +33,7 @@ fn writes(level: &[Directive]) -> Option<&Directive> {
     level.iter().find(|d| on(d))
 }
 
-fn asks_who(level: &[Directive]) -> bool {
+pub fn asks_who(level: &[Directive]) -> bool {
     level.iter().any(|d| match d.name.bytes() {
         b"auth_basic" => d.args.iter().all(|word| !word.is("off")),
         b"deny" | b"internal" | b"auth_request" | b"ssl_verify_client" | b"return" => true,
@@ -46,7 +47,7 @@ fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let Some(writing) = writes(place.children()) else { return };
-    if asks_who(place.children()) || place.levels().any(asks_who) {
+    if asks_who(place.children()) || place.levels().any(Level::asks_who) {
         return;
     }
     found.push(Finding::new(
@@ -56,18 +57,20 @@ fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
     ));
 }
 
+/// A regex location that has files run by their suffix, wherever they are.
+pub fn runs(d: &Directive) -> bool {
+    let pass = ["fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"];
+    location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
+        && d.block.iter().flatten().any(|d| pass.iter().any(|name| d.name.is(name)))
+}
+
 fn uploads_run(place: &Place, found: &mut Vec<Finding>) {
     let Some((b"", name)) = location(place.d) else { return };
     if name.bytes().starts_with(b"@") || writes(place.children()).is_none() {
         return;
     }
     let Some(server) = place.inside("server") else { return };
-    let runs = |d: &&Directive| {
-        let pass = ["fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"];
-        location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
-            && d.block.iter().flatten().any(|d| pass.iter().any(|name| d.name.is(name)))
-    };
-    if let Some(script) = server.block.iter().flatten().find(runs) {
+    if let Some(script) = server.runs_uploads() {
         let message = format!("scripts uploaded below \"{}\" are run", name.str());
         let help = format!("no regex is tried for: location ^~ {} {{ … }}", name.str());
         found.push(Finding::new(name.span, message, help).note(script.span, "they are passed on"));

@@ -1,0 +1,84 @@
+//! What rules ask about all directives of one block, found once for the block: a rule that searched the block for each
+//! of its directives would cost the square of its length.
+
+use super::traps::location;
+use super::uploads;
+use crate::config::ast::Directive;
+use crate::util::hash::FastMap;
+use std::cell::OnceCell;
+
+pub struct Level<'a> {
+    pub all: &'a [Directive],
+    /// Where the first directive of each name is.
+    firsts: FastMap<&'a [u8], usize>,
+    locations: OnceCell<Locations<'a>>,
+    is_closed: OnceCell<bool>,
+    runs_uploads: OnceCell<Option<&'a Directive>>,
+}
+
+#[derive(Default)]
+struct Locations<'a> {
+    /// Where the first of each modifier and name is.
+    firsts: FastMap<(&'a [u8], &'a [u8]), usize>,
+    /// The first regex that every URI matches.
+    catch_all: Option<usize>,
+}
+
+impl<'a> Level<'a> {
+    pub fn new(all: &'a [Directive]) -> Level<'a> {
+        let mut firsts = FastMap::default();
+        for (at, d) in all.iter().enumerate() {
+            firsts.entry(d.name.bytes()).or_insert(at);
+        }
+        Level { all, firsts, locations: OnceCell::new(), is_closed: OnceCell::new(), runs_uploads: OnceCell::new() }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.firsts.contains_key(name.as_bytes())
+    }
+
+    /// The position of the first directive of a name.
+    pub fn first(&self, name: &str) -> Option<usize> {
+        self.firsts.get(name.as_bytes()).copied()
+    }
+
+    /// The first location with this modifier (none: empty) and name.
+    pub fn location(&self, modifier: &[u8], name: &[u8]) -> Option<usize> {
+        self.locations().firsts.get(&(modifier, name)).copied()
+    }
+
+    /// The first regex location that matches every URI.
+    pub fn catch_all(&self) -> Option<usize> {
+        self.locations().catch_all
+    }
+
+    /// The names of locations without a modifier.
+    pub fn location_names(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.locations().firsts.keys().filter(|(modifier, _)| modifier.is_empty()).map(|(_, name)| *name)
+    }
+
+    /// Whether something here asks who the client is.
+    pub fn asks_who(&self) -> bool {
+        *self.is_closed.get_or_init(|| uploads::asks_who(self.all))
+    }
+
+    /// A regex location that has files run by their suffix.
+    pub fn runs_uploads(&self) -> Option<&'a Directive> {
+        *self.runs_uploads.get_or_init(|| self.all.iter().find(|d| uploads::runs(d)))
+    }
+
+    fn locations(&self) -> &Locations<'a> {
+        self.locations.get_or_init(|| {
+            let everything: [&[u8]; 7] = [b"/", b"^/", b".*", b"^", b"^.*", b"^/.*", b"^(.*)$"];
+            let mut found = Locations::default();
+            for (at, d) in self.all.iter().enumerate() {
+                let Some((modifier, name)) = location(d) else { continue };
+                found.firsts.entry((modifier, name.bytes())).or_insert(at);
+                if modifier.starts_with(b"~") && everything.contains(&name.bytes()) {
+                    found.catch_all.get_or_insert(at);
+                }
+            }
+            found
+        })
+    }
+}
