@@ -22,6 +22,8 @@ pub enum Role {
     Child = 8,
     /// Word from the process that started us and keeps root's rights.
     Parent = 9,
+    /// A password was checked.
+    Password = 10,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -45,6 +47,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         7 => Some(Role::Resolver),
         8 => Some(Role::Child),
         9 => Some(Role::Parent),
+        10 => Some(Role::Password),
         _ => None,
     }
 }

@@ -336,6 +336,7 @@ impl Parent {
             server.take_journal(journal);
         }
         server.open_syncs();
+        server.prepare_passwords();
         server.run();
         server.end_journal();
         0

@@ -139,6 +139,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     server.keep_journal();
     server.open_syncs();
     process::trim_memory();
+    server.prepare_passwords();
     server.run();
     server.end_journal();
     server.note(format_args!("exit"));

@@ -10,6 +10,7 @@ pub mod listeners;
 mod names;
 mod panics;
 pub mod parent_link;
+mod passwords;
 pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
@@ -230,6 +231,7 @@ impl Server {
                 Some(Role::Disk) => self.disk_event(),
                 Some(Role::Resolver) => self.resolver_event(),
                 Some(Role::Child) => self.child_event(),
+                Some(Role::Password) => self.password_event(),
                 Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent) | None => {}
             }
         }

@@ -48,6 +48,7 @@ impl Server {
     pub(super) fn watch_services(&mut self) {
         self.watch_resolver();
         self.watch_children();
+        self.watch_passwords();
     }
 
     /// The resolver's sockets are watched from the first question on.

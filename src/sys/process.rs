@@ -1,6 +1,7 @@
 //! The process itself: identity, limits, children, standard streams. Signals, users and starting programs in the modules below.
 
 pub mod child;
+pub mod helper;
 mod signal;
 mod spawn;
 mod user;

@@ -18,6 +18,7 @@ mod table;
 mod upstream;
 
 mod autoindex;
+mod beside;
 mod bodies;
 mod browser;
 mod client_body;

@@ -13,7 +13,8 @@ struct Parent {
 }
 
 const BLOCK: &str = "server { listen 127.0.0.1:PORT; root DIR/html; access_log DIR/logs/access.log; \
-    location /t { return 200 old; } location /up/ { dav_methods PUT; root DIR; } }";
+    location /t { return 200 old; } location /up/ { dav_methods PUT; root DIR; } \
+    location /in/ { auth_basic in; auth_basic_user_file DIR/users; } }";
 
 fn config(setup: &Setup, port: u16, main: &str, block: &str) -> String {
     let text = format!(
@@ -32,7 +33,14 @@ impl Parent {
             skipped("only root has rights to separate");
             return None;
         }
-        let setup = Setup::full("").file("html/f", "f").mkdir("up").mkdir("conf").unprivileged();
+        let users = "v:$apr1$.0MOaPY7$Pagiz4hFvcBJ069gDeQ9z0\n";
+        let setup = Setup::full("")
+            .file("html/f", "f")
+            .file("html/in/f", "in")
+            .file("users", users)
+            .mkdir("up")
+            .mkdir("conf")
+            .unprivileged();
         os::chown(&setup.dir().join("up"), 65_534);
         let reserved = os::reserve().expect("a free port");
         let port = reserved.1.port();
@@ -117,6 +125,21 @@ fn the_process_that_serves_has_given_root_up_for_good() {
     let mut client = Client::connect(([127, 0, 0, 1], s.port).into());
     client.request("PUT /up/file HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(201);
     assert_eq!(std::fs::read(s.setup.dir().join("up/file")).expect("stored"), b"x");
+}
+
+#[test]
+fn passwords_are_checked_where_nothing_can_be_started() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    for (password, status) in [("djpzZWNyZXQ=", 200), ("djpzZWNyZXU=", 401)] {
+        let mut client = Client::connect(([127, 0, 0, 1], s.port).into());
+        let request = format!("GET /in/f HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {password}\r\n\r\n");
+        client.request(&request).is(status);
+    }
+    // Not even with the process that checks them gone.
+    let helper = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", s.child())).expect("procfs");
+    os::kill(helper.trim().parse().expect("one child"), libc::SIGKILL);
+    let mut client = Client::connect(([127, 0, 0, 1], s.port).into());
+    client.request("GET /in/f HTTP/1.1\r\nHost: a\r\nAuthorization: Basic djpzZWNyZXY=\r\n\r\n").is(401);
 }
 
 #[test]
@@ -213,7 +236,7 @@ fn root_without_user_serves_as_nobody_and_names_what_does_not_work() {
     drop(s);
     let Some(s) = Parent::start("user root;") else { return };
     // Told to stay root, there is nothing to separate.
-    assert!(s.try_child().is_none());
+    assert_eq!(s.try_child().map(|child| status(child, "Name")).as_deref(), Some("webserv-hash"));
 }
 
 #[test]

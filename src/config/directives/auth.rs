@@ -44,7 +44,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(file),
-        "Lines of name:password[:comment], from the directory of the main configuration file unless absolute. Passwords: crypt (DES, $1$, $5$, $6$), yescrypt ($y$), $apr1$, bcrypt ($2a$, $2b$, $2y$), {SHA}, {SSHA}, {PLAIN}. Changes count at once. Verdicts are remembered, so a slow hash is computed once; one that would take seconds (bcrypt beyond cost 16, a million rounds, 64 MiB) matches nothing.",
+        "Lines of name:password[:comment], from the directory of the main configuration file unless absolute. Passwords: crypt (DES, $1$, $5$, $6$), yescrypt ($y$), $apr1$, bcrypt ($2a$, $2b$, $2y$), {SHA}, {SSHA}, {PLAIN}. Changes count at once. Slow hashes are computed one at a time by a process of their own, so that no other client waits for a login; of one client at most 16 wait (then 429), of all together 256 (then 503). Verdicts are remembered; a hash that would take seconds (bcrypt beyond cost 16, a million rounds, 64 MiB) matches nothing.",
     ),
     row(
         "satisfy",

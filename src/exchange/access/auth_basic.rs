@@ -1,22 +1,27 @@
 //! auth_basic: the user name and password of the request against a file of users.
 //!
-//! Slow hashes are computed once for a right password: the verdict is remembered under a secret hash of the stored
-//! line and the password, so a changed line is checked anew.
+//! Slow hashes are computed by another process ([`crate::services::passwords`]); the request waits for it, the loop does
+//! not. The verdict is remembered under a secret hash of the stored line and the password, so a changed line is checked
+//! again.
 
 use super::password;
 use crate::config::model::Level;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::{Exchange, variables};
 use crate::http::escape;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::Found;
+use crate::services::passwords::{Given, Verdict};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
 /// A file of users larger than this is a mistake.
 const LARGEST_FILE: u64 = 16 << 20;
+
+/// Milliseconds after which a request that waits for a verdict asks for it again. It is woken when there is one.
+const PATIENCE: u64 = 60_000;
 
 /// What checking the password came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,17 +56,42 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
         }
     };
     let name = String::from_utf8_lossy(&user).into_owned();
-    match stored(&users, &user) {
-        Some(stored) if cx.passwords.check(stored, &given, password::matches) => Outcome::Granted,
-        Some(_) => {
+    let Some(stored) = stored(&users, &user) else {
+        ex.report(cx, Level::Error, format_args!("user \"{name}\" was not found in \"{}\"", path.display()));
+        return Outcome::Refused(challenge(ex, &realm));
+    };
+    match verdict(ex, cx, stored, &given) {
+        Verdict::Right => Outcome::Granted,
+        Verdict::Wrong => {
             ex.report(cx, Level::Error, format_args!("user \"{name}\": password mismatch"));
             Outcome::Refused(challenge(ex, &realm))
         }
-        None => {
-            ex.report(cx, Level::Error, format_args!("user \"{name}\" was not found in \"{}\"", path.display()));
-            Outcome::Refused(challenge(ex, &realm))
+        Verdict::Pending => {
+            Outcome::Refused(Flow::Delay { until: cx.now.ms + PATIENCE, then: Then::Phase(Phase::Access) })
         }
+        Verdict::TooMany => overloaded(ex, cx, Status::TOO_MANY_REQUESTS, "of this client"),
+        Verdict::Busy => overloaded(ex, cx, Status::SERVICE_UNAVAILABLE, "of all clients"),
+        Verdict::Failed => Outcome::Refused(Flow::Status(Status::INTERNAL_SERVER_ERROR)),
     }
+}
+
+fn verdict(ex: &Exchange, cx: &mut Services, stored: &[u8], password: &[u8]) -> Verdict {
+    // `explain` is a process of its own, and wants the answer.
+    if !password::is_slow(stored) || cx.trace.is_some() {
+        return if password::matches(stored, password) { Verdict::Right } else { Verdict::Wrong };
+    }
+    let waiter = cx.syncs.driven;
+    let address = ex.client.peer.octets();
+    // A client has many addresses of IPv6, but one network.
+    let client = if address.len() == 16 { &address[..8] } else { address };
+    cx.passwords.check(&Given { stored, password, client, waiter }, password::matches)
+}
+
+/// More passwords wait to be checked than may.
+fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str) -> Outcome {
+    ex.report(cx, Level::Warn, format_args!("too many passwords {whose} wait to be checked"));
+    ex.response.line(b"Retry-After", b"1");
+    Outcome::Refused(Flow::Status(status))
 }
 
 /// User and password of the request. One of them missing counts as none.

@@ -1,0 +1,242 @@
+//! Passwords, checked beside the loop: bcrypt takes a tenth of a second, which must hold up the login it belongs to and
+//! no other client. A [`helper`] process computes one hash at a time; verdicts are remembered, right and wrong ones, so
+//! that a password costs once, not each request.
+//!
+//! What bounds it: one hash is computed at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the
+//! loop. [`ALL`] hashes wait, [`OF_ONE`] of a client; clients take turns, so a client that guesses delays others by one
+//! hash each. Requests with the same password wait for the same hash, and what only left clients wait for is not computed.
+
+mod helper;
+
+use crate::sys::Errno;
+use crate::util::wake::Wake;
+use helper::Helper;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::os::fd::BorrowedFd;
+
+/// Verdicts kept of each kind; then those of that kind are forgotten, so that guesses do not displace what is right.
+const KEPT: usize = 4096;
+/// Hashes that may wait.
+const ALL: usize = 256;
+/// Hashes of one client that may wait.
+const OF_ONE: usize = 16;
+
+/// Two secret 64-bit hashes of the stored line and the password: neither can be read back from here.
+type Key = (u64, u64);
+
+/// Whether the second is the password that the first stores.
+pub type Verify = fn(&[u8], &[u8]) -> bool;
+
+/// A password that a client gives.
+pub struct Given<'a> {
+    pub stored: &'a [u8],
+    pub password: &'a [u8],
+    /// The client's address: clients take turns.
+    pub client: &'a [u8],
+    /// Woken when the verdict is known.
+    pub waiter: Option<Wake>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Right,
+    Wrong,
+    /// It is being computed: the waiter is woken, and asks again.
+    Pending,
+    /// The client has too many under way.
+    TooMany,
+    /// All clients together have.
+    Busy,
+    /// It could not be computed: [`Passwords::trouble`] says why.
+    Failed,
+}
+
+#[derive(Default)]
+pub struct Passwords {
+    keys: (RandomState, RandomState),
+    right: HashSet<Key>,
+    wrong: HashSet<Key>,
+    /// What the waiters of the last hash are to hear, where it failed.
+    failed: Option<Key>,
+    /// Clients with hashes that wait, in the order of their turns.
+    queue: VecDeque<Client>,
+    running: Option<Job>,
+    helper: Option<Helper>,
+    woken: Vec<Wake>,
+    trouble: Option<String>,
+}
+
+struct Client {
+    address: Box<[u8]>,
+    jobs: VecDeque<Job>,
+}
+
+struct Job {
+    key: Key,
+    stored: Box<[u8]>,
+    password: Box<[u8]>,
+    waiters: Vec<Wake>,
+    /// A helper ended while it had this.
+    failed: bool,
+}
+
+impl Passwords {
+    /// The verdict, or that it must be waited for. Costs no more than two small hashes.
+    pub fn check(&mut self, given: &Given<'_>, verify: Verify) -> Verdict {
+        let pair = (given.stored, given.password);
+        let key = (self.keys.0.hash_one(pair), self.keys.1.hash_one(pair));
+        if self.right.contains(&key) {
+            return Verdict::Right;
+        }
+        if self.wrong.contains(&key) {
+            return Verdict::Wrong;
+        }
+        if self.failed == Some(key) {
+            return Verdict::Failed;
+        }
+        // No stored hash is longer, and no password that counts.
+        if given.stored.len() > helper::LARGEST || given.password.len() > helper::LARGEST {
+            return Verdict::Wrong;
+        }
+        let waiting = self.queue.iter_mut().flat_map(|client| &mut client.jobs);
+        if let Some(job) = self.running.iter_mut().chain(waiting).find(|job| job.key == key) {
+            job.waiters.extend(given.waiter.filter(|waiter| !job.waiters.contains(waiter)));
+            self.start_next(verify, |_| true);
+            return Verdict::Pending;
+        }
+        let all: usize = self.queue.iter().map(|client| client.jobs.len()).sum();
+        if all >= ALL {
+            return Verdict::Busy;
+        }
+        let at = match self.queue.iter().position(|client| *client.address == *given.client) {
+            Some(at) => at,
+            None => {
+                self.queue.push_back(Client { address: given.client.into(), jobs: VecDeque::new() });
+                self.queue.len() - 1
+            }
+        };
+        let Some(client) = self.queue.get_mut(at).filter(|client| client.jobs.len() < OF_ONE) else {
+            return Verdict::TooMany;
+        };
+        client.jobs.push_back(Job {
+            key,
+            stored: given.stored.into(),
+            password: given.password.into(),
+            waiters: given.waiter.into_iter().collect(),
+            failed: false,
+        });
+        self.start_next(verify, |_| true);
+        if self.failed == Some(key) { Verdict::Failed } else { Verdict::Pending }
+    }
+
+    /// Starts the helper before it is needed: the fewer pages the process has, the less a fork costs.
+    pub fn prepare(&mut self, verify: Verify) {
+        if self.helper.is_none() {
+            // One that cannot be had now is tried again with the first password.
+            self.helper = Helper::start(verify).ok();
+        }
+    }
+
+    /// The helper's channel, while the loop does not watch it.
+    pub fn to_watch(&self) -> Option<BorrowedFd<'_>> {
+        self.helper.as_ref().filter(|helper| !helper.watched).map(Helper::fd)
+    }
+
+    pub fn watched(&mut self) {
+        if let Some(helper) = &mut self.helper {
+            helper.watched = true;
+        }
+    }
+
+    /// The helper has something to say: a verdict, or that it is gone. `alive`: whether a waiter still waits.
+    pub fn receive(&mut self, verify: Verify, alive: impl Fn(Wake) -> bool) {
+        let Some(answer) = self.helper.as_ref().and_then(Helper::answer) else { return };
+        let running = self.running.take();
+        self.failed = None;
+        match answer {
+            Ok(is_right) => {
+                let kind = if is_right { &mut self.right } else { &mut self.wrong };
+                if kind.len() >= KEPT {
+                    kind.clear();
+                }
+                kind.extend(running.iter().map(|job| job.key));
+                self.woken.extend(running.into_iter().flat_map(|job| job.waiters));
+            }
+            // A helper that ends while it has nothing to do is started again when it is needed.
+            Err(_) => {
+                self.helper = None;
+                if let Some(job) = running {
+                    self.ended_with(job, verify);
+                }
+            }
+        }
+        self.start_next(verify, alive);
+    }
+
+    /// The helper was killed, or a hash took too long: the second time it is the hash.
+    fn ended_with(&mut self, job: Job, verify: Verify) {
+        if job.failed {
+            let seconds = helper::LONGEST;
+            let what = "the process that checks passwords ended twice over one";
+            self.trouble = Some(format!("{what}; a stored hash may take no longer than {seconds} s"));
+            self.failed = Some(job.key);
+            self.woken.extend(job.waiters);
+        } else {
+            self.run(Job { failed: true, ..job }, verify);
+        }
+    }
+
+    /// Those who can go on.
+    pub fn woken(&mut self) -> Vec<Wake> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// What the log should hear.
+    pub fn trouble(&mut self) -> Option<String> {
+        self.trouble.take()
+    }
+
+    fn start_next(&mut self, verify: Verify, alive: impl Fn(Wake) -> bool) {
+        if self.running.is_none()
+            && let Some(job) = self.next(&alive)
+        {
+            self.run(job, verify);
+        }
+    }
+
+    fn run(&mut self, job: Job, verify: Verify) {
+        let ask = |helper: &Helper| helper.ask(&job.stored, &job.password);
+        let mut asked = self.helper.as_ref().ok_or(Errno::EPIPE).and_then(ask);
+        if asked.is_err() {
+            asked = Helper::start(verify).and_then(|helper| ask(self.helper.insert(helper)));
+        }
+        match asked {
+            Ok(()) => self.running = Some(job),
+            // Those that wait are tried when the next password comes.
+            Err(e) => {
+                self.trouble = Some(format!("the process that checks passwords could not be started {e}"));
+                self.failed = Some(job.key);
+                self.woken.extend(job.waiters);
+            }
+        }
+    }
+
+    /// The next hash that somebody waits for; its client is the last to have its turn again.
+    fn next(&mut self, alive: &impl Fn(Wake) -> bool) -> Option<Job> {
+        while let Some(mut client) = self.queue.pop_front() {
+            let job = client.jobs.pop_front();
+            if !client.jobs.is_empty() {
+                self.queue.push_back(client);
+            }
+            let job = job.filter(|job| job.waiters.iter().any(|waiter| alive(*waiter)));
+            if job.is_some() {
+                return job;
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use super::*;
+use crate::sys::file;
+use crate::util::slab;
+
+fn same(stored: &[u8], given: &[u8]) -> bool {
+    if stored == b"dies" {
+        crate::sys::process::leave(3);
+    }
+    stored == given
+}
+
+fn wake(slot: u32) -> Wake {
+    Wake::conn(slab::Key::new(slot, 1))
+}
+
+fn given<'a>(stored: &'a str, password: &'a str, client: &'a str, slot: u32) -> Given<'a> {
+    let (stored, password, client) = (stored.as_bytes(), password.as_bytes(), client.as_bytes());
+    Given { stored, password, client, waiter: Some(wake(slot)) }
+}
+
+/// Waits for the helper's next word.
+fn hear(passwords: &mut Passwords) -> Vec<Wake> {
+    let fd = passwords.helper.as_ref().expect("a helper").fd();
+    file::wait_readable(fd, 10_000).expect("poll");
+    passwords.receive(same, |waiter| waiter != wake(99));
+    passwords.woken()
+}
+
+#[test]
+fn a_password_is_hashed_once() {
+    let mut passwords = Passwords::default();
+    let table =
+        [("a", "a", Verdict::Right), ("a", "b", Verdict::Wrong), ("b", "b", Verdict::Right), ("", "", Verdict::Right)];
+    for (at, (stored, password, verdict)) in table.into_iter().enumerate() {
+        let at = at as u32;
+        let asked = given(stored, password, "c", at);
+        assert_eq!(passwords.check(&asked, same), Verdict::Pending);
+        assert_eq!(passwords.check(&given(stored, password, "d", at + 10), same), Verdict::Pending, "the same hash");
+        assert_eq!(hear(&mut passwords), [wake(at), wake(at + 10)]);
+        for _ in 0..2 {
+            assert_eq!(passwords.check(&asked, same), verdict, "{stored:?} {password:?}");
+        }
+    }
+    assert!(passwords.running.is_none() && passwords.queue.is_empty());
+}
+
+#[test]
+fn clients_take_turns_and_what_nobody_waits_for_is_left_out() {
+    let mut passwords = Passwords::default();
+    for (slot, password) in ["1", "2", "3"].into_iter().enumerate() {
+        passwords.check(&given("x", password, "greedy", slot as u32), same);
+    }
+    passwords.check(&given("x", "4", "gone", 99), same);
+    passwords.check(&given("x", "x", "patient", 4), same);
+    let order: Vec<Vec<Wake>> = (0..4).map(|_| hear(&mut passwords)).collect();
+    assert_eq!(order, [[wake(0)], [wake(1)], [wake(4)], [wake(2)]]);
+}
+
+#[test]
+fn a_client_and_all_together_have_a_bound() {
+    let mut passwords = Passwords::default();
+    let mut asked = |client: &str, count: usize| -> Vec<Verdict> {
+        let ask = |at: usize| passwords.check(&given("x", &format!("{client}{at}"), client, 1), same);
+        (0..count).map(ask).collect()
+    };
+    // One is being computed.
+    let verdicts = asked("one", OF_ONE + 2);
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Pending).count(), OF_ONE + 1);
+    assert_eq!(verdicts.last(), Some(&Verdict::TooMany));
+    for client in 1..ALL / OF_ONE {
+        assert!(asked(&format!("c{client}-"), OF_ONE).iter().all(|verdict| *verdict == Verdict::Pending));
+    }
+    assert_eq!(asked("late", 1), [Verdict::Busy]);
+}
+
+#[test]
+fn a_helper_that_ends_costs_one_verdict() {
+    let mut passwords = Passwords::default();
+    let deadly = given("dies", "x", "c", 1);
+    assert_eq!(passwords.check(&deadly, same), Verdict::Pending);
+    assert_eq!(passwords.check(&given("a", "a", "c", 2), same), Verdict::Pending);
+    assert_eq!(hear(&mut passwords), [], "it may have been killed: once more");
+    assert_eq!(hear(&mut passwords), [wake(1)]);
+    assert_eq!(passwords.check(&deadly, same), Verdict::Failed);
+    assert!(passwords.trouble().expect("said").contains("ended"));
+    assert_eq!(hear(&mut passwords), [wake(2)]);
+    assert_eq!(passwords.check(&given("a", "a", "c", 2), same), Verdict::Right);
+}

@@ -1,0 +1,39 @@
+//! A forked child that works for its parent and shares nothing with it but a channel.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::sys::{Errno, once};
+
+/// In the child, right after the fork: closes every descriptor but `keep`, so that no connection stays open for it; ends
+/// with its parent; has a name of its own in lists of processes. What the child inherited as owners of descriptors must
+/// not be dropped any more ([`super::leave`]).
+pub fn detach(keep: BorrowedFd<'_>, name: &CStr) {
+    let keep = keep.as_raw_fd();
+    // SAFETY: no pointers are passed.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // SAFETY: `name` is NUL-terminated.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    let ranges = [(0, keep - 1), (keep + 1, i32::MAX)];
+    for (first, last) in ranges.into_iter().filter(|(first, last)| first <= last) {
+        if close_range(first, last).is_err() {
+            // Before Linux 5.9.
+            let most = super::nofile_limit().map_or(1024, |limit| i32::try_from(limit.soft).unwrap_or(i32::MAX));
+            for fd in first..=last.min(most) {
+                // SAFETY: no pointers are passed; owners in this process are never used again (the contract above).
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+}
+
+fn close_range(first: i32, last: i32) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed; owners in this process are never used again (the caller's contract).
+    once(|| unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Ends the process by SIGALRM after that time, unless it is called again; 0: never.
+pub fn alarm(seconds: u32) {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::alarm(seconds) };
+}

@@ -1,0 +1,57 @@
+//! What one client asks for may take long; another that asks for something small meanwhile does not wait for it.
+
+use crate::client::Client;
+use crate::harness::{Server, http, skip_on_nginx};
+
+/// bcrypt with cost 12 is a quarter of a second of work; of a password that no test knows.
+const SLOW_HASH: &str = "u:$2y$12$abcdefghijklmnopqrstuuS2DzwyGbKZP0HLuXpwR1YbYxq9xZa5W\n";
+/// "secret" in htpasswd's own form, which takes a thousand rounds of MD5.
+const QUICK_HASH: &str = "v:$apr1$.0MOaPY7$Pagiz4hFvcBJ069gDeQ9z0\n";
+
+fn with_passwords() -> Server {
+    http(
+        "server {
+             listen 127.0.0.1:%%PORT%%;
+             root %%DIR%%/html;
+             location /in/ { auth_basic in; auth_basic_user_file %%DIR%%/users; }
+         }",
+    )
+    .file("users", format!("{SLOW_HASH}{QUICK_HASH}"))
+    .file("html/f", "f")
+    .file("html/in/f", "inside")
+    .start()
+}
+
+/// `u:gues` and one more byte, which is another for each.
+fn guess(number: usize) -> String {
+    let digit = b"AEIMQUYcgkosw048"[number % 16] as char;
+    format!("GET /in/f HTTP/1.1\r\nHost: a\r\nAuthorization: Basic dTpndWVz{digit}w==\r\n\r\n")
+}
+
+#[test]
+fn a_password_that_takes_long_to_check_holds_up_no_other_client() {
+    if skip_on_nginx("a worker computes the hash itself") {
+        return;
+    }
+    let s = with_passwords();
+    s.answers_others_during(&guess(0), "/f").is(401);
+}
+
+#[test]
+fn guesses_of_many_clients_at_once_are_all_answered() {
+    let s = with_passwords();
+    let mut guessing: Vec<Client> = (0..3)
+        .map(|number| {
+            let mut client = s.client();
+            client.send(guess(number));
+            client
+        })
+        .collect();
+    // One that leaves does not hold up what comes after it.
+    guessing.pop();
+    for client in &mut guessing {
+        client.response().is(401);
+    }
+    s.get_with("/in/f", "Authorization: Basic djpzZWNyZXQ=\r\n").is(200).body_is("inside");
+    s.get_with("/in/f", "Authorization: Basic djpzZWNyZXU=\r\n").is(401);
+}
