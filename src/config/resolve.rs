@@ -18,7 +18,7 @@ use super::context::Contexts;
 use super::directives::body::TempPath;
 use super::directives::listen::ServerDraft;
 use super::directives::logs::LogFormat;
-use super::directives::{cgi, charset, headers, upload, upstream};
+use super::directives::{cgi, charset, headers, upload, upstream, upstream_drafts};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics};
 use super::load::{Loaded, Sources};
@@ -48,7 +48,7 @@ pub struct Build {
     /// Positions of `tables.zones` by name.
     pub zone_ids: HashMap<Box<str>, u32>,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
-    pub upstreams: upstream::Drafts,
+    pub upstreams: upstream_drafts::Drafts,
     form: Form,
     log_files: Vec<PathBuf>,
     log_index: HashMap<PathBuf, LogFileId>,
@@ -167,7 +167,7 @@ pub fn resolve(
         variables: Variables::default(),
         tables: Tables::default(),
         formats: HashMap::new(),
-        upstreams: upstream::Drafts::default(),
+        upstreams: upstream_drafts::Drafts::default(),
         zone_ids: HashMap::new(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),

@@ -42,6 +42,7 @@ pub mod syslog;
 pub mod upload;
 pub mod upload_resumable;
 pub mod upstream;
+pub mod upstream_drafts;
 pub mod upstream_dynamic;
 pub mod upstream_ring;
 

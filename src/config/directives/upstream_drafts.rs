@@ -1,0 +1,170 @@
+//! Groups while the configuration is read, in the order they were named; at its end every name is a group or a host.
+
+use super::upstream::{Peer, Upstream};
+use crate::config::addr::PeerAddr;
+use crate::config::ast::{Directive, Span};
+use crate::config::error::{Diagnostic, Diagnostics};
+use crate::config::model::UpstreamId;
+use crate::config::suggest;
+use crate::config::table::{Fault, Outcome};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Groups while the configuration is read: a proxy_pass may name a block that comes later.
+#[derive(Default)]
+pub struct Drafts {
+    all: Vec<Draft>,
+    /// Positions of the drafts of each name: few, as they differ by their port.
+    by_name: HashMap<Box<str>, Vec<usize>>,
+}
+
+struct Draft {
+    upstream: Upstream,
+    /// The port that a proxy_pass wrote; a block has none.
+    port: Option<u16>,
+    block: bool,
+    /// Who named it first.
+    span: Span,
+    /// It need not be found: a variable may come to it, or not.
+    optional: bool,
+    /// There is no port that it has by default.
+    needs_port: bool,
+    /// The port is that of https, and was not written: a group of the name may follow.
+    implied: bool,
+}
+
+impl Drafts {
+    /// The group that a proxy_pass names.
+    pub fn refer(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
+        let at = self.find(host, |draft| draft.port == port).unwrap_or_else(|| {
+            self.add(Draft {
+                upstream: Upstream::named(host),
+                port,
+                block: false,
+                span,
+                optional: false,
+                needs_port: false,
+                implied: false,
+            })
+        });
+        UpstreamId(at as u32)
+    }
+
+    /// The position of the first of this name that is as wanted.
+    fn find(&self, name: &str, wanted: impl Fn(&Draft) -> bool) -> Option<usize> {
+        let named = self.by_name.get(name)?;
+        named.iter().copied().find(|at| self.all.get(*at).is_some_and(&wanted))
+    }
+
+    fn add(&mut self, draft: Draft) -> usize {
+        let at = self.all.len();
+        self.by_name.entry(draft.upstream.name.clone()).or_default().push(at);
+        self.all.push(draft);
+        at
+    }
+
+    /// The same over TLS without a port: a group, or a host's 443.
+    pub fn refer_secure(&mut self, host: &str, span: Span) -> UpstreamId {
+        let is_group = self.find(host, |draft| draft.block).is_some();
+        let id = self.refer(host, if is_group { None } else { Some(443) }, span);
+        if let Some(draft) = self.all.get_mut(id.at()) {
+            draft.implied |= !is_group;
+        }
+        id
+    }
+
+    /// The same where the protocol has no port of its own.
+    pub fn refer_with_port(&mut self, host: &str, port: Option<u16>, span: Span) -> UpstreamId {
+        let id = self.refer(host, port, span);
+        if let Some(draft) = self.all.get_mut(id.at()) {
+            draft.needs_port |= port.is_none() && !host.starts_with("unix:");
+        }
+        id
+    }
+
+    /// The same for a host that variables may come to; to be called when all others have been referred to.
+    pub fn refer_if_found(&mut self, host: &str, port: Option<u16>, span: Span) {
+        if self.find(host, |draft| draft.block || draft.port == port).is_none() {
+            let upstream = Upstream::named(host);
+            self.add(Draft { upstream, port, block: false, span, optional: true, needs_port: false, implied: false });
+        }
+    }
+
+    /// An `upstream` block has been read.
+    pub fn define(&mut self, upstream: Upstream, d: &Directive) -> Outcome {
+        let name = upstream.name.clone();
+        if upstream.peers.is_empty() && upstream.dynamic.is_empty() {
+            return Err(Fault::new(d.close, "no servers are inside upstream"));
+        }
+        if !upstream.dynamic.is_empty() && upstream.resolver.is_none() {
+            let text = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
+            return Err(Fault::new(d.name.span, text).help("resolver ADDRESS; in http or in the group"));
+        }
+        if upstream.peers.iter().chain(upstream.dynamic.iter().map(|dynamic| &dynamic.peer)).all(|peer| peer.backup) {
+            return Err(Fault::new(d.name.span, format!("no servers in upstream \"{name}\"")));
+        }
+        let mut upstream = upstream;
+        upstream.finish();
+        let named = self.find(&name, |draft| draft.port.is_none() || draft.implied);
+        match named.and_then(|at| self.all.get_mut(at)) {
+            Some(draft) if draft.block => {
+                return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
+            }
+            Some(draft) => (draft.upstream, draft.block, draft.port) = (upstream, true, None),
+            None => {
+                self.add(Draft {
+                    upstream,
+                    port: None,
+                    block: true,
+                    span: d.name.span,
+                    optional: false,
+                    needs_port: false,
+                    implied: false,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// All groups; those that no block defines are looked up as hosts.
+    pub fn resolve(mut self, diagnostics: &mut Diagnostics) -> Vec<Rc<Upstream>> {
+        let blocks: HashSet<Box<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
+        for draft in self.all.iter_mut().filter(|draft| !draft.block) {
+            let name = &draft.upstream.name;
+            if let Some(port) = draft.port
+                && blocks.contains(name)
+            {
+                let text = format!("upstream \"{name}\" may not have port {port}");
+                let help = format!("ports stand inside the upstream, at its servers: write http://{name}");
+                diagnostics.push(Diagnostic::emerg(draft.span, text).help(help));
+                continue;
+            }
+            if draft.needs_port {
+                let text = format!("no port in upstream \"{name}\"");
+                diagnostics.push(Diagnostic::emerg(draft.span, text).help("host:port, or the name of an upstream"));
+                continue;
+            }
+            match PeerAddr::parse(name.as_bytes(), draft.port.unwrap_or(80)) {
+                Ok(addr) => draft.upstream.peers = Peer::all(addr),
+                Err(e) if draft.optional => {
+                    let text = format!("{} in upstream \"{name}\"; requests for it are answered with 502", e.message);
+                    diagnostics.push(Diagnostic::warn(draft.span, text));
+                }
+                Err(e) => {
+                    let text = format!("{} in upstream \"{name}\"", e.message);
+                    let mut diagnostic = Diagnostic::emerg(draft.span, text);
+                    let near = suggest::nearest(name, blocks.iter().map(|block| &**block));
+                    diagnostic = diagnostic.help(match near {
+                        Some(near) => format!("did you mean the upstream \"{near}\"?"),
+                        None => "an address, a name that the system can look up now, or an upstream".to_owned(),
+                    });
+                    diagnostics.push(diagnostic);
+                }
+            }
+        }
+        // The optional ones stand last: without those that were not found the ids of the others hold.
+        self.all.retain(|draft| !draft.optional || !draft.upstream.peers.is_empty());
+        let finished = |draft: Draft| Rc::new(Upstream { port: draft.port, block: draft.block, ..draft.upstream });
+        self.all.into_iter().map(finished).collect()
+    }
+}
