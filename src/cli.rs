@@ -122,7 +122,7 @@ pub fn command() -> Command {
         .arg(flag("q", "suppress non-error messages during configuration testing"))
         .arg(flag("v", "show version and exit"))
         .arg(flag("V", "show version and configure options then exit"))
-        .arg(value("s", "SIGNAL", "send signal to the running server: stop, quit, reopen, reload"))
+        .arg(value("s", "SIGNAL", "send signal to the running server: stop, quit, reopen, reload, drain"))
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(value("e", "FILE", "set error log file"))
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
@@ -192,13 +192,14 @@ fn fmt() -> Command {
 }
 
 /// Words that people try first, and the options they mean. A file or directory of that name wins.
-const WORDS: [(&str, &[&str]); 14] = [
+const WORDS: [(&str, &[&str]); 15] = [
     ("help", &["--help"]),
     ("version", &["--version"]),
     ("reload", &["-s", "reload"]),
     ("stop", &["-s", "stop"]),
     ("quit", &["-s", "quit"]),
     ("reopen", &["-s", "reopen"]),
+    ("drain", &["-s", "drain"]),
     ("run", &[]),
     ("serve", &[]),
     ("start", &[]),
@@ -311,7 +312,7 @@ Options:
   -t             : test configuration and exit
   -T             : test configuration, dump it and exit
   -q             : suppress non-error messages during configuration testing
-  -s signal      : send signal to the running server: stop, quit, reopen, reload
+  -s signal      : send signal to the running server: stop, quit, reopen, reload, drain
   -p prefix      : set prefix path (default: the current directory)
   -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
   -c filename    : set configuration file, with nginx's defaults for logs, pid and user
@@ -326,7 +327,7 @@ Serving a directory:
   --tls          : HTTPS, by a certificate of the local authority
   --print-config : print the configuration that does all this, and exit
 
-Words for the same: help version run serve start check test validate stop quit reload reopen.
+Words for the same: help version run serve start check test validate stop quit reload reopen drain.
 ";
 
 fn long(id: &'static str, help: &'static str) -> Arg {

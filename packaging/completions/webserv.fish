@@ -24,7 +24,7 @@ function __fish_webserv_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload' -r
+complete -c webserv -n "__fish_webserv_needs_command" -s s -d 'send signal to the running server: stop, quit, reopen, reload, drain' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s e -d 'set error log file' -r
 complete -c webserv -n "__fish_webserv_needs_command" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r

@@ -146,6 +146,8 @@ pub struct Process {
     pub nofile: Option<u64>,
     pub connections: Option<u32>,
     pub shutdown_timeout: Option<u64>,
+    /// drain_delay, milliseconds.
+    pub drain_delay: u64,
     pub env: Vec<Box<str>>,
     /// Directories of temporary files that are made when the server starts.
     pub temp_paths: Vec<PathBuf>,
@@ -156,8 +158,33 @@ pub struct Process {
 pub struct ErrorLog {
     pub target: LogTarget,
     pub level: Level,
+    pub format: LineFormat,
+    /// Lines a second; those beyond are counted. None: as many as there are.
+    pub rate: Option<u32>,
     /// Another log of the same level of the configuration, and its own others.
     pub also: Option<Rc<ErrorLog>>,
+}
+
+/// How the lines of an error log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineFormat {
+    /// nginx's.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl ErrorLog {
+    /// nginx's form, and as many lines as there are.
+    pub fn plain(target: LogTarget, level: Level) -> ErrorLog {
+        ErrorLog { target, level, format: LineFormat::Text, rate: None, also: None }
+    }
+
+    /// This log and the others of its level of the configuration.
+    pub fn all(&self) -> impl Iterator<Item = &ErrorLog> {
+        std::iter::successors(Some(self), |log| log.also.as_deref())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -328,6 +355,8 @@ pub enum Content {
     Files,
     EmptyGif,
     StubStatus,
+    /// health.
+    Health,
     /// proxy_pass, fastcgi_pass, scgi_pass, uwsgi_pass.
     Proxy,
     /// cgi_pass.

@@ -232,7 +232,7 @@ impl Build {
             if let (LogTarget::File(id), None) = (&target, error_log) {
                 self.default_logs.push(*id);
             }
-            let error = ErrorLog { target, level: Level::Error, also: None };
+            let error = ErrorLog::plain(target, Level::Error);
             self.process.error_log = error.clone();
             Rc::make_mut(&mut settings.logs).error = error;
         }

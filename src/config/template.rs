@@ -77,7 +77,7 @@ builtins! {
     ConnectionsActive "connections_active", ConnectionsReading "connections_reading",
     ConnectionsWriting "connections_writing", ConnectionsWaiting "connections_waiting",
     LimitRate "limit_rate", Msec "msec", TimeIso8601 "time_iso8601", TimeLocal "time_local",
-    Pid "pid", Pipe "pipe", NginxVersion "nginx_version", InvalidReferer "invalid_referer",
+    Pid "pid", Pipe "pipe", Draining "draining", NginxVersion "nginx_version", InvalidReferer "invalid_referer",
     GzipRatio "gzip_ratio", LimitConnStatus "limit_conn_status", LimitReqStatus "limit_req_status",
     ProxyHost "proxy_host", ProxyPort "proxy_port", ProxyAddXForwardedFor "proxy_add_x_forwarded_for",
     UpstreamAddr "upstream_addr", UpstreamStatus "upstream_status", UpstreamCacheStatus "upstream_cache_status",

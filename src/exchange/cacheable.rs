@@ -11,7 +11,7 @@ use super::route_state::Opened;
 use super::{Exchange, Rx, Tx, variables};
 use crate::config::directives::client::Lingering;
 use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
-use crate::config::model::Level;
+use crate::config::model::{Level, LineFormat};
 use crate::config::template::{Builtin, Part, Var};
 use crate::http::h1::encode;
 use crate::http::h1::framing::Framing;
@@ -116,11 +116,12 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
     let mut reports = 0;
     match (&found, ex.response.status) {
         (Ok(_), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
+        (Err(_), Status::NOT_FOUND) if is_logged_as_json(ex) => return None,
         (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
             reports = 1;
             told = text.add(Failure { call: "open()", path: &ex.route.path, e: *e }.to_string().as_bytes());
             let mut line = Vec::new();
-            ex.asked_what(&mut line);
+            ex.asked_what(LineFormat::Text, &mut line);
             asked = text.add(&line);
         }
         (Err(_), Status::NOT_FOUND) => {}
@@ -159,6 +160,11 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
         file: found.map(|file| Rc::downgrade(&file)),
         look: RefCell::new(look),
     })
+}
+
+/// What the error log says is kept in nginx's form only.
+fn is_logged_as_json(ex: &Exchange) -> bool {
+    ex.here().settings.logs.error.all().any(|log| log.format == LineFormat::Json)
 }
 
 /// The line of an access log in parts that are the same each time and others. None: something in it is of another kind.
@@ -251,7 +257,8 @@ pub fn say(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services, o
     };
     cx.stats.requests += 1;
     if !repeat.told.is_empty() {
-        let asked = |line: &mut Vec<u8>| {
+        // None but nginx's form is kept ([`made`]).
+        let asked = |_: LineFormat, line: &mut Vec<u8>| {
             line.extend_from_slice(repeat.bytes(repeat.told));
             line.extend_from_slice(b", client: ");
             variables::put_peer(asker.peer, line);

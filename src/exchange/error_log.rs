@@ -4,11 +4,13 @@
 //! Invariant: no byte of a request starts a line of its own or drives a terminal ([`Printable`]).
 
 use super::{Exchange, Printable, variables};
-use crate::config::model::Level;
+use crate::config::model::{Level, LineFormat};
 use crate::http::header::HeaderId;
 use crate::route::Trace;
 use crate::services::Services;
+use crate::services::error_line::member;
 use crate::services::logs::Who;
+use crate::sys::socket::Peer;
 use std::fmt;
 
 impl Exchange {
@@ -17,32 +19,59 @@ impl Exchange {
         self.log.reports.set(self.log.reports.get() + 1);
         cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
         let log = &self.here().settings.logs.error;
-        let who = Who { serial: self.client.serial, asked: &|line| asked(self, line) };
+        let who = Who {
+            serial: self.client.serial,
+            asked: &|format: LineFormat, line: &mut Vec<u8>| asked(self, format, line),
+        };
         cx.logs.error(log, level, &mut cx.now, Some(who), what);
     }
 
     /// What was asked, and of which server.
-    pub(super) fn asked_what(&self, line: &mut Vec<u8>) {
-        line.extend_from_slice(b", server: ");
-        Printable(&self.server().name).put(line);
-        let mut quoted = |name: &[u8], text: &[u8]| {
-            if !text.is_empty() {
-                line.extend_from_slice(name);
+    pub(super) fn asked_what(&self, format: LineFormat, line: &mut Vec<u8>) {
+        let name = &self.server().name;
+        match format {
+            LineFormat::Text => {
+                line.extend_from_slice(b", server: ");
+                Printable(name).put(line);
+            }
+            LineFormat::Json => member("server", name, line),
+        }
+        let mut quoted = |name: &str, text: &[u8]| match format {
+            _ if text.is_empty() => {}
+            LineFormat::Json => member(name, text, line),
+            LineFormat::Text => {
+                line.extend_from_slice(b", ");
+                line.extend_from_slice(name.as_bytes());
+                line.extend_from_slice(b": \"");
                 Printable(text).put(line);
                 line.push(b'"');
             }
         };
-        quoted(b", request: \"", self.request.head.request_line.of(self.buf()));
-        quoted(b", upstream: \"", self.log.upstream.as_ref().map_or(b"", |record| record.shown.as_bytes()));
-        quoted(b", host: \"", self.request.head.host.of(self.buf()));
+        quoted("request", self.request.head.request_line.of(self.buf()));
+        quoted("upstream", self.log.upstream.as_ref().map_or(b"", |record| record.shown.as_bytes()));
+        quoted("host", self.request.head.host.of(self.buf()));
         let referrer = self.request.head.get(HeaderId::Referer).map(|field| field.value.of(self.buf()));
-        quoted(b", referrer: \"", referrer.unwrap_or_default());
+        quoted("referrer", referrer.unwrap_or_default());
     }
 }
 
 /// nginx's trailer: who asked what.
-fn asked(ex: &Exchange, line: &mut Vec<u8>) {
-    line.extend_from_slice(b", client: ");
-    variables::put_peer(&ex.client.peer, line);
-    ex.asked_what(line);
+fn asked(ex: &Exchange, format: LineFormat, line: &mut Vec<u8>) {
+    client(&ex.client.peer, format, line);
+    ex.asked_what(format, line);
+}
+
+/// The part of it that every connection has.
+pub fn client(peer: &Peer, format: LineFormat, line: &mut Vec<u8>) {
+    match format {
+        LineFormat::Text => {
+            line.extend_from_slice(b", client: ");
+            variables::put_peer(peer, line);
+        }
+        LineFormat::Json => {
+            let mut address = Vec::new();
+            variables::put_peer(peer, &mut address);
+            member("client", &address, line);
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub mod log_facts;
 
 pub mod body_encoder;
 pub mod cacheable;
-mod error_log;
+pub mod error_log;
 pub mod origin;
 pub mod pace;
 pub mod paths;

@@ -438,6 +438,10 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
             cx.trace.say("handler", Some(here.span), || "empty_gif".into());
             handlers::special::empty_gif(ex)
         }
+        Content::Health => {
+            cx.trace.say("handler", Some(here.span), || "health".into());
+            handlers::special::health(ex, cx)
+        }
         Content::StubStatus => {
             cx.trace.say("handler", Some(here.span), || "stub_status".into());
             handlers::special::stub_status(ex, cx)

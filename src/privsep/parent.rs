@@ -5,6 +5,7 @@
 //! | HUP | reads the configuration; a fresh child serves, the old one drains. What is wrong leaves everything as it was |
 //! | USR1 | opens the logs again and hands them down |
 //! | USR2 | starts the binary that lies at its place now, with the listeners |
+//! | RTMIN | health checks fail; after drain_delay as QUIT |
 //! | WINCH | drains: the child finishes, this process and the listeners stay |
 //! | QUIT | drains and ends |
 //! | TERM, INT | ends |
@@ -22,6 +23,7 @@ use crate::server::pid_file::PidFile;
 use crate::server::reload::{self, Origin};
 use crate::server::reload_report::{self, Report};
 use crate::server::signals::Signals;
+use crate::server::supervisor::Supervisor;
 use crate::server::temp_paths;
 use crate::server::upload_services::journal_path;
 use crate::server::worker::{Worker, worker};
@@ -79,6 +81,9 @@ struct Parent {
     pause: u64,
     ending: Ending,
     is_daemon: bool,
+    supervisor: Supervisor,
+    /// A drain ends its first part.
+    drained_at: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,6 +103,7 @@ pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
     parent.open_journal();
     parent.spawn().map_err(|why| Failure(format!("the serving process did not come up: {why}")))?;
     announce(&mut parent)?;
+    parent.supervisor.ready("serving");
     process::trim_memory();
     while parent.ending == Ending::No || !parent.children.is_empty() {
         parent.turn();
@@ -138,6 +144,8 @@ impl Parent {
             pause: 0,
             ending: Ending::No,
             is_daemon: ready.is_some(),
+            supervisor: Supervisor::from_env(),
+            drained_at: None,
         };
         let announce: Announce = Box::new(|parent| lifecycle::announce(ready, &parent.config, &mut parent.logs));
         (parent, announce)
@@ -155,7 +163,7 @@ impl Parent {
             Ending::Stopping(at) => Some(at),
             _ => None,
         };
-        let due = self.restart_at.into_iter().chain(end).min();
+        let due = self.restart_at.into_iter().chain(end).chain(self.drained_at).min();
         let millis = due.map_or(u32::MAX, |at| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX - 1));
         if let Some(fd) = self.signals.fd() {
             let _ = file::wait_any(&[fd], millis);
@@ -170,6 +178,11 @@ impl Parent {
                 self.say(Level::Crit, format_args!("the serving process could not be started again: {why}"));
                 self.restart_later();
             }
+        }
+        if self.drained_at.is_some_and(|at| at <= now) {
+            self.drained_at = None;
+            self.say(Level::Notice, format_args!("drained, shutting down"));
+            self.finish();
         }
         if matches!(self.ending, Ending::Stopping(at) if at <= now) {
             self.signal_children(SIGKILL);
@@ -203,19 +216,31 @@ impl Parent {
             }
             SIGQUIT => {
                 self.say(Level::Notice, format_args!("signal {number} (SIGQUIT) received, shutting down"));
-                self.ending = Ending::Draining;
-                // What is in the backlog is the child's, which closes them after it.
-                self.listeners.close();
-                self.drain(usize::MAX);
+                self.finish();
+            }
+            drain if drain == process::sigdrain() => {
+                self.signal_children(number);
+                self.supervisor.draining();
+                self.drained_at.get_or_insert(clock::monotonic() + self.config.process.drain_delay);
             }
             SIGTERM | SIGINT => {
                 self.say(Level::Notice, format_args!("signal {number} received, exiting"));
+                self.supervisor.stopping(self.new_binary);
                 self.ending = Ending::Stopping(clock::monotonic() + END);
                 self.listeners.close();
                 self.signal_children(SIGTERM);
             }
             _ => {}
         }
+    }
+
+    /// Everything under way is finished, then this process ends.
+    fn finish(&mut self) {
+        self.supervisor.stopping(self.new_binary);
+        self.ending = Ending::Draining;
+        // What is in the backlog is the child's, which closes them after it.
+        self.listeners.close();
+        self.drain(usize::MAX);
     }
 
     fn signal_children(&self, number: i32) {
@@ -324,6 +349,7 @@ impl Parent {
             Ok(server) => server,
             Err(Failure(_)) => return 2,
         };
+        server.supervisor = std::mem::take(&mut self.supervisor).for_child();
         link.tell_ready();
         if server.obey(link).is_err() {
             return 2;
@@ -372,8 +398,10 @@ impl Parent {
     }
 
     fn reload(&mut self) {
+        self.supervisor.reloading();
         let errors = self.renew().err().unwrap_or_default();
         self.reloads += 1;
+        self.supervisor.ready(if errors.is_empty() { "serving" } else { reload::REFUSED });
         if let Some(file) = &self.pid_file {
             reload_report::write(file.path(), &Report { number: self.reloads, errors });
         }

@@ -7,6 +7,7 @@ use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report;
 use super::signals::Signals;
+use super::supervisor::{self, Supervisor};
 use super::temp_paths;
 use super::worker::{Worker, worker};
 use crate::config::model::{Config, Level, LogTarget};
@@ -78,6 +79,9 @@ pub fn prepare(
         ));
     }
     let is_child = !listeners.is_empty();
+    if let Some(names) = supervisor::sockets().filter(|_| !is_child) {
+        activate(&mut listeners, &names, &config, &origin.program);
+    }
     if let (Some(path), false) = (&config.process.pid, is_child) {
         pid_file::is_free(path)?;
     }
@@ -104,6 +108,19 @@ pub fn prepare(
     let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(PidFile::write).transpose()?;
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
+}
+
+/// Sockets that a socket unit passes. One that cannot be used, or that no `listen` names, is no reason not to serve.
+fn activate(listeners: &mut Listeners, names: &str, config: &Config, program: &str) {
+    for (name, e) in listeners.inherit(names) {
+        console::line(format_args!("{program}: [warn] descriptor {name} of LISTEN_FDS is no socket to listen on {e}"));
+    }
+    let unnamed = listeners.addresses().filter(|addr| !config.sockets.iter().any(|wanted| wanted.addr == **addr));
+    for addr in unnamed {
+        console::line(format_args!(
+            "{program}: [warn] the socket unit passes \"{addr}\", which no \"listen\" names: it is closed"
+        ));
+    }
 }
 
 impl Prepared {
@@ -135,11 +152,13 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     let mut server = begin(config, logs, listeners, signals)?;
     server.origin = Some(origin);
     server.pid_file = pid_file;
+    server.supervisor = Supervisor::from_env();
     server.note_start(&notes);
     server.keep_journal();
     server.open_syncs();
     process::trim_memory();
     server.prepare_passwords();
+    server.supervisor.ready("serving");
     server.run();
     server.end_journal();
     server.note(format_args!("exit"));
@@ -194,6 +213,7 @@ pub fn signal_number(name: &str) -> Option<i32> {
         "quit" => process::SIGQUIT,
         "reload" => process::SIGHUP,
         "reopen" => process::SIGUSR1,
+        "drain" => process::sigdrain(),
         _ => return None,
     })
 }
@@ -206,7 +226,7 @@ pub enum Signalled {
     Refused(String),
 }
 
-/// `-s`: sends the signal to the process whose id is in the pid file. `reload` waits for what becomes of it, but not for
+/// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `reload` waits for what becomes of it, but not for
 /// long: a server that says nothing in time may still be at it.
 pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure(format!("invalid option: \"-s {name}\"")))?;
@@ -216,6 +236,10 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let pid = pid_file::running(path)?;
     let before = reload_report::read(path);
     process::kill(pid, number).map_err(|e| Failure(format!("kill({pid}, {number}) failed {e}")))?;
+    if number == process::sigdrain() {
+        // What comes next in a script is for when it is gone.
+        reload_report::until(|| pid_file::running(path).ok() != Some(pid));
+    }
     if number != process::SIGHUP {
         return Ok(Signalled::Sent);
     }

@@ -16,6 +16,7 @@ pub mod reload;
 pub mod reload_report;
 pub mod signals;
 mod streams;
+pub mod supervisor;
 pub mod temp_paths;
 pub mod upload_services;
 mod wakeup;
@@ -95,6 +96,9 @@ pub struct Server {
     reloads: u64,
     /// Of the services that have sockets of their own.
     watched: names::Watched,
+    pub supervisor: supervisor::Supervisor,
+    /// A drain ends its first part: what is under way is finished, nothing new is taken.
+    drained_at: Option<u64>,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -149,6 +153,8 @@ impl Server {
             new_binary: None,
             reloads: 0,
             watched: names::Watched::default(),
+            supervisor: supervisor::Supervisor::default(),
+            drained_at: None,
         };
         sweep::begin(&mut server.cx);
         if let Some(fd) = server.signals.fd() {
@@ -267,6 +273,8 @@ impl Server {
             self.pool.backends.next_due(),
             self.cx.listings.next_due(),
             self.next_service(),
+            self.supervisor.next_due(),
+            self.drained_at,
             sweep::due(&self.cx).map(after),
         ];
         times.into_iter().flatten().min()
@@ -428,6 +436,8 @@ impl Server {
             let _ = self.watch_listeners();
         }
         self.pool.backends.expire(now);
+        self.supervisor.tick(now);
+        self.end_drain(now);
         self.protected("a look-up of names", Server::services_due);
         self.protected("a sweep", Server::sweep);
     }

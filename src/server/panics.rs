@@ -4,7 +4,7 @@
 //! done is dropped, never used again.
 
 use super::Server;
-use crate::config::model::Level;
+use crate::config::model::{Level, LineFormat};
 use crate::conn::State;
 use crate::conn::io::Next;
 use crate::exchange::Rx;
@@ -56,7 +56,7 @@ impl Server {
         self.cx.scratch.clear();
         self.cx.scratch.reserve(SCRATCH);
         let log = self.cx.config.process.error_log.clone();
-        let who = serial.map(|serial| Who { serial, asked: &|_| {} });
+        let who = serial.map(|serial| Who { serial, asked: &|_: LineFormat, _: &mut Vec<u8>| {} });
         self.cx.logs.error(&log, Level::Alert, &mut self.cx.now, who, what);
     }
 }

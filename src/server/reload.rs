@@ -31,6 +31,9 @@ pub struct Origin {
     pub executable: PathBuf,
 }
 
+/// The status of a service whose reload failed.
+pub const REFUSED: &str = "serving the old configuration: the new one was refused, the error log says why";
+
 /// A load: the configuration if nothing was wrong, and everything there is to say.
 pub struct Read {
     pub config: Option<Config>,
@@ -83,12 +86,14 @@ impl Server {
         // Under a parent the configuration is read there.
         let Some(origin) = self.origin.clone() else { return };
         let pid = self.cx.config.process.pid.clone();
+        self.supervisor.reloading();
         let errors = match self.protected("a reload", |server| server.renew(&origin)) {
             Some(Ok(())) => String::new(),
             Some(Err(errors)) => errors,
             None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program),
         };
         self.reloads += 1;
+        self.supervisor.ready(if errors.is_empty() { "serving" } else { REFUSED });
         if let Some(pid) = pid {
             reload_report::write(&pid, &Report { number: self.reloads, errors });
         }

@@ -86,6 +86,17 @@ pub fn wait(pid: &Path, process: i32, before: Option<&Report>) -> Option<Report>
     None
 }
 
+/// Looks again and again, until it is so.
+pub fn until(mut done: impl FnMut() -> bool) {
+    let Ok(pause) = Epoll::new() else { return };
+    let mut events = Events::new();
+    while !done() {
+        if pause.wait(&mut events, Timeout::Millis(LOOK)).is_err() {
+            return;
+        }
+    }
+}
+
 /// Whether a process runs the very program that asks.
 fn is_this_program(process: i32) -> bool {
     let theirs = fs::read_link(format!("/proc/{process}/exe"));

@@ -3,7 +3,9 @@
 use super::{Mode, Server};
 use crate::config::model::Level;
 use crate::sys::Errno;
-use crate::sys::process::{self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal};
+use crate::sys::process::{
+    self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal, sigdrain,
+};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The signals of a process; none for a server that a test drives.
@@ -21,7 +23,7 @@ impl Signals {
     /// From now on the handled signals are read, not delivered.
     pub fn watch() -> Result<Signals, Errno> {
         process::ignore_sigpipe();
-        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD];
+        let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, sigdrain()];
         Ok(Signals { fd: Some(process::signalfd(&all)?), arrived: Vec::new() })
     }
 
@@ -56,6 +58,7 @@ impl Server {
             match number {
                 SIGTERM | SIGINT => {
                     self.note(format_args!("signal {number} received, exiting"));
+                    self.supervisor.stopping(self.new_binary);
                     self.mode = Mode::Stopped;
                 }
                 SIGQUIT => {
@@ -76,6 +79,7 @@ impl Server {
                 }
                 SIGUSR2 => self.upgrade(),
                 SIGWINCH => self.quit(),
+                drain if drain == sigdrain() => self.drain(),
                 SIGCHLD => {
                     while let Ok(Some((pid, _))) = process::reap() {
                         if self.new_binary == Some(pid) {
@@ -98,6 +102,11 @@ impl Server {
             if self.old_configs.is_empty() {
                 self.cx.logs.retire();
             }
+        }
+        if let Some(seconds) = self.cx.now.jumped() {
+            let way = if seconds < 0 { "back" } else { "forward" };
+            let by = seconds.unsigned_abs();
+            self.say(Level::Warn, format_args!("the system's clock jumped {way} by {by} s; timeouts are not affected"));
         }
         for text in self.cx.logs.troubles() {
             self.say(Level::Error, format_args!("{text}"));

@@ -22,6 +22,10 @@ pub struct Clock {
     local: Option<Local>,
     /// Milliseconds that both clocks are ahead of the system's.
     ahead: u64,
+    /// When the second of `unix` was first seen.
+    seen: u64,
+    /// Seconds that the wall clock went on or back beside the time that passed.
+    jumped: i64,
 }
 
 /// Local time of a second, as logs show it.
@@ -49,6 +53,8 @@ impl Clock {
             http: date::format(unix),
             local: None,
             ahead: 0,
+            seen: clock::monotonic(),
+            jumped: 0,
         }
     }
 
@@ -77,10 +83,28 @@ impl Clock {
         let unix = unix.saturating_add_unsigned(self.ahead / 1000);
         self.nanos = nanos;
         if unix != self.unix {
+            self.compare(unix);
             self.unix = unix;
             self.http = date::format(unix);
             self.local = None;
         }
+    }
+
+    /// The wall clock against the other, which nothing sets.
+    fn compare(&mut self, unix: i64) {
+        /// What seconds that are counted from different moments differ by, and what a slow adjustment may do.
+        const TOLERATED: i64 = 5;
+        let passed = i64::try_from(self.ms.saturating_sub(self.seen) / 1000).unwrap_or(i64::MAX);
+        let moved = unix.saturating_sub(self.unix).saturating_sub(passed);
+        if moved.saturating_abs() > TOLERATED {
+            self.jumped = self.jumped.saturating_add(moved);
+        }
+        self.seen = self.ms;
+    }
+
+    /// How far the wall clock was set, or went on while the machine slept, since this was last asked; seconds.
+    pub fn jumped(&mut self) -> Option<i64> {
+        Some(std::mem::take(&mut self.jumped)).filter(|seconds| *seconds != 0)
     }
 
     /// Moves both clocks forward for good, from the next turn on: a simulated night passes in no time. The wall clock

@@ -4,6 +4,7 @@
 //! A file stays open as long as the configuration names it, or an exchange lives that began under one that did.
 
 use super::clock::Clock;
+use super::error_line::{self, Admitted, Asked, Facts, Repeats, Window};
 use super::log_file::{LogFile, Trouble};
 use super::log_paths::LogPaths;
 use super::syslog::Syslogs;
@@ -12,7 +13,6 @@ use crate::config::directives::syslog::Syslog;
 use crate::config::model::{Config, ErrorLog, Level, LogFileId, LogTarget};
 use crate::io::{open, sink::Sink};
 use crate::sys::{Errno, file, process};
-use crate::util::decimal;
 use std::fmt;
 use std::io::Write;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -35,6 +35,11 @@ pub struct Logs {
     paths: LogPaths,
     syslogs: Syslogs,
     scratch: Vec<u8>,
+    /// The text of a diagnostic.
+    text: Vec<u8>,
+    repeats: Repeats,
+    /// Of logs that have a rate.
+    windows: Vec<(LogTarget, Window)>,
     /// Takes diagnostics that no file takes; None: a daemon has none.
     stderr: Option<LogFile>,
     /// What is to be said of the logs themselves, in the error log.
@@ -49,7 +54,7 @@ pub struct Who<'a> {
     /// The number of the connection.
     pub serial: u64,
     /// Puts down who asked what, at the end of the line.
-    pub asked: &'a dyn Fn(&mut Vec<u8>),
+    pub asked: &'a dyn Asked,
 }
 
 /// When lines of an access log must be out.
@@ -203,7 +208,7 @@ impl Logs {
         while let Some(id) = self.dirty.pop() {
             self.write_out(id);
         }
-        let again = self.retry(now);
+        let again = self.retry(now).into_iter().chain(self.close_windows(now)).min();
         if self.held.is_empty() {
             return again;
         }
@@ -280,21 +285,31 @@ impl Logs {
         who: Option<Who<'_>>,
         what: fmt::Arguments<'_>,
     ) {
-        for log in std::iter::successors(Some(log), |log| log.also.as_deref()) {
-            if level <= log.level && log.target != LogTarget::Off {
-                self.diagnostic(log, level, now, who, what);
+        if !log.all().any(|log| level <= log.level && log.target != LogTarget::Off) {
+            return;
+        }
+        let mut text = std::mem::take(&mut self.text);
+        error_line::write(&mut text, what);
+        // What goes wrong again and again with the process itself is said once, and then counted.
+        let admitted = match who.is_none() && level <= Level::Warn {
+            true => self.repeats.admit(&text, now.ms),
+            false => Admitted::After(0),
+        };
+        if let Admitted::After(before) = admitted {
+            Repeats::note(before, &mut text);
+            for log in log.all().filter(|log| level <= log.level && log.target != LogTarget::Off) {
+                self.diagnostic(log, level, now, who, &text);
             }
         }
+        self.text = text;
     }
 
-    fn diagnostic(
-        &mut self,
-        log: &ErrorLog,
-        level: Level,
-        now: &mut Clock,
-        who: Option<Who<'_>>,
-        what: fmt::Arguments<'_>,
-    ) {
+    fn diagnostic(&mut self, log: &ErrorLog, level: Level, now: &mut Clock, who: Option<Who<'_>>, text: &[u8]) {
+        if let Some(rate) = log.rate
+            && !self.window(&log.target).admit(rate, now.ms)
+        {
+            return;
+        }
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
         // Only the process that serves has requests; one that becomes a daemon has another number before.
@@ -302,25 +317,12 @@ impl Logs {
             Some(_) => *self.pid.get_or_insert_with(process::getpid),
             None => process::getpid(),
         };
-        line.extend_from_slice(now.error_stamp().as_bytes());
-        line.extend_from_slice(b" [");
-        line.extend_from_slice(level.name().as_bytes());
-        line.extend_from_slice(b"] ");
-        for end in [&b"#"[..], b": "] {
-            decimal::push(u64::from(pid.unsigned_abs()), 0, &mut line);
-            line.extend_from_slice(end);
-        }
+        let facts = Facts { level, pid: pid.unsigned_abs(), serial: who.map(|who| who.serial) };
+        error_line::begin(log.format, facts, now, text, &mut line);
         if let Some(who) = &who {
-            line.push(b'*');
-            decimal::push(who.serial, 0, &mut line);
-            line.push(b' ');
+            who.asked.put(log.format, &mut line);
         }
-        // A Vec takes all that is written.
-        let _ = line.write_fmt(what);
-        if let Some(who) = &who {
-            (who.asked)(&mut line);
-        }
-        line.push(b'\n');
+        error_line::end(log.format, &mut line);
         let id = match &log.target {
             LogTarget::File(id) => Some(*id),
             LogTarget::Syslog(to) => {
@@ -354,5 +356,24 @@ impl Logs {
             }
         }
         self.scratch = line;
+    }
+
+    /// The lines that a log with a rate has had in this second.
+    fn window(&mut self, target: &LogTarget) -> &mut Window {
+        let at = self.windows.iter().position(|(of, _)| of == target).unwrap_or_else(|| {
+            self.windows.push((target.clone(), Window::default()));
+            self.windows.len() - 1
+        });
+        &mut self.windows[at].1
+    }
+
+    /// Says how many lines were left out, once their second is over. Gives when there is more to say.
+    fn close_windows(&mut self, now: u64) -> Option<u64> {
+        for (_, window) in &mut self.windows {
+            if let Some(count) = window.take(now) {
+                self.troubles.push(format!("{count} lines of the error log were left out: more came than its rate"));
+            }
+        }
+        self.windows.iter().filter_map(|(_, window)| window.due()).min()
     }
 }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod dir_watch;
 pub mod directories;
 pub mod encoded_copies;
+pub mod error_line;
 pub mod handshakes;
 pub mod limits;
 pub mod listings;
@@ -102,6 +103,8 @@ pub struct Services {
     pub pipe: Option<(OwnedFd, OwnedFd)>,
     /// A graceful shutdown is under way: no connection is kept.
     pub quitting: bool,
+    /// A drain has begun: health checks fail, all else is served.
+    pub draining: bool,
     /// Watches the phases for `webserv explain`, and keeps them from changing anything. The server has none.
     pub trace: Option<Recorder>,
 }
@@ -139,6 +142,7 @@ impl Services {
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,
             quitting: false,
+            draining: false,
             trace: None,
         }
     }

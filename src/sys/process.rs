@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use signal::{
     SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal, ignore_sigpipe, kill,
-    read_signal, signalfd,
+    read_signal, sigdrain, signalfd,
 };
 pub use spawn::spawn_exec;
 pub use user::{getegid, geteuid, lookup_group, lookup_user, set_user};

@@ -35,6 +35,7 @@ mod listing;
 mod listing_cache;
 mod locations;
 mod logs;
+mod operate;
 mod patterns;
 mod privsep;
 mod process;

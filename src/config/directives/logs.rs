@@ -4,7 +4,7 @@ use super::syslog::Syslog;
 use super::{HSLI, row};
 use crate::config::ast::Directive;
 use crate::config::context::{Args, Contexts};
-use crate::config::model::{ErrorLog, Level, LogFileId, LogTarget};
+use crate::config::model::{ErrorLog, Level, LineFormat, LogFileId, LogTarget};
 use crate::config::resolve::{Build, Scope};
 use crate::config::suggest;
 use crate::config::table::{Effect, Fault, Outcome, Row};
@@ -75,7 +75,7 @@ pub enum Escape {
 pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
 pub fn default_error_log() -> ErrorLog {
-    ErrorLog { target: LogTarget::Stderr, level: Level::Error, also: None }
+    ErrorLog::plain(LogTarget::Stderr, Level::Error)
 }
 
 impl Default for Logging {
@@ -113,7 +113,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "logs/error.log error",
         Effect::Many(error_log),
-        "Where diagnostics go (a path, stderr or syslog:server=…) and from which level on; several of a level are all written. Levels: debug, info, notice, warn, error, crit, alert, emerg.",
+        "Where diagnostics go (a path, stderr or syslog:server=…) and from which level on; several of a level are all written. Levels: debug, info, notice, warn, error, crit, alert, emerg. Ours: json makes each line one JSON object, always valid UTF-8; rate=N writes at most N lines a second and then says how many were left out.",
     ),
     row(
         "open_log_file_cache",
@@ -271,10 +271,28 @@ impl AccessLog {
     }
 }
 
+/// `100`, or as limit_req writes it: `100r/s`.
+fn lines_a_second(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?;
+    let digits = text.strip_suffix("r/s").or(text.strip_suffix("/s")).unwrap_or(text);
+    digits.parse().ok().filter(|rate| *rate > 0)
+}
+
 fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut level = Level::Error;
-    for (at, word) in d.args.iter().enumerate().skip(1) {
-        if at > 1 && !word.bytes().starts_with(b"debug_") {
+    let (mut has_level, mut format, mut rate) = (false, LineFormat::Text, None);
+    for word in d.args.iter().skip(1) {
+        if word.is("json") {
+            format = LineFormat::Json;
+            continue;
+        }
+        if let Some(number) = word.bytes().strip_prefix(b"rate=") {
+            rate = Some(lines_a_second(number).ok_or_else(|| {
+                Fault::new(word.span, format!("invalid rate \"{}\"", word.str())).help("lines a second, as in rate=100")
+            })?);
+            continue;
+        }
+        if std::mem::replace(&mut has_level, true) && !word.bytes().starts_with(b"debug_") {
             return Err(Fault::new(word.span, format!("duplicate log level \"{}\"", word.str())));
         }
         level = match Level::of(&word.str()) {
@@ -299,7 +317,7 @@ fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     };
     let logs = Rc::make_mut(&mut s.settings.logs);
     let also = (!s.first).then(|| Rc::new(logs.error.clone()));
-    logs.error = ErrorLog { target, level, also };
+    logs.error = ErrorLog { target, level, format, rate, also };
     if s.context == Contexts::MAIN {
         b.process.error_log = logs.error.clone();
     }

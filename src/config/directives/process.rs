@@ -21,6 +21,7 @@ impl Default for Process {
             nofile: None,
             connections: None,
             shutdown_timeout: None,
+            drain_delay: 5_000,
             env: Vec::new(),
             temp_paths: Vec::new(),
         }
@@ -113,6 +114,17 @@ pub const ROWS: &[Row] = &[
             Ok(())
         }),
         "How long a graceful shutdown waits for active requests.",
+    ),
+    row(
+        "drain_delay",
+        MAIN,
+        Args::TAKE1,
+        "5s",
+        Effect::Once(|_, b, d| {
+            b.process.drain_delay = time(d, 0)?.0;
+            Ok(())
+        }),
+        "How long `webserv -s drain` keeps serving, with `health` answering 503, before it shuts down gracefully: longer than a load balancer needs to see that (its check interval times the failures it waits for). nginx has nothing like it.",
     ),
     row(
         "env",

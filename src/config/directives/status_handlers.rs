@@ -18,6 +18,17 @@ pub const ROWS: &[Row] = &[
         "The location answers with a transparent picture of one pixel, from memory.",
     ),
     row(
+        "health",
+        Contexts::LOCATION,
+        Args::NONE,
+        "",
+        Effect::Once(|s, _, _| {
+            s.own.content = Content::Health;
+            Ok(())
+        }),
+        "The location answers health checks of load balancers: 200 while the server takes requests, 503 from the moment `webserv -s drain` was given. `$draining` is 1 from then on, for conditions of one's own. nginx has nothing like it.",
+    ),
+    row(
         "stub_status",
         SL,
         // Old configurations write `stub_status on;`. nginx takes any word there, and so do we.

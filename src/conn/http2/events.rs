@@ -1,11 +1,11 @@
 //! What frames ask for.
 
 use super::{Http2, WIDE};
-use crate::config::model::Level;
+use crate::config::model::{Level, LineFormat};
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::Rx;
-use crate::exchange::variables::put_peer;
+use crate::exchange::error_log;
 use crate::http::h2::connection::{Event, Step};
 use crate::http::h2::error::{ErrorCode, Fault};
 use crate::services::Services;
@@ -78,10 +78,7 @@ impl Http2 {
         let peer = conn.peer;
         let who = Who {
             serial: conn.serial,
-            asked: &|out: &mut Vec<u8>| {
-                out.extend_from_slice(b", client: ");
-                put_peer(&peer, out);
-            },
+            asked: &|format: LineFormat, out: &mut Vec<u8>| error_log::client(&peer, format, out),
         };
         cx.logs.error(&log, Level::Info, &mut cx.now, Some(who), what);
     }

@@ -114,6 +114,20 @@ pub fn empty_gif(ex: &mut Exchange) -> Flow {
     Flow::Respond
 }
 
+/// Whether new requests are welcome, for those who balance load.
+pub fn health(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    if let Some(flow) = not_read(ex) {
+        return flow;
+    }
+    let (status, text) = match cx.draining || cx.quitting {
+        true => (Status::SERVICE_UNAVAILABLE, &b"draining\n"[..]),
+        false => (Status::OK, &b"ok\n"[..]),
+    };
+    ex.response.line(b"Cache-Control", b"no-store");
+    ex.response.text(status, ContentType::Static("text/plain"), text.to_vec());
+    Flow::Respond
+}
+
 /// nginx's page, so that what reads it reads ours.
 pub fn stub_status(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if let Some(flow) = not_read(ex) {

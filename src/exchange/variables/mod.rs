@@ -445,6 +445,7 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         B::DateGmt => put(date::value(ex, cx.now.unix, Zone::Gmt).as_deref(), out),
         B::TimeIso8601 => put(Some(cx.now.iso().as_bytes()), out),
         B::TimeLocal => put(Some(cx.now.clf().as_bytes()), out),
+        B::Draining => put((cx.draining || cx.quitting).then_some(&b"1"[..]), out),
         B::Pid => number(process::getpid(), out),
         B::Pipe => put(Some(if ex.client.requests > 1 && ex.request.pipelined { b"p" } else { b"." }), out),
         B::NginxVersion => put(Some(crate::NGINX_VERSION.as_bytes()), out),

@@ -16,6 +16,11 @@ pub const SIGWINCH: i32 = libc::SIGWINCH;
 pub const SIGCHLD: i32 = libc::SIGCHLD;
 pub const SIGKILL: i32 = libc::SIGKILL;
 
+/// Asks for a drain: the first of the signals that mean nothing by themselves (`kill -RTMIN`).
+pub fn sigdrain() -> i32 {
+    libc::SIGRTMIN()
+}
+
 /// A signal that arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signal {

@@ -1,0 +1,214 @@
+//! One line of an error log, in nginx's form or as JSON: an object a line, always UTF-8, with what was asked as members.
+//! And the guard against floods: what the process says of itself twice in a row is counted instead, and a log with a rate
+//! leaves lines out beyond it, and says how many.
+
+use super::clock::Clock;
+use crate::config::model::{Level, LineFormat};
+use crate::http::escape::json_escape;
+use crate::util::decimal;
+use std::fmt::{self, Write};
+
+/// How long the same line in a row is only counted, milliseconds.
+const QUIET: u64 = 10_000;
+/// A rate is one per second.
+const SECOND: u64 = 1_000;
+
+/// What of a request is put down behind the line, in the form of the line.
+pub trait Asked {
+    fn put(&self, format: LineFormat, line: &mut Vec<u8>);
+}
+
+impl<F: Fn(LineFormat, &mut Vec<u8>)> Asked for F {
+    fn put(&self, format: LineFormat, line: &mut Vec<u8>) {
+        self(format, line);
+    }
+}
+
+/// What a line is made of beside its text.
+#[derive(Clone, Copy)]
+pub struct Facts {
+    pub level: Level,
+    pub pid: u32,
+    /// The number of the connection.
+    pub serial: Option<u64>,
+}
+
+/// Appends the line up to its text; what was asked follows, then [`end`].
+pub fn begin(format: LineFormat, facts: Facts, now: &mut Clock, text: &[u8], line: &mut Vec<u8>) {
+    let Facts { level, pid, serial } = facts;
+    match format {
+        LineFormat::Text => {
+            line.extend_from_slice(now.error_stamp().as_bytes());
+            line.extend_from_slice(b" [");
+            line.extend_from_slice(level.name().as_bytes());
+            line.extend_from_slice(b"] ");
+            for end in [&b"#"[..], b": "] {
+                decimal::push(u64::from(pid), 0, line);
+                line.extend_from_slice(end);
+            }
+            if let Some(serial) = serial {
+                line.push(b'*');
+                decimal::push(serial, 0, line);
+                line.push(b' ');
+            }
+            line.extend_from_slice(text);
+        }
+        LineFormat::Json => {
+            line.extend_from_slice(b"{\"time\":\"");
+            line.extend_from_slice(now.iso().as_bytes());
+            line.extend_from_slice(b"\",\"level\":\"");
+            line.extend_from_slice(level.name().as_bytes());
+            line.extend_from_slice(b"\",\"pid\":");
+            decimal::push(u64::from(pid), 0, line);
+            if let Some(serial) = serial {
+                line.extend_from_slice(b",\"connection\":");
+                decimal::push(serial, 0, line);
+            }
+            member("message", text, line);
+        }
+    }
+}
+
+/// A member whose value is text.
+pub fn member(name: &str, value: &[u8], line: &mut Vec<u8>) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":\"");
+    json_escape(value, line);
+    line.push(b'"');
+}
+
+pub fn end(format: LineFormat, line: &mut Vec<u8>) {
+    line.extend_from_slice(match format {
+        LineFormat::Text => b"\n",
+        LineFormat::Json => b"}\n",
+    });
+}
+
+/// What the process said last of itself.
+#[derive(Default)]
+pub struct Repeats {
+    text: Vec<u8>,
+    /// When it was written.
+    at: u64,
+    count: u64,
+}
+
+/// What becomes of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is written; the one before came so many more times meanwhile.
+    After(u64),
+    Counted,
+}
+
+impl Repeats {
+    /// Whether a line about the process is written now.
+    pub fn admit(&mut self, text: &[u8], now: u64) -> Admitted {
+        let is_same = self.text == text;
+        if is_same && now.saturating_sub(self.at) < QUIET {
+            self.count += 1;
+            return Admitted::Counted;
+        }
+        self.at = now;
+        if !is_same {
+            self.text.clear();
+            self.text.extend_from_slice(text);
+        }
+        Admitted::After(std::mem::take(&mut self.count))
+    }
+
+    /// Appends what a line says of those that were only counted.
+    pub fn note(count: u64, text: &mut Vec<u8>) {
+        let mut note = String::new();
+        if count > 0 {
+            let _ = write!(note, " (the line before came {count} more times)");
+        }
+        text.extend_from_slice(note.as_bytes());
+    }
+}
+
+/// The lines of a log within this second.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    began: u64,
+    lines: u64,
+    left_out: u64,
+}
+
+impl Window {
+    /// Whether one more line may be written, of `rate` a second.
+    pub fn admit(&mut self, rate: u32, now: u64) -> bool {
+        if now.saturating_sub(self.began) >= SECOND {
+            (self.began, self.lines) = (now, 0);
+        }
+        let is_within = self.lines < u64::from(rate);
+        match is_within {
+            true => self.lines += 1,
+            false => self.left_out += 1,
+        }
+        is_within
+    }
+
+    /// When there is something to say of lines that were left out.
+    pub fn due(&self) -> Option<u64> {
+        (self.left_out > 0).then_some(self.began + SECOND)
+    }
+
+    /// How many were left out, once the second is over.
+    pub fn take(&mut self, now: u64) -> Option<u64> {
+        self.due().filter(|due| *due <= now).map(|_| std::mem::take(&mut self.left_out))
+    }
+}
+
+/// The text of a message, in a buffer that is used again.
+pub fn write(text: &mut Vec<u8>, what: fmt::Arguments<'_>) {
+    text.clear();
+    // A Vec takes all that is written.
+    let _ = std::io::Write::write_fmt(text, what);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_line_is_one_object_whatever_is_in_it() {
+        let mut line = Vec::new();
+        let facts = Facts { level: Level::Error, pid: 7, serial: Some(3) };
+        begin(LineFormat::Json, facts, &mut Clock::read(), b"open() \"/a\xffb\n\" failed", &mut line);
+        member("request", b"GET /\"\\\x01 HTTP/1.1", &mut line);
+        end(LineFormat::Json, &mut line);
+        let text = String::from_utf8(line).expect("UTF-8");
+        assert!(text.starts_with("{\"time\":\"20"), "{text}");
+        let rest = "\"level\":\"error\",\"pid\":7,\"connection\":3,\"message\":\"open() \\\"/a\u{fffd}b\\n\\\" failed\",\
+                    \"request\":\"GET /\\\"\\\\\\u0001 HTTP/1.1\"}\n";
+        assert!(text.ends_with(rest), "{text}");
+    }
+
+    #[test]
+    fn a_line_that_comes_again_at_once_is_counted() {
+        let mut repeats = Repeats::default();
+        let table = [
+            (&b"full"[..], 0, Admitted::After(0)),
+            (b"full", 1, Admitted::Counted),
+            (b"full", 9_999, Admitted::Counted),
+            (b"full", 10_000, Admitted::After(2)),
+            (b"full", 10_001, Admitted::Counted),
+            (b"other", 10_002, Admitted::After(1)),
+            (b"full", 10_003, Admitted::After(0)),
+        ];
+        for (text, now, expected) in table {
+            assert_eq!(repeats.admit(text, now), expected, "at {now}");
+        }
+    }
+
+    #[test]
+    fn a_rate_leaves_lines_out_and_counts_them() {
+        let mut window = Window::default();
+        let written = (0..10).filter(|_| window.admit(3, 5_000)).count();
+        assert_eq!((written, window.due(), window.take(5_999)), (3, Some(6_000), None));
+        assert_eq!((window.take(6_000), window.due()), (Some(7), None));
+        assert!(window.admit(3, 6_000));
+    }
+}

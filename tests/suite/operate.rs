@@ -1,0 +1,217 @@
+//! The server under a service manager, behind a load balancer and before a log collector.
+
+use crate::harness::{Setup, eventually, ours, server, skip_on_nginx};
+use crate::os;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A server as systemd starts one: its sockets bound before it, its messages read.
+struct Service {
+    child: Child,
+    manager: UnixDatagram,
+    port: u16,
+    setup: Setup,
+}
+
+impl Service {
+    fn start(main: &str) -> Service {
+        let setup = Setup::full("").file("html/f", "f").mkdir("conf");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let manager = UnixDatagram::bind(setup.dir().join("notify")).expect("a socket");
+        manager.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        let dir = setup.dir().display();
+        let user = if os::is_root() { "user root;" } else { "" };
+        let config = format!(
+            "daemon off; {user} {main} pid {dir}/pid; error_log {dir}/logs/error.log info;\nevents {{}}\n\
+             http {{ server {{ listen 127.0.0.1:{port}; root {dir}/html; }} }}\n"
+        );
+        std::fs::write(setup.dir().join("conf/test.conf"), config).expect("written");
+        // LISTEN_PID is the number of the very process: a shell becomes the server.
+        let mut command = Command::new("sh");
+        command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]).arg(crate::table::binary());
+        command.arg("-c").arg(setup.dir().join("conf/test.conf")).current_dir(setup.dir()).stdin(Stdio::null());
+        command.env_remove("NGINX").env("NOTIFY_SOCKET", setup.dir().join("notify")).env("WATCHDOG_USEC", "200000");
+        os::inherit_as(&mut command, vec![(listener.as_raw_fd(), 3)]);
+        let child = command.spawn().expect("the shell runs");
+        Service { child, manager, port, setup }
+    }
+
+    /// The next message but for signs of life.
+    fn told(&self) -> String {
+        loop {
+            let mut text = [0; 512];
+            let got = self.manager.recv(&mut text).expect("a message in time");
+            let text = String::from_utf8_lossy(&text[..got]).into_owned();
+            if text != "WATCHDOG=1" {
+                return text;
+            }
+        }
+    }
+
+    fn signal(&self, number: i32) {
+        os::kill(self.child.id(), number);
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(self.setup.dir());
+    }
+}
+
+#[test]
+fn a_service_manager_passes_sockets_and_is_told_of_start_reload_and_end() {
+    if skip_on_nginx("nginx does not speak with systemd") {
+        return;
+    }
+    let mut service = Service::start("");
+    assert!(service.told().starts_with("READY=1\n"));
+    crate::client::Client::connect(([127, 0, 0, 1], service.port).into()).get("/f").is(200).body_is("f");
+    let mut text = [0; 512];
+    let got = service.manager.recv(&mut text).expect("a sign of life");
+    assert_eq!(&text[..got], b"WATCHDOG=1");
+
+    service.signal(libc::SIGHUP);
+    let reloading = service.told();
+    let usec = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("the form of notify-reload");
+    assert!(usec.lines().next().is_some_and(|number| number.parse::<u64>().is_ok()), "{reloading}");
+    assert_eq!(service.told(), "READY=1\nSTATUS=serving");
+
+    std::fs::write(service.setup.dir().join("conf/test.conf"), "nonsense;").expect("written");
+    service.signal(libc::SIGHUP);
+    assert!(service.told().starts_with("RELOADING=1\n"));
+    assert!(service.told().contains("was refused"), "the service is up, and its status says what is wrong");
+
+    service.signal(libc::SIGQUIT);
+    assert!(service.told().starts_with("STOPPING=1\n"));
+    assert_eq!(service.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn an_upgrade_makes_the_new_process_the_service() {
+    if skip_on_nginx("nginx does not speak with systemd") {
+        return;
+    }
+    let service = Service::start("");
+    assert!(service.told().starts_with("READY=1\n"));
+    service.signal(libc::SIGUSR2);
+    assert!(service.told().starts_with("READY=1\n"), "of the new one");
+    let pid = std::fs::read_to_string(service.setup.dir().join("pid")).expect("its pid file");
+    service.signal(libc::SIGQUIT);
+    assert_eq!(service.told(), format!("MAINPID={}", pid.trim()));
+    os::kill(pid.trim().parse().expect("a number"), libc::SIGTERM);
+    assert!(service.told().starts_with("STOPPING=1\n"));
+}
+
+/// A server whose configuration begins with `main`, with a health check.
+fn with_health(main: &str) -> Setup {
+    Setup::full(&format!(
+        "%%PREAMBLE%% {main}\nevents {{}}\nhttp {{ server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; \
+         location = /health {{ health; }} location /own {{ if ($draining) {{ return 503; }} return 200 own; }} }} }}"
+    ))
+    .file("html/f", "f")
+}
+
+#[test]
+fn a_drain_fails_the_health_check_first_and_serves_all_the_while() {
+    if skip_on_nginx("nginx has no drain") {
+        return;
+    }
+    let mut s = with_health("drain_delay 1h;").start();
+    s.get("/health").is(200).body_is("ok\n").has("Cache-Control", "no-store");
+    s.get("/own").is(200);
+    s.method("POST", "/health", "", b"").is(405);
+    s.signal(libc::SIGRTMIN());
+    eventually("the health check fails", || s.get("/health").status == 503);
+    s.get("/own").is(503);
+    s.get("/f").is(200).body_is("f");
+    s.signal(libc::SIGQUIT);
+    assert_eq!(s.wait(), 0);
+}
+
+#[test]
+fn the_command_that_drains_returns_when_the_server_has_ended() {
+    if skip_on_nginx("nginx has no drain") {
+        return;
+    }
+    let mut s = with_health("drain_delay 50ms;").start();
+    s.get("/health").is(200);
+    let out = s.command(&["-s", "drain"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!s.exists("logs/webserv.pid"));
+    assert_eq!(s.wait(), 0);
+}
+
+#[test]
+fn an_error_log_as_json_is_an_object_a_line_whatever_was_asked() {
+    if skip_on_nginx("json is ours") {
+        return;
+    }
+    let s = server("error_log logs/json.log info json; error_log logs/text.log;").start();
+    let mut client = s.client();
+    for _ in 0..3 {
+        client.request(b"GET /no\"%FF\\ HTTP/1.1\r\nHost: a\r\nReferer: http://\xe4/\r\n\r\n").is(404);
+    }
+    client.leave();
+    let text = s.await_file("logs/json.log", |text| text.matches("(2: No such file").count() == 3);
+    let text_log = s.await_file("logs/text.log", |text| text.lines().count() == 3);
+    assert!(text_log.contains("[error]") && text_log.contains(", request: \"GET "), "{text_log}");
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let member = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        if member("level") != "error" {
+            continue;
+        }
+        assert!(member("message").starts_with("open() \""), "{line}");
+        assert!(member("request").starts_with("GET /no\"%FF\\ "), "{line}");
+        assert_eq!((member("client").as_str(), member("server").as_str()), ("127.0.0.1", "localhost"), "{line}");
+        assert!(value["pid"].is_u64() && value["connection"].is_u64() && member("time").contains('T'), "{line}");
+    }
+}
+
+#[test]
+fn an_error_log_with_a_rate_counts_what_it_leaves_out() {
+    if skip_on_nginx("rate= is ours") {
+        return;
+    }
+    let s = server("error_log logs/rated.log error rate=2;").start();
+    let mut client = s.client();
+    for _ in 0..20 {
+        client.get("/none").is(404);
+    }
+    client.leave();
+    let own = s.await_file("logs/error.log", |text| text.contains("lines of the error log were left out"));
+    let counted: usize = own
+        .lines()
+        .filter(|line| line.contains("were left out"))
+        .filter_map(|line| line.split(": ").nth(1)?.split(' ').next()?.parse::<usize>().ok())
+        .sum();
+    let written = String::from_utf8_lossy(&s.read("logs/rated.log")).lines().count();
+    assert!(written >= 2 && written + counted <= 20 && counted > 0, "{written} written, {counted} left out");
+}
+
+#[test]
+fn parameters_of_an_error_log_are_checked() {
+    let mut table = crate::table::Table::new("parameters of error_log");
+    for (value, expected) in [
+        ("x.log json error rate=10r/s", "test is successful"),
+        ("x.log error error", "duplicate log level"),
+        ("x.log rate=0", "invalid rate \"rate=0\""),
+        ("x.log jsn", "invalid log level \"jsn\""),
+    ] {
+        table.row(ours("json and rate are ours"), value, || {
+            let out =
+                server(&format!("error_log {value};")).run(&["-t", "-p", "%%DIR%%", "-c", "%%DIR%%/conf/test.conf"]);
+            let text = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(text.contains(expected), "{text}");
+        });
+    }
+}
