@@ -137,6 +137,11 @@ pub fn is_beneath(path: &[u8], directory: &[u8]) -> bool {
     components(directory).all(|name| path.next() == Some(name))
 }
 
+/// Whether two paths name the same, whatever slashes there are between names.
+pub fn is_same(a: &[u8], b: &[u8]) -> bool {
+    components(a).eq(components(b))
+}
+
 /// Names of the trashes that lie in `directory`.
 pub fn trashes_in(config: &Config, directory: &[u8]) -> Vec<Box<[u8]>> {
     let depth = components(directory).count();

@@ -374,14 +374,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
             return Flow::Status(Status::INTERNAL_SERVER_ERROR);
         }
     };
-    ex.route.location = found.location;
-    ex.route.uri_changed = false;
-    ex.route.behind_alias = false;
-    if found.matched.is_some() {
-        let uri = std::mem::take(&mut ex.route.uri);
-        ex.remember(&uri, found.matched);
-        ex.route.uri = uri;
-    }
+    enter(ex, found);
     let here = config.location(ex.route.location);
     if here.internal && !ex.route.internal {
         cx.trace.say("access", Some(here.span), || "internal: the request is the client's own, 404".into());
@@ -394,6 +387,46 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return flow;
     }
     Flow::Next
+}
+
+fn enter(ex: &mut Exchange, found: location::Found) {
+    ex.route.location = found.location;
+    ex.route.uri_changed = false;
+    ex.route.behind_alias = false;
+    if found.matched.is_some() {
+        let uri = std::mem::take(&mut ex.route.uri);
+        ex.remember(&uri, found.matched);
+        ex.route.uri = uri;
+    }
+}
+
+/// Where a request for the current URI would come to, and whether the scripts on its way let it: the exchange is then at
+/// that location. Asks no access rule and changes nothing but the route, which its caller has put aside.
+pub fn probe(ex: &mut Exchange, cx: &mut Services) -> bool {
+    let mut phase = Phase::ServerRewrite;
+    loop {
+        let flow = match phase {
+            Phase::ServerRewrite => server_rewrite(ex, cx),
+            Phase::FindLocation => match location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
+                Ok(found) => {
+                    enter(ex, found);
+                    if ex.here().internal && !ex.route.internal { Flow::Close } else { Flow::Next }
+                }
+                Err(_) => Flow::Close,
+            },
+            _ => location_rewrite(ex, cx),
+        };
+        if std::mem::take(&mut ex.route.pattern_failed) {
+            return false;
+        }
+        phase = match (flow, phase) {
+            (Flow::Next, Phase::ServerRewrite) => Phase::FindLocation,
+            (Flow::Next, Phase::FindLocation) => Phase::Rewrite,
+            (Flow::Next, _) => return true,
+            (Flow::Restart, _) if count_redirect(ex, cx, "judging") => Phase::FindLocation,
+            _ => return false,
+        };
+    }
 }
 
 fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {

@@ -56,6 +56,27 @@ pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<Loca
     }
 }
 
+/// Whether some URI that begins with `uri`, a directory's, may belong to another location than `home`, which it belongs
+/// to itself. A regex counts as if it matched some.
+pub fn may_differ_below(config: &Config, server: ServerId, uri: &[u8], home: LocationId) -> bool {
+    let mut tree = &config.server(server).tree;
+    loop {
+        let names = tree.exact.keys().chain(tree.prefixes.iter().map(|entry| &entry.prefix));
+        if names.into_iter().any(|name| name.len() > uri.len() && name.starts_with(uri)) {
+            return true;
+        }
+        let inner = longest_prefix(tree, uri).map(|id| config.location(id));
+        let last = inner.is_some_and(|location| location.kind == LocationKind::PrefixFinal);
+        if !last && !tree.regexes.is_empty() || config.location(home).kind == LocationKind::Regex {
+            return true;
+        }
+        match inner.and_then(|location| location.tree.as_deref()) {
+            Some(inner) => tree = inner,
+            None => return false,
+        }
+    }
+}
+
 /// Whether the search is settled, by an exact name or a regex: else regexes of the levels above may still win, whatever
 /// nested prefix was found. `^~` holds for the regexes of its own level only, as in nginx.
 fn search(
@@ -149,6 +170,34 @@ mod tests {
             let found = find(&config, ServerId(0), uri.as_bytes(), &mut NoTrace).expect("decided");
             let name = String::from_utf8_lossy(&config.location(found.location).name).into_owned();
             assert_eq!(name, expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_tree_has_rules_of_its_own_where_another_location_may_match_below() {
+        let config = config(
+            "server { listen 8080;
+               location / { } location /a/ { } location /a/b/deny/ { } location = /c/one { } location = /d/ { }
+               location ^~ /final/ { } location /nest/ { location ~ x { } }
+             }
+             server { listen 8080; server_name r; location / { } location ~ \\.php$ { } location ^~ /final/ { } }",
+        );
+        for (server, uri, expected) in [
+            (0, "/a/", true),
+            (0, "/a/b/", true),
+            (0, "/a/b/deny/", false),
+            (0, "/a/c/", false),
+            (0, "/c/", true),
+            (0, "/d/", false),
+            (0, "/", true),
+            (0, "/z/", false),
+            (0, "/nest/", true),
+            (1, "/a/", true),
+            (1, "/final/", false),
+        ] {
+            let server = ServerId(server);
+            let home = find(&config, server, uri.as_bytes(), &mut NoTrace).expect("decided").location;
+            assert_eq!(may_differ_below(&config, server, uri.as_bytes(), home), expected, "{uri}");
         }
     }
 

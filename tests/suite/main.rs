@@ -36,6 +36,7 @@ mod listing_cache;
 mod locations;
 mod logs;
 mod operate;
+mod path_rules;
 mod patterns;
 mod privsep;
 mod process;

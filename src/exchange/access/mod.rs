@@ -4,6 +4,7 @@
 
 mod allow_deny;
 mod auth_basic;
+pub mod elsewhere;
 pub mod limits;
 mod methods;
 pub mod password;

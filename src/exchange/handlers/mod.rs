@@ -10,10 +10,12 @@ pub mod files;
 pub mod listing;
 pub mod methods;
 pub mod options;
+pub mod path_rules;
 pub mod resumable;
 pub mod special;
 pub mod static_file;
 pub mod symlinks;
+pub mod tree_rules;
 pub mod upload;
 pub mod upstream;
 

@@ -168,6 +168,8 @@ impl Drop for Staged {
 pub struct TreeCopy {
     pub staged: Staged,
     levels: Vec<Level>,
+    /// From the top to the innermost directory, each name with its slash.
+    way: Vec<u8>,
     /// The file that is being copied.
     file: Option<(Content, OwnedFd)>,
 }
@@ -178,6 +180,8 @@ struct Level {
     stat: Stat,
     /// Entries of the last batch, not looked at yet.
     batch: Vec<(CString, Option<FileKind>)>,
+    /// Length of the way to the directory above.
+    above: usize,
 }
 
 impl TreeCopy {
@@ -190,7 +194,7 @@ impl TreeCopy {
         litter: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, litter);
-        let mut copy = TreeCopy { staged, levels: Vec::new(), file: None };
+        let mut copy = TreeCopy { staged, levels: Vec::new(), way: Vec::new(), file: None };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
         if !deep {
@@ -199,8 +203,13 @@ impl TreeCopy {
         Ok(copy)
     }
 
-    /// Goes on a little; false when the copy is whole. EFBIG for a tree that is too deep.
-    pub fn step(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Errno> {
+    /// Goes on a little; false when the copy is whole. EFBIG for a tree that is too deep. `judge` is asked of each entry,
+    /// which may have come since the whole was looked at: of its way, its name, what it is and its size.
+    pub fn step(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        mut judge: impl FnMut(&[u8], &CStr, FileKind, u64) -> Result<(), Errno>,
+    ) -> Result<bool, Errno> {
         if let Some((content, copy)) = &mut self.file {
             if content.step(copy.as_fd(), scratch)? == 0 {
                 content.finish(copy.as_fd())?;
@@ -228,7 +237,11 @@ impl TreeCopy {
             FileKind::Dir if is_hidden => {}
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EFBIG),
             FileKind::Dir => {
-                let inner = level(here.source.dir(), &name, here.copy.as_fd(), &name)?;
+                judge(&self.way, &name, kind, 0)?;
+                let mut inner = level(here.source.dir(), &name, here.copy.as_fd(), &name)?;
+                inner.above = self.way.len();
+                self.way.extend_from_slice(name.to_bytes());
+                self.way.push(b'/');
                 self.levels.push(inner);
             }
             FileKind::Regular if !is_hidden => {
@@ -237,6 +250,7 @@ impl TreeCopy {
                     Err(Errno::ENOENT | Errno::ELOOP | Errno::EISDIR) => return Ok(true),
                     content => content?,
                 };
+                judge(&self.way, &name, kind, content.stat.size)?;
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 self.file = Some((content, file::open_at(Some(here.copy.as_fd()), &name, flags, 0o600)?));
             }
@@ -248,6 +262,7 @@ impl TreeCopy {
     /// The innermost directory is whole.
     fn leave(&mut self) -> Result<(), Errno> {
         let Some(level) = self.levels.pop() else { return Ok(()) };
+        self.way.truncate(level.above);
         file::chmod_fd(level.copy.as_fd(), level.stat.mode & 0o777)?;
         file::set_mtime(level.copy.as_fd(), level.stat.mtime)
     }
@@ -260,5 +275,5 @@ fn level(from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, new: &CStr) -> R
     let stat = file::fstat(source.as_fd())?;
     file::mkdir_at(Some(to), new, stat.mode & 0o777 | 0o700)?;
     let copy = file::open_at(Some(to), new, flags, 0)?;
-    Ok(Level { source: file::read_dir(source), copy, stat, batch: Vec::new() })
+    Ok(Level { source: file::read_dir(source), copy, stat, batch: Vec::new(), above: 0 })
 }

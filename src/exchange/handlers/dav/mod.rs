@@ -3,6 +3,7 @@
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, whatever links say.
 
 mod copying;
+mod judging;
 mod target;
 mod transfer;
 
@@ -10,6 +11,7 @@ pub use transfer::Transfer;
 
 use super::delete::{self, Removing};
 use super::methods;
+use super::path_rules::{Deed, PathRules, Target};
 use super::upload::{self, Upload};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -103,6 +105,14 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
     if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: {why}"));
+    }
+    // Without its slash the name may belong to another location than the directory will.
+    if !ex.route.uri.ends_with(b"/") {
+        let paths = PathRules::of(ex, cx);
+        let uri = [&paths.uri[..], b"/"].concat();
+        if let Err(refusal) = paths.judge(ex, cx, Target { uri: &uri, path: None }, Deed::Put) {
+            return upload::refuse(ex, cx, &refusal);
+        }
     }
     let spot = match Spot::of(ex, cx) {
         Ok(spot) => spot,

@@ -1,6 +1,7 @@
 //! COPY and MOVE: nginx's order of checks and its statuses (204 for a file, 201 for a collection).
 
 use super::copying::{FileCopy, Staged, TreeCopy};
+use super::judging::{Judging, Paths};
 use super::target::Spot;
 use super::{Depth, depth, failed, refuse};
 use crate::config::model::Level;
@@ -70,10 +71,12 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         Err(e) => return Err(failed(ex, cx, "open()", e)),
     };
     let source_is_area = delete::keeps_area(ex);
+    let from_path = ex.route.path.clone();
     let uri = std::mem::replace(&mut ex.route.uri, target);
     let target = Spot::of(ex, cx);
     let target_is_area = delete::keeps_area(ex);
-    ex.route.uri = uri;
+    let to_path = ex.route.path.clone();
+    let to_uri = std::mem::replace(&mut ex.route.uri, uri);
     let target = match target {
         Ok(target) => target,
         // RFC 4918 §9.8.5: a collection above it must be made first.
@@ -122,26 +125,24 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         return Err(failed(ex, cx, "open()", Errno::ENOTDIR));
     }
     let job = Job { source, target, deep: depth == Depth::Infinity, moves: ex.route.method == Method::Move, overwrite };
-    let begun =
-        if kind == FileKind::Dir { job.begin_tree(&mut cx.temp_names) } else { job.begin_file(&mut cx.temp_names) };
-    match begun {
-        Ok(stage) => {
-            let mut transfer = Box::new(Transfer { job, stage });
-            match transfer.work(ex, cx) {
-                Flow::Wait => Ok(transfer),
-                flow => Err(flow),
-            }
-        }
-        Err(e) => Err(failed(ex, cx, "copy", e)),
+    let paths = Paths { from: from_path, to: (to_uri, to_path) };
+    let judging = match Judging::new(ex, cx, &job, paths, collection, there) {
+        Ok(judging) => Box::new(judging),
+        Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
+    };
+    let mut transfer = Box::new(Transfer { job, stage: Stage::Judging, judging });
+    match transfer.work(ex, cx) {
+        Flow::Wait => Ok(transfer),
+        flow => Err(flow),
     }
 }
 
 /// All that was asked for, checked.
-struct Job {
-    source: Spot,
-    target: Spot,
-    deep: bool,
-    moves: bool,
+pub struct Job {
+    pub source: Spot,
+    pub target: Spot,
+    pub deep: bool,
+    pub moves: bool,
     overwrite: bool,
 }
 
@@ -149,9 +150,13 @@ struct Job {
 pub struct Transfer {
     job: Job,
     stage: Stage,
+    /// Whether it may be done; holds its part of upload_quota until it is over.
+    judging: Box<Judging>,
 }
 
 enum Stage {
+    /// Whether it may be done is being looked at: nothing has been changed.
+    Judging,
     File(FileCopy),
     Tree(TreeCopy),
     /// What stood at the destination, or a copy that failed.
@@ -262,8 +267,10 @@ impl Transfer {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
-        // Files come, nobody says how many.
-        cx.quotas.more();
+        if !matches!(self.stage, Stage::Judging) {
+            // Files come, nobody says how many.
+            cx.quotas.more();
+        }
         loop {
             match self.step(ex, cx) {
                 Ok(()) if clock::monotonic() < until => {}
@@ -280,6 +287,19 @@ impl Transfer {
     /// Goes on a little. Err: how it ended.
     fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match &mut self.stage {
+            Stage::Judging => match self.judging.step(ex, cx, &self.job) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {
+                    // From here on files come, nobody says how many.
+                    cx.quotas.more();
+                    if self.judging.is_tree {
+                        self.job.begin_tree(&mut cx.temp_names)
+                    } else {
+                        self.job.begin_file(&mut cx.temp_names)
+                    }
+                }
+                Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
+            },
             Stage::Done(status) => {
                 ex.response.status = *status;
                 return Err(Flow::Respond);
@@ -289,10 +309,17 @@ impl Transfer {
                 Ok(false) => self.place_file(&mut cx.temp_names),
                 Err(e) => Err(e),
             },
-            Stage::Tree(copy) => match copy.step(&mut cx.scratch) {
-                Ok(true) => return Ok(()),
-                outcome => self.copied(outcome.map(|_| ())),
-            },
+            Stage::Tree(copy) => {
+                let mut scratch = std::mem::take(&mut cx.scratch);
+                let judging = &mut self.judging;
+                let outcome = copy
+                    .step(&mut scratch, |way, name, kind, size| judging.judge_copied(ex, cx, way, name, (kind, size)));
+                cx.scratch = scratch;
+                match outcome {
+                    Ok(true) => return Ok(()),
+                    outcome => self.copied(outcome.map(|_| ())),
+                }
+            }
             Stage::Clearing { removal, .. } => match removal.step(&mut cx.temp_names) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.cleared(),

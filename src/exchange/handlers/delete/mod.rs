@@ -15,6 +15,7 @@ pub use removing::{Removing, told};
 use crate::config::directives::files::Symlinks;
 use crate::config::model::{Level, LocationKind, LocationTree};
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::path_rules::PathRules;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
@@ -66,18 +67,45 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
         Ok(trash) => trash,
         Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
-    let outcome = match &place {
-        Some(place) => place.remove(content, trash.as_ref(), |found| {
-            if found.itself.kind == FileKind::Dir && !named_right {
-                return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
-            }
-            judge(ex, found, content)
-        }),
-        None => Err(Refusal::Area),
-    };
+    let Some(place) = place else { return Err(refused(ex, cx, Refusal::Area)) };
+    let wanted = Wanted { place, content, trash, named_right };
+    if content == Content::Removed
+        && is_ruled_below(ex, cx)
+        && let Some(dir) = wanted.place.directory()
+    {
+        return removing::judged(ex, cx, wanted, dir);
+    }
+    go(ex, cx, &wanted)
+}
+
+/// A removal that the request's own location allows.
+pub struct Wanted {
+    place: Place,
+    content: Content,
+    trash: Option<Trash>,
+    /// With the slash that a directory's name has to have.
+    named_right: bool,
+}
+
+/// Some path below the URI may have rules of its own.
+fn is_ruled_below(ex: &mut Exchange, cx: &mut Services) -> bool {
+    let rules = PathRules::of(ex, cx);
+    let uri = [trim_slashes(&rules.uri), b"/"].concat();
+    !rules.are_same_below(ex, &uri)
+}
+
+/// Removes it, or begins to.
+fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
+    let Wanted { place, content, trash, named_right } = wanted;
+    let outcome = place.remove(*content, trash.as_ref(), |found| {
+        if found.itself.kind == FileKind::Dir && !named_right {
+            return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
+        }
+        judge(ex, found, *content)
+    });
     match outcome {
         Ok(Removed::Begun(removal)) => {
-            let mut removing = Box::new(Removing(*removal));
+            let mut removing = Box::new(Removing::Going(*removal));
             match removing.work(ex, cx) {
                 Flow::Wait => Ok(removing),
                 flow => Err(flow),

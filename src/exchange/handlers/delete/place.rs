@@ -6,11 +6,11 @@ use crate::services::remove_tree::{self, Removal};
 use crate::services::temp_names;
 use crate::sys::Errno;
 use crate::sys::file::{
-    self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
-    Unlink,
+    self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, Stat, Unlink,
 };
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Which links the way may go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,22 @@ impl Place {
         }
     }
 
+    /// The directory that the name itself is, opened for reading; None for anything else, which [`Place::remove`] tells.
+    pub fn directory(&self) -> Option<OwnedFd> {
+        let area = file::open_at(None, &self.area, O_PATH | O_DIRECTORY, 0).ok()?;
+        let parent = file::open_beneath(area.as_fd(), &self.parent, O_PATH | O_DIRECTORY, 0, self.resolve()).ok()?;
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+        file::open_at(Some(parent.as_fd()), &self.name, flags, 0).ok()
+    }
+
+    fn resolve(&self) -> u64 {
+        let links = match self.links {
+            Links::Inside => 0,
+            Links::None => RESOLVE_NO_SYMLINKS,
+        };
+        RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
+    }
+
     /// Removes the name, or moves it into the trash, if `judge` lets: asked last, when only the removal itself can still
     /// fail.
     pub fn remove(
@@ -119,12 +135,7 @@ impl Place {
         judge: impl FnOnce(&Found) -> Result<(), Refusal>,
     ) -> Result<Removed, Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
-        let resolve = RESOLVE_BENEATH
-            | RESOLVE_NO_MAGICLINKS
-            | match self.links {
-                Links::Inside => 0,
-                Links::None => RESOLVE_NO_SYMLINKS,
-            };
+        let resolve = self.resolve();
         if self.hidden {
             return Err(Refusal::Failed { call: "lstat()", errno: Errno::ENOENT });
         }

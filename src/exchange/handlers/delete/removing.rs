@@ -1,36 +1,80 @@
 //! A DELETE of a directory with all that is in it, a slice each turn of the loop. It is finished even if its client goes
 //! away: a tree that is half removed helps nobody.
 
-use super::{done, status};
+use super::{Wanted, done, go, status};
 use crate::exchange::Exchange;
-use crate::exchange::flow::{Flow, SLICE};
+use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::handlers::path_rules::{Deed, PathRules};
+use crate::exchange::handlers::tree_rules::{Base, TreeRules};
+use crate::exchange::handlers::upload;
 use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::remove_tree::{Removal, Stuck};
 use crate::sys::clock;
+use std::os::fd::OwnedFd;
 
-pub struct Removing(pub Removal);
+pub enum Removing {
+    /// Whether all that is in it may be removed is being looked at: nothing has been.
+    Judging(Box<(TreeRules, PathRules, Wanted)>),
+    Going(Removal),
+}
+
+/// Of a directory, open for reading, in which other rules may hold.
+pub fn judged(ex: &mut Exchange, cx: &mut Services, wanted: Wanted, dir: OwnedFd) -> Begun<Removing> {
+    let rules = PathRules::of(ex, cx);
+    let base = Base::new(&rules.uri, &ex.route.path);
+    let tree = TreeRules::new(dir, base, &[Deed::Remove], None)
+        .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
+    let mut removing = Box::new(Removing::Judging(Box::new((tree, rules, wanted))));
+    match removing.work(ex, cx) {
+        Flow::Wait => Ok(removing),
+        flow => Err(flow),
+    }
+}
 
 impl Removing {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         loop {
-            let outcome = self.0.step(&mut cx.temp_names);
-            if outcome == Ok(true) && clock::monotonic() < until {
-                continue;
+            match self {
+                Removing::Judging(judging) => {
+                    let (tree, rules, wanted) = &mut **judging;
+                    match tree.step(ex, cx, rules) {
+                        Ok(true) if clock::monotonic() < until => {}
+                        Ok(true) => return Flow::Wait,
+                        Err(refusal) => return upload::refuse(ex, cx, &refusal),
+                        Ok(false) => match go(ex, cx, wanted) {
+                            Ok(going) => {
+                                *self = *going;
+                                return Flow::Wait;
+                            }
+                            Err(flow) => return flow,
+                        },
+                    }
+                }
+                Removing::Going(removal) => return remove(removal, until, ex, cx),
             }
-            // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
-            cx.now.advance_epoch();
-            cx.quotas.less();
-            return match outcome {
-                Ok(true) => Flow::Wait,
-                Ok(false) => done(ex),
-                Err(stuck) => told(ex, cx, &stuck, self.0.removed),
-            };
         }
+    }
+}
+
+fn remove(removal: &mut Removal, until: u64, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    loop {
+        let outcome = removal.step(&mut cx.temp_names);
+        if outcome == Ok(true) && clock::monotonic() < until {
+            continue;
+        }
+        // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
+        cx.now.advance_epoch();
+        cx.quotas.less();
+        return match outcome {
+            Ok(true) => Flow::Wait,
+            Ok(false) => done(ex),
+            Err(stuck) => told(ex, cx, &stuck, removal.removed),
+        };
     }
 }
 

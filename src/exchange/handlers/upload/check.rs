@@ -7,6 +7,7 @@ use super::temp_file::Part;
 use super::{Upload, rules};
 use crate::config::directives::upload::Duplicate;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::etag::ETag;
 use crate::http::method::Method;
@@ -14,6 +15,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
 use crate::sys::file::{FileKind, Stat};
+use std::rc::Rc;
 
 impl Upload {
     /// Begins the next file: judges its name and type, and whether it may take the place it wants.
@@ -31,7 +33,7 @@ impl Upload {
             return Err(refusal.limit("upload_max_files"));
         }
         if ex.route.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
-            self.check_type(content_type)?;
+            rules::check_type(&self.rules.types, content_type)?;
             let given = given.map(|name| name::exact(Names::of(ex), name)).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
             return self.create(cx, given);
@@ -40,12 +42,31 @@ impl Upload {
         self.create(cx, name)
     }
 
-    fn check_type(&self, content_type: &[u8]) -> Result<(), Refusal> {
-        if rules::is_type_allowed(&self.rules.types, content_type) {
+    /// The rules of the path that the file will have, where its name is not the URI's: another location may have it.
+    pub fn judge_path(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        name: &[u8],
+        content_type: &[u8],
+    ) -> Result<(), Refusal> {
+        self.most = self.rules.max_file_size.0;
+        if ex.route.method == Method::Put {
             return Ok(());
         }
-        let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted");
-        Err(refusal.limit("upload_types"))
+        let uri = [&self.place.uri[..], name].concat();
+        let paths = PathRules::of(ex, cx);
+        let governed = paths.judge(ex, cx, Target { uri: &uri, path: None }, Deed::Put)?;
+        if Rc::ptr_eq(&governed.upload, &self.rules) {
+            return Ok(());
+        }
+        rules::check_type(&governed.upload.types, content_type)?;
+        governed.check_file(name, None, 0)?;
+        self.most = match (self.most, governed.upload.max_file_size.0) {
+            (0, most) | (most, 0) => most,
+            (a, b) => a.min(b),
+        };
+        Ok(())
     }
 
     /// The name of a file that may be stored, as far as can be told before its content is there.
@@ -57,8 +78,9 @@ impl Upload {
         given: Option<&[u8]>,
         content_type: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
-        self.check_type(content_type)?;
+        rules::check_type(&self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
+        self.judge_path(ex, cx, &name, content_type)?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
         if self.on_duplicate != Duplicate::Rename || self.conditional {
             let there = self.place.look(&name, cx)?;
@@ -94,9 +116,8 @@ impl Upload {
         };
         // What the client calls the file counts too: its content does not change with its name.
         let extensions = &self.rules.extensions;
-        if !given.into_iter().chain([&name[..]]).all(|name| rules::is_extension_allowed(extensions, name)) {
-            let why = "files with this extension are not accepted";
-            return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).limit("upload_extensions").of(&name));
+        for known in given.into_iter().chain([&name[..]]) {
+            rules::check_extension(extensions, known).map_err(|e| e.of(&name))?;
         }
         Ok(name)
     }

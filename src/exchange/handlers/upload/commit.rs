@@ -5,7 +5,7 @@ use super::name::{numbered, random_digits};
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::temp_file::{Birth, Part};
-use super::{Upload, raw, rules, target_dir};
+use super::{Upload, raw, rules, target_dir, too_large};
 use crate::config::directives::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
@@ -67,7 +67,11 @@ impl Upload {
         for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
             let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
             let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
+            self.judge_path(ex, cx, &name, &kind)?;
             if let Some(part) = self.parts.get_mut(at) {
+                if self.most > 0 && part.size() > self.most {
+                    return Err(too_large().of(&name));
+                }
                 part.name = name;
             }
         }

@@ -35,11 +35,15 @@ mod temp_file;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{limit, respond as tell};
+pub use answer::{limit, refuse, respond as tell};
 pub use name::{Names, numbered};
+pub use quota::Share;
 pub use record::Record;
+pub use refusal::Refusal;
+pub use rules::{check_extension, check_room, check_type};
 pub use serve_policy::guard;
 pub use start::start;
+pub use target_dir::area_of;
 
 use crate::config::directives::upload::{Duplicate, Upload as Rules, Verify};
 use crate::exchange::Exchange;
@@ -54,9 +58,7 @@ use crate::sys::Errno;
 use digest::{Algorithm, Digests};
 use form::Form;
 use fsync::Writing;
-use quota::Share;
 use record::Stored;
-use refusal::Refusal;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use target_dir::Place;
@@ -97,6 +99,8 @@ pub struct Upload {
     hold: usize,
     /// `If-None-Match: *`: whoever links the name first has it, the others get 412.
     create_only: bool,
+    /// Bytes that the newest file may have: by the rules of its own path too. 0: any number.
+    most: u64,
     /// The resumable upload that this one ends: its bytes are not held beside those that are to come.
     resumed: Option<UploadId>,
 }
@@ -189,7 +193,7 @@ impl Upload {
     pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
         let Some(part) = self.parts.first_mut() else { return Ok(()) };
         part.wrote(n);
-        let most = self.rules.max_file_size.0;
+        let most = self.most;
         match most > 0 && part.size() > most {
             true => Err(self.refuse(ex, cx, &too_large())),
             false => Ok(()),
@@ -243,7 +247,7 @@ impl Upload {
         }
         self.grow_by(cx, data.len() as u64)?;
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
-        let most = self.rules.max_file_size.0;
+        let most = self.most;
         if most > 0 && part.size() + data.len() as u64 > most {
             return Err(too_large().of(&part.name));
         }

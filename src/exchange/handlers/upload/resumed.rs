@@ -69,6 +69,9 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(rules, place) };
     let given = named.as_deref().or(wish.given);
     let name = upload.admit(ex, cx, wish.fields, given, wish.content_type)?;
+    if upload.most > 0 && wish.length.is_some_and(|length| length > upload.most) {
+        return Err(too_large());
+    }
     upload.check_quota(cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
     let stat = file::fstat(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
     Ok(Admitted { name, path: upload.place.path, dir: upload.place.uri, device: stat.dev })
@@ -221,6 +224,7 @@ fn find(ex: &mut Exchange, cx: &mut Services, rules: &Rules, named: bool) -> Res
 fn begin(rules: Rc<Rules>, place: Place) -> Upload {
     Upload {
         on_duplicate: rules.on_duplicate,
+        most: rules.max_file_size.0,
         rules,
         place,
         form: None,

@@ -39,6 +39,30 @@ pub fn is_extension_allowed(extensions: &Extensions, name: &[u8]) -> bool {
     !denied && (extensions.allowed.is_empty() || extensions.allowed.iter().any(|allowed| ends(allowed)))
 }
 
+/// upload_types.
+///
+/// # Errors
+/// 415.
+pub fn check_type(allowed: &[Box<[u8]>], content_type: &[u8]) -> Result<(), Refusal> {
+    if is_type_allowed(allowed, content_type) {
+        return Ok(());
+    }
+    let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted");
+    Err(refusal.limit("upload_types"))
+}
+
+/// upload_extensions.
+///
+/// # Errors
+/// 415.
+pub fn check_extension(extensions: &Extensions, name: &[u8]) -> Result<(), Refusal> {
+    if is_extension_allowed(extensions, name) {
+        return Ok(());
+    }
+    let why = "files with this extension are not accepted";
+    Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).limit("upload_extensions").of(name))
+}
+
 /// Whether `size` more bytes (0 where nobody knows) fit on the disk that `dir` is on.
 ///
 /// # Errors

@@ -80,6 +80,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         digests.hash(algorithm);
     }
     let mut upload = Upload {
+        most: rules.max_file_size.0,
         rules,
         place,
         form,

@@ -162,6 +162,15 @@ pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<Vec<u
     Ok(split(ex, cx, rules)?.0.path)
 }
 
+/// The area whose quota counts for the request's URI, and its path; it is there.
+pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Rc<Area>, Vec<u8>), Refusal> {
+    let path = split(ex, cx, rules).map(|(split, _)| split.path.get(..split.area).unwrap_or_default().to_vec())?;
+    let failed = |call, e| Refusal::call(call, &path, e);
+    let dir = file::open_at(None, &c_path(&path)?, O_PATH | O_DIRECTORY, 0).map_err(|e| failed("open()", e))?;
+    let area = cx.quotas.area(dir.as_fd(), &[]).map_err(|e| failed("readlink()", e))?;
+    Ok((area, path))
+}
+
 /// The path that the request's URI means here; the trusted part of it opened, where that had to be to know it.
 fn split(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Split, Option<Rc<OwnedFd>>), Refusal> {
     let config = ex.config.clone();

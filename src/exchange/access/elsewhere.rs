@@ -1,0 +1,49 @@
+//! Whether the client of a request may also come in at another path: what it has shown for its own location (address and
+//! password) is compared with what the other location asks. Nothing slow is computed here: a location with other
+//! passwords is closed.
+
+use super::allow_deny;
+use crate::config::directives::auth::Satisfy;
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+
+/// A realm and its file of users, variables expanded.
+type Password = Option<(Vec<u8>, Vec<u8>)>;
+
+/// What the request has shown when it came in.
+pub struct Shown {
+    /// The password that was right.
+    password: Password,
+}
+
+impl Shown {
+    /// Of a request that is past the access rules of its location.
+    pub fn of(ex: &mut Exchange, cx: &mut Services) -> Shown {
+        let asked = asked(ex, cx);
+        // `satisfy any` lets a client in by its address alone.
+        let compared = asked.is_some()
+            && (ex.here().settings.auth.satisfy == Satisfy::All || allow_deny::check(ex, cx) != Some(true));
+        Shown { password: asked.filter(|_| compared) }
+    }
+
+    /// Whether the rules of the location that the exchange is at now would let the client in as well.
+    pub fn suffices(&self, ex: &mut Exchange, cx: &mut Services) -> bool {
+        let asked = asked(ex, cx);
+        let password = asked.is_none() || asked == self.password;
+        let address = allow_deny::check(ex, cx);
+        match ex.here().settings.auth.satisfy {
+            Satisfy::All => address != Some(false) && password,
+            Satisfy::Any if address == Some(true) => true,
+            Satisfy::Any if asked.is_none() => address != Some(false),
+            Satisfy::Any => password,
+        }
+    }
+}
+
+/// What the location asks a password for.
+fn asked(ex: &mut Exchange, cx: &mut Services) -> Password {
+    let auth = ex.here().settings.auth.clone();
+    let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return None };
+    let realm = variables::text(realm, ex, cx);
+    (realm != b"off").then(|| (realm, variables::text(file, ex, cx)))
+}

@@ -1,0 +1,176 @@
+//! Whether a COPY or MOVE may be done: by the rules of every path that is read, removed or written, and by what is left
+//! of the quota and of the disk. In slices, before anything is changed.
+
+use super::transfer::Job;
+use crate::config::directives::upload::Quota;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::path_rules::{Deed, PathRules, Target, has_file_rules};
+use crate::exchange::handlers::resumable;
+use crate::exchange::handlers::tree_rules::{Base, TreeRules};
+use crate::exchange::handlers::upload::{self, Refusal, Share};
+use crate::http::method::Method;
+use crate::services::Services;
+use crate::services::quotas::{Claim, Usage};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, Stat};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// Both ends of a transfer.
+pub struct Paths {
+    pub from: Vec<u8>,
+    /// As a URI and as a path.
+    pub to: (Vec<u8>, Vec<u8>),
+}
+
+pub struct Judging {
+    rules: PathRules,
+    /// What has to be looked at; the first is asked again of each entry as it is copied.
+    source: Option<TreeRules>,
+    replaced: Option<TreeRules>,
+    is_source_judged: bool,
+    /// What has been copied.
+    copied: Usage,
+    pub is_tree: bool,
+    /// What comes, and what goes for it.
+    added: Usage,
+    freed: Usage,
+    quota: Option<(Quota, Vec<u8>)>,
+    share: Option<Share>,
+}
+
+impl Judging {
+    /// Of a transfer whose ends are known; `there` stands at the destination.
+    ///
+    /// # Errors
+    /// What the rules of the two paths themselves do not allow.
+    pub fn new(
+        ex: &mut Exchange,
+        cx: &mut Services,
+        job: &Job,
+        paths: Paths,
+        is_tree: bool,
+        there: Option<Stat>,
+    ) -> Result<Judging, Refusal> {
+        let rules = PathRules::of(ex, cx);
+        let uri = rules.uri.clone();
+        let from = Target { uri: &uri, path: Some(&paths.from) };
+        let to = Target { uri: &paths.to.0, path: Some(&paths.to.1) };
+        let deeds: &[Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
+        for deed in deeds {
+            rules.judge(ex, cx, from, *deed)?;
+        }
+        let governed = rules.judge(ex, cx, to, Deed::Put)?;
+        let mut judging = Judging {
+            source: None,
+            replaced: None,
+            is_source_judged: false,
+            copied: Usage::default(),
+            is_tree,
+            added: Usage::default(),
+            freed: Usage::default(),
+            quota: None,
+            share: None,
+            rules,
+        };
+        if is_tree {
+            let rules = &judging.rules;
+            let same = |ex: &Exchange, target: Target<'_>| rules.are_same_below(ex, target.uri);
+            if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&governed.upload)) {
+                let top = open(job.source.dir.as_fd(), &job.source.name)?;
+                let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
+                let deeds: &'static [Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
+                judging.source = Some(TreeRules::new(top, base(from), deeds, Some(base(to))).map_err(failed)?);
+            }
+            if there.is_some_and(|stat| stat.kind == FileKind::Dir)
+                && !(same(ex, to) && governed.upload.quota.is_none())
+            {
+                let top = open(job.target.dir.as_fd(), &job.target.name)?;
+                let base = Base::new(to.uri, to.path.unwrap_or_default());
+                judging.replaced = Some(TreeRules::new(top, base, &[Deed::Remove], None).map_err(failed)?);
+            }
+        } else {
+            let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
+            governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), stat.size)?;
+            judging.added = Usage { bytes: stat.size, files: 1 };
+            if let Some(there) = there.filter(|there| there.kind == FileKind::Regular) {
+                judging.freed = Usage { bytes: there.size, files: 1 };
+            }
+        }
+        if let Some(quota) = governed.upload.quota {
+            judging.find_area(ex, cx, quota, to)?;
+        }
+        Ok(judging)
+    }
+
+    /// The area that what comes counts in. What moves within it changes nothing.
+    fn find_area(&mut self, ex: &mut Exchange, cx: &mut Services, quota: Quota, to: Target<'_>) -> Result<(), Refusal> {
+        let rules = ex.here().settings.upload.clone();
+        let from = upload::area_of(ex, cx, &rules);
+        let uri = std::mem::replace(&mut ex.route.uri, to.uri.to_vec());
+        let area = upload::area_of(ex, cx, &rules);
+        ex.route.uri = uri;
+        let (area, path) = area?;
+        let stays = ex.route.method == Method::Move && from.is_ok_and(|(from, _)| Rc::ptr_eq(&from, &area));
+        if !stays {
+            self.share = Some(Share::new(Claim::new(area), quota));
+            self.quota = Some((quota, path));
+        }
+        Ok(())
+    }
+
+    /// Goes on a little; false when all of it may be done.
+    pub fn step(&mut self, ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<bool, Refusal> {
+        if let (Some(source), false) = (&mut self.source, self.is_source_judged) {
+            if !source.step(ex, cx, &self.rules)? {
+                (self.added, self.is_source_judged) = (source.total, true);
+            }
+            return Ok(true);
+        }
+        if let Some(replaced) = &mut self.replaced {
+            if !replaced.step(ex, cx, &self.rules)? {
+                self.freed = replaced.total;
+                self.replaced = None;
+            }
+            return Ok(true);
+        }
+        if !job.moves {
+            let rules = ex.here().settings.upload.clone();
+            upload::check_room(job.target.dir.as_fd(), rules.min_free, self.added.bytes)?;
+        }
+        let (Some(share), Some((_, path))) = (&mut self.share, &self.quota) else { return Ok(false) };
+        let (bytes, files) = resumable::held(cx, path, None);
+        let need = self.added.minus(self.freed);
+        Ok(!share.admit(need, Usage { bytes, files }, cx)?)
+    }
+}
+
+impl Judging {
+    /// Whether an entry that is being copied may still be: it may have come, or grown, since all were looked at.
+    pub fn judge_copied(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        way: &[u8],
+        name: &CStr,
+        (kind, size): (FileKind, u64),
+    ) -> Result<(), Errno> {
+        let Some(source) = &self.source else { return Ok(()) };
+        if kind == FileKind::Regular {
+            self.copied = self.copied.plus(Usage { bytes: size, files: 1 });
+            if self.share.is_some() && self.copied.minus(self.added) != Usage::default() {
+                return Err(Errno::EDQUOT);
+            }
+        }
+        source.judge(ex, cx, &self.rules, way, name, (kind, size)).map_err(|_| Errno::EACCES)
+    }
+}
+
+fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Refusal> {
+    file::open_at(Some(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0).map_err(failed)
+}
+
+fn failed(e: Errno) -> Refusal {
+    Refusal::call("open()", b"", e)
+}

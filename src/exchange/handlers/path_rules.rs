@@ -1,0 +1,247 @@
+//! Whether the client of a request may put, read or remove a path that the request does not name itself: a file that a
+//! form brings, the destination of a COPY, whatever lies in a tree. The one place that says so: the rules are those of
+//! the location that the *path* belongs to, as though its own request had come there.
+//!
+//! Invariant: nothing is let through that the client's own PUT, GET or DELETE of that path would be refused for the
+//! configuration's sake: its scripts, `internal`, allow and deny, passwords, methods, and what answers there.
+
+use super::upload::{self, Refusal};
+use super::{methods, static_file};
+use crate::config::directives::upload::{MinFree, Upload};
+use crate::config::model::{Config, Content, LocationId, LocationKind, ServerId};
+use crate::config::template::Template;
+use crate::exchange::access::elsewhere::Shown;
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::response::ContentType;
+use crate::exchange::route_state::RouteState;
+use crate::exchange::{Exchange, phases, rewrite};
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::http::uri;
+use crate::route::{NoTrace, location};
+use crate::services::Services;
+use std::rc::Rc;
+
+/// What is to be done to a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// A file is made or replaced, or a directory made.
+    Put,
+    /// Its content will be seen under another path.
+    Read,
+    /// It goes away.
+    Remove,
+}
+
+/// A path that a deed is done to.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// Normalised.
+    pub uri: &'a [u8],
+    /// The file that is meant. None where the configuration stores it elsewhere than the URI says (upload_store).
+    pub path: Option<&'a [u8]>,
+}
+
+/// How the path of an allowed deed is governed.
+pub struct Governed {
+    pub upload: Rc<Upload>,
+    /// The type that its name gives it.
+    pub content_type: ContentType,
+}
+
+/// Judges the paths of one request.
+pub struct PathRules {
+    /// Where the request's own URI belongs to, and that URI.
+    home: Option<LocationId>,
+    pub uri: Vec<u8>,
+    /// Other URIs of that location have the same rules: no script or capture tells them apart.
+    is_uniform: bool,
+    shown: Shown,
+}
+
+impl PathRules {
+    /// Of a request that is past its access rules.
+    pub fn of(ex: &mut Exchange, cx: &mut Services) -> PathRules {
+        let mut uri = own_uri(ex);
+        let config = ex.config.clone();
+        let here = ex.route.location;
+        // An internal redirect (error_page, try_files, a named location) leads where no URI does: other paths cannot be
+        // asked for by the same way.
+        let is_redirected = ex.route.internal && {
+            let method = ex.route.method;
+            aside(ex, &uri, method, |ex| !phases::probe(ex, cx) || ex.route.location != here)
+        };
+        if is_redirected {
+            uri.clone_from(&ex.route.uri);
+        }
+        let home = find(&config, ex.route.server, &uri);
+        let is_uniform = home.is_some_and(|home| is_redirected || has_one_rule(&config, ex.route.server, home));
+        PathRules { home, uri, is_uniform, shown: Shown::of(ex, cx) }
+    }
+
+    /// Whether all paths below the request's URI, a directory's, have the rules of the request's own location.
+    pub fn are_same_below(&self, ex: &Exchange, uri: &[u8]) -> bool {
+        let Some(home) = self.home.filter(|_| self.is_uniform) else { return false };
+        find(&ex.config, ex.route.server, uri) == Some(home)
+            && !location::may_differ_below(&ex.config, ex.route.server, uri, home)
+    }
+
+    /// Whether the client may do so.
+    ///
+    /// # Errors
+    /// 403; the log says why.
+    pub fn judge(
+        &self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        target: Target<'_>,
+        deed: Deed,
+    ) -> Result<Governed, Refusal> {
+        let config = ex.config.clone();
+        let found = find(&config, ex.route.server, target.uri);
+        if self.is_uniform && found == self.home {
+            let here = config.location(ex.route.location);
+            let uri = std::mem::replace(&mut ex.route.uri, target.uri.to_vec());
+            let content_type = static_file::content_type(ex);
+            ex.route.uri = uri;
+            return Ok(Governed { upload: here.settings.upload.clone(), content_type });
+        }
+        let method = if deed == Deed::Read { Method::Get } else { ex.route.method };
+        let asked = ex.route.method;
+        let verdict = aside(ex, target.uri, method, |ex| self.look(ex, cx, target, deed, asked));
+        verdict.map_err(|why| refusal(why, target.uri))
+    }
+
+    /// The exchange goes where a request for the path would.
+    fn look(
+        &self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        target: Target<'_>,
+        deed: Deed,
+        asked: Method,
+    ) -> Result<Governed, &'static str> {
+        if !phases::probe(ex, cx) {
+            return Err("its location refuses every such request");
+        }
+        if !self.shown.suffices(ex, cx) {
+            return Err("the client may not come in there");
+        }
+        let here = ex.here();
+        if here.content != Content::Files {
+            return Err("something else than files answers there");
+        }
+        let named = here.settings.access.allowed.is_some();
+        let set = methods::allowed(ex);
+        let may = match (deed, asked) {
+            (Deed::Read, _) => set.contains(Method::Get),
+            (Deed::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
+            // Its location need not say that forms may bring files: this one does. It may say that they may not.
+            (Deed::Put, Method::Post) => !named || set.contains(Method::Post) || set.contains(Method::Put),
+            (Deed::Put, asked) => set.contains(asked) || set.contains(Method::Put),
+        };
+        if !may {
+            return Err("the methods of its location do not allow it");
+        }
+        let upload = here.settings.upload.clone();
+        let content_type = static_file::content_type(ex);
+        if let Some(path) = target.path {
+            let Mapped::Path { .. } = paths::map(ex, cx) else { return Err("its URI names nothing") };
+            if !paths::is_same(&ex.route.path, path) {
+                return Err("its URI names another file");
+            }
+        }
+        if deed == Deed::Read && rewrite::try_files::run(ex, cx) != crate::exchange::flow::Flow::Next {
+            return Err("its location does not serve it");
+        }
+        Ok(Governed { upload, content_type })
+    }
+}
+
+/// Lets the exchange go another way for a moment: as though `uri` had been asked for.
+fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mut Exchange) -> T) -> T {
+    let fresh = RouteState {
+        server: ex.route.server,
+        location: ex.server().root,
+        method,
+        uri: uri.to_vec(),
+        host: ex.route.host.clone(),
+        ..RouteState::default()
+    };
+    let route = std::mem::replace(&mut ex.route, fresh);
+    let response = std::mem::take(&mut ex.response);
+    let rate = ex.limit_rate;
+    let seen = look(ex);
+    (ex.route, ex.response, ex.limit_rate) = (route, response, rate);
+    seen
+}
+
+impl Governed {
+    /// Whether a file may be put there under that name. `old`: the name it was stored under once, of whose type it was
+    /// found then; None for one that comes with a type of its own.
+    ///
+    /// # Errors
+    /// 415, 413.
+    pub fn check_file(&self, name: &[u8], old: Option<&[u8]>, size: u64) -> Result<(), Refusal> {
+        let extension = |name: &[u8]| memchr::memrchr(b'.', name).map(|dot| name[dot..].to_ascii_lowercase());
+        upload::check_extension(&self.upload.extensions, name)?;
+        if old.is_some_and(|old| extension(old) != extension(name)) {
+            upload::check_type(&self.upload.types, self.content_type.as_bytes()).map_err(|e| e.of(name))?;
+        }
+        let most = self.upload.max_file_size.0;
+        if most > 0 && size > most { Err(upload::too_large().of(name)) } else { Ok(()) }
+    }
+}
+
+/// Rules that files are judged by one by one wherever they are put.
+pub fn has_file_rules(upload: &Upload) -> bool {
+    let extensions = &upload.extensions;
+    !upload.types.is_empty()
+        || !extensions.allowed.is_empty()
+        || !extensions.denied.is_empty()
+        || upload.max_file_size.0 > 0
+        || upload.quota.is_some()
+        || upload.min_free != MinFree::Bytes(0)
+}
+
+fn refusal(why: &'static str, uri: &[u8]) -> Refusal {
+    let shown: String = uri.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
+    Refusal::new(Status::FORBIDDEN, "the rules of a path that the request concerns do not allow it")
+        .detail(format!("\"{shown}\": {why}"))
+}
+
+fn find(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
+    location::find(config, server, uri, &mut NoTrace).ok().map(|found| found.location)
+}
+
+/// The DELETE that the form of a listing became.
+fn is_form_delete(ex: &Exchange) -> bool {
+    ex.request.head.method == Method::Post && ex.route.method == Method::Delete
+}
+
+/// The URI that the client gave, as scripts see it first.
+fn own_uri(ex: &Exchange) -> Vec<u8> {
+    let mut own = Vec::new();
+    let target = ex.request.head.origin.of(ex.buf());
+    if ex.route.rewritten
+        && !is_form_delete(ex)
+        && uri::normalize(target, ex.here().settings.client.merge_slashes, &mut own).is_ok()
+    {
+        return own;
+    }
+    ex.route.uri.clone()
+}
+
+/// Nothing at the location depends on what the URI is.
+fn has_one_rule(config: &Config, server: ServerId, home: LocationId) -> bool {
+    let here = config.location(home);
+    let is_constant = |template: &Option<Template>| template.as_ref().is_none_or(|text| text.constant().is_some());
+    let settings = &here.settings;
+    let no_script = |id: LocationId| config.location(id).script.ops.is_empty();
+    here.kind != LocationKind::Regex
+        && no_script(config.server(server).root)
+        && no_script(home)
+        && is_constant(&settings.auth.realm)
+        && is_constant(&settings.auth.file)
+        && settings.files.root.constant().is_some()
+}

@@ -1,0 +1,197 @@
+//! Before a directory is copied, moved or removed with all that is in it: whether that may be done to each of its
+//! entries ([`super::path_rules`]), and what they come to. One descriptor beside the directory's own, however deep it is.
+//!
+//! Invariant: no link is followed; a step looks at one entry; the first entry that may not ends it, before anything has
+//! been changed.
+
+use super::path_rules::{Deed, PathRules, Target};
+use super::upload::Refusal;
+use crate::exchange::Exchange;
+use crate::services::quotas::Usage;
+use crate::services::{Services, temp_names};
+use crate::sys::Errno;
+use crate::sys::file::{
+    self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, ReadDir,
+};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Bytes of a path that one system call takes.
+const PIECE: usize = 3000;
+
+/// A directory as a URI and as a path, both ending in a slash.
+pub struct Base {
+    pub uri: Vec<u8>,
+    pub path: Vec<u8>,
+}
+
+impl Base {
+    pub fn new(uri: &[u8], path: &[u8]) -> Base {
+        let slashed = |text: &[u8]| [text.strip_suffix(b"/").unwrap_or(text), b"/"].concat();
+        Base { uri: slashed(uri), path: slashed(path) }
+    }
+}
+
+pub struct TreeRules {
+    top: OwnedFd,
+    base: Base,
+    deeds: &'static [Deed],
+    /// Where the entries are put.
+    to: Option<Base>,
+    /// The way from the top to the directory that is looked at, each name with its slash.
+    way: Vec<u8>,
+    levels: Vec<Level>,
+    reading: Option<ReadDir>,
+    batch: Vec<(CString, Option<FileKind>)>,
+    /// Of all files so far.
+    pub total: Usage,
+}
+
+#[derive(Default)]
+struct Level {
+    /// Directories that have not been entered.
+    pending: Vec<CString>,
+    /// Length of the way to the directory above.
+    above: usize,
+}
+
+impl TreeRules {
+    /// `top` is open for reading. What may be in it is removed, or read, or both; `to`: and put there.
+    pub fn new(top: OwnedFd, base: Base, deeds: &'static [Deed], to: Option<Base>) -> Result<TreeRules, Errno> {
+        let reading = Some(file::read_dir(file::dup(top.as_fd())?));
+        let levels = vec![Level::default()];
+        let (way, batch, total) = (Vec::new(), Vec::new(), Usage::default());
+        Ok(TreeRules { top, base, deeds, to, way, levels, reading, batch, total })
+    }
+
+    /// Goes on a little; false when every entry has been looked at.
+    ///
+    /// # Errors
+    /// What may not be done.
+    pub fn step(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
+        if let Some((name, kind)) = self.batch.pop() {
+            return self.entry(ex, cx, rules, name, kind).map(|()| true);
+        }
+        if let Some(dir) = &mut self.reading {
+            if dir.fill().map_err(|e| self.failed("getdents64()", e))? {
+                let entries = self.reading.as_ref().into_iter().flat_map(ReadDir::entries);
+                self.batch.extend(entries.map(|entry| (entry.name.to_owned(), entry.kind)));
+                return Ok(true);
+            }
+            self.reading = None;
+        }
+        let Some(level) = self.levels.last_mut() else { return Ok(false) };
+        match level.pending.pop() {
+            Some(name) => {
+                let above = self.way.len();
+                self.way.extend_from_slice(name.to_bytes());
+                self.way.push(b'/');
+                self.levels.push(Level { pending: Vec::new(), above });
+                self.reading = self.open()?;
+            }
+            None => {
+                self.way.truncate(level.above);
+                self.levels.pop();
+            }
+        }
+        Ok(!self.levels.is_empty())
+    }
+
+    fn entry(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        rules: &PathRules,
+        name: CString,
+        kind: Option<FileKind>,
+    ) -> Result<(), Refusal> {
+        // Of another request, on its way.
+        if temp_names::is_hidden(name.to_bytes()) {
+            return Ok(());
+        }
+        let copies = !self.deeds.contains(&Deed::Remove);
+        let stat = match (kind, &self.reading) {
+            // Their sizes are wanted.
+            (Some(FileKind::Regular) | None, Some(dir)) => match file::stat_at(Some(dir.dir()), &name, Follow::No) {
+                Ok(stat) => Some(stat),
+                Err(Errno::ENOENT) => return Ok(()),
+                Err(e) => return Err(self.failed("lstat()", e)),
+            },
+            _ => None,
+        };
+        let kind = stat.map_or(kind, |stat| Some(stat.kind)).unwrap_or(FileKind::Other);
+        if copies && matches!(kind, FileKind::Symlink | FileKind::Other) {
+            return Ok(());
+        }
+        let size = stat.map_or(0, |stat| stat.size);
+        self.judge(ex, cx, rules, &self.way, &name, (kind, size))?;
+        match kind {
+            FileKind::Dir => {
+                if let Some(level) = self.levels.last_mut() {
+                    level.pending.push(name);
+                }
+            }
+            _ => self.total = self.total.plus(Usage { bytes: size, files: 1 }),
+        }
+        Ok(())
+    }
+
+    /// Whether it may be done to an entry; `way` leads to its directory.
+    ///
+    /// # Errors
+    /// What the rules of its paths do not allow.
+    pub fn judge(
+        &self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        rules: &PathRules,
+        way: &[u8],
+        name: &CStr,
+        (kind, size): (FileKind, u64),
+    ) -> Result<(), Refusal> {
+        let end: &[u8] = if kind == FileKind::Dir { b"/" } else { b"" };
+        let whole = |base: &[u8]| [base, way, name.to_bytes(), end].concat();
+        let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));
+        for deed in self.deeds {
+            rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, *deed)?;
+        }
+        let Some(to) = &self.to else { return Ok(()) };
+        let (uri, path) = (whole(&to.uri), whole(&to.path));
+        let governed = rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, Deed::Put)?;
+        match kind {
+            FileKind::Regular => governed.check_file(name.to_bytes(), Some(name.to_bytes()), size),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory that the way leads to. None: it has gone, or what is to be done will not reach into it either.
+    fn open(&self) -> Result<Option<ReadDir>, Refusal> {
+        const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+        let mut rest = self.way.strip_suffix(b"/").unwrap_or(&self.way);
+        let mut dir: Option<OwnedFd> = None;
+        while !rest.is_empty() {
+            let end = match rest.get(..PIECE) {
+                Some(piece) => memchr::memrchr(b'/', piece).unwrap_or(rest.len()),
+                None => rest.len(),
+            };
+            let piece = CString::new(rest.get(..end).unwrap_or_default())
+                .map_err(|_| self.failed("openat2()", Errno::EINVAL))?;
+            rest = rest.get(end + 1..).unwrap_or_default();
+            let from = dir.as_ref().unwrap_or(&self.top);
+            match file::open_beneath(from.as_fd(), &piece, flags, 0, RESOLVE) {
+                Ok(opened) => dir = Some(opened),
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
+                // It is removed entry by entry, which stops there.
+                Err(Errno::EACCES) if self.deeds == [Deed::Remove] && self.to.is_none() => return Ok(None),
+                Err(e) => return Err(self.failed("openat2()", e)),
+            }
+        }
+        Ok(dir.map(file::read_dir))
+    }
+
+    fn failed(&self, call: &str, e: Errno) -> Refusal {
+        Refusal::call(call, &[&self.base.path[..], &self.way].concat(), e)
+    }
+}

@@ -1,0 +1,289 @@
+//! The rules of a location hold for every way into it: for whatever a form brings, a COPY or MOVE reads or writes, and a
+//! tree holds.
+
+use crate::client::Response;
+use crate::harness::{Server, Setup, Table, ours, server, skip_on_nginx};
+
+const OURS: crate::harness::Runs = ours("nginx judges the request's own URI only");
+
+fn transfer(s: &Server, method: &str, from: &str, to: &str) -> Response {
+    s.method(method, from, &format!("Destination: {to}\r\n"), b"")
+}
+
+fn form(s: &Server, target: &str, name: &str) -> Response {
+    let body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\nContent-Type: image/png\r\n\r\nx\r\n--b--\r\n"
+    );
+    s.method("POST", target, "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes())
+}
+
+const DAV: &str = "dav_methods PUT DELETE MKCOL COPY MOVE;";
+
+/// A tree `/up/NAME/` with a file that may be read and one that may not, for every way to say so.
+fn guarded() -> Setup {
+    let block = format!(
+        "location /up/ {{ {DAV} location /up/nested/in/ {{ deny all; }} location = /up/exact/x {{ deny all; }} }}
+         location ~ \\.secret$ {{ deny all; }}
+         location ~ /\\.git {{ return 404; }}
+         location ~ \\.inside$ {{ internal; }}
+         location ~ \\.php$ {{ proxy_pass http://127.0.0.1:1; }}
+         location ~ \\.locked$ {{ auth_basic other; auth_basic_user_file %%DIR%%/users; }}
+         location ~ \\.fixed$ {{ allowed_methods GET; }}
+         location ~ \\.moved$ {{ root %%DIR%%/elsewhere; }}
+         location /if/ {{ {DAV} if ($uri ~ hidden) {{ return 403; }} }}
+         location ~ ^/of/(?<who>[a-z]+)/ {{ {DAV} auth_basic mine; auth_basic_user_file %%DIR%%/$who.users; }}
+         location /trashing/ {{ allowed_methods GET DELETE; delete_recursive on; delete_trash %%DIR%%/trash; }}
+         location /removing/ {{ allowed_methods GET DELETE; delete_recursive on; }}"
+    );
+    let mut setup = server(&block).file("users", "u:{PLAIN}p\n").mkdir("html/up/free").mkdir("trash");
+    for tree in ["up", "trashing", "removing"] {
+        for name in ["a.secret", ".git/config", "a.php", "a.locked", "a.inside", "a.fixed", "a.moved"] {
+            let dir = name.trim_start_matches("a.").trim_start_matches('.').split('/').next().expect("one");
+            setup = setup
+                .file(&format!("html/{tree}/{dir}/deep/{name}"), "secret")
+                .file(&format!("html/{tree}/{dir}/plain"), "plain");
+        }
+    }
+    setup
+        .file("html/up/nested/in/x", "secret")
+        .file("html/up/exact/x", "secret")
+        .file("html/if/a/hidden", "secret")
+        .file("html/if/plain", "plain")
+        .file("html/of/ann/f", "ann's")
+        .file("html/of/bob/f", "bob's")
+        .file("ann.users", "ann:{PLAIN}p\n")
+        .file("bob.users", "bob:{PLAIN}p\n")
+        .file("html/up/clean/in/x", "plain")
+}
+
+#[test]
+fn a_tree_is_not_copied_moved_or_removed_past_the_rules_of_what_is_in_it() {
+    if skip_on_nginx("it judges the request's own URI only") {
+        return;
+    }
+    let s = guarded().start();
+    let before = s.snapshot("html");
+    let mut table = Table::new("rules below a tree");
+    for dir in ["secret", "git", "php", "locked", "inside", "moved"] {
+        table.row(OURS, &format!("COPY of a tree with {dir}"), || {
+            transfer(&s, "COPY", &format!("/up/{dir}/"), "/up/copy/").is(403);
+        });
+    }
+    for dir in ["secret", "git", "php", "locked", "inside", "fixed", "moved"] {
+        table.row(OURS, &format!("MOVE and DELETE of a tree with {dir}"), || {
+            transfer(&s, "MOVE", &format!("/up/{dir}/"), "/up/copy/").is(403);
+            s.method("DELETE", &format!("/up/{dir}/"), "", b"").is(403);
+            s.method("DELETE", &format!("/removing/{dir}/"), "", b"").is(403);
+            s.method("DELETE", &format!("/trashing/{dir}"), "", b"").is(403);
+        });
+        table.row(OURS, &format!("a tree is not written over one with {dir}"), || {
+            transfer(&s, "COPY", "/up/clean/", &format!("/up/{dir}/")).is(403);
+        });
+    }
+    table.row(OURS, "nested and exact locations", || {
+        for from in ["/up/nested/", "/up/exact/"] {
+            transfer(&s, "COPY", from, "/up/copy/").is(403);
+            transfer(&s, "MOVE", from, "/up/copy/").is(403);
+            s.method("DELETE", from, "", b"").is(403);
+        }
+    });
+    table.row(OURS, "a script that looks at the URI", || {
+        transfer(&s, "COPY", "/if/a/", "/if/b/").is(403);
+        transfer(&s, "COPY", "/if/plain", "/if/hidden").is(403);
+    });
+    table.row(OURS, "passwords that depend on the URI", || {
+        let ann = "Authorization: Basic YW5uOnA=\r\n";
+        s.get_with("/of/ann/f", ann).is(200);
+        s.get_with("/of/bob/f", ann).is(401);
+        for method in ["COPY", "MOVE"] {
+            s.method(method, "/of/ann/f", &format!("Destination: /of/bob/g\r\n{ann}"), b"").is(403);
+            s.method(method, "/of/ann/f", &format!("Destination: /of/bob/f\r\n{ann}"), b"").is(403);
+        }
+        s.method("COPY", "/of/ann/f", &format!("Destination: /of/ann/g\r\n{ann}"), b"").is(204);
+        s.method("DELETE", "/of/ann/g", ann, b"").is(204);
+    });
+    table.row(OURS, "a directory of another location", || {
+        s.method("MKCOL", "/up/nested/in", "", b"").is(403);
+    });
+    table.row(OURS, "all is as it was, and nothing is in the trash", || {
+        assert_eq!(s.snapshot("html"), before);
+        assert_eq!(s.snapshot("trash").len(), 0);
+    });
+    table.row(OURS, "what has no such rule goes on", || {
+        transfer(&s, "COPY", "/up/clean/", "/up/copy/").is(201);
+        transfer(&s, "COPY", "/up/fixed/", "/up/fixed2/").is(403);
+        s.method("COPY", "/up/nested/", "Destination: /up/shallow/\r\nDepth: 0\r\n", b"").is(201);
+        transfer(&s, "MOVE", "/up/copy/", "/up/free/").is(201);
+        s.method("DELETE", "/up/free/", "", b"").is(204);
+        assert!(!s.exists("html/up/free") && !s.exists("html/up/copy"));
+    });
+}
+
+#[test]
+fn what_a_form_or_a_resumable_upload_brings_is_judged_by_the_location_it_belongs_to() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server(
+        "location /up/ { allowed_methods GET POST; upload_resumable on; }
+         location ~ \\.secret$ { deny all; }
+         location ~ \\.gone$ { return 404; }
+         location ~ \\.php$ { proxy_pass http://127.0.0.1:1; }
+         location ~ \\.fixed$ { allowed_methods GET; }
+         location ~ \\.small$ { upload_max_file_size 1; upload_types image/*; }
+         location ~ \\.gif$ { expires 1d; }
+         location = /up/config.json { allowed_methods GET; }
+         location /named/ { allowed_methods POST; upload_filename $upload_field_as; }",
+    )
+    .mkdir("html/up")
+    .mkdir("html/named")
+    .start();
+    let mut table = Table::new("rules of a form's files");
+    let tus = |name: &str, length: usize| {
+        let mut encoded = Vec::new();
+        for chunk in name.as_bytes().chunks(3) {
+            const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let n = chunk.iter().chain([&0, &0]).take(3).fold(0, |n, b| n << 8 | usize::from(*b));
+            let digits = (0..4).map(|at| DIGITS[n >> (18 - 6 * at) & 63]);
+            encoded.extend(digits.take(chunk.len() + 1));
+            encoded.resize(encoded.len().next_multiple_of(4), b'=');
+        }
+        let name = String::from_utf8(encoded).expect("base64");
+        let fields = format!("Tus-Resumable: 1.0.0\r\nUpload-Length: {length}\r\nUpload-Metadata: filename {name}\r\n");
+        s.method("POST", "/up/", &fields, b"")
+    };
+    for name in ["a.secret", "a.gone", "a.php", "a.fixed", "config.json"] {
+        table.row(OURS, name, || {
+            form(&s, "/up/", name).is(403);
+            let raw = format!("Content-Disposition: attachment; filename=\"{name}\"\r\n");
+            s.method("POST", "/up/", &raw, b"x").is(403);
+            tus(name, 1).is(403);
+        });
+    }
+    table.row(OURS, "limits of the other location", || {
+        form(&s, "/up/", "one.small").is(201);
+        s.method(
+            "POST",
+            "/up/",
+            "Content-Disposition: attachment; filename=a.small\r\nContent-Type: image/png\r\n",
+            b"xy",
+        )
+        .is(413);
+        s.method(
+            "POST",
+            "/up/",
+            "Content-Disposition: attachment; filename=a.small\r\nContent-Type: text/html\r\n",
+            b"x",
+        )
+        .is(415);
+        tus("a.small", 2).is(415);
+    });
+    table.row(OURS, "a name made of a field that comes later", || {
+        let body = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\nx\r\n--b\r\nContent-Disposition: form-data; name=\"as\"\r\n\r\na.secret\r\n--b--\r\n";
+        s.method("POST", "/named/", "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes()).is(403);
+    });
+    table.row(OURS, "a location that says nothing of methods takes what a form brings", || {
+        form(&s, "/up/", "a.gif").is(201);
+        form(&s, "/up/", "a.txt").is(201);
+        tus("b.gif", 1).is(201);
+    });
+    table.row(OURS, "nothing else was stored", || {
+        let names: Vec<String> = s.snapshot("html").into_keys().filter(|name| !name.contains("webserv")).collect();
+        assert!(
+            !names.iter().any(|name| ["secret", "gone", "php", "fixed", "json"].iter().any(|end| name.ends_with(end))),
+            "{names:?}"
+        );
+    });
+}
+
+#[test]
+fn copies_and_moves_keep_the_limits_of_uploads() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server(&format!(
+        "client_max_body_size 10m;
+         location /quota/ {{ {DAV} upload_quota 10k files=4; }}
+         location /names/ {{ {DAV} upload_extensions .jpg .txt !.php; }}
+         location /types/ {{ {DAV} upload_types image/*; }}
+         location /size/ {{ {DAV} upload_max_file_size 1k; }}
+         location /room/ {{ {DAV} upload_min_free 100%; }}"
+    ))
+    .file("html/quota/a", [b'x'; 4000])
+    .file("html/quota/d/in/b", [b'x'; 4000])
+    .file("html/names/a.jpg", "x")
+    .file("html/names/d/old.php", "x")
+    .file("html/types/a.jpg", "x")
+    .file("html/types/bare", "x")
+    .file("html/size/big", [b'x'; 2000])
+    .file("html/size/d/big", [b'x'; 2000])
+    .file("html/room/a", "x")
+    .mkdir("html/room/d")
+    .start();
+    let mut table = Table::new("limits of COPY and MOVE");
+    table.row(OURS, "upload_quota", || {
+        transfer(&s, "COPY", "/quota/a", "/quota/c").is(507);
+        transfer(&s, "COPY", "/quota/d/", "/quota/e/").is(507);
+        transfer(&s, "COPY", "/quota/a", "/quota/d/in/b").is(204);
+        transfer(&s, "MOVE", "/quota/a", "/quota/c").is(204);
+        transfer(&s, "MOVE", "/quota/d/", "/quota/e/").is(201);
+        s.method("DELETE", "/quota/c", "", b"").is(204);
+        transfer(&s, "COPY", "/quota/e/", "/quota/d/").is(201);
+        transfer(&s, "COPY", "/quota/e/", "/quota/d/").is(201);
+        transfer(&s, "COPY", "/quota/e/in/b", "/quota/x").is(507);
+    });
+    table.row(OURS, "upload_extensions", || {
+        for method in ["COPY", "MOVE"] {
+            transfer(&s, method, "/names/a.jpg", "/names/a.php").is(415);
+            transfer(&s, method, "/names/a.jpg", "/names/a").is(415);
+            transfer(&s, method, "/names/d/", "/names/e/").is(415);
+        }
+        transfer(&s, "MOVE", "/names/a.jpg", "/names/b.txt").is(204);
+    });
+    table.row(OURS, "upload_types", || {
+        for method in ["COPY", "MOVE"] {
+            transfer(&s, method, "/types/a.jpg", "/types/a.html").is(415);
+        }
+        transfer(&s, "COPY", "/types/bare", "/types/bare2").is(204);
+        transfer(&s, "COPY", "/types/a.jpg", "/types/a.png").is(204);
+    });
+    table.row(OURS, "upload_max_file_size", || {
+        transfer(&s, "COPY", "/size/big", "/size/c").is(413);
+        transfer(&s, "COPY", "/size/d/", "/size/e/").is(413);
+        assert!(!s.exists("html/size/e"));
+    });
+    table.row(OURS, "upload_min_free", || {
+        transfer(&s, "COPY", "/room/a", "/room/c").is(507);
+        transfer(&s, "COPY", "/room/d/", "/room/e/").is(507);
+        transfer(&s, "MOVE", "/room/a", "/room/c").is(204);
+    });
+}
+
+#[test]
+fn a_tree_deeper_than_a_path_may_be_long_is_judged_whole() {
+    if skip_on_nginx("it judges the request's own URI only") {
+        return;
+    }
+    let s = server(
+        "location /a/ { allowed_methods GET DELETE; delete_recursive on; }
+         location ~ \\.secret$ { deny all; }",
+    )
+    .mkdir("html/a")
+    .start();
+    for (name, status) in [("x.secret", 403), ("x", 204)] {
+        s.write("html/a/leaf/x.tmp", "x");
+        std::fs::rename(s.path("html/a/leaf/x.tmp"), s.path("html/a/leaf").join(name)).expect("rename");
+        // Each level is put into one more.
+        std::fs::rename(s.path("html/a/leaf"), s.path("html/a/t")).expect("rename");
+        for _ in 0..60 {
+            std::fs::create_dir(s.path("html/a/o")).expect("mkdir");
+            std::fs::rename(s.path("html/a/t"), s.path("html/a/o").join("d".repeat(200))).expect("rename");
+            std::fs::rename(s.path("html/a/o"), s.path("html/a/t")).expect("rename");
+        }
+        s.method("DELETE", "/a/t", "", b"").is(status);
+        assert_eq!(s.exists("html/a/t"), status == 403, "{name}");
+        if status == 403 {
+            std::fs::rename(s.path("html/a/t"), s.path("old")).expect("rename");
+        }
+    }
+}
