@@ -7,10 +7,10 @@ use cli::{Args, Explain, Reference, Stop, Tool};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use webserv::config::build::Form;
 use webserv::config::error::Severity;
-use webserv::config::load::dump;
-use webserv::config::resolve::Form;
-use webserv::config::table;
+use webserv::config::registry;
+use webserv::config::sources::dump;
 use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
@@ -112,8 +112,8 @@ fn complain(lines: &str) {
 
 fn reference(form: &Reference) -> ExitCode {
     let text = match form {
-        Reference::Text => table::reference(false),
-        Reference::Markdown => table::reference(true),
+        Reference::Text => registry::reference(false),
+        Reference::Markdown => registry::reference(true),
         Reference::One(name) => match manual::entry(name) {
             Ok(text) => text,
             Err(why) => {

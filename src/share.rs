@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use webserv::config::resolve::Form;
+use webserv::config::build::Form;
 use webserv::server::lifecycle::Failure;
 use webserv::server::reload::Origin;
 use webserv::sys::random;

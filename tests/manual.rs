@@ -8,7 +8,7 @@ mod cli;
 use clap_complete::Shell;
 use std::fs;
 use std::path::Path;
-use webserv::config::table;
+use webserv::config::registry;
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -130,10 +130,10 @@ fn completion(shell: Shell) -> String {
 
 #[test]
 fn the_generated_files_are_those_of_the_code() {
-    let text = table::reference(false);
+    let text = registry::reference(false);
     let markdown = format!(
         "# Directives\n\nGenerated from the code by `make docs`; `webserv directives` prints the same.\n\n{}",
-        table::reference(true)
+        registry::reference(true)
     );
     let files = [
         ("packaging/man/webserv.8", program_page()),
@@ -160,10 +160,10 @@ fn the_generated_files_are_those_of_the_code() {
 
 #[test]
 fn every_directive_of_the_manual_is_an_entry_of_the_pages() {
-    let text = table::reference(false);
+    let text = registry::reference(false);
     let (entries, _) = entries(&text);
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
-    for row in webserv::config::directives::rows() {
+    for row in webserv::config::registry::rows() {
         assert!(names.contains(&row.name), "{}", row.name);
     }
     assert!(entries.iter().all(|entry| !entry.text.is_empty()), "each says what it does");

@@ -2,11 +2,10 @@
 //!
 //! Pure but for one thing: a host *name* in `listen` is looked up when the configuration is read, as in nginx.
 
+use super::value::ValueError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-
-use super::value::ValueError;
 
 /// The longest path a unix socket can be bound to: `sun_path` less its NUL.
 const UNIX_PATH_MAX: usize = 107;
@@ -247,6 +246,13 @@ fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
             Ipv6Addr::from_bits(ip.to_bits() & mask).into()
         }
     }
+}
+
+/// The address of proxy_bind; without a port it is 0, any.
+pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
+    bare.or_else(|| text.parse().ok().filter(|addr: &SocketAddr| addr.port() > 0))
 }
 
 #[cfg(test)]

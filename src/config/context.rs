@@ -219,30 +219,6 @@ fn list(items: impl Iterator<Item = String>) -> String {
     if items.is_empty() { last } else { format!("{} or {last}", items.join(", ")) }
 }
 
-/// What happens with a directive nginx knows and we do not implement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Class {
-    /// Harmless without it: accepted with one note.
-    Ignored,
-    /// Would change what is served or who is let in: an error.
-    Refused,
-}
-
-/// A directive of stock nginx. Rows of implemented directives are here too: the tables of what is implemented
-/// take precedence over these.
-#[derive(Clone, Copy, Debug)]
-pub struct Known {
-    pub name: &'static str,
-    pub contexts: Contexts,
-    /// Where `is_block`, the inside of the block is not interpreted.
-    pub args: Args,
-    /// nginx's module, as `nginx -V` and its documentation spell it.
-    pub module: &'static str,
-    pub class: Class,
-    /// One sentence: why, and what to do instead.
-    pub why: &'static str,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,10 +2,10 @@
 //! that are really bound: an address behind a wildcard of the same port needs no socket of its own (nginx).
 
 use super::ast::Span;
-use super::directives::listen::{Name, ServerDraft};
 use super::error::{Diagnostic, Diagnostics};
 use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
-use super::pattern::PatternSet;
+use super::pattern_set::PatternSet;
+use super::settings::listen::{Name, ServerDraft};
 use crate::sys::socket::Addr;
 use crate::util::hash::{FastMap, FastSet};
 use std::collections::HashMap;

@@ -4,10 +4,10 @@
 //! Invariant: the first line of each keeps nginx's shape, `webserv: [emerg] message in FILE:LINE`, so that scripts
 //! made for nginx still match.
 
-use std::fmt::Write;
-
 use super::ast::Span;
-use super::load::Sources;
+use super::sources::Sources;
+use crate::util::printable::visible;
+use std::fmt::Write;
 
 /// nginx's log levels, as far as a configuration can cause them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -221,14 +221,6 @@ impl Diagnostics {
         }
         out
     }
-}
-
-/// Text that came from a configuration, safe for a terminal and a log: control characters become `?`.
-pub fn visible(text: &str) -> String {
-    let bad = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if text.contains(bad) { text.replace(bad, "?") } else { text.to_string() }
 }
 
 /// Columns of source text that are shown at most.

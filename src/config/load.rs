@@ -4,7 +4,12 @@
 //! Invariants: a load always ends (depth, number and size of files are bounded, cycles are found); the tree comes
 //! out with every `include` replaced by what it named, each directive still pointing into its own file.
 
-use std::borrow::Cow;
+use super::ast::{Directive, Span};
+use super::error::{Diagnostic, Diagnostics};
+use super::sources::{MAX_INCLUDE_DEPTH, Source, Sources};
+use super::{glob, suggest, syntax};
+use crate::io::open;
+use crate::sys::Errno;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -13,14 +18,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::ast::{Directive, FileId, Span};
-use super::error::{Diagnostic, Diagnostics};
-use super::{glob, suggest, syntax};
-use crate::io::open;
-use crate::sys::Errno;
-
-/// A chain of includes longer than this is taken for a mistake; nginx would go on until it runs out of files.
-pub const MAX_INCLUDE_DEPTH: usize = 16;
 /// Files one configuration may consist of, counting a file each time it is included.
 const MAX_FILES: usize = 200_000;
 /// Bytes of one file, and of all files together.
@@ -91,137 +88,6 @@ pub fn fuzz_config(data: &[u8]) {
     let text = loaded.diagnostics.render(&loaded.sources, "webserv");
     assert_eq!(loaded.diagnostics.is_empty(), text.is_empty(), "every diagnostic is shown");
     assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "messages hold no control characters");
-}
-
-/// All files as nginx's `-T` prints them: each once, in the order they were first read.
-pub fn dump(sources: &Sources) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for source in sources.files.iter().filter(|source| !source.command_line) {
-        if seen.insert(&*source.path) {
-            out.extend_from_slice(b"# configuration file ");
-            out.extend_from_slice(&source.path);
-            out.extend_from_slice(b":\n");
-            out.extend_from_slice(&source.bytes);
-            out.push(b'\n');
-        }
-    }
-    out
-}
-
-/// The texts of a configuration.
-#[derive(Clone, Default, Debug)]
-pub struct Sources {
-    files: Vec<Source>,
-}
-
-/// One text. A file that is included twice is two sources that share their bytes, since each was included from
-/// somewhere else.
-#[derive(Clone, Debug)]
-struct Source {
-    path: Rc<[u8]>,
-    bytes: Rc<[u8]>,
-    included_from: Option<Span>,
-    command_line: bool,
-    /// Where each line starts; made when first asked for.
-    lines: OnceCell<Box<[u32]>>,
-}
-
-/// A place as people count it, from 1; columns count characters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Position {
-    pub line: usize,
-    pub column: usize,
-    /// Bytes from the start of the line.
-    pub offset: usize,
-}
-
-impl Sources {
-    fn add(&mut self, source: Source) -> FileId {
-        let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(source);
-        id
-    }
-
-    fn get(&self, file: FileId) -> Option<&Source> {
-        self.files.get(file.0 as usize)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// Every source in the order it was read.
-    pub fn ids(&self) -> impl Iterator<Item = FileId> {
-        (0..self.files.len()).map(|n| FileId(n as u32))
-    }
-
-    /// The path as it was named or found; "command line" for `-g`.
-    pub fn path(&self, file: FileId) -> Cow<'_, str> {
-        self.get(file).map_or(Cow::Borrowed("?"), |source| String::from_utf8_lossy(&source.path))
-    }
-
-    pub fn os_path(&self, file: FileId) -> &Path {
-        Path::new(OsStr::from_bytes(self.get(file).map_or(b"", |source| &source.path)))
-    }
-
-    pub fn bytes(&self, file: FileId) -> &[u8] {
-        self.get(file).map_or(b"", |source| &source.bytes)
-    }
-
-    pub fn is_command_line(&self, file: FileId) -> bool {
-        self.get(file).is_some_and(|source| source.command_line)
-    }
-
-    /// The `include` directive that brought this file in.
-    pub fn included_from(&self, file: FileId) -> Option<Span> {
-        self.get(file)?.included_from
-    }
-
-    /// The includes that led to this file, the nearest first.
-    pub fn include_chain(&self, file: FileId) -> Vec<Span> {
-        let next = |span: &Span| self.included_from(span.file);
-        std::iter::successors(self.included_from(file), next).take(MAX_INCLUDE_DEPTH).collect()
-    }
-
-    /// The bytes of a span, as written.
-    pub fn slice(&self, span: Span) -> &[u8] {
-        self.bytes(span.file).get(span.start as usize..span.end as usize).unwrap_or_default()
-    }
-
-    fn lines(&self, file: FileId) -> &[u32] {
-        let Some(source) = self.get(file) else { return &[] };
-        source.lines.get_or_init(|| {
-            let starts = memchr::memchr_iter(b'\n', &source.bytes).map(|n| u32::try_from(n + 1).unwrap_or(u32::MAX));
-            std::iter::once(0).chain(starts).collect()
-        })
-    }
-
-    /// Where a span starts.
-    pub fn position(&self, span: Span) -> Position {
-        let lines = self.lines(span.file);
-        let line = lines.partition_point(|start| *start <= span.start);
-        let start = lines.get(line.wrapping_sub(1)).copied().unwrap_or_default();
-        let before = self.bytes(span.file).get(start as usize..span.start as usize).unwrap_or_default();
-        // As the excerpt shows it: a byte that is no UTF-8 is one column.
-        let column =
-            before.utf8_chunks().map(|chunk| chunk.valid().chars().count() + chunk.invalid().len()).sum::<usize>();
-        Position { line: line.max(1), column: column + 1, offset: before.len() }
-    }
-
-    /// The line a span starts in, without its line end.
-    pub fn line(&self, span: Span) -> &[u8] {
-        let start = (span.start as usize).saturating_sub(self.position(span).offset);
-        let rest = self.bytes(span.file).get(start..).unwrap_or_default();
-        let line = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
-        line.strip_suffix(b"\r").unwrap_or(line)
-    }
-
-    /// `FILE:LINE`, or "command line".
-    pub fn place(&self, span: Span) -> String {
-        let path = super::error::visible(&self.path(span.file));
-        if self.is_command_line(span.file) { path } else { format!("{path}:{}", self.position(span).line) }
-    }
 }
 
 struct Loader<'a> {

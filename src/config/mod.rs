@@ -4,24 +4,36 @@
 //! and every independent error of a run is reported with its place.
 
 pub mod addr;
+pub mod argument;
 pub mod ast;
+pub mod build;
 pub mod certificates;
 pub mod context;
 pub mod directives;
 pub mod endpoints;
 pub mod error;
+pub mod fault;
 pub mod foreign_names;
 pub mod glob;
+pub mod ids;
+pub mod known;
 pub mod load;
 pub mod local_ca;
 pub mod model;
 pub mod names;
 pub mod pattern;
+pub mod pattern_set;
 pub mod proxy_tls;
+pub mod registry;
 pub mod resolve;
+pub mod row;
+pub mod settings;
+pub mod sources;
 pub mod suggest;
 pub mod syntax;
-pub mod table;
 pub mod template;
 pub mod tls;
+pub mod tls_material;
+pub mod upstream_drafts;
+pub mod upstream_url;
 pub mod value;

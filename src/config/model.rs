@@ -3,64 +3,31 @@
 //!
 //! Settings are inherited by sharing: a level that changes nothing of a group points to its parent's group.
 
+pub use super::ids::{EndpointId, LocationId, LogFileId, ServerId, UpstreamId};
+pub use super::settings::listen::ListenOptions;
+pub use super::settings::logs::{ErrorLog, Level, LineFormat, LogTarget};
+pub use super::settings::process::Process;
+pub use super::settings::{Line, Settings};
+
 use super::ast::Span;
-use super::directives::{
-    access::Access,
-    auth::Auth,
-    body::Body,
-    cgi::{Cgi, Interpreter},
-    charset::{Charset, CharsetMap},
-    client::Client,
-    dav::Dav,
-    errors::Errors,
-    files::Files,
-    geo::GeoTable,
-    gzip::Gzip,
-    headers::Output,
-    http2::Http2,
-    limits::{Limits, Zone},
-    listing::Listing,
-    logs::Logging,
-    map::{MapTable, SplitTable},
-    proxy::Proxy,
-    proxy_pass::Pass,
-    proxy_ssl::ProxySsl,
-    realip::RealIp,
-    referer::Referers,
-    resolver::NameLookup,
-    ssi::Ssi,
-    ssl::Ssl,
-    syslog::Syslog,
-    upload::{Store, Upload},
-    upstream::Upstream,
-};
 use super::error::Diagnostic;
-use super::pattern::{Pattern, PatternSet};
-use super::proxy_tls::UpstreamTls;
+use super::pattern::Pattern;
+use super::pattern_set::PatternSet;
+use super::settings::cgi::Interpreter;
+use super::settings::charset::CharsetMap;
+use super::settings::geo::GeoTable;
+use super::settings::limits::Zone;
+use super::settings::map::{MapTable, SplitTable};
+use super::settings::proxy_pass::Pass;
+use super::settings::upstream::Upstream;
 use super::template::{Part, Template, Variables};
-use super::tls::ServerTls;
+use super::tls_material::{ServerTls, UpstreamTls};
 use super::value::Size;
-use crate::http::method::{Method, MethodSet};
+use crate::http::method::MethodSet;
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-        pub struct $name(pub u32);
-        impl $name {
-            pub fn at(self) -> usize { self.0 as usize }
-        }
-    };
-}
-id!(/** An index into [`Config::servers`]. */ ServerId);
-id!(/** An index into [`Config::locations`]. */ LocationId);
-id!(/** An index into [`Config::endpoints`]. */ EndpointId);
-id!(/** An index into [`Config::log_files`]. */ LogFileId);
-id!(/** An index into [`Config::upstreams`]. */ UpstreamId);
 
 #[derive(Debug)]
 pub struct Config {
@@ -128,100 +95,6 @@ pub struct Tables {
     pub charset_names: Vec<Box<[u8]>>,
 }
 
-/// The directives of the main context and of `events`.
-#[derive(Clone, Debug)]
-pub struct Process {
-    pub prefix: PathBuf,
-    /// The directory of the main configuration file: what nginx takes `auth_basic_user_file` from.
-    pub conf_dir: PathBuf,
-    /// `$hostname`, in lower case: the machine's name when the configuration was read.
-    pub hostname: Box<str>,
-    pub daemon: bool,
-    /// `master_process`: off means that the process keeps the user it was started by.
-    pub master: bool,
-    pub user: Option<(Box<str>, Option<Box<str>>)>,
-    /// None: `pid off`, or none wanted because none was named and the command line is webserv's own form.
-    pub pid: Option<PathBuf>,
-    pub error_log: ErrorLog,
-    pub nofile: Option<u64>,
-    pub connections: Option<u32>,
-    pub shutdown_timeout: Option<u64>,
-    /// drain_delay, milliseconds.
-    pub drain_delay: u64,
-    pub env: Vec<Box<str>>,
-    /// Directories of temporary files that are made when the server starts.
-    pub temp_paths: Vec<PathBuf>,
-}
-
-/// Where diagnostics of a level go, and from which severity on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorLog {
-    pub target: LogTarget,
-    pub level: Level,
-    pub format: LineFormat,
-    /// Lines a second; those beyond are counted. None: as many as there are.
-    pub rate: Option<u32>,
-    /// Another log of the same level of the configuration, and its own others.
-    pub also: Option<Rc<ErrorLog>>,
-}
-
-/// How the lines of an error log look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LineFormat {
-    /// nginx's.
-    #[default]
-    Text,
-    /// An object a line.
-    Json,
-}
-
-impl ErrorLog {
-    /// nginx's form, and as many lines as there are.
-    pub fn plain(target: LogTarget, level: Level) -> ErrorLog {
-        ErrorLog { target, level, format: LineFormat::Text, rate: None, also: None }
-    }
-
-    /// This log and the others of its level of the configuration.
-    pub fn all(&self) -> impl Iterator<Item = &ErrorLog> {
-        std::iter::successors(Some(self), |log| log.also.as_deref())
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogTarget {
-    Off,
-    Stderr,
-    File(LogFileId),
-    Syslog(Rc<Syslog>),
-}
-
-/// Severities of the error log, nginx's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    Emerg,
-    Alert,
-    Crit,
-    Error,
-    Warn,
-    Notice,
-    Info,
-    Debug,
-}
-
-impl Level {
-    pub const NAMES: [&'static str; 8] = ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"];
-
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-
-    pub fn of(name: &str) -> Option<Level> {
-        use Level::*;
-        const ALL: [Level; 8] = [Emerg, Alert, Crit, Error, Warn, Notice, Info, Debug];
-        ALL.into_iter().find(|level| level.name() == name)
-    }
-}
-
 /// An address that `listen` names, and the servers behind it.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -237,19 +110,6 @@ pub struct Endpoint {
     pub http2: bool,
     /// The first `listen` that named it.
     pub span: Span,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListenOptions {
-    pub backlog: Option<i32>,
-    pub deferred: bool,
-    pub reuseport: bool,
-    pub ipv6only: Option<bool>,
-    pub rcvbuf: Option<u64>,
-    pub sndbuf: Option<u64>,
-    pub fastopen: Option<i32>,
-    /// `so_keepalive`: on or off, then idle, interval (seconds) and count where given.
-    pub keepalive: Option<(bool, [Option<u32>; 3])>,
 }
 
 #[derive(Debug)]
@@ -361,63 +221,6 @@ pub enum Content {
     Proxy,
     /// cgi_pass.
     Cgi,
-}
-
-/// Everything inherited, by subject. Cloning shares.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    pub files: Rc<Files>,
-    pub client: Rc<Client>,
-    pub body: Rc<Body>,
-    pub output: Rc<Output>,
-    pub errors: Rc<Errors>,
-    pub logs: Rc<Logging>,
-    pub access: Rc<Access>,
-    pub auth: Rc<Auth>,
-    pub limits: Rc<Limits>,
-    pub referers: Rc<Referers>,
-    pub charset: Rc<Charset>,
-    pub gzip: Rc<Gzip>,
-    pub http2: Rc<Http2>,
-    pub dav: Rc<Dav>,
-    pub listing: Rc<Listing>,
-    pub upload: Rc<Upload>,
-    pub proxy: Rc<Proxy>,
-    pub fastcgi: Rc<Proxy>,
-    pub scgi: Rc<Proxy>,
-    pub uwsgi: Rc<Proxy>,
-    pub names: Rc<NameLookup>,
-    pub cgi: Rc<Cgi>,
-    pub cgi_upstream: Rc<Proxy>,
-    pub realip: Rc<RealIp>,
-    pub ssi: Rc<Ssi>,
-    pub ssl: Rc<Ssl>,
-    pub proxy_ssl: Rc<ProxySsl>,
-    /// Lines that limit what clients may write, for those who break one.
-    pub limiting: Rc<Vec<Line>>,
-}
-
-impl Settings {
-    /// Clients may store files in a location with these settings, without WebDAV.
-    pub fn stores(&self) -> bool {
-        let written = [Method::Post, Method::Put];
-        let named = |methods: MethodSet| written.iter().any(|method| methods.contains(*method));
-        match self.upload.store {
-            Store::Path(_) => true,
-            Store::Off => false,
-            Store::Uri => self.access.allowed.is_some_and(named),
-        }
-    }
-}
-
-/// A directive as it is written, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub name: &'static str,
-    /// Name and arguments.
-    pub text: Box<str>,
-    /// `FILE:LINE`.
-    pub place: Box<str>,
 }
 
 #[derive(Debug)]

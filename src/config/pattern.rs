@@ -7,16 +7,13 @@
 //!
 //! Loading checks the syntax; the engine of a plain pattern is built at its first use.
 
-mod literals;
+pub(super) mod literals;
 mod plain;
-mod set;
 #[cfg(test)]
 mod tests;
 
-pub use set::{Candidates, PatternSet, first};
-
 use super::ast::Word;
-use super::table::Fault;
+use super::fault::Fault;
 use super::template::{Source, Variables};
 use crate::sys::pcre2::{self, Code, Gave, Group};
 use regex_automata::Input;
@@ -43,7 +40,7 @@ pub struct Pattern {
     /// See [`plain::Plain::dollar`].
     dollar: bool,
     /// Texts it cannot match without.
-    choices: Box<[literals::Choice]>,
+    pub(super) choices: Box<[literals::Choice]>,
     linear: OnceCell<Option<Regex>>,
     exact: OnceCell<Result<Code, pcre2::Invalid>>,
     /// Named groups: (group, index of the variable it fills).

@@ -1,30 +1,20 @@
 //! From the `proxy_ssl_*` directives of a location to what TLS is spoken with to its upstream.
 
 use super::certificates::{self, Origin, Wrong};
-use super::directives::proxy_pass::{Protocol, To};
-use super::directives::proxy_ssl::ProxySsl;
-use super::directives::ssl::Named;
 use super::error::{Diagnostic, Diagnostics};
 use super::model::Location;
-use super::template::Template;
+use super::settings::proxy_pass::{Protocol, To};
+use super::settings::proxy_ssl::ProxySsl;
+use super::settings::ssl::Named;
+use super::tls_material::UpstreamTls;
+use crate::tls::ciphers;
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
-use crate::tls::{ClientConfig, ciphers};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
-
-#[derive(Debug)]
-pub struct UpstreamTls {
-    pub config: Arc<ClientConfig>,
-    /// proxy_ssl_name; None: the host of the URL.
-    pub name: Option<Template>,
-    /// None: certificates are not looked at.
-    pub verify: Option<Trust>,
-}
 
 /// Sessions that are kept for resumption, for all servers of a location.
 const SESSIONS: usize = 256;

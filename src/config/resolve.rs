@@ -11,133 +11,28 @@ mod lists;
 mod logs;
 mod undefined;
 
-use blocks::Child;
-
-use super::ast::{Directive, Span, Word};
+use super::ast::{Directive, Word};
+use super::build::{Build, Form, Own, Scope};
 use super::context::Contexts;
-use super::directives::body::TempPath;
-use super::directives::listen::ServerDraft;
-use super::directives::logs::LogFormat;
-use super::directives::{cgi, charset, headers, upload, upstream, upstream_drafts};
+use super::directives::{cgi, charset, headers, upload};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics};
-use super::load::{Loaded, Sources};
+use super::fault::Fault;
+use super::load::Loaded;
 use super::model::*;
-use super::table::{self, Effect, Fault};
+use super::row::{self, Effect};
+use super::settings::body::TempPath;
+use super::sources::Sources;
 use super::template::{Template, Variables};
+use super::upstream_drafts::Drafts;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// How the program was called: decides the defaults that nginx's own command line expects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// `webserv CONFIG`: errors to the terminal, nothing written that the configuration does not name.
-    Own,
-    /// nginx's flags: nginx's pid file, logs and user where the configuration names none.
-    Nginx,
-}
-
-/// What a run of the resolver collects over all levels.
-pub struct Build {
-    pub process: Process,
-    pub variables: Variables,
-    pub tables: Tables,
-    /// Positions of `tables.zones` by name.
-    pub zone_ids: HashMap<Box<str>, u32>,
-    pub formats: HashMap<Box<str>, Rc<LogFormat>>,
-    pub upstreams: upstream_drafts::Drafts,
-    form: Form,
-    log_files: Vec<PathBuf>,
-    log_index: HashMap<PathBuf, LogFileId>,
-    /// Files that were open before and that this configuration names too.
-    kept_logs: BTreeSet<usize>,
-    /// How many of `log_files` were open before.
-    old_logs: usize,
-    combined: Option<Rc<LogFormat>>,
-    /// nginx's own logs, until the configuration names them: opened only if some level uses them.
-    default_logs: Vec<LogFileId>,
-    diagnostics: Diagnostics,
-    servers: Vec<Server>,
-    drafts: Vec<ServerDraft>,
-    locations: Vec<Location>,
-    /// Ignored directives that were noted once already.
-    noted: Vec<&'static str>,
-    /// The texts, for errors that are judged by how they are written.
-    sources: Sources,
-    /// The file is bare server blocks, without the blocks of an nginx.conf: its top level is both main and http.
-    bare: bool,
-    main_directory: PathBuf,
-    /// Certificates that are made may be kept in files.
-    writes: bool,
-}
-
-/// One level while it is read.
-pub struct Scope {
-    pub context: Contexts,
-    pub settings: Settings,
-    pub own: Own,
-    pub server: Option<ServerDraft>,
-    /// The `upstream` block being read.
-    pub upstream: Option<upstream::Upstream>,
-    /// The directive being applied is the first of its name at this level.
-    pub first: bool,
-    /// The block's name and where it was opened; none for the file itself.
-    block: Option<(Box<str>, Span)>,
-    seen: Vec<&'static str>,
-}
-
-/// What belongs to a location itself and is not inherited.
-#[derive(Default)]
-pub struct Own {
-    pub root: bool,
-    pub alias: bool,
-    pub named: bool,
-    pub regex: bool,
-    pub name_len: u32,
-    pub internal: bool,
-    pub try_files: Option<Box<TryFiles>>,
-    pub limit_except: Option<(crate::http::method::MethodSet, LocationId)>,
-    pub content: Content,
-    /// This level has valid_referers of its own.
-    pub referers: bool,
-    pub pass: Option<Rc<super::directives::proxy_pass::Pass>>,
-    pub interpreter: super::directives::cgi::Interpreter,
-    exact: bool,
-    children: Vec<Child>,
-    name: Box<[u8]>,
-    server: ServerId,
-    depth: usize,
-}
-
 /// Whether a client that is refused by the directive is told its line.
 fn is_limiting(name: &str) -> bool {
     name.starts_with("upload_") || matches!(name, "client_max_body_size" | "min_delete_depth" | "delete_recursive")
-}
-
-impl Own {
-    pub fn location_name(&self) -> &[u8] {
-        &self.name
-    }
-}
-
-impl Scope {
-    fn new(context: Contexts, settings: Settings, own: Own) -> Scope {
-        Scope { context, settings, own, server: None, upstream: None, first: true, block: None, seen: Vec::new() }
-    }
-
-    /// The block that is read, for messages.
-    fn within(mut self, d: &Directive) -> Scope {
-        self.block = Some((d.name.str().into(), d.name.span));
-        self
-    }
-
-    /// The directive being applied is the first at this level of all those named (`allow` and `deny` are one list).
-    pub fn first_of(&self, names: &[&str]) -> bool {
-        self.first && self.seen.iter().filter(|seen| names.contains(seen)).count() == 1
-    }
 }
 
 /// A run's outcome: a configuration where nothing was wrong, and what there is to say in any case.
@@ -167,7 +62,7 @@ pub fn resolve(
         variables: Variables::default(),
         tables: Tables::default(),
         formats: HashMap::new(),
-        upstreams: upstream_drafts::Drafts::default(),
+        upstreams: Drafts::default(),
         zone_ids: HashMap::new(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
@@ -299,10 +194,6 @@ impl Build {
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
     }
 
-    pub fn error(&mut self, fault: Fault) {
-        self.diagnostics.push(fault.diagnostic());
-    }
-
     /// Reads one level: settings, then blocks, then the script. Returns the script.
     fn level(&mut self, scope: &mut Scope, children: &[Directive]) -> Script {
         let mut sections = Vec::new();
@@ -334,7 +225,7 @@ impl Build {
                 }
                 _ => {
                     scope.seen.push(row.name);
-                    table::set_simple(row, &mut scope.settings, d)
+                    row::set_simple(row, &mut scope.settings, d)
                 }
             };
             match outcome {
@@ -360,70 +251,9 @@ impl Build {
         lines.push(line);
     }
 
-    /// An error of a level that its levels inherit: said at the first that has it.
-    pub fn error_once(&mut self, span: Span, text: impl Into<String>) {
-        let text = text.into();
-        if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {
-            self.diagnostics.push(Diagnostic::emerg(span, text));
-        }
-    }
-
     /// The directory of the main configuration file: what certificates and keys are named from.
     fn directory(&self) -> PathBuf {
         let main = self.main_directory.clone();
         std::path::absolute(&main).unwrap_or(main)
-    }
-
-    /// Something that a line asks for and is not done, harmlessly.
-    pub fn notice(&mut self, span: Span, text: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::notice(span, text));
-    }
-
-    /// Something to say of a line that is taken all the same.
-    pub fn warn(&mut self, span: Span, text: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::warn(span, text));
-    }
-
-    pub fn warning(&mut self, warning: Diagnostic) {
-        self.diagnostics.push(warning);
-    }
-
-    /// The argument with its variables found.
-    pub fn template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
-        self.template_of(d.args[at].bytes(), d.args[at].span)
-    }
-
-    pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
-        Template::parse(text, &mut self.variables).map_err(|why| Fault::new(span, why))
-    }
-
-    /// The argument as a path: taken from the prefix unless it is absolute or starts with a variable.
-    pub fn path_template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
-        let text = d.args[at].bytes();
-        if text.starts_with(b"/") || text.starts_with(b"$") {
-            return self.template(d, at);
-        }
-        let prefix = self.process.prefix.as_os_str().as_bytes();
-        let mut full = prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec();
-        // The prefix is a path, not a template.
-        let dollar = full.contains(&b'$');
-        full.push(b'/');
-        full.extend_from_slice(text);
-        if dollar && !text.contains(&b'$') {
-            return Ok(Template::literal(&full));
-        }
-        self.template_of(&full, d.args[at].span)
-    }
-
-    /// A directory that is to be made when the server starts.
-    pub fn temp_path(&mut self, path: &Path) {
-        if !self.process.temp_paths.iter().any(|known| known == path) {
-            self.process.temp_paths.push(path.to_owned());
-        }
-    }
-
-    /// A path of the process: taken from the prefix unless absolute.
-    pub fn full_path(&self, text: &[u8]) -> PathBuf {
-        self.process.prefix.join(OsStr::from_bytes(text))
     }
 }

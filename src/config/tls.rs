@@ -2,18 +2,17 @@
 //! configuration is; only those whose names have variables wait for a client.
 
 use super::ast::Span;
-use super::certificates::{self, Origin, Wrong};
-use super::directives::listen::{Name, ServerDraft};
-use super::directives::ssl::{Named, Ssl, Verify};
+use super::certificates::{self, Origin};
 use super::error::{Diagnostic, Diagnostics};
 use super::local_ca;
 use super::model::{Endpoint, Location, Server};
-use super::template::Template;
-use crate::tls::server::{Cache, Options};
+use super::settings::listen::{Name, ServerDraft};
+use super::settings::ssl::{Named, Ssl, Verify};
+use super::tls_material::{Handshake, Recipe, ServerTls, Variable, sentence};
+use crate::tls::CertifiedKey;
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
 use crate::tls::x509::Certificate;
-use crate::tls::{CertifiedKey, ServerConfig, ciphers};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -21,100 +20,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What a server needs for TLS.
-#[derive(Debug)]
-pub struct ServerTls {
-    pub handshake: Handshake,
-    pub verify: Verify,
-    pub trust: Trust,
-}
-
-#[derive(Debug)]
-pub enum Handshake {
-    /// Made with certificates that were read.
-    Ready(Arc<ServerConfig>),
-    /// The names of certificates have variables.
-    Variable(Box<Variable>),
-    /// `ssl_reject_handshake on`.
-    Refused,
-}
-
-/// Certificates that are chosen when a client comes.
-#[derive(Debug)]
-pub struct Variable {
-    /// Certificate and key.
-    pub pairs: Vec<(Template, Template)>,
-    directory: PathBuf,
-    passwords: Vec<Vec<u8>>,
-    recipe: Recipe,
-}
-
-impl Variable {
-    /// What a handshake is made with, from the values of the names.
-    pub fn load(&self, names: &[(Vec<u8>, Vec<u8>)]) -> Result<Arc<ServerConfig>, String> {
-        let mut found = Vec::new();
-        for (certificate, key) in names {
-            let (certificate, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
-            let pair = certificates::load(&certificate, &key, &self.passwords);
-            found.push(pair.map_err(|wrong| sentence(&wrong, &certificate, &key).1)?);
-        }
-        self.recipe.cook(found)
-    }
-}
-
-/// All of a configuration of TLS but its certificates.
-#[derive(Clone, Debug)]
-struct Recipe {
-    ssl: Rc<Ssl>,
-    alpn: Vec<Vec<u8>>,
-    client_names: Option<Vec<Vec<u8>>>,
-    policy: Vec<u8>,
-    ticket_keys: Vec<Arc<Key>>,
-    stapled: Option<Vec<u8>>,
-}
-
-impl Recipe {
-    fn cook(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Arc<ServerConfig>, String> {
-        if let Some(response) = &self.stapled {
-            let stapled = |pair: &Arc<CertifiedKey>| CertifiedKey { ocsp: Some(response.clone()), ..(**pair).clone() };
-            pairs = pairs.iter().map(|pair| Arc::new(stapled(pair))).collect();
-        }
-        let cache = match &self.ssl.cache {
-            // One that is not shared is of these certificates alone.
-            Cache::Zone(name, most) if name.is_empty() => Cache::Zone("builtin".into(), *most),
-            cache => cache.clone(),
-        };
-        let options = Options {
-            certificates: pairs,
-            protocols: self.ssl.protocols,
-            suites: ciphers::suites(&self.ssl.ciphers).ok_or("no cipher match")?,
-            groups: ciphers::groups(&self.ssl.curves).0,
-            prefers_own_ciphers: self.ssl.prefer_server_ciphers,
-            buffer_size: usize::try_from(self.ssl.buffer_size.0).unwrap_or(usize::MAX),
-            alpn: self.alpn.clone(),
-            client_names: self.client_names.clone(),
-            policy: self.policy.clone(),
-            cache,
-            tickets: self.ssl.tickets,
-            ticket_keys: self.ticket_keys.clone(),
-            session_timeout: self.ssl.timeout.0 / 1000,
-        };
-        options.build()
-    }
-}
-
 /// Protocols that are offered by ALPN, the favourite first.
 fn protocols(http2: bool) -> Vec<Vec<u8>> {
     let http1 = [&b"http/1.1"[..], b"http/1.0", b"http/0.9"];
     http2.then_some(&b"h2"[..]).into_iter().chain(http1).map(<[u8]>::to_vec).collect()
-}
-
-/// A fault of a pair as nginx begins the sentence; true: it is the key's.
-fn sentence(wrong: &Wrong, certificate: &Origin, key: &Origin) -> (bool, String) {
-    match wrong {
-        Wrong::Certificate(why) => (false, format!("cannot load certificate \"{}\": {why}", certificate.shown())),
-        Wrong::Key(why) => (true, format!("cannot load certificate key \"{}\": {why}", key.shown())),
-    }
 }
 
 /// What the builder of all servers works with.

@@ -1,8 +1,8 @@
 //! The access log line of a finished request.
 
 use super::{Exchange, variables};
-use crate::config::directives::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::model::Level;
+use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::template::Part;
 use crate::http::escape::json_escape_as_nginx;
 use crate::http::header::HeaderId;

@@ -5,8 +5,8 @@
 
 use super::flow::Flow;
 use super::{Exchange, Printable};
-use crate::config::directives::body::InFileOnly;
 use crate::config::model::Level;
+use crate::config::settings::body::InFileOnly;
 use crate::http::h1::framing::Framing;
 use crate::http::status::Status;
 use crate::services::Services;

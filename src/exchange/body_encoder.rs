@@ -2,7 +2,7 @@
 //!
 //! Invariant: a piece of input is bounded, so that memory and the time of a turn are.
 
-use crate::config::directives::charset::Recode;
+use crate::config::settings::charset::Recode;
 use crate::services::open_files::OpenFile;
 use crate::sys::{Errno, file};
 use flate2::{Compress, Compression, FlushCompress};

@@ -3,7 +3,7 @@
 use super::flow::Flow;
 use super::handlers::special;
 use super::{Exchange, variables};
-use crate::config::directives::errors::{PageStatus, PageTarget};
+use crate::config::settings::errors::{PageStatus, PageTarget};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;

@@ -2,8 +2,8 @@
 //! is the one place that says so.
 
 use super::{Exchange, variables};
-use crate::config::directives::files::Symlinks;
 use crate::config::model::{Config, LocationKind};
+use crate::config::settings::files::Symlinks;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::file::{self, FileKind};

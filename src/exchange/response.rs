@@ -2,7 +2,7 @@
 
 use super::body_encoder::{Encoder, Source};
 use super::filters::ssi::state::Gathered;
-use crate::config::directives::charset::Recode;
+use crate::config::settings::charset::Recode;
 use crate::http::etag::ETag;
 use crate::http::fields::Fields;
 use crate::http::range::{self, ByteRange};

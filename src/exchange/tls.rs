@@ -1,8 +1,8 @@
 //! What a request knows of the TLS it came by: `$ssl_…`, and whether its server takes it.
 
 use super::Exchange;
-use crate::config::directives::ssl::Verify;
 use crate::config::model::Level;
+use crate::config::settings::ssl::Verify;
 use crate::config::template::Builtin;
 use crate::http::status::Status;
 use crate::services::Services;

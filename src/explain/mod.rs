@@ -8,8 +8,10 @@ mod question;
 mod render;
 mod settings;
 
-use crate::config::load::{self, LoadOptions, Sources};
+use crate::config::load;
+use crate::config::load::LoadOptions;
 use crate::config::model::{Config, Content};
+use crate::config::sources::Sources;
 use crate::conn::Active;
 use crate::conn::http1::respond;
 use crate::exchange::handlers::Handler;

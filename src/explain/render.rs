@@ -2,13 +2,13 @@
 //! who won; the others are described by plain facts of their own (does the name match, does the pattern).
 
 use crate::config::ast::Span;
-use crate::config::error::visible;
-use crate::config::load::Sources;
 use crate::config::model::{Config, Endpoint, Location, LocationId, LocationKind, LocationTree, Names, ServerId};
+use crate::config::sources::Sources;
 use crate::exchange::Printable;
 use crate::route::location::Verdict;
 use crate::route::server::{self, Rule};
 use crate::route::{Recorder, Step};
+use crate::util::printable::visible;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -3,9 +3,9 @@
 
 use crate::config::ast::{Directive, Span};
 use crate::config::context::Contexts;
-use crate::config::directives;
-use crate::config::load::Sources;
-use crate::config::table::{Effect, Row};
+use crate::config::registry;
+use crate::config::row::{Effect, Row};
+use crate::config::sources::Sources;
 
 /// A directive in force.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
     // From the place outwards.
     let levels: Vec<&[Directive]> =
         chain.iter().rev().filter_map(|d| d.block.as_deref()).chain(std::iter::once(tree)).collect();
-    let mut rows: Vec<&Row> = directives::rows().filter(|row| is_setting(row)).collect();
+    let mut rows: Vec<&Row> = registry::rows().filter(|row| is_setting(row)).collect();
     rows.sort_by_key(|row| (row.name != "root", row.name != "index", row.name));
     rows.into_iter().flat_map(|row| of(row, &levels, sources)).collect()
 }
@@ -77,7 +77,7 @@ fn of(row: &Row, levels: &[&[Directive]], sources: &Sources) -> Vec<Setting> {
 fn written(d: &Directive, sources: &Sources) -> String {
     let text = String::from_utf8_lossy(sources.slice(d.span)).split_whitespace().collect::<Vec<_>>().join(" ");
     let end = if d.block.is_some() { " { … }" } else { ";" };
-    crate::config::error::visible(&format!("{text}{end}"))
+    crate::util::printable::visible(&format!("{text}{end}"))
 }
 
 /// The blocks that lead to the one which begins at `at`, outermost first.

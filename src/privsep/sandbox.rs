@@ -11,8 +11,8 @@
 //! keeps its files and may execute. That is less than it seems: scripts run as the same user, and no_new_privs and the
 //! rest of the filter hold for them, too (set-user-id helpers such as sendmail's do not work in scripts).
 
-use crate::config::directives::logs::AccessTarget;
 use crate::config::model::{Config, Content, Location};
+use crate::config::settings::logs::AccessTarget;
 use crate::config::template::Part;
 use crate::server::worker::{Worker, directories};
 use crate::sys::file::{self, FileKind, O_PATH};

@@ -3,7 +3,8 @@
 
 use super::{Step, Trace};
 use crate::config::model::{Config, Content, LocationId, LocationKind, LocationTree, ServerId};
-use crate::config::pattern::{self, Failed, Matched};
+use crate::config::pattern::{Failed, Matched};
+use crate::config::pattern_set;
 
 /// What came of looking at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ fn search(
     if last || tree.regexes.is_empty() {
         return Ok(false);
     }
-    let Some((at, matched)) = pattern::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
+    let Some((at, matched)) = pattern_set::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
     let (_, id) = tree.regexes[at];
     trace.step(|| Step::Location { id, verdict: Verdict::Regex });
     *found = Found { location: id, matched };
@@ -130,8 +131,9 @@ fn longest_prefix(tree: &LocationTree, uri: &[u8]) -> Option<LocationId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
-    use crate::config::resolve::{Form, resolve};
+    use crate::config::resolve::resolve;
     use crate::route::{NoTrace, server};
     use std::path::Path;
 

@@ -3,7 +3,8 @@
 
 use super::{Step, Trace};
 use crate::config::model::{Endpoint, ServerId};
-use crate::config::pattern::{self, Failed, Matched};
+use crate::config::pattern::{Failed, Matched};
+use crate::config::pattern_set;
 
 /// Why a server was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ fn decide(endpoint: &Endpoint, host: &[u8]) -> Result<(ServerId, Rule, Option<Ma
         }
     }
     if !host.is_empty() {
-        let found = pattern::first(names.set.as_ref(), &names.regexes, host)?;
+        let found = pattern_set::first(names.set.as_ref(), &names.regexes, host)?;
         if let Some((at, matched)) = found {
             return Ok((names.regexes[at].1, Rule::Regex(at), matched));
         }

@@ -82,8 +82,9 @@ fn site(config: &Config, id: ServerId, prefix: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
-    use crate::config::resolve::{Form, resolve};
+    use crate::config::resolve::resolve;
 
     fn greeting(text: &str) -> Vec<String> {
         let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());

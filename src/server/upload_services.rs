@@ -2,8 +2,8 @@
 //! of the disk ([`crate::services::syncs`]).
 
 use super::Server;
-use crate::config::directives::upload::Store;
 use crate::config::model::{Config, Level, Settings};
+use crate::config::settings::upload::Store;
 use crate::conn::token::{Role, token_of};
 use crate::http::method::Method;
 use crate::services::syncs::Syncs;

@@ -2,9 +2,9 @@
 
 use super::lifecycle::Failure;
 use super::upload_services::stores;
-use crate::config::directives::upload::Store;
+use crate::config::build::Form;
 use crate::config::model::{Config, Location, LocationKind};
-use crate::config::resolve::Form;
+use crate::config::settings::upload::Store;
 use crate::config::template::{Part, Template};
 use crate::sys::file::{self, Stat};
 use crate::sys::process;

@@ -1,6 +1,6 @@
 //! Log files whose path has variables, kept open by open_log_file_cache: nginx's rules of use, age and number.
 
-use crate::config::directives::logs::PathCache;
+use crate::config::settings::logs::PathCache;
 use crate::io::sink::Sink;
 use crate::sys::{Errno, file};
 use std::collections::HashMap;

@@ -8,9 +8,9 @@
 
 use super::clock::Clock;
 use super::open_files::{Look, OpenFile};
-use crate::config::directives::client::Client;
-use crate::config::directives::logs::Logging;
 use crate::config::model::{EndpointId, LocationId, ServerId};
+use crate::config::settings::client::Client;
+use crate::config::settings::logs::Logging;
 use crate::http::status::Status;
 use crate::services::dir_watch::DirWatch;
 use crate::services::open_files::FileCache;

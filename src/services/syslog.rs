@@ -1,7 +1,7 @@
 //! Messages to syslog servers: a datagram each, sent at once or not at all. A server that is gone costs its messages and
 //! a note now and then, never a wait.
 
-use crate::config::directives::syslog::Syslog;
+use crate::config::settings::syslog::Syslog;
 use crate::sys::Errno;
 use crate::sys::socket::{self, Addr, More};
 use std::io::Write;

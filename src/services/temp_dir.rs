@@ -2,7 +2,7 @@
 //!
 //! Invariant: a file that is not to stay has no name, or loses it when its [`TempFile`] is dropped.
 
-use crate::config::directives::body::TempPath;
+use crate::config::settings::body::TempPath;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_CREAT, O_EXCL, O_RDWR, Unlink};
 use std::cell::Cell;

@@ -1,7 +1,8 @@
 //! Which server of a group is asked next, and which have failed of late: smooth weighted round robin, least_conn,
 //! ip_hash, hash and random as nginx has them. Counts live as long as the configuration that names the group.
 
-use crate::config::directives::upstream::{Method, Peer as Server, Ring, Upstream};
+use crate::config::settings::upstream::Ring;
+use crate::config::settings::upstream::{Method, Peer as Server, Upstream};
 use crate::sys::random;
 use crate::sys::socket::Peer as Client;
 use std::rc::Rc;

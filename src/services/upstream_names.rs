@@ -6,9 +6,9 @@
 //! name server that fails) changes nothing; one that says there is no such name takes the addresses away (nginx).
 
 use super::resolver::{Answer, Asked, Failure, Found, Outcome, Question, Resolver, Ticket, Want};
-use crate::config::directives::upstream::{Peer, Upstream};
-use crate::config::directives::upstream_dynamic::Dynamic;
 use crate::config::model::Config;
+use crate::config::settings::upstream::Dynamic;
+use crate::config::settings::upstream::{Peer, Upstream};
 use crate::sys::socket::Addr;
 use crate::util::dns::Service;
 use std::net::{IpAddr, SocketAddr};

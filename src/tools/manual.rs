@@ -1,13 +1,13 @@
 //! `webserv directives NAME`: one entry of the manual, or the nearest name.
 
-use crate::config::table;
+use crate::config::registry;
 
 /// The entry of a directive.
 ///
 /// # Errors
 /// What to print where there is no such directive, with the nearest name if one is near.
 pub fn entry(name: &str) -> Result<String, String> {
-    let manual = table::reference(false);
+    let manual = registry::reference(false);
     if let Some(entry) = manual.split("\n\n").find(|entry| entry.lines().next() == Some(name)) {
         return Ok(format!("{entry}\n"));
     }

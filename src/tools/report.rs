@@ -3,7 +3,7 @@
 
 use crate::config::ast::Span;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
-use crate::config::load::Sources;
+use crate::config::sources::Sources;
 
 /// Every diagnostic as a line of JSON.
 pub fn json(diagnostics: &Diagnostics, sources: &Sources, program: &str) -> String {

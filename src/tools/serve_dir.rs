@@ -115,8 +115,9 @@ fn shown(path: &OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
-    use crate::config::resolve::{Form, resolve};
+    use crate::config::resolve::resolve;
     use std::path::Path;
 
     fn plain(dir: &str) -> ServeDir {

@@ -1,4 +1,4 @@
-//! Bytes of a client in a line for people: none of them starts a line of its own or drives a terminal.
+//! Bytes of a client or a configuration in a line for people: none of them starts a line of its own or drives a terminal.
 
 use super::bytes;
 use std::fmt;
@@ -41,4 +41,12 @@ impl fmt::Display for Printable<'_> {
         }
         Ok(())
     }
+}
+
+/// Text that came from a configuration, safe for a terminal and a log: control characters become `?`.
+pub fn visible(text: &str) -> String {
+    let bad = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.contains(bad) { text.replace(bad, "?") } else { text.to_string() }
 }

@@ -6,9 +6,10 @@
 use std::fmt::Write;
 use std::path::Path;
 use webserv::config::ast::Directive;
+use webserv::config::build::Form;
 use webserv::config::error::Severity;
 use webserv::config::load::{Includes, LoadOptions, load_text};
-use webserv::config::resolve::{Form, resolve};
+use webserv::config::resolve::resolve;
 use webserv::http::fastcgi;
 use webserv::http::h1::body::Decoder;
 use webserv::http::h1::framing::Framing;

@@ -1,35 +1,14 @@
 //! Who may do what: methods and addresses.
 
-use super::row;
 use crate::config::addr::Cidr;
-use crate::config::ast::{Directive, Span};
+use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, Section};
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, Row, Section, row};
+use crate::config::settings::access::{Rule, Who};
 use crate::http::method::{Method, MethodSet};
 use std::rc::Rc;
-
-#[derive(Clone, Debug, Default)]
-pub struct Access {
-    /// None: the default of what the location does.
-    pub allowed: Option<MethodSet>,
-    /// In order; the first that matches decides.
-    pub rules: Rc<[Rule]>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Rule {
-    pub allow: bool,
-    pub who: Who,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub enum Who {
-    All,
-    Unix,
-    Net(Cidr),
-}
 
 const WHERE: Contexts = Contexts::HSL.or(Contexts::LIMIT_EXCEPT);
 

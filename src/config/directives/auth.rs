@@ -1,31 +1,13 @@
 //! auth_basic, satisfy and auth_delay: who may come in by a password, and how that goes with addresses.
 
-use super::row;
+use crate::config::argument::invalid;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Outcome, Row, invalid};
-use crate::config::template::Template;
-use crate::config::value::Millis;
+use crate::config::fault::Outcome;
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::auth::Satisfy;
 use std::rc::Rc;
-
-#[derive(Clone, Debug, Default)]
-pub struct Auth {
-    /// What the client is told it asks a password for. None: no password is asked.
-    pub realm: Option<Template>,
-    pub file: Option<Template>,
-    pub satisfy: Satisfy,
-    /// How long a refusal for a wrong password is held back.
-    pub delay: Millis,
-}
-
-/// How many of the access rules must let a client in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Satisfy {
-    #[default]
-    All,
-    Any,
-}
 
 const WHERE: Contexts = Contexts::HSL.or(Contexts::LIMIT_EXCEPT);
 

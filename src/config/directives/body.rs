@@ -1,40 +1,16 @@
 //! Where the body of a request is kept that is read before somebody answers: `client_body_*`. Uploads are no such
 //! bodies: they stream to where they belong.
 
-use super::row;
+use crate::config::argument::{invalid, wrong};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::Outcome;
 use crate::config::model::Settings;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Outcome, Row, invalid, wrong};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::body::{Body, InFileOnly, TempPath};
 use crate::config::value;
-use std::path::PathBuf;
 use std::rc::Rc;
-
-#[derive(Clone, Debug, Default)]
-pub struct Body {
-    pub in_file_only: InFileOnly,
-    /// Accepted: what is in memory is one buffer here in any case.
-    pub in_single_buffer: bool,
-    pub temp: Rc<TempPath>,
-}
-
-/// Whether every body goes to a file, and whether that outlives the request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InFileOnly {
-    #[default]
-    Off,
-    On,
-    Clean,
-}
-
-/// A directory of temporary files, and the lengths of the names of the directories in it, which are made of a file's
-/// last digits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TempPath {
-    pub path: PathBuf,
-    pub levels: Vec<usize>,
-}
 
 fn body(s: &mut Settings) -> &mut Body {
     Rc::make_mut(&mut s.body)

@@ -1,44 +1,14 @@
 //! `cgi_pass` and what stands around it: programs that are started for each request (RFC 3875).
 
-use super::proxy_pass::Protocol;
-use super::row;
 use crate::config::ast::{Directive, Span, Word};
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::{Content, Location};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
-use crate::config::template::Template;
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::cgi::{Cgi, Interpreter};
+use crate::config::settings::proxy_pass::Protocol;
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Cgi {
-    /// cgi_extension: with its dot, and who runs such files; None: they run themselves.
-    pub extensions: Rc<[(Box<[u8]>, Interpreter)]>,
-    /// None: the script's own directory.
-    pub working_dir: Option<Template>,
-    pub env: Rc<[(Box<[u8]>, Template)]>,
-    /// STDERR goes to the error log.
-    pub logs_stderr: bool,
-    pub max_children: u64,
-    /// Scripts in places that clients may write to are run.
-    pub uploads: bool,
-}
-
-/// The program that runs a script. None: the script is a program itself.
-pub type Interpreter = Option<Box<[u8]>>;
-
-impl Default for Cgi {
-    fn default() -> Cgi {
-        Cgi {
-            extensions: Rc::new([]),
-            working_dir: None,
-            env: Rc::new([]),
-            logs_stderr: true,
-            max_children: 64,
-            uploads: false,
-        }
-    }
-}
 
 fn cgi(s: &mut Scope) -> &mut Cgi {
     Rc::make_mut(&mut s.settings.cgi)

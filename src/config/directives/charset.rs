@@ -1,102 +1,16 @@
 //! charset, source_charset and charset_map: the charset named in Content-Type, and recoding into it.
 
-use super::{HSLI, row};
 use crate::config::ast::{Directive, Word};
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::{Diagnostic, Diagnostics};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::{Location, Settings, Tables};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::row::{Effect, HSLI, Row, row};
+use crate::config::settings::charset::{Charset, CharsetMap, Recode, TypeSet};
 use crate::config::template::Template;
-use crate::http::media_type;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Charset {
-    pub name: Option<Template>,
-    /// What files are written in; recoded where it differs.
-    pub source: Option<Template>,
-    /// Also for responses of a backend that name one.
-    pub override_charset: bool,
-    pub types: TypeSet,
-}
-
-impl Default for Charset {
-    fn default() -> Charset {
-        let types = [
-            "text/html",
-            "text/xml",
-            "text/plain",
-            "text/vnd.wap.wml",
-            "application/javascript",
-            "application/rss+xml",
-        ];
-        Charset { name: None, source: None, override_charset: false, types: TypeSet::of(&types) }
-    }
-}
-
-/// Media types that a filter is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TypeSet {
-    All,
-    These(Rc<[Box<[u8]>]>),
-}
-
-impl TypeSet {
-    pub fn of(types: &[&str]) -> TypeSet {
-        TypeSet::These(types.iter().map(|t| t.as_bytes().into()).collect())
-    }
-
-    /// Takes in the words of a directive; `text/html` is always meant. Lines of one level add up.
-    pub fn take(&mut self, first: bool, words: &[Word], b: &mut Build) {
-        let mut types: Vec<Box<[u8]>> = match self {
-            _ if first => vec![b"text/html"[..].into()],
-            TypeSet::All => return,
-            TypeSet::These(types) => types.to_vec(),
-        };
-        for word in words {
-            if word.is("*") {
-                *self = TypeSet::All;
-                return;
-            }
-            let name: Box<[u8]> = word.bytes().to_ascii_lowercase().into();
-            if types.contains(&name) {
-                b.warn(word.span, format!("duplicate MIME type \"{}\"", word.str()));
-            } else {
-                types.push(name);
-            }
-        }
-        *self = TypeSet::These(types.into());
-    }
-
-    /// Whether a Content-Type (parameters do not count) is one of them.
-    pub fn contains(&self, content_type: &[u8]) -> bool {
-        let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
-        let name = media_type::canonical(content_type[..end].trim_ascii_end());
-        match self {
-            TypeSet::All => true,
-            TypeSet::These(types) => types.iter().any(|t| media_type::canonical(t).eq_ignore_ascii_case(name)),
-        }
-    }
-}
-
-/// How bytes of one charset become those of another.
-#[derive(Clone, Debug)]
-pub enum Recode {
-    /// Byte by byte: the length stays.
-    Bytes(Rc<[u8; 256]>),
-    ToUtf8(Rc<[Box<[u8]>; 256]>),
-    FromUtf8(Rc<FastMap<u32, u8>>),
-}
-
-/// One direction of a charset_map; names in lower case.
-#[derive(Debug)]
-pub struct CharsetMap {
-    pub from: Box<[u8]>,
-    pub to: Box<[u8]>,
-    pub recode: Recode,
-}
 
 fn charset(s: &mut Settings) -> &mut Charset {
     Rc::make_mut(&mut s.charset)
@@ -153,7 +67,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "text/html text/xml text/plain text/vnd.wap.wml application/javascript application/rss+xml",
         Effect::Many(|s, b, d| {
-            charset(&mut s.settings).types.take(s.first, &d.args, b);
+            take(&mut charset(&mut s.settings).types, s.first, &d.args, b);
             Ok(())
         }),
         "Media types that get a charset, beside text/html; * is any.",
@@ -186,6 +100,28 @@ pub fn check(locations: &[Location], tables: &Tables, diagnostics: &mut Diagnost
             diagnostics.push(Diagnostic::emerg(location.span, text));
         }
     }
+}
+
+/// Takes in the words of a directive; `text/html` is always meant. Lines of one level add up.
+pub fn take(set: &mut TypeSet, first: bool, words: &[Word], b: &mut Build) {
+    let mut types: Vec<Box<[u8]>> = match set {
+        _ if first => vec![b"text/html"[..].into()],
+        TypeSet::All => return,
+        TypeSet::These(types) => types.to_vec(),
+    };
+    for word in words {
+        if word.is("*") {
+            *set = TypeSet::All;
+            return;
+        }
+        let name: Box<[u8]> = word.bytes().to_ascii_lowercase().into();
+        if types.contains(&name) {
+            b.warn(word.span, format!("duplicate MIME type \"{}\"", word.str()));
+        } else {
+            types.push(name);
+        }
+    }
+    *set = TypeSet::These(types.into());
 }
 
 fn hex(word: &Word) -> Result<Vec<u8>, Fault> {

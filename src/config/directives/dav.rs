@@ -1,20 +1,14 @@
 //! dav_methods and what belongs to it. PUT and DELETE are those of uploads and deletes, with nginx's rules.
 
-use super::row;
+use crate::config::argument::{invalid, number, wrong};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Outcome, Row, invalid, number, wrong};
+use crate::config::fault::Outcome;
+use crate::config::row::{Effect, Row, row};
 use crate::config::value::Mode;
 use crate::http::method::{Method, MethodSet};
 use std::rc::Rc;
-
-#[derive(Clone, Debug, Default)]
-pub struct Dav {
-    pub methods: MethodSet,
-    /// Components a URI must have to be deleted.
-    pub min_delete_depth: u64,
-}
 
 const HSL: Contexts = Contexts::HSL;
 

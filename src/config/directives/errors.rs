@@ -1,47 +1,12 @@
 //! error_page: what is shown instead of a bare status.
 
-use super::{HSLI, row};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
-use crate::config::template::Template;
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, HSLI, Row, row};
+use crate::config::settings::errors::{ErrorPage, PageStatus, PageTarget};
 use std::rc::Rc;
-
-#[derive(Clone, Debug, Default)]
-pub struct Errors {
-    pub pages: Rc<[Rc<ErrorPage>]>,
-    /// An error of an error page may have its own.
-    pub recursive: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub struct ErrorPage {
-    pub codes: Box<[u16]>,
-    pub status: PageStatus,
-    pub target: PageTarget,
-}
-
-/// Which status the page is sent with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageStatus {
-    /// The error's own.
-    Kept,
-    /// `=code`.
-    Code(u16),
-    /// `=`: whatever the page answers.
-    FromPage,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub enum PageTarget {
-    /// An internal redirect to a URI.
-    Uri(Template),
-    /// An internal redirect to `@name`.
-    Named(Box<[u8]>),
-    /// A redirect of the client.
-    External(Template),
-}
 
 pub const ROWS: &[Row] = &[
     row(

@@ -3,40 +3,19 @@
 //!
 //! Invariant: the three keep settings of their own, of the same type as those of proxying, so that one engine serves all.
 
-use super::proxy::{Proxy, bind, next_upstream};
+use super::proxy::{Of, bind, next_upstream};
 use super::proxy_response::{buffers, busy_buffers, ignore_headers, limit_rate, names};
-use super::row;
+use crate::config::argument::number;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::pattern::{Case, Pattern};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, number};
-use crate::config::template::Template;
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::gateway::Param;
+use crate::config::settings::proxy::Proxy;
 use std::rc::Rc;
-
-/// What only FastCGI, SCGI and uwsgi need to know.
-#[derive(Clone, Debug, Default)]
-pub struct Gateway {
-    pub params: Rc<[Param]>,
-    /// fastcgi_index: the file that stands for a URI ending in `/`.
-    pub index: Box<[u8]>,
-    /// fastcgi_split_path_info.
-    pub split_path_info: Option<Rc<Pattern>>,
-    /// Words in STDERR that make a response a failure.
-    pub catch_stderr: Rc<[Box<[u8]>]>,
-    pub keep_conn: bool,
-    /// uwsgi_modifier1 and uwsgi_modifier2.
-    pub modifiers: (u64, u64),
-}
-
-#[derive(Clone, Debug)]
-pub struct Param {
-    pub name: Box<[u8]>,
-    pub value: Template,
-    /// An empty value is not passed at all.
-    pub if_not_empty: bool,
-}
 
 fn fastcgi(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.fastcgi)
@@ -245,7 +224,9 @@ macro_rules! common {
 }
 
 pub const FASTCGI: &[Row] = common!("fastcgi", fastcgi);
+
 pub const SCGI: &[Row] = common!("scgi", scgi);
+
 pub const UWSGI: &[Row] = common!("uwsgi", uwsgi);
 
 pub const ROWS: &[Row] = &[
@@ -307,9 +288,6 @@ pub const ROWS: &[Row] = &[
         "The second modifier of uwsgi requests.",
     ),
 ];
-
-/// Where a directive's settings are.
-pub(super) type Of = fn(&mut Settings) -> &mut Proxy;
 
 fn param(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let if_not_empty = match d.args.get(2) {

@@ -1,12 +1,13 @@
 //! `fastcgi_pass`, `scgi_pass` and `uwsgi_pass`: where a location's requests go when they are not passed on as HTTP.
 
-use super::proxy_pass::{Pass, Protocol, To, Url};
-use super::row;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Content;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::proxy_pass::{Pass, Protocol, To};
+use crate::config::upstream_url::Url;
 use std::rc::Rc;
 
 const PLACES: Contexts = Contexts::LOCATION.or(Contexts::IF_LOCATION);

@@ -1,125 +1,15 @@
 //! geo: a variable that depends on an address.
 
 use super::map::variable;
-use super::row;
 use crate::config::addr::Cidr;
 use crate::config::ast::{Directive, Word};
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
-use crate::config::template::{Source, Template};
-use crate::util::hash::FastMap;
-use std::net::{IpAddr, Ipv4Addr};
-
-/// One `geo`.
-#[derive(Debug, Default)]
-pub struct GeoTable {
-    /// None: the client's address.
-    pub source: Option<Template>,
-    /// Clients whose X-Forwarded-For is believed.
-    pub proxies: Vec<Cidr>,
-    pub recursive: bool,
-    /// The value is looked up anew at each use.
-    pub volatile: bool,
-    values: Vec<Box<[u8]>>,
-    default: Option<u32>,
-    nets: Nets,
-    ranges: Ranges,
-}
-
-impl GeoTable {
-    /// The value for an address; IPv4-mapped addresses count as IPv4. None: an address that cannot be told. That one
-    /// counts as 255.255.255.255, as does an IPv6 address where there are ranges (nginx).
-    pub fn find(&self, ip: Option<IpAddr>) -> &[u8] {
-        let none = Ipv4Addr::BROADCAST;
-        let found = match ip.map_or(IpAddr::V4(none), |ip| ip.to_canonical()) {
-            IpAddr::V4(v4) if !self.ranges.0.is_empty() => self.ranges.find(v4.to_bits()),
-            IpAddr::V6(_) if !self.ranges.0.is_empty() => self.ranges.find(none.to_bits()),
-            ip => self.nets.find(ip),
-        };
-        found.or(self.default).and_then(|at| self.values.get(at as usize)).map_or(b"", |v| v)
-    }
-
-    fn value(&mut self, text: &[u8]) -> u32 {
-        let known = self.values.last().is_some_and(|last| **last == *text);
-        if !known {
-            self.values.push(text.into());
-        }
-        self.values.len() as u32 - 1
-    }
-}
-
-/// Networks by family and prefix length, the longest first: a look-up asks each length once.
-#[derive(Debug, Default)]
-struct Nets(Vec<(bool, u8, FastMap<u128, u32>)>);
-
-fn bits(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()),
-        IpAddr::V6(ip) => ip.to_bits(),
-    }
-}
-
-impl Nets {
-    /// Gives the value that the network had before.
-    fn insert(&mut self, net: Cidr, value: u32) -> Option<u32> {
-        let family = net.ip.is_ipv6();
-        let at =
-            self.0.iter().position(|(v6, prefix, _)| *v6 == family && *prefix == net.prefix).unwrap_or_else(|| {
-                let at = self.0.partition_point(|(_, prefix, _)| *prefix > net.prefix);
-                self.0.insert(at, (family, net.prefix, FastMap::default()));
-                at
-            });
-        self.0[at].2.insert(bits(net.ip), value)
-    }
-
-    fn remove(&mut self, net: Cidr) -> bool {
-        let level = self.0.iter_mut().find(|(v6, prefix, _)| *v6 == net.ip.is_ipv6() && *prefix == net.prefix);
-        level.is_some_and(|(_, _, table)| table.remove(&bits(net.ip)).is_some())
-    }
-
-    fn find(&self, ip: IpAddr) -> Option<u32> {
-        let (family, whole) = (ip.is_ipv6(), bits(ip));
-        let width = if family { 128 } else { 32 };
-        self.0.iter().filter(|(v6, _, _)| *v6 == family).find_map(|(_, prefix, table)| {
-            let host = width - u32::from(*prefix);
-            let net = whole.checked_shr(host).and_then(|n| n.checked_shl(host)).unwrap_or(0);
-            table.get(&net).copied()
-        })
-    }
-}
-
-/// Address ranges in order, none overlapping: (first, last, value).
-#[derive(Debug, Default)]
-struct Ranges(Vec<(u32, u32, u32)>);
-
-impl Ranges {
-    /// A range inside another cuts it; one that overlaps it partly is an error (nginx). Err: the range in the way.
-    fn insert(&mut self, first: u32, last: u32, value: u32) -> Result<(), (u32, u32)> {
-        let at = self.0.partition_point(|(_, end, _)| *end < first);
-        let Some(&(from, to, old)) = self.0.get(at).filter(|(from, _, _)| *from <= last) else {
-            self.0.insert(at, (first, last, value));
-            return Ok(());
-        };
-        if first < from || last > to {
-            return Err((from, to));
-        }
-        let before = (first > from).then(|| (from, first - 1, old));
-        let after = (last < to).then(|| (last + 1, to, old));
-        self.0.splice(at..=at, before.into_iter().chain([(first, last, value)]).chain(after));
-        Ok(())
-    }
-
-    fn remove(&mut self, first: u32, last: u32) -> bool {
-        let at = self.0.iter().position(|(from, to, _)| (*from, *to) == (first, last));
-        at.map(|at| self.0.remove(at)).is_some()
-    }
-
-    fn find(&self, ip: u32) -> Option<u32> {
-        let at = self.0.partition_point(|(_, last, _)| *last < ip);
-        self.0.get(at).filter(|(first, _, _)| *first <= ip).map(|(_, _, value)| *value)
-    }
-}
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::geo::GeoTable;
+use crate::config::template::Source;
+use std::net::Ipv4Addr;
 
 pub const ROWS: &[Row] = &[row(
     "geo",
@@ -141,7 +31,7 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for (at, line) in d.block.iter().flatten().enumerate() {
         match (line.name.bytes(), &line.args[..]) {
             (b"ranges", []) => {
-                if at > 0 && (!table.nets.0.is_empty() || table.default.is_some()) {
+                if at > 0 && (!table.nets.is_empty() || table.default.is_some()) {
                     return Err(Fault::new(
                         line.span,
                         "the \"ranges\" directive must be the first directive inside \"geo\" block",
@@ -207,58 +97,5 @@ fn range(word: &Word) -> Result<(u32, u32), Fault> {
     match (parse(first), parse(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
         _ => Err(Fault::new(word.span, format!("invalid range \"{text}\"")).help("10.0.0.0-10.0.0.255")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().expect(text)
-    }
-
-    #[test]
-    fn the_most_specific_network_wins() {
-        let mut nets = Nets::default();
-        for (at, net) in ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "::/0", "fe80::/10"].iter().enumerate()
-        {
-            nets.insert(Cidr::parse(net.as_bytes()).expect(net).0, at as u32);
-        }
-        for (name, addr, expected) in [
-            ("the rest", "192.0.2.1", Some(0)),
-            ("a network", "10.9.9.9", Some(1)),
-            ("a smaller one", "10.1.9.9", Some(2)),
-            ("one address", "10.1.2.3", Some(3)),
-            ("IPv6 is kept apart", "2001:db8::1", Some(4)),
-            ("an IPv6 network", "fe80::1", Some(5)),
-        ] {
-            assert_eq!(nets.find(ip(addr)), expected, "{name}");
-        }
-        assert!(nets.remove(Cidr::parse(b"10.1.2.3").expect("an address").0));
-        assert_eq!(nets.find(ip("10.1.2.3")), Some(2), "a deleted one is gone");
-    }
-
-    #[test]
-    fn a_range_inside_another_cuts_it() {
-        let mut ranges = Ranges::default();
-        for (first, last, value) in [(10, 20, 0), (30, 40, 1), (12, 14, 2), (10, 11, 3), (38, 40, 4), (0, 5, 5)] {
-            assert_eq!(ranges.insert(first, last, value), Ok(()));
-        }
-        assert_eq!(ranges.insert(18, 25, 9), Err((15, 20)), "a partial overlap");
-        for (at, expected) in [
-            (0, Some(5)),
-            (6, None),
-            (10, Some(3)),
-            (13, Some(2)),
-            (15, Some(0)),
-            (20, Some(0)),
-            (25, None),
-            (37, Some(1)),
-            (40, Some(4)),
-            (41, None),
-        ] {
-            assert_eq!(ranges.find(at), expected, "{at}");
-        }
     }
 }

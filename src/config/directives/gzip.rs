@@ -1,74 +1,16 @@
 //! gzip and gzip_static.
 
-use super::charset::TypeSet;
-use super::{HSLI, row};
+use super::charset::take;
+use crate::config::argument::{invalid, number};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::pattern::{Case, Pattern};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, invalid, number};
-use crate::config::value::Size;
+use crate::config::row::{Effect, HSLI, Row, row};
+use crate::config::settings::gzip::{Gzip, Proxied, Stored};
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Gzip {
-    pub on: bool,
-    pub types: TypeSet,
-    pub level: u32,
-    pub min_length: Size,
-    pub vary: bool,
-    pub proxied: Proxied,
-    pub disable: Rc<Disable>,
-    /// HTTP/1.0 clients get it too.
-    pub http10: bool,
-    pub stored: Stored,
-}
-
-/// `gzip_static`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
-    Off,
-    On,
-    /// Whether or not the client says that it takes gzip.
-    Always,
-}
-
-/// `gzip_disable`.
-#[derive(Debug, Default)]
-pub struct Disable {
-    pub agents: Vec<Pattern>,
-    pub msie6: bool,
-}
-
-/// Requests that came through a proxy (Via) get gzip where one of these holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Proxied {
-    pub any: bool,
-    pub expired: bool,
-    pub no_cache: bool,
-    pub no_store: bool,
-    pub private: bool,
-    pub no_last_modified: bool,
-    pub no_etag: bool,
-    pub auth: bool,
-}
-
-impl Default for Gzip {
-    fn default() -> Gzip {
-        Gzip {
-            on: false,
-            types: TypeSet::of(&["text/html"]),
-            level: 1,
-            min_length: Size(20),
-            vary: false,
-            proxied: Proxied::default(),
-            disable: Rc::default(),
-            http10: false,
-            stored: Stored::Off,
-        }
-    }
-}
 
 fn gzip(s: &mut Settings) -> &mut Gzip {
     Rc::make_mut(&mut s.gzip)
@@ -91,7 +33,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "text/html",
         Effect::Many(|s, b, d| {
-            gzip(&mut s.settings).types.take(s.first, &d.args, b);
+            take(&mut gzip(&mut s.settings).types, s.first, &d.args, b);
             Ok(())
         }),
         "Media types that are compressed, beside text/html; * is any.",

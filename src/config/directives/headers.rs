@@ -1,92 +1,15 @@
 //! What is said about a response: headers of the configuration, validators, redirects.
 
-use super::{HSLI, row};
+use crate::config::argument::invalid;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, invalid};
-use crate::config::template::Template;
-use crate::config::value::Millis;
+use crate::config::row::{Effect, HSLI, Row, row};
+use crate::config::settings::headers::{AddHeader, Expires, Inherit, Output, Tokens, parse_expires};
 use crate::http::cond::ImsMode;
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Output {
-    pub headers: Rc<[AddHeader]>,
-    pub expires: Option<Rc<Expires>>,
-    pub etag: bool,
-    pub if_modified_since: ImsMode,
-    /// None: as many as the client names.
-    pub max_ranges: Option<u32>,
-    pub server_tokens: Tokens,
-    pub chunked: bool,
-    pub absolute_redirect: bool,
-    pub port_in_redirect: bool,
-    pub server_name_in_redirect: bool,
-    pub trailers: Rc<[AddHeader]>,
-    pub headers_inherit: Inherit,
-    pub trailers_inherit: Inherit,
-    pub msie_refresh: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub struct AddHeader {
-    pub name: Box<[u8]>,
-    pub value: Template,
-    /// On every status, not only on those nginx lists.
-    pub always: bool,
-}
-
-/// Whether add_header lines of the level above hold too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inherit {
-    On,
-    Off,
-    Merge,
-}
-
-/// What the Server header and error pages say of the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tokens {
-    On,
-    Off,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expires {
-    Epoch,
-    Max,
-    /// Seconds from the request.
-    Access(i64),
-    /// Seconds from the file's modification.
-    Modified(i64),
-    /// Seconds of the day, local time.
-    Daily(i64),
-    /// Evaluated for each request.
-    Value(Template),
-}
-
-impl Default for Output {
-    fn default() -> Output {
-        Output {
-            headers: Rc::new([]),
-            expires: None,
-            etag: true,
-            if_modified_since: ImsMode::Exact,
-            max_ranges: None,
-            server_tokens: Tokens::On,
-            chunked: true,
-            absolute_redirect: true,
-            port_in_redirect: true,
-            server_name_in_redirect: false,
-            trailers: Rc::new([]),
-            headers_inherit: Inherit::On,
-            trailers_inherit: Inherit::On,
-            msie_refresh: false,
-        }
-    }
-}
 
 fn output(s: &mut Settings) -> &mut Output {
     Rc::make_mut(&mut s.output)
@@ -245,34 +168,6 @@ fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-impl AddHeader {
-    fn share(&self) -> AddHeader {
-        AddHeader { name: self.name.clone(), value: self.value.clone(), always: self.always }
-    }
-}
-
-/// The value of `expires` without variables; None for `off`.
-pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
-    let seconds = |text: &[u8]| -> Option<i64> {
-        let (sign, text) = match text.strip_prefix(b"-") {
-            Some(rest) => (-1, rest),
-            None => (1, text.strip_prefix(b"+").unwrap_or(text)),
-        };
-        Millis::parse_seconds(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
-    };
-    Some(Some(match words {
-        [b"off"] => return Some(None),
-        [b"epoch"] => Expires::Epoch,
-        [b"max"] => Expires::Max,
-        [b"modified", time] => Expires::Modified(seconds(time)?),
-        [time] => match time.strip_prefix(b"@") {
-            Some(daily) => Expires::Daily(seconds(daily).filter(|s| (0..=86_400).contains(s))?),
-            None => Expires::Access(seconds(time)?),
-        },
-        _ => return None,
-    }))
-}
-
 fn expires(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
     let template = b.template(d, d.args.len() - 1)?;
@@ -303,7 +198,7 @@ fn if_modified_since(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn max_ranges(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let most = crate::config::table::number(d, 0)?;
+    let most = crate::config::argument::number(d, 0)?;
     output(&mut s.settings).max_ranges = Some(u32::try_from(most).map_err(|_| invalid(d, 0))?);
     Ok(())
 }

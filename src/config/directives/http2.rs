@@ -1,31 +1,19 @@
 //! HTTP/2: whether it is spoken, and its bounds.
 
-use super::{HS, row};
+use crate::config::argument::{invalid, number, size};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::Outcome;
 use crate::config::model::Settings;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Outcome, Row, invalid, number, size};
+use crate::config::row::{Effect, HS, Row, row};
+use crate::config::settings::http2::Http2;
 use crate::config::value::Size;
 use std::rc::Rc;
 
-#[derive(Clone, Debug)]
-pub struct Http2 {
-    pub enable: bool,
-    pub max_concurrent_streams: u32,
-    pub body_preread_size: u32,
-    /// Of DATA frames that are sent.
-    pub chunk_size: Size,
-}
-
-impl Default for Http2 {
-    fn default() -> Http2 {
-        Http2 { enable: false, max_concurrent_streams: 128, body_preread_size: 65_536, chunk_size: Size(8 << 10) }
-    }
-}
-
 /// nginx's largest http2_body_preread_size and http2_chunk_size.
 const PREREAD: u64 = 0x7fff_ffff;
+
 const CHUNK: u64 = (1 << 24) - 1;
 
 fn http2(s: &mut Settings) -> &mut Http2 {

@@ -1,15 +1,16 @@
 //! Servers and locations: the blocks, the addresses and the names.
 
-use super::row;
 use crate::config::addr::ListenAddr;
-use crate::config::ast::{Directive, Span, Word};
+use crate::config::ast::{Directive, Word};
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::Diagnostic;
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::ListenOptions;
 use crate::config::pattern::{Case, Pattern};
-use crate::config::resolve::{Build, Scope};
+use crate::config::row::{Effect, Row, Section, row};
+use crate::config::settings::listen::{Listen, Name};
 use crate::config::suggest;
-use crate::config::table::{Effect, Fault, Outcome, Row, Section};
 use crate::config::value::{Millis, Size};
 use crate::sys::socket::Addr;
 
@@ -53,7 +54,7 @@ pub const ROWS: &[Row] = &[
         Contexts::HTTP,
         Args::TAKE1,
         "512",
-        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        Effect::Once(|_, _, d| crate::config::argument::number(d, 0).map(drop)),
         "Accepted; the table of names here needs no sizing.",
     ),
     row(
@@ -61,47 +62,10 @@ pub const ROWS: &[Row] = &[
         Contexts::HTTP,
         Args::TAKE1,
         "64",
-        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        Effect::Once(|_, _, d| crate::config::argument::number(d, 0).map(drop)),
         "Accepted; the table of names here needs no sizing.",
     ),
 ];
-
-/// A `server` block while it is read.
-#[derive(Debug, Default)]
-pub struct ServerDraft {
-    pub listens: Vec<Listen>,
-    pub names: Vec<(Name, Span)>,
-    pub first_name: Option<Box<[u8]>>,
-}
-
-#[derive(Debug)]
-pub struct Listen {
-    pub addr: Addr,
-    pub default: bool,
-    pub options: ListenOptions,
-    /// Connections begin with a PROXY header.
-    pub proxy_protocol: bool,
-    /// Connections are TLS.
-    pub ssl: bool,
-    /// The old way to say `http2 on`.
-    pub http2: bool,
-    /// Some socket option was given: only one `listen` of an address may.
-    pub configured: bool,
-    pub span: Span,
-}
-
-#[derive(Debug)]
-pub enum Name {
-    Exact(Box<[u8]>),
-    /// `.example.com`, without the `*`; `bare` when the name itself counts too.
-    Suffix {
-        name: Box<[u8]>,
-        bare: bool,
-    },
-    /// `www.example.`, without the `*`.
-    Prefix(Box<[u8]>),
-    Regex(Pattern),
-}
 
 fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];

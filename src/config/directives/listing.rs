@@ -1,52 +1,15 @@
 //! Listings of directories.
 
-use super::{SL, row};
+use crate::config::argument::invalid;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::Outcome;
 use crate::config::model::Settings;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Outcome, Row, invalid};
+use crate::config::row::{Effect, Row, SL, row};
+use crate::config::settings::listing::{Format, Listing};
 use crate::config::value::Size;
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Listing {
-    pub on: bool,
-    /// What `autoindex_format` says; with `upload` it is the page whatever this says.
-    pub format: Format,
-    pub exact_size: bool,
-    pub localtime: bool,
-    /// The page shows upload and delete controls.
-    pub upload: bool,
-    /// A directory answers with one of its files, drawn by lot.
-    pub random: bool,
-    /// Bytes of rendered listings that may be kept; 0 keeps none. Of the http level.
-    pub cache_size: Size,
-}
-
-/// The words of `autoindex_format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Html,
-    Json,
-    Xml,
-    Jsonp,
-    Page,
-}
-
-impl Default for Listing {
-    fn default() -> Listing {
-        Listing {
-            on: false,
-            format: Format::Html,
-            exact_size: true,
-            localtime: false,
-            upload: false,
-            random: false,
-            cache_size: Size(8 << 20),
-        }
-    }
-}
 
 fn listing(s: &mut Settings) -> &mut Listing {
     Rc::make_mut(&mut s.listing)
@@ -65,7 +28,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn autoindex(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let on = crate::config::table::flag(d, 0)?;
+    let on = crate::config::argument::flag(d, 0)?;
     let listing = listing(&mut s.settings);
     listing.on = on;
     // Who says that nothing is listed here means the page with its buttons too, inherited or not.
@@ -74,7 +37,7 @@ fn autoindex(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn cache_size(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let size = if d.args[0].is("off") { Size(0) } else { crate::config::table::offset(d, 0)? };
+    let size = if d.args[0].is("off") { Size(0) } else { crate::config::argument::offset(d, 0)? };
     listing(&mut s.settings).cache_size = size;
     Ok(())
 }
@@ -92,7 +55,7 @@ fn format(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn upload(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let on = crate::config::table::flag(d, 0)?;
+    let on = crate::config::argument::flag(d, 0)?;
     let listing = listing(&mut s.settings);
     listing.upload = on;
     listing.on |= on;

@@ -1,94 +1,16 @@
 //! access_log, log_format and error_log.
 
-use super::syslog::Syslog;
-use super::{HSLI, row};
+use super::syslog;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::model::{ErrorLog, Level, LineFormat, LogFileId, LogTarget};
-use crate::config::resolve::{Build, Scope};
+use crate::config::fault::{Fault, Outcome};
+use crate::config::model::{ErrorLog, Level, LogTarget};
+use crate::config::row::{Effect, HSLI, Row, row};
+use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LineFormat, LogFormat, PathCache};
 use crate::config::suggest;
-use crate::config::table::{Effect, Fault, Outcome, Row};
-use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Logging {
-    pub access: Rc<[AccessLog]>,
-    pub error: ErrorLog,
-    pub subrequests: bool,
-    /// uninitialized_variable_warn.
-    pub uninitialized: bool,
-    /// open_log_file_cache.
-    pub paths: Option<PathCache>,
-}
-
-/// How long files of logs whose path has variables stay open. Times in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathCache {
-    pub max: usize,
-    pub inactive: u64,
-    pub valid: u64,
-    pub min_uses: u32,
-}
-
-#[derive(Debug)]
-pub struct AccessLog {
-    pub target: AccessTarget,
-    pub format: Rc<LogFormat>,
-    /// `if=`: logged unless it is empty or "0".
-    pub condition: Option<Template>,
-    /// `buffer=`: lines are held back until so many bytes are there.
-    pub buffer: Option<u64>,
-    /// `flush=`: or until the oldest is so many milliseconds old.
-    pub flush: Option<u64>,
-    /// `gzip`: each buffer is written compressed, at this level.
-    pub gzip: Option<u32>,
-}
-
-#[derive(Debug)]
-pub enum AccessTarget {
-    File(LogFileId),
-    /// A path with variables, absolute or starting with one.
-    Path(Template),
-    Syslog(Rc<Syslog>),
-}
-
-#[derive(Debug)]
-pub struct LogFormat {
-    pub name: Box<str>,
-    pub escape: Escape,
-    pub line: Template,
-    /// nginx's `combined`, which has a writer of its own on the hot path.
-    pub combined: bool,
-}
-
-/// How bytes that could break a log line are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Escape {
-    Default,
-    Json,
-    None,
-}
-
-/// nginx's predefined format.
-pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
-
-pub fn default_error_log() -> ErrorLog {
-    ErrorLog::plain(LogTarget::Stderr, Level::Error)
-}
-
-impl Default for Logging {
-    fn default() -> Logging {
-        Logging {
-            access: Rc::new([]),
-            error: default_error_log(),
-            subrequests: false,
-            uninitialized: true,
-            paths: None,
-        }
-    }
-}
 
 pub const ROWS: &[Row] = &[
     row(
@@ -237,7 +159,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         if buffer.is_some() {
             return Err(Fault::new(d.args_span(), "logs to syslog cannot be buffered"));
         }
-        AccessTarget::Syslog(Rc::new(Syslog::parse(d, &b.process.hostname)?))
+        AccessTarget::Syslog(Rc::new(syslog::parse(d, &b.process.hostname)?))
     } else {
         let path = b.path_template(d, 0)?;
         match path.constant() {
@@ -254,21 +176,6 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let kept: Vec<AccessLog> = if s.first { Vec::new() } else { logs.access.iter().map(AccessLog::share).collect() };
     logs.access = kept.into_iter().chain([log]).collect();
     Ok(())
-}
-
-impl AccessLog {
-    fn share(&self) -> AccessLog {
-        AccessLog {
-            target: match &self.target {
-                AccessTarget::File(id) => AccessTarget::File(*id),
-                AccessTarget::Path(path) => AccessTarget::Path(path.clone()),
-                AccessTarget::Syslog(syslog) => AccessTarget::Syslog(syslog.clone()),
-            },
-            format: self.format.clone(),
-            condition: self.condition.clone(),
-            ..*self
-        }
-    }
 }
 
 /// `100`, or as limit_req writes it: `100r/s`.
@@ -307,7 +214,7 @@ fn error_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let target = match word.bytes() {
         b"stderr" => LogTarget::Stderr,
-        path if path.starts_with(b"syslog:") => LogTarget::Syslog(Rc::new(Syslog::parse(d, &b.process.hostname)?)),
+        path if path.starts_with(b"syslog:") => LogTarget::Syslog(Rc::new(syslog::parse(d, &b.process.hostname)?)),
         path if path.starts_with(b"memory:") => {
             return Err(
                 Fault::new(word.span, "error_log to memory is not supported").help("log to a file or to stderr")

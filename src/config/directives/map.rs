@@ -1,37 +1,15 @@
 //! map and split_clients: variables whose value is looked up by another value.
 
-use super::row;
 use crate::config::ast::{Directive, Word};
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::names::{HostNames, Refused, Wildcards};
-use crate::config::pattern::{Case, Pattern, PatternSet};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
-use crate::config::template::{Source, Template};
-
-/// One `map`.
-#[derive(Debug, Default)]
-pub struct MapTable {
-    pub source: Template,
-    pub names: HostNames,
-    /// Keys are host names: one trailing dot of the looked-up value does not count.
-    pub hostnames: bool,
-    pub regexes: Vec<(Pattern, u32)>,
-    /// Over `regexes`.
-    pub set: Option<PatternSet>,
-    pub values: Vec<Template>,
-    pub default: Option<u32>,
-    /// Evaluated at each use instead of once a request.
-    pub volatile: bool,
-}
-
-/// One `split_clients`.
-#[derive(Debug, Default)]
-pub struct SplitTable {
-    pub source: Template,
-    /// A hash below the number gets the value; 0 takes all that is left.
-    pub parts: Vec<(u32, Box<[u8]>)>,
-}
+use crate::config::fault::{Fault, Outcome};
+use crate::config::names::{Refused, Wildcards};
+use crate::config::pattern::{Case, Pattern};
+use crate::config::pattern_set::PatternSet;
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::map::{MapTable, SplitTable};
+use crate::config::template::Source;
 
 pub const ROWS: &[Row] = &[
     row(
@@ -47,7 +25,7 @@ pub const ROWS: &[Row] = &[
         Contexts::HTTP,
         Args::TAKE1,
         "2048",
-        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        Effect::Once(|_, _, d| crate::config::argument::number(d, 0).map(drop)),
         "Accepted; the tables here need no sizing.",
     ),
     row(
@@ -55,7 +33,7 @@ pub const ROWS: &[Row] = &[
         Contexts::HTTP,
         Args::TAKE1,
         "64",
-        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        Effect::Once(|_, _, d| crate::config::argument::number(d, 0).map(drop)),
         "Accepted; the tables here need no sizing.",
     ),
     row(

@@ -1,34 +1,26 @@
 //! The main context and `events`: how the process runs. One process and one thread whatever `worker_*` says.
 
-use super::row;
+use crate::config::argument::{flag, invalid, number, time};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::model::Process;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, Section, flag, invalid, number, time};
-
-impl Default for Process {
-    fn default() -> Process {
-        Process {
-            prefix: Default::default(),
-            conf_dir: Default::default(),
-            hostname: Default::default(),
-            daemon: false,
-            master: true,
-            user: None,
-            pid: None,
-            error_log: super::logs::default_error_log(),
-            nofile: None,
-            connections: None,
-            shutdown_timeout: None,
-            drain_delay: 5_000,
-            env: Vec::new(),
-            temp_paths: Vec::new(),
-        }
-    }
-}
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, Row, Section, row};
 
 const MAIN: Contexts = Contexts::MAIN;
+/// Every block that is read.
+const ANYWHERE: Contexts = MAIN
+    .or(Contexts::EVENTS)
+    .or(Contexts::HSL)
+    .or(Contexts::UPSTREAM)
+    .or(Contexts::IF_SERVER)
+    .or(Contexts::IF_LOCATION)
+    .or(Contexts::LIMIT_EXCEPT)
+    .or(Contexts::TYPES)
+    .or(Contexts::MAP)
+    .or(Contexts::GEO)
+    .or(Contexts::SPLIT_CLIENTS)
+    .or(Contexts::CHARSET_MAP);
 
 pub const ROWS: &[Row] = &[
     row(
@@ -46,6 +38,15 @@ pub const ROWS: &[Row] = &[
         "",
         Effect::Section(Section::Http),
         "Holds the HTTP servers. A file of bare server blocks needs none.",
+    ),
+    row(
+        "include",
+        ANYWHERE,
+        Args::TAKE1,
+        "",
+        // Files are read before anything is resolved.
+        Effect::Many(|_, _, _| Ok(())),
+        "Reads a file, or all files that a pattern such as conf.d/*.conf matches, in its place. A relative name is taken from the directory of the main configuration file.",
     ),
     row(
         "daemon",

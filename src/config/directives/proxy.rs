@@ -1,167 +1,24 @@
 //! The settings of proxying, and the directives about requests on their way: what is passed, to whom, for how long.
 //! Responses are `proxy_response`'s, `proxy_pass` has a file of its own.
 
-use super::gateway::{Gateway, Of};
-use super::row;
+use crate::config::addr::local_address;
+use crate::config::argument::invalid;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
-use crate::config::pattern::Pattern;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, invalid};
-use crate::config::template::Template;
-use crate::config::value::{Millis, Size};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::proxy::{Next, Proxy};
 use crate::http::version::Version;
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Proxy {
-    /// proxy_set_header, names as written.
-    pub set_headers: Rc<[(Box<[u8]>, Template)]>,
-    /// In lower case.
-    pub hide_headers: Rc<[Box<[u8]>]>,
-    pub pass_headers: Rc<[Box<[u8]>]>,
-    pub redirects: Rc<[Redirect]>,
-    pub cookie_domains: Rc<[Rewrite]>,
-    pub cookie_paths: Rc<[Rewrite]>,
-    pub version: Version,
-    pub method: Option<Template>,
-    pub body: Option<Template>,
-    pub pass_request_headers: bool,
-    pub pass_request_body: bool,
-    pub connect_timeout: Millis,
-    pub send_timeout: Millis,
-    pub read_timeout: Millis,
-    pub buffering: bool,
-    pub buffer_size: Size,
-    /// Number and size.
-    pub buffers: (u64, Size),
-    /// None: twice the larger buffer.
-    pub busy_size: Option<Size>,
-    pub request_buffering: bool,
-    pub intercept_errors: bool,
-    pub next: Next,
-    /// 0: as many as there are servers.
-    pub next_tries: u64,
-    /// 0: no limit.
-    pub next_timeout: Millis,
-    pub ignore_client_abort: bool,
-    /// Headers of responses that are not obeyed.
-    pub ignore: Ignore,
-    /// Parts of a response are cut out here, where the upstream sends the whole.
-    pub force_ranges: bool,
-    pub cookie_flags: Rc<[CookieFlags]>,
-    pub pass_trailers: bool,
-    /// Where connections to upstreams come from.
-    pub bind: Option<Template>,
-    pub socket_keepalive: bool,
-    /// Bytes per second of a response.
-    pub limit_rate: Option<Template>,
-    pub gateway: Gateway,
-}
-
-/// What makes the request go to the next server: a set of `Next` bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Next(pub u16);
-
-impl Next {
-    pub const ERROR: Next = Next(1);
-    pub const TIMEOUT: Next = Next(2);
-    pub const INVALID_HEADER: Next = Next(4);
-    pub const HTTP_500: Next = Next(8);
-    pub const HTTP_502: Next = Next(16);
-    pub const HTTP_503: Next = Next(32);
-    pub const HTTP_504: Next = Next(64);
-    pub const HTTP_403: Next = Next(128);
-    pub const HTTP_404: Next = Next(256);
-    pub const HTTP_429: Next = Next(512);
-    pub const NON_IDEMPOTENT: Next = Next(1024);
-
-    pub fn has(self, other: Next) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-/// proxy_ignore_headers, as far as the headers would do something here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ignore {
-    pub redirect: bool,
-    pub limit_rate: bool,
-    pub buffering: bool,
-    pub charset: bool,
-}
-
-/// A rule of proxy_cookie_flags: the cookies it is about, and the flags they get or lose.
-#[derive(Clone, Debug)]
-pub struct CookieFlags {
-    pub cookie: From,
-    pub flags: Box<[Template]>,
-}
-
-/// A rule of proxy_redirect.
-#[derive(Debug, Clone)]
-pub enum Redirect {
-    /// The proxy_pass URL becomes the location's name.
-    Default,
-    Rule(Rewrite),
-}
-
-/// What a value begins with, or a pattern, and what stands for it afterwards.
-#[derive(Debug, Clone)]
-pub struct Rewrite {
-    pub from: From,
-    pub to: Template,
-}
-
-#[derive(Debug, Clone)]
-pub enum From {
-    Text(Template),
-    Regex(Rc<Pattern>),
-}
-
-impl Default for Proxy {
-    fn default() -> Proxy {
-        Proxy {
-            set_headers: Rc::new([]),
-            hide_headers: Rc::new([]),
-            pass_headers: Rc::new([]),
-            redirects: Rc::new([Redirect::Default]),
-            cookie_domains: Rc::new([]),
-            cookie_paths: Rc::new([]),
-            version: Version::Http11,
-            method: None,
-            body: None,
-            pass_request_headers: true,
-            pass_request_body: true,
-            connect_timeout: Millis(60_000),
-            send_timeout: Millis(60_000),
-            read_timeout: Millis(60_000),
-            buffering: true,
-            buffer_size: Size(4 << 10),
-            buffers: (8, Size(4 << 10)),
-            busy_size: None,
-            request_buffering: true,
-            intercept_errors: false,
-            next: Next(Next::ERROR.0 | Next::TIMEOUT.0),
-            next_tries: 0,
-            next_timeout: Millis(0),
-            ignore_client_abort: false,
-            ignore: Ignore::default(),
-            force_ranges: false,
-            limit_rate: None,
-            cookie_flags: Rc::new([]),
-            pass_trailers: false,
-            bind: None,
-            socket_keepalive: false,
-            gateway: Gateway::default(),
-        }
-    }
-}
 
 pub(super) fn proxy(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.proxy)
 }
+
+/// Where a directive's settings are.
+pub(super) type Of = fn(&mut Settings) -> &mut Proxy;
 
 const HSL: Contexts = Contexts::HSL;
 
@@ -341,13 +198,6 @@ pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outco
     }
     of(&mut s.settings).bind = (!off).then_some(template);
     Ok(())
-}
-
-/// The address of proxy_bind; without a port it is 0, any.
-pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
-    let text = std::str::from_utf8(text).ok()?;
-    let bare = text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
-    bare.or_else(|| text.parse().ok().filter(|addr: &SocketAddr| addr.port() > 0))
 }
 
 /// Lines of one block add up (nginx).

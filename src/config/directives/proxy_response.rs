@@ -2,14 +2,16 @@
 //! of a body waits for the client. The settings are in `proxy`.
 
 use super::client::rate;
-use super::gateway::Of;
-use super::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite, proxy};
-use super::row;
+use super::proxy::{Of, proxy};
+use crate::config::argument::{invalid, number, size};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::pattern::{Case, Pattern};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, invalid, number, size};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite};
+use crate::config::settings::proxy_pass::To;
 use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
@@ -161,20 +163,17 @@ fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             return Err(Fault::new(d.name.span, "\"proxy_redirect\" directive is duplicate"));
         }
         (b"off", 1) => None,
-        (b"default", 1) => {
-            use crate::config::directives::proxy_pass::To;
-            match s.own.pass.as_ref().map(|pass| &pass.to) {
-                Some(To::Fixed { .. }) => Some(Redirect::Default),
-                Some(To::Made(_)) => {
-                    let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
-                    return Err(Fault::new(d.name.span, text));
-                }
-                None => {
-                    let text = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
-                    return Err(Fault::new(d.name.span, text));
-                }
+        (b"default", 1) => match s.own.pass.as_ref().map(|pass| &pass.to) {
+            Some(To::Fixed { .. }) => Some(Redirect::Default),
+            Some(To::Made(_)) => {
+                let text = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
+                return Err(Fault::new(d.name.span, text));
             }
-        }
+            None => {
+                let text = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
+                return Err(Fault::new(d.name.span, text));
+            }
+        },
         (_, 1) => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
         _ => Some(Redirect::Rule(rewrite(b, d, Case::Sensitive)?)),
     };
@@ -242,29 +241,6 @@ fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
         _ => From::Text(b.template(d, 0)?),
     };
     Ok(Rewrite { from, to: b.template(d, 1)? })
-}
-
-impl Proxy {
-    /// nginx refuses buffers that do not fit each other, whether or not anything is proxied; so a configuration that
-    /// loads here loads there.
-    pub fn wrong_buffers(&self, module: &str) -> Option<String> {
-        let (count, each) = (self.buffers.0, self.buffers.1.0);
-        let largest = each.max(self.buffer_size.0);
-        let busy = self.busy_size.map_or(2 * largest, |size| size.0);
-        if count < 2 {
-            Some(format!("there must be at least 2 \"{module}_buffers\""))
-        } else if busy < largest {
-            Some(format!(
-                "\"{module}_busy_buffers_size\" must be equal to or greater than the maximum of the value of \
-                 \"{module}_buffer_size\" and one of the \"{module}_buffers\"",
-            ))
-        } else if busy > (count - 1) * each {
-            let rule = "must be less than the size of all";
-            Some(format!("\"{module}_busy_buffers_size\" {rule} \"{module}_buffers\" minus one buffer"))
-        } else {
-            None
-        }
-    }
 }
 
 pub(super) fn busy_buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {

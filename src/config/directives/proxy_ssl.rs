@@ -1,51 +1,17 @@
 //! TLS to upstreams: the `proxy_ssl_*` directives, for `proxy_pass https://…`. Files are read by `config::proxy_tls`.
 
-use super::row;
-use super::ssl::{Named, ciphers, versions};
-use crate::config::ast::{Directive, Span};
+use super::ssl::{ciphers, versions};
+use crate::config::argument::flag;
+use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, flag};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::proxy_ssl::ProxySsl;
+use crate::config::settings::ssl::Named;
 use crate::config::template::Template;
-use crate::tls::server::Protocols;
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct ProxySsl {
-    pub certificate: Option<Named>,
-    pub key: Option<Named>,
-    pub passwords: Option<Named>,
-    pub protocols: Protocols,
-    pub ciphers: Box<str>,
-    pub name: Option<Template>,
-    pub server_name: bool,
-    pub session_reuse: bool,
-    /// Where it was turned on.
-    pub verify: Option<Span>,
-    pub verify_depth: u64,
-    pub trusted: Option<Named>,
-    pub crl: Option<Named>,
-}
-
-impl Default for ProxySsl {
-    fn default() -> ProxySsl {
-        ProxySsl {
-            certificate: None,
-            key: None,
-            passwords: None,
-            protocols: Protocols::default(),
-            ciphers: "DEFAULT".into(),
-            name: None,
-            server_name: false,
-            session_reuse: true,
-            verify: None,
-            verify_depth: 1,
-            trusted: None,
-            crl: None,
-        }
-    }
-}
 
 const HSL: Contexts = Contexts::HSL;
 

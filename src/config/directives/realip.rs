@@ -1,34 +1,14 @@
 //! Whose word is taken for the client's address: set_real_ip_from, real_ip_header, real_ip_recursive.
 
-use super::access::Who;
-use super::row;
 use crate::config::addr::{Cidr, PeerAddr};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::access::Who;
+use crate::config::settings::realip::Source;
 use std::rc::Rc;
-
-#[derive(Clone, Debug, Default)]
-pub struct RealIp {
-    /// Proxies that are believed. Empty: nobody is.
-    pub from: Rc<[Who]>,
-    pub header: Source,
-    /// The last address that is no such proxy counts, not just the last.
-    pub recursive: bool,
-}
-
-/// Where a proxy says for whom it asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Source {
-    #[default]
-    XRealIp,
-    XForwardedFor,
-    /// The PROXY header that the connection began with.
-    ProxyProtocol,
-    /// A header field, in lower case.
-    Field(Box<[u8]>),
-}
 
 pub const ROWS: &[Row] = &[
     row(

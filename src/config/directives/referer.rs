@@ -1,41 +1,13 @@
 //! valid_referers: which Referer headers leave `$invalid_referer` empty.
 
-use super::{SL, row};
 use crate::config::ast::{Directive, Word};
+use crate::config::build::{Build, Scope};
 use crate::config::context::Args;
+use crate::config::fault::{Fault, Outcome};
 use crate::config::names::{HostNames, Refused, Wildcards};
 use crate::config::pattern::{Case, Pattern};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row};
+use crate::config::row::{Effect, Row, SL, row};
 use std::rc::Rc;
-
-/// What the levels of valid_referers say; shared once read.
-#[derive(Clone, Debug, Default)]
-pub struct Referers {
-    /// A request without a Referer is valid.
-    pub none: bool,
-    /// So is one whose Referer has no scheme (a firewall took it).
-    pub blocked: bool,
-    /// The names of the server itself are valid.
-    pub server_names: bool,
-    pub hosts: Rc<HostNames>,
-    /// What the path must begin with, by the value of a host.
-    pub uris: Rc<Vec<Box<[u8]>>>,
-    /// Matched with what follows the scheme.
-    pub regexes: Rc<Vec<Rc<Pattern>>>,
-}
-
-impl Referers {
-    /// Some valid_referers is in force.
-    pub fn is_set(&self) -> bool {
-        self.server_names || !self.hosts.is_empty() || !self.regexes.is_empty()
-    }
-
-    /// nginx does not count regexes when it asks whether anything is valid besides `none` and `blocked`.
-    pub fn names_hosts(&self) -> bool {
-        self.server_names || !self.hosts.is_empty()
-    }
-}
 
 pub const ROWS: &[Row] = &[
     row(
@@ -51,7 +23,7 @@ pub const ROWS: &[Row] = &[
         SL,
         Args::TAKE1,
         "2048",
-        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        Effect::Once(|_, _, d| crate::config::argument::number(d, 0).map(drop)),
         "Accepted; the table of names here needs no sizing.",
     ),
     row(
@@ -59,7 +31,7 @@ pub const ROWS: &[Row] = &[
         SL,
         Args::TAKE1,
         "64",
-        Effect::Once(|_, _, d| crate::config::table::number(d, 0).map(drop)),
+        Effect::Once(|_, _, d| crate::config::argument::number(d, 0).map(drop)),
         "Accepted; the table of names here needs no sizing.",
     ),
 ];

@@ -1,38 +1,18 @@
 //! `resolver` and `resolver_timeout`: who is asked for names while requests are served.
 
-use super::row;
+use crate::config::argument::time;
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, time};
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::resolver::Resolver;
 use crate::config::value::Millis;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
-/// Name servers and how they are asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolver {
-    pub servers: Box<[SocketAddr]>,
-    /// valid=: how long an answer holds, instead of its own TTL.
-    pub valid: Option<Millis>,
-    pub ipv4: bool,
-    pub ipv6: bool,
-}
-
-/// What a level says of names.
-#[derive(Clone, Debug)]
-pub struct NameLookup {
-    pub resolver: Option<Rc<Resolver>>,
-    pub timeout: Millis,
-}
-
-impl Default for NameLookup {
-    fn default() -> NameLookup {
-        NameLookup { resolver: None, timeout: Millis(30_000) }
-    }
-}
-
 const HSL: Contexts = Contexts::HSL;
+
 const UPSTREAM: Contexts = Contexts::UPSTREAM;
 
 const DOC: &str = "Name servers that are asked while requests are served: addresses, with a port where it is not 53. valid= is how long answers hold instead of their TTL; ipv4=off or ipv6=off leaves addresses out. /etc/hosts comes first. A proxy_pass whose host is made of variables and is no group is looked up here, and so are servers with `resolve`.";

@@ -1,13 +1,13 @@
 //! The rewrite module's directives: rows and their compilation to the ops of a script. They run in their order,
 //! unlike all other directives.
 
-use super::row;
 use crate::config::ast::Directive;
+use crate::config::build::Build;
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::Fault;
 use crate::config::model::{Condition, Op, PathTest, Rewrite, RewriteFlag, SetTarget};
 use crate::config::pattern::{Case, Pattern};
-use crate::config::resolve::Build;
-use crate::config::table::{Effect, Fault, Row};
+use crate::config::row::{Effect, Row, row};
 use crate::config::template::Source;
 use std::rc::Rc;
 
@@ -45,7 +45,7 @@ pub const ROWS: &[Row] = &[
         Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION),
         Args::FLAG,
         "off",
-        Effect::Once(|_, _, d| crate::config::table::flag(d, 0).map(drop)),
+        Effect::Once(|_, _, d| crate::config::argument::flag(d, 0).map(drop)),
         "Accepted. webserv explain shows every rewrite step.",
     ),
     row(

@@ -1,40 +1,11 @@
 //! Server side includes: which pages are read for commands, and what is made of mistakes in them.
 
-use super::charset::TypeSet;
-use super::{HSLI, row};
+use super::charset::take;
 use crate::config::context::{Args, Contexts};
 use crate::config::model::Settings;
-use crate::config::table::{Effect, Row};
-use crate::config::value::Size;
+use crate::config::row::{Effect, HSLI, Row, row};
+use crate::config::settings::ssi::Ssi;
 use std::rc::Rc;
-
-#[derive(Clone, Debug)]
-pub struct Ssi {
-    pub on: bool,
-    pub silent_errors: bool,
-    pub last_modified: bool,
-    pub ignore_recycled_buffers: bool,
-    pub min_file_chunk: Size,
-    pub value_length: Size,
-    pub types: TypeSet,
-    /// Most bytes of a response that `include` keeps in a variable.
-    pub output_buffer: Size,
-}
-
-impl Default for Ssi {
-    fn default() -> Ssi {
-        Ssi {
-            on: false,
-            silent_errors: false,
-            last_modified: false,
-            ignore_recycled_buffers: false,
-            min_file_chunk: Size(1024),
-            value_length: Size(255),
-            types: TypeSet::of(&["text/html"]),
-            output_buffer: Size(4096),
-        }
-    }
-}
 
 fn ssi(s: &mut Settings) -> &mut Ssi {
     Rc::make_mut(&mut s.ssi)
@@ -65,7 +36,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "text/html",
         Effect::Many(|s, b, d| {
-            ssi(&mut s.settings).types.take(s.first, &d.args, b);
+            take(&mut ssi(&mut s.settings).types, s.first, &d.args, b);
             Ok(())
         }),
         "Media types that are read for commands, beside text/html; * is any.",

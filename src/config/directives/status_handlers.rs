@@ -1,9 +1,8 @@
 //! Locations that answer without files. Not inherited: each is what its own location answers (nginx).
 
-use super::{SL, row};
 use crate::config::context::{Args, Contexts};
 use crate::config::model::Content;
-use crate::config::table::{Effect, Row};
+use crate::config::row::{Effect, Row, SL, row};
 
 pub const ROWS: &[Row] = &[
     row(

@@ -1,45 +1,16 @@
 //! Resumable uploads: which protocols a location speaks, where unfinished uploads are kept, and for how long.
 
-use super::{SL, row};
+use crate::config::argument::{invalid, wrong};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::Args;
+use crate::config::fault::Outcome;
 use crate::config::model::Settings;
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Outcome, Row, invalid, wrong};
-use crate::config::value::{self, Millis};
+use crate::config::row::{Effect, Row, SL, row};
+use crate::config::settings::upload_resumable::{Resumable, Speaks};
+use crate::config::value;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
-
-/// A part of the upload settings.
-#[derive(Clone, Debug)]
-pub struct Resumable {
-    pub speaks: Speaks,
-    /// An absolute path. None: beside what is stored.
-    pub state_store: Option<Rc<[u8]>>,
-    /// From an upload's last byte on; 0 is for ever.
-    pub max_age: Millis,
-}
-
-/// The protocols of a location.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Speaks {
-    /// tus 1.0.0.
-    pub tus: bool,
-    /// draft-ietf-httpbis-resumable-upload.
-    pub rufh: bool,
-}
-
-impl Speaks {
-    pub fn any(self) -> bool {
-        self.tus || self.rufh
-    }
-}
-
-impl Default for Resumable {
-    fn default() -> Resumable {
-        Resumable { speaks: Speaks::default(), state_store: None, max_age: Millis(24 * 60 * 60 * 1000) }
-    }
-}
 
 fn resumable(s: &mut Settings) -> &mut Resumable {
     &mut Rc::make_mut(&mut s.upload).resumable

@@ -4,145 +4,18 @@
 //! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
 //! the configuration was read.
 
-use super::resolver::Resolver;
-use super::row;
-use super::upstream_dynamic::{Dynamic, dynamic};
-pub use super::upstream_ring::Ring;
+use super::upstream_dynamic::dynamic;
 use crate::config::addr::PeerAddr;
+use crate::config::argument::{invalid, number, time};
 use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
-use crate::config::resolve::{Build, Scope};
-use crate::config::table::{Effect, Fault, Outcome, Row, Section, invalid, number, time};
-use crate::config::template::Template;
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, Row, Section, row};
+use crate::config::settings::upstream::{Dynamic, Method, Peer, Ring, Upstream};
 use crate::config::value::{Millis, Size, number as parse_number};
-use crate::sys::socket::Addr;
-use std::rc::Rc;
 
 const PARAMETERS: &str = "weight=, max_conns=, max_fails=, fail_timeout=, resolve, backup or down";
-
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// As `upstream NAME` or the host of a proxy_pass spells it.
-    pub name: Box<str>,
-    /// The port that a proxy_pass names the host with; None for 80, and for a block.
-    pub port: Option<u16>,
-    /// It is an `upstream` block, not a host.
-    pub block: bool,
-    pub peers: Vec<Peer>,
-    pub method: Method,
-    pub keepalive: Keepalive,
-    /// Servers whose addresses are looked up while requests are served.
-    pub dynamic: Vec<Dynamic>,
-    pub resolver: Option<Rc<Resolver>>,
-    pub resolver_timeout: Option<Millis>,
-}
-
-/// One address of a `server` line.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    pub addr: Addr,
-    /// `$upstream_addr`.
-    pub name: Box<str>,
-    /// Which `server` line of the group it comes from; several addresses of a name share one.
-    pub line: u32,
-    /// As that line spells it.
-    pub server: Box<str>,
-    pub weight: u32,
-    /// 0: failures are not counted.
-    pub max_fails: u32,
-    pub fail_timeout: Millis,
-    /// 0: no limit.
-    pub max_conns: u32,
-    pub backup: bool,
-    pub down: bool,
-}
-
-/// Who of the peers that are well is taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Method {
-    #[default]
-    RoundRobin,
-    LeastConn,
-    IpHash,
-    /// The same peer for the same value.
-    Hash {
-        key: Template,
-        /// Where each peer stands on the ring: nearly all values keep their peer when another comes or goes.
-        ring: Option<Ring>,
-    },
-    Random {
-        /// Of two, the one with fewer requests under way.
-        two: bool,
-    },
-}
-
-/// Connections that are kept for further requests.
-#[derive(Clone, Copy, Debug)]
-pub struct Keepalive {
-    /// 0 keeps none.
-    pub idle: u32,
-    pub requests: u64,
-    pub timeout: Millis,
-    pub time: Millis,
-}
-
-impl Default for Keepalive {
-    fn default() -> Keepalive {
-        Keepalive { idle: 32, requests: 1000, timeout: Millis(60_000), time: Millis(3_600_000) }
-    }
-}
-
-impl Upstream {
-    /// A group without peers yet.
-    pub fn named(name: &str) -> Upstream {
-        let keepalive = Keepalive::default();
-        Upstream {
-            name: name.into(),
-            port: None,
-            block: false,
-            peers: Vec::new(),
-            method: Method::RoundRobin,
-            keepalive,
-            dynamic: Vec::new(),
-            resolver: None,
-            resolver_timeout: None,
-        }
-    }
-
-    /// All peers are there.
-    pub fn finish(&mut self) {
-        if let Method::Hash { ring: Some(ring), .. } = &mut self.method {
-            *ring = Ring::of(&self.peers);
-        }
-    }
-
-    /// The group of one host: each of its addresses is a peer.
-    pub fn of(name: &str, addr: PeerAddr) -> Upstream {
-        Upstream { peers: Peer::all(addr), ..Upstream::named(name) }
-    }
-}
-
-impl Peer {
-    pub(super) fn all(addr: PeerAddr) -> Vec<Peer> {
-        let addrs = match addr {
-            PeerAddr::Inet(addrs) => addrs.into_iter().map(Addr::from).collect(),
-            PeerAddr::Unix(path) => vec![Addr::Unix(path)],
-        };
-        let peer = |addr: Addr| Peer {
-            name: addr.to_string().into(),
-            line: 0,
-            server: Box::default(),
-            addr,
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: Millis(10_000),
-            max_conns: 0,
-            backup: false,
-            down: false,
-        };
-        addrs.into_iter().map(peer).collect()
-    }
-}
 
 const UPSTREAM: Contexts = Contexts::UPSTREAM;
 

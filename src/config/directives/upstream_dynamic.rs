@@ -1,28 +1,10 @@
 //! `server … resolve` of upstream groups: a name that is looked up while requests are served, and what of its line can be
 //! judged without looking it up.
 
-use super::upstream::Peer;
 use crate::config::addr::PeerAddr;
 use crate::config::ast::Directive;
-use crate::config::table::Fault;
-
-/// A `server … resolve` line.
-#[derive(Clone, Debug)]
-pub struct Dynamic {
-    pub host: Box<str>,
-    pub port: u16,
-    /// The name whose SRV records say where the service is.
-    pub service: Option<Box<str>>,
-    /// What each of its addresses is, but for the address.
-    pub peer: Peer,
-}
-
-impl Dynamic {
-    /// What is found for one holds for the other.
-    pub fn is_same_name(&self, other: &Dynamic) -> bool {
-        self.host == other.host && self.service == other.service
-    }
-}
+use crate::config::fault::Fault;
+use crate::config::settings::upstream::{Dynamic, Peer};
 
 /// A server whose name is looked up while requests are served. None: its address is known.
 pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {

@@ -1,5 +1,6 @@
 //! Includes on a real directory, and texts that must not reach one.
 
+use crate::config::sources::dump;
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 

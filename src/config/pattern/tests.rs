@@ -1,6 +1,7 @@
 //! Patterns against PCRE2: what the linear engine takes must find the same match and the same groups, and the rest is
 //! PCRE2's own answer.
 
+use super::super::pattern_set::{PatternSet, first};
 use super::*;
 
 fn pattern(source: &str, case: Case) -> Pattern {

@@ -1,14 +1,18 @@
 //! The blocks of a configuration: servers, locations, limit_except and if. Each is a level of its own that inherits
 //! from the one it stands in; what is built goes into the arenas of the model.
 
-use super::super::ast::{Directive, Span, Word};
-use super::super::context::Contexts;
-use super::super::directives::listen::ServerDraft;
-use super::super::directives::{access, rewrite, upstream};
-use super::super::model::*;
-use super::super::pattern::{Case, Pattern, PatternSet};
-use super::super::table::{Fault, Section};
-use super::{Build, Own, Scope, lists};
+use super::lists;
+use crate::config::ast::{Directive, Span, Word};
+use crate::config::build::{Build, Child, Own, Scope};
+use crate::config::context::Contexts;
+use crate::config::directives::{access, rewrite};
+use crate::config::fault::Fault;
+use crate::config::model::*;
+use crate::config::pattern::{Case, Pattern};
+use crate::config::pattern_set::PatternSet;
+use crate::config::row::Section;
+use crate::config::settings::listen::ServerDraft;
+use crate::config::settings::upstream::Upstream;
 use crate::util::hash::FastMap;
 
 /// Deepest nesting of blocks the walk follows; the parser has its own bound.
@@ -216,7 +220,7 @@ impl Build {
 
     fn upstream(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
         let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default()).within(d);
-        scope.upstream = Some(upstream::Upstream::named(&d.args[0].str()));
+        scope.upstream = Some(Upstream::named(&d.args[0].str()));
         self.level(&mut scope, children);
         let mut upstream = scope.upstream.take().expect("set above and only borrowed since");
         let names = &outer.settings.names;
@@ -336,13 +340,6 @@ impl Build {
         tree.set = PatternSet::new(tree.regexes.iter().map(|(pattern, _)| pattern)).map(Box::new);
         tree
     }
-}
-
-/// A location of a level, before the level's look-up is built.
-pub(super) struct Child {
-    id: LocationId,
-    pattern: Option<Pattern>,
-    span: Span,
 }
 
 /// Kind, name and (for a regex) whether case is ignored. The modifier may stick to the name: `~\.php$`.

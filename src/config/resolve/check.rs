@@ -1,14 +1,16 @@
 //! Is a directive one, may it stand here, and what was probably meant where not: everything that is said of a line
 //! before, and instead of, its row acting on it.
 
-use super::super::ast::{Directive, Word};
-use super::super::context::{Args, Class, Contexts, Known};
-use super::super::error::Diagnostic;
-use super::super::foreign_names;
-use super::super::suggest;
-use super::super::syntax::{not_terminated, split_at_missing_semicolon};
-use super::super::table::{self, Effect, Fault, Found, Row};
-use super::{Build, Scope};
+use crate::config::ast::{Directive, Word};
+use crate::config::build::{Build, Scope};
+use crate::config::context::{Args, Contexts};
+use crate::config::error::Diagnostic;
+use crate::config::fault::Fault;
+use crate::config::known::{Known, Verdict};
+use crate::config::registry::{self, Found};
+use crate::config::row::{Effect, Row};
+use crate::config::syntax::{not_terminated, split_at_missing_semicolon};
+use crate::config::{argument, foreign_names, suggest};
 
 /// Directives whose last argument is free text, which people forget to quote.
 const TAKES_TEXT: [&str; 14] = [
@@ -36,7 +38,7 @@ impl Build {
         if self.bare && here == Contexts::MAIN {
             here = here | Contexts::HTTP;
         }
-        let Some(found) = table::find(&name, here) else { return self.unknown(d, here) };
+        let Some(found) = registry::find(&name, here) else { return self.unknown(d, here) };
         if !found.contexts().intersects(here) {
             self.misplaced(scope, d, found.contexts());
             return None;
@@ -74,24 +76,24 @@ impl Build {
     fn without_effect(&mut self, known: &'static Known, d: &Directive) {
         let name = d.name.str();
         if known.args == Args::FLAG
-            && let Err(fault) = table::flag(d, 0)
+            && let Err(fault) = argument::flag(d, 0)
         {
             self.error(fault);
         }
         if known.name == "worker_processes" && !d.args[0].is("auto") {
-            match table::number(d, 0) {
+            match argument::number(d, 0) {
                 Ok(0) => self.warn(d.args[0].span, "\"worker_processes\" is 0: nginx would start no worker"),
                 Ok(_) => {}
                 Err(fault) => self.error(fault.help("a number, or `auto`")),
             }
         }
-        match known.class {
-            Class::Refused if !known.asks_for_nothing(&d.args) => {
-                self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {}", known.why)));
+        match known.verdict {
+            Verdict::Refused(why) if !asks_for_nothing(&d.args) => {
+                self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {why}")));
             }
-            _ if !self.noted.contains(&known.name) => {
+            Verdict::Refused(why) | Verdict::Ignored(why) if !self.noted.contains(&known.name) => {
                 self.noted.push(known.name);
-                let text = format!("\"{name}\" is ignored: {}", known.why);
+                let text = format!("\"{name}\" is ignored: {why}");
                 self.diagnostics.push(Diagnostic::notice(d.name.span, text));
             }
             _ => {}
@@ -101,9 +103,10 @@ impl Build {
     /// The directive cut in two where one of its arguments begins a line and is a whole directive that may stand here:
     /// the `;` before it is missing.
     fn swallowed(&self, here: Contexts, d: &Directive) -> Option<(Directive, Directive)> {
-        let known = |word: &Word| table::find(&word.str(), here).is_some_and(|found| found.contexts().intersects(here));
+        let known =
+            |word: &Word| registry::find(&word.str(), here).is_some_and(|found| found.contexts().intersects(here));
         let (first, second) = split_at_missing_semicolon(d, self.sources.bytes(d.span.file), known)?;
-        let args = table::find(&second.name.str(), here)?.args();
+        let args = registry::find(&second.name.str(), here)?.args();
         let whole = args.accepts(second.args.len()) && args.is_block() == second.block.is_some();
         whole.then_some((first, second))
     }
@@ -147,25 +150,6 @@ impl Build {
         });
     }
 
-    /// A line of a block of data (a map, a list of types) that took the next line in, as `is_key` says of its words.
-    pub fn line_in_line(&self, line: &Directive, is_key: impl Fn(&Word) -> bool) -> Option<Diagnostic> {
-        let (first, second) = split_at_missing_semicolon(line, self.sources.bytes(line.span.file), is_key)?;
-        let after = first.words().last().map_or(first.name.str(), Word::str);
-        let message = format!("\"{}\" is part of the line of \"{}\" here", second.name.str(), first.name.str());
-        Some(Diagnostic::warn(first.close, message).label(format!("missing `;` after `{after}`")))
-    }
-
-    /// A line of a block of data with too many words: where its `;` is missing if it goes on in another line.
-    pub fn data_line(&self, line: &Directive, most: usize, message: &str) -> Fault {
-        if line.args.len() > most
-            && let Some(missing) = self.line_in_line(line, |_| true)
-            && let Some(span) = missing.span
-        {
-            return Fault { label: missing.label, ..Fault::new(span, message) };
-        }
-        Fault::new(line.span, message)
-    }
-
     /// Characters that look like others, and paths of another system: taken as they stand, as by nginx, but not meant.
     pub(super) fn odd_characters(&mut self, d: &Directive) {
         for word in &d.args {
@@ -202,12 +186,12 @@ impl Build {
             self.error(fault.help(help));
             return None;
         }
-        let Some(near) = table::nearest(&name, here) else {
+        let Some(near) = registry::nearest(&name, here) else {
             fault.help = foreign_names::nearest(&name).or_else(|| block_of(&name, d));
             self.error(fault);
             return None;
         };
-        let found = table::find(near, here)?;
+        let found = registry::find(near, here)?;
         let place = match found.contexts().intersects(here) {
             true => String::new(),
             false => format!(" (it belongs in {})", found.contexts().describe()),
@@ -233,6 +217,11 @@ fn shown(text: &str) -> String {
         Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
         None => text.to_owned(),
     }
+}
+
+/// `ssi off` is harmless where `ssi on` must be refused.
+fn asks_for_nothing(args: &[Word]) -> bool {
+    matches!(args, [word] if word.bytes().eq_ignore_ascii_case(b"off"))
 }
 
 fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
@@ -312,7 +301,7 @@ fn lexical(name: &str, here: Contexts) -> Option<String> {
     if let Some(c) = name.chars().find(|c| is_blank(*c)) {
         let plain: String = name.chars().filter(|c| !is_blank(*c)).collect();
         let meant =
-            if table::find(&plain, here).is_some() { format!("; did you mean \"{plain}\"?") } else { String::new() };
+            if registry::find(&plain, here).is_some() { format!("; did you mean \"{plain}\"?") } else { String::new() };
         return Some(format!("{} stands in it where a plain space or nothing belongs{meant}", blank_name(c)));
     }
     if name.starts_with("//") || name.starts_with("/*") || name.starts_with("--") || name == "*" {
@@ -338,7 +327,7 @@ fn lexical(name: &str, here: Contexts) -> Option<String> {
     if name.starts_with('$') {
         return Some(format!("a variable is set by: set {} value;", name.split('=').next().unwrap_or(name)));
     }
-    let known = |name: &str| table::find(name, here).is_some();
+    let known = |name: &str| registry::find(name, here).is_some();
     for (sign, text) in [(":", "no colon stands"), ("=>", "no `=>` stands"), ("=", "no `=` stands")] {
         if let Some((key, value)) = name.split_once(sign)
             && known(key)

@@ -2,10 +2,11 @@
 //! http://$app:3000;`): looked up when the configuration is read, like those it names itself. nginx looks them up at run
 //! time, so one that cannot be found now is a warning, and a 502 for who asks for it.
 
-use super::super::directives::proxy_pass::{To, Url};
-use super::super::model::{Op, Script, SetTarget};
-use super::super::template::{Builtin, Part, Template, Var};
-use super::Build;
+use crate::config::build::Build;
+use crate::config::model::{Op, Script, SetTarget};
+use crate::config::settings::proxy_pass::To;
+use crate::config::template::{Builtin, Part, Template, Var};
+use crate::config::upstream_url::Url;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 

@@ -1,7 +1,7 @@
 //! Which ops of a script are tried in one pass: runs of rewrites, or of `if ($variable ~ …)` about one variable.
 
-use super::super::model::{Op, OpList};
-use super::super::pattern::PatternSet;
+use crate::config::model::{Op, OpList};
+use crate::config::pattern_set::PatternSet;
 
 /// The runs that are long enough, in their order.
 pub fn of(ops: &[Op]) -> Vec<OpList> {

@@ -1,11 +1,11 @@
 //! What is used and never defined, once all is read: variables and zones. Places are looked for in the tree only when
 //! something is missing, so that a right configuration keeps none of them.
 
-use super::super::ast::{Directive, Span, Word};
-use super::super::error::Diagnostic;
-use super::super::suggest;
-use super::super::template::{Variables, module_of};
-use super::Build;
+use crate::config::ast::{Directive, Span, Word};
+use crate::config::build::Build;
+use crate::config::error::Diagnostic;
+use crate::config::suggest;
+use crate::config::template::{Variables, module_of};
 
 /// What others call a variable, and its name here.
 const FOREIGN: &[(&str, &str)] = &[

@@ -3,9 +3,10 @@
 mod again;
 
 use super::*;
+use crate::config::build::Form;
 use crate::config::load::{LoadOptions, load_text};
 use crate::config::model::EndpointId;
-use crate::config::resolve::{Form, resolve};
+use crate::config::resolve::resolve;
 use crate::conn::Pool;
 use crate::conn::endpoints::Endpoints;
 use crate::conn::io::Budget;

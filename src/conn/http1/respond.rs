@@ -2,7 +2,7 @@
 //! away may still cost is part of it.
 
 use super::state::Http1;
-use crate::config::directives::client::KeepaliveDisable;
+use crate::config::settings::client::KeepaliveDisable;
 use crate::conn::Active;
 use crate::exchange::handlers::Handler;
 use crate::exchange::request::is_old_msie;

@@ -5,7 +5,7 @@ use super::events::Read;
 use super::schedule::{self, Candidate};
 use super::stream::{Ending, Grant, StreamTransport};
 use super::{Http2, OUTPUT, QUANTUM, code_of};
-use crate::config::directives::client::Lingering;
+use crate::config::settings::client::Lingering;
 use crate::conn::close;
 use crate::conn::http1::{read, respond};
 use crate::conn::io::{Budget, CloseReason, Next};

@@ -4,7 +4,7 @@
 //! does not take them at once. Invariant: an idle connection owns none.
 
 use super::ready::Ready;
-use crate::config::tls::ServerTls;
+use crate::config::tls_material::ServerTls;
 use crate::exchange::tls::TlsFacts;
 use crate::sys::Errno;
 use crate::sys::file;

@@ -3,7 +3,7 @@
 //! Invariant: a backend that is used belongs to exactly one connection (`Exchange::backend`), which gives it back or closes
 //! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
 
-use crate::config::directives::upstream::Upstream;
+use crate::config::settings::upstream::Upstream;
 use crate::conn::token::{Role, token};
 use crate::conn::transport::{Transport, readiness};
 use crate::exchange::handlers::upstream::tls::Secure;

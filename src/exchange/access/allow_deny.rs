@@ -1,9 +1,9 @@
 //! allow and deny: the first rule that matches the client decides; without one the client may. Inside the methods
 //! that limit_except restricts, its block's rules hold instead of the location's.
 
-use crate::config::directives::access::{Rule, Who};
-use crate::config::directives::auth::Satisfy;
 use crate::config::model::Level;
+use crate::config::settings::access::{Rule, Who};
+use crate::config::settings::auth::Satisfy;
 use crate::exchange::Exchange;
 use crate::route::Trace;
 use crate::services::Services;

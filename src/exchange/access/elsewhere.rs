@@ -3,7 +3,7 @@
 //! passwords is closed.
 
 use super::allow_deny;
-use crate::config::directives::auth::Satisfy;
+use crate::config::settings::auth::Satisfy;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 

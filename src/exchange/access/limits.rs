@@ -1,7 +1,7 @@
 //! limit_req and limit_conn, before anybody is asked for a password (nginx's preaccess phase).
 
-use crate::config::directives::limits::{Counts, Limits, Zone};
 use crate::config::model::{Config, Level};
+use crate::config::settings::limits::{Counts, Limits, Zone};
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::log_facts::Verdict;
 use crate::exchange::{Exchange, variables};

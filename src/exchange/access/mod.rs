@@ -14,7 +14,7 @@ pub use allow_deny::enter_limit_except;
 
 use super::Exchange;
 use super::flow::{Flow, Then};
-use crate::config::directives::auth::Satisfy;
+use crate::config::settings::auth::Satisfy;
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;

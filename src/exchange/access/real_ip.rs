@@ -1,8 +1,8 @@
 //! The client's address by the word of a proxy that is believed (set_real_ip_from). Pure but for [`apply`], which puts
 //! it in the connection's place until the request is over.
 
-use crate::config::directives::access::Who;
-use crate::config::directives::realip::Source;
+use crate::config::settings::access::Who;
+use crate::config::settings::realip::Source;
 use crate::exchange::Exchange;
 use crate::sys::socket::Peer;
 use std::net::{IpAddr, SocketAddr};

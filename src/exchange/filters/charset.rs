@@ -1,7 +1,7 @@
 //! charset: named in Content-Type, and the body recoded where its source differs.
 
-use crate::config::directives::charset::{Charset, Recode};
 use crate::config::model::Level;
+use crate::config::settings::charset::{Charset, Recode};
 use crate::exchange::body_encoder::{Encoder, Source};
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, variables};

@@ -1,7 +1,7 @@
 //! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
 //! longer ones are compressed as they are sent. What was made of a file is kept with it.
 
-use crate::config::directives::gzip::Proxied;
+use crate::config::settings::gzip::Proxied;
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::{Encoder, Source};
 use crate::exchange::request::is_old_msie;

@@ -1,6 +1,6 @@
 //! The head of a response, gathered for the protocol that writes it.
 
-use crate::config::directives::headers::Tokens;
+use crate::config::settings::headers::Tokens;
 use crate::exchange::response::Body;
 use crate::exchange::{Exchange, origin};
 use crate::http::response_head::ResponseHead;

@@ -1,6 +1,6 @@
 //! expires and add_header.
 
-use crate::config::directives::headers::{AddHeader, Expires, parse_expires};
+use crate::config::settings::headers::{AddHeader, Expires, parse_expires};
 use crate::exchange::{Exchange, variables};
 use crate::http::date;
 use crate::services::Services;

@@ -1,7 +1,7 @@
 //! Which methods a location answers, and the answer to others.
 
-use crate::config::directives::upload::Store;
 use crate::config::model::Content;
+use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::resumable;

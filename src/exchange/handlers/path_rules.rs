@@ -7,8 +7,8 @@
 
 use super::upload::{self, Refusal};
 use super::{methods, static_file};
-use crate::config::directives::upload::{MinFree, Upload};
 use crate::config::model::{Config, Content, LocationId, LocationKind, ServerId};
+use crate::config::settings::upload::{MinFree, Upload};
 use crate::config::template::Template;
 use crate::exchange::access::elsewhere::Shown;
 use crate::exchange::paths::{self, Mapped};

@@ -1,6 +1,6 @@
 //! Answers that are not files: the standard pages of statuses, the empty picture, the status page.
 
-use crate::config::directives::headers::Tokens;
+use crate::config::settings::headers::Tokens;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType};

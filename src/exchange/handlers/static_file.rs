@@ -2,9 +2,9 @@
 
 use super::autoindex::{self, Making};
 use super::{failure, methods, symlinks};
-use crate::config::directives::files::Symlinks;
-use crate::config::directives::gzip::Stored;
 use crate::config::model::Level;
+use crate::config::settings::files::Symlinks;
+use crate::config::settings::gzip::Stored;
 use crate::exchange::filters::gzip;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};

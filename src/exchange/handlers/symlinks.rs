@@ -1,7 +1,7 @@
 //! disable_symlinks: opens a path so that no forbidden link is followed. The path is walked component by component
 //! from a directory descriptor, so a link swapped in meanwhile is seen.
 
-use crate::config::directives::files::Symlinks;
+use crate::config::settings::files::Symlinks;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::services::open_files::{self, Found};

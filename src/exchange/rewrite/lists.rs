@@ -2,7 +2,8 @@
 //! that an op which does not match leaves: no captures.
 
 use crate::config::model::{OpList, Script};
-use crate::config::pattern::{Candidates, Pattern};
+use crate::config::pattern::Pattern;
+use crate::config::pattern_set::Candidates;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 

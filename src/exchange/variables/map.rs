@@ -1,7 +1,7 @@
 //! The value of a map.
 
 use super::tables::Keep;
-use crate::config::pattern;
+use crate::config::pattern_set;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
@@ -13,7 +13,7 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
     // An empty subject is looked up too (`"" value;`).
     let mut found = map.names.find(&key.to_ascii_lowercase());
     if found.is_none() {
-        match pattern::first(map.set.as_ref(), &map.regexes, &subject) {
+        match pattern_set::first(map.set.as_ref(), &map.regexes, &subject) {
             Ok(None) => {}
             Ok(Some((at, matched))) => {
                 // One without groups takes away what was captured before.

@@ -1,7 +1,8 @@
 //! A panic at each kind of place that the loop dispatches: the others are served, and the log has one line.
 
+use crate::config::build::Form;
 use crate::config::load::{LoadOptions, load_text};
-use crate::config::resolve::{Form, resolve};
+use crate::config::resolve::resolve;
 use crate::server::Server;
 use crate::server::listeners::Listeners;
 use crate::server::signals::Signals;

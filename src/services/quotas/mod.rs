@@ -16,7 +16,7 @@
 mod usage;
 mod walk;
 
-use crate::config::directives::upload::Quota;
+use crate::config::settings::upload::Quota;
 use crate::sys::Errno;
 use crate::sys::file;
 use std::cell::{Cell, RefCell};

@@ -2,7 +2,7 @@
 //! begins with an empty one.
 
 use super::{Answer, Found, Want};
-use crate::config::directives::resolver::Resolver as Settings;
+use crate::config::settings::resolver::Resolver as Settings;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! /etc/hosts: read again when it has changed, which is looked at once a second at most.
 
 use super::{Answer, Found};
-use crate::config::directives::resolver::Resolver as Settings;
+use crate::config::settings::resolver::Resolver as Settings;
 use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 //! for over TCP; a server that does not answer in [`RESEND`] is followed by the next.
 
 use super::{Found, Ticket, Want, is_harmless};
-use crate::config::directives::resolver::Resolver as Settings;
+use crate::config::settings::resolver::Resolver as Settings;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::random;
 use crate::sys::socket::{self, Addr, More};

@@ -9,7 +9,7 @@ mod cache;
 mod hosts;
 mod lookup;
 
-use crate::config::directives::resolver::Resolver as Settings;
+use crate::config::settings::resolver::Resolver as Settings;
 use crate::sys::Errno;
 use crate::sys::epoll::{Epoll, Events, Timeout};
 use crate::util::dns::{self, Service};

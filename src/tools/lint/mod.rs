@@ -13,7 +13,7 @@ mod uploads;
 
 use crate::config::ast::{Directive, Span};
 use crate::config::error::Diagnostic;
-use crate::config::load::Sources;
+use crate::config::sources::Sources;
 use level::Level;
 
 /// One rule: what it is called, and why it is there.

@@ -1,6 +1,6 @@
 //! What pages with SSI commands keep, share and ask for. Data only: it knows no exchange.
 
-use crate::config::directives::body::TempPath;
+use crate::config::settings::body::TempPath;
 use crate::exchange::body_encoder::{Encoder, Flush};
 use crate::exchange::send_queue::OutQueue;
 use crate::services::temp_dir::{Failure, Keep, TempFile};

@@ -11,10 +11,10 @@ mod random;
 pub use making::Making;
 pub use random::random;
 
-use crate::config::directives::files::Symlinks;
-use crate::config::directives::listing as rule;
-use crate::config::directives::upload::Store;
 use crate::config::model::Level;
+use crate::config::settings::files::Symlinks;
+use crate::config::settings::listing as rule;
+use crate::config::settings::upload::Store;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
 use crate::exchange::handlers::{methods, symlinks};

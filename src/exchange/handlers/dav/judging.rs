@@ -2,7 +2,7 @@
 //! of the quota and of the disk. In slices, before anything is changed.
 
 use super::transfer::Job;
-use crate::config::directives::upload::Quota;
+use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::path_rules::{Deed, PathRules, Target, has_file_rules};
 use crate::exchange::handlers::resumable;

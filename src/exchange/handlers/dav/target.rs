@@ -1,6 +1,6 @@
 //! A name and the directory it is in, opened beneath the area of the location.
 
-use crate::config::directives::files::Symlinks;
+use crate::config::settings::files::Symlinks;
 use crate::config::template::Part;
 use crate::config::value::Mode;
 use crate::exchange::Exchange;

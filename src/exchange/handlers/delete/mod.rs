@@ -12,8 +12,8 @@ mod trash;
 pub use form::{Form, form};
 pub use removing::{Removing, told};
 
-use crate::config::directives::files::Symlinks;
 use crate::config::model::{Level, LocationKind, LocationTree};
+use crate::config::settings::files::Symlinks;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::PathRules;
 use crate::exchange::paths::{self, Mapped};

@@ -1,8 +1,8 @@
 //! Where a location keeps its unfinished uploads. Said by the configuration alone, so that all such places can be
 //! looked through at the start.
 
-use crate::config::directives::upload::Store;
 use crate::config::model::{Config, Location, LocationKind};
+use crate::config::settings::upload::Store;
 use crate::config::template::{Part, Template};
 use crate::config::value::Mode;
 use crate::sys::Errno;

@@ -5,7 +5,7 @@ use super::pending_upload::{Unfinished, unix_ms};
 use super::rufh::{self, Limits};
 use super::state::Dialect;
 use super::{ARGUMENT, checksum, tus};
-use crate::config::directives::upload_resumable::Speaks;
+use crate::config::settings::upload_resumable::Speaks;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Stored};
 use crate::exchange::origin;

@@ -2,8 +2,9 @@
 
 use super::record::Stored;
 use super::refusal::Refusal;
-use crate::config::directives::{self, upload::Answer};
 use crate::config::model::Content;
+use crate::config::registry;
+use crate::config::settings::upload::Answer;
 use crate::config::template::{Part, Template, Var};
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType};
@@ -284,7 +285,7 @@ impl Limit {
         if let Some(line) = ex.here().settings.limiting.iter().find(|line| line.name == directive) {
             return Limit { text: line.text.to_string(), place: line.place.to_string() };
         }
-        let default = directives::rows().find(|row| row.name == directive).map_or("", |row| row.default);
+        let default = registry::rows().find(|row| row.name == directive).map_or("", |row| row.default);
         Limit { text: format!("{directive} {default}"), place: "by default".into() }
     }
 }

@@ -5,7 +5,7 @@ use super::name::{self, Known, Names};
 use super::refusal::Refusal;
 use super::temp_file::Part;
 use super::{Upload, rules};
-use crate::config::directives::upload::Duplicate;
+use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};

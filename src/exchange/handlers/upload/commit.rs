@@ -6,7 +6,7 @@ use super::record::Stored;
 use super::refusal::Refusal;
 use super::temp_file::{Birth, Part};
 use super::{Upload, raw, rules, target_dir, too_large};
-use crate::config::directives::upload::Duplicate;
+use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
 use crate::http::status::Status;

@@ -5,7 +5,7 @@
 //! any good are passed over (§5).
 
 use super::refusal::Refusal;
-use crate::config::directives::upload::Verify;
+use crate::config::settings::upload::Verify;
 use crate::exchange::Exchange;
 use crate::http::escape::to_base64;
 use crate::http::h1::framing::Framing;

@@ -45,7 +45,7 @@ pub use serve_policy::guard;
 pub use start::start;
 pub use target_dir::area_of;
 
-use crate::config::directives::upload::{Duplicate, Upload as Rules, Verify};
+use crate::config::settings::upload::{Duplicate, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::etag::ETag;

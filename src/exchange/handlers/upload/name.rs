@@ -5,7 +5,7 @@
 
 use super::record::extension;
 use super::refusal::Refusal;
-use crate::config::directives::upload::{FileName, NameRule, Upload as Rules};
+use crate::config::settings::upload::{FileName, NameRule, Upload as Rules};
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::{Exchange, variables};
 use crate::http::escape::unescape;

@@ -4,7 +4,7 @@
 use super::refusal::Refusal;
 use super::temp_file::Part;
 use super::{Upload, answer};
-use crate::config::directives::upload::{Duplicate, Quota};
+use crate::config::settings::upload::{Duplicate, Quota};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::resumable;

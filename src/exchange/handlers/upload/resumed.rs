@@ -8,7 +8,7 @@ use super::start::policy;
 use super::target_dir::{self, Place, Wanted};
 use super::temp_file::Part;
 use super::{Record, Upload, raw, rules};
-use crate::config::directives::upload::{Store, Upload as Rules, Verify};
+use crate::config::settings::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::h1::head::Head;

@@ -1,7 +1,7 @@
 //! What may be stored at all: by media type, by extension, by the room there is.
 
 use super::refusal::Refusal;
-use crate::config::directives::upload::{Extensions, MinFree};
+use crate::config::settings::upload::{Extensions, MinFree};
 use crate::http::header::trim_ows;
 use crate::http::status::Status;
 use crate::sys::file;

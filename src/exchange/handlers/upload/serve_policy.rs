@@ -1,7 +1,8 @@
 //! Files that strangers may have stored are not to run in the site's name (upload_serve).
 
 use super::rules::essence;
-use crate::config::directives::upload::{Serve, Store, clean};
+use crate::config::directives::upload::clean;
+use crate::config::settings::upload::{Serve, Store};
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 

@@ -5,7 +5,7 @@ use super::quota::Share;
 use super::refusal::Refusal;
 use super::target_dir::Wanted;
 use super::{FORM, HELD, Upload, Writing, answer, digest, rate_limit, raw, rules, target_dir, too_large};
-use crate::config::directives::upload::{Duplicate, Store};
+use crate::config::settings::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::origin::{self, Sender};

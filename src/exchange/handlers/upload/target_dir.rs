@@ -6,9 +6,9 @@
 
 use super::name::{Manner, Names};
 use super::refusal::Refusal;
-use crate::config::directives::files::Symlinks;
-use crate::config::directives::upload::{NameRule, Store, Upload as Rules};
 use crate::config::model::LocationKind;
+use crate::config::settings::files::Symlinks;
+use crate::config::settings::upload::{NameRule, Store, Upload as Rules};
 use crate::config::template::{Part, Template};
 use crate::config::value::Mode;
 use crate::exchange::paths::{self, Mapped};

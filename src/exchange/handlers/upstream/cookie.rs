@@ -2,7 +2,7 @@
 //! is about stays as it came, byte for byte.
 
 use super::rewrite::{self, Compare};
-use crate::config::directives::proxy::From;
+use crate::config::settings::proxy::From;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 

@@ -1,8 +1,8 @@
 //! What can go wrong with a server, what is said of it, and whether another one is asked.
 
 use super::{Phase, Proxy, Reading, request, respond, settings};
-use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
+use crate::config::settings::proxy::Next;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::fastcgi;

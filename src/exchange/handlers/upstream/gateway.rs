@@ -6,9 +6,9 @@
 
 use super::sending::{Body, Framed};
 use super::{Proxy, cgi, settings};
-use crate::config::directives::gateway::Gateway;
-use crate::config::directives::proxy_pass::Protocol;
 use crate::config::model::Level;
+use crate::config::settings::gateway::Gateway;
+use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::h1::framing::Framing;

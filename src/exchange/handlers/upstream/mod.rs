@@ -26,8 +26,8 @@ pub mod tls;
 mod uri;
 
 use super::methods;
-use crate::config::directives::proxy_pass::Protocol;
-use crate::config::directives::upstream::Upstream;
+use crate::config::settings::proxy_pass::Protocol;
+use crate::config::settings::upstream::Upstream;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Printable, Rx, Tx, body};
 use crate::http::fastcgi;

@@ -1,8 +1,8 @@
 //! The response as it comes: its head, then its body, passed on to the client's side piece by piece.
 
 use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings};
-use crate::config::directives::proxy_pass::Protocol;
 use crate::config::model::Level;
+use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, filters};
 use crate::http::h1::body::Decoder;

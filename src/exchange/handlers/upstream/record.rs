@@ -1,6 +1,6 @@
 //! What a request asked of upstreams, for `$upstream_*`, `$proxy_*` and the error log: kept until the next request.
 
-use crate::config::directives::proxy_pass::Protocol;
+use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::body::Body;
 use crate::http::h1::response::ResponseHead;
 use std::io::Write;

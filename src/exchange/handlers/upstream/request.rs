@@ -1,7 +1,7 @@
 //! What of a passed request does not depend on the protocol: its target, and whether it may be repeated.
 
 use super::uri::{self, Uri};
-use crate::config::directives::proxy_pass::{Pass, To};
+use crate::config::settings::proxy_pass::{Pass, To};
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 

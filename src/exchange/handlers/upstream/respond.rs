@@ -1,8 +1,8 @@
 //! What an upstream's response head means: the next server, another location, an error page, or the client's answer.
 
 use super::{Fault, Phase, Proxy, cookie, rewrite, settings};
-use crate::config::directives::proxy::Next;
 use crate::config::model::Level;
+use crate::config::settings::proxy::Next;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};

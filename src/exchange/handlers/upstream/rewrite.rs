@@ -2,8 +2,8 @@
 //! to the client.
 
 use super::settings;
-use crate::config::directives::proxy::{From, Redirect, Rewrite};
-use crate::config::directives::proxy_pass::{Pass, Protocol, To};
+use crate::config::settings::proxy::{From, Redirect, Rewrite};
+use crate::config::settings::proxy_pass::{Pass, Protocol, To};
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 

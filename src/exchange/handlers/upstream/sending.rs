@@ -5,9 +5,9 @@
 use super::record::Try;
 use super::request::Place;
 use super::{Fault, Phase, Proxy, REPLAY, settings};
-use crate::config::directives::proxy::local_address;
-use crate::config::directives::upstream::Method;
+use crate::config::addr::local_address;
 use crate::config::model::Level;
+use crate::config::settings::upstream::Method;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Rx, body, variables};
 use crate::http::status::Status;

@@ -1,7 +1,7 @@
 //! Which directives a request was passed on by.
 
-use crate::config::directives::proxy::Proxy as Settings;
-use crate::config::directives::proxy_pass::Protocol;
+use crate::config::settings::proxy::Proxy as Settings;
+use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use std::rc::Rc;
 

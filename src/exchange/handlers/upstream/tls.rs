@@ -2,7 +2,7 @@
 
 use super::Proxy;
 use crate::config::model::Level;
-use crate::config::proxy_tls::UpstreamTls;
+use crate::config::tls_material::UpstreamTls;
 use crate::exchange::{Exchange, variables};
 use crate::http::host;
 use crate::http::status::Status;

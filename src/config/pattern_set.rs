@@ -1,11 +1,11 @@
-//! Lists of patterns: one pass over the subject finds the texts that patterns cannot match without ([`literals`]), and
+//! Lists of patterns: one pass over the subject finds the texts that patterns cannot match without ([`literals`](super::pattern::literals)), and
 //! only patterns whose text is there are tried, in their order. What a list costs grows with what it finds, not with its
 //! length; patterns without such a text, and PCRE2's own, are always tried.
 //!
 //! Invariant: the answer is that of trying one pattern after the other.
 
-use super::literals::Choice;
-use super::{Failed, Matched, Pattern};
+use super::pattern::literals::Choice;
+use super::pattern::{Failed, Matched, Pattern};
 use crate::util::hash::FastMap;
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, Input};

@@ -1,12 +1,16 @@
-//! Groups while the configuration is read, in the order they were named; at its end every name is a group or a host.
+//! Groups of upstream servers while the configuration is read: those of `upstream` blocks, and those of one host that a
+//! `proxy_pass` names.
+//!
+//! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
+//! the configuration was read, but for those with `resolve`.
 
-use super::upstream::{Peer, Upstream};
-use crate::config::addr::PeerAddr;
-use crate::config::ast::{Directive, Span};
-use crate::config::error::{Diagnostic, Diagnostics};
-use crate::config::model::UpstreamId;
-use crate::config::suggest;
-use crate::config::table::{Fault, Outcome};
+use super::addr::PeerAddr;
+use super::ast::{Directive, Span};
+use super::error::{Diagnostic, Diagnostics};
+use super::fault::{Fault, Outcome};
+use super::ids::UpstreamId;
+use super::settings::upstream::{Peer, Upstream};
+use super::suggest;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 

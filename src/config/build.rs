@@ -1,0 +1,265 @@
+//! What directives work on while a configuration is read: [`Scope`] is the level they stand in, [`Build`] all that is
+//! collected over the levels. The walk itself is `resolve`'s.
+
+use super::ast::{Directive, Span, Word};
+use super::context::Contexts;
+use super::error::{Diagnostic, Diagnostics};
+use super::fault::Fault;
+use super::ids::{LocationId, LogFileId, ServerId};
+use super::model::{Content, Location, Server, Tables, TryFiles};
+use super::pattern::Pattern;
+use super::settings::Settings;
+use super::settings::cgi::Interpreter;
+use super::settings::listen::ServerDraft;
+use super::settings::logs::{COMBINED, Escape, LogFormat};
+use super::settings::process::Process;
+use super::settings::proxy_pass::Pass;
+use super::settings::upstream::Upstream;
+use super::sources::Sources;
+use super::syntax::split_at_missing_semicolon;
+use super::template::{Template, Variables};
+use super::upstream_drafts::Drafts;
+use crate::http::method::MethodSet;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// How the program was called: decides the defaults that nginx's own command line expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `webserv CONFIG`: errors to the terminal, nothing written that the configuration does not name.
+    Own,
+    /// nginx's flags: nginx's pid file, logs and user where the configuration names none.
+    Nginx,
+}
+
+/// What a run of the resolver collects over all levels.
+pub struct Build {
+    pub process: Process,
+    pub variables: Variables,
+    pub tables: Tables,
+    /// Positions of `tables.zones` by name.
+    pub zone_ids: HashMap<Box<str>, u32>,
+    pub formats: HashMap<Box<str>, Rc<LogFormat>>,
+    pub upstreams: Drafts,
+    pub(super) form: Form,
+    pub(super) log_files: Vec<PathBuf>,
+    pub(super) log_index: HashMap<PathBuf, LogFileId>,
+    /// Files that were open before and that this configuration names too.
+    pub(super) kept_logs: BTreeSet<usize>,
+    /// How many of `log_files` were open before.
+    pub(super) old_logs: usize,
+    pub(super) combined: Option<Rc<LogFormat>>,
+    /// nginx's own logs, until the configuration names them: opened only if some level uses them.
+    pub(super) default_logs: Vec<LogFileId>,
+    pub(super) diagnostics: Diagnostics,
+    pub(super) servers: Vec<Server>,
+    pub(super) drafts: Vec<ServerDraft>,
+    pub(super) locations: Vec<Location>,
+    /// Ignored directives that were noted once already.
+    pub(super) noted: Vec<&'static str>,
+    /// The texts, for errors that are judged by how they are written.
+    pub(super) sources: Sources,
+    /// The file is bare server blocks, without the blocks of an nginx.conf: its top level is both main and http.
+    pub(super) bare: bool,
+    pub(super) main_directory: PathBuf,
+    /// Certificates that are made may be kept in files.
+    pub(super) writes: bool,
+}
+
+/// One level while it is read.
+pub struct Scope {
+    pub context: Contexts,
+    pub settings: Settings,
+    pub own: Own,
+    pub server: Option<ServerDraft>,
+    /// The `upstream` block being read.
+    pub upstream: Option<Upstream>,
+    /// The directive being applied is the first of its name at this level.
+    pub first: bool,
+    /// The block's name and where it was opened; none for the file itself.
+    pub(super) block: Option<(Box<str>, Span)>,
+    pub(super) seen: Vec<&'static str>,
+}
+
+/// What belongs to a location itself and is not inherited.
+#[derive(Default)]
+pub struct Own {
+    pub root: bool,
+    pub alias: bool,
+    pub named: bool,
+    pub regex: bool,
+    pub name_len: u32,
+    pub internal: bool,
+    pub try_files: Option<Box<TryFiles>>,
+    pub limit_except: Option<(MethodSet, LocationId)>,
+    pub content: Content,
+    /// This level has valid_referers of its own.
+    pub referers: bool,
+    pub pass: Option<Rc<Pass>>,
+    pub interpreter: Interpreter,
+    pub(super) exact: bool,
+    pub(super) children: Vec<Child>,
+    pub(super) name: Box<[u8]>,
+    pub(super) server: ServerId,
+    pub(super) depth: usize,
+}
+
+/// A location of a level, before the level's look-up is built.
+pub(super) struct Child {
+    pub(super) id: LocationId,
+    pub(super) pattern: Option<Pattern>,
+    pub(super) span: Span,
+}
+
+impl Own {
+    pub fn location_name(&self) -> &[u8] {
+        &self.name
+    }
+}
+
+impl Scope {
+    pub(super) fn new(context: Contexts, settings: Settings, own: Own) -> Scope {
+        Scope { context, settings, own, server: None, upstream: None, first: true, block: None, seen: Vec::new() }
+    }
+
+    /// The block that is read, for messages.
+    pub(super) fn within(mut self, d: &Directive) -> Scope {
+        self.block = Some((d.name.str().into(), d.name.span));
+        self
+    }
+
+    /// The directive being applied is the first at this level of all those named (`allow` and `deny` are one list).
+    pub fn first_of(&self, names: &[&str]) -> bool {
+        self.first && self.seen.iter().filter(|seen| names.contains(seen)).count() == 1
+    }
+}
+
+/// What is said of a line.
+impl Build {
+    pub fn error(&mut self, fault: Fault) {
+        self.diagnostics.push(fault.diagnostic());
+    }
+
+    /// An error of a level that its levels inherit: said at the first that has it.
+    pub fn error_once(&mut self, span: Span, text: impl Into<String>) {
+        let text = text.into();
+        if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {
+            self.diagnostics.push(Diagnostic::emerg(span, text));
+        }
+    }
+
+    /// Something that a line asks for and is not done, harmlessly.
+    pub fn notice(&mut self, span: Span, text: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::notice(span, text));
+    }
+
+    /// Something to say of a line that is taken all the same.
+    pub fn warn(&mut self, span: Span, text: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::warn(span, text));
+    }
+
+    pub fn warning(&mut self, warning: Diagnostic) {
+        self.diagnostics.push(warning);
+    }
+
+    /// A line of a block of data (a map, a list of types) that took the next line in, as `is_key` says of its words.
+    pub fn line_in_line(&self, line: &Directive, is_key: impl Fn(&Word) -> bool) -> Option<Diagnostic> {
+        let (first, second) = split_at_missing_semicolon(line, self.sources.bytes(line.span.file), is_key)?;
+        let after = first.words().last().map_or(first.name.str(), Word::str);
+        let message = format!("\"{}\" is part of the line of \"{}\" here", second.name.str(), first.name.str());
+        Some(Diagnostic::warn(first.close, message).label(format!("missing `;` after `{after}`")))
+    }
+
+    /// A line of a block of data with too many words: where its `;` is missing if it goes on in another line.
+    pub fn data_line(&self, line: &Directive, most: usize, message: &str) -> Fault {
+        if line.args.len() > most
+            && let Some(missing) = self.line_in_line(line, |_| true)
+            && let Some(span) = missing.span
+        {
+            return Fault { label: missing.label, ..Fault::new(span, message) };
+        }
+        Fault::new(line.span, message)
+    }
+}
+
+/// Arguments that need more than themselves to be read.
+impl Build {
+    /// The argument with its variables found.
+    pub fn template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
+        self.template_of(d.args[at].bytes(), d.args[at].span)
+    }
+
+    pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
+        Template::parse(text, &mut self.variables).map_err(|why| Fault::new(span, why))
+    }
+
+    /// The argument as a path: taken from the prefix unless it is absolute or starts with a variable.
+    pub fn path_template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
+        let text = d.args[at].bytes();
+        if text.starts_with(b"/") || text.starts_with(b"$") {
+            return self.template(d, at);
+        }
+        let prefix = self.process.prefix.as_os_str().as_bytes();
+        let mut full = prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec();
+        // The prefix is a path, not a template.
+        let dollar = full.contains(&b'$');
+        full.push(b'/');
+        full.extend_from_slice(text);
+        if dollar && !text.contains(&b'$') {
+            return Ok(Template::literal(&full));
+        }
+        self.template_of(&full, d.args[at].span)
+    }
+
+    /// A directory that is to be made when the server starts.
+    pub fn temp_path(&mut self, path: &Path) {
+        if !self.process.temp_paths.iter().any(|known| known == path) {
+            self.process.temp_paths.push(path.to_owned());
+        }
+    }
+
+    /// A path of the process: taken from the prefix unless absolute.
+    pub fn full_path(&self, text: &[u8]) -> PathBuf {
+        self.process.prefix.join(OsStr::from_bytes(text))
+    }
+}
+
+/// Log files.
+impl Build {
+    pub fn log_file_from_prefix(&mut self, path: &[u8]) -> LogFileId {
+        let full = self.full_path(path);
+        self.log_file(full.as_os_str().as_bytes())
+    }
+
+    /// The log file of a full path: one entry however many logs name it.
+    pub fn log_file(&mut self, path: &[u8]) -> LogFileId {
+        let path = PathBuf::from(OsStr::from_bytes(path));
+        if let Some(&id) = self.log_index.get(&path) {
+            self.default_logs.retain(|default| *default != id);
+            self.kept_logs.insert(id.at());
+            return id;
+        }
+        // A place that an earlier configuration has left is taken.
+        let free = (0..self.old_logs).find(|at| self.log_files[*at].as_os_str().is_empty());
+        let id = LogFileId(free.unwrap_or(self.log_files.len()) as u32);
+        self.kept_logs.insert(id.at());
+        match free {
+            Some(at) => self.log_files[at].clone_from(&path),
+            None => self.log_files.push(path.clone()),
+        }
+        self.log_index.insert(path, id);
+        id
+    }
+
+    pub fn combined(&mut self) -> Rc<LogFormat> {
+        let variables = &mut self.variables;
+        let make = || {
+            let line = Template::parse(COMBINED.as_bytes(), variables).expect("the built-in format is well formed");
+            Rc::new(LogFormat { name: "combined".into(), escape: Escape::Default, line, combined: true })
+        };
+        self.combined.get_or_insert_with(make).clone()
+    }
+}

@@ -1,0 +1,59 @@
+//! A directive that is wrong, before it is a [`Diagnostic`].
+
+use super::ast::Span;
+use super::error::Diagnostic;
+use super::value;
+
+pub type Outcome = Result<(), Fault>;
+
+/// A directive that is wrong: where, what, and what would be right.
+#[derive(Debug)]
+pub struct Fault {
+    pub span: Span,
+    pub message: String,
+    pub label: Option<String>,
+    pub help: Option<String>,
+    /// Another place that takes part, and what is there.
+    pub note: Option<Box<(Span, String)>>,
+}
+
+impl Fault {
+    pub fn new(span: Span, message: impl Into<String>) -> Fault {
+        Fault { span, message: message.into(), label: None, help: None, note: None }
+    }
+
+    /// A word's value is wrong in the way `error` says.
+    pub fn of_value(span: Span, error: value::ValueError) -> Fault {
+        Fault { help: error.help, ..Fault::new(span, error.message) }
+    }
+
+    pub fn label(mut self, label: impl Into<String>) -> Fault {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub fn note(mut self, span: Span, note: impl Into<String>) -> Fault {
+        self.note = Some(Box::new((span, note.into())));
+        self
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Fault {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn diagnostic(self) -> Diagnostic {
+        let mut diagnostic = Diagnostic::emerg(self.span, self.message);
+        if let Some(label) = self.label {
+            diagnostic = diagnostic.label(label);
+        }
+        if let Some(help) = self.help {
+            diagnostic = diagnostic.help(help);
+        }
+        if let Some(note) = self.note {
+            let (span, note) = *note;
+            diagnostic = diagnostic.note(span, note);
+        }
+        diagnostic
+    }
+}

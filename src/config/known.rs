@@ -1,0 +1,520 @@
+//! Directives of stock nginx that webserv does not implement, in one table: what happens with them, and why.
+//!
+//! A row says how nginx spells the directive, nothing more. Invariants: sorted by name, rows for `http` before those
+//! for `stream` and `mail`; no name is an implemented directive's. The inside of a refused block is not read.
+
+use super::context::{Args, Contexts};
+
+/// A directive of stock nginx.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    pub name: &'static str,
+    pub contexts: Contexts,
+    /// Where `is_block`, the inside of the block is not interpreted.
+    pub args: Args,
+    /// nginx's module, as `nginx -V` and its documentation spell it.
+    pub module: &'static str,
+    pub verdict: Verdict,
+}
+
+/// What happens where it stands; a sentence says why, and what to do instead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Harmless without it: accepted with one note.
+    Ignored(&'static str),
+    /// Would change what is served or who is let in: an error.
+    Refused(&'static str),
+}
+
+use Verdict::{Ignored, Refused};
+
+const fn row(name: &'static str, contexts: Contexts, args: Args, module: &'static str, verdict: Verdict) -> Known {
+    Known { name, contexts, args, module, verdict }
+}
+
+const EVENTS: Contexts = Contexts::EVENTS;
+const HS: Contexts = Contexts::HTTP.or(Contexts::SERVER);
+const HSL: Contexts = Contexts::HSL;
+const HTTP: Contexts = Contexts::HTTP;
+const IF_LOCATION: Contexts = Contexts::IF_LOCATION;
+const LIMIT_EXCEPT: Contexts = Contexts::LIMIT_EXCEPT;
+const LOCATION: Contexts = Contexts::LOCATION;
+const MAIN: Contexts = Contexts::MAIN;
+const SERVER: Contexts = Contexts::SERVER;
+const UPSTREAM: Contexts = Contexts::UPSTREAM;
+const MAIL: Contexts = Contexts::MAIL;
+const STREAM: Contexts = Contexts::STREAM;
+
+const FLAG: Args = Args::FLAG;
+const NONE: Args = Args::NONE;
+const ONE_OR_MORE: Args = Args::ONE_OR_MORE;
+const TAKE1: Args = Args::TAKE1;
+const TAKE12: Args = Args::TAKE12;
+const TAKE123: Args = Args::TAKE123;
+const TAKE1234: Args = Args::TAKE1234;
+const TAKE2: Args = Args::TAKE2;
+const TAKE23: Args = Args::TAKE23;
+const TWO_OR_MORE: Args = Args::TWO_OR_MORE;
+
+const ONE_PROCESS: Verdict =
+    Ignored("tunes nginx's worker processes; here one process with one thread does all the work");
+const EVENT_LOOP: Verdict = Ignored("tunes nginx's event loop; here it is always epoll, edge triggered");
+const OS_LIMITS: Verdict =
+    Ignored("set by the service manager here: use LimitCORE=, Nice= or WorkingDirectory= of systemd, or `ulimit`");
+const MODULES: Verdict = Ignored("every module is built in; one that is missing shows by its directives");
+const THREADS: Verdict = Ignored("there are no threads: files are read in bounded pieces by the event loop");
+const REGEX_JIT: Verdict = Ignored(
+    "patterns are matched by an engine of linear time or by PCRE2, which is never compiled to machine code here",
+);
+const HASHES: Verdict = Ignored("sizes one of nginx's hash tables; the tables here grow by themselves");
+const BUFFERS: Verdict = Ignored("sizes one of nginx's buffers; buffers here are pooled and sized by themselves");
+const TUNING: Verdict = Ignored("changes how fast, not what is sent; the event loop here decides by itself");
+const NOT_NEEDED: Verdict = Ignored("only wards off a problem of old clients or of nginx itself");
+const DIAGNOSTIC: Verdict = Ignored("a debugging aid of nginx; see `error_log … debug` and `webserv explain`");
+const VARIABLE_ONLY: Verdict =
+    Ignored("only sets variables that do not exist here; a configuration that uses them is refused where it does");
+const PROXY_TUNING: Verdict = Ignored("tunes how proxied responses are moved, not what they are");
+const BALANCING: Verdict = Ignored("requests are spread over the servers in turn, whatever the method");
+const TLS_CACHE: Verdict = Ignored("certificates are read once and kept until their files change");
+const TLS_SIZE: Verdict = Ignored("certificates are sent as they are");
+const DHE: Verdict = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
+const EARLY_DATA: Verdict =
+    Ignored("clients send nothing before the handshake is over, as they do where a server knows no early data");
+const ENGINE: Verdict = Ignored("cryptography is built in");
+const STAPLING: Verdict =
+    Ignored("responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service");
+const HTTP3: Verdict = Ignored("has an effect only together with `http3 on`");
+const OBSOLETE_TIMES: Verdict =
+    Ignored("obsolete in nginx too; `client_header_timeout` and `keepalive_timeout` hold for HTTP/2");
+const OBSOLETE_REQUESTS: Verdict = Ignored("obsolete in nginx too; `keepalive_requests` holds for HTTP/2");
+const OBSOLETE_HEADERS: Verdict = Ignored("obsolete in nginx too; `large_client_header_buffers` holds for HTTP/2");
+const NO_PUSH: Verdict = Ignored("obsolete in nginx too; no browser takes pushed responses any more");
+const HINTS: Verdict = Ignored("early hints are optional in HTTP and are not passed on");
+const MIRROR: Verdict = Ignored("requests are not mirrored; what the client gets is the same");
+const WITH_FILTER: Verdict = Ignored("has an effect only together with the filter it belongs to, which is refused");
+const WITH_FASTCGI: Verdict = Ignored("has an effect only together with `fastcgi_pass`");
+const WITH_SCGI: Verdict = Ignored("has an effect only together with `scgi_pass`");
+const WITH_UWSGI: Verdict = Ignored("has an effect only together with `uwsgi_pass`");
+const WITH_GRPC: Verdict = Ignored("has an effect only together with `grpc_pass`");
+const WITH_MEMCACHED: Verdict = Ignored("has an effect only together with `memcached_pass`");
+const WITH_TUNNEL: Verdict = Ignored("has an effect only together with `tunnel_pass`");
+const PROXY_CACHE: Verdict = Ignored("responses of upstreams are not cached; each request goes to the upstream");
+const PROXY_TLS: Verdict = Ignored("certificates are read once, when the configuration is");
+const NO_GRPC: Verdict = Refused("gRPC needs HTTP/2, which is not built in; put a proxy that speaks it in front");
+const NO_MEMCACHED: Verdict = Refused("memcached is not built in; serve files or use `proxy_pass`");
+const NO_TUNNEL: Verdict = Refused("CONNECT tunnels are not built in");
+const NO_STORE: Verdict =
+    Refused("copies of proxied responses are not stored; requests that rely on the stored files would fail");
+const STICKY: Verdict =
+    Refused("requests of one client would go to different servers; list one server, or balance in front");
+const OPENSSL: Verdict =
+    Refused("sets what only OpenSSL has; `ssl_protocols`, `ssl_ciphers` and `ssl_ecdh_curve` say what is negotiated");
+const NO_ECH: Verdict =
+    Refused("encrypted client hellos are not opened: names that must stay hidden would be sent in the clear");
+const NO_OCSP: Verdict = Refused("clients with revoked certificates would be let in; `ssl_crl` names lists of them");
+const NO_HTTP3: Verdict = Refused("HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1");
+const NO_AUTH_REQUEST: Verdict =
+    Refused("requests that the subrequest would deny would be let in; use `auth_basic` or `allow`/`deny`");
+const NO_SECURE_LINK: Verdict = Refused("links that must expire or be signed would work for everybody");
+const NO_BODY_FILTER: Verdict = Refused("responses would be sent unchanged; change the files instead");
+const NO_MEDIA: Verdict =
+    Refused("a `start=` argument would be without effect; players that use Range requests need no module");
+const NO_PERL: Verdict = Refused("Perl is not built in; let the script speak HTTP and use `proxy_pass`");
+const NO_COOKIES: Verdict = Refused("clients would not get the cookie this module sets");
+const POST_ACTION: Verdict = Refused("the action would never be run");
+const NO_GUNZIP: Verdict =
+    Refused("clients that cannot read gzip would get it; keep the plain file beside the `.gz` one");
+const NO_STREAM: Verdict =
+    Refused("only HTTP is served; the inside of this block is not read. Use nginx or HAProxy for plain TCP and UDP");
+const NO_MAIL: Verdict = Refused("only HTTP is served; the inside of this block is not read");
+const IN_STREAM: Verdict = Refused("belongs inside `stream { }`, and only HTTP is served");
+const IN_MAIL: Verdict = Refused("belongs inside `mail { }`, and only HTTP is served");
+
+pub const ROWS: &[Known] = &[
+    row("accept_mutex", EVENTS, FLAG, "ngx_event_core_module", EVENT_LOOP),
+    row("accept_mutex_delay", EVENTS, TAKE1, "ngx_event_core_module", EVENT_LOOP),
+    row("acceptex_read", EVENTS, FLAG, "ngx_iocp_module", EVENT_LOOP),
+    row("add_after_body", HSL, TAKE1, "ngx_http_addition_filter_module", NO_BODY_FILTER),
+    row("add_before_body", HSL, TAKE1, "ngx_http_addition_filter_module", NO_BODY_FILTER),
+    row("addition_types", HSL, ONE_OR_MORE, "ngx_http_addition_filter_module", WITH_FILTER),
+    row("aio", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("aio_write", HSL, FLAG, "ngx_http_core_module", TUNING),
+    row("ancient_browser", HSL, ONE_OR_MORE, "ngx_http_browser_module", VARIABLE_ONLY),
+    row("ancient_browser_value", HSL, TAKE1, "ngx_http_browser_module", VARIABLE_ONLY),
+    row("auth_http", MAIL, TAKE1, "ngx_mail_auth_http_module", IN_MAIL),
+    row("auth_http_header", MAIL, TAKE2, "ngx_mail_auth_http_module", IN_MAIL),
+    row("auth_http_pass_client_cert", MAIL, FLAG, "ngx_mail_auth_http_module", IN_MAIL),
+    row("auth_http_timeout", MAIL, TAKE1, "ngx_mail_auth_http_module", IN_MAIL),
+    row("auth_request", HSL, TAKE1, "ngx_http_auth_request_module", NO_AUTH_REQUEST),
+    row("auth_request_set", HSL, TAKE2, "ngx_http_auth_request_module", NO_AUTH_REQUEST),
+    row("client_body_early_read", HS, ONE_OR_MORE, "ngx_http_core_module", TUNING),
+    row("connection_pool_size", HS, TAKE1, "ngx_http_core_module", BUFFERS),
+    row("debug_connection", EVENTS, TAKE1, "ngx_event_core_module", DIAGNOSTIC),
+    row("debug_points", MAIN, TAKE1, "ngx_core_module", DIAGNOSTIC),
+    row("degradation", HTTP, TAKE1, "ngx_http_degradation_module", TUNING),
+    row("degrade", HSL, TAKE1, "ngx_http_degradation_module", TUNING),
+    row("devpoll_changes", EVENTS, TAKE1, "ngx_devpoll_module", EVENT_LOOP),
+    row("devpoll_events", EVENTS, TAKE1, "ngx_devpoll_module", EVENT_LOOP),
+    row("directio", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("directio_alignment", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("early_hints", HSL, ONE_OR_MORE, "ngx_http_core_module", HINTS),
+    row("epoll_events", EVENTS, TAKE1, "ngx_epoll_module", EVENT_LOOP),
+    row("eventport_events", EVENTS, TAKE1, "ngx_eventport_module", EVENT_LOOP),
+    row("fastcgi_cache", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_background_update", HSL, FLAG, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_bypass", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_key", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_lock", HSL, FLAG, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_lock_age", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_lock_timeout", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_max_range_offset", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_methods", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_min_uses", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_revalidate", HSL, FLAG, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_max_temp_file_size", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_send_lowat", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_socket_sndbuf", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_store", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_store_access", HSL, TAKE123, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_temp_file_write_size", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("fastcgi_temp_path", HSL, TAKE1234, "ngx_http_fastcgi_module", WITH_FASTCGI),
+    row("flv", LOCATION, NONE, "ngx_http_flv_module", NO_MEDIA),
+    row("geoip_city", HTTP, TAKE12, "ngx_http_geoip_module", VARIABLE_ONLY),
+    row("geoip_city", STREAM, TAKE12, "ngx_stream_geoip_module", IN_STREAM),
+    row("geoip_country", HTTP, TAKE12, "ngx_http_geoip_module", VARIABLE_ONLY),
+    row("geoip_country", STREAM, TAKE12, "ngx_stream_geoip_module", IN_STREAM),
+    row("geoip_org", HTTP, TAKE12, "ngx_http_geoip_module", VARIABLE_ONLY),
+    row("geoip_org", STREAM, TAKE12, "ngx_stream_geoip_module", IN_STREAM),
+    row("geoip_proxy", HTTP, TAKE1, "ngx_http_geoip_module", VARIABLE_ONLY),
+    row("geoip_proxy_recursive", HTTP, FLAG, "ngx_http_geoip_module", VARIABLE_ONLY),
+    row("google_perftools_profiles", MAIN, TAKE1, "ngx_google_perftools_module", DIAGNOSTIC),
+    row("grpc_bind", HSL, TAKE12, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_buffer_size", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_connect_timeout", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_hide_header", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ignore_headers", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_intercept_errors", HSL, FLAG, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_next_upstream", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_next_upstream_timeout", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_next_upstream_tries", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_pass", LOCATION.or(IF_LOCATION), TAKE1, "ngx_http_grpc_module", NO_GRPC),
+    row("grpc_pass_header", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_read_timeout", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_send_timeout", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_set_header", HSL, TAKE2, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_socket_keepalive", HSL, FLAG, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_socket_rcvbuf", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_socket_sndbuf", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_certificate", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_certificate_cache", HSL, TAKE123, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_certificate_key", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_ciphers", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_conf_command", HSL, TAKE2, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_crl", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_name", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_password_file", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_protocols", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_server_name", HSL, FLAG, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_session_reuse", HSL, FLAG, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_trusted_certificate", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_verify", HSL, FLAG, "ngx_http_grpc_module", WITH_GRPC),
+    row("grpc_ssl_verify_depth", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
+    row("gunzip", HSL, FLAG, "ngx_http_gunzip_filter_module", NO_GUNZIP),
+    row("gunzip_buffers", HSL, TAKE2, "ngx_http_gunzip_filter_module", BUFFERS),
+    row("gzip_buffers", HSL, TAKE2, "ngx_http_gzip_filter_module", BUFFERS),
+    row("gzip_hash", HSL, TAKE1, "ngx_http_gzip_filter_module", BUFFERS),
+    row("gzip_no_buffer", HSL, FLAG, "ngx_http_gzip_filter_module", BUFFERS),
+    row("gzip_window", HSL, TAKE1, "ngx_http_gzip_filter_module", BUFFERS),
+    row("http2_idle_timeout", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_TIMES),
+    row("http2_max_concurrent_pushes", HS, TAKE1, "ngx_http_v2_module", NO_PUSH),
+    row("http2_max_field_size", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_HEADERS),
+    row("http2_max_header_size", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_HEADERS),
+    row("http2_max_requests", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_REQUESTS),
+    row("http2_pool_size", HS, TAKE1, "ngx_http_v2_module", BUFFERS),
+    row("http2_push", HSL, TAKE1, "ngx_http_v2_module", NO_PUSH),
+    row("http2_push_preload", HSL, FLAG, "ngx_http_v2_module", NO_PUSH),
+    row("http2_recv_buffer_size", HTTP, TAKE1, "ngx_http_v2_module", BUFFERS),
+    row("http2_recv_timeout", HS, TAKE1, "ngx_http_v2_module", OBSOLETE_TIMES),
+    row("http2_streams_index_size", HS, TAKE1, "ngx_http_v2_module", HASHES),
+    row("http3", HS, FLAG, "ngx_http_v3_module", NO_HTTP3),
+    row("http3_hq", HS, FLAG, "ngx_http_v3_module", HTTP3),
+    row("http3_max_concurrent_streams", HS, TAKE1, "ngx_http_v3_module", HTTP3),
+    row("http3_stream_buffer_size", HS, TAKE1, "ngx_http_v3_module", HTTP3),
+    row("image_filter", LOCATION, TAKE123, "ngx_http_image_filter_module", NO_BODY_FILTER),
+    row("image_filter_buffer", HSL, TAKE1, "ngx_http_image_filter_module", WITH_FILTER),
+    row("image_filter_interlace", HSL, FLAG, "ngx_http_image_filter_module", WITH_FILTER),
+    row("image_filter_jpeg_quality", HSL, TAKE1, "ngx_http_image_filter_module", WITH_FILTER),
+    row("image_filter_sharpen", HSL, TAKE1, "ngx_http_image_filter_module", WITH_FILTER),
+    row("image_filter_transparency", HSL, FLAG, "ngx_http_image_filter_module", WITH_FILTER),
+    row("image_filter_webp_quality", HSL, TAKE1, "ngx_http_image_filter_module", WITH_FILTER),
+    row("imap_auth", MAIL, ONE_OR_MORE, "ngx_mail_imap_module", IN_MAIL),
+    row("imap_capabilities", MAIL, ONE_OR_MORE, "ngx_mail_imap_module", IN_MAIL),
+    row("imap_client_buffer", MAIL, TAKE1, "ngx_mail_imap_module", IN_MAIL),
+    row("iocp_threads", EVENTS, TAKE1, "ngx_iocp_module", EVENT_LOOP),
+    row("keepalive_min_timeout", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("kqueue_changes", EVENTS, TAKE1, "ngx_kqueue_module", EVENT_LOOP),
+    row("kqueue_events", EVENTS, TAKE1, "ngx_kqueue_module", EVENT_LOOP),
+    row("least_time", STREAM, TAKE12, "ngx_stream_upstream_least_time_module", IN_STREAM),
+    row("least_time", UPSTREAM, TAKE12, "ngx_http_upstream_least_time_module", BALANCING),
+    row("load_module", MAIN, TAKE1, "ngx_core_module", MODULES),
+    row("lock_file", MAIN, TAKE1, "ngx_core_module", ONE_PROCESS),
+    row("mail", MAIN, NONE.block(), "ngx_mail_module", NO_MAIL),
+    row("max_errors", MAIL, TAKE1, "ngx_mail_core_module", IN_MAIL),
+    row("memcached_bind", HSL, TAKE12, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_buffer_size", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_connect_timeout", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_gzip_flag", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_next_upstream", HSL, ONE_OR_MORE, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_next_upstream_timeout", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_next_upstream_tries", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_pass", LOCATION.or(IF_LOCATION), TAKE1, "ngx_http_memcached_module", NO_MEMCACHED),
+    row("memcached_read_timeout", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_send_timeout", HSL, TAKE1, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("memcached_socket_keepalive", HSL, FLAG, "ngx_http_memcached_module", WITH_MEMCACHED),
+    row("mirror", HSL, TAKE1, "ngx_http_mirror_module", MIRROR),
+    row("mirror_request_body", HSL, FLAG, "ngx_http_mirror_module", MIRROR),
+    row("modern_browser", HSL, TAKE12, "ngx_http_browser_module", VARIABLE_ONLY),
+    row("modern_browser_value", HSL, TAKE1, "ngx_http_browser_module", VARIABLE_ONLY),
+    row("mp4", LOCATION, NONE, "ngx_http_mp4_module", NO_MEDIA),
+    row("mp4_buffer_size", HSL, TAKE1, "ngx_http_mp4_module", WITH_FILTER),
+    row("mp4_max_buffer_size", HSL, TAKE1, "ngx_http_mp4_module", WITH_FILTER),
+    row("mp4_start_key_frame", HSL, FLAG, "ngx_http_mp4_module", WITH_FILTER),
+    row("msie_padding", HSL, FLAG, "ngx_http_core_module", NOT_NEEDED),
+    row("multi_accept", EVENTS, FLAG, "ngx_event_core_module", EVENT_LOOP),
+    row("open_file_cache", HSL, TAKE12, "ngx_http_core_module", TUNING),
+    row("open_file_cache_errors", HSL, FLAG, "ngx_http_core_module", TUNING),
+    row("open_file_cache_events", HSL, FLAG, "ngx_http_core_module", TUNING),
+    row("open_file_cache_min_uses", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("open_file_cache_valid", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("output_buffers", HSL, TAKE2, "ngx_http_copy_filter_module", BUFFERS),
+    row("pass", STREAM, TAKE1, "ngx_stream_pass_module", IN_STREAM),
+    row("pcre_jit", MAIN, FLAG, "ngx_regex_module", REGEX_JIT),
+    row("perl", LOCATION.or(LIMIT_EXCEPT), TAKE1, "ngx_http_perl_module", NO_PERL),
+    row("perl_modules", HTTP, TAKE1, "ngx_http_perl_module", WITH_FILTER),
+    row("perl_require", HTTP, TAKE1, "ngx_http_perl_module", WITH_FILTER),
+    row("perl_set", HTTP, TAKE2, "ngx_http_perl_module", NO_PERL),
+    row("pop3_auth", MAIL, ONE_OR_MORE, "ngx_mail_pop3_module", IN_MAIL),
+    row("pop3_capabilities", MAIL, ONE_OR_MORE, "ngx_mail_pop3_module", IN_MAIL),
+    row("post_acceptex", EVENTS, TAKE1, "ngx_iocp_module", EVENT_LOOP),
+    row("post_action", HSL.or(IF_LOCATION), TAKE1, "ngx_http_core_module", POST_ACTION),
+    row("postpone_gzipping", HSL, TAKE1, "ngx_http_gzip_filter_module", BUFFERS),
+    row("postpone_output", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("preread_buffer_size", STREAM, TAKE1, "ngx_stream_core_module", IN_STREAM),
+    row("preread_timeout", STREAM, TAKE1, "ngx_stream_core_module", IN_STREAM),
+    row("protocol", MAIL, TAKE1, "ngx_mail_core_module", IN_MAIL),
+    row("proxy", MAIL, FLAG, "ngx_mail_proxy_module", IN_MAIL),
+    row("proxy_buffer", MAIL, TAKE1, "ngx_mail_proxy_module", IN_MAIL),
+    row("proxy_cache", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_background_update", HSL, FLAG, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_bypass", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_convert_head", HSL, FLAG, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_key", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_lock", HSL, FLAG, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_lock_age", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_lock_timeout", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_max_range_offset", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_methods", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_min_uses", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_path", HTTP, TWO_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_revalidate", HSL, FLAG, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_cache_valid", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_download_rate", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_downstream_buffer", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_half_close", STREAM, FLAG, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_headers_hash_bucket_size", HSL, TAKE1, "ngx_http_proxy_module", HASHES),
+    row("proxy_headers_hash_max_size", HSL, TAKE1, "ngx_http_proxy_module", HASHES),
+    row("proxy_max_temp_file_size", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
+    row("proxy_no_cache", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE),
+    row("proxy_pass_error_message", MAIL, FLAG, "ngx_mail_proxy_module", IN_MAIL),
+    row("proxy_protocol", MAIL, TAKE1, "ngx_mail_proxy_module", IN_MAIL),
+    row("proxy_protocol", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_protocol_timeout", STREAM, TAKE1, "ngx_stream_core_module", IN_STREAM),
+    row("proxy_requests", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_responses", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_send_lowat", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
+    row("proxy_smtp_auth", MAIL, FLAG, "ngx_mail_proxy_module", IN_MAIL),
+    row("proxy_socket_rcvbuf", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
+    row("proxy_socket_rcvbuf", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_socket_sndbuf", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
+    row("proxy_socket_sndbuf", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_ssl", STREAM, FLAG, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_ssl_alpn", STREAM, ONE_OR_MORE, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_ssl_certificate_cache", HSL, TAKE123, "ngx_http_proxy_module", PROXY_TLS),
+    row("proxy_ssl_certificate_cache", STREAM, TAKE123, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_ssl_conf_command", HSL, TAKE2, "ngx_http_proxy_module", OPENSSL),
+    row("proxy_ssl_conf_command", STREAM, TAKE2, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_store", HSL, TAKE1, "ngx_http_proxy_module", NO_STORE),
+    row("proxy_store_access", HSL, TAKE123, "ngx_http_proxy_module", PROXY_TUNING),
+    row("proxy_temp_file_write_size", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
+    row("proxy_temp_path", HSL, TAKE1234, "ngx_http_proxy_module", PROXY_TUNING),
+    row("proxy_timeout", MAIL, TAKE1, "ngx_mail_proxy_module", IN_MAIL),
+    row("proxy_timeout", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_upload_rate", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("proxy_upstream_buffer", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
+    row("quic_active_connection_id_limit", HS, TAKE1, "ngx_http_v3_module", HTTP3),
+    row("quic_bpf", MAIN, FLAG, "ngx_quic_bpf_module", HTTP3),
+    row("quic_gso", HS, FLAG, "ngx_http_v3_module", HTTP3),
+    row("quic_host_key", HS, TAKE1, "ngx_http_v3_module", HTTP3),
+    row("quic_retry", HS, FLAG, "ngx_http_v3_module", HTTP3),
+    row("read_ahead", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("request_pool_size", HS, TAKE1, "ngx_http_core_module", BUFFERS),
+    row("scgi_cache", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_background_update", HSL, FLAG, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_bypass", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_key", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_lock", HSL, FLAG, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_lock_age", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_lock_timeout", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_max_range_offset", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_methods", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_min_uses", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_revalidate", HSL, FLAG, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_max_temp_file_size", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_socket_sndbuf", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_store", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_store_access", HSL, TAKE123, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_temp_file_write_size", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
+    row("scgi_temp_path", HSL, TAKE1234, "ngx_http_scgi_module", WITH_SCGI),
+    row("secure_link", HSL, TAKE1, "ngx_http_secure_link_module", NO_SECURE_LINK),
+    row("secure_link_md5", HSL, TAKE1, "ngx_http_secure_link_module", NO_SECURE_LINK),
+    row("secure_link_secret", HSL, TAKE1, "ngx_http_secure_link_module", NO_SECURE_LINK),
+    row("send_lowat", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("sendfile_max_chunk", HSL, TAKE1, "ngx_http_core_module", TUNING),
+    row("slice", HSL, TAKE1, "ngx_http_slice_filter_module", PROXY_TUNING),
+    row("smtp_auth", MAIL, ONE_OR_MORE, "ngx_mail_smtp_module", IN_MAIL),
+    row("smtp_capabilities", MAIL, ONE_OR_MORE, "ngx_mail_smtp_module", IN_MAIL),
+    row("smtp_client_buffer", MAIL, TAKE1, "ngx_mail_smtp_module", IN_MAIL),
+    row("smtp_greeting_delay", MAIL, TAKE1, "ngx_mail_smtp_module", IN_MAIL),
+    row("ssl_alpn", STREAM, ONE_OR_MORE, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_certificate_cache", HS, TAKE123, "ngx_http_ssl_module", TLS_CACHE),
+    row("ssl_certificate_cache", STREAM, TAKE123, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_certificate_compression", HS, FLAG, "ngx_http_ssl_module", TLS_SIZE),
+    row("ssl_certificate_compression", MAIL, FLAG, "ngx_mail_ssl_module", IN_MAIL),
+    row("ssl_certificate_compression", STREAM, FLAG, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_conf_command", HS, TAKE2, "ngx_http_ssl_module", OPENSSL),
+    row("ssl_conf_command", MAIL, TAKE2, "ngx_mail_ssl_module", IN_MAIL),
+    row("ssl_conf_command", STREAM, TAKE2, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_dhparam", HS, TAKE1, "ngx_http_ssl_module", DHE),
+    row("ssl_dhparam", MAIL, TAKE1, "ngx_mail_ssl_module", IN_MAIL),
+    row("ssl_dhparam", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_early_data", HS, FLAG, "ngx_http_ssl_module", EARLY_DATA),
+    row("ssl_ech_file", HS, TAKE1, "ngx_http_ssl_module", NO_ECH),
+    row("ssl_ech_file", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_engine", MAIN, TAKE1, "ngx_openssl_module", ENGINE),
+    row("ssl_handshake_timeout", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_object_cache_inheritable", MAIN, FLAG, "ngx_openssl_cache_module", TLS_CACHE),
+    row("ssl_ocsp", HS, TAKE1, "ngx_http_ssl_module", NO_OCSP),
+    row("ssl_ocsp", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_ocsp_cache", HS, TAKE1, "ngx_http_ssl_module", STAPLING),
+    row("ssl_ocsp_cache", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_ocsp_responder", HS, TAKE1, "ngx_http_ssl_module", STAPLING),
+    row("ssl_ocsp_responder", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_preread", STREAM, FLAG, "ngx_stream_ssl_preread_module", IN_STREAM),
+    row("ssl_stapling", HS, FLAG, "ngx_http_ssl_module", STAPLING),
+    row("ssl_stapling", STREAM, FLAG, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_stapling_responder", HS, TAKE1, "ngx_http_ssl_module", STAPLING),
+    row("ssl_stapling_responder", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
+    row("ssl_stapling_verify", HS, FLAG, "ngx_http_ssl_module", STAPLING),
+    row("ssl_stapling_verify", STREAM, FLAG, "ngx_stream_ssl_module", IN_STREAM),
+    row("starttls", MAIL, TAKE1, "ngx_mail_ssl_module", IN_MAIL),
+    row("sticky", UPSTREAM, TWO_OR_MORE, "ngx_http_upstream_sticky_module", STICKY),
+    row("stream", MAIN, NONE.block(), "ngx_stream_module", NO_STREAM),
+    row("sub_filter", HSL, TAKE2, "ngx_http_sub_filter_module", NO_BODY_FILTER),
+    row("sub_filter_last_modified", HSL, FLAG, "ngx_http_sub_filter_module", WITH_FILTER),
+    row("sub_filter_once", HSL, FLAG, "ngx_http_sub_filter_module", WITH_FILTER),
+    row("sub_filter_types", HSL, ONE_OR_MORE, "ngx_http_sub_filter_module", WITH_FILTER),
+    row("thread_pool", MAIN, TAKE23, "ngx_thread_pool_module", THREADS),
+    row("timeout", MAIL, TAKE1, "ngx_mail_core_module", IN_MAIL),
+    row("timer_resolution", MAIN, TAKE1, "ngx_core_module", EVENT_LOOP),
+    row("tunnel_bind", HSL, TAKE12, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_buffer_size", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_connect_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_next_upstream", HSL, ONE_OR_MORE, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_next_upstream_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_next_upstream_tries", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_pass", SERVER.or(LOCATION).or(IF_LOCATION), Args::range(0, 1), "ngx_http_tunnel_module", NO_TUNNEL),
+    row("tunnel_read_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_send_lowat", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_send_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_socket_keepalive", HSL, FLAG, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_socket_rcvbuf", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_socket_sndbuf", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("types_hash_bucket_size", HSL, TAKE1, "ngx_http_core_module", HASHES),
+    row("types_hash_max_size", HSL, TAKE1, "ngx_http_core_module", HASHES),
+    row("use", EVENTS, TAKE1, "ngx_event_core_module", EVENT_LOOP),
+    row("userid", HSL, TAKE1, "ngx_http_userid_filter_module", NO_COOKIES),
+    row("userid_domain", HSL, TAKE1, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("userid_expires", HSL, TAKE1, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("userid_flags", HSL, TAKE123, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("userid_mark", HSL, TAKE1, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("userid_name", HSL, TAKE1, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("userid_p3p", HSL, TAKE1, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("userid_path", HSL, TAKE1, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("userid_service", HSL, TAKE1, "ngx_http_userid_filter_module", WITH_FILTER),
+    row("uwsgi_cache", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_background_update", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_bypass", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_key", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_lock", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_lock_age", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_lock_timeout", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_max_range_offset", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_methods", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_min_uses", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_revalidate", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_max_temp_file_size", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_socket_sndbuf", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_certificate", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_certificate_cache", HSL, TAKE123, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_certificate_key", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_ciphers", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_conf_command", HSL, TAKE2, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_crl", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_name", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_password_file", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_protocols", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_server_name", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_session_reuse", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_trusted_certificate", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_verify", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_ssl_verify_depth", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_store", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_store_access", HSL, TAKE123, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_string", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_temp_file_write_size", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("uwsgi_temp_path", HSL, TAKE1234, "ngx_http_uwsgi_module", WITH_UWSGI),
+    row("variables_hash_bucket_size", HTTP, TAKE1, "ngx_http_core_module", HASHES),
+    row("variables_hash_bucket_size", STREAM, TAKE1, "ngx_stream_core_module", IN_STREAM),
+    row("variables_hash_max_size", HTTP, TAKE1, "ngx_http_core_module", HASHES),
+    row("variables_hash_max_size", STREAM, TAKE1, "ngx_stream_core_module", IN_STREAM),
+    row("worker_aio_requests", EVENTS, TAKE1, "ngx_epoll_module", EVENT_LOOP),
+    row("worker_cpu_affinity", MAIN, ONE_OR_MORE, "ngx_core_module", ONE_PROCESS),
+    row("worker_priority", MAIN, TAKE1, "ngx_core_module", OS_LIMITS),
+    row("worker_processes", MAIN, TAKE1, "ngx_core_module", ONE_PROCESS),
+    row("worker_rlimit_core", MAIN, TAKE1, "ngx_core_module", OS_LIMITS),
+    row("working_directory", MAIN, TAKE1, "ngx_core_module", OS_LIMITS),
+    row("xclient", MAIL, FLAG, "ngx_mail_proxy_module", IN_MAIL),
+    row("xml_entities", HSL, TAKE1, "ngx_http_xslt_filter_module", WITH_FILTER),
+    row("xml_external_entities", HSL, FLAG, "ngx_http_xslt_filter_module", WITH_FILTER),
+    row("xslt_last_modified", HSL, FLAG, "ngx_http_xslt_filter_module", WITH_FILTER),
+    row("xslt_param", HSL, TAKE2, "ngx_http_xslt_filter_module", WITH_FILTER),
+    row("xslt_string_param", HSL, TAKE2, "ngx_http_xslt_filter_module", WITH_FILTER),
+    row("xslt_stylesheet", LOCATION, ONE_OR_MORE, "ngx_http_xslt_filter_module", NO_BODY_FILTER),
+    row("xslt_types", HSL, ONE_OR_MORE, "ngx_http_xslt_filter_module", WITH_FILTER),
+];

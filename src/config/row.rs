@@ -1,0 +1,106 @@
+//! One row says all about a directive: its names, where it may stand, what it takes, what holds without it, what it does
+//! and its documentation. Look-up, checking, the reference manual and did-you-mean are all made from rows.
+
+use super::argument::{flag, number, offset, size, time};
+use super::ast::Directive;
+use super::build::{Build, Scope};
+use super::context::{Args, Contexts};
+use super::fault::Outcome;
+use super::settings::Settings;
+use super::value::{Millis, Size};
+
+pub struct Row {
+    pub name: &'static str,
+    /// Other names for the same directive.
+    pub aliases: &'static [&'static str],
+    pub contexts: Contexts,
+    pub args: Args,
+    /// As the manual prints it; "" where there is none.
+    pub default: &'static str,
+    pub origin: Origin,
+    pub effect: Effect,
+    /// A sentence or a few for the manual, deviations from nginx included.
+    pub doc: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// nginx's meaning.
+    Nginx,
+    /// webserv's own.
+    Ours,
+}
+
+/// What a directive does.
+#[derive(Clone, Copy)]
+pub enum Effect {
+    /// `on` or `off`.
+    Flag(fn(&mut Settings) -> &mut bool),
+    Size(fn(&mut Settings) -> &mut Size),
+    /// A size that files may have: gigabytes too.
+    Offset(fn(&mut Settings) -> &mut Size),
+    Time(fn(&mut Settings) -> &mut Millis),
+    Number(fn(&mut Settings) -> &mut u64),
+    /// At most once in a block.
+    Once(Apply),
+    /// Any number of times in a block; `Scope::first` tells the first, which replaces what was inherited.
+    Many(Apply),
+    /// One step of the rewrite script: order matters, so it runs in a pass of its own.
+    Script,
+    /// A block that `resolve` walks into.
+    Section(Section),
+}
+
+pub type Apply = fn(&mut Scope, &mut Build, &Directive) -> Outcome;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Events,
+    Http,
+    Server,
+    Location,
+    LimitExcept,
+    Upstream,
+}
+
+/// `http`, `server`, `location` and `if` inside a location.
+pub const HSLI: Contexts = Contexts::HSL.or(Contexts::IF_LOCATION);
+/// `server` and `location`.
+pub const SL: Contexts = Contexts::SERVER.or(Contexts::LOCATION);
+/// `http` and `server`.
+pub const HS: Contexts = Contexts::HTTP.or(Contexts::SERVER);
+
+pub const fn row(
+    name: &'static str,
+    contexts: Contexts,
+    args: Args,
+    default: &'static str,
+    effect: Effect,
+    doc: &'static str,
+) -> Row {
+    Row { name, aliases: &[], contexts, args, default, origin: Origin::Nginx, effect, doc }
+}
+
+impl Row {
+    /// The directive is webserv's own, not nginx's.
+    pub const fn ours(self) -> Row {
+        Row { origin: Origin::Ours, ..self }
+    }
+
+    pub const fn also(self, aliases: &'static [&'static str]) -> Row {
+        Row { aliases, ..self }
+    }
+}
+
+/// Sets the simple kinds; the others are run by `resolve`.
+pub fn set_simple(row: &Row, settings: &mut Settings, d: &Directive) -> Outcome {
+    match row.effect {
+        Effect::Flag(place) => *place(settings) = flag(d, 0)?,
+        Effect::Size(place) => *place(settings) = size(d, 0)?,
+        Effect::Offset(place) => *place(settings) = offset(d, 0)?,
+        Effect::Time(place) => *place(settings) = time(d, 0)?,
+        Effect::Number(place) => *place(settings) = number(d, 0)?,
+        Effect::Once(_) | Effect::Many(_) | Effect::Script | Effect::Section(_) => {}
+    }
+    Ok(())
+}

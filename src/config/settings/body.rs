@@ -1,0 +1,29 @@
+//! Where the body of a request is kept that is read before it is answered: `client_body_*`.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    pub in_file_only: InFileOnly,
+    /// Accepted: what is in memory is one buffer here in any case.
+    pub in_single_buffer: bool,
+    pub temp: Rc<TempPath>,
+}
+
+/// Whether every body goes to a file, and whether that outlives the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InFileOnly {
+    #[default]
+    Off,
+    On,
+    Clean,
+}
+
+/// A directory of temporary files, and the lengths of the names of the directories in it, which are made of a file's
+/// last digits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TempPath {
+    pub path: PathBuf,
+    pub levels: Vec<usize>,
+}

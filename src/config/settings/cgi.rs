@@ -1,0 +1,34 @@
+//! Programs that are started for each request (RFC 3875).
+
+use crate::config::template::Template;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Cgi {
+    /// cgi_extension: with its dot, and who runs such files; None: they run themselves.
+    pub extensions: Rc<[(Box<[u8]>, Interpreter)]>,
+    /// None: the script's own directory.
+    pub working_dir: Option<Template>,
+    pub env: Rc<[(Box<[u8]>, Template)]>,
+    /// STDERR goes to the error log.
+    pub logs_stderr: bool,
+    pub max_children: u64,
+    /// Scripts in places that clients may write to are run.
+    pub uploads: bool,
+}
+
+/// The program that runs a script. None: the script is a program itself.
+pub type Interpreter = Option<Box<[u8]>>;
+
+impl Default for Cgi {
+    fn default() -> Cgi {
+        Cgi {
+            extensions: Rc::new([]),
+            working_dir: None,
+            env: Rc::new([]),
+            logs_stderr: true,
+            max_children: 64,
+            uploads: false,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The charset named in Content-Type, and recoding into it.
+
+use crate::config::template::Template;
+use crate::http::media_type;
+use crate::util::hash::FastMap;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Charset {
+    pub name: Option<Template>,
+    /// What files are written in; recoded where it differs.
+    pub source: Option<Template>,
+    /// Also for responses of a backend that name one.
+    pub override_charset: bool,
+    pub types: TypeSet,
+}
+
+impl Default for Charset {
+    fn default() -> Charset {
+        let types = [
+            "text/html",
+            "text/xml",
+            "text/plain",
+            "text/vnd.wap.wml",
+            "application/javascript",
+            "application/rss+xml",
+        ];
+        Charset { name: None, source: None, override_charset: false, types: TypeSet::of(&types) }
+    }
+}
+
+/// Media types that a filter is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeSet {
+    All,
+    These(Rc<[Box<[u8]>]>),
+}
+
+impl TypeSet {
+    pub fn of(types: &[&str]) -> TypeSet {
+        TypeSet::These(types.iter().map(|t| t.as_bytes().into()).collect())
+    }
+
+    /// Whether a Content-Type (parameters do not count) is one of them.
+    pub fn contains(&self, content_type: &[u8]) -> bool {
+        let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
+        let name = media_type::canonical(content_type[..end].trim_ascii_end());
+        match self {
+            TypeSet::All => true,
+            TypeSet::These(types) => types.iter().any(|t| media_type::canonical(t).eq_ignore_ascii_case(name)),
+        }
+    }
+}
+
+/// How bytes of one charset become those of another.
+#[derive(Clone, Debug)]
+pub enum Recode {
+    /// Byte by byte: the length stays.
+    Bytes(Rc<[u8; 256]>),
+    ToUtf8(Rc<[Box<[u8]>; 256]>),
+    FromUtf8(Rc<FastMap<u32, u8>>),
+}
+
+/// One direction of a charset_map; names in lower case.
+#[derive(Debug)]
+pub struct CharsetMap {
+    pub from: Box<[u8]>,
+    pub to: Box<[u8]>,
+    pub recode: Recode,
+}

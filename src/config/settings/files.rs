@@ -1,0 +1,65 @@
+//! Which file answers a URI, and how it is read.
+
+use crate::config::template::Template;
+use crate::config::value::Size;
+use crate::util::hash::FastMap;
+use std::rc::Rc;
+
+/// Extension to content type.
+pub type Types = FastMap<Box<[u8]>, Rc<[u8]>>;
+
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Directory that URIs are looked up in; absolute unless it starts with a variable.
+    pub root: Template,
+    /// `alias`: `root` replaces the first so many bytes of the URI (the location's name).
+    pub alias: Option<u32>,
+    pub index: Rc<[Index]>,
+    /// Extension (lower case, no dot) to type. None: the configuration names no types.
+    pub types: Option<Rc<Types>>,
+    pub default_type: Rc<[u8]>,
+    pub sendfile: bool,
+    pub log_not_found: bool,
+    pub symlinks: Symlinks,
+    /// Bytes of small files kept in memory, over all locations.
+    pub cache_size: Size,
+    /// repeat_cache_size.
+    pub repeats: Size,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Index {
+    pub file: Template,
+    /// It began with `/`: an internal redirect, not a file of the directory.
+    pub absolute: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Symlinks {
+    Off,
+    /// No component may be a link; with `from`, only those after that prefix.
+    On {
+        from: Option<Template>,
+    },
+    /// A link must belong to the owner of what it points to.
+    IfNotOwner {
+        from: Option<Template>,
+    },
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Files {
+            root: Template::default(),
+            alias: None,
+            index: Rc::new([Index { file: Template::literal(b"index.html"), absolute: false }]),
+            types: None,
+            default_type: Rc::from(&b"text/plain"[..]),
+            sendfile: false,
+            log_not_found: true,
+            symlinks: Symlinks::Off,
+            cache_size: Size(32 << 20),
+            repeats: Size(8 << 20),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! limit_req and limit_conn.
+
+use super::logs::Level;
+use crate::config::ast::Word;
+use crate::config::template::Template;
+use crate::config::value::Size;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub requests: Rc<[RequestLimit]>,
+    pub request_status: u16,
+    pub request_level: Level,
+    pub request_dry_run: bool,
+    pub connections: Rc<[ConnectionLimit]>,
+    pub connection_status: u16,
+    pub connection_level: Level,
+    pub connection_dry_run: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            requests: Rc::new([]),
+            request_status: 503,
+            request_level: Level::Error,
+            request_dry_run: false,
+            connections: Rc::new([]),
+            connection_status: 503,
+            connection_level: Level::Error,
+            connection_dry_run: false,
+        }
+    }
+}
+
+impl Limits {
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.connections.is_empty()
+    }
+}
+
+/// One `limit_req`, in thousandths of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLimit {
+    /// Index into `Tables::zones`.
+    pub zone: u32,
+    pub burst: u64,
+    /// Excess up to here is served at once.
+    pub delay: u64,
+}
+
+/// One `limit_conn`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLimit {
+    pub zone: u32,
+    pub most: u32,
+}
+
+/// What a zone counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// Requests per second, in thousandths.
+    Requests {
+        rate: u64,
+    },
+    Connections,
+}
+
+/// A named table of keys, shared by the limits that name it.
+#[derive(Debug)]
+pub struct Zone {
+    pub name: Rc<str>,
+    pub size: Size,
+    /// None: used, but not defined (yet).
+    pub defined: Option<(Template, Counts)>,
+    /// Where it was named first.
+    pub word: Word,
+}

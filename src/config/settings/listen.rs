@@ -1,0 +1,55 @@
+//! Addresses and names of a `server` block.
+
+use crate::config::ast::Span;
+use crate::config::pattern::Pattern;
+use crate::sys::socket::Addr;
+
+/// A `server` block while it is read.
+#[derive(Debug, Default)]
+pub struct ServerDraft {
+    pub listens: Vec<Listen>,
+    pub names: Vec<(Name, Span)>,
+    pub first_name: Option<Box<[u8]>>,
+}
+
+#[derive(Debug)]
+pub struct Listen {
+    pub addr: Addr,
+    pub default: bool,
+    pub options: ListenOptions,
+    /// Connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Connections are TLS.
+    pub ssl: bool,
+    /// The old way to say `http2 on`.
+    pub http2: bool,
+    /// Some socket option was given: only one `listen` of an address may.
+    pub configured: bool,
+    pub span: Span,
+}
+
+#[derive(Debug)]
+pub enum Name {
+    Exact(Box<[u8]>),
+    /// `.example.com`, without the `*`; `bare` when the name itself counts too.
+    Suffix {
+        name: Box<[u8]>,
+        bare: bool,
+    },
+    /// `www.example.`, without the `*`.
+    Prefix(Box<[u8]>),
+    Regex(Pattern),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenOptions {
+    pub backlog: Option<i32>,
+    pub deferred: bool,
+    pub reuseport: bool,
+    pub ipv6only: Option<bool>,
+    pub rcvbuf: Option<u64>,
+    pub sndbuf: Option<u64>,
+    pub fastopen: Option<i32>,
+    /// `so_keepalive`: on or off, then idle, interval (seconds) and count where given.
+    pub keepalive: Option<(bool, [Option<u32>; 3])>,
+}

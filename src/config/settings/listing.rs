@@ -1,0 +1,42 @@
+//! Listings of directories.
+
+use crate::config::value::Size;
+
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub on: bool,
+    /// What `autoindex_format` says; with `upload` it is the page whatever this says.
+    pub format: Format,
+    pub exact_size: bool,
+    pub localtime: bool,
+    /// The page shows upload and delete controls.
+    pub upload: bool,
+    /// A directory answers with one of its files, drawn by lot.
+    pub random: bool,
+    /// Bytes of rendered listings that may be kept; 0 keeps none. Of the http level.
+    pub cache_size: Size,
+}
+
+/// The words of `autoindex_format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Html,
+    Json,
+    Xml,
+    Jsonp,
+    Page,
+}
+
+impl Default for Listing {
+    fn default() -> Listing {
+        Listing {
+            on: false,
+            format: Format::Html,
+            exact_size: true,
+            localtime: false,
+            upload: false,
+            random: false,
+            cache_size: Size(8 << 20),
+        }
+    }
+}

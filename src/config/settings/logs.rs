@@ -1,0 +1,168 @@
+//! Access logs and error logs of a level.
+
+use super::syslog::Syslog;
+use crate::config::ids::LogFileId;
+use crate::config::template::Template;
+use std::rc::Rc;
+
+#[derive(Clone, Debug)]
+pub struct Logging {
+    pub access: Rc<[AccessLog]>,
+    pub error: ErrorLog,
+    pub subrequests: bool,
+    /// uninitialized_variable_warn.
+    pub uninitialized: bool,
+    /// open_log_file_cache.
+    pub paths: Option<PathCache>,
+}
+
+/// How long files of logs whose path has variables stay open. Times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathCache {
+    pub max: usize,
+    pub inactive: u64,
+    pub valid: u64,
+    pub min_uses: u32,
+}
+
+#[derive(Debug)]
+pub struct AccessLog {
+    pub target: AccessTarget,
+    pub format: Rc<LogFormat>,
+    /// `if=`: logged unless it is empty or "0".
+    pub condition: Option<Template>,
+    /// `buffer=`: lines are held back until so many bytes are there.
+    pub buffer: Option<u64>,
+    /// `flush=`: or until the oldest is so many milliseconds old.
+    pub flush: Option<u64>,
+    /// `gzip`: each buffer is written compressed, at this level.
+    pub gzip: Option<u32>,
+}
+
+#[derive(Debug)]
+pub enum AccessTarget {
+    File(LogFileId),
+    /// A path with variables, absolute or starting with one.
+    Path(Template),
+    Syslog(Rc<Syslog>),
+}
+
+#[derive(Debug)]
+pub struct LogFormat {
+    pub name: Box<str>,
+    pub escape: Escape,
+    pub line: Template,
+    /// nginx's `combined`, which has a writer of its own on the hot path.
+    pub combined: bool,
+}
+
+/// How bytes that could break a log line are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    Default,
+    Json,
+    None,
+}
+
+pub fn default_error_log() -> ErrorLog {
+    ErrorLog::plain(LogTarget::Stderr, Level::Error)
+}
+
+impl Default for Logging {
+    fn default() -> Logging {
+        Logging {
+            access: Rc::new([]),
+            error: default_error_log(),
+            subrequests: false,
+            uninitialized: true,
+            paths: None,
+        }
+    }
+}
+
+impl AccessLog {
+    pub fn share(&self) -> AccessLog {
+        AccessLog {
+            target: match &self.target {
+                AccessTarget::File(id) => AccessTarget::File(*id),
+                AccessTarget::Path(path) => AccessTarget::Path(path.clone()),
+                AccessTarget::Syslog(syslog) => AccessTarget::Syslog(syslog.clone()),
+            },
+            format: self.format.clone(),
+            condition: self.condition.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Where diagnostics of a level go, and from which severity on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorLog {
+    pub target: LogTarget,
+    pub level: Level,
+    pub format: LineFormat,
+    /// Lines a second; those beyond are counted. None: as many as there are.
+    pub rate: Option<u32>,
+    /// Another log of the same level of the configuration, and its own others.
+    pub also: Option<Rc<ErrorLog>>,
+}
+
+/// How the lines of an error log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineFormat {
+    /// nginx's.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl ErrorLog {
+    /// nginx's form, and as many lines as there are.
+    pub fn plain(target: LogTarget, level: Level) -> ErrorLog {
+        ErrorLog { target, level, format: LineFormat::Text, rate: None, also: None }
+    }
+
+    /// This log and the others of its level of the configuration.
+    pub fn all(&self) -> impl Iterator<Item = &ErrorLog> {
+        std::iter::successors(Some(self), |log| log.also.as_deref())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    Off,
+    Stderr,
+    File(LogFileId),
+    Syslog(Rc<Syslog>),
+}
+
+/// Severities of the error log, nginx's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Emerg,
+    Alert,
+    Crit,
+    Error,
+    Warn,
+    Notice,
+    Info,
+    Debug,
+}
+
+impl Level {
+    pub const NAMES: [&'static str; 8] = ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    pub fn of(name: &str) -> Option<Level> {
+        use Level::*;
+        const ALL: [Level; 8] = [Emerg, Alert, Crit, Error, Warn, Notice, Info, Debug];
+        ALL.into_iter().find(|level| level.name() == name)
+    }
+}
+
+/// nginx's predefined format.
+pub const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";

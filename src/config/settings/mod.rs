@@ -1,0 +1,120 @@
+//! What the configuration says, as plain data: one file a subject, each with its defaults (nginx's unless the directive's
+//! row says otherwise). Knows no directive and parses nothing; `directives` fills it, requests read it.
+//!
+//! Settings are inherited by sharing: a level that changes nothing of a group points to its parent's group.
+
+pub mod access;
+pub mod auth;
+pub mod body;
+pub mod cgi;
+pub mod charset;
+pub mod client;
+pub mod dav;
+pub mod errors;
+pub mod files;
+pub mod gateway;
+pub mod geo;
+pub mod gzip;
+pub mod headers;
+pub mod http2;
+pub mod limits;
+pub mod listen;
+pub mod listing;
+pub mod logs;
+pub mod map;
+pub mod process;
+pub mod proxy;
+pub mod proxy_pass;
+pub mod proxy_ssl;
+pub mod realip;
+pub mod referer;
+pub mod resolver;
+pub mod ssi;
+pub mod ssl;
+pub mod syslog;
+pub mod upload;
+pub mod upload_resumable;
+pub mod upstream;
+
+use self::access::Access;
+use self::auth::Auth;
+use self::body::Body;
+use self::cgi::Cgi;
+use self::charset::Charset;
+use self::client::Client;
+use self::dav::Dav;
+use self::errors::Errors;
+use self::files::Files;
+use self::gzip::Gzip;
+use self::headers::Output;
+use self::http2::Http2;
+use self::limits::Limits;
+use self::listing::Listing;
+use self::logs::Logging;
+use self::proxy::Proxy;
+use self::proxy_ssl::ProxySsl;
+use self::realip::RealIp;
+use self::referer::Referers;
+use self::resolver::NameLookup;
+use self::ssi::Ssi;
+use self::ssl::Ssl;
+use self::upload::{Store, Upload};
+use crate::http::method::{Method, MethodSet};
+use std::rc::Rc;
+
+/// Everything inherited, by subject. Cloning shares.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub files: Rc<Files>,
+    pub client: Rc<Client>,
+    pub body: Rc<Body>,
+    pub output: Rc<Output>,
+    pub errors: Rc<Errors>,
+    pub logs: Rc<Logging>,
+    pub access: Rc<Access>,
+    pub auth: Rc<Auth>,
+    pub limits: Rc<Limits>,
+    pub referers: Rc<Referers>,
+    pub charset: Rc<Charset>,
+    pub gzip: Rc<Gzip>,
+    pub http2: Rc<Http2>,
+    pub dav: Rc<Dav>,
+    pub listing: Rc<Listing>,
+    pub upload: Rc<Upload>,
+    pub proxy: Rc<Proxy>,
+    pub fastcgi: Rc<Proxy>,
+    pub scgi: Rc<Proxy>,
+    pub uwsgi: Rc<Proxy>,
+    pub names: Rc<NameLookup>,
+    pub cgi: Rc<Cgi>,
+    pub cgi_upstream: Rc<Proxy>,
+    pub realip: Rc<RealIp>,
+    pub ssi: Rc<Ssi>,
+    pub ssl: Rc<Ssl>,
+    pub proxy_ssl: Rc<ProxySsl>,
+    /// Lines that limit what clients may write, for those who break one.
+    pub limiting: Rc<Vec<Line>>,
+}
+
+impl Settings {
+    /// Clients may store files in a location with these settings, without WebDAV.
+    pub fn stores(&self) -> bool {
+        let written = [Method::Post, Method::Put];
+        let named = |methods: MethodSet| written.iter().any(|method| methods.contains(*method));
+        match self.upload.store {
+            Store::Path(_) => true,
+            Store::Off => false,
+            Store::Uri => self.access.allowed.is_some_and(named),
+        }
+    }
+}
+
+/// A directive as it is written, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub name: &'static str,
+    /// Name and arguments.
+    pub text: Box<str>,
+    /// `FILE:LINE`.
+    pub place: Box<str>,
+}

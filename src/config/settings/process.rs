@@ -1,0 +1,50 @@
+//! The main context and `events`: how the process runs.
+
+use super::logs::{ErrorLog, default_error_log};
+use std::path::PathBuf;
+
+/// The directives of the main context and of `events`.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub prefix: PathBuf,
+    /// The directory of the main configuration file: what nginx takes `auth_basic_user_file` from.
+    pub conf_dir: PathBuf,
+    /// `$hostname`, in lower case: the machine's name when the configuration was read.
+    pub hostname: Box<str>,
+    pub daemon: bool,
+    /// `master_process`: off means that the process keeps the user it was started by.
+    pub master: bool,
+    pub user: Option<(Box<str>, Option<Box<str>>)>,
+    /// None: `pid off`, or none wanted because none was named and the command line is webserv's own form.
+    pub pid: Option<PathBuf>,
+    pub error_log: ErrorLog,
+    pub nofile: Option<u64>,
+    pub connections: Option<u32>,
+    pub shutdown_timeout: Option<u64>,
+    /// drain_delay, milliseconds.
+    pub drain_delay: u64,
+    pub env: Vec<Box<str>>,
+    /// Directories of temporary files that are made when the server starts.
+    pub temp_paths: Vec<PathBuf>,
+}
+
+impl Default for Process {
+    fn default() -> Process {
+        Process {
+            prefix: Default::default(),
+            conf_dir: Default::default(),
+            hostname: Default::default(),
+            daemon: false,
+            master: true,
+            user: None,
+            pid: None,
+            error_log: default_error_log(),
+            nofile: None,
+            connections: None,
+            shutdown_timeout: None,
+            drain_delay: 5_000,
+            env: Vec::new(),
+            temp_paths: Vec::new(),
+        }
+    }
+}

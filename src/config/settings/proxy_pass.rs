@@ -1,0 +1,65 @@
+//! Where the requests of a location go, and in which protocol.
+
+use crate::config::ids::UpstreamId;
+use crate::config::template::Template;
+
+/// How requests are spoken to an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    #[default]
+    Http1,
+    FastCgi,
+    Scgi,
+    Uwsgi,
+    /// A program that is started for the request.
+    Cgi,
+}
+
+impl Protocol {
+    pub fn directive(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "proxy_pass",
+            Protocol::FastCgi => "fastcgi_pass",
+            Protocol::Scgi => "scgi_pass",
+            Protocol::Uwsgi => "uwsgi_pass",
+            Protocol::Cgi => "cgi_pass",
+        }
+    }
+
+    /// What stands before an address in the error log.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "http://",
+            Protocol::FastCgi => "fastcgi://",
+            Protocol::Scgi => "scgi://",
+            Protocol::Uwsgi => "uwsgi://",
+            Protocol::Cgi => "cgi://",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Pass {
+    pub protocol: Protocol,
+    pub to: To,
+    /// The location's name, which a URI part replaces; empty where the location has no prefix.
+    pub location: Box<[u8]>,
+    /// `https://`, where it is fixed.
+    pub is_secure: bool,
+}
+
+#[derive(Debug)]
+pub enum To {
+    Fixed {
+        upstream: UpstreamId,
+        /// `$proxy_host` and `$proxy_port`.
+        host: Box<[u8]>,
+        port: Box<[u8]>,
+        /// What stands behind the host; empty: the request's own URI is passed.
+        uri: Box<[u8]>,
+        /// The whole URL as written: what `proxy_redirect default` looks for.
+        url: Box<[u8]>,
+    },
+    /// It has variables.
+    Made(Template),
+}

@@ -1,0 +1,78 @@
+//! TLS of servers. Files are read by `config::tls`.
+
+use crate::config::ast::Span;
+use crate::config::template::Template;
+use crate::config::value::{Millis, Size};
+use crate::tls::server::{Cache, Protocols};
+
+/// A word that names a file, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub name: Template,
+    pub span: Span,
+}
+
+/// Whether clients are asked for certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Verify {
+    #[default]
+    Off,
+    /// Asked for, and must be good.
+    On,
+    /// Asked for; good if there is one.
+    Optional,
+    /// As optional; who issued it need not be known.
+    OptionalNoCa,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ssl {
+    pub certificates: Vec<Named>,
+    pub keys: Vec<Named>,
+    /// `ssl_certificate auto`.
+    pub auto: Option<Span>,
+    pub passwords: Option<Named>,
+    pub protocols: Protocols,
+    pub ciphers: Box<str>,
+    pub prefer_server_ciphers: bool,
+    pub curves: Box<str>,
+    pub buffer_size: Size,
+    pub verify: Verify,
+    pub verify_depth: u64,
+    pub client_certificate: Option<Named>,
+    pub trusted_certificate: Option<Named>,
+    pub crl: Option<Named>,
+    pub cache: Cache,
+    pub tickets: bool,
+    pub ticket_keys: Vec<Named>,
+    pub timeout: Millis,
+    pub stapling_file: Option<Named>,
+    pub reject_handshake: bool,
+}
+
+impl Default for Ssl {
+    fn default() -> Ssl {
+        Ssl {
+            certificates: Vec::new(),
+            keys: Vec::new(),
+            auto: None,
+            passwords: None,
+            protocols: Protocols::default(),
+            ciphers: "HIGH:!aNULL:!MD5".into(),
+            prefer_server_ciphers: false,
+            curves: "auto".into(),
+            buffer_size: Size(16 << 10),
+            verify: Verify::Off,
+            verify_depth: 1,
+            client_certificate: None,
+            trusted_certificate: None,
+            crl: None,
+            cache: Cache::None,
+            tickets: true,
+            ticket_keys: Vec::new(),
+            timeout: Millis(300_000),
+            stapling_file: None,
+            reject_handshake: false,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Uploads in parts.
+
+use crate::config::value::Millis;
+use std::rc::Rc;
+
+/// A part of the upload settings.
+#[derive(Clone, Debug)]
+pub struct Resumable {
+    pub speaks: Speaks,
+    /// An absolute path. None: beside what is stored.
+    pub state_store: Option<Rc<[u8]>>,
+    /// From an upload's last byte on; 0 is for ever.
+    pub max_age: Millis,
+}
+
+/// The protocols of a location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Speaks {
+    /// tus 1.0.0.
+    pub tus: bool,
+    /// draft-ietf-httpbis-resumable-upload.
+    pub rufh: bool,
+}
+
+impl Speaks {
+    pub fn any(self) -> bool {
+        self.tus || self.rufh
+    }
+}
+
+impl Default for Resumable {
+    fn default() -> Resumable {
+        Resumable { speaks: Speaks::default(), state_store: None, max_age: Millis(24 * 60 * 60 * 1000) }
+    }
+}

@@ -1,0 +1,113 @@
+//! What handshakes are made with: by a server for its clients, and by a location for its upstream. `tls` and `proxy_tls` make
+//! it from the settings.
+
+use super::certificates::{self, Origin, Wrong};
+use super::settings::ssl::{Ssl, Verify};
+use super::template::Template;
+use crate::tls::server::{Cache, Options};
+use crate::tls::ticket::Key;
+use crate::tls::verify::Trust;
+use crate::tls::{CertifiedKey, ClientConfig, ServerConfig, ciphers};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a server needs for TLS.
+#[derive(Debug)]
+pub struct ServerTls {
+    pub handshake: Handshake,
+    pub verify: Verify,
+    pub trust: Trust,
+}
+
+#[derive(Debug)]
+pub enum Handshake {
+    /// Made with certificates that were read.
+    Ready(Arc<ServerConfig>),
+    /// The names of certificates have variables.
+    Variable(Box<Variable>),
+    /// `ssl_reject_handshake on`.
+    Refused,
+}
+
+/// Certificates that are chosen when a client comes.
+#[derive(Debug)]
+pub struct Variable {
+    /// Certificate and key.
+    pub pairs: Vec<(Template, Template)>,
+    pub(super) directory: PathBuf,
+    pub(super) passwords: Vec<Vec<u8>>,
+    pub(super) recipe: Recipe,
+}
+
+impl Variable {
+    /// What a handshake is made with, from the values of the names.
+    pub fn load(&self, names: &[(Vec<u8>, Vec<u8>)]) -> Result<Arc<ServerConfig>, String> {
+        let mut found = Vec::new();
+        for (certificate, key) in names {
+            let (certificate, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
+            let pair = certificates::load(&certificate, &key, &self.passwords);
+            found.push(pair.map_err(|wrong| sentence(&wrong, &certificate, &key).1)?);
+        }
+        self.recipe.cook(found)
+    }
+}
+
+/// All of a configuration of TLS but its certificates.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub(super) ssl: Rc<Ssl>,
+    pub(super) alpn: Vec<Vec<u8>>,
+    pub(super) client_names: Option<Vec<Vec<u8>>>,
+    pub(super) policy: Vec<u8>,
+    pub(super) ticket_keys: Vec<Arc<Key>>,
+    pub(super) stapled: Option<Vec<u8>>,
+}
+
+impl Recipe {
+    pub(super) fn cook(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Arc<ServerConfig>, String> {
+        if let Some(response) = &self.stapled {
+            let stapled = |pair: &Arc<CertifiedKey>| CertifiedKey { ocsp: Some(response.clone()), ..(**pair).clone() };
+            pairs = pairs.iter().map(|pair| Arc::new(stapled(pair))).collect();
+        }
+        let cache = match &self.ssl.cache {
+            // One that is not shared is of these certificates alone.
+            Cache::Zone(name, most) if name.is_empty() => Cache::Zone("builtin".into(), *most),
+            cache => cache.clone(),
+        };
+        let options = Options {
+            certificates: pairs,
+            protocols: self.ssl.protocols,
+            suites: ciphers::suites(&self.ssl.ciphers).ok_or("no cipher match")?,
+            groups: ciphers::groups(&self.ssl.curves).0,
+            prefers_own_ciphers: self.ssl.prefer_server_ciphers,
+            buffer_size: usize::try_from(self.ssl.buffer_size.0).unwrap_or(usize::MAX),
+            alpn: self.alpn.clone(),
+            client_names: self.client_names.clone(),
+            policy: self.policy.clone(),
+            cache,
+            tickets: self.ssl.tickets,
+            ticket_keys: self.ticket_keys.clone(),
+            session_timeout: self.ssl.timeout.0 / 1000,
+        };
+        options.build()
+    }
+}
+
+/// What TLS is spoken with to the upstream of a location.
+#[derive(Debug)]
+pub struct UpstreamTls {
+    pub config: Arc<ClientConfig>,
+    /// proxy_ssl_name; None: the host of the URL.
+    pub name: Option<Template>,
+    /// None: certificates are not looked at.
+    pub verify: Option<Trust>,
+}
+
+/// A fault of a pair as nginx begins the sentence; true: it is the key's.
+pub(super) fn sentence(wrong: &Wrong, certificate: &Origin, key: &Origin) -> (bool, String) {
+    match wrong {
+        Wrong::Certificate(why) => (false, format!("cannot load certificate \"{}\": {why}", certificate.shown())),
+        Wrong::Key(why) => (true, format!("cannot load certificate key \"{}\": {why}", key.shown())),
+    }
+}
