@@ -13,17 +13,35 @@ use crate::services::logs::Who;
 use crate::sys::socket::Peer;
 use std::fmt;
 
+/// Bytes that the error log has of one request, all that its pages include together: its head alone may make a line long.
+const LONGEST: usize = 64 << 10;
+
 impl Exchange {
     /// One line in the error log.
     pub fn report(&self, cx: &mut Services, level: Level, what: fmt::Arguments<'_>) {
         self.log.reports.set(self.log.reports.get() + 1);
+        let before = self.log.reported.get();
+        if before >= LONGEST {
+            return;
+        }
         cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
         let log = &self.here().settings.logs.error;
         let who = Who {
             serial: self.client.serial,
             asked: &|format: LineFormat, line: &mut Vec<u8>| asked(self, format, line),
         };
-        cx.logs.error(log, level, &mut cx.now, Some(who), what);
+        let written = cx.logs.error(log, level, &mut cx.now, Some(who), what);
+        self.log.reported.set(before + written);
+        if before + written >= LONGEST {
+            let what = format_args!("more messages of this request are left out");
+            cx.logs.error(
+                log,
+                level,
+                &mut cx.now,
+                Some(Who { serial: self.client.serial, asked: &|_: LineFormat, _: &mut Vec<u8>| {} }),
+                what,
+            );
+        }
     }
 
     /// What was asked, and of which server.

@@ -46,4 +46,6 @@ pub struct LogFacts {
     pub upload: Option<Box<Uploaded>>,
     /// Lines for the error log so far.
     pub reports: Cell<u32>,
+    /// Bytes of them.
+    pub reported: Cell<usize>,
 }

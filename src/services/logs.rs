@@ -284,10 +284,11 @@ impl Logs {
         now: &mut Clock,
         who: Option<Who<'_>>,
         what: fmt::Arguments<'_>,
-    ) {
+    ) -> usize {
         if !log.all().any(|log| level <= log.level && log.target != LogTarget::Off) {
-            return;
+            return 0;
         }
+        let mut written = 0;
         let mut text = std::mem::take(&mut self.text);
         error_line::write(&mut text, what);
         // What goes wrong again and again with the process itself is said once, and then counted.
@@ -298,17 +299,25 @@ impl Logs {
         if let Admitted::After(before) = admitted {
             Repeats::note(before, &mut text);
             for log in log.all().filter(|log| level <= log.level && log.target != LogTarget::Off) {
-                self.diagnostic(log, level, now, who, &text);
+                written += self.diagnostic(log, level, now, who, &text);
             }
         }
         self.text = text;
+        written
     }
 
-    fn diagnostic(&mut self, log: &ErrorLog, level: Level, now: &mut Clock, who: Option<Who<'_>>, text: &[u8]) {
+    fn diagnostic(
+        &mut self,
+        log: &ErrorLog,
+        level: Level,
+        now: &mut Clock,
+        who: Option<Who<'_>>,
+        text: &[u8],
+    ) -> usize {
         if let Some(rate) = log.rate
             && !self.window(&log.target).admit(rate, now.ms)
         {
-            return;
+            return 0;
         }
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
@@ -333,8 +342,9 @@ impl Logs {
                         writeln!(stderr.pending, "webserv: [alert] send() to syslog server {} failed {e}", to.server);
                     self.flush_stderr();
                 }
+                let length = line.len();
                 self.scratch = line;
-                return;
+                return length;
             }
             _ => None,
         };
@@ -355,7 +365,9 @@ impl Logs {
                 }
             }
         }
+        let length = line.len();
         self.scratch = line;
+        length
     }
 
     /// The lines that a log with a rate has had in this second.

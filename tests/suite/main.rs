@@ -20,6 +20,7 @@ mod upstream;
 mod autoindex;
 mod beside;
 mod bodies;
+mod bounds;
 mod browser;
 mod client_body;
 mod conditions;

@@ -186,7 +186,7 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let step = match fill(io, ex, http1, &mut bytes, turn) {
         Filled::Bytes => {
             io.arm(Timer::Body, turn.cx.now.ms + ex.here().settings.client.body_timeout.0);
-            feed(active, turn.cx, &bytes)
+            feed(active, turn.cx, &mut bytes)
         }
         Filled::Nothing => Step::Wait,
         Filled::End if http1.decoder.end() => finish(active, turn.cx, &[]),
@@ -250,11 +250,11 @@ fn took(ex: &mut Exchange, bytes: usize) {
 }
 
 /// Decodes `bytes` and hands them on; what follows the body goes back into the input.
-fn feed(active: &mut Active, cx: &mut Services, bytes: &[u8]) -> Step {
+fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
     let mut at = 0;
     while at < bytes.len() {
         let Active { ex, handler, http1, .. } = active;
-        let step = match http1.decoder.next(&bytes[at..]) {
+        let step = match http1.decoder.gather(&mut bytes[at..]) {
             Ok(step) => step,
             // The response has begun: there is no other way to say it.
             Err(_) if ex.tx != Tx::Wait => return Step::Close(CloseReason::BrokenBody),

@@ -15,6 +15,12 @@ const EXTENSION: usize = 4096;
 const EXTENSIONS: usize = 4 * EXTENSION;
 /// Bytes of all trailer lines.
 const TRAILERS: usize = 8192;
+/// Bytes of framing that a body may have for each byte of content, and beside that: a byte of content in a chunk of its
+/// own takes five, and some write sizes with eight digits.
+const OVERHEAD: u64 = 16;
+const OVERHEAD_AT_LEAST: u64 = 64 << 10;
+/// Runs shorter than this are moved together, so that what handles them is called once for many.
+const SMALL: usize = 4 << 10;
 /// Hex digits of a size: as many as a `u64` holds, so no sum is needed to find an overflow.
 const DIGITS: u8 = 16;
 
@@ -75,6 +81,9 @@ pub struct Decoder {
     /// Extension bytes of this chunk size and of the body.
     extension: usize,
     extensions: usize,
+    /// Bytes of framing so far, and how many the content so far allows.
+    overhead: u64,
+    allowed: u64,
     /// The raw trailer lines, each with its CRLF, without the empty one. Not to be merged into the header fields:
     /// framing and routing are decided by then (RFC 9110 §6.5.1).
     pub trailers: Trailers,
@@ -96,7 +105,15 @@ impl Decoder {
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Size { digits: 0, size: 0 },
         };
-        Decoder { state, extension: 0, extensions: 0, trailers: Trailers::default(), line: 0 }
+        Decoder {
+            state,
+            extension: 0,
+            extensions: 0,
+            overhead: 0,
+            allowed: OVERHEAD_AT_LEAST,
+            trailers: Trailers::default(),
+            line: 0,
+        }
     }
 
     /// A body that is as long as what it comes in.
@@ -124,6 +141,7 @@ impl Decoder {
                 State::Done => break,
                 State::UntilEnd => return Ok(self.step(input.len(), at..input.len())),
                 State::Length(left) | State::Data(left) => {
+                    self.count_overhead(at)?;
                     let run = usize::try_from(left).map_or(input.len() - at, |left| left.min(input.len() - at));
                     self.skip(run as u64);
                     return Ok(self.step(at + run, at..at + run));
@@ -132,7 +150,55 @@ impl Decoder {
             }
             self.framing(byte)?;
         }
+        self.count_overhead(at)?;
         Ok(self.step(at, at..at))
+    }
+
+    /// `bytes` of framing were read.
+    fn count_overhead(&mut self, bytes: usize) -> Result<(), Reject> {
+        self.overhead += bytes as u64;
+        if self.overhead > self.allowed {
+            return Err(Reject::BadChunk("more framing than content"));
+        }
+        Ok(())
+    }
+
+    /// [`Decoder::next`], but that the runs of small chunks become one: they are moved together in `input`.
+    ///
+    /// # Errors
+    /// Those of `next`; what came before the fault is not handed out.
+    pub fn gather(&mut self, input: &mut [u8]) -> Result<Step, Reject> {
+        let mut all = self.next(input)?;
+        if all.data.len() >= SMALL {
+            return Ok(all);
+        }
+        while !all.done && all.consumed < input.len() {
+            let at = all.consumed + self.plain_framing(input.get(all.consumed..).unwrap_or_default());
+            let step = self.next(input.get(at..).unwrap_or_default())?;
+            let run = at + step.data.start..at + step.data.end;
+            (all.consumed, all.done) = (at + step.consumed, step.done);
+            if all.data.is_empty() {
+                all.data = run;
+            } else {
+                let end = all.data.end + run.len();
+                input.copy_within(run, all.data.end);
+                all.data.end = end;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The framing between two small chunks as all write it, at once; else 0, and it is read byte for byte.
+    fn plain_framing(&mut self, input: &[u8]) -> usize {
+        let (State::DataCr, &[b'\r', b'\n', digit, b'\r', b'\n', ..]) = (self.state, input) else { return 0 };
+        match char::from(digit).to_digit(16) {
+            None | Some(0) => 0,
+            Some(size) => {
+                self.overhead += 5;
+                self.state = State::Data(u64::from(size));
+                5
+            }
+        }
     }
 
     /// Bytes that may be taken without looking at them (splice): what is left of the Content-Length or of the chunk.
@@ -147,6 +213,7 @@ impl Decoder {
 
     /// Tells that `n` bytes of the run that [`Decoder::remaining`] named were taken out of band.
     pub fn skip(&mut self, n: u64) {
+        self.allowed = self.allowed.saturating_add(n.saturating_mul(OVERHEAD));
         self.state = match self.state {
             State::Length(left) if left <= n => State::Done,
             State::Length(left) => State::Length(left - n),

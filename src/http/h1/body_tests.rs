@@ -173,3 +173,59 @@ fn a_run_may_be_taken_out_of_band() {
     assert_eq!(chunked.remaining(), None);
     assert_eq!(chunked.next(b"\r\n0\r\n\r\n"), Ok(Step { consumed: 7, data: 7..7, done: true }));
 }
+
+/// Whatever the chunks are and however the input is cut: the same bytes as chunk for chunk, in fewer pieces.
+#[test]
+fn small_chunks_are_gathered() {
+    use crate::util::seed::Seed;
+    let mut seed = Seed::new(7);
+    for round in 0..300 {
+        let (mut wire, mut content) = (Vec::new(), Vec::new());
+        for _ in 0..seed.below(60) {
+            let size = match seed.below(8) {
+                0 => 1 + seed.below(9000),
+                1 => 16 + seed.below(300),
+                _ => 1 + seed.below(16),
+            } as usize;
+            let extension = ["", ";a=b", " ;x", ";"][seed.below(4) as usize];
+            let data: Vec<u8> = (0..size).map(|_| b"\r\n0a;"[seed.below(5) as usize]).collect();
+            wire.extend(format!("{size:x}{extension}\r\n").bytes().chain(data.iter().copied()).chain(*b"\r\n"));
+            content.extend(data);
+        }
+        wire.extend(b"0\r\nA: b\r\n\r\nrest");
+        let mut decoder = Decoder::new(Framing::Chunked);
+        let (mut got, mut from, mut input) = (Vec::new(), 0, Vec::new());
+        let mut is_done = false;
+        while !is_done {
+            let end = (from + 1 + seed.below(12_000) as usize).min(wire.len());
+            input.extend_from_slice(&wire[from..end]);
+            from = end;
+            let mut at = 0;
+            while at < input.len() && !is_done {
+                let step = decoder.gather(&mut input[at..]).expect("sound");
+                got.extend_from_slice(&input[at + step.data.start..at + step.data.end]);
+                at += step.consumed;
+                is_done = step.done;
+            }
+            input.drain(..at);
+        }
+        input.extend_from_slice(&wire[from..]);
+        assert_eq!((got == content, &input[..]), (true, &b"rest"[..]), "round {round}");
+        assert_eq!(decoder.trailers.0, b"A: b\r\n");
+    }
+    let mut wire = b"1\r\nx\r\n".repeat(1000);
+    let step = Decoder::new(Framing::Chunked).gather(&mut wire).expect("sound");
+    assert_eq!((step.consumed, &wire[step.data]), (6000, &[b'x'; 1000][..]));
+}
+
+#[test]
+fn framing_is_bounded_by_content() {
+    let chunk = |digits: usize| format!("{:0>digits$}\r\nx\r\n", 1).repeat(30_000) + "0\r\n\r\n";
+    for (digits, expected) in [(1, Ok(())), (8, Ok(())), (16, Err(400))] {
+        let text = chunk(digits);
+        assert_eq!(feed(Framing::Chunked, text.as_bytes(), []).map(drop), expected, "{digits} digits");
+        let mut input = text.into_bytes();
+        let gathered = Decoder::new(Framing::Chunked).gather(&mut input).map(drop).map_err(|e| e.status().0);
+        assert_eq!(gathered, expected, "{digits} digits");
+    }
+}

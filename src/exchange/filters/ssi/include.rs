@@ -51,6 +51,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     ex.rx = Rx::Done;
     ex.log.started = parent.log.started;
     ex.log.head_size = parent.log.head_size;
+    ex.log.reported = parent.log.reported.clone();
     ex.log.request_length = parent.log.request_length;
     (ex.limit_rate, ex.limit_rate_after) = (parent.limit_rate, parent.limit_rate_after);
     // Each is asked once a request.
@@ -61,7 +62,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
         && shared.variable(&name.to_ascii_lowercase()).is_none()
     {
         // It is there, and empty, whatever comes.
-        shared.set(name, Vec::new());
+        let _ = shared.set(name, Vec::new());
     }
     let (level, frame) = match &mut parent.sub {
         Some(sub) => (sub.level + 1, std::mem::take(&mut sub.frame)),
@@ -114,8 +115,9 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     let sink = back(ex, cx);
     if let Sink::Variable(name, value) = sink
         && !failed
+        && let Err(why) = ex.ssi.get_or_insert_default().shared.set(&name, value)
     {
-        ex.ssi.get_or_insert_default().shared.set(&name, value);
+        ex.report(cx, Level::Error, format_args!("{why}"));
     }
     if !whole || abort {
         // A part is missing: the client sees that the whole is not whole.
@@ -140,6 +142,7 @@ fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
     let Some(sub) = ex.sub.take() else { return Sink::Client };
     let Sub { mut parent, sink, frame, .. } = *sub;
     swap_shared(ex, &mut parent);
+    parent.log.reported = ex.log.reported.clone();
     match &mut parent.sub {
         Some(above) => above.frame = frame,
         None => parent.response.encoder = frame.encoder,

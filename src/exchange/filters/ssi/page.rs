@@ -185,8 +185,7 @@ impl Page {
             "set" => {
                 let value = params.get("value").unwrap_or_default();
                 let value = with_shared(ex, |shared, ex| values::expand(value, shared, ex, cx))?;
-                shared(ex).set(params.get("var").unwrap_or_default(), value);
-                Ok(None)
+                shared(ex).set(params.get("var").unwrap_or_default(), value).map(|()| None)
             }
             "if" | "elif" => self.condition(&name, &params, ex, cx).map(|()| None),
             "else" => {

@@ -9,6 +9,10 @@ use std::rc::Rc;
 
 /// Bytes of an upstream's page that are gathered in memory.
 const GATHERED: usize = 64 << 10;
+/// Bytes of all variables and blocks of a request, and what each costs beside its bytes: a page may make one of another
+/// twice over, again and again.
+const HELD: usize = 1 << 20;
+pub const ENTRY: usize = 256;
 
 /// What is kept for the pages of an exchange.
 #[derive(Default)]
@@ -27,6 +31,8 @@ pub struct Shared {
     pub groups: Vec<Vec<u8>>,
     pub blocks: Vec<(Box<[u8]>, Vec<u8>)>,
     pub includes: u32,
+    /// Of [`HELD`].
+    pub held: usize,
 }
 
 /// What a page asks for.
@@ -103,13 +109,25 @@ impl Gathered {
 }
 
 impl Shared {
+    /// Room for what a page would like to have kept.
+    pub fn hold(&mut self, bytes: usize) -> Result<(), String> {
+        if self.held + bytes > HELD {
+            return Err(format!("variables and blocks of a page come to more than {HELD} bytes"));
+        }
+        self.held += bytes;
+        Ok(())
+    }
+
     pub fn begin_block(&mut self, name: &[u8]) {
+        self.held += ENTRY;
         self.blocks.push((name.into(), Vec::new()));
     }
 
     /// Content of the block that was begun last.
     pub fn put_away(&mut self, content: &[u8]) {
-        if let Some((_, block)) = self.blocks.last_mut() {
+        if self.hold(content.len()).is_ok()
+            && let Some((_, block)) = self.blocks.last_mut()
+        {
             block.extend_from_slice(content);
         }
     }

@@ -3,13 +3,16 @@
 //! nginx's rules, where they are odd too: a page's own variables hide the configuration's, `$0` to `$9` are of the last
 //! regex of the page, and names ignore case.
 
-use super::state::Shared;
+use super::state::{ENTRY, Shared};
 use crate::config::pattern::Loose;
 use crate::exchange::variables::{self, Is};
 use crate::exchange::{Exchange, Printable};
 use crate::http::escape::unescape;
 use crate::http::uri;
 use crate::services::Services;
+
+/// Bytes of a value with its variables replaced.
+const LONGEST: usize = 256 << 10;
 
 /// A command that cannot be done, and why: for the error log.
 pub type Outcome<T> = Result<T, String>;
@@ -43,6 +46,9 @@ pub fn expand(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services
             (b'$', _) => {
                 let (name, tail) = name(tail).map_err(|why| why.unwrap_or_else(|| bad_name(text)))?;
                 out.extend_from_slice(&variable(name, shared, ex, cx).unwrap_or_default());
+                if out.len() > LONGEST {
+                    return Err(format!("a value of more than {LONGEST} bytes"));
+                }
                 tail
             }
             _ => {
@@ -137,19 +143,29 @@ impl Shared {
     }
 
     /// `name` in any case.
-    pub fn set(&mut self, name: &[u8], value: Vec<u8>) {
+    pub fn set(&mut self, name: &[u8], value: Vec<u8>) -> Outcome<()> {
         let name = name.to_ascii_lowercase();
-        match self.variables.iter_mut().find(|(known, _)| **known == *name) {
-            Some((_, old)) => *old = value,
-            None => self.variables.push((name.into(), value)),
+        match self.variables.iter().position(|(known, _)| **known == *name) {
+            Some(at) => {
+                let before = self.variables.get(at).map_or(0, |(_, old)| old.len());
+                self.hold(value.len().saturating_sub(before))?;
+                if let Some((_, old)) = self.variables.get_mut(at) {
+                    *old = value;
+                }
+            }
+            None => {
+                self.hold(name.len() + value.len() + ENTRY)?;
+                self.variables.push((name.into(), value));
+            }
         }
+        Ok(())
     }
 
     fn matches(&mut self, pattern: &[u8], subject: &[u8]) -> Outcome<bool> {
         let loose = Loose::new(pattern)?;
         let Some(groups) = loose.find(subject)? else { return Ok(false) };
         for (name, group) in loose.names() {
-            self.set(name.as_bytes(), groups.get(group).cloned().unwrap_or_default());
+            self.set(name.as_bytes(), groups.get(group).cloned().unwrap_or_default())?;
         }
         self.groups = groups;
         Ok(true)

@@ -84,6 +84,8 @@ pub struct Proxy {
     tries: u64,
     began: u64,
     asked: Asked,
+    /// Informational responses (1xx) that came before the response.
+    interim: u32,
     /// The passed request from its first byte on, while `replay`; `sent` of it are gone.
     out: Vec<u8>,
     sent: usize,
@@ -176,6 +178,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         tries: 0,
         began: cx.now.ms,
         asked: Asked::default(),
+        interim: 0,
         out: Vec::new(),
         sent: 0,
         file_at: 0,

@@ -10,6 +10,9 @@ use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Ending, Progress};
 use crate::services::Services;
 
+/// Informational responses (1xx) of one request: each begins the time of proxy_read_timeout again.
+const INTERIM: u32 = 100;
+
 /// How far the response has been read.
 #[derive(Debug)]
 pub(super) enum Reading {
@@ -58,6 +61,12 @@ impl Proxy {
             match self.head.parse(&self.input, limit, self.asked) {
                 Ok(Progress::Partial) => return Ok(None),
                 Ok(Progress::Interim(n)) => {
+                    self.interim += 1;
+                    if self.interim > INTERIM {
+                        let what = "upstream sent too many informational responses while reading response header";
+                        ex.report(cx, Level::Error, format_args!("{what} from upstream"));
+                        return Err(Fault::InvalidHeader);
+                    }
                     self.input.drain(..n);
                     self.head.clear();
                 }

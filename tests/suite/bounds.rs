@@ -1,0 +1,124 @@
+//! What one request can cost is bounded, whatever it asks for: lines of the error log, what pages keep, informational
+//! responses of an upstream, calls for a body that comes in crumbs.
+
+use crate::harness::{BOTH, Table, http, ours, server, skip_on_nginx};
+use crate::upstream::Upstream;
+use std::process::Command;
+
+#[test]
+fn a_body_in_tiny_chunks_is_stored_as_sent() {
+    let s = server("client_max_body_size 2m; location / { dav_methods PUT; }").start();
+    let mut table = Table::new("tiny chunks");
+    let content: Vec<u8> = (0..200_000u32).map(|n| b'a' + (n % 23) as u8).collect();
+    table.row(BOTH, "one byte each", || {
+        let chunks: Vec<u8> = content.iter().flat_map(|b| [b"1\r\n", &[*b][..], b"\r\n"].concat()).collect();
+        let body = [&chunks[..], b"0\r\n\r\n"].concat();
+        let head = b"PUT /f HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        s.client().request([&head[..], &body].concat()).is(201);
+        assert!(s.read("html/f") == content, "the content is another");
+    });
+    table.row(ours("nginx takes any"), "framing without content", || {
+        let chunks = b"0000000000000001\r\nx\r\n".repeat(60_000);
+        let head = b"PUT /g HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        s.client().request([&head[..], &chunks, b"0\r\n\r\n"].concat()).is(400);
+        assert!(!s.exists("html/g"));
+    });
+}
+
+#[test]
+fn a_body_in_tiny_chunks_takes_few_writes() {
+    if skip_on_nginx("it buffers bodies in files of its own") {
+        return;
+    }
+    if Command::new("strace").arg("-V").output().is_err() {
+        crate::harness::skipped("strace is not installed");
+        return;
+    }
+    let s = server("client_max_body_size 2m; location / { dav_methods PUT; }").start();
+    s.get("/").is_one_of(&[403, 404]);
+    let trace = s.path("trace");
+    let mut strace = Command::new("strace")
+        .args(["-f", "-c", "-e", "trace=write,pwrite64", "-p", &s.pid.to_string(), "-o"])
+        .arg(&trace)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("strace");
+    let mut first = [0];
+    std::io::Read::read_exact(strace.stderr.as_mut().expect("piped"), &mut first).expect("attached");
+    let head = b"PUT /f HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    s.client().request([&head[..], &b"1\r\nx\r\n".repeat(200_000), b"0\r\n\r\n"].concat()).is(201);
+    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().expect("kill");
+    strace.wait().expect("strace ends");
+    let text = std::fs::read_to_string(trace).expect("a summary");
+    let calls: u64 = text
+        .lines()
+        .filter(|l| l.contains("write"))
+        .filter_map(|l| l.split_whitespace().nth(3)?.parse::<u64>().ok())
+        .sum();
+    assert!((1..2000).contains(&calls), "{calls} writes: {text}");
+}
+
+#[test]
+fn one_request_writes_so_much_into_the_error_log_and_no_more() {
+    if skip_on_nginx("it cuts each line and writes all of them") {
+        return;
+    }
+    let s = server("ssi on;")
+        .file("html/many.html", "<!--#no -->".repeat(20_000))
+        .file("html/nested.html", "<!--#include virtual=\"/none.html\" --><!--#no -->".repeat(5_000))
+        .start();
+    for page in ["/many.html", "/nested.html"] {
+        let before = s.error_log().len();
+        s.get_with(page, &format!("Referer: {}\r\n", "r".repeat(3000))).is(200);
+        s.get("/").is_one_of(&[403, 404]);
+        let log = s.error_log();
+        let written = log.len() - before;
+        assert!((60_000..100_000).contains(&written), "{page}: {written} bytes");
+        assert_eq!(log[before..].matches("more messages of this request are left out").count(), 1, "{page}");
+    }
+}
+
+#[test]
+fn a_page_that_doubles_its_variables_is_stopped() {
+    if skip_on_nginx("it runs out of memory") {
+        return;
+    }
+    let double = "<!--#set var=\"a\" value=\"$a$a\" -->".repeat(60);
+    let blocks = format!("<!--#block name=\"b\" -->{}<!--#endblock -->", "x".repeat(2 << 20));
+    let s = server("ssi on;")
+        .file("html/d.html", format!("<!--#set var=\"a\" value=\"12345678\" -->{double}<!--#echo var=\"b\" -->."))
+        .file("html/b.html", format!("{blocks}{blocks}end"))
+        .start();
+    let r = s.get("/d.html");
+    assert!(r.is(200).body.ends_with(b"(none)."), "the page goes on");
+    s.get("/b.html").is(200).contains("end");
+    assert!(s.error_log().contains("a value of more than 262144 bytes"));
+}
+
+#[test]
+fn endless_informational_responses_of_an_upstream_end() {
+    let upstream = Upstream::start(|peer| {
+        if peer.request().is_some() {
+            while peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") {}
+        }
+    });
+    let few = Upstream::start(|peer| {
+        if peer.request().is_some() {
+            let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(50);
+            peer.send(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").as_bytes());
+        }
+    });
+    let s = http(&format!(
+        "server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://{}; }} location /few {{ proxy_pass http://{}; }} }}",
+        upstream.address, few.address
+    ))
+    .start();
+    let mut table = Table::new("informational responses");
+    table.row(ours("nginx reads them for ever"), "endless ones", || {
+        s.get("/").is(502);
+        assert!(s.error_log().contains("too many informational responses"));
+    });
+    table.row(BOTH, "some", || {
+        s.get("/few").is(200).body_is("ok");
+    });
+}
