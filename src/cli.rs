@@ -27,6 +27,8 @@ pub struct Args {
     pub reference: Option<Reference>,
     pub explain: Option<Explain>,
     pub tool: Option<Tool>,
+    /// Show the counters of the running server.
+    pub status: bool,
     /// Diagnostics as JSON, one object a line.
     pub json: bool,
 }
@@ -128,6 +130,7 @@ pub fn command() -> Command {
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
         .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
         .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
+        .arg(long("status", "show the counters of the running server (its configuration has an api)"))
         .arg(long("upload", "serving a directory: let visitors upload, replace and delete"))
         .arg(long("tls", "serving a directory: over HTTPS, by a certificate of the local authority"))
         .arg(long("print-config", "print the configuration that serves the directory, and exit"))
@@ -192,7 +195,7 @@ fn fmt() -> Command {
 }
 
 /// Words that people try first, and the options they mean. A file or directory of that name wins.
-const WORDS: [(&str, &[&str]); 15] = [
+const WORDS: [(&str, &[&str]); 16] = [
     ("help", &["--help"]),
     ("version", &["--version"]),
     ("reload", &["-s", "reload"]),
@@ -200,6 +203,7 @@ const WORDS: [(&str, &[&str]); 15] = [
     ("quit", &["-s", "quit"]),
     ("reopen", &["-s", "reopen"]),
     ("drain", &["-s", "drain"]),
+    ("status", &["--status"]),
     ("run", &[]),
     ("serve", &[]),
     ("start", &[]),
@@ -316,6 +320,7 @@ Options:
   -p prefix      : set prefix path (default: the current directory)
   -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
   -c filename    : set configuration file, with nginx's defaults for logs, pid and user
+  --status       : show the counters of the running server, by the api of its configuration
   -g directives  : set global directives out of configuration file
   --format json  : print messages as JSON, one object a line, in the shape of rustc
 
@@ -327,7 +332,7 @@ Serving a directory:
   --tls          : HTTPS, by a certificate of the local authority
   --print-config : print the configuration that does all this, and exit
 
-Words for the same: help version run serve start check test validate stop quit reload reopen drain.
+Words for the same: help version run serve start check test validate stop quit reload reopen drain status.
 ";
 
 fn long(id: &'static str, help: &'static str) -> Arg {
@@ -361,6 +366,7 @@ fn from(m: &ArgMatches) -> Args {
         version: m.get_flag("v"),
         build: m.get_flag("V"),
         own_version: m.get_flag("version"),
+        status: m.get_flag("status"),
         reference: m.subcommand_matches("directives").map(|sub| match sub.get_one::<String>("name") {
             Some(name) => Reference::One(name.clone()),
             None if sub.get_flag("markdown") => Reference::Markdown,

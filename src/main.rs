@@ -15,7 +15,7 @@ use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
-use webserv::tools::{format, lint, manual, report};
+use webserv::tools::{format, lint, manual, report, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module";
@@ -73,6 +73,9 @@ fn main() -> ExitCode {
     let read = origin.read(Vec::new());
     if let Some(asked) = &args.explain {
         return explanation(asked, &origin, read);
+    }
+    if args.status {
+        return status(&args, &origin, read);
     }
     if args.test || args.dump {
         return test(&args, &origin, read);
@@ -289,6 +292,22 @@ fn layout(check: bool, files: &[PathBuf]) -> ExitCode {
         }
     }
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `status`: the counters of the server that runs by this configuration.
+fn status(args: &Args, origin: &Origin, read: Read) -> ExitCode {
+    let Some(config) = read.config else {
+        console::complain(&read.diagnostics.render(&read.sources, &origin.program));
+        return ExitCode::FAILURE;
+    };
+    match status::fetch(&config) {
+        Ok(json) if args.json => print(json.as_bytes()),
+        Ok(json) => print(status::table(&json).as_bytes()),
+        Err(why) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// `explain`: nothing is opened or bound, so nothing but the configuration and the question can be wrong.

@@ -112,6 +112,19 @@ pub struct Endpoint {
     pub span: Span,
 }
 
+impl Endpoint {
+    /// The servers behind it in the order of the configuration, each once.
+    pub fn servers(&self) -> Vec<ServerId> {
+        let names = &self.names;
+        let named = names.exact.values().chain(names.suffixes.values()).chain(names.prefixes.values());
+        let mut servers: Vec<ServerId> = named.copied().chain(names.regexes.iter().map(|(_, id)| *id)).collect();
+        servers.push(self.default);
+        servers.sort_unstable_by_key(|id| id.0);
+        servers.dedup();
+        servers
+    }
+}
+
 #[derive(Debug)]
 pub struct ListenSocket {
     pub addr: Addr,
@@ -217,6 +230,10 @@ pub enum Content {
     StubStatus,
     /// health.
     Health,
+    /// api, with the place of its path in [`Process::status_paths`].
+    Api(u16),
+    /// prometheus.
+    Prometheus,
     /// proxy_pass, fastcgi_pass, scgi_pass, uwsgi_pass.
     Proxy,
     /// cgi_pass.

@@ -114,7 +114,12 @@ impl<'a> Builder<'a> {
     fn make(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)], http2: bool) -> Option<Rc<ServerTls>> {
         if ssl.reject_handshake && ssl.certificates.is_empty() && ssl.auto.is_none() {
             let trust = Trust::default();
-            return Some(Rc::new(ServerTls { handshake: Handshake::Refused, verify: Verify::Off, trust }));
+            return Some(Rc::new(ServerTls {
+                handshake: Handshake::Refused,
+                verify: Verify::Off,
+                trust,
+                expires: None,
+            }));
         }
         if ssl.certificates.is_empty() && ssl.auto.is_none() {
             return None;
@@ -124,7 +129,9 @@ impl<'a> Builder<'a> {
         let passwords = self.file(ssl.passwords.as_ref(), certificates::passwords, "passwords").unwrap_or_default();
         let handshake = self.handshake(ssl, names, recipe, passwords)?;
         let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
-        Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust }))
+        let leaves = self.leaves.get(&Rc::as_ptr(ssl)).into_iter().flatten();
+        let ends = leaves.filter_map(|(_, pair)| Some(Certificate::parse(pair.cert.first()?).ok()?.not_after));
+        Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, expires: ends.min() }))
     }
 
     fn handshake(

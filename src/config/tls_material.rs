@@ -18,6 +18,8 @@ pub struct ServerTls {
     pub handshake: Handshake,
     pub verify: Verify,
     pub trust: Trust,
+    /// When the first of the certificates ends, Unix time; None: there are none that were read.
+    pub expires: Option<i64>,
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::transport::Transport;
 use super::{Active, Conn, State, Turn, ssi};
 use crate::config::model::Level;
 use crate::config::settings::client::Lingering;
-use crate::exchange::{Rx, Tx, access_log};
+use crate::exchange::{Rx, Tx, access_log, accounts};
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
@@ -41,6 +41,7 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
         ex.response.status = Status::BAD_REQUEST;
         ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
     }
+    accounts::close(ex, cx);
     access_log::write(ex, cx);
     cx.stats.writing = cx.stats.writing.saturating_sub(1);
     cx.stats.reading += 1;

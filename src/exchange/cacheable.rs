@@ -21,6 +21,7 @@ use crate::services::Services;
 use crate::services::logs::Who;
 use crate::services::open_files::OpenFile;
 use crate::services::response_cache::{Body, CachedResponse, Piece};
+use crate::services::stats::Counter;
 use crate::util::span::Span;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -255,7 +256,8 @@ pub fn say(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services, o
         (Some(file), Body::Memory) => file.memory()?,
         _ => b"",
     };
-    cx.stats.requests += 1;
+    cx.stats.count(Counter::Requests);
+    cx.stats.count(Counter::CacheHits);
     if !repeat.told.is_empty() {
         // None but nginx's form is kept ([`made`]).
         let asked = |_: LineFormat, line: &mut Vec<u8>| {

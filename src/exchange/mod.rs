@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod access_log;
+pub mod accounts;
 pub mod body;
 pub mod body_limit;
 pub mod error_page;

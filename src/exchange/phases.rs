@@ -12,6 +12,7 @@ use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::http::{host, uri};
 use crate::route::{NoTrace, Step, Trace, location, server};
+use crate::services::stats::Counter;
 use crate::services::{Services, temp_names};
 use crate::util::span::Span;
 use std::rc::Rc;
@@ -36,7 +37,7 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 
 /// The request is complete but for its body: decides what becomes of it.
 pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
-    cx.stats.requests += 1;
+    cx.stats.count(Counter::Requests);
     let head = &ex.request.head;
     ex.route.method = head.method;
     ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
@@ -86,7 +87,7 @@ pub fn include(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 
 /// The head is no HTTP: an answer, and the connection ends.
 pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
-    cx.stats.requests += 1;
+    cx.stats.count(Counter::Requests);
     ex.rx = Rx::Drain;
     if let Some(request) = Rc::get_mut(&mut ex.request)
         && request.head.request_line.is_empty()
@@ -109,7 +110,7 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
 /// The client took too long: told so where it may still listen.
 pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     // What is answered and logged is counted, though its head never came.
-    cx.stats.requests += u64::from(ex.rx == Rx::Head);
+    cx.stats.add(Counter::Requests, u64::from(ex.rx == Rx::Head));
     ex.rx = Rx::Drain;
     ex.closes = true;
     *handler = Handler::None;
@@ -473,11 +474,19 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
         }
         Content::Health => {
             cx.trace.say("handler", Some(here.span), || "health".into());
-            handlers::special::health(ex, cx)
+            handlers::status::health(ex, cx)
         }
         Content::StubStatus => {
             cx.trace.say("handler", Some(here.span), || "stub_status".into());
-            handlers::special::stub_status(ex, cx)
+            handlers::status::stub_status(ex, cx)
+        }
+        Content::Api(id) => {
+            cx.trace.say("handler", Some(here.span), || "api".into());
+            handlers::status::api(ex, cx, id)
+        }
+        Content::Prometheus => {
+            cx.trace.say("handler", Some(here.span), || "prometheus".into());
+            handlers::status::prometheus(ex, cx)
         }
     }
 }

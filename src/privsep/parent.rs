@@ -29,10 +29,12 @@ use crate::server::upload_services::journal_path;
 use crate::server::worker::{Worker, worker};
 use crate::services::clock::Clock;
 use crate::services::logs::Logs;
+use crate::services::stats::Stats;
 use crate::services::temp_names;
 use crate::sys::process::{
     self, Exit, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal,
 };
+use crate::sys::shared::Shared;
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock, file};
 use std::ffi::CString;
@@ -82,6 +84,8 @@ struct Parent {
     ending: Ending,
     is_daemon: bool,
     supervisor: Supervisor,
+    /// What the children count, one after another; None: there was no memory for it, and each begins at nothing.
+    counters: Option<Rc<Shared>>,
     /// A drain ends its first part.
     drained_at: Option<u64>,
 }
@@ -146,6 +150,7 @@ impl Parent {
             is_daemon: ready.is_some(),
             supervisor: Supervisor::from_env(),
             drained_at: None,
+            counters: Stats::page().ok(),
         };
         let announce: Announce = Box::new(|parent| lifecycle::announce(ready, &parent.config, &mut parent.logs));
         (parent, announce)
@@ -350,6 +355,9 @@ impl Parent {
             Err(Failure(_)) => return 2,
         };
         server.supervisor = std::mem::take(&mut self.supervisor).for_child();
+        if let Some(page) = self.counters.take() {
+            server.cx.stats.share(page);
+        }
         link.tell_ready();
         if server.obey(link).is_err() {
             return 2;

@@ -6,6 +6,7 @@ use crate::conn::Conn;
 use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
+use crate::services::stats::Counter;
 use crate::sys::epoll;
 use crate::sys::{Errno, process, socket};
 use crate::util::slab::Key;
@@ -85,8 +86,8 @@ impl Server {
                         false => Transport::accepted(fd, &peer),
                     };
                     let conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);
-                    self.cx.stats.accepted += 1;
-                    self.cx.stats.handled += 1;
+                    self.cx.stats.count(Counter::Accepted);
+                    self.cx.stats.count(Counter::Handled);
                     self.cx.stats.active += 1;
                     self.cx.stats.waiting += 1;
                     fresh.push(self.conns.insert(conn));

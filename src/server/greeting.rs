@@ -43,12 +43,7 @@ fn url(endpoint: &Endpoint) -> String {
 }
 
 fn sites(config: &Config, endpoint: &Endpoint, prefix: &Path) -> String {
-    let names = &endpoint.names;
-    let named = names.exact.values().chain(names.suffixes.values()).chain(names.prefixes.values());
-    let mut servers: Vec<ServerId> = named.copied().chain(names.regexes.iter().map(|(_, id)| *id)).collect();
-    servers.push(endpoint.default);
-    servers.sort_unstable_by_key(|id| id.0);
-    servers.dedup();
+    let servers = endpoint.servers();
     let mut shown: Vec<String> = servers.iter().take(SITES).map(|id| site(config, *id, prefix)).collect();
     if servers.len() > SITES {
         shown.push(format!("and {} more", servers.len() - SITES));

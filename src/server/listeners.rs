@@ -101,7 +101,10 @@ impl Listeners {
             self.all.push(Listener { addr, fd: Some(fd), watched: false, inherited: false });
         }
         // A page that counts connections must see those that say nothing yet.
-        let counted = config.locations.iter().any(|location| location.content == Content::StubStatus);
+        let counted = config
+            .locations
+            .iter()
+            .any(|location| matches!(location.content, Content::StubStatus | Content::Api(_) | Content::Prometheus));
         let defer = if counted { 0 } else { DEFER };
         for (at, listener) in self.all.iter_mut().enumerate() {
             let wanted = config.sockets.iter().find(|s| s.addr == listener.addr);

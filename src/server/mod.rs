@@ -493,6 +493,9 @@ impl Server {
     }
 
     fn finish_turn(&mut self) {
+        self.cx.stats.queued = (self.run.len() + self.bulky.len()) as u64;
+        self.cx.stats.turn(self.cx.now.spent());
+        self.cx.stats.publish();
         self.listen_for_changes();
         self.watch_services();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);

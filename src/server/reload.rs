@@ -133,6 +133,7 @@ impl Server {
         self.cx.response_cache.clear(config.repeat_cache_size());
         let old = std::mem::replace(&mut self.cx.config, Rc::new(config));
         self.old_configs.push(Rc::downgrade(&old));
+        self.cx.loaded = self.cx.now.unix;
         drop(old);
         self.cx.upstream_names.adopt(&self.cx.config);
         self.keep_journal();

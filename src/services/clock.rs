@@ -90,6 +90,11 @@ impl Clock {
         }
     }
 
+    /// How long the turn has taken, milliseconds; by a clock that costs next to nothing and is some milliseconds late.
+    pub fn spent(&self) -> u64 {
+        (clock::coarse() + self.ahead).saturating_sub(self.ms)
+    }
+
     /// The wall clock against the other, which nothing sets.
     fn compare(&mut self, unix: i64) {
         /// What seconds that are counted from different moments differ by, and what a slow adjustment may do.

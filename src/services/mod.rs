@@ -105,6 +105,8 @@ pub struct Services {
     pub quitting: bool,
     /// A drain has begun: health checks fail, all else is served.
     pub draining: bool,
+    /// When the configuration was taken, Unix time.
+    pub loaded: i64,
     /// Watches the phases for `webserv explain`, and keeps them from changing anything. The server has none.
     pub trace: Option<Recorder>,
 }
@@ -116,9 +118,11 @@ impl Services {
         let cache = config.static_cache_size();
         let repeats = config.repeat_cache_size();
         let listings = Listings::new(config.listing_cache_size());
+        let now = Clock::read();
+        let loaded = now.unix;
         Services {
             config,
-            now: Clock::read(),
+            now,
             slice: Slice::default(),
             buffers: BufPool::new(BUFFER, BUFFERS),
             files: FileCache::new(cache),
@@ -143,6 +147,7 @@ impl Services {
             pipe: None,
             quitting: false,
             draining: false,
+            loaded,
             trace: None,
         }
     }

@@ -1,13 +1,270 @@
-//! Counters of the process: what `stub_status` and the `$connections_*` variables tell.
+//! Counters of the process: what `stub_status`, `api` and `prometheus` show, and the `$connections_*` variables.
+//!
+//! What only grows is kept over a reload: by the process itself, and under a parent on a page that it shares with all its
+//! children, so that a fresh one goes on where the last has come to. What goes up and down, and what is counted per
+//! upstream server, is each process's own.
+//!
+//! Invariant: counting allocates nothing but for a server of an upstream that was never asked before, and there are at
+//! most [`UPSTREAMS`] of these.
 
-#[derive(Clone, Copy, Debug, Default)]
+use crate::sys::Errno;
+use crate::sys::shared::Shared;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Servers of upstreams that are counted one by one: names with variables in them could be without end.
+const UPSTREAMS: usize = 4096;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// What only grows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter { $($(#[$doc])* $name),+ }
+
+        const COUNTERS: usize = [$(Counter::$name),+].len();
+    };
+}
+
+counters! {
+    Accepted, Handled, Requests,
+    /// Answers by the class of their status; Unanswered: the client had gone.
+    Informational, Successful, Redirected, ClientError, ServerError, Unanswered,
+    BytesReceived, BytesSent,
+    /// Answered from the cache of responses.
+    CacheHits,
+    UploadsBegun, UploadsStored, UploadsRefused, UploadFiles, UploadBytes,
+    /// Turns of the loop that took longer than [`STALL`], and how long, milliseconds.
+    Stalls, StalledMs,
+    /// Requests that limit_req made wait or sent away, and connections that limit_conn did.
+    LimitReqDelayed, LimitReqRejected, LimitConnRejected,
+}
+
+/// What is measured in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// `$request_time`, and the others of that name.
+    Request,
+    UpstreamConnect,
+    UpstreamHeader,
+    UpstreamResponse,
+}
+
+impl Timing {
+    pub const ALL: [Timing; 4] =
+        [Timing::Request, Timing::UpstreamConnect, Timing::UpstreamHeader, Timing::UpstreamResponse];
+
+    pub fn name(self) -> &'static str {
+        ["request_time", "upstream_connect_time", "upstream_header_time", "upstream_response_time"][self as usize]
+    }
+}
+
+/// Upper bounds of a histogram's buckets, milliseconds; one more is for what takes longer.
+pub const BOUNDS: [u64; 13] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+const BUCKETS: usize = BOUNDS.len() + 1;
+/// The buckets, then the sum.
+const HISTOGRAM: usize = BUCKETS + 1;
+const CELLS: usize = COUNTERS + Timing::ALL.len() * HISTOGRAM;
+
+/// A turn of the loop that is longer makes others wait, milliseconds.
+pub const STALL: u64 = 50;
+
+/// A histogram as it is shown.
+pub struct Histogram {
+    /// How many took at most as long as each of [`BOUNDS`].
+    pub cumulative: [u64; BOUNDS.len()],
+    pub count: u64,
+    /// Milliseconds.
+    pub sum: u64,
+}
+
+/// What is counted of one server of an upstream.
+#[derive(Clone, Debug, Default)]
+pub struct PeerCounts {
+    pub selected: u64,
+    /// By the class of the status, 1xx first; the last: none came.
+    pub responses: [u64; 6],
+    pub sent: u64,
+    pub received: u64,
+}
+
 pub struct Stats {
-    pub accepted: u64,
-    pub handled: u64,
-    pub requests: u64,
     /// Connections open now, and how many of them idle, read a request, or answer one.
     pub active: u64,
     pub reading: u64,
     pub writing: u64,
     pub waiting: u64,
+    /// Connections that wait for their share of the next turn.
+    pub queued: u64,
+    /// The longest turn so far, milliseconds.
+    pub longest_turn: u64,
+    /// By upstream and server.
+    pub upstreams: BTreeMap<(Box<str>, Box<str>), PeerCounts>,
+    cells: [u64; CELLS],
+    shared: Option<Rc<Shared>>,
+    changed: bool,
+}
+
+impl Default for Stats {
+    fn default() -> Stats {
+        Stats {
+            active: 0,
+            reading: 0,
+            writing: 0,
+            waiting: 0,
+            queued: 0,
+            longest_turn: 0,
+            upstreams: BTreeMap::new(),
+            cells: [0; CELLS],
+            shared: None,
+            changed: false,
+        }
+    }
+}
+
+impl Stats {
+    /// A page for [`Stats::share`].
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn page() -> Result<Rc<Shared>, Errno> {
+        Shared::new(CELLS).map(Rc::new)
+    }
+
+    /// Counts together with the other processes that have the page.
+    pub fn share(&mut self, page: Rc<Shared>) {
+        self.shared = Some(page);
+    }
+
+    /// What was counted in a turn is shown to the others.
+    pub fn publish(&mut self) {
+        let Some(shared) = self.shared.as_ref().filter(|_| self.changed) else { return };
+        for (at, cell) in self.cells.iter_mut().enumerate().filter(|(_, cell)| **cell > 0) {
+            shared.add(at, std::mem::take(cell));
+        }
+        self.changed = false;
+    }
+
+    fn add_at(&mut self, at: usize, by: u64) {
+        self.changed = true;
+        if let Some(cell) = self.cells.get_mut(at) {
+            *cell += by;
+        }
+    }
+
+    fn at(&self, at: usize) -> u64 {
+        let others = self.shared.as_ref().map_or(0, |shared| shared.get(at));
+        others + self.cells.get(at).copied().unwrap_or(0)
+    }
+
+    pub fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    pub fn add(&mut self, counter: Counter, by: u64) {
+        self.add_at(counter as usize, by);
+    }
+
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.at(counter as usize)
+    }
+
+    /// A request is over: its status (0: none was sent), bytes both ways and milliseconds.
+    pub fn answered(&mut self, status: u16, received: u64, sent: u64, ms: u64) {
+        self.count(class(status));
+        self.add(Counter::BytesReceived, received);
+        self.add(Counter::BytesSent, sent);
+        self.time(Timing::Request, ms);
+    }
+
+    pub fn time(&mut self, timing: Timing, ms: u64) {
+        let from = COUNTERS + timing as usize * HISTOGRAM;
+        let bucket = BOUNDS.iter().position(|bound| ms <= *bound).unwrap_or(BOUNDS.len());
+        self.add_at(from + bucket, 1);
+        self.add_at(from + BUCKETS, ms);
+    }
+
+    pub fn histogram(&self, timing: Timing) -> Histogram {
+        let from = COUNTERS + timing as usize * HISTOGRAM;
+        let mut count = 0;
+        let cumulative = std::array::from_fn(|at| {
+            count += self.at(from + at);
+            count
+        });
+        Histogram { cumulative, count: count + self.at(from + BOUNDS.len()), sum: self.at(from + BUCKETS) }
+    }
+
+    /// A server of an upstream was asked.
+    pub fn peer(&mut self, upstream: &str, peer: &str) -> Option<&mut PeerCounts> {
+        let key = (upstream.into(), peer.into());
+        if self.upstreams.len() >= UPSTREAMS && !self.upstreams.contains_key(&key) {
+            return None;
+        }
+        Some(self.upstreams.entry(key).or_default())
+    }
+
+    /// A turn took that long, milliseconds.
+    pub fn turn(&mut self, ms: u64) {
+        if ms >= STALL {
+            self.count(Counter::Stalls);
+            self.add(Counter::StalledMs, ms);
+            self.longest_turn = self.longest_turn.max(ms);
+        }
+    }
+}
+
+fn class(status: u16) -> Counter {
+    match status {
+        100..200 => Counter::Informational,
+        200..300 => Counter::Successful,
+        300..400 => Counter::Redirected,
+        400..500 => Counter::ClientError,
+        500..600 => Counter::ServerError,
+        _ => Counter::Unanswered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_up_to_each_bound() {
+        let mut stats = Stats::default();
+        for ms in [0, 1, 2, 30, 10_000, 10_001, 99_999] {
+            stats.answered(200, 10, 100, ms);
+        }
+        let times = stats.histogram(Timing::Request);
+        assert_eq!((times.count, times.sum), (7, 120_033));
+        assert_eq!(times.cumulative, [2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5]);
+        assert_eq!((stats.get(Counter::Successful), stats.get(Counter::BytesSent)), (7, 700));
+        assert_eq!(stats.histogram(Timing::UpstreamResponse).count, 0);
+    }
+
+    #[test]
+    fn what_one_process_counts_the_next_goes_on_with() {
+        let page = Stats::page().expect("mmap");
+        let (mut old, mut new) = (Stats::default(), Stats::default());
+        old.share(page.clone());
+        new.share(page);
+        old.add(Counter::Requests, 3);
+        old.publish();
+        new.count(Counter::Requests);
+        assert_eq!(new.get(Counter::Requests), 4);
+        assert_eq!(old.get(Counter::Requests), 3, "the other has not published yet");
+        new.publish();
+        new.publish();
+        assert_eq!((old.get(Counter::Requests), new.get(Counter::Requests)), (4, 4));
+    }
+
+    #[test]
+    fn servers_of_upstreams_are_counted_up_to_a_bound() {
+        let mut stats = Stats::default();
+        for n in 0..UPSTREAMS + 10 {
+            if let Some(peer) = stats.peer("u", &n.to_string()) {
+                peer.selected += 1;
+            }
+        }
+        assert_eq!(stats.upstreams.len(), UPSTREAMS);
+        assert!(stats.peer("u", "0").is_some());
+    }
 }

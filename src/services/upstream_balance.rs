@@ -50,6 +50,16 @@ struct State {
     busy: u32,
 }
 
+/// What there is to show of a server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// Requests under way.
+    pub busy: u32,
+    pub fails: u32,
+    /// It is left alone for a while.
+    pub failed: bool,
+}
+
 /// What one request has tried.
 #[derive(Clone, Debug, Default)]
 pub struct Tried {
@@ -147,6 +157,17 @@ impl Balance {
     /// Groups of a configuration that nobody uses any more are forgotten.
     pub fn prune(&mut self) {
         self.groups.retain(|group| Rc::strong_count(&group.upstream) > 1);
+    }
+
+    /// What is known of a server of the group.
+    pub fn seen(&self, upstream: &Rc<Upstream>, peer: usize, now: u64) -> Seen {
+        let group = self.groups.iter().find(|group| Rc::ptr_eq(&group.upstream, upstream));
+        let Some(state) = group.and_then(|group| group.peers.get(peer)) else { return Seen::default() };
+        let limits = upstream.peers.get(peer).map(|peer| (peer.max_fails, peer.fail_timeout.0));
+        let failed = limits.is_some_and(|(max, timeout)| {
+            max > 0 && state.fails >= max && now.saturating_sub(state.checked) <= timeout
+        });
+        Seen { busy: state.busy, fails: state.fails, failed }
     }
 
     fn group(&mut self, upstream: &Rc<Upstream>) -> &mut Group {

@@ -15,6 +15,7 @@ pub mod pcre2;
 pub mod process;
 pub mod random;
 pub mod sandbox;
+pub mod shared;
 pub mod socket;
 pub mod terminal;
 pub mod timer;

@@ -5,3 +5,4 @@ pub mod lint;
 pub mod manual;
 pub mod report;
 pub mod serve_dir;
+pub mod status;

@@ -7,6 +7,7 @@ pub mod decimal;
 pub mod dns;
 pub mod hash;
 pub mod inject;
+pub mod json;
 pub mod printable;
 pub mod slab;
 pub mod span;

@@ -215,3 +215,123 @@ fn parameters_of_an_error_log_are_checked() {
         });
     }
 }
+
+/// The counters of a server over its own api.
+fn counters(client: &mut crate::client::Client, path: &str) -> serde_json::Value {
+    let answer = client.get(path);
+    answer.is(200).has("Content-Type", "application/json").has("Cache-Control", "no-store");
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+const STATUS: &str = "location /status/ { api /status/; } location = /requests { api /status/http/requests; } \
+    location = /metrics { prometheus all; } location /up/ { allowed_methods GET POST PUT; upload_max_file_size 10; }";
+
+#[test]
+fn the_tree_of_counters_counts_what_clients_did() {
+    if skip_on_nginx("api is Angie's") {
+        return;
+    }
+    let s = server(STATUS).file("html/f", "f").mkdir("html/up").start();
+    let mut client = s.client();
+    for _ in 0..5 {
+        client.get("/f").is(200);
+    }
+    client.get("/none").is(404);
+    client.request("PUT /up/a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345").is(201);
+    s.method("PUT", "/up/b", "", b"12345678901").is(413);
+    let tree = counters(&mut client, "/status/");
+    assert_eq!(tree["webserv"]["state"], "serving");
+    let uploads = serde_json::json!({"begun": 2, "stored": 1, "refused": 1, "files": 1, "bytes": 5});
+    assert_eq!(tree["uploads"], uploads);
+    assert_eq!(tree["http"]["requests"]["total"], 9);
+    assert_eq!((&tree["http"]["responses"]["2xx"], &tree["http"]["responses"]["4xx"]), (&6.into(), &2.into()));
+    assert!(tree["http"]["caches"]["responses"]["hits"].as_u64().is_some(), "{tree}");
+    assert_eq!(tree["http"]["times"]["request_time"]["count"], 8);
+    assert!(tree["http"]["data"]["sent"].as_u64().is_some_and(|sent| sent > 800), "{tree}");
+    assert_eq!(tree["connections"]["active"], 1);
+    // Parts of it, by the rest of the URI or by the directive.
+    assert_eq!(counters(&mut client, "/status/http/responses/4xx"), 2);
+    assert_eq!(counters(&mut client, "/requests")["total"], 11);
+    let missing = client.get("/status/nothing");
+    missing.is(404).contains("PathNotFound");
+    client
+        .request("POST /status/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        .is(405)
+        .has("Allow", "GET, HEAD, OPTIONS");
+}
+
+#[test]
+fn counters_go_on_over_a_reload() {
+    if skip_on_nginx("api is Angie's") {
+        return;
+    }
+    let s = server(STATUS).file("html/f", "f").start();
+    let mut client = s.client();
+    client.get("/f").is(200);
+    s.signal(libc::SIGHUP);
+    s.await_file("logs/error.log", |text| text.contains("was reloaded"));
+    assert_eq!(counters(&mut client, "/status/http/requests/total"), 2);
+}
+
+#[test]
+fn prometheus_text_has_a_family_of_each_counter() {
+    if skip_on_nginx("prometheus is Angie's") {
+        return;
+    }
+    let (upstream, address) = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    };
+    drop(upstream);
+    let s = crate::harness::http(&format!(
+        "upstream back {{ server {address}; }} server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; {STATUS} \
+         location /p {{ proxy_pass http://back; }} }}"
+    ))
+    .allow_log("connect() failed")
+    .start();
+    s.get("/p").is(502);
+    let answer = s.get("/metrics");
+    answer.is(200).has("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    let text = answer.text();
+    for expected in [
+        "# TYPE webserv_http_request_seconds histogram\n",
+        "webserv_http_request_seconds_bucket{le=\"+Inf\"} 1\n",
+        "webserv_http_responses_total{class=\"5xx\"} 1\n",
+        &format!("webserv_upstream_peer_requests_total{{upstream=\"back\",peer=\"{address}\"}} 1\n"),
+        "webserv_draining 0\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    let mut types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let families = types.len();
+    types.dedup_by_key(|line| line.split(' ').next().unwrap_or_default().to_owned());
+    assert_eq!(types.len(), families, "a family stands once");
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').expect("a sample");
+        assert!(name.starts_with("webserv_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn the_status_command_reads_the_counters_of_the_running_server() {
+    if skip_on_nginx("api is Angie's") {
+        return;
+    }
+    let mut s = server(STATUS).start();
+    s.get("/none").is(404);
+    let shown = |args: &[&str]| {
+        let out = s.command(args);
+        (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+    };
+    let (ok, text) = shown(&["--status"]);
+    assert!(ok && text.contains("http.responses.4xx ") && text.contains("webserv.state "), "{text}");
+    let (ok, json) = shown(&["--status", "--format", "json"]);
+    assert!(ok && serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
+    s.stop();
+    let out = s.command(&["--status"]);
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && text.contains("no server runs by this configuration"), "{text}");
+    let none = server("").run(&["--status", "-p", "%%DIR%%", "-c", "%%DIR%%/conf/test.conf"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("api /status/;"));
+}

@@ -13,7 +13,7 @@ struct Parent {
 }
 
 const BLOCK: &str = "server { listen 127.0.0.1:PORT; root DIR/html; access_log DIR/logs/access.log; \
-    location /t { return 200 old; } location /up/ { dav_methods PUT; root DIR; } \
+    location /t { return 200 old; } location = /count { api /status/http/requests/total; } location /up/ { dav_methods PUT; root DIR; } \
     location /in/ { auth_basic in; auth_basic_user_file DIR/users; } }";
 
 fn config(setup: &Setup, port: u16, main: &str, block: &str) -> String {
@@ -169,6 +169,8 @@ fn a_reload_serves_with_a_fresh_process_while_the_old_one_finishes() {
     s.signal(libc::SIGHUP);
     eventually("the new configuration answers", || s.get("/t").text() == "new");
     assert_ne!(s.child(), old);
+    let counted: u64 = s.get("/count").text().trim().parse().expect("a number");
+    assert!(counted >= 4, "the fresh process goes on counting: {counted}");
     upload.send("56789");
     upload.response().is(201);
     assert_eq!(std::fs::read(s.setup.dir().join("up/slow")).expect("stored"), b"0123456789");

@@ -1,6 +1,9 @@
 //! Locations that answer without files. Not inherited: each is what its own location answers (nginx).
 
+use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Content;
 use crate::config::row::{Effect, Row, SL, row};
 
@@ -28,6 +31,29 @@ pub const ROWS: &[Row] = &[
         "The location answers health checks of load balancers: 200 while the server takes requests, 503 from the moment `webserv -s drain` was given. `$draining` is 1 from then on, for conditions of one's own. nginx has nothing like it.",
     ),
     row(
+        "api",
+        Contexts::LOCATION,
+        Args::TAKE1,
+        "",
+        Effect::Once(api),
+        "The location answers with the tree of counters as JSON, in Angie's words: `location /status/ { api /status/; }`. The argument is the part of the tree that stands where the location begins, and the rest of the URI goes on from there: connections, http (requests, responses by class, bytes, times, caches, limits, upstreams with their servers), uploads, loop (turns that made others wait), certificates (when they end). What only grows is kept over a reload; what is counted for each upstream server, only where no parent process starts a fresh one. `webserv status` reads it. Let only those in who may see it.",
+    ),
+    row(
+        "prometheus",
+        Contexts::LOCATION,
+        Args::range(0, 1),
+        "",
+        Effect::Once(|s, _, d| {
+            if let Some(word) = d.args.first().filter(|word| !word.is("all")) {
+                return Err(Fault::new(word.span, format!("unknown template \"{}\"", word.str()))
+                    .help("prometheus all; shows every counter, there are no templates"));
+            }
+            s.own.content = Content::Prometheus;
+            Ok(())
+        }),
+        "The location answers with all counters in Prometheus's text format: `location = /metrics { prometheus all; }`. Names begin with webserv_; Angie's templates are not there. Let only those in who may see it.",
+    ),
+    row(
         "stub_status",
         SL,
         // Old configurations write `stub_status on;`. nginx takes any word there, and so do we.
@@ -40,3 +66,21 @@ pub const ROWS: &[Row] = &[
         "The location answers with nginx's page of counters: connections, requests, and what connections are doing. Let only those in who may see it.",
     ),
 ];
+
+fn api(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let path = d.args[0].bytes();
+    if !path.starts_with(b"/status") {
+        return Err(Fault::new(d.args[0].span, format!("\"{}\" is no part of the tree", d.args[0].str()))
+            .help("the tree begins at /status/, as in: api /status/;"));
+    }
+    if s.own.regex || s.own.named {
+        return Err(Fault::new(
+            d.name.span,
+            "\"api\" cannot be used in a location given by a regular expression or a name",
+        ));
+    }
+    let id = u16::try_from(b.process.status_paths.len()).map_err(|_| Fault::new(d.name.span, "too many \"api\""))?;
+    b.process.status_paths.push(path.into());
+    s.own.content = Content::Api(id);
+    Ok(())
+}

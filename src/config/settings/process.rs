@@ -21,6 +21,8 @@ pub struct Process {
     pub nofile: Option<u64>,
     pub connections: Option<u32>,
     pub shutdown_timeout: Option<u64>,
+    /// What `api` shows where it stands, in the order of the configuration.
+    pub status_paths: Vec<Box<[u8]>>,
     /// drain_delay, milliseconds.
     pub drain_delay: u64,
     pub env: Vec<Box<str>>,
@@ -43,6 +45,7 @@ impl Default for Process {
             connections: None,
             shutdown_timeout: None,
             drain_delay: 5_000,
+            status_paths: Vec::new(),
             env: Vec::new(),
             temp_paths: Vec::new(),
         }

@@ -12,6 +12,7 @@ use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::Exchange;
 use crate::exchange::access_log::{self, ClientFacts};
+use crate::exchange::accounts;
 use crate::exchange::cacheable;
 use crate::exchange::send_queue::SHORT;
 use crate::services::Services;
@@ -179,6 +180,8 @@ fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
     for answer in answers {
         conn.requests = conn.requests.saturating_add(1);
         let asker = ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.requests), ms: 0 };
+        let tail = answer.tail.as_ref().map_or(0, |file| file.stat.size);
+        accounts::repeated(&answer.repeat, answer.text.len() as u64 + tail, cx);
         access_log::sent(&answer.repeat, asker, cx);
     }
 }

@@ -5,8 +5,8 @@ use crate::conn::close;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
 use crate::conn::{Active, Conn, State, Turn, handshake};
-use crate::exchange::access_log;
 use crate::exchange::handlers::Handler;
+use crate::exchange::{access_log, accounts};
 use crate::sys::socket::Family;
 
 /// An idle connection has something to read: requests that are known are answered at once, for others it gets an
@@ -66,6 +66,7 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &mut conn.state else { return Step::Again };
     let Active { ex, handler, http1, .. } = &mut **active;
     let cx = &mut *turn.cx;
+    accounts::close(ex, cx);
     access_log::write(ex, cx);
     conn.requests = conn.requests.saturating_add(1);
     cx.stats.writing -= 1;

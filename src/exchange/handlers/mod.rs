@@ -14,6 +14,7 @@ pub mod path_rules;
 pub mod resumable;
 pub mod special;
 pub mod static_file;
+pub mod status;
 pub mod symlinks;
 pub mod tree_rules;
 pub mod upload;

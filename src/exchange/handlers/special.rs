@@ -1,4 +1,4 @@
-//! Answers that are not files: the standard pages of statuses, the empty picture, the status page.
+//! Answers that are not files: the standard pages of statuses, the empty picture.
 
 use crate::config::settings::headers::Tokens;
 use crate::exchange::Exchange;
@@ -9,7 +9,6 @@ use crate::http::escape::push_escaped;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::services::Services;
 
 /// A transparent picture of one pixel (GIF 89a).
 const EMPTY_GIF: &[u8] = &[
@@ -71,7 +70,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
 }
 
 /// What these answer to anything but GET and HEAD. The location's methods are those of files, not of what is here.
-fn not_read(ex: &mut Exchange) -> Option<Flow> {
+pub(super) fn not_read(ex: &mut Exchange) -> Option<Flow> {
     const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
     let status = match ex.route.method {
         Method::Get | Method::Head => return None,
@@ -111,33 +110,5 @@ pub fn empty_gif(ex: &mut Exchange) -> Flow {
     ex.response.text(Status::OK, ContentType::Static("image/gif"), EMPTY_GIF.to_vec());
     // The date nginx gives it, so that caches keep it.
     ex.response.last_modified = Some((EMPTY_GIF_MADE, date::format(EMPTY_GIF_MADE)));
-    Flow::Respond
-}
-
-/// Whether new requests are welcome, for those who balance load.
-pub fn health(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if let Some(flow) = not_read(ex) {
-        return flow;
-    }
-    let (status, text) = match cx.draining || cx.quitting {
-        true => (Status::SERVICE_UNAVAILABLE, &b"draining\n"[..]),
-        false => (Status::OK, &b"ok\n"[..]),
-    };
-    ex.response.line(b"Cache-Control", b"no-store");
-    ex.response.text(status, ContentType::Static("text/plain"), text.to_vec());
-    Flow::Respond
-}
-
-/// nginx's page, so that what reads it reads ours.
-pub fn stub_status(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    if let Some(flow) = not_read(ex) {
-        return flow;
-    }
-    let s = cx.stats;
-    let page = format!(
-        "Active connections: {} \nserver accepts handled requests\n {} {} {} \nReading: {} Writing: {} Waiting: {} \n",
-        s.active, s.accepted, s.handled, s.requests, s.reading, s.writing, s.waiting
-    );
-    ex.response.text(Status::OK, ContentType::Static("text/plain"), page.into_bytes());
     Flow::Respond
 }

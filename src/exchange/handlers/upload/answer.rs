@@ -14,6 +14,7 @@ use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::stats::Counter;
 use std::fmt;
 use std::io::Write;
 
@@ -211,6 +212,7 @@ fn page(out: &mut Vec<u8>, title: &str) {
 
 /// Nothing is stored: says why, to the log and to the client. An error page of the configuration goes before.
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+    cx.stats.count(Counter::UploadsRefused);
     let status = refusal.status;
     let between = if refusal.detail.is_empty() { "" } else { ": " };
     let name: String = refusal.name.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();

@@ -17,10 +17,12 @@ use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::{Claim, Usage};
+use crate::services::stats::Counter;
 use std::os::fd::AsFd;
 
 /// A POST or PUT of this location: refused at once, or its body is wanted.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
+    cx.stats.count(Counter::UploadsBegun);
     let mut upload = Box::new(prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?);
     if upload.is_admitted() && !ex.request.has_content() {
         // There is no body to wait for.

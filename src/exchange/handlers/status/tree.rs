@@ -1,0 +1,236 @@
+//! The tree that `api` shows, in Angie's words where Angie has the thing: connections, http, its upstreams.
+
+use crate::config::settings::upstream::{Peer, Upstream};
+use crate::services::Services;
+use crate::services::stats::{BOUNDS, Counter, PeerCounts, Stats, Timing};
+use crate::sys::process;
+use crate::util::date::Civil;
+use crate::util::json::Json;
+use std::rc::Rc;
+
+/// Classes of statuses, as they are counted.
+pub const CLASSES: [(&str, Counter); 6] = [
+    ("1xx", Counter::Informational),
+    ("2xx", Counter::Successful),
+    ("3xx", Counter::Redirected),
+    ("4xx", Counter::ClientError),
+    ("5xx", Counter::ServerError),
+    ("none", Counter::Unanswered),
+];
+
+/// All there is.
+pub fn tree(cx: &Services) -> Json {
+    Json::object([
+        ("webserv", program(cx)),
+        ("connections", connections(&cx.stats)),
+        ("http", http(cx)),
+        ("uploads", uploads(&cx.stats)),
+        ("loop", turns(&cx.stats)),
+        ("certificates", certificates(cx)),
+    ])
+}
+
+/// The entity that a path names, from the root `/` on. The process is found by Angie's name for it, too.
+pub fn find(cx: &Services, path: &str) -> Option<Json> {
+    let mut found = tree(cx);
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        let name = if name == "angie" { "webserv" } else { name };
+        found = found.get(name)?.clone();
+    }
+    Some(found)
+}
+
+fn program(cx: &Services) -> Json {
+    Json::object([
+        ("version", Json::text(env!("CARGO_PKG_VERSION"))),
+        ("nginx_version", Json::text(crate::NGINX_VERSION)),
+        ("pid", Json::Number(u64::from(process::getpid().unsigned_abs()))),
+        ("load_time", Json::Text(time(cx.loaded))),
+        ("state", Json::text(if cx.draining || cx.quitting { "draining" } else { "serving" })),
+    ])
+}
+
+fn connections(stats: &Stats) -> Json {
+    let accepted = stats.get(Counter::Accepted);
+    Json::numbers([
+        ("accepted", accepted),
+        ("dropped", accepted.saturating_sub(stats.get(Counter::Handled))),
+        ("active", stats.active.saturating_sub(stats.waiting)),
+        ("idle", stats.waiting),
+    ])
+}
+
+fn http(cx: &Services) -> Json {
+    let stats = &cx.stats;
+    let get = |counter| stats.get(counter);
+    let requests = [("total", get(Counter::Requests)), ("processing", stats.writing)];
+    let limits = [
+        ("limit_req_delayed", get(Counter::LimitReqDelayed)),
+        ("limit_req_rejected", get(Counter::LimitReqRejected)),
+        ("limit_conn_rejected", get(Counter::LimitConnRejected)),
+    ];
+    Json::object([
+        ("requests", Json::numbers(requests)),
+        ("responses", Json::numbers(CLASSES.map(|(name, counter)| (name, get(counter))))),
+        ("data", Json::numbers([("received", get(Counter::BytesReceived)), ("sent", get(Counter::BytesSent))])),
+        ("times", Json::object(Timing::ALL.map(|timing| (timing.name(), times(stats, timing))))),
+        ("caches", Json::object([("responses", Json::numbers([("hits", get(Counter::CacheHits))]))])),
+        ("limits", Json::numbers(limits)),
+        ("upstreams", upstreams(cx)),
+    ])
+}
+
+/// Milliseconds; each bucket counts what took at most as long as its name.
+fn times(stats: &Stats, timing: Timing) -> Json {
+    let histogram = stats.histogram(timing);
+    let buckets =
+        BOUNDS.iter().zip(histogram.cumulative).map(|(bound, count)| (bound.to_string(), Json::Number(count)));
+    Json::object([
+        ("count", Json::Number(histogram.count)),
+        ("sum_ms", Json::Number(histogram.sum)),
+        ("buckets_ms", Json::object(buckets)),
+    ])
+}
+
+/// How a server of an upstream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    Up,
+    Down,
+    Unavailable,
+}
+
+impl Health {
+    pub fn name(self) -> &'static str {
+        match self {
+            Health::Up => "up",
+            Health::Down => "down",
+            Health::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// A server of an upstream with what is known of it.
+pub struct PeerFacts<'c> {
+    pub name: &'c str,
+    pub config: Option<&'c Peer>,
+    pub health: Health,
+    pub busy: u32,
+    pub fails: u32,
+    pub counts: PeerCounts,
+}
+
+/// The upstreams of the configuration in its order, each with its servers; then what else was asked.
+pub fn groups(cx: &Services) -> Vec<(String, Vec<PeerFacts<'_>>)> {
+    let mut groups: Vec<(String, Vec<PeerFacts<'_>>)> = Vec::new();
+    for upstream in &cx.config.upstreams {
+        let name = group_name(upstream);
+        let peers = upstream.peers.iter().enumerate().map(|(at, peer)| facts(cx, upstream, &name, at, peer));
+        let peers = peers.collect();
+        if !groups.iter().any(|(known, _)| *known == name) {
+            groups.push((name, peers));
+        }
+    }
+    for ((group, peer), counts) in &cx.stats.upstreams {
+        let at = groups.iter().position(|(name, _)| **name == **group).unwrap_or_else(|| {
+            groups.push((group.to_string(), Vec::new()));
+            groups.len() - 1
+        });
+        let peers = &mut groups[at].1;
+        if !peers.iter().any(|known| *known.name == **peer) {
+            let counts = counts.clone();
+            peers.push(PeerFacts { name: peer, config: None, health: Health::Up, busy: 0, fails: 0, counts });
+        }
+    }
+    groups
+}
+
+/// As `$proxy_host` has it.
+fn group_name(upstream: &Upstream) -> String {
+    match upstream.port {
+        Some(port) => format!("{}:{port}", upstream.name),
+        None => upstream.name.to_string(),
+    }
+}
+
+fn facts<'c>(cx: &'c Services, upstream: &Rc<Upstream>, name: &str, at: usize, peer: &'c Peer) -> PeerFacts<'c> {
+    let seen = cx.upstream_balance.seen(upstream, at, cx.now.ms);
+    let health = match (peer.down, seen.failed) {
+        (true, _) => Health::Down,
+        (_, true) => Health::Unavailable,
+        _ => Health::Up,
+    };
+    let counts = cx.stats.upstreams.get(&(name.into(), peer.name.clone())).cloned().unwrap_or_default();
+    PeerFacts { name: &peer.name, config: Some(peer), health, busy: seen.busy, fails: seen.fails, counts }
+}
+
+fn upstreams(cx: &Services) -> Json {
+    let groups = groups(cx);
+    Json::object(groups.iter().map(|(name, peers)| {
+        let peers = Json::object(peers.iter().map(|peer| (peer.name, peer_of(peer))));
+        (name.as_str(), Json::object([("peers", peers)]))
+    }))
+}
+
+fn peer_of(facts: &PeerFacts<'_>) -> Json {
+    let counts = &facts.counts;
+    let responses = CLASSES.iter().zip(counts.responses).map(|((name, _), count)| (*name, count));
+    let mut members = Vec::new();
+    if let Some(peer) = facts.config {
+        members.push(("server", Json::text(&*peer.server)));
+        members.push(("backup", Json::Bool(peer.backup)));
+        members.push(("weight", Json::Number(u64::from(peer.weight))));
+    }
+    members.extend([
+        ("state", Json::text(facts.health.name())),
+        ("selected", Json::numbers([("current", u64::from(facts.busy)), ("total", counts.selected)])),
+        ("responses", Json::numbers(responses)),
+        ("data", Json::numbers([("sent", counts.sent), ("received", counts.received)])),
+        ("health", Json::numbers([("fails", u64::from(facts.fails))])),
+    ]);
+    Json::object(members)
+}
+
+fn uploads(stats: &Stats) -> Json {
+    Json::numbers([
+        ("begun", stats.get(Counter::UploadsBegun)),
+        ("stored", stats.get(Counter::UploadsStored)),
+        ("refused", stats.get(Counter::UploadsRefused)),
+        ("files", stats.get(Counter::UploadFiles)),
+        ("bytes", stats.get(Counter::UploadBytes)),
+    ])
+}
+
+fn turns(stats: &Stats) -> Json {
+    Json::numbers([
+        ("queued", stats.queued),
+        ("stalls", stats.get(Counter::Stalls)),
+        ("stalled_ms", stats.get(Counter::StalledMs)),
+        ("longest_turn_ms", stats.longest_turn),
+    ])
+}
+
+/// By the first name of a server: when the first of its certificates ends.
+pub fn certificate_ends(cx: &Services) -> Vec<(String, i64)> {
+    let mut ends: Vec<(String, i64)> = Vec::new();
+    for server in &cx.config.servers {
+        let Some(end) = server.tls.as_ref().and_then(|tls| tls.expires) else { continue };
+        let name = String::from_utf8_lossy(&server.name).into_owned();
+        if !ends.contains(&(name.clone(), end)) {
+            ends.push((name, end));
+        }
+    }
+    ends
+}
+
+fn certificates(cx: &Services) -> Json {
+    Json::object(certificate_ends(cx).into_iter().map(|(name, end)| {
+        let left = u64::try_from(end.saturating_sub(cx.now.unix)).unwrap_or(0);
+        (name, Json::object([("expires", Json::Text(time(end))), ("seconds_left", Json::Number(left))]))
+    }))
+}
+
+fn time(unix: i64) -> String {
+    let c = Civil::from_unix(unix);
+    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
+}

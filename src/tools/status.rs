@@ -1,0 +1,146 @@
+//! `webserv status`: asks the running server of a configuration for its counters, by the `api` that the configuration
+//! has, as any client would.
+
+use crate::config::model::{Config, Content, Endpoint, Location, LocationKind, ServerId};
+use crate::sys::socket::Addr;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How long a server may take for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// An answer that is longer is none of ours.
+const LONGEST: u64 = 16 << 20;
+
+/// What to write where there is nothing to ask.
+const CURE: &str = "the configuration shows no counters: write in a server \
+                    \"location /status/ { api /status/; allow 127.0.0.1; allow ::1; deny all; }\"";
+
+/// The tree as JSON.
+///
+/// # Errors
+/// Why there is none, as a sentence.
+pub fn fetch(config: &Config) -> Result<String, String> {
+    let places = places(config);
+    let (endpoint, server, location) = places.first().ok_or(CURE)?;
+    if endpoint.ssl {
+        return Err(
+            "the counters are shown over TLS only: `webserv status` reads them from a plain listener".to_owned()
+        );
+    }
+    let name = &config.server(*server).name;
+    let host = if name.is_empty() || name.starts_with(b"~") { b"localhost" } else { &name[..] };
+    let mut request = Vec::new();
+    if endpoint.proxy_protocol {
+        request.extend_from_slice(b"PROXY UNKNOWN\r\n");
+    }
+    let asked: [&[u8]; 5] = [b"GET ", &location.name, b" HTTP/1.0\r\nHost: ", host, b"\r\n\r\n"];
+    request.extend_from_slice(&asked.concat());
+    let answer = ask(&endpoint.addr, &request).map_err(|e| {
+        let hint = match e.kind() {
+            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound => {
+                ": no server runs by this configuration"
+            }
+            _ => "",
+        };
+        format!("{} does not answer ({e}){hint}", endpoint.addr)
+    })?;
+    body(&answer, &endpoint.addr)
+}
+
+/// Where the whole tree is shown, plain listeners first.
+fn places(config: &Config) -> Vec<(&Endpoint, ServerId, &Location)> {
+    let shows = |location: &&Location| {
+        matches!(location.kind, LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal)
+            && matches!(location.content, Content::Api(id)
+                if config.process.status_paths.get(usize::from(id)).is_some_and(|path| matches!(&**path, b"/status" | b"/status/")))
+    };
+    let mut found: Vec<(&Endpoint, ServerId, &Location)> = Vec::new();
+    for endpoint in &config.endpoints {
+        for server in endpoint.servers() {
+            let locations = config.locations.iter().filter(shows).filter(|location| location.server == server);
+            found.extend(locations.map(|location| (endpoint, server, location)));
+        }
+    }
+    found.sort_by_key(|(endpoint, ..)| endpoint.ssl);
+    found
+}
+
+fn ask(addr: &Addr, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    match (addr, addr.ip(), addr.port()) {
+        (Addr::Unix(path), ..) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            exchange(stream, request)
+        }
+        (_, Some(ip), Some(port)) => {
+            let ip = match ip {
+                IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+                ip => ip,
+            };
+            let stream = TcpStream::connect_timeout(&SocketAddr::new(ip, port), PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            exchange(stream, request)
+        }
+        _ => Err(std::io::ErrorKind::AddrNotAvailable.into()),
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    stream.write_all(request)?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+fn body(answer: &[u8], addr: &Addr) -> Result<String, String> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    match status {
+        "200" => Ok(body.to_owned()),
+        "401" | "403" => {
+            Err(format!("{addr} answers {status}: this machine, or a client without a password, may not see them"))
+        }
+        "" => Err(format!("{addr} answers nothing that is HTTP")),
+        _ => Err(format!("{addr} answers {status}: another configuration runs there")),
+    }
+}
+
+/// One line a number: `http.requests.total 12`, values aligned. The JSON is ours, a member a line.
+pub fn table(json: &str) -> String {
+    let (mut path, mut rows): (Vec<&str>, Vec<(String, String)>) = (Vec::new(), Vec::new());
+    for line in json.lines().map(str::trim) {
+        let line = line.trim_end_matches(',');
+        if line == "}" {
+            path.pop();
+            continue;
+        }
+        let Some((name, value)) = line.split_once(": ") else { continue };
+        let name = name.trim_matches('"');
+        match value {
+            "{" => path.push(name),
+            "{}" => {}
+            _ if path.last() == Some(&"buckets_ms") => {}
+            value => rows.push((
+                path.iter().chain([&name]).copied().collect::<Vec<_>>().join("."),
+                value.trim_matches('"').to_owned(),
+            )),
+        }
+    }
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_shown_as_a_line_a_number() {
+        let json = "{\n  \"a\": {\n    \"b\": 1,\n    \"none\": {},\n    \"buckets_ms\": {\n      \"1\": 2\n    },\n    \"c\": \"x: y\"\n  },\n  \"long\": 3\n}\n";
+        assert_eq!(table(json), "a.b   1\na.c   x: y\nlong  3\n");
+    }
+}
