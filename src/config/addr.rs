@@ -2,8 +2,9 @@
 //!
 //! Pure but for one thing: a host *name* in `listen` is looked up when the configuration is read, as in nginx.
 
+use super::lookup;
 use super::value::ValueError;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -112,12 +113,7 @@ impl PeerAddr {
 type Lookup<'a> = &'a dyn Fn(&str) -> Result<Vec<IpAddr>, ValueError>;
 
 fn resolve(name: &str) -> Result<Vec<IpAddr>, ValueError> {
-    let mut ips: Vec<IpAddr> = Vec::new();
-    for ip in (name, 0).to_socket_addrs().into_iter().flatten().map(|address| address.ip()) {
-        if !ips.contains(&ip) {
-            ips.push(ip);
-        }
-    }
+    let ips = lookup::addresses(name);
     if ips.is_empty() { Err(ValueError::new("host not found")) } else { Ok(ips) }
 }
 

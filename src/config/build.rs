@@ -20,6 +20,7 @@ use super::syntax::split_at_missing_semicolon;
 use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
 use crate::http::method::MethodSet;
+use crate::util::checkpoint;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -193,6 +194,7 @@ impl Build {
     }
 
     pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
+        checkpoint::pass();
         Template::parse(text, &mut self.variables).map_err(|why| Fault::new(span, why))
     }
 

@@ -7,6 +7,7 @@ use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, Ser
 use super::pattern_set::PatternSet;
 use super::settings::listen::{Name, ServerDraft};
 use crate::sys::socket::Addr;
+use crate::util::checkpoint;
 use crate::util::hash::{FastMap, FastSet};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -26,6 +27,7 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
     let mut index: HashMap<Addr, usize> = HashMap::new();
     for (at, draft) in drafts.iter_mut().enumerate() {
         let id = ServerId(at as u32);
+        checkpoint::pass();
         let listens = std::mem::take(&mut draft.listens);
         let mut mine = Vec::new();
         if listens.is_empty() {

@@ -10,6 +10,7 @@ use super::sources::{MAX_INCLUDE_DEPTH, Source, Sources};
 use super::{glob, suggest, syntax};
 use crate::io::open;
 use crate::sys::Errno;
+use crate::util::checkpoint;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -230,6 +231,7 @@ impl<'a> Loader<'a> {
     }
 
     fn include_file(&mut self, path: &Path, at: Span, depth: usize) -> Vec<Directive> {
+        checkpoint::pass_costly();
         let name = path.as_os_str().as_bytes();
         let shown = path.display();
         let error = if self.chain.iter().any(|outer| **outer == *name) {

@@ -16,6 +16,7 @@ use super::ast::Word;
 use super::fault::Fault;
 use super::template::{Source, Variables};
 use crate::sys::pcre2::{self, Code, Gave, Group};
+use crate::util::checkpoint;
 use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
 use regex_automata::util::primitives::NonMaxUsize;
@@ -130,6 +131,7 @@ impl Pattern {
 
     /// The pattern, and the names of its groups.
     fn read(source: &[u8], case: Case) -> Result<(Pattern, Vec<(usize, String)>), Invalid> {
+        checkpoint::pass();
         let mut pattern = Pattern {
             source: source.into(),
             case,

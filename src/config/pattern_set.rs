@@ -6,6 +6,7 @@
 
 use super::pattern::literals::Choice;
 use super::pattern::{Failed, Matched, Pattern};
+use crate::util::checkpoint;
 use crate::util::hash::FastMap;
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, Input};
@@ -56,11 +57,14 @@ impl PatternSet {
         if holders.is_empty() {
             return None;
         }
+        checkpoint::pass_costly();
         holders.sort_unstable();
         let ends = (0..texts.len() as u32).map(|number| holders.partition_point(|(text, _)| *text <= number) as u32);
         let ends = ends.collect();
         let members = holders.iter().map(|(_, at)| *at).collect();
+        checkpoint::pass_costly();
         let texts = AhoCorasick::builder().ascii_case_insensitive(true).build(texts).ok()?;
+        checkpoint::pass_costly();
         Some(PatternSet { texts, ends, members, always: always.into() })
     }
 

@@ -10,6 +10,7 @@ use super::tls_material::UpstreamTls;
 use crate::tls::ciphers;
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
+use crate::util::checkpoint;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -23,6 +24,7 @@ const SESSIONS: usize = 256;
 pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnostics) {
     let mut made: HashMap<*const ProxySsl, Option<Rc<UpstreamTls>>> = HashMap::new();
     for location in locations {
+        checkpoint::pass_costly();
         let Some(pass) = &location.pass else { continue };
         let is_secure = pass.protocol == Protocol::Http1 && (pass.is_secure || matches!(pass.to, To::Made(_)));
         if is_secure {

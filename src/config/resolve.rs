@@ -15,6 +15,7 @@ use super::ast::{Directive, Word};
 use super::build::{Build, Form, Own, Scope};
 use super::context::Contexts;
 use super::directives::{cgi, charset, headers, upload};
+use super::dismantle;
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics};
 use super::fault::Fault;
@@ -25,6 +26,7 @@ use super::settings::body::TempPath;
 use super::sources::Sources;
 use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
+use crate::util::checkpoint;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -98,6 +100,7 @@ pub fn resolve(
     b.level(&mut scope, &tree);
     let (resolved, sources) = b.finish(&tree);
     loaded.sources = sources;
+    dismantle::tree(tree);
     resolved
 }
 
@@ -145,6 +148,7 @@ impl Build {
     fn finish(mut self, tree: &[Directive]) -> (Resolved, Sources) {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
+        checkpoint::pass_costly();
         charset::check(&self.locations, &self.tables, &mut self.diagnostics);
         if !self.diagnostics.has_errors() {
             self.refer_constant_hosts();
@@ -152,9 +156,11 @@ impl Build {
         for span in cgi::executed_stores(&self.locations) {
             self.warn(span, cgi::STORED);
         }
+        checkpoint::pass_costly();
         let names: Vec<_> = self.drafts.iter().map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
+        checkpoint::pass_costly();
         let directory = self.directory();
         let now = crate::sys::clock::realtime().0;
         super::tls::Builder::new(&directory, now, self.writes, &mut self.diagnostics).equip(
@@ -164,8 +170,13 @@ impl Build {
             &names,
         );
         super::proxy_tls::equip(&directory, &mut self.locations, &mut self.diagnostics);
+        checkpoint::pass_costly();
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
+            let parts = (&mut self.locations, &mut self.servers);
+            while parts.0.pop().is_some() | parts.1.pop().is_some() {
+                checkpoint::pass();
+            }
             return (Resolved { config: None, diagnostics: self.diagnostics }, self.sources);
         }
         self.forget_unused_logs();
@@ -176,6 +187,7 @@ impl Build {
         }
         let trashes: BTreeSet<_> =
             self.locations.iter().filter_map(|location| location.settings.upload.trash_directory()).collect();
+        checkpoint::pass_costly();
         let config = Config {
             trashes: trashes.into_iter().map(Box::from).collect(),
             process: self.process,
@@ -200,6 +212,7 @@ impl Build {
         let mut steps = Vec::new();
         let outer = scope.settings.output.clone();
         for d in children {
+            checkpoint::pass();
             let Some(row) = self.check(scope, d) else { continue };
             self.odd_characters(d);
             scope.first = !scope.seen.contains(&row.name);

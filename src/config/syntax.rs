@@ -11,6 +11,7 @@ use pest_derive::Parser;
 
 use super::ast::{Directive, FileId, Span, Word};
 use super::error::{Diagnostic, Diagnostics};
+use crate::util::checkpoint;
 
 mod blocks;
 #[cfg(test)]
@@ -59,6 +60,7 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
         // A slice that ends inside its first statement: look further, doubling so that work stays linear.
         size = if read == at { size.saturating_mul(2) } else { SLICE };
         at = read;
+        checkpoint::pass_costly();
     }
     builder.finish()
 }

@@ -13,6 +13,7 @@ use crate::tls::CertifiedKey;
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
 use crate::tls::x509::Certificate;
+use crate::util::checkpoint;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -59,6 +60,7 @@ impl<'a> Builder<'a> {
         let by_listen: HashSet<usize> =
             endpoints.iter().filter(|endpoint| endpoint.http2).map(|endpoint| endpoint.default.at()).collect();
         for (at, server) in servers.iter_mut().enumerate() {
+            checkpoint::pass_costly();
             let Some(root) = locations.get(server.root.at()) else { continue };
             let ssl = &root.settings.ssl;
             let http2 = root.settings.http2.enable || by_listen.contains(&at);

@@ -24,6 +24,8 @@ pub enum Role {
     Parent = 9,
     /// A password was checked.
     Password = 10,
+    /// What a reload waits for.
+    Awaited = 11,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -48,6 +50,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         8 => Some(Role::Child),
         9 => Some(Role::Parent),
         10 => Some(Role::Password),
+        11 => Some(Role::Awaited),
         _ => None,
     }
 }

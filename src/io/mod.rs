@@ -1,6 +1,8 @@
 //! Input and output that neither blocks the loop nor ends the process: what is printed ([`console`]), how a file named
-//! by the configuration is opened ([`open`]), where log lines go ([`sink`]). Nothing here knows HTTP or the configuration.
+//! by the configuration is opened ([`open`]), where log lines go ([`sink`]), and processes that compute or ask what would take
+//! long ([`helper`]). Nothing here knows HTTP or the configuration.
 
 pub mod console;
+pub mod helper;
 pub mod open;
 pub mod sink;

@@ -371,8 +371,7 @@ impl Parent {
         }
         server.open_syncs();
         server.prepare_passwords();
-        server.run();
-        server.end_journal();
+        server.run().end_journal();
         0
     }
 

@@ -159,7 +159,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     process::trim_memory();
     server.prepare_passwords();
     server.supervisor.ready("serving");
-    server.run();
+    let mut server = server.run();
     server.end_journal();
     server.note(format_args!("exit"));
     if let Some(file) = server.pid_file.take() {

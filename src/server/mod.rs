@@ -18,6 +18,7 @@ pub mod signals;
 mod streams;
 pub mod supervisor;
 pub mod temp_paths;
+mod timers;
 pub mod upload_services;
 mod wakeup;
 pub mod worker;
@@ -32,14 +33,13 @@ use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
-use crate::util::inject::panic_point;
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
 use crate::util::wheel::Wheel;
 use listeners::Listeners;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use wakeup::Alarm;
 
 /// What the process is about.
@@ -51,6 +51,16 @@ pub enum Mode {
         until: Option<u64>,
     },
     Stopped,
+}
+
+/// HUP came: the configuration is read between two turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reload {
+    No,
+    Wanted,
+    UnderWay,
+    /// It came once more meanwhile.
+    Again,
 }
 
 pub struct Server {
@@ -89,7 +99,12 @@ pub struct Server {
     /// None where the configuration names none, or a parent has it.
     pub pid_file: Option<pid_file::PidFile>,
     /// Earlier configurations that exchanges under way still hold.
-    old_configs: Vec<Weak<Config>>,
+    old_configs: Vec<Rc<Config>>,
+    /// Those that nothing holds any more: a large one is dropped over several turns.
+    spent_configs: Vec<Config>,
+    reload: Reload,
+    /// Events that wait for a reload.
+    held: Vec<(u64, u32)>,
     /// The process that an upgrade started, while it runs.
     new_binary: Option<i32>,
     /// Reloads so far, whatever became of them.
@@ -150,6 +165,9 @@ impl Server {
             parent: None,
             pid_file: None,
             old_configs: Vec::new(),
+            spent_configs: Vec::new(),
+            reload: Reload::No,
+            held: Vec::new(),
             new_binary: None,
             reloads: 0,
             watched: names::Watched::default(),
@@ -169,13 +187,17 @@ impl Server {
         self.cx.stats.active as usize
     }
 
-    /// Until a signal ends it.
-    pub fn run(&mut self) {
+    /// Until a signal ends it. Gives what is left then.
+    pub fn run(mut self) -> Server {
         while self.mode != Mode::Stopped {
             self.turn();
+            if self.reload == Reload::Wanted {
+                self = self.reload();
+            }
         }
         self.cx.children.end();
         self.cx.logs.flush_all();
+        self
     }
 
     /// One round: wait, clock, events, timers, those that were not done, logs.
@@ -227,19 +249,18 @@ impl Server {
             self.signals.read();
             self.handle_signals();
         }
+        if self.reload == Reload::Wanted {
+            // It comes before the requests that came with it, which wait for the next turn.
+            self.held.extend(self.events.iter());
+            return;
+        }
         let mut accepts = false;
+        for (token, flags) in std::mem::take(&mut self.held) {
+            accepts |= self.dispatch(token, flags);
+        }
         for at in 0..count {
             let Some((token, flags)) = self.events.get(at) else { break };
-            match role_of(token) {
-                Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
-                Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
-                Some(Role::Listener) => accepts = true,
-                Some(Role::Disk) => self.disk_event(),
-                Some(Role::Resolver) => self.resolver_event(),
-                Some(Role::Child) => self.child_event(),
-                Some(Role::Password) => self.password_event(),
-                Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent) | None => {}
-            }
+            accepts |= self.dispatch(token, flags);
         }
         // Who leaves is seen to leave before whoever comes speaks: a client that closes one connection and opens another
         // has but one, though a listener may stand before both in the list.
@@ -252,10 +273,26 @@ impl Server {
         self.finish_turn();
     }
 
+    /// What an event is for. Gives whether it is somebody who comes.
+    fn dispatch(&mut self, token: u64, flags: u32) -> bool {
+        match role_of(token) {
+            Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
+            Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
+            Some(Role::Listener) => return true,
+            Some(Role::Disk) => self.disk_event(),
+            Some(Role::Resolver) => self.resolver_event(),
+            Some(Role::Child) => self.child_event(),
+            Some(Role::Password) => self.password_event(),
+            Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent | Role::Awaited) | None => {}
+        }
+        false
+    }
+
     /// When there is something to do though nothing happens, monotonic milliseconds; what is past is due.
     fn due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
-        if !self.run.is_empty() || !self.bulky.is_empty() || self.cx.temp_names.is_cleaning() {
+        let works = self.cx.temp_names.is_cleaning() || !self.spent_configs.is_empty() || !self.held.is_empty();
+        if !self.run.is_empty() || !self.bulky.is_empty() || works {
             return Some(now);
         }
         let held = self.cx.files.holds_descriptors() || self.cx.directories.holds_descriptors();
@@ -411,48 +448,6 @@ impl Server {
         }
     }
 
-    fn timers(&mut self) {
-        let now = self.cx.now.ms;
-        let mut due = std::mem::take(&mut self.due);
-        due.clear();
-        self.wheel.expire(now, &mut due);
-        for &slot in &due {
-            let Some(key) = self.conns.key_of(slot) else { continue };
-            // One that waits for its share of a turn may have in its socket what it is late with: tried first.
-            let Some(conn) = self.conns.get(key) else { continue };
-            if conn.deadline.at() > now || conn.queued {
-                self.arm(key);
-                continue;
-            }
-            self.act(Wake::conn(key), false, |conn, turn| match drive::timeout(conn, turn) {
-                Next::Run => drive::drive(conn, turn),
-                next => next,
-            });
-        }
-        self.due = due;
-        if self.paused_until.is_some_and(|at| at <= now) {
-            self.paused_until = None;
-            // What cannot be watched cannot be accepted from; said in the log by the caller of epoll.
-            let _ = self.watch_listeners();
-        }
-        self.pool.backends.expire(now);
-        self.supervisor.tick(now);
-        self.end_drain(now);
-        self.protected("a look-up of names", Server::services_due);
-        self.protected("a sweep", Server::sweep);
-    }
-
-    /// What is done now and then for no connection.
-    fn sweep(&mut self) {
-        panic_point("sweep");
-        let now = self.cx.now.ms;
-        self.cx.files.sweep(&self.cx.now);
-        self.cx.directories.sweep(&self.cx.now);
-        self.cx.listings.sweep(now);
-        sweep::run(&mut self.cx);
-        self.cx.temp_names.clean();
-    }
-
     fn run_queue(&mut self) {
         for at in 0..self.run.len() {
             // One of each queue goes on whatever the time is.
@@ -499,6 +494,7 @@ impl Server {
         self.listen_for_changes();
         self.watch_services();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
+        self.tend_configs();
         self.tend_logs();
         if let Mode::Quitting { until } = self.mode
             && (self.conns.is_empty() || until.is_some_and(|at| at <= self.cx.now.ms))

@@ -1,18 +1,35 @@
-//! HUP: the configuration anew, without dropping anyone; USR2: a new binary over the same sockets.
+//! HUP: the configuration is read again, without dropping anyone; USR2: a new binary over the same sockets.
+//!
+//! Under a parent ([`crate::privsep`]) a fresh process serves the new configuration. Without one (a container's first
+//! process, systemd's `User=`) the process that was started must stay, with its number, its connections, counters and
+//! tickets; so it reads the configuration itself, in steps of some milliseconds with turns of the loop between them
+//! ([`checkpoint`]), and lets another process look names up ([`Session`]). A small configuration is one step: requests
+//! that come after the signal are served by it.
+//!
+//! What cannot be cut into steps: building the automaton of one list of patterns (1 ms for a hundred), loading one key or
+//! list of revocations, dropping one table of names, looking `user` up where the system asks a directory service.
 
 use super::lifecycle::Failure;
 use super::listeners::Listeners;
 use super::reload_report::{self, Report};
-use super::{Server, accept, temp_paths};
+use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::build::Form;
+use crate::config::dismantle;
 use crate::config::error::{Diagnostics, Severity};
 use crate::config::load;
 use crate::config::load::{LoadOptions, Loaded};
+use crate::config::lookup::Session;
 use crate::config::model::{Config, Level};
 use crate::config::resolve::resolve;
 use crate::config::sources::Sources;
+use crate::conn::token::{Role, token_of};
 use crate::exchange::handlers::resumable::sweep;
+use crate::sys::{epoll, file};
+use crate::util::checkpoint::{self, Interlude};
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
+use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -84,30 +101,79 @@ impl Server {
         self.cx.resolver.prune();
     }
 
-    /// Takes the configuration anew, and tells whoever asked what came of it.
-    pub(super) fn reload(&mut self) {
+    pub(super) fn want_reload(&mut self) {
+        self.reload = match self.reload {
+            Reload::No | Reload::Wanted => Reload::Wanted,
+            Reload::UnderWay | Reload::Again => Reload::Again,
+        };
+    }
+
+    /// Reads the configuration again and takes it, and leaves word of what came of it for `-s reload`.
+    pub(super) fn reload(mut self) -> Server {
+        self.reload = Reload::UnderWay;
         // Under a parent the configuration is read there.
-        let Some(origin) = self.origin.clone() else { return };
+        let Some(origin) = self.origin.clone() else { return self };
         let pid = self.cx.config.process.pid.clone();
         self.supervisor.reloading();
-        let errors = match self.protected("a reload", |server| server.renew(&origin)) {
+        let (mut server, read) = self.read_meanwhile(&origin);
+        server.reload = if server.reload == Reload::Again { Reload::Wanted } else { Reload::No };
+        if server.mode == Mode::Stopped {
+            return server;
+        }
+        let outcome = read.and_then(|read| server.protected("a reload", |server| server.renew(&origin, read)));
+        let errors = match outcome {
             Some(Ok(())) => String::new(),
             Some(Err(errors)) => errors,
             None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program),
         };
-        self.reloads += 1;
-        self.supervisor.ready(if errors.is_empty() { "serving" } else { REFUSED });
+        server.reloads += 1;
+        server.supervisor.ready(if errors.is_empty() { "serving" } else { REFUSED });
         if let Some(pid) = pid {
-            reload_report::write(&pid, &Report { number: self.reloads, errors });
+            reload_report::write(&pid, &Report { number: server.reloads, errors });
         }
+        server
+    }
+
+    /// Reads the configuration, with turns of the loop between steps. None: that panicked.
+    fn read_meanwhile(self, origin: &Origin) -> (Server, Option<Read>) {
+        let logs = self.cx.logs.paths();
+        let shared = Rc::new(RefCell::new(self));
+        let session = Session::begin();
+        let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
+        let read = catch_unwind(AssertUnwindSafe(|| origin.read(logs)));
+        drop((watched, session));
+        let server = Rc::into_inner(shared).expect("those who watched have let it go").into_inner();
+        match read {
+            Ok(read) => (server, Some(read)),
+            Err(_) if server.mode == Mode::Stopped => (server, None),
+            Err(_) => {
+                let mut server = server;
+                server.say(Level::Alert, format_args!("a reload panicked and is given up. This is a bug in webserv"));
+                (server, None)
+            }
+        }
+    }
+
+    /// Configurations that only this process holds are dropped, a piece in each turn; with the last one go the logs that
+    /// only they name.
+    pub(super) fn tend_configs(&mut self) {
+        if !self.old_configs.is_empty() {
+            let (held, free) = std::mem::take(&mut self.old_configs).into_iter().partition(|c| Rc::strong_count(c) > 1);
+            self.old_configs = held;
+            self.spent_configs.extend(free.into_iter().filter_map(Rc::into_inner));
+            if self.old_configs.is_empty() {
+                self.cx.logs.retire();
+            }
+        }
+        let slice = &mut self.cx.slice;
+        self.spent_configs.retain_mut(|config| !dismantle::config(config, || !slice.tick()));
     }
 
     /// A configuration that is wrong, or sockets that cannot be had, leave everything as it was.
     ///
     /// # Errors
     /// What `-t` would say, or the system call that failed; the error log has it already.
-    fn renew(&mut self, origin: &Origin) -> Result<(), String> {
-        let read = origin.read(self.cx.logs.paths());
+    fn renew(&mut self, origin: &Origin, read: Read) -> Result<(), String> {
         let Some(config) = read.config else {
             for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
                 let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|h| format!("; {h}")).collect();
@@ -118,13 +184,13 @@ impl Server {
             return Err(read.diagnostics.render(&read.sources, &origin.program));
         };
         if let Err((path, e)) = self.cx.logs.open(&config) {
-            return Err(self.keep(origin, &format!("open() \"{}\" failed {e}", path.display())));
+            return Err(self.keep(origin, config, &format!("open() \"{}\" failed {e}", path.display())));
         }
         if let Err(Failure(why)) = temp_paths::make(&config, None) {
-            return Err(self.keep(origin, &why));
+            return Err(self.keep(origin, config, &why));
         }
         if let Err(e) = self.listeners.assume(&config) {
-            return Err(self.keep(origin, &e.to_string()));
+            return Err(self.keep(origin, config, &e.to_string()));
         }
         let limit = accept::connection_limit(&config);
         self.connection_limit(limit);
@@ -132,9 +198,8 @@ impl Server {
         self.cx.listings.set_limit(config.listing_cache_size());
         self.cx.response_cache.clear(config.repeat_cache_size());
         let old = std::mem::replace(&mut self.cx.config, Rc::new(config));
-        self.old_configs.push(Rc::downgrade(&old));
         self.cx.loaded = self.cx.now.unix;
-        drop(old);
+        self.old_configs.push(old);
         self.cx.upstream_names.adopt(&self.cx.config);
         self.keep_journal();
         sweep::begin(&mut self.cx);
@@ -154,7 +219,8 @@ impl Server {
     }
 
     /// The old configuration stays, and why: in the error log, and for who asked.
-    fn keep(&mut self, origin: &Origin, why: &str) -> String {
+    fn keep(&mut self, origin: &Origin, spent: Config, why: &str) -> String {
+        self.spent_configs.push(spent);
         self.refuse(format_args!("{why}; the old configuration stays"));
         format!("{}: [emerg] {why}; the old configuration stays\n", origin.program)
     }
@@ -175,6 +241,38 @@ impl Server {
             }
             Err(text) => self.refuse(format_args!("{text}")),
         }
+    }
+}
+
+/// What is done while the configuration is read: turns of the loop.
+struct Turns(Rc<RefCell<Server>>);
+
+impl Interlude for Turns {
+    fn run(&mut self, awaited: Option<BorrowedFd<'_>>) {
+        let mut server = self.0.borrow_mut();
+        match awaited {
+            None => server.poll(),
+            Some(fd) => server.turns_until(fd),
+        }
+        if server.mode == Mode::Stopped {
+            drop(server);
+            // What is being read is not wanted any more: caught where the reading began.
+            resume_unwind(Box::new("stopped"));
+        }
+    }
+}
+
+impl Server {
+    fn turns_until(&mut self, fd: BorrowedFd<'_>) {
+        let watched = self.epoll.add(fd, epoll::IN, token_of(Role::Awaited));
+        while self.mode != Mode::Stopped && !file::wait_readable(fd, 0).unwrap_or(true) {
+            match watched {
+                Ok(()) => self.turn(),
+                // Then it is looked at again and again, which is only not as cheap.
+                Err(_) => self.poll(),
+            }
+        }
+        let _ = self.epoll.delete(fd);
     }
 }
 

@@ -67,7 +67,7 @@ impl Server {
                 }
                 SIGHUP => {
                     self.note(format_args!("signal {number} (SIGHUP) received, reconfiguring"));
-                    self.reload();
+                    self.want_reload();
                 }
                 SIGUSR1 => {
                     self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
@@ -97,12 +97,6 @@ impl Server {
 
     /// After the logs of a turn are out: what is wrong with them, and which are not needed any more.
     pub(super) fn tend_logs(&mut self) {
-        if !self.old_configs.is_empty() {
-            self.old_configs.retain(|config| config.strong_count() > 0);
-            if self.old_configs.is_empty() {
-                self.cx.logs.retire();
-            }
-        }
         if let Some(seconds) = self.cx.now.jumped() {
             let way = if seconds < 0 { "back" } else { "forward" };
             let by = seconds.unsigned_abs();

@@ -2,6 +2,7 @@
 
 pub mod buf;
 pub mod bytes;
+pub mod checkpoint;
 pub mod date;
 pub mod decimal;
 pub mod dns;

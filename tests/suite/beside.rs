@@ -55,3 +55,44 @@ fn guesses_of_many_clients_at_once_are_all_answered() {
     s.get_with("/in/f", "Authorization: Basic djpzZWNyZXQ=\r\n").is(200).body_is("inside");
     s.get_with("/in/f", "Authorization: Basic djpzZWNyZXU=\r\n").is(401);
 }
+
+/// Requests that are answered while something else goes on, until it is over.
+fn answered_until(s: &Server, mut is_over: impl FnMut() -> bool) -> usize {
+    let mut client = s.client();
+    let mut count = 0;
+    while !is_over() {
+        client.get("/f").is(200).body_is("f");
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn clients_are_served_while_a_large_configuration_is_read() {
+    if skip_on_nginx("its master reads") {
+        return;
+    }
+    let site = "server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }";
+    let setup = http(site);
+    let line = |n: usize| format!("server {{ server_name s{n}.test; listen unix:{}/s; }}\n", setup.dir().display());
+    let many: String = (0..10_000).map(line).collect();
+    let s = setup.file("html/f", "f").file("conf/many", many).allow_log("rooot").start();
+    s.get("/f").is(200);
+    // The name is looked up by another process.
+    s.reconfigure_http(&format!("{site}\nupstream u {{ server localhost:1; }} include many;"));
+    s.signal(libc::SIGHUP);
+    let is_over = || s.error_log().contains("the configuration was reloaded");
+    let count = answered_until(&s, is_over);
+    assert!(count > 5, "{count} requests were answered meanwhile");
+    // What is wrong at the end of one is found, and the first is dropped.
+    s.reconfigure_http(&format!("{site}\ninclude many; rooot;"));
+    s.signal(libc::SIGHUP);
+    answered_until(&s, || s.error_log().contains("the configuration was not reloaded"));
+    s.reconfigure_http(site);
+    let reloads = || s.error_log().matches("the configuration was reloaded").count();
+    s.signal(libc::SIGHUP);
+    answered_until(&s, || reloads() == 2);
+    // One that is told to stop meanwhile does not read to the end.
+    s.reconfigure_http(&format!("{site}\ninclude many;"));
+    s.signal(libc::SIGHUP);
+}

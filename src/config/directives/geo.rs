@@ -9,6 +9,7 @@ use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::geo::GeoTable;
 use crate::config::template::Source;
+use crate::util::checkpoint;
 use std::net::Ipv4Addr;
 
 pub const ROWS: &[Row] = &[row(
@@ -29,6 +30,7 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let name = variable(word)?;
     let mut ranges = false;
     for (at, line) in d.block.iter().flatten().enumerate() {
+        checkpoint::pass();
         match (line.name.bytes(), &line.args[..]) {
             (b"ranges", []) => {
                 if at > 0 && (!table.nets.is_empty() || table.default.is_some()) {

@@ -5,10 +5,11 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
+use crate::config::lookup;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::resolver::Resolver;
 use crate::config::value::Millis;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
@@ -115,6 +116,6 @@ fn server(text: &str) -> Option<Vec<SocketAddr>> {
         Some((host, port)) => (host, port.parse().ok()?),
         None => (text, DNS),
     };
-    let found: Vec<SocketAddr> = (host, port).to_socket_addrs().ok()?.collect();
+    let found: Vec<SocketAddr> = lookup::addresses(host).into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
     (!found.is_empty()).then_some(found)
 }

@@ -10,7 +10,7 @@ mod helper;
 
 use crate::sys::Errno;
 use crate::util::wake::Wake;
-use helper::Helper;
+use helper::Hasher;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::BorrowedFd;
@@ -62,7 +62,7 @@ pub struct Passwords {
     /// Clients with hashes that wait, in the order of their turns.
     queue: VecDeque<Client>,
     running: Option<Job>,
-    helper: Option<Helper>,
+    helper: Option<Hasher>,
     woken: Vec<Wake>,
     trouble: Option<String>,
 }
@@ -134,13 +134,13 @@ impl Passwords {
     pub fn prepare(&mut self, verify: Verify) {
         if self.helper.is_none() {
             // One that cannot be had now is tried again with the first password.
-            self.helper = Helper::start(verify).ok();
+            self.helper = Hasher::start(verify).ok();
         }
     }
 
     /// The helper's channel, while the loop does not watch it.
     pub fn to_watch(&self) -> Option<BorrowedFd<'_>> {
-        self.helper.as_ref().filter(|helper| !helper.watched).map(Helper::fd)
+        self.helper.as_ref().filter(|helper| !helper.watched).map(Hasher::fd)
     }
 
     pub fn watched(&mut self) {
@@ -151,7 +151,7 @@ impl Passwords {
 
     /// The helper has something to say: a verdict, or that it is gone. `alive`: whether a waiter still waits.
     pub fn receive(&mut self, verify: Verify, alive: impl Fn(Wake) -> bool) {
-        let Some(answer) = self.helper.as_ref().and_then(Helper::answer) else { return };
+        let Some(answer) = self.helper.as_ref().and_then(Hasher::answer) else { return };
         let running = self.running.take();
         self.failed = None;
         match answer {
@@ -206,10 +206,10 @@ impl Passwords {
     }
 
     fn run(&mut self, job: Job, verify: Verify) {
-        let ask = |helper: &Helper| helper.ask(&job.stored, &job.password);
+        let ask = |helper: &Hasher| helper.ask(&job.stored, &job.password);
         let mut asked = self.helper.as_ref().ok_or(Errno::EPIPE).and_then(ask);
         if asked.is_err() {
-            asked = Helper::start(verify).and_then(|helper| ask(self.helper.insert(helper)));
+            asked = Hasher::start(verify).and_then(|helper| ask(self.helper.insert(helper)));
         }
         match asked {
             Ok(()) => self.running = Some(job),

@@ -1,0 +1,52 @@
+//! What is due: deadlines of connections, and what is done now and then for none.
+
+use super::Server;
+use crate::conn::drive;
+use crate::conn::io::Next;
+use crate::exchange::handlers::resumable::sweep;
+use crate::util::inject::panic_point;
+use crate::util::wake::Wake;
+
+impl Server {
+    pub(super) fn timers(&mut self) {
+        let now = self.cx.now.ms;
+        let mut due = std::mem::take(&mut self.due);
+        due.clear();
+        self.wheel.expire(now, &mut due);
+        for &slot in &due {
+            let Some(key) = self.conns.key_of(slot) else { continue };
+            // One that waits for its share of a turn may have in its socket what it is late with: tried first.
+            let Some(conn) = self.conns.get(key) else { continue };
+            if conn.deadline.at() > now || conn.queued {
+                self.arm(key);
+                continue;
+            }
+            self.act(Wake::conn(key), false, |conn, turn| match drive::timeout(conn, turn) {
+                Next::Run => drive::drive(conn, turn),
+                next => next,
+            });
+        }
+        self.due = due;
+        if self.paused_until.is_some_and(|at| at <= now) {
+            self.paused_until = None;
+            // What cannot be watched cannot be accepted from; said in the log by the caller of epoll.
+            let _ = self.watch_listeners();
+        }
+        self.pool.backends.expire(now);
+        self.supervisor.tick(now);
+        self.end_drain(now);
+        self.protected("a look-up of names", Server::services_due);
+        self.protected("a sweep", Server::sweep);
+    }
+
+    /// What is done now and then for no connection.
+    fn sweep(&mut self) {
+        panic_point("sweep");
+        let now = self.cx.now.ms;
+        self.cx.files.sweep(&self.cx.now);
+        self.cx.directories.sweep(&self.cx.now);
+        self.cx.listings.sweep(now);
+        sweep::run(&mut self.cx);
+        self.cx.temp_names.clean();
+    }
+}
