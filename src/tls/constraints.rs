@@ -2,7 +2,7 @@
 //! compared here, and is constrained, is a fault: never silently allowed.
 
 use super::der::{Malformed, Reader};
-use super::verify::Fault;
+use super::fault::Fault;
 use super::x509::{AltName, alt_name};
 
 /// Checks names against the value of the extension.

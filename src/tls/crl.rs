@@ -1,7 +1,8 @@
 //! Revocation lists: read at load, looked up while a chain is judged.
 
 use super::der::{self, Malformed, Reader};
-use super::verify::{Fault, is_signed, same_name};
+use super::fault::Fault;
+use super::signed::{is_signed, same_name};
 use super::x509::{self, Certificate};
 use std::collections::HashSet;
 

@@ -10,7 +10,7 @@
 //! | [`ticket`] | sessions that are resumed |
 //! | [`issue`] | certificates that the server makes itself |
 //! | [`ciphers`] | suites, curves and schemes by OpenSSL's names |
-//! | [`verify`], [`crl`], [`constraints`] | judging chains, by OpenSSL's rules |
+//! | [`verify`], [`crl`], [`constraints`], [`signed`], [`fault`] | judging chains, by OpenSSL's rules |
 //! | [`x509`], [`names`], [`der`], [`pem`], [`key`] | reading certificates and keys |
 
 pub mod ciphers;
@@ -18,6 +18,7 @@ pub mod client;
 pub mod constraints;
 pub mod crl;
 pub mod der;
+pub mod fault;
 pub mod fuzzing;
 pub mod hello;
 pub mod issue;
@@ -26,6 +27,7 @@ pub mod names;
 pub mod pem;
 pub mod server;
 pub mod session;
+pub mod signed;
 pub mod ticket;
 pub mod verify;
 pub mod x509;

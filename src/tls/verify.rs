@@ -6,85 +6,15 @@
 //! [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
 
 use super::crl::Crl;
-use super::names;
+pub use super::fault::Fault;
+use super::signed::{is_signed, same_name};
 use super::x509::{self, AltName, Certificate};
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 
 /// Certificates in a chain.
 const CHAIN: usize = 12;
 /// Signatures checked while a chain is looked for.
 const SIGNATURES: usize = 48;
-
-/// OpenSSL's faults, the ones that can come up here, with its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    IssuerMissing = 2,
-    CrlMissing = 3,
-    SignatureWrong = 7,
-    CrlSignatureWrong = 8,
-    NotYetValid = 9,
-    Expired = 10,
-    CrlNotYetValid = 11,
-    CrlExpired = 12,
-    SelfSigned = 18,
-    SelfSignedInChain = 19,
-    LocalIssuerMissing = 20,
-    LeafUnverifiable = 21,
-    TooLong = 22,
-    Revoked = 23,
-    PathLength = 25,
-    WrongPurpose = 26,
-    UnknownCritical = 34,
-    CrlSignNotAllowed = 35,
-    CrlUnknownCritical = 36,
-    NotPermitted = 47,
-    Excluded = 48,
-    ConstraintUnknown = 51,
-    HostMismatch = 62,
-    InvalidCa = 79,
-}
-
-impl Fault {
-    pub fn number(self) -> u32 {
-        self as u32
-    }
-
-    pub fn text(self) -> &'static str {
-        match self {
-            Fault::IssuerMissing => "unable to get issuer certificate",
-            Fault::CrlMissing => "unable to get certificate CRL",
-            Fault::SignatureWrong => "certificate signature failure",
-            Fault::CrlSignatureWrong => "CRL signature failure",
-            Fault::NotYetValid => "certificate is not yet valid",
-            Fault::Expired => "certificate has expired",
-            Fault::CrlNotYetValid => "CRL is not yet valid",
-            Fault::CrlExpired => "CRL has expired",
-            Fault::SelfSigned => "self-signed certificate",
-            Fault::SelfSignedInChain => "self-signed certificate in certificate chain",
-            Fault::LocalIssuerMissing => "unable to get local issuer certificate",
-            Fault::LeafUnverifiable => "unable to verify the first certificate",
-            Fault::TooLong => "certificate chain too long",
-            Fault::Revoked => "certificate revoked",
-            Fault::PathLength => "path length constraint exceeded",
-            Fault::WrongPurpose => "unsuitable certificate purpose",
-            Fault::UnknownCritical => "unhandled critical extension",
-            Fault::CrlSignNotAllowed => "key usage does not include CRL signing",
-            Fault::CrlUnknownCritical => "unhandled critical CRL extension",
-            Fault::NotPermitted => "permitted subtree violation",
-            Fault::Excluded => "excluded subtree violation",
-            Fault::ConstraintUnknown => "unsupported name constraint type",
-            Fault::HostMismatch => "hostname mismatch",
-            Fault::InvalidCa => "invalid CA certificate",
-        }
-    }
-
-    /// What `ssl_verify_client optional_no_ca` overlooks: only that the issuer is not known.
-    pub fn is_unknown_issuer(self) -> bool {
-        use Fault::*;
-        matches!(self, SelfSigned | SelfSignedInChain | LocalIssuerMissing | LeafUnverifiable)
-    }
-}
 
 /// What a peer must be able to do with its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,24 +124,6 @@ fn is_signed_by(certificate: &Certificate<'_>, issuer: &Certificate<'_>, left: &
     }
     *left -= 1;
     is_signed(certificate.tbs, certificate.signature_algorithm, certificate.signature, issuer)
-}
-
-/// Whether the key of `issuer` made a signature over `text`.
-pub fn is_signed(text: &[u8], algorithm: &[u8], signature: &[u8], issuer: &Certificate<'_>) -> bool {
-    let known = aws_lc_rs::default_provider().signature_verification_algorithms.all;
-    let mut fit = known.iter().filter(|known| {
-        known.signature_alg_id().as_ref() == algorithm && known.public_key_alg_id().as_ref() == issuer.key_algorithm
-    });
-    fit.any(|known| known.verify_signature(issuer.key, text, signature).is_ok())
-}
-
-/// Names are equal whatever the types of their strings, the case and the spaces (RFC 5280 section 7.1, simplified).
-pub fn same_name(a: &[u8], b: &[u8]) -> bool {
-    let plain = |name: &[u8]| {
-        let text = names::rfc2253(name).unwrap_or_default().to_lowercase();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    a == b || { plain(a) == plain(b) && !plain(a).is_empty() }
 }
 
 fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> {
