@@ -12,6 +12,7 @@
 //! | [`io`] | output, opening and log sinks that neither wait nor panic |
 //! | [`http`] | sans-IO HTTP/1.1: heads, bodies, ranges, conditions, multipart |
 //! | [`tls`] | sans-IO TLS: handshakes, records, certificates, tickets |
+//! | [`acme`] | sans-IO ACME: certificates asked of an authority |
 //! | [`config`] | nginx's language: text → tree with spans → rows of directives → resolved model |
 //! | [`route`] | pure: which server and location a request belongs to, and why |
 //! | [`services`] | what all requests share: clock, open files, logs, counters |
@@ -41,6 +42,7 @@
 /// The nginx whose language, variables and command line these are.
 pub const NGINX_VERSION: &str = "1.31.5";
 
+pub mod acme;
 pub mod config;
 pub mod conn;
 pub mod exchange;

@@ -9,6 +9,7 @@ use super::ids::{LocationId, LogFileId, ServerId};
 use super::model::{Content, Location, Server, Tables, TryFiles};
 use super::pattern::Pattern;
 use super::settings::Settings;
+use super::settings::acme::IssuerDraft;
 use super::settings::cgi::Interpreter;
 use super::settings::listen::ServerDraft;
 use super::settings::logs::{COMBINED, Escape, LogFormat};
@@ -56,6 +57,7 @@ pub struct Build {
     /// nginx's own logs, until the configuration names them: opened only if some level uses them.
     pub(super) default_logs: Vec<LogFileId>,
     pub(super) diagnostics: Diagnostics,
+    pub(super) issuers: Vec<IssuerDraft>,
     pub(super) servers: Vec<Server>,
     pub(super) drafts: Vec<ServerDraft>,
     pub(super) locations: Vec<Location>,
@@ -78,6 +80,8 @@ pub struct Scope {
     pub server: Option<ServerDraft>,
     /// The `upstream` block being read.
     pub upstream: Option<Upstream>,
+    /// The `acme_issuer` block being read.
+    pub issuer: Option<IssuerDraft>,
     /// The directive being applied is the first of its name at this level.
     pub first: bool,
     /// The block's name and where it was opened; none for the file itself.
@@ -123,7 +127,17 @@ impl Own {
 
 impl Scope {
     pub(super) fn new(context: Contexts, settings: Settings, own: Own) -> Scope {
-        Scope { context, settings, own, server: None, upstream: None, first: true, block: None, seen: Vec::new() }
+        Scope {
+            context,
+            settings,
+            own,
+            server: None,
+            upstream: None,
+            issuer: None,
+            first: true,
+            block: None,
+            seen: Vec::new(),
+        }
     }
 
     /// The block that is read, for messages.

@@ -29,6 +29,8 @@ impl Contexts {
     pub const GEO: Contexts = Contexts(1 << 13);
     pub const SPLIT_CLIENTS: Contexts = Contexts(1 << 14);
     pub const CHARSET_MAP: Contexts = Contexts(1 << 15);
+    /// Inside `acme_issuer { }`.
+    pub const ACME_ISSUER: Contexts = Contexts(1 << 16);
     pub const ANY: Contexts = Contexts(u32::MAX);
 
     /// `http`, `server` and `location`: most directives.
@@ -65,7 +67,7 @@ impl Contexts {
     }
 }
 
-const NAMES: [(Contexts, &str); 16] = [
+const NAMES: [(Contexts, &str); 17] = [
     (Contexts::MAIN, "main"),
     (Contexts::EVENTS, "events"),
     (Contexts::HTTP, "http"),
@@ -80,6 +82,7 @@ const NAMES: [(Contexts, &str); 16] = [
     (Contexts::GEO, "geo"),
     (Contexts::SPLIT_CLIENTS, "split_clients"),
     (Contexts::CHARSET_MAP, "charset_map"),
+    (Contexts::ACME_ISSUER, "acme_issuer"),
     (Contexts::STREAM, "stream"),
     (Contexts::MAIL, "mail"),
 ];

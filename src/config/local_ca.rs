@@ -3,11 +3,10 @@
 //!
 //! Files lie in one directory, the keys readable by their owner only, and are replaced whole or not at all.
 
+use crate::io::replace::replace;
 use crate::tls::issue::{self, Issued};
 use crate::tls::ticket;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Below the state directory of the service or the person.
@@ -32,25 +31,6 @@ pub fn directory() -> PathBuf {
     state_directory().join(DIRECTORY)
 }
 
-/// Writes a file whole: mode 0600 for secrets, and never half there.
-pub fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
-    }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        // What could not be finished leaves nothing behind, as far as that can be.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
 fn read(certificate: &Path, key: &Path) -> Option<Issued> {
     Some(Issued { certificate: fs::read_to_string(certificate).ok()?, key: fs::read_to_string(key).ok()? })
 }
@@ -71,7 +51,8 @@ pub fn authority(directory: Option<&Path>, now: i64) -> Result<Issued, String> {
     let host = crate::sys::process::hostname();
     let made = issue::authority(&format!("webserv local authority of {host}"), now)?;
     if let Some((certificate, key)) = paths {
-        let written = write(&key, &made.key, 0o600).and_then(|()| write(&certificate, &made.certificate, 0o644));
+        let written = replace(&key, made.key.as_bytes(), 0o600)
+            .and_then(|()| replace(&certificate, made.certificate.as_bytes(), 0o644));
         written.map_err(|e| format!("\"{}\" cannot be written: {e}", certificate.display()))?;
     }
     Ok(made)
@@ -107,7 +88,8 @@ pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Is
     }
     let made = issue::sign(&ca, &all, now)?;
     if let Some((certificate, key)) = paths {
-        let written = write(&key, &made.key, 0o600).and_then(|()| write(&certificate, &made.certificate, 0o644));
+        let written = replace(&key, made.key.as_bytes(), 0o600)
+            .and_then(|()| replace(&certificate, made.certificate.as_bytes(), 0o644));
         written.map_err(|e| format!("\"{}\" cannot be written: {e}", certificate.display()))?;
     }
     Ok(made)

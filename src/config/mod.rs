@@ -3,6 +3,7 @@
 //! [`load`] opens the files of the configuration, [`certificates`] those of TLS that it names. All else is pure. Invariant: no input makes this panic,
 //! and every independent error of a run is reported with its place.
 
+pub mod acme;
 pub mod addr;
 pub mod argument;
 pub mod ast;

@@ -43,6 +43,7 @@ pub struct Config {
     /// Directories that some upload_store names: what lies there came from strangers.
     pub stores: Vec<Box<[u8]>>,
     pub tables: Tables,
+    pub acme: super::acme::Acme,
     /// `upstream` blocks, and the hosts that a proxy_pass names. Shared: who counts its failures holds it too.
     pub upstreams: Vec<Rc<Upstream>>,
     /// Every file that some access_log or error_log writes, each once. Empty: named, but used by no level.
@@ -157,6 +158,8 @@ pub struct Server {
     pub named: FastMap<Box<[u8]>, LocationId>,
     /// Some location of it is proxied: methods nobody knows may be for the upstream.
     pub proxied: bool,
+    /// The certificate of ACME that it asks for.
+    pub acme: Option<super::acme::CertificateId>,
     /// What its handshakes are made with, where it names certificates.
     pub tls: Option<Rc<ServerTls>>,
     /// `host:port` style endpoints it listens on.

@@ -32,6 +32,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         http2::ROWS,
         ssi::ROWS,
         ssl::ROWS,
+        acme::ROWS,
         geo::ROWS,
         referer::ROWS,
         limits::ROWS,

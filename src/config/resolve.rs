@@ -4,6 +4,7 @@
 //!
 //! Invariant: a wrong directive is reported and skipped; the walk goes on, so that one run shows every error.
 
+mod acme;
 mod blocks;
 mod check;
 mod constant_hosts;
@@ -74,6 +75,7 @@ pub fn resolve(
         combined: None,
         default_logs: Vec::new(),
         diagnostics: std::mem::take(&mut loaded.diagnostics),
+        issuers: Vec::new(),
         servers: Vec::new(),
         drafts: Vec::new(),
         locations: Vec::new(),
@@ -97,7 +99,12 @@ pub fn resolve(
     if b.bare {
         b.default_access_log(&mut scope.settings);
     }
-    b.level(&mut scope, &tree);
+    let made = if b.bare { b.redirecting(&tree) } else { Vec::new() };
+    if made.is_empty() {
+        b.level(&mut scope, &tree);
+    } else {
+        b.level(&mut scope, &[&tree[..], &made].concat());
+    }
     let (resolved, sources) = b.finish(&tree);
     loaded.sources = sources;
     dismantle::tree(tree);
@@ -159,6 +166,7 @@ impl Build {
         checkpoint::pass_costly();
         let names: Vec<_> = self.drafts.iter().map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
+        let acme = self.acme();
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
         checkpoint::pass_costly();
         let directory = self.directory();
@@ -199,6 +207,7 @@ impl Build {
             locations: self.locations,
             variables: self.variables,
             tables: self.tables,
+            acme,
             upstreams,
             log_files: self.log_files,
             notes: self.diagnostics.iter().cloned().collect(),

@@ -61,6 +61,7 @@ pub enum Section {
     Location,
     LimitExcept,
     Upstream,
+    AcmeIssuer,
 }
 
 /// `http`, `server`, `location` and `if` inside a location.

@@ -92,6 +92,7 @@ builtins! {
     ProxyProtocolAddr "proxy_protocol_addr", ProxyProtocolPort "proxy_protocol_port",
     ProxyProtocolServerAddr "proxy_protocol_server_addr", ProxyProtocolServerPort "proxy_protocol_server_port",
     Http2 "http2", RealipRemoteAddr "realip_remote_addr", RealipRemotePort "realip_remote_port",
+    AcmeCertificate "acme_certificate", AcmeCertificateKey "acme_certificate_key",
     SslAlpnProtocol "ssl_alpn_protocol", SslCipher "ssl_cipher", SslCiphers "ssl_ciphers",
     SslClientCert "ssl_client_cert", SslClientEscapedCert "ssl_client_escaped_cert",
     SslClientFingerprint "ssl_client_fingerprint", SslClientIDn "ssl_client_i_dn",

@@ -1,6 +1,7 @@
 //! From the `ssl_*` directives of a server to what its handshakes are made with. Files are read here, while the
 //! configuration is; only those whose names have variables wait for a client.
 
+use super::acme::CertificateId;
 use super::ast::Span;
 use super::certificates::{self, Origin};
 use super::error::{Diagnostic, Diagnostics};
@@ -8,7 +9,8 @@ use super::local_ca;
 use super::model::{Endpoint, Location, Server};
 use super::settings::listen::{Name, ServerDraft};
 use super::settings::ssl::{Named, Ssl, Verify};
-use super::tls_material::{Handshake, Recipe, ServerTls, Variable, sentence};
+use super::template::{Builtin, Part, Var};
+use super::tls_material::{Acme, Handshake, Recipe, ServerTls, Variable, sentence};
 use crate::tls::CertifiedKey;
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
@@ -20,6 +22,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// Whether a server uses the certificate of its `acme_certificate`: it names that alone, or none at all.
+fn takes_acme(ssl: &Ssl) -> bool {
+    let is = |named: &Named, builtin| *named.name.parts == [Part::Var(Var::Builtin(builtin))];
+    match (&ssl.certificates[..], &ssl.keys[..]) {
+        ([], _) => ssl.auto.is_none(),
+        ([certificate], [key]) => is(certificate, Builtin::AcmeCertificate) && is(key, Builtin::AcmeCertificateKey),
+        _ => false,
+    }
+}
 
 /// Protocols that are offered by ALPN, the favourite first.
 fn protocols(http2: bool) -> Vec<Vec<u8>> {
@@ -63,16 +75,18 @@ impl<'a> Builder<'a> {
             checkpoint::pass_costly();
             let Some(root) = locations.get(server.root.at()) else { continue };
             let ssl = &root.settings.ssl;
+            let acme = server.acme;
             let http2 = root.settings.http2.enable || by_listen.contains(&at);
-            server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2);
+            server.tls = self.server(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default(), http2, acme);
             self.check_names(ssl, names.get(at).map(Vec::as_slice).unwrap_or_default());
         }
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.ssl) {
             let default = &servers[endpoint.default.at()];
-            let named = locations.get(default.root.at()).is_some_and(|root| {
-                let ssl = &root.settings.ssl;
-                ssl.auto.is_some() || !ssl.certificates.is_empty() || ssl.reject_handshake
-            });
+            let named = default.acme.is_some()
+                || locations.get(default.root.at()).is_some_and(|root| {
+                    let ssl = &root.settings.ssl;
+                    ssl.auto.is_some() || !ssl.certificates.is_empty() || ssl.reject_handshake
+                });
             if !named {
                 let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
                 let help = "name one in the server or in http, or \"ssl_certificate auto\" on a developer's machine";
@@ -102,18 +116,34 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn server(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)], http2: bool) -> Option<Rc<ServerTls>> {
+    fn server(
+        &mut self,
+        ssl: &Rc<Ssl>,
+        names: &[(String, Span)],
+        http2: bool,
+        acme: Option<CertificateId>,
+    ) -> Option<Rc<ServerTls>> {
+        if acme.is_some() {
+            return self.make(ssl, names, http2, acme);
+        }
         if ssl.auto.is_none()
             && let Some(made) = self.made.get(&(Rc::as_ptr(ssl), http2))
         {
             return made.clone();
         }
-        let made = self.make(ssl, names, http2);
+        let made = self.make(ssl, names, http2, None);
         self.made.insert((Rc::as_ptr(ssl), http2), made.clone());
         made
     }
 
-    fn make(&mut self, ssl: &Rc<Ssl>, names: &[(String, Span)], http2: bool) -> Option<Rc<ServerTls>> {
+    fn make(
+        &mut self,
+        ssl: &Rc<Ssl>,
+        names: &[(String, Span)],
+        http2: bool,
+        acme: Option<CertificateId>,
+    ) -> Option<Rc<ServerTls>> {
+        let acme = acme.filter(|_| takes_acme(ssl));
         if ssl.reject_handshake && ssl.certificates.is_empty() && ssl.auto.is_none() {
             let trust = Trust::default();
             return Some(Rc::new(ServerTls {
@@ -123,13 +153,16 @@ impl<'a> Builder<'a> {
                 expires: None,
             }));
         }
-        if ssl.certificates.is_empty() && ssl.auto.is_none() {
+        if ssl.certificates.is_empty() && ssl.auto.is_none() && acme.is_none() {
             return None;
         }
         let (trust, client_names) = self.trust(ssl)?;
         let recipe = self.recipe(ssl, &trust, client_names, http2)?;
         let passwords = self.file(ssl.passwords.as_ref(), certificates::passwords, "passwords").unwrap_or_default();
-        let handshake = self.handshake(ssl, names, recipe, passwords)?;
+        let handshake = match acme {
+            Some(certificate) => Handshake::Acme(Box::new(Acme::new(certificate, recipe))),
+            None => self.handshake(ssl, names, recipe, passwords)?,
+        };
         let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
         let leaves = self.leaves.get(&Rc::as_ptr(ssl)).into_iter().flatten();
         let ends = leaves.filter_map(|(_, pair)| Some(Certificate::parse(pair.cert.first()?).ok()?.not_after));

@@ -1,6 +1,7 @@
 //! What handshakes are made with: by a server for its clients, and by a location for its upstream. `tls` and `proxy_tls` make
 //! it from the settings.
 
+use super::acme::CertificateId;
 use super::certificates::{self, Origin, Wrong};
 use super::settings::ssl::{Ssl, Verify};
 use super::template::Template;
@@ -8,6 +9,7 @@ use crate::tls::server::{Cache, Options};
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
 use crate::tls::{CertifiedKey, ClientConfig, ServerConfig, ciphers};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,8 +30,37 @@ pub enum Handshake {
     Ready(Arc<ServerConfig>),
     /// The names of certificates have variables.
     Variable(Box<Variable>),
+    /// An authority gives the certificate, and a newer one now and then.
+    Acme(Box<Acme>),
     /// `ssl_reject_handshake on`.
     Refused,
+}
+
+/// A certificate that is not the configuration's: what is made with it is kept until it changes.
+#[derive(Debug)]
+pub struct Acme {
+    pub certificate: CertificateId,
+    recipe: Recipe,
+    made: RefCell<Option<(u64, Arc<ServerConfig>)>>,
+}
+
+impl Acme {
+    pub(super) fn new(certificate: CertificateId, recipe: Recipe) -> Acme {
+        Acme { certificate, recipe, made: RefCell::new(None) }
+    }
+
+    /// What a handshake is made with. `generation`: changes with the certificate.
+    ///
+    /// # Errors
+    /// The certificate does not go with the rest.
+    pub fn config(&self, generation: u64, pair: &Arc<CertifiedKey>) -> Result<Arc<ServerConfig>, String> {
+        if let Some((_, made)) = self.made.borrow().as_ref().filter(|(of, _)| *of == generation) {
+            return Ok(made.clone());
+        }
+        let made = self.recipe.cook(vec![pair.clone()])?;
+        *self.made.borrow_mut() = Some((generation, made.clone()));
+        Ok(made)
+    }
 }
 
 /// Certificates that are chosen when a client comes.
@@ -46,10 +77,14 @@ impl Variable {
     /// What a handshake is made with, from the values of the names.
     pub fn load(&self, names: &[(Vec<u8>, Vec<u8>)]) -> Result<Arc<ServerConfig>, String> {
         let mut found = Vec::new();
-        for (certificate, key) in names {
+        // One that has no value is left out: another may suit.
+        for (certificate, key) in names.iter().filter(|(certificate, _)| !certificate.is_empty()) {
             let (certificate, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
             let pair = certificates::load(&certificate, &key, &self.passwords);
             found.push(pair.map_err(|wrong| sentence(&wrong, &certificate, &key).1)?);
+        }
+        if found.is_empty() {
+            return Err("no certificate is there for this client".into());
         }
         self.recipe.cook(found)
     }

@@ -10,6 +10,7 @@ use super::io::{CloseReason, Step};
 use super::timers::Timer;
 use super::transport::{Chosen, Tls};
 use super::{Conn, Pool, State, Turn};
+use crate::acme::TLS_ALPN;
 use crate::config::model::{Config, EndpointId, Level, ServerId};
 use crate::config::settings::ssl::Verify;
 use crate::config::tls_material::{Handshake, ServerTls, Variable};
@@ -38,6 +39,8 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
     }
     let Some(tls) = conn.transport.tls_mut() else { return Step::Again };
     match tls.handshake() {
+        // The handshake was all that was wanted.
+        Ok(()) if tls.session().and_then(Session::alpn) == Some(TLS_ALPN) => Step::Close(CloseReason::NoHandshake),
         Ok(()) => {
             finish(tls, cx);
             Step::Again
@@ -111,6 +114,9 @@ fn answer(
     cx: &mut Services,
     pool: &mut Pool,
 ) -> Option<Step> {
+    if let Some(config) = challenge(&hello, cx) {
+        return begin(conn, Session::server(config).map_err(|fault| fault.to_string()), None, cx);
+    }
     let config = cx.config.clone();
     let Some((id, tls)) = choose(&config, endpoint, &hello) else {
         refuse(conn, hello::HANDSHAKE_FAILURE);
@@ -118,6 +124,16 @@ fn answer(
     };
     let with = match &tls.handshake {
         Handshake::Ready(config) => Ok(config.clone()),
+        Handshake::Acme(acme) => match cx.acme.certified(acme.certificate) {
+            Some((generation, pair)) => acme.config(generation, &pair),
+            None => {
+                refuse(conn, hello::UNRECOGNIZED_NAME);
+                let name = hello.server_name.as_deref().unwrap_or_default();
+                let text = "SSL handshake rejected: the certificate of server name";
+                log(conn, cx, Level::Info, format_args!("{text} \"{name}\" is not issued yet"));
+                return Some(Step::Close(CloseReason::NoHandshake));
+            }
+        },
         Handshake::Variable(variable) => load(conn, endpoint, id, variable, &hello, cx, pool),
         Handshake::Refused => {
             refuse(conn, hello::UNRECOGNIZED_NAME);
@@ -127,6 +143,21 @@ fn answer(
         }
     };
     let session = with.and_then(|config| Session::server(config).map_err(|fault| fault.to_string()));
+    begin(conn, session, Some(Box::new(Chosen { tls, hello })), cx)
+}
+
+/// A challenge of tls-alpn-01 is a client that speaks nothing but that protocol (RFC 8737).
+fn challenge(hello: &Hello, cx: &Services) -> Option<Arc<ServerConfig>> {
+    let [protocol] = &hello.alpn[..] else { return None };
+    cx.acme.handshake(hello.server_name.as_deref().filter(|_| **protocol == *TLS_ALPN)?)
+}
+
+fn begin(
+    conn: &mut Conn,
+    session: Result<Session, String>,
+    chosen: Option<Box<Chosen>>,
+    cx: &mut Services,
+) -> Option<Step> {
     let session = match session {
         Ok(session) => session,
         Err(why) => {
@@ -136,7 +167,7 @@ fn answer(
         }
     };
     let transport = conn.transport.tls_mut()?;
-    transport.chosen = Some(Box::new(Chosen { tls, hello }));
+    transport.chosen = chosen;
     if let Err(e) = transport.begin(session) {
         failed(conn, e, cx);
         return Some(Step::Close(CloseReason::NoHandshake));

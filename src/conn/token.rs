@@ -26,6 +26,8 @@ pub enum Role {
     Password = 10,
     /// What a reload waits for.
     Awaited = 11,
+    /// An authority for certificates has answered.
+    Acme = 12,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -51,6 +53,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         9 => Some(Role::Parent),
         10 => Some(Role::Password),
         11 => Some(Role::Awaited),
+        12 => Some(Role::Acme),
         _ => None,
     }
 }

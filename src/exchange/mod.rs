@@ -8,6 +8,7 @@
 pub mod access;
 pub mod access_log;
 pub mod accounts;
+mod acme;
 pub mod body;
 pub mod body_limit;
 pub mod error_page;

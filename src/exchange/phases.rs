@@ -55,6 +55,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
         }
         Err(reject) => refused(ex, cx, &reject),
         Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
+        Ok(()) if super::acme::is_asked(ex, cx) => super::acme::respond(ex, cx),
         Ok(()) if ex.is_misdirected() => {
             let what = "client attempted to request the server name for which the negotiated protocol is disabled";
             ex.report(cx, Level::Info, format_args!("{what}"));

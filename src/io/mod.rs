@@ -5,4 +5,5 @@
 pub mod console;
 pub mod helper;
 pub mod open;
+pub mod replace;
 pub mod sink;

@@ -72,7 +72,7 @@ fn needs_programs(config: &Config) -> bool {
 fn confine(config: &Config) -> Result<(), Errno> {
     let rules = Landlock::new()?;
     let (read, mut written) = directories(config);
-    written.extend(config.process.temp_paths.iter().cloned());
+    written.extend(config.process.temp_paths.iter().chain(config.acme.state_paths()).cloned());
     written.extend(config.locations.iter().map(|location| location.settings.body.temp.path.clone()));
     written.extend(variable_logs(config));
     let above = |paths: &BTreeSet<PathBuf>| -> Vec<PathBuf> {

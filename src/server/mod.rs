@@ -1,6 +1,7 @@
 //! The process: one epoll loop over listeners, clients and signals. [`Server::turn`] is one round of it.
 
 pub mod accept;
+mod acme;
 mod children;
 mod drain;
 pub mod greeting;
@@ -114,6 +115,7 @@ pub struct Server {
     pub supervisor: supervisor::Supervisor,
     /// A drain ends its first part: what is under way is finished, nothing new is taken.
     drained_at: Option<u64>,
+    acme: acme::Fetches,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -173,8 +175,10 @@ impl Server {
             watched: names::Watched::default(),
             supervisor: supervisor::Supervisor::default(),
             drained_at: None,
+            acme: acme::Fetches::default(),
         };
         sweep::begin(&mut server.cx);
+        server.adopt_acme();
         if let Some(fd) = server.signals.fd() {
             server.epoll.add(fd, epoll::IN, token_of(Role::Signal))?;
         }
@@ -283,6 +287,9 @@ impl Server {
             Some(Role::Resolver) => self.resolver_event(),
             Some(Role::Child) => self.child_event(),
             Some(Role::Password) => self.password_event(),
+            Some(Role::Acme) => {
+                self.protected("ACME", Server::acme_event);
+            }
             Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent | Role::Awaited) | None => {}
         }
         false

@@ -26,6 +26,7 @@ impl Server {
         for wake in self.cx.resolver.woken() {
             self.drive(wake);
         }
+        self.acme_names();
     }
 
     fn next_name(&self) -> Option<u64> {
@@ -34,7 +35,7 @@ impl Server {
 
     /// When the resolver or a program has something to do though nothing happens.
     pub(super) fn next_service(&self) -> Option<u64> {
-        [self.next_name(), self.cx.children.next_due()].into_iter().flatten().min()
+        [self.next_name(), self.cx.children.next_due(), self.next_acme()].into_iter().flatten().min()
     }
 
     pub(super) fn services_due(&mut self) {
@@ -43,12 +44,14 @@ impl Server {
             self.names_due();
         }
         self.cx.children.expire(now);
+        self.acme_if_due();
     }
 
     pub(super) fn watch_services(&mut self) {
         self.watch_resolver();
         self.watch_children();
         self.watch_passwords();
+        self.watch_acme();
     }
 
     /// The resolver's sockets are watched from the first question on.

@@ -201,6 +201,7 @@ impl Server {
         self.cx.loaded = self.cx.now.unix;
         self.old_configs.push(old);
         self.cx.upstream_names.adopt(&self.cx.config);
+        self.adopt_acme();
         self.keep_journal();
         sweep::begin(&mut self.cx);
         self.open_syncs();

@@ -13,11 +13,15 @@ use std::os::fd::AsFd;
 /// # Errors
 /// A directory can neither be found nor made: bodies would have no place to go.
 pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
-    for path in &config.process.temp_paths {
+    for path in config.process.temp_paths.iter().chain(config.acme.state_paths()) {
         let failed = |call: &'static str| {
             let path = path.display();
             move |e| Failure(format!("{call} \"{path}\" failed {e}"))
         };
+        if config.acme.state_paths().any(|state| state == path) {
+            // State may be the first of its kind; a directory that cannot be made is said by the next line.
+            let _ = path.parent().map(std::fs::create_dir_all);
+        }
         let dir = open::directory(path, 0o700).map_err(failed("mkdir()"))?;
         let Some(uid) = owner else { continue };
         let found = file::fstat(dir.as_fd()).map_err(failed("stat()"))?;

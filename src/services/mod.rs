@@ -1,6 +1,7 @@
 //! What all requests share: the clock of the turn, the configuration, buffers, open files, logs, counters. [`Services`] is
 //! handed down by the loop; nothing here knows a connection or a request.
 
+pub mod acme;
 pub mod children;
 pub mod clock;
 pub mod dir_watch;
@@ -32,6 +33,7 @@ pub mod upstream_names;
 use crate::config::model::Config;
 use crate::route::Recorder;
 use crate::util::buf::BufPool;
+use acme::Acme;
 use children::Children;
 use clock::Clock;
 use dir_watch::DirWatch;
@@ -86,6 +88,8 @@ pub struct Services {
     pub logs: Logs,
     pub stats: Stats,
     pub handshakes: Handshakes,
+    /// Certificates that the server gets by itself.
+    pub acme: Acme,
     pub limits: Limits,
     pub passwords: Passwords,
     /// Servers of upstream groups: whose turn it is, who has failed.
@@ -136,6 +140,7 @@ impl Services {
             logs,
             stats: Stats::default(),
             handshakes: Handshakes::default(),
+            acme: Acme::default(),
             limits: Limits::default(),
             passwords: Passwords::default(),
             upstream_balance: Balance::default(),

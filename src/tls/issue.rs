@@ -3,6 +3,14 @@
 
 use super::x509::Certificate;
 use super::{pem, x509};
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
+    RsaKeyPair,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -80,10 +88,51 @@ pub fn sign(authority: &Issued, names: &[String], now: i64) -> Result<Issued, St
     Ok(made)
 }
 
-/// A key for a certificate, as PEM.
-pub fn new_key() -> Result<String, String> {
-    let key = KeyPair::generate().map_err(|e| e.to_string())?;
-    Ok(pem::write("PRIVATE KEY", &key.serialize_der()))
+/// Kinds of keys that certificates and accounts can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum KeyKind {
+    #[default]
+    P256,
+    P384,
+    P521,
+    /// Bits: 2048, 3072 or 4096. Making one takes tens of milliseconds and more.
+    Rsa(u32),
+}
+
+impl KeyKind {
+    /// `ecdsa:256`, `rsa:2048` and the like; the size may be left out.
+    pub fn parse(text: &str) -> Option<KeyKind> {
+        Some(match text {
+            "ecdsa" | "ecdsa:256" => KeyKind::P256,
+            "ecdsa:384" => KeyKind::P384,
+            "ecdsa:521" => KeyKind::P521,
+            "rsa" | "rsa:2048" => KeyKind::Rsa(2048),
+            "rsa:3072" => KeyKind::Rsa(3072),
+            "rsa:4096" => KeyKind::Rsa(4096),
+            _ => return None,
+        })
+    }
+
+    pub fn is_rsa(self) -> bool {
+        matches!(self, KeyKind::Rsa(_))
+    }
+}
+
+/// A key, as PEM (PKCS#8).
+pub fn new_key(kind: KeyKind) -> Result<String, String> {
+    let random = SystemRandom::new();
+    let failed = |_| "a key cannot be made".to_owned();
+    let ecdsa = |algorithm| EcdsaKeyPair::generate_pkcs8(algorithm, &random).map(|key| key.as_ref().to_vec());
+    let rsa = |size| -> Result<Vec<u8>, Unspecified> { Ok(RsaKeyPair::generate(size)?.as_der()?.as_ref().to_vec()) };
+    let der = match kind {
+        KeyKind::P256 => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
+        KeyKind::P384 => ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
+        KeyKind::P521 => ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING),
+        KeyKind::Rsa(4096) => rsa(KeySize::Rsa4096),
+        KeyKind::Rsa(3072) => rsa(KeySize::Rsa3072),
+        KeyKind::Rsa(_) => rsa(KeySize::Rsa2048),
+    };
+    Ok(pem::write("PRIVATE KEY", &der.map_err(failed)?))
 }
 
 /// A request (PKCS#10, DER) for these names with the key.
@@ -138,8 +187,12 @@ mod tests {
 
     #[test]
     fn requests_and_answers_to_challenges_are_made() {
-        let key = new_key().expect("a key");
-        assert!(request(&["example.org".to_owned()], &key).is_ok_and(|der| der.starts_with(&[0x30])));
+        for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Rsa(2048)] {
+            let key = new_key(kind).expect("a key");
+            let made = request(&["example.org".to_owned()], &key);
+            assert!(made.is_ok_and(|der| der.starts_with(&[0x30])), "{kind:?}");
+            assert!(crate::tls::key::load(key.as_bytes(), &[]).is_ok(), "{kind:?}");
+        }
         let answer = challenge("example.org", &[7; 32], NOW).expect("a certificate");
         let der = &pem::parse(answer.certificate.as_bytes()).expect("PEM")[0].der;
         let parsed = x509::Certificate::parse(der).expect("a certificate");

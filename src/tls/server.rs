@@ -125,6 +125,26 @@ impl Options {
     }
 }
 
+/// For a connection that answers a challenge of tls-alpn-01 and carries nothing else.
+pub fn challenge(pair: Arc<CertifiedKey>, protocol: &[u8]) -> Result<Arc<ServerConfig>, String> {
+    let options = Options {
+        certificates: vec![pair],
+        protocols: Protocols::default(),
+        suites: aws_lc_rs::DEFAULT_CIPHER_SUITES.to_vec(),
+        groups: ciphers::default_groups(),
+        prefers_own_ciphers: false,
+        buffer_size: 16384,
+        alpn: vec![protocol.to_vec()],
+        client_names: None,
+        policy: Vec::new(),
+        cache: Cache::None,
+        tickets: false,
+        ticket_keys: Vec::new(),
+        session_timeout: 0,
+    };
+    options.build()
+}
+
 /// Certificates of different kinds: ECDSA is preferred where the client can, since it is cheaper.
 #[derive(Debug)]
 struct Certificates(Vec<Arc<CertifiedKey>>);

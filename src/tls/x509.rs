@@ -174,14 +174,11 @@ impl<'a> Certificate<'a> {
 
     /// The last commonName of the subject.
     pub fn common_name(&self) -> Option<&'a [u8]> {
-        const COMMON_NAME: &[u8] = &[0x55, 4, 3];
-        let mut found = None;
-        for attribute in attributes(self.subject).ok()? {
-            if attribute.0 == COMMON_NAME {
-                found = Some(attribute.1.content);
-            }
-        }
-        found
+        common_name(self.subject)
+    }
+
+    pub fn issuer_common_name(&self) -> Option<&'a [u8]> {
+        common_name(self.issuer)
     }
 
     /// Whether it is good for a host name or address: by its alternative names, and by its common name where it has
@@ -250,6 +247,12 @@ pub fn matches(name: &[u8], host: &[u8]) -> bool {
 
 /// An attribute of a name: its OID, its value, and whether it begins a new RDN.
 pub type Attribute<'a> = (&'a [u8], Value<'a>, bool);
+
+fn common_name(name: &[u8]) -> Option<&[u8]> {
+    const COMMON_NAME: &[u8] = &[0x55, 4, 3];
+    let attributes = attributes(name).ok()?;
+    attributes.iter().rev().find(|attribute| attribute.0 == COMMON_NAME).map(|attribute| attribute.1.content)
+}
 
 /// The attributes of a name in their order.
 pub fn attributes(name: &[u8]) -> Result<Vec<Attribute<'_>>, Malformed> {

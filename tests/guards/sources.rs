@@ -7,8 +7,8 @@ use webserv::config::registry;
 use webserv::config::registry::Found;
 
 /// Each module uses only those before it.
-const LAYERS: [&str; 14] = [
-    "sys", "util", "io", "http", "tls", "config", "route", "services", "exchange", "conn", "server", "privsep",
+const LAYERS: [&str; 15] = [
+    "sys", "util", "io", "http", "tls", "acme", "config", "route", "services", "exchange", "conn", "server", "privsep",
     "explain", "tools",
 ];
 

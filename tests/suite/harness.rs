@@ -81,6 +81,12 @@ impl Setup {
         self
     }
 
+    /// Replaces a placeholder of the test's own in the config.
+    pub fn replace(mut self, placeholder: &str, text: &str) -> Setup {
+        self.config = self.config.replace(placeholder, text);
+        self
+    }
+
     pub fn mkdir(self, path: &str) -> Setup {
         fs::create_dir_all(self.dir.join(path)).expect("mkdir");
         self

@@ -17,6 +17,7 @@ mod os;
 mod table;
 mod upstream;
 
+mod acme;
 mod autoindex;
 mod beside;
 mod bodies;

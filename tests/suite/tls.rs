@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// Runs a program; None, loudly, where it is not installed.
-fn tool(program: &str, args: &[&str], input: &[u8]) -> Option<Output> {
+pub fn tool(program: &str, args: &[&str], input: &[u8]) -> Option<Output> {
     use std::io::Write;
     let child =
         Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -31,7 +31,7 @@ fn openssl(args: &[&str]) -> bool {
 }
 
 /// A certificate `conf/NAME.crt` with key `conf/NAME.key` in the directory, signed by itself. False: there is no openssl.
-fn certificate(dir: &Path, name: &str, kind: &str) -> bool {
+pub fn certificate(dir: &Path, name: &str, kind: &str) -> bool {
     std::fs::create_dir_all(dir.join("conf")).expect("a directory");
     let path = |end: &str| dir.join(format!("conf/{name}.{end}")).to_string_lossy().into_owned();
     let (subject, alternative) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));

@@ -2,6 +2,7 @@
 //! at request time happens here.
 
 pub mod access;
+pub mod acme;
 pub mod auth;
 pub mod body;
 pub mod cgi;

@@ -119,3 +119,15 @@ fn server(text: &str) -> Option<Vec<SocketAddr>> {
     let found: Vec<SocketAddr> = lookup::addresses(host).into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
     (!found.is_empty()).then_some(found)
 }
+
+/// The name servers of this system, for what is looked up where the configuration names none.
+pub fn of_system() -> Rc<Resolver> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let addresses = lines.filter_map(|line| line.trim().parse::<IpAddr>().ok());
+    let mut servers: Vec<SocketAddr> = addresses.map(|ip| SocketAddr::new(ip, 53)).take(3).collect();
+    if servers.is_empty() {
+        servers.push(SocketAddr::from(([127, 0, 0, 1], 53)));
+    }
+    Rc::new(Resolver { servers: servers.into(), valid: None, ipv4: true, ipv6: true })
+}

@@ -43,7 +43,10 @@ impl Build {
                     }
                     let mut inner = Scope::new(Contexts::HTTP, scope.settings.clone(), Own::default()).within(d);
                     self.default_access_log(&mut inner.settings);
-                    self.level(&mut inner, children);
+                    match self.redirecting(children) {
+                        made if made.is_empty() => self.level(&mut inner, children),
+                        made => self.level(&mut inner, &[children, &made].concat()),
+                    };
                 }
                 Section::Server => self.server(scope, d, children),
                 Section::Location => {
@@ -53,6 +56,7 @@ impl Build {
                 }
                 Section::LimitExcept => self.limit_except(scope, d, children),
                 Section::Upstream => self.upstream(scope, d, children),
+                Section::AcmeIssuer => self.acme_issuer(scope, d, children),
             }
         }
         scope.own.children = tree;
@@ -68,6 +72,7 @@ impl Build {
             tree: LocationTree::default(),
             named: FastMap::default(),
             proxied: false,
+            acme: None,
             tls: None,
             span: d.name.span,
         });

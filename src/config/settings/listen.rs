@@ -1,5 +1,6 @@
 //! Addresses and names of a `server` block.
 
+use super::acme::Wanted;
 use crate::config::ast::Span;
 use crate::config::pattern::Pattern;
 use crate::sys::socket::Addr;
@@ -10,6 +11,8 @@ pub struct ServerDraft {
     pub listens: Vec<Listen>,
     pub names: Vec<(Name, Span)>,
     pub first_name: Option<Box<[u8]>>,
+    /// `acme_certificate`.
+    pub acme: Option<Wanted>,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! Settings are inherited by sharing: a level that changes nothing of a group points to its parent's group.
 
 pub mod access;
+pub mod acme;
 pub mod auth;
 pub mod body;
 pub mod cgi;

@@ -304,6 +304,11 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
     use Builtin as B;
     let endpoint_addr = |ex: &Exchange| ex.config.endpoints[ex.client.endpoint.at()].addr.clone();
     match builtin {
+        B::AcmeCertificate | B::AcmeCertificateKey => {
+            let texts = ex.server().acme.and_then(|id| cx.acme.texts(id));
+            let text = texts.map(|(chain, key)| if builtin == B::AcmeCertificate { chain } else { key });
+            put(text.map(|text| ["data:", text].concat()).as_deref().map(str::as_bytes), out)
+        }
         B::Args | B::QueryString => set(&ex.route.args, out),
         B::IsArgs => put(Some(if ex.route.args.is_empty() { b"" } else { b"?" }), out),
         // Of a target that is refused it is empty; without one there is none (nginx).

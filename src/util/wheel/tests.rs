@@ -55,7 +55,7 @@ fn a_timer_fires_at_its_deadline_rounded_up() {
         wheel.arm(3, deadline);
         assert_eq!(wheel.deadline(3), Some(after), "{name}");
         for now in (start..=before).step_by(977).chain([before]) {
-            assert_eq!(expired(&mut wheel, now), [], "{name} at {now}");
+            assert!(expired(&mut wheel, now).is_empty(), "{name} at {now}");
         }
         assert!(wheel.next(before).is_some_and(|wait| wait <= after - before), "{name}");
         assert_eq!(expired(&mut wheel, after), [3], "{name}");
@@ -76,7 +76,7 @@ fn moving_a_deadline_later_leaves_the_timer_where_it_hangs() {
     assert_eq!(wheel.links[0].at, 50, "earlier must move it");
     wheel.arm(0, 2400);
     assert_eq!(wheel.next(0), Some(800), "the wake-up for nothing");
-    assert_eq!(expired(&mut wheel, 800), []);
+    assert!(expired(&mut wheel, 800).is_empty());
     assert_eq!(wheel.next(800), Some(1600));
     assert_eq!(expired(&mut wheel, 2400), [0]);
 }
@@ -95,7 +95,7 @@ fn a_disarmed_timer_does_not_fire_and_frees_its_slot() {
     }
     assert!(wheel.is_empty());
     assert_eq!(wheel.next(0), None);
-    assert_eq!(expired(&mut wheel, 10_000), []);
+    assert!(expired(&mut wheel, 10_000).is_empty());
 }
 
 #[test]
@@ -103,9 +103,9 @@ fn a_clock_that_stands_still_or_goes_back_fires_nothing_twice() {
     let mut wheel = Wheel::new(32_000);
     wheel.arm(1, 32_100);
     assert_eq!(expired(&mut wheel, 33_000), [1]);
-    assert_eq!(expired(&mut wheel, 33_000), []);
+    assert!(expired(&mut wheel, 33_000).is_empty());
     wheel.arm(1, 32_500);
-    assert_eq!(expired(&mut wheel, 31_000), []);
+    assert!(expired(&mut wheel, 31_000).is_empty());
     assert_eq!(expired(&mut wheel, 33_016), [1], "one past its deadline fires at the next slot");
 }
 
@@ -114,7 +114,7 @@ fn the_furthest_deadline_is_half_a_year() {
     let mut wheel = Wheel::new(0);
     wheel.arm(0, u64::MAX);
     assert_eq!(wheel.deadline(0), Some(FURTHEST * TICK));
-    assert_eq!(expired(&mut wheel, 1_000_000), []);
+    assert!(expired(&mut wheel, 1_000_000).is_empty());
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! What one authority and we know of each other: its directory, its nonces, our account there. Shared by everything that
+//! is asked of that authority.
+//!
+//! Invariant: a nonce is used once.
+
+use super::Terms;
+use super::jose::AccountKey;
+use super::problem::{Failure, Kind, Problem, refused};
+use super::wire::{Method, Request, Response, Url};
+use serde_json::{Value, json};
+
+/// Where what is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    nonce: Url,
+    account: Url,
+    order: Url,
+    /// RFC 9773; not every authority has it.
+    pub renewal: Option<String>,
+    terms_of_service: Option<String>,
+    needs_external: bool,
+    profiles: Vec<String>,
+}
+
+impl Directory {
+    pub fn parse(response: &Response) -> Option<Directory> {
+        let value: Value = serde_json::from_slice(&response.body).ok()?;
+        let url = |name: &str| Url::parse(value.get(name)?.as_str()?);
+        let meta = value.get("meta").cloned().unwrap_or(Value::Null);
+        let text = |name: &str| meta.get(name).and_then(Value::as_str).map(str::to_owned);
+        let profiles = meta.get("profiles").and_then(Value::as_object);
+        Some(Directory {
+            nonce: url("newNonce")?,
+            account: url("newAccount")?,
+            order: url("newOrder")?,
+            renewal: url("renewalInfo").map(|url| url.text),
+            terms_of_service: text("termsOfService"),
+            needs_external: meta.get("externalAccountRequired").and_then(Value::as_bool).unwrap_or(false),
+            profiles: profiles.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
+        })
+    }
+}
+
+/// What has to be known before anything can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preliminary {
+    Directory,
+    Nonce,
+    Account,
+}
+
+#[derive(Debug)]
+pub struct Account {
+    key: AccountKey,
+    /// Its URL at the authority.
+    kid: Option<String>,
+    directory: Option<Directory>,
+    nonce: Option<String>,
+}
+
+impl Account {
+    /// `kid`: the account's URL where that is known from before.
+    pub fn new(key: AccountKey, kid: Option<String>) -> Account {
+        Account { key, kid, directory: None, nonce: None }
+    }
+
+    pub fn key(&self) -> &AccountKey {
+        &self.key
+    }
+
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The authority does not know the account, or has moved: what was learned is asked for again.
+    pub fn forget(&mut self) {
+        self.kid = None;
+        self.directory = None;
+    }
+
+    pub fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// Where orders are made.
+    pub fn orders(&self) -> Option<&Url> {
+        self.directory.as_ref().map(|directory| &directory.order)
+    }
+
+    /// What is to be asked for first. None: everything is known.
+    ///
+    /// # Errors
+    /// An account cannot be had on these terms.
+    pub fn preliminary(&mut self, terms: &Terms) -> Result<Option<(Preliminary, Request)>, Failure> {
+        let Some(directory) = &self.directory else {
+            return Ok(Some((Preliminary::Directory, Request::get(terms.uri.clone()))));
+        };
+        if self.nonce.is_none() {
+            let request = Request { method: Method::Head, url: directory.nonce.clone(), body: Vec::new() };
+            return Ok(Some((Preliminary::Nonce, request)));
+        }
+        if self.kid.is_some() {
+            return Ok(None);
+        }
+        let url = directory.account.clone();
+        let mut payload = json!({});
+        if terms.agreed {
+            payload["termsOfServiceAgreed"] = true.into();
+        }
+        if !terms.contacts.is_empty() {
+            payload["contact"] = terms.contacts.clone().into();
+        }
+        match &terms.external {
+            Some((kid, mac)) => payload["externalAccountBinding"] = self.key.binding(&url.text, kid, mac),
+            None if directory.needs_external => {
+                let text = "the authority wants an account that is bound to one it knows: external_account_key";
+                return Err(Failure::new(Kind::Settings, text));
+            }
+            None => {}
+        }
+        Ok(Some((Preliminary::Account, self.post(&url, &payload.to_string())?)))
+    }
+
+    /// Takes the answer to that.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn take(&mut self, which: Preliminary, terms: &Terms, response: &Response, now: i64) -> Result<(), Failure> {
+        self.learn(response);
+        let is_good = (200..300).contains(&response.status);
+        match which {
+            Preliminary::Directory if is_good => {
+                let directory = Directory::parse(response).ok_or_else(|| Failure::nonsense("its directory"))?;
+                self.directory = Some(directory);
+                Ok(())
+            }
+            Preliminary::Directory => Err(refused(response, "the directory", now)),
+            Preliminary::Nonce if self.nonce.is_some() => Ok(()),
+            Preliminary::Nonce => Err(refused(response, "newNonce", now)),
+            Preliminary::Account if is_good => {
+                let kid = response.field("location").ok_or_else(|| Failure::nonsense("an account without a URL"))?;
+                self.kid = Some(kid.to_owned());
+                Ok(())
+            }
+            Preliminary::Account => {
+                let mut failure = refused(response, "newAccount", now);
+                let document = self.directory.as_ref().and_then(|directory| directory.terms_of_service.as_ref());
+                if let Some(document) = document.filter(|_| !terms.agreed) {
+                    failure.kind = Kind::Settings;
+                    failure.text.push_str(&format!("; agree to {document} by accept_terms_of_service"));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Every response may bring the nonce of the next request.
+    pub fn learn(&mut self, response: &Response) {
+        if let Some(nonce) = response.field("replay-nonce") {
+            self.nonce = Some(nonce.to_owned());
+        }
+    }
+
+    /// A signed request; an empty payload only reads.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn post(&mut self, url: &Url, payload: &str) -> Result<Request, Failure> {
+        let nonce = self.nonce.take().unwrap_or_default();
+        let body = self.key.request(&url.text, &nonce, self.kid.as_deref(), payload);
+        let body = body.map_err(|why| Failure::new(Kind::Settings, why))?;
+        Ok(Request { method: Method::Post, url: url.clone(), body })
+    }
+
+    /// Whether the same request may be made again, since only what we knew of each other was wrong.
+    pub fn may_repeat(&mut self, response: &Response) -> bool {
+        match Problem::of_response(response).kind.as_str() {
+            "badNonce" => true,
+            "accountDoesNotExist" if self.kid.is_some() => {
+                self.kid = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The profile to order by, if there is one of that name.
+    ///
+    /// # Errors
+    /// There is none, and it is required.
+    pub fn profile(&self, terms: &Terms) -> Result<Option<String>, Failure> {
+        let Some((name, required)) = &terms.profile else { return Ok(None) };
+        let there = self.directory.as_ref().is_some_and(|directory| directory.profiles.contains(name));
+        if !there && *required {
+            return Err(Failure::new(Kind::Settings, format!("the authority has no profile \"{name}\"")));
+        }
+        Ok(there.then(|| name.clone()))
+    }
+}

@@ -1,0 +1,390 @@
+//! One certificate: ordered, control of its names shown, finalized, downloaded. [`Order::next`] says what to do,
+//! [`Order::receive`] takes what came of it; between the two nothing waits.
+//!
+//! Invariants: what is asked is bounded ([`POLLS`], [`REPEATS`]); challenges are answered ([`Order::challenges`]) before the
+//! authority is told that they are.
+
+use super::account::{Account, Preliminary};
+use super::problem::{Failure, Kind, Problem, refused, retry_after};
+use super::wire::{Request, Response, Url};
+use super::{ChallengeKind, Terms, jose};
+use crate::tls::pem;
+use crate::tls::x509::Certificate;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+/// How often it is looked whether something is ready, all in all.
+const POLLS: u32 = 120;
+/// Milliseconds before the first second look, and the most.
+const PAUSE: u64 = 250;
+const LONGEST: u64 = 10_000;
+/// How often a request is made again because of a nonce and the like.
+const REPEATS: u32 = 6;
+
+/// What an authority will look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    pub kind: ChallengeKind,
+    /// The name or address that it is about.
+    pub name: String,
+    pub token: String,
+    /// The key authorization.
+    pub answer: String,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Ask(Request),
+    /// Milliseconds.
+    Wait(u64),
+    /// The chain as PEM.
+    Done(String),
+}
+
+#[derive(Debug)]
+enum Stage {
+    New,
+    /// The first authorization is looked at.
+    Look,
+    /// The challenge of that URL is said to be answered.
+    Answer(Url),
+    /// Until the authorization is decided.
+    Await,
+    /// Until the order is ready, or its certificate is.
+    Check,
+    Finalize,
+    Download(Url),
+    /// Another chain may be the one wanted.
+    Alternate(Url),
+    Done,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outstanding {
+    Preliminary(Preliminary),
+    Own,
+}
+
+#[derive(Debug)]
+pub struct Order {
+    names: Vec<String>,
+    /// DER.
+    request: Vec<u8>,
+    /// The certificate that this one is to replace, by its id (RFC 9773).
+    replaces: Option<String>,
+    stage: Stage,
+    outstanding: Option<Outstanding>,
+    url: Option<Url>,
+    finalize: Option<Url>,
+    authorizations: VecDeque<Url>,
+    challenges: Vec<Challenge>,
+    wait: Option<u64>,
+    pause: u64,
+    polls: u32,
+    repeats: u32,
+    chain: String,
+    alternates: Vec<Url>,
+}
+
+/// `dns` or `ip`, as an authority takes it.
+fn identifier(name: &str) -> Value {
+    let kind = if name.parse::<IpAddr>().is_ok() { "ip" } else { "dns" };
+    json!({ "type": kind, "value": name })
+}
+
+fn object(response: &Response) -> Result<Value, Failure> {
+    serde_json::from_slice(&response.body).map_err(|_| Failure::nonsense("no JSON"))
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn url(value: &Value, name: &str) -> Result<Url, Failure> {
+    Url::parse(text(value, name)).ok_or_else(|| Failure::nonsense(name))
+}
+
+impl Order {
+    /// For these names, by a PKCS#10 request.
+    pub fn new(names: Vec<String>, request: Vec<u8>, replaces: Option<String>) -> Order {
+        Order {
+            names,
+            request,
+            replaces,
+            stage: Stage::New,
+            outstanding: None,
+            url: None,
+            finalize: None,
+            authorizations: VecDeque::new(),
+            challenges: Vec::new(),
+            wait: None,
+            pause: PAUSE,
+            polls: 0,
+            repeats: 0,
+            chain: String::new(),
+            alternates: Vec::new(),
+        }
+    }
+
+    /// What the authority may look for as long as the order is under way.
+    pub fn challenges(&self) -> &[Challenge] {
+        &self.challenges
+    }
+
+    /// What is to be done now. Not while something is outstanding.
+    ///
+    /// # Errors
+    /// It will not come about.
+    pub fn next(&mut self, account: &mut Account, terms: &Terms) -> Result<Action, Failure> {
+        if let Stage::Done = self.stage {
+            return Ok(Action::Done(std::mem::take(&mut self.chain)));
+        }
+        if let Some(wait) = self.wait.take() {
+            return Ok(Action::Wait(wait));
+        }
+        if let Some((which, request)) = account.preliminary(terms)? {
+            self.outstanding = Some(Outstanding::Preliminary(which));
+            return Ok(Action::Ask(request));
+        }
+        let (target, payload) = self.own(account, terms)?;
+        self.outstanding = Some(Outstanding::Own);
+        Ok(Action::Ask(account.post(&target, &payload)?))
+    }
+
+    fn own(&self, account: &Account, terms: &Terms) -> Result<(Url, String), Failure> {
+        let lost = || Failure::nonsense("an order without its URLs");
+        Ok(match &self.stage {
+            Stage::New => {
+                let names: Vec<Value> = self.names.iter().map(|name| identifier(name)).collect();
+                let mut order = json!({ "identifiers": names });
+                if let Some(replaced) = &self.replaces {
+                    order["replaces"] = replaced.clone().into();
+                }
+                if let Some(profile) = account.profile(terms)? {
+                    order["profile"] = profile.into();
+                }
+                (account.orders().ok_or_else(lost)?.clone(), order.to_string())
+            }
+            Stage::Look | Stage::Await => (self.authorizations.front().ok_or_else(lost)?.clone(), String::new()),
+            Stage::Answer(challenge) => (challenge.clone(), "{}".into()),
+            Stage::Check | Stage::Done => (self.url.clone().ok_or_else(lost)?, String::new()),
+            Stage::Finalize => {
+                let payload = json!({ "csr": jose::base64url(&self.request) });
+                (self.finalize.clone().ok_or_else(lost)?, payload.to_string())
+            }
+            Stage::Download(target) | Stage::Alternate(target) => (target.clone(), String::new()),
+        })
+    }
+
+    /// Takes the response to what was asked. `now`: seconds since 1970.
+    ///
+    /// # Errors
+    /// It will not come about.
+    pub fn receive(
+        &mut self,
+        account: &mut Account,
+        terms: &Terms,
+        response: &Response,
+        now: i64,
+    ) -> Result<(), Failure> {
+        match self.outstanding.take() {
+            Some(Outstanding::Preliminary(which)) => match account.take(which, terms, response, now) {
+                Err(_) if self.again(account, response) => Ok(()),
+                taken => taken,
+            },
+            Some(Outstanding::Own) => {
+                account.learn(response);
+                if (200..300).contains(&response.status) {
+                    return self.progress(account, terms, response, now);
+                }
+                if self.again(account, response) {
+                    return Ok(());
+                }
+                self.refusal(response, now)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn again(&mut self, account: &mut Account, response: &Response) -> bool {
+        self.repeats += 1;
+        self.repeats <= REPEATS && account.may_repeat(response)
+    }
+
+    fn refusal(&mut self, response: &Response, now: i64) -> Result<(), Failure> {
+        let problem = Problem::of_response(response);
+        match self.stage {
+            Stage::New if problem.kind == "alreadyReplaced" && self.replaces.take().is_some() => Ok(()),
+            // Something else made it ready, or it is not yet.
+            Stage::Finalize if problem.kind == "orderNotReady" => {
+                self.stage = Stage::Check;
+                self.look_again(None)
+            }
+            // The default chain is good all the same.
+            Stage::Alternate(_) => {
+                self.stage = Stage::Done;
+                Ok(())
+            }
+            _ => {
+                let what = match &self.stage {
+                    Stage::New => "newOrder",
+                    Stage::Look | Stage::Await => "the authorization",
+                    Stage::Answer(_) => "the challenge",
+                    Stage::Check => "the order",
+                    Stage::Finalize => "finalize",
+                    Stage::Download(_) | Stage::Alternate(_) | Stage::Done => "the certificate",
+                };
+                Err(refused(response, what, now))
+            }
+        }
+    }
+
+    /// It is not decided yet.
+    fn look_again(&mut self, wanted: Option<u64>) -> Result<(), Failure> {
+        self.polls += 1;
+        if self.polls > POLLS {
+            return Err(Failure::new(Kind::Refused, "the authority does not decide"));
+        }
+        self.wait = Some(wanted.map_or(self.pause, |seconds| seconds.clamp(1, 300) * 1000));
+        self.pause = (self.pause * 3 / 2).min(LONGEST);
+        Ok(())
+    }
+
+    fn progress(&mut self, account: &Account, terms: &Terms, response: &Response, now: i64) -> Result<(), Failure> {
+        let wanted = retry_after(response, now);
+        match &self.stage {
+            Stage::New => {
+                let place = response.field("location").and_then(Url::parse);
+                self.url = Some(place.ok_or_else(|| Failure::nonsense("an order without a URL"))?);
+                let order = object(response)?;
+                self.finalize = Some(url(&order, "finalize")?);
+                let urls = order.get("authorizations").and_then(Value::as_array).cloned().unwrap_or_default();
+                self.authorizations = urls.iter().filter_map(|url| Url::parse(url.as_str()?)).collect();
+                self.stage = if self.authorizations.is_empty() { Stage::Check } else { Stage::Look };
+                Ok(())
+            }
+            Stage::Look | Stage::Await => self.authorization(account, terms, &object(response)?, wanted),
+            Stage::Answer(_) => {
+                self.stage = Stage::Await;
+                self.pause = PAUSE;
+                self.look_again(wanted)
+            }
+            Stage::Check | Stage::Finalize => self.order(&object(response)?, wanted),
+            Stage::Download(_) => {
+                let chain = String::from_utf8(response.body.clone()).map_err(|_| Failure::nonsense("its chain"))?;
+                self.alternates = alternates(response);
+                self.chain = chain;
+                self.choose(terms);
+                Ok(())
+            }
+            Stage::Alternate(_) => {
+                if let Ok(chain) = String::from_utf8(response.body.clone())
+                    && is_preferred(&chain, terms)
+                {
+                    self.chain = chain;
+                }
+                self.choose(terms);
+                Ok(())
+            }
+            Stage::Done => Ok(()),
+        }
+    }
+
+    /// The chain is the wanted one, or the next is looked at.
+    fn choose(&mut self, terms: &Terms) {
+        self.stage = match self.alternates.pop() {
+            Some(next) if !is_preferred(&self.chain, terms) => Stage::Alternate(next),
+            _ => Stage::Done,
+        };
+    }
+
+    fn authorization(
+        &mut self,
+        account: &Account,
+        terms: &Terms,
+        found: &Value,
+        wanted: Option<u64>,
+    ) -> Result<(), Failure> {
+        let name = found.get("identifier").map(|name| text(name, "value")).unwrap_or_default().to_owned();
+        let offered = found.get("challenges").and_then(Value::as_array).cloned().unwrap_or_default();
+        match text(found, "status") {
+            "valid" => {
+                self.authorizations.pop_front();
+                self.stage = if self.authorizations.is_empty() { Stage::Check } else { Stage::Look };
+                return Ok(());
+            }
+            "pending" => {}
+            _ => {
+                let error = offered.iter().find_map(|challenge| challenge.get("error"));
+                let problem = error.map(Problem::of).unwrap_or_default();
+                let kind = terms.challenge.name();
+                return Err(problem.failure(&format!("control over \"{name}\" was not shown by {kind}")));
+            }
+        }
+        let ours = offered.iter().find(|challenge| text(challenge, "type") == terms.challenge.name());
+        let Some(ours) = ours else {
+            let what = format!("the authority offers no {} for \"{name}\"", terms.challenge.name());
+            return Err(Failure::new(Kind::Settings, what));
+        };
+        if matches!(self.stage, Stage::Await) || text(ours, "status") == "processing" {
+            self.stage = Stage::Await;
+            return self.look_again(wanted);
+        }
+        let token = text(ours, "token").to_owned();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            return Err(Failure::nonsense("the token of a challenge"));
+        }
+        let answer = account.key().authorization(&token);
+        self.challenges.push(Challenge { kind: terms.challenge, name, token, answer });
+        self.stage = Stage::Answer(url(ours, "url")?);
+        Ok(())
+    }
+
+    fn order(&mut self, order: &Value, wanted: Option<u64>) -> Result<(), Failure> {
+        match text(order, "status") {
+            "ready" if matches!(self.stage, Stage::Check) => {
+                self.stage = Stage::Finalize;
+                self.pause = PAUSE;
+                Ok(())
+            }
+            "valid" => {
+                self.stage = Stage::Download(url(order, "certificate")?);
+                Ok(())
+            }
+            "invalid" => {
+                let problem = order.get("error").map(Problem::of).unwrap_or_default();
+                Err(problem.failure("the order was refused"))
+            }
+            _ => {
+                self.stage = Stage::Check;
+                self.look_again(wanted)
+            }
+        }
+    }
+}
+
+/// URLs of other chains (RFC 8288).
+fn alternates(response: &Response) -> Vec<Url> {
+    let links = response.fields.iter().filter(|(name, _)| name == "link").flat_map(|(_, value)| value.split(','));
+    let alternate = links.filter_map(|link| {
+        let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let is_alternate = rest.split(';').any(|part| matches!(part.trim(), "rel=\"alternate\"" | "rel=alternate"));
+        Url::parse(target).filter(|_| is_alternate)
+    });
+    // The first is looked at first.
+    let mut found: Vec<Url> = alternate.collect();
+    found.reverse();
+    found
+}
+
+/// Whether the last certificate of a chain is issued by the preferred name.
+fn is_preferred(chain: &str, terms: &Terms) -> bool {
+    let Some(wanted) = &terms.preferred_chain else { return true };
+    let Ok(sections) = pem::parse(chain.as_bytes()) else { return false };
+    let Some(top) = sections.last().and_then(|section| Certificate::parse(&section.der).ok()) else { return false };
+    top.issuer_common_name() == Some(wanted.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Why something did not come about: the authority's problem documents (RFC 7807), and what else can be in the way. What
+//! kind it is decides when it is tried again.
+
+use super::wire::Response;
+use crate::http::date;
+use serde_json::Value;
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The authority was not reached, or is not well: nothing was used up.
+    Unreachable,
+    /// It refused; each attempt may count against a limit.
+    Refused,
+    /// Nothing will change by itself: somebody has to do something.
+    Settings,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: Kind,
+    pub text: String,
+    /// Seconds that the authority wants us to wait.
+    pub wait: Option<u64>,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, text: impl Into<String>) -> Failure {
+        Failure { kind, text: text.into(), wait: None }
+    }
+
+    /// Something that makes no sense of what the authority sent.
+    pub fn nonsense(what: &str) -> Failure {
+        Failure::new(Kind::Refused, format!("the authority's answer cannot be understood: {what}"))
+    }
+}
+
+/// A problem document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problem {
+    /// Without `urn:ietf:params:acme:error:`.
+    pub kind: String,
+    pub detail: String,
+}
+
+impl Problem {
+    /// Of an object of JSON, with what its parts say.
+    pub fn of(value: &Value) -> Problem {
+        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = text(value, "type");
+        let kind = kind.rsplit(':').next().unwrap_or_default().to_owned();
+        let mut detail = text(value, "detail");
+        for part in value.get("subproblems").and_then(Value::as_array).into_iter().flatten() {
+            let name = part.get("identifier").map(|name| text(name, "value")).unwrap_or_default();
+            detail.push_str(&format!("; {name}: {}", text(part, "detail")));
+        }
+        Problem { kind, detail }
+    }
+
+    pub fn of_response(response: &Response) -> Problem {
+        let value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+        Problem::of(&value)
+    }
+
+    fn sentence(&self, what: &str) -> String {
+        match (self.kind.is_empty(), self.detail.is_empty()) {
+            (true, true) => what.to_owned(),
+            (true, false) => format!("{what}: {}", self.detail),
+            (false, true) => format!("{what}: {}", self.kind),
+            (false, false) => format!("{what}: {} ({})", self.detail, self.kind),
+        }
+    }
+
+    /// As a failure of `what`.
+    pub fn failure(&self, what: &str) -> Failure {
+        const SETTINGS: [&str; 7] = [
+            "userActionRequired",
+            "externalAccountRequired",
+            "rejectedIdentifier",
+            "unsupportedIdentifier",
+            "unsupportedContact",
+            "invalidContact",
+            "invalidProfile",
+        ];
+        let kind = if SETTINGS.contains(&self.kind.as_str()) { Kind::Settings } else { Kind::Refused };
+        Failure::new(kind, self.sentence(what))
+    }
+}
+
+/// The failure that a response is.
+pub fn refused(response: &Response, what: &str, now: i64) -> Failure {
+    let problem = Problem::of_response(response);
+    let mut failure = problem.failure(&format!("{what} failed with status {}", response.status));
+    if response.status >= 500 && problem.kind != "serverInternal" || response.status == 503 {
+        failure.kind = Kind::Unreachable;
+    }
+    failure.wait = retry_after(response, now);
+    if problem.kind == "rateLimited" && failure.wait.is_none() {
+        failure.wait = Some(3600);
+    }
+    failure
+}
+
+/// `Retry-After` in seconds: a number, or a date.
+pub fn retry_after(response: &Response, now: i64) -> Option<u64> {
+    let value = response.field("retry-after")?;
+    let by_date = || date::parse(value.as_bytes()).map(|at| u64::try_from(at - now).unwrap_or(0));
+    value.parse().ok().or_else(by_date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, body: &str, fields: &[(&str, &str)]) -> Response {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Response { status, fields, body: body.as_bytes().to_vec(), keep_alive: true }
+    }
+
+    #[test]
+    fn a_problem_says_what_is_wrong_and_when_to_come_back() {
+        let body = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}"#;
+        let failure = refused(&response(429, body, &[("retry-after", "120")]), "newOrder", 0);
+        assert_eq!(failure.text, "newOrder failed with status 429: too many (rateLimited)");
+        assert_eq!((failure.kind, failure.wait), (Kind::Refused, Some(120)));
+        assert_eq!(refused(&response(429, body, &[]), "newOrder", 0).wait, Some(3600));
+        let by_date = response(429, body, &[("retry-after", "Thu, 01 Jan 1970 00:02:00 GMT")]);
+        assert_eq!(refused(&by_date, "x", 60).wait, Some(60));
+        let body = r#"{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"no","subproblems":[{"identifier":{"value":"a.test"},"detail":"bad"}]}"#;
+        let failure = refused(&response(403, body, &[]), "newOrder", 0);
+        assert_eq!(failure.kind, Kind::Settings);
+        assert!(failure.text.contains("no; a.test: bad (rejectedIdentifier)"), "{}", failure.text);
+        assert_eq!(refused(&response(502, "<html>", &[]), "directory", 0).kind, Kind::Unreachable);
+    }
+}

@@ -1,0 +1,279 @@
+//! A request and its response as bytes of HTTP/1.1. Bounded: [`HEAD`] bytes of a head, [`BODY`] of a body.
+
+use crate::http::h1::body::Decoder;
+use crate::http::h1::framing::Framing;
+use crate::http::h1::response::{Asked, Ending, Progress, ResponseHead};
+
+/// The longest head of a response.
+const HEAD: usize = 16 << 10;
+/// The longest body: chains of certificates are the largest.
+const BODY: usize = 1 << 20;
+
+/// An `http` or `https` URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    pub secure: bool,
+    /// In lower case, an IPv6 address without its brackets.
+    pub host: String,
+    pub port: u16,
+    /// As `Host` has it.
+    pub authority: String,
+    /// Path and arguments.
+    pub target: String,
+    /// As it was written: signatures are over that.
+    pub text: String,
+}
+
+impl Url {
+    pub fn parse(text: &str) -> Option<Url> {
+        let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return None,
+        };
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let rest = rest.split('#').next().unwrap_or_default();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(end);
+        let standard = if secure { 443 } else { 80 };
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']')?;
+                (host, port.strip_prefix(':'))
+            }
+            None => match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            },
+        };
+        let port = port.map_or(Some(standard), |port| port.parse().ok())?;
+        if host.is_empty() || host.contains('@') {
+            return None;
+        }
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        Some(Url {
+            secure,
+            host: host.to_ascii_lowercase(),
+            port,
+            authority: authority.to_owned(),
+            target,
+            text: text.to_owned(),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    /// Of a POST.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn get(url: Url) -> Request {
+        Request { method: Method::Get, url, body: Vec::new() }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let method = match self.method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+        };
+        let mut text = format!(
+            "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: webserv/{}\r\nAccept: */*\r\n",
+            self.url.target,
+            self.url.authority,
+            env!("CARGO_PKG_VERSION")
+        );
+        if self.method == Method::Post {
+            let length = self.body.len();
+            text.push_str(&format!("Content-Type: application/jose+json\r\nContent-Length: {length}\r\n"));
+        }
+        text.push_str("\r\n");
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case.
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The connection may carry another request.
+    pub keep_alive: bool,
+}
+
+impl Response {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A response that is being received.
+#[derive(Debug)]
+pub struct Receiver {
+    asked: Asked,
+    head: ResponseHead,
+    /// What came of the head; then what of the body is not decoded.
+    bytes: Vec<u8>,
+    body: Option<(Ending, Decoder)>,
+    response: Response,
+}
+
+impl Receiver {
+    pub fn new(method: Method) -> Receiver {
+        let asked = Asked { head: method == Method::Head, ..Asked::default() };
+        Receiver { asked, head: ResponseHead::default(), bytes: Vec::new(), body: None, response: Response::default() }
+    }
+
+    /// Nothing has come yet.
+    pub fn is_fresh(&self) -> bool {
+        self.body.is_none() && self.bytes.is_empty()
+    }
+
+    /// Takes what came. Some: the response is whole.
+    ///
+    /// # Errors
+    /// It is no HTTP, or too long.
+    pub fn take(&mut self, came: &[u8]) -> Result<Option<Response>, String> {
+        self.bytes.extend_from_slice(came);
+        while self.body.is_none() {
+            match self.head.parse(&self.bytes, HEAD, self.asked).map_err(|bad| bad.to_string())? {
+                Progress::Partial => return Ok(None),
+                Progress::Interim(length) => {
+                    self.bytes.drain(..length);
+                    self.head.clear();
+                }
+                Progress::Complete => self.begin_body(),
+            }
+        }
+        let Some((ending, decoder)) = &mut self.body else { return Ok(None) };
+        if *ending == Ending::Close {
+            self.response.body.append(&mut self.bytes);
+        } else {
+            let mut at = 0;
+            while at < self.bytes.len() && !decoder.is_done() {
+                let step = decoder.next(&self.bytes[at..]).map_err(|_| "the body is malformed".to_owned())?;
+                self.response.body.extend_from_slice(&self.bytes[at..][step.data]);
+                at += step.consumed;
+                if step.consumed == 0 {
+                    break;
+                }
+            }
+            self.bytes.drain(..at);
+        }
+        if self.response.body.len() > BODY {
+            return Err("the response is too long".into());
+        }
+        let done = *ending != Ending::Close && decoder.is_done();
+        Ok(done.then(|| std::mem::take(&mut self.response)))
+    }
+
+    /// The connection has ended in order.
+    ///
+    /// # Errors
+    /// The response had not.
+    pub fn end(&mut self) -> Result<Response, String> {
+        match self.body {
+            Some((Ending::Close, _)) => Ok(std::mem::take(&mut self.response)),
+            _ => Err("the connection was closed before the response was whole".into()),
+        }
+    }
+
+    fn begin_body(&mut self) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let fields = self.head.fields.iter();
+        self.response.fields = fields
+            .map(|field| (text(field.name.of(&self.bytes)).to_ascii_lowercase(), text(field.value.of(&self.bytes))))
+            .collect();
+        self.response.status = self.head.status;
+        self.response.keep_alive = self.head.keep_alive;
+        let framing = match self.head.ending {
+            Ending::Length(length) => Framing::Length(length),
+            Ending::Chunked => Framing::Chunked,
+            Ending::None | Ending::Close => Framing::None,
+        };
+        self.body = Some((self.head.ending, Decoder::new(framing)));
+        self.bytes.drain(..self.head.len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let url = Url::parse("https://CA.test/acme/new?x=1#y").expect("a URL");
+        assert_eq!(
+            (url.secure, url.host.as_str(), url.port, url.target.as_str()),
+            (true, "ca.test", 443, "/acme/new?x=1")
+        );
+        let url = Url::parse("http://[::1]:8080").expect("a URL");
+        assert_eq!((url.secure, url.host.as_str(), url.port, url.target.as_str()), (false, "::1", 8080, "/"));
+        for wrong in ["ftp://a/", "https://", "https://a b/", "https://a:x/", "https://u@a/", "a/b"] {
+            assert_eq!(Url::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_response_is_whole_at_its_end_however_it_is_cut() {
+        let table: [(&str, &str, Option<&str>); 5] = [
+            ("length", "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 4\r\n\r\nbody", Some("body")),
+            (
+                "chunked",
+                "HTTP/1.1 201 C\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n",
+                Some("body"),
+            ),
+            ("interim", "HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", Some("body")),
+            ("none", "HTTP/1.1 204 No\r\nX: y\r\n\r\n", Some("")),
+            ("until the end", "HTTP/1.1 200 OK\r\n\r\nbody", None),
+        ];
+        for (name, text, want) in table {
+            let bytes = text.as_bytes();
+            for cut in 0..=bytes.len() {
+                let mut receiver = Receiver::new(Method::Get);
+                let first = receiver.take(&bytes[..cut]).expect(name);
+                let whole = match (first, receiver.take(&bytes[cut..]).expect(name)) {
+                    (Some(response), _) | (_, Some(response)) => Some(response),
+                    _ => None,
+                };
+                match want {
+                    Some(body) => assert_eq!(whole.expect(name).body, body.as_bytes(), "{name} cut at {cut}"),
+                    None => assert_eq!(receiver.end().expect(name).body, b"body", "{name} cut at {cut}"),
+                }
+            }
+        }
+        let mut cut = Receiver::new(Method::Get);
+        assert_eq!(cut.take(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbod"), Ok(None));
+        assert!(cut.end().is_err());
+        assert!(Receiver::new(Method::Get).take(b"SSH-2.0-x\r\n").is_err());
+    }
+
+    #[test]
+    fn a_request_is_written() {
+        let url = Url::parse("https://ca.test:14000/dir").expect("a URL");
+        let text = String::from_utf8(Request::get(url.clone()).bytes()).expect("text");
+        assert!(
+            text.starts_with("GET /dir HTTP/1.1\r\nHost: ca.test:14000\r\n") && text.ends_with("\r\n\r\n"),
+            "{text}"
+        );
+        let post = Request { method: Method::Post, url, body: b"{}".to_vec() };
+        let text = String::from_utf8(post.bytes()).expect("text");
+        assert!(text.contains("Content-Length: 2\r\n") && text.ends_with("\r\n\r\n{}"), "{text}");
+    }
+}

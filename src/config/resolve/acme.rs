@@ -1,0 +1,312 @@
+//! Authorities and their certificates: from what the walk collected to what the configuration holds. The files that an
+//! issuer names are read here, with the rights of who reads the configuration.
+
+use crate::acme::Terms;
+use crate::acme::jose::{self, AccountKey as Jose};
+use crate::acme::wire::Url;
+use crate::config::acme::{AccountKey, Acme, Certificate, CertificateId, Issuer};
+use crate::config::ast::{Directive, Span, Text, Word};
+use crate::config::build::{Build, Form, Own, Scope};
+use crate::config::certificates;
+use crate::config::context::Contexts;
+use crate::config::directives::acme::is_identifier;
+use crate::config::directives::resolver;
+use crate::config::fault::Fault;
+use crate::config::local_ca;
+use crate::config::settings::Settings;
+use crate::config::settings::acme::{IssuerDraft, Key, Secret, State, Wanted};
+use crate::config::settings::listen::Name;
+use crate::tls::ciphers;
+use crate::tls::client::Options;
+use crate::tls::server::Protocols;
+use crate::tls::verify::Trust;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// The issuer that need not be defined.
+const DEFAULT: &str = "default";
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// Certificates of a chain to a root of the system, besides the leaf.
+const DEPTH: u64 = 9;
+
+/// Where distributions keep the CAs that they trust.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+];
+
+impl Build {
+    pub(super) fn acme_issuer(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
+        let mut scope = Scope::new(Contexts::ACME_ISSUER, outer.settings.clone(), Own::default()).within(d);
+        let name = d.args[0].str().into_owned();
+        scope.issuer = Some(IssuerDraft::new(&name, d.args[0].span));
+        self.level(&mut scope, children);
+        let Some(issuer) = scope.issuer.take() else { return };
+        if issuer.uri.is_none() {
+            self.error(Fault::new(d.close, format!("\"uri\" is missing in acme_issuer \"{name}\"")));
+        }
+        match self.issuers.iter().find(|other| other.name == issuer.name) {
+            Some(first) => {
+                let fault = Fault::new(issuer.span, format!("duplicate acme_issuer \"{name}\""));
+                self.error(fault.note(first.span, "it is given first"));
+            }
+            None => self.issuers.push(issuer),
+        }
+    }
+
+    /// What is asked of which issuer; tells each server its certificate.
+    pub(super) fn acme(&mut self) -> Acme {
+        let mut acme = Acme::default();
+        for at in 0..self.drafts.len() {
+            let Some(wanted) = self.drafts[at].acme.clone() else { continue };
+            let settings = self.servers.get(at).and_then(|server| self.locations.get(server.root.at()));
+            let settings = settings.map(|root| root.settings.clone()).unwrap_or_default();
+            let Some(names) = self.identifiers(at, &wanted) else { continue };
+            let known = acme.issuers.iter().position(|issuer| issuer.name == wanted.issuer);
+            let issuer = match known {
+                Some(known) => known,
+                None => {
+                    let Some(issuer) = self.issuer(&wanted, &settings) else { continue };
+                    acme.issuers.push(Rc::new(issuer));
+                    acme.issuers.len() - 1
+                }
+            };
+            let certificate = Certificate { issuer, names, key: wanted.key };
+            let id = acme.certificates.iter().position(|other| *other == certificate).unwrap_or_else(|| {
+                acme.certificates.push(certificate);
+                acme.certificates.len() - 1
+            });
+            self.servers[at].acme = Some(CertificateId(id));
+        }
+        acme
+    }
+
+    /// The names that a certificate is to be for.
+    fn identifiers(&mut self, at: usize, wanted: &Wanted) -> Option<Vec<String>> {
+        let mut names: Vec<String> = wanted.names.iter().map(|(name, _)| name.clone()).collect();
+        let mut left_out = Vec::new();
+        if names.is_empty() {
+            for (name, span) in &self.drafts[at].names {
+                let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+                match name {
+                    Name::Exact(name) if is_identifier(&text(name)) => names.push(text(name)),
+                    Name::Suffix { name, bare: true } => {
+                        names.push(text(name.strip_prefix(b".").unwrap_or(name)));
+                        left_out.push((*span, "names below it are not: wildcards would need dns-01"));
+                    }
+                    Name::Exact(name) if name.is_empty() => {}
+                    _ => left_out.push((*span, "wildcards and regular expressions cannot be in a certificate of ACME")),
+                }
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        if names.is_empty() {
+            let fault = Fault::new(wanted.span, "no name that a certificate could be for");
+            self.error(fault.help("server_name with whole names, or name them: acme_certificate ISSUER example.org"));
+            return None;
+        }
+        for (span, why) in left_out {
+            self.warn(span, format!("not all of these names are in the certificate: {why}"));
+        }
+        Some(names)
+    }
+
+    fn issuer(&mut self, wanted: &Wanted, settings: &Settings) -> Option<Issuer> {
+        let draft = self.issuers.iter().find(|issuer| issuer.name == wanted.issuer).cloned();
+        let draft = match draft {
+            Some(draft) => draft,
+            None if &*wanted.issuer == DEFAULT => IssuerDraft {
+                uri: Url::parse(LETS_ENCRYPT),
+                agreed: true,
+                ..IssuerDraft::new(DEFAULT, wanted.issuer_span)
+            },
+            None => {
+                let text = format!("issuer \"{}\" is not defined", wanted.issuer);
+                let help = "acme_issuer NAME { uri URL; … } in http, or `default` for Let's Encrypt";
+                self.error(Fault::new(wanted.issuer_span, text).help(help));
+                return None;
+            }
+        };
+        let before = self.diagnostics.errors();
+        let uri = draft.uri.clone()?;
+        let trust = if draft.verify { self.trust(&draft) } else { None };
+        let account_key = self.account_key(&draft.account_key);
+        let external = draft.external.clone().and_then(|(kid, secret)| Some((kid, self.secret(&secret)?)));
+        let client = Options {
+            protocols: Protocols::default(),
+            suites: ciphers::suites("DEFAULT").unwrap_or_default(),
+            certificate: None,
+            sends_name: true,
+            sessions: 8,
+            alpn: vec![b"http/1.1".to_vec()],
+        };
+        let client = match client.build() {
+            Ok(client) => client,
+            Err(why) => {
+                self.error(Fault::new(draft.span, format!("cannot prepare TLS to the issuer: {why}")));
+                return None;
+            }
+        };
+        let state = match (draft.state, self.form) {
+            (State::Off, _) => None,
+            (State::Path(path), _) => Some(path),
+            (State::Default, Form::Nginx) => Some(self.full_path(format!("acme_{}", draft.name).as_bytes())),
+            (State::Default, Form::Own) => Some(local_ca::state_directory().join(format!("acme_{}", draft.name))),
+        };
+        let terms = Terms {
+            uri,
+            contacts: draft.contacts,
+            agreed: draft.agreed,
+            external,
+            challenge: draft.challenge,
+            preferred_chain: draft.preferred_chain,
+            profile: draft.profile,
+        };
+        let names = &settings.names;
+        let issuer = Issuer {
+            name: draft.name,
+            terms,
+            account_key: account_key?,
+            client,
+            trust,
+            state,
+            resolver: names.resolver.clone().unwrap_or_else(resolver::of_system),
+            resolver_timeout: names.timeout,
+        };
+        (self.diagnostics.errors() == before).then_some(issuer)
+    }
+
+    fn trust(&mut self, draft: &IssuerDraft) -> Option<Trust> {
+        let (path, span) = match &draft.trusted {
+            Some((path, span)) => (path.clone(), *span),
+            None => {
+                let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+                let found = named.into_iter().chain(BUNDLES.iter().map(PathBuf::from)).find(|path| path.exists());
+                let Some(path) = found else {
+                    let fault =
+                        Fault::new(draft.span, "this system has no bundle of trusted CAs to verify the issuer by");
+                    self.error(fault.help("install ca-certificates, or name a file: ssl_trusted_certificate"));
+                    return None;
+                };
+                (path, draft.span)
+            }
+        };
+        match certificates::trusted(&path) {
+            Ok(roots) => Some(Trust { roots, crls: None, depth: DEPTH }),
+            Err(why) => {
+                self.error(Fault::new(span, format!("cannot load trusted certificates \"{}\": {why}", path.display())));
+                None
+            }
+        }
+    }
+
+    fn account_key(&mut self, key: &Key) -> Option<AccountKey> {
+        let (path, span) = match key {
+            Key::Made(kind) => return Some(AccountKey::Made(*kind)),
+            Key::File(path, span) => (path, *span),
+        };
+        let read = certificates::read(path).and_then(|text| {
+            Jose::from_pem(&text)?;
+            String::from_utf8(text).map_err(|_| "it is no text".to_owned())
+        });
+        read.map(AccountKey::Given)
+            .map_err(|why| {
+                self.error(Fault::new(span, format!("cannot load account key \"{}\": {why}", path.display())))
+            })
+            .ok()
+    }
+
+    /// The MAC key of an account elsewhere.
+    fn secret(&mut self, secret: &Secret) -> Option<Vec<u8>> {
+        let (text, span) = match secret {
+            Secret::Text(text, span) => (Ok(text.clone()), *span),
+            Secret::File(path, span) => {
+                let text = certificates::read(path).map(|text| String::from_utf8_lossy(&text).into_owned());
+                (text.map_err(|why| format!("cannot load \"{}\": {why}", path.display())), *span)
+            }
+        };
+        let key = text.and_then(|text| jose::from_base64url(&text).ok_or_else(|| "the key is no base64url".to_owned()));
+        key.map_err(|why| self.error(Fault::new(span, why))).ok().filter(|key| !key.is_empty())
+    }
+
+    /// For the short form: servers on port 80 that redirect to HTTPS, unless there are some.
+    pub(super) fn redirecting(&mut self, level: &[Directive]) -> Vec<Directive> {
+        let named = |d: &Directive, name: &str| d.block.as_ref().is_some_and(|b| b.iter().any(|d| d.name.is(name)));
+        if level.iter().any(|d| d.name.is("ssl_certificate")) {
+            return Vec::new();
+        }
+        let servers = || level.iter().filter(|d| d.name.is("server") && d.block.is_some());
+        let plain: Vec<&Directive> = servers().filter(|server| listens(server, is_plain_80)).collect();
+        let taken: Vec<&[u8]> = plain.iter().flat_map(|server| words(server, "server_name")).map(Word::bytes).collect();
+        let mut made = Vec::new();
+        for server in servers() {
+            if !named(server, "acme_certificate") || named(server, "ssl_certificate") || listens(server, is_plain_80) {
+                continue;
+            }
+            let Some(order) = directives(server, "acme_certificate").next() else { continue };
+            let names: Vec<Word> =
+                words(server, "server_name").filter(|name| !taken.contains(&name.bytes())).cloned().collect();
+            let listens: Vec<Word> = directives(server, "listen").filter_map(address_80).collect();
+            if names.is_empty() || listens.is_empty() {
+                continue;
+            }
+            let text = "port 80 answers challenges and redirects to HTTPS for these names";
+            self.notice(order.span, format!("{text} (a server of yours on port 80 would do it instead)"));
+            made.push(redirect(order.span, listens, names));
+        }
+        made
+    }
+}
+
+fn directives<'a>(server: &'a Directive, name: &'a str) -> impl Iterator<Item = &'a Directive> {
+    server.block.iter().flatten().filter(move |d| d.name.is(name))
+}
+
+fn words<'a>(server: &'a Directive, name: &'a str) -> impl Iterator<Item = &'a Word> {
+    directives(server, name).flat_map(|d| &d.args)
+}
+
+fn listens(server: &Directive, wanted: fn(&Directive) -> bool) -> bool {
+    directives(server, "listen").any(wanted)
+}
+
+fn is_secure(listen: &Directive) -> bool {
+    listen.args.iter().skip(1).any(|word| word.is("ssl"))
+}
+
+/// The host of an address, with its colon, and its port.
+fn split(address: &[u8]) -> (&[u8], &[u8]) {
+    match address.iter().rposition(|byte| *byte == b':') {
+        Some(at) if !address.ends_with(b"]") => address.split_at(at + 1),
+        _ if address.iter().all(u8::is_ascii_digit) => (b"", address),
+        _ => (address, b""),
+    }
+}
+
+fn is_plain_80(listen: &Directive) -> bool {
+    let port = listen.args.first().map(|word| split(word.bytes()).1);
+    port.is_some_and(|port| port == b"80" || port.is_empty()) && !is_secure(listen)
+}
+
+/// The address of a `listen` of HTTPS, with port 80 instead.
+fn address_80(listen: &Directive) -> Option<Word> {
+    let word = listen.args.first().filter(|_| is_secure(listen))?;
+    let (host, port) = split(word.bytes());
+    (port == b"443").then(|| Word { text: Text::new(&[host, b"80"].concat()), ..word.clone() })
+}
+
+/// `server { listen …; server_name …; return 301 https://$host$request_uri; }`, where `span` points.
+fn redirect(span: Span, listens: Vec<Word>, names: Vec<Word>) -> Directive {
+    let word = |text: &[u8]| Word::new(text, span, false);
+    let directive =
+        |name: &[u8], args: Vec<Word>, block| Directive { name: word(name), args, block, span, close: span };
+    let mut inside: Vec<Directive> =
+        listens.into_iter().map(|address| directive(b"listen", vec![address], None)).collect();
+    inside.push(directive(b"server_name", names, None));
+    inside.push(directive(b"return", vec![word(b"301"), word(b"https://$host$request_uri")], None));
+    directive(b"server", Vec::new(), Some(inside))
+}

@@ -1,0 +1,76 @@
+//! `acme_issuer` and `acme_certificate` as they are written; `resolve::acme` makes authorities and certificates of them.
+
+use crate::acme::ChallengeKind;
+use crate::acme::wire::Url;
+use crate::config::ast::Span;
+use crate::tls::issue::KeyKind;
+use std::path::PathBuf;
+
+/// `acme_certificate` of a server, before its issuer is looked up.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub issuer: Box<str>,
+    pub issuer_span: Span,
+    /// Names that the directive gives itself; those of the server where there are none.
+    pub names: Vec<(String, Span)>,
+    pub key: KeyKind,
+    pub span: Span,
+}
+
+/// `acme_issuer` as it is read.
+#[derive(Clone, Debug)]
+pub struct IssuerDraft {
+    pub name: Box<str>,
+    pub span: Span,
+    pub uri: Option<Url>,
+    pub account_key: Key,
+    pub contacts: Vec<String>,
+    pub agreed: bool,
+    pub external: Option<(String, Secret)>,
+    pub challenge: ChallengeKind,
+    pub preferred_chain: Option<String>,
+    pub profile: Option<(String, bool)>,
+    pub trusted: Option<(PathBuf, Span)>,
+    pub verify: bool,
+    pub state: State,
+}
+
+#[derive(Clone, Debug)]
+pub enum Key {
+    Made(KeyKind),
+    File(PathBuf, Span),
+}
+
+#[derive(Clone, Debug)]
+pub enum Secret {
+    Text(String, Span),
+    File(PathBuf, Span),
+}
+
+/// Where an issuer keeps what must outlive the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Default,
+    Off,
+    Path(PathBuf),
+}
+
+impl IssuerDraft {
+    pub fn new(name: &str, span: Span) -> IssuerDraft {
+        IssuerDraft {
+            name: name.into(),
+            span,
+            uri: None,
+            account_key: Key::Made(KeyKind::P256),
+            contacts: Vec::new(),
+            agreed: false,
+            external: None,
+            challenge: ChallengeKind::Http01,
+            preferred_chain: None,
+            profile: None,
+            trusted: None,
+            verify: true,
+            state: State::Default,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Challenges of http-01: answered before any server's configuration is asked, on every plain port, while an order is under
+//! way.
+
+use super::Exchange;
+use super::flow::Flow;
+use super::response::ContentType;
+use crate::acme::HTTP_01;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::services::Services;
+
+fn token(ex: &Exchange) -> Option<&str> {
+    std::str::from_utf8(ex.route.uri.strip_prefix(HTTP_01)?).ok()
+}
+
+/// Whether this asks for a challenge that we have given an authority.
+pub fn is_asked(ex: &Exchange, cx: &Services) -> bool {
+    cx.acme.has_answers()
+        && ex.tls.is_none()
+        && matches!(ex.route.method, Method::Get | Method::Head)
+        && token(ex).is_some_and(|token| cx.acme.answer(token).is_some())
+}
+
+pub fn respond(ex: &mut Exchange, cx: &Services) -> Flow {
+    ex.varies = true;
+    let Some(answer) = token(ex).and_then(|token| cx.acme.answer(token)) else {
+        return Flow::Status(Status::NOT_FOUND);
+    };
+    let answer = answer.as_bytes().to_vec();
+    ex.response.text(Status::OK, ContentType::Static("application/octet-stream"), answer);
+    Flow::Respond
+}

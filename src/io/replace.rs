@@ -1,0 +1,54 @@
+//! Small files that are replaced whole or not at all: state that must not be lost, and secrets.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Writes beside the file, then renames; what is there is there after a crash, too. `mode`: 0600 for secrets, whatever was
+/// there before.
+///
+/// # Errors
+/// The file is as it was.
+pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(directory) = directory {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    }
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = (|| {
+        // One that a killed process of our number left, or a stranger's link, is none of ours.
+        let _ = fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        // What could not be finished leaves nothing behind, as far as that can be.
+        let _ = fs::remove_file(&temporary);
+    } else if let Some(directory) = directory {
+        // That the name is on the disk as well is wished for, not needed.
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("state/key.pem");
+        replace(&path, b"one", 0o644).expect("written");
+        replace(&path, b"two", 0o600).expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"two");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(scratch.path().join("state")).expect("there").count(), 1, "nothing is left over");
+        assert!(replace(&path.join("x"), b"", 0o600).is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! ACME on the loop: requests to authorities go out over our own transport, and what they answer goes back to
+//! `services::acme`. Their sockets stand in an epoll of their own, which the loop watches, as the resolver's do.
+
+mod fetch;
+
+use super::Server;
+use crate::acme::wire::Request;
+use crate::config::acme::Issuer;
+use crate::conn::token::{Role, token_of};
+use crate::services::acme::Moment;
+use crate::sys::epoll::{self, Epoll, Events, Timeout};
+use crate::util::slab::{Key, Slab};
+use fetch::{Fetch, Idle, Progress};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+/// Milliseconds that a connection is kept for the next request.
+const KEPT: u64 = 10_000;
+
+/// Requests under way.
+#[derive(Default)]
+pub(super) struct Fetches {
+    /// Made with the first.
+    epoll: Option<Epoll>,
+    watched: bool,
+    slab: Slab<Fetch>,
+    /// Connections that may carry another, with the authority and until when.
+    idle: Vec<(usize, Idle, u64)>,
+    /// When there is something to do though nothing happens, monotonic milliseconds.
+    next: Option<u64>,
+}
+
+impl Fetches {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.epoll.as_ref().map(Epoll::fd)
+    }
+
+    fn is_resolving(&self) -> bool {
+        self.slab.iter().any(|(_, fetch)| fetch.is_resolving())
+    }
+
+    fn clear(&mut self) {
+        let keys: Vec<Key> = self.slab.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.slab.remove(key);
+        }
+        self.idle.clear();
+    }
+
+    fn begin(&mut self, authority: usize, issuer: Rc<Issuer>, request: Request, now: u64) -> Option<Key> {
+        if self.epoll.is_none() {
+            self.epoll = Epoll::new().ok();
+        }
+        let reused = self.idle.iter().position(|(of, idle, _)| *of == authority && idle.fits(&request.url));
+        let idle = reused.map(|at| self.idle.swap_remove(at).1);
+        let epoll = self.epoll.as_ref()?;
+        let key = self.slab.insert(Fetch::new(authority, issuer, request, idle, now));
+        if let Some(fetch) = self.slab.get_mut(key) {
+            fetch.adopt_connection(epoll, key);
+        }
+        Some(key)
+    }
+}
+
+impl Server {
+    fn moment(&self) -> Moment {
+        Moment { ms: self.cx.now.ms, unix: self.cx.now.unix }
+    }
+
+    /// Takes up the certificates of the configuration.
+    pub(super) fn adopt_acme(&mut self) {
+        let config = self.cx.config.clone();
+        if self.cx.acme.adopt(&config.acme, self.cx.now.unix) {
+            self.acme.clear();
+        }
+        self.tell_acme();
+        self.acme.next = self.cx.acme.next_due(self.moment());
+    }
+
+    /// What came on the sockets.
+    pub(super) fn acme_event(&mut self) {
+        let mut events = Events::new();
+        let wait = self.acme.epoll.as_ref().map(|epoll| epoll.wait(&mut events, Timeout::Now));
+        let Some(Ok(count)) = wait else { return };
+        for at in 0..count {
+            let Some((token, flags)) = events.get(at) else { break };
+            let key = Key::from_u64(token);
+            if let Some(fetch) = self.acme.slab.get_mut(key) {
+                fetch.event(flags);
+                self.fetch(key);
+            }
+        }
+        self.go_on_acme();
+    }
+
+    /// Names may have been found.
+    pub(super) fn acme_names(&mut self) {
+        if self.acme.is_resolving() {
+            self.acme_due();
+        }
+    }
+
+    /// The time for something has come.
+    fn acme_due(&mut self) {
+        let keys: Vec<Key> = self.acme.slab.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.fetch(key);
+        }
+        self.go_on_acme();
+    }
+
+    pub(super) fn acme_if_due(&mut self) {
+        if self.next_acme().is_some_and(|due| due <= self.cx.now.ms) {
+            self.acme_due();
+        }
+    }
+
+    /// When there is something to do though nothing came. One that drains leaves it to its successor.
+    pub(super) fn next_acme(&self) -> Option<u64> {
+        self.acme.next.filter(|_| !self.cx.quitting)
+    }
+
+    pub(super) fn watch_acme(&mut self) {
+        if self.acme.watched {
+            return;
+        }
+        if let Some(fd) = self.acme.fd() {
+            // Unwatched it would look when a time has come.
+            let _ = self.epoll.add(fd, epoll::IN, token_of(Role::Acme));
+            self.acme.watched = true;
+        }
+    }
+
+    /// Lets a request go on as far as it can.
+    fn fetch(&mut self, key: Key) {
+        let now = self.moment();
+        let Fetches { epoll: Some(epoll), slab, idle, .. } = &mut self.acme else { return };
+        let Some(fetch) = slab.get_mut(key) else { return };
+        let answer = match fetch.advance(&mut self.cx.resolver, epoll, key, now) {
+            Progress::Waiting => return,
+            Progress::Done(answer) => answer,
+        };
+        if let Some(mut fetch) = slab.remove(key) {
+            let authority = fetch.authority();
+            if let Some(connection) = fetch.take_connection() {
+                idle.push((authority, connection, now.ms + KEPT));
+            }
+            self.cx.acme.answered(authority, answer, now);
+        }
+    }
+
+    /// What is to be asked next.
+    fn go_on_acme(&mut self) {
+        let now = self.moment();
+        // Each round begins requests, or ends jobs; what fails at once waits for its next attempt.
+        for _ in 0..64 {
+            let requests = self.cx.acme.step(now);
+            if requests.is_empty() {
+                break;
+            }
+            for (authority, request) in requests {
+                let Some(issuer) = self.cx.acme.issuer(authority).cloned() else { continue };
+                match self.acme.begin(authority, issuer, request, now.ms) {
+                    Some(key) => self.fetch(key),
+                    None => self.cx.acme.answered(authority, Err("epoll_create1() failed".into()), now),
+                }
+            }
+        }
+        self.tell_acme();
+        self.acme.idle.retain(|(_, _, until)| *until > now.ms);
+        let deadlines = self.acme.slab.iter().map(|(_, fetch)| fetch.due());
+        let idle = self.acme.idle.iter().map(|(_, _, until)| *until);
+        self.acme.next = deadlines.chain(idle).chain(self.cx.acme.next_due(now)).min();
+    }
+
+    fn tell_acme(&mut self) {
+        for (level, text) in self.cx.acme.lines() {
+            self.say(level, format_args!("{text}"));
+        }
+    }
+}

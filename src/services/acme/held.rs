@@ -1,0 +1,174 @@
+//! One certificate over time: what of it is there, when the next is due, when its authority is asked about that.
+
+use super::store::Pair;
+use crate::acme::problem::Failure;
+use crate::acme::renewal::{self, Window};
+use crate::tls::CertifiedKey;
+use crate::tls::x509::Certificate;
+use std::sync::Arc;
+
+/// A renewal that comes sooner than this after the last is a hasty one.
+const HASTE: i64 = 6 * 3600;
+/// Where its authority has no opinion it is asked again after this long.
+const SILENT: i64 = 86_400;
+/// Never.
+const NEVER: i64 = i64::MAX;
+
+/// The certificate that is served.
+#[derive(Clone, Debug)]
+pub struct Current {
+    pub pair: Pair,
+    /// Changes with the certificate.
+    pub generation: u64,
+    pub not_before: i64,
+    pub not_after: i64,
+    /// Its name at the authority (RFC 9773).
+    pub id: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Held {
+    pub current: Option<Current>,
+    /// When the next is ordered; seconds since 1970, as all times here.
+    order_at: i64,
+    ask_at: i64,
+    window: Option<(Window, i64)>,
+    failures: u32,
+    hasty: u32,
+}
+
+/// What is to be done for it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Order,
+    Ask,
+}
+
+impl Held {
+    /// Nothing is there: one is wanted at once.
+    pub fn new() -> Held {
+        Held { current: None, order_at: 0, ask_at: NEVER, window: None, failures: 0, hasty: 0 }
+    }
+
+    /// Serves another certificate from now on. False: it cannot be read.
+    pub fn install(&mut self, pair: Pair, generation: u64, now: i64, chance: u64) -> bool {
+        let Some(leaf) = pair.ready.cert.first().and_then(|der| Certificate::parse(der).ok()) else { return false };
+        let (not_before, not_after) = (leaf.not_before, leaf.not_after);
+        let id = renewal::certificate_id(&leaf);
+        self.order_at = renewal::by_lifetime(not_before, not_after, chance);
+        self.ask_at = if id.is_some() { now } else { NEVER };
+        self.window = None;
+        self.failures = 0;
+        self.current = Some(Current { pair, generation, not_before, not_after, id });
+        true
+    }
+
+    pub fn due(&self, now: i64) -> Option<Due> {
+        if self.order_at <= now {
+            return Some(Due::Order);
+        }
+        (self.ask_at <= now).then_some(Due::Ask)
+    }
+
+    pub fn next(&self) -> i64 {
+        self.order_at.min(self.ask_at)
+    }
+
+    /// An order begins.
+    pub fn begin(&mut self, now: i64) {
+        let is_young = self.current.as_ref().is_some_and(|current| now - current.not_before < HASTE);
+        self.hasty = if is_young { self.hasty.saturating_add(1) } else { 0 };
+    }
+
+    /// An order failed. Gives the seconds until the next attempt.
+    pub fn failed(&mut self, failure: &Failure, now: i64, chance: u64) -> u64 {
+        self.failures = self.failures.saturating_add(1);
+        let pause = renewal::pause(self.failures, failure, chance);
+        self.order_at = now.saturating_add_unsigned(pause);
+        pause
+    }
+
+    /// The authority suggests this window, or has no opinion.
+    pub fn suggested(&mut self, window: Option<Window>, now: i64, chance: u64) {
+        let Some(window) = window else {
+            self.ask_at = now + SILENT;
+            return;
+        };
+        self.ask_at = now.saturating_add_unsigned(window.ask_again);
+        // A window that is as it was keeps the moment that was chosen of it.
+        let moment = match self.window {
+            Some((old, moment)) if (old.start, old.end) == (window.start, window.end) => moment,
+            _ => window.moment(chance),
+        };
+        self.window = Some((window, moment));
+        let Some(current) = &self.current else { return };
+        // Too late for an attempt that fails to be tried again is too late.
+        let latest = current.not_after - (current.not_after - current.not_before) / 10;
+        let soonest = now.saturating_add_unsigned(renewal::hasty(self.hasty));
+        self.order_at = moment.min(latest).max(soonest);
+    }
+
+    /// It could not be asked.
+    pub fn not_asked(&mut self, failure: &Failure, now: i64, chance: u64) {
+        self.ask_at = now.saturating_add_unsigned(renewal::pause(8, failure, chance).max(600));
+    }
+
+    pub fn certified(&self) -> Option<(u64, Arc<CertifiedKey>)> {
+        self.current.as_ref().map(|current| (current.generation, current.pair.ready.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acme::problem::Kind;
+    use crate::tls::issue;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn held() -> Held {
+        let ca = issue::authority("ca", NOW).expect("a CA");
+        let made = issue::sign(&ca, &["a.test".to_owned()], NOW).expect("a certificate");
+        let mut held = Held::new();
+        assert_eq!(held.due(NOW), Some(Due::Order), "nothing is there");
+        assert!(held.install(Pair::new(made.certificate, made.key).expect("a pair"), 1, NOW, 0));
+        held
+    }
+
+    #[test]
+    fn an_authority_is_asked_first_and_obeyed() {
+        let mut held = held();
+        let day = 86_400;
+        assert_eq!(held.due(NOW), Some(Due::Ask));
+        let window = Window { start: NOW + 10 * day, end: NOW + 11 * day, ask_again: 7200 };
+        held.suggested(Some(window), NOW, 5);
+        assert_eq!((held.due(NOW), held.next()), (None, NOW + 7200));
+        assert_eq!(held.order_at, NOW + 10 * day + 5);
+        held.suggested(Some(window), NOW + 7200, 77);
+        assert_eq!(held.order_at, NOW + 10 * day + 5, "the moment stays");
+        // It wants it renewed at once, and again.
+        let past = Window { start: NOW - 2 * day, end: NOW - day, ask_again: 7200 };
+        held.suggested(Some(past), NOW, 5);
+        assert_eq!(held.due(NOW), Some(Due::Order));
+        if let Some(current) = &mut held.current {
+            current.not_before = NOW;
+        }
+        held.begin(NOW);
+        held.suggested(Some(past), NOW, 5);
+        assert_eq!(held.order_at, NOW + 1200, "not one after the other");
+        held.suggested(None, NOW, 5);
+        assert_eq!(held.ask_at, NOW + SILENT);
+    }
+
+    #[test]
+    fn failures_wait_longer_each_time_and_success_forgets_them() {
+        let mut held = held();
+        let failure = Failure::new(Kind::Refused, "no");
+        let first = held.failed(&failure, NOW, 0);
+        assert_eq!(held.due(NOW + 119).filter(|due| *due == Due::Order), None);
+        assert!(held.failed(&failure, NOW, 0) > first);
+        let pair = held.current.clone().expect("there").pair;
+        assert!(held.install(pair, 2, NOW, 0));
+        assert_eq!(held.failed(&failure, NOW, 0), first);
+    }
+}

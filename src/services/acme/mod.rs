@@ -1,0 +1,446 @@
+//! Certificates that the server gets by itself: which are there, what is under way, and the answers to challenges. Knows no
+//! socket: requests go out ([`Acme::step`]) and responses come in ([`Acme::answered`]) as values.
+//!
+//! Invariants: an authority is asked one thing at a time; what is served stays until something better is there and kept;
+//! challenges are answered only while an order is under way.
+
+mod held;
+mod store;
+
+use crate::acme::account::Account;
+use crate::acme::jose::AccountKey;
+use crate::acme::order::{Action, Challenge, Order};
+use crate::acme::problem::{Failure, Kind};
+use crate::acme::renewal::{Inquiry, Step};
+use crate::acme::wire::{Request, Response};
+use crate::acme::{ChallengeKind, TLS_ALPN};
+use crate::config::acme::{Acme as Settings, Certificate, CertificateId, Issuer};
+use crate::config::certificates;
+use crate::config::model::Level;
+use crate::sys::random;
+use crate::tls::issue::{self, KeyKind};
+use crate::tls::{CertifiedKey, ServerConfig, server};
+use aws_lc_rs::digest;
+use held::{Due, Held};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use store::Pair;
+
+/// The time of a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Monotonic milliseconds.
+    pub ms: u64,
+    /// Seconds since 1970.
+    pub unix: i64,
+}
+
+/// Times that are further away are looked at again by then: the clock may be set.
+const LOOK: u64 = 3_600_000;
+
+enum Work {
+    /// With the key that the certificate will have.
+    Order(Box<Order>, String),
+    Inquiry(Inquiry),
+}
+
+struct Job {
+    certificate: usize,
+    work: Work,
+    /// Challenges that are answered already.
+    published: usize,
+}
+
+/// An issuer, and what is under way with it.
+struct Authority {
+    issuer: Rc<Issuer>,
+    account: Account,
+    job: Option<Job>,
+    /// A request is out.
+    outstanding: bool,
+    /// Nothing is asked before, monotonic milliseconds.
+    wait: u64,
+}
+
+#[derive(Default)]
+pub struct Acme {
+    authorities: Vec<Authority>,
+    /// Side by side with those of the configuration.
+    certificates: Vec<(Certificate, Held)>,
+    /// Keys that take long to make, for the first certificate.
+    spare: HashMap<usize, String>,
+    /// By token, and whose they are.
+    answers: HashMap<String, (usize, String)>,
+    /// By server name, and whose they are.
+    handshakes: HashMap<String, (usize, Arc<ServerConfig>)>,
+    generation: u64,
+    lines: Vec<(Level, String)>,
+}
+
+fn chance() -> u64 {
+    random::number().unwrap_or_default()
+}
+
+impl Acme {
+    /// Takes up what a configuration wants: what is on disk is loaded, what goes on as it was is not disturbed.
+    /// True: what was under way is not.
+    pub fn adopt(&mut self, settings: &Settings, now: i64) -> bool {
+        let same_issuers = self.authorities.len() == settings.issuers.len()
+            && self.authorities.iter().zip(&settings.issuers).all(|(old, new)| is_same(&old.issuer, new));
+        let same = same_issuers
+            && self.certificates.len() == settings.certificates.len()
+            && self.certificates.iter().zip(&settings.certificates).all(|((old, _), new)| old == new);
+        if same {
+            for (old, new) in self.authorities.iter_mut().zip(&settings.issuers) {
+                old.issuer = new.clone();
+            }
+            return false;
+        }
+        let old = std::mem::take(&mut self.authorities);
+        let mut kept: Vec<(Rc<Issuer>, Certificate, Held)> = std::mem::take(&mut self.certificates)
+            .into_iter()
+            .filter_map(|(certificate, held)| Some((old.get(certificate.issuer)?.issuer.clone(), certificate, held)))
+            .collect();
+        self.answers.clear();
+        self.handshakes.clear();
+        self.spare.clear();
+        for issuer in &settings.issuers {
+            self.authorities.push(match store::account(issuer) {
+                Ok((key, kid)) => Authority::new(issuer.clone(), Account::new(key, kid)),
+                Err(why) => {
+                    self.lines.push((Level::Emerg, format!("acme issuer \"{}\": {why}", issuer.name)));
+                    // Another account than before, for as long as the process lives: better than no certificate.
+                    let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()));
+                    let Ok(key) = key else { return true };
+                    Authority::new(issuer.clone(), Account::new(key, None))
+                }
+            });
+        }
+        for (at, certificate) in settings.certificates.iter().enumerate() {
+            let Some(issuer) = settings.issuers.get(certificate.issuer) else { continue };
+            let same = |(of, other, _): &(Rc<Issuer>, Certificate, Held)| {
+                is_same(of, issuer) && other.names == certificate.names && other.key == certificate.key
+            };
+            let held = match kept.iter().position(same) {
+                Some(place) => kept.swap_remove(place).2,
+                None => self.load(issuer, certificate, now),
+            };
+            if held.current.is_none() && certificate.key.is_rsa() {
+                self.spare.extend(issue::new_key(certificate.key).ok().map(|key| (at, key)));
+            }
+            self.certificates.push((certificate.clone(), held));
+        }
+        true
+    }
+
+    fn load(&mut self, issuer: &Issuer, certificate: &Certificate, now: i64) -> Held {
+        let mut held = Held::new();
+        match store::load(issuer, certificate) {
+            Ok(Some(pair)) => {
+                self.generation += 1;
+                held.install(pair, self.generation, now, chance());
+            }
+            Ok(None) => {}
+            Err(why) => self.lines.push((Level::Error, why)),
+        }
+        held
+    }
+
+    /// The certificate to shake hands with, and what changes with it. None: it is not there yet.
+    pub fn certified(&self, id: CertificateId) -> Option<(u64, Arc<CertifiedKey>)> {
+        self.certificates.get(id.0)?.1.certified()
+    }
+
+    /// Chain and key as PEM.
+    pub fn texts(&self, id: CertificateId) -> Option<(&str, &str)> {
+        let current = self.certificates.get(id.0)?.1.current.as_ref()?;
+        Some((&current.pair.chain, &current.pair.key))
+    }
+
+    /// Challenges of http-01 may be asked for.
+    pub fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// The answer to a token of http-01.
+    pub fn answer(&self, token: &str) -> Option<&str> {
+        self.answers.get(token).map(|(_, answer)| answer.as_str())
+    }
+
+    /// What a challenge of tls-alpn-01 for a name is answered with.
+    pub fn handshake(&self, name: &str) -> Option<Arc<ServerConfig>> {
+        self.handshakes.get(name).map(|(_, config)| config.clone())
+    }
+
+    /// What there is to say, for the error log.
+    pub fn lines(&mut self) -> Vec<(Level, String)> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// When there is something to do though nothing came: monotonic milliseconds.
+    pub fn next_due(&self, now: Moment) -> Option<u64> {
+        let of = |(at, authority): (usize, &Authority)| {
+            if authority.outstanding {
+                return None;
+            }
+            if authority.job.is_some() {
+                return Some(authority.wait);
+            }
+            let next = self.of(at).map(|(_, held)| held.next()).min()?;
+            let seconds = u64::try_from(next - now.unix).unwrap_or(0);
+            Some(authority.wait.max(now.ms + seconds.saturating_mul(1000).min(LOOK)))
+        };
+        self.authorities.iter().enumerate().filter_map(of).min()
+    }
+
+    /// The certificates of an authority.
+    fn of(&self, authority: usize) -> impl Iterator<Item = (usize, &Held)> {
+        let all = self.certificates.iter().enumerate();
+        all.filter(move |(_, (certificate, _))| certificate.issuer == authority).map(|(at, (_, held))| (at, held))
+    }
+
+    pub fn issuer(&self, authority: usize) -> Option<&Rc<Issuer>> {
+        self.authorities.get(authority).map(|authority| &authority.issuer)
+    }
+
+    /// Begins what is due and goes on with what can go on. Gives the requests that must go out, and to which authority.
+    pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
+        let mut requests = Vec::new();
+        for at in 0..self.authorities.len() {
+            let authority = &self.authorities[at];
+            if authority.outstanding || authority.wait > now.ms {
+                continue;
+            }
+            if authority.job.is_none() {
+                let due = self.of(at).filter_map(|(id, held)| Some((held.due(now.unix)?, held.next(), id)));
+                let Some((due, _, id)) = due.min_by_key(|(_, next, _)| *next) else { continue };
+                self.begin(at, id, due, now);
+            }
+            if let Some(request) = self.go_on(at, now) {
+                self.authorities[at].outstanding = true;
+                requests.push((at, request));
+            }
+        }
+        requests
+    }
+
+    fn begin(&mut self, at: usize, id: usize, due: Due, now: Moment) {
+        let spare = self.spare.get(&id).cloned();
+        let Some((certificate, held)) = self.certificates.get_mut(id) else { return };
+        let current = held.current.as_ref();
+        let work = match (due, current.and_then(|current| current.id.clone())) {
+            (Due::Ask, Some(name)) => Work::Inquiry(Inquiry::new(name)),
+            (Due::Ask, None) => return held.suggested(None, now.unix, 0),
+            (Due::Order, name) => {
+                let kept = current.map(|current| current.pair.key.clone()).filter(|_| certificate.key.is_rsa());
+                held.begin(now.unix);
+                let key = kept.or(spare).map_or_else(|| issue::new_key(certificate.key), Ok);
+                let made = key.and_then(|key| Ok((issue::request(&certificate.names, &key)?, key)));
+                match made {
+                    Ok((request, key)) => {
+                        Work::Order(Box::new(Order::new(certificate.names.clone(), request, name)), key)
+                    }
+                    Err(why) => return self.failed(id, &Failure::new(Kind::Settings, why), now),
+                }
+            }
+        };
+        self.authorities[at].job = Some(Job { certificate: id, work, published: 0 });
+    }
+
+    /// The next request of an authority's job; None: it waits, or is over.
+    fn go_on(&mut self, at: usize, now: Moment) -> Option<Request> {
+        let Authority { issuer, account, job, wait, .. } = &mut self.authorities[at];
+        let Job { certificate, work, .. } = job.as_mut()?;
+        let id = *certificate;
+        match work {
+            Work::Order(order, key) => match order.next(account, &issuer.terms) {
+                Ok(Action::Ask(request)) => return Some(request),
+                Ok(Action::Wait(ms)) => *wait = now.ms + ms,
+                Ok(Action::Done(chain)) => {
+                    let key = std::mem::take(key);
+                    self.finish(at);
+                    self.issued(at, id, chain, key, now);
+                }
+                Err(failure) => {
+                    self.finish(at);
+                    self.failed(id, &failure, now);
+                }
+            },
+            Work::Inquiry(inquiry) => match inquiry.next(account, &issuer.terms) {
+                Step::Ask(request) => return Some(request),
+                Step::Unknown => {
+                    self.finish(at);
+                    self.certificates[id].1.suggested(None, now.unix, 0);
+                }
+            },
+        }
+        None
+    }
+
+    /// A job is over: its challenges are not answered any more.
+    fn finish(&mut self, at: usize) {
+        self.authorities[at].job = None;
+        self.answers.retain(|_, (of, _)| *of != at);
+        self.handshakes.retain(|_, (of, _)| *of != at);
+    }
+
+    fn issued(&mut self, at: usize, id: usize, chain: String, key: String, now: Moment) {
+        let issuer = self.authorities[at].issuer.clone();
+        let (certificate, held) = &mut self.certificates[id];
+        let pair = match Pair::new(chain, key) {
+            Ok(pair) => pair,
+            Err(why) => return self.failed(id, &Failure::nonsense(&why), now),
+        };
+        let names = certificate.names.join(", ");
+        if let Err(why) = store::keep(&issuer, certificate, &pair) {
+            self.lines.push((Level::Crit, format!("acme certificate for {names}: {why}")));
+        }
+        self.generation += 1;
+        if held.install(pair, self.generation, now.unix, chance()) {
+            let until = held.current.as_ref().map_or(0, |current| current.not_after);
+            let until = crate::tls::names::time(until);
+            let text = format!("acme certificate for {names} issued by \"{}\", valid until {until}", issuer.name);
+            self.lines.push((Level::Notice, text));
+            self.spare.remove(&id);
+        } else {
+            self.failed(id, &Failure::nonsense("its certificate"), now);
+        }
+    }
+
+    fn failed(&mut self, id: usize, failure: &Failure, now: Moment) {
+        let Some((certificate, held)) = self.certificates.get_mut(id) else { return };
+        let pause = held.failed(failure, now.unix, chance());
+        let names = certificate.names.join(", ");
+        let name = self.authorities.get(certificate.issuer).map(|authority| authority.issuer.name.clone());
+        let name = name.unwrap_or_default();
+        let text = format!(
+            "acme certificate for {names} not issued by \"{name}\": {}; next attempt in {pause} seconds",
+            failure.text
+        );
+        self.lines.push((Level::Error, text));
+    }
+
+    /// What became of a request. Err: no response came.
+    pub fn answered(&mut self, at: usize, answer: Result<Response, String>, now: Moment) {
+        let Some(authority) = self.authorities.get_mut(at) else { return };
+        authority.outstanding = false;
+        let Authority { issuer, account, job: Some(job), .. } = authority else { return };
+        let id = job.certificate;
+        let before = account.kid().map(str::to_owned);
+        let taken = match (&mut job.work, answer) {
+            (Work::Order(order, _), Ok(response)) => {
+                order.receive(account, &issuer.terms, &response, now.unix).map(|()| None)
+            }
+            (Work::Inquiry(inquiry), Ok(response)) => inquiry.receive(account, &issuer.terms, &response, now.unix),
+            (_, Err(why)) => {
+                // Where everything is may have changed since it was learned.
+                Err(Failure::new(Kind::Unreachable, why))
+            }
+        };
+        if let Some(kid) = account.kid().filter(|kid| before.as_deref() != Some(*kid))
+            && let Err(why) = store::keep_account(issuer, account.key(), kid)
+        {
+            self.lines.push((Level::Crit, format!("acme issuer \"{}\": {why}", issuer.name)));
+        }
+        match (taken, &job.work) {
+            (Ok(Some(window)), _) => {
+                self.finish(at);
+                self.certificates[id].1.suggested(Some(window), now.unix, chance());
+            }
+            (Ok(None), Work::Order(..)) => self.publish(at, now),
+            (Ok(None), Work::Inquiry(_)) => {}
+            (Err(failure), Work::Order(..)) => {
+                self.finish(at);
+                self.failed(id, &failure, now);
+            }
+            (Err(failure), Work::Inquiry(_)) => {
+                self.finish(at);
+                self.certificates[id].1.not_asked(&failure, now.unix, chance());
+                let text = format!("acme issuer was not asked when to renew: {}", failure.text);
+                self.lines.push((Level::Warn, text));
+            }
+        }
+    }
+
+    /// Answers the challenges that an order has met since the last time.
+    fn publish(&mut self, at: usize, now: Moment) {
+        let Some(Job { work: Work::Order(order, _), published, .. }) = &mut self.authorities[at].job else { return };
+        let new: Vec<Challenge> = order.challenges().iter().skip(*published).cloned().collect();
+        *published += new.len();
+        for challenge in new {
+            match challenge.kind {
+                ChallengeKind::Http01 => {
+                    self.answers.insert(challenge.token, (at, challenge.answer));
+                }
+                ChallengeKind::TlsAlpn01 => match handshake(&challenge, now.unix) {
+                    Ok(config) => {
+                        self.handshakes.insert(server_name(&challenge.name), (at, config));
+                    }
+                    Err(why) => {
+                        let text = format!("the challenge for {} cannot be answered: {why}", challenge.name);
+                        self.lines.push((Level::Error, text));
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Authority {
+    fn new(issuer: Rc<Issuer>, account: Account) -> Authority {
+        Authority { issuer, account, job: None, outstanding: false, wait: 0 }
+    }
+}
+
+/// Whether what was begun with one goes on with the other.
+fn is_same(a: &Issuer, b: &Issuer) -> bool {
+    let (x, y) = (&a.terms, &b.terms);
+    a.name == b.name
+        && a.state == b.state
+        && a.account_key == b.account_key
+        && x.uri == y.uri
+        && x.challenge == y.challenge
+        && x.external == y.external
+        && x.profile == y.profile
+}
+
+/// How a client of tls-alpn-01 calls it: an address by its name in the reverse zone (RFC 8738).
+fn server_name(name: &str) -> String {
+    match name.parse() {
+        Ok(IpAddr::V4(ip)) => {
+            let [a, b, c, d] = ip.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        Ok(IpAddr::V6(ip)) => {
+            let digits = ip.octets().into_iter().rev().flat_map(|byte| [byte & 15, byte >> 4]);
+            let digits: String = digits.map(|digit| format!("{digit:x}.")).collect();
+            format!("{digits}ip6.arpa")
+        }
+        Err(_) => name.to_owned(),
+    }
+}
+
+fn handshake(challenge: &Challenge, now: i64) -> Result<Arc<ServerConfig>, String> {
+    let digest = digest::digest(&digest::SHA256, challenge.answer.as_bytes());
+    let digest: [u8; 32] = digest.as_ref().try_into().map_err(|_| "no digest")?;
+    let made = issue::challenge(&challenge.name, &digest, now)?;
+    let pair = certificates::pair(made.certificate.as_bytes(), made.key.as_bytes(), &[]);
+    server::challenge(Arc::new(pair.map_err(|wrong| format!("{wrong:?}"))?), TLS_ALPN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_called_by_their_reverse_names() {
+        assert_eq!(server_name("192.0.2.1"), "1.2.0.192.in-addr.arpa");
+        assert!(
+            server_name("2001:db8::1").starts_with("1.0.0.0.")
+                && server_name("2001:db8::1").ends_with("1.0.0.2.ip6.arpa")
+        );
+        assert_eq!(server_name("a.test"), "a.test");
+    }
+}

@@ -1,0 +1,121 @@
+//! What of ACME outlives the process: the key and URL of an account, and each certificate with its key in one file, so that
+//! the two always belong together. All of them 0600, replaced whole.
+
+use crate::acme::jose::AccountKey;
+use crate::config::acme::{AccountKey as From, Certificate, Issuer};
+use crate::config::certificates::{self, Wrong};
+use crate::io::replace::replace;
+use crate::tls::CertifiedKey;
+use crate::tls::issue::{self, KeyKind};
+use crate::tls::{pem, ticket};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A certificate with its key, as text and ready.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    pub chain: String,
+    pub key: String,
+    pub ready: Arc<CertifiedKey>,
+}
+
+impl Pair {
+    /// # Errors
+    /// They do not belong together, or are no certificate and key.
+    pub fn new(chain: String, key: String) -> Result<Pair, String> {
+        let ready = certificates::pair(chain.as_bytes(), key.as_bytes(), &[]);
+        let ready = ready.map_err(|wrong| match wrong {
+            Wrong::Certificate(why) | Wrong::Key(why) => why,
+        })?;
+        Ok(Pair { chain, key, ready: Arc::new(ready) })
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> String + '_ {
+    move |e| format!("\"{}\" cannot be written: {e}", path.display())
+}
+
+/// The issuer's account key, made where there is none; and its account's URL, where it is known.
+///
+/// # Errors
+/// The key cannot be read, or made, or kept.
+pub fn account(issuer: &Issuer) -> Result<(AccountKey, Option<String>), String> {
+    let path = issuer.state.as_ref().map(|state| state.join("account.key"));
+    let text = match (&issuer.account_key, &path) {
+        (From::Given(text), _) => text.clone(),
+        (From::Made(kind), Some(path)) => match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let text = issue::new_key(*kind)?;
+                replace(path, text.as_bytes(), 0o600).map_err(failed(path))?;
+                text
+            }
+            Err(e) => return Err(format!("\"{}\" cannot be read: {e}", path.display())),
+        },
+        (From::Made(kind), None) => issue::new_key(*kind)?,
+    };
+    let key = AccountKey::from_pem(text.as_bytes())?;
+    let known = issuer.state.as_ref().and_then(|state| fs::read_to_string(state.join("account.url")).ok());
+    let kid = known.and_then(|text| {
+        let mut lines = text.lines();
+        // Of another authority, or of another key, it says nothing.
+        let same = lines.next() == Some(issuer.terms.uri.text.as_str()) && lines.next() == Some(&*key.thumbprint());
+        lines.next().filter(|_| same).map(str::to_owned)
+    });
+    Ok((key, kid))
+}
+
+/// Keeps the account's URL.
+///
+/// # Errors
+/// It cannot be kept; it will be asked for again.
+pub fn keep_account(issuer: &Issuer, key: &AccountKey, kid: &str) -> Result<(), String> {
+    let Some(state) = &issuer.state else { return Ok(()) };
+    let path = state.join("account.url");
+    let text = format!("{}\n{}\n{kid}\n", issuer.terms.uri.text, key.thumbprint());
+    replace(&path, text.as_bytes(), 0o600).map_err(failed(&path))
+}
+
+fn path(state: &Path, certificate: &Certificate) -> PathBuf {
+    let kind = match certificate.key {
+        KeyKind::P256 => "p256".to_owned(),
+        KeyKind::P384 => "p384".to_owned(),
+        KeyKind::P521 => "p521".to_owned(),
+        KeyKind::Rsa(bits) => format!("rsa{bits}"),
+    };
+    let digest = ticket::context(certificate.names.iter().map(String::as_bytes).chain([kind.as_bytes()]));
+    let tag: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
+    let name: String = certificate.names.first().map_or("", String::as_str).chars().map(plain).take(100).collect();
+    state.join(format!("{name}-{tag}.pem"))
+}
+
+/// The certificate that was kept, if there is one.
+///
+/// # Errors
+/// There is something else.
+pub fn load(issuer: &Issuer, certificate: &Certificate) -> Result<Option<Pair>, String> {
+    let Some(state) = &issuer.state else { return Ok(None) };
+    let path = path(state, certificate);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(format!("\"{}\" cannot be read: {e}", path.display())),
+    };
+    let named = |why: String| format!("\"{}\" is of no use: {why}", path.display());
+    let sections = pem::parse(text.as_bytes()).map_err(named)?;
+    let (keys, certificates): (Vec<_>, Vec<_>) = sections.iter().partition(|s| s.label.ends_with("PRIVATE KEY"));
+    let written = |sections: Vec<&pem::Section>| -> String {
+        sections.iter().map(|section| pem::write(&section.label, &section.der)).collect()
+    };
+    Pair::new(written(certificates), written(keys)).map(Some).map_err(named)
+}
+
+/// # Errors
+/// It cannot be kept.
+pub fn keep(issuer: &Issuer, certificate: &Certificate, pair: &Pair) -> Result<(), String> {
+    let Some(state) = &issuer.state else { return Ok(()) };
+    let path = path(state, certificate);
+    replace(&path, format!("{}{}", pair.key, pair.chain).as_bytes(), 0o600).map_err(failed(&path))
+}

@@ -1,0 +1,376 @@
+//! Certificates by ACME: against Debian's pebble, a real authority for tests, and where pebble has no answer (when to renew)
+//! against one that is played. Skipped, loudly, where pebble is missing.
+
+use crate::harness::{Server, Setup, eventually, http};
+use crate::os;
+use crate::tls::{certificate, tool};
+use crate::upstream::{Peer, Upstream};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended by itself is reaped all the same.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program in the directory. None, loudly, where it is not installed.
+fn start(program: &str, args: &[&str], dir: &Path) -> Option<Running> {
+    let log = std::fs::File::create(dir.join(format!("logs/{program}"))).expect("a log");
+    let mut command = Command::new(program);
+    command.args(args).current_dir(dir).env("PEBBLE_VA_NOSLEEP", "1").stdin(Stdio::null());
+    command.stdout(log.try_clone().expect("dup")).stderr(log);
+    let started = command.spawn().ok().map(Running);
+    if started.is_none() {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    started
+}
+
+/// Where the authority will be: names are looked up at `dns`.
+struct Place {
+    acme: SocketAddr,
+    management: SocketAddr,
+    dns: SocketAddr,
+}
+
+impl Place {
+    fn new() -> Place {
+        let place = || os::reserve().expect("a free port").1;
+        Place { acme: place(), management: place(), dns: place() }
+    }
+
+    /// Pebble, which looks for challenges at these ports of this machine.
+    fn start(&self, dir: &Path, plain: u16, secure: u16) -> Option<(Running, Running)> {
+        let config = json!({ "pebble": {
+            "listenAddress": self.acme.to_string(), "managementListenAddress": self.management.to_string(),
+            "certificate": "conf/localhost.crt", "privateKey": "conf/localhost.key",
+            "httpPort": plain, "tlsPort": secure, "ocspResponderURL": "", "externalAccountBindingRequired": false,
+        } });
+        std::fs::write(dir.join("conf/pebble.json"), config.to_string()).expect("written");
+        let (dns, unused) = (self.dns.to_string(), os::reserve().expect("a free port").1.to_string());
+        let args = [
+            "-defaultIPv6",
+            "",
+            "-dns01",
+            &dns,
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-management",
+            &unused,
+        ];
+        let names = start("pebble-challtestsrv", &args, dir)?;
+        let authority = start("pebble", &["-config", "conf/pebble.json", "-dnsserver", &dns], dir)?;
+        Some((names, authority))
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    let found =
+        std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()));
+    if !found {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    found
+}
+
+/// The page at a name, and who issued its certificate; None: there is no handshake.
+fn page(port: u16, name: &str) -> Option<(String, String)> {
+    let (resolve, url) = (format!("{name}:{port}:127.0.0.1"), format!("https://{name}:{port}/"));
+    let args = ["-s", "-k", "-m", "10", "--resolve", &resolve, "-w", "\n%{certs}", &url];
+    let output = tool("curl", &args, b"").filter(|output| output.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (page, certificates) = text.split_once('\n')?;
+    let issuer = certificates.lines().find(|line| line.starts_with("Issuer:")).unwrap_or_default();
+    Some((page.to_owned(), issuer.to_owned()))
+}
+
+#[test]
+fn certificates_come_by_both_challenges_without_a_reload_and_survive_a_restart() {
+    if !is_there("pebble") || !is_there("pebble-challtestsrv") {
+        return;
+    }
+    let place = Place::new();
+    let uri = format!("https://localhost:{}/dir", place.acme.port());
+    let common = format!("uri {uri}; ssl_trusted_certificate conf/localhost.crt; accept_terms_of_service;");
+    let setup = http(&format!(
+        "acme_shared_zone zone=acme:1M;
+         acme_issuer plain {{ {common} contact a@example.org; state_path state/plain; }}
+         acme_issuer alpn {{ {common} challenge tls-alpn; account_key ecdsa:384; state_path state/alpn; }}
+         server {{ listen 127.0.0.1:%%PORT0%%; server_name plain.test;
+             location / {{ return 200 \"ordinary\"; }} }}
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name one.test; acme_certificate plain;
+             return 200 \"one $ssl_server_name\"; }}
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name two.test three.test;
+             acme_certificate alpn key=rsa:2048; ssl_certificate $acme_certificate;
+             ssl_certificate_key $acme_certificate_key; return 200 two; }}
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name four.test; acme_certificate alpn four.test;
+             set $wanted 1; ssl_certificate $acme_certificate$empty; ssl_certificate_key $acme_certificate_key$empty;
+             return 200 four; }}
+         map $host $empty {{ default \"\"; }}"
+    ))
+    .restartable();
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let mut server = setup.start();
+    let (plain, secure) = (server.address(0).port(), server.address(1).port());
+    // The authority is not there yet, which is no reason not to serve.
+    server.get("/").is(200).body_is("ordinary");
+    server.await_file("logs/error.log", |log| log.contains("connect() failed") && log.contains("next attempt in"));
+    assert_eq!(page(secure, "one.test"), None, "no certificate yet");
+    server.await_file("logs/error.log", |log| log.contains("server name \"one.test\" is not issued yet"));
+    let Some(authority) = place.start(&server.path(""), plain, secure) else { return };
+    for (name, body) in [("one.test", "one one.test"), ("three.test", "two"), ("four.test", "four")] {
+        eventually(name, || page(secure, name).is_some());
+        let (page, issuer) = page(secure, name).expect("just now it was");
+        assert_eq!(page, body);
+        assert!(issuer.contains("Pebble Intermediate"), "{name}: {issuer}");
+    }
+    server.get("/.well-known/acme-challenge/x").is(200).body_is("ordinary");
+    for entry in ["plain", "alpn"].iter().flat_map(|name| server.path("state").join(name).read_dir().expect("there")) {
+        let path = entry.expect("an entry").path();
+        assert_eq!(path.metadata().expect("there").permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
+    drop(authority);
+    let issued = |server: &Server| server.error_log().matches("issued by").count();
+    let before = issued(&server);
+    server.kill_and_restart();
+    assert_eq!(page(secure, "two.test").expect("it was kept").0, "two");
+    server.reconfigure_http(&format!(
+        "acme_issuer plain {{ {common} contact a@example.org; state_path state/plain; }}
+         server {{ listen 127.0.0.1:%%PORT0%%; return 200 plain; }}
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name one.test; acme_certificate plain; return 200 again; }}"
+    ));
+    assert!(server.command(&["-s", "reload"]).status.success());
+    eventually("the new configuration is served", || page(secure, "one.test").is_some_and(|(page, _)| page == "again"));
+    assert_eq!(issued(&server), before, "nothing was ordered again");
+}
+
+#[test]
+fn the_short_form_is_all_that_https_takes() {
+    let tools = ["pebble", "pebble-challtestsrv", "unshare", "ip", "curl"];
+    if !tools.into_iter().all(is_there) {
+        return;
+    }
+    if !os::is_root() {
+        eprintln!("SKIPPED: a network of its own needs root");
+        return;
+    }
+    let setup = Setup::full(
+        "acme_issuer default { uri https://localhost:14000/dir; ssl_trusted_certificate %%DIR%%/conf/localhost.crt; \
+         state_path %%DIR%%/state/deep; accept_terms_of_service; }\n\
+         server { listen 443 ssl; server_name example.test; acme_certificate default; root %%DIR%%/html; }\n",
+    )
+    .file("html/index.html", "the page")
+    .file(
+        "conf/pebble.json",
+        r#"{"pebble":{"listenAddress":"127.0.0.1:14000","managementListenAddress":"127.0.0.1:15000",
+            "certificate":"conf/localhost.crt","privateKey":"conf/localhost.key","httpPort":80,"tlsPort":443}}"#,
+    );
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    // The configuration is written, and checked by the way: what it adds by itself is said.
+    let checked = setup.run(&["-t", "-c", "%%DIR%%/conf/test.conf"]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success() && said.contains("port 80 answers challenges and redirects"), "{said}");
+    let script = "ip link set lo up
+        pebble-challtestsrv -defaultIPv6 '' -dns01 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 '' \
+            -management 127.0.0.1:8055 >logs/names 2>&1 & NAMES=$!
+        PEBBLE_VA_NOSLEEP=1 pebble -config conf/pebble.json -dnsserver 127.0.0.1:8053 >logs/pebble 2>&1 & CA=$!
+        \"$WEBSERV\" conf/test.conf >logs/stderr 2>&1 & SERVER=$!
+        trap 'kill $NAMES $CA $SERVER; wait' EXIT
+        try='curl -s -m 10 --retry 40 --retry-all-errors --retry-delay 1'
+        $try -k --resolve example.test:443:127.0.0.1 https://example.test/
+        $try -o /dev/null -w '[%{http_code} %{redirect_url}]' --resolve example.test:80:127.0.0.1 'http://example.test/a?b'
+        stat -c '[%a %U]' state/deep/example.test-*.pem";
+    // What is tested may be where `nobody` cannot get at it; it is started by root.
+    let mut command = Command::new("unshare");
+    command.args(["-n", "sh", "-c", script]).current_dir(setup.dir()).env("WEBSERV", crate::harness::binary());
+    command.env_remove("NGINX").env("STATE_DIRECTORY", setup.dir().join("state"));
+    let output = command.stdin(Stdio::null()).output().expect("unshare runs");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let log = std::fs::read_to_string(setup.dir().join("logs/stderr")).unwrap_or_default();
+    assert_eq!(shown, "the page[301 https://example.test/a?b][600 nobody]\n", "{log}");
+}
+
+/// An authority that signs whatever is ordered, and says when it is to be renewed.
+struct Played {
+    upstream: Upstream,
+    orders: Arc<Mutex<Vec<Value>>>,
+    renewals: Arc<Mutex<Vec<String>>>,
+}
+
+/// The payload of a signed request.
+fn payload(body: &[u8]) -> Value {
+    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let text = body["payload"].as_str().unwrap_or_default();
+    serde_json::from_slice(&unpadded(text)).unwrap_or(Value::Null)
+}
+
+fn unpadded(text: &str) -> Vec<u8> {
+    let value = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'-' => 62,
+        _ => 63,
+    };
+    let mut out = Vec::new();
+    for four in text.as_bytes().chunks(4) {
+        let bits = four.iter().fold(0u32, |bits, byte| bits << 6 | u32::from(value(*byte))) << (6 * (4 - four.len()));
+        out.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
+    }
+    out
+}
+
+fn sign(dir: &Path, request: &[u8]) -> String {
+    std::fs::write(dir.join("conf/request.der"), request).expect("written");
+    std::fs::write(dir.join("conf/extensions"), "authorityKeyIdentifier=keyid\nsubjectAltName=DNS:ari.test\n")
+        .expect("written");
+    let path = |name: &str| dir.join("conf").join(name).to_string_lossy().into_owned();
+    let paths = [path("request.der"), path("localhost.crt"), path("localhost.key"), path("extensions")];
+    let args = [
+        "x509",
+        "-req",
+        "-inform",
+        "DER",
+        "-in",
+        &paths[0],
+        "-CA",
+        &paths[1],
+        "-CAkey",
+        &paths[2],
+        "-CAcreateserial",
+        "-days",
+        "90",
+        "-extfile",
+        &paths[3],
+    ];
+    let output = tool("openssl", &args, b"").expect("openssl is there");
+    String::from_utf8(output.stdout).expect("PEM")
+}
+
+impl Played {
+    /// `windows`: how the answers about renewal begin and end, one after the other; the last stays.
+    fn start(dir: PathBuf, windows: &'static [(&'static str, &'static str)]) -> Played {
+        let (orders, renewals) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let (seen, asked, chain) = (orders.clone(), renewals.clone(), Mutex::new(String::new()));
+        let upstream = Upstream::start(move |peer: &mut Peer| {
+            while let Some(request) = peer.request() {
+                let base = format!("http://{}", request.all("host").first().copied().unwrap_or_default());
+                let order = json!({ "status": "valid", "authorizations": [], "finalize": format!("{base}/fin"),
+                    "certificate": format!("{base}/cert") });
+                let (mut extra, body) = (
+                    String::new(),
+                    match request.target() {
+                        "/dir" => json!({ "newNonce": format!("{base}/nonce"), "newAccount": format!("{base}/acct"),
+                        "newOrder": format!("{base}/order"), "renewalInfo": format!("{base}/ari") })
+                        .to_string(),
+                        "/order" => {
+                            seen.lock().expect("not poisoned").push(payload(&request.body));
+                            json!({ "status": "ready", "authorizations": [], "finalize": format!("{base}/fin") })
+                                .to_string()
+                        }
+                        "/order/1" => json!({ "status": "ready", "finalize": format!("{base}/fin") }).to_string(),
+                        "/fin" => {
+                            let csr = payload(&request.body)["csr"].as_str().map(unpadded).unwrap_or_default();
+                            *chain.lock().expect("not poisoned") = sign(&dir, &csr);
+                            order.to_string()
+                        }
+                        "/cert" => chain.lock().expect("not poisoned").clone(),
+                        target if target.starts_with("/ari/") => {
+                            let mut asked = asked.lock().expect("not poisoned");
+                            let (start, end) = windows[asked.len().min(windows.len() - 1)];
+                            asked.push(target.trim_start_matches("/ari/").to_owned());
+                            json!({ "suggestedWindow": { "start": start, "end": end } }).to_string()
+                        }
+                        _ => String::new(),
+                    },
+                );
+                match request.target() {
+                    "/acct" => extra = format!("Location: {base}/acct/1\r\n"),
+                    "/order" => extra = format!("Location: {base}/order/1\r\n"),
+                    _ => {}
+                }
+                let length = if request.line.starts_with("HEAD") { 0 } else { body.len() };
+                let head = format!("HTTP/1.1 200 OK\r\nReplay-Nonce: n\r\n{extra}Content-Length: {length}\r\n\r\n");
+                if !peer.send(head.as_bytes()) || !peer.send(&body.as_bytes()[..length]) {
+                    return;
+                }
+            }
+        });
+        Played { upstream, orders, renewals }
+    }
+}
+
+#[test]
+fn a_certificate_is_renewed_when_its_authority_wishes_and_names_what_it_replaces() {
+    // The first certificate is to be replaced at once, the second in years.
+    let windows = &[("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z"), ("2090-01-01T00:00:00Z", "2090-01-02T00:00:00Z")];
+    let setup = http(
+        "acme_issuer played { uri http://%%CA%%/dir; state_path state; }
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name ari.test; acme_certificate played; return 200 ok; }",
+    );
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let played = Played::start(setup.dir().to_owned(), windows);
+    let setup = setup.replace("%%CA%%", &played.upstream.address.to_string());
+    let server = setup.start();
+    let issued = |log: &str| log.matches("issued by \"played\"").count();
+    server.await_file("logs/error.log", |log| issued(log) == 2);
+    eventually("the second was asked about", || played.renewals.lock().expect("not poisoned").len() == 2);
+    let orders = played.orders.lock().expect("not poisoned").clone();
+    let renewals = played.renewals.lock().expect("not poisoned").clone();
+    assert_eq!(orders.len(), 2);
+    assert_eq!(orders[0].get("replaces"), None);
+    assert_eq!(orders[1]["replaces"].as_str(), Some(renewals[0].as_str()), "the first is replaced");
+    assert_ne!(renewals[0], renewals[1]);
+    assert!(renewals[0].contains('.'));
+    assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");
+    assert_eq!(issued(&server.error_log()), 2, "not renewed for ever");
+}
+
+#[test]
+fn what_is_wrong_with_an_issuer_is_said_when_the_configuration_is_read() {
+    let table = [
+        ("acme_issuer a { }", "\"uri\" is missing in acme_issuer \"a\""),
+        ("acme_issuer a { uri ftp://x/; }", "invalid URL \"ftp://x/\""),
+        ("acme_issuer a { uri https://x/; challenge dns-01; }", "invalid value \"dns-01\""),
+        ("acme_issuer a { uri https://x/; account_key rsa:1; }", "unsupported key \"rsa:1\""),
+        ("acme_issuer a { uri https://x/; account_key none.key; }", ""),
+        ("server { listen %%PORT%% ssl; server_name a.test; acme_certificate no; }", "issuer \"no\" is not defined"),
+        (
+            "server { listen %%PORT%% ssl; server_name *.a.test; acme_certificate default; }",
+            "no name that a certificate",
+        ),
+        ("server { listen %%PORT%% ssl; acme_certificate default *.a.test; }", "invalid identifier \"*.a.test\""),
+        ("server { listen %%PORT%% ssl; acme_certificate default a.test key=dsa; }", "unsupported key \"dsa\""),
+        ("acme_shared_zone zone=x; server { }", "invalid value \"zone=x\""),
+    ];
+    for (text, want) in table {
+        let setup = http(text);
+        let output = setup.run(&["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if want.is_empty() {
+            assert!(output.status.success(), "an issuer that no server uses is not looked into: {said}");
+        } else {
+            assert!(!output.status.success() && said.contains(want), "{text}: {said}");
+        }
+    }
+}
