@@ -27,6 +27,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         upload_resumable::ROWS,
         map::ROWS,
         dav::ROWS,
+        dav_ext::ROWS,
         charset::ROWS,
         gzip::ROWS,
         http2::ROWS,

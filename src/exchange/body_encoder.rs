@@ -2,6 +2,7 @@
 //!
 //! Invariant: a piece of input is bounded, so that memory and the time of a turn are.
 
+use super::multistatus::Multistatus;
 use crate::config::settings::charset::Recode;
 use crate::services::open_files::OpenFile;
 use crate::sys::{Errno, file};
@@ -40,6 +41,7 @@ pub struct Encoder {
 enum Input {
     File { file: Rc<OpenFile>, at: u64, end: u64 },
     Bytes { bytes: Vec<u8>, at: usize },
+    Multistatus(Box<Multistatus>),
 }
 
 /// What [`Source::fill`] came to.
@@ -57,6 +59,10 @@ impl Source {
 
     pub fn bytes(bytes: Vec<u8>) -> Source {
         Source::new(Input::Bytes { bytes, at: 0 })
+    }
+
+    pub fn multistatus(multistatus: Multistatus) -> Source {
+        Source::new(Input::Multistatus(Box::new(multistatus)))
     }
 
     fn new(input: Input) -> Source {
@@ -88,11 +94,12 @@ impl Source {
         self
     }
 
-    /// Input bytes still to come.
+    /// Input bytes still to come; at least so many, where that is not known.
     pub fn left(&self) -> u64 {
         match &self.input {
             Input::File { at, end, .. } => end - at,
             Input::Bytes { bytes, at } => (bytes.len() - at) as u64,
+            Input::Multistatus(multistatus) => u64::from(!multistatus.is_ended()),
         }
     }
 
@@ -108,6 +115,7 @@ impl Source {
                 scratch.extend_from_slice(&bytes[*at..*at + wanted]);
                 *at += wanted;
             }
+            Input::Multistatus(multistatus) => multistatus.fill(scratch)?,
             Input::File { file, at, end: _ } => {
                 match (file.memory(), file.fd()) {
                     (Some(bytes), _) => {

@@ -20,6 +20,8 @@ pub mod log_facts;
 pub mod body_encoder;
 pub mod cacheable;
 pub mod error_log;
+pub mod media_types;
+pub mod multistatus;
 pub mod origin;
 pub mod pace;
 pub mod paths;

@@ -75,7 +75,13 @@ pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
         [&b"http://"[..], b"https://"].iter().find(|scheme| has(scheme)).and_then(|scheme| url.get(scheme.len()..))?;
     let slash = memchr::memchr(b'/', rest)?;
     let (name, _) = host::split(&rest[..slash]);
-    (!ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host)).then(|| &rest[slash..])
+    let is_named = !ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host);
+    // A proxy that is believed may have changed the Host that the client knows.
+    let is_outside = || {
+        let outside = ex.field(b"x-forwarded-host").filter(|_| real_ip::is_believed(ex));
+        outside.is_some_and(|outside| host::split(outside.trim_ascii()).0.eq_ignore_ascii_case(name))
+    };
+    (is_named || is_outside()).then(|| &rest[slash..])
 }
 
 /// Where a request comes from, as far as browsers say: in headers that scripts cannot set.

@@ -13,6 +13,7 @@
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
 //! | [`structured`] | dictionaries of structured fields (RFC 9651) |
+//! | [`dav`] | request bodies, `If` and lock tokens of WebDAV (RFC 4918) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
 //! | [`fields`], [`response_head`] | a response's head as data |
 //! | [`reject`] | everything a client can do wrong, as data |
@@ -21,6 +22,7 @@
 
 pub mod cond;
 pub mod date;
+pub mod dav;
 pub mod disposition;
 pub mod escape;
 pub mod etag;

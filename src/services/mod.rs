@@ -4,6 +4,7 @@
 pub mod acme;
 pub mod children;
 pub mod clock;
+pub mod dav_locks;
 pub mod dir_watch;
 pub mod directories;
 pub mod encoded_copies;
@@ -36,6 +37,7 @@ use crate::util::buf::BufPool;
 use acme::Acme;
 use children::Children;
 use clock::Clock;
+use dav_locks::DavLocks;
 use dir_watch::DirWatch;
 use directories::Directories;
 use handshakes::Handshakes;
@@ -82,6 +84,8 @@ pub struct Services {
     pub temp_names: TempNames,
     /// What is in the areas that have a quota.
     pub quotas: Quotas,
+    /// Locks of WebDAV.
+    pub dav_locks: DavLocks,
     pub syncs: Syncs,
     /// Rendered listings of directories.
     pub listings: Listings,
@@ -135,6 +139,7 @@ impl Services {
             directories: Directories::default(),
             temp_names: TempNames::default(),
             quotas: Quotas::default(),
+            dav_locks: DavLocks::default(),
             syncs: Syncs::default(),
             listings,
             logs,

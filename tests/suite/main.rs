@@ -68,3 +68,4 @@ mod uploads;
 mod user_reports;
 mod variables;
 mod vhosts;
+mod webdav;

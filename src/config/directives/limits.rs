@@ -103,7 +103,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-fn bad(word: &Word) -> Fault {
+pub fn bad(word: &Word) -> Fault {
     Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))
 }
 
@@ -120,7 +120,7 @@ fn level(d: &Directive) -> Result<Level, Fault> {
 }
 
 /// The index of a zone by its name; made at its first mention.
-fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
+pub fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     if let Some(at) = b.zone_ids.get(name) {
         return *at;
     }
@@ -130,6 +130,19 @@ fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     at
 }
 
+/// `name:size`.
+pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Fault> {
+    let text = word.str();
+    let invalid = || Fault::new(word.span, format!("invalid zone size \"{text}\"")).help("zone=name:10m");
+    let (name, bytes) = zone.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or_else(invalid)?;
+    match Size::parse(bytes.as_bytes()).map_err(|_| invalid())? {
+        size if size.0 < LEAST => {
+            Err(Fault::new(word.span, format!("zone \"{text}\" is too small")).help("32k or more"))
+        }
+        size => Ok((name, size)),
+    }
+}
+
 /// Defines a zone.
 fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
     let key = b.template(d, 0)?;
@@ -137,16 +150,8 @@ fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
     for word in &d.args[1..] {
         let text = word.str();
         if let Some(zone) = text.strip_prefix("zone=") {
-            let (name, bytes) = zone
-                .split_once(':')
-                .filter(|(name, _)| !name.is_empty())
-                .ok_or_else(|| Fault::new(word.span, format!("invalid zone size \"{text}\"")).help("zone=name:10m"))?;
-            size = Size::parse(bytes.as_bytes())
-                .map_err(|_| Fault::new(word.span, format!("invalid zone size \"{text}\"")).help("zone=name:10m"))?;
-            if size.0 < LEAST {
-                return Err(Fault::new(word.span, format!("zone \"{text}\" is too small")).help("32k or more"));
-            }
-            at = Some(named(b, name, word));
+            let (name, bytes) = zone_size(word, zone)?;
+            (at, size) = (Some(named(b, name, word)), bytes);
         } else if let Some(value) = text.strip_prefix("rate=").filter(|_| requests) {
             let (value, per) = match (value.strip_suffix("r/s"), value.strip_suffix("r/m")) {
                 (Some(n), _) => (n, 1),

@@ -9,6 +9,7 @@ pub mod cgi;
 pub mod charset;
 pub mod client;
 pub mod dav;
+pub mod dav_ext;
 pub mod errors;
 pub mod files;
 pub mod gateway;

@@ -140,7 +140,7 @@ impl Build {
             }
             let text = format!("zero size shared memory zone \"{}\"", zone.name);
             let help = suggest::did_you_mean(&zone.name, names.iter().copied()).unwrap_or_else(|| match &names[..] {
-                [] => "define it by limit_req_zone or limit_conn_zone in http".into(),
+                [] => "define it by limit_req_zone, limit_conn_zone or dav_ext_lock_zone in http".into(),
                 names => format!("zones defined in http: {}", names.join(", ")),
             });
             self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
@@ -163,6 +163,6 @@ fn defines(d: &Directive, name: &str) -> bool {
 
 fn defines_zone(d: &Directive, name: &str) -> bool {
     let zone = |word: &Word| word.str().strip_prefix("zone=").is_some_and(|rest| rest.split(':').next() == Some(name));
-    (matches!(d.name.bytes(), b"limit_req_zone" | b"limit_conn_zone") && d.args.iter().any(zone))
+    (matches!(d.name.bytes(), b"limit_req_zone" | b"limit_conn_zone" | b"dav_ext_lock_zone") && d.args.iter().any(zone))
         || d.block.iter().flatten().any(|d| defines_zone(d, name))
 }

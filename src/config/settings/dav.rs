@@ -1,10 +1,21 @@
 //! dav_methods and what belongs to it.
 
-use crate::http::method::MethodSet;
+use crate::http::method::{Method, MethodSet};
 
 #[derive(Clone, Debug, Default)]
 pub struct Dav {
     pub methods: MethodSet,
     /// Components a URI must have to be deleted.
     pub min_delete_depth: u64,
+    /// dav_ext_methods.
+    pub ext: MethodSet,
+    /// dav_ext_lock: index into `Tables::zones`.
+    pub lock_zone: Option<u32>,
+}
+
+impl Dav {
+    /// A method of either directive.
+    pub fn answers(&self, method: Method) -> bool {
+        self.methods.contains(method) || self.ext.contains(method)
+    }
 }

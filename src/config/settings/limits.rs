@@ -64,6 +64,11 @@ pub enum Counts {
         rate: u64,
     },
     Connections,
+    /// Locks of WebDAV.
+    Locks {
+        /// Seconds that one is granted for.
+        timeout: u64,
+    },
 }
 
 /// A named table of keys, shared by the limits that name it.

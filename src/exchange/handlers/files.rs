@@ -43,6 +43,7 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
             dav::Work::Upload(upload) => Handler::Upload(upload),
             dav::Work::Removing(removing) => Handler::Removing(removing),
             dav::Work::Transfer(transfer) => Handler::Transfer(transfer),
+            dav::Work::Request(request) => Handler::Dav(request),
         }),
         Answerer::Upload => match delete::form(ex) {
             Some(form) => Ok(Handler::DeleteForm(form)),
@@ -92,7 +93,7 @@ fn answerer(ex: &Exchange) -> Answerer {
             Answerer::StaticFile
         }
         method if !methods::allowed(ex).contains(method) => Answerer::NotAllowed,
-        method if ex.here().settings.dav.methods.contains(method) => Answerer::Dav,
+        method if ex.here().settings.dav.answers(method) => Answerer::Dav,
         Method::Post | Method::Put => Answerer::Upload,
         Method::Delete => Answerer::Delete,
         _ => Answerer::NotAllowed,

@@ -8,10 +8,10 @@ use crate::exchange::handlers::resumable;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 
-/// Without allowed_methods: reading, dav_methods, and POST where a store is configured.
+/// Without allowed_methods: reading, dav_methods, dav_ext_methods, and POST where a store is configured.
 pub fn default(ex: &Exchange) -> MethodSet {
-    let dav = ex.here().settings.dav.methods;
-    let reading = MethodSet(dav.0).with(Method::Get).with(Method::Head);
+    let dav = &ex.here().settings.dav;
+    let reading = MethodSet(dav.methods.0 | dav.ext.0).with(Method::Get).with(Method::Head);
     match ex.here().settings.upload.store {
         Store::Path(_) => reading.with(Method::Post),
         _ => reading,

@@ -46,12 +46,14 @@ pub enum Handler {
     Removing(Box<delete::Removing>),
     /// A COPY or MOVE that does.
     Transfer(Box<dav::Transfer>),
+    /// A request of WebDAV with a body of XML.
+    Dav(Box<dav::ext::Request>),
 }
 
 impl Handler {
     /// It is given the request's body.
     pub fn takes_body(&self) -> bool {
-        matches!(self, Handler::Upload(_) | Handler::Append(_) | Handler::DeleteForm(_))
+        matches!(self, Handler::Upload(_) | Handler::Append(_) | Handler::DeleteForm(_) | Handler::Dav(_))
     }
 
     /// It goes on by itself, a slice each turn: see [`work`].
@@ -60,7 +62,7 @@ impl Handler {
             Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => !upload.is_admitted() || upload.is_writing(),
-            Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => false,
+            Handler::None | Handler::DeleteForm(_) | Handler::Dav(_) | Handler::Page(_) | Handler::Proxy(_) => false,
         }
     }
 
@@ -82,7 +84,7 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Transfer(transfer) => transfer.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
-        Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Proxy(_) => Flow::Wait,
+        Handler::None | Handler::DeleteForm(_) | Handler::Dav(_) | Handler::Page(_) | Handler::Proxy(_) => Flow::Wait,
     }
 }
 
@@ -94,6 +96,7 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
         Handler::Upload(upload) => upload.accept(ex, cx, data),
         Handler::Append(append) => append.accept(ex, cx, data),
         Handler::DeleteForm(form) => form.accept(data),
+        Handler::Dav(request) => request.accept(data),
         Handler::Proxy(proxy) => proxy.accept(ex, cx, data),
     }
 }
@@ -106,6 +109,7 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
+        Handler::Dav(request) => request.finish(ex, cx),
         Handler::Proxy(proxy) => proxy.body_ends(ex, cx).map_or_else(|flow| flow, |()| Flow::Wait),
     }
 }

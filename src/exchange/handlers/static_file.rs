@@ -10,9 +10,8 @@ use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::route_state::Opened;
-use crate::exchange::{Exchange, Printable, error_page, variables};
+use crate::exchange::{Exchange, Printable, error_page, media_types, variables};
 use crate::http::escape::escape_path;
-use crate::http::media_type;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
@@ -223,25 +222,6 @@ pub fn add_slash(ex: &mut Exchange) -> Flow {
 
 /// The type of the current URI by its extension.
 pub fn content_type(ex: &Exchange) -> ContentType {
-    let files = &ex.here().settings.files;
     let name = ex.route.uri.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    let extension = match memchr::memrchr(b'.', name) {
-        // A dot that begins the name begins no extension (nginx).
-        Some(dot) if dot > 0 => &name[dot + 1..],
-        _ => return ContentType::Shared(files.default_type.clone()),
-    };
-    let mut lower = [0; 32];
-    let Some(lower) = lower.get_mut(..extension.len()) else {
-        return ContentType::Shared(files.default_type.clone());
-    };
-    lower.copy_from_slice(extension);
-    lower.make_ascii_lowercase();
-    match &files.types {
-        Some(types) => ContentType::Shared(types.get(&*lower).unwrap_or(&files.default_type).clone()),
-        // The configuration names no types.
-        None => match media_type::of_extension(lower) {
-            Some(guess) => ContentType::Static(guess),
-            None => ContentType::Shared(files.default_type.clone()),
-        },
-    }
+    media_types::of_name(&ex.here().settings.files, name)
 }

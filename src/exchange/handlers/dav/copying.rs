@@ -107,18 +107,24 @@ impl FileCopy {
         Ok(copied > 0)
     }
 
+    /// Gives the whole copy a hidden name.
+    pub fn stage(&mut self, litter: &mut TempNames) -> Result<Staged, Errno> {
+        if let Some(hidden) = self.hidden.take() {
+            return Ok(hidden);
+        }
+        let hidden = Staged::new(&self.dir, litter);
+        file::link_fd(self.copy.as_fd(), Some(self.dir.as_fd()), &hidden.name)?;
+        Ok(hidden)
+    }
+
     /// Gives the whole copy its name.
     pub fn place(&mut self, name: &CStr, how: Rename, litter: &mut TempNames) -> Result<(), Errno> {
         let dir = Some(self.dir.as_fd());
-        let hidden = match self.hidden.take() {
-            Some(hidden) => hidden,
-            None if how == Rename::NoReplace => return file::link_fd(self.copy.as_fd(), dir, name),
-            None => {
-                let hidden = Staged::new(&self.dir, litter);
-                file::link_fd(self.copy.as_fd(), dir, &hidden.name)?;
-                hidden
-            }
-        };
+        if self.hidden.is_none() && how == Rename::NoReplace {
+            return file::link_fd(self.copy.as_fd(), dir, name);
+        }
+        let hidden = self.stage(litter)?;
+        let dir = Some(self.dir.as_fd());
         file::rename_at(dir, &hidden.name, dir, name, how)?;
         hidden.keep();
         Ok(())

@@ -54,9 +54,17 @@ impl Judging {
         there: Option<Stat>,
     ) -> Result<Judging, Refusal> {
         let rules = PathRules::of(ex, cx);
-        let uri = rules.uri.clone();
-        let from = Target { uri: &uri, path: Some(&paths.from) };
-        let to = Target { uri: &paths.to.0, path: Some(&paths.to.1) };
+        // A collection may be named without its slash.
+        let replaces_tree = there.is_some_and(|stat| stat.kind == FileKind::Dir);
+        let named = |path: &[u8], is_tree: bool| match is_tree && !path.ends_with(b"/") {
+            true => [path, b"/"].concat(),
+            false => path.to_vec(),
+        };
+        let (uri, from_path) = (named(&rules.uri, is_tree), named(&paths.from, is_tree));
+        let to_is_tree = is_tree || replaces_tree;
+        let (to_uri, to_path) = (named(&paths.to.0, to_is_tree), named(&paths.to.1, to_is_tree));
+        let from = Target { uri: &uri, path: Some(&from_path) };
+        let to = Target { uri: &to_uri, path: Some(&to_path) };
         let deeds: &[Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
         for deed in deeds {
             rules.judge(ex, cx, from, *deed)?;
@@ -83,13 +91,6 @@ impl Judging {
                 let deeds: &'static [Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
                 judging.source = Some(TreeRules::new(top, base(from), deeds, Some(base(to))).map_err(failed)?);
             }
-            if there.is_some_and(|stat| stat.kind == FileKind::Dir)
-                && !(same(ex, to) && governed.upload.quota.is_none())
-            {
-                let top = open(job.target.dir.as_fd(), &job.target.name)?;
-                let base = Base::new(to.uri, to.path.unwrap_or_default());
-                judging.replaced = Some(TreeRules::new(top, base, &[Deed::Remove], None).map_err(failed)?);
-            }
         } else {
             let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
             governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), stat.size)?;
@@ -97,6 +98,11 @@ impl Judging {
             if let Some(there) = there.filter(|there| there.kind == FileKind::Regular) {
                 judging.freed = Usage { bytes: there.size, files: 1 };
             }
+        }
+        if replaces_tree && !(judging.rules.are_same_below(ex, to.uri) && governed.upload.quota.is_none()) {
+            let top = open(job.target.dir.as_fd(), &job.target.name)?;
+            let base = Base::new(to.uri, to.path.unwrap_or_default());
+            judging.replaced = Some(TreeRules::new(top, base, &[Deed::Remove], None).map_err(failed)?);
         }
         if let Some(quota) = governed.upload.quota {
             judging.find_area(ex, cx, quota, to)?;

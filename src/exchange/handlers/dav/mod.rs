@@ -1,9 +1,19 @@
-//! dav_methods: nginx's rules for PUT and DELETE, and MKCOL, COPY and MOVE (RFC 4918 §9).
+//! dav_methods: nginx's rules for PUT and DELETE, and MKCOL, COPY and MOVE (RFC 4918 §9); and what dav_ext_methods adds.
+//!
+//! - [`transfer`], [`copying`]: COPY and MOVE
+//! - [`ext`]: bodies of XML, for [`propfind`], [`proppatch`] and [`lock`]
+//! - [`guard`]: what locks and `If` have to say of a change
+//! - [`target`]: a URI as a name in a directory
 //!
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, whatever links say.
 
 mod copying;
+pub mod ext;
+pub mod guard;
 mod judging;
+mod lock;
+mod propfind;
+mod proppatch;
 mod target;
 mod transfer;
 
@@ -23,6 +33,7 @@ use crate::http::status::Status;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file;
+use guard::Change;
 use std::os::fd::AsFd;
 use target::Spot;
 
@@ -31,10 +42,17 @@ pub enum Work {
     Upload(Box<Upload>),
     Removing(Box<Removing>),
     Transfer(Box<Transfer>),
+    Request(Box<ext::Request>),
 }
 
 /// A request whose method is one of dav_methods.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
+    if ex.here().settings.dav.ext.contains(ex.route.method) {
+        return ext::begin(ex, cx).map(Work::Request);
+    }
+    if is_webdav(ex) {
+        guard::preconditions(ex, cx)?;
+    }
     if ex.route.method == Method::Put {
         return put(ex, cx).map(Work::Upload);
     }
@@ -47,6 +65,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
         Method::Mkcol => Err(make(ex, cx)),
         _ => transfer::run(ex, cx).map(Work::Transfer),
     }
+}
+
+/// The location is WebDAV's as clients mount it, beyond what nginx's own module has.
+pub fn is_webdav(ex: &Exchange) -> bool {
+    !ex.here().settings.dav.ext.is_empty()
 }
 
 fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
@@ -90,6 +113,12 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
         return Err(refuse(ex, cx, Status::CONFLICT, format_args!("insufficient URI depth:{components} to DELETE")));
     }
     let collection = ex.route.uri.ends_with(b"/");
+    if is_webdav(ex) {
+        return match depth(ex, Depth::Infinity) {
+            Some(Depth::Infinity) => delete::webdav(ex, cx),
+            _ => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
+        };
+    }
     match (depth(ex, Depth::Infinity), collection) {
         (Some(Depth::Infinity), _) | (Some(Depth::Zero), false) => delete::dav(ex, cx),
         (_, true) => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
@@ -121,6 +150,9 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Err(Errno::EBUSY) => return methods::not_allowed(ex),
         Err(e) => return failed(ex, cx, "mkdir()", e),
     };
+    if let Err(status) = guard::check(ex, cx, spot.dir.as_fd(), spot.name.to_bytes(), Change::Made) {
+        return Flow::Status(status);
+    }
     let mode = target::directory_mode(ex);
     match file::mkdir_at(Some(spot.dir.as_fd()), &spot.name, mode) {
         Ok(()) => {

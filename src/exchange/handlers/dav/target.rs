@@ -7,7 +7,9 @@ use crate::exchange::Exchange;
 use crate::exchange::paths::{self, Mapped};
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
+use crate::sys::file::{
+    self, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
+};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -52,6 +54,53 @@ impl Spot {
         let area = file::open_at(None, &c(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
         let dir = file::open_beneath(area.as_fd(), &c(&way)?, flags, 0, resolve)?;
         Ok(Spot { dir: Rc::new(dir), name: c(name)? })
+    }
+}
+
+/// What a URI names, wherever links on the way led to: what locks are kept by.
+pub struct Key {
+    /// The real path of its directory, and its name; without a slash at its end.
+    pub path: Vec<u8>,
+    /// None: the name is free.
+    pub stat: Option<Stat>,
+}
+
+/// The real path of a name in a directory.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    [directory.strip_suffix(b"/").unwrap_or(directory), b"/", name].concat()
+}
+
+/// The key of a URI in the location of the request. None: no name can be there.
+pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
+    let own = std::mem::replace(&mut ex.route.uri, uri.to_vec());
+    let spot = Spot::of(ex, cx);
+    ex.route.uri = own;
+    match spot {
+        Ok(spot) => spot.key().ok(),
+        // The area itself.
+        Err(Errno::EBUSY) => {
+            let path = CString::new(&ex.route.path[..]).ok()?;
+            let area = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0).ok()?;
+            let stat = file::fstat(area.as_fd()).ok()?;
+            let mut path = file::path_of(area.as_fd()).ok()?;
+            if path.len() > 1 && path.ends_with(b"/") {
+                path.pop();
+            }
+            Some(Key { path, stat: Some(stat) })
+        }
+        Err(_) => None,
+    }
+}
+
+impl Spot {
+    /// What locks are kept by.
+    pub fn key(&self) -> Result<Key, Errno> {
+        let path = join(&file::path_of(self.dir.as_fd())?, self.name.to_bytes());
+        match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No) {
+            Ok(stat) => Ok(Key { path, stat: Some(stat) }),
+            Err(Errno::ENOENT) => Ok(Key { path, stat: None }),
+            Err(e) => Err(e),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! COPY and MOVE: nginx's order of checks and its statuses (204 for a file, 201 for a collection).
+//! COPY and MOVE: nginx's order of checks and its statuses (204 for a file, 201 for a collection); with dav_ext_methods
+//! RFC 4918's (201 for a new name, 204 for one that was taken), and collections with or without their slash.
 
 use super::copying::{FileCopy, Staged, TreeCopy};
+use super::guard::{self, Change};
 use super::judging::{Judging, Paths};
 use super::target::Spot;
-use super::{Depth, depth, failed, refuse};
+use super::{Depth, depth, failed, is_webdav, refuse};
 use crate::config::model::Level;
 use crate::exchange::flow::{Begun, Flow, SLICE};
 use crate::exchange::handlers::{delete, upload};
@@ -27,7 +29,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         let text = "client sent no or an invalid \"Destination\" header";
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
     };
-    if ex.route.uri.ends_with(b"/") != target.ends_with(b"/") {
+    let is_webdav = is_webdav(ex);
+    if !is_webdav && ex.route.uri.ends_with(b"/") != target.ends_with(b"/") {
         let text = "both URI and \"Destination\" URI should be either collections or non-collections";
         return Err(refuse(ex, cx, Status::CONFLICT, format_args!("{text}")));
     }
@@ -89,9 +92,10 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         Err(Errno::ENOENT) => None,
         Err(e) => return Err(failed(ex, cx, "lstat()", e)),
     };
-    let collection = ex.route.uri.ends_with(b"/");
+    let kind = file::stat_at(Some(source.dir.as_fd()), &source.name, Follow::No).map(|stat| stat.kind);
+    let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
     if let Some(there) = &there {
-        if there.kind == FileKind::Dir && !collection {
+        if there.kind == FileKind::Dir && !collection && !is_webdav {
             return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
         }
         if !overwrite {
@@ -114,17 +118,34 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
             format_args!("the source is or holds the directory of a location"),
         ));
     }
-    let kind = match file::stat_at(Some(source.dir.as_fd()), &source.name, Follow::No) {
-        Ok(stat) => stat.kind,
+    let kind = match kind {
+        Ok(kind) => kind,
         Err(e) => return Err(failed(ex, cx, "lstat()", e)),
     };
     if kind == FileKind::Dir && !collection {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection")));
     }
-    if kind != FileKind::Dir && collection {
+    if kind != FileKind::Dir && ex.route.uri.ends_with(b"/") {
         return Err(failed(ex, cx, "open()", Errno::ENOTDIR));
     }
-    let job = Job { source, target, deep: depth == Depth::Infinity, moves: ex.route.method == Method::Move, overwrite };
+    let moves = ex.route.method == Method::Move;
+    let is_taken_by_dir = there.is_some_and(|there| there.kind == FileKind::Dir);
+    let change = match there {
+        None => Change::Made,
+        Some(_) if collection || is_taken_by_dir => Change::Gone,
+        Some(_) => Change::Content,
+    };
+    let checked = match moves {
+        true => guard::check(ex, cx, source.dir.as_fd(), source.name.to_bytes(), Change::Gone),
+        false => Ok(()),
+    };
+    checked
+        .and_then(|()| guard::check(ex, cx, target.dir.as_fd(), target.name.to_bytes(), change))
+        .map_err(Flow::Status)?;
+    let is_made = if is_webdav { there.is_none() } else { collection };
+    let status = if is_made { Status::CREATED } else { Status::NO_CONTENT };
+    let deep = depth == Depth::Infinity;
+    let job = Job { source, target, deep, moves, overwrite, status, swaps: is_taken_by_dir };
     let paths = Paths { from: from_path, to: (to_uri, to_path) };
     let judging = match Judging::new(ex, cx, &job, paths, collection, there) {
         Ok(judging) => Box::new(judging),
@@ -144,6 +165,9 @@ pub struct Job {
     pub deep: bool,
     pub moves: bool,
     overwrite: bool,
+    status: Status,
+    /// The destination is a directory: not even a file replaces it in one step.
+    swaps: bool,
 }
 
 /// A COPY or MOVE under way, a slice each turn of the loop. It is finished even if its client goes away.
@@ -194,11 +218,19 @@ impl Job {
     }
 
     fn begin_file(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
+        if self.moves && self.swaps {
+            return match self.begin_move(litter) {
+                Err(Errno::EXDEV) => {
+                    FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
+                }
+                outcome => outcome,
+            };
+        }
         if self.moves {
             match file::rename_at(Some(self.from()), &self.source.name, Some(self.to()), &self.target.name, self.how())
             {
                 Err(Errno::EXDEV) => {}
-                outcome => return outcome.map(|()| Stage::Done(Status::NO_CONTENT)),
+                outcome => return outcome.map(|()| Stage::Done(self.status)),
             }
         }
         FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
@@ -206,25 +238,25 @@ impl Job {
 
     fn begin_tree(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
         if self.moves {
-            match self.swap(self.from(), &self.source.name) {
-                Ok(Was::Free) => return Ok(Stage::Done(Status::CREATED)),
-                Ok(Was::Taken) => {
-                    // What stood there has the source's name now.
-                    let old = Staged::new(&self.source.dir, litter);
-                    file::rename_at(
-                        Some(self.from()),
-                        &self.source.name,
-                        Some(self.from()),
-                        &old.name,
-                        Rename::NoReplace,
-                    )?;
-                    return self.clear(old, After::Done);
-                }
+            match self.begin_move(litter) {
                 Err(Errno::EXDEV) => {}
-                Err(e) => return Err(e),
+                outcome => return outcome,
             }
         }
         TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, litter).map(Stage::Tree)
+    }
+
+    /// The source gets its new name in one step, whatever had that.
+    fn begin_move(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
+        match self.swap(self.from(), &self.source.name)? {
+            Was::Free => Ok(Stage::Done(self.status)),
+            Was::Taken => {
+                // What stood there has the source's name now.
+                let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, litter));
+                file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace)?;
+                self.clear(old, After::Done)
+            }
+        }
     }
 
     fn how(&self) -> Rename {
@@ -256,8 +288,11 @@ impl Job {
 
     fn after(&self, then: After) -> Result<Stage, Errno> {
         match then {
-            After::Leave => Ok(Stage::Leaving(Removal::new(file::dup(self.from())?, &self.source.name)?)),
-            After::Done => Ok(Stage::Done(Status::CREATED)),
+            After::Leave => match file::unlink_at(Some(self.from()), &self.source.name, Unlink::File) {
+                Err(Errno::EISDIR) => Ok(Stage::Leaving(Removal::new(file::dup(self.from())?, &self.source.name)?)),
+                outcome => outcome.map(|()| Stage::Done(self.status)),
+            },
+            After::Done => Ok(Stage::Done(self.status)),
             After::Failed(e) => Err(e),
         }
     }
@@ -302,6 +337,9 @@ impl Transfer {
             },
             Stage::Done(status) => {
                 ex.response.status = *status;
+                if self.job.moves {
+                    guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
+                }
                 return Err(Flow::Respond);
             }
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
@@ -332,7 +370,7 @@ impl Transfer {
             },
             Stage::Leaving(removal) => match removal.step(&mut cx.temp_names) {
                 Ok(true) => return Ok(()),
-                Ok(false) => Ok(Stage::Done(Status::CREATED)),
+                Ok(false) => Ok(Stage::Done(self.job.status)),
                 Err(stuck) => {
                     let removed = removal.removed;
                     return Err(delete::told(ex, cx, &stuck, removed));
@@ -355,11 +393,15 @@ impl Transfer {
     /// The copy of a file is whole.
     fn place_file(&mut self, litter: &mut TempNames) -> Result<Stage, Errno> {
         let Stage::File(copy) = &mut self.stage else { return Err(Errno::EINVAL) };
+        if self.job.swaps {
+            let staged = copy.stage(litter)?;
+            return self.swapped(staged);
+        }
         copy.place(&self.job.target.name, self.job.how(), litter)?;
         if self.job.moves {
             file::unlink_at(Some(self.job.from()), &self.job.source.name, Unlink::File)?;
         }
-        Ok(Stage::Done(Status::NO_CONTENT))
+        Ok(Stage::Done(self.job.status))
     }
 
     /// The copy of a tree is whole, or has failed.
@@ -371,14 +413,19 @@ impl Transfer {
             Ok(()) => {}
             Err(e) => return self.job.clear(copy.staged, After::Failed(e)),
         }
+        self.swapped(copy.staged)
+    }
+
+    /// The whole copy takes the place of what stood there.
+    fn swapped(&mut self, staged: Staged) -> Result<Stage, Errno> {
         let then = if self.job.moves { After::Leave } else { After::Done };
-        match self.job.swap(self.job.to(), &copy.staged.name) {
+        match self.job.swap(self.job.to(), &staged.name) {
             Ok(Was::Free) => {
-                copy.staged.keep();
+                staged.keep();
                 self.job.after(then)
             }
-            Ok(Was::Taken) => self.job.clear(copy.staged, then),
-            Err(e) => self.job.clear(copy.staged, After::Failed(e)),
+            Ok(Was::Taken) => self.job.clear(staged, then),
+            Err(e) => self.job.clear(staged, After::Failed(e)),
         }
     }
 

@@ -15,6 +15,7 @@ pub use removing::{Removing, told};
 use crate::config::model::{Level, LocationKind, LocationTree};
 use crate::config::settings::files::Symlinks;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::PathRules;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
@@ -41,6 +42,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
 pub fn dav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     let content = if ex.route.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
     remove(ex, cx, content, Slash::Required)
+}
+
+/// As WebDAV has it (RFC 4918 §9.6): a directory goes with all below, named with or without its slash.
+pub fn webdav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
+    remove(ex, cx, Content::Removed, Slash::Free)
 }
 
 /// Whether a directory must be named with its slash.
@@ -97,11 +103,14 @@ fn is_ruled_below(ex: &mut Exchange, cx: &mut Services) -> bool {
 /// Removes it, or begins to.
 fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
     let Wanted { place, content, trash, named_right } = wanted;
-    let outcome = place.remove(*content, trash.as_ref(), |found| {
+    let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
         if found.itself.kind == FileKind::Dir && !named_right {
             return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
         }
-        judge(ex, found, *content)
+        judge(ex, found, *content)?;
+        guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
+        guard::forget(cx, dir, name);
+        Ok(())
     });
     match outcome {
         Ok(Removed::Begun(removal)) => {
@@ -174,6 +183,7 @@ fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) -> Flow {
             Flow::Status(Status::INTERNAL_SERVER_ERROR)
         }
         Refusal::Precondition => Flow::Status(Status::PRECONDITION_FAILED),
+        Refusal::Locked => Flow::Status(Status::LOCKED),
         Refusal::Failed { call, errno } => {
             let (status, level) = status(errno);
             if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {

@@ -10,7 +10,7 @@ use crate::sys::file::{
     RESOLVE_NO_SYMLINKS, Stat, Unlink,
 };
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Which links the way may go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub enum Refusal {
     /// It is the directory of an area.
     Area,
     Precondition,
+    /// A lock of WebDAV keeps it.
+    Locked,
     /// The trash does not take it.
     Trash(Errno),
     Failed {
@@ -132,7 +134,7 @@ impl Place {
         &self,
         content: Content,
         trash: Option<&Trash>,
-        judge: impl FnOnce(&Found) -> Result<(), Refusal>,
+        judge: impl FnOnce(&Found, BorrowedFd<'_>, &[u8]) -> Result<(), Refusal>,
     ) -> Result<Removed, Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
         let resolve = self.resolve();
@@ -153,7 +155,7 @@ impl Place {
         if self.slash && itself.kind != FileKind::Dir {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
-        judge(&Found { itself, content: followed })?;
+        judge(&Found { itself, content: followed }, parent.as_fd(), self.name.to_bytes())?;
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
                 && content == Content::Kept

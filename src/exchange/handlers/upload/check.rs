@@ -7,6 +7,7 @@ use super::temp_file::Part;
 use super::{Upload, rules};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
 use crate::http::etag::ETag;
@@ -81,6 +82,7 @@ impl Upload {
         rules::check_type(&self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
         self.judge_path(ex, cx, &name, content_type)?;
+        self.check_locks(ex, cx, &name)?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
         if self.on_duplicate != Duplicate::Rename || self.conditional {
             let there = self.place.look(&name, cx)?;
@@ -89,6 +91,17 @@ impl Upload {
             self.freed = self.freed.plus(self.replaced(there));
         }
         Ok(name)
+    }
+
+    /// A lock of WebDAV may keep the name, or the directory from getting another.
+    pub fn check_locks(&mut self, ex: &Exchange, cx: &mut Services, name: &[u8]) -> Result<(), Refusal> {
+        if cx.dav_locks.is_empty() {
+            return Ok(());
+        }
+        let there = self.place.look(name, cx)?.is_some() && self.on_duplicate != Duplicate::Rename;
+        let change = if there { Change::Content } else { Change::Made };
+        let path = self.place.real_path(name)?;
+        guard::check_path(ex, cx, &path, change).map_err(|status| Refusal::new(status, "it is locked").of(name))
     }
 
     fn create(&mut self, cx: &mut Services, name: Vec<u8>) -> Result<(), Refusal> {

@@ -77,6 +77,10 @@ impl Upload {
         }
         // Room that chunked bodies and forms took without saying so before.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
+        for at in 0..self.parts.len() {
+            let name = self.parts[at].name.clone();
+            self.check_locks(ex, cx, &name)?;
+        }
         if self.conditional {
             for part in &self.parts {
                 let there = self.place.look(&part.name, cx)?;

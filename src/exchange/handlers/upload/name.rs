@@ -37,7 +37,7 @@ pub struct Names {
 impl Names {
     /// By the location, and by the method of the request.
     pub fn of(ex: &Exchange) -> Names {
-        let is_dav = ex.here().settings.dav.methods.contains(ex.route.method);
+        let is_dav = ex.here().settings.dav.answers(ex.route.method);
         let manner = if is_dav { Manner::Dav } else { Manner::Form };
         Names { rule: ex.here().settings.upload.names, manner }
     }

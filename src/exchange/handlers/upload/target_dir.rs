@@ -328,6 +328,13 @@ impl Place {
         Ok(stat)
     }
 
+    /// Where a name will be, whatever links led here.
+    pub fn real_path(&self, name: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
+        let way = self.missing.iter().map(|missing| missing.to_bytes()).chain([name]);
+        Ok(way.fold(path, |path, name| [path.strip_suffix(b"/").unwrap_or(&path), b"/", name].concat()))
+    }
+
     /// Makes the directories that are missing; `dir` is then the one to store in. Returns those that were made, the
     /// outermost first.
     pub fn make(&mut self, mode: u32) -> Result<Vec<Made>, Refusal> {

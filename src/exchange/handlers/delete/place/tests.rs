@@ -49,7 +49,9 @@ impl Scratch {
         content: Content,
         judge: impl FnOnce(&Found) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let Removed::Begun(mut removal) = place.remove(content, None, judge)? else { return Ok(()) };
+        let Removed::Begun(mut removal) = place.remove(content, None, |found, _, _| judge(found))? else {
+            return Ok(());
+        };
         loop {
             match removal.step(&mut TempNames::default()) {
                 Ok(true) => {}

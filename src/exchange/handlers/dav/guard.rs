@@ -1,0 +1,142 @@
+//! What locks and `If` have to say of a change (RFC 4918 §7, §10.4). Every write asks, whichever way it comes.
+//!
+//! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If`.
+
+use super::target::{self, Key};
+use crate::config::model::Level;
+use crate::exchange::flow::Flow;
+use crate::exchange::{Exchange, origin};
+use crate::http::dav::condition::{self, List, State};
+use crate::http::dav::lock::Token;
+use crate::http::etag::{Strength, is_same};
+use crate::http::header::HeaderId;
+use crate::http::status::Status;
+use crate::http::uri;
+use crate::services::Services;
+use crate::services::dav_locks::Lock;
+use crate::services::open_files::version;
+use crate::sys::file::{self, FileKind};
+use std::os::fd::BorrowedFd;
+
+/// What happens to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its content, or its properties; the name is there.
+    Content,
+    /// It is made.
+    Made,
+    /// It goes, or something else takes its place, with all that is in it.
+    Gone,
+}
+
+/// Whether locks let the request change `name` in the directory `dir`.
+///
+/// # Errors
+/// 423.
+pub fn check(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8], change: Change) -> Result<(), Status> {
+    if cx.dav_locks.is_empty() {
+        return Ok(());
+    }
+    let directory = file::path_of(dir).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
+    check_path(ex, cx, &target::join(&directory, name), change)
+}
+
+/// The same by the real path.
+///
+/// # Errors
+/// 423.
+pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change) -> Result<(), Status> {
+    if cx.dav_locks.is_empty() {
+        return Ok(());
+    }
+    cx.dav_locks.expire(cx.now.ms);
+    let held = tokens(ex);
+    let mut allowed = is_allowed(&cx.dav_locks.covering(path), &held);
+    if change != Change::Content
+        && let Some(slash) = memchr::memrchr(b'/', path)
+    {
+        // The directory changes with its names.
+        allowed &= is_allowed(&cx.dav_locks.covering(&path[..slash]), &held);
+    }
+    if change == Change::Gone {
+        allowed &= cx.dav_locks.below(path).iter().all(|lock| held.contains(&lock.token));
+    }
+    if allowed { Ok(()) } else { Err(Status::LOCKED) }
+}
+
+/// The name is about to go: its locks, and those of what is in it, go with it.
+pub fn forget(cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8]) {
+    if !cx.dav_locks.is_empty()
+        && let Ok(directory) = file::path_of(dir)
+    {
+        cx.dav_locks.forget(&target::join(&directory, name));
+    }
+}
+
+/// Of an exclusive lock its token is needed, of shared ones that of one.
+fn is_allowed(locks: &[&Lock], held: &[Token]) -> bool {
+    let (mut shared, mut shares) = (false, false);
+    for lock in locks {
+        let is_held = held.contains(&lock.token);
+        if lock.exclusive && !is_held {
+            return false;
+        }
+        shared |= !lock.exclusive;
+        shares |= is_held;
+    }
+    !shared || shares
+}
+
+/// The lock tokens that the request names.
+pub fn tokens(ex: &Exchange) -> Vec<Token> {
+    let Some(lists) = ex.header(HeaderId::If).and_then(condition::parse) else { return Vec::new() };
+    condition::tokens(&lists).filter_map(Token::parse).collect()
+}
+
+/// Whether `If` holds, where the request has one.
+///
+/// # Errors
+/// 412, and 400 for one that is malformed.
+pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+    let Some(value) = ex.header(HeaderId::If).map(<[u8]>::to_vec) else { return Ok(()) };
+    let Some(lists) = condition::parse(&value) else {
+        ex.report(cx, Level::Error, format_args!("client sent an invalid \"If\" header"));
+        return Err(Flow::Status(Status::BAD_REQUEST));
+    };
+    cx.dav_locks.expire(cx.now.ms);
+    for list in &lists {
+        if holds(list, ex, cx) {
+            return Ok(());
+        }
+    }
+    Err(Flow::Status(Status::PRECONDITION_FAILED))
+}
+
+fn holds(list: &List<'_>, ex: &mut Exchange, cx: &mut Services) -> bool {
+    let uri = match list.resource {
+        None => Some(ex.route.uri.clone()),
+        Some(url) => path_of(ex, url),
+    };
+    let key = uri.and_then(|uri| target::key(ex, cx, &uri));
+    list.conditions.iter().all(|condition| is_so(condition.state, key.as_ref(), cx) != condition.not)
+}
+
+fn is_so(state: State<'_>, key: Option<&Key>, cx: &Services) -> bool {
+    let Some(key) = key else { return false };
+    match state {
+        State::Token(token) => Token::parse(token)
+            .is_some_and(|token| cx.dav_locks.covering(&key.path).iter().any(|lock| lock.token == token)),
+        State::ETag(tag) => key
+            .stat
+            .filter(|stat| stat.kind == FileKind::Regular)
+            .is_some_and(|stat| is_same(tag, version(&stat).as_bytes(), Strength::Strong)),
+    }
+}
+
+/// The path of a URL of this host.
+fn path_of(ex: &Exchange, url: &[u8]) -> Option<Vec<u8>> {
+    let path = if url.starts_with(b"/") { url } else { origin::own_path(ex, url)? };
+    let mut normal = Vec::new();
+    uri::normalize(path, true, &mut normal).ok()?;
+    Some(normal)
+}

@@ -1,0 +1,202 @@
+//! LOCK and UNLOCK (RFC 4918 §9.10, §9.11).
+
+use super::ext::malformed;
+use super::guard::{self, Change};
+use super::target::{self, Key, Spot};
+use super::{Depth, depth, failed, refuse};
+use crate::config::model::Level;
+use crate::config::settings::limits::Counts;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::upload::Names;
+use crate::exchange::multistatus::{self, lock_discovery};
+use crate::exchange::response::ContentType;
+use crate::http::dav::body::{self, LockInfo};
+use crate::http::dav::lock::{self, Token};
+use crate::http::escape::escape_path;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::io::open;
+use crate::services::dav_locks::{Denied, Lock};
+use crate::services::{Services, temp_names};
+use crate::sys::file::{self, FileKind, O_CREAT, O_EXCL, O_WRONLY};
+use crate::sys::{Errno, random};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+/// The zone of the location: its name, its size, and for how many seconds locks are granted.
+fn zone(ex: &Exchange) -> Option<(Rc<str>, u64, u64)> {
+    let zone = ex.config.tables.zones.get(ex.here().settings.dav.lock_zone? as usize)?;
+    match zone.defined {
+        Some((_, Counts::Locks { timeout })) => Some((zone.name.clone(), zone.size.0, timeout)),
+        _ => None,
+    }
+}
+
+pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
+    let Some((zone, size, most)) = zone(ex) else {
+        return refuse(ex, cx, Status::FORBIDDEN, format_args!("LOCK needs dav_ext_lock with a dav_ext_lock_zone"));
+    };
+    let timeout = lock::timeout(ex.header(HeaderId::Timeout), most);
+    if body.trim_ascii().is_empty() {
+        return refresh(ex, cx, timeout);
+    }
+    let info = match body::lockinfo(body) {
+        Ok(info) => info,
+        Err(why) => return malformed(ex, cx, why),
+    };
+    let deep = match depth(ex, Depth::Infinity) {
+        Some(Depth::Zero) => false,
+        Some(Depth::Infinity) => true,
+        _ => return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity")),
+    };
+    let (key, spot) = match find(ex, cx) {
+        Ok(found) => found,
+        Err(flow) => return flow,
+    };
+    let Ok(random) = random_bytes() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
+    let mut href = Vec::new();
+    escape_path(&ex.route.uri, &mut href);
+    let is_collection = key.stat.is_some_and(|stat| stat.kind == FileKind::Dir);
+    if is_collection && !href.ends_with(b"/") {
+        href.push(b'/');
+    }
+    let LockInfo { exclusive, owner } = info;
+    let lock = Lock {
+        token: Token::new(random),
+        path: key.path.as_slice().into(),
+        href: href.into(),
+        exclusive,
+        deep: deep && is_collection,
+        owner: owner.into(),
+        timeout,
+        until: cx.now.ms.saturating_add(timeout.saturating_mul(1000)),
+    };
+    cx.dav_locks.expire(cx.now.ms);
+    match cx.dav_locks.grant(&zone, size, lock.clone()) {
+        Ok(()) => {}
+        Err(Denied::Locked) => return Flow::Status(Status::LOCKED),
+        Err(Denied::Full) => {
+            ex.report(cx, Level::Error, format_args!("no room for a lock in dav_ext_lock_zone \"{zone}\""));
+            return Flow::Status(Status::INSUFFICIENT_STORAGE);
+        }
+    }
+    let status = match (&key.stat, spot) {
+        (None, Some(spot)) => match make(ex, cx, &spot) {
+            Ok(status) => status,
+            Err(flow) => {
+                cx.dav_locks.release(&lock.path, lock.token);
+                return flow;
+            }
+        },
+        _ => Status::OK,
+    };
+    ex.response.line(b"Lock-Token", format!("<{}>", lock.token).as_bytes());
+    answer(ex, cx, status, &lock)
+}
+
+/// What the URI names, and where, unless that is the area itself.
+fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Spot>), Flow> {
+    if temp_names::is_hidden(&ex.route.uri) {
+        return Err(refuse(
+            ex,
+            cx,
+            Status::BAD_REQUEST,
+            format_args!("LOCK: names that start so are this server's own"),
+        ));
+    }
+    match Spot::of(ex, cx) {
+        Ok(spot) => match spot.key() {
+            Ok(key) => Ok((key, Some(spot))),
+            Err(e) => Err(failed(ex, cx, "lstat()", e)),
+        },
+        Err(Errno::EBUSY) => {
+            let uri = ex.route.uri.clone();
+            target::key(ex, cx, &uri).map(|key| (key, None)).ok_or(Flow::Status(Status::NOT_FOUND))
+        }
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Flow::Status(Status::CONFLICT)),
+        Err(e) => Err(failed(ex, cx, "open()", e)),
+    }
+}
+
+/// A name that is free becomes an empty file (RFC 4918 §7.3), where PUT could make one.
+fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flow> {
+    if !ex.here().settings.dav.methods.contains(Method::Put) {
+        let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
+        return Err(refuse(ex, cx, Status::FORBIDDEN, why));
+    }
+    if ex.route.uri.ends_with(b"/") {
+        return Err(refuse(ex, cx, Status::CONFLICT, format_args!("LOCK cannot make a collection")));
+    }
+    if let Err(why) = Names::of(ex).judge(spot.name.to_bytes()) {
+        return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));
+    }
+    let directory = file::path_of(spot.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;
+    // The lock of the name is the client's own: that of the directory counts.
+    guard::check_path(ex, cx, &directory, Change::Content).map_err(Flow::Status)?;
+    let mode = ex.here().settings.upload.mode;
+    match open::regular_at(spot.dir.as_fd(), &spot.name, O_WRONLY | O_CREAT | O_EXCL, mode) {
+        Ok(_) => {
+            cx.now.advance_epoch();
+            cx.quotas.more();
+            Ok(Status::CREATED)
+        }
+        // Another request was faster.
+        Err(Errno::EEXIST) => Ok(Status::OK),
+        Err(e) => Err(failed(ex, cx, "open()", e)),
+    }
+}
+
+fn random_bytes() -> Result<[u8; 16], Errno> {
+    let mut bytes = [0; 16];
+    random::fill(&mut bytes).map(|()| bytes)
+}
+
+/// A LOCK without a body: the lock that `If` names goes on.
+fn refresh(ex: &mut Exchange, cx: &mut Services, timeout: u64) -> Flow {
+    let uri = ex.route.uri.clone();
+    let Some(key) = target::key(ex, cx, &uri) else { return Flow::Status(Status::NOT_FOUND) };
+    let tokens = guard::tokens(ex);
+    if tokens.is_empty() {
+        return refuse(
+            ex,
+            cx,
+            Status::BAD_REQUEST,
+            format_args!("LOCK without a body needs the lock's token in \"If\""),
+        );
+    }
+    cx.dav_locks.expire(cx.now.ms);
+    let now = cx.now.ms;
+    let found = tokens.into_iter().find_map(|token| cx.dav_locks.refresh(&key.path, token, timeout, now).cloned());
+    match found {
+        Some(lock) => answer(ex, cx, Status::OK, &lock),
+        None => Flow::Status(Status::PRECONDITION_FAILED),
+    }
+}
+
+fn answer(ex: &mut Exchange, cx: &Services, status: Status, lock: &Lock) -> Flow {
+    let mut out = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:prop xmlns:D=\"DAV:\">".to_vec();
+    lock_discovery(std::slice::from_ref(lock), Some(cx.now.ms), &mut out);
+    out.extend_from_slice(b"</D:prop>\n");
+    ex.response.text(status, ContentType::Static(multistatus::CONTENT_TYPE), out);
+    Flow::Respond
+}
+
+pub fn unlock(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    let Some(value) = ex.header(HeaderId::LockToken) else {
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("UNLOCK without \"Lock-Token\""));
+    };
+    let token = lock::lock_token(value);
+    let uri = ex.route.uri.clone();
+    let Some(key) = target::key(ex, cx, &uri) else { return Flow::Status(Status::CONFLICT) };
+    cx.dav_locks.expire(cx.now.ms);
+    match token.is_some_and(|token| cx.dav_locks.release(&key.path, token)) {
+        true => {
+            ex.response.status = Status::NO_CONTENT;
+            Flow::Respond
+        }
+        // RFC 4918 §9.11.1.
+        false => refuse(ex, cx, Status::CONFLICT, format_args!("UNLOCK: no such lock")),
+    }
+}

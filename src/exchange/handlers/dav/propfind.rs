@@ -1,0 +1,134 @@
+//! PROPFIND (RFC 4918 §9.1): of a resource, or of a collection and what is in it. It tells of what GET would find.
+
+use super::ext::malformed;
+use super::{Depth, depth, refuse};
+use crate::config::settings::files::Symlinks;
+use crate::exchange::Exchange;
+use crate::exchange::body_encoder::Source;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::{failure, symlinks};
+use crate::exchange::multistatus::{self, EntryLocks, Multistatus, Shape, choose};
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::response::{Body, ContentType};
+use crate::http::dav::body::{self, Wanted};
+use crate::http::escape::escape_path;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::dav_locks::Lock;
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, O_DIRECTORY, O_PATH, O_RDONLY, Stat};
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+const NOT_INFINITE: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
+     <D:error xmlns:D=\"DAV:\"><D:propfind-finite-depth/></D:error>\n";
+
+pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
+    let wanted = match body::propfind(body) {
+        Ok(wanted) => wanted,
+        Err(why) => return malformed(ex, cx, why),
+    };
+    let deep = match depth(ex, Depth::Infinity) {
+        Some(Depth::Zero) => false,
+        Some(Depth::One) => true,
+        Some(Depth::Infinity) => {
+            let kind = ContentType::Static(multistatus::CONTENT_TYPE);
+            ex.response.text(Status::FORBIDDEN, kind, NOT_INFINITE.into());
+            return Flow::Respond;
+        }
+        None => return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or 1")),
+    };
+    if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
+        return Flow::Status(Status::NOT_FOUND);
+    }
+    let (fd, stat) = match open(ex, cx) {
+        Ok(found) => found,
+        Err(e) => return failure::failed(ex, cx, "open()", e),
+    };
+    let is_collection = stat.kind == FileKind::Dir;
+    let dir = match is_collection && deep {
+        true => match file::open_at(Some(fd.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0) {
+            Ok(dir) => Some(file::read_dir(dir)),
+            Err(e) => return failure::failed(ex, cx, "opendir()", e),
+        },
+        false => None,
+    };
+    let mut href = Vec::with_capacity(ex.route.uri.len() + 8);
+    escape_path(&ex.route.uri, &mut href);
+    if is_collection && !href.ends_with(b"/") {
+        href.push(b'/');
+        // RFC 4918 §5.2.
+        ex.response.line(b"Content-Location", &href);
+    }
+    let shape = shape(ex, &wanted, fd.as_fd());
+    let (own, locks) = locks(cx, fd.as_fd());
+    let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty()).unwrap_or_default().to_vec();
+    let answer = Multistatus::new(shape, href, (name, stat, own), dir, locks);
+    ex.response.status = Status::MULTI_STATUS;
+    ex.response.content_type = ContentType::Static(multistatus::CONTENT_TYPE);
+    ex.response.body = Body::Made(Box::new(Source::multistatus(answer)));
+    Flow::Respond
+}
+
+/// What GET would open, as far as to look at it.
+fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> {
+    let config = ex.config.clone();
+    let fd = match &config.location(ex.route.location).settings.files.symlinks {
+        Symlinks::Off => {
+            let path = CString::new(&ex.route.path[..]).map_err(|_| Errno::EINVAL)?;
+            file::open_at(None, &path, O_PATH, 0)?
+        }
+        rule => {
+            ex.route.path.push(0);
+            let walked = symlinks::walk(ex, cx, rule);
+            ex.route.path.pop();
+            walked?
+        }
+    };
+    let stat = file::fstat(fd.as_fd())?;
+    match stat.kind {
+        FileKind::Regular | FileKind::Dir => Ok((fd, stat)),
+        FileKind::Symlink | FileKind::Other => Err(Errno::ENOENT),
+    }
+}
+
+fn shape(ex: &Exchange, wanted: &Wanted, fd: BorrowedFd<'_>) -> Shape {
+    let settings = &ex.here().settings;
+    let free = |path: &[u8]| {
+        let fd = file::open_at(None, &CString::new(path).map_err(|_| Errno::EINVAL)?, O_PATH, 0)?;
+        file::free_space(fd.as_fd())
+    };
+    Shape {
+        properties: choose(wanted),
+        names_only: *wanted == Wanted::Names,
+        tells_missing: matches!(wanted, Wanted::These(_)),
+        files: settings.files.clone(),
+        etag: settings.output.etag,
+        locks: settings.dav.ext.contains(Method::Lock) && settings.dav.lock_zone.is_some(),
+        follow: settings.files.symlinks == Symlinks::Off,
+        hidden: paths::trashes_in(&ex.config, &ex.route.path),
+        room: file::free_space(fd)
+            .or_else(|_| free(&ex.route.path))
+            .ok()
+            .map(|(free, all)| (free, all.saturating_sub(free))),
+    }
+}
+
+/// The locks of a resource, and of what is in it.
+fn locks(cx: &mut Services, fd: BorrowedFd<'_>) -> (Vec<Lock>, EntryLocks) {
+    let mut entries = EntryLocks::default();
+    if cx.dav_locks.is_empty() {
+        return (Vec::new(), entries);
+    }
+    cx.dav_locks.expire(cx.now.ms);
+    let Ok(path) = file::path_of(fd) else { return (Vec::new(), entries) };
+    let path = path.strip_suffix(b"/").unwrap_or(&path);
+    let own: Vec<Lock> = cx.dav_locks.covering(path).into_iter().cloned().collect();
+    entries.deep = own.iter().filter(|lock| lock.deep).cloned().collect();
+    for lock in cx.dav_locks.below(path) {
+        let Some(name) = lock.path.get(path.len() + 1..).filter(|name| !name.contains(&b'/')) else { continue };
+        entries.own.entry(name.to_vec()).or_default().push(lock.clone());
+    }
+    (own, entries)
+}

@@ -1,0 +1,126 @@
+//! PROPPATCH (RFC 4918 §9.2). No properties are kept: those of Windows, which it sets after each copy, are taken, and of
+//! them the time of the last change is kept as the file's own; each other one is refused within the 207, all or none.
+
+use super::ext::malformed;
+use super::guard::{self, Change};
+use super::target::Spot;
+use super::{Depth, depth, failed, refuse};
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::multistatus::{self, is_ours, propstat};
+use crate::exchange::response::ContentType;
+use crate::http::date;
+use crate::http::dav::body::{self, Change as Wish};
+use crate::http::dav::xml;
+use crate::http::escape::escape_path;
+use crate::http::status::Status;
+use crate::io::open;
+use crate::services::Services;
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Follow, O_RDONLY};
+use std::os::fd::AsFd;
+
+const WINDOWS: &str = "urn:schemas-microsoft-com:";
+/// What Windows sets of a file, beside the time of its last change.
+const TAKEN: [&str; 3] = ["Win32CreationTime", "Win32LastAccessTime", "Win32FileAttributes"];
+
+/// What becomes of a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Taken,
+    /// The last change of the file, Unix seconds.
+    Modified(i64),
+    /// It is this server's to say.
+    Protected,
+    Refused,
+}
+
+pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
+    let wishes = match body::proppatch(body) {
+        Ok(wishes) => wishes,
+        Err(why) => return malformed(ex, cx, why),
+    };
+    if !matches!(depth(ex, Depth::Zero), Some(Depth::Zero | Depth::Infinity)) {
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0"));
+    }
+    let verdicts: Vec<Verdict> = wishes.iter().map(judge).collect();
+    match Spot::of(ex, cx) {
+        Ok(spot) => {
+            if let Err(status) = guard::check(ex, cx, spot.dir.as_fd(), spot.name.to_bytes(), Change::Content) {
+                return Flow::Status(status);
+            }
+            if let Err(e) = apply(&spot, &verdicts) {
+                return failed(ex, cx, "utimensat()", e);
+            }
+            cx.now.advance_epoch();
+        }
+        // The area itself has no properties that could be set.
+        Err(Errno::EBUSY) => {}
+        Err(e) => return failed(ex, cx, "open()", e),
+    }
+    answer(ex, &wishes, &verdicts)
+}
+
+fn judge(wish: &Wish) -> Verdict {
+    if is_ours(&wish.name) {
+        return Verdict::Protected;
+    }
+    match (&*wish.name.ns, &*wish.name.name, &wish.value) {
+        (WINDOWS, "Win32LastModifiedTime", Some(value)) => {
+            date::parse(value.trim().as_bytes()).map_or(Verdict::Refused, Verdict::Modified)
+        }
+        (WINDOWS, name, Some(_)) if TAKEN.contains(&name) => Verdict::Taken,
+        // What is not there is gone.
+        (_, _, None) => Verdict::Taken,
+        _ => Verdict::Refused,
+    }
+}
+
+fn is_granted(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Taken | Verdict::Modified(_))
+}
+
+/// All that is wanted, or nothing.
+fn apply(spot: &Spot, verdicts: &[Verdict]) -> Result<(), Errno> {
+    let stat = file::stat_at(Some(spot.dir.as_fd()), &spot.name, Follow::No)?;
+    if !verdicts.iter().all(|verdict| is_granted(*verdict)) {
+        return Ok(());
+    }
+    let modified = verdicts.iter().rev().find_map(|verdict| match verdict {
+        Verdict::Modified(time) => Some(*time),
+        _ => None,
+    });
+    match modified {
+        Some(time) if stat.kind == FileKind::Regular => {
+            let fd = open::regular_at(spot.dir.as_fd(), &spot.name, O_RDONLY, 0)?;
+            file::set_mtime(fd.as_fd(), (time, 0))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn answer(ex: &mut Exchange, wishes: &[Wish], verdicts: &[Verdict]) -> Flow {
+    let mut href = Vec::new();
+    escape_path(&ex.route.uri, &mut href);
+    let mut out = multistatus::HEAD.to_vec();
+    out.extend_from_slice(b"<D:response>");
+    multistatus::href(&href, &mut out);
+    let granted = verdicts.iter().all(|verdict| is_granted(*verdict));
+    for (status, belongs) in [
+        ("200 OK", (|verdict, granted| granted && is_granted(verdict)) as fn(Verdict, bool) -> bool),
+        ("403 Forbidden", |verdict, _| matches!(verdict, Verdict::Protected | Verdict::Refused)),
+        ("424 Failed Dependency", |verdict, granted| !granted && is_granted(verdict)),
+    ] {
+        let mut names = Vec::new();
+        for (wish, _) in wishes.iter().zip(verdicts).filter(|(_, verdict)| belongs(**verdict, granted)) {
+            xml::empty(&wish.name, &mut names);
+        }
+        if !names.is_empty() {
+            propstat(&names, status, &mut out);
+        }
+    }
+    out.extend_from_slice(b"</D:response>\n");
+    out.extend_from_slice(multistatus::TAIL);
+    ex.response.text(Status::MULTI_STATUS, ContentType::Static(multistatus::CONTENT_TYPE), out);
+    Flow::Respond
+}

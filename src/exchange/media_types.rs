@@ -1,0 +1,28 @@
+//! The type of a file by its name, as `types` and `default_type` have it.
+
+use super::response::ContentType;
+use crate::config::settings::files::Files;
+use crate::http::media_type;
+
+/// The type of a file that is called so.
+pub fn of_name(files: &Files, name: &[u8]) -> ContentType {
+    let extension = match memchr::memrchr(b'.', name) {
+        // A dot that begins the name begins no extension (nginx).
+        Some(dot) if dot > 0 => &name[dot + 1..],
+        _ => return ContentType::Shared(files.default_type.clone()),
+    };
+    let mut lower = [0; 32];
+    let Some(lower) = lower.get_mut(..extension.len()) else {
+        return ContentType::Shared(files.default_type.clone());
+    };
+    lower.copy_from_slice(extension);
+    lower.make_ascii_lowercase();
+    match &files.types {
+        Some(types) => ContentType::Shared(types.get(&*lower).unwrap_or(&files.default_type).clone()),
+        // The configuration names no types.
+        None => match media_type::of_extension(lower) {
+            Some(guess) => ContentType::Static(guess),
+            None => ContentType::Shared(files.default_type.clone()),
+        },
+    }
+}

@@ -1,0 +1,195 @@
+//! The 207 of a PROPFIND, made while it is sent: the resource, then what is in it, an entry at a time.
+//!
+//! Invariant: memory holds one batch of names, whatever the directory has; a piece looks at a bounded number of entries.
+
+mod props;
+
+pub use props::{Property, choose, is_ours, propstat};
+
+use crate::config::settings::files::Files;
+use crate::http::dav::xml;
+use crate::http::escape::escape_component;
+use crate::services::dav_locks::Lock;
+use crate::services::temp_names;
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
+use crate::util::bytes;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::rc::Rc;
+
+pub const CONTENT_TYPE: &str = "application/xml; charset=utf-8";
+pub const HEAD: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\">\n";
+pub const TAIL: &[u8] = b"</D:multistatus>\n";
+/// Bytes of a piece, about; and entries looked at for it at most.
+const PIECE: usize = 32 << 10;
+const ENTRIES: usize = 256;
+
+/// What is the same for all entries.
+pub struct Shape {
+    pub properties: Vec<Property>,
+    /// Only the names of properties are wanted.
+    pub names_only: bool,
+    /// Those that a resource has not are told of too.
+    pub tells_missing: bool,
+    /// How types are known.
+    pub files: Rc<Files>,
+    pub etag: bool,
+    /// LOCK is answered here.
+    pub locks: bool,
+    /// Links are what they lead to; else they are left out.
+    pub follow: bool,
+    /// Names of a trash.
+    pub hidden: Vec<Box<[u8]>>,
+    /// Bytes that are free, and that are used, on the file system.
+    pub room: Option<(u64, u64)>,
+}
+
+/// One resource.
+pub struct Item<'a> {
+    pub href: &'a [u8],
+    pub name: &'a [u8],
+    pub stat: &'a Stat,
+    pub locks: &'a [Lock],
+}
+
+pub struct Multistatus {
+    shape: Shape,
+    /// The URI of the resource, escaped; a collection's ends in a slash.
+    href: Vec<u8>,
+    /// The resource itself, until it was told of.
+    itself: Option<(Vec<u8>, Stat, Vec<Lock>)>,
+    /// What is in it, where that is wanted.
+    dir: Option<ReadDir>,
+    batch: Vec<CString>,
+    /// Locks that hold for all entries, and those of single ones.
+    deep: Vec<Lock>,
+    own: HashMap<Vec<u8>, Vec<Lock>>,
+    ended: bool,
+}
+
+/// The locks of a directory's entries.
+#[derive(Default)]
+pub struct EntryLocks {
+    /// Of each.
+    pub deep: Vec<Lock>,
+    /// By name.
+    pub own: HashMap<Vec<u8>, Vec<Lock>>,
+}
+
+impl Multistatus {
+    /// `itself`: name, state and locks of the resource.
+    pub fn new(
+        shape: Shape,
+        href: Vec<u8>,
+        itself: (Vec<u8>, Stat, Vec<Lock>),
+        dir: Option<ReadDir>,
+        locks: EntryLocks,
+    ) -> Multistatus {
+        let EntryLocks { deep, own } = locks;
+        Multistatus { shape, href, itself: Some(itself), dir, batch: Vec::new(), deep, own, ended: false }
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next piece, at the end of `out`.
+    ///
+    /// # Errors
+    /// The directory cannot be read on.
+    pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+        if let Some((name, stat, locks)) = self.itself.take() {
+            out.extend_from_slice(HEAD);
+            let item = Item { href: &self.href, name: &name, stat: &stat, locks: &locks };
+            props::response(&self.shape, &item, out);
+        }
+        let full = out.len() + PIECE;
+        for _ in 0..ENTRIES {
+            if out.len() >= full {
+                return Ok(());
+            }
+            let Some(name) = self.next()? else {
+                out.extend_from_slice(TAIL);
+                self.ended = true;
+                return Ok(());
+            };
+            self.entry(&name, out);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<CString>, Errno> {
+        let Some(dir) = &mut self.dir else { return Ok(None) };
+        while self.batch.is_empty() {
+            if !dir.fill()? {
+                self.dir = None;
+                return Ok(None);
+            }
+            let hidden = &self.shape.hidden;
+            // A name that no URI can lead to, or none of the clients', is not told of.
+            let is_shown = |name: &CStr| {
+                let name = name.to_bytes();
+                !bytes::has_control(name)
+                    && !temp_names::is_hidden(name)
+                    && !hidden.iter().any(|hidden| **hidden == *name)
+            };
+            self.batch.extend(dir.entries().map(|entry| entry.name).filter(|name| is_shown(name)).map(CStr::to_owned));
+        }
+        Ok(self.batch.pop())
+    }
+
+    /// What vanishes meanwhile, or cannot be looked at, is left out.
+    fn entry(&mut self, name: &CStr, out: &mut Vec<u8>) {
+        let Some(dir) = &self.dir else { return };
+        let follow = if self.shape.follow { Follow::Yes } else { Follow::No };
+        let Ok(stat) = file::stat_at(Some(dir.dir()), name, follow) else { return };
+        if !matches!(stat.kind, FileKind::Regular | FileKind::Dir) {
+            return;
+        }
+        let name = name.to_bytes();
+        let mut href = self.href.clone();
+        escape_component(name, &mut href);
+        if stat.kind == FileKind::Dir {
+            href.push(b'/');
+        }
+        let mut locks = self.deep.clone();
+        locks.extend(self.own.remove(name).unwrap_or_default());
+        props::response(&self.shape, &Item { href: &href, name, stat: &stat, locks: &locks }, out);
+    }
+}
+
+/// `<D:href>`: the URI is escaped already.
+pub fn href(uri: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<D:href>");
+    xml::escape(&String::from_utf8_lossy(uri), out);
+    out.extend_from_slice(b"</D:href>");
+}
+
+/// The active locks of a resource, as `lockdiscovery` has them.
+pub fn lock_discovery(locks: &[Lock], now: Option<u64>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<D:lockdiscovery>");
+    for lock in locks {
+        let scope: &[u8] = if lock.exclusive { b"exclusive" } else { b"shared" };
+        let depth: &[u8] = if lock.deep { b"infinity" } else { b"0" };
+        let left = now.map_or(lock.timeout, |now| lock.until.saturating_sub(now).div_ceil(1000));
+        let head = [
+            &b"<D:activelock><D:locktype><D:write/></D:locktype><D:lockscope><D:"[..],
+            scope,
+            b"/></D:lockscope><D:depth>",
+            depth,
+            b"</D:depth>",
+        ];
+        out.extend_from_slice(&head.concat());
+        if !lock.owner.is_empty() {
+            out.extend_from_slice(&[&b"<D:owner>"[..], &lock.owner, b"</D:owner>"].concat());
+        }
+        let token =
+            format!("<D:timeout>Second-{left}</D:timeout><D:locktoken><D:href>{}</D:href></D:locktoken>", lock.token);
+        out.extend_from_slice(token.as_bytes());
+        out.extend_from_slice(b"<D:lockroot>");
+        href(&lock.href, out);
+        out.extend_from_slice(b"</D:lockroot></D:activelock>");
+    }
+    out.extend_from_slice(b"</D:lockdiscovery>");
+}

@@ -1,0 +1,267 @@
+//! XML as WebDAV's requests have it: elements with namespaces and text. Neither a document type nor an entity beside XML's
+//! own five is taken; depth and number of elements are bounded; and the text of an answer.
+//!
+//! Invariant: what is read costs memory in proportion to its bytes, whatever it says.
+
+use quick_xml::NsReader;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::ResolveResult;
+
+/// Elements inside each other.
+const DEPTH: usize = 32;
+/// Elements at all.
+const ELEMENTS: usize = 1024;
+
+/// An element's or property's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name {
+    /// Empty: in no namespace.
+    pub ns: Box<str>,
+    pub name: Box<str>,
+}
+
+impl Name {
+    pub fn is_dav(&self, name: &str) -> bool {
+        &*self.ns == super::DAV && &*self.name == name
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Element {
+    pub name: Name,
+    /// Its text, without that of its children.
+    pub text: String,
+    pub children: Vec<Element>,
+}
+
+impl Element {
+    /// The first child of that name.
+    pub fn dav(&self, name: &str) -> Option<&Element> {
+        self.children.iter().find(|child| child.name.is_dav(name))
+    }
+
+    /// Writes it as it may stand where `D` is the prefix of [`super::DAV`].
+    pub fn write(&self, out: &mut Vec<u8>) {
+        open(&self.name, out);
+        out.push(b'>');
+        self.write_content(out);
+        close(&self.name, out);
+    }
+
+    /// What is in it.
+    pub fn write_content(&self, out: &mut Vec<u8>) {
+        escape(self.text.trim(), out);
+        self.children.iter().for_each(|child| child.write(out));
+    }
+}
+
+/// `<name` with its namespace, not closed yet.
+fn open(name: &Name, out: &mut Vec<u8>) {
+    out.push(b'<');
+    out.extend_from_slice(prefix(name));
+    out.extend_from_slice(name.name.as_bytes());
+    if &*name.ns != super::DAV && !name.ns.is_empty() {
+        out.extend_from_slice(b" xmlns:x=\"");
+        escape(&name.ns, out);
+        out.push(b'"');
+    }
+}
+
+fn close(name: &Name, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(prefix(name));
+    out.extend_from_slice(name.name.as_bytes());
+    out.push(b'>');
+}
+
+fn prefix(name: &Name) -> &'static [u8] {
+    match &*name.ns {
+        super::DAV => b"D:",
+        "" => b"",
+        _ => b"x:",
+    }
+}
+
+/// An element without content.
+pub fn empty(name: &Name, out: &mut Vec<u8>) {
+    open(name, out);
+    out.extend_from_slice(b"/>");
+}
+
+/// Text for an element or an attribute. What XML 1.0 cannot say becomes U+FFFD.
+pub fn escape(text: &str, out: &mut Vec<u8>) {
+    for c in text.chars() {
+        match c {
+            '<' => out.extend_from_slice(b"&lt;"),
+            '>' => out.extend_from_slice(b"&gt;"),
+            '&' => out.extend_from_slice(b"&amp;"),
+            '"' => out.extend_from_slice(b"&quot;"),
+            '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {
+                out.extend_from_slice("\u{fffd}".as_bytes());
+            }
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Reads a document to its end.
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence.
+pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
+    let text = std::str::from_utf8(body).map_err(|_| "is not UTF-8")?;
+    let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}'));
+    reader.config_mut().expand_empty_elements = true;
+    let mut stack: Vec<Element> = Vec::new();
+    let mut root = None;
+    let mut elements = 0;
+    loop {
+        let (ns, event) = reader.read_resolved_event().map_err(|_| "is not well-formed XML")?;
+        match event {
+            Event::Start(start) => {
+                elements += 1;
+                if stack.len() >= DEPTH || elements > ELEMENTS {
+                    return Err("has too many elements");
+                }
+                if root.is_some() {
+                    return Err("goes on after its root element");
+                }
+                let ns = namespace(&ns)?;
+                check_attributes(&start)?;
+                let name = Name { ns: ns.into(), name: local(&start)?.into() };
+                stack.push(Element { name, text: String::new(), children: Vec::new() });
+            }
+            Event::End(_) => {
+                let ended = stack.pop().ok_or("is not well-formed XML")?;
+                match stack.last_mut() {
+                    Some(parent) => parent.children.push(ended),
+                    None => root = Some(ended),
+                }
+            }
+            Event::Text(text) => say(&mut stack, &text.xml10_content())?,
+            Event::CData(text) => say(&mut stack, &text.xml10_content())?,
+            Event::GeneralRef(name) => {
+                let c = match name.resolve_char_ref().map_err(|_| "has a character reference to no character")? {
+                    Some(c) => c,
+                    None => entity(&name.xml10_content()).ok_or("has an entity that is not XML's own")?,
+                };
+                say(&mut stack, c.encode_utf8(&mut [0; 4]))?;
+            }
+            Event::DocType(_) => return Err("has a document type"),
+            Event::Eof => break,
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+        }
+    }
+    match (root, stack.is_empty()) {
+        (Some(root), true) => Ok(root),
+        _ => Err("is not well-formed XML"),
+    }
+}
+
+fn namespace<'n>(ns: &'n ResolveResult<'_>) -> Result<&'n str, &'static str> {
+    match ns {
+        ResolveResult::Bound(ns) => Ok(ns.0),
+        ResolveResult::Unbound => Ok(""),
+        ResolveResult::Unknown(_) => Err("has a prefix without a namespace"),
+    }
+}
+
+fn local<'e>(start: &'e BytesStart<'_>) -> Result<&'e str, &'static str> {
+    let name = start.local_name().into_inner();
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.') || c > '\u{7f}';
+    match !name.is_empty() && name.chars().all(is_name) {
+        true => Ok(name),
+        false => Err("has a name that is none"),
+    }
+}
+
+/// A prefix cannot be bound to no namespace (Namespaces in XML 1.0 §2.2).
+fn check_attributes(start: &BytesStart<'_>) -> Result<(), &'static str> {
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|_| "has an attribute that is not well-formed")?;
+        if attribute.key.into_inner().starts_with("xmlns:") && attribute.value.is_empty() {
+            return Err("binds a prefix to no namespace");
+        }
+    }
+    Ok(())
+}
+
+fn say(stack: &mut [Element], text: &str) -> Result<(), &'static str> {
+    match stack.last_mut() {
+        Some(element) => element.text.push_str(text),
+        None if text.trim().is_empty() => {}
+        None => return Err("has text outside its root element"),
+    }
+    Ok(())
+}
+
+fn entity(name: &str) -> Option<char> {
+    Some(match name {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(element: &Element) -> String {
+        let mut out = Vec::new();
+        element.write(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn elements_keep_their_namespaces_and_their_text() {
+        let table = [
+            ("<D:a xmlns:D='DAV:'/>", "<D:a></D:a>"),
+            ("<a xmlns='DAV:'><b>x&amp;y</b></a>", "<D:a><D:b>x&amp;y</D:b></D:a>"),
+            ("<a>&#x41;&#66;<![CDATA[<c>]]></a>", "<a>AB&lt;c&gt;</a>"),
+            ("<p:a xmlns:p='urn:\"x'/>", "<x:a xmlns:x=\"urn:&quot;x\"></x:a>"),
+            ("\u{feff}<?xml version='1.0'?>\n<!-- c -->\n<a/>\n", "<a></a>"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse(text.as_bytes()).map(|root| shown(&root)).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_formed_or_too_much_is_refused() {
+        let deep = "<a>".repeat(DEPTH + 1) + &"</a>".repeat(DEPTH + 1);
+        let wide = format!("<a>{}</a>", "<b/>".repeat(ELEMENTS));
+        let table = [
+            "",
+            "x",
+            "<a>",
+            "<a></b>",
+            "<a/><b/>",
+            "<a/>x",
+            "<p:a/>",
+            "<a><p:b xmlns:p=''/></a>",
+            "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
+            "<a>&x;</a>",
+            "<a>&#0;</a>",
+            "<a>& b</a>",
+            "<a b=c/>",
+            &deep,
+            &wide,
+        ];
+        for text in table {
+            assert!(parse(text.as_bytes()).is_err(), "{text:.60}");
+        }
+        assert!(parse(b"<a>\xff</a>").is_err());
+    }
+
+    #[test]
+    fn a_document_cut_anywhere_is_refused() {
+        let whole = "<D:propfind xmlns:D='DAV:'><D:prop><D:x>a&amp;b</D:x></D:prop></D:propfind>";
+        for at in 0..whole.len() {
+            assert!(parse(&whole.as_bytes()[..at]).is_err(), "cut at {at}");
+        }
+    }
+}

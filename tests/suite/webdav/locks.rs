@@ -1,0 +1,165 @@
+//! LOCK, UNLOCK and `If`, and that every write asks for locks.
+
+use super::*;
+
+fn with(token: &str) -> String {
+    format!("If: (<{token}>)\r\n")
+}
+
+#[test]
+fn a_lock_keeps_others_from_writing() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let s = share().file("html/f", "old").file("html/d/in/a", "a").mkdir("html/e").start();
+    let mut table = Table::new("locks");
+    table.row(OURS, "a file: only who has its token writes", || {
+        let token = lock(&s, "/f", "Timeout: Second-60\r\n");
+        s.method("PUT", "/f", "", b"new").is(423);
+        s.method("DELETE", "/f", "", b"").is(423);
+        s.method("MOVE", "/f", "Destination: /g\r\n", b"").is(423);
+        s.method("COPY", "/d/in/a", "Destination: /f\r\n", b"").is(423);
+        s.method("LOCK", "/f", "", LOCKINFO.as_bytes()).is(423);
+        s.method("PUT", "/f", &with("urn:uuid:00000000-0000-4000-8000-000000000000"), b"new").is(412);
+        assert_eq!(s.read("html/f"), b"old");
+        s.get("/f").is(200);
+        s.method("COPY", "/f", "Destination: /g\r\n", b"").is(201);
+        s.method("PUT", "/f", &with(&token), b"new").is(204);
+        let r = propfind(&s, "/f", "0", "");
+        r.contains(&token).contains("<D:owner><D:href>mailto:a@example</D:href></D:owner>").contains("<D:exclusive/>");
+        s.method("UNLOCK", "/f", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
+        s.method("PUT", "/f", "", b"free").is(204);
+    });
+    table.row(OURS, "a collection: all below, and its names", || {
+        let token = lock(&s, "/d", "");
+        s.method("PUT", "/d/in/a", "", b"x").is(423);
+        s.method("PUT", "/d/new", "", b"x").is(423);
+        s.method("MKCOL", "/d/c", "", b"").is(423);
+        s.method("DELETE", "/d", "", b"").is(423);
+        s.method("LOCK", "/d/in/a", "", LOCKINFO.as_bytes()).is(423);
+        s.method("PUT", "/d/new", &format!("If: </d> (<{token}>)\r\n"), b"x").is(201);
+        let r = propfind(&s, "/d/in/", "1", "");
+        assert_eq!(r.text().matches(&token).count(), 2, "the lock holds for both: {}", r.text());
+        s.method("UNLOCK", "/d/in/a", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
+    });
+    table.row(OURS, "depth 0 locks a collection's names alone", || {
+        let token = lock(&s, "/d/", "Depth: 0\r\n");
+        s.method("PUT", "/d/other", "", b"x").is(423);
+        s.method("PUT", "/d/new", "", b"y").is(204);
+        s.method("DELETE", "/d/new", "", b"").is(423);
+        s.method("DELETE", "/d/new", &format!("If: </d/> (<{token}>)\r\n"), b"").is(204);
+        s.method("UNLOCK", "/d/", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
+    });
+    table.row(OURS, "what is below keeps the collection", || {
+        let token = lock(&s, "/d/in/a", "");
+        s.method("DELETE", "/d", "", b"").is(423);
+        s.method("MOVE", "/d", "Destination: /d2\r\n", b"").is(423);
+        s.method("COPY", "/e", "Destination: /d\r\n", b"").is(423);
+        s.method("LOCK", "/d", "", LOCKINFO.as_bytes()).is(423);
+        assert_eq!(s.read("html/d/in/a"), b"a");
+        s.method("DELETE", "/d", &format!("If: </d/in/a> (<{token}>)\r\n"), b"").is(204);
+        s.method("MKCOL", "/d", "", b"").is(201);
+        s.method("PUT", "/d/in", "", b"no lock is left").is(201);
+    });
+    table.row(OURS, "a name that is free", || {
+        let r = s.method("LOCK", "/fresh", "", LOCKINFO.as_bytes());
+        r.is(201);
+        let token = r.header("Lock-Token").expect("one").trim_matches(['<', '>']).to_owned();
+        assert_eq!(s.read("html/fresh"), b"");
+        s.method("PUT", "/fresh", "", b"x").is(423);
+        s.method("PUT", "/fresh", &with(&token), b"x").is(204);
+        s.method("LOCK", "/no/such/x", "", LOCKINFO.as_bytes()).is(409);
+        s.method("LOCK", "/.webserv-upload-x", "", LOCKINFO.as_bytes()).is(404);
+        assert!(!s.exists("html/.webserv-upload-x"));
+    });
+    table.row(OURS, "refresh", || {
+        let token = lock(&s, "/f", "Timeout: Second-5\r\n");
+        let r = s.method("LOCK", "/f", &format!("Timeout: Second-300\r\n{}", with(&token)), b"");
+        r.is(200).contains("<D:timeout>Second-300</D:timeout>").lacks("Lock-Token");
+        s.method("LOCK", "/f", "", b"").is(400);
+        s.method("LOCK", "/f", &with("urn:uuid:00000000-0000-4000-8000-000000000000"), b"").is(412);
+        s.method("UNLOCK", "/f", "Lock-Token: <urn:x>\r\n", b"").is(409);
+        s.method("UNLOCK", "/f", "", b"").is(400);
+        s.method("UNLOCK", "/f", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
+    });
+    table.row(OURS, "a lock ends by itself", || {
+        lock(&s, "/f", "Timeout: Second-1\r\n");
+        s.method("PUT", "/f", "", b"x").is(423);
+        crate::harness::eventually("it is over", || s.method("PUT", "/f", "", b"x").status == 204);
+    });
+    table.row(OURS, "If: states of resources", || {
+        let tag = s.get("/f").header("ETag").expect("one").to_owned();
+        s.method("PUT", "/f", &format!("If: ([{tag}])\r\n"), b"y").is(204);
+        s.method("PUT", "/f", &format!("If: ([{tag}])\r\n"), b"z").is(412);
+        s.method("PUT", "/f", &format!("If: (Not [{tag}])\r\n"), b"z").is(204);
+        s.method("PUT", "/f", "If: (<DAV:no-lock>)\r\n", b"z").is(412);
+        s.method("PUT", "/f", "If: (Not <DAV:no-lock>)\r\n", b"z").is(204);
+        s.method("PUT", "/f", "If: (\r\n", b"z").is(400);
+    });
+}
+
+#[test]
+fn every_way_to_write_asks_for_locks() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let block = "location / { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_lock zone=locks;
+                      dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK PROPPATCH; }
+         location /up/ { alias %%DIR%%/html/d/; allowed_methods GET POST PUT DELETE; upload_resumable on;
+                         upload_on_duplicate overwrite; }";
+    let s = with_locks(block).file("html/d/a", "old").start();
+    let token = lock(&s, "/d/a", "");
+    let mut table = Table::new("writes to what is locked, by another URI");
+    table.row(OURS, "a form, a POST, a PUT, a DELETE", || {
+        let form = "--b\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\nnew\r\n--b--\r\n";
+        s.method("POST", "/up/", "Content-Type: multipart/form-data; boundary=b\r\n", form.as_bytes()).is(423);
+        s.method("POST", "/up/a", "", b"new").is(423);
+        s.method("PUT", "/up/a", "", b"new").is(423);
+        s.method("DELETE", "/up/a", "", b"").is(423);
+        s.method("PUT", "/up/b", "", b"new").is(201);
+    });
+    table.row(OURS, "resumable uploads, as they begin and as they end", || {
+        let fields = "Tus-Resumable: 1.0.0\r\nUpload-Length: 3\r\n";
+        let metadata = |name: &str| format!("{fields}Upload-Metadata: filename {name}\r\n");
+        s.method("POST", "/up/", &metadata("YQ=="), b"").is(423);
+        let r = s.method("POST", "/up/", &metadata("Yw=="), b"");
+        let target = r.is(201).header("Location").expect("one").split_once("://").expect("URL").1.to_owned();
+        let target = &target[target.find('/').expect("path")..];
+        let other = lock(&s, "/d/c", "");
+        let fields = "Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n";
+        s.method("PATCH", target, fields, b"new").is(423);
+        assert_eq!(s.read("html/d/c"), b"");
+        s.method("UNLOCK", "/d/c", &format!("Lock-Token: <{other}>\r\n"), b"").is(204);
+    });
+    table.row(OURS, "nothing of it happened, and the token opens", || {
+        assert_eq!(s.read("html/d/a"), b"old");
+        s.method("PUT", "/up/a", &format!("If: (<{token}>)\r\n"), b"new").is_one_of(&[200, 204]);
+    });
+}
+
+#[test]
+fn shared_locks_share_and_a_zone_is_bounded() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let s = share().file("html/f", "f").mkdir("html/d").start();
+    let shared = LOCKINFO.replace("exclusive", "shared");
+    let token = |r: &Response| r.header("Lock-Token").expect("one").trim_matches(['<', '>']).to_owned();
+    let first = token(s.method("LOCK", "/f", "", shared.as_bytes()).is(200));
+    let second = token(s.method("LOCK", "/f", "", shared.as_bytes()).is(200));
+    assert_ne!(first, second);
+    s.method("LOCK", "/f", "", LOCKINFO.as_bytes()).is(423);
+    s.method("PUT", "/f", "", b"x").is(423);
+    s.method("PUT", "/f", &with(&second), b"x").is(204);
+    for token in [&first, &second] {
+        s.method("UNLOCK", "/f", &format!("Lock-Token: <{token}>\r\n"), b"").is(204);
+    }
+    let owner = LOCKINFO.replace("mailto:a@example", &"o".repeat(100_000));
+    let granted = (0..20).take_while(|n| {
+        let r = s.method("LOCK", &format!("/d/{n}"), "", owner.as_bytes());
+        r.is_one_of(&[201, 507]);
+        r.status == 201
+    });
+    assert!((5..15).contains(&granted.count()), "a megabyte of locks");
+    s.method("PUT", "/d/99", "", b"x").is(201);
+}
