@@ -80,7 +80,7 @@ impl Does {
             (Handler::Proxy(_), ..) => Does::Upstream,
             (Handler::Page(_), ..) => Does::Page,
             _ if pages::is_over(active) => Does::Page,
-            (_, Tx::Wait, Rx::Head) if conn.requests == 0 && http2::is_awaited(conn, active) => Does::Preface,
+            (_, Tx::Wait, Rx::Head) if conn.requests == 0 && http2::begin::is_awaited(conn, active) => Does::Preface,
             (_, Tx::Wait, Rx::Head) => Does::ReadsHead,
             (_, Tx::Wait, Rx::Body) => Does::ReadsBody,
             (_, Tx::Wait, Rx::Drain | Rx::Done) | (_, Tx::Ready, _) => Does::Nothing,
@@ -107,7 +107,7 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         Does::Works => work(&mut io, active, turn),
         Does::Upstream => upstream::step(&mut io, active, turn),
         Does::Page => pages::step(&mut io, active, turn),
-        Does::Preface => return http2::begin(conn, turn),
+        Does::Preface => return http2::begin::begin(conn, turn),
         Does::ReadsHead => match read::head(&mut io, active, turn) {
             read::Head::Step(step) => step,
             read::Head::Idle => return keep_alive::go_idle(conn, turn),

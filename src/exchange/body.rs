@@ -1,17 +1,12 @@
-//! The body of a request that is read whole before somebody is asked for the answer: in memory up to
-//! client_body_buffer_size, beyond that, or where client_body_in_file_only says so, in a temporary file.
+//! The body of a request that is read whole before an upstream is asked: in memory up to client_body_buffer_size, beyond
+//! that, or where client_body_in_file_only says so, in a temporary file. Knows no exchange.
 //!
 //! Invariant: memory holds no more than the buffer's size and one read of the socket.
 
-use super::flow::Flow;
-use super::{Exchange, Printable};
-use crate::config::model::Level;
-use crate::config::settings::body::InFileOnly;
+use crate::config::model::{Level, Settings};
+use crate::config::settings::body::{InFileOnly, TempPath};
 use crate::http::h1::framing::Framing;
-use crate::http::status::Status;
-use crate::services::Services;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
-use crate::sys::Errno;
 
 pub struct Body {
     memory: Vec<u8>,
@@ -21,12 +16,17 @@ pub struct Body {
     file_only: InFileOnly,
 }
 
+/// Whether what is there has just moved to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    No,
+    ToFile,
+}
+
 impl Body {
-    /// For the request of `ex`, of which nothing was read.
-    pub fn new(ex: &Exchange) -> Body {
-        let settings = &ex.here().settings;
+    pub fn new(framing: Framing, settings: &Settings) -> Body {
         let size = settings.client.body_buffer_size.0;
-        let limit = match ex.request.head.framing {
+        let limit = match framing {
             // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size.
             Framing::Length(length) if length < size.saturating_add(size / 4) => length,
             _ => size,
@@ -34,35 +34,43 @@ impl Body {
         Body { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }
     }
 
-    /// The next piece. An error is the server's: no file can be made, or the disk is full.
-    pub fn push(&mut self, ex: &mut Exchange, cx: &mut Services, piece: &[u8]) -> Result<(), Flow> {
+    /// The next piece; `temp` is where a file is made.
+    ///
+    /// # Errors
+    /// The server's: no file can be made, or the disk is full.
+    pub fn push(&mut self, temp: &TempPath, piece: &[u8]) -> Result<Moved, Failure> {
         if let Some(file) = &mut self.file {
-            return file.append(piece).map_err(|failure| failed(ex, cx, &failure));
+            return file.append(piece).map(|()| Moved::No);
         }
         self.memory.extend_from_slice(piece);
-        if self.memory.len() as u64 > self.limit { self.spill(ex, cx) } else { Ok(()) }
+        if self.memory.len() as u64 > self.limit { self.spill(temp) } else { Ok(Moved::No) }
     }
 
     /// All of it was there.
-    pub fn end(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-        if self.file_only != InFileOnly::Off && self.file.is_none() { self.spill(ex, cx) } else { Ok(()) }
+    ///
+    /// # Errors
+    /// As of [`Body::push`].
+    pub fn end(&mut self, temp: &TempPath) -> Result<Moved, Failure> {
+        if self.file_only != InFileOnly::Off && self.file.is_none() { self.spill(temp) } else { Ok(Moved::No) }
     }
 
     /// Moves what is in memory to a file.
-    fn spill(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-        let temp = ex.here().settings.body.temp.clone();
-        let (keep, level) = match self.file_only {
-            InFileOnly::Off => (Keep::Unnamed, Level::Warn),
-            InFileOnly::Clean => (Keep::Named, Level::Notice),
-            InFileOnly::On => (Keep::Forever, Level::Notice),
+    fn spill(&mut self, temp: &TempPath) -> Result<Moved, Failure> {
+        let keep = match self.file_only {
+            InFileOnly::Off => Keep::Unnamed,
+            InFileOnly::Clean => Keep::Named,
+            InFileOnly::On => Keep::Forever,
         };
-        let mut file = TempFile::create(&temp, keep).map_err(|failure| failed(ex, cx, &failure))?;
-        let shown = Printable(file.path());
-        ex.report(cx, level, format_args!("a client request body is buffered to a temporary file {shown}"));
-        file.append(&self.memory).map_err(|failure| failed(ex, cx, &failure))?;
+        let mut file = TempFile::create(temp, keep)?;
+        file.append(&self.memory)?;
         self.memory = Vec::new();
         self.file = Some(file);
-        Ok(())
+        Ok(Moved::ToFile)
+    }
+
+    /// How the log mentions that it is in a file: where that was not asked for, the buffer may be too small.
+    pub fn level(&self) -> Level {
+        if self.file_only == InFileOnly::Off { Level::Warn } else { Level::Notice }
     }
 
     /// Bytes of it so far.
@@ -83,13 +91,4 @@ impl Body {
     pub fn file(&self) -> Option<&TempFile> {
         self.file.as_ref()
     }
-}
-
-fn failed(ex: &mut Exchange, cx: &mut Services, failure: &Failure) -> Flow {
-    let Failure { call, path, errno } = failure;
-    ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}", Printable(path)));
-    Flow::Status(match *errno {
-        Errno::ENOSPC | Errno::EDQUOT => Status::INSUFFICIENT_STORAGE,
-        _ => Status::INTERNAL_SERVER_ERROR,
-    })
 }

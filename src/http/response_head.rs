@@ -2,9 +2,19 @@
 //! connection is in it.
 
 use super::fields::Fields;
-use super::h1::encode::CachedHead;
 use super::status::Status;
 use crate::util::decimal;
+
+/// HTTP/1 text for the head of a response with the whole of a file, made once a file ([`encode::file`](super::h1::encode::file)).
+#[derive(Clone, Copy)]
+pub struct CachedHead<'a> {
+    /// `Content-Length` and `Last-Modified`.
+    pub lines: &'a [u8],
+    /// The same and all that follows in the head of a response that keeps its connection and has nothing unusual.
+    pub end: &'a [u8],
+    /// The ETag in `end`.
+    pub etag: &'a [u8],
+}
 
 pub struct ResponseHead<'a> {
     pub status: Status,

@@ -9,7 +9,8 @@
 use super::clock::Clock;
 use super::dir_watch::{Dir, DirWatch, TRUST};
 use super::encoded_copies::{Budget, Variants};
-use crate::http::h1::encode::{self, CachedHead};
+use crate::http::h1::encode;
+use crate::http::response_head::CachedHead;
 use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};

@@ -11,14 +11,12 @@
 //! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
 //! bounded by [`OUTPUT`] whatever the streams have to say; nothing is read while it is full.
 
-mod begin;
+pub mod begin;
 pub mod connection;
 mod events;
 mod head;
 mod schedule;
 pub mod stream;
-
-pub use begin::{begin, is_awaited};
 
 use super::io::Next;
 use crate::config::model::{Config, Settings};

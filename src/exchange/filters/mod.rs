@@ -11,6 +11,7 @@
 //!
 //! and then the body, by reference where it is a file.
 
+pub mod body;
 mod charset;
 mod conditional;
 mod framing;
@@ -20,6 +21,8 @@ mod headers;
 mod ranges;
 pub mod ssi;
 
+pub use body::body;
+
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
 use super::handlers::upstream::settings::settings;
@@ -27,11 +30,11 @@ use super::response::{Body, ContentType};
 use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
 use crate::config::value::Size;
-use crate::http::method::Method;
 use crate::http::range::{self, ByteRange};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
+use body::{end_include, has_no_body, piece};
 use ssi::page::Page;
 use std::rc::Rc;
 
@@ -138,11 +141,6 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     ex.out.end(&ex.response.trailers);
 }
 
-/// The response ends with its head.
-fn has_no_body(ex: &Exchange) -> bool {
-    ex.route.method == Method::Head || ex.request.head.method == Method::Head || ex.response.status.has_no_content()
-}
-
 /// Queues bytes of a file, recoded where that is wanted.
 fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     match &ex.response.recode {
@@ -172,24 +170,6 @@ fn rate(ex: &mut Exchange, cx: &mut Services) {
     ex.limit_rate_after = after;
 }
 
-/// A piece of a streamed body.
-pub fn body(ex: &mut Exchange, data: &[u8]) {
-    if data.is_empty() || ssi::gather(ex, data) {
-        return;
-    }
-    ex.out.compact();
-    let data = match &mut ex.response.window {
-        Some(window) => window.cut(data),
-        None => data,
-    };
-    if data.is_empty() {
-        return;
-    }
-    // Who does not want the answer gathered wants every piece as it comes (nginx).
-    let flush = if ex.response.at_once { Flush::Clock } else { Flush::No };
-    piece(ex, data, flush);
-}
-
 /// A streamed body is complete. Some: it is a page, which makes another of it.
 pub fn end(ex: &mut Exchange) -> Option<Box<Page>> {
     let page = ssi::gathered(ex);
@@ -198,27 +178,12 @@ pub fn end(ex: &mut Exchange) -> Option<Box<Page>> {
     }
     piece(ex, b"", Flush::End);
     if ex.sub.is_some() {
-        ssi::include::end(ex);
+        end_include(ex);
         return None;
     }
     ex.out.end(&ex.response.trailers);
     ex.tx = Tx::Done;
     None
-}
-
-fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
-    let mut made = Vec::new();
-    let data = match &mut ex.response.encoder {
-        None => data,
-        Some(encoder) => {
-            encoder.push(data, flush, &mut made);
-            &made
-        }
-    };
-    if ex.sub.is_some() {
-        return ssi::include::say(ex, data, if flush == Flush::End { Flush::No } else { flush });
-    }
-    ex.out.data(data);
 }
 
 fn parts(

@@ -4,7 +4,6 @@ use crate::config::model::Content;
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::resumable;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 
@@ -33,7 +32,7 @@ pub fn allowed(ex: &Exchange) -> MethodSet {
 /// The value of Allow: resources of resumable uploads take PATCH besides.
 pub fn allow_value(ex: &Exchange) -> String {
     let allowed = allowed(ex);
-    if resumable::is_offered(ex, allowed) { allowed.with(Method::Patch) } else { allowed }.allow_value()
+    if offers_resumable(ex, allowed) { allowed.with(Method::Patch) } else { allowed }.allow_value()
 }
 
 /// 405 with Allow (RFC 9110 §15.5.6: it MUST be there).
@@ -41,4 +40,14 @@ pub fn not_allowed(ex: &mut Exchange) -> Flow {
     let allow = allow_value(ex);
     ex.response.line(b"Allow", allow.as_bytes());
     Flow::Status(Status::METHOD_NOT_ALLOWED)
+}
+
+/// Uploads here may be resumed.
+pub fn offers_resumable(ex: &Exchange, allowed: MethodSet) -> bool {
+    ex.here().settings.upload.resumable.speaks.any() && takes_uploads(allowed)
+}
+
+/// Files may be stored by one of the methods.
+pub fn takes_uploads(allowed: MethodSet) -> bool {
+    allowed.contains(Method::Post) || allowed.contains(Method::Put)
 }

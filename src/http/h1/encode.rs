@@ -1,7 +1,7 @@
 //! Responses as HTTP/1.1 text: heads, interim responses, chunks, trailers. The only place that makes it.
 
 use super::super::fields::Fields;
-use super::super::response_head::ResponseHead;
+use super::super::response_head::{CachedHead, ResponseHead};
 use super::super::status::Status;
 use crate::util::decimal;
 use std::io::Write;
@@ -12,17 +12,6 @@ pub enum Connection {
     Close,
     /// Seconds: what `Keep-Alive` says of it, where that is sent.
     Keep(Option<u64>),
-}
-
-/// Text for the head of a response with the whole of a file, made once a file ([`file`]).
-#[derive(Clone, Copy)]
-pub struct CachedHead<'a> {
-    /// `Content-Length` and `Last-Modified`.
-    pub lines: &'a [u8],
-    /// The same and all that follows in the head of a response that keeps its connection and has nothing unusual.
-    pub end: &'a [u8],
-    /// The ETag in `end`.
-    pub etag: &'a [u8],
 }
 
 /// Appends the end of the head of a response with the whole of a file. Gives where [`CachedHead::lines`] end.

@@ -1,7 +1,7 @@
 //! What name servers said, as long as it holds. Each `resolver` directive has a cache of its own, as in nginx: a reload
 //! begins with an empty one.
 
-use super::{Answer, Found, Want};
+use super::answer::{Answer, Found, Want};
 use crate::config::settings::resolver::Resolver as Settings;
 use std::collections::HashMap;
 use std::net::IpAddr;

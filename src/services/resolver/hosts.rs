@@ -1,6 +1,6 @@
 //! /etc/hosts: read again when it has changed, which is looked at once a second at most.
 
-use super::{Answer, Found};
+use super::answer::{Answer, Found};
 use crate::config::settings::resolver::Resolver as Settings;
 use std::collections::HashMap;
 use std::fs;

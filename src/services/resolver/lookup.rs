@@ -1,8 +1,9 @@
 //! One name that is being looked up: its questions, the server that was asked, the sockets. A truncated answer is asked
 //! for over TCP; a server that does not answer in [`RESEND`] is followed by the next.
 
-use super::{Found, Ticket, Want, is_harmless};
+use super::answer::{Found, Ticket, Want};
 use crate::config::settings::resolver::Resolver as Settings;
+use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::random;
 use crate::sys::socket::{self, Addr, More};
@@ -265,4 +266,9 @@ fn connect(address: &Addr, epoll: &Epoll, token: u64) -> Option<Tcp> {
     socket::connect(fd.as_fd(), address).ok()?;
     epoll.add(fd.as_fd(), epoll::IN | epoll::OUT, token).ok()?;
     Some(Tcp { fd, out: Vec::new(), input: Vec::new() })
+}
+
+/// A system call that failed says nothing of a name: it is asked for again.
+fn is_harmless(errno: Errno) -> bool {
+    errno == Errno::EAGAIN
 }

@@ -5,14 +5,16 @@
 //! Each lookup has a socket of its own, so that the port cannot be guessed any more than the ids. Invariant: a lookup has
 //! somebody who waits for it; the last one that is late ends it.
 
+mod answer;
 mod cache;
 mod hosts;
 mod lookup;
 
+pub use answer::{Answer, Found, Ticket, Want};
+
 use crate::config::settings::resolver::Resolver as Settings;
-use crate::sys::Errno;
 use crate::sys::epoll::{Epoll, Events, Timeout};
-use crate::util::dns::{self, Service};
+use crate::util::dns;
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
 use cache::Cache;
@@ -20,7 +22,6 @@ use hosts::Hosts;
 use lookup::{Lookup, Progress};
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
@@ -28,26 +29,6 @@ use std::rc::Rc;
 const LOOKUPS: usize = 1024;
 /// Milliseconds that an answer waits to be taken: who asked is woken at once.
 const KEPT: u64 = 10_000;
-
-/// What is to be found out of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Want {
-    Addresses,
-    Services,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    Addresses(Rc<[IpAddr]>),
-    Services(Rc<[Service]>),
-}
-
-/// What was found, and until when it holds (monotonic milliseconds).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub found: Found,
-    pub until: u64,
-}
 
 /// Why nothing was: RFC 1035's RCODE, or that it took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +56,6 @@ impl fmt::Display for Failure {
 }
 
 pub type Outcome = Result<Answer, Failure>;
-
-/// A place in the queue for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
 
 pub enum Asked {
     Now(Outcome),
@@ -240,9 +217,4 @@ impl Resolver {
     pub fn prune(&mut self) {
         self.cache.prune();
     }
-}
-
-/// A system call that failed says nothing of a name: it is asked for again.
-fn is_harmless(errno: Errno) -> bool {
-    errno == Errno::EAGAIN
 }

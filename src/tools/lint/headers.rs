@@ -1,7 +1,7 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
 use super::regexes::{Captured, captured};
-use super::{Finding, Place, Rule};
+use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use std::collections::HashSet;
 

@@ -1,8 +1,7 @@
 //! What rules ask about all directives of one block, found once for the block: a rule that searched the block for each
 //! of its directives would cost the square of its length.
 
-use super::traps::location;
-use super::uploads;
+use super::blocks::{self, location};
 use crate::config::ast::Directive;
 use crate::util::hash::FastMap;
 use std::cell::OnceCell;
@@ -59,12 +58,12 @@ impl<'a> Level<'a> {
 
     /// Whether something here asks who the client is.
     pub fn asks_who(&self) -> bool {
-        *self.is_closed.get_or_init(|| uploads::asks_who(self.all))
+        *self.is_closed.get_or_init(|| blocks::asks_who(self.all))
     }
 
     /// A regex location that has files run by their suffix.
     pub fn runs_uploads(&self) -> Option<&'a Directive> {
-        *self.runs_uploads.get_or_init(|| self.all.iter().find(|d| uploads::runs(d)))
+        *self.runs_uploads.get_or_init(|| self.all.iter().find(|d| blocks::runs(d)))
     }
 
     fn locations(&self) -> &Locations<'a> {

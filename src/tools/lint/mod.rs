@@ -5,9 +5,11 @@
 //! page of text. `# lint: allow W101` on the line, on the line above it, or on a line that opens a block around it
 //! silences a code.
 
+mod blocks;
 mod headers;
 mod level;
 mod regexes;
+mod rule;
 mod traps;
 mod uploads;
 
@@ -15,79 +17,10 @@ use crate::config::ast::{Directive, Span};
 use crate::config::error::Diagnostic;
 use crate::config::sources::Sources;
 use level::Level;
-
-/// One rule: what it is called, and why it is there.
-pub struct Rule {
-    pub code: &'static str,
-    pub title: &'static str,
-    /// Why this hurts, and what to write instead.
-    pub page: &'static str,
-    check: fn(&Place, &mut Vec<Finding>),
-}
+use rule::{Finding, Place, Rule};
 
 /// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
 pub const RULES: &[&[Rule]] = &[traps::RULES, headers::RULES, regexes::RULES, uploads::RULES];
-
-/// A directive where it stands.
-pub struct Place<'p, 'a> {
-    pub d: &'a Directive,
-    /// The blocks around it, the outermost first.
-    pub blocks: &'p [&'a Directive],
-    /// The levels it stands in, the outermost first; the last is its own.
-    levels: &'p [Level<'a>],
-    /// Where it is among the directives of its level.
-    at: usize,
-}
-
-impl<'p, 'a> Place<'p, 'a> {
-    fn name(&self) -> &[u8] {
-        self.d.name.bytes()
-    }
-
-    fn is(&self, name: &str) -> bool {
-        self.d.name.is(name)
-    }
-
-    fn children(&self) -> &'a [Directive] {
-        self.d.block.as_deref().unwrap_or_default()
-    }
-
-    /// What is inside the nearest block of a name.
-    fn inside(&self, name: &str) -> Option<&'p Level<'a>> {
-        // The first level is the file itself, the one after it inside the first block.
-        let at = self.blocks.iter().rposition(|block| block.name.is(name))?;
-        self.levels.get(at + 1)
-    }
-
-    /// All directives of its block, itself included.
-    fn level(&self) -> &'p Level<'a> {
-        self.levels.last().expect("a directive stands in a level")
-    }
-
-    /// The blocks' levels this directive takes part in, its own first.
-    fn levels(&self) -> impl Iterator<Item = &'p Level<'a>> {
-        self.levels.iter().skip(1).rev()
-    }
-}
-
-/// What a rule found: the place, what is wrong there, what would be right.
-pub struct Finding {
-    pub span: Span,
-    pub message: String,
-    pub help: String,
-    pub note: Option<(Span, String)>,
-}
-
-impl Finding {
-    fn new(span: Span, message: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding { span, message: message.into(), help: help.into(), note: None }
-    }
-
-    fn note(mut self, span: Span, note: impl Into<String>) -> Finding {
-        self.note = Some((span, note.into()));
-        self
-    }
-}
 
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources) -> Vec<Diagnostic> {

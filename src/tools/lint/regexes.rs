@@ -1,8 +1,8 @@
 //! Regexes that match more, or less, than they seem to.
 
+use super::blocks::location;
 use super::level::Level;
-use super::traps::location;
-use super::{Finding, Place, Rule};
+use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::template::Variables;

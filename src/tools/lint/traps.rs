@@ -1,7 +1,7 @@
 //! Lines that nginx accepts without a word and that do not do what they seem to.
 
-use super::{Finding, Place, Rule};
-use crate::config::ast::{Directive, Word};
+use super::blocks::location;
+use super::rule::{Finding, Place, Rule};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -69,16 +69,6 @@ pub const RULES: &[Rule] = &[
         check: alias_traversal,
     },
 ];
-
-/// The name of a location with its modifier, if it has one.
-pub fn location(d: &Directive) -> Option<(&[u8], &Word)> {
-    match &d.args[..] {
-        _ if !d.name.is("location") => None,
-        [name] => Some((b"", name)),
-        [modifier, name] => Some((modifier.bytes(), name)),
-        _ => None,
-    }
-}
 
 fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
     let Some((b"", word)) = location(place.d) else { return };

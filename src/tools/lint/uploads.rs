@@ -1,8 +1,8 @@
 //! Areas that people can write to.
 
+use super::blocks::{asks_who, location};
 use super::level::Level;
-use super::traps::location;
-use super::{Finding, Place, Rule};
+use super::rule::{Finding, Place, Rule};
 use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
@@ -33,15 +33,6 @@ fn writes(level: &[Directive]) -> Option<&Directive> {
     level.iter().find(|d| on(d))
 }
 
-pub fn asks_who(level: &[Directive]) -> bool {
-    level.iter().any(|d| match d.name.bytes() {
-        b"auth_basic" => d.args.iter().all(|word| !word.is("off")),
-        b"deny" | b"internal" | b"auth_request" | b"ssl_verify_client" | b"return" => true,
-        b"limit_except" => d.block.as_deref().is_some_and(asks_who),
-        _ => false,
-    })
-}
-
 fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
     if location(place.d).is_none() {
         return;
@@ -55,13 +46,6 @@ fn open_to_all(place: &Place, found: &mut Vec<Finding>) {
         "anyone may write or delete files here: nothing asks who the client is",
         "add auth_basic with auth_basic_user_file, or allow and deny",
     ));
-}
-
-/// A regex location that has files run by their suffix, wherever they are.
-pub fn runs(d: &Directive) -> bool {
-    let pass = ["fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"];
-    location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
-        && d.block.iter().flatten().any(|d| pass.iter().any(|name| d.name.is(name)))
 }
 
 fn uploads_run(place: &Place, found: &mut Vec<Finding>) {

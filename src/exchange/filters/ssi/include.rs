@@ -5,31 +5,14 @@
 
 use super::page::{Input, Page};
 use super::state::{Frame, Include, Sink};
-use super::{Begun, begin, values::Outcome};
+use super::{Begun, begin};
 use crate::config::model::Level;
-use crate::exchange::body_encoder::{Flush, Source};
+use crate::exchange::body_encoder::Source;
+use crate::exchange::filters::body::{body, end_include};
 use crate::exchange::response::Body;
-use crate::exchange::{Exchange, Printable, Rx, Sub, Tx, access_log, filters};
+use crate::exchange::{Exchange, Rx, Sub, Tx, access_log};
 use crate::http::method::Method;
 use crate::services::Services;
-
-/// Pages within pages (nginx); more is a cycle.
-const DEEPEST: u8 = 50;
-/// Includes of one request, all pages together: a page that includes itself twice would never end.
-const MOST: u32 = 50_000;
-
-/// Whether a page of `ex` may include anything.
-pub fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
-    let level = ex.sub.as_ref().map_or(0, |sub| sub.level);
-    let count = ex.ssi.as_ref().map_or(0, |state| state.shared.includes);
-    if level > DEEPEST || count >= MOST {
-        return Err(format!("subrequests cycle while processing \"{}\"", Printable(uri)));
-    }
-    match ex.sub.as_ref().map(|sub| &sub.sink) {
-        Some(Sink::Variable(..)) => Err(format!("nested in-memory subrequest \"{}\"", Printable(uri))),
-        _ => Ok(()),
-    }
-}
 
 /// The exchange becomes that of what its page includes, with the page's inside; it goes through the phases next.
 pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
@@ -187,8 +170,8 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     }
     match std::mem::take(&mut ex.response.body) {
         Body::Empty => {}
-        Body::Bytes(bytes) => filters::body(ex, &bytes),
-        Body::Shared(bytes) => filters::body(ex, &bytes),
+        Body::Bytes(bytes) => body(ex, &bytes),
+        Body::Shared(bytes) => body(ex, &bytes),
         Body::Stream { length } => {
             ex.response.body = Body::Stream { length };
             ex.tx = Tx::Send;
@@ -196,7 +179,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         }
         Body::Made(source) => return Some(pass(ex, *source)),
         Body::File(file) => match file.memory() {
-            Some(bytes) => filters::body(ex, bytes),
+            Some(bytes) => body(ex, bytes),
             None => {
                 let end = file.stat.size;
                 return Some(pass(ex, Source::file(file, 0, end)));
@@ -205,7 +188,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         // Ranges are of whole answers.
         Body::Part(..) | Body::Parts { .. } => {}
     }
-    end(ex);
+    end_include(ex);
     None
 }
 
@@ -223,28 +206,4 @@ fn say_stub(ex: &mut Exchange, stub: &[u8]) -> Box<Page> {
     ex.response.encoder = None;
     ex.tx = Tx::Send;
     Box::new(Page::new(Input::Made(Box::new(source)), parser))
-}
-
-/// The include has said what it has to say.
-pub fn end(ex: &mut Exchange) {
-    if let Some(sub) = &mut ex.sub {
-        sub.whole = true;
-    }
-    ex.tx = Tx::Done;
-}
-
-/// A piece of what an include says.
-pub fn say(ex: &mut Exchange, piece: &[u8], flush: Flush) {
-    let limit = ex.here().settings.ssi.output_buffer.0;
-    let Some(sub) = &mut ex.sub else { return };
-    if piece.is_empty() {
-        return;
-    }
-    sub.said = true;
-    match &mut sub.sink {
-        Sink::Client => sub.frame.write(piece, flush, &mut ex.out),
-        Sink::Variable(_, value) if (value.len() + piece.len()) as u64 <= limit => value.extend_from_slice(piece),
-        Sink::Variable(..) => sub.sink = Sink::Nowhere,
-        Sink::Nowhere => {}
-    }
 }

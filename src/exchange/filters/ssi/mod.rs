@@ -17,6 +17,7 @@ mod parse;
 pub mod state;
 mod values;
 
+use super::body::has_no_body;
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::response::Body;
@@ -52,7 +53,7 @@ pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
         ex.response.fields.remove(b"last-modified");
         ex.response.fields.remove(b"etag");
     }
-    if super::has_no_body(ex) {
+    if has_no_body(ex) {
         ex.response.body = Body::Stream { length: None };
         return None;
     }
@@ -97,14 +98,6 @@ fn begin(ex: &mut Exchange) -> Begun {
     };
     ex.response.body = Body::Stream { length: None };
     Begun::Page(Box::new(Page::new(Input::Made(Box::new(source)), Some(parser(ex)))))
-}
-
-/// A piece of an upstream's page. False: the response is none.
-pub fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
-    let Some(mut gathered) = ex.response.gathered.take() else { return false };
-    gathered.push(&ex.here().settings.body.temp, piece);
-    ex.response.gathered = Some(gathered);
-    true
 }
 
 /// The upstream's page is complete: it is read now. None: the response is none.

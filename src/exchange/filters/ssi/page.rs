@@ -8,13 +8,18 @@ use super::state::{Include, Shared, Sink, State};
 use super::values::{self, Outcome};
 use crate::config::model::Level;
 use crate::exchange::body_encoder::Source;
-use crate::exchange::{Exchange, Printable, filters};
+use crate::exchange::filters::body::body;
+use crate::exchange::{Exchange, Printable};
 use crate::services::Services;
 use crate::services::temp_dir::TempFile;
 use crate::sys::Errno;
 use std::collections::VecDeque;
 use std::io::Write;
 
+/// Pages within pages (nginx); more is a cycle.
+const DEEPEST: u8 = 50;
+/// Includes of one request, all pages together: a page that includes itself twice would never end.
+const MOST: u32 = 50_000;
 /// Bytes of a gathered page that are read at a time.
 const PIECE: usize = 64 << 10;
 
@@ -104,7 +109,7 @@ impl Page {
             }
         }
         let Some(parser) = &mut self.parser else {
-            filters::body(ex, &piece);
+            body(ex, &piece);
             return Progress::Made(piece.len());
         };
         parser.push(&piece, &mut self.tokens);
@@ -131,7 +136,7 @@ impl Page {
         let outcome = match token {
             Token::Text(text) => {
                 match (self.output, self.block) {
-                    (true, _) => filters::body(ex, &text),
+                    (true, _) => body(ex, &text),
                     (false, true) => shared(ex).put_away(&text),
                     (false, false) => {}
                 }
@@ -145,7 +150,7 @@ impl Page {
             Err(why) => {
                 ex.report(cx, Level::Error, format_args!("{}", Printable(why.as_bytes())));
                 if !ex.here().settings.ssi.silent_errors {
-                    filters::body(ex, &self.error);
+                    body(ex, &self.error);
                 }
                 None
             }
@@ -246,7 +251,7 @@ impl Page {
             Encoding::Url => url_escape(&value, &mut out),
             Encoding::Entity => entity_escape(&value, &mut out),
         }
-        filters::body(ex, &out);
+        body(ex, &out);
         Ok(())
     }
 
@@ -282,8 +287,21 @@ impl Page {
                 None => return Err(format!("\"stub\"=\"{}\" for \"include\" not found", show(name))),
             },
         };
-        super::include::allowed(ex, &uri)?;
+        allowed(ex, &uri)?;
         Ok(Include { uri, args, stub, sink: set.map_or(Sink::Client, |name| Sink::Variable(name.into(), Vec::new())) })
+    }
+}
+
+/// Whether a page of `ex` may include anything.
+fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
+    let level = ex.sub.as_ref().map_or(0, |sub| sub.level);
+    let count = ex.ssi.as_ref().map_or(0, |state| state.shared.includes);
+    if level > DEEPEST || count >= MOST {
+        return Err(format!("subrequests cycle while processing \"{}\"", Printable(uri)));
+    }
+    match ex.sub.as_ref().map(|sub| &sub.sink) {
+        Some(Sink::Variable(..)) => Err(format!("nested in-memory subrequest \"{}\"", Printable(uri))),
+        _ => Ok(()),
     }
 }
 

@@ -4,35 +4,36 @@
 //! while nothing has changed (`services::listings`).
 
 mod accept;
+mod directory;
 mod entries;
 mod making;
 mod random;
+mod respond;
+mod shape;
 
+pub use directory::not_opened;
 pub use making::Making;
 pub use random::random;
 
 use crate::config::model::Level;
-use crate::config::settings::files::Symlinks;
 use crate::config::settings::listing as rule;
 use crate::config::settings::upload::Store;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::listing::{self, Format, Kind, PAGE_CSP, Sort};
-use crate::exchange::handlers::{methods, symlinks};
+use crate::exchange::handlers::listing::{self, Format, Kind, Sort};
+use crate::exchange::handlers::methods;
 use crate::exchange::paths;
-use crate::exchange::response::{Body, ContentType};
-use crate::exchange::route_state::Opened;
+use crate::exchange::response::ContentType;
 use crate::exchange::{Exchange, variables};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::{Services, clock};
-use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NONBLOCK, O_RDONLY};
-use entries::Links;
-use making::Shape;
-use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use crate::sys::file::{self, FileKind, Follow};
+use directory::{links, open, shown};
+use respond::page_lines;
+use shape::Shape;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// GET or HEAD of the directory `ex.path` (it ends in a slash), which has no index file.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
@@ -117,74 +118,8 @@ fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>) -> Flow {
     Flow::Respond
 }
 
-/// The rendered listing is the answer.
-fn respond(ex: &mut Exchange, shape: &Shape, body: Rc<[u8]>) -> Flow {
-    ex.response.status = Status::OK;
-    ex.response.content_type = ContentType::Static(shape.format.content_type());
-    ex.response.body = Body::Shared(body);
-    if shape.is_page {
-        ex.response.line(b"Vary", b"Accept");
-        page_lines(ex);
-    }
-    Flow::Respond
-}
-
-/// What is sent with every page of ours.
-fn page_lines(ex: &mut Exchange) {
-    ex.response.line(b"Content-Security-Policy", PAGE_CSP.as_bytes());
-    // It has no validators. no-cache: always asked for anew, so that what was just added or deleted shows; not
-    // no-store, which would also take the way back from a file to its listing off the browser.
-    if ex.here().settings.output.expires.is_none() {
-        ex.response.line(b"Cache-Control", b"no-cache");
-    }
-}
-
-/// Opens the directory `ex.path` for reading, as disable_symlinks lets.
-fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
-    ex.route.path.push(0);
-    let config = ex.config.clone();
-    let dir = match (
-        &config.location(ex.route.location).settings.files.symlinks,
-        CStr::from_bytes_with_nul(&ex.route.path),
-    ) {
-        (_, Err(_)) => Err(Errno::EINVAL),
-        (Symlinks::Off, Ok(path)) => file::open_at(None, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0),
-        (symlinks, Ok(_)) => symlinks::walk(ex, cx, symlinks),
-    };
-    ex.route.path.pop();
-    dir
-}
-
-/// Whether entries that are links are looked through.
-fn links(ex: &Exchange) -> Links {
-    match ex.here().settings.files.symlinks {
-        Symlinks::Off => Links::Followed,
-        Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::Bare,
-    }
-}
-
-/// A directory that cannot be read, with nginx's words in the log.
-pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
-    // What decided is the directory, not the index file that was looked for in it.
-    ex.opened = Opened::Several;
-    match e {
-        Errno::ENOENT | Errno::ENOTDIR => {
-            if ex.here().settings.files.log_not_found {
-                let path = shown(ex);
-                ex.report(cx, Level::Error, format_args!("\"{path}\" is not found {e}"));
-            }
-            Flow::Status(Status::NOT_FOUND)
-        }
-        e => super::failure::failed(ex, cx, "opendir()", e),
-    }
-}
-
 /// Whether the response will be sent as UTF-8: widths are then counted in characters (nginx).
 fn is_utf8(ex: &mut Exchange, cx: &mut Services) -> bool {
     let charset = ex.here().settings.charset.clone();
     charset.name.as_ref().is_some_and(|charset| variables::text(charset, ex, cx).eq_ignore_ascii_case(b"utf-8"))
-}
-
-fn shown(ex: &Exchange) -> String {
-    String::from_utf8_lossy(&ex.route.path).into_owned()
 }

@@ -1,5 +1,6 @@
 //! random_index: a URI that ends in a slash answers with one of the directory's files.
 
+use super::directory;
 use super::entries::{Links, look};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -10,13 +11,13 @@ use std::os::fd::OwnedFd;
 
 /// The redirect to the file. None: the directory holds none, and index files and listings have their turn (nginx).
 pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
-    let drawn = super::open(ex, cx).and_then(|dir| draw(dir, super::links(ex), random::number()?));
+    let drawn = directory::open(ex, cx).and_then(|dir| draw(dir, directory::links(ex), random::number()?));
     match drawn {
         Ok(name) => {
             ex.route.uri.extend_from_slice(&name?);
             Some(Flow::Redirect)
         }
-        Err(e) => Some(super::not_opened(ex, cx, e)),
+        Err(e) => Some(directory::not_opened(ex, cx, e)),
     }
 }
 

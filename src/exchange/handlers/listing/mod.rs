@@ -10,102 +10,22 @@
 //! Invariant: what an entry is called never becomes markup, and a link leads to exactly that entry
 //! (bytes that are not UTF-8 included).
 
+mod entry;
 mod escape;
+mod kind;
 mod nginx;
 mod page;
 mod query;
 mod sort;
 mod time;
 
+pub use entry::{Format, Listing, Totals};
+pub use kind::{Entry, Kind};
 pub use page::{PAGE_CSP, confirm_delete};
 pub use query::{DELETE_FIELD, InvalidCallback, callback, delete_from_form, delete_from_query};
 pub use sort::{Key, Order, Sort};
 
 use std::cmp::Ordering;
-
-/// What an entry is, links followed; a dangling link counts as what lstat says, that is `Other`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Dir,
-    File,
-    Other,
-}
-
-/// One entry of a directory.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// The bare name: any bytes but NUL and `/`.
-    pub name: &'a [u8],
-    pub kind: Kind,
-    /// Bytes; shown for all but directories (html) or for files only (json, xml).
-    pub size: u64,
-    /// Seconds since 1970, UTC.
-    pub mtime: i64,
-}
-
-/// `autoindex_format`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    #[default]
-    Html,
-    Json,
-    /// Without a callback in the query, nginx (and the caller) uses `Json` instead.
-    Jsonp,
-    Xml,
-    /// Ours: UTF-8, accessible, sortable by link; implied by `autoindex_upload on`.
-    Page,
-}
-
-impl Format {
-    /// The Content-Type of the response. nginx sends `Html` without a charset of its own (the location's
-    /// `charset` adds one), `Xml` always as UTF-8; our page is always UTF-8.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Format::Html => "text/html",
-            Format::Json => "application/json",
-            Format::Jsonp => "application/javascript",
-            Format::Xml => "text/xml; charset=utf-8",
-            Format::Page => "text/html; charset=utf-8",
-        }
-    }
-}
-
-/// What the directory holds in all, for the line under the page's heading.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub dirs: usize,
-    pub files: usize,
-    /// Bytes in files.
-    pub bytes: u64,
-}
-
-/// How one directory is to be shown. Borrowed for the call; cheap to make anew for each slice.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Listing<'a> {
-    pub format: Format,
-    /// The decoded path of the URI; begins and ends with `/`.
-    pub path: &'a [u8],
-    /// `autoindex_exact_size` (html only; nginx's default is on).
-    pub exact_size: bool,
-    /// Seconds east of UTC to show times in: nonzero with `autoindex_localtime on` (html and page).
-    pub utc_offset: i32,
-    /// The response's charset is utf-8: html then counts characters instead of bytes, as nginx does.
-    pub utf8: bool,
-    /// jsonp: a name that [`callback`] has let pass.
-    pub callback: &'a [u8],
-    /// page: the order asked for, from [`Sort::from_query`].
-    pub sort: Sort,
-    /// page: what the directory holds.
-    pub totals: Totals,
-    /// page: `autoindex_upload on`, and POST is allowed to this client here.
-    pub can_upload: bool,
-    /// page: PUT is allowed too, which replaces a file in one step.
-    pub can_replace: bool,
-    /// page: `upload_resumable` speaks tus here.
-    pub resumable: bool,
-    /// page: `autoindex_upload on`, and DELETE is allowed to this client here.
-    pub can_delete: bool,
-}
 
 impl Listing<'_> {
     /// The order of this listing: for the page what the query asks for, else nginx's (directories first,

@@ -4,8 +4,10 @@
 //! Invariant: for the same entries, path and settings the bytes equal nginx 1.31's
 //! (`ngx_http_autoindex_module`), oddities included.
 
+use super::entry::Listing;
+use super::escape;
+use super::kind::{Entry, Kind};
 use super::time::Civil;
-use super::{Entry, Kind, Listing, escape};
 
 /// The width of the name column; longer names end in `..>`.
 const NAME_WIDTH: usize = 50;

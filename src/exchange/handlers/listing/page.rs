@@ -6,10 +6,12 @@
 //! Invariant: names reach the markup only through [`escape::text`] and [`escape::uri`]; there is no
 //! inline handler and no `style=`, so [`PAGE_CSP`] lets nothing run but the hashed files beside this one.
 
+use super::entry::{Listing, Totals};
+use super::escape;
+use super::kind::{Entry, Kind};
 use super::query::DELETE_FIELD;
 use super::sort::{Key, Order};
 use super::time::Civil;
-use super::{Entry, Kind, Listing, Totals, escape};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");

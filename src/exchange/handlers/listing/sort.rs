@@ -2,7 +2,7 @@
 //!
 //! Invariant: a total order (ties end at the names' bytes), directories first whichever way it runs.
 
-use super::{Entry, Kind};
+use super::kind::{Entry, Kind};
 use std::cmp::Ordering;
 
 /// The column to sort by.

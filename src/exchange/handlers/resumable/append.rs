@@ -304,14 +304,14 @@ impl Append {
     fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
         match then {
             Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
-            Then::Progress => respond::progress(ex, cx, self),
+            Then::Progress => self.progress(ex, cx),
             Then::Name(digest) => self.store(ex, cx, digest),
             Then::End(stored, dir) if self.asks => {
                 respond::ended(ex, &dir, &stored);
                 respond::done(ex, self.upload.record.dialect, self.upload.size);
                 Flow::Respond
             }
-            Then::End(stored, dir) => respond::stored(ex, cx, self, stored, &dir),
+            Then::End(stored, dir) => self.stored(ex, cx, stored, &dir),
         }
     }
 
@@ -422,5 +422,51 @@ impl Append {
     /// The request is refused, the upload stays.
     fn refuse(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         respond::refuse(ex, cx, self.upload.record.dialect, refusal, false)
+    }
+}
+
+/// Answers.
+impl Append {
+    /// All that was sent is there, and more is to come.
+    fn progress(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        respond::state(ex, cx, &self.upload);
+        ex.response.status = match self.is_creation {
+            true => {
+                let location = respond::location(ex, self.upload.id);
+                ex.response.location = Some(location);
+                Status::CREATED
+            }
+            false => Status::NO_CONTENT,
+        };
+        Flow::Respond
+    }
+
+    /// The file is stored.
+    fn stored(&self, ex: &mut Exchange, cx: &mut Services, stored: Stored, dir: &[u8]) -> Flow {
+        let upload = &self.upload;
+        match upload.record.dialect {
+            // Its clients know one answer to a PATCH.
+            Dialect::Tus => {
+                respond::ended(ex, dir, &stored);
+                respond::tus_offset(ex, upload.size);
+                ex.response.status = match self.is_creation {
+                    true => {
+                        let location = respond::location(ex, upload.id);
+                        ex.response.location = Some(location);
+                        Status::CREATED
+                    }
+                    false => Status::NO_CONTENT,
+                };
+                Flow::Respond
+            }
+            Dialect::Rufh => {
+                ex.response.line(b"Upload-Complete", b"?1");
+                ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
+                let method = std::mem::replace(&mut ex.route.method, upload.record.method);
+                let flow = resumed::answer(ex, cx, dir, stored);
+                ex.route.method = method;
+                flow
+            }
+        }
     }
 }

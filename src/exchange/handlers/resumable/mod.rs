@@ -86,22 +86,13 @@ pub fn is_asked(ex: &Exchange) -> bool {
     match asked(ex) {
         None => false,
         Some(Asked::Create(_)) => methods::allowed(ex).contains(ex.route.method),
-        Some(Asked::Upload(_) | Asked::Nothing) => uploads(methods::allowed(ex)),
+        Some(Asked::Upload(_) | Asked::Nothing) => methods::takes_uploads(methods::allowed(ex)),
     }
 }
 
 /// Where uploads are allowed, their resources have methods of their own.
 pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
-    uploads(allowed) && matches!(asked(ex), Some(Asked::Upload(_) | Asked::Nothing))
-}
-
-/// Uploads here may be resumed.
-pub fn is_offered(ex: &Exchange, allowed: MethodSet) -> bool {
-    ex.here().settings.upload.resumable.speaks.any() && uploads(allowed)
-}
-
-fn uploads(allowed: MethodSet) -> bool {
-    allowed.contains(Method::Post) || allowed.contains(Method::Put)
+    methods::takes_uploads(allowed) && matches!(asked(ex), Some(Asked::Upload(_) | Asked::Nothing))
 }
 
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
@@ -120,7 +111,7 @@ pub fn announce(ex: &mut Exchange) {
     let (mut speaks, allowed) = (ex.here().settings.upload.resumable.speaks, methods::allowed(ex));
     // tus makes uploads by POST alone.
     speaks.tus &= allowed.contains(Method::Post);
-    if speaks.any() && uploads(allowed) {
+    if speaks.any() && methods::takes_uploads(allowed) {
         respond::announce(ex, speaks);
     }
 }

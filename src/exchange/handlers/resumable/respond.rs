@@ -1,6 +1,5 @@
 //! What clients are told: the header lines of both protocols, their refusals and their problems.
 
-use super::append::Append;
 use super::pending_upload::{Unfinished, unix_ms};
 use super::rufh::{self, Limits};
 use super::state::Dialect;
@@ -196,49 +195,6 @@ pub fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
     ex.response.line(b"Upload-Length", length.to_string().as_bytes());
     ex.response.line(b"Cache-Control", b"no-store");
     ex.response.status = if dialect == Dialect::Tus { Status::OK } else { Status::NO_CONTENT };
-}
-
-/// All that was sent is there, and more is to come.
-pub fn progress(ex: &mut Exchange, cx: &mut Services, append: &Append) -> Flow {
-    state(ex, cx, &append.upload);
-    ex.response.status = match append.is_creation {
-        true => {
-            let location = location(ex, append.upload.id);
-            ex.response.location = Some(location);
-            Status::CREATED
-        }
-        false => Status::NO_CONTENT,
-    };
-    Flow::Respond
-}
-
-/// The file is stored.
-pub fn stored(ex: &mut Exchange, cx: &mut Services, append: &Append, stored: Stored, dir: &[u8]) -> Flow {
-    let upload = &append.upload;
-    match upload.record.dialect {
-        // Its clients know one answer to a PATCH.
-        Dialect::Tus => {
-            ended(ex, dir, &stored);
-            tus_offset(ex, upload.size);
-            ex.response.status = match append.is_creation {
-                true => {
-                    let location = location(ex, upload.id);
-                    ex.response.location = Some(location);
-                    Status::CREATED
-                }
-                false => Status::NO_CONTENT,
-            };
-            Flow::Respond
-        }
-        Dialect::Rufh => {
-            ex.response.line(b"Upload-Complete", b"?1");
-            ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
-            let method = std::mem::replace(&mut ex.route.method, upload.record.method);
-            let flow = resumed::answer(ex, cx, dir, stored);
-            ex.route.method = method;
-            flow
-        }
-    }
 }
 
 /// Where the file is, for clients that are not told by Location.

@@ -159,7 +159,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
     }
     let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, protocol));
     if gathers {
-        let body = Some(body::Body::new(ex));
+        let body = Some(body::Body::new(ex.request.head.framing, &ex.here().settings));
         ex.log.upstream.get_or_insert_default().body = body;
     }
     let mut proxy = Proxy {

@@ -7,12 +7,16 @@ use super::request::Place;
 use super::{Fault, Phase, Proxy, REPLAY, settings};
 use crate::config::addr::local_address;
 use crate::config::model::Level;
+use crate::config::settings::body::TempPath;
 use crate::config::settings::upstream::Method;
+use crate::exchange::body::Moved;
 use crate::exchange::flow::Flow;
-use crate::exchange::{Exchange, Rx, body, variables};
+use crate::exchange::{Exchange, Printable, Rx, body, variables};
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::temp_dir::Failure;
 use crate::services::upstream_balance::{By, End};
+use crate::sys::Errno;
 use crate::sys::socket::Addr;
 use std::net::SocketAddr;
 
@@ -40,15 +44,30 @@ pub(super) enum Framed {
     Stdin,
 }
 
-/// Does something with the gathered body, which is the exchange's.
+/// Does something with the body that is read before an upstream is asked, and logs what the disk made of it.
 fn with_body(
     ex: &mut Exchange,
-    what: impl FnOnce(&mut body::Body, &mut Exchange) -> Result<(), Flow>,
+    cx: &mut Services,
+    what: impl FnOnce(&mut body::Body, &TempPath) -> Result<Moved, Failure>,
 ) -> Result<(), Flow> {
-    let Some(mut body) = ex.log.upstream.as_mut().and_then(|record| record.body.take()) else { return Ok(()) };
-    let outcome = what(&mut body, ex);
-    ex.log.upstream.get_or_insert_default().body = Some(body);
-    outcome
+    let temp = ex.here().settings.body.temp.clone();
+    let Some(body) = ex.log.upstream.as_mut().and_then(|record| record.body.as_mut()) else { return Ok(()) };
+    match what(body, &temp) {
+        Ok(Moved::No) => Ok(()),
+        Ok(Moved::ToFile) => {
+            let (level, path) = (body.level(), body.file().map(|file| file.path().to_vec()).unwrap_or_default());
+            let shown = Printable(&path);
+            ex.report(cx, level, format_args!("a client request body is buffered to a temporary file {shown}"));
+            Ok(())
+        }
+        Err(Failure { call, path, errno }) => {
+            ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}", Printable(&path)));
+            Err(Flow::Status(match errno {
+                Errno::ENOSPC | Errno::EDQUOT => Status::INSUFFICIENT_STORAGE,
+                _ => Status::INTERNAL_SERVER_ERROR,
+            }))
+        }
+    }
 }
 
 impl Proxy {
@@ -64,7 +83,7 @@ impl Proxy {
     /// A piece of the client's body.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         match self.phase {
-            Phase::Gather => return with_body(ex, |body, ex| body.push(ex, cx, data)),
+            Phase::Gather => return with_body(ex, cx, |body, temp| body.push(temp, data)),
             _ if self.write_closed => {}
             _ => {
                 self.trim();
@@ -81,7 +100,7 @@ impl Proxy {
     /// The client's body is complete.
     pub fn body_ends(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         if self.phase == Phase::Gather {
-            return with_body(ex, |body, ex| body.end(ex, cx));
+            return with_body(ex, cx, |body, temp| body.end(temp));
         }
         if self.body == Body::Streamed {
             self.push_end();

@@ -1,0 +1,77 @@
+//! A streamed body on its way out: cut to a range, gathered where it is a page with commands, encoded, and queued or said
+//! into the page that includes it.
+
+use super::ssi::state::Sink;
+use crate::exchange::body_encoder::Flush;
+use crate::exchange::{Exchange, Tx};
+use crate::http::method::Method;
+
+/// The response ends with its head.
+pub fn has_no_body(ex: &Exchange) -> bool {
+    ex.route.method == Method::Head || ex.request.head.method == Method::Head || ex.response.status.has_no_content()
+}
+
+/// A piece of a streamed body.
+pub fn body(ex: &mut Exchange, data: &[u8]) {
+    if data.is_empty() || gather(ex, data) {
+        return;
+    }
+    ex.out.compact();
+    let data = match &mut ex.response.window {
+        Some(window) => window.cut(data),
+        None => data,
+    };
+    if data.is_empty() {
+        return;
+    }
+    // Who does not want the answer gathered wants every piece as it comes (nginx).
+    let flush = if ex.response.at_once { Flush::Clock } else { Flush::No };
+    piece(ex, data, flush);
+}
+
+/// A piece of an upstream's page. False: the response is none.
+fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
+    let Some(mut gathered) = ex.response.gathered.take() else { return false };
+    gathered.push(&ex.here().settings.body.temp, piece);
+    ex.response.gathered = Some(gathered);
+    true
+}
+
+pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
+    let mut made = Vec::new();
+    let data = match &mut ex.response.encoder {
+        None => data,
+        Some(encoder) => {
+            encoder.push(data, flush, &mut made);
+            &made
+        }
+    };
+    if ex.sub.is_some() {
+        return say(ex, data, if flush == Flush::End { Flush::No } else { flush });
+    }
+    ex.out.data(data);
+}
+
+/// A piece of what an include says.
+fn say(ex: &mut Exchange, piece: &[u8], flush: Flush) {
+    let limit = ex.here().settings.ssi.output_buffer.0;
+    let Some(sub) = &mut ex.sub else { return };
+    if piece.is_empty() {
+        return;
+    }
+    sub.said = true;
+    match &mut sub.sink {
+        Sink::Client => sub.frame.write(piece, flush, &mut ex.out),
+        Sink::Variable(_, value) if (value.len() + piece.len()) as u64 <= limit => value.extend_from_slice(piece),
+        Sink::Variable(..) => sub.sink = Sink::Nowhere,
+        Sink::Nowhere => {}
+    }
+}
+
+/// The include has said what it has to say.
+pub fn end_include(ex: &mut Exchange) {
+    if let Some(sub) = &mut ex.sub {
+        sub.whole = true;
+    }
+    ex.tx = Tx::Done;
+}

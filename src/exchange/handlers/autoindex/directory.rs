@@ -1,0 +1,59 @@
+//! The directory that a request is for: opening it as disable_symlinks lets, and what is logged where that fails.
+
+use super::entries::Links;
+use crate::config::model::Level;
+use crate::config::settings::files::Symlinks;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::{failure, symlinks};
+use crate::exchange::route_state::Opened;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::sys::Errno;
+use crate::sys::file::{self, O_DIRECTORY, O_NONBLOCK, O_RDONLY};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+/// Opens the directory `ex.path` for reading, as disable_symlinks lets.
+pub fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
+    ex.route.path.push(0);
+    let config = ex.config.clone();
+    let dir = match (
+        &config.location(ex.route.location).settings.files.symlinks,
+        CStr::from_bytes_with_nul(&ex.route.path),
+    ) {
+        (_, Err(_)) => Err(Errno::EINVAL),
+        (Symlinks::Off, Ok(path)) => file::open_at(None, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0),
+        (symlinks, Ok(_)) => symlinks::walk(ex, cx, symlinks),
+    };
+    ex.route.path.pop();
+    dir
+}
+
+/// Whether entries that are links are looked through.
+pub fn links(ex: &Exchange) -> Links {
+    match ex.here().settings.files.symlinks {
+        Symlinks::Off => Links::Followed,
+        Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::Bare,
+    }
+}
+
+/// A directory that cannot be read, with nginx's words in the log.
+pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
+    // What decided is the directory, not the index file that was looked for in it.
+    ex.opened = Opened::Several;
+    match e {
+        Errno::ENOENT | Errno::ENOTDIR => {
+            if ex.here().settings.files.log_not_found {
+                let path = shown(ex);
+                ex.report(cx, Level::Error, format_args!("\"{path}\" is not found {e}"));
+            }
+            Flow::Status(Status::NOT_FOUND)
+        }
+        e => failure::failed(ex, cx, "opendir()", e),
+    }
+}
+
+pub fn shown(ex: &Exchange) -> String {
+    String::from_utf8_lossy(&ex.route.path).into_owned()
+}

@@ -1,0 +1,31 @@
+//! A rendered listing as the answer.
+
+use super::shape::Shape;
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::listing::PAGE_CSP;
+use crate::exchange::response::{Body, ContentType};
+use crate::http::status::Status;
+use std::rc::Rc;
+
+/// The rendered listing is the answer.
+pub fn respond(ex: &mut Exchange, shape: &Shape, body: Rc<[u8]>) -> Flow {
+    ex.response.status = Status::OK;
+    ex.response.content_type = ContentType::Static(shape.format.content_type());
+    ex.response.body = Body::Shared(body);
+    if shape.is_page {
+        ex.response.line(b"Vary", b"Accept");
+        page_lines(ex);
+    }
+    Flow::Respond
+}
+
+/// What is sent with every page of ours.
+pub fn page_lines(ex: &mut Exchange) {
+    ex.response.line(b"Content-Security-Policy", PAGE_CSP.as_bytes());
+    // It has no validators. no-cache: asked for each time, so that what was just added or deleted shows; not
+    // no-store, which would also take the way back from a file to its listing off the browser.
+    if ex.here().settings.output.expires.is_none() {
+        ex.response.line(b"Cache-Control", b"no-cache");
+    }
+}

@@ -1,0 +1,69 @@
+//! How a directory is shown.
+
+use super::entries::Links;
+use crate::exchange::handlers::listing::{Format, Listing, Sort, Totals};
+use crate::sys::file::Stat;
+
+/// How a directory is shown: all that a listing depends on beside the URI and what is in the directory.
+#[derive(Debug)]
+pub struct Shape {
+    pub format: Format,
+    pub exact_size: bool,
+    pub utc_offset: i32,
+    pub utf8: bool,
+    pub callback: Vec<u8>,
+    pub sort: Sort,
+    pub can_upload: bool,
+    pub can_replace: bool,
+    pub resumable: bool,
+    pub can_delete: bool,
+    /// Configured as a page, whatever form this client gets.
+    pub is_page: bool,
+    pub links: Links,
+    /// Names that are not shown.
+    pub hidden: Vec<Box<[u8]>>,
+}
+
+impl Shape {
+    pub fn listing<'a>(&'a self, path: &'a [u8], totals: Totals) -> Listing<'a> {
+        Listing {
+            format: self.format,
+            path,
+            exact_size: self.exact_size,
+            utc_offset: self.utc_offset,
+            utf8: self.utf8,
+            callback: &self.callback,
+            sort: self.sort,
+            totals,
+            can_upload: self.can_upload,
+            can_replace: self.can_replace,
+            resumable: self.resumable,
+            can_delete: self.can_delete,
+        }
+    }
+
+    /// By what the cache knows this page of the directory `dir`. None: callbacks are the client's to make up, and would
+    /// fill the cache with pages that nobody asks for again.
+    pub fn key(&self, path: &[u8], dir: &Stat) -> Option<Box<[u8]>> {
+        if self.format == Format::Jsonp {
+            return None;
+        }
+        let flags = [
+            self.format as u8,
+            u8::from(self.exact_size),
+            u8::from(self.utf8),
+            self.sort.key as u8,
+            self.sort.order as u8,
+            u8::from(self.can_upload),
+            u8::from(self.can_replace),
+            u8::from(self.resumable),
+            u8::from(self.can_delete),
+            u8::from(self.links == Links::Bare),
+        ];
+        let offset = self.utc_offset.to_ne_bytes();
+        let hidden = self.hidden.join(&b'/');
+        Some(
+            [&flags[..], &offset, &dir.dev.to_ne_bytes(), &dir.ino.to_ne_bytes(), path, b"\0", &hidden].concat().into(),
+        )
+    }
+}

@@ -1,0 +1,67 @@
+//! What a listing shows, as data: entries, and how the directory is to be shown.
+
+use super::sort::Sort;
+
+/// `autoindex_format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Html,
+    Json,
+    /// Without a callback in the query, nginx (and the caller) uses `Json` instead.
+    Jsonp,
+    Xml,
+    /// Ours: UTF-8, accessible, sortable by link; implied by `autoindex_upload on`.
+    Page,
+}
+
+impl Format {
+    /// The Content-Type of the response. nginx sends `Html` without a charset of its own (the location's
+    /// `charset` adds one), `Xml` always as UTF-8; our page is always UTF-8.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::Html => "text/html",
+            Format::Json => "application/json",
+            Format::Jsonp => "application/javascript",
+            Format::Xml => "text/xml; charset=utf-8",
+            Format::Page => "text/html; charset=utf-8",
+        }
+    }
+}
+
+/// What the directory holds in all, for the line under the page's heading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub dirs: usize,
+    pub files: usize,
+    /// Bytes in files.
+    pub bytes: u64,
+}
+
+/// How one directory is to be shown. Borrowed for the call; cheap to make for each slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listing<'a> {
+    pub format: Format,
+    /// The decoded path of the URI; begins and ends with `/`.
+    pub path: &'a [u8],
+    /// `autoindex_exact_size` (html only; nginx's default is on).
+    pub exact_size: bool,
+    /// Seconds east of UTC to show times in: nonzero with `autoindex_localtime on` (html and page).
+    pub utc_offset: i32,
+    /// The response's charset is utf-8: html then counts characters instead of bytes, as nginx does.
+    pub utf8: bool,
+    /// jsonp: a name that [`callback`](super::callback) has let pass.
+    pub callback: &'a [u8],
+    /// page: the order asked for, from [`Sort::from_query`].
+    pub sort: Sort,
+    /// page: what the directory holds.
+    pub totals: Totals,
+    /// page: `autoindex_upload on`, and POST is allowed to this client here.
+    pub can_upload: bool,
+    /// page: PUT is allowed too, which replaces a file in one step.
+    pub can_replace: bool,
+    /// page: `upload_resumable` speaks tus here.
+    pub resumable: bool,
+    /// page: `autoindex_upload on`, and DELETE is allowed to this client here.
+    pub can_delete: bool,
+}

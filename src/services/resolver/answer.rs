@@ -1,0 +1,29 @@
+//! What is asked of a name and what was found, as data.
+
+use crate::util::dns::Service;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// What is to be found out of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Want {
+    Addresses,
+    Services,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Addresses(Rc<[IpAddr]>),
+    Services(Rc<[Service]>),
+}
+
+/// What was found, and until when it holds (monotonic milliseconds).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub found: Found,
+    pub until: u64,
+}
+
+/// A place in the queue for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub(super) u64);

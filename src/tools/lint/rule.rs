@@ -1,0 +1,74 @@
+//! What a rule is, what it looks at, and what it finds.
+
+use super::level::Level;
+use crate::config::ast::{Directive, Span};
+
+/// One rule: what it is called, and why it is there.
+pub struct Rule {
+    pub code: &'static str,
+    pub title: &'static str,
+    /// Why this hurts, and what to write instead.
+    pub page: &'static str,
+    pub check: fn(&Place, &mut Vec<Finding>),
+}
+
+/// A directive where it stands.
+pub struct Place<'p, 'a> {
+    pub d: &'a Directive,
+    /// The blocks around it, the outermost first.
+    pub blocks: &'p [&'a Directive],
+    /// The levels it stands in, the outermost first; the last is its own.
+    pub levels: &'p [Level<'a>],
+    /// Where it is among the directives of its level.
+    pub at: usize,
+}
+
+impl<'p, 'a> Place<'p, 'a> {
+    pub fn name(&self) -> &[u8] {
+        self.d.name.bytes()
+    }
+
+    pub fn is(&self, name: &str) -> bool {
+        self.d.name.is(name)
+    }
+
+    pub fn children(&self) -> &'a [Directive] {
+        self.d.block.as_deref().unwrap_or_default()
+    }
+
+    /// What is inside the nearest block of a name.
+    pub fn inside(&self, name: &str) -> Option<&'p Level<'a>> {
+        // The first level is the file itself, the one after it inside the first block.
+        let at = self.blocks.iter().rposition(|block| block.name.is(name))?;
+        self.levels.get(at + 1)
+    }
+
+    /// All directives of its block, itself included.
+    pub fn level(&self) -> &'p Level<'a> {
+        self.levels.last().expect("a directive stands in a level")
+    }
+
+    /// The blocks' levels this directive takes part in, its own first.
+    pub fn levels(&self) -> impl Iterator<Item = &'p Level<'a>> {
+        self.levels.iter().skip(1).rev()
+    }
+}
+
+/// What a rule found: the place, what is wrong there, what would be right.
+pub struct Finding {
+    pub span: Span,
+    pub message: String,
+    pub help: String,
+    pub note: Option<(Span, String)>,
+}
+
+impl Finding {
+    pub fn new(span: Span, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding { span, message: message.into(), help: help.into(), note: None }
+    }
+
+    pub fn note(mut self, span: Span, note: impl Into<String>) -> Finding {
+        self.note = Some((span, note.into()));
+        self
+    }
+}
