@@ -1,6 +1,6 @@
 //! The value of a geo variable.
 
-use super::tables::Keep;
+use super::keep::Keep;
 use crate::config::addr::Cidr;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;

@@ -1,6 +1,6 @@
 //! The value of a map.
 
-use super::tables::Keep;
+use super::keep::Keep;
 use crate::config::pattern_set;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;

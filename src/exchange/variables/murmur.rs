@@ -1,6 +1,6 @@
 //! split_clients: MurmurHash2 of a value decides, so that nginx and webserv put a client into the same group.
 
-use super::tables::Keep;
+use super::keep::Keep;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 

@@ -3,7 +3,8 @@
 //! A value is computed at its first use and kept for the request, error pages and internal redirects included, as in
 //! nginx; a volatile map is computed at each use.
 
-use super::Is;
+use super::keep::Keep;
+use super::put::Is;
 use super::{geo, map, murmur};
 use crate::config::model::Level;
 use crate::config::template::Source;
@@ -35,11 +36,4 @@ pub fn value(source: &Source, at: u32, ex: &mut Exchange, cx: &mut Services, out
         ex.set_user(at, value);
     }
     Is::Set
-}
-
-/// Whether a value holds for the rest of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
-    Yes,
-    No,
 }

@@ -1,0 +1,8 @@
+//! How long the value of a variable holds that the configuration computes.
+
+/// Whether a value holds for the rest of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Yes,
+    No,
+}

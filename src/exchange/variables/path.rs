@@ -1,0 +1,50 @@
+//! Variables of the file that a request is mapped to.
+
+use super::expand;
+use super::put::Is;
+use crate::config::template::Builtin;
+use crate::config::template::{Part, Var};
+use crate::exchange::Exchange;
+use crate::exchange::paths::{self, Mapped};
+use crate::services::Services;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The value of a variable of the path. None: it is of another family.
+pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
+    use Builtin as B;
+    Some(match builtin {
+        B::RequestFilename => {
+            let kept = std::mem::take(&mut ex.route.path);
+            let mapped = paths::map(ex, cx);
+            if mapped != Mapped::Outside {
+                out.extend_from_slice(&ex.route.path);
+            }
+            ex.route.path = kept;
+            Is::Set
+        }
+        B::DocumentRoot | B::RealpathRoot => {
+            let config = ex.config.clone();
+            let root = &config.location(ex.route.location).settings.files.root;
+            let at = out.len();
+            match root.constant() {
+                Some(root) => out.extend_from_slice(root),
+                // A root that is made of itself has no value.
+                None if root.parts.iter().any(|p| {
+                    matches!(p, Part::Var(Var::Builtin(B::DocumentRoot | B::RealpathRoot | B::RequestFilename)))
+                }) => {}
+                None => expand(root, ex, cx, out),
+            }
+            if builtin == B::RealpathRoot {
+                let path = Path::new(OsStr::from_bytes(&out[at..]));
+                let real = path.canonicalize();
+                out.truncate(at);
+                let Ok(real) = real else { return Some(Is::Unset) };
+                out.extend_from_slice(real.as_os_str().as_bytes());
+            }
+            Is::Set
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,187 @@
+//! Variables of the request: its line, its fields, its body, and what was decided about it.
+
+use super::put::{Is, number, put, seconds, set, when};
+use super::{referer, script_name};
+use crate::config::template::Builtin;
+use crate::exchange::{Exchange, Rx, Tx};
+use crate::http::escape;
+use crate::http::h1::framing::Framing;
+use crate::http::header::HeaderId;
+use crate::http::host;
+use crate::services::Services;
+use crate::sys::random;
+use std::io::Write;
+
+/// The value of a variable of the request. None: it is of another family.
+pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
+    use Builtin as B;
+    Some(match builtin {
+        B::Args | B::QueryString => set(&ex.route.args, out),
+        B::IsArgs => put(Some(if ex.route.args.is_empty() { b"" } else { b"?" }), out),
+        // Of a target that is refused it is empty; without one there is none (nginx).
+        B::Uri | B::DocumentUri | B::FastcgiScriptName
+            if ex.route.uri.is_empty() && ex.request.head.origin.is_empty() =>
+        {
+            Is::Unset
+        }
+        B::Uri | B::DocumentUri => put(Some(&ex.route.uri), out),
+        B::FastcgiScriptName => {
+            script_name::name(ex, out);
+            Is::Set
+        }
+        B::FastcgiPathInfo => {
+            script_name::path_info(ex, out);
+            Is::Set
+        }
+        // Of what is no request line there is nothing to tell.
+        B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.request.head.target.is_empty() => Is::Unset,
+        B::RequestUri => {
+            // Without scheme and host, whatever form the target had.
+            let origin = ex.request.head.origin.of(ex.buf());
+            if origin.is_empty() || origin.starts_with(b"?") {
+                out.push(b'/');
+            }
+            put(Some(origin), out)
+        }
+        B::Request => put(Some(ex.request.head.request_line.of(ex.buf())), out),
+        // An error page, or what an upstream leads to, is asked for by GET.
+        B::RequestMethod if ex.route.method != ex.request.head.method => {
+            put(Some(ex.route.method.name().as_bytes()), out)
+        }
+        B::RequestMethod => put(Some(ex.request.head.method_name.of(ex.buf())), out),
+        B::Host => put(Some(if ex.route.host.is_empty() { &ex.server().name } else { &ex.route.host }), out),
+        B::ServerProtocol => put(Some(ex.request.head.version.name().as_bytes()), out),
+        B::Http2 => put(ex.http2(), out),
+        B::RemoteUser => remote_user(ex, out),
+        // Of a body in chunks, once it was read.
+        B::ContentLength if ex.request.head.framing == Framing::Chunked && ex.rx == Rx::Done => {
+            number(ex.body_received, out)
+        }
+        B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
+        B::ContentType => field(ex, b"content_type", out),
+        B::RequestLength => number(ex.log.request_length, out),
+        B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.log.started), out),
+        B::RequestId => {
+            let bytes = ex.log.request_id.get_or_insert_with(|| {
+                let mut bytes = [0; 16];
+                // Without entropy the id is zero: useless, not wrong.
+                let _ = random::fill(&mut bytes);
+                bytes
+            });
+            bytes.iter().for_each(|b| write!(out, "{b:02x}").expect("a Vec takes all that is written"));
+            Is::Set
+        }
+        B::RequestCompletion => put(Some(if ex.tx == Tx::Done && !ex.abort { b"OK" } else { b"" }), out),
+        B::RequestPort | B::IsRequestPort => {
+            let port = host::split(ex.request.head.host.of(ex.buf())).1;
+            match (port, builtin) {
+                (Some(port), B::RequestPort) => number(port, out),
+                (Some(_), _) => put(Some(b":"), out),
+                (None, _) => Is::Set,
+            }
+        }
+        B::LimitRate => number(ex.limit_rate.unwrap_or(0), out),
+        B::Pipe => put(Some(if ex.client.requests > 1 && ex.request.pipelined { b"p" } else { b"." }), out),
+        B::InvalidReferer => {
+            let invalid = referer::is_invalid(ex).unwrap_or_else(|failed| {
+                ex.undecided(cx, &failed);
+                true
+            });
+            put(Some(if invalid { b"1" } else { b"" }), out)
+        }
+        B::LimitReqStatus => put(ex.log.limit_req.map(|verdict| verdict.name()), out),
+        B::LimitConnStatus => put(ex.log.limit_conn.map(|verdict| verdict.name()), out),
+        B::UploadFileName
+        | B::UploadFileExt
+        | B::UploadFileSize
+        | B::UploadFilePath
+        | B::UploadFiles
+        | B::UploadStatus => when(ex.log.upload.as_ref().is_some_and(|record| record.value(builtin, out))),
+        B::RequestBody => match ex.log.upstream.as_ref().and_then(|record| record.body_bytes()) {
+            Some(body) if ex.rx == Rx::Done => put(Some(body), out),
+            _ => Is::Unset,
+        },
+        B::RequestBodyFile => {
+            let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+            put(body.and_then(|body| Some(body.file()?.path())), out)
+        }
+        _ => return None,
+    })
+}
+
+/// The first argument of that name; names ignore case (nginx).
+pub fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    if name.is_empty() {
+        return None;
+    }
+    args.split(|b| *b == b'&').find_map(|pair| {
+        let at = memchr::memchr(b'=', pair)?;
+        pair[..at].eq_ignore_ascii_case(name).then(|| &pair[at + 1..])
+    })
+}
+
+/// Header lines of that name (`_` for `-`), joined by a comma.
+pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
+    let buf = ex.buf();
+    let mut is = Is::Unset;
+    for field in &ex.request.head.fields {
+        let written = field.name.of(buf);
+        let same = written.len() == name.len()
+            && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
+        if same {
+            if is == Is::Set {
+                out.extend_from_slice(if name == b"cookie" { b"; " } else { b", " });
+            }
+            out.extend_from_slice(field.value.of(buf));
+            is = Is::Set;
+        }
+    }
+    is
+}
+
+pub fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
+    let buf = ex.buf();
+    ex.request.head.all(HeaderId::Cookie).find_map(|field| cookie_of(field.value.of(buf), name))
+}
+
+/// nginx's reading: a name begins the line or follows a `;`, its value ends at the next, and blanks around `=` are passed.
+fn cookie_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = line;
+    loop {
+        if let Some((word, after)) = rest.split_at_checked(name.len())
+            && word.eq_ignore_ascii_case(name)
+            && let [b'=', value @ ..] = blanks_off(after)
+        {
+            return blanks_off(value).split(|b| *b == b';').next();
+        }
+        let end = memchr::memchr(b';', rest)?;
+        rest = blanks_off(rest.get(end + 1..).unwrap_or_default());
+    }
+}
+
+fn blanks_off(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|b| **b == b' ').count();
+    text.get(blanks..).unwrap_or_default()
+}
+
+/// See [`remote_user`]; for the combined log line, which has its own writer.
+pub fn remote_user_of(ex: &Exchange, out: &mut Vec<u8>) {
+    remote_user(ex, out);
+}
+
+/// The user name of Basic credentials, whether or not they were checked (nginx).
+fn remote_user(ex: &Exchange, out: &mut Vec<u8>) -> Is {
+    let Some(value) = ex.header(HeaderId::Authorization) else { return Is::Unset };
+    let Some(encoded) = value.get(..6).filter(|s| s.eq_ignore_ascii_case(b"basic ")).map(|_| value[6..].trim_ascii())
+    else {
+        return Is::Unset;
+    };
+    let mut decoded = Vec::new();
+    if !escape::base64(encoded, &mut decoded) {
+        return Is::Unset;
+    }
+    match memchr::memchr(b':', &decoded) {
+        Some(colon) if colon > 0 => put(Some(&decoded[..colon]), out),
+        _ => Is::Unset,
+    }
+}

@@ -1,0 +1,63 @@
+//! Variables of the response: its status, its fields, how much of it was sent.
+
+use super::put::{Is, joined, number, put, set};
+use crate::config::template::Builtin;
+use crate::exchange::{Exchange, Tx};
+use crate::http::status::Status;
+use crate::services::Services;
+use std::io::Write;
+
+/// The value of a variable of the response. None: it is of another family.
+pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
+    use Builtin as B;
+    Some(match builtin {
+        B::Status => {
+            write!(out, "{:03}", ex.response.status.0).expect("a Vec takes all that is written");
+            Is::Set
+        }
+        B::BytesSent => number(ex.bytes_sent(), out),
+        B::BodyBytesSent => number(ex.bytes_sent().saturating_sub(ex.log.head_size), out),
+        B::GzipRatio => match &ex.response.tally {
+            Some(tally) => ratio(tally.get(), out),
+            None => Is::Unset,
+        },
+        _ => return None,
+    })
+}
+
+pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
+    let response = &ex.response;
+    match name {
+        b"content_type" if response.status.has_no_content() => return Is::Unset,
+        b"content_type" => return set(response.content_type.as_bytes(), out),
+        b"accept_ranges" if response.ranges && response.status == Status::OK => return put(Some(b"bytes"), out),
+        b"transfer_encoding" if ex.out.is_chunked() => return put(Some(b"chunked"), out),
+        b"content_length" if response.announced.is_some() => return number(response.announced.unwrap_or(0), out),
+        b"last_modified" if response.last_modified.is_some() => {
+            return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out);
+        }
+        b"etag" if response.etag.is_some() => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
+        b"location" if response.location.is_some() => return put(response.location.as_deref(), out),
+        b"connection" if response.upgrade => return put(Some(b"upgrade"), out),
+        b"connection" => return put(Some(if ex.out.keep_alive { b"keep-alive" } else { b"close" }), out),
+        b"content_length" if ex.tx != Tx::Wait => return Is::Unset,
+        b"content_length" => {
+            return match response.body.length() {
+                Some(n) => number(n, out),
+                None => Is::Unset,
+            };
+        }
+        _ => {}
+    }
+    joined(response.fields.iter(), name, out)
+}
+
+/// nginx's `$gzip_ratio`: how many times smaller, rounded to two digits.
+fn ratio((taken, made): (u64, u64), out: &mut Vec<u8>) -> Is {
+    if made == 0 {
+        return Is::Unset;
+    }
+    let hundredths = (taken.saturating_mul(1000) / made + 5) / 10;
+    write!(out, "{}.{:02}", hundredths / 100, hundredths % 100).expect("a Vec takes all that is written");
+    Is::Set
+}

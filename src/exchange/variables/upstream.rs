@@ -1,0 +1,41 @@
+//! Variables of what upstreams were asked and answered.
+
+use super::put::{Is, number, put};
+use super::request;
+use crate::config::template::Builtin;
+use crate::exchange::Exchange;
+use crate::exchange::handlers::upstream::record::{Record, What};
+use crate::services::Services;
+
+/// The value of a variable of upstreams. None: it is of another family.
+pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Vec<u8>) -> Option<Is> {
+    use Builtin as B;
+    Some(match builtin {
+        B::ProxyHost => put(ex.log.upstream.as_ref().map(|record| &record.host[..]), out),
+        B::ProxyPort => put(ex.log.upstream.as_ref().map(|record| &record.port[..]), out),
+        B::ProxyAddXForwardedFor => {
+            if request::field(ex, b"x_forwarded_for", out) == Is::Set {
+                out.extend_from_slice(b", ");
+            }
+            number(ex.client.peer, out)
+        }
+        B::UpstreamAddr => record(ex, |record| record.list(What::Addr, out)),
+        B::UpstreamStatus => record(ex, |record| record.list(What::Status, out)),
+        B::UpstreamResponseTime => record(ex, |record| record.list(What::ResponseTime, out)),
+        B::UpstreamConnectTime => record(ex, |record| record.list(What::ConnectTime, out)),
+        B::UpstreamHeaderTime => record(ex, |record| record.list(What::HeaderTime, out)),
+        B::UpstreamResponseLength => record(ex, |record| record.list(What::Length, out)),
+        B::UpstreamBytesSent => record(ex, |record| record.list(What::Sent, out)),
+        B::UpstreamBytesReceived => record(ex, |record| record.list(What::Received, out)),
+        B::UpstreamCacheStatus => Is::Unset,
+        _ => return None,
+    })
+}
+
+/// What the record shows, where an upstream was asked.
+pub fn record(ex: &Exchange, show: impl FnOnce(&Record) -> bool) -> Is {
+    match ex.log.upstream.as_deref().map(show) {
+        Some(true) => Is::Set,
+        _ => Is::Unset,
+    }
+}
