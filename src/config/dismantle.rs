@@ -17,7 +17,11 @@ pub fn tree(tree: Vec<Directive>) {
 
 /// Drops parts of a configuration that nothing holds any more, while `goes_on`; true once there is little left of it.
 pub fn config(config: &mut Config, mut goes_on: impl FnMut() -> bool) -> bool {
+    let values = |config: &mut Config| config.tables.maps.iter_mut().any(|map| map.values.pop().is_some());
     while goes_on() {
+        if values(config) {
+            continue;
+        }
         if config.locations.pop().is_none() & config.servers.pop().is_none() & config.endpoints.pop().is_none() {
             return true;
         }

@@ -181,6 +181,7 @@ impl<'a> Loader<'a> {
     /// nesting of blocks over all files, `include` the chain of files.
     fn expand(&mut self, level: &mut Vec<Directive>, depth: usize) {
         for block in level.iter_mut().filter_map(|directive| directive.block.as_mut()) {
+            checkpoint::pass();
             self.expand(block, depth + 1);
         }
         if !level.iter().any(|directive| directive.name.is("include")) {

@@ -157,14 +157,17 @@ impl Build {
         self.undefined_zones(tree);
         checkpoint::pass_costly();
         charset::check(&self.locations, &self.tables, &mut self.diagnostics);
+        checkpoint::pass_costly();
         if !self.diagnostics.has_errors() {
             self.refer_constant_hosts();
         }
+        checkpoint::pass_costly();
         for span in cgi::executed_stores(&self.locations) {
             self.warn(span, cgi::STORED);
         }
         checkpoint::pass_costly();
-        let names: Vec<_> = self.drafts.iter().map(super::tls::certifiable).collect();
+        let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
+        let names: Vec<_> = drafts.map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let acme = self.acme();
         let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
@@ -178,6 +181,7 @@ impl Build {
             &names,
         );
         super::proxy_tls::equip(&directory, &mut self.locations, &mut self.diagnostics);
+        names.into_iter().for_each(|_| checkpoint::pass());
         checkpoint::pass_costly();
         self.diagnostics.sort();
         if self.diagnostics.has_errors() {
@@ -196,13 +200,15 @@ impl Build {
         let trashes: BTreeSet<_> =
             self.locations.iter().filter_map(|location| location.settings.upload.trash_directory()).collect();
         checkpoint::pass_costly();
+        let stores = upload::stores(self.locations.iter().map(|location| &*location.settings.upload));
+        checkpoint::pass_costly();
         let config = Config {
             trashes: trashes.into_iter().map(Box::from).collect(),
             process: self.process,
             endpoints,
             sockets,
             servers: self.servers,
-            stores: upload::stores(self.locations.iter().map(|location| &*location.settings.upload)),
+            stores,
             underscores: self.locations.iter().any(|location| location.settings.client.underscores),
             locations: self.locations,
             variables: self.variables,

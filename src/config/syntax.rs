@@ -23,8 +23,8 @@ pub const MAX_DEPTH: usize = 64;
 /// Errors after which a file is given up: repairing so many one by one helps nobody.
 const MAX_ERRORS: usize = Diagnostics::LIMIT + 1;
 
-/// So much text is given to the grammar at once.
-const SLICE: usize = 64 * 1024;
+/// Bytes of text given to the grammar at once: it takes most of a millisecond, and nothing can be done meanwhile.
+const SLICE: usize = 8 * 1024;
 
 #[derive(Parser)]
 #[grammar = "../grammar/nginx.pest"]
