@@ -80,7 +80,9 @@ impl Does {
             (Handler::Proxy(_), ..) => Does::Upstream,
             (Handler::Page(_), ..) => Does::Page,
             _ if pages::is_over(active) => Does::Page,
-            (_, Tx::Wait, Rx::Head) if conn.requests == 0 && http2::begin::is_awaited(conn, active) => Does::Preface,
+            (_, Tx::Wait, Rx::Head) if conn.served.requests() == 0 && http2::begin::is_awaited(conn, active) => {
+                Does::Preface
+            }
             (_, Tx::Wait, Rx::Head) => Does::ReadsHead,
             (_, Tx::Wait, Rx::Body) => Does::ReadsBody,
             (_, Tx::Wait, Rx::Drain | Rx::Done) | (_, Tx::Ready, _) => Does::Nothing,

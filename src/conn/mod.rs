@@ -12,6 +12,7 @@ pub mod http1;
 pub mod http2;
 pub mod invariants;
 pub mod io;
+mod served;
 mod ssi;
 pub mod timers;
 pub mod token;
@@ -32,6 +33,7 @@ use http1::send_batch::SendBatch;
 use http1::state::Http1;
 use http2::Http2;
 use io::{Budget, Io, SHARE};
+use served::Served;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use timers::{Deadline, Timer};
@@ -95,7 +97,7 @@ pub struct Conn {
     pub queued: bool,
     /// Number of the listener it came from.
     pub listener: u16,
-    pub requests: u32,
+    pub served: Served,
     peer: Peer,
     pub serial: u64,
     /// Monotonic milliseconds, the lower half: enough for a connection of less than 49 days.
@@ -173,7 +175,7 @@ impl Conn {
             registered: false,
             queued: false,
             listener,
-            requests: 0,
+            served: Served::default(),
             peer,
             serial,
             accepted: cx.now.ms as u32,
@@ -234,7 +236,7 @@ impl Conn {
             endpoint,
             local: is_asked_for.then(|| local_addr(self.fd()?).ok()?.ip()).flatten(),
             serial: self.serial,
-            requests: u64::from(self.requests) + 1,
+            requests: u64::from(self.served.requests()) + 1,
             accepted: now.saturating_sub(self.age(now)),
             is_secure: self.transport.is_secure(),
             socket: self.fd().map_or(-1, |fd| std::os::fd::AsRawFd::as_raw_fd(&fd)),

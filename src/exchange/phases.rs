@@ -10,6 +10,7 @@ use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
+use crate::http::version::Version;
 use crate::http::{host, uri};
 use crate::route::{NoTrace, Step, Trace, location, server};
 use crate::services::stats::Counter;
@@ -54,6 +55,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
             Flow::Status(misdirected.unwrap_or(Status::BAD_REQUEST))
         }
         Err(reject) => refused(ex, cx, &reject),
+        Ok(()) if cx.overload.refuses() => overloaded(ex),
         Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
         Ok(()) if super::acme::is_asked(ex, cx) => super::acme::respond(ex, cx),
         Ok(()) if ex.is_misdirected() => {
@@ -78,6 +80,13 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
         }
     };
     settle(ex, handler, cx, flow);
+}
+
+/// worker_memory_limit is nearly reached: what is under way is finished before anything new is begun.
+fn overloaded(ex: &mut Exchange) -> Flow {
+    ex.response.line(b"Retry-After", b"1");
+    ex.closes |= ex.request.head.version != Version::Http2;
+    Flow::Status(Status::SERVICE_UNAVAILABLE)
 }
 
 /// What a page includes: no head was read for it, and its client is known already (nginx).

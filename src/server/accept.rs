@@ -113,6 +113,11 @@ impl Server {
             let log = self.cx.config.process.error_log.clone();
             self.cx.logs.error(&log, Level::Crit, &mut self.cx.now, None, why);
         }
+        self.pause_accepting();
+    }
+
+    /// Nothing is taken from the backlogs for a while.
+    pub(super) fn pause_accepting(&mut self) {
         self.paused_until = Some(self.cx.now.ms + PAUSE);
         for listener in self.listeners.iter_mut() {
             if std::mem::take(&mut listener.watched)

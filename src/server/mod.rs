@@ -8,6 +8,7 @@ pub mod greeting;
 mod invariants;
 pub mod lifecycle;
 pub mod listeners;
+mod memory;
 mod names;
 mod panics;
 pub mod parent_link;
@@ -179,6 +180,7 @@ impl Server {
         };
         sweep::begin(&mut server.cx);
         server.adopt_acme();
+        server.cx.overload.set_limit(server.cx.config.process.memory_limit);
         if let Some(fd) = server.signals.fd() {
             server.epoll.add(fd, epoll::IN, token_of(Role::Signal))?;
         }
@@ -230,6 +232,7 @@ impl Server {
         self.bulk = BULK;
         self.cx.now.advance();
         self.cx.slice.begin();
+        self.mind_memory();
         if self.events.is_full() {
             // That files have changed may be among what is left.
             self.cx.now.advance_epoch();
@@ -318,6 +321,7 @@ impl Server {
             self.cx.listings.next_due(),
             self.next_service(),
             self.supervisor.next_due(),
+            self.cx.overload.next_due(),
             self.drained_at,
             sweep::due(&self.cx).map(after),
         ];

@@ -194,6 +194,7 @@ impl Server {
         }
         let limit = accept::connection_limit(&config);
         self.connection_limit(limit);
+        self.cx.overload.set_limit(config.process.memory_limit);
         self.cx.files.set_limit(config.static_cache_size());
         self.cx.listings.set_limit(config.listing_cache_size());
         self.cx.response_cache.clear(config.repeat_cache_size());

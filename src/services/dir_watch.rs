@@ -19,8 +19,8 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// What was looked at so many milliseconds ago is looked at again, changes told or not: as long as a change by another
-/// name, a mapping or a mount may go unseen. Ten stats a second for each file in use cost 15 µs of it.
-pub const TRUST: u64 = 100;
+/// name, a mapping or a mount may go unseen. Two stats a second for each file in use cost 3 µs of it.
+pub const TRUST: u64 = 500;
 /// Directories watched at most; each costs about a kilobyte of the kernel's memory. Others are looked at each time.
 const DIRS: usize = 4096;
 /// A directory that could not be watched is tried again after so many milliseconds.

@@ -16,6 +16,7 @@ mod log_file;
 mod log_paths;
 pub mod logs;
 pub mod open_files;
+pub mod overload;
 pub mod passwords;
 pub mod quotas;
 pub mod remove_tree;
@@ -45,6 +46,7 @@ use limits::Limits;
 use listings::Listings;
 use logs::Logs;
 use open_files::FileCache;
+use overload::Overload;
 use passwords::Passwords;
 use quotas::Quotas;
 use resolver::Resolver;
@@ -109,6 +111,8 @@ pub struct Services {
     pub scratch: Vec<u8>,
     /// For splice from a socket to a file; made at first use, always empty between two calls.
     pub pipe: Option<(OwnedFd, OwnedFd)>,
+    /// How near the process is to worker_memory_limit.
+    pub overload: Overload,
     /// A graceful shutdown is under way: no connection is kept.
     pub quitting: bool,
     /// A drain has begun: health checks fail, all else is served.
@@ -155,6 +159,7 @@ impl Services {
             resumable: Uploads::default(),
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,
+            overload: Overload::default(),
             quitting: false,
             draining: false,
             loaded,

@@ -170,6 +170,13 @@ pub fn set_priority(nice: i32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Bytes of a page of memory.
+pub fn page_size() -> u64 {
+    // SAFETY: no pointers are passed.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096)
+}
+
 /// Gives freed heap memory back to the kernel where the C library can (glibc). Takes time in proportion to the heap: for
 /// quiet moments.
 pub fn trim_memory() {

@@ -92,7 +92,7 @@ fn a_page_that_doubles_its_variables_is_stopped() {
     let r = s.get("/d.html");
     assert!(r.is(200).body.ends_with(b"(none)."), "the page goes on");
     s.get("/b.html").is(200).contains("end");
-    assert!(s.error_log().contains("a value of more than 262144 bytes"));
+    s.await_file("logs/error.log", |log| log.contains("a value of more than 262144 bytes"));
 }
 
 #[test]
@@ -116,9 +116,90 @@ fn endless_informational_responses_of_an_upstream_end() {
     let mut table = Table::new("informational responses");
     table.row(ours("nginx reads them for ever"), "endless ones", || {
         s.get("/").is(502);
-        assert!(s.error_log().contains("too many informational responses"));
+        s.await_file("logs/error.log", |log| log.contains("too many informational responses"));
     });
     table.row(BOTH, "some", || {
         s.get("/few").is(200).body_is("ok");
+    });
+}
+
+#[test]
+fn memory_that_runs_out_costs_idle_connections_first_then_new_requests_and_nothing_under_way() {
+    if skip_on_nginx("it has no such limit") {
+        return;
+    }
+    let config = "worker_memory_limit 32m;\nevents { worker_connections 2000; }\nhttp {\n    server {\n        \
+        listen 127.0.0.1:%%PORT%%;\n        root %%DIR%%/html;\n        large_client_header_buffers 8 64k;\n        \
+        location / { dav_methods PUT; }\n    }\n}\n";
+    let s = crate::harness::Setup::full(&format!("%%PREAMBLE%%\n{config}")).file("html/f", "f").start();
+    let mut idle = s.client();
+    assert!(!idle.get("/f").is(200).closes());
+    let mut upload = s.client();
+    upload.send(b"PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n").send([b'x'; 100_000]);
+    let line = format!("X: {}\r\n", "v".repeat(60_000));
+    let mut hogs = Vec::new();
+    let refused = loop {
+        let mut hog = s.client();
+        hog.send(format!("GET /f HTTP/1.1\r\nHost: a\r\n{}", line.repeat(5)));
+        hogs.push(hog);
+        let r = s.get("/f");
+        if r.is_one_of(&[200, 503]).status == 503 {
+            break r;
+        }
+        assert!(hogs.len() < 1000, "no limit was reached");
+    };
+    refused.has("Retry-After", "1");
+    assert!(refused.closes());
+    idle.expect_closed();
+    upload.send([b'x'; 100_000]);
+    upload.response().is(201);
+    assert_eq!(s.read("html/new").len(), 200_000);
+    drop(hogs);
+    crate::harness::eventually("all is served again", || s.get("/f").status == 200);
+    let mut kept = s.client();
+    crate::harness::eventually("connections are kept again", || {
+        let r = kept.get("/f");
+        if r.closes() {
+            kept = s.client();
+        }
+        !r.closes()
+    });
+    kept.get("/f").is(200);
+    let log = s.error_log();
+    for stage in ["idle connections are closed", "new requests are refused", "all is served again"] {
+        // A stage may be passed between two looks.
+        assert!(log.contains(stage) || stage.starts_with("idle"), "{stage}: {log}");
+    }
+}
+
+#[test]
+fn a_connection_that_keeps_breaking_rules_is_closed() {
+    if skip_on_nginx("it keeps it") {
+        return;
+    }
+    let s = server("keepalive_glitches 3; location /some { keepalive_glitches 0; }").file("html/f", "f").start();
+    let mut table = Table::new("glitches");
+    table.row(ours("of its own"), "the third ends it", || {
+        let mut c = s.client();
+        c.get("/f").is(200);
+        for n in 0..3 {
+            c.request("DELETE /f HTTP/1.1\r\nHost: a\r\n\r\n").is(405);
+            if n < 2 {
+                c.get("/f").is(200);
+            }
+        }
+        c.expect_closed();
+    });
+    table.row(ours("of its own"), "what is not found breaks none", || {
+        let mut c = s.client();
+        for _ in 0..10 {
+            c.get("/none").is(404);
+        }
+    });
+    table.row(ours("of its own"), "without a limit", || {
+        let mut c = s.client();
+        for _ in 0..10 {
+            c.request("DELETE /some HTTP/1.1\r\nHost: a\r\n\r\n").is(405);
+        }
     });
 }

@@ -6,8 +6,11 @@ use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
+use crate::config::value::Size;
 
 const MAIN: Contexts = Contexts::MAIN;
+/// With less the process would refuse what little it is asked.
+const LEAST_MEMORY: u64 = 16 << 20;
 /// Every block that is read.
 const ANYWHERE: Contexts = MAIN
     .or(Contexts::EVENTS)
@@ -98,6 +101,15 @@ pub const ROWS: &[Row] = &[
         "Limit of open files. Without it webserv raises the soft limit to the hard one.",
     ),
     row(
+        "worker_memory_limit",
+        MAIN,
+        Args::TAKE1,
+        "off",
+        Effect::Once(memory_limit),
+        "Memory that the serving process may use, or off: what it holds itself, without the pages of files. At 90 % connections that wait for another request are closed, answers end their connection, and caches are emptied; at 95 % new requests get 503 with Retry-After: 1, while uploads and answers under way are finished; beyond the limit no connection is accepted. The error log names each stage as it begins and ends. At least 16m; leave room for what the system counts besides (a container's limit should be a tenth higher).",
+    )
+    .ours(),
+    row(
         "worker_connections",
         Contexts::EVENTS,
         Args::TAKE1,
@@ -157,6 +169,17 @@ fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn pid(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     b.process.pid = if d.args[0].is("off") { None } else { Some(b.full_path(d.args[0].bytes())) };
+    Ok(())
+}
+
+fn memory_limit(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    b.process.memory_limit = match d.args[0].bytes() {
+        b"off" => 0,
+        bytes => match Size::parse_offset(bytes) {
+            Ok(Size(size)) if size >= LEAST_MEMORY => size,
+            _ => return Err(invalid(d, 0).help("a size of at least 16m, as in 512m or 2g, or off")),
+        },
+    };
     Ok(())
 }
 

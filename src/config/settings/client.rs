@@ -23,6 +23,8 @@ pub struct Client {
     /// Seconds of the `Keep-Alive` response header, where wanted.
     pub keepalive_header: Option<u64>,
     pub keepalive_requests: u64,
+    /// 0: no limit.
+    pub keepalive_glitches: u64,
     pub keepalive_time: Millis,
     pub lingering: Lingering,
     pub lingering_time: Millis,
@@ -67,6 +69,7 @@ impl Default for Client {
             keepalive_timeout: Millis(75_000),
             keepalive_header: None,
             keepalive_requests: 1000,
+            keepalive_glitches: 100,
             keepalive_time: Millis(3_600_000),
             lingering: Lingering::On,
             lingering_time: Millis(30_000),

@@ -20,6 +20,8 @@ pub struct Process {
     pub error_log: ErrorLog,
     pub nofile: Option<u64>,
     pub connections: Option<u32>,
+    /// worker_memory_limit, bytes; 0 is none.
+    pub memory_limit: u64,
     pub shutdown_timeout: Option<u64>,
     /// What `api` shows where it stands, in the order of the configuration.
     pub status_paths: Vec<Box<[u8]>>,
@@ -43,6 +45,7 @@ impl Default for Process {
             error_log: default_error_log(),
             nofile: None,
             connections: None,
+            memory_limit: 0,
             shutdown_timeout: None,
             drain_delay: 5_000,
             status_paths: Vec::new(),

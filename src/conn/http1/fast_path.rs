@@ -38,7 +38,7 @@ pub fn answer(conn: &mut Conn, endpoint: EndpointId, input: &[u8], turn: &mut Tu
     // Who is introduced first has not begun to ask; who leaves in a moment is told so; and what cannot be sent, or has
     // more behind it, is for an exchange.
     let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
-    if !is_plain || cx.quitting || !conn.transport.can_write() || conn.transport.can_read() {
+    if !is_plain || cx.quitting || cx.overload.is_tight() || !conn.transport.can_write() || conn.transport.can_read() {
         return known;
     }
     let from = said.answers.len();
@@ -53,7 +53,7 @@ pub fn answer(conn: &mut Conn, endpoint: EndpointId, input: &[u8], turn: &mut Tu
             break;
         };
         let count = said.answers.len() - from;
-        let requests = u64::from(conn.requests) + count as u64 + 1;
+        let requests = u64::from(conn.served.requests()) + count as u64 + 1;
         let start = said.text.len();
         let begun = said.answers.get(from).map_or(start, |first| first.text.start);
         closes = !repeat.keep_alive;
@@ -169,7 +169,7 @@ pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, said: &m
     let State::PendingSend { from, count } = conn.state else { return };
     let answers = said.answers(from, count);
     log(conn, answers, cx);
-    ex.client.requests = u64::from(conn.requests) + 1;
+    ex.client.requests = u64::from(conn.served.requests()) + 1;
     ex.out.text().extend_from_slice(said.text(answers));
     ex.out.begin_response();
     said.done(from, count);
@@ -178,8 +178,9 @@ pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, said: &m
 
 fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
     for answer in answers {
-        conn.requests = conn.requests.saturating_add(1);
-        let asker = ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.requests), ms: 0 };
+        conn.served.add(1);
+        let asker =
+            ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.served.requests()), ms: 0 };
         let tail = answer.tail.as_ref().map_or(0, |file| file.stat.size);
         accounts::repeated(&answer.repeat, answer.text.len() as u64 + tail, cx);
         access_log::sent(&answer.repeat, asker, cx);

@@ -1,12 +1,13 @@
 //! Between two requests of a connection: it wakes when one comes, goes on to the next, or goes idle.
 
-use super::{fast_path, read};
+use super::{Http1, fast_path, read};
+use crate::config::model::Level;
 use crate::conn::close;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
 use crate::conn::{Active, Conn, State, Turn, handshake};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{access_log, accounts};
+use crate::exchange::{Exchange, access_log, accounts};
 use crate::sys::socket::Family;
 
 /// An idle connection has something to read: requests that are known are answered at once, for others it gets an
@@ -68,12 +69,24 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let cx = &mut *turn.cx;
     accounts::close(ex, cx);
     access_log::write(ex, cx);
-    conn.requests = conn.requests.saturating_add(1);
+    conn.served.add(1);
     cx.stats.writing -= 1;
     cx.stats.reading += 1;
     if conn.transport.is_stream() {
         close::leave_active(conn, turn);
         return Step::Close(CloseReason::Served);
+    }
+    let most = ex.here().settings.client.keepalive_glitches;
+    if is_glitch(ex, http1) {
+        conn.served.add_glitch();
+        if most > 0 && u64::from(conn.served.glitches()) >= most && ex.out.keep_alive {
+            ex.report(
+                cx,
+                Level::Info,
+                format_args!("client broke rules {} times, closing connection", conn.served.glitches()),
+            );
+            ex.out.keep_alive = false;
+        }
     }
     if !ex.out.keep_alive || ex.abort {
         return close::after_last(conn, turn);
@@ -90,11 +103,18 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     *handler = Handler::None;
     ex.next_request(cx);
-    ex.client.requests = u64::from(conn.requests) + 1;
+    ex.client.requests = u64::from(conn.served.requests()) + 1;
     http1.next_request();
     let timeout = ex.here().settings.client.header_timeout.0;
     conn.arm(Timer::Header, cx.now.ms + timeout);
     Step::Again
+}
+
+/// The request broke a rule, in a way that costs its client less than the server.
+fn is_glitch(ex: &Exchange, http1: &Http1) -> bool {
+    let is_own = ex.log.upstream.is_none();
+    is_own && matches!(ex.response.status.0, 400 | 405 | 408 | 411 | 413..=417 | 421 | 431 | 501)
+        || http1.decoder.is_mostly_framing()
 }
 
 pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
@@ -103,7 +123,7 @@ pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     if let State::Active(active) = &conn.state {
         let client = &active.ex.here().settings.client;
-        let (timer, timeout) = match conn.requests {
+        let (timer, timeout) = match conn.served.requests() {
             0 => (Timer::Header, client.header_timeout.0),
             _ => (Timer::KeepAlive, active.http1.idle_for),
         };

@@ -15,7 +15,7 @@ use std::rc::Rc;
 pub fn is_awaited(conn: &Conn) -> bool {
     let State::Active(active) = &conn.state else { return false };
     let ex = &active.ex;
-    conn.requests == 0
+    conn.served.requests() == 0
         && conn.introduced.is_none()
         && ex.rx == Rx::Head
         && ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol

@@ -49,6 +49,7 @@ fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
     ex.out.keep_alive = http1.may_keep
         && !ex.closes
         && !cx.quitting
+        && !cx.overload.is_tight()
         && client.keepalive_timeout.0 > 0
         && ex.client.requests < client.keepalive_requests
         && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0

@@ -113,8 +113,8 @@ impl Http2 {
         (id, end, fault): (u32, bool, Option<Reject>),
     ) {
         let Some(parent) = conns.get_mut(key) else { return };
-        parent.requests = parent.requests.saturating_add(1);
-        self.client.requests = u64::from(parent.requests);
+        parent.served.add(1);
+        self.client.requests = u64::from(parent.served.requests());
         let cx = &mut *turn.cx;
         let deadline = Deadline::new(Timer::Header, cx.now.ms + self.settings().client.header_timeout.0);
         let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);
@@ -129,7 +129,7 @@ impl Http2 {
             registered: true,
             queued: false,
             listener: parent.listener,
-            requests: parent.requests,
+            served: parent.served,
             peer: parent.peer,
             serial: parent.serial,
             accepted: parent.accepted,

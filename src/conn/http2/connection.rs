@@ -137,13 +137,13 @@ impl Http2 {
             }
             return Next::Wait;
         }
-        if conn.requests > 0 && idle == 0 {
+        if conn.served.requests() > 0 && idle == 0 {
             self.protocol.go_away(ErrorCode::NO_ERROR);
             return Next::Run;
         }
-        if self.input.is_empty() && !self.protocol.is_in_head() && (received || conn.requests > 0) {
+        if self.input.is_empty() && !self.protocol.is_in_head() && (received || conn.served.requests() > 0) {
             if self.is_fresh_idle() {
-                match conn.requests {
+                match conn.served.requests() {
                     0 => conn.arm(Timer::Header, now + header),
                     _ => conn.arm(Timer::KeepAlive, now + idle),
                 }

@@ -88,7 +88,7 @@ impl Http2 {
         let Some(conn) = conns.get(key) else { return };
         let client = &self.settings().client;
         let is_old = cx.now.ms.saturating_sub(self.client.accepted) >= client.keepalive_time.0;
-        if u64::from(conn.requests) >= client.keepalive_requests || is_old {
+        if u64::from(conn.served.requests()) >= client.keepalive_requests || is_old {
             self.protocol.go_away(ErrorCode::NO_ERROR);
         }
     }

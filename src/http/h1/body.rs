@@ -227,6 +227,13 @@ impl Decoder {
         self.state == State::Done
     }
 
+    /// Its framing took more bytes than its content. What is short does not count.
+    pub fn is_mostly_framing(&self) -> bool {
+        const SHORT: u64 = 1 << 10;
+        let content = (self.allowed - OVERHEAD_AT_LEAST) / OVERHEAD;
+        self.overhead > content.max(SHORT)
+    }
+
     fn step(&self, consumed: usize, data: Range<usize>) -> Step {
         Step { consumed, data, done: self.is_done() }
     }

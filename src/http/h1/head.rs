@@ -217,7 +217,10 @@ impl Head {
 
     /// `line` bytes of this line, `head` of the head; both may be a lower bound.
     fn check_length(&self, line: usize, head: usize, limits: &HeadLimits) -> Result<(), Reject> {
+        // Of two that are exceeded the one that was so first, however the bytes came.
+        let line_first = self.at + limits.line <= limits.total;
         let limit = match (line > limits.line, head > limits.total) {
+            (true, true) if !line_first => limits.total,
             (true, _) => limits.line,
             (_, true) => limits.total,
             _ => return Ok(()),

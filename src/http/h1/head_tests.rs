@@ -364,3 +364,28 @@ fn the_method_is_known_once_its_space_has_come() {
         }
     }
 }
+
+#[test]
+fn the_limit_that_is_named_does_not_depend_on_how_reads_split() {
+    let limits = HeadLimits { line: 256, total: 1024, ..HeadLimits::default() };
+    let outcome = |text: &[u8], cuts: &[usize]| {
+        let mut head = Head::default();
+        let ends = cuts.iter().copied().chain([text.len()]);
+        ends.map(|end| head.parse(&text[..end], &limits)).find(|step| step != &Ok(Progress::Partial))
+    };
+    let field = |length: usize| format!("X: {}\r\n", "v".repeat(length));
+    for (name, fields) in [
+        ("a long line early", field(2000)),
+        ("a long line across the end of all", field(200).repeat(4) + &field(900)),
+        ("short lines, too many", field(100).repeat(20)),
+        ("a line that ends with both", field(200).repeat(3) + &field(384)),
+    ] {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
+        let whole = outcome(&text, &[]);
+        assert!(matches!(whole, Some(Err(Reject::HeaderTooLarge { .. }))), "{name}: {whole:?}");
+        for cut in 1..text.len() {
+            assert_eq!(outcome(&text, &[cut]), whole, "{name}, cut at {cut}");
+            assert_eq!(outcome(&text, &(cut..text.len()).step_by(7).collect::<Vec<_>>()), whole, "{name}, from {cut}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a connection has been good for: its requests so far, and how many of them broke a rule, in the room of one number,
+//! since ten thousand idle connections have one each.
+
+/// Requests are counted up to this.
+const MOST: u32 = 0x00ff_ffff;
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Served(u32);
+
+impl Served {
+    pub fn requests(self) -> u32 {
+        self.0 & MOST
+    }
+
+    pub fn add(&mut self, requests: u32) {
+        self.0 = self.0 & !MOST | self.requests().saturating_add(requests).min(MOST);
+    }
+
+    /// Counted up to 255.
+    pub fn glitches(self) -> u32 {
+        self.0 >> 24
+    }
+
+    pub fn add_glitch(&mut self) {
+        self.0 = (self.glitches() + 1).min(0xff) << 24 | self.requests();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_number_runs_into_the_other() {
+        let mut served = Served::default();
+        served.add(3);
+        (0..300).for_each(|_| served.add_glitch());
+        assert_eq!((served.requests(), served.glitches()), (3, 255));
+        served.add(u32::MAX);
+        served.add(1);
+        assert_eq!((served.requests(), served.glitches()), (MOST, 255));
+    }
+}

@@ -1,0 +1,157 @@
+//! How much of worker_memory_limit is used, and what that means for new work. Before the kernel ends the process, and
+//! every request with it, the least is given up first: connections that wait for another request, caches, then new
+//! requests; what is under way goes on.
+//!
+//! Invariant: looking costs a read of one small file (statm) at most every [`LOOK`] milliseconds, and nothing at all without
+//! the directive; a stage is left only a little below where it begins, so that it does not flicker.
+
+use crate::sys::{file, process};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Milliseconds between two looks.
+const LOOK: u64 = 10;
+/// Milliseconds between two times that freed memory is given back to the kernel: it takes time in proportion to it.
+const TRIM: u64 = 1000;
+/// Percent below its beginning that a stage ends.
+const BACK: u64 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Stage {
+    #[default]
+    Normal,
+    /// From 90 %: connections between requests are closed, answers are the last of their connection, caches are emptied.
+    Tight,
+    /// From 95 %: new requests get 503.
+    Full,
+    /// Nothing is left: no connection is taken either.
+    Over,
+}
+
+/// Where they begin, in percent of the limit.
+const STAGES: [(Stage, u64); 3] = [(Stage::Over, 100), (Stage::Full, 95), (Stage::Tight, 90)];
+
+#[derive(Default)]
+pub struct Overload {
+    /// Bytes; 0 is none.
+    limit: u64,
+    statm: Option<OwnedFd>,
+    looked: u64,
+    trimmed: u64,
+    used: u64,
+    stage: Stage,
+}
+
+impl Overload {
+    pub fn set_limit(&mut self, limit: u64) {
+        if self.limit != limit {
+            *self = Overload { limit, ..Overload::default() };
+        }
+    }
+
+    /// Connections are not kept, and none of the caches is filled.
+    pub fn is_tight(&self) -> bool {
+        self.stage >= Stage::Tight
+    }
+
+    /// New requests are refused.
+    pub fn refuses(&self) -> bool {
+        self.stage >= Stage::Full
+    }
+
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// What is used, in percent of the limit.
+    pub fn percent(&self) -> u64 {
+        self.used.saturating_mul(100) / self.limit.max(1)
+    }
+
+    /// While it is not normal, when to look again (monotonic milliseconds).
+    pub fn next_due(&self) -> Option<u64> {
+        self.is_tight().then(|| self.looked + LOOK)
+    }
+
+    /// Looks, where that is due. Gives the stage if it is another than before.
+    pub fn look(&mut self, now: u64) -> Option<Stage> {
+        if self.limit == 0 || now < self.looked + LOOK {
+            return None;
+        }
+        self.looked = now;
+        self.used = self.read()?;
+        let stage = next(self.stage, self.percent());
+        (std::mem::replace(&mut self.stage, stage) != stage).then_some(stage)
+    }
+
+    /// Whether what was freed should be given back to the kernel now.
+    pub fn is_trim_due(&mut self, now: u64) -> bool {
+        let due = self.is_tight() && now >= self.trimmed + TRIM;
+        if due {
+            self.trimmed = now;
+        }
+        due
+    }
+
+    /// Memory of the process's own: what is resident, without what it shares with files.
+    fn read(&mut self) -> Option<u64> {
+        if self.statm.is_none() {
+            self.statm = file::open_at(None, c"/proc/self/statm", file::O_RDONLY, 0).ok();
+        }
+        let mut text = Vec::with_capacity(128);
+        file::pread_into(self.statm.as_ref()?.as_fd(), &mut text, 128, 0).ok()?;
+        let mut pages = text.split(|b| *b == b' ').map(|word| std::str::from_utf8(word).ok()?.parse::<u64>().ok());
+        let (resident, shared) = (pages.nth(1)??, pages.next()??);
+        Some(resident.saturating_sub(shared).saturating_mul(process::page_size()))
+    }
+}
+
+fn next(stage: Stage, percent: u64) -> Stage {
+    let begins = |(name, from): &(Stage, u64)| percent >= if *name <= stage { from - BACK } else { *from };
+    STAGES.iter().find(|entry| begins(entry)).map_or(Stage::Normal, |(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_begin_at_their_share_and_end_a_little_below() {
+        use Stage::*;
+        for (stage, percent, expected) in [
+            (Normal, 0, Normal),
+            (Normal, 89, Normal),
+            (Normal, 90, Tight),
+            (Tight, 94, Tight),
+            (Tight, 87, Tight),
+            (Tight, 86, Normal),
+            (Normal, 95, Full),
+            (Full, 92, Full),
+            (Full, 91, Tight),
+            (Full, 80, Normal),
+            (Full, 100, Over),
+            (Over, 97, Over),
+            (Over, 96, Full),
+            (Over, 1000, Over),
+        ] {
+            assert_eq!(next(stage, percent), expected, "{stage:?} at {percent} %");
+        }
+    }
+
+    #[test]
+    fn what_is_used_is_seen() {
+        let mut overload = Overload::default();
+        overload.set_limit(1 << 40);
+        assert_eq!((overload.look(LOOK), overload.stage()), (None, Stage::Normal));
+        let before = overload.used;
+        let held = std::hint::black_box(vec![1_u8; 64 << 20]);
+        assert_eq!(overload.look(LOOK + 1), None);
+        assert_eq!(overload.used, before, "not looked at again so soon");
+        overload.look(2 * LOOK);
+        assert!(overload.used >= before + (60 << 20), "{before} {}", overload.used);
+        drop(held);
+        overload.set_limit(1 << 20);
+        assert_eq!(overload.look(LOOK), Some(Stage::Over));
+        assert!(overload.refuses() && overload.is_tight());
+        assert_eq!(overload.next_due(), Some(2 * LOOK));
+    }
+}
