@@ -211,7 +211,8 @@ impl Cidr {
             Some((ip, prefix)) => (ip, Some(prefix)),
             None => (text, None),
         };
-        let ip: IpAddr = ip.parse().map_err(|_| error().help("an address or a network: 192.168.1.0/24, fe80::/10"))?;
+        let ip: IpAddr =
+            lenient_ip(ip).map_err(|_| error().help("an address or a network: 192.168.1.0/24, fe80::/10"))?;
         let max = if ip.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => max,
@@ -229,6 +230,20 @@ impl Cidr {
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.ip.is_ipv4() == ip.is_ipv4() && masked(ip, self.prefix) == self.ip
     }
+}
+
+/// An address whose decimal parts may have leading zeros, as nginx reads it (never as octal).
+fn lenient_ip(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let zeros = |part: &str| digits(part) && part.len() > 1 && part.starts_with('0');
+    if !text.split('.').any(zeros) || !text.split('.').all(digits) {
+        return text.parse();
+    }
+    let plain = |part: &str| match part.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        rest => rest.to_owned(),
+    };
+    text.split('.').map(plain).collect::<Vec<_>>().join(".").parse()
 }
 
 fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
@@ -330,6 +345,8 @@ mod tests {
             ("fe80::/10", Some("fe80::/10 false"), "febf::1", "fec0::"),
             ("::/0", Some("::/0 false"), "ffff::", "1.2.3.4"),
             ("::1/128", Some("::1/128 false"), "::1", "::2"),
+            ("010.000.0.00/008", Some("10.0.0.0/8 false"), "10.255.0.1", "11.0.0.0"),
+            ("0256.0.0.1", None, "", ""),
             ("10.0.0.0/33", None, "", ""),
             ("::/129", None, "", ""),
             ("10.0.0.0/255.0.0.0", None, "", ""),

@@ -176,6 +176,14 @@ impl Build {
         self.diagnostics.push(Diagnostic::warn(span, text));
     }
 
+    /// Says once that a directive of that name does nothing.
+    pub fn note_ignored(&mut self, name: &'static str, d: &Directive, why: &str) {
+        if !self.noted.contains(&name) {
+            self.noted.push(name);
+            self.notice(d.name.span, format!("\"{name}\" is ignored: {why}"));
+        }
+    }
+
     pub fn warning(&mut self, warning: Diagnostic) {
         self.diagnostics.push(warning);
     }

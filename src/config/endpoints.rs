@@ -131,6 +131,7 @@ fn add_name(
             put(|n| &mut n.suffixes, &name, "*");
         }
         Name::Prefix(name) => put(|n| &mut n.prefixes, &name, ""),
+        Name::Unusable => {}
         Name::Regex(pattern) => {
             let pattern = Rc::new(pattern);
             for &place in places {

@@ -209,7 +209,7 @@ impl Build {
             sockets,
             servers: self.servers,
             stores,
-            underscores: self.locations.iter().any(|location| location.settings.client.underscores),
+            underscores: self.locations.iter().any(|location| location.settings.client.keeps_underscores()),
             locations: self.locations,
             variables: self.variables,
             tables: self.tables,

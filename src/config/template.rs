@@ -157,6 +157,8 @@ pub struct Variables {
     pub server_addr: bool,
     /// Some value has a list of what TLS clients offer: kept only then.
     pub ssl_lists: bool,
+    /// Members of a family (`$http_name`, `$arg_name`…) that the configuration defines itself, and their index.
+    redefined: Vec<(Var, u32)>,
     index: HashMap<Box<str>, u32>,
 }
 
@@ -213,7 +215,20 @@ impl Variables {
         if source != Source::Stored || *known == Source::Undefined {
             *known = source;
         }
+        if let Some(var) = Variables::predefined(name)
+            && self.redefinition(&var).is_none()
+        {
+            self.redefined.push((var, at));
+        }
         Ok(at)
+    }
+
+    /// The index of a member of a family that `set`, `map` or a capture defines: wherever it stands, that counts (nginx).
+    pub fn redefinition(&self, var: &Var) -> Option<u32> {
+        match var {
+            Var::User(_) | Var::Builtin(_) => None,
+            var => self.redefined.iter().find(|(known, _)| known == var).map(|(_, at)| *at),
+        }
     }
 
     /// Names that were used and never defined.

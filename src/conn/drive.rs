@@ -9,6 +9,7 @@ use super::{Active, Conn, State, Turn, http2, ssi as pages, upstream};
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Rx, Tx, phases};
+use crate::http::status::Status;
 use crate::util::inject::panic_point;
 use std::rc::Rc;
 
@@ -129,6 +130,11 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     let Some(pause) = ex.pause else { return Step::Again };
     if io.transport.has_failed() {
+        return Step::Close(CloseReason::ClientGone);
+    }
+    // Nothing is done for a client that left before its turn came (nginx).
+    if pause.then.is_some() && ex.tx == Tx::Wait && ex.rx != Rx::Body && io.transport.peer_closed() {
+        ex.response.status = Status::CLIENT_CLOSED_REQUEST;
         return Step::Close(CloseReason::ClientGone);
     }
     let now = turn.cx.now.ms;

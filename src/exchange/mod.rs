@@ -313,7 +313,8 @@ impl Exchange {
     /// Fields with a `_` in their name, where underscores_in_headers is off: at the server that the request names for
     /// what follows the name, at the default server for what stands before it (nginx).
     pub fn drop_underscores(&mut self) {
-        let keeps = |id: ServerId| self.config.location(self.config.server(id).root).settings.client.underscores;
+        let keeps =
+            |id: ServerId| self.config.location(self.config.server(id).root).settings.client.keeps_underscores();
         let default = self.config.endpoints[self.client.endpoint.at()].default;
         let (before, after) = (keeps(default), keeps(self.route.server));
         if before && after {

@@ -22,6 +22,21 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     if !target.starts_with(b"/") || target.starts_with(b"//") || !output.absolute_redirect {
         return target;
     }
+    match base(ex) {
+        Some(mut url) => {
+            url.extend_from_slice(&target);
+            url
+        }
+        None => target,
+    }
+}
+
+/// What stands before a path in an absolute URL of this server; None: redirects are to name the path alone.
+pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
+    let output = &ex.here().settings.output;
+    if !output.absolute_redirect {
+        return None;
+    }
     let outside = outside(ex);
     let address;
     let name: &[u8] = if output.server_name_in_redirect {
@@ -34,11 +49,11 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
                 address = text;
                 &address
             }
-            None => return target,
+            None => return None,
         }
     };
     if name.is_empty() {
-        return target;
+        return None;
     }
     let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
     let default_port = if scheme == "https" { 443 } else { 80 };
@@ -53,8 +68,7 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     if let Some(port) = port.filter(|port| *port != default_port && output.port_in_redirect) {
         let _ = write!(url, ":{port}");
     }
-    url.extend_from_slice(&target);
-    url
+    Some(url)
 }
 
 /// A path as a URL with the very Host that the client named, port included: for what the client itself goes on with. The

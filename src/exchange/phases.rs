@@ -44,12 +44,14 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
     // Empty lines before it do not count (nginx).
     ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
-    let chosen = select_server(ex, cx);
+    // nginx reads the request line before it knows the host: what is wrong with it is the default server's to say.
+    let aim = target(ex);
+    let chosen = if aim.is_ok() { select_server(ex, cx) } else { Ok(()) };
     if ex.config.underscores {
         ex.drop_underscores();
     }
     let misdirected = super::tls::check(ex, cx);
-    let flow = match target(ex) {
+    let flow = match aim {
         _ if misdirected.is_some() => {
             ex.closes |= misdirected != Some(Status::MISDIRECTED_REQUEST);
             Flow::Status(misdirected.unwrap_or(Status::BAD_REQUEST))
@@ -69,6 +71,8 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
             if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
                 ex.route.location = found.location;
             }
+            // What follows a CONNECT may be meant for the tunnel.
+            ex.closes = true;
             handlers::methods::not_allowed(ex)
         }
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
@@ -112,6 +116,9 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
     if !ex.request.head.target.is_empty() {
         // For logs and error pages; that it is refused stands already.
         let _ = target(ex);
+        if !ex.request.head.host.is_empty() {
+            let _ = select_server(ex, cx);
+        }
     }
     let flow = refused(ex, cx, reject);
     settle(ex, handler, cx, flow);
@@ -445,7 +452,8 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     access::enter_limit_except(ex, cx);
     let config = ex.config.clone();
     let script = &config.location(ex.route.location).script;
-    if script.ops.is_empty() {
+    // Where no location matches, the server's own has run already (nginx).
+    if script.ops.is_empty() || ex.route.location == config.server(ex.route.server).root {
         return Flow::Next;
     }
     match rewrite::script::run(ex, cx, script) {

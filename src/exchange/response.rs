@@ -3,6 +3,8 @@
 use super::body_encoder::{Encoder, Source};
 use super::filters::ssi::state::Gathered;
 use crate::config::settings::charset::Recode;
+use crate::http::cond::Validators;
+use crate::http::date;
 use crate::http::etag::ETag;
 use crate::http::fields::Fields;
 use crate::http::range::{self, ByteRange};
@@ -47,6 +49,8 @@ pub struct Response {
     pub window: Option<Window>,
     /// Pieces of a streamed body go out as they come.
     pub at_once: bool,
+    /// An upstream was asked for the whole: the client's conditions are judged here.
+    pub conditional: bool,
 }
 
 /// A part of a body that comes whole: how much of it is still to be dropped, then sent.
@@ -168,6 +172,7 @@ impl Default for Response {
             upgrade: false,
             window: None,
             at_once: false,
+            conditional: false,
         }
     }
 }
@@ -197,17 +202,28 @@ impl Response {
             upgrade,
             window,
             at_once,
+            conditional,
         } = self;
         *status = Status::OK;
         *content_type = ContentType::None;
         *body = Body::Empty;
         (*etag, *last_modified, *location) = (None, None, None);
         fields.clear();
-        (*ranges, *encoded, *upgrade, *at_once) = (false, false, false, false);
+        (*ranges, *encoded, *upgrade, *at_once, *conditional) = (false, false, false, false, false);
         (*recode, *encoder, *gathered, *window) = (None, None, None, None);
         (*tally, *announced) = (None, None);
         trailers.clear();
         (*reason, *server, *date) = (None, None, None);
+    }
+
+    /// What conditions of the request are compared with; what add_header or an upstream said counts (nginx).
+    pub fn validators(&self) -> Validators<'_> {
+        let named = || date::parse(self.fields.get(b"last-modified")?);
+        Validators {
+            etag: self.etag.as_ref().map(|tag| tag.as_bytes()).or_else(|| self.fields.get(b"etag")),
+            modified: self.last_modified.as_ref().map(|(at, _)| *at).or_else(named),
+            exists: true,
+        }
     }
 
     /// A short answer.

@@ -2,7 +2,34 @@
 //! take over without losing a request.
 
 use super::{Mode, Server};
+use crate::config::model::Config;
+use crate::conn::io::{CloseReason, Next};
+use crate::conn::{Conn, State, close};
+use crate::exchange::Rx;
 use crate::util::slab::Key;
+use crate::util::wake::Wake;
+use std::rc::{Rc, Weak};
+
+/// An old configuration that may be used for some time only.
+pub(super) struct Retired {
+    until: u64,
+    config: Weak<Config>,
+    /// Its connections have lower numbers.
+    before: u64,
+}
+
+impl Retired {
+    /// The connection has not come to a newer configuration.
+    fn holds(&self, conn: &Conn) -> bool {
+        let is_old = match &conn.state {
+            State::Active(active) => {
+                active.ex.rx == Rx::Head || std::ptr::eq(Rc::as_ptr(&active.ex.config), self.config.as_ptr())
+            }
+            _ => conn.is_idle(),
+        };
+        is_old && conn.serial <= self.before
+    }
+}
 
 impl Server {
     /// The health check fails from now on, and all else goes on: whoever balances the load has drain_delay to send new
@@ -44,6 +71,34 @@ impl Server {
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
         self.wake_http2();
         self.close_idle(usize::MAX);
+    }
+
+    /// A reload: connections go on, idle ones with the new configuration. Where the old one has a
+    /// `worker_shutdown_timeout`, what has not come to it by then is cut off.
+    pub(super) fn retire(&mut self, old: &Rc<Config>) {
+        if let Some(ms) = old.process.shutdown_timeout {
+            let until = self.cx.now.ms.saturating_add(ms);
+            self.retired.push(Retired { until, config: Rc::downgrade(old), before: self.serial });
+        }
+    }
+
+    /// When what is left of an old configuration is cut off.
+    pub(super) fn retired_due(&self) -> Option<u64> {
+        self.retired.iter().map(|retired| retired.until).min()
+    }
+
+    pub(super) fn end_retired(&mut self) {
+        let now = self.cx.now.ms;
+        while let Some(at) = self.retired.iter().position(|retired| retired.until <= now) {
+            let retired = self.retired.swap_remove(at);
+            let keys = self.conns.iter().filter(|(_, conn)| retired.holds(conn)).map(|(key, _)| key);
+            for key in keys.collect::<Vec<Key>>() {
+                self.act(Wake::conn(key), false, |conn, turn| {
+                    close::abandon(conn, turn, CloseReason::ShuttingDown);
+                    Next::Close
+                });
+            }
+        }
     }
 
     /// Closes connections that are between requests, at most `most`. Gives how many.

@@ -104,6 +104,8 @@ pub struct Server {
     old_configs: Vec<Rc<Config>>,
     /// Those that nothing holds any more: a large one is dropped over several turns.
     spent_configs: Vec<Config>,
+    /// Old configurations, and when what still runs by them is cut off ([`drain`]).
+    retired: Vec<drain::Retired>,
     reload: Reload,
     /// Events that wait for a reload.
     held: Vec<(u64, u32)>,
@@ -169,6 +171,7 @@ impl Server {
             pid_file: None,
             old_configs: Vec::new(),
             spent_configs: Vec::new(),
+            retired: Vec::new(),
             reload: Reload::No,
             held: Vec::new(),
             new_binary: None,
@@ -317,6 +320,7 @@ impl Server {
             self.paused_until,
             held.then(|| after(SWEEP)),
             quit,
+            self.retired_due(),
             self.pool.backends.next_due(),
             self.cx.listings.next_due(),
             self.next_service(),
@@ -507,6 +511,7 @@ impl Server {
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
         self.tend_configs();
         self.tend_logs();
+        self.end_retired();
         if let Mode::Quitting { until } = self.mode
             && (self.conns.is_empty() || until.is_some_and(|at| at <= self.cx.now.ms))
         {

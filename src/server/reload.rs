@@ -200,6 +200,7 @@ impl Server {
         self.cx.response_cache.clear(config.repeat_cache_size());
         let old = std::mem::replace(&mut self.cx.config, Rc::new(config));
         self.cx.loaded = self.cx.now.unix;
+        self.retire(&old);
         self.old_configs.push(old);
         self.cx.upstream_names.adopt(&self.cx.config);
         self.adopt_acme();

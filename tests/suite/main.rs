@@ -18,6 +18,7 @@ mod table;
 mod upstream;
 
 mod acme;
+mod as_nginx;
 mod autoindex;
 mod beside;
 mod bodies;

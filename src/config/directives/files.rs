@@ -37,9 +37,6 @@ fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             "\"root\" directive is duplicate, \"alias\" directive was specified earlier",
         ));
     }
-    if d.args[0].is_empty() {
-        return Err(Fault::new(d.args[0].span, "the path of \"root\" is empty"));
-    }
     let mut root = b.path_template(d, 0)?;
     not_of_itself(&root, d)?;
     // The URI that is appended begins with a slash.

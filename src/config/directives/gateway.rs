@@ -17,15 +17,15 @@ use crate::config::settings::gateway::Param;
 use crate::config::settings::proxy::Proxy;
 use std::rc::Rc;
 
-fn fastcgi(s: &mut Settings) -> &mut Proxy {
+pub(super) fn fastcgi(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.fastcgi)
 }
 
-fn scgi(s: &mut Settings) -> &mut Proxy {
+pub(super) fn scgi(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.scgi)
 }
 
-fn uwsgi(s: &mut Settings) -> &mut Proxy {
+pub(super) fn uwsgi(s: &mut Settings) -> &mut Proxy {
     Rc::make_mut(&mut s.uwsgi)
 }
 

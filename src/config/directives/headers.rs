@@ -4,6 +4,7 @@ use crate::config::argument::invalid;
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
+use crate::config::error::Diagnostic;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, HSLI, Row, row};
@@ -132,17 +133,19 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// A header name from the configuration must be one that can be sent.
-fn header_name(d: &Directive) -> Result<Box<[u8]>, Fault> {
-    let name = d.args[0].bytes();
-    if name.is_empty() || !crate::http::header::is_token(name) {
-        let fault = Fault::new(d.args[0].span, format!("\"{}\" cannot be the name of a header", d.args[0].str()));
-        return Err(match name.strip_suffix(b":") {
-            Some(plain) => {
-                fault.help(format!("a header name stands without its colon: \"{}\"", String::from_utf8_lossy(plain)))
-            }
-            None => fault.help("letters, digits and -: a name, then its value in quotes"),
-        });
+/// A header name from the configuration. nginx sends whatever stands there; what would end the line is refused.
+pub(super) fn header_name(b: &mut Build, d: &Directive) -> Result<Box<[u8]>, Fault> {
+    let (name, word) = (d.args[0].bytes(), &d.args[0]);
+    if name.is_empty() || name.iter().any(|b| *b < b' ' || *b == 0x7f) {
+        return Err(Fault::new(word.span, format!("\"{}\" cannot be the name of a header", word.str()))
+            .help("letters, digits and -: a name, then its value in quotes"));
+    }
+    if !crate::http::header::is_token(name) {
+        let warning = Diagnostic::warn(word.span, format!("\"{}\" is no valid header name", word.str()));
+        b.warning(warning.help(match name.strip_suffix(b":") {
+            Some(plain) => format!("a header name stands without its colon: \"{}\"", String::from_utf8_lossy(plain)),
+            None => "letters, digits and -: a name, then its value in quotes".into(),
+        }));
     }
     Ok(name.into())
 }
@@ -156,7 +159,7 @@ fn added(b: &mut Build, d: &Directive) -> Result<AddHeader, Fault> {
     if let Some(at) = d.args[1].bytes().iter().position(|b| matches!(b, b'\r' | b'\n' | 0)) {
         b.warn(d.args[1].part(at, at + 1), "a header value cannot hold line breaks: they are sent as spaces");
     }
-    Ok(AddHeader { name: header_name(d)?, value: b.template(d, 1)?, always })
+    Ok(AddHeader { name: header_name(b, d)?, value: b.template(d, 1)?, always })
 }
 
 fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

@@ -203,7 +203,9 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         if draft.first_name.is_none() {
             // nginx: $server_name of ".example.com" is "example.com".
             let shown = word.bytes().strip_prefix(b".").unwrap_or(word.bytes());
-            draft.first_name = Some(shown.to_ascii_lowercase().into());
+            // A pattern is shown as it is written.
+            let shown = if shown.starts_with(b"~") { shown.to_vec() } else { shown.to_ascii_lowercase() };
+            draft.first_name = Some(shown.into());
         }
         draft.names.push((name, word.span));
     }
@@ -224,31 +226,31 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
         return Ok(Name::Exact(b.process.hostname.as_bytes().into()));
     }
     let lower: Box<[u8]> = text.to_ascii_lowercase().into();
-    let invalid = || Fault::new(word.span, format!("server name \"{}\" is invalid", word.str()));
-    if let Some(rest) = lower.strip_prefix(b"*.") {
-        return if rest.is_empty() || rest.contains(&b'*') || rest.starts_with(b".") {
-            Err(invalid())
-        } else {
-            Ok(Name::Suffix { name: lower[1..].into(), bare: false })
-        };
+    let starts_badly = match &lower[..] {
+        [b'*', rest @ ..] => !matches!(rest, [b'.', _, ..]),
+        rest => rest == b".",
+    };
+    if starts_badly {
+        return Err(Fault::new(word.span, format!("server name \"{}\" is invalid", word.str())));
     }
-    if let Some(rest) = lower.strip_prefix(b".") {
-        return if rest.is_empty() || rest.contains(&b'*') || rest.starts_with(b".") {
-            Err(invalid())
-        } else {
-            Ok(Name::Suffix { name: lower, bare: true })
-        };
+    let stars = lower.iter().filter(|b| **b == b'*').count();
+    if stars > 1 || memchr::memmem::find(&lower, b"..").is_some() {
+        return Ok(unusable(word, b));
     }
-    if let Some(rest) = lower.strip_suffix(b".*") {
-        return if rest.is_empty() || rest.contains(&b'*') {
-            Err(invalid())
-        } else {
-            Ok(Name::Prefix(lower[..lower.len() - 1].into()))
-        };
-    }
-    if lower.contains(&b'*') {
-        return Err(invalid());
-    }
-    // A trailing dot is the same name (the root of the DNS).
-    Ok(Name::Exact(lower.strip_suffix(b".").filter(|n| !n.is_empty()).unwrap_or(&lower).into()))
+    Ok(match &lower[..] {
+        [b'*', suffix @ ..] => Name::Suffix { name: suffix.into(), bare: false },
+        [b'.', ..] if stars == 0 => Name::Suffix { name: lower, bare: true },
+        [prefix @ .., b'.', b'*'] if !prefix.is_empty() => Name::Prefix(lower[..lower.len() - 1].into()),
+        _ if stars > 0 => unusable(word, b),
+        // A trailing dot is the same name (the root of the DNS).
+        _ => Name::Exact(lower.strip_suffix(b".").filter(|n| !n.is_empty()).unwrap_or(&lower).into()),
+    })
+}
+
+/// A name that no host can have. nginx starts with it as long as the address has one server.
+fn unusable(word: &Word, b: &mut Build) -> Name {
+    let text = format!("server name \"{}\" matches no host", word.str());
+    let help = "a `*` stands for whole labels at the beginning or the end: *.example.com, www.example.*";
+    b.warning(Diagnostic::warn(word.span, text).help(help));
+    Name::Unusable
 }

@@ -9,6 +9,7 @@ use crate::config::model::{ErrorLog, Level, LogTarget};
 use crate::config::row::{Effect, HSLI, Row, row};
 use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LineFormat, LogFormat, PathCache};
 use crate::config::suggest;
+use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
 use std::rc::Rc;
 
@@ -99,12 +100,12 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         };
         from = 2;
     }
-    let mut text = Vec::new();
-    for word in &d.args[from..] {
-        text.extend_from_slice(word.bytes());
+    // Words are joined once their variables are read: no name goes on in the next word.
+    let mut parts = Vec::new();
+    for at in from..d.args.len() {
+        parts.extend(b.template(d, at)?.parts);
     }
-    let span = d.args_span();
-    let line = b.template_of(&text, span)?;
+    let line = Template { parts: parts.into() };
     b.formats.insert(name.as_str().into(), Rc::new(LogFormat { name: name.into(), escape, line, combined: false }));
     Ok(())
 }

@@ -39,4 +39,5 @@ pub mod syslog;
 pub mod upload;
 pub mod upload_resumable;
 pub mod upstream;
+pub mod upstream_cache;
 pub mod upstream_dynamic;

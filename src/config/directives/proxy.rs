@@ -1,6 +1,7 @@
 //! The settings of proxying, and the directives about requests on their way: what is passed, to whom, for how long.
 //! Responses are `proxy_response`'s, `proxy_pass` has a file of its own.
 
+use super::headers::header_name;
 use crate::config::addr::local_address;
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
@@ -160,15 +161,12 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn set_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    let name = d.args[0].bytes();
-    if !crate::http::header::is_token(name) {
-        return Err(invalid(d, 0));
-    }
+    let name = header_name(b, d)?;
     let value = b.template(d, 1)?;
     let first = s.first;
     let proxy = proxy(&mut s.settings);
     let kept: &[_] = if first { &[] } else { &proxy.set_headers };
-    proxy.set_headers = kept.iter().cloned().chain([(name.into(), value)]).collect();
+    proxy.set_headers = kept.iter().cloned().chain([(name, value)]).collect();
     Ok(())
 }
 

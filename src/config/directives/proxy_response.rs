@@ -289,6 +289,11 @@ pub(super) fn ignore_headers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive
         limit_rate: before.limit_rate || names("X-Accel-Limit-Rate"),
         buffering: before.buffering || names("X-Accel-Buffering"),
         charset: before.charset || names("X-Accel-Charset"),
+        accel_expires: before.accel_expires || names("X-Accel-Expires"),
+        expires: before.expires || names("Expires"),
+        cache_control: before.cache_control || names("Cache-Control"),
+        set_cookie: before.set_cookie || names("Set-Cookie"),
+        vary: before.vary || names("Vary"),
     };
     Ok(())
 }

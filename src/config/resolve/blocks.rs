@@ -6,6 +6,7 @@ use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Child, Own, Scope};
 use crate::config::context::Contexts;
 use crate::config::directives::{access, rewrite};
+use crate::config::error::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::model::*;
 use crate::config::pattern::{Case, Pattern};
@@ -84,15 +85,18 @@ impl Build {
         let draft = scope.server.take().expect("set above and only borrowed since");
         let children = std::mem::take(&mut scope.own.children);
         let root = self.place(scope, LocationKind::Server, script, None, d.name.span);
-        let mut named = FastMap::default();
+        let mut named: FastMap<Box<[u8]>, LocationId> = FastMap::default();
         let (names, others): (Vec<Child>, Vec<Child>) =
             children.into_iter().partition(|c| self.locations[c.id.at()].kind == LocationKind::Named);
         for child in names {
             let name = self.locations[child.id.at()].name.clone();
-            if let Some(first) = named.insert(name.clone(), child.id) {
-                let text = format!("duplicate location \"{}\"", String::from_utf8_lossy(&name));
+            if let Some(&first) = named.get(&name) {
+                // The first one answers (nginx).
+                let text = format!("duplicate location \"{}\", ignored", String::from_utf8_lossy(&name));
                 let first = self.locations[first.at()].span;
-                self.error(Fault::new(child.span, text).note(first, "it is given first"));
+                self.warning(Diagnostic::warn(child.span, text).note(first, "it is given first"));
+            } else {
+                named.insert(name, child.id);
             }
         }
         let tree = self.tree(others);

@@ -91,12 +91,7 @@ impl Build {
             Verdict::Refused(why) if !asks_for_nothing(&d.args) => {
                 self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {why}")));
             }
-            Verdict::Refused(why) | Verdict::Ignored(why) if !self.noted.contains(&known.name) => {
-                self.noted.push(known.name);
-                let text = format!("\"{name}\" is ignored: {why}");
-                self.diagnostics.push(Diagnostic::notice(d.name.span, text));
-            }
-            _ => {}
+            Verdict::Refused(why) | Verdict::Ignored(why) => self.note_ignored(known.name, d, why),
         }
     }
 

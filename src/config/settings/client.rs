@@ -52,6 +52,13 @@ pub enum Lingering {
     Always,
 }
 
+impl Client {
+    /// Fields with a `_` in their name are kept: to nginx they are invalid ones.
+    pub fn keeps_underscores(&self) -> bool {
+        self.underscores || !self.ignore_invalid_headers
+    }
+}
+
 impl Default for Client {
     fn default() -> Client {
         Client {

@@ -42,6 +42,8 @@ pub enum Name {
     /// `www.example.`, without the `*`.
     Prefix(Box<[u8]>),
     Regex(Pattern),
+    /// It matches nothing.
+    Unusable,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

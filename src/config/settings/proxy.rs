@@ -4,8 +4,32 @@ use super::gateway::Gateway;
 use crate::config::pattern::Pattern;
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
+use crate::http::method::{Method, MethodSet};
 use crate::http::version::Version;
 use std::rc::Rc;
+
+/// What a cache in front of an upstream would change of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Cache {
+    /// A zone is named.
+    pub on: bool,
+    pub methods: MethodSet,
+    /// A HEAD is sent as GET.
+    pub convert_head: bool,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache { on: false, methods: MethodSet::default().with(Method::Get).with(Method::Head), convert_head: true }
+    }
+}
+
+impl Cache {
+    /// A request of this method would be looked up.
+    pub fn takes(&self, method: Method) -> bool {
+        self.on && self.methods.contains(method)
+    }
+}
 
 #[derive(Clone, Debug)]
 pub struct Proxy {
@@ -50,6 +74,7 @@ pub struct Proxy {
     pub socket_keepalive: bool,
     /// Bytes per second of a response.
     pub limit_rate: Option<Template>,
+    pub cache: Cache,
     pub gateway: Gateway,
 }
 
@@ -82,6 +107,11 @@ pub struct Ignore {
     pub limit_rate: bool,
     pub buffering: bool,
     pub charset: bool,
+    pub accel_expires: bool,
+    pub expires: bool,
+    pub cache_control: bool,
+    pub set_cookie: bool,
+    pub vary: bool,
 }
 
 /// A rule of proxy_cookie_flags: the cookies it is about, and the flags they get or lose.
@@ -146,6 +176,7 @@ impl Default for Proxy {
             pass_trailers: false,
             bind: None,
             socket_keepalive: false,
+            cache: Cache::default(),
             gateway: Gateway::default(),
         }
     }

@@ -12,6 +12,7 @@ use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::services::Services;
+use std::rc::Rc;
 
 /// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
 pub const DRAIN: u64 = 1 << 20;
@@ -29,8 +30,9 @@ pub fn respond_with(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1,
         if ex.sub.is_none() {
             // Framing that is wrong is refused even where the body is thrown away: what follows it cannot be told from a
             // request.
+            let failed = ex.response.status.0 >= 400;
             if ex.rx == Rx::Drain
-                && http1.may_keep
+                && (http1.may_keep || !failed)
                 && !ex.closes
                 && let Err(reject) = http1.discard_buffered(ex)
             {
@@ -50,6 +52,8 @@ fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
         && !ex.closes
         && !cx.quitting
         && !cx.overload.is_tight()
+        // A reload ends the connections of the old configuration as they come to rest (nginx).
+        && Rc::ptr_eq(&ex.config, &cx.config)
         && client.keepalive_timeout.0 > 0
         && ex.client.requests < client.keepalive_requests
         && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0

@@ -67,8 +67,7 @@ fn wanted(
     }
     let name = charset.name.as_ref()?;
     // A browser may take the charset of a redirect for that of the next page (nginx).
-    let redirect =
-        matches!(ex.response.status, Status::MOVED_PERMANENTLY | Status::FOUND) && ex.response.location.is_some();
+    let redirect = matches!(ex.response.status, Status::MOVED_PERMANENTLY | Status::FOUND);
     let fits = match named {
         Some(_) => charset.override_charset,
         None => memchr::memmem::find(kind, b"charset=").is_none() && charset.types.contains(kind),

@@ -3,7 +3,7 @@
 use crate::exchange::Exchange;
 use crate::exchange::handlers::special;
 use crate::exchange::response::Body;
-use crate::http::cond::{self, Validators, Verdict};
+use crate::http::cond::{self, Verdict};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -17,12 +17,7 @@ pub fn apply(ex: &mut Exchange) {
     {
         return;
     }
-    let response = &ex.response;
-    let validators = Validators {
-        etag: response.etag.as_ref().map(|tag| tag.as_bytes()),
-        modified: response.last_modified.as_ref().map(|(at, _)| *at),
-        exists: true,
-    };
+    let validators = ex.response.validators();
     let mode = ex.here().settings.output.if_modified_since;
     match cond::evaluate(&ex.request.head, ex.buf(), ex.route.method, &validators, mode) {
         Verdict::Proceed => {}

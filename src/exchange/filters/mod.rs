@@ -65,7 +65,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     }
     // An upstream has judged the conditions itself.
     let stream = matches!(ex.response.body, Body::Stream { .. });
-    if ex.response.status == Status::OK && !stream {
+    if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
         conditional::apply(ex);
     }
     if ex.response.location.is_none() {

@@ -3,7 +3,7 @@
 use crate::exchange::Exchange;
 use crate::exchange::handlers::special;
 use crate::exchange::response::{Body, ContentType};
-use crate::http::cond::{self, Validators};
+use crate::http::cond;
 use crate::http::fields::Fields;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -30,15 +30,9 @@ pub fn apply(ex: &mut Exchange) {
     }
     let Some(value) = ex.header(HeaderId::Range) else { return };
     let Body::File(file) = &ex.response.body else { return };
-    if ex.request.head.get(HeaderId::IfRange).is_some() {
-        let validators = Validators {
-            etag: ex.response.etag.as_ref().map(|tag| tag.as_bytes()),
-            modified: ex.response.last_modified.as_ref().map(|(at, _)| *at),
-            exists: true,
-        };
-        if !cond::if_range(&ex.request.head, ex.buf(), &validators) {
-            return;
-        }
+    let conditional = ex.request.head.get(HeaderId::IfRange).is_some();
+    if conditional && !cond::if_range(&ex.request.head, ex.buf(), &ex.response.validators()) {
+        return;
     }
     let size = file.stat.size;
     let file = file.clone();

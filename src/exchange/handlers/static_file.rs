@@ -10,11 +10,11 @@ use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::route_state::Opened;
-use crate::exchange::{Exchange, Printable, error_page, media_types, variables};
+use crate::exchange::{Exchange, Printable, media_types, origin, variables};
 use crate::http::escape::escape_path;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::route::Trace;
+use crate::route::{NoTrace, Trace, location};
 use crate::services::Services;
 use crate::services::open_files::{Found, OpenFile};
 use crate::sys::Errno;
@@ -22,18 +22,6 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
-    match found(ex, cx) {
-        // Where nothing is made of the error, the method is what was wrong. nginx says 404 or 403 of a POST too.
-        Err(Flow::Status(status @ (Status::NOT_FOUND | Status::FORBIDDEN)))
-            if ex.route.method == Method::Post && !error_page::has(ex, status) =>
-        {
-            Err(methods::not_allowed(ex))
-        }
-        outcome => outcome,
-    }
-}
-
-fn found(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     let root = match paths::map(ex, cx) {
         Mapped::Path { root } => root,
         none => return Err(Flow::Status(none.refusal())),
@@ -208,7 +196,17 @@ fn is_settled_here(ex: &Exchange) -> bool {
 /// A directory asked for without its slash: relative links of its page would break.
 pub fn add_slash(ex: &mut Exchange) -> Flow {
     let mut location = Vec::with_capacity(ex.route.uri.len() + 1 + ex.route.args.len() + 1);
-    escape_path(&ex.route.uri, &mut location);
+    // Behind a host of our own two slashes name no other one.
+    match origin::base(ex).filter(|_| ex.route.uri.starts_with(b"//")) {
+        Some(base) => {
+            let slashes = ex.route.uri.iter().take_while(|b| **b == b'/').count();
+            let (slashes, rest) = ex.route.uri.split_at(slashes - 1);
+            location.extend_from_slice(&base);
+            location.extend_from_slice(slashes);
+            escape_path(rest, &mut location);
+        }
+        None => escape_path(&ex.route.uri, &mut location),
+    }
     location.push(b'/');
     if !ex.route.args.is_empty() {
         location.push(b'?');
@@ -216,8 +214,24 @@ pub fn add_slash(ex: &mut Exchange) -> Flow {
     }
     ex.response.location = Some(location);
     // Clients follow 301 with GET: what a write brought would be lost on the way (RFC 9110 §15.4.2).
-    let is_read = matches!(ex.route.method, Method::Get | Method::Head);
+    // Where nothing would take it nothing is lost, and nginx's 301 stands.
+    let is_read = matches!(ex.route.method, Method::Get | Method::Head) || !is_taken_behind_slash(ex);
     Flow::Status(if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT })
+}
+
+/// The directory's own URI takes the method.
+fn is_taken_behind_slash(ex: &mut Exchange) -> bool {
+    if methods::allowed(ex).contains(ex.route.method) {
+        return true;
+    }
+    let config = ex.config.clone();
+    let Ok(found) = location::find(&config, ex.route.server, &[&ex.route.uri[..], b"/"].concat(), &mut NoTrace) else {
+        return false;
+    };
+    let here = std::mem::replace(&mut ex.route.location, found.location);
+    let taken = methods::allowed(ex).contains(ex.route.method);
+    ex.route.location = here;
+    taken
 }
 
 /// The type of the current URI by its extension.

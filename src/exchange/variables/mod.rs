@@ -72,6 +72,9 @@ pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
 /// Appends the value of one variable.
 pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     ex.varies = true;
+    if let Some(at) = ex.config.variables.redefinition(var) {
+        return user(at, ex, cx, out);
+    }
     match var {
         Var::Builtin(builtin) => builtin_value(*builtin, ex, cx, out),
         Var::Arg(name) => put(request::argument(&ex.route.args, name), out),

@@ -263,11 +263,12 @@ impl Head {
             return Ok(());
         }
         let start = line.start as usize;
-        self.fields.push(Field {
-            id,
-            name: Span::new(start, start + name_len),
-            value: Span::new(start + value.start, start + value.end),
-        });
+        let value = Span::new(start + value.start, start + value.end);
+        // Known from here on, whatever becomes of the head: a refusal is the named server's.
+        if id == HeaderId::Host && self.host.is_empty() && host::is_valid(value.of(buf)) {
+            self.host = value;
+        }
+        self.fields.push(Field { id, name: Span::new(start, start + name_len), value });
         Ok(())
     }
 
@@ -316,14 +317,8 @@ impl Head {
         match hosts {
             None if is_11 => return Err(Reject::BadHost("HTTP/1.1 without a Host field")),
             None => {}
-            Some(value) => {
-                if !host::is_valid(value.of(buf)) {
-                    return Err(Reject::BadHost("malformed Host field"));
-                }
-                if self.host.is_empty() {
-                    self.host = value;
-                }
-            }
+            Some(value) if !host::is_valid(value.of(buf)) => return Err(Reject::BadHost("malformed Host field")),
+            Some(_) => {}
         }
         self.framing = match (coding, length) {
             (Some(_), Some(_)) => {

@@ -41,6 +41,8 @@ fn directives_shape_the_upload() {
     table.row(OURS, "upload_store off", || {
         let s = server("location /b/ { upload_store off; }").file("html/index.html", "").mkdir("html/b");
         let s = running(s);
+        s.method("POST", "/b/x", "", b"x").is(404);
+        s.write("html/b/x", "x");
         s.method("POST", "/b/x", "", b"x").is(405);
     });
     table.row(OURS, "upload_return with a URI", || {

@@ -5,13 +5,14 @@
 //! twice because a client wrote `_` for `-`.
 
 use super::sending::{Body, Framed};
-use super::{Proxy, cgi, settings};
+use super::{Proxy, cgi, http1, settings};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::h1::framing::Framing;
+use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::{fastcgi, scgi};
 use crate::services::Services;
@@ -23,7 +24,8 @@ const HEADER: &[u8] = b"HTTP_";
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let (protocol, gateway) = (proxy.protocol, &settings.gateway);
-    let params = params(ex, cx, gateway, settings.pass_request_headers);
+    let caches = settings.cache.takes(ex.route.method);
+    let params = params(ex, cx, gateway, settings.pass_request_headers, caches);
     let script = params.iter().find(|(name, _)| name == b"SCRIPT_FILENAME").map(|(_, value)| value);
     if let Some(script) = script.filter(|script| protocol == Protocol::FastCgi && cgi::stored(ex, script)) {
         let shown = Printable(script);
@@ -87,7 +89,7 @@ fn gathered_bytes(ex: &Exchange, passes: bool) -> Vec<u8> {
 type Params = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The configured parameters, then the client's lines that none of them replaces.
-fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_headers: bool) -> Params {
+fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_headers: bool, caches: bool) -> Params {
     let mut params = Params::with_capacity(gateway.params.len() + ex.request.head.fields.len());
     for param in gateway.params.iter() {
         let value = variables::text(&param.value, ex, cx);
@@ -101,10 +103,19 @@ fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_header
         params.push((b"HTTP_HOST".to_vec(), host));
     }
     if passes_headers {
-        let lines = client_lines(ex, |name| name == b"HTTP_HOST" || is_set(name));
+        let lines = client_lines(ex, |name| {
+            let part = caches && name.strip_prefix(HEADER).is_some_and(is_about_a_part);
+            name == b"HTTP_HOST" || part || is_set(name)
+        });
         params.extend(lines);
     }
     params
+}
+
+/// The parameter's header is not passed where the whole response is asked for.
+fn is_about_a_part(name: &[u8]) -> bool {
+    let written: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
+    http1::is_about_a_part(HeaderId::of(&written))
 }
 
 /// The client's header lines as `HTTP_…`; `is_set` are names that something else has.

@@ -25,6 +25,12 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         }
         None => out.extend_from_slice(ex.route.method.name().as_bytes()),
     }
+    // As the miss of a cache (nginx).
+    let caches = settings.cache.takes(ex.route.method);
+    if caches && settings.method.is_none() && settings.cache.convert_head && out == b"HEAD" {
+        out.clear();
+        out.extend_from_slice(b"GET");
+    }
     if !is_token(&out) {
         return Err(Status::INTERNAL_SERVER_ERROR);
     }
@@ -85,7 +91,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         },
     };
     if settings.pass_request_headers {
-        passed(ex, &settings.set_headers, &mut out);
+        passed(ex, &settings.set_headers, caches, &mut out);
     }
     out.extend_from_slice(b"\r\n");
     match (body, gathered) {
@@ -99,8 +105,21 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     Ok(())
 }
 
+/// Lines that are not passed where the whole response is asked for.
+pub(super) fn is_about_a_part(id: HeaderId) -> bool {
+    matches!(
+        id,
+        HeaderId::IfMatch
+            | HeaderId::IfNoneMatch
+            | HeaderId::IfModifiedSince
+            | HeaderId::IfUnmodifiedSince
+            | HeaderId::IfRange
+            | HeaderId::Range
+    )
+}
+
 /// The client's lines but those of one hop (RFC 9110 §7.6.1) and those that the configuration sets.
-fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], out: &mut Vec<u8>) {
+fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<u8>) {
     let buf = ex.buf();
     let connection = ex.request.head.all(HeaderId::Connection);
     for field in &ex.request.head.fields {
@@ -115,7 +134,7 @@ fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], out: &mut Vec<u8>) {
                 | HeaderId::KeepAlive
                 | HeaderId::Expect
                 | HeaderId::Upgrade
-        );
+        ) || caches && is_about_a_part(field.id);
         let name = field.name.of(buf);
         if hop || set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name)) {
             continue;

@@ -4,7 +4,7 @@ use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings};
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::Flow;
-use crate::exchange::{Exchange, filters};
+use crate::exchange::{Exchange, Tx, filters};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Ending, Progress};
@@ -97,6 +97,13 @@ impl Proxy {
     pub fn begin_body(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
         self.reading = match self.ending {
             _ if self.phase == Phase::Tunnel => Reading::UntilClose,
+            // The client gets none of it.
+            _ if self.ending != Ending::None && ex.tx == Tx::Done && ex.sub.is_none() => {
+                self.keep = false;
+                self.input.clear();
+                self.records_left.clear();
+                Reading::Done
+            }
             // What would follow is not waited for; nor can the connection be used again (nginx).
             Ending::None => {
                 self.keep &= self.protocol == Protocol::Http1;

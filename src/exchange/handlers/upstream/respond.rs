@@ -2,7 +2,7 @@
 
 use super::{Fault, Phase, Proxy, cookie, rewrite, settings};
 use crate::config::model::Level;
-use crate::config::settings::proxy::Next;
+use crate::config::settings::proxy::{Ignore, Next};
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
@@ -11,7 +11,7 @@ use crate::http::cond::{self, Validators};
 use crate::http::escape::unescape;
 use crate::http::h1::head::Field;
 use crate::http::h1::response::{Ending, ResponseHead};
-use crate::http::header::{HeaderId, trim_ows};
+use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::method::Method;
 use crate::http::range::{self, Ranges};
 use crate::http::status::Status;
@@ -92,10 +92,34 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<
         return Ok(Flow::Status(Status(code)));
     }
     answer(proxy, &head, &bytes, ex, cx);
-    if settings.force_ranges && code == 200 {
+    let caches = settings.cache.takes(ex.route.method) && is_cacheable(&head, &bytes, settings.ignore, cx.now.unix);
+    ex.response.conditional = caches;
+    if code == 200 && (settings.force_ranges || caches && head.value(&bytes, b"accept-ranges").is_some()) {
         return Ok(part(&head, &bytes, ex));
     }
     Ok(Flow::Respond)
+}
+
+/// A cache would take the response, as far as its fields say (nginx's rules).
+fn is_cacheable(head: &ResponseHead, bytes: &[u8], ignore: Ignore, now: i64) -> bool {
+    let value = |name: &[u8], ignored: bool| head.value(bytes, name).filter(|_| !ignored);
+    if value(b"set-cookie", ignore.set_cookie).is_some() || value(b"vary", ignore.vary) == Some(b"*") {
+        return false;
+    }
+    if let Some(expires) = value(b"x-accel-expires", ignore.accel_expires) {
+        return expires != b"0";
+    }
+    if let Some(control) = value(b"cache-control", ignore.cache_control) {
+        let has = |word: &[u8]| list(control).any(|one| one.eq_ignore_ascii_case(word));
+        let never: [&[u8]; 5] = [b"no-cache", b"no-store", b"private", b"max-age=0", b"s-maxage=0"];
+        if never.into_iter().any(has) {
+            return false;
+        }
+        if memchr::memmem::find(control, b"max-age=").is_some() {
+            return true;
+        }
+    }
+    value(b"expires", ignore.expires).is_none_or(|expires| date::parse(expires).is_some_and(|at| at > now))
 }
 
 /// proxy_force_ranges: the one range that a GET asks for is cut out of the whole (nginx: never several).

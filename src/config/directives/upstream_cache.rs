@@ -1,0 +1,84 @@
+//! `proxy_cache` and its like for the three gateways. Nothing is cached, but what the upstream is sent and what the client
+//! gets is as in nginx on a miss: the whole response is asked for, and conditions and ranges are judged here.
+
+use super::gateway::{fastcgi, scgi, uwsgi};
+use super::proxy::{Of, proxy};
+use crate::config::ast::Directive;
+use crate::config::build::{Build, Scope};
+use crate::config::context::{Args, Contexts};
+use crate::config::fault::{Fault, Outcome};
+use crate::config::row::{Effect, Row, row};
+use crate::config::settings::proxy::Cache;
+use crate::http::method::Method;
+
+const HSL: Contexts = Contexts::HSL;
+
+const DOC: &str = "Nothing is cached: each request goes to the upstream, as a miss in nginx does: without Range and If-… lines, which are then judged here. off is the default.";
+const METHODS: &str =
+    "Methods whose requests are passed as the misses of a cache, besides GET and HEAD: GET, HEAD, POST.";
+
+macro_rules! common {
+    ($prefix:literal, $of:ident) => {
+        &[
+            row(
+                concat!($prefix, "_cache"),
+                HSL,
+                Args::TAKE1,
+                "off",
+                Effect::Once(|s, b, d| cache($of, concat!($prefix, "_cache"), s, b, d)),
+                DOC,
+            ),
+            row(
+                concat!($prefix, "_cache_methods"),
+                HSL,
+                Args::ONE_OR_MORE,
+                "GET HEAD",
+                Effect::Many(|s, _, d| methods($of, s, d)),
+                METHODS,
+            ),
+        ]
+    };
+}
+
+pub const PROXY: &[Row] = common!("proxy", proxy);
+pub const FASTCGI: &[Row] = common!("fastcgi", fastcgi);
+pub const SCGI: &[Row] = common!("scgi", scgi);
+pub const UWSGI: &[Row] = common!("uwsgi", uwsgi);
+
+pub const ROWS: &[Row] = &[row(
+    "proxy_cache_convert_head",
+    HSL,
+    Args::FLAG,
+    "on",
+    Effect::Flag(|s| &mut proxy(s).cache.convert_head),
+    "Whether a HEAD of a location with proxy_cache is passed as GET, as nginx does for its cache.",
+)];
+
+fn cache(of: Of, name: &'static str, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let on = !d.args[0].is("off");
+    if d.args[0].is_empty() {
+        return Err(Fault::new(d.args[0].span, format!("invalid value \"\" in \"{name}\" directive")));
+    }
+    if on {
+        b.note_ignored(name, d, "responses of upstreams are not cached; each request goes to the upstream");
+    }
+    of(&mut s.settings).cache.on = on;
+    Ok(())
+}
+
+fn methods(of: Of, s: &mut Scope, d: &Directive) -> Outcome {
+    let first = s.first;
+    let methods = &mut of(&mut s.settings).cache.methods;
+    if first {
+        *methods = Cache::default().methods;
+    }
+    for word in &d.args {
+        *methods = match &word.lower()[..] {
+            b"get" => methods.with(Method::Get),
+            b"head" => methods.with(Method::Head),
+            b"post" => methods.with(Method::Post),
+            _ => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
+        };
+    }
+    Ok(())
+}

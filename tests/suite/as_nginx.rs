@@ -1,0 +1,289 @@
+//! Kinds of answers in which nginx is right and webserv once was not, each by its symptom. All of it holds for nginx too.
+
+use crate::client::{End, LIMIT};
+use crate::harness::{Server, Setup, http, on_nginx, server};
+use crate::upstream::{Request, Upstream};
+use std::time::Instant;
+
+/// An upstream that makes its answers of the requests.
+fn answering(answer: impl Fn(&Request) -> String + Send + Sync + 'static) -> Upstream {
+    Upstream::start(move |peer| {
+        while let Some(request) = peer.request() {
+            if !peer.send(answer(&request).as_bytes()) {
+                return;
+            }
+        }
+    })
+}
+
+fn ask(s: &Server, target: &str, fields: &str) -> String {
+    s.get_with(target, fields).text()
+}
+
+#[test]
+fn a_rewrite_of_the_server_runs_once_where_no_location_matches() {
+    let s = server("rewrite ^ /x last; location = /y { return 200 y; }").file("html/x", "the file").start();
+    s.get("/").is(200).body_is("the file");
+    let s = server("set $a \"${a}1\"; ssi on; ssi_types text/plain; default_type text/plain;")
+        .file("html/p", "<!--#echo var=\"a\" -->")
+        .start();
+    s.get("/p").body_is("1");
+}
+
+#[test]
+fn set_and_map_of_a_header_an_argument_or_a_cookie_count() {
+    let s = server(
+        "set $http_x_a s; set $arg_q aa; set $cookie_c cc; set $sent_http_x_y yy;
+         return 200 \"[$http_x_a][$arg_q][$cookie_c][$sent_http_x_y][$http_x_b]\";",
+    )
+    .start();
+    let all = "X-A: c\r\nCookie: c=1\r\nX-B: b\r\n";
+    assert_eq!(ask(&s, "/?q=1", all), "[s][aa][cc][yy][b]");
+    let s = http(
+        "map $uri $http_x_a { default m; /no \"\"; } map $uri $arg_q { default mq; }
+         server { listen 127.0.0.1:%%PORT%%; return 200 \"[$http_x_a][$arg_q][$http_x_b]\"; }",
+    )
+    .start();
+    assert_eq!(ask(&s, "/?q=1", all), "[m][mq][b]");
+    assert_eq!(ask(&s, "/no?q=1", all), "[][mq][b]");
+}
+
+#[test]
+fn words_of_a_log_format_are_joined_after_their_variables_are_read() {
+    let mut s = http(
+        "log_format f '$status' 'x' '$uri' \"y\";
+         server { listen 127.0.0.1:%%PORT%%; access_log logs/f.log f; return 200; }",
+    )
+    .start();
+    s.get("/a").is(200);
+    s.stop();
+    assert_eq!(String::from_utf8_lossy(&s.read("logs/f.log")), "200x/ay\n");
+}
+
+#[test]
+fn a_server_name_is_shown_as_nginx_shows_it() {
+    let named = |names: &str| {
+        let s = http(&format!("server {{ listen 127.0.0.1:%%PORT%%; server_name {names}; return 200 $server_name; }}"))
+            .start();
+        s.get("/").text()
+    };
+    assert_eq!(named("\"~^(?<N>\\w)\\.Ex$\" b"), "~^(?<N>\\w)\\.Ex$");
+    assert_eq!(named("Foo.Ex"), "foo.ex");
+    // No host has such a name; nginx starts with it all the same.
+    assert_eq!(named("a.*.b"), "a.*.b");
+}
+
+#[test]
+fn add_header_changes_the_validator_that_if_range_is_compared_with() {
+    let s = server(
+        "location /e { add_header ETag '\"own\"'; }
+         location /l { add_header Last-Modified \"Thu, 01 Jan 2015 00:00:00 GMT\"; }
+         location /n { add_header ETag \"\"; }",
+    )
+    .file("html/e", "hello")
+    .file("html/l", "hello")
+    .file("html/n", "hello")
+    .start();
+    let range = |target: &str, validator: &str| {
+        s.get_with(target, &format!("Range: bytes=0-1\r\nIf-Range: {validator}\r\n")).status
+    };
+    let tag = s.get("/l").header("ETag").expect("an ETag").to_owned();
+    assert_eq!(range("/e", "\"own\""), 206);
+    assert_eq!(range("/e", &tag), 200);
+    assert_eq!(range("/l", "Thu, 01 Jan 2015 00:00:00 GMT"), 206);
+    assert_eq!(range("/l", &tag), 206);
+    assert_eq!(range("/n", "\"own\""), 200);
+}
+
+#[test]
+fn ignore_invalid_headers_off_keeps_underscores() {
+    for (setting, seen) in [("on", "[][2]"), ("off", "[1][2]")] {
+        let s = server(&format!("ignore_invalid_headers {setting}; return 200 \"[$http_a_b][$http_x]\";")).start();
+        assert_eq!(ask(&s, "/", "A_b: 1\r\nX: 2\r\n"), seen);
+    }
+}
+
+#[test]
+fn a_405_to_trace_and_connect_ends_the_connection() {
+    let s = server("return 200 x;").start();
+    for line in ["TRACE / HTTP/1.1", "CONNECT a:80 HTTP/1.1"] {
+        let mut client = s.client();
+        client.send(format!("{line}\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert!(client.response().is(405).closes());
+        client.expect_closed();
+    }
+}
+
+#[test]
+fn a_bad_chunk_of_an_ignored_body_is_refused_also_before_the_end() {
+    let s = server("return 200 x;").start();
+    for connection in ["", "Connection: close\r\n"] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{connection}\r\n");
+        s.send(format!("{head}zz\r\n")).is(400);
+    }
+}
+
+#[test]
+fn a_refusal_is_of_the_server_that_is_known_by_then() {
+    let named = |name: &str, text: &str| {
+        format!(
+            "server {{ listen 127.0.0.1:%%PORT%%; server_name {name}; {text} error_page 400 /e;
+              location = /e {{ return 400 {name}; }} location / {{ return 200 \"{name} $uri\"; }} }}"
+        )
+    };
+    let s = http(&[named("first", "merge_slashes off;"), named("second", "")].concat()).start();
+    let body = |request: &str| s.send(format!("{request}\r\n\r\n")).text();
+    assert_eq!(body("GET /%zz HTTP/1.1\r\nHost: second"), "first");
+    assert_eq!(body("GET http://second/%zz HTTP/1.1\r\nHost: second"), "first");
+    assert_eq!(body("GET / HTTP/1.1\r\nHost: second\r\nHost: second"), "second");
+    assert_eq!(body("GET / HTTP/1.1\r\nHost: second\r\nContent-Length: x"), "second");
+    assert_eq!(body("GET / HTTP/1.1\r\nHost: se cond"), "first");
+    // The request line is read before the host is known.
+    assert_eq!(body("GET /a//b HTTP/1.1\r\nHost: second"), "second /a//b");
+}
+
+#[test]
+fn a_proxied_redirect_gets_no_charset() {
+    let up = answering(|request| {
+        let status = &request.target()[1..];
+        format!("HTTP/1.1 {status} X\r\nContent-Type: text/html\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n")
+    });
+    let s = server(&format!("charset utf-8; location / {{ proxy_pass http://{}; }}", up.address)).start();
+    for (status, kind) in [(301, "text/html"), (302, "text/html"), (303, "text/html; charset=utf-8")] {
+        s.get(&format!("/{status}")).is(status).has("Content-Type", kind);
+    }
+}
+
+#[test]
+fn configurations_that_nginx_takes() {
+    for block in [
+        "server { listen 127.0.0.1:%%PORT%%; root \"\"; }",
+        "server { listen 127.0.0.1:%%PORT%%; allow 127.00.0.1; deny 010.0.0.0/08; return 200; }",
+        "geo $g { 127.0.0.01 1; } server { listen 127.0.0.1:%%PORT%%; return 200; }",
+        "server { listen 127.0.0.1:%%PORT%%; location @n { return 200; } location @n { return 201; } }",
+        "server { listen 127.0.0.1:%%PORT%%; add_header X: y; proxy_set_header Host: z; }",
+    ] {
+        let s = http(block).start();
+        s.get("/").is_one_of(&[200, 403, 404]);
+    }
+}
+
+#[test]
+fn a_post_that_nothing_takes_is_answered_as_by_nginx() {
+    let s = server("location / { } location /l/ { autoindex on; } location /ae { error_page 405 =200 /a.txt; }")
+        .file("html/a.txt", "a")
+        .file("html/ae", "x")
+        .file("html/i/index.html", "i")
+        .mkdir("html/d")
+        .mkdir("html/l")
+        .start();
+    let table = [
+        ("/", 403),
+        ("/a.txt", 405),
+        ("/none", 404),
+        ("/d", 301),
+        ("/d/", 403),
+        ("/e/", 404),
+        ("/l/", 403),
+        ("/i/", 405),
+        ("/a.txt/", 404),
+        ("/ae", 200),
+    ];
+    for (target, status) in table {
+        s.method("POST", target, "", b"x").is(status);
+    }
+}
+
+#[test]
+fn the_redirect_of_a_directory_keeps_its_slashes() {
+    let s = server("merge_slashes off;").mkdir("html/d/e").start();
+    let port = s.port();
+    s.get("//d//e").is(301).has("Location", &format!("http://localhost:{port}//d//e/"));
+    s.get("///d?x").is(301).has("Location", &format!("http://localhost:{port}///d/?x"));
+    // Without a host in front two slashes would name another one.
+    let s = server("merge_slashes off; absolute_redirect off;").mkdir("html/d").start();
+    let location = s.get("//d").is(301).header("Location").unwrap_or_default().to_owned();
+    assert!(on_nginx() || location == "/%2Fd/", "{location}");
+}
+
+#[test]
+fn an_upstream_behind_a_cache_is_asked_for_the_whole() {
+    let up = answering(|request| {
+        let body = if request.line.starts_with("HEAD") { "" } else { "hello" };
+        let seen: String = request.fields.iter().map(|(name, value)| format!("|{name}: {value}")).collect();
+        let seen = format!("{}{seen}", request.line);
+        format!(
+            "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nAccept-Ranges: bytes\r\nX-Seen: {seen}\r\nContent-Length: 5\r\n\r\n{body}"
+        )
+    });
+    let cached =
+        format!("proxy_pass http://{}; proxy_set_header Host a; proxy_set_header Connection close;", up.address);
+    let s = http(&format!(
+        "proxy_cache_path %%DIR%%/cache keys_zone=z:1m;
+         server {{ listen 127.0.0.1:%%PORT%%; proxy_cache z; location / {{ {cached} }}
+         location /off {{ proxy_cache off; {cached} }} location /keep {{ proxy_cache_convert_head off; {cached} }} }}"
+    ))
+    .start();
+    let fields = "Range: bytes=1-2\r\nIf-Range: \"a\"\r\n";
+    let seen = |r: &crate::client::Response| r.header("X-Seen").unwrap_or_default().to_owned();
+    let plain = |line: &str| format!("{line} HTTP/1.1|Host: a|Connection: close");
+    let r = s.get_with("/1", fields);
+    r.is(206).body_is("el");
+    assert_eq!(seen(&r), plain("GET /1"));
+    s.get_with("/2", "If-None-Match: \"a\"\r\n").is(304);
+    s.get_with("/3", "If-Match: \"b\"\r\n").is(412);
+    let mut client = s.client();
+    client.send(b"HEAD /4 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let r = client.response_to_head();
+    assert_eq!((seen(&r), r.header("Content-Length")), (plain("GET /4"), Some("5")));
+    client.get("/5").is(200).body_is("hello");
+    client.send(b"HEAD /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(seen(&client.response_to_head()), plain("HEAD /keep"));
+    assert!(seen(&s.get_with("/off", fields)).contains("|Range: bytes=1-2"));
+}
+
+/// One request a minute goes at once, the others wait.
+fn limited() -> Setup {
+    let block = "limit_req_zone $server_port zone=z:1m rate=20r/m;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; limit_req zone=z burst=5; }";
+    http(block).file("html/f", "f").master()
+}
+
+#[test]
+fn a_request_that_limit_req_holds_ends_with_its_client() {
+    let mut s = limited().start();
+    s.get("/f").is(200);
+    let mut held = s.client();
+    held.send(b"GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+    held.leave();
+    let log = s.await_file("logs/access.log", |log| log.lines().count() == 2);
+    assert!(log.contains(" 499 0 "), "{log}");
+    let began = Instant::now();
+    s.signal(libc::SIGQUIT);
+    assert_eq!(s.wait(), 0);
+    assert!(began.elapsed() < LIMIT);
+}
+
+#[test]
+fn worker_shutdown_timeout_ends_what_a_reload_has_left() {
+    let up = answering(|_| "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n".to_owned());
+    let location = format!(
+        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_set_header Connection upgrade;
+          proxy_set_header Upgrade $http_upgrade; }}",
+        up.address
+    );
+    let s = Setup::full(&format!(
+        "%%PREAMBLE%%\nworker_shutdown_timeout 200ms;\nevents {{}}\nhttp {{ access_log logs/access.log;
+         server {{ listen 127.0.0.1:%%PORT%%; {location} location = /t {{ return 200; }} }} }}"
+    ))
+    .master()
+    .start();
+    let mut tunnel = s.client();
+    tunnel.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    tunnel.response().is(101);
+    let mut idle = s.client();
+    idle.get("/t").is(200);
+    s.signal(libc::SIGHUP);
+    assert!(matches!(tunnel.try_response(false), Err(End::Closed | End::Reset)));
+    assert!(matches!(idle.try_response(false), Err(End::Closed | End::Reset)));
+}
