@@ -27,6 +27,8 @@ pub struct Args {
     pub reference: Option<Reference>,
     pub explain: Option<Explain>,
     pub tool: Option<Tool>,
+    /// Show the first address as a code for cameras.
+    pub qr: bool,
     /// Show the counters of the running server.
     pub status: bool,
     /// Diagnostics as JSON, one object a line.
@@ -131,6 +133,7 @@ pub fn command() -> Command {
         .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
         .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
         .arg(long("status", "show the counters of the running server (its configuration has an api)"))
+        .arg(long("qr", "show the address as a QR code, on a terminal"))
         .arg(long("upload", "serving a directory: let visitors upload, replace and delete"))
         .arg(long("tls", "serving a directory: over HTTPS, by a certificate of the local authority"))
         .arg(long("print-config", "print the configuration that serves the directory, and exit"))
@@ -225,6 +228,14 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
+/// The command that a word is nearly.
+pub fn near_command(word: &str) -> Option<String> {
+    let command = command();
+    let words = WORDS.iter().map(|(word, _)| *word).chain(command.get_subcommands().map(Command::get_name));
+    let near = words.map(|known| (strsim::damerau_levenshtein(known, word), known)).min()?;
+    (near.0 <= 2 && near.0 < word.len()).then(|| near.1.to_owned())
+}
+
 /// A mistake on the command line, in nginx's words where nginx has words for it, and where help is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -240,11 +251,12 @@ pub enum Stop {
 /// What to print instead of doing anything.
 pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
     // nginx's other name for help.
+    let first = args.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let args = spelled_out(args).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
-    command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|error| stop(&error))
+    command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|error| stop(&error, &first))
 }
 
-fn stop(error: &clap::Error) -> Stop {
+fn stop(error: &clap::Error, first: &str) -> Stop {
     let argument = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(" "),
@@ -256,11 +268,17 @@ fn stop(error: &clap::Error) -> Stop {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return Stop::Help(error.to_string());
         }
+        ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand
+            if !first.starts_with('-') && near_command(first).is_some_and(|near| near != first) =>
+        {
+            format!("\"{first}\" is no command; did you mean \"{}\"?", near_command(first).unwrap_or_default())
+        }
+        ErrorKind::UnknownArgument if !given.starts_with('-') => format!("\"{given}\" is one argument too many"),
         ErrorKind::UnknownArgument => {
             let near = command()
                 .get_arguments()
                 .filter_map(|arg| arg.get_long())
-                .find(|long| strsim::damerau_levenshtein(long, bare) <= 2)
+                .find(|long| strsim::damerau_levenshtein(long, bare) <= 2.min(bare.len() - 1))
                 .map_or(String::new(), |long| format!("; did you mean --{long}?"));
             format!("invalid option: \"{bare}\"{near}")
         }
@@ -268,6 +286,7 @@ fn stop(error: &clap::Error) -> Stop {
             let option = given.split(' ').next().unwrap_or_default();
             match argument(ContextKind::InvalidValue) {
                 value if value.is_empty() => format!("option \"{option}\" requires a value"),
+                value if option == "--port" => format!("option \"--port\" does not take \"{value}\": 0 to 65535"),
                 value => format!("option \"{option}\" does not take \"{value}\""),
             }
         }
@@ -330,6 +349,7 @@ Serving a directory:
   --bind ADDRESS : address (default: 127.0.0.1; 0.0.0.0 is every address of this machine)
   --auth USER    : ask visitors for a password, which is asked for now
   --tls          : HTTPS, by a certificate of the local authority
+  --qr           : show the address as a QR code as well, on a terminal
   --print-config : print the configuration that does all this, and exit
 
 Words for the same: help version run serve start check test validate stop quit reload reopen drain status.
@@ -366,6 +386,7 @@ fn from(m: &ArgMatches) -> Args {
         version: m.get_flag("v"),
         build: m.get_flag("V"),
         own_version: m.get_flag("version"),
+        qr: m.get_flag("qr"),
         status: m.get_flag("status"),
         reference: m.subcommand_matches("directives").map(|sub| match sub.get_one::<String>("name") {
             Some(name) => Reference::One(name.clone()),

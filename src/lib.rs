@@ -39,6 +39,12 @@
 //! - the place for a new protocol of upstreams: `exchange/handlers/upstream/protocol.rs`
 //! - a directive's default: its row in [`config::directives`]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "webserv runs on Linux only: its loop is epoll, its files are opened by openat2, its signals come by signalfd. On other \
+     systems run it in a container or a virtual machine (packaging/container has one)."
+);
+
 /// The nginx whose language, variables and command line these are.
 pub const NGINX_VERSION: &str = "1.31.5";
 

@@ -8,14 +8,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use webserv::config::build::Form;
-use webserv::config::error::Severity;
+use webserv::config::error::{Diagnostic, Severity};
 use webserv::config::registry;
 use webserv::config::sources::dump;
 use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
-use webserv::tools::{format, lint, manual, report, status};
+use webserv::tools::{advice, format, lint, manual, report, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module";
@@ -62,8 +62,8 @@ fn main() -> ExitCode {
             return print(text.as_bytes());
         }
         Ok(origin) => origin,
-        Err(Failure(why)) => {
-            console::line(format_args!("webserv: [emerg] {why}"));
+        Err(Failure { why, .. }) => {
+            complain(&format!("[emerg] {why}"));
             return ExitCode::FAILURE;
         }
     };
@@ -132,7 +132,7 @@ fn reference(form: &Reference) -> ExitCode {
 fn origin(args: &Args) -> Result<Origin, Failure> {
     let called = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&called).file_name().map_or("webserv".into(), |name| name.to_string_lossy().into_owned());
-    let here = std::env::current_dir().map_err(|e| Failure(format!("getcwd() failed ({e})")))?;
+    let here = std::env::current_dir().map_err(|e| Failure::of(format!("getcwd() failed ({e})")))?;
     let prefix = match &args.prefix {
         Some(prefix) => here.join(prefix),
         None => here.clone(),
@@ -142,11 +142,12 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
     }
     if args.share != cli::Share::default() {
         let what = args.config.as_ref().map_or("no directory is named".into(), |p| format!("{} is none", p.display()));
-        return Err(Failure(format!(
+        return Err(Failure::of(format!(
             "--upload, --port, --bind, --auth, --tls and --print-config are for serving a directory; {what}"
         )));
     }
     let (file, form) = match (&args.config, &args.file) {
+        (Some(config), _) if !config.exists() => return Err(no_such(config)),
         (Some(config), _) => (config.clone(), Form::Own),
         (None, Some(file)) => (prefix.join(file), Form::Nginx),
         (None, None) if args.prefix.is_some() => (prefix.join("conf/nginx.conf"), Form::Nginx),
@@ -172,9 +173,18 @@ fn executable(called: &std::ffi::OsStr) -> PathBuf {
 fn default_file() -> Result<PathBuf, Failure> {
     const PLACES: [&str; 2] = ["conf/default.conf", "/etc/webserv/webserv.conf"];
     let found = PLACES.iter().map(PathBuf::from).find(|path| path.exists());
-    found.ok_or_else(|| {
-        Failure(format!("no configuration: neither {} nor {} exists; name one: webserv FILE", PLACES[0], PLACES[1]))
-    })
+    found
+        .ok_or_else(|| Failure::of(format!("no configuration: neither {} nor {} exists\n{HINT}", PLACES[0], PLACES[1])))
+}
+
+/// What a first word may be.
+const HINT: &str = "webserv DIR serves a directory, webserv FILE what a configuration says; see 'webserv --help'";
+
+/// What was named is no file: a directory that is not there, or a command that is nearly one of ours.
+fn no_such(named: &Path) -> Failure {
+    let word = named.to_string_lossy();
+    let near = cli::near_command(&word).map_or(String::new(), |near| format!("did you mean \"webserv {near}\"?\n"));
+    Failure::of(format!("open() \"{word}\" failed (2: No such file or directory)\n{near}{HINT}"))
 }
 
 /// `-t` and `-T`: nginx's verdict lines and exit status.
@@ -183,15 +193,15 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let file = origin.file.display();
     let mut read = read;
     if !args.dump {
-        add_warnings(origin, &mut read);
+        add_warnings(origin, &mut read, origin.form == Form::Own);
     }
     let read = report(args, origin, read);
     let outcome = match &read.config {
         None => Err(None),
         Some(config) => lifecycle::rehearse(config, origin.form).map_err(Some),
     };
-    if let Err(Some(Failure(why))) = &outcome {
-        console::line(format_args!("{program}: [emerg] {why}"));
+    if let Err(Some(failure)) = &outcome {
+        draw(&advice::message(origin, failure));
     }
     if outcome.is_err() {
         console::line(format_args!("{program}: configuration file {file} test failed"));
@@ -228,34 +238,65 @@ fn show(args: &Args, origin: &Origin, read: &Read) {
     if let Some(summary) = report::summary(&read.diagnostics) {
         text.push_str(&format!("\n{program}: {summary}\n"));
     }
+    draw(&text);
+}
+
+/// A message, in colour on a terminal.
+fn draw(text: &str) {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if !plain && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-        text = report::paint(&text);
+    match !plain && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        true => console::complain(&report::paint(text)),
+        false => console::complain(text),
     }
-    console::complain(&text);
 }
 
 /// `lint`: errors as `-t` has them; else warnings, and failure where there are any.
 fn warnings(args: &Args, origin: &Origin) -> ExitCode {
     let mut read = origin.read(Vec::new());
     read.diagnostics.leave_out(Severity::Notice);
-    add_warnings(origin, &mut read);
+    add_warnings(origin, &mut read, false);
     show(args, origin, &read);
     if read.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The warnings of `lint` beside those of the load, where it found no error. The tree is read once more: the resolver
 /// has used its own up.
-fn add_warnings(origin: &Origin, read: &mut Read) {
+fn add_warnings(origin: &Origin, read: &mut Read, are_ours: bool) {
     if read.diagnostics.has_errors() {
         return;
     }
     let loaded = origin.load();
-    for warning in lint::lint(&loaded.directives, &loaded.sources) {
+    for warning in lint::lint(&loaded.directives, &loaded.sources, Some(&paths(origin, are_ours))) {
         read.diagnostics.push(warning);
     }
+    add_silence(read);
     read.diagnostics.sort();
     read.sources = loaded.sources;
+}
+
+/// What there is to say of files at every start, and that nothing would be listened on.
+fn add_missing(origin: &Origin, read: &mut Read) {
+    let loaded = origin.load();
+    for warning in lint::at_start(&loaded.directives, &loaded.sources, &paths(origin, true)) {
+        read.diagnostics.push(warning);
+    }
+    add_silence(read);
+    read.diagnostics.sort();
+}
+
+/// No port is opened, and no block of the configuration is the place to say so.
+fn add_silence(read: &mut Read) {
+    let is_silent = read.config.as_ref().is_some_and(|config| config.sockets.is_empty());
+    if is_silent && !read.diagnostics.iter().any(|d| d.code == Some("W212")) {
+        let what = Diagnostic::warn(None, "nothing is listened on: the configuration has no server");
+        read.diagnostics.push(what.help("write one, as in: server { listen 8080; root /srv/www; }"));
+    }
+}
+
+fn paths(origin: &Origin, are_ours: bool) -> lint::Paths {
+    let file = origin.prefix.join(&origin.file);
+    let conf_dir = file.parent().unwrap_or(&origin.prefix).to_owned();
+    lint::Paths { prefix: origin.prefix.clone(), conf_dir, are_ours }
 }
 
 /// `lint --explain`.
@@ -328,6 +369,10 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
 }
 
 fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
+    let mut read = read;
+    if read.config.is_some() && args.signal.is_none() {
+        add_missing(&origin, &mut read);
+    }
     let notes = reload::notes(&read.diagnostics, &read.sources);
     let read = report(args, &origin, read);
     let Some(config) = read.config else { return ExitCode::FAILURE };
@@ -343,14 +388,21 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
             outcome => outcome.map(|_| ()),
         },
         None => {
-            let greeting =
-                if args.quiet || origin.form == Form::Nginx { Greeting::Silent } else { Greeting::Addresses };
-            webserv::privsep::serve(config, origin, greeting, notes)
+            let greeting = match args.quiet || origin.form == Form::Nginx {
+                true => Greeting::Silent,
+                false if args.qr => Greeting::WithCode,
+                false => Greeting::Addresses,
+            };
+            webserv::privsep::serve(config, origin.clone(), greeting, notes)
         }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(why)) => {
+        Err(failure @ Failure { cause: Some(_), .. }) => {
+            draw(&advice::message(&origin, &failure));
+            ExitCode::FAILURE
+        }
+        Err(Failure { why, .. }) => {
             console::line(format_args!("{program}: [emerg] {why}"));
             ExitCode::FAILURE
         }

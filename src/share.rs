@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use webserv::config::build::Form;
+use webserv::io::console;
 use webserv::server::lifecycle::Failure;
 use webserv::server::reload::Origin;
 use webserv::sys::random;
@@ -22,19 +23,24 @@ const PORT: u16 = 8000;
 /// # Errors
 /// The password could not be had or kept.
 pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Failure> {
-    let dir = dir.canonicalize().map_err(|e| Failure(format!("\"{}\": {e}", dir.display())))?;
+    let dir = dir.canonicalize().map_err(|e| Failure::of(format!("\"{}\": {e}", dir.display())))?;
     let address = SocketAddr::new(share.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), share.port.unwrap_or(PORT));
     let password_file = match &share.auth {
         Some(user) if share.print_config => Some(password_path(user)?),
         Some(user) => Some(keep_password(user)?),
         None => None,
     };
+    if share.upload && share.auth.is_none() && !address.ip().is_loopback() && !share.print_config {
+        console::line(format_args!(
+            "{program}: [warn] whoever reaches {address} may upload, replace and delete files here; --auth USER asks for a password"
+        ));
+    }
     let serve = ServeDir { dir: dir.clone(), address, upload: share.upload, password_file, tls: share.tls };
     // Who shares a directory shares what they may read themselves; the password file is theirs, too.
     let user = if webserv::sys::process::geteuid() == 0 { "user root;\n" } else { "" };
     Ok(Origin {
         executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("webserv")),
-        file: PathBuf::from("(webserv DIR)"),
+        file: PathBuf::from(format!("(webserv {})", dir.display())),
         text: Some(format!("{user}{}", serve.config())),
         prefix: dir,
         directives: None,
@@ -47,24 +53,24 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
 /// Where the password file of `--auth` stands: with the user's other state, as the XDG base directories have it.
 fn password_path(user: &str) -> Result<PathBuf, Failure> {
     if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
-        return Err(Failure(format!("--auth: \"{user}\" cannot be a user's name: it is empty, or holds a colon")));
+        return Err(Failure::of(format!("--auth: \"{user}\" cannot be a user's name: it is empty, or holds a colon")));
     }
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
     let state = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from).or_else(home);
-    let state = state
-        .ok_or_else(|| Failure("--auth: neither XDG_STATE_HOME nor HOME says where to keep the password".into()))?;
+    let state =
+        state.ok_or_else(|| Failure::of("--auth: neither XDG_STATE_HOME nor HOME says where to keep the password"))?;
     Ok(state.join("webserv").join("serve.htpasswd"))
 }
 
 /// Asks for the password and writes the password file, readable by its owner only.
 fn keep_password(user: &str) -> Result<PathBuf, Failure> {
     let path = password_path(user)?;
-    let password = ask(user).map_err(|e| Failure(format!("--auth: no password: {e}")))?;
+    let password = ask(user).map_err(|e| Failure::of(format!("--auth: no password: {e}")))?;
     if password.is_empty() {
-        return Err(Failure("--auth: the password is empty".into()));
+        return Err(Failure::of("--auth: the password is empty"));
     }
     let mut salt = [0; 8];
-    random::fill(&mut salt).map_err(|e| Failure(format!("getrandom() failed {e}")))?;
+    random::fill(&mut salt).map_err(|e| Failure::of(format!("getrandom() failed {e}")))?;
     let write = || -> io::Result<()> {
         if let Some(dir) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -72,7 +78,7 @@ fn keep_password(user: &str) -> Result<PathBuf, Failure> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         file.write_all(password_line(user, &password, salt).as_bytes())
     };
-    write().map_err(|e| Failure(format!("--auth: \"{}\": {e}", path.display())))?;
+    write().map_err(|e| Failure::of(format!("--auth: \"{}\": {e}", path.display())))?;
     Ok(path)
 }
 

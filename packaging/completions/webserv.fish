@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_webserv_global_optspecs
-    string join \n t T q v V s= p= e= c= g= version status upload tls print-config port= bind= auth= format= h/help
+    string join \n t T q v V s= p= e= c= g= version status qr upload tls print-config port= bind= auth= format= h/help
 end
 
 function __fish_webserv_needs_command
@@ -41,6 +41,7 @@ complete -c webserv -n "__fish_webserv_needs_command" -s v -d 'show version and 
 complete -c webserv -n "__fish_webserv_needs_command" -s V -d 'show version and configure options then exit'
 complete -c webserv -n "__fish_webserv_needs_command" -l version -d 'show webserv\'s own version and exit'
 complete -c webserv -n "__fish_webserv_needs_command" -l status -d 'show the counters of the running server (its configuration has an api)'
+complete -c webserv -n "__fish_webserv_needs_command" -l qr -d 'show the address as a QR code, on a terminal'
 complete -c webserv -n "__fish_webserv_needs_command" -l upload -d 'serving a directory: let visitors upload, replace and delete'
 complete -c webserv -n "__fish_webserv_needs_command" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
 complete -c webserv -n "__fish_webserv_needs_command" -l print-config -d 'print the configuration that serves the directory, and exit'

@@ -105,7 +105,7 @@ enum Ending {
 pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
     let (mut parent, announce) = Parent::new(prepared, worker);
     parent.open_journal();
-    parent.spawn().map_err(|why| Failure(format!("the serving process did not come up: {why}")))?;
+    parent.spawn().map_err(|why| Failure::of(format!("the serving process did not come up: {why}")))?;
     announce(&mut parent)?;
     parent.supervisor.ready("serving");
     process::trim_memory();
@@ -352,7 +352,7 @@ impl Parent {
         }
         let mut server = match lifecycle::begin(self.config.clone(), logs, listeners, signals) {
             Ok(server) => server,
-            Err(Failure(_)) => return 2,
+            Err(_) => return 2,
         };
         server.supervisor = std::mem::take(&mut self.supervisor).for_child();
         if let Some(page) = self.counters.take() {
@@ -441,14 +441,14 @@ impl Parent {
         let worker = match worker(&config, self.origin.form) {
             Ok(Some(worker)) => worker,
             Ok(None) => return Err("\"user root\" takes effect with a restart".to_owned()),
-            Err(Failure(why)) => return Err(why),
+            Err(Failure { why, .. }) => return Err(why),
         };
         let mut logs = Logs::new();
         if !self.logs.has_stderr() {
             logs.drop_stderr();
         }
         logs.open(&config).map_err(|(path, e)| format!("open() \"{}\" failed {e}", path.display()))?;
-        temp_paths::make(&config, Some(worker.uid)).map_err(|Failure(why)| why)?;
+        temp_paths::make(&config, Some(worker.uid)).map_err(|Failure { why, .. }| why)?;
         self.listeners.assume(&config).map_err(|e| e.to_string())?;
         let old = self.children.len();
         let config = std::mem::replace(&mut self.config, Rc::new(config));

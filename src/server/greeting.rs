@@ -2,38 +2,105 @@
 //!
 //! Pure: text from the configuration and the addresses that are open.
 
-use crate::config::model::{Config, Endpoint, ServerId};
+use crate::config::model::{Config, Endpoint, Op, Server, ServerId};
+use crate::config::settings::proxy_pass::To;
 use crate::config::template::Part;
 use crate::sys::socket::Addr;
+use qrcodegen::{QrCode, QrCodeEcc};
+use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
 /// Sites named in a line; more are counted.
 const SITES: usize = 4;
 
-/// `http://localhost:8080/ → www/main (localhost)`, one line for each open address, in the order they were opened.
+/// `http://localhost:8080/ → www/main (localhost)`, one line for each open address, in the order they were opened; those
+/// of both protocols that look alike are one.
 ///
-/// Roots below `prefix` are shown relative to it.
-pub fn lines<'a>(config: &Config, open: impl Iterator<Item = &'a Addr>, prefix: &Path) -> Vec<String> {
-    open.map(|addr| match config.endpoints.iter().find(|endpoint| endpoint.addr == *addr) {
-        Some(endpoint) => format!("{} → {}", url(endpoint), sites(config, endpoint, prefix)),
-        None => addr.to_string(),
-    })
-    .collect()
+/// Roots below `prefix` are shown relative to it. `reach`: the address that others on the network know us by.
+pub fn lines<'a>(
+    config: &Config,
+    open: impl Iterator<Item = &'a Addr>,
+    reach: Option<IpAddr>,
+    prefix: &Path,
+) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for addr in open {
+        let line = match config.endpoints.iter().find(|endpoint| endpoint.addr == *addr) {
+            Some(endpoint) => {
+                let others =
+                    reach.filter(|_| is_for_all(endpoint)).map(|ip| format!(", {}", address(endpoint, &host(ip))));
+                let sites = sites(config, endpoint, prefix);
+                let arrow = if sites.is_empty() { "" } else { " → " };
+                format!("{}{}{arrow}{sites}", url(endpoint), others.unwrap_or_default())
+            }
+            None => addr.to_string(),
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// The address of this machine that the network sees, where some listener is for all addresses. Nothing is sent.
+pub fn outward(config: &Config) -> Option<IpAddr> {
+    if !config.endpoints.iter().any(is_for_all) {
+        return None;
+    }
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // An address for documentation: the kernel chooses by which of ours it would be reached.
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+/// The first open address that a telephone can reach as a QR code; without one the first there is.
+pub fn code<'a>(config: &Config, open: impl Iterator<Item = &'a Addr>, reach: Option<IpAddr>) -> Option<String> {
+    let endpoints: Vec<&Endpoint> =
+        open.filter_map(|addr| config.endpoints.iter().find(|endpoint| endpoint.addr == *addr)).collect();
+    let wide = endpoints.iter().find(|endpoint| is_for_all(endpoint)).zip(reach);
+    let text = match wide {
+        Some((endpoint, ip)) => address(endpoint, &host(ip)),
+        None => url(endpoints.iter().find(|endpoint| endpoint.addr.port().is_some())?),
+    };
+    let code = QrCode::encode_text(&text, QrCodeEcc::Low).ok()?;
+    /// Modules around it, as the standard wants them.
+    const QUIET: i32 = 2;
+    let range = -QUIET..code.size() + QUIET;
+    let mut out = String::new();
+    for y in range.clone().step_by(2) {
+        // Dark on light whatever the terminal's colours are.
+        out.push_str("\x1b[30;107m");
+        for x in range.clone() {
+            out.push(match (code.get_module(x, y), code.get_module(x, y + 1)) {
+                (true, true) => '█',
+                (true, false) => '▀',
+                (false, true) => '▄',
+                (false, false) => ' ',
+            });
+        }
+        out.push_str("\x1b[0m\n");
+    }
+    Some(out)
+}
+
+fn is_for_all(endpoint: &Endpoint) -> bool {
+    endpoint.addr.ip().is_some_and(|ip| ip.is_unspecified())
 }
 
 /// What to type into a browser on this machine.
 fn url(endpoint: &Endpoint) -> String {
+    match endpoint.addr.ip() {
+        Some(ip) if !ip.is_loopback() && !ip.is_unspecified() => address(endpoint, &host(ip)),
+        _ => address(endpoint, "localhost"),
+    }
+}
+
+fn host(ip: IpAddr) -> String {
+    if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
+}
+
+fn address(endpoint: &Endpoint, host: &str) -> String {
     let Some(port) = endpoint.addr.port() else { return endpoint.addr.to_string() };
-    let host = match endpoint.addr.ip() {
-        Some(ip) if !ip.is_loopback() && !ip.is_unspecified() => {
-            if ip.is_ipv6() {
-                format!("[{ip}]")
-            } else {
-                ip.to_string()
-            }
-        }
-        _ => "localhost".to_owned(),
-    };
     match (endpoint.ssl, port) {
         (false, 80) => format!("http://{host}/"),
         (false, port) => format!("http://{host}:{port}/"),
@@ -51,26 +118,50 @@ fn sites(config: &Config, endpoint: &Endpoint, prefix: &Path) -> String {
     shown.join(", ")
 }
 
-/// `www/main (localhost)`; a site without a name, or without a root that is the same for all requests, shows what it has.
+/// `www/main (localhost)`; a site that has no root of its own, or answers everything otherwise, shows what it answers.
 fn site(config: &Config, id: ServerId, prefix: &Path) -> String {
     let server = config.server(id);
-    let root = match &*config.location(server.root).settings.files.root.parts {
-        [Part::Literal(path)] => {
-            let path = String::from_utf8_lossy(path);
-            let relative = Path::new(&*path).strip_prefix(prefix).map(|below| below.to_string_lossy().into_owned());
-            match relative {
-                Ok(below) if below.is_empty() => ".".to_owned(),
-                Ok(below) => below,
-                Err(_) => path.into_owned(),
-            }
-        }
-        _ => String::new(),
-    };
+    let what = answer(config, server).unwrap_or_else(|| root(config, server, prefix));
     let name = String::from_utf8_lossy(&server.name);
-    match (root.is_empty(), name.is_empty()) {
-        (_, true) => root,
+    match (what.is_empty(), name.is_empty()) {
+        (_, true) => what,
         (true, false) => name.into_owned(),
-        (false, false) => format!("{root} ({name})"),
+        (false, false) => format!("{what} ({name})"),
+    }
+}
+
+/// `return 301 https://…`, `proxy_pass http://…`: where the server, or its location `/`, answers so.
+fn answer(config: &Config, server: &Server) -> Option<String> {
+    let whole = config.location(server.root);
+    let slash = server.tree.prefixes.iter().find(|entry| *entry.prefix == *b"/");
+    let places = std::iter::once(whole).chain(slash.map(|entry| config.location(entry.location)));
+    places.into_iter().find_map(|location| {
+        if let Some(Op::Return { code, text }) = location.script.ops.first() {
+            let text = text.as_ref().and_then(|text| match &*text.parts {
+                [Part::Literal(first), ..] if first.starts_with(b"http") => Some(String::from_utf8_lossy(first)),
+                _ => None,
+            });
+            return Some(format!("return {code} {}", text.unwrap_or_default()).trim_end().to_owned());
+        }
+        match location.pass.as_ref().map(|pass| &pass.to) {
+            Some(To::Fixed { url, .. }) => Some(format!("proxy_pass {}", String::from_utf8_lossy(url))),
+            _ => None,
+        }
+    })
+}
+
+/// The root of a server, where one is given or is there.
+fn root(config: &Config, server: &Server, prefix: &Path) -> String {
+    let [Part::Literal(path)] = &*config.location(server.root).settings.files.root.parts else { return String::new() };
+    let path = String::from_utf8_lossy(path);
+    // nginx's default: a configuration that serves no files does not mean it.
+    if Path::new(&*path) == prefix.join("html") && !Path::new(&*path).exists() {
+        return String::new();
+    }
+    match Path::new(&*path).strip_prefix(prefix) {
+        Ok(below) if below.as_os_str().is_empty() => ".".to_owned(),
+        Ok(below) => below.to_string_lossy().into_owned(),
+        Err(_) => path.into_owned(),
     }
 }
 
@@ -86,7 +177,7 @@ mod tests {
         let config =
             resolve(&mut loaded, Path::new("/site"), Form::Own, Vec::new(), None).config.expect("a configuration");
         let open: Vec<Addr> = config.endpoints.iter().map(|endpoint| endpoint.addr.clone()).collect();
-        lines(&config, open.iter(), Path::new("/site"))
+        lines(&config, open.iter(), None, Path::new("/site"))
     }
 
     #[test]
@@ -99,6 +190,15 @@ mod tests {
             ("server { listen 80; server_name a.test; root /srv/a; }", "http://localhost/ → /srv/a (a.test)"),
             ("server { listen 192.0.2.1:81; root .; }", "http://192.0.2.1:81/ → ."),
             ("server { listen [::1]:8080; server_name b; root /b; }", "http://localhost:8080/ → /b (b)"),
+            (
+                "server { listen 81; server_name a; return 301 https://b$request_uri; }",
+                "http://localhost:81/ → return 301 https://b (a)",
+            ),
+            (
+                "server { listen 81; location / { proxy_pass http://127.0.0.1:9; } }",
+                "http://localhost:81/ → proxy_pass http://127.0.0.1:9",
+            ),
+            ("server { listen 81; listen [::]:81; server_name a; }", "http://localhost:81/ → a"),
             (
                 "server { listen 81; server_name a; root a; } server { listen 81; server_name b; root b; }",
                 "http://localhost:81/ → a (a), b (b)",

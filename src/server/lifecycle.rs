@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::greeting;
-use super::listeners::Listeners;
+use super::listeners::{BindError, Listeners};
 use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report;
@@ -15,24 +15,62 @@ use crate::config::model::{Config, Level, LogTarget};
 use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
+use crate::sys::Errno;
 use crate::sys::process::{self, Ready, Streams};
+use crate::sys::socket::Addr;
+use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Why the process could not start, as one sentence.
+/// Why the process could not start.
 #[derive(Debug)]
-pub struct Failure(pub String);
+pub struct Failure {
+    /// One sentence.
+    pub why: String,
+    /// What in the configuration names what could not be had.
+    pub cause: Option<Cause>,
+}
+
+/// What could not be had, where a directive names it.
+#[derive(Debug)]
+pub enum Cause {
+    Listen(Addr, Errno),
+    /// A file to write to: a log, the pid file, a directory of temporary files.
+    Open(PathBuf, Errno),
+}
+
+impl Failure {
+    pub fn of(why: impl Into<String>) -> Failure {
+        Failure { why: why.into(), cause: None }
+    }
+
+    /// A file could not be opened for writing.
+    pub fn open(path: &Path, e: Errno) -> Failure {
+        let why = format!("open() \"{}\" failed {e}", path.display());
+        Failure { why, cause: Some(Cause::Open(path.to_owned(), e)) }
+    }
+
+    pub fn bind(error: BindError) -> Failure {
+        Failure { why: error.to_string(), cause: Some(Cause::Listen(error.addr, error.errno)) }
+    }
+}
 
 /// Whether the addresses are printed once they are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Greeting {
     Addresses,
+    /// The first of them as a QR code, too, where it is shown on a terminal.
+    WithCode,
     Silent,
 }
 
 /// Opens all that `config` names, without keeping it: what `-t` does beyond reading.
 pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
     open_logs(config)?;
+    if let Some(path) = &config.process.pid {
+        pid_file::is_possible(path)?;
+    }
     temp_paths::make(config, worker(config, form)?.map(|worker| worker.uid))
 }
 
@@ -84,13 +122,24 @@ pub fn prepare(
     }
     if let (Some(path), false) = (&config.process.pid, is_child) {
         pid_file::is_free(path)?;
+        pid_file::is_possible(path)?;
     }
     // As many descriptors as the system lets us have; fewer is no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
-    listeners.assume(&config).map_err(|e| Failure(e.to_string()))?;
-    if greeting == Greeting::Addresses {
-        for line in greeting::lines(&config, listeners.addresses(), &origin.prefix) {
+    listeners.assume(&config).map_err(Failure::bind)?;
+    if greeting != Greeting::Silent {
+        let reach = greeting::outward(&config);
+        // Of a directory that is served the prefix is that directory.
+        let here = origin.text.as_ref().and_then(|_| std::env::current_dir().ok());
+        let near = here.as_ref().unwrap_or(&origin.prefix);
+        for line in greeting::lines(&config, listeners.addresses(), reach, near) {
             console::line(format_args!("{}: {line}", origin.program));
+        }
+        if greeting == Greeting::WithCode
+            && std::io::stderr().is_terminal()
+            && let Some(code) = greeting::code(&config, listeners.addresses(), reach)
+        {
+            console::complain(&code);
         }
     }
     let mut notes = notes;
@@ -101,11 +150,11 @@ pub fn prepare(
         }
     }
     let ready = match config.process.daemon && !is_child {
-        true => Some(process::daemonize().map_err(|e| Failure(format!("fork() failed {e}")))?),
+        true => Some(process::daemonize().map_err(|e| Failure::of(format!("fork() failed {e}")))?),
         false => None,
     };
     // Before anybody can know our number: a signal from now on is an event.
-    let signals = Signals::watch().map_err(|e| Failure(format!("signalfd() failed {e}")))?;
+    let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(PidFile::write).transpose()?;
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
 }
@@ -173,7 +222,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
 /// There is no loop.
 pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Signals) -> Result<Server, Failure> {
     let cx = Services::new(config, logs);
-    Server::new(cx, listeners, signals).map_err(|e| Failure(format!("epoll failed {e}")))
+    Server::new(cx, listeners, signals).map_err(|e| Failure::of(format!("epoll failed {e}")))
 }
 
 /// A daemon holds none of its caller's standard streams: a process that waits for their end may go on. What is written to
@@ -182,7 +231,7 @@ pub fn begin(config: Rc<Config>, logs: Logs, listeners: Listeners, signals: Sign
 /// # Errors
 /// That of dup2.
 pub fn leave_terminal(config: &Config, logs: &mut Logs) -> Result<(), Failure> {
-    let failed = |e| Failure(format!("dup2() failed {e}"));
+    let failed = |e| Failure::of(format!("dup2() failed {e}"));
     process::redirect_stdio_to_null(Streams::All).map_err(failed)?;
     if let Some(log) = error_log_of(config, logs) {
         process::dup2(log, std::io::stderr().as_fd()).map_err(failed)?;
@@ -202,7 +251,7 @@ pub fn open_logs(config: &Config) -> Result<Logs, Failure> {
     let mut logs = Logs::new();
     match logs.open(config) {
         Ok(()) => Ok(logs),
-        Err((path, e)) => Err(Failure(format!("open() \"{}\" failed {e}", path.display()))),
+        Err((path, e)) => Err(Failure::open(&path, e)),
     }
 }
 
@@ -229,13 +278,15 @@ pub enum Signalled {
 /// `-s`: sends the signal to the process whose id is in the pid file. `drain` waits until it has ended, `reload` waits for what becomes of it, but not for
 /// long: a server that says nothing in time may still be at it.
 pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
-    let number = signal_number(name).ok_or_else(|| Failure(format!("invalid option: \"-s {name}\"")))?;
+    let number = signal_number(name).ok_or_else(|| Failure::of(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {
-        return Err(Failure("the configuration writes no pid file, so there is nobody to signal".into()));
+        return Err(Failure::of(
+            "the configuration writes no pid file, so there is no process to signal: write \"pid PATH;\" at its top, or use the service manager",
+        ));
     };
     let pid = pid_file::running(path)?;
     let before = reload_report::read(path);
-    process::kill(pid, number).map_err(|e| Failure(format!("kill({pid}, {number}) failed {e}")))?;
+    process::kill(pid, number).map_err(|e| Failure::of(format!("kill({pid}, {number}) failed {e}")))?;
     if number == process::sigdrain() {
         // What comes next in a script is for when it is gone.
         reload_report::until(|| pid_file::running(path).ok() != Some(pid));

@@ -34,7 +34,10 @@ impl PidFile {
     /// # Errors
     /// It cannot be written, or another process has it.
     pub fn write(path: &Path) -> Result<PidFile, Failure> {
-        let failed = |call: &str, e: Errno| Failure(format!("{call} \"{}\" failed {e}", path.display()));
+        let failed = |call: &str, e: Errno| match call {
+            "open()" => Failure::open(path, e),
+            call => Failure::of(format!("{call} \"{}\" failed {e}", path.display())),
+        };
         // Each round the file may have been taken away by a process that ended between our steps.
         for _ in 0..16 {
             let fd = open::own(path, MODE).map_err(|e| failed("open()", e))?;
@@ -56,7 +59,7 @@ impl PidFile {
     /// The name is our parent's, which wanted us to have it.
     fn take_over(path: &Path) -> Result<PidFile, Failure> {
         let failed =
-            |call: &str, e: &dyn std::fmt::Display| Failure(format!("{call} \"{}\" failed {e}", path.display()));
+            |call: &str, e: &dyn std::fmt::Display| Failure::of(format!("{call} \"{}\" failed {e}", path.display()));
         let mut new = path.as_os_str().to_owned();
         new.push(format!(".{}", process::getpid()));
         let new = PathBuf::from(new);
@@ -123,6 +126,19 @@ fn read_number(path: &Path) -> Option<i32> {
     std::str::from_utf8(&text).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
+/// Whether there is a directory that the file can be in.
+///
+/// # Errors
+/// There is none.
+pub fn is_possible(path: &Path) -> Result<(), Failure> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    match dir.map(std::fs::metadata) {
+        Some(Err(e)) if e.kind() == std::io::ErrorKind::NotFound => Err(Failure::open(path, Errno::ENOENT)),
+        Some(Ok(meta)) if !meta.is_dir() => Err(Failure::open(path, Errno::ENOTDIR)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether another process has the file: asked before anything is bound, so that the message is about the cause.
 ///
 /// # Errors
@@ -138,7 +154,7 @@ pub fn is_free(path: &Path) -> Result<(), Failure> {
 
 fn taken(path: &Path) -> Failure {
     let who = read_number(path).map_or(String::new(), |pid| format!(" {pid}"));
-    Failure(format!("process{who} is running already with pid file \"{}\"", path.display()))
+    Failure::of(format!("process{who} is running already with pid file \"{}\"", path.display()))
 }
 
 /// The process that a pid file names, if it lives and is ours.
@@ -147,27 +163,27 @@ fn taken(path: &Path) -> Failure {
 /// There is no such file, it holds no number, or it is left over.
 pub fn running(path: &Path) -> Result<i32, Failure> {
     let shown = path.display();
-    let text = open::read(path, 64).map_err(|e| Failure(format!("open() \"{shown}\" failed {e}")))?;
+    let text = open::read(path, 64).map_err(|e| Failure::of(format!("open() \"{shown}\" failed {e}")))?;
     let text = String::from_utf8_lossy(&text);
-    let invalid = || Failure(format!("invalid PID number \"{}\" in \"{shown}\"", text.trim()));
+    let invalid = || Failure::of(format!("invalid PID number \"{}\" in \"{shown}\"", text.trim()));
     let pid: i32 = text.trim().parse().map_err(|_| invalid())?;
     if pid < 1 {
         return Err(invalid());
     }
     let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid())?;
     let fd = file::open_at(None, &c_path, file::O_RDONLY | file::O_NONBLOCK, 0)
-        .map_err(|e| Failure(format!("open() \"{shown}\" failed {e}")))?;
+        .map_err(|e| Failure::of(format!("open() \"{shown}\" failed {e}")))?;
     // Where the file system has no locks, the number has to do.
     let locked = file::is_locked(fd.as_fd()).unwrap_or(true);
-    let stat = file::fstat(fd.as_fd()).map_err(|e| Failure(format!("stat() \"{shown}\" failed {e}")))?;
+    let stat = file::fstat(fd.as_fd()).map_err(|e| Failure::of(format!("stat() \"{shown}\" failed {e}")))?;
     if !locked || stat.kind != FileKind::Regular {
         let text = format!("\"{shown}\" is left over: no webserv runs that wrote it (process {pid} was not signalled)");
-        return Err(Failure(text));
+        return Err(Failure::of(text));
     }
     // Who may write the file could name another's process in it, and have root signal that.
     if process::geteuid() == 0 && stat.uid != 0 && owner_of(pid) != Some(stat.uid) {
         let text = format!("\"{shown}\" belongs to user {}, process {pid} does not: it was not signalled", stat.uid);
-        return Err(Failure(text));
+        return Err(Failure::of(text));
     }
     Ok(pid)
 }
@@ -199,7 +215,7 @@ mod tests {
         let path = scratch.path().join("pid");
         let first = PidFile::write(&path).expect("written");
         assert_eq!(running(&path).expect("we run"), process::getpid());
-        assert!(PidFile::write(&path).err().expect("taken").0.contains("running already"));
+        assert!(PidFile::write(&path).err().expect("taken").why.contains("running already"));
         // An upgrade: the new one has the name, ours is found aside.
         let second = PidFile::take_over(&path).expect("taken over");
         assert!(path.exists() && old_path(&path).exists());
@@ -224,7 +240,7 @@ mod tests {
             (String::new(), "invalid PID number \"\""),
         ] {
             scratch.write("pid", text.as_bytes());
-            let Failure(why) = running(&path).expect_err("not ours");
+            let Failure { why, .. } = running(&path).expect_err("not ours");
             assert!(why.contains(expected), "{text:?}: {why}");
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("chmod");

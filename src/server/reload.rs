@@ -186,7 +186,7 @@ impl Server {
         if let Err((path, e)) = self.cx.logs.open(&config) {
             return Err(self.keep(origin, config, &format!("open() \"{}\" failed {e}", path.display())));
         }
-        if let Err(Failure(why)) = temp_paths::make(&config, None) {
+        if let Err(Failure { why, .. }) = temp_paths::make(&config, None) {
             return Err(self.keep(origin, config, &why));
         }
         if let Err(e) = self.listeners.assume(&config) {

@@ -16,7 +16,7 @@ pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
     for path in config.process.temp_paths.iter().chain(config.acme.state_paths()) {
         let failed = |call: &'static str| {
             let path = path.display();
-            move |e| Failure(format!("{call} \"{path}\" failed {e}"))
+            move |e| Failure::of(format!("{call} \"{path}\" failed {e}"))
         };
         if config.acme.state_paths().any(|state| state == path) {
             // State may be the first of its kind; a directory that cannot be made is said by the next line.

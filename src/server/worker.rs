@@ -38,14 +38,14 @@ pub fn worker(config: &Config, _form: Form) -> Result<Option<Worker>, Failure> {
     };
     let (uid, primary) = match process::lookup_user(&name) {
         Ok(Some(ids)) => ids,
-        _ => return Err(Failure(format!("getpwnam(\"{name}\") failed"))),
+        _ => return Err(Failure::of(format!("getpwnam(\"{name}\") failed"))),
     };
     let gid = match group {
         None => primary,
         Some(group) => process::lookup_group(&group)
             .ok()
             .flatten()
-            .ok_or_else(|| Failure(format!("getgrnam(\"{group}\") failed")))?,
+            .ok_or_else(|| Failure::of(format!("getgrnam(\"{group}\") failed")))?,
     };
     let is_default = config.process.user.is_none();
     Ok((uid != 0).then_some(Worker { name, uid, gid, is_default }))

@@ -1,5 +1,6 @@
 //! What is not serving: commands that read, write or explain configurations. Nothing of the server depends on them.
 
+pub mod advice;
 pub mod format;
 pub mod lint;
 pub mod manual;

@@ -38,6 +38,7 @@ mod listing;
 mod listing_cache;
 mod locations;
 mod logs;
+mod newcomer;
 mod operate;
 mod path_rules;
 mod patterns;

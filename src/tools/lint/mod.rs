@@ -6,6 +6,7 @@
 //! silences a code.
 
 mod blocks;
+mod files;
 mod headers;
 mod level;
 mod regexes;
@@ -17,15 +18,26 @@ use crate::config::ast::{Directive, Span};
 use crate::config::error::Diagnostic;
 use crate::config::sources::Sources;
 use level::Level;
+pub use rule::Paths;
 use rule::{Finding, Place, Rule};
 
 /// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
-pub const RULES: &[&[Rule]] = &[traps::RULES, headers::RULES, regexes::RULES, uploads::RULES];
+pub const RULES: &[&[Rule]] = &[traps::RULES, headers::RULES, regexes::RULES, uploads::RULES, files::RULES];
 
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
-pub fn lint(tree: &[Directive], sources: &Sources) -> Vec<Diagnostic> {
+pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
+    by(RULES, tree, sources, paths)
+}
+
+/// What a server says of its files when it starts.
+pub fn at_start(tree: &[Directive], sources: &Sources, paths: &Paths) -> Vec<Diagnostic> {
+    by(&[files::RULES], tree, sources, Some(paths))
+}
+
+fn by(rules: &[&[Rule]], tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    walk(Level::new(tree), &mut Vec::new(), &mut Vec::new(), sources, &mut warnings);
+    let mut walk = Walk { rules, sources, paths, warnings: &mut warnings };
+    walk.level(Level::new(tree), &mut Vec::new(), &mut Vec::new());
     warnings.sort_by_key(|warning: &Diagnostic| warning.span.map(|span| (span.file, span.start)));
     warnings
 }
@@ -42,34 +54,39 @@ pub fn list() -> String {
     RULES.iter().copied().flatten().map(|rule| format!("{}  {}\n", rule.code, rule.title)).collect()
 }
 
-fn walk<'a>(
-    level: Level<'a>,
-    blocks: &mut Vec<&'a Directive>,
-    levels: &mut Vec<Level<'a>>,
-    sources: &Sources,
-    warnings: &mut Vec<Diagnostic>,
-) {
-    let all = level.all;
-    levels.push(level);
-    for (at, d) in all.iter().enumerate() {
-        let place = Place { d, blocks, levels, at };
-        let mut found = Vec::new();
-        for rule in RULES.iter().copied().flatten() {
-            (rule.check)(&place, &mut found);
-            for finding in found.drain(..) {
-                let around = blocks.iter().map(|block| block.name.span);
-                if !std::iter::once(finding.span).chain(around).any(|span| allowed(sources, span, rule.code)) {
-                    warnings.push(diagnostic(finding, rule.code));
+/// A way through the tree.
+struct Walk<'w> {
+    rules: &'w [&'w [Rule]],
+    sources: &'w Sources,
+    paths: Option<&'w Paths>,
+    warnings: &'w mut Vec<Diagnostic>,
+}
+
+impl Walk<'_> {
+    fn level<'a>(&mut self, level: Level<'a>, blocks: &mut Vec<&'a Directive>, levels: &mut Vec<Level<'a>>) {
+        let all = level.all;
+        levels.push(level);
+        for (at, d) in all.iter().enumerate() {
+            let place = Place { d, blocks, levels, at, paths: self.paths };
+            let mut found = Vec::new();
+            for rule in self.rules.iter().copied().flatten() {
+                (rule.check)(&place, &mut found);
+                for finding in found.drain(..) {
+                    let around = blocks.iter().map(|block| block.name.span);
+                    let mut spans = std::iter::once(finding.span).chain(around);
+                    if !spans.any(|span| allowed(self.sources, span, rule.code)) {
+                        self.warnings.push(diagnostic(finding, rule.code));
+                    }
                 }
             }
+            if let Some(children) = &d.block {
+                blocks.push(d);
+                self.level(Level::new(children), blocks, levels);
+                blocks.pop();
+            }
         }
-        if let Some(children) = &d.block {
-            blocks.push(d);
-            walk(Level::new(children), blocks, levels, sources, warnings);
-            blocks.pop();
-        }
+        levels.pop();
     }
-    levels.pop();
 }
 
 fn diagnostic(finding: Finding, code: &'static str) -> Diagnostic {
@@ -105,7 +122,7 @@ mod tests {
     pub fn codes(text: &str) -> Vec<String> {
         let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
         let code = |d: &Diagnostic| d.code.unwrap_or_default().to_owned();
-        lint(&loaded.directives, &loaded.sources).iter().map(code).collect()
+        lint(&loaded.directives, &loaded.sources, None).iter().map(code).collect()
     }
 
     #[test]

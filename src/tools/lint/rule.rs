@@ -2,6 +2,7 @@
 
 use super::level::Level;
 use crate::config::ast::{Directive, Span};
+use std::path::PathBuf;
 
 /// One rule: what it is called, and why it is there.
 pub struct Rule {
@@ -10,6 +11,16 @@ pub struct Rule {
     /// Why this hurts, and what to write instead.
     pub page: &'static str,
     pub check: fn(&Place, &mut Vec<Finding>),
+}
+
+/// What relative paths of a configuration start from.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    pub prefix: PathBuf,
+    /// The directory of the main file.
+    pub conf_dir: PathBuf,
+    /// The configuration is for this machine, now: a directory that is not there is a mistake whatever it is called.
+    pub are_ours: bool,
 }
 
 /// A directive where it stands.
@@ -21,6 +32,8 @@ pub struct Place<'p, 'a> {
     pub levels: &'p [Level<'a>],
     /// Where it is among the directives of its level.
     pub at: usize,
+    /// None: nothing is looked for on disk.
+    pub paths: Option<&'p Paths>,
 }
 
 impl<'p, 'a> Place<'p, 'a> {

@@ -1,0 +1,164 @@
+//! What would help where the server could not start: the directive that names what could not be had, with its line, and
+//! the cure. Reads the configuration once more: by now its text is gone.
+
+use crate::config::ast::{Directive, Span};
+use crate::config::build::Form;
+use crate::config::error::Diagnostic;
+use crate::config::sources::Sources;
+use crate::server::lifecycle::{Cause, Failure};
+use crate::server::reload::Origin;
+use crate::sys::Errno;
+use crate::sys::process;
+use crate::sys::socket::Addr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Directives whose first argument is a path that is written to.
+const PATHS: [&str; 8] = [
+    "error_log",
+    "access_log",
+    "pid",
+    "client_body_temp_path",
+    "proxy_temp_path",
+    "fastcgi_temp_path",
+    "uwsgi_temp_path",
+    "scgi_temp_path",
+];
+
+/// The failure as a message of the configuration.
+pub fn message(origin: &Origin, failure: &Failure) -> String {
+    let read = origin.read(Vec::new());
+    let loaded = origin.load();
+    let mut diagnostic = Diagnostic::emerg(None, failure.why.clone());
+    match &failure.cause {
+        Some(Cause::Listen(addr, e)) => {
+            diagnostic.span = read.config.as_ref().and_then(|config| {
+                let socket = config.sockets.iter().find(|socket| socket.addr == *addr)?;
+                Some(config.endpoints.get(socket.endpoint.at())?.span)
+            });
+            diagnostic.help = listening(addr, *e, origin);
+        }
+        Some(Cause::Open(path, e)) => {
+            diagnostic.span = naming(&loaded.directives, path, &origin.prefix);
+            diagnostic.help = writing(path, *e, diagnostic.span.is_some(), origin.form);
+        }
+        None => {}
+    }
+    text(&diagnostic, &loaded.sources, origin)
+}
+
+/// A configuration that `webserv DIR` made has no lines of the user's.
+fn text(diagnostic: &Diagnostic, sources: &Sources, origin: &Origin) -> String {
+    match origin.text {
+        None => diagnostic.render(sources, &origin.program),
+        Some(_) => Diagnostic { span: None, ..diagnostic.clone() }.render(sources, &origin.program),
+    }
+}
+
+/// The directive that names a path, as the server reads it.
+fn naming(tree: &[Directive], path: &Path, prefix: &Path) -> Option<Span> {
+    tree.iter().find_map(|d| {
+        let is_it = PATHS.iter().any(|name| d.name.is(name))
+            && d.args.first().is_some_and(|word| prefix.join(std::ffi::OsStr::from_bytes(word.bytes())) == path);
+        if is_it { Some(d.args_span()) } else { naming(d.block.as_deref().unwrap_or_default(), path, prefix) }
+    })
+}
+
+fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
+    let port = addr.port().unwrap_or(0);
+    let other = if origin.text.is_some() { "another one: --port 8080" } else { "another port" };
+    match e {
+        Errno::EADDRINUSE => {
+            let who = holder(addr).map_or_else(
+                || format!("another process has the port; `ss -ltnp sport = :{port}`, as root, shows which"),
+                |who| format!("{who} has the port"),
+            );
+            vec![who, format!("stop it, or listen on {other}")]
+        }
+        Errno::EACCES if (1..1024).contains(&port) => vec![
+            format!("ports below 1024 are for root and for who has the right: listen on {other} of 1024 and more"),
+            "or start it as root (it serves as another user), or by its systemd unit, or once \
+             `sudo setcap cap_net_bind_service=+ep $(command -v webserv)`"
+                .to_owned(),
+        ],
+        Errno::EADDRNOTAVAIL => {
+            vec!["no interface of this machine has this address: `ip address` lists them; without one all are listened on".to_owned()]
+        }
+        Errno::EAFNOSUPPORT => vec!["this machine has no IPv6: leave this listen out".to_owned()],
+        Errno::ENOENT | Errno::ENOTDIR => vec!["the directory of the socket does not exist".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let shown = dir.display();
+    let mut help = match e {
+        Errno::ENOENT => vec![format!("the directory \"{shown}\" does not exist: mkdir -p \"{shown}\"")],
+        Errno::EACCES | Errno::EPERM => {
+            let who = process::geteuid();
+            vec![format!("user {who} may not write there: chown {who} \"{shown}\", or name another place")]
+        }
+        Errno::EROFS => vec![format!("\"{shown}\" is on a file system that is read only: name another place")],
+        Errno::EISDIR => vec!["a directory has this name: name a file".to_owned()],
+        Errno::ENOTDIR => vec![format!("\"{shown}\" is no directory")],
+        Errno::ENOSPC => vec!["the file system is full".to_owned()],
+        _ => Vec::new(),
+    };
+    if !is_named && form == Form::Nginx {
+        let default = "no directive names it: with -c the files are nginx's. Name another one, as in `error_log stderr;` and \
+                       `pid off;`, or leave -c out";
+        help.push(default.to_owned());
+    }
+    help
+}
+
+/// The process that listens there, where we may know: `process 123 (python3)`.
+fn holder(addr: &Addr) -> Option<String> {
+    let port = addr.port()?;
+    let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| std::fs::read_to_string(table).ok())
+        .flat_map(|table| table.lines().filter_map(|line| listener(line, port)).collect::<Vec<_>>())
+        .collect();
+    let processes = std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.file_name().as_bytes().iter().all(u8::is_ascii_digit));
+    for process in processes {
+        let Ok(fds) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let has = fds.flatten().any(|fd| {
+            std::fs::read_link(fd.path()).is_ok_and(|to| sockets.iter().any(|socket| to.as_os_str() == socket.as_str()))
+        });
+        if has {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some(format!("process {} ({})", process.file_name().to_string_lossy(), name.trim()));
+        }
+    }
+    None
+}
+
+/// The socket of a line of /proc/net/tcp that listens on the port, as /proc/PID/fd names it.
+fn listener(line: &str, port: u16) -> Option<String> {
+    const LISTEN: &str = "0A";
+    let mut words = line.split_whitespace();
+    let (local, state) = (words.nth(1)?, words.nth(1)?);
+    let is_there = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()? == port && state == LISTEN;
+    // tx:rx, tr:when, retransmissions, uid, timeout, inode.
+    is_there.then(|| words.nth(5).map(|inode| format!("socket:[{inode}]")))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_proc_net_tcp_names_its_socket() {
+        let line =
+            "   0: 0100007F:1FBC 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0";
+        assert_eq!(listener(line, 8124).as_deref(), Some("socket:[12345]"));
+        assert_eq!(listener(line, 8125), None);
+        assert_eq!(listener(&line.replace(" 0A ", " 01 "), 8124), None);
+        assert_eq!(listener("  sl  local_address rem_address   st", 8124), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! Files and directories that a configuration names and that are not there. Where a name has variables, only a request
+//! knows. Worth a word at every start, too ([`super::at_start`]).
+
+use super::rule::{Finding, Paths, Place, Rule};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W210",
+        title: "the directory does not exist",
+        page: "`root` or `alias` names a directory that is not there, so every request below it is answered 404. Relative \
+               paths start at the prefix: the directory that webserv is started in, or -p. Make the directory, or mend \
+               the name. `lint`, and `-t` with -c, name only those whose name is nearly that of another directory: a \
+               configuration may be checked on another machine than the one it is for.",
+        check: missing_root,
+    },
+    Rule {
+        code: "W211",
+        title: "the password file does not exist",
+        page: "`auth_basic_user_file` names a file that is not there, so that nobody gets in: requests with a password are \
+               answered 403 (nginx) and the error log says why. Relative paths start at the directory of the main \
+               configuration file. `htpasswd -c FILE USER` makes one.",
+        check: missing_passwords,
+    },
+    Rule {
+        code: "W212",
+        title: "nothing is listened on",
+        page: "No `server` block is there, so no port is opened and no request can be answered. Write one into `http`, or \
+               include the files that have them.",
+        check: nothing_listened_on,
+    },
+];
+
+/// The path of the first argument, where it is one and the same for all requests.
+fn fixed(place: &Place, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
+    let from = from(place.paths?);
+    let word = place.d.args.first()?;
+    let bytes = word.bytes();
+    (!bytes.is_empty() && !bytes.contains(&b'$')).then(|| from.join(OsStr::from_bytes(bytes)))
+}
+
+fn missing_root(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("root") && !place.is("alias") {
+        return;
+    }
+    let Some(path) = fixed(place, |paths| &paths.prefix) else { return };
+    // Where we may not look, the server may.
+    let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    if !is_missing {
+        return;
+    }
+    let shown = path.display();
+    let near = nearest(&path);
+    // A configuration may be read where it is not served: what it names is then taken on trust.
+    let is_told = place.paths.is_some_and(|paths| paths.are_ours);
+    if near.is_none() && !is_told {
+        return;
+    }
+    let near = near.map_or_else(
+        || format!("mkdir -p \"{shown}\", or mend the path"),
+        |near| format!("did you mean \"{near}\"? Else: mkdir -p \"{shown}\""),
+    );
+    found.push(Finding::new(
+        place.d.args_span(),
+        format!("\"{shown}\" does not exist: every request is answered 404"),
+        near,
+    ));
+}
+
+/// A directory beside the missing one whose name is nearly the same.
+fn nearest(path: &std::path::Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let parent = path.parent()?;
+    let names: Vec<String> =
+        std::fs::read_dir(parent).ok()?.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+    let near = names.iter().find(|known| strsim::damerau_levenshtein(known, name) <= 2 && known.len() > 2)?;
+    Some(parent.join(near).display().to_string())
+}
+
+fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("auth_basic_user_file") {
+        return;
+    }
+    let Some(path) = fixed(place, |paths| &paths.conf_dir) else { return };
+    let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    if is_missing && place.paths.is_some_and(|paths| paths.are_ours) {
+        let shown = path.display();
+        found.push(Finding::new(
+            place.d.args_span(),
+            format!("\"{shown}\" does not exist: nobody gets in"),
+            format!(
+                "htpasswd -c \"{shown}\" USER makes it (package apache2-utils), or a line \"USER:$(openssl passwd -6)\""
+            ),
+        ));
+    }
+}
+
+fn nothing_listened_on(place: &Place, found: &mut Vec<Finding>) {
+    if place.is("http") && !place.children().iter().any(|d| d.name.is("server")) {
+        found.push(Finding::new(
+            place.d.name.span,
+            "nothing is listened on: there is no server in http",
+            "write one, as in: server { listen 8080; root /srv/www; }",
+        ));
+    }
+}

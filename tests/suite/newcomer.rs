@@ -1,0 +1,100 @@
+//! What a newcomer runs into before the first page is served: a port that is taken, a directory that is not there, a word
+//! that is no command. Each message names the line and what would help.
+
+use crate::harness::{Setup, on_nginx};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+/// Runs `webserv ARGS` in the directory of a setup, to its end.
+fn run(setup: &Setup, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webserv"));
+    command.args(args).current_dir(setup.dir()).env_remove("NGINX").env("NO_COLOR", "1").stdin(Stdio::null());
+    command.output().expect("the binary runs")
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&[&out.stderr[..], &out.stdout[..]].concat()).into_owned()
+}
+
+/// A setup whose `x.conf` has this text.
+fn with(config: &str) -> Setup {
+    Setup::full("").file("x.conf", config).file("site/index.html", "hi")
+}
+
+/// The message has all of these, and the command failed.
+#[track_caller]
+fn fails_with(setup: &Setup, args: &[&str], expected: &[&str]) {
+    let out = run(setup, args);
+    let text = said(&out);
+    assert!(!out.status.success(), "{args:?} succeeded: {text}");
+    for part in expected {
+        assert!(text.contains(part), "{args:?} lacks {part:?}:\n{text}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_line_and_its_holder() {
+    if on_nginx() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let setup = with(&format!("server {{\n    listen 127.0.0.1:{port};\n    root site;\n}}\n"));
+    let holder = format!("process {} (", std::process::id());
+    fails_with(&setup, &["x.conf"], &["(98: Address already in use) in x.conf:2", &holder, "another port"]);
+    let port = port.to_string();
+    fails_with(&setup, &["site", "--port", &port], &["(98: Address already in use)", "--port 8080"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_named_with_its_line_and_the_cure() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with("pid none/pid;\nserver { listen 127.0.0.1:1; access_log logs2/a.log; root site; }\n");
+    fails_with(&setup, &["-t", "x.conf"], &["logs2/a.log\" failed (2:", "x.conf:2:", "mkdir -p \"", "test failed"]);
+    fails_with(&setup, &["x.conf"], &["logs2/a.log\" failed (2:", "x.conf:2:"]);
+    std::fs::create_dir(setup.dir().join("logs2")).expect("a directory");
+    fails_with(&setup, &["-t", "x.conf"], &["none/pid\" failed (2:", "x.conf:1:5", "mkdir -p \""]);
+    let _ = std::fs::remove_dir_all(setup.dir().join("logs"));
+    fails_with(&setup, &["-t", "-p", ".", "-c", "x.conf"], &["logs/error.log", "leave -c out"]);
+}
+
+#[test]
+fn what_is_not_there_is_a_warning_with_its_line() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with(
+        "server {\n    listen 127.0.0.1:1;\n    root siet;\n    auth_basic a;\n    auth_basic_user_file none;\n}\n",
+    );
+    let out = run(&setup, &["-t", "x.conf"]);
+    let text = said(&out);
+    assert!(out.status.success(), "{text}");
+    for part in ["x.conf:3:10", "did you mean \"", "/site\"?", "x.conf:5:26", "htpasswd -c"] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    let silent = with("events {}\nhttp {\n}\n");
+    let text = said(&run(&silent, &["-t", "x.conf"]));
+    assert!(text.contains("nothing is listened on") && text.contains("x.conf:2:1"), "{text}");
+}
+
+#[test]
+fn a_first_word_that_is_nothing_leads_somewhere() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with("server { listen 127.0.0.1:1; root site; }");
+    let table: [(&[&str], &[&str]); 7] = [
+        (&[], &["neither conf/default.conf", "webserv DIR", "--help"]),
+        (&["strat"], &["\"strat\" failed (2:", "did you mean \"webserv start\"?"]),
+        (&["strat", "x.conf"], &["did you mean \"start\"?", "--help"]),
+        (&["./nothing"], &["\"./nothing\" failed (2:", "webserv FILE"]),
+        (&["x.conf", "y.conf"], &["--help"]),
+        (&["site", "--port", "99999"], &["0 to 65535"]),
+        (&["reload", "x.conf"], &["writes no pid file", "pid PATH;"]),
+    ];
+    for (args, expected) in table {
+        fails_with(&setup, args, expected);
+    }
+}
