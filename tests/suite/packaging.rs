@@ -1,0 +1,152 @@
+//! What packages ship is tried where it can be without building one: units, the container's command, the configurations
+//! for balancers. packaging/test-deb does the Debian package.
+
+use crate::harness::{Setup, eventually, on_nginx, skipped};
+use crate::os;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(shipped(path)).expect("it is shipped")
+}
+
+/// None where there is no such program: reported, and skipped.
+fn run(program: &str, args: &[&str]) -> Option<Output> {
+    match Command::new(program).args(args).stdin(Stdio::null()).output() {
+        Ok(out) => Some(out),
+        Err(_) => {
+            skipped(program);
+            None
+        }
+    }
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&[&out.stdout[..], &out.stderr[..]].concat()).into_owned()
+}
+
+#[test]
+fn the_units_are_what_systemd_understands() {
+    if on_nginx() {
+        return;
+    }
+    let setup = Setup::full("");
+    for unit in ["webserv.service", "webserv@.service", "webserv.socket"] {
+        let text = read(&format!("packaging/systemd/{unit}"));
+        let text = text.replace("/usr/sbin/webserv", env!("CARGO_BIN_EXE_webserv"));
+        // The pages are not installed here.
+        let text: String =
+            text.lines().filter(|line| !line.starts_with("Documentation=")).map(|l| format!("{l}\n")).collect();
+        fs::write(setup.dir().join(unit), text).expect("written");
+    }
+    for unit in ["webserv.service", "webserv@0.service", "webserv.socket"] {
+        let path = setup.dir().join(unit);
+        let Some(out) = run("systemd-analyze", &["verify", &path.to_string_lossy()]) else { return };
+        assert!(out.status.success() && said(&out).trim().is_empty(), "{unit}: {}", said(&out));
+    }
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+#[test]
+fn the_balancers_take_what_contrib_has_for_them() {
+    if on_nginx() {
+        return;
+    }
+    if let Some(out) = run("haproxy", &["-c", "-f", &shipped("contrib/haproxy.cfg").to_string_lossy()]) {
+        assert!(out.status.success(), "{}", said(&out));
+    }
+}
+
+/// The lines of the container file that begin with a word, without it.
+fn instructions<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    text.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect()
+}
+
+/// `["a", "b"]`
+fn list(text: &str) -> Vec<String> {
+    serde_json::from_str(text).expect("a JSON array")
+}
+
+/// The directory that the container file makes, with what the binary of this build is linked to.
+fn image(setup: &Setup, file: &str) -> PathBuf {
+    let root = setup.dir().join("image");
+    let copy = |from: &Path, to: &Path| {
+        let to = root.join(to.strip_prefix("/").unwrap_or(to));
+        fs::create_dir_all(to.parent().expect("below the root")).expect("a directory");
+        fs::copy(from, to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+    };
+    for line in instructions(file, "COPY") {
+        if let [from, to] = line.split(' ').collect::<Vec<_>>()[..]
+            && from != "."
+        {
+            copy(&shipped(from), Path::new(to));
+        }
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_webserv"));
+    copy(binary, Path::new("/webserv"));
+    let linked = said(&run("ldd", &[env!("CARGO_BIN_EXE_webserv")]).expect("ldd is with the C library"));
+    for library in linked.split_whitespace().filter(|word| word.starts_with('/')) {
+        copy(Path::new(library), Path::new(library));
+    }
+    for dir in ["tmp", "proc", "dev"] {
+        fs::create_dir_all(root.join(dir)).expect("a directory");
+    }
+    for device in ["stdout", "stderr"] {
+        let number = if device == "stdout" { 1 } else { 2 };
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{number}"), root.join("dev").join(device)).expect("a link");
+    }
+    // Nobody of the image's user may be kept from it by this directory's own mode.
+    for path in root.ancestors().take_while(|path| path.starts_with(setup.dir())) {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+    root
+}
+
+#[test]
+fn the_containers_command_serves_with_a_read_only_root_and_without_rights() {
+    if on_nginx() {
+        return;
+    }
+    if !os::is_root() || run("unshare", &["--mount", "--net", "true"]).is_none_or(|out| !out.status.success()) {
+        skipped("a container is made by root, with unshare");
+        return;
+    }
+    let setup = Setup::full("");
+    let file = read("packaging/container/Containerfile");
+    let root = image(&setup, &file);
+    let [entry, command] = ["ENTRYPOINT", "CMD"].map(|word| list(instructions(&file, word)[0]));
+    let user = instructions(&file, "USER")[0];
+    assert_eq!((user, instructions(&file, "STOPSIGNAL")[0]), ("65534:65534", "SIGQUIT"));
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && mount -t tmpfs tmpfs \"$1/tmp\" && \
+                  mount -t proc proc \"$1/proc\" && ip link set lo up && root=$1 && user=$2 && shift 2 && \
+                  exec chroot --userspec=\"$user\" \"$root\" \"$@\"";
+    let output = fs::File::create(setup.dir().join("logs/output")).expect("a file");
+    let mut container = Command::new("unshare");
+    container.args(["--mount", "--net", "sh", "-c", script, "sh"]).arg(&root).arg(user).args(entry).args(command);
+    container.stdin(Stdio::null()).stdout(output.try_clone().expect("dup")).stderr(output);
+    os::inherit(&mut container, Vec::new());
+    let mut container = container.spawn().expect("unshare runs");
+    let inside = |args: &[&str]| {
+        let net = format!("--net=/proc/{}/ns/net", container.id());
+        let out = Command::new("nsenter").arg(net).args(args).stdin(Stdio::null()).output().expect("nsenter runs");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    let status = |path: &str| {
+        let url = format!("http://127.0.0.1:8080{path}");
+        inside(&["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", &url])
+    };
+    eventually("the container serves", || status("/healthz") == "200");
+    assert_eq!(status("/"), "200");
+    os::kill(container.id(), libc::SIGQUIT);
+    let ended = container.wait().expect("it ends");
+    let text = fs::read_to_string(setup.dir().join("logs/output")).expect("its output");
+    assert!(ended.success(), "{ended}: {text}");
+    assert!(text.contains("\"GET / HTTP/1.1\" 200") && !text.contains("GET /healthz"), "{text}");
+    let _ = fs::remove_dir_all(setup.dir());
+}
