@@ -51,6 +51,7 @@ mod proxy_answers;
 mod proxy_groups;
 mod proxy_protocol;
 mod ranges;
+mod readme;
 mod real_confs;
 mod real_ip;
 mod repeats;

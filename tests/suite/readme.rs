@@ -1,0 +1,193 @@
+//! The README and docs/ keep their promises: every configuration in them is one that the test accepts, and what their
+//! consoles show is what happens with the default configuration, in a network of its own.
+
+use crate::harness::{Setup, eventually, on_nginx, skipped};
+use crate::os;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_webserv");
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The fenced blocks of a language, each with the line it begins at.
+fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
+    let (mut found, mut open) = (Vec::new(), None::<(usize, String)>);
+    for (at, line) in text.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(of)) => {
+                open = Some((at + 1, of.to_owned())).filter(|_| of == language).map(|(at, _)| (at, String::new()))
+            }
+            (Some(_), Some("")) => found.extend(open.take()),
+            (Some((_, block)), _) => *block += &format!("{line}\n"),
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn configurations_in_the_documentation_are_valid() {
+    if on_nginx() {
+        return;
+    }
+    let mut pages = vec![top().join("README.md")];
+    pages.extend(fs::read_dir(top().join("docs")).expect("docs").map(|entry| entry.expect("an entry").path()));
+    let (setup, mut count) = (Setup::full("").mkdir("www/example"), 0);
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|ext| ext == "md")) {
+        let text = fs::read_to_string(page).expect("text");
+        for (line, block) in blocks(&text, "nginx") {
+            // A fragment stands in a server, or its place is the top.
+            let is_whole = ["server", "http", "events"].iter().any(|word| block.contains(&format!("{word} {{")));
+            let mut block = block.replace("    ...\n", "");
+            if !is_whole {
+                block = format!("server {{\n{block}}}\n");
+            }
+            fs::write(setup.dir().join("x.conf"), &block).expect("written");
+            let mut command = Command::new(BINARY);
+            let out = command.args(["-t", "-q", "x.conf"]).current_dir(setup.dir()).output().expect("the binary runs");
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(out.status.success() && !said.contains("[emerg]"), "{}:{line}:\n{block}\n{said}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "the blocks were not found");
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+/// The default configuration, served from a copy of the checkout with the ports it names.
+struct Default {
+    setup: Setup,
+    server: Child,
+}
+
+impl Default {
+    /// None: no network of its own can be had here.
+    fn start() -> Option<Default> {
+        let possible = os::is_root()
+            && ["unshare", "nsenter", "ip", "curl", "bash"].iter().all(|program| {
+                let path = std::env::var("PATH").unwrap_or_default();
+                path.split(':').any(|dir| Path::new(dir).join(program).exists())
+            });
+        if !possible {
+            skipped("the README's consoles want root, unshare, nsenter, ip, curl and bash");
+            return None;
+        }
+        let setup = Setup::full("").mkdir("scratch").unprivileged();
+        let copied =
+            Command::new("cp").arg("-r").args([top().join("conf"), top().join("www")]).arg(setup.dir()).status();
+        assert!(copied.is_ok_and(|status| status.success()));
+        let owned = Command::new("chown").args(["-R", "65534"]).arg(setup.dir()).status();
+        assert!(owned.is_ok_and(|status| status.success()));
+        let log = fs::File::create(setup.dir().join("logs/stderr")).expect("a file");
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" conf/default.conf", BINARY]);
+        command.current_dir(setup.dir()).env_remove("NGINX").stdin(Stdio::null()).stderr(log);
+        os::inherit(&mut command, Vec::new());
+        let server = command.spawn().expect("unshare runs");
+        let server = Default { setup, server };
+        eventually("the default site answers", || {
+            server.run("curl -s -o /dev/null http://localhost:8080/ && echo up") == "up\n"
+        });
+        Some(server)
+    }
+
+    /// What a command prints beside the server, in the scratch directory.
+    fn run(&self, command: &str) -> String {
+        let net = format!("--net=/proc/{}/ns/net", self.server.id());
+        let mut shell = Command::new("nsenter");
+        shell.arg(net).args(["bash", "-c", command]).current_dir(self.setup.dir().join("scratch")).stdin(Stdio::null());
+        String::from_utf8_lossy(&shell.output().expect("nsenter runs").stdout).replace('\r', "")
+    }
+}
+
+impl Drop for Default {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        let _ = fs::remove_dir_all(self.setup.dir());
+    }
+}
+
+/// A line without the remark that a reader gets.
+fn bare(line: &str) -> &str {
+    line.find("  #").map_or(line, |at| &line[..at]).trim_end()
+}
+
+/// Commands with the lines that are shown to follow.
+fn session(block: &str) -> Vec<(String, Vec<String>)> {
+    let mut steps: Vec<(String, Vec<String>)> = Vec::new();
+    let mut goes_on = false;
+    for line in block.lines() {
+        let text = line.strip_prefix("$ ");
+        let text = text.or(goes_on.then_some(line));
+        match (text, steps.last_mut()) {
+            (Some(text), last) => {
+                let text = bare(text);
+                let (text, more) = text.strip_suffix('\\').map_or((text, false), |text| (text, true));
+                match last.filter(|_| goes_on) {
+                    Some((command, _)) => *command += text,
+                    None => steps.push((text.to_owned(), Vec::new())),
+                }
+                goes_on = more;
+            }
+            (None, Some((_, shown))) if !line.is_empty() => shown.push(bare(line).to_owned()),
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// Whether what was printed is what is shown: line for line, or with gaps where `…` stands.
+fn is_as_shown(printed: &str, shown: &[String]) -> bool {
+    let has_gaps = shown.iter().any(|line| line == "…");
+    let mut lines = printed.lines().map(str::trim_end);
+    match has_gaps {
+        true => shown.iter().filter(|line| *line != "…").all(|line| lines.any(|printed| printed == line)),
+        false => lines.filter(|line| !line.is_empty()).eq(shown.iter().map(String::as_str)),
+    }
+}
+
+#[test]
+fn the_readmes_consoles_show_what_happens() {
+    if on_nginx() {
+        return;
+    }
+    let text = fs::read_to_string(top().join("README.md")).expect("the README");
+    let consoles = blocks(&text, "console");
+    let Some(server) = Default::start() else { return };
+    let (line, first) = consoles.iter().find(|(_, block)| block.contains("notes.txt")).expect("the first round");
+    let mut ran = 0;
+    for (command, shown) in session(first) {
+        let printed = server.run(&command);
+        assert!(is_as_shown(&printed, &shown), "README.md:{line}: $ {command}\nshown: {shown:#?}\nprinted:\n{printed}");
+        ran += 1;
+    }
+    assert!(ran > 6, "the commands were not found");
+
+    // An upload whose line breaks: the example, cut by the clock.
+    let (_, second) = consoles.iter().find(|(_, block)| block.contains("big.iso")).expect("the upload that goes on");
+    let steps = session(second);
+    let [(begin, shown), (_, _), (look, looked), (go_on, _)] = &steps[..] else {
+        panic!("README: the example has other steps than this test: {steps:#?}");
+    };
+    server.run("head -c 3000000 /dev/urandom > big.iso");
+    let printed = server.run(&format!("{begin} -s --limit-rate 1m --max-time 1"));
+    assert!(printed.contains(&shown[0]), "$ {begin}\n{printed}");
+    let url = printed.lines().find_map(|line| line.strip_prefix("Location: ")).expect("where it goes on");
+    let look_at = look.replace("$URL", url);
+    let printed = server.run(&format!("{look_at} -s"));
+    assert!(printed.contains(&looked[0]), "$ {look_at}\n{printed}");
+    let offset: u64 = printed.lines().find_map(|l| l.strip_prefix("Upload-Offset: ")?.parse().ok()).expect("an offset");
+    assert!(offset > 0 && offset < 3_000_000, "the line was cut: {offset}");
+    let shown_offset = looked.iter().find_map(|line| line.strip_prefix("Upload-Offset: ")).expect("an offset is shown");
+    let next = shown_offset.parse::<u64>().expect("a number") + 1;
+    let command = go_on.replace("$URL", url).replace(&next.to_string(), &(offset + 1).to_string());
+    let command = command.replace(shown_offset, &offset.to_string());
+    let compared = "cmp big.iso <(curl -s http://localhost:8080/files/big.iso) && echo whole";
+    let printed = server.run(&format!("{command} -s && {compared}"));
+    assert!(printed.ends_with("whole\n"), "$ {command}\n{printed}");
+}
