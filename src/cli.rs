@@ -64,7 +64,10 @@ pub struct Share {
 /// `webserv explain`.
 #[derive(Debug)]
 pub struct Explain {
+    /// Empty: the map of everything is wanted.
     pub question: String,
+    pub tls: bool,
+    pub json: bool,
     pub headers: Vec<String>,
     pub client: IpAddr,
 }
@@ -100,13 +103,17 @@ pub fn command() -> Command {
         .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"));
     let explain = Command::new("explain")
         .about("Say what would become of a request, and why, without serving it")
-        .arg(Arg::new("config").value_name("CONFIG").value_parser(clap::value_parser!(PathBuf)).required(true))
-        .arg(Arg::new("question").value_name("METHOD URL").num_args(1..=2).required(true))
+        .arg(Arg::new("asked").value_name("CONFIG METHOD URL").num_args(1..=3).action(ArgAction::Append))
+        .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
+        .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
+        .arg(long("tls", "the request comes over TLS, where the URL does not say"))
+        .arg(format_of_messages())
         .arg(Arg::new("header").short('H').value_name("NAME: VALUE").action(ArgAction::Append).help("a request header"))
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(
             Arg::new("client")
-                .long("client")
+                .long("from")
+                .visible_alias("client")
                 .value_name("ADDR")
                 .value_parser(clap::value_parser!(IpAddr))
                 .default_value("127.0.0.1")
@@ -317,7 +324,8 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
        webserv directives [NAME | --markdown]
        webserv lint [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
-       webserv explain [-p prefix] [-H 'Name: value'] [--client ADDR] CONFIG 'METHOD URL'
+       webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--format json]
+                       CONFIG | -c FILE ['METHOD URL']
 
   CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
                    paths are taken from the current directory
@@ -365,8 +373,18 @@ fn from(m: &ArgMatches) -> Args {
     let lint = m.subcommand_matches("lint");
     let from = explain.or(lint).unwrap_or(m);
     let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);
+    // With -c all words are the question.
+    let asked = explain.and_then(|sub| sub.get_many::<String>("asked"));
+    let words: Vec<String> = asked.into_iter().flatten().cloned().collect();
+    let file = explain.and_then(|sub| sub.get_one::<OsString>("c")).map(PathBuf::from);
+    let has_file = file.is_some();
+    let directives = explain.unwrap_or(m).get_one::<OsString>("g").cloned();
     Args {
-        config: from.get_one::<PathBuf>("config").cloned(),
+        config: match explain {
+            Some(_) if has_file => None,
+            Some(_) => words.first().map(PathBuf::from),
+            None => from.get_one::<PathBuf>("config").cloned(),
+        },
         share: Share {
             upload: m.get_flag("upload"),
             port: m.get_one("port").copied(),
@@ -375,10 +393,10 @@ fn from(m: &ArgMatches) -> Args {
             tls: m.get_flag("tls"),
             print_config: m.get_flag("print-config"),
         },
-        file: path("c"),
+        file: file.or_else(|| path("c")),
         prefix: from.get_one::<OsString>("p").map(PathBuf::from),
         error_log: path("e"),
-        directives: m.get_one::<OsString>("g").cloned(),
+        directives,
         signal: m.get_one::<OsString>("s").map(|s| s.to_string_lossy().into_owned()),
         test: m.get_flag("t"),
         dump: m.get_flag("T"),
@@ -394,7 +412,9 @@ fn from(m: &ArgMatches) -> Args {
             None => Reference::Text,
         }),
         explain: explain.map(|sub| Explain {
-            question: sub.get_many::<String>("question").into_iter().flatten().cloned().collect::<Vec<_>>().join(" "),
+            question: words.get(usize::from(!has_file)..).unwrap_or_default().join(" "),
+            tls: sub.get_flag("tls"),
+            json: sub.get_one::<String>("format").is_some_and(|format| format == "json"),
             headers: sub.get_many::<String>("header").into_iter().flatten().cloned().collect(),
             client: *sub.get_one::<IpAddr>("client").expect("it has a default"),
         }),
@@ -438,7 +458,6 @@ mod tests {
             ("-c", "option \"-c\" requires file name"),
             ("--port", "option \"--port\" requires a value"),
             ("--port eighty .", "option \"--port\" does not take \"eighty\""),
-            ("explain", "explain needs a configuration and a request"),
         ];
         for (line, expected) in table {
             match parsed(line) {

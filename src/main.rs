@@ -357,9 +357,17 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
         console::complain(&read.diagnostics.render(&read.sources, &origin.program));
         return ExitCode::FAILURE;
     };
-    let asked =
-        explain::Asked { question: asked.question.clone(), headers: asked.headers.clone(), client: asked.client };
-    match explain::explain(origin, config, &read.sources, &asked) {
+    if asked.question.is_empty() {
+        return print(explain::everything(&config, &read.sources).as_bytes());
+    }
+    let question = explain::Asked {
+        question: asked.question.clone(),
+        headers: asked.headers.clone(),
+        client: asked.client,
+        tls: asked.tls,
+    };
+    match explain::explain(origin, config, &read.sources, &question) {
+        Ok(text) if asked.json => print(explain::json(&text).as_bytes()),
         Ok(text) => print(text.as_bytes()),
         Err(why) => {
             console::line(format_args!("{}: {why}", origin.program));

@@ -52,9 +52,14 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what
 complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Lay configurations out: indentation, spaces and blank lines; comments stay'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -s g -d 'set global directives out of configuration file' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l format -d 'how messages are printed' -r -f -a "text\t''
+json\t''"
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a request header' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
-complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client -d 'the address that asks' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -l client -d 'the address that asks' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''

@@ -4,6 +4,7 @@
 //! ([`phases::begin`]) with a [`Recorder`] watching, and what was recorded is told. Invariant: nothing is bound,
 //! logged or changed; of the file system only what the phases look up is read.
 
+mod map;
 mod question;
 mod render;
 mod settings;
@@ -11,14 +12,17 @@ mod settings;
 use crate::config::load;
 use crate::config::load::LoadOptions;
 use crate::config::model::{Config, Content};
+use crate::config::settings::proxy_pass::To;
+use crate::config::settings::upload::Store;
+use crate::config::settings::upstream::Peer as UpstreamPeer;
 use crate::config::sources::Sources;
 use crate::conn::Active;
 use crate::conn::http1::respond;
 use crate::exchange::handlers::Handler;
-use crate::exchange::phases;
-use crate::exchange::{Client, Exchange, Printable, Tx};
+use crate::exchange::{Client, Exchange, Printable, Tx, phases, variables};
+use crate::http::escape::json_escape;
 use crate::http::h1::head::Progress;
-use crate::route::Recorder;
+use crate::route::{Recorder, Step};
 use crate::server::reload::Origin;
 use crate::services::Services;
 use crate::services::logs::Logs;
@@ -38,6 +42,13 @@ pub struct Asked {
     pub headers: Vec<String>,
     /// Who asks.
     pub client: IpAddr,
+    /// Over TLS, where the URL does not say.
+    pub tls: bool,
+}
+
+/// Everything that the configuration listens on and answers, in the order it is tried.
+pub fn everything(config: &Config, sources: &Sources) -> String {
+    map::map(config, sources)
 }
 
 /// Rounds of waiting (limit_req's delay, auth_delay) that are followed.
@@ -48,7 +59,8 @@ const WAITS: usize = 4;
 /// # Errors
 /// The question is none, or nobody listens where it would go; as one sentence.
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
-    let question = Question::parse(&asked.question, &asked.headers)?;
+    let mut question = Question::parse(&asked.question, &asked.headers)?;
+    question.is_secure = asked.tls;
     let (endpoint, note) = question.endpoint(&config)?;
     let config = Rc::new(config);
     let mut logs = Logs::new();
@@ -70,7 +82,11 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     told.placed("listener", listener.span, &format!("{}{note}", listener.addr));
     let steps = cx.trace.take().map(|recorder| recorder.0).unwrap_or_default();
     told.steps(listener, &ex.route.host, &steps);
-    outcome(&mut ex, &handler, &mut told);
+    let answerer = steps.iter().rev().find_map(|step| match step {
+        Step::Phase { name: "handler", text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    outcome(&mut ex, &mut cx, &handler, answerer, &mut told);
     let mut text = told.finish();
     // The same files in the same order: the tree's places are those of `sources`.
     let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
@@ -113,10 +129,40 @@ fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Result
     Ok(())
 }
 
+/// Where the files of an upload go: its own directory, not where the URI leads.
+fn store(ex: &mut Exchange, cx: &mut Services, told: &mut Told) {
+    match ex.here().settings.upload.clone().store {
+        Store::Path(ref path) => {
+            let path = variables::text(path, ex, cx);
+            told.line("store", &Printable(&path).to_string());
+        }
+        _ => told.line("file", &Printable(&ex.route.path).to_string()),
+    }
+}
+
+/// The servers that one is chosen from.
+fn servers(ex: &Exchange, told: &mut Told) {
+    let Some(To::Fixed { upstream, .. }) = ex.here().pass.as_ref().map(|pass| &pass.to) else { return };
+    let Some(group) = ex.config.upstreams.get(upstream.at()) else { return };
+    let shown = |peer: &UpstreamPeer| {
+        let words = [(" backup", peer.backup), (" down", peer.down)];
+        let words: String = words.iter().filter(|(_, on)| *on).map(|(word, _)| *word).collect();
+        format!("{}{words}", peer.name)
+    };
+    let peers: Vec<String> = group.peers.iter().map(shown).collect();
+    told.line("upstream", &if peers.is_empty() { "known when it is looked up".to_owned() } else { peers.join(", ") });
+}
+
 /// The file and the answer.
-fn outcome(ex: &mut Exchange, handler: &Handler, told: &mut Told) {
-    if ex.here().content == Content::Files && !ex.route.path.is_empty() {
-        told.line("file", &Printable(&ex.route.path).to_string());
+fn outcome(ex: &mut Exchange, cx: &mut Services, handler: &Handler, answerer: Option<&str>, told: &mut Told) {
+    match handler {
+        _ if answerer == Some("upload") => store(ex, cx, told),
+        Handler::Proxy(_) => servers(ex, told),
+        // Of a status that was given (`=404`, return) the path is only where the rewriting had come to.
+        _ if ex.here().content == Content::Files && !ex.route.path.is_empty() && answerer.is_some() => {
+            told.line("file", &Printable(&ex.route.path).to_string());
+        }
+        _ => {}
     }
     if ex.abort {
         return told.line("answer", "none: the connection is closed without a word");
@@ -135,5 +181,45 @@ fn outcome(ex: &mut Exchange, handler: &Handler, told: &mut Told) {
     told.line("answer", status.strip_prefix("HTTP/1.1 ").unwrap_or(status));
     for line in lines.filter(|line| !line.starts_with("Date: ")) {
         told.line("", &Printable(line.as_bytes()).to_string());
+    }
+}
+
+/// The explanation as JSON: the steps in their order, each with its subject, its text and the place that made it so.
+pub fn json(text: &str) -> String {
+    let (mut steps, mut settings, mut subject) = (Vec::new(), Vec::new(), "");
+    let (told, set) = text.split_once("\nsettings at ").unwrap_or((text, ""));
+    for line in told.lines() {
+        // The subject has a column of its own.
+        let (head, rest) = line.split_at_checked(line.find(' ').unwrap_or(line.len())).unwrap_or((line, ""));
+        subject = if head.is_empty() { subject } else { head };
+        let (what, place) = match rest.trim().strip_suffix(']').and_then(|rest| rest.rsplit_once("  [")) {
+            Some((what, place)) => (what, place),
+            None => (rest.trim(), ""),
+        };
+        steps.push([("subject", subject), ("text", what.trim()), ("place", place)]);
+    }
+    for line in set.lines().skip(1) {
+        let (what, place) = line.trim().rsplit_once("  ").unwrap_or((line.trim(), ""));
+        settings.push([("directive", what.trim()), ("place", place.trim()), ("", "")]);
+    }
+    let mut out = Vec::from(b"{\"steps\":[");
+    list(&steps, &mut out);
+    out.extend_from_slice(b"],\"settings\":[");
+    list(&settings, &mut out);
+    out.extend_from_slice(b"]}\n");
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn list(rows: &[[(&str, &str); 3]], out: &mut Vec<u8>) {
+    for (at, row) in rows.iter().enumerate() {
+        out.extend_from_slice(if at > 0 { b",{" } else { b"{" });
+        for (at, (name, value)) in row.iter().filter(|(name, _)| !name.is_empty()).enumerate() {
+            out.extend_from_slice(if at > 0 { b",\"" } else { b"\"" });
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":\"");
+            json_escape(value.as_bytes(), out);
+            out.push(b'"');
+        }
+        out.push(b'}');
     }
 }

@@ -14,6 +14,8 @@ pub struct Question {
     pub authority: Option<Authority>,
     pub target: String,
     pub head: Vec<u8>,
+    /// A path alone goes to a listener that speaks TLS.
+    pub is_secure: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Question {
             None => "Host: localhost\r\n".into(),
         };
         let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}\r\n").into_bytes();
-        Ok(Question { method: method.into(), authority, target, head })
+        Ok(Question { method: method.into(), authority, target, head, is_secure: false })
     }
 
     /// The listener that the URL's port means, and what to say of the choice.
@@ -71,7 +73,13 @@ impl Question {
     pub fn endpoint(&self, config: &Config) -> Result<(EndpointId, Option<String>), String> {
         let all = || config.endpoints.iter().enumerate().map(|(at, endpoint)| (EndpointId(at as u32), endpoint));
         let Some((first, _)) = all().next() else { return Err("the configuration has no server".into()) };
-        let Some(authority) = &self.authority else { return Ok((first, None)) };
+        let Some(authority) = &self.authority else {
+            let secure = all().find(|(_, endpoint)| endpoint.ssl).filter(|_| self.is_secure);
+            return match (secure, self.is_secure) {
+                (None, true) => Err("no listener speaks TLS: none says `listen … ssl`".into()),
+                (found, _) => Ok((found.map_or(first, |(id, _)| id), None)),
+            };
+        };
         let port = authority.port.unwrap_or(if authority.is_secure { 443 } else { 80 });
         let ip: Option<IpAddr> = authority.host.trim_matches(['[', ']']).parse().ok();
         let of_port = || all().filter(|(_, endpoint)| endpoint.addr.port() == Some(port));

@@ -225,7 +225,7 @@ fn precedence(winner: Rule) -> &'static str {
 }
 
 /// The names of each server behind the endpoint: as text, and as a table of its own.
-fn by_server(endpoint: &Endpoint) -> BTreeMap<ServerId, (String, Names)> {
+pub fn by_server(endpoint: &Endpoint) -> BTreeMap<ServerId, (String, Names)> {
     let mut servers: BTreeMap<ServerId, (String, Names)> = BTreeMap::new();
     servers.entry(endpoint.default).or_default();
     let mut add = |id: ServerId, text: String| {

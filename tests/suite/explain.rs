@@ -305,8 +305,7 @@ fn a_question_that_is_none_is_told_why() {
         ("no URL", &["a.test"], "\"a.test\" is no URL"),
         ("nobody listens", &["http://a.test:1/"], "nobody listens on port 1; the configuration listens on 127.0.0.1:"),
         ("a header that is none", &["/", "-H", "nothing"], "\"nothing\" is no header"),
-        ("an address that is none", &["/", "--client", "here"], "option \"--client\" does not take \"here\""),
-        ("no question", &[], "needs a configuration and a request"),
+        ("an address that is none", &["/", "--client", "here"], "option \"--from\" does not take \"here\""),
     ] {
         let out = setup.run(&[&["explain", "conf/test.conf"], args].concat());
         let errors = String::from_utf8_lossy(&out.stderr);
@@ -315,4 +314,86 @@ fn a_question_that_is_none_is_told_why() {
     let broken =
         Setup::full("server { listen 127.0.0.1:%%PORT%%; rooot /; }\n").run(&["explain", "conf/test.conf", "/"]);
     assert!(String::from_utf8_lossy(&broken.stderr).contains("unknown directive \"rooot\" in conf/test.conf:1"));
+}
+
+/// One line for each directive: the test names lines.
+const MAP: &str = r#"upstream back { server 127.0.0.1:9; server 127.0.0.1:10 backup; }
+server {
+    listen 127.0.0.1:%%PORT%%;
+    server_name a.test *.b.test;
+    location / { root %%DIR%%/html; }
+    location ~ xx$ { return 301 /y; }
+    location /long/ { proxy_pass http://back/z/; }
+    location = /e { return 204; }
+    location /up/ { allowed_methods POST; upload_store %%DIR%%/store; }
+    location /port { proxy_pass http://127.0.0.1:9; }
+    location /try { root %%DIR%%/html; try_files $uri/ =404; }
+}
+"#;
+
+fn said(setup: &Setup, args: &[&str]) -> String {
+    let out = setup.run(args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+#[test]
+fn without_a_question_everything_is_listed_in_the_order_it_is_tried() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let setup = Setup::full(MAP);
+    let map = said(&setup, &["explain", "conf/test.conf"]);
+    let lines: Vec<String> = map.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let begins = [
+        "listener 127.0.0.1:",
+        "server a.test *.b.test (default)",
+        "location = /e: return 204 conf/test.conf:8",
+        "location /long/: proxy_pass http://back/z/ conf/test.conf:7",
+        "location /port: proxy_pass http://127.0.0.1:9 conf/test.conf:10",
+        "location /up/: root ",
+        "location /try: root ",
+        "location /: root ",
+        "location ~ xx$: return 301 /y conf/test.conf:6",
+    ];
+    assert_eq!(lines.len(), begins.len(), "{map}");
+    for (line, begin) in lines.iter().zip(begins) {
+        assert!(line.starts_with(begin), "{begin:?}: {map}");
+    }
+}
+
+#[test]
+fn explain_shows_servers_stores_slashes_and_no_file_that_nothing_looked_for() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let setup = Setup::full(MAP);
+    let dir = setup.dir().display().to_string();
+    for (question, has, lacks) in [
+        ("GET http://a.test/long/1", "upstream   127.0.0.1:9, 127.0.0.1:10 backup", "file "),
+        ("GET http://a.test/port", "proxy_pass: http://127.0.0.1:9/port", "file "),
+        ("POST http://a.test/up/x", &format!("store      {dir}/store"), "html/up"),
+        ("GET http://a.test/try", &format!("{dir}/html/try/: is not there"), "file "),
+    ] {
+        let text = said(&setup, &["explain", "-c", "conf/test.conf", "-p", ".", question]);
+        let text = text.split("\nsettings at").next().unwrap_or_default();
+        assert!(text.contains(has) && !text.contains(lacks), "{question}: {has:?} / {lacks:?}\n{text}");
+    }
+}
+
+#[test]
+fn an_explanation_as_json_has_the_same_steps() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let setup = Setup::full(MAP);
+    let text =
+        said(&setup, &["explain", "--format", "json", "--from", "10.0.0.1", "conf/test.conf", "GET", "http://b/e"]);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let steps = json["steps"].as_array().expect("steps");
+    let of = |subject: &str| steps.iter().filter(|step| step["subject"] == subject).collect::<Vec<_>>();
+    assert_eq!(of("request")[0]["text"], "GET /e from 10.0.0.1");
+    assert_eq!(of("answer")[0]["text"], "204 No Content");
+    assert_eq!(of("location")[0]["place"], "conf/test.conf:8");
+    assert!(json["settings"].is_array());
 }

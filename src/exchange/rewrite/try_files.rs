@@ -41,7 +41,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
                 FileKind::Regular => "is a file, taken",
                 _ => "is no file",
             });
-            format!("{}: {found}", Printable(&path))
+            let slash = if candidate.directory && !path.ends_with(b"/") { "/" } else { "" };
+            format!("{}{slash}: {found}", Printable(&path))
         });
         let Ok(stat) = stat else { continue };
         match (stat.kind, candidate.directory) {

@@ -134,7 +134,9 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let find::Target { upstream, pending, place, is_secure } = found.map_err(Flow::Status)?;
     let tls = if is_secure { Some(tls::secure(ex, cx, &place.host).map_err(Flow::Status)?) } else { None };
     cx.trace.say("handler", Some(ex.here().span), || {
-        format!("{}: {}{}{}", pass.protocol.directive(), pass.protocol.scheme(), upstream.name, Printable(&place.uri))
+        let port = upstream.port.map_or(String::new(), |port| format!(":{port}"));
+        let (directive, scheme) = (pass.protocol.directive(), pass.protocol.scheme());
+        format!("{directive}: {scheme}{}{port}{}", upstream.name, Printable(&place.uri))
     });
     let target = find::Target { upstream, pending, place, is_secure };
     let mut proxy = assemble(ex, cx, pass.protocol, target)?;

@@ -1,0 +1,147 @@
+//! `webserv explain CONF` without a question: the listeners, the servers behind each, and their locations, in the order
+//! in which they are tried.
+
+use super::render::by_server;
+use crate::config::model::{
+    Config, Content, Endpoint, Location, LocationId, LocationKind, LocationTree, Op, Server, ServerId,
+};
+use crate::config::settings::proxy_pass::To;
+use crate::config::sources::Sources;
+use crate::config::template::{Part, Template};
+use crate::exchange::Printable;
+use crate::util::printable::visible;
+use std::fmt::Write;
+
+/// Columns before a place.
+const WIDTH: usize = 60;
+
+pub fn map(config: &Config, sources: &Sources) -> String {
+    let mut map = Map { config, sources, out: String::new() };
+    for endpoint in &config.endpoints {
+        map.endpoint(endpoint);
+    }
+    if config.endpoints.is_empty() {
+        map.out.push_str("nothing is listened on\n");
+    }
+    map.out
+}
+
+struct Map<'c> {
+    config: &'c Config,
+    sources: &'c Sources,
+    out: String,
+}
+
+impl Map<'_> {
+    fn line(&mut self, depth: usize, text: &str, place: &str) {
+        let text = format!("{:1$}{2}", "", 2 * depth, visible(text));
+        let _ = writeln!(self.out, "{}", format!("{text:<WIDTH$}  {place}").trim_end());
+    }
+
+    fn endpoint(&mut self, endpoint: &Endpoint) {
+        let words = [("ssl", endpoint.ssl), ("http2", endpoint.http2), ("proxy_protocol", endpoint.proxy_protocol)];
+        let words: String = words.iter().filter(|(_, on)| *on).map(|(word, _)| format!(" {word}")).collect();
+        let place = self.sources.place(endpoint.span);
+        self.line(0, &format!("listener {}{words}", endpoint.addr), &place);
+        for id in endpoint.servers() {
+            self.server(endpoint, id);
+        }
+    }
+
+    fn server(&mut self, endpoint: &Endpoint, id: ServerId) {
+        let server = self.config.server(id);
+        let names = by_server(endpoint).remove(&id).map(|(text, _)| text).unwrap_or_default();
+        let names = if names.is_empty() || names == "\"\"" { "without a name".to_owned() } else { names };
+        let default = if endpoint.default == id { " (default)" } else { "" };
+        let what = self.answer(self.config.location(server.root));
+        let place = self.sources.place(server.span);
+        self.line(1, &format!("server {names}{default}{what}"), &place);
+        self.tree(&server.tree, 2);
+        self.named(server);
+    }
+
+    /// One level: exact names, then prefixes, the longest first, then regexes in their order.
+    fn tree(&mut self, tree: &LocationTree, depth: usize) {
+        let mut exact: Vec<LocationId> = tree.exact.values().copied().collect();
+        exact.sort_by_key(|id| id.0);
+        let mut prefixes: Vec<(usize, LocationId)> =
+            tree.prefixes.iter().map(|entry| (entry.prefix.len(), entry.location)).collect();
+        prefixes.sort_by_key(|(len, id)| (std::cmp::Reverse(*len), id.0));
+        let regexes = tree.regexes.iter().map(|(_, id)| *id);
+        for id in exact.into_iter().chain(prefixes.into_iter().map(|(_, id)| id)).chain(regexes) {
+            self.location(id, depth);
+        }
+    }
+
+    fn named(&mut self, server: &Server) {
+        let mut named: Vec<LocationId> = server.named.values().copied().collect();
+        named.sort_by_key(|id| id.0);
+        for id in named {
+            self.location(id, 2);
+        }
+    }
+
+    fn location(&mut self, id: LocationId, depth: usize) {
+        let location = self.config.location(id);
+        let kind = match location.kind {
+            LocationKind::Exact => "= ",
+            LocationKind::PrefixFinal => "^~ ",
+            LocationKind::Regex => "~ ",
+            _ => "",
+        };
+        let internal = if location.internal { ", internal" } else { "" };
+        let what = self.answer(location);
+        let place = self.sources.place(location.span);
+        self.line(depth, &format!("location {kind}{}{what}{internal}", Printable(&location.name)), &place);
+        if let Some(tree) = &location.tree {
+            self.tree(tree, depth + 1);
+        }
+    }
+
+    /// What answers there.
+    fn answer(&self, location: &Location) -> String {
+        let returned = location.script.ops.iter().find_map(|op| match op {
+            Op::Return { code, text } => Some(match text {
+                Some(text) => format!(": return {code} {}", self.written(text)),
+                None => format!(": return {code}"),
+            }),
+            _ => None,
+        });
+        if let Some(returned) = returned {
+            return returned;
+        }
+        match location.content {
+            Content::Proxy => match location.pass.as_ref().map(|pass| (&pass.to, pass.protocol)) {
+                Some((To::Fixed { url, .. }, protocol)) => format!(": {} {}", protocol.directive(), Printable(url)),
+                Some((To::Made(template), protocol)) => {
+                    format!(": {} {}", protocol.directive(), self.written(template))
+                }
+                None => String::new(),
+            },
+            Content::Cgi => ": cgi".to_owned(),
+            Content::EmptyGif => ": empty_gif".to_owned(),
+            Content::StubStatus => ": stub_status".to_owned(),
+            Content::Health => ": health".to_owned(),
+            Content::Api(_) => ": api".to_owned(),
+            Content::Prometheus => ": prometheus".to_owned(),
+            Content::Files => {
+                let files = &location.settings.files;
+                let word = if files.alias.is_some() { "alias" } else { "root" };
+                format!(": {word} {}", self.written(&files.root))
+            }
+        }
+    }
+
+    /// As the configuration has it, as far as its parts say.
+    fn written(&self, template: &Template) -> String {
+        template
+            .parts
+            .iter()
+            .map(|part| match part {
+                Part::Literal(text) => Printable(text).to_string(),
+                Part::Capture(group) => format!("${group}"),
+                Part::Var(_) => "$…".to_owned(),
+            })
+            .collect()
+    }
+}
