@@ -42,6 +42,10 @@ pub enum Tool {
     Lint,
     /// The page of a rule; of an empty code the list of all.
     Rule(String),
+    /// What of a configuration of nginx would be the same.
+    CheckNginx,
+    /// Which recorded requests a new configuration answers otherwise.
+    Diff { new: PathBuf, log: Option<PathBuf> },
     Format {
         /// Say which files would change, and change none.
         check: bool,
@@ -66,6 +70,8 @@ pub struct Share {
 pub struct Explain {
     /// Empty: the map of everything is wanted.
     pub question: String,
+    /// Where the request is recorded whose id or line `question` is.
+    pub log: Option<PathBuf>,
     pub tls: bool,
     pub json: bool,
     pub headers: Vec<String>,
@@ -107,6 +113,13 @@ pub fn command() -> Command {
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
         .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
         .arg(long("tls", "the request comes over TLS, where the URL does not say"))
+        .arg(
+            Arg::new("log")
+                .long("log")
+                .value_name("LOG")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("explain a request of this log: its id, or its line, stands instead of METHOD URL"),
+        )
         .arg(format_of_messages())
         .arg(Arg::new("header").short('H').value_name("NAME: VALUE").action(ArgAction::Append).help("a request header"))
         .arg(value("p", "PREFIX", "set prefix path"))
@@ -164,6 +177,26 @@ pub fn command() -> Command {
         .subcommand(explain)
         .subcommand(lint())
         .subcommand(fmt())
+        .subcommand(
+            Command::new("check-nginx")
+                .about("Say what of a configuration of nginx would be the same, ignored, refused or different")
+                .arg(Arg::new("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf)).required(true))
+                .arg(value("p", "PREFIX", "set prefix path")),
+        )
+        .subcommand(
+            Command::new("diff")
+                .about("Compare what two configurations answer, by requests of a log")
+                .arg(Arg::new("config").value_name("OLD").value_parser(clap::value_parser!(PathBuf)).required(true))
+                .arg(Arg::new("new").value_name("NEW").value_parser(clap::value_parser!(PathBuf)).required(true))
+                .arg(value("p", "PREFIX", "set prefix path"))
+                .arg(
+                    Arg::new("log")
+                        .long("log")
+                        .value_name("LOG")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("an access or error log with the requests"),
+                ),
+        )
 }
 
 fn format_of_messages() -> Arg {
@@ -324,8 +357,9 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
        webserv directives [NAME | --markdown]
        webserv lint [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
+       webserv check-nginx FILE | diff OLD NEW [--log LOG]
        webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--format json]
-                       CONFIG | -c FILE ['METHOD URL']
+                       CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
 
   CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
                    paths are taken from the current directory
@@ -371,13 +405,16 @@ fn from(m: &ArgMatches) -> Args {
     let explain = m.subcommand_matches("explain");
     // What names the configuration stands after the subcommand.
     let lint = m.subcommand_matches("lint");
-    let from = explain.or(lint).unwrap_or(m);
+    let [nginx, diff] = ["check-nginx", "diff"].map(|name| m.subcommand_matches(name));
+    let from = explain.or(lint).or(nginx).or(diff).unwrap_or(m);
     let path = |id: &str| m.get_one::<OsString>(id).map(PathBuf::from);
     // With -c all words are the question.
     let asked = explain.and_then(|sub| sub.get_many::<String>("asked"));
     let words: Vec<String> = asked.into_iter().flatten().cloned().collect();
     let file = explain.and_then(|sub| sub.get_one::<OsString>("c")).map(PathBuf::from);
-    let has_file = file.is_some();
+    let log = explain.and_then(|sub| sub.get_one::<PathBuf>("log")).cloned();
+    // With -c all words are the question; with --log the configuration may be the default one.
+    let has_file = file.is_some() || log.is_some() && words.len() < 2;
     let directives = explain.unwrap_or(m).get_one::<OsString>("g").cloned();
     Args {
         config: match explain {
@@ -414,6 +451,7 @@ fn from(m: &ArgMatches) -> Args {
         explain: explain.map(|sub| Explain {
             question: words.get(usize::from(!has_file)..).unwrap_or_default().join(" "),
             tls: sub.get_flag("tls"),
+            log,
             json: sub.get_one::<String>("format").is_some_and(|format| format == "json"),
             headers: sub.get_many::<String>("header").into_iter().flatten().cloned().collect(),
             client: *sub.get_one::<IpAddr>("client").expect("it has a default"),
@@ -426,6 +464,13 @@ fn from(m: &ArgMatches) -> Args {
 fn tool(m: &ArgMatches) -> Option<Tool> {
     if let Some(sub) = m.subcommand_matches("lint") {
         return Some(sub.get_one::<String>("rule").map_or(Tool::Lint, |code| Tool::Rule(code.clone())));
+    }
+    if m.subcommand_matches("check-nginx").is_some() {
+        return Some(Tool::CheckNginx);
+    }
+    if let Some(sub) = m.subcommand_matches("diff") {
+        let new = sub.get_one::<PathBuf>("new").cloned().unwrap_or_default();
+        return Some(Tool::Diff { new, log: sub.get_one::<PathBuf>("log").cloned() });
     }
     m.subcommand_matches("fmt").map(|sub| Tool::Format {
         check: sub.get_flag("check"),

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use webserv::config::build::Form;
 use webserv::config::error::{Diagnostic, Severity};
+use webserv::config::model::Config;
 use webserv::config::registry;
+use webserv::config::sources::Sources;
 use webserv::config::sources::dump;
 use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
-use webserv::tools::{advice, format, lint, manual, report, status};
+use webserv::tools::{advice, check_nginx, format, lint, manual, report, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module";
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     match &args.tool {
         Some(Tool::Rule(code)) => return rule(code),
         Some(Tool::Format { check, files }) => return layout(*check, files),
-        Some(Tool::Lint) | None => {}
+        Some(Tool::Lint | Tool::CheckNginx | Tool::Diff { .. }) | None => {}
     }
     if let Some(form) = &args.reference {
         return reference(form);
@@ -71,6 +73,11 @@ fn main() -> ExitCode {
         return warnings(&args, &origin);
     }
     let read = origin.read(Vec::new());
+    match &args.tool {
+        Some(Tool::CheckNginx) => return check_nginx(&origin, &read),
+        Some(Tool::Diff { new, log }) => return difference(&origin, read, new, log.as_deref()),
+        _ => {}
+    }
     if let Some(asked) = &args.explain {
         return explanation(asked, &origin, read);
     }
@@ -145,6 +152,21 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
         return Err(Failure::of(format!(
             "--upload, --port, --bind, --auth, --tls and --print-config are for serving a directory; {what}"
         )));
+    }
+    // nginx's file is read as nginx reads it.
+    if let (Some(Tool::CheckNginx), Some(config)) = (&args.tool, &args.config) {
+        let file = here.join(config);
+        let prefix = if args.prefix.is_some() { prefix } else { file.parent().unwrap_or(&here).to_owned() };
+        return Ok(Origin {
+            executable: executable(&called),
+            file,
+            text: None,
+            prefix,
+            directives: None,
+            error_log: None,
+            form: Form::Nginx,
+            program,
+        });
     }
     let (file, form) = match (&args.config, &args.file) {
         (Some(config), _) if !config.exists() => return Err(no_such(config)),
@@ -357,6 +379,9 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
         console::complain(&read.diagnostics.render(&read.sources, &origin.program));
         return ExitCode::FAILURE;
     };
+    if let Some(log) = &asked.log {
+        return recorded(asked, log, origin, config, &read.sources);
+    }
     if asked.question.is_empty() {
         return print(explain::everything(&config, &read.sources).as_bytes());
     }
@@ -374,6 +399,75 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `explain --log`: a request as a log has it.
+fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, sources: &Sources) -> ExitCode {
+    let text = match std::fs::read(log) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(e) => {
+            complain(&format!("{}: {e}", log.display()));
+            return ExitCode::FAILURE;
+        }
+    };
+    let line = explain::recorded::find(&text, &asked.question);
+    let Some((line, question)) = line.and_then(|line| Some((line, explain::recorded::parse(line)?))) else {
+        complain(&format!("{} has no request with \"{}\"", log.display(), asked.question));
+        return ExitCode::FAILURE;
+    };
+    match explain::explain(origin, config, sources, &question) {
+        Ok(text) if asked.json => print(explain::json(&text).as_bytes()),
+        Ok(text) => print(format!("line       {line}\n{text}").as_bytes()),
+        Err(why) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_nginx(origin: &Origin, read: &Read) -> ExitCode {
+    let loaded = origin.load();
+    let (text, is_usable) = check_nginx::report(&loaded.directives, &read.diagnostics, &read.sources);
+    match print(text.as_bytes()) {
+        ExitCode::SUCCESS if is_usable => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// `diff`: recorded requests that are answered otherwise; without a log the maps of both, as far as they differ.
+fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode {
+    let other = Origin { file: new.to_owned(), ..origin.clone() };
+    let other_read = other.read(Vec::new());
+    let (Some(config), Some(new_config)) = (read.config, other_read.config) else {
+        console::complain(&read.diagnostics.render(&read.sources, &origin.program));
+        console::complain(&other_read.diagnostics.render(&other_read.sources, &origin.program));
+        return ExitCode::FAILURE;
+    };
+    let Some(log) = log else {
+        let maps = [(&config, &read.sources), (&new_config, &other_read.sources)];
+        let [old, new] = maps.map(|(config, sources)| explain::everything(config, sources));
+        return print(report::lines_of_difference(&old, &new).as_bytes());
+    };
+    let text = match std::fs::read(log) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(e) => {
+            complain(&format!("{}: {e}", log.display()));
+            return ExitCode::FAILURE;
+        }
+    };
+    let (changes, count) = explain::compare((config, &read.sources), (new_config, &other_read.sources), &text);
+    let mut out = String::new();
+    for change in &changes {
+        let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        out.push_str(&format!(
+            "{}\n  old\n{}  new\n{}\n",
+            change.request,
+            indented(&change.old),
+            indented(&change.new)
+        ));
+    }
+    out.push_str(&format!("{} of {count} recorded requests would be answered otherwise\n", changes.len()));
+    print(out.as_bytes())
 }
 
 fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {

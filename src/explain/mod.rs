@@ -6,9 +6,11 @@
 
 mod map;
 mod question;
+pub mod recorded;
 mod render;
 mod settings;
 
+use crate::config::ast::Span;
 use crate::config::load;
 use crate::config::load::LoadOptions;
 use crate::config::model::{Config, Content};
@@ -29,6 +31,7 @@ use crate::services::logs::Logs;
 use crate::sys::socket::Peer;
 use question::Question;
 use render::Told;
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -59,10 +62,23 @@ const WAITS: usize = 4;
 /// # Errors
 /// The question is none, or nobody listens where it would go; as one sentence.
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
+    let (mut text, here) = course(&Rc::new(config), sources, asked)?;
+    // The same files in the same order: the tree's places are those of `sources`.
+    let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
+    let tree = load::load(&origin.file, &options).directives;
+    let _ = writeln!(text, "\nsettings at {}", sources.place(here));
+    for setting in settings::at(&tree, here, sources) {
+        let place = setting.place.as_deref().unwrap_or("default");
+        let _ = writeln!(text, "  {:<50} {place}", setting.text);
+    }
+    Ok(text)
+}
+
+/// The course of a request, and the block whose settings it ends with.
+fn course(config: &Rc<Config>, sources: &Sources, asked: &Asked) -> Result<(String, Span), String> {
     let mut question = Question::parse(&asked.question, &asked.headers)?;
     question.is_secure = asked.tls;
-    let (endpoint, note) = question.endpoint(&config)?;
-    let config = Rc::new(config);
+    let (endpoint, note) = question.endpoint(config)?;
     let mut logs = Logs::new();
     logs.drop_stderr();
     let mut cx = Services::new(config.clone(), logs);
@@ -75,7 +91,7 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     answer(&mut active, &mut cx, &question)?;
     let Active { mut ex, handler, .. } = active;
 
-    let mut told = Told::new(&config, sources);
+    let mut told = Told::new(config, sources);
     let listener = &config.endpoints[endpoint.at()];
     let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
     told.line("request", &format!("{} {} from {}", question.method, question.target, asked.client));
@@ -87,17 +103,70 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
         _ => None,
     });
     outcome(&mut ex, &mut cx, &handler, answerer, &mut told);
-    let mut text = told.finish();
-    // The same files in the same order: the tree's places are those of `sources`.
-    let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
-    let tree = load::load(&origin.file, &options).directives;
-    let here = ex.here();
-    let _ = writeln!(text, "\nsettings at {}", sources.place(here.span));
-    for setting in settings::at(&tree, here.span, sources) {
-        let place = setting.place.as_deref().unwrap_or("default");
-        let _ = writeln!(text, "  {:<50} {place}", setting.text);
+    Ok((told.finish(), ex.here().span))
+}
+
+/// A recorded request that two configurations answer differently.
+pub struct Change {
+    pub request: String,
+    /// What each does, with the lines that decide it.
+    pub old: String,
+    pub new: String,
+}
+
+/// Which of the requests in a log would be answered otherwise by the second configuration, each once, and how many
+/// requests were looked at.
+pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: &str) -> (Vec<Change>, usize) {
+    let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
+    let mut seen = HashSet::new();
+    let mut changes = Vec::new();
+    for asked in log.lines().filter_map(recorded::parse) {
+        if !seen.insert((asked.question.clone(), asked.headers.clone(), asked.client)) {
+            continue;
+        }
+        let [before, after] = [&old, &new].map(|(config, sources)| match course(config, sources, &asked) {
+            Ok((text, _)) => text,
+            Err(why) => format!("answer     none: {why}\n"),
+        });
+        if essence(&before, Place::Without) != essence(&after, Place::Without) {
+            let request = [&[asked.question][..], &asked.headers].concat().join("  ");
+            let [old, new] = [before, after].map(|text| essence(&text, Place::With));
+            changes.push(Change { request, old, new });
+        }
     }
-    Ok(text)
+    (changes, seen.len())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    With,
+    Without,
+}
+
+/// The lines that say what is answered, and by what; without places, two configurations can be compared.
+fn essence(text: &str, place: Place) -> String {
+    const SUBJECTS: [&str; 8] = ["server", "location", "rewrite", "handler", "file", "store", "upstream", "answer"];
+    let mut out = String::new();
+    let mut subject = "";
+    for line in text.lines() {
+        let head = line.split(' ').next().unwrap_or_default();
+        let is_first = !head.is_empty();
+        subject = if is_first { head } else { subject };
+        let matters = match subject {
+            // Of the servers and locations that were looked at, the one that was taken.
+            "server" | "location" => is_first && place == Place::With,
+            "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
+            subject => SUBJECTS.contains(&subject),
+        };
+        if matters {
+            let shown = match place {
+                Place::With => line,
+                Place::Without => line.rsplit_once("  [").map_or(line, |(line, _)| line),
+            };
+            let _ = writeln!(out, "{shown}");
+        }
+    }
+    out
 }
 
 /// Lets the phases answer. A wait is over at once.

@@ -68,7 +68,9 @@ pub enum Greeting {
 /// Opens all that `config` names, without keeping it: what `-t` does beyond reading.
 pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
     open_logs(config)?;
-    if let Some(path) = &config.process.pid {
+    // One that is nginx's default may be named otherwise on the command line that serves (`-g 'pid …;'`).
+    let default = config.process.prefix.join("logs/nginx.pid");
+    if let Some(path) = config.process.pid.as_ref().filter(|path| **path != default) {
         pid_file::is_possible(path)?;
     }
     temp_paths::make(config, worker(config, form)?.map(|worker| worker.uid))

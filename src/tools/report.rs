@@ -145,6 +145,16 @@ pub fn paint(text: &str) -> String {
     out
 }
 
+/// What only one of two lists of lines has, in their order; places (what follows two spaces at the end) do not count.
+pub fn lines_of_difference(old: &str, new: &str) -> String {
+    let bare =
+        |line: &str| line.trim_end().rsplit_once("  ").map_or(line.trim_end(), |(text, _)| text.trim_end()).to_owned();
+    let has = |lines: &str, line: &str| lines.lines().any(|other| bare(other) == bare(line));
+    let gone = old.lines().filter(|line| !has(new, line)).map(|line| format!("- {line}\n"));
+    let fresh = new.lines().filter(|line| !has(old, line)).map(|line| format!("+ {line}\n"));
+    gone.chain(fresh).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

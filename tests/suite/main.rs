@@ -54,6 +54,7 @@ mod ranges;
 mod readme;
 mod real_confs;
 mod real_ip;
+mod recorded;
 mod repeats;
 mod resolver;
 mod rewrites;

@@ -138,7 +138,8 @@ pub const ROWS: &[Row] = &[
             Ok(())
         }),
         "How long `webserv -s drain` keeps serving, with `health` answering 503, before it shuts down gracefully: longer than a load balancer needs to see that (its check interval times the failures it waits for). nginx has nothing like it.",
-    ),
+    )
+    .ours(),
     row(
         "env",
         MAIN,

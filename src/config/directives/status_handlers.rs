@@ -29,7 +29,8 @@ pub const ROWS: &[Row] = &[
             Ok(())
         }),
         "The location answers health checks of load balancers: 200 while the server takes requests, 503 from the moment `webserv -s drain` was given. `$draining` is 1 from then on, for conditions of one's own. nginx has nothing like it.",
-    ),
+    )
+    .ours(),
     row(
         "api",
         Contexts::LOCATION,
@@ -37,7 +38,8 @@ pub const ROWS: &[Row] = &[
         "",
         Effect::Once(api),
         "The location answers with the tree of counters as JSON, in Angie's words: `location /status/ { api /status/; }`. The argument is the part of the tree that stands where the location begins, and the rest of the URI goes on from there: connections, http (requests, responses by class, bytes, times, caches, limits, upstreams with their servers), uploads, loop (turns that made others wait), certificates (when they end). What only grows is kept over a reload; what is counted for each upstream server, only where no parent process starts a fresh one. `webserv status` reads it. Let only those in who may see it.",
-    ),
+    )
+    .ours(),
     row(
         "prometheus",
         Contexts::LOCATION,
@@ -52,7 +54,8 @@ pub const ROWS: &[Row] = &[
             Ok(())
         }),
         "The location answers with all counters in Prometheus's text format: `location = /metrics { prometheus all; }`. Names begin with webserv_; Angie's templates are not there. Let only those in who may see it.",
-    ),
+    )
+    .ours(),
     row(
         "stub_status",
         SL,

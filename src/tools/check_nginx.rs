@@ -1,0 +1,144 @@
+//! `webserv check-nginx FILE`: what of a configuration of nginx would be the same here, what is ignored, refused or
+//! different, each with its line and the reason, and the verdict.
+
+use crate::config::ast::{Directive, Span};
+use crate::config::context::Contexts;
+use crate::config::error::{Diagnostics, Severity};
+use crate::config::known::Verdict;
+use crate::config::registry::{self, Found};
+use crate::config::sources::Sources;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Lines shown of one kind; more are counted.
+const SHOWN: usize = 200;
+
+/// A directive's name, how often it stands there, and where it does first.
+struct Uses<'t> {
+    count: usize,
+    first: Span,
+    reason: &'t str,
+}
+
+/// The report, and whether the configuration can be used.
+pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) -> (String, bool) {
+    let mut seen = Seen::default();
+    seen.walk(tree, Contexts::MAIN);
+    let mut out = String::new();
+    let same: usize = seen.same;
+    let _ = writeln!(out, "same       {same} directives mean here what they mean to nginx");
+    section("ignored", &seen.ignored, sources, &mut out);
+    section("different", &seen.different, sources, &mut out);
+    let refused: Vec<_> = diagnostics.iter().filter(|d| d.severity == Severity::Emerg).collect();
+    for diagnostic in refused.iter().take(SHOWN) {
+        let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|hint| format!("; {hint}")).collect();
+        let _ = writeln!(out, "refused    {}{hints}", diagnostic.summary(sources));
+    }
+    if refused.len() > SHOWN {
+        let _ = writeln!(out, "refused    and {} more", refused.len() - SHOWN);
+    }
+    let (ignored, different) = (seen.ignored.len(), seen.different.len());
+    let verdict = match (refused.len(), different) {
+        (0, 0) if ignored == 0 => "drop-in: everything means the same".to_owned(),
+        (0, 0) => format!("drop-in: {ignored} directives are ignored, and nothing that is served changes"),
+        (0, _) => format!("drop-in, with {different} directives to read about above"),
+        (n, _) => format!("not yet: {n} mistakes or refused directives stand in the way"),
+    };
+    let _ = writeln!(out, "verdict    {verdict}");
+    (out, refused.is_empty())
+}
+
+fn section(kind: &str, uses: &BTreeMap<&str, Uses<'_>>, sources: &Sources, out: &mut String) {
+    for (name, uses) in uses {
+        let times = if uses.count > 1 { format!(" ({} times)", uses.count) } else { String::new() };
+        let _ = writeln!(out, "{kind:<10} {name}{times} in {}: {}", sources.place(uses.first), uses.reason);
+    }
+}
+
+#[derive(Default)]
+struct Seen<'t> {
+    same: usize,
+    ignored: BTreeMap<&'t str, Uses<'t>>,
+    different: BTreeMap<&'t str, Uses<'t>>,
+}
+
+impl Seen<'_> {
+    fn walk(&mut self, level: &[Directive], here: Contexts) {
+        for d in level {
+            let name = d.name.str();
+            let inside = inside(&name, here);
+            match registry::find(&name, here) {
+                Some(Found::Known(known)) => {
+                    // What is refused is among the messages.
+                    if let Verdict::Ignored(reason) = known.verdict {
+                        note(&mut self.ignored, known.name, d.name.span, reason);
+                    }
+                }
+                Some(Found::Row(row)) => match difference(row.doc) {
+                    Some(reason) => note(&mut self.different, row.name, d.name.span, reason),
+                    None => self.same += 1,
+                },
+                None => {}
+            }
+            if let (Some(children), Some(inside)) = (&d.block, inside) {
+                self.walk(children, inside);
+            }
+        }
+    }
+}
+
+fn note<'t>(uses: &mut BTreeMap<&'t str, Uses<'t>>, name: &'t str, span: Span, reason: &'t str) {
+    uses.entry(name).or_insert(Uses { count: 0, first: span, reason }).count += 1;
+}
+
+/// The context of a block's inside; None: it holds no directives.
+fn inside(name: &str, here: Contexts) -> Option<Contexts> {
+    Some(match name {
+        "events" => Contexts::EVENTS,
+        "http" => Contexts::HTTP,
+        "server" => Contexts::SERVER,
+        "location" => Contexts::LOCATION,
+        "upstream" => Contexts::UPSTREAM,
+        "limit_except" => Contexts::LIMIT_EXCEPT,
+        "if" if here.intersects(Contexts::SERVER) => Contexts::IF_SERVER,
+        "if" => Contexts::IF_LOCATION,
+        _ => return None,
+    })
+}
+
+/// The sentence of a directive's documentation that says how nginx differs.
+fn difference(doc: &str) -> Option<&str> {
+    let sentence = doc.split_inclusive(". ").find(|sentence| {
+        ["(nginx:", "nginx does not", "unlike nginx", "where nginx", "nginx has nothing"]
+            .iter()
+            .any(|word| sentence.contains(word))
+    })?;
+    Some(sentence.trim().trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{LoadOptions, load_text};
+
+    fn of(text: &str) -> String {
+        let loaded = load_text("nginx.conf", text.as_bytes(), &LoadOptions::default());
+        report(&loaded.directives, &Diagnostics::default(), &loaded.sources).0
+    }
+
+    #[test]
+    fn each_directive_is_the_same_ignored_or_different() {
+        let text = of("worker_processes 4;\nhttp { server { listen 80; worker_processes 2; location / { root x; } } }");
+        assert!(text.contains("ignored    worker_processes"), "{text}");
+        assert!(text.contains("nginx.conf:1: tunes nginx's worker processes"), "{text}");
+        assert!(text.ends_with("nothing that is served changes\n"), "{text}");
+        assert!(of("http { }").ends_with("drop-in: everything means the same\n"));
+    }
+
+    #[test]
+    fn a_difference_is_the_sentence_that_names_nginx() {
+        let doc = "Does a thing. webserv logs no access unless told to (nginx: logs/access.log). More.";
+        assert_eq!(difference(doc), Some("webserv logs no access unless told to (nginx: logs/access.log)"));
+        assert_eq!(difference("As nginx has it."), None);
+    }
+}
