@@ -42,6 +42,8 @@ pub enum Tool {
     Lint,
     /// The page of a rule; of an empty code the list of all.
     Rule(String),
+    /// Serve an editor.
+    Editor,
     /// What of a configuration of nginx would be the same.
     CheckNginx,
     /// Which recorded requests a new configuration answers otherwise.
@@ -177,6 +179,7 @@ pub fn command() -> Command {
         .subcommand(explain)
         .subcommand(lint())
         .subcommand(fmt())
+        .subcommand(Command::new("lsp").about("Serve an editor over standard input and output (language server)"))
         .subcommand(
             Command::new("check-nginx")
                 .about("Say what of a configuration of nginx would be the same, ignored, refused or different")
@@ -357,7 +360,7 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
        webserv directives [NAME | --markdown]
        webserv lint [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
-       webserv check-nginx FILE | diff OLD NEW [--log LOG]
+       webserv check-nginx FILE | diff OLD NEW [--log LOG] | lsp
        webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--format json]
                        CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
 
@@ -464,6 +467,9 @@ fn from(m: &ArgMatches) -> Args {
 fn tool(m: &ArgMatches) -> Option<Tool> {
     if let Some(sub) = m.subcommand_matches("lint") {
         return Some(sub.get_one::<String>("rule").map_or(Tool::Lint, |code| Tool::Rule(code.clone())));
+    }
+    if m.subcommand_matches("lsp").is_some() {
+        return Some(Tool::Editor);
     }
     if m.subcommand_matches("check-nginx").is_some() {
         return Some(Tool::CheckNginx);

@@ -17,7 +17,7 @@ use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
-use webserv::tools::{advice, check_nginx, format, lint, manual, report, status};
+use webserv::tools::{advice, check_nginx, format, lint, lsp, manual, report, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module";
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
     match &args.tool {
         Some(Tool::Rule(code)) => return rule(code),
         Some(Tool::Format { check, files }) => return layout(*check, files),
+        Some(Tool::Editor) => return editor(),
         Some(Tool::Lint | Tool::CheckNginx | Tool::Diff { .. }) | None => {}
     }
     if let Some(form) = &args.reference {
@@ -420,6 +421,17 @@ fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, source
         Ok(text) => print(format!("line       {line}\n{text}").as_bytes()),
         Err(why) => {
             complain(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `lsp`: until the editor is done.
+fn editor() -> ExitCode {
+    match lsp::serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            complain(&format!("lsp: {e}"));
             ExitCode::FAILURE
         }
     }

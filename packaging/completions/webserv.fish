@@ -50,6 +50,7 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print 
 complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
 complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what is valid and probably not meant'
 complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Lay configurations out: indentation, spaces and blank lines; comments stay'
+complete -c webserv -n "__fish_webserv_needs_command" -a "lsp" -d 'Serve an editor over standard input and output (language server)'
 complete -c webserv -n "__fish_webserv_needs_command" -a "check-nginx" -d 'Say what of a configuration of nginx would be the same, ignored, refused or different'
 complete -c webserv -n "__fish_webserv_needs_command" -a "diff" -d 'Compare what two configurations answer, by requests of a log'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
@@ -71,6 +72,7 @@ complete -c webserv -n "__fish_webserv_using_subcommand lint" -l explain -d 'pri
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail where it would'
 complete -c webserv -n "__fish_webserv_using_subcommand fmt" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_using_subcommand lsp" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -s p -d 'set prefix path' -r

@@ -66,7 +66,24 @@ pub enum Greeting {
 }
 
 /// Opens all that `config` names, without keeping it: what `-t` does beyond reading.
+///
+/// What was not there before is gone again: a log that root made in a test could not be written by the user that serves.
+///
+/// # Errors
+/// The first thing that cannot be opened.
 pub fn rehearse(config: &Config, form: Form) -> Result<(), Failure> {
+    let paths = config.log_files.iter().chain(&config.process.temp_paths);
+    let fresh: Vec<&PathBuf> = paths.filter(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    let outcome = open_all(config, form);
+    for path in fresh {
+        // Not empty, or not there: it is not ours to remove.
+        let is_empty = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0);
+        let _ = if is_empty { std::fs::remove_file(path) } else { std::fs::remove_dir(path) };
+    }
+    outcome
+}
+
+fn open_all(config: &Config, form: Form) -> Result<(), Failure> {
     open_logs(config)?;
     // One that is nginx's default may be named otherwise on the command line that serves (`-g 'pid …;'`).
     let default = config.process.prefix.join("logs/nginx.pid");

@@ -97,7 +97,8 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
         Errno::ENOENT => vec![format!("the directory \"{shown}\" does not exist: mkdir -p \"{shown}\"")],
         Errno::EACCES | Errno::EPERM => {
             let who = process::geteuid();
-            vec![format!("user {who} may not write there: chown {who} \"{shown}\", or name another place")]
+            let what = if path.exists() { path.display() } else { shown };
+            vec![format!("user {who} may not write there: chown {who} \"{what}\", or name another place")]
         }
         Errno::EROFS => vec![format!("\"{shown}\" is on a file system that is read only: name another place")],
         Errno::EISDIR => vec!["a directory has this name: name a file".to_owned()],

@@ -4,6 +4,7 @@ pub mod advice;
 pub mod check_nginx;
 pub mod format;
 pub mod lint;
+pub mod lsp;
 pub mod manual;
 pub mod report;
 pub mod serve_dir;

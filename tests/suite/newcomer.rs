@@ -98,3 +98,37 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
         fails_with(&setup, args, expected);
     }
 }
+
+#[test]
+fn a_test_leaves_no_log_behind_that_the_server_could_not_write() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with("error_log logs/e.log;\nserver { listen 127.0.0.1:1; access_log logs/a.log; root site; }\n");
+    std::fs::write(setup.dir().join("logs/e.log"), "a line\n").expect("written");
+    let out = run(&setup, &["-t", "x.conf"]);
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(!setup.dir().join("logs/a.log").exists());
+    assert_eq!(std::fs::read_to_string(setup.dir().join("logs/e.log")).expect("it stays"), "a line\n");
+}
+
+#[test]
+fn an_editor_is_served_over_standard_input() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with("server { listen 127.0.0.1:1; }");
+    let uri = format!("file://{}", setup.dir().join("x.conf").display());
+    let text = "server {\n    listn 80;\n}\n";
+    let open = serde_json::json!({"method": "textDocument/didOpen",
+        "params": {"textDocument": {"uri": uri, "text": text}}});
+    let exit = serde_json::json!({"method": "exit"});
+    let input: String =
+        [open, exit].iter().map(|m| format!("Content-Length: {}\r\n\r\n{m}", m.to_string().len())).collect();
+    std::fs::write(setup.dir().join("input"), input).expect("written");
+    let input = std::fs::File::open(setup.dir().join("input")).expect("there");
+    let out = Command::new(env!("CARGO_BIN_EXE_webserv")).arg("lsp").stdin(input).output().expect("the binary runs");
+    let text = said(&out);
+    assert!(out.status.success(), "{text}");
+    assert!(text.contains("publishDiagnostics") && text.contains("listen") && text.contains("\"line\":1"), "{text}");
+}

@@ -1,0 +1,304 @@
+//! `webserv lsp`: a language server for editors, over standard input and output (JSON-RPC with Content-Length). Messages
+//! of `-t` and `lint` as they are typed, completion and hover from the directive table, the place where an upstream, a
+//! zone, a named location, a variable or an included file is defined, and the layout of `fmt`.
+//!
+//! Invariants: a document is judged as the whole configuration it would be, from its own directory; nothing is bound or
+//! written; a message that is not understood is answered, never fatal.
+
+mod text;
+
+use super::{format, lint, manual};
+use crate::config::ast::{Directive, Span};
+use crate::config::build::Form;
+use crate::config::context::Contexts;
+use crate::config::error::{Diagnostic, Severity};
+use crate::config::load::Loaded;
+use crate::config::registry;
+use crate::config::sources::Sources;
+use crate::config::template::Builtin;
+use crate::server::reload::Origin;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read, Write};
+use std::path::PathBuf;
+use text::{context_at, offset_of, position_of, uri_of, word_at};
+
+/// A message that is longer is none of an editor's.
+const LONGEST: usize = 16 << 20;
+/// JSON-RPC's code for a method that is not there.
+const METHOD_NOT_FOUND: i64 = -32601;
+
+#[derive(Default)]
+struct Documents(BTreeMap<String, String>);
+
+/// Serves an editor until it says goodbye or closes the line.
+///
+/// # Errors
+/// The line broke.
+pub fn serve(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
+    let mut documents = Documents::default();
+    while let Some(message) = receive(input)? {
+        let method = message["method"].as_str().unwrap_or_default().to_owned();
+        if method == "exit" {
+            break;
+        }
+        let params = &message["params"];
+        let answer = documents.handle(&method, params);
+        if let Some(id) = message.get("id") {
+            let answer = match answer {
+                Some(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
+                None => {
+                    let error = json!({"code": METHOD_NOT_FOUND, "message": format!("{method} is not served")});
+                    json!({"jsonrpc": "2.0", "id": id, "error": error})
+                }
+            };
+            send(output, &answer)?;
+        }
+        if matches!(&*method, "textDocument/didOpen" | "textDocument/didChange" | "textDocument/didSave") {
+            let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
+            let params = json!({"uri": uri, "diagnostics": documents.diagnostics(uri)});
+            send(output, &json!({"jsonrpc": "2.0", "method": "textDocument/publishDiagnostics", "params": params}))?;
+        }
+    }
+    Ok(())
+}
+
+/// None: the line is closed.
+fn receive(input: &mut impl BufRead) -> io::Result<Option<Value>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if input.take(4096).read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    if length > LONGEST {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body)?;
+    // What is no JSON has no method, and is answered so.
+    Ok(Some(serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}
+
+fn send(output: &mut impl Write, message: &Value) -> io::Result<()> {
+    let body = message.to_string();
+    write!(output, "Content-Length: {}\r\n\r\n{body}", body.len())?;
+    output.flush()
+}
+
+impl Documents {
+    /// The result of a request; None: there is no such method.
+    fn handle(&mut self, method: &str, params: &Value) -> Option<Value> {
+        let uri = params["textDocument"]["uri"].as_str().unwrap_or_default().to_owned();
+        Some(match method {
+            "initialize" => json!({
+                "capabilities": {
+                    "textDocumentSync": 1,
+                    "completionProvider": {"triggerCharacters": [" ", "$"]},
+                    "hoverProvider": true,
+                    "definitionProvider": true,
+                    "documentFormattingProvider": true,
+                },
+                "serverInfo": {"name": "webserv", "version": env!("CARGO_PKG_VERSION")},
+            }),
+            "initialized" | "shutdown" | "textDocument/didSave" => Value::Null,
+            "textDocument/didOpen" => {
+                let text = params["textDocument"]["text"].as_str().unwrap_or_default();
+                self.0.insert(uri, text.to_owned());
+                Value::Null
+            }
+            "textDocument/didChange" => {
+                let text = params["contentChanges"][0]["text"].as_str().unwrap_or_default();
+                self.0.insert(uri, text.to_owned());
+                Value::Null
+            }
+            "textDocument/didClose" => {
+                self.0.remove(&uri);
+                Value::Null
+            }
+            "textDocument/completion" => self.complete(&uri, params),
+            "textDocument/hover" => self.hover(&uri, params),
+            "textDocument/definition" => self.define(&uri, params),
+            "textDocument/formatting" => self.format(&uri),
+            _ => return None,
+        })
+    }
+
+    fn at<'d>(&'d self, uri: &str, params: &Value) -> Option<(&'d str, usize)> {
+        let text = self.0.get(uri)?;
+        let number = |name: &str| params["position"][name].as_u64().and_then(|n| usize::try_from(n).ok());
+        Some((text, offset_of(text, number("line")?, number("character")?)))
+    }
+
+    fn load(&self, uri: &str) -> Option<(Origin, Loaded)> {
+        let file = PathBuf::from(text::path_of(uri)?);
+        let origin = Origin {
+            prefix: file.parent().map_or_else(|| PathBuf::from("."), PathBuf::from),
+            file,
+            text: Some(self.0.get(uri)?.clone()),
+            directives: None,
+            error_log: None,
+            form: Form::Own,
+            program: "webserv".to_owned(),
+            executable: PathBuf::new(),
+        };
+        let loaded = origin.load();
+        Some((origin, loaded))
+    }
+
+    fn diagnostics(&self, uri: &str) -> Vec<Value> {
+        let Some((origin, loaded)) = self.load(uri) else { return Vec::new() };
+        let read = origin.read(Vec::new());
+        let mut found: Vec<Diagnostic> = read.diagnostics.iter().cloned().collect();
+        if !read.diagnostics.has_errors() {
+            found.extend(lint::lint(&loaded.directives, &loaded.sources, None));
+        }
+        // What another file has is shown where that file is open.
+        let main = loaded.sources.ids().next();
+        let here = found.iter().filter(|d| d.span.is_none_or(|span| Some(span.file) == main));
+        here.map(|d| shown(d, &loaded.sources)).collect()
+    }
+
+    /// Directives of the block, or variables behind a `$`.
+    fn complete(&self, uri: &str, params: &Value) -> Value {
+        let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
+        let before = text.get(..offset).unwrap_or_default();
+        let word =
+            before.rsplit(|c: char| c.is_whitespace() || matches!(c, ';' | '{' | '}' | '"')).next().unwrap_or_default();
+        if word.contains('$') {
+            let names = Builtin::ALL.iter().map(|builtin| builtin.name());
+            let items = names.map(|name| json!({"label": format!("${name}"), "insertText": name, "kind": 6}));
+            return items.collect();
+        }
+        let (context, is_name) = context_at(before);
+        if !is_name {
+            return json!([]);
+        }
+        let rows = registry::rows().filter(|row| row.contexts.intersects(context));
+        let item = |row: &crate::config::row::Row| {
+            let detail = if row.default.is_empty() { String::new() } else { format!("default: {}", row.default) };
+            json!({"label": row.name, "kind": 14, "detail": detail, "documentation": row.doc})
+        };
+        rows.map(item).collect()
+    }
+
+    fn hover(&self, uri: &str, params: &Value) -> Value {
+        let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
+        match manual::entry(word_at(text, offset)) {
+            Ok(entry) => json!({"contents": {"kind": "plaintext", "value": entry}}),
+            Err(_) => Value::Null,
+        }
+    }
+
+    fn define(&self, uri: &str, params: &Value) -> Value {
+        let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
+        let word = word_at(text, offset);
+        let Some((_, loaded)) = self.load(uri) else { return Value::Null };
+        match definition(&loaded.directives, word) {
+            Some(span) => {
+                let file = loaded.sources.os_path(span.file);
+                json!({"uri": uri_of(file), "range": range(span, &loaded.sources)})
+            }
+            None => included(&loaded, word).unwrap_or(Value::Null),
+        }
+    }
+
+    fn format(&self, uri: &str) -> Value {
+        let Some(text) = self.0.get(uri) else { return Value::Null };
+        let Some(laid) = format::format(text.as_bytes()) else { return json!([]) };
+        let (line, character) = position_of(text.as_bytes(), text.len());
+        let whole = json!({"start": {"line": 0, "character": 0}, "end": {"line": line, "character": character}});
+        json!([{"range": whole, "newText": String::from_utf8_lossy(&laid)}])
+    }
+}
+
+fn shown(d: &Diagnostic, sources: &Sources) -> Value {
+    let severity = match d.severity {
+        Severity::Emerg => 1,
+        Severity::Warn => 2,
+        Severity::Notice => 3,
+    };
+    let more = d.label.iter().chain(&d.help).map(|text| format!("\n{text}"));
+    let message: String = std::iter::once(d.message.clone()).chain(more).collect();
+    let nowhere = json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}});
+    let range = d.span.map_or(nowhere, |span| range(span, sources));
+    let code = d.code.map_or(Value::Null, Value::from);
+    json!({"range": range, "severity": severity, "source": "webserv", "message": message, "code": code})
+}
+
+fn range(span: Span, sources: &Sources) -> Value {
+    let bytes = sources.bytes(span.file);
+    let [start, end] = [span.start, span.end].map(|at| {
+        let (line, character) = position_of(bytes, at as usize);
+        json!({"line": line, "character": character})
+    });
+    json!({"start": start, "end": end})
+}
+
+/// What gives a name its meaning: `upstream NAME`, `location @NAME`, `map … $NAME`, `set $NAME`, `zone=NAME`,
+/// `log_format NAME`.
+fn definition(tree: &[Directive], word: &str) -> Option<Span> {
+    let bare = word.trim_start_matches('$').trim_start_matches("zone=");
+    let bare = bare.split_once("://").map_or(bare, |(_, rest)| rest);
+    let bare = bare.split(['/', ':']).next().unwrap_or_default();
+    tree.iter().find_map(|d| {
+        let is = |at: usize, text: &str| d.args.get(at).is_some_and(|word| word.is(text));
+        let variable = format!("${bare}");
+        let last = d.args.len().saturating_sub(1);
+        let zone = |name: &[u8]| {
+            name.strip_prefix(b"zone=").is_some_and(|rest| rest.split(|b| *b == b':').next() == Some(bare.as_bytes()))
+        };
+        let at = match d.name.bytes() {
+            b"upstream" | b"log_format" | b"acme_issuer" if is(0, bare) => Some(0),
+            b"location" if bare.starts_with('@') && is(0, bare) => Some(0),
+            b"map" | b"geo" | b"split_clients" if is(last, &variable) => Some(last),
+            b"set" if word.starts_with('$') && is(0, &variable) => Some(0),
+            b"limit_req_zone" | b"limit_conn_zone" | b"proxy_cache_path" => {
+                d.args.iter().position(|word| zone(word.bytes())).filter(|_| !bare.is_empty())
+            }
+            _ => None,
+        };
+        let here = at.and_then(|at| Some(d.args.get(at)?.span));
+        here.or_else(|| definition(d.block.as_deref().unwrap_or_default(), word))
+    })
+}
+
+/// The file that an `include` brought in.
+fn included(loaded: &Loaded, word: &str) -> Option<Value> {
+    let end = word.rsplit('*').next().unwrap_or_default();
+    let file = loaded.sources.ids().skip(1).find(|id| {
+        let path = loaded.sources.path(*id).into_owned();
+        !end.is_empty() && path.ends_with(end)
+    })?;
+    let start = json!({"line": 0, "character": 0});
+    Some(json!({"uri": uri_of(loaded.sources.os_path(file)), "range": {"start": start, "end": start}}))
+}
+
+/// The contexts of a block by its name, for [`context_at`].
+fn block(name: &str, outer: Contexts) -> Contexts {
+    match name {
+        "http" => Contexts::HTTP,
+        "server" if outer == Contexts::UPSTREAM => Contexts::UPSTREAM,
+        "server" => Contexts::SERVER,
+        "location" => Contexts::LOCATION,
+        "upstream" => Contexts::UPSTREAM,
+        "events" => Contexts::EVENTS,
+        "limit_except" => Contexts::LIMIT_EXCEPT,
+        "if" if outer == Contexts::SERVER => Contexts::IF_SERVER,
+        "if" => Contexts::IF_LOCATION,
+        _ => outer,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+use super::*;
+
+const TEXT: &str = "upstream back { server 127.0.0.1:1; }\nmap $uri $kind { default 1; }\nserver {\n    listen 127.0.0.1:80;\n    \
+                    # ü 🦀\n    location / {\n        proxy_pass http://back;\n        add_header X $kind;\n        autoindex onn;\n    }\n}\n";
+
+/// The answers to some messages, an editor's session from the opening of a document on.
+fn session(text: &str, requests: &[(&str, Value)]) -> Vec<Value> {
+    let open = json!({"textDocument": {"uri": "file:///tmp/x.conf", "text": text}});
+    let mut messages = vec![json!({"id": 1, "method": "initialize", "params": {}})];
+    messages.push(json!({"method": "textDocument/didOpen", "params": open}));
+    for (at, (method, position)) in requests.iter().enumerate() {
+        let params = json!({"textDocument": {"uri": "file:///tmp/x.conf"}, "position": position});
+        messages.push(json!({"id": at + 2, "method": method, "params": params}));
+    }
+    messages.push(json!({"method": "exit"}));
+    let input: Vec<u8> = messages
+        .iter()
+        .flat_map(|message| format!("Content-Length: {}\r\n\r\n{message}", message.to_string().len()).into_bytes())
+        .collect();
+    let mut output = Vec::new();
+    serve(&mut &input[..], &mut output).expect("nothing breaks");
+    let mut rest = &output[..];
+    std::iter::from_fn(|| receive(&mut rest).expect("messages")).collect()
+}
+
+#[test]
+fn a_document_is_judged_as_it_is_opened() {
+    let answers = session(TEXT, &[]);
+    assert_eq!(answers[0]["result"]["capabilities"]["hoverProvider"], true);
+    let published = &answers[1]["params"]["diagnostics"];
+    let first = &published[0];
+    assert_eq!((&first["severity"], &first["range"]["start"]["line"]), (&json!(1), &json!(8)), "{published}");
+    assert!(first["message"].as_str().is_some_and(|text| text.contains("autoindex")), "{published}");
+    let fine = session("server { listen 127.0.0.1:80; }\n", &[]);
+    assert_eq!(fine[1]["params"]["diagnostics"], json!([]));
+}
+
+#[test]
+fn names_lead_to_where_they_are_defined_and_directives_to_their_entry() {
+    let at = |line: u64, character: u64| json!({"line": line, "character": character});
+    let answers = session(
+        TEXT,
+        &[
+            ("textDocument/definition", at(6, 28)),
+            ("textDocument/definition", at(7, 23)),
+            ("textDocument/hover", at(6, 10)),
+            ("textDocument/hover", at(4, 5)),
+            ("textDocument/completion", at(6, 4)),
+            ("textDocument/nothing", at(0, 0)),
+        ],
+    );
+    let results: Vec<&Value> = answers.iter().skip(2).collect();
+    assert_eq!(results[0]["result"]["range"]["start"], at(0, 9), "the upstream");
+    assert_eq!(results[1]["result"]["range"]["start"], at(1, 9), "the map");
+    assert!(results[2]["result"]["contents"]["value"].as_str().is_some_and(|text| text.starts_with("proxy_pass\n")));
+    assert_eq!(results[3]["result"], Value::Null);
+    let labels: Vec<&str> =
+        results[4]["result"].as_array().expect("items").iter().filter_map(|item| item["label"].as_str()).collect();
+    assert!(labels.contains(&"proxy_pass") && labels.contains(&"try_files") && !labels.contains(&"listen"));
+    assert_eq!(results[5]["error"]["code"], METHOD_NOT_FOUND);
+}
+
+#[test]
+fn places_are_counted_as_editors_count_them() {
+    let text = "a\nü🦀b c";
+    for (offset, line, character) in [(0, 0, 0), (2, 1, 0), (4, 1, 1), (8, 1, 3), (9, 1, 4)] {
+        assert_eq!(position_of(text.as_bytes(), offset), (line, character), "{offset}");
+        assert_eq!(offset_of(text, line, character), offset, "{line}:{character}");
+    }
+    assert_eq!((offset_of(text, 0, 99), offset_of(text, 9, 0)), (1, text.len()));
+    assert_eq!((word_at(text, 9), word_at(text, 0), word_at("", 0)), ("ü🦀b", "a", ""));
+    for (text, context, is_name) in [
+        ("server { ", Contexts::SERVER, true),
+        ("http { server { location / { auto", Contexts::LOCATION, true),
+        ("server { listen ", Contexts::SERVER, false),
+        ("server { # { \n", Contexts::SERVER, true),
+        ("server { return 200 \"}\"; ", Contexts::SERVER, true),
+        ("upstream u { server ", Contexts::UPSTREAM, false),
+        ("} } ", Contexts::MAIN.or(Contexts::HTTP), true),
+    ] {
+        assert_eq!(context_at(text), (context, is_name), "{text}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Places in a text that is being typed: an editor's lines and UTF-16 columns, the word under the cursor, the block it is
+//! in. Knows the language's words and braces, and no directive but blocks.
+
+use crate::config::context::Contexts;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The byte that an editor's position means; the end of the line where the line is shorter.
+pub fn offset_of(text: &str, line: usize, character: usize) -> usize {
+    let start = text.split_inclusive('\n').take(line).map(str::len).sum::<usize>();
+    let rest = text.get(start..).unwrap_or_default();
+    let rest = rest.split('\n').next().unwrap_or_default();
+    let mut units = 0;
+    for (at, c) in rest.char_indices() {
+        if units >= character {
+            return start + at;
+        }
+        units += c.len_utf16();
+    }
+    start + rest.len()
+}
+
+/// Line and column of a byte, as editors count.
+pub fn position_of(text: &[u8], offset: usize) -> (usize, usize) {
+    let before = text.get(..offset.min(text.len())).unwrap_or_default();
+    let line = memchr::memchr_iter(b'\n', before).count();
+    let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+    let column = String::from_utf8_lossy(before.get(start..).unwrap_or_default()).encode_utf16().count();
+    (line, column)
+}
+
+fn is_word(c: char) -> bool {
+    !c.is_whitespace() && !matches!(c, ';' | '{' | '}' | '"' | '\'')
+}
+
+/// The word around a byte.
+pub fn word_at(text: &str, offset: usize) -> &str {
+    let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
+    let start = before.char_indices().rev().take_while(|(_, c)| is_word(*c)).last().map_or(offset, |(at, _)| at);
+    let end = after.find(|c| !is_word(c)).map_or(text.len(), |at| offset + at);
+    text.get(start..end).unwrap_or_default()
+}
+
+/// The block that a text ends in, and whether a directive's name is typed there. A bare file is what stands in `http`.
+pub fn context_at(text: &str) -> (Contexts, bool) {
+    let mut blocks = vec![Contexts::MAIN.or(Contexts::HTTP)];
+    let (mut name, mut words, mut word) = (String::new(), 0, String::new());
+    let (mut quote, mut comment) = (None, false);
+    for c in text.chars() {
+        if comment {
+            comment = c != '\n';
+            continue;
+        }
+        if let Some(end) = quote {
+            if c == end {
+                quote = None;
+            }
+            continue;
+        }
+        match c {
+            '#' if word.is_empty() => comment = true,
+            '"' | '\'' if word.is_empty() => {
+                quote = Some(c);
+                word.push(c);
+            }
+            c if is_word(c) => word.push(c),
+            c => {
+                if !word.is_empty() {
+                    if words == 0 {
+                        name.clone_from(&word);
+                    }
+                    words += 1;
+                    word.clear();
+                }
+                match c {
+                    '{' => {
+                        let outer = blocks.last().copied().unwrap_or(Contexts::MAIN);
+                        blocks.push(super::block(&name, outer));
+                        words = 0;
+                    }
+                    '}' => {
+                        if blocks.len() > 1 {
+                            blocks.pop();
+                        }
+                        words = 0;
+                    }
+                    ';' => words = 0,
+                    _ => {}
+                }
+            }
+        }
+    }
+    (blocks.last().copied().unwrap_or(Contexts::MAIN), words == 0 && !comment && quote.is_none())
+}
+
+/// `file:///etc/x%20y` → `/etc/x y`.
+pub fn path_of(uri: &str) -> Option<std::ffi::OsString> {
+    let mut path = Vec::new();
+    crate::http::escape::unescape(uri.strip_prefix("file://")?.as_bytes(), &mut path);
+    Some(std::ffi::OsStr::from_bytes(&path).to_owned())
+}
+
+pub fn uri_of(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut uri = b"file://".to_vec();
+    crate::http::escape::escape_path(path.as_os_str().as_bytes(), &mut uri);
+    String::from_utf8_lossy(&uri).into_owned()
+}
