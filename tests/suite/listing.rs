@@ -157,3 +157,21 @@ fn a_random_file_is_the_index() {
     s.get("/random/").is(200).body_is("one");
     s.get("/random/sub/").is(403);
 }
+
+#[test]
+fn a_site_wide_policy_does_not_break_the_listing() {
+    if skip_on_nginx("the page is ours") {
+        return;
+    }
+    let s = server(
+        "add_header Content-Security-Policy \"default-src 'none'\" always; add_header X-A b; \
+         location / { autoindex on; autoindex_format page; }",
+    )
+    .file("html/f.txt", "f")
+    .start();
+    let page = s.get("/");
+    assert_eq!(page.all("Content-Security-Policy").len(), 1, "{}", page.show());
+    assert!(page.header("Content-Security-Policy").is_some_and(|policy| policy.contains("style-src 'sha256-")));
+    page.has("X-A", "b");
+    s.get("/f.txt").has("Content-Security-Policy", "default-src 'none'");
+}

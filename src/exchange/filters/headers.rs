@@ -1,5 +1,6 @@
 //! expires and add_header.
 
+use crate::config::model::Content;
 use crate::config::settings::headers::{AddHeader, Expires, parse_expires};
 use crate::exchange::{Exchange, variables};
 use crate::http::date;
@@ -18,8 +19,13 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
         ex.varies = true;
         expires(ex, cx, rule);
     }
+    // A page that webserv makes itself has a policy for exactly what it is made of: the site's would break it.
+    const POLICY: &[u8] = b"content-security-policy";
+    let has_own = ex.here().content == Content::Files && ex.response.fields.get(POLICY).is_some();
     for header in output.headers.iter().filter(|h| listed || h.always) {
-        add(ex, cx, header);
+        if !(has_own && header.name.eq_ignore_ascii_case(POLICY)) {
+            add(ex, cx, header);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod blocks;
 mod files;
 mod headers;
 mod level;
+mod order;
 mod regexes;
 mod rule;
 mod traps;
@@ -22,7 +23,8 @@ pub use rule::Paths;
 use rule::{Finding, Place, Rule};
 
 /// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
-pub const RULES: &[&[Rule]] = &[traps::RULES, headers::RULES, regexes::RULES, uploads::RULES, files::RULES];
+pub const RULES: &[&[Rule]] =
+    &[traps::RULES, headers::RULES, regexes::RULES, order::RULES, uploads::RULES, order::AREAS, files::RULES];
 
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
@@ -158,6 +160,26 @@ mod tests {
                 "location /a/ { rewrite ^/a/(.*)$ /x?p=$1 last; }",
             ),
             ("W109", "location ~ .* { } location ~ x { }", "location ~ x { } location ~ .* { }"),
+            (
+                "W110",
+                r"location ~ \.php$ { } location ~ ^/a/.*\.php$ { }",
+                r"location ~ ^/a/.*\.php$ { } location ~ \.php$ { }",
+            ),
+            ("W110", "location ^~ /a/ { } location ~ ^/a/b { }", "location /a/ { } location ~ ^/a/b { }"),
+            ("W111", "location / { allow all; deny 192.0.2.1; }", "location / { deny 192.0.2.1; allow all; }"),
+            ("W112", "listen 443;", "listen 443 ssl;"),
+            ("W112", "listen 80 ssl;", "listen 80;"),
+            ("W113", "error_log off;", "error_log off.log;"),
+            (
+                "W203",
+                "client_max_body_size 0; location /u/ { upload_quota 1g; }",
+                "client_max_body_size 0; location /u/ { upload_quota 1g; upload_max_file_size 1m; }",
+            ),
+            (
+                "W204",
+                "add_header Content-Security-Policy \"default-src 'self'\"; location / { autoindex_format page; }",
+                "location / { autoindex_format page; } location /a { add_header Content-Security-Policy x; }",
+            ),
             ("W201", "location /u/ { dav_methods PUT; }", "location /u/ { dav_methods PUT; deny all; }"),
             (
                 "W202",

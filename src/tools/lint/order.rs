@@ -1,0 +1,225 @@
+//! Lines that are never reached because of others before them, and listeners that are not what they look like.
+
+use super::blocks::location;
+use super::rule::{Finding, Place, Rule};
+use crate::config::ast::Directive;
+
+/// Regex locations of a block that are compared with each other; beyond that a block is generated, and nobody reads it.
+const COMPARED: usize = 200;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W110",
+        title: "a regex location that is never tried",
+        page: "A `^~` prefix keeps URIs from all regexes, and of the regexes the first that matches is taken. A regex whose \
+               URIs all begin with such a prefix, or end with what an earlier regex matches, is never reached. Put the \
+               special one first, or nest it in the prefix location.",
+        check: unreached,
+    },
+    Rule {
+        code: "W111",
+        title: "access rules behind one that decides for all",
+        page: "`allow` and `deny` are tried in their order and the first that matches decides: what stands behind \
+               `allow all` or `deny all` in the same block has no effect.",
+        check: behind_all,
+    },
+    Rule {
+        code: "W112",
+        title: "a listener that is not what its port says",
+        page: "A listener on 443 without `ssl` (on any `listen` of that address) speaks plain HTTP, so browsers show an error; \
+               one on 80 with `ssl` answers plain requests with 400. Add the parameter, or leave it out.",
+        check: listener,
+    },
+    Rule {
+        code: "W113",
+        title: "error_log off is a file",
+        page: "`error_log off` writes to a file called \"off\" (nginx). `error_log /dev/null crit;` is the way to be rid of the \
+               lines; better is a level that leaves out what does not matter.",
+        check: log_off,
+    },
+];
+
+/// Of areas that people write to, or look at.
+pub const AREAS: &[Rule] = &[
+    Rule {
+        code: "W203",
+        title: "a quota that one client can fill",
+        page: "`upload_quota` bounds the area, and with `client_max_body_size 0` and no `upload_max_file_size` nothing bounds \
+               one request: the first large upload takes all the room. Give one of them.",
+        check: unbounded,
+    },
+    Rule {
+        code: "W204",
+        title: "a Content-Security-Policy that the listing does not have",
+        page: "The listing page has a strict policy of its own, by hash, and is sent with that one alone: a site's would take \
+               its style and its scripts away. What `add_header` says here holds for files, not for the listing. Give the \
+               listing a location of its own if that is not meant.",
+        check: policy,
+    },
+];
+
+/// A prefix that a regex begins with, as it stands there: `^/a/b[0-9]` → `/a/b`.
+fn literal_start(regex: &str) -> Option<&str> {
+    let rest = regex.strip_prefix('^')?;
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_'))).unwrap_or(rest.len());
+    // What may be repeated or left out is not sure to be there.
+    let end = match rest.get(end..)?.chars().next() {
+        Some('*' | '?' | '+' | '{' | '|') => end.saturating_sub(1),
+        _ => end,
+    };
+    rest.get(..end).filter(|start| start.len() > 1 && !regex.contains('|'))
+}
+
+/// Once for a block, at its first location.
+fn unreached(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    if level.first("location") != Some(place.at) {
+        return;
+    }
+    let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?)));
+    let finals: Vec<(&Directive, String)> = locations()
+        .filter(|(_, (modifier, _))| *modifier == b"^~")
+        .map(|(d, (_, name))| (d, name.str().into_owned()))
+        .collect();
+    let mut earlier: Vec<(&Directive, &[u8], String)> = Vec::new();
+    for (d, (modifier, name)) in locations().filter(|(_, (modifier, _))| modifier.starts_with(b"~")).take(COMPARED) {
+        let regex = name.str().into_owned();
+        let prefix = literal_start(&regex).filter(|_| modifier == b"~");
+        let caught = prefix.and_then(|start| finals.iter().find(|(_, prefix)| start.starts_with(prefix.as_str())));
+        // `\.php$` takes all that ends so, whatever a later regex wants before it.
+        let taken = earlier.iter().find(|(_, same, tail)| {
+            *same == modifier
+                && tail.ends_with('$')
+                && !tail.starts_with('^')
+                && !tail.contains(['|', '('])
+                && regex.len() > tail.len()
+                && regex.ends_with(tail.as_str())
+                && !regex.contains('|')
+        });
+        if let Some((by, prefix)) = caught {
+            let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");
+            let help = "write it inside that location, or leave ^~ out there";
+            found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the prefix"));
+        } else if let Some((by, ..)) = taken {
+            let help = "put it before the general one";
+            let what = "never taken: an earlier regex matches all that this one does";
+            found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the one that is taken"));
+        }
+        earlier.push((d, modifier, regex));
+    }
+}
+
+fn behind_all(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("allow") && !place.is("deny") {
+        return;
+    }
+    let level = place.level();
+    let before = level.all.get(..place.at).unwrap_or_default();
+    let decides =
+        |d: &&Directive| (d.name.is("allow") || d.name.is("deny")) && d.args.first().is_some_and(|word| word.is("all"));
+    // One finding for a block: the first that is behind.
+    let first = level.all.iter().position(|d| decides(&d));
+    if let Some(at) = first.filter(|at| {
+        at + 1 == place.at
+            || before
+                .get(at + 1..)
+                .is_some_and(|rest| *at < place.at && rest.iter().all(|d| !d.name.is("allow") && !d.name.is("deny")))
+    }) && let Some(by) = level.all.get(at)
+    {
+        let what = "never asked: the rule before it decides for everyone";
+        let help = "put it above, or remove it";
+        found.push(Finding::new(place.d.span, what, help).note(by.span, "that rule"));
+    }
+}
+
+fn listener(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("listen") {
+        return;
+    }
+    let Some(address) = place.d.args.first() else { return };
+    let text = address.str();
+    let port = text.rsplit(':').next().unwrap_or_default();
+    let has = |d: &Directive, word: &str| d.args.iter().any(|arg| arg.is(word));
+    let is_ssl = has(place.d, "ssl");
+    // `ssl on`, or another `listen` of the address that says so, makes it TLS.
+    let others = || place.levels().flat_map(|level| level.all.iter()).chain(siblings(place));
+    let said = || {
+        others().any(|d| {
+            d.name.is("ssl") && d.args.first().is_some_and(|word| word.is("on"))
+                || d.name.is("listen")
+                    && has(d, "ssl")
+                    && d.args.first().is_some_and(|other| other.bytes() == address.bytes())
+        })
+    };
+    if port == "443" && !is_ssl && !has(place.d, "quic") && !said() {
+        found.push(Finding::new(
+            address.span,
+            "port 443 without ssl speaks plain HTTP",
+            "write: listen 443 ssl; with a certificate",
+        ));
+    }
+    if port == "80" && is_ssl {
+        found.push(Finding::new(
+            address.span,
+            "port 80 with ssl: browsers speak plain HTTP there",
+            "write: listen 443 ssl;",
+        ));
+    }
+}
+
+/// The `listen` lines of the other servers of the same block.
+fn siblings<'a>(place: &Place<'_, 'a>) -> impl Iterator<Item = &'a Directive> {
+    let around = place.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
+    let servers = around.iter().filter(|d| d.name.is("server")).take(COMPARED);
+    servers.flat_map(|d| d.block.as_deref().unwrap_or_default()).filter(|d| d.name.is("listen"))
+}
+
+fn log_off(place: &Place, found: &mut Vec<Finding>) {
+    if let Some(word) = place.d.args.first().filter(|word| place.is("error_log") && word.is("off")) {
+        found.push(Finding::new(
+            word.span,
+            "this writes to a file called \"off\"",
+            "error_log /dev/null crit; drops the lines",
+        ));
+    }
+}
+
+/// The first directive of a name in the blocks around, the innermost first.
+fn nearest<'a>(place: &Place<'_, 'a>, name: &str) -> Option<&'a Directive> {
+    place.levels.iter().rev().find_map(|level| level.all.get(level.first(name)?))
+}
+
+fn unbounded(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("upload_quota") || place.d.args.first().is_some_and(|word| word.is("off")) {
+        return;
+    }
+    let is_open =
+        nearest(place, "client_max_body_size").is_some_and(|d| d.args.first().is_some_and(|word| word.is("0")));
+    if is_open && nearest(place, "upload_max_file_size").is_none() {
+        let what =
+            "one upload may take the whole quota: client_max_body_size is 0 and there is no upload_max_file_size";
+        found.push(Finding::new(place.d.span, what, "upload_max_file_size 1g;"));
+    }
+}
+
+fn policy(place: &Place, found: &mut Vec<Finding>) {
+    let shows = place.is("autoindex_format") && place.d.args.first().is_some_and(|word| word.is("page"))
+        || place.is("autoindex_upload") && place.d.args.first().is_some_and(|word| word.is("on"));
+    if !shows {
+        return;
+    }
+    // add_header of the innermost block that has any.
+    let level = place.levels.iter().rev().find(|level| level.has("add_header"));
+    let policy = level.and_then(|level| {
+        level.all.iter().find(|d| {
+            d.name.is("add_header")
+                && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"content-security-policy"))
+                && d.args.get(1).is_some_and(|word| !word.str().contains("'unsafe-inline'"))
+        })
+    });
+    if let Some(policy) = policy {
+        let what = "the listing is sent with a Content-Security-Policy of its own, not with this site's";
+        let help = "give the listing a location of its own, with add_header lines without it";
+        found.push(Finding::new(place.d.span, what, help).note(policy.span, "that policy"));
+    }
+}
