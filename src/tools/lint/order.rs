@@ -214,7 +214,7 @@ fn policy(place: &Place, found: &mut Vec<Finding>) {
         level.all.iter().find(|d| {
             d.name.is("add_header")
                 && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"content-security-policy"))
-                && d.args.get(1).is_some_and(|word| !word.str().contains("'unsafe-inline'"))
+                && d.args.get(1).is_some_and(|word| !word.str().contains("-inline'"))
         })
     });
     if let Some(policy) = policy {
