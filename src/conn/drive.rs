@@ -19,6 +19,9 @@ const BATCH: usize = 64 << 10;
 /// Lets the connection go on as far as it can.
 pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     panic_point("request");
+    if let (Transport::Stream(_), State::Active(active)) = (&conn.transport, &mut conn.state) {
+        active.ex.out.wake(&mut turn.cx.buffers);
+    }
     loop {
         let step = match &mut conn.state {
             State::Idle => keep_alive::wake(conn, turn),
@@ -213,7 +216,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     panic_point("timeout");
     let timer = conn.deadline.timer();
     if let State::Http2(http2) = &mut conn.state {
-        return http2.timeout(turn.cx.now.ms, &mut conn.deadline);
+        return http2.timeout(turn.cx, &mut conn.deadline);
     }
     let is_stream = matches!(conn.transport, Transport::Stream(_));
     let introduced = !proxy_protocol::is_awaited(conn);

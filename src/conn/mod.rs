@@ -125,6 +125,7 @@ pub struct Turn<'a> {
 pub struct Pool {
     pub backends: Backends,
     pub send_batch: SendBatch,
+    pub http2: http2::Shared,
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
     free: Vec<Box<Active>>,
@@ -153,7 +154,7 @@ impl Pool {
     }
 
     pub fn new(backends: Backends) -> Pool {
-        Pool { backends, send_batch: SendBatch::default(), free: Vec::new() }
+        Pool { backends, send_batch: SendBatch::default(), http2: http2::Shared::default(), free: Vec::new() }
     }
 
     /// Exchanges of an old configuration keep it alive, and its idle upstream connections are of no use to the new one:

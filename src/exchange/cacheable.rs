@@ -29,13 +29,17 @@ use std::rc::Rc;
 /// The longest body that is kept with the answer: of what is not a whole file.
 const BODY: usize = 4 << 10;
 
+/// The longest header block: it fits one frame of any peer's.
+const BLOCK: usize = 16_000;
+
 /// The longest answer: what is longer has its turns.
 const LARGEST: u64 = 1 << 20;
 
-/// Keeps what was made of a request that was seen before, if another may be answered likewise.
-pub fn learn(hash: u64, ex: &mut Exchange, cx: &mut Services) {
+/// Keeps what was made of a request that was seen before, if another may be answered likewise. `key`: what it is known
+/// by, where that is not its head.
+pub fn learn(hash: u64, key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) {
     if is_repeatable(ex, cx)
-        && let Some(repeat) = made(ex, cx)
+        && let Some(repeat) = made(key, ex, cx)
     {
         cx.response_cache.keep(hash, repeat);
     }
@@ -56,12 +60,21 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
         && ex.limit_rate.is_none()
         && ex.places.is_empty()
         && !here.settings.ssi.on;
+    // A stream ends with its answer whatever becomes of the connection.
+    let ends_as_usual = match ex.out.has_frames() {
+        true => !ex.closes,
+        false => {
+            ex.out.keep_alive == (ex.request.head.keep_alive && !ex.closes)
+                && here.settings.client.lingering != Lingering::Always
+        }
+    };
+    // Frames are filled from the file whatever sendfile says.
+    let goes_by_file = here.settings.files.sendfile || ex.out.has_frames();
     let answer = ex.tx == Tx::Done
         && !ex.abort
         && ex.pause.is_none()
-        && ex.out.keep_alive == (ex.request.head.keep_alive && !ex.closes)
-        && here.settings.client.lingering != Lingering::Always
-        && (ex.out.is_text() || here.settings.files.sendfile && ex.out.pending() <= LARGEST);
+        && ends_as_usual
+        && (ex.out.is_text() || goes_by_file && ex.out.pending() <= LARGEST);
     request && course && answer && Rc::ptr_eq(&ex.config, &cx.config)
 }
 
@@ -77,9 +90,44 @@ impl Text {
     }
 }
 
-fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
+/// The answer that is queued, in the parts that it is kept in.
+struct Parts<'a> {
+    head: &'a [u8],
+    /// Where in the head the value of Date stands.
+    date: usize,
+    /// The body, where it is no file to be sent.
+    content: &'a [u8],
+    by_sendfile: bool,
+}
+
+impl Parts<'_> {
+    fn of<'a>(ex: &'a mut Exchange, file: Option<&Rc<OpenFile>>) -> Option<Parts<'a>> {
+        if ex.out.has_frames() {
+            let framed = ex.out.framed()?;
+            let by_sendfile = match (framed.file, file) {
+                (None, _) => false,
+                (Some(sent), Some(file)) if Rc::ptr_eq(sent, file) && framed.body.is_empty() => true,
+                _ => return None,
+            };
+            return Some(Parts { head: framed.head, date: framed.date, content: framed.body, by_sendfile });
+        }
+        let by_sendfile = file.is_some_and(|file| ex.out.ends_with(file));
+        let length = if by_sendfile { ex.log.head_size } else { ex.out.response_queued() };
+        let length = usize::try_from(length).ok()?;
+        let head_size = usize::try_from(ex.log.head_size).ok()?;
+        let waiting = ex.out.text();
+        let answer = waiting.get(waiting.len().checked_sub(length)?..)?;
+        let (head, content) = answer.split_at_checked(head_size)?;
+        Some(Parts { head, date: encode::date_at(head)?, content, by_sendfile })
+    }
+}
+
+fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
     let mut text = Text::default();
-    let request = text.add(ex.buf().get(..ex.request.head.len)?);
+    let request = match key {
+        Some(key) => text.add(key),
+        None => text.add(ex.buf().get(..ex.request.head.len)?),
+    };
     let mut name = std::mem::take(&mut ex.route.path);
     name.push(0);
     let path = text.add(&name);
@@ -89,13 +137,11 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
     ex.route.path = name;
     let (found, look) = looked?;
 
-    let by_sendfile = found.as_ref().is_ok_and(|file| ex.out.ends_with(file));
-    let length = if by_sendfile { ex.log.head_size } else { ex.out.response_queued() };
-    let length = usize::try_from(length).ok()?;
-    let waiting = ex.out.text();
-    let answer = waiting.get(waiting.len().checked_sub(length)?..)?;
-    let (head, content) = answer.split_at_checked(usize::try_from(ex.log.head_size).ok()?)?;
-    let date = encode::date_at(head)?;
+    let is_framed = ex.out.has_frames();
+    let Parts { head, date, content, by_sendfile } = Parts::of(ex, found.as_ref().ok())?;
+    if is_framed && head.len() > BLOCK {
+        return None;
+    }
     if head.get(date..date + cx.now.http.len())? != cx.now.http {
         return None;
     }
@@ -111,7 +157,8 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
         return None;
     }
     let start = text.add(&head[..date]);
-    let rest = text.add(&[&head[date + cx.now.http.len()..], kept].concat());
+    let rest = text.add(&head[date + cx.now.http.len()..]);
+    let content = text.add(kept);
 
     let (mut told, mut asked) = (Span::default(), Span::default());
     let mut reports = 0;
@@ -155,6 +202,8 @@ fn made(ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
         path,
         start,
         rest,
+        is_framed,
+        content,
         told,
         asked,
         line,
@@ -251,11 +300,19 @@ pub type Tail = Option<Rc<OpenFile>>;
 
 /// Appends the answer of a request that is known. None: it is not what it was, and nothing was appended.
 pub fn say(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services, out: &mut Vec<u8>) -> Option<Tail> {
+    let file = check(repeat, asker, cx)?;
+    head(repeat, cx, out);
+    out.extend_from_slice(content(repeat, file.as_ref()));
+    Some(file.filter(|_| repeat.body == Body::File))
+}
+
+/// Whether the answer is what it was, and its file, if it has one. It counts as given, and the error log hears of what
+/// is wrong with it.
+pub fn check(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
     let file = repeat.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
-    let content = match (&file, repeat.body) {
-        (Some(file), Body::Memory) => file.memory()?,
-        _ => b"",
-    };
+    if let (Some(file), Body::Memory) = (&file, repeat.body) {
+        file.memory()?;
+    }
     cx.stats.count(Counter::Requests);
     cx.stats.count(Counter::CacheHits);
     if !repeat.told.is_empty() {
@@ -269,11 +326,23 @@ pub fn say(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services, o
         let who = Who { serial: asker.serial, asked: &asked };
         cx.logs.error(&repeat.logs.error, Level::Error, &mut cx.now, Some(who), format_args!(""));
     }
+    Some(file)
+}
+
+/// Appends the head of an answer.
+pub fn head(repeat: &CachedResponse, cx: &Services, out: &mut Vec<u8>) {
     out.extend_from_slice(repeat.bytes(repeat.start));
     out.extend_from_slice(&cx.now.http);
     out.extend_from_slice(repeat.bytes(repeat.rest));
-    out.extend_from_slice(content);
-    Some(file.filter(|_| repeat.body == Body::File))
+}
+
+/// The body of an answer that is in memory.
+pub fn content<'a>(repeat: &'a CachedResponse, file: Option<&'a Rc<OpenFile>>) -> &'a [u8] {
+    match repeat.body {
+        Body::Kept => repeat.bytes(repeat.content),
+        Body::Memory => file.and_then(|file| file.memory()).unwrap_or_default(),
+        Body::File => b"",
+    }
 }
 
 /// Takes the exchange to where its request is answered and its answer is being sent, as far as the connection and the

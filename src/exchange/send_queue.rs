@@ -3,12 +3,14 @@
 use super::body_encoder::Source;
 use crate::http::fields::Fields;
 use crate::http::h1::encode::{self, Connection};
+use crate::http::h2::response;
 use crate::http::response_head::ResponseHead;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::open_files::{OpenFile, SMALL};
 use crate::services::slice::Slice;
 use crate::sys::{Errno, file};
+use crate::util::buf::BufPool;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -16,6 +18,9 @@ use std::rc::Rc;
 /// Text that may wait for others' answers before it is sent: longer ones push each other out of the processor's cache,
 /// and a tenth of the CPU of sixteen pipelined requests went there.
 pub const SHORT: usize = 8 << 10;
+
+/// Room that is not worth a copy.
+const SMALLEST: usize = 512;
 
 /// A piece of output.
 pub enum Segment {
@@ -27,16 +32,32 @@ pub enum Segment {
     Made { source: Box<Source>, chunked: bool },
     /// Bytes `at..end` of a file.
     File { file: Rc<OpenFile>, at: u64, end: u64 },
-    /// Of a protocol with frames: the head of a response, before its body.
-    Head(Box<FramedHead>),
-    /// And its end.
-    End(Fields),
+    /// Of a protocol with frames: the header block of a response, before its body, as bytes of the queue's buffer.
+    Head {
+        block: Range<usize>,
+        /// It is not that of an interim response.
+        is_final: bool,
+    },
+    /// And its end, with the block of its trailers, which may be empty.
+    End { block: Range<usize> },
 }
 
-/// A head for a protocol that frames it.
-pub struct FramedHead {
-    pub status: Status,
-    pub fields: Fields,
+/// What a protocol with frames sends for itself, not as bytes of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker<'a> {
+    Head { block: &'a [u8], is_final: bool },
+    End { block: &'a [u8] },
+}
+
+/// A response of a protocol with frames that waits whole.
+pub struct Framed<'a> {
+    pub head: &'a [u8],
+    /// Where in the head the value of Date stands.
+    pub date: usize,
+    /// The body, as far as it is text.
+    pub body: &'a [u8],
+    /// The rest of the body: the whole of a file.
+    pub file: Option<&'a Rc<OpenFile>>,
 }
 
 /// How responses are written.
@@ -65,6 +86,10 @@ pub struct OutQueue {
     pub keep_alive_hint: Option<u64>,
     /// HTTP/1: the body of this response goes in chunks.
     chunked: bool,
+    /// Of a protocol with frames: the request asks for another protocol on its stream, which any success would begin.
+    is_tunnel: bool,
+    /// Of a protocol with frames: where in the buffer the last head has its date.
+    date: usize,
 }
 
 impl OutQueue {
@@ -75,6 +100,7 @@ impl OutQueue {
         self.queued = 0;
         self.sent = 0;
         self.wire = Wire::Http1;
+        self.is_tunnel = false;
         self.mark = 0;
         self.forget_framing();
     }
@@ -82,6 +108,11 @@ impl OutQueue {
     /// The protocol frames what it takes from here: [`Segment::Head`], body, [`Segment::End`].
     pub fn use_frames(&mut self) {
         self.wire = Wire::Frames;
+    }
+
+    /// The request asks for another protocol: a success that does not change to it is none.
+    pub fn expect_tunnel(&mut self) {
+        self.is_tunnel = true;
     }
 
     fn forget_framing(&mut self) {
@@ -180,6 +211,11 @@ impl OutQueue {
         self.segments.push_back(Segment::Made { source, chunked: self.chunked });
     }
 
+    /// The protocol has frames.
+    pub fn has_frames(&self) -> bool {
+        self.wire == Wire::Frames
+    }
+
     /// Whether the protocol can mark the end of a body whose length is not known before.
     pub fn may_mark_end(&self, version: Version) -> bool {
         self.wire == Wire::Frames || version != Version::Http10
@@ -214,12 +250,24 @@ impl OutQueue {
                 encode::head(head, self.chunked, connection, &mut self.buf);
             }
             Wire::Frames => {
-                let mut fields = Fields::default();
-                head.each(|name, value| fields.push(name, value));
                 self.seal();
-                self.segments.push_back(Segment::Head(Box::new(FramedHead { status: head.status, fields })));
+                let status = match head.status {
+                    status if head.upgrade || self.is_tunnel && status.0 < 300 => response::tunnel(head.upgrade),
+                    status => status,
+                };
+                self.date = response::head(status, head, &mut self.buf);
+                let block = self.sealed_block();
+                self.segments.push_back(Segment::Head { block, is_final: true });
             }
         }
+    }
+
+    /// What was appended is a header block of its own.
+    fn sealed_block(&mut self) -> Range<usize> {
+        let block = self.sealed..self.buf.len();
+        self.sealed = block.end;
+        self.queued += block.len() as u64;
+        block
     }
 
     /// A response before the response (1xx).
@@ -228,7 +276,9 @@ impl OutQueue {
             Wire::Http1 => encode::interim(status, fields, &mut self.buf),
             Wire::Frames => {
                 self.seal();
-                self.segments.push_back(Segment::Head(Box::new(FramedHead { status, fields: fields.clone() })));
+                response::interim(status, fields, &mut self.buf);
+                let block = self.sealed_block();
+                self.segments.push_back(Segment::Head { block, is_final: false });
             }
         }
         self.begin_response();
@@ -263,20 +313,71 @@ impl OutQueue {
         }
         if self.wire == Wire::Frames {
             self.seal();
-            self.segments.push_back(Segment::End(trailers.clone()));
+            response::trailers(trailers, &mut self.buf);
+            let block = self.sealed_block();
+            self.segments.push_back(Segment::End { block });
         }
     }
 
     /// Of a protocol with frames: a head or an end is next in the queue.
     pub fn has_marker(&self) -> bool {
-        matches!(self.segments.front(), Some(Segment::Head(_) | Segment::End(_)))
+        matches!(self.segments.front(), Some(Segment::Head { .. } | Segment::End { .. }))
     }
 
     /// Of a protocol with frames: the head or the end that is next in the queue.
-    pub fn take_marker(&mut self) -> Option<Segment> {
-        match self.segments.front() {
-            Some(Segment::Head(_) | Segment::End(_)) => self.segments.pop_front(),
+    pub fn marker(&self) -> Option<Marker<'_>> {
+        let of = |block: &Range<usize>| self.buf.get(block.clone()).unwrap_or_default();
+        match self.segments.front()? {
+            Segment::Head { block, is_final } => Some(Marker::Head { block: of(block), is_final: *is_final }),
+            Segment::End { block } => Some(Marker::End { block: of(block) }),
             _ => None,
+        }
+    }
+
+    /// The marker was sent.
+    pub fn pass_marker(&mut self) {
+        if let Some(Segment::Head { block, .. } | Segment::End { block }) = self.segments.front() {
+            self.sent += block.len() as u64;
+            self.segments.pop_front();
+            self.clear_if_empty();
+        }
+    }
+
+    /// Of a protocol with frames: the response that waits, if it does so whole, without trailers, and alone.
+    pub fn framed(&self) -> Option<Framed<'_>> {
+        let mut segments = self.segments.iter();
+        let Some(Segment::Head { block, is_final: true }) = segments.next() else { return None };
+        let head = self.buf.get(block.clone())?;
+        let date = self.date.checked_sub(block.start)?;
+        let mut framed = Framed { head, date, body: &[], file: None };
+        loop {
+            match segments.next()? {
+                Segment::Text(range) if framed.body.is_empty() => framed.body = self.buf.get(range.clone())?,
+                Segment::File { file, at: 0, end } if framed.file.is_none() && *end == file.stat.size => {
+                    framed.file = Some(file);
+                }
+                Segment::End { block } if block.is_empty() => break,
+                _ => return None,
+            }
+        }
+        (segments.next().is_none() && self.sealed == self.buf.len()).then_some(framed)
+    }
+
+    /// A response that waits needs no buffer it does not use: gives it back, or the larger part of it.
+    pub fn rest(&mut self, pool: &mut BufPool) {
+        let len = self.buf.len();
+        if len == 0 && self.sealed == 0 {
+            pool.give(std::mem::take(&mut self.buf));
+        } else if self.buf.capacity() >= 2 * len + SMALLEST {
+            let exact = self.buf.as_slice().to_vec();
+            pool.give(std::mem::replace(&mut self.buf, exact));
+        }
+    }
+
+    /// Has a buffer again.
+    pub fn wake(&mut self, pool: &mut BufPool) {
+        if self.buf.capacity() == 0 {
+            self.buf = pool.take();
         }
     }
 
@@ -335,7 +436,7 @@ impl OutQueue {
         self.buf.drain(..gone);
         self.sealed -= gone;
         for segment in &mut self.segments {
-            if let Segment::Text(range) = segment {
+            if let Segment::Text(range) | Segment::Head { block: range, .. } | Segment::End { block: range } = segment {
                 *range = range.start - gone..range.end - gone;
             }
         }
@@ -375,7 +476,7 @@ impl OutQueue {
     pub fn advance(&mut self, n: usize) {
         self.sent += n as u64;
         let done = match self.segments.front_mut() {
-            None | Some(Segment::Made { .. } | Segment::Head(_) | Segment::End(_)) => return,
+            None | Some(Segment::Made { .. } | Segment::Head { .. } | Segment::End { .. }) => return,
             Some(Segment::Text(range) | Segment::Shared(_, range)) => {
                 range.start += n;
                 range.start >= range.end
@@ -387,10 +488,14 @@ impl OutQueue {
         };
         if done {
             self.segments.pop_front();
-            if self.segments.is_empty() && self.sealed == self.buf.len() {
-                self.buf.clear();
-                self.sealed = 0;
-            }
+            self.clear_if_empty();
+        }
+    }
+
+    fn clear_if_empty(&mut self) {
+        if self.segments.is_empty() && self.sealed == self.buf.len() {
+            self.buf.clear();
+            self.sealed = 0;
         }
     }
 }

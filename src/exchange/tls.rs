@@ -83,6 +83,11 @@ fn hexadecimal(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 impl TlsFacts {
+    /// ALPN has led to HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        !self.is_plain && self.alpn.as_deref() == Some(b"h2")
+    }
+
     /// Appends the value of a variable; false: there is none. `now`: seconds since 1970.
     pub fn value(&self, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
         if self.is_plain {

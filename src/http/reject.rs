@@ -29,6 +29,8 @@ pub enum Reject {
     BadFraming(&'static str),
     /// 501: a transfer coding other than `chunked`.
     UnknownCoding,
+    /// 501: an extended CONNECT to a protocol that is not spoken.
+    UnknownProtocol,
     /// 505: neither HTTP/1.0 nor HTTP/1.x.
     Version,
     /// 417: an expectation other than `100-continue`.
@@ -51,7 +53,7 @@ impl Reject {
             Reject::HeaderTooLarge { .. } => Status::HEADER_TOO_LARGE,
             // nginx; RFC 6585 would let it be 431 too.
             Reject::TooManyFields { .. } => Status::BAD_REQUEST,
-            Reject::UnknownCoding => Status::NOT_IMPLEMENTED,
+            Reject::UnknownCoding | Reject::UnknownProtocol => Status::NOT_IMPLEMENTED,
             Reject::Version => Status::VERSION_NOT_SUPPORTED,
             Reject::Expectation => Status::EXPECTATION_FAILED,
             Reject::BodyTooLarge { .. } => Status::CONTENT_TOO_LARGE,
@@ -87,6 +89,7 @@ impl fmt::Display for Reject {
             Reject::BadHost(rule) => write!(f, "client sent invalid host: {rule}"),
             Reject::BadFraming(rule) => write!(f, "client sent ambiguous body framing: {rule}"),
             Reject::UnknownCoding => f.write_str("client sent unknown \"Transfer-Encoding\""),
+            Reject::UnknownProtocol => f.write_str("client sent unknown \":protocol\""),
             Reject::Version => f.write_str("client sent a protocol version other than HTTP/1.x"),
             Reject::Expectation => f.write_str("client sent an expectation other than \"100-continue\""),
             Reject::BadChunk(rule) => write!(f, "client sent invalid chunked body: {rule}"),

@@ -41,13 +41,11 @@ impl ResponseHead<'_> {
     pub fn each(&self, mut field: impl FnMut(&[u8], &[u8])) {
         field(b"server", self.server);
         field(b"date", self.date);
-        let mut length = Vec::new();
-        if let Some(bytes) = self.length {
-            decimal::push(bytes, 0, &mut length);
-        }
+        let mut digits = [0; decimal::DIGITS];
+        let length = self.length.map(|bytes| decimal::digits(bytes, &mut digits));
         let known = [
             (&b"content-type"[..], self.content_type),
-            (b"content-length", self.length.map(|_| &length[..])),
+            (b"content-length", length),
             (b"last-modified", self.last_modified),
             (b"location", self.location),
             (b"etag", self.etag),

@@ -1,6 +1,7 @@
 //! Requests that were answered before, and will be answered likewise when they come again byte for byte: what a head
 //! was found to mean is kept with it, so that a client that asks again, or another that asks alike, is spared parsing,
-//! routing and the phases. Contents stay where they are ([`super::files`]) and are looked at as if they were asked for.
+//! routing and the phases. A head is known by its bytes in HTTP/1 and by its decoded fields in HTTP/2 ([`frame_key`]); the
+//! answer's head is kept as the protocol writes it, so that it is sent without a second look. Contents stay where they are ([`super::files`]) and are looked at as if they were asked for.
 //!
 //! Invariant: an entry answers only the very bytes it was made of, on the endpoint they came to, by the configuration it
 //! was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. What else an answer may depend on (the
@@ -25,6 +26,8 @@ use std::rc::{Rc, Weak};
 
 /// The longest head that is worth it: a long one has cookies in it, and each client others.
 const HEAD: usize = 1024;
+/// The longest key of fields: some parts of the request stand in it twice.
+const KEY: usize = 1536;
 /// Entries at most.
 const ENTRIES: usize = 16_384;
 /// What an entry takes beside its text, about.
@@ -52,9 +55,12 @@ pub struct CachedResponse {
     pub request: Span,
     /// The path that was opened, with a NUL.
     pub path: Span,
-    /// The response up to the value of Date, and from there on.
+    /// The response's head up to the value of Date, and behind it: text, or a header block where `is_framed`.
     pub start: Span,
     pub rest: Span,
+    pub is_framed: bool,
+    /// The body, where it is kept here.
+    pub content: Span,
     /// What the error log says of it: what went wrong, and who asked what but for the client.
     pub told: Span,
     pub asked: Span,
@@ -68,7 +74,7 @@ pub struct CachedResponse {
 /// What follows an answer's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing but what is in `rest`.
+    /// What is in `content`, which may be nothing.
     Kept,
     /// The file, which is in memory.
     Memory,
@@ -125,6 +131,17 @@ impl CachedResponse {
     }
 }
 
+/// What a request of HTTP/2 is known by: its decoded text, and where in it the fields lie. Begins as no head of HTTP/1
+/// does. Appended to `key`.
+pub fn frame_key(text: &[u8], spans: impl Iterator<Item = Span>, key: &mut Vec<u8>) {
+    key.push(2);
+    for span in spans {
+        key.extend_from_slice(&span.start.to_ne_bytes());
+        key.extend_from_slice(&span.len.to_ne_bytes());
+    }
+    key.extend_from_slice(text);
+}
+
 pub struct ResponseCache {
     entries: FastMap<u64, Rc<CachedResponse>>,
     /// Marks of heads that were seen; made when the first one is.
@@ -167,6 +184,11 @@ impl ResponseCache {
         }
         let end = self.end.find(bytes.get(..HEAD.min(bytes.len()))?)?;
         Some(end + 4)
+    }
+
+    /// Whether a key of that length may be known.
+    pub fn takes(&self, key: &[u8]) -> bool {
+        self.limit > 0 && key.len() <= KEY
     }
 
     /// What a head is known by. Clients choose the bytes: nobody outside can choose what they hash to.

@@ -16,6 +16,23 @@ pub fn push(mut n: u64, width: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.get(from..).unwrap_or_default());
 }
 
+/// Digits of the largest number.
+pub const DIGITS: usize = 20;
+
+/// Decimal digits in a place of the caller's.
+pub fn digits(mut n: u64, place: &mut [u8; DIGITS]) -> &[u8] {
+    let mut at = DIGITS;
+    for slot in place.iter_mut().rev() {
+        *slot = b'0' + (n % 10) as u8;
+        n /= 10;
+        at -= 1;
+        if n == 0 {
+            break;
+        }
+    }
+    place.get(at..).unwrap_or_default()
+}
+
 /// An IPv4 address.
 pub fn push_dotted(octets: [u8; 4], out: &mut Vec<u8>) {
     let mut text = [0; 16];

@@ -244,7 +244,7 @@ fn answers(timer: &Timer) {
         answer();
         let head = cx.response_cache.head(request).expect("a head");
         let hash = cx.response_cache.hash(client.endpoint, &request[..head]);
-        cacheable::learn(hash, &mut ex, &mut cx);
+        cacheable::learn(hash, None, &mut ex, &mut cx);
         let mut out = Vec::new();
         let mut again = || {
             let head = cx.response_cache.head(request).expect("a head");

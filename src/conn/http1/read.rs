@@ -70,7 +70,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             respond(active, turn.cx);
             let Active { ex, http1, .. } = active;
             if let Some(hash) = http1.known.take() {
-                cacheable::learn(hash, ex, turn.cx);
+                cacheable::learn(hash, None, ex, turn.cx);
             }
             arm(io, ex, turn.cx);
             Head::Step(Step::Again)

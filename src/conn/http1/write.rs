@@ -45,18 +45,12 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 return Flushed::Gone(CloseReason::CutShort);
             }
         }
-        if io.transport.may_frame() {
-            match ex.out.take_marker() {
-                Some(Segment::Head(head)) => {
-                    io.transport.send_head(&head);
-                    continue;
-                }
-                Some(Segment::End(trailers)) => {
-                    io.transport.send_end(trailers);
-                    continue;
-                }
-                _ => {}
-            }
+        if let Some(stream) = io.transport.framing()
+            && let Some(marker) = ex.out.marker()
+        {
+            stream.send_marker(marker);
+            ex.out.pass_marker();
+            continue;
         }
         let Some((segment, text, more)) = ex.out.front() else { return flush_transport(io) };
         if !io.transport.can_write() {
@@ -77,7 +71,11 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             }
             // The time of this turn is over.
             Segment::Made { .. } => return Flushed::Yield,
-            Segment::Head(_) | Segment::End(_) => return Flushed::Blocked,
+            // Nothing is framed for a stream that was reset: its request is given up.
+            Segment::Head { .. } | Segment::End { .. } if io.transport.has_failed() => {
+                return Flushed::Gone(CloseReason::ClientGone);
+            }
+            Segment::Head { .. } | Segment::End { .. } => return Flushed::Blocked,
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
                 let result = match file.fd() {

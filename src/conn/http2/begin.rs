@@ -1,7 +1,7 @@
 //! Which connections speak HTTP/2, and what makes a stream's head an exchange's request.
 
 use super::stream::StreamTransport;
-use super::{Entry, Http2};
+use super::{Entry, Http2, Work};
 use crate::config::model::{Config, EndpointId};
 use crate::conn::close;
 use crate::conn::http1::read;
@@ -11,16 +11,19 @@ use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Conn, State, Turn};
 use crate::exchange::Exchange;
+use crate::http::escape::to_base64;
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::target::Form;
 use crate::http::h2::connection::{Connection, Limits};
+use crate::http::h2::extended;
 use crate::http::h2::frame::PREFACE;
 use crate::http::h2::hpack::Bounds;
 use crate::http::h2::request::Rules;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::version::Version;
+use crate::sys::random;
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
 
@@ -30,21 +33,25 @@ pub fn is_spoken(config: &Config, endpoint: EndpointId) -> bool {
     endpoint.http2 || config.location(config.server(endpoint.default).root).settings.http2.enable
 }
 
-/// The first request of a connection begins as HTTP/2's preface does, as far as it has come: RFC 9113 §3.3's prior
-/// knowledge, and what ALPN leads to.
+/// The connection may turn out to speak HTTP/2: over TLS where ALPN has led to it, whatever the client sends then; without
+/// TLS where the first request begins as the preface does, as far as it has come (RFC 9113 §3.3's prior knowledge).
 pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
+    if conn.transport.is_stream() {
+        return false;
+    }
+    if let Some(facts) = &active.ex.tls {
+        return facts.speaks_http2();
+    }
     let begin = active.http1.unread();
     let begin = &begin[..begin.len().min(PREFACE.len())];
-    !begin.is_empty()
-        && PREFACE.starts_with(begin)
-        && conn.transport.parent().is_none()
-        && is_spoken(&active.ex.config, active.ex.client.endpoint)
+    !begin.is_empty() && PREFACE.starts_with(begin) && is_spoken(&active.ex.config, active.ex.client.endpoint)
 }
 
 /// The connection speaks HTTP/2 from here on, once the preface is whole.
 pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &mut conn.state else { return Step::Again };
-    if active.http1.unread().len() >= PREFACE.len() {
+    let is_agreed = active.ex.tls.is_some() && !active.http1.unread().is_empty();
+    if is_agreed || active.http1.unread().len() >= PREFACE.len() {
         enter(conn, turn);
         return Step::Yield;
     }
@@ -76,6 +83,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         client: ex.client,
         config: ex.config.clone(),
         turns: 0,
+        has_sent: false,
         is_dying: false,
         lingers: false,
         filed: Vec::new(),
@@ -98,7 +106,7 @@ fn limits(ex: &Exchange) -> Limits {
             // And the pseudo-header fields.
             fields: fields + 5,
         },
-        rules: Rules { underscores: head.underscores, extended_connect: false, fields },
+        rules: Rules { underscores: head.underscores, extended_connect: true, fields },
         ..Limits::default()
     }
 }
@@ -112,6 +120,13 @@ impl Http2 {
         turn: &mut Turn<'_>,
         (id, end, fault): (u32, bool, Option<Reject>),
     ) {
+        let seen = match &fault {
+            None if end => match self.answer_cached(conns, key, turn, id) {
+                Ok(()) => return,
+                Err(seen) => seen,
+            },
+            _ => None,
+        };
         let Some(parent) = conns.get_mut(key) else { return };
         parent.served.add(1);
         self.client.requests = u64::from(parent.served.requests());
@@ -122,8 +137,13 @@ impl Http2 {
         ex.introduced = parent.introduced.clone();
         ex.tls = parent.transport.facts();
         ex.out.use_frames();
-        self.hand_over(ex, http1);
-        let stream = StreamTransport::new(key, id, end, fault, parent.transport.is_secure());
+        let is_tunnel = self.hand_over(ex, http1);
+        if is_tunnel {
+            ex.out.expect_tunnel();
+        }
+        let mut stream = StreamTransport::new(key, id, end, fault, parent.transport.is_secure());
+        stream.seen = seen;
+        stream.is_tunnel = is_tunnel;
         let conn = Conn {
             transport: Transport::Stream(Box::new(stream)),
             registered: true,
@@ -139,17 +159,24 @@ impl Http2 {
         };
         cx.stats.reading += 1;
         let key = conns.insert(conn);
-        self.streams.push(Entry { id, key, is_ready: true, is_stalled: false, sent: 0, turn: 0 });
+        self.streams.push(Entry::new(id, Work::Exchange(key), true));
     }
 
     /// The exchange has the head from here on; its buffers and the connection's change places.
-    fn hand_over(&mut self, ex: &mut Exchange, http1: &mut Http1) {
+    /// True: another protocol is asked for, to be spoken by what follows on the stream.
+    fn hand_over(&mut self, ex: &mut Exchange, http1: &mut Http1) -> bool {
         if Rc::get_mut(&mut ex.request).is_none() {
             ex.request = Rc::default();
         }
-        let Some(request) = Rc::get_mut(&mut ex.request) else { return };
-        let from = *self.protocol.request();
+        let Some(request) = Rc::get_mut(&mut ex.request) else { return false };
+        let mut from = *self.protocol.request();
         let block = self.protocol.block_mut();
+        let is_tunnel = !from.protocol.is_empty();
+        if is_tunnel {
+            let mut key = Vec::new();
+            to_base64(&nonce(), &mut key);
+            extended::as_upgrade(block, &mut from, &key);
+        }
         let head = &mut request.head;
         head.clear();
         std::mem::swap(&mut head.fields, &mut block.fields);
@@ -174,5 +201,14 @@ impl Http2 {
             framing => Decoder::new(framing),
         };
         http1.expects_continue = request.expects_continue();
+        is_tunnel
     }
+}
+
+/// A WebSocket's key has to be no other's, and need not be secret.
+fn nonce() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // Without randomness it is the same each time: the upstream only echoes it.
+    let _ = random::fill(&mut bytes);
+    bytes
 }

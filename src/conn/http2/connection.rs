@@ -2,27 +2,20 @@
 //! sent, until nothing moves or the turn's share is used up.
 
 use super::events::Read;
-use super::schedule::{self, Candidate};
-use super::stream::{Ending, Grant, StreamTransport};
-use super::{Http2, OUTPUT, QUANTUM, code_of};
+use super::stream::{Ending, StreamTransport};
+use super::{Http2, OUTPUT, READ, Work, code_of};
 use crate::config::settings::client::Lingering;
 use crate::conn::close;
-use crate::conn::http1::{read, respond};
 use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
-use crate::conn::{Active, Conn, State, Turn, drive};
-use crate::exchange::phases;
+use crate::conn::{Conn, Pool, State, Turn};
 use crate::http::h2::error::ErrorCode;
-use crate::http::reject::Reject;
+use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::socket::More;
 use crate::util::slab::{Key, Slab};
-use crate::util::wake::Wake;
 use std::rc::Rc;
-
-/// Room for a read: a frame of the largest size that we take, and some more.
-const READ: usize = 32 << 10;
 
 /// Drives the connection `key`. What became of its streams is to be filed.
 pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec<(Key, Next)>) {
@@ -30,7 +23,9 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     let State::Http2(mut http2) = std::mem::replace(&mut conn.state, State::Idle) else {
         return (Next::Close, Vec::new());
     };
+    http2.take_buffers(turn.pool);
     let mut next = http2.run(conns, turn, key);
+    http2.give_buffers(turn.pool);
     let filed = std::mem::take(&mut http2.filed);
     if let Some(conn) = conns.get_mut(key) {
         match next {
@@ -63,6 +58,7 @@ impl Http2 {
         }
         self.bury();
         turn.budget.gather = false;
+        self.has_sent = false;
         for entry in &mut self.streams {
             entry.is_stalled = false;
         }
@@ -107,6 +103,7 @@ impl Http2 {
                 return self.wait(conns, turn, key, received);
             }
             if self.input.capacity() - self.input.len() < READ / 2 {
+                // Part of a frame waits in it.
                 self.input.reserve(READ);
             }
             let room = self.input.capacity() - self.input.len();
@@ -135,6 +132,10 @@ impl Http2 {
             if self.input.is_empty() && !self.protocol.is_in_head() || conn.deadline.at() <= now {
                 conn.arm(Timer::Header, now + header.max(1000));
             }
+            // Those without a connection of their own share this one's.
+            if let Some(at) = self.cached_deadline().filter(|at| *at < conn.deadline.at()) {
+                conn.arm(Timer::Send, at);
+            }
             return Next::Wait;
         }
         if conn.served.requests() > 0 && idle == 0 {
@@ -142,27 +143,39 @@ impl Http2 {
             return Next::Run;
         }
         if self.input.is_empty() && !self.protocol.is_in_head() && (received || conn.served.requests() > 0) {
-            if self.is_fresh_idle() {
+            if self.is_fresh_idle(received) {
                 match conn.served.requests() {
                     0 => conn.arm(Timer::Header, now + header),
                     _ => conn.arm(Timer::KeepAlive, now + idle),
                 }
             }
-            self.rest();
+            self.protocol.shrink();
         }
         Next::Wait
     }
 
-    /// It has just become idle: buffers are still held.
-    fn is_fresh_idle(&self) -> bool {
-        self.input.capacity() > 0 || self.out.capacity() > 0
+    /// It has just become idle: something was read or sent in this turn.
+    fn is_fresh_idle(&self, received: bool) -> bool {
+        received || self.has_sent
     }
 
-    /// An idle connection keeps no buffers.
-    fn rest(&mut self) {
-        self.input = Vec::new();
-        self.out = Vec::new();
-        self.protocol.shrink();
+    /// Buffers belong to turns, and to what does not go out in one.
+    fn take_buffers(&mut self, pool: &mut Pool) {
+        if self.out.capacity() == 0 {
+            self.out = pool.http2.out.take();
+        }
+        if self.input.capacity() == 0 {
+            self.input = pool.http2.input.take();
+        }
+    }
+
+    fn give_buffers(&mut self, pool: &mut Pool) {
+        if self.out.is_empty() {
+            pool.http2.out.give(std::mem::take(&mut self.out));
+        }
+        if self.input.is_empty() {
+            pool.http2.input.give(std::mem::take(&mut self.input));
+        }
     }
 
     /// Streams that ended meanwhile.
@@ -178,7 +191,7 @@ impl Http2 {
     }
 
     /// The last that is said on a stream.
-    fn close_stream(&mut self, stream: &StreamTransport) {
+    pub(super) fn close_stream(&mut self, stream: &StreamTransport) {
         let id = stream.id;
         self.protocol.consumed(id, stream.taken + stream.unread());
         match &stream.ending {
@@ -190,115 +203,8 @@ impl Http2 {
         self.protocol.release(id);
     }
 
-    /// Drives the streams that can go on, as long as there is room for what they say. True: something moved.
-    fn produce(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
-        let mut moved = false;
-        loop {
-            let is_full = self.out.len() - self.sent >= OUTPUT || turn.budget.bytes == 0;
-            // What was reset is given up though nothing can be said.
-            let picked = if is_full { self.pick_broken(conns) } else { self.pick(conns) };
-            let Some(at) = picked else { return moved };
-            moved = true;
-            self.drive(conns, turn, at);
-        }
-    }
-
-    /// A stream that was reset, and is still under way.
-    fn pick_broken(&self, conns: &Slab<Conn>) -> Option<usize> {
-        let is_broken = |key| matches!(conns.get(key).map(|c| &c.transport), Some(Transport::Stream(s)) if s.is_broken);
-        self.streams.iter().position(|entry| entry.is_ready && is_broken(entry.key))
-    }
-
-    /// The stream whose turn it is.
-    fn pick(&mut self, conns: &Slab<Conn>) -> Option<usize> {
-        if let Some(at) = self.streams.iter().position(|entry| entry.is_ready) {
-            return Some(at);
-        }
-        let mut best = None;
-        for at in 0..self.streams.len() {
-            let Some(candidate) = self.candidate(conns, at) else { continue };
-            let parent = candidate.dependency.parent;
-            let waits = parent > 0
-                && self
-                    .streams
-                    .binary_search_by_key(&parent, |entry| entry.id)
-                    .is_ok_and(|at| self.candidate(conns, at).is_some());
-            let order = schedule::order(&candidate, waits);
-            if best.as_ref().is_none_or(|(least, _)| order < *least) {
-                best = Some((order, at));
-            }
-        }
-        best.map(|(_, at)| at)
-    }
-
-    /// The stream at that place, if it could send.
-    fn candidate(&self, conns: &Slab<Conn>, at: usize) -> Option<Candidate> {
-        let entry = self.streams.get(at)?;
-        let conn = conns.get(entry.key)?;
-        if entry.is_stalled || !wants_to_send(conn, self.protocol.room(entry.id)) {
-            return None;
-        }
-        let stream = self.protocol.streams().get(entry.id)?;
-        let (priority, dependency) = (stream.priority, stream.dependency);
-        Some(Candidate { id: entry.id, priority, dependency, sent: entry.sent, turn: entry.turn })
-    }
-
-    fn drive(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize) {
-        self.turns += 1;
-        let turns = self.turns;
-        let Some(entry) = self.streams.get_mut(at) else { return };
-        entry.is_ready = false;
-        entry.is_stalled = false;
-        entry.turn = turns;
-        let (id, key) = (entry.id, entry.key);
-        let room = self.protocol.room(id).min(QUANTUM);
-        let Some(conn) = conns.get_mut(key) else { return };
-        turn.wake = Wake::conn(key);
-        turn.cx.syncs.driven = Some(turn.wake);
-        if let Transport::Stream(stream) = &mut conn.transport
-            && let Some(fault) = stream.unborn.take()
-        {
-            born(conn, fault, turn);
-        }
-        let (Transport::Stream(stream), State::Active(active)) = (&mut conn.transport, &conn.state) else { return };
-        let max_frame = self.protocol.max_frame();
-        let chunk = active.ex.here().settings.http2.chunk_size.0 as usize;
-        let is_first = self.protocol.is_before_first_block();
-        let grant = Grant { room, chunk: chunk.clamp(1, max_frame), max_frame: max_frame as u32, is_first };
-        let before = self.out.len();
-        stream.begin(&mut self.out, grant);
-        let next = drive::drive(conn, turn);
-        let Transport::Stream(stream) = &mut conn.transport else { return };
-        if stream.end(&mut self.out) {
-            self.protocol.first_block_sent();
-        }
-        let is_stalled = self.out.len() == before;
-        let written = stream.written;
-        if written > 0 {
-            self.protocol.data_sent(id, written);
-        }
-        let taken = std::mem::take(&mut stream.taken);
-        if taken > 0 {
-            self.protocol.consumed(id, taken);
-        }
-        if next == Next::Close {
-            let mut stream = std::mem::replace(&mut **stream, StreamTransport::gone());
-            stream.taken = 0;
-            self.close_stream(&stream);
-            self.streams.remove(at);
-        } else {
-            stream.close_frame();
-            self.widen(conns, at);
-            if let Some(entry) = self.streams.get_mut(at) {
-                entry.sent += written as u64;
-                entry.is_stalled = is_stalled;
-            }
-        }
-        self.file(key, next);
-    }
-
     /// What has become of a stream: the last counts.
-    fn file(&mut self, key: Key, next: Next) {
+    pub(super) fn file(&mut self, key: Key, next: Next) {
         match self.filed.iter_mut().rfind(|(filed, _)| *filed == key) {
             Some((_, filed)) => *filed = next,
             None => self.filed.push((key, next)),
@@ -312,6 +218,7 @@ impl Http2 {
             }
             match transport.send(&self.out[self.sent..], More::No) {
                 Ok(n) => {
+                    self.has_sent = true;
                     self.sent += n;
                     budget.bytes = budget.bytes.saturating_sub(n);
                 }
@@ -353,13 +260,18 @@ impl Http2 {
 
     /// Ends every stream that is under way.
     fn abandon(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) {
-        for entry in std::mem::take(&mut self.streams) {
-            if let Some(conn) = conns.get_mut(entry.key) {
+        while let Some(entry) = self.streams.last() {
+            let Work::Exchange(key) = entry.work else {
+                self.end_cached(self.streams.len() - 1, ErrorCode::CANCEL, turn.cx);
+                continue;
+            };
+            self.streams.pop();
+            if let Some(conn) = conns.get_mut(key) {
                 if let Transport::Stream(stream) = &mut conn.transport {
                     stream.parent = None;
                 }
                 close::abandon(conn, turn, CloseReason::ClientGone);
-                self.file(entry.key, Next::Close);
+                self.file(key, Next::Close);
             }
         }
     }
@@ -376,11 +288,16 @@ impl Http2 {
     }
 
     /// The connection's deadline has come. The streams have their own.
-    pub fn timeout(&mut self, now: u64, deadline: &mut Deadline) -> Next {
+    pub fn timeout(&mut self, cx: &mut Services, deadline: &mut Deadline) -> Next {
+        let now = cx.now.ms;
         let client = &self.settings().client;
         let (header, idle) = (client.header_timeout.0, client.keepalive_timeout.0);
         if self.has_output() {
             return Next::Close;
+        }
+        if self.expire_cached(cx) {
+            *deadline = Deadline::new(Timer::Header, now + header.max(1000));
+            return Next::Run;
         }
         if self.protocol.abandon_head(&self.input) {
             // The rest of it may come later; the connection is not at fault.
@@ -395,24 +312,4 @@ impl Http2 {
         self.is_dying = true;
         Next::Run
     }
-}
-
-/// The request of a stream is begun.
-fn born(conn: &mut Conn, fault: Option<Reject>, turn: &mut Turn<'_>) {
-    let Some((mut io, active)) = conn.active() else { return };
-    let Active { ex, handler, .. } = active;
-    read::begin(turn);
-    match fault {
-        None => phases::begin(ex, handler, turn.cx),
-        Some(reject) => phases::reject(ex, handler, turn.cx, &reject),
-    }
-    respond(active, turn.cx);
-    read::arm(&mut io, &active.ex, turn.cx);
-}
-
-/// Whether it has output, and may write.
-fn wants_to_send(conn: &Conn, room: usize) -> bool {
-    let State::Active(active) = &conn.state else { return false };
-    let ex = &active.ex;
-    !ex.out.is_empty() && ex.pause.is_none() && (room > 0 || ex.out.has_marker())
 }

@@ -1,7 +1,7 @@
 //! What frames ask for.
 
 use super::{Http2, WIDE};
-use crate::config::model::{Level, LineFormat};
+use crate::config::model::{ErrorLog, Level, LineFormat};
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::Rx;
@@ -47,11 +47,11 @@ impl Http2 {
                         Some(Event::Data { stream, data, end }) => {
                             self.data(conns, stream, rest.get(data).unwrap_or_default(), end);
                         }
-                        Some(event) => self.event(conns, key, turn.cx, event),
+                        Some(event) => self.event(conns, turn.cx, event),
                     }
                 }
                 Err(fault) => {
-                    self.fail(conns, key, turn.cx, fault);
+                    self.fail(turn.cx, fault);
                     break Read::Dead;
                 }
             }
@@ -66,21 +66,22 @@ impl Http2 {
         self.input = input;
     }
 
-    fn fail(&mut self, conns: &Slab<Conn>, key: Key, cx: &mut Services, fault: Fault) {
-        self.report(conns, key, cx, format_args!("{fault}"));
+    fn fail(&mut self, cx: &mut Services, fault: Fault) {
+        self.report(cx, format_args!("{fault}"));
         self.is_dying = true;
     }
 
     /// A line in the error log about the connection.
-    pub(super) fn report(&self, conns: &Slab<Conn>, key: Key, cx: &mut Services, what: std::fmt::Arguments<'_>) {
-        let Some(conn) = conns.get(key) else { return };
-        let log = self.settings().logs.error.clone();
-        let peer = conn.peer;
+    pub(super) fn report(&self, cx: &mut Services, what: std::fmt::Arguments<'_>) {
+        self.write_error(&self.settings().logs.error, Level::Info, what, cx);
+    }
+
+    pub(super) fn write_error(&self, log: &ErrorLog, level: Level, what: std::fmt::Arguments<'_>, cx: &mut Services) {
         let who = Who {
-            serial: conn.serial,
-            asked: &|format: LineFormat, out: &mut Vec<u8>| error_log::client(&peer, format, out),
+            serial: self.client.serial,
+            asked: &|format: LineFormat, out: &mut Vec<u8>| error_log::client(&self.client.peer, format, out),
         };
-        cx.logs.error(&log, Level::Info, &mut cx.now, Some(who), what);
+        cx.logs.error(log, level, &mut cx.now, Some(who), what);
     }
 
     /// keepalive_requests and keepalive_time: no further streams behind the one that reaches them.
@@ -95,8 +96,8 @@ impl Http2 {
 
     fn data(&mut self, conns: &mut Slab<Conn>, id: u32, data: &[u8], end: bool) {
         let Some(entry) = self.entry(id) else { return self.protocol.consumed(id, data.len()) };
+        let Some(key) = entry.key() else { return self.protocol.consumed(id, data.len()) };
         entry.is_ready = true;
-        let key = entry.key;
         let Some((stream, is_wanted)) = conns.get_mut(key).and_then(stream_and_wish) else {
             return self.protocol.consumed(id, data.len());
         };
@@ -107,7 +108,7 @@ impl Http2 {
         stream.push(data);
     }
 
-    fn event(&mut self, conns: &mut Slab<Conn>, key: Key, cx: &mut Services, event: Event) {
+    fn event(&mut self, conns: &mut Slab<Conn>, cx: &mut Services, event: Event) {
         let (id, broken) = match event {
             Event::Trailers { stream } => {
                 let block = self.protocol.block();
@@ -137,17 +138,20 @@ impl Http2 {
                 return;
             }
             Event::Reset { stream, code } => {
-                self.report(conns, key, cx, format_args!("client reset stream {stream} with code {}", code.0));
+                self.report(cx, format_args!("client reset stream {stream} with code {}", code.0));
                 (stream, true)
             }
             Event::Failed { stream, fault } => {
-                self.report(conns, key, cx, format_args!("{fault}, stream {stream}"));
+                self.report(cx, format_args!("{fault}, stream {stream}"));
                 (stream, true)
             }
             // Streams that wait for these are looked at in any case.
             Event::Window { .. } | Event::Priority { .. } | Event::SettingsAcked | Event::GoAway { .. } => return,
             Event::Request { .. } | Event::Data { .. } => return,
         };
+        if let Some(at) = self.streams.iter().position(|entry| entry.id == id && entry.key().is_none()) {
+            return self.end_cached(at, ErrorCode::CANCEL, cx);
+        }
         self.tell_stream(conns, id, |conn| {
             if let Transport::Stream(stream) = &mut conn.transport {
                 stream.is_broken |= broken;
@@ -157,8 +161,8 @@ impl Http2 {
 
     fn tell_stream(&mut self, conns: &mut Slab<Conn>, id: u32, change: impl FnOnce(&mut Conn)) {
         let Some(entry) = self.entry(id) else { return };
+        let Some(key) = entry.key() else { return };
         entry.is_ready = true;
-        let key = entry.key;
         if let Some(conn) = conns.get_mut(key) {
             change(conn);
         }
@@ -167,8 +171,10 @@ impl Http2 {
     /// Lets clients send a body ahead that is taken as it comes.
     pub(super) fn widen(&mut self, conns: &Slab<Conn>, at: usize) {
         let Some(entry) = self.streams.get(at) else { return };
-        let takes = conns.get(entry.key).is_some_and(|conn| match &conn.state {
-            State::Active(active) => active.ex.rx == Rx::Body,
+        let takes = entry.key().and_then(|key| conns.get(key)).is_some_and(|conn| match &conn.state {
+            State::Active(active) => {
+                active.ex.rx == Rx::Body || matches!(&conn.transport, Transport::Stream(stream) if stream.is_tunnel)
+            }
             _ => false,
         });
         if takes {
@@ -184,7 +190,10 @@ fn stream_and_wish(conn: &mut Conn) -> Option<(&mut super::stream::StreamTranspo
         _ => false,
     };
     match &mut conn.transport {
-        Transport::Stream(stream) => Some((stream, is_wanted)),
+        Transport::Stream(stream) => {
+            let is_wanted = is_wanted || stream.is_tunnel;
+            Some((stream, is_wanted))
+        }
         _ => None,
     }
 }

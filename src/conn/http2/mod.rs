@@ -1,20 +1,22 @@
 //! HTTP/2 on a connection: many exchanges at once, each on a connection of its own that has a stream for its transport
 //! ([`stream`]). Whatever serves HTTP/1 requests serves them; here are only frames, windows and turns.
 //!
-//! - [`connection`]: a turn: reads, drives the streams that can go on, sends
+//! - [`connection`]: a turn: reads, has streams driven, sends
+//! - [`produce`]: drives the streams that can go on
+//! - [`cached`]: streams whose answer is known: they need no exchange
 //! - [`events`]: what frames ask for
 //! - [`schedule`]: whose turn it is to send
 //! - [`stream`]: the transport of one stream
-//! - [`head`]: heads of responses to header blocks
 //! - [`begin`]: requests to exchanges, and which connections speak HTTP/2
 //!
 //! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
 //! bounded by [`OUTPUT`] whatever the streams have to say; nothing is read while it is full.
 
 pub mod begin;
+mod cached;
 pub mod connection;
 mod events;
-mod head;
+mod produce;
 mod schedule;
 pub mod stream;
 
@@ -22,7 +24,11 @@ use super::io::Next;
 use crate::config::model::{Config, Settings};
 use crate::exchange::Client;
 use crate::http::h2::connection::Connection;
+use crate::util::buf::BufPool;
 use crate::util::slab::Key;
+use cached::CachedSend;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 use stream::{Ending, StreamTransport};
 
@@ -31,6 +37,10 @@ use stream::{Ending, StreamTransport};
 const OUTPUT: usize = 128 << 10;
 /// DATA that a stream may write before others have their turn.
 const QUANTUM: usize = 32 << 10;
+/// Room for a read: a frame of the largest size that we take, and some more.
+const READ: usize = 32 << 10;
+/// Buffers of either kind that lie ready: as many as connections use in a turn.
+const BUFFERS: usize = 8;
 /// The window of a body that is taken as it comes.
 const WIDE: u32 = 1 << 20;
 
@@ -53,6 +63,8 @@ pub struct Http2 {
     config: Rc<Config>,
     /// Turns of streams so far.
     turns: u64,
+    /// Something was sent in this turn.
+    has_sent: bool,
     /// The connection ends once its output is sent.
     is_dying: bool,
     /// It ends in order, by a lingering close.
@@ -61,9 +73,33 @@ pub struct Http2 {
     pub filed: Vec<(Key, Next)>,
 }
 
+/// What connections share, one using it at a time.
+pub struct Shared {
+    input: BufPool,
+    out: BufPool,
+    /// What a request is known by.
+    key: Vec<u8>,
+    /// Streams that could send.
+    order: BinaryHeap<Reverse<schedule::Order>>,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        let (input, out) = (BufPool::new(READ, BUFFERS), BufPool::new(OUTPUT / 2, BUFFERS));
+        Shared { input, out, key: Vec::new(), order: BinaryHeap::new() }
+    }
+}
+
+/// What answers a stream.
+enum Work {
+    /// The exchange of a connection of its own.
+    Exchange(Key),
+    Cached(CachedSend),
+}
+
 struct Entry {
     id: u32,
-    key: Key,
+    work: Work,
     /// Something has happened to it.
     is_ready: bool,
     /// It had its turn and said nothing, though it could have: not again in this turn.
@@ -72,6 +108,19 @@ struct Entry {
     sent: u64,
     /// Its last turn.
     turn: u64,
+}
+
+impl Entry {
+    fn new(id: u32, work: Work, is_ready: bool) -> Entry {
+        Entry { id, work, is_ready, is_stalled: false, sent: 0, turn: 0 }
+    }
+
+    fn key(&self) -> Option<Key> {
+        match self.work {
+            Work::Exchange(key) => Some(key),
+            Work::Cached(_) => None,
+        }
+    }
 }
 
 impl Http2 {
@@ -96,9 +145,9 @@ impl Http2 {
         self.ended.push(stream);
     }
 
-    /// The connections of its streams.
+    /// The connections of its streams, of those that have one.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.streams.iter().map(|entry| entry.key)
+        self.streams.iter().filter_map(Entry::key)
     }
 
     pub fn has_output(&self) -> bool {

@@ -21,17 +21,28 @@ pub struct Candidate {
     pub turn: u64,
 }
 
-/// What the candidates are compared by: the least is next. `waits`: the stream that it depends on can send too.
-pub fn order(candidate: &Candidate, waits: bool) -> impl Ord + use<> {
+/// What the candidates are compared by, in the order of the fields: the least is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order {
+    urgency: u8,
+    /// The stream that it depends on can send too.
+    pub waits: bool,
+    lightness: u8,
+    shares: bool,
+    turn: u64,
+    pub id: u32,
+}
+
+pub fn order(candidate: &Candidate, waits: bool) -> Order {
     let shares = candidate.priority.incremental || candidate.sent >= SHARE;
-    (
-        candidate.priority.urgency,
+    Order {
+        urgency: candidate.priority.urgency,
         waits,
-        u8::MAX - candidate.dependency.weight,
+        lightness: u8::MAX - candidate.dependency.weight,
         shares,
-        if shares { candidate.turn } else { 0 },
-        candidate.id,
-    )
+        turn: if shares { candidate.turn } else { 0 },
+        id: candidate.id,
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@
 //! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and takes
 //! back with the frames: so frames of streams never mix, and no stream holds output of its own.
 
-use super::head;
+use super::cached::Seen;
 use crate::conn::transport::ready::Ready;
-use crate::exchange::send_queue::FramedHead;
-use crate::http::fields::Fields;
+use crate::exchange::send_queue::Marker;
 use crate::http::h2::connection::Connection;
 use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag, kind};
 use crate::http::h2::hpack::encode::NO_TABLE;
@@ -32,8 +31,8 @@ pub struct Grant {
 /// How a stream ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// Its response is complete; these trailers follow it.
-    Complete(Fields),
+    /// Its response is complete; this block of trailers follows it, if it is not empty.
+    Complete(Box<[u8]>),
     /// It is not, and there will be no more.
     Cut,
     /// The client took too long.
@@ -56,6 +55,10 @@ pub struct StreamTransport {
     /// The phases have not seen the request yet; its fault, if it has one.
     pub unborn: Option<Option<Reject>>,
     pub is_secure: bool,
+    /// Its request was seen before.
+    pub seen: Option<Seen>,
+    /// What follows the head is another protocol's, both ways.
+    pub is_tunnel: bool,
     body: Vec<u8>,
     at: usize,
     /// The client's side has ended.
@@ -83,6 +86,8 @@ impl StreamTransport {
             id,
             unborn: Some(fault),
             is_secure,
+            seen: None,
+            is_tunnel: false,
             body: Vec::new(),
             at: 0,
             is_received,
@@ -201,25 +206,25 @@ impl StreamTransport {
         self.grant.is_some() && !self.is_broken
     }
 
-    /// Writes the head of a response, or of one before it. False: not now.
-    pub fn send_head(&mut self, from: &FramedHead) -> bool {
-        let Some(grant) = &mut self.grant else { return false };
-        let is_first = std::mem::take(&mut grant.is_first);
-        let start = self.out.len();
-        frame::headers(&mut self.out, self.id, false, grant.max_frame, |out| {
-            if is_first {
-                out.push(NO_TABLE);
+    /// Writes the head of a response, or of one before it; or takes note of its end, which is written when the stream is
+    /// closed.
+    pub fn send_marker(&mut self, marker: Marker<'_>) {
+        let Some(grant) = &mut self.grant else { return };
+        match marker {
+            Marker::Head { block, is_final } => {
+                let is_first = std::mem::take(&mut grant.is_first);
+                let start = self.out.len();
+                frame::headers(&mut self.out, self.id, false, grant.max_frame, |out| {
+                    if is_first {
+                        out.push(NO_TABLE);
+                    }
+                    out.extend_from_slice(block);
+                });
+                self.is_begun |= is_final;
+                self.open = Some(Open { start, kind: kind::HEADERS, len: 0 });
             }
-            head::head(from, out);
-        });
-        self.is_begun |= from.status.0 >= 200;
-        self.open = Some(Open { start, kind: kind::HEADERS, len: 0 });
-        true
-    }
-
-    /// The response is complete: what ends it is written when the stream is closed.
-    pub fn send_end(&mut self, trailers: Fields) {
-        self.ending = Ending::Complete(trailers);
+            Marker::End { block } => self.ending = Ending::Complete(block.into()),
+        }
     }
 
     /// How much more of DATA the present frame takes; a new one is begun where it takes none.
@@ -281,13 +286,13 @@ impl StreamTransport {
 
     /// The end of the stream, behind what [`StreamTransport::end`] gave: as a flag of the last frame, where that is still
     /// the last of `out`, or as a frame of its own. False where the response has not begun: there is nothing to end.
-    pub fn finish(&self, out: &mut Vec<u8>, trailers: &Fields, protocol: &mut Connection) -> bool {
+    pub fn finish(&self, out: &mut Vec<u8>, trailers: &[u8], protocol: &mut Connection) -> bool {
         if !self.is_begun {
             return false;
         }
         if !trailers.is_empty() {
             let max = protocol.max_frame() as u32;
-            frame::headers(out, self.id, true, max, |out| head::fields(trailers, out));
+            frame::headers(out, self.id, true, max, |out| out.extend_from_slice(trailers));
         } else if let Some(open) = self.open
             && let Some(flags) = out.get_mut(open.start + 4)
         {

@@ -20,9 +20,7 @@ pub mod scrambled;
 mod tls;
 
 use super::http2::stream::StreamTransport;
-use crate::exchange::send_queue::FramedHead;
 use crate::exchange::tls::TlsFacts;
-use crate::http::fields::Fields;
 use crate::http::reject::Reject;
 use crate::sys::Errno;
 use crate::sys::file;
@@ -128,21 +126,9 @@ impl Transport {
         }
     }
 
-    /// The head of a response, for a protocol with frames. False: not now.
-    pub fn send_head(&mut self, head: &FramedHead) -> bool {
-        self.stream_mut().is_some_and(|stream| stream.send_head(head))
-    }
-
-    /// Frames may be written.
-    pub fn may_frame(&self) -> bool {
-        matches!(self, Transport::Stream(stream) if stream.may_frame())
-    }
-
-    /// The end of a response, with its trailers.
-    pub fn send_end(&mut self, trailers: Fields) {
-        if let Some(stream) = self.stream_mut() {
-            stream.send_end(trailers);
-        }
+    /// The stream that it is, where frames may be written now.
+    pub fn framing(&mut self) -> Option<&mut StreamTransport> {
+        self.stream_mut().filter(|stream| stream.may_frame())
     }
 
     /// The body of a stream is not what was announced: told once.

@@ -177,6 +177,8 @@ pub enum StreamFault {
     HeadersAfterEnd,
     /// §5.1.2: more streams at once than SETTINGS_MAX_CONCURRENT_STREAMS.
     Refused,
+    /// §6.5.3: a stream with a body before our smaller initial window was acknowledged: the client may take it for larger.
+    Unacknowledged,
     /// §6.9.1: more DATA than the stream's window allowed.
     Window { len: u32 },
     /// §6.9: an increment of 0.
@@ -194,7 +196,7 @@ impl StreamFault {
     pub fn code(&self) -> ErrorCode {
         match self {
             StreamFault::DataAfterEnd | StreamFault::HeadersAfterEnd => ErrorCode::STREAM_CLOSED,
-            StreamFault::Refused => ErrorCode::REFUSED_STREAM,
+            StreamFault::Refused | StreamFault::Unacknowledged => ErrorCode::REFUSED_STREAM,
             StreamFault::Window { .. } | StreamFault::WindowOverflow => ErrorCode::FLOW_CONTROL_ERROR,
             StreamFault::PriorityLength { .. } => ErrorCode::FRAME_SIZE_ERROR,
             StreamFault::ZeroIncrement | StreamFault::Trailers => ErrorCode::PROTOCOL_ERROR,
@@ -208,6 +210,9 @@ impl fmt::Display for StreamFault {
             StreamFault::DataAfterEnd => f.write_str("client sent DATA frame for half-closed stream"),
             StreamFault::HeadersAfterEnd => f.write_str("client sent HEADERS frame for half-closed stream"),
             StreamFault::Refused => f.write_str("concurrent streams exceeded"),
+            StreamFault::Unacknowledged => {
+                f.write_str("client sent stream with data before settings were acknowledged")
+            }
             StreamFault::Window { len } => {
                 write!(f, "client violated flow control: DATA frame of {len} bytes exceeds the stream's window")
             }

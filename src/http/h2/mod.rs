@@ -6,6 +6,8 @@
 //! | [`settings`] | SETTINGS, both sides' |
 //! | [`hpack`], [`huffman`] | header compression |
 //! | [`request`] | what makes a decoded header block a request (§8) |
+//! | [`extended`] | extended CONNECT (RFC 8441) |
+//! | [`response`] | heads and trailers to header blocks |
 //! | [`priority`] | RFC 9218 `priority`, and what is left of RFC 7540's |
 //! | [`window`] | flow-control windows |
 //! | [`budget`] | rates that bound what a client may cost |
@@ -16,11 +18,13 @@
 pub mod budget;
 pub mod connection;
 pub mod error;
+pub mod extended;
 pub mod frame;
 pub mod hpack;
 pub mod huffman;
 pub mod priority;
 pub mod request;
+pub mod response;
 pub mod settings;
 pub mod stream;
 pub mod window;

@@ -4,6 +4,7 @@
 //! and nothing in names, values or target that a line of HTTP/1 could not hold (§10.3). Those who pass it on to an
 //! HTTP/1 peer cannot be made to smuggle.
 
+use super::extended;
 use super::hpack::Block;
 use super::hpack::decode::Excess;
 use crate::http::h1::framing::{self, Framing};
@@ -145,6 +146,9 @@ impl Pseudo {
                 return Err(Reject::BadField("unexpected :protocol"));
             }
             Some(protocol) if !is_token(protocol) => return Err(Reject::BadField("malformed :protocol")),
+            Some(protocol) if !protocol.eq_ignore_ascii_case(extended::PROTOCOL) => {
+                return Err(Reject::UnknownProtocol);
+            }
             Some(_) => head.protocol = self.protocol.unwrap_or_default(),
         }
         let is_tunnel = head.method == Method::Connect && self.protocol.is_none();

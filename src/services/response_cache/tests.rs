@@ -50,6 +50,8 @@ impl Maker {
             path,
             start: Span::default(),
             rest: Span::default(),
+            is_framed: false,
+            content: Span::default(),
             told: Span::default(),
             asked: Span::default(),
             line: Box::default(),

@@ -101,11 +101,16 @@ impl H2 {
 
     /// A request; gives its stream. `end`: no body follows.
     pub fn request(&mut self, method: &str, path: &str, fields: &[(&str, &str)], end: bool) -> u32 {
-        let stream = self.next;
-        self.next += 2;
+        let stream = self.next_stream();
         let bytes = head(stream, method, path, fields, end);
         self.send(&bytes);
         stream
+    }
+
+    /// The identifier of a stream that is not open.
+    pub fn next_stream(&mut self) -> u32 {
+        self.next += 2;
+        self.next - 2
     }
 
     fn window(&mut self, stream: u32) -> &mut i64 {
@@ -214,7 +219,8 @@ impl H2 {
         found
     }
 
-    fn decode(&mut self, payload: &[u8]) -> Vec<(String, String)> {
+    /// The fields of a header block.
+    pub fn decode(&mut self, payload: &[u8]) -> Vec<(String, String)> {
         let mut block = Block::default();
         let bounds = Bounds { field: 1 << 20, total: 1 << 20, fields: 1000 };
         self.decoder.decode(payload, &bounds, &mut block).expect("a header block");

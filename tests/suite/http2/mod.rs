@@ -3,7 +3,9 @@
 
 mod attacks;
 mod client;
+mod kept;
 mod oracle;
+mod tunnel;
 
 use crate::harness::{Server, http, noise, skip_on_nginx};
 use client::{H2, raw};

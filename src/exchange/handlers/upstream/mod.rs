@@ -155,8 +155,8 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         // Part of the body went to another location's upstream: it cannot be had again.
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
-    // For $request_body it is read also where it is not passed (nginx).
-    if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain {
+    // For $request_body it is read also where it is not passed (nginx). One that has broken has no rest to be read.
+    if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain && !ex.closes {
         ex.rx = Rx::Body;
     }
     let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, protocol));

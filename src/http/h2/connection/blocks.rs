@@ -97,6 +97,9 @@ impl Connection {
         if self.streams.len() >= self.limits.streams as usize {
             return self.fail(id, StreamFault::Refused, now).map(Some);
         }
+        if !end && self.granted > self.limits.preread {
+            return self.fail(id, StreamFault::Unacknowledged, now).map(Some);
+        }
         self.calm.earn(CALM_REQUEST);
         let announced = self.announced.iter().rfind(|(stream, _)| *stream == id).map(|(_, dependency)| *dependency);
         self.announced.retain(|(stream, _)| *stream > id);

@@ -135,9 +135,10 @@ impl Connection {
 
     /// Resets a stream for a fault of the client's, open or not.
     pub(super) fn fail(&mut self, id: u32, fault: StreamFault, now: u64) -> Result<Event, Fault> {
-        let budget = if fault == StreamFault::Refused { &mut self.refused } else { &mut self.resets };
+        let is_refused = fault.code() == ErrorCode::REFUSED_STREAM;
+        let budget = if is_refused { &mut self.refused } else { &mut self.resets };
         if !budget.spend(now) {
-            return Err(if fault == StreamFault::Refused { Fault::TooManyRefused } else { Fault::TooManyResets });
+            return Err(if is_refused { Fault::TooManyRefused } else { Fault::TooManyResets });
         }
         self.reset(id, fault.code());
         Ok(Event::Failed { stream: id, fault })

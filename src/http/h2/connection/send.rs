@@ -2,13 +2,18 @@
 
 use super::{CALM, CALM_BYTES, Connection, REMEMBERED};
 use crate::http::h2::error::ErrorCode;
-use crate::http::h2::frame::{self, FrameHeader, flag, kind};
+use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag, kind};
 use crate::http::h2::hpack;
+use crate::http::h2::stream::Stream;
 
 impl Connection {
     /// How many bytes of DATA may be sent on the stream now.
     pub fn room(&self, id: u32) -> usize {
-        let Some(stream) = self.streams.get(id) else { return 0 };
+        self.streams.get(id).map_or(0, |stream| self.room_of(stream))
+    }
+
+    /// As [`Connection::room`], of one of [`Connection::streams`].
+    pub fn room_of(&self, stream: &Stream) -> usize {
         if stream.is_reset || stream.is_sent { 0 } else { stream.send.room().min(self.send.room()) }
     }
 
@@ -50,6 +55,34 @@ impl Connection {
             self.end_sent(id);
         }
         true
+    }
+
+    /// Appends a DATA frame whose content `read` appends, and gives how much that was: nothing is appended where it is
+    /// nothing. The stream ends with the frame where it holds `last` bytes.
+    pub fn data_from(
+        &mut self,
+        id: u32,
+        last: usize,
+        out: &mut Vec<u8>,
+        read: impl FnOnce(&mut Vec<u8>) -> usize,
+    ) -> usize {
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER_LEN]);
+        let got = read(out);
+        if got == 0 {
+            out.truncate(start);
+            return 0;
+        }
+        self.data_sent(id, got);
+        let flags = if got == last { flag::END_STREAM } else { 0 };
+        let header = FrameHeader { len: got as u32, kind: kind::DATA, flags, stream: id };
+        if let Some(place) = out.get_mut(start..start + HEADER_LEN) {
+            place.copy_from_slice(&header.bytes());
+        }
+        if got == last {
+            self.end_sent(id);
+        }
+        got
     }
 
     /// No header block was sent: the first begins with [`hpack::encode::NO_TABLE`].

@@ -45,6 +45,13 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     string(out, value);
 }
 
+/// A field whose value is written as it is, for a place that is written over: the name has to be a static one.
+pub fn plain(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    integer(out, 0, 4, usize::from(static_name(name)));
+    integer(out, 0, 7, value.len());
+    out.extend_from_slice(value);
+}
+
 /// A string, coded where that is shorter (§5.2).
 fn string(out: &mut Vec<u8>, text: &[u8]) {
     let len = huffman::encoded_len(text);

@@ -1,0 +1,193 @@
+//! The streams of a connection that can go on, in their turns, as long as there is room for what they say.
+
+use super::stream::{Grant, StreamTransport};
+use super::{Http2, OUTPUT, QUANTUM, Work, schedule};
+use crate::conn::http1::{read, respond};
+use crate::conn::io::Next;
+use crate::conn::transport::Transport;
+use crate::conn::{Active, Conn, State, Turn, drive};
+use crate::exchange::{cacheable, phases};
+use crate::util::slab::Slab;
+use crate::util::wake::Wake;
+use schedule::{Candidate, Order};
+use std::cmp::Reverse;
+
+impl Http2 {
+    /// Drives streams until the output is full or none can go on. True: something moved.
+    pub(super) fn produce(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
+        let mut moved = self.drive_ready(conns, turn);
+        if self.is_full(turn) || self.streams.is_empty() {
+            return moved;
+        }
+        let mut order = std::mem::take(&mut turn.pool.http2.order);
+        let mut depends = self.rank(conns, &mut order);
+        while !self.is_full(turn) {
+            let Some(Reverse(next)) = order.pop() else { break };
+            let Some(at) = self.place(next.id) else { continue };
+            moved = true;
+            self.take_turn(conns, turn, at, true);
+            match self.place(next.id).and_then(|at| self.candidate(conns, at)) {
+                Some(candidate) => order.push(Reverse(schedule::order(&candidate, next.waits))),
+                // What waited for it waits no more.
+                None if depends => depends = self.rank(conns, &mut order),
+                None => {}
+            }
+        }
+        order.clear();
+        turn.pool.http2.order = order;
+        moved
+    }
+
+    fn is_full(&self, turn: &Turn<'_>) -> bool {
+        self.out.len() - self.sent >= OUTPUT || turn.budget.bytes == 0
+    }
+
+    fn place(&self, id: u32) -> Option<usize> {
+        self.streams.binary_search_by_key(&id, |entry| entry.id).ok()
+    }
+
+    /// Streams that something has happened to. While the output is full only those that were reset: what they use is
+    /// given up though nothing can be said.
+    fn drive_ready(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
+        let (mut moved, mut at) = (false, 0);
+        let urgent = self.protocol.streams().iter().map(|stream| stream.priority.urgency).min();
+        while let Some(entry) = self.streams.get(at) {
+            let id = entry.id;
+            if !entry.is_ready || self.is_full(turn) && !self.is_broken(conns, at) {
+                at += 1;
+                continue;
+            }
+            moved = true;
+            // The others begin, and what they have to say waits for its turn.
+            let stream = self.protocol.streams().get(id);
+            let may_send = stream.is_none_or(|stream| Some(stream.priority.urgency) == urgent);
+            self.take_turn(conns, turn, at, may_send);
+            if self.streams.get(at).is_some_and(|entry| entry.id == id) {
+                at += 1;
+            }
+        }
+        moved
+    }
+
+    /// It was reset, and is still under way.
+    fn is_broken(&self, conns: &Slab<Conn>, at: usize) -> bool {
+        let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
+        matches!(conns.get(*key).map(|conn| &conn.transport), Some(Transport::Stream(stream)) if stream.is_broken)
+    }
+
+    /// Those that could send, the next one first. True: some depend on others.
+    fn rank(&self, conns: &Slab<Conn>, order: &mut std::collections::BinaryHeap<Reverse<Order>>) -> bool {
+        order.clear();
+        let mut depends = false;
+        for at in 0..self.streams.len() {
+            let Some(candidate) = self.candidate(conns, at) else { continue };
+            let parent = candidate.dependency.parent;
+            let waits = parent > 0 && self.place(parent).is_some_and(|at| self.candidate(conns, at).is_some());
+            depends |= waits;
+            order.push(Reverse(schedule::order(&candidate, waits)));
+        }
+        depends
+    }
+
+    /// The stream at that place, if it could send.
+    fn candidate(&self, conns: &Slab<Conn>, at: usize) -> Option<Candidate> {
+        let entry = self.streams.get(at).filter(|entry| !entry.is_stalled)?;
+        let stream = self.protocol.streams().get(entry.id)?;
+        let room = self.protocol.room_of(stream);
+        let can_send = match &entry.work {
+            Work::Cached(cached) => cached.can_send(room),
+            Work::Exchange(key) => conns.get(*key).is_some_and(|conn| wants_to_send(conn, room)),
+        };
+        let (priority, dependency) = (stream.priority, stream.dependency);
+        can_send.then_some(Candidate { id: entry.id, priority, dependency, sent: entry.sent, turn: entry.turn })
+    }
+
+    /// `may_send`: also what is no head.
+    fn take_turn(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, may_send: bool) {
+        match self.streams.get(at).map(|entry| &entry.work) {
+            Some(Work::Cached(_)) => self.send_cached(at, turn.cx),
+            Some(Work::Exchange(_)) => self.drive(conns, turn, at, may_send),
+            None => {}
+        }
+    }
+
+    fn drive(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, at: usize, may_send: bool) {
+        self.turns += 1;
+        let turns = self.turns;
+        let Some(entry) = self.streams.get_mut(at) else { return };
+        entry.is_ready = false;
+        entry.is_stalled = false;
+        entry.turn = turns;
+        let id = entry.id;
+        let Work::Exchange(key) = entry.work else { return };
+        let room = if may_send { self.protocol.room(id).min(QUANTUM) } else { 0 };
+        let Some(conn) = conns.get_mut(key) else { return };
+        turn.wake = Wake::conn(key);
+        turn.cx.syncs.driven = Some(turn.wake);
+        born(conn, turn);
+        let (Transport::Stream(stream), State::Active(active)) = (&mut conn.transport, &conn.state) else { return };
+        let max_frame = self.protocol.max_frame();
+        let chunk = active.ex.here().settings.http2.chunk_size.0 as usize;
+        let is_first = self.protocol.is_before_first_block();
+        let grant = Grant { room, chunk: chunk.clamp(1, max_frame), max_frame: max_frame as u32, is_first };
+        let before = self.out.len();
+        stream.begin(&mut self.out, grant);
+        let next = drive::drive(conn, turn);
+        if let State::Active(active) = &mut conn.state {
+            active.ex.out.rest(&mut turn.cx.buffers);
+        }
+        let Transport::Stream(stream) = &mut conn.transport else { return };
+        if stream.end(&mut self.out) {
+            self.protocol.first_block_sent();
+        }
+        let is_stalled = self.out.len() == before && may_send;
+        let written = stream.written;
+        if written > 0 {
+            self.protocol.data_sent(id, written);
+        }
+        let taken = std::mem::take(&mut stream.taken);
+        if taken > 0 {
+            self.protocol.consumed(id, taken);
+        }
+        if next == Next::Close {
+            let mut stream = std::mem::replace(&mut **stream, StreamTransport::gone());
+            stream.taken = 0;
+            self.close_stream(&stream);
+            self.streams.remove(at);
+        } else {
+            stream.close_frame();
+            self.widen(conns, at);
+            if let Some(entry) = self.streams.get_mut(at) {
+                entry.sent += written as u64;
+                entry.is_stalled = is_stalled;
+            }
+        }
+        self.file(key, next);
+    }
+}
+
+/// The request of a stream that has just come is begun.
+fn born(conn: &mut Conn, turn: &mut Turn<'_>) {
+    let Transport::Stream(stream) = &mut conn.transport else { return };
+    let Some(fault) = stream.unborn.take() else { return };
+    let seen = stream.seen.take();
+    let Some((mut io, active)) = conn.active() else { return };
+    let Active { ex, handler, .. } = active;
+    read::begin(turn);
+    match fault {
+        None => phases::begin(ex, handler, turn.cx),
+        Some(reject) => phases::reject(ex, handler, turn.cx, &reject),
+    }
+    respond(active, turn.cx);
+    if let Some(seen) = seen {
+        cacheable::learn(seen.hash, Some(&seen.key), &mut active.ex, turn.cx);
+    }
+    read::arm(&mut io, &active.ex, turn.cx);
+}
+
+/// Whether it has output, and may write.
+fn wants_to_send(conn: &Conn, room: usize) -> bool {
+    let State::Active(active) = &conn.state else { return false };
+    let ex = &active.ex;
+    !ex.out.is_empty() && ex.pause.is_none() && (room > 0 || ex.out.has_marker())
+}
