@@ -155,6 +155,8 @@ pub struct Variables {
     pub defined: Vec<(Box<str>, Source)>,
     /// Some value has `$server_addr`, which behind a wildcard only the connection's socket knows.
     pub server_addr: bool,
+    /// Some value has `$request_id`: error lines have it too, so that logs can be read together.
+    pub request_id: bool,
     /// Some value has a list of what TLS clients offer: kept only then.
     pub ssl_lists: bool,
     /// Members of a family (`$http_name`, `$arg_name`…) that the configuration defines itself, and their index.
@@ -240,6 +242,7 @@ impl Variables {
     pub fn find(&mut self, name: &str) -> Var {
         let name = &*name.to_ascii_lowercase();
         self.server_addr |= name == Builtin::ServerAddr.name();
+        self.request_id |= name == Builtin::RequestId.name();
         self.ssl_lists |= matches!(name, "ssl_ciphers" | "ssl_curves" | "ssl_sigalgs");
         Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
     }

@@ -164,7 +164,7 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     let mut reports = 0;
     match (&found, ex.response.status) {
         (Ok(_), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
-        (Err(_), Status::NOT_FOUND) if is_logged_as_json(ex) => return None,
+        (Err(_), Status::NOT_FOUND) if is_logged_otherwise(ex) => return None,
         (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
             reports = 1;
             told = text.add(Failure { call: "open()", path: &ex.route.path, e: *e }.to_string().as_bytes());
@@ -212,9 +212,9 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     })
 }
 
-/// What the error log says is kept in nginx's form only.
-fn is_logged_as_json(ex: &Exchange) -> bool {
-    ex.here().settings.logs.error.all().any(|log| log.format == LineFormat::Json)
+/// What the error log says is kept in nginx's form only, and without what is another each time.
+fn is_logged_otherwise(ex: &Exchange) -> bool {
+    ex.config.variables.request_id || ex.here().settings.logs.error.all().any(|log| log.format == LineFormat::Json)
 }
 
 /// The line of an access log in parts that are the same each time and others. None: something in it is of another kind.

@@ -65,6 +65,10 @@ impl Exchange {
                 line.push(b'"');
             }
         };
+        if self.config.variables.request_id {
+            let id: String = self.log.request_id().iter().map(|byte| format!("{byte:02x}")).collect();
+            quoted("request_id", id.as_bytes());
+        }
         quoted("request", self.request.head.request_line.of(self.buf()));
         quoted("upstream", self.log.upstream.as_ref().map_or(b"", |record| record.shown.as_bytes()));
         quoted("host", self.request.head.host.of(self.buf()));

@@ -3,6 +3,7 @@
 
 use super::handlers::upload::record::Record as Uploaded;
 use super::handlers::upstream::record::Record as Asked;
+use crate::sys::random;
 use std::cell::Cell;
 
 /// `$limit_req_status` and `$limit_conn_status`.
@@ -39,7 +40,7 @@ pub struct LogFacts {
     pub limit_req: Option<Verdict>,
     pub limit_conn: Option<Verdict>,
     /// `$request_id`, once it was evaluated: the same in every header and log line.
-    pub request_id: Option<[u8; 16]>,
+    pub request_id: Cell<Option<[u8; 16]>>,
     /// What upstreams were asked.
     pub upstream: Option<Box<Asked>>,
     /// What became of an upload.
@@ -48,4 +49,18 @@ pub struct LogFacts {
     pub reports: Cell<u32>,
     /// Bytes of them.
     pub reported: Cell<usize>,
+}
+
+impl LogFacts {
+    /// `$request_id`, made when it is first wanted.
+    pub fn request_id(&self) -> [u8; 16] {
+        let id = self.request_id.get().unwrap_or_else(|| {
+            let mut id = [0; 16];
+            // Without entropy the id is zero: useless, not wrong.
+            let _ = random::fill(&mut id);
+            id
+        });
+        self.request_id.set(Some(id));
+        id
+    }
 }

@@ -178,6 +178,29 @@ fn an_error_log_as_json_is_an_object_a_line_whatever_was_asked() {
 }
 
 #[test]
+fn error_lines_and_access_lines_of_a_request_have_the_same_id() {
+    if skip_on_nginx("nginx's error lines have no $request_id") {
+        return;
+    }
+    let s = crate::harness::http(
+        "log_format id '$request_id $status $request'; access_log logs/id.log id; \
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; add_header X-Id $request_id always; }",
+    )
+    .start();
+    let mut client = s.client();
+    let ids: Vec<String> =
+        (0..3).map(|_| client.get("/none").is(404).header("X-Id").expect("an id").to_owned()).collect();
+    assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+    client.leave();
+    let access = s.await_file("logs/id.log", |text| text.lines().count() == 3);
+    let errors = s.await_file("logs/error.log", |text| text.matches("request_id: ").count() == 3);
+    for id in &ids {
+        assert!(access.contains(&format!("{id} 404 GET /none")), "{access}");
+        assert!(errors.contains(&format!("request_id: \"{id}\", request: \"GET /none")), "{errors}");
+    }
+}
+
+#[test]
 fn an_error_log_with_a_rate_counts_what_it_leaves_out() {
     if skip_on_nginx("rate= is ours") {
         return;

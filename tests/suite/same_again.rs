@@ -99,7 +99,11 @@ pub fn timeless(line: &str) -> String {
     if let Some((_, rest)) = level
         && let Some((_, rest)) = rest.split_once(": ")
     {
-        return rest.to_owned();
+        // The id of the request is another each time.
+        return match rest.split_once(", request_id: \"") {
+            Some((before, after)) => format!("{before}{}", after.split_once('"').map_or("", |(_, after)| after)),
+            None => rest.to_owned(),
+        };
     }
     match (line.find('['), line.find(']')) {
         (Some(from), Some(to)) if from < to => format!("{}[]{}", &line[..from], &line[to + 1..]),

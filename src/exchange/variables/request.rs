@@ -9,7 +9,6 @@ use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::host;
 use crate::services::Services;
-use crate::sys::random;
 use std::io::Write;
 
 /// The value of a variable of the request. None: it is of another family.
@@ -62,13 +61,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestLength => number(ex.log.request_length, out),
         B::RequestTime => seconds(cx.now.ms.saturating_sub(ex.log.started), out),
         B::RequestId => {
-            let bytes = ex.log.request_id.get_or_insert_with(|| {
-                let mut bytes = [0; 16];
-                // Without entropy the id is zero: useless, not wrong.
-                let _ = random::fill(&mut bytes);
-                bytes
-            });
-            bytes.iter().for_each(|b| write!(out, "{b:02x}").expect("a Vec takes all that is written"));
+            ex.log.request_id().iter().for_each(|b| write!(out, "{b:02x}").expect("a Vec takes all that is written"));
             Is::Set
         }
         B::RequestCompletion => put(Some(if ex.tx == Tx::Done && !ex.abort { b"OK" } else { b"" }), out),
