@@ -5,10 +5,10 @@ use super::acme::CertificateId;
 use super::certificates::{self, Origin, Wrong};
 use super::settings::ssl::{Ssl, Verify};
 use super::template::Template;
-use crate::tls::server::{Cache, Options};
+use crate::tls::server::{Cache, Options, Prepared};
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
-use crate::tls::{CertifiedKey, ClientConfig, ServerConfig, ciphers};
+use crate::tls::{CertifiedKey, ClientConfig, ciphers};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ pub struct ServerTls {
 #[derive(Debug)]
 pub enum Handshake {
     /// Made with certificates that were read.
-    Ready(Arc<ServerConfig>),
+    Ready(Prepared),
     /// The names of certificates have variables.
     Variable(Box<Variable>),
     /// An authority gives the certificate, and a newer one now and then.
@@ -41,7 +41,7 @@ pub enum Handshake {
 pub struct Acme {
     pub certificate: CertificateId,
     recipe: Recipe,
-    made: RefCell<Option<(u64, Arc<ServerConfig>)>>,
+    made: RefCell<Option<(u64, Rc<Prepared>)>>,
 }
 
 impl Acme {
@@ -53,11 +53,11 @@ impl Acme {
     ///
     /// # Errors
     /// The certificate does not go with the rest.
-    pub fn config(&self, generation: u64, pair: &Arc<CertifiedKey>) -> Result<Arc<ServerConfig>, String> {
+    pub fn prepared(&self, generation: u64, pair: &Arc<CertifiedKey>) -> Result<Rc<Prepared>, String> {
         if let Some((_, made)) = self.made.borrow().as_ref().filter(|(of, _)| *of == generation) {
             return Ok(made.clone());
         }
-        let made = self.recipe.cook(vec![pair.clone()])?;
+        let made = Rc::new(self.recipe.cook(vec![pair.clone()])?);
         *self.made.borrow_mut() = Some((generation, made.clone()));
         Ok(made)
     }
@@ -75,7 +75,7 @@ pub struct Variable {
 
 impl Variable {
     /// What a handshake is made with, from the values of the names.
-    pub fn load(&self, names: &[(Vec<u8>, Vec<u8>)]) -> Result<Arc<ServerConfig>, String> {
+    pub fn load(&self, names: &[(Vec<u8>, Vec<u8>)]) -> Result<Prepared, String> {
         let mut found = Vec::new();
         // One that has no value is left out: another may suit.
         for (certificate, key) in names.iter().filter(|(certificate, _)| !certificate.is_empty()) {
@@ -102,7 +102,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    pub(super) fn cook(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Arc<ServerConfig>, String> {
+    pub(super) fn cook(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Prepared, String> {
         if let Some(response) = &self.stapled {
             let stapled = |pair: &Arc<CertifiedKey>| CertifiedKey { ocsp: Some(response.clone()), ..(**pair).clone() };
             pairs = pairs.iter().map(|pair| Arc::new(stapled(pair))).collect();
@@ -112,12 +112,14 @@ impl Recipe {
             Cache::Zone(name, most) if name.is_empty() => Cache::Zone("builtin".into(), *most),
             cache => cache.clone(),
         };
+        let chooses = self.ssl.prefer_server_ciphers.is_none();
+        let suites = ciphers::suites(&self.ssl.ciphers).ok_or("no cipher match")?;
         let options = Options {
             certificates: pairs,
             protocols: self.ssl.protocols,
-            suites: ciphers::suites(&self.ssl.ciphers).ok_or("no cipher match")?,
+            suites: if chooses { ciphers::cheap_first(suites) } else { suites },
             groups: ciphers::groups(&self.ssl.curves).0,
-            prefers_own_ciphers: self.ssl.prefer_server_ciphers,
+            prefers_own_ciphers: self.ssl.prefer_server_ciphers == Some(true),
             buffer_size: usize::try_from(self.ssl.buffer_size.0).unwrap_or(usize::MAX),
             alpn: self.alpn.clone(),
             client_names: self.client_names.clone(),
@@ -127,7 +129,7 @@ impl Recipe {
             ticket_keys: self.ticket_keys.clone(),
             session_timeout: self.ssl.timeout.0 / 1000,
         };
-        options.build()
+        Ok(Prepared::new(options.build()?, chooses))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The TLS handshake of a client: its hello chooses the server, the server's certificates answer, and what both agreed
 //! on becomes facts for requests.
 //!
-//! Invariants: a turn begins only [`TURN`] handshakes, so that a flood of them does not keep others waiting; what is
+//! Invariants: a turn begins only [`TURN`] handshakes, and no other once its slice of time is over, so that a flood of them does not keep others waiting; what is
 //! judged of a client's certificates is judged once, here; a connection that sends something else than TLS gets a plain
 //! answer that says so.
 
@@ -99,7 +99,8 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
             }
         },
     };
-    if cx.handshakes.is_over(cx.now.ms, TURN) {
+    let is_first = cx.handshakes.is_first(cx.now.ms);
+    if !is_first && cx.slice.is_over() || cx.handshakes.is_over(cx.now.ms, TURN) {
         conn.transport.tls_mut()?.postponed = true;
         return Some(Step::Yield);
     }
@@ -123,9 +124,9 @@ fn answer(
         return Some(Step::Close(CloseReason::NoHandshake));
     };
     let with = match &tls.handshake {
-        Handshake::Ready(config) => Ok(config.clone()),
+        Handshake::Ready(prepared) => Ok(prepared.for_client(&hello)),
         Handshake::Acme(acme) => match cx.acme.certified(acme.certificate) {
-            Some((generation, pair)) => acme.config(generation, &pair),
+            Some((generation, pair)) => acme.prepared(generation, &pair).map(|prepared| prepared.for_client(&hello)),
             None => {
                 refuse(conn, hello::UNRECOGNIZED_NAME);
                 let name = hello.server_name.as_deref().unwrap_or_default();
@@ -210,7 +211,7 @@ fn load(
     let names: Vec<_> =
         names.map(|(certificate, key)| (variables::text(certificate, ex, cx), variables::text(key, ex, cx))).collect();
     pool.give(active, cx);
-    variable.load(&names)
+    variable.load(&names).map(|prepared| prepared.for_client(hello))
 }
 
 /// What came is no TLS: the connection is plain, and its first request is told so.

@@ -424,6 +424,7 @@ impl Server {
             }
             Next::Wait => {
                 let Some(conn) = self.conns.get_mut(key) else { return };
+                conn.transport.settle();
                 if !conn.registered {
                     // Once for the life of the connection: edge triggered, both directions.
                     let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;

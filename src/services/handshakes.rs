@@ -1,4 +1,5 @@
-//! How many TLS handshakes a turn begins: they are the most expensive thing a stranger can ask for.
+//! How many TLS handshakes a turn begins: they are the most expensive thing a stranger can ask for. Those of long keys
+//! take ten times as long as others, so the time of a turn counts as well as their number.
 
 /// Counts those of a turn, which all see the same time.
 #[derive(Default)]
@@ -8,6 +9,11 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
+    /// Whether this turn has begun none. `now`: milliseconds of the turn.
+    pub fn is_first(&self, now: u64) -> bool {
+        self.at != now || self.begun == 0
+    }
+
     /// Whether this turn has begun `most`; if not, another is counted. `now`: milliseconds of the turn.
     pub fn is_over(&mut self, now: u64, most: u32) -> bool {
         if self.at != now {

@@ -23,6 +23,8 @@ pub struct Hello {
     pub signatures: Vec<u16>,
     /// Digest of the ticket or session that it would resume.
     pub session: Option<[u8; 32]>,
+    /// It offers a key of an earlier session (TLS 1.3).
+    pub resumes: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +165,7 @@ fn hello(mut body: &[u8]) -> Result<Hello, Malformed> {
             // A ticket of TLS 1.2, and the first of those of TLS 1.3.
             35 if !data.is_empty() => hello.session = fingerprint(data),
             41 => {
+                hello.resumes = true;
                 let mut list = vector(&mut data, 2)?;
                 hello.session = fingerprint(vector(&mut list, 2)?);
             }

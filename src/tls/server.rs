@@ -1,6 +1,7 @@
 //! The server's side of a configuration: certificates, protocols, sessions → what a handshake is made with.
 
 use super::ciphers;
+use super::hello::Hello;
 use super::ticket::{self, Context, Key, NoTickets, Tickets};
 use super::x509::Certificate;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -13,6 +14,7 @@ use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureAlgorithm, SignatureScheme,
     SupportedCipherSuite, SupportedProtocolVersion, version,
 };
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// The protocols to speak.
@@ -122,6 +124,48 @@ impl Options {
             config.send_tls13_tickets = 0;
         }
         Ok(Arc::new(config))
+    }
+}
+
+/// What handshakes are made with, and what of it depends on the client.
+#[derive(Debug)]
+pub struct Prepared {
+    base: Arc<ServerConfig>,
+    /// The order of suites is ours to choose where the client has no better reason.
+    chooses: bool,
+    /// By whether the cheap suite is taken, and whether a session is resumed.
+    made: [OnceCell<Arc<ServerConfig>>; 4],
+}
+
+/// Of TLS 1.3, as clients offer them.
+const AES_128: u16 = 0x1301;
+const CHACHA: u16 = 0x1303;
+
+impl Prepared {
+    /// `chooses`: the configuration does not say whose order of suites counts. With it the suites of TLS 1.3 begin with
+    /// AES-128.
+    pub fn new(base: Arc<ServerConfig>, chooses: bool) -> Prepared {
+        Prepared { base, chooses, made: Default::default() }
+    }
+
+    /// For a client. All suites of TLS 1.3 are strong; the one with SHA-256 makes its keys several times cheaper than that
+    /// with SHA-384, which many clients name first. One that begins with ChaCha20 has no AES in hardware and gets its will.
+    /// Who resumes a session has a ticket to spare: one more is enough, as in OpenSSL.
+    pub fn for_client(&self, hello: &Hello) -> Arc<ServerConfig> {
+        let newest = hello.ciphers.iter().find(|cipher| **cipher >> 8 == 0x13);
+        let is_cheap = self.chooses && newest.is_some_and(|first| *first != CHACHA) && hello.ciphers.contains(&AES_128);
+        let tickets = self.base.send_tls13_tickets;
+        if !is_cheap && (!hello.resumes || tickets < 2) {
+            return self.base.clone();
+        }
+        let made = &self.made[usize::from(is_cheap) * 2 + usize::from(hello.resumes)];
+        let make = || {
+            let mut config = (*self.base).clone();
+            config.ignore_client_order |= is_cheap;
+            config.send_tls13_tickets = if hello.resumes { tickets.min(1) } else { tickets };
+            Arc::new(config)
+        };
+        made.get_or_init(make).clone()
     }
 }
 

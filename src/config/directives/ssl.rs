@@ -1,7 +1,7 @@
 //! TLS of servers: the `ssl_*` directives. What they name is read and checked once a server is known to be whole
 //! (`config::tls`).
 
-use crate::config::argument::{invalid, wrong};
+use crate::config::argument::{flag, invalid, wrong};
 use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::Args;
@@ -65,8 +65,11 @@ pub const ROWS: &[Row] = &[
         HS,
         Args::FLAG,
         "off",
-        Effect::Flag(|s| &mut ssl(s).prefer_server_ciphers),
-        "Whether the server's order of suites counts, instead of the client's.",
+        Effect::Once(|s, _, d| {
+            ssl(&mut s.settings).prefer_server_ciphers = Some(flag(d, 0)?);
+            Ok(())
+        }),
+        "Whether the server's order of suites counts, instead of the client's. Where neither is said, TLS 1.3 takes AES-128 before AES-256, unless the client begins with ChaCha20.",
     ),
     row(
         "ssl_ecdh_curve",

@@ -34,7 +34,8 @@ pub struct Ssl {
     pub passwords: Option<Named>,
     pub protocols: Protocols,
     pub ciphers: Box<str>,
-    pub prefer_server_ciphers: bool,
+    /// None: the configuration does not say.
+    pub prefer_server_ciphers: Option<bool>,
     pub curves: Box<str>,
     pub buffer_size: Size,
     pub verify: Verify,
@@ -59,7 +60,7 @@ impl Default for Ssl {
             passwords: None,
             protocols: Protocols::default(),
             ciphers: "HIGH:!aNULL:!MD5".into(),
-            prefer_server_ciphers: false,
+            prefer_server_ciphers: None,
             curves: "auto".into(),
             buffer_size: Size(16 << 10),
             verify: Verify::Off,

@@ -4,9 +4,9 @@ use crate::config::model::Level;
 use crate::conn::Turn;
 use crate::conn::io::{CloseReason, Io};
 use crate::conn::timers::Timer;
-use crate::exchange::Exchange;
 use crate::exchange::flow::Pause;
 use crate::exchange::send_queue::Segment;
+use crate::exchange::{Exchange, Rx, Tx};
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
@@ -52,6 +52,8 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             ex.out.pass_marker();
             continue;
         }
+        // The word that TLS ends with comes right behind the last piece, and takes it along.
+        let ends = io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive;
         let Some((segment, text, more)) = ex.out.front() else { return flush_transport(io) };
         if !io.transport.can_write() {
             return Flushed::Blocked;
@@ -59,7 +61,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         if turn.budget.bytes == 0 {
             return Flushed::Yield;
         }
-        let more = if more { More::Yes } else { More::No };
+        let more = if more || ends { More::Yes } else { More::No };
         let result = match segment {
             Segment::Text(range) => {
                 let range = range.start..range.end.min(range.start.saturating_add(most));

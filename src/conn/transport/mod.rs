@@ -215,6 +215,13 @@ impl Transport {
         }
     }
 
+    /// The connection is about to wait: nothing is held back any more for what the application might send yet.
+    pub fn settle(&mut self) {
+        if let Transport::Tls(tls) = self {
+            tls.settle();
+        }
+    }
+
     /// Moves what [`Transport::has_unsent`] tells of. EAGAIN: not all of it.
     pub fn flush(&mut self) -> Result<(), Errno> {
         match self {

@@ -31,10 +31,12 @@ thread_local! {
         input: Vec::with_capacity(READ),
         plain: Vec::with_capacity(READ),
         out: Vec::new(),
-        sealed: vec![0; SEALED].into(),
+        sealed: vec![0; SEALED + HELD].into(),
     });
 }
 
+/// Bytes of the protocol itself that wait for the application's.
+const HELD: usize = 8 << 10;
 /// Plaintext of a short answer is sealed with a buffer on the stack's side of the cache; of what is longer the rest is
 /// given back.
 const KEEP: usize = 4 * READ;
@@ -64,6 +66,10 @@ pub struct Tls {
     /// Sealed and not taken by the socket, from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
+    /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that both
+    /// are one packet; [`Tls::settle`] ends that.
+    held: bool,
+    is_server: bool,
     /// The peer's end has come: by its word, or without it.
     ended: bool,
     closed: bool,
@@ -87,7 +93,7 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// For a client whose hello is awaited.
     pub fn server(fd: OwnedFd, ready: Ready) -> Tls {
-        Tls::new(fd, ready, Stage::Hello(Vec::new()))
+        Tls { is_server: true, ..Tls::new(fd, ready, Stage::Hello(Vec::new())) }
     }
 
     /// For an upstream: [`Tls::handshake`] sends the hello.
@@ -104,6 +110,8 @@ impl Tls {
             taken: 0,
             unsent: Vec::new(),
             sent: 0,
+            held: false,
+            is_server: false,
             ended: false,
             closed: false,
             fault: None,
@@ -224,7 +232,9 @@ impl Tls {
             self.after(taken)?;
         }
         loop {
-            self.flush()?;
+            if !self.held {
+                self.flush()?;
+            }
             if !self.is_handshaking() {
                 return Ok(());
             }
@@ -289,7 +299,8 @@ impl Tls {
             }
             Some(taken) => {
                 self.after(taken)?;
-                if self.has_unsent() {
+                self.held = self.is_server && !self.is_handshaking() && self.unsent.len() - self.sent <= HELD;
+                if self.has_unsent() && !self.held {
                     // An answer of the protocol itself; the socket may take it later.
                     match self.flush() {
                         Ok(()) | Err(Errno::EAGAIN) => {}
@@ -327,8 +338,17 @@ impl Tls {
         }
     }
 
+    /// The turn is over: what was held for the application's bytes goes out alone.
+    pub fn settle(&mut self) {
+        if self.held {
+            // What the socket does not take goes when it is writable.
+            let _ = self.flush();
+        }
+    }
+
     /// Moves what was sealed to the socket.
     pub fn flush(&mut self) -> Result<(), Errno> {
+        self.held = false;
         while self.has_unsent() {
             if !self.ready.can_write() {
                 return Err(Errno::EAGAIN);
@@ -346,9 +366,11 @@ impl Tls {
         if self.is_plain() {
             return send(self.fd.as_fd(), &mut self.ready, bytes, more);
         }
-        self.flush()?;
+        if !self.held {
+            self.flush()?;
+        }
         let mut done = 0;
-        while done < bytes.len() && !self.has_unsent() {
+        while done < bytes.len() && (self.held || !self.has_unsent()) {
             if !self.ready.can_write() {
                 break;
             }
@@ -364,8 +386,12 @@ impl Tls {
     fn seal(&mut self, bite: &[u8], more: More) -> Result<(), Errno> {
         let Stage::Running(session) = &mut self.stage else { return Err(Errno::ENOTCONN) };
         SCRATCH.with_borrow_mut(|scratch| {
-            let written = match session.seal(bite, &mut scratch.sealed) {
-                Ok(written) => written,
+            // What is held goes before it, in the same packet.
+            let held = self.unsent.len() - self.sent;
+            scratch.sealed[..held].copy_from_slice(&self.unsent[self.sent..]);
+            (self.unsent, self.sent, self.held) = (Vec::new(), 0, false);
+            let written = match session.seal(bite, &mut scratch.sealed[held..]) {
+                Ok(written) => held + written,
                 Err(fault) => {
                     self.fault = Some(fault);
                     return Err(Errno::EPROTO);
@@ -391,9 +417,11 @@ impl Tls {
         scratch: &mut Vec<u8>,
         more: More,
     ) -> Result<usize, Errno> {
-        self.flush()?;
+        if !self.held {
+            self.flush()?;
+        }
         let mut done = 0;
-        while done < wanted && !self.has_unsent() && self.ready.can_write() {
+        while done < wanted && (self.held || !self.has_unsent()) && self.ready.can_write() {
             scratch.clear();
             scratch.reserve(BITE);
             let read = file::pread_into(source, scratch, BITE.min(wanted - done), at + done as u64);
