@@ -38,6 +38,8 @@ pub struct Args {
 /// Commands that read configurations and serve nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
+    /// Where the local certificates for these names are, and how to trust them.
+    Cert(Vec<String>),
     /// Warns of what is valid and probably not meant.
     Lint,
     /// The page of a rule; of an empty code the list of all.
@@ -177,6 +179,7 @@ pub fn command() -> Command {
         .arg(format_of_messages())
         .subcommand(reference)
         .subcommand(explain)
+        .subcommand(cert())
         .subcommand(lint())
         .subcommand(fmt())
         .subcommand(Command::new("lsp").about("Serve an editor over standard input and output (language server)"))
@@ -208,6 +211,12 @@ fn format_of_messages() -> Arg {
         .value_name("FORMAT")
         .value_parser(["text", "json"])
         .help("how messages are printed")
+}
+
+fn cert() -> Command {
+    Command::new("cert")
+        .about("Print where the certificates of `ssl_certificate auto` are, and how to trust them")
+        .arg(Arg::new("names").value_name("NAME").num_args(0..).help("the names of a server [default: localhost]"))
 }
 
 fn lint() -> Command {
@@ -360,6 +369,7 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
        webserv directives [NAME | --markdown]
        webserv lint [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
+       webserv cert [NAME ...]
        webserv check-nginx FILE | diff OLD NEW [--log LOG] | lsp
        webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--format json]
                        CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
@@ -370,6 +380,7 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
   directives     : print the reference of all directives, or of one, and exit
   explain        : say what would become of a request, and why, without serving it
   lint           : warn of what is valid and probably not meant; --explain CODE says why
+  cert           : print where the certificates of `ssl_certificate auto` are, and how to trust them
   fmt            : lay files out (indentation, spaces, blank lines); --check changes none
 
 Options:
@@ -477,6 +488,10 @@ fn tool(m: &ArgMatches) -> Option<Tool> {
     if let Some(sub) = m.subcommand_matches("diff") {
         let new = sub.get_one::<PathBuf>("new").cloned().unwrap_or_default();
         return Some(Tool::Diff { new, log: sub.get_one::<PathBuf>("log").cloned() });
+    }
+    if let Some(sub) = m.subcommand_matches("cert") {
+        let names = sub.get_many::<String>("names").into_iter().flatten();
+        return Some(Tool::Cert(names.map(|name| name.to_ascii_lowercase()).collect()));
     }
     m.subcommand_matches("fmt").map(|sub| Tool::Format {
         check: sub.get_flag("check"),

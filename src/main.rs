@@ -17,7 +17,7 @@ use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
-use webserv::tools::{advice, check_nginx, format, lint, lsp, manual, report, status};
+use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module";
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
     match &args.tool {
         Some(Tool::Rule(code)) => return rule(code),
         Some(Tool::Format { check, files }) => return layout(*check, files),
+        Some(Tool::Cert(names)) => return page(cert::page(names, webserv::sys::clock::realtime().0)),
         Some(Tool::Editor) => return editor(),
         Some(Tool::Lint | Tool::CheckNginx | Tool::Diff { .. }) | None => {}
     }
@@ -125,15 +126,20 @@ fn reference(form: &Reference) -> ExitCode {
     let text = match form {
         Reference::Text => registry::reference(false),
         Reference::Markdown => registry::reference(true),
-        Reference::One(name) => match manual::entry(name) {
-            Ok(text) => text,
-            Err(why) => {
-                complain(&why);
-                return ExitCode::FAILURE;
-            }
-        },
+        Reference::One(name) => return page(manual::entry(name)),
     };
     print(text.as_bytes())
+}
+
+/// A page for standard output, or why there is none.
+fn page(page: Result<String, String>) -> ExitCode {
+    match page {
+        Ok(page) => print(page.as_bytes()),
+        Err(why) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Which file is meant, and how the program was called.
@@ -327,13 +333,8 @@ fn rule(code: &str) -> ExitCode {
     if code.is_empty() {
         return print(lint::list().as_bytes());
     }
-    match lint::explain(code) {
-        Some(page) => print(page.as_bytes()),
-        None => {
-            complain(&format!("no rule is called \"{code}\"; `webserv lint --explain` lists them"));
-            ExitCode::FAILURE
-        }
-    }
+    let none = || format!("no rule is called \"{code}\"; `webserv lint --explain` lists them");
+    page(lint::explain(code).ok_or_else(none))
 }
 
 /// `fmt`: each file is written only where its layout differs.

@@ -16,6 +16,9 @@ _webserv() {
             ",$1")
                 cmd="webserv"
                 ;;
+            webserv,cert)
+                cmd="webserv__subcmd__cert"
+                ;;
             webserv,check-nginx)
                 cmd="webserv__subcmd__check__subcmd__nginx"
                 ;;
@@ -44,7 +47,7 @@ _webserv() {
 
     case "${cmd}" in
         webserv)
-            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --print-config --port --bind --auth --format --help directives explain lint fmt lsp check-nginx diff"
+            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --print-config --port --bind --auth --format --help directives explain cert lint fmt lsp check-nginx diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -86,6 +89,20 @@ _webserv() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        webserv__subcmd__cert)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

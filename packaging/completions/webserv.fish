@@ -48,6 +48,7 @@ complete -c webserv -n "__fish_webserv_needs_command" -l print-config -d 'print 
 complete -c webserv -n "__fish_webserv_needs_command" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'
 complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
+complete -c webserv -n "__fish_webserv_needs_command" -a "cert" -d 'Print where the certificates of `ssl_certificate auto` are, and how to trust them'
 complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what is valid and probably not meant'
 complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Lay configurations out: indentation, spaces and blank lines; comments stay'
 complete -c webserv -n "__fish_webserv_needs_command" -a "lsp" -d 'Serve an editor over standard input and output (language server)'
@@ -65,6 +66,7 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set pr
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -l client -d 'the address that asks' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_using_subcommand cert" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''
 json\t''"

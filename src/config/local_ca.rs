@@ -3,14 +3,19 @@
 //!
 //! Files lie in one directory, the keys readable by their owner only, and are replaced whole or not at all.
 
+use crate::io::open;
 use crate::io::replace::replace;
+use crate::sys::{Errno, file};
 use crate::tls::issue::{self, Issued};
 use crate::tls::ticket;
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Below the state directory of the service or the person.
 const DIRECTORY: &str = "local-ca";
+/// How often five milliseconds are waited for another process.
+const PATIENCE: u32 = 200;
 /// A certificate that ends within these seconds is made again.
 const SOON: i64 = 30 * 86_400;
 
@@ -58,6 +63,22 @@ pub fn authority(directory: Option<&Path>, now: i64) -> Result<Issued, String> {
     Ok(made)
 }
 
+/// One process at a time: certificates of two authorities would not go together. Waits while another one makes its own.
+fn alone(directory: &Path) -> Result<OwnedFd, String> {
+    let path = directory.join("lock");
+    let failed = |e: &dyn std::fmt::Display| format!("\"{}\" cannot be written: {e}", path.display());
+    fs::create_dir_all(directory).map_err(|e| failed(&e))?;
+    let lock = open::own(&path, 0o600).map_err(|e| failed(&e))?;
+    for _ in 0..PATIENCE {
+        match file::flock(lock.as_fd()) {
+            Err(Errno::EAGAIN) => drop(file::wait_any(&[], 5)),
+            // Where there are no locks there are hardly two of us.
+            _ => break,
+        }
+    }
+    Ok(lock)
+}
+
 /// Where the certificate for these names is kept: its certificate and its key.
 pub fn paths(directory: &Path, names: &[String]) -> (PathBuf, PathBuf) {
     let digest = ticket::context(names.iter().map(String::as_bytes));
@@ -68,14 +89,21 @@ pub fn paths(directory: &Path, names: &[String]) -> (PathBuf, PathBuf) {
     (directory.join(format!("{first}-{tag}.crt")), directory.join(format!("{first}-{tag}.key")))
 }
 
-/// A certificate for these names and for this machine's own, with its chain.
-pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
-    let mut all: Vec<String> = names.to_vec();
+/// These names, and this machine's own.
+pub fn names(wanted: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = wanted.to_vec();
     for own in ["localhost", "127.0.0.1", "::1"] {
         if !all.iter().any(|name| name == own) {
             all.push(own.to_owned());
         }
     }
+    all
+}
+
+/// A certificate for these names and for this machine's own, with its chain.
+pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
+    let all = self::names(names);
+    let _alone = directory.map(alone).transpose()?;
     let ca = authority(directory, now)?;
     let paths = directory.map(|directory| paths(directory, &all));
     if let Some((certificate, key)) = &paths
@@ -117,7 +145,7 @@ mod tests {
         for file in fs::read_dir(&directory).expect("a directory") {
             let path = file.expect("a file").path();
             let mode = fs::metadata(&path).expect("a file").permissions().mode() & 0o777;
-            let want = if path.extension().is_some_and(|end| end == "key") { 0o600 } else { 0o644 };
+            let want = if path.extension().is_none_or(|end| end == "key") { 0o600 } else { 0o644 };
             assert_eq!(mode, want, "{}", path.display());
         }
     }

@@ -230,7 +230,13 @@ impl<'a> Builder<'a> {
     fn automatic(&mut self, span: Span, names: &[(String, Span)]) -> Option<Arc<CertifiedKey>> {
         let names: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
         let directory = self.writes.then(local_ca::directory);
-        let made = local_ca::obtain(directory.as_deref(), &names, self.now);
+        let made = local_ca::obtain(directory.as_deref(), &names, self.now).or_else(|why| {
+            // HTTPS all the same; browsers will have to be asked again after a restart.
+            let text = format!("the local authority is kept in memory alone, until the process ends: {why}");
+            let help = "set $STATE_DIRECTORY, or let this user write there";
+            self.diagnostics.push(Diagnostic::warn(span, text).help(help));
+            local_ca::obtain(None, &names, self.now)
+        });
         let pair = made.and_then(|made| {
             let pair = certificates::pair(made.certificate.as_bytes(), made.key.as_bytes(), &[]);
             pair.map_err(|wrong| format!("{wrong:?}"))

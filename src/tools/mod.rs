@@ -1,6 +1,7 @@
 //! What is not serving: commands that read, write or explain configurations. Nothing of the server depends on them.
 
 pub mod advice;
+pub mod cert;
 pub mod check_nginx;
 pub mod format;
 pub mod lint;

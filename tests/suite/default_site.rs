@@ -3,6 +3,7 @@
 use crate::harness::{Setup, on_nginx};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -11,6 +12,7 @@ fn default_site() -> Setup {
     let conf = fs::read_to_string(format!("{TOP}/conf/default.conf")).unwrap();
     let conf = conf.replace("127.0.0.1:8080", "127.0.0.1:%%PORT0%%");
     let conf = conf.replace("127.0.0.1:8081", "127.0.0.1:%%PORT1%%").replace("127.0.0.1:8082", "127.0.0.1:%%PORT2%%");
+    let conf = conf.replace("127.0.0.1:8443", "127.0.0.1:%%PORT3%%");
     // Called by nginx's flags as root the server would become nobody, who may not write the copy.
     let user = if crate::os::is_root() { "user root root;\n" } else { "" };
     let setup = Setup::full(&format!("{user}{conf}"))
@@ -75,6 +77,40 @@ fn the_readmes_requests_answer_as_it_says() {
     let mut client = s.client_at(2);
     client.send(b"GET / HTTP/1.1\r\nHost: localhost:8082\r\nConnection: close\r\n\r\n");
     client.response().is(200);
+}
+
+#[test]
+fn the_default_site_is_there_over_https_once_its_authority_is_trusted() {
+    if on_nginx() {
+        return;
+    }
+    let s = default_site().start();
+    // What `webserv cert` prints is what the server uses.
+    let mut command = Command::new(crate::harness::binary());
+    let output = command.arg("cert").env("STATE_DIRECTORY", s.path("state")).output().expect("it runs");
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && page.contains("update-ca-certificates"), "{page}");
+    let place = |what: &str| page.lines().find_map(|line| line.strip_prefix(what)).expect(what).trim().to_owned();
+    let (authority, certificate, key) = (place("authority"), place("certificate"), place("key"));
+    assert!(fs::read_to_string(&certificate).unwrap().ends_with(&fs::read_to_string(&authority).unwrap()));
+    assert!(fs::read_to_string(key).unwrap().contains("PRIVATE KEY"));
+    let port = s.address(3).port();
+    let (resolve, url) = (format!("localhost:{port}:127.0.0.1"), format!("https://localhost:{port}/"));
+    let args = ["-s", "-S", "-m", "20", "--cacert", &authority, "--resolve", &resolve, &url];
+    let Some(output) = crate::tls::tool("curl", &args, b"") else { return };
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && shown.contains("<html"), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn https_of_this_machine_works_where_nothing_can_be_kept() {
+    let s = crate::harness::server("listen 127.0.0.1:%%PORT1%% ssl; ssl_certificate auto; return 200 ok;")
+        .file("state", "a file, where a directory would be wanted")
+        .start();
+    s.await_file("logs/stderr", |text| text.contains("is kept in memory alone, until the process ends"));
+    let url = format!("https://127.0.0.1:{}/", s.address(1).port());
+    let Some(output) = crate::tls::tool("curl", &["-s", "-k", "-m", "20", &url], b"") else { return };
+    assert_eq!(output.stdout, b"ok");
 }
 
 #[test]

@@ -159,6 +159,7 @@ impl Setup {
         write(&self.dir.join("conf/test.conf"), self.expand(&self.config, &addresses).as_bytes());
         let mut command = Command::new(binary());
         let args: Vec<String> = args.iter().map(|arg| arg.replace("%%DIR%%", &self.dir.to_string_lossy())).collect();
+        command.env("STATE_DIRECTORY", self.dir.join("state"));
         command.args(args).current_dir(&self.dir).env_remove("NGINX").env_remove("WEBSERV_BIN").stdin(Stdio::null());
         command.output().expect("the binary under test runs")
     }
@@ -220,6 +221,8 @@ impl Setup {
         command.arg("-e").arg(self.dir.join("logs/error.log"));
         command.env("NGINX", fds.iter().map(|fd| format!("{fd};")).collect::<String>()).env_remove("WEBSERV_BIN");
         let output = File::options().create(true).append(true).open(self.dir.join("logs/stderr")).expect("log file");
+        // What is made for this machine is made for this test.
+        command.env("STATE_DIRECTORY", self.dir.join("state"));
         command.current_dir(&self.dir).stdin(Stdio::null());
         command.stdout(output.try_clone().expect("dup")).stderr(output);
         if self.unprivileged && os::is_root() {
