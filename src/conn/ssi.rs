@@ -6,7 +6,7 @@
 
 use crate::conn::http1::respond;
 use crate::conn::http1::write::{self, Flushed};
-use crate::conn::io::{Budget, Io, Step};
+use crate::conn::io::{Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::filters;
 use crate::exchange::filters::ssi::include::{self, Left};
@@ -23,7 +23,7 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     if is_over(active) {
         turn.budget.requests = turn.budget.requests.saturating_sub(1);
         leave(active, turn.cx);
-        return again(&turn.budget);
+        return again(turn);
     }
     let Active { ex, handler, pages, .. } = active;
     if ex.out.pending() > WAITING {
@@ -51,12 +51,12 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             *handler = Handler::None;
         }
     }
-    again(&turn.budget)
+    again(turn)
 }
 
 /// On, but no longer than a turn's share.
-fn again(budget: &Budget) -> Step {
-    if budget.is_used_up() {
+fn again(turn: &mut Turn<'_>) -> Step {
+    if turn.budget.is_used_up() || turn.cx.slice.is_over() {
         return Step::Yield;
     }
     Step::Again

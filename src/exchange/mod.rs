@@ -141,6 +141,8 @@ pub struct Exchange {
     pub pace: Option<Pace>,
     /// Nothing happens before then: a request whose turn has not come, a response that is sent slowly.
     pub pause: Option<Pause>,
+    /// A directory that random_index draws from, while it is read.
+    pub draw: Option<Box<handlers::autoindex::Draw>>,
     /// Places taken of limit_conn: zone and key.
     pub places: Vec<(Rc<str>, Box<[u8]>)>,
     /// Close without a response (return 444).
@@ -223,6 +225,7 @@ impl Exchange {
             limit_rate_after: 0,
             pace: None,
             pause: None,
+            draw: None,
             places: Vec::new(),
             abort: false,
             closes: false,

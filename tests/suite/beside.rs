@@ -96,3 +96,32 @@ fn clients_are_served_while_a_large_configuration_is_read() {
     s.reconfigure_http(&format!("{site}\ninclude many;"));
     s.signal(libc::SIGHUP);
 }
+
+#[test]
+fn random_index_of_a_large_directory_holds_up_no_other_client() {
+    if skip_on_nginx("it reads the directory in one go") {
+        return;
+    }
+    let s = http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; location /d/ { random_index on; } }")
+        .file("html/f", "f")
+        .mkdir("html/d")
+        .start();
+    for number in 0..20_000 {
+        std::fs::File::create(s.path(&format!("html/d/{number}"))).expect("created");
+    }
+    s.answers_others_during("GET /d/ HTTP/1.1\r\nHost: a\r\n\r\n", "/f").is(200);
+}
+
+#[test]
+fn a_page_of_many_patterns_holds_up_no_other_client() {
+    if skip_on_nginx("it makes the page in one go") {
+        return;
+    }
+    let condition = |number: usize| format!("<!--#if expr=\"$http_a = /(a|b)x{number}[0-9]+z/\" -->y<!--#endif -->");
+    let page: String = (0..1_000).map(condition).collect();
+    let s = http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; location /p/ { ssi on; } }")
+        .file("html/f", "f")
+        .file("html/p/page.html", page)
+        .start();
+    s.answers_others_during("GET /p/page.html HTTP/1.1\r\nHost: a\r\nA: ax77z\r\n\r\n", "/f").is(200).body_is("y");
+}

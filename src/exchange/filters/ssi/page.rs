@@ -93,8 +93,13 @@ impl Page {
     /// The next step.
     pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
         while let Some(token) = self.tokens.pop_front() {
+            let works = matches!(token, Token::Command(_));
             if let Some(include) = self.token(token, ex, cx) {
                 return Progress::Include(include);
+            }
+            // Patterns of conditions are compiled, values expanded: the rest has its time in the next turn.
+            if works && cx.slice.is_over() {
+                return Progress::Made(0);
             }
         }
         if self.ended {

@@ -13,7 +13,7 @@ mod shape;
 
 pub use directory::not_opened;
 pub use making::Making;
-pub use random::random;
+pub use random::{Draw, random};
 
 use crate::config::model::Level;
 use crate::config::settings::listing as rule;

@@ -3,53 +3,91 @@
 use super::directory;
 use super::entries::{Links, look};
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Flow, Phase, Then};
 use crate::services::Services;
-use crate::sys::file::{self, FileKind};
+use crate::sys::file::{self, FileKind, ReadDir};
 use crate::sys::{Errno, random};
 use std::os::fd::OwnedFd;
 
-/// The redirect to the file. None: the directory holds none, and index files and listings have their turn (nginx).
+/// Milliseconds between two slices: others have their turns.
+const PAUSE: u64 = 1;
+
+/// The redirect to the file. None: the directory holds none, and index files and listings have their turn (nginx). A large
+/// directory is read in slices: then the content phase comes again.
 pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
-    let drawn = directory::open(ex, cx).and_then(|dir| draw(dir, directory::links(ex), random::number()?));
+    let begun = match ex.draw.take() {
+        Some(draw) => Ok(draw),
+        None => directory::open(ex, cx).and_then(|dir| Draw::of(dir, directory::links(ex), random::number()?)),
+    };
+    let drawn = begun.and_then(|mut draw| {
+        // `explain` is alone.
+        let is_alone = cx.trace.is_some();
+        Ok(if draw.read(|| !is_alone && cx.slice.is_over())? { Ok(draw.name()) } else { Err(draw) })
+    });
     match drawn {
-        Ok(name) => {
+        Ok(Ok(name)) => {
             ex.route.uri.extend_from_slice(&name?);
             Some(Flow::Redirect)
+        }
+        Ok(Err(draw)) => {
+            ex.draw = Some(draw);
+            Some(Flow::Delay { until: cx.now.ms + PAUSE, then: Then::Phase(Phase::Content) })
         }
         Err(e) => Some(directory::not_opened(ex, cx, e)),
     }
 }
 
-/// One regular file of the directory, by the number drawn.
-fn draw(dir: OwnedFd, links: Links, number: u64) -> Result<Option<Vec<u8>>, Errno> {
-    let mut names = Vec::new();
-    let mut ends = vec![0];
-    let mut dir = file::read_dir(dir);
-    while dir.fill()? {
-        for entry in dir.entries() {
-            let name = entry.name.to_bytes();
-            if name.starts_with(b".") {
-                continue;
+/// The regular files of a directory, while they are read, and the number drawn.
+pub struct Draw {
+    dir: ReadDir,
+    links: Links,
+    number: u64,
+    names: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Draw {
+    fn of(dir: OwnedFd, links: Links, number: u64) -> Result<Box<Draw>, Errno> {
+        Ok(Box::new(Draw { dir: file::read_dir(dir), links, number, names: Vec::new(), ends: vec![0] }))
+    }
+
+    /// Reads on, a batch at a time. False: not to the end, since the time of the turn `is_over`.
+    fn read(&mut self, mut is_over: impl FnMut() -> bool) -> Result<bool, Errno> {
+        loop {
+            if is_over() {
+                return Ok(false);
             }
-            let is_regular = match entry.kind {
-                Some(FileKind::Regular) => true,
-                Some(FileKind::Dir | FileKind::Other) => false,
-                // Only here must the file itself be asked.
-                Some(FileKind::Symlink) | None => {
-                    look(dir.dir(), entry.name, links).is_ok_and(|stat| stat.kind == FileKind::Regular)
+            if !self.dir.fill()? {
+                return Ok(true);
+            }
+            for entry in self.dir.entries() {
+                let name = entry.name.to_bytes();
+                if name.starts_with(b".") {
+                    continue;
                 }
-            };
-            if is_regular {
-                names.extend_from_slice(name);
-                ends.push(names.len());
+                let is_regular = match entry.kind {
+                    Some(FileKind::Regular) => true,
+                    Some(FileKind::Dir | FileKind::Other) => false,
+                    // Only here must the file itself be asked.
+                    Some(FileKind::Symlink) | None => {
+                        look(self.dir.dir(), entry.name, self.links).is_ok_and(|stat| stat.kind == FileKind::Regular)
+                    }
+                };
+                if is_regular {
+                    self.names.extend_from_slice(name);
+                    self.ends.push(self.names.len());
+                }
             }
         }
     }
-    let files = ends.len() as u64 - 1;
-    let Some(at) = number.checked_rem(files) else { return Ok(None) };
-    let bounds = ends.get(at as usize..at as usize + 2).unwrap_or(&[0, 0]);
-    Ok(names.get(bounds[0]..bounds[1]).map(<[u8]>::to_vec))
+
+    /// The file of the number; none where there are no files.
+    fn name(&self) -> Option<Vec<u8>> {
+        let files = self.ends.len() as u64 - 1;
+        let at = self.number.checked_rem(files)?;
+        let bounds = self.ends.get(at as usize..at as usize + 2).unwrap_or(&[0, 0]);
+        self.names.get(bounds[0]..bounds[1]).map(<[u8]>::to_vec)
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +103,15 @@ mod tests {
         fs::create_dir_all(path.join("sub")).expect("a fresh directory");
         let drawn = |number| {
             let dir = OwnedFd::from(File::open(&path).expect("open"));
-            draw(dir, Links::Followed, number).expect("read")
+            let mut draw = Draw::of(dir, Links::Followed, number).expect("made");
+            let mut asked = 0;
+            // Every other time it is over.
+            let mut is_over = || {
+                asked += 1;
+                asked % 2 == 1
+            };
+            while !draw.read(&mut is_over).expect("read") {}
+            draw.name()
         };
         fs::write(path.join(".hidden"), "").expect("write");
         assert_eq!(drawn(1), None);
