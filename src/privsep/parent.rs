@@ -274,13 +274,15 @@ impl Parent {
             }
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
             let child = self.children.remove(at);
+            // nginx's words, which scripts wait for after a reload.
+            let cause = match exit {
+                Exit::Code(code) => format!("exited with code {code}"),
+                Exit::Signal(signal) => format!("exited on signal {signal}"),
+            };
             if child.draining || self.ending != Ending::No {
+                self.say(Level::Notice, format_args!("serving process {pid} {cause}"));
                 continue;
             }
-            let cause = match exit {
-                Exit::Code(code) => format!("ended with status {code}"),
-                Exit::Signal(signal) => format!("was ended by signal {signal}"),
-            };
             if clock::monotonic().saturating_sub(child.started) >= HEALTHY {
                 self.pause = 0;
             }

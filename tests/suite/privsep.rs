@@ -153,7 +153,7 @@ fn a_crash_is_made_good_and_no_connection_refused() {
         s.get("/f").is(200).body_is("f");
         assert_ne!(s.child(), child);
     }
-    assert!(s.log().contains("was ended by signal 9"), "{}", s.log());
+    assert!(s.log().contains("exited on signal 9"), "{}", s.log());
 }
 
 #[test]

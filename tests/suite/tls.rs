@@ -448,3 +448,29 @@ fn upstreams_are_spoken_to_over_tls_and_verified_where_that_is_wanted() {
         log.contains("upstream SSL certificate verify error: (18:self-signed certificate)")
     });
 }
+
+#[test]
+fn the_order_of_suites_is_the_clients_where_it_is_said_and_the_cheap_one_first_where_not() {
+    let setup = http(
+        "ssl_certificate localhost.crt; ssl_certificate_key localhost.key;
+         server { listen 127.0.0.1:%%PORT0%% ssl; return 200 $ssl_cipher; }
+         server { listen 127.0.0.1:%%PORT1%% ssl; ssl_prefer_server_ciphers off; return 200 $ssl_cipher; }",
+    );
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let server = setup.start();
+    let (cheap, strong, chacha) = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256");
+    let table = [
+        (0, [strong, chacha, cheap], cheap),
+        (0, [chacha, strong, cheap], chacha),
+        (1, [strong, chacha, cheap], strong),
+        (1, [cheap, strong, chacha], cheap),
+    ];
+    for (at, order, want) in table {
+        let (url, list) = (format!("https://127.0.0.1:{}/", server.address(at).port()), order.join(":"));
+        let args = ["-s", "-k", "-m", "20", "--tls13-ciphers", &list, &url];
+        let Some(output) = tool("curl", &args, b"") else { return };
+        assert_eq!(String::from_utf8_lossy(&output.stdout), want, "server {at}, client {list}");
+    }
+}
