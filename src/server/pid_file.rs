@@ -104,7 +104,11 @@ impl PidFile {
 
 fn fill(fd: &OwnedFd) -> Result<(), Errno> {
     let text = format!("{}\n", process::getpid());
-    file::chmod_fd(fd.as_fd(), MODE)?;
+    match file::chmod_fd(fd.as_fd(), MODE) {
+        // A file system without modes.
+        Err(e) if file::is_missing(e) => {}
+        other => other?,
+    }
     file::ftruncate(fd.as_fd(), 0)?;
     match file::pwrite(fd.as_fd(), text.as_bytes(), 0)? {
         n if n == text.len() => Ok(()),

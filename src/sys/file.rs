@@ -3,6 +3,7 @@
 
 mod copy;
 mod dir;
+mod fallback;
 mod list;
 mod name;
 mod stat;
@@ -13,6 +14,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use copy::{SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, pipe, sendfile, set_pipe_size, splice};
 pub use dir::Dir;
+pub use fallback::is_missing;
 pub use list::{Entries, Entry, ReadDir, read_dir};
 #[cfg(test)]
 pub use name::make_fifo;

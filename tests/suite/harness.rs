@@ -29,6 +29,7 @@ pub struct Setup {
     allowed: Vec<String>,
     wildcard: bool,
     restartable: bool,
+    denied: Vec<(libc::c_long, i32)>,
 }
 
 /// A setup whose `http { … }` block has this content. See `Setup::full` for the whole file.
@@ -68,6 +69,7 @@ impl Setup {
             allowed: Vec::new(),
             wildcard: false,
             restartable: false,
+            denied: Vec::new(),
         }
     }
 
@@ -124,6 +126,12 @@ impl Setup {
     /// The sockets outlive the process, for `Server::kill_and_restart`: who connects in between waits in the backlog.
     pub fn restartable(mut self) -> Setup {
         self.restartable = true;
+        self
+    }
+
+    /// System calls of the server fail with these errors.
+    pub fn deny(mut self, calls: &[(libc::c_long, i32)]) -> Setup {
+        self.denied = calls.to_vec();
         self
     }
 
@@ -230,6 +238,9 @@ impl Setup {
             command.uid(65534).gid(65534);
         }
         os::inherit(&mut command, fds);
+        if !self.denied.is_empty() {
+            os::deny(&mut command, &self.denied);
+        }
         command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()))
     }
 }

@@ -29,6 +29,30 @@ pub fn inherit(command: &mut Command, fds: Vec<RawFd>) {
     }
 }
 
+/// Lets these system calls of the child fail with these errors, as a kernel or a file system without them would.
+pub fn deny(command: &mut Command, calls: &[(libc::c_long, i32)]) {
+    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    // The number of the call is the first word.
+    let mut program = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    for (call, errno) in calls {
+        program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
+        program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | *errno as u32));
+    }
+    program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
+    // SAFETY: between fork and exec only prctl is called, which is async-signal-safe; the program lives in the closure.
+    unsafe {
+        command.pre_exec(move || {
+            let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+            if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1
+                || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) == -1
+            {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+}
+
 /// Sends `signal` to one process that the test started itself.
 pub fn kill(pid: u32, signal: i32) {
     // SAFETY: a plain system call on integers; the pid is a child not yet waited for, so it cannot have been reused.

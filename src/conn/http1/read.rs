@@ -334,6 +334,7 @@ fn splice(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<S
             Some(Step::Again)
         }
         super::splice::Moved::Nothing => Some(Step::Wait),
+        super::splice::Moved::Refused => None,
         super::splice::Moved::End => Some(Step::Close(CloseReason::ClientGone)),
         super::splice::Moved::Failed(e) => {
             let flow = handlers::upload::failed(ex, cx, e);

@@ -13,6 +13,8 @@ pub enum Moved {
     Bytes(u64),
     Nothing,
     End,
+    /// The kernel does not do that here.
+    Refused,
     /// The file could not be written.
     Failed(Errno),
 }
@@ -31,6 +33,8 @@ pub fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u
         Ok(0) => return Moved::End,
         Ok(n) => n,
         Err(Errno::EAGAIN) => return Moved::Nothing,
+        // A filter of system calls; no byte is lost.
+        Err(e) if file::is_missing(e) => return Moved::Refused,
         Err(_) => return Moved::End,
     };
     let mut left = got;
@@ -38,6 +42,14 @@ pub fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u
         match file::splice(read.as_fd(), None, target, None, left, SPLICE_MOVE) {
             Ok(0) => break,
             Ok(n) => left -= n,
+            // The file system does not take it: through the process, then.
+            Err(e) if file::is_missing(e) => match by_hand(read.as_fd(), target, left, &mut cx.scratch) {
+                Ok(n) => left -= n,
+                Err(e) => {
+                    cx.pipe = None;
+                    return Moved::Failed(e);
+                }
+            },
             Err(e) => {
                 // Bytes are stuck in the pipe: a new one next time.
                 cx.pipe = None;
@@ -50,4 +62,13 @@ pub fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u
         return Moved::Failed(Errno::EIO);
     }
     Moved::Bytes(got as u64)
+}
+
+/// A piece of what is in the pipe, read and written.
+fn by_hand(pipe: BorrowedFd<'_>, target: BorrowedFd<'_>, most: usize, scratch: &mut Vec<u8>) -> Result<usize, Errno> {
+    scratch.clear();
+    let read = file::read_into(pipe, scratch, most)?;
+    let written = file::write_all(target, scratch);
+    scratch.clear();
+    written.map(|()| read)
 }

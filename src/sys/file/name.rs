@@ -7,6 +7,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::dir::{Dir, raw};
+use super::fallback;
 use crate::sys::{Errno, retry};
 
 pub const O_RDONLY: i32 = libc::O_RDONLY;
@@ -48,8 +49,8 @@ pub fn open_at(dir: Dir<'_>, path: &CStr, flags: i32, mode: u32) -> Result<Owned
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// openat2 (Linux 5.6; ENOSYS before): as [`open_at`], with rules for every component of `path`. EINVAL for a `mode`
-/// without `O_CREAT` or `O_TMPFILE`.
+/// openat2 (Linux 5.6; before, step by step: [`fallback::open_stepwise`]): as [`open_at`], with rules for every component
+/// of `path`. EINVAL for a `mode` without `O_CREAT` or `O_TMPFILE`.
 pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd, Errno> {
     // SAFETY: an open_how of zeroes is valid: plain integers.
     let mut how: libc::open_how = unsafe { mem::zeroed() };
@@ -66,6 +67,8 @@ pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, res
         tries -= 1;
         match opened {
             Err(Errno::EAGAIN) if tries > 0 => {}
+            // The kernel has no such call, or a filter keeps it from us.
+            Err(Errno::ENOSYS | Errno::EPERM) => return fallback::open_stepwise(dir, path, flags, mode, resolve),
             other => break other?,
         }
     };
@@ -132,18 +135,24 @@ pub enum Rename {
     Exchange,
 }
 
-/// renameat2. EXDEV between file systems; EINVAL where the file system cannot do `how`.
+/// renameat2, or what comes to the same where the file system cannot do `how`; but [`Rename::Exchange`] is EINVAL, ENOSYS or
+/// EOPNOTSUPP there. EXDEV between file systems.
 pub fn rename_at(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr, how: Rename) -> Result<(), Errno> {
     let flags = match how {
-        Rename::Replace => 0,
+        Rename::Replace => return fallback::rename_plain(old_dir, old, new_dir, new),
         Rename::NoReplace => libc::RENAME_NOREPLACE,
         Rename::Exchange => libc::RENAME_EXCHANGE,
     };
     // SAFETY: both paths are NUL-terminated.
-    retry(|| unsafe {
+    let renamed = retry(|| unsafe {
         libc::syscall(libc::SYS_renameat2, raw(old_dir), old.as_ptr(), raw(new_dir), new.as_ptr(), flags)
-    })?;
-    Ok(())
+    });
+    match renamed {
+        Err(e) if how == Rename::NoReplace && fallback::is_missing(e) => {
+            fallback::rename_claimed(old_dir, old, new_dir, new)
+        }
+        other => other.map(drop),
+    }
 }
 
 /// What [`unlink_at`] is to remove; the other kind is EISDIR or ENOTDIR.

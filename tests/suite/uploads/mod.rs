@@ -9,6 +9,7 @@ mod directives;
 mod disk_full;
 mod durability;
 mod faults;
+mod file_systems;
 mod forms;
 mod hidden;
 mod names;

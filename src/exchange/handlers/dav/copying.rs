@@ -68,9 +68,19 @@ impl Content {
 
     /// Mode and time of the original.
     fn finish(&self, copy: BorrowedFd<'_>) -> Result<(), Errno> {
-        file::chmod_fd(copy, self.stat.mode & 0o777)?;
-        file::set_mtime(copy, self.stat.mtime)
+        look_like(copy, &self.stat)
     }
+}
+
+/// Mode and time of the original, as far as the file system has them.
+fn look_like(copy: BorrowedFd<'_>, original: &Stat) -> Result<(), Errno> {
+    for outcome in [file::chmod_fd(copy, original.mode & 0o777), file::set_mtime(copy, original.mtime)] {
+        match outcome {
+            Err(e) if file::is_missing(e) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// A file that is copied. It has no name, or, where the file system wants one, a hidden one.
@@ -113,15 +123,32 @@ impl FileCopy {
             return Ok(hidden);
         }
         let hidden = Staged::new(&self.dir, litter);
-        file::link_fd(self.copy.as_fd(), Some(self.dir.as_fd()), &hidden.name)?;
+        match file::link_fd(self.copy.as_fd(), Some(self.dir.as_fd()), &hidden.name) {
+            Err(e) if file::is_missing(e) => self.write_again(&hidden)?,
+            other => other?,
+        }
         Ok(hidden)
+    }
+
+    /// Without hard links a nameless copy gets no name: the file is copied once more, under a hidden one. The loop waits
+    /// for it, where a filter of system calls asks for that.
+    fn write_again(&mut self, hidden: &Staged) -> Result<(), Errno> {
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+        self.copy = file::open_at(Some(self.dir.as_fd()), &hidden.name, flags, 0o600)?;
+        self.content.at = 0;
+        let mut scratch = Vec::with_capacity(PIECE);
+        while self.content.step(self.copy.as_fd(), &mut scratch)? > 0 {}
+        self.content.finish(self.copy.as_fd())
     }
 
     /// Gives the whole copy its name.
     pub fn place(&mut self, name: &CStr, how: Rename, litter: &mut TempNames) -> Result<(), Errno> {
         let dir = Some(self.dir.as_fd());
         if self.hidden.is_none() && how == Rename::NoReplace {
-            return file::link_fd(self.copy.as_fd(), dir, name);
+            match file::link_fd(self.copy.as_fd(), dir, name) {
+                Err(e) if file::is_missing(e) => {}
+                other => return other,
+            }
         }
         let hidden = self.stage(litter)?;
         let dir = Some(self.dir.as_fd());
@@ -269,8 +296,7 @@ impl TreeCopy {
     fn leave(&mut self) -> Result<(), Errno> {
         let Some(level) = self.levels.pop() else { return Ok(()) };
         self.way.truncate(level.above);
-        file::chmod_fd(level.copy.as_fd(), level.stat.mode & 0o777)?;
-        file::set_mtime(level.copy.as_fd(), level.stat.mtime)
+        look_like(level.copy.as_fd(), &level.stat)
     }
 }
 

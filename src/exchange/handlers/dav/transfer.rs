@@ -248,7 +248,7 @@ impl Job {
 
     /// The source gets its new name in one step, whatever had that.
     fn begin_move(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
-        match self.swap(self.from(), &self.source.name)? {
+        match self.swap(self.from(), &self.source.name, litter)? {
             Was::Free => Ok(Stage::Done(self.status)),
             Was::Taken => {
                 // What stood there has the source's name now.
@@ -264,14 +264,34 @@ impl Job {
     }
 
     /// Gives a whole tree its name in one step; what had the name gets the tree's.
-    fn swap(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Was, Errno> {
+    fn swap(&self, dir: BorrowedFd<'_>, name: &CStr, litter: &mut TempNames) -> Result<Was, Errno> {
         let (from, to) = (Some(dir), Some(self.to()));
         match file::rename_at(from, name, to, &self.target.name, Rename::NoReplace) {
-            Err(Errno::EEXIST) if self.overwrite => {
-                file::rename_at(from, name, to, &self.target.name, Rename::Exchange).map(|()| Was::Taken)
-            }
-            outcome => outcome.map(|()| Was::Free),
+            Err(Errno::EEXIST) if self.overwrite => {}
+            outcome => return outcome.map(|()| Was::Free),
         }
+        match file::rename_at(from, name, to, &self.target.name, Rename::Exchange) {
+            Err(e) if file::is_missing(e) => self.swap_aside(dir, name, litter)?,
+            outcome => outcome?,
+        }
+        Ok(Was::Taken)
+    }
+
+    /// The same where the file system cannot exchange names: what had the name steps aside, and for a moment nothing has it.
+    fn swap_aside(&self, dir: BorrowedFd<'_>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
+        let (from, to, aside) = (Some(dir), Some(self.to()), Staged::new(&self.target.dir, litter));
+        file::rename_at(to, &self.target.name, to, &aside.name, Rename::NoReplace)?;
+        let outcome = file::rename_at(from, name, to, &self.target.name, Rename::NoReplace);
+        let (back_dir, back) = if outcome.is_ok() { (from, name) } else { (to, &*self.target.name) };
+        match file::rename_at(to, &aside.name, back_dir, back, Rename::NoReplace) {
+            Ok(()) => aside.keep(),
+            // It stays where it is found: it is nobody's to lose.
+            Err(e) => {
+                aside.keep();
+                return Err(e);
+            }
+        }
+        outcome
     }
 
     /// What is under a hidden name goes.
@@ -355,7 +375,7 @@ impl Transfer {
                 cx.scratch = scratch;
                 match outcome {
                     Ok(true) => return Ok(()),
-                    outcome => self.copied(outcome.map(|_| ())),
+                    outcome => self.copied(outcome.map(|_| ()), &mut cx.temp_names),
                 }
             }
             Stage::Clearing { removal, .. } => match removal.step(&mut cx.temp_names) {
@@ -395,7 +415,7 @@ impl Transfer {
         let Stage::File(copy) = &mut self.stage else { return Err(Errno::EINVAL) };
         if self.job.swaps {
             let staged = copy.stage(litter)?;
-            return self.swapped(staged);
+            return self.swapped(staged, litter);
         }
         copy.place(&self.job.target.name, self.job.how(), litter)?;
         if self.job.moves {
@@ -405,7 +425,7 @@ impl Transfer {
     }
 
     /// The copy of a tree is whole, or has failed.
-    fn copied(&mut self, outcome: Result<(), Errno>) -> Result<Stage, Errno> {
+    fn copied(&mut self, outcome: Result<(), Errno>, litter: &mut TempNames) -> Result<Stage, Errno> {
         let Stage::Tree(copy) = std::mem::replace(&mut self.stage, Stage::Done(Status::CREATED)) else {
             return Err(Errno::EINVAL);
         };
@@ -413,13 +433,13 @@ impl Transfer {
             Ok(()) => {}
             Err(e) => return self.job.clear(copy.staged, After::Failed(e)),
         }
-        self.swapped(copy.staged)
+        self.swapped(copy.staged, litter)
     }
 
     /// The whole copy takes the place of what stood there.
-    fn swapped(&mut self, staged: Staged) -> Result<Stage, Errno> {
+    fn swapped(&mut self, staged: Staged, litter: &mut TempNames) -> Result<Stage, Errno> {
         let then = if self.job.moves { After::Leave } else { After::Done };
-        match self.job.swap(self.job.to(), &staged.name) {
+        match self.job.swap(self.job.to(), &staged.name, litter) {
             Ok(Was::Free) => {
                 staged.keep();
                 self.job.after(then)

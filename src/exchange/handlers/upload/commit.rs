@@ -129,7 +129,9 @@ impl Upload {
                 cx.quotas.stored(self.place.dir.as_fd(), added, freed);
                 // A time that the client gave has no nanoseconds: the version then depends on the file's last change,
                 // which getting its name was.
-                for (etag, part) in etags.iter_mut().zip(&self.parts).filter(|_| modified.is_some()) {
+                // And one that had to be copied is another file.
+                let is_other = |part: &Part| modified.is_some() || part.was_copied();
+                for (etag, part) in etags.iter_mut().zip(&self.parts).filter(|(_, part)| is_other(part)) {
                     if let Ok(stat) = part.stat() {
                         *etag = version(&stat);
                     }
@@ -193,7 +195,7 @@ fn give_name(
     if alone && seen.is_some() && on_duplicate == Duplicate::Overwrite {
         return overwrite(dir, part, name, seen, alone, litter);
     }
-    match part.link(dir, &name) {
+    match part.link(dir, &name, litter) {
         Ok(()) => return Ok(Done::Linked(name)),
         Err(Errno::EEXIST) => {}
         Err(e) => return Err(Why::Call("linkat()", e)),
@@ -203,7 +205,7 @@ fn give_name(
             Some(FileKind::Dir | FileKind::Other) => Why::NoFile,
             _ => Why::Taken,
         }),
-        Duplicate::Rename => rename(dir, part),
+        Duplicate::Rename => rename(dir, part, litter),
         Duplicate::Overwrite => {
             let there = kind(dir, &name);
             overwrite(dir, part, name, there, alone, litter)
@@ -211,12 +213,12 @@ fn give_name(
     }
 }
 
-fn rename(dir: &Rc<OwnedFd>, part: &mut Part) -> Result<Done, Why> {
+fn rename(dir: &Rc<OwnedFd>, part: &mut Part, litter: &mut TempNames) -> Result<Done, Why> {
     for n in 1..=COUNTED + 3 {
         let number = if n <= COUNTED { n.to_string() } else { random_digits(8) };
         let other = numbered(&part.name, &number);
         let name = c_name(&other)?;
-        match part.link(dir, &name) {
+        match part.link(dir, &name, litter) {
             Ok(()) => {
                 part.name = other;
                 return Ok(Done::Linked(name));
@@ -246,7 +248,7 @@ fn overwrite(
         match part.exchange(dir, &name, litter) {
             Ok(()) => Ok(Done::Exchanged(name)),
             // Gone meanwhile, or a file system that cannot: then for good.
-            Err(Errno::ENOENT | Errno::EINVAL | Errno::ENOSYS) => {
+            Err(e) if e == Errno::ENOENT || file::is_missing(e) => {
                 part.replace(dir, &name, litter).map(|()| Done::Replaced)
             }
             Err(e) => Err(e),

@@ -27,6 +27,8 @@ pub struct Part {
     pub name: Vec<u8>,
     /// What was promised of this file alone, or is wanted of it.
     pub digests: Digests,
+    /// It is another file than it began as.
+    copied: bool,
 }
 
 enum Content {
@@ -71,6 +73,7 @@ impl Part {
             flushed: 0,
             name,
             digests: Digests::default(),
+            copied: false,
         }
     }
 
@@ -126,9 +129,17 @@ impl Part {
         let Some(fd) = self.fd() else { return Err(Errno::EBADF) };
         let stat = file::fstat(fd)?;
         if stat.mode != self.mode {
-            file::chmod_fd(fd, self.mode)?;
+            match file::chmod_fd(fd, self.mode) {
+                // A file system that has no such modes (vfat, some mounts of FUSE's) stores the file all the same.
+                Err(e) if file::is_missing(e) => {}
+                other => other?,
+            }
         }
         Ok(stat)
+    }
+
+    pub fn was_copied(&self) -> bool {
+        self.copied
     }
 
     /// Bytes so far.
@@ -200,21 +211,45 @@ impl Part {
     }
 
     /// Gives the file a name that is free; EEXIST if it is not.
-    pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr) -> Result<(), Errno> {
-        let Some(temporary) = &self.temporary else {
-            return file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name);
-        };
-        let (from, old) = (Some(temporary.dir.as_fd()), &*temporary.name);
-        match file::rename_at(from, old, Some(dir.as_fd()), name, Rename::NoReplace) {
-            // Not every file system has this rename; then two names for a moment.
-            Err(Errno::EINVAL | Errno::ENOSYS) => {
-                file::link_at(from, old, Some(dir.as_fd()), name)?;
-                self.temporary = None;
+    pub fn link(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
+        if self.temporary.is_none() {
+            match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), name) {
+                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, litter)?,
+                other => return other,
             }
-            Ok(()) => self.keep(),
-            Err(e) => return Err(e),
         }
+        let Some(temporary) = &self.temporary else { return Err(Errno::EINVAL) };
+        let (from, old) = (Some(temporary.dir.as_fd()), &*temporary.name);
+        file::rename_at(from, old, Some(dir.as_fd()), name, Rename::NoReplace)?;
+        self.keep();
         Ok(())
+    }
+
+    /// A file without a name that can get none, since there are no hard links, is written once more, under a hidden one.
+    /// The loop waits for that; file systems without hard links have no nameless files either, so it is a filter of system
+    /// calls that asks for it.
+    fn copy_to_hidden(&mut self, dir: &Rc<OwnedFd>, litter: &mut TempNames) -> Result<(), Errno> {
+        let Content::File(old) = &self.content else { return Err(Errno::EBADF) };
+        let name = litter.hidden(dir);
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+        let new = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
+        self.temporary = Some(Temporary { dir: dir.clone(), name, gone: false });
+        let mut block = Vec::with_capacity(256 << 10);
+        let mut at = 0;
+        loop {
+            block.clear();
+            let most = block.capacity();
+            let read = file::pread_into(old.as_fd(), &mut block, most, at)?;
+            if read == 0 {
+                break;
+            }
+            at += read as u64;
+            file::write_all(new.as_fd(), &block)?;
+        }
+        let _ = file::set_mtime(new.as_fd(), file::fstat(old.as_fd())?.mtime);
+        self.content = Content::File(new);
+        self.copied = true;
+        self.stat().map(drop)
     }
 
     /// Puts the file under a name that may be taken, in one step: whoever looks sees the old file or the new one.
@@ -233,8 +268,11 @@ impl Part {
     fn rename(&mut self, dir: &Rc<OwnedFd>, name: &CStr, how: Rename, litter: &mut TempNames) -> Result<(), Errno> {
         if self.temporary.is_none() {
             let hidden = litter.hidden(dir);
-            file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), &hidden)?;
-            self.temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false });
+            match file::link_fd(self.fd().ok_or(Errno::EBADF)?, Some(dir.as_fd()), &hidden) {
+                Ok(()) => self.temporary = Some(Temporary { dir: dir.clone(), name: hidden, gone: false }),
+                Err(e) if file::is_missing(e) => self.copy_to_hidden(dir, litter)?,
+                Err(e) => return Err(e),
+            }
         }
         let Some(temporary) = &self.temporary else { return Err(Errno::EINVAL) };
         file::rename_at(Some(temporary.dir.as_fd()), &temporary.name, Some(dir.as_fd()), name, how)
@@ -275,13 +313,13 @@ mod tests {
             assert_eq!(scratch.names(), [""; 0], "dropped, hidden {hidden}");
 
             let mut part = make("x");
-            part.link(&dir, c"x").expect("linked");
+            part.link(&dir, c"x", &mut litter).expect("linked");
             drop(part);
             assert_eq!(scratch.names(), ["x"], "linked, hidden {hidden}");
             assert_eq!(scratch.read("x"), b"hello");
 
             let mut part = make("x");
-            assert_eq!(part.link(&dir, c"x"), Err(Errno::EEXIST));
+            assert_eq!(part.link(&dir, c"x", &mut litter), Err(Errno::EEXIST));
             drop(part);
             assert_eq!(scratch.names(), ["x"], "refused, hidden {hidden}");
 
