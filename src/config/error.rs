@@ -6,6 +6,7 @@
 
 use super::ast::Span;
 use super::sources::Sources;
+use crate::util::columns::width;
 use crate::util::printable::visible;
 use std::fmt::Write;
 
@@ -245,10 +246,13 @@ fn excerpt(line: &[u8], at: usize, len: usize) -> (String, String) {
         text.push(cell.shown);
     }
     for n in from..first {
-        marks.push(if cells.get(n).is_some_and(|cell| cell.shown == '\t') { '\t' } else { ' ' });
+        match cells.get(n).map_or(' ', |cell| cell.shown) {
+            '\t' => marks.push('\t'),
+            shown => marks.extend(std::iter::repeat_n(' ', width(shown))),
+        }
     }
-    for _ in first..last.min(until.max(first + 1)) {
-        marks.push('^');
+    for n in first..last.min(until.max(first + 1)) {
+        marks.extend(std::iter::repeat_n('^', cells.get(n).map_or(1, |cell| width(cell.shown))));
     }
     if until < cells.len() {
         text.push('…');

@@ -14,7 +14,7 @@ pub use signal::{
     read_signal, sigdrain, signalfd,
 };
 pub use spawn::spawn_exec;
-pub use user::{getegid, geteuid, lookup_group, lookup_user, set_user};
+pub use user::{getegid, geteuid, lookup_group, lookup_user, set_user, user_names};
 
 use super::{Errno, file, once, retry};
 

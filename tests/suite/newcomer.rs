@@ -132,3 +132,17 @@ fn an_editor_is_served_over_standard_input() {
     assert!(out.status.success(), "{text}");
     assert!(text.contains("publishDiagnostics") && text.contains("listen") && text.contains("\"line\":1"), "{text}");
 }
+
+#[test]
+fn carets_stand_under_the_word_and_users_have_a_nearest() {
+    if on_nginx() {
+        return;
+    }
+    let out = run(&with("server { server_name 日本語\tx; lisstn 80; }\n"), &["-t", "x.conf"]);
+    let text = said(&out);
+    let mark = text.lines().find(|line| line.contains('^')).expect("a caret");
+    // Three characters of two columns, then a tab as it stands there.
+    assert_eq!(mark, format!("  | {}\t{}^^^^^^", " ".repeat(21 + 6), " ".repeat(3)), "{text}");
+    let out = run(&with("user rooot;\nserver { listen 127.0.0.1:1; }\n"), &["-t", "x.conf"]);
+    assert!(said(&out).contains("did you mean \"root\"?"), "{}", said(&out));
+}

@@ -6,6 +6,7 @@ use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
+use crate::config::suggest;
 use crate::config::value::Size;
 
 const MAIN: Contexts = Contexts::MAIN;
@@ -157,7 +158,12 @@ fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let name = |at: usize| d.args.get(at).map(|w| w.str().into_owned().into_boxed_str());
     let user = name(0).expect("the row takes at least one argument");
     if crate::sys::process::lookup_user(&user).ok().flatten().is_none() {
-        return Err(Fault::new(d.args[0].span, format!("getpwnam(\"{user}\") failed: there is no such user")));
+        let fault = Fault::new(d.args[0].span, format!("getpwnam(\"{user}\") failed: there is no such user"));
+        let known = crate::sys::process::user_names();
+        return Err(match suggest::did_you_mean(&user, known.iter().map(String::as_str)) {
+            Some(near) => fault.help(near),
+            None => fault.help(format!("adduser --system --group --no-create-home {user} makes it")),
+        });
     }
     if let Some(group) = name(1)
         && crate::sys::process::lookup_group(&group).ok().flatten().is_none()

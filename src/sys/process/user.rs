@@ -72,3 +72,9 @@ pub fn getegid() -> u32 {
     // SAFETY: no pointers are passed; cannot fail.
     unsafe { libc::getegid() }
 }
+
+/// The users that the machine's own list has; for "did you mean". Empty where it cannot be read.
+pub fn user_names() -> Vec<String> {
+    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    list.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
+}
