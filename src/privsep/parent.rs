@@ -37,6 +37,7 @@ use crate::sys::process::{
 use crate::sys::shared::Shared;
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock, file};
+use crate::tls::ticket;
 use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -303,6 +304,8 @@ impl Parent {
     /// It ended first: why is in its log.
     fn spawn(&mut self) -> Result<(), String> {
         let (ours, theirs) = pass::pair().map_err(|e| format!("socketpair() failed {e}"))?;
+        let lifetimes = self.config.locations.iter().map(|location| location.settings.ssl.timeout.0 / 1000);
+        ticket::prepare(lifetimes.max().unwrap_or(0));
         let pid = match process::fork().map_err(|e| format!("fork() failed {e}"))? {
             Some(pid) => pid,
             None => {

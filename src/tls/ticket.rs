@@ -119,6 +119,14 @@ fn ring() -> MutexGuard<'static, Ring> {
     lock(RING.get_or_init(Mutex::default))
 }
 
+/// Has a key for tickets ready, which processes that are forked from now on share: tickets that one of them made are
+/// good for the next. `lifetime`: the longest of any ticket, seconds.
+pub fn prepare(lifetime: u64) {
+    let mut ring = ring();
+    ring.longest = ring.longest.max(lifetime);
+    ring.turn(seconds());
+}
+
 /// Tickets of one context.
 #[derive(Debug)]
 pub struct Tickets {

@@ -182,6 +182,35 @@ fn a_reload_serves_with_a_fresh_process_while_the_old_one_finishes() {
 }
 
 #[test]
+fn sessions_are_resumed_by_the_fresh_process_of_a_reload() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    if !crate::tls::certificate(s.setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let block =
+        "server { listen 127.0.0.1:PORT ssl; ssl_certificate localhost.crt; ssl_certificate_key localhost.key; }";
+    let session = s.setup.dir().join("session");
+    let shake = |how: &str| {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-tls1_2", "-connect", &format!("127.0.0.1:{}", s.port), how]).arg(&session);
+        let output = command.stdin(Stdio::null()).output().expect("openssl runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let reload = || {
+        let old = s.child();
+        s.reconfigure("user nobody;", block);
+        s.signal(libc::SIGHUP);
+        assert!(os::wait_exit(old, LIMIT), "the old process stays");
+    };
+    reload();
+    let first = shake("-sess_out");
+    assert!(first.contains("New, TLSv1.2"), "{first}");
+    reload();
+    let second = shake("-sess_in");
+    assert!(second.contains("Reused, TLSv1.2"), "{second}");
+}
+
+#[test]
 fn the_workers_user_has_no_orders_to_give() {
     let Some(s) = Parent::start("user nobody;") else { return };
     let child = s.child();
