@@ -1,8 +1,10 @@
-//! Guards: what the project promises of itself, checked on its own text and on the running server. Layers, `unsafe`,
+//! Guards: what the project promises of itself, checked on its own text and on the running server. Layers, import circles, `unsafe`,
 //! panics; no allocation and four system calls for a cached file; the size of an idle connection, memory of many uploads.
 
 #[path = "guards/allocations.rs"]
 mod allocations;
+#[path = "guards/circles.rs"]
+mod circles;
 #[path = "guards/process.rs"]
 mod process;
 #[path = "guards/sources.rs"]

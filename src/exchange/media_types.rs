@@ -1,6 +1,6 @@
 //! The type of a file by its name, as `types` and `default_type` have it.
 
-use super::response::ContentType;
+use super::content_type::ContentType;
 use crate::config::settings::files::Files;
 use crate::http::media_type;
 

@@ -19,6 +19,7 @@ pub mod log_facts;
 
 pub mod body_encoder;
 pub mod cacheable;
+pub mod content_type;
 pub mod error_log;
 pub mod media_types;
 pub mod multistatus;

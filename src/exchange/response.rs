@@ -1,6 +1,7 @@
 //! A response as data: what a handler decided and the filters complete, before it becomes bytes.
 
 use super::body_encoder::{Encoder, Source};
+pub use super::content_type::ContentType;
 use super::filters::ssi::state::Gathered;
 use crate::config::settings::charset::Recode;
 use crate::http::cond::Validators;
@@ -76,24 +77,6 @@ impl Window {
         let taken = usize::try_from(self.left).map_or(rest.len(), |left| left.min(rest.len()));
         self.left -= taken as u64;
         &rest[..taken]
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ContentType {
-    #[default]
-    None,
-    Static(&'static str),
-    Shared(Rc<[u8]>),
-}
-
-impl ContentType {
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            ContentType::None => b"",
-            ContentType::Static(text) => text.as_bytes(),
-            ContentType::Shared(text) => text,
-        }
     }
 }
 

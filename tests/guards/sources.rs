@@ -17,15 +17,15 @@ const LINES: usize = 500;
 /// Files that are one table, which is as long as it is.
 const TABLES: [&str; 1] = ["config/known.rs"];
 
-struct Source {
+pub struct Source {
     /// Below `src/`.
-    path: String,
+    pub path: String,
     /// Without tests.
-    text: String,
+    pub text: String,
 }
 
 /// Every file of the crate but its tests.
-fn sources() -> Vec<Source> {
+pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut found, mut dirs) = (Vec::new(), vec![root.clone()]);
     while let Some(dir) = dirs.pop() {
@@ -74,14 +74,14 @@ fn test_modules(source: &Source) -> Vec<String> {
     found
 }
 
-/// The text up to its unit tests, which stand at the end; comments are blanked.
+/// The text up to its unit tests, which stand at the end.
 fn without_tests(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     text[..end].to_owned()
 }
 
 /// The lines with their numbers, comments taken off.
-fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
+pub fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
     source.text.lines().enumerate().map(|(at, line)| (at + 1, line.split("//").next().unwrap_or_default()))
 }
 

@@ -2,12 +2,12 @@
 //!
 //! Invariant: memory holds one batch of names, whatever the directory has; a piece looks at a bounded number of entries.
 
+mod item;
 mod props;
 
-pub use props::{Property, choose, is_ours, propstat};
+pub use item::{Item, Property, Shape, href, lock_discovery};
+pub use props::{choose, is_ours, propstat};
 
-use crate::config::settings::files::Files;
-use crate::http::dav::xml;
 use crate::http::escape::escape_component;
 use crate::services::dav_locks::Lock;
 use crate::services::temp_names;
@@ -16,7 +16,6 @@ use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
 use crate::util::bytes;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::rc::Rc;
 
 pub const CONTENT_TYPE: &str = "application/xml; charset=utf-8";
 pub const HEAD: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\">\n";
@@ -24,34 +23,6 @@ pub const TAIL: &[u8] = b"</D:multistatus>\n";
 /// Bytes of a piece, about; and entries looked at for it at most.
 const PIECE: usize = 32 << 10;
 const ENTRIES: usize = 256;
-
-/// What is the same for all entries.
-pub struct Shape {
-    pub properties: Vec<Property>,
-    /// Only the names of properties are wanted.
-    pub names_only: bool,
-    /// Those that a resource has not are told of too.
-    pub tells_missing: bool,
-    /// How types are known.
-    pub files: Rc<Files>,
-    pub etag: bool,
-    /// LOCK is answered here.
-    pub locks: bool,
-    /// Links are what they lead to; else they are left out.
-    pub follow: bool,
-    /// Names of a trash.
-    pub hidden: Vec<Box<[u8]>>,
-    /// Bytes that are free, and that are used, on the file system.
-    pub room: Option<(u64, u64)>,
-}
-
-/// One resource.
-pub struct Item<'a> {
-    pub href: &'a [u8],
-    pub name: &'a [u8],
-    pub stat: &'a Stat,
-    pub locks: &'a [Lock],
-}
 
 pub struct Multistatus {
     shape: Shape,
@@ -157,39 +128,4 @@ impl Multistatus {
         locks.extend(self.own.remove(name).unwrap_or_default());
         props::response(&self.shape, &Item { href: &href, name, stat: &stat, locks: &locks }, out);
     }
-}
-
-/// `<D:href>`: the URI is escaped already.
-pub fn href(uri: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"<D:href>");
-    xml::escape(&String::from_utf8_lossy(uri), out);
-    out.extend_from_slice(b"</D:href>");
-}
-
-/// The active locks of a resource, as `lockdiscovery` has them.
-pub fn lock_discovery(locks: &[Lock], now: Option<u64>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"<D:lockdiscovery>");
-    for lock in locks {
-        let scope: &[u8] = if lock.exclusive { b"exclusive" } else { b"shared" };
-        let depth: &[u8] = if lock.deep { b"infinity" } else { b"0" };
-        let left = now.map_or(lock.timeout, |now| lock.until.saturating_sub(now).div_ceil(1000));
-        let head = [
-            &b"<D:activelock><D:locktype><D:write/></D:locktype><D:lockscope><D:"[..],
-            scope,
-            b"/></D:lockscope><D:depth>",
-            depth,
-            b"</D:depth>",
-        ];
-        out.extend_from_slice(&head.concat());
-        if !lock.owner.is_empty() {
-            out.extend_from_slice(&[&b"<D:owner>"[..], &lock.owner, b"</D:owner>"].concat());
-        }
-        let token =
-            format!("<D:timeout>Second-{left}</D:timeout><D:locktoken><D:href>{}</D:href></D:locktoken>", lock.token);
-        out.extend_from_slice(token.as_bytes());
-        out.extend_from_slice(b"<D:lockroot>");
-        href(&lock.href, out);
-        out.extend_from_slice(b"</D:lockroot></D:activelock>");
-    }
-    out.extend_from_slice(b"</D:lockdiscovery>");
 }

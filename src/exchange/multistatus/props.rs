@@ -1,6 +1,6 @@
 //! The properties that there are: RFC 4918 §15's, RFC 4331's two of room, and one that Apache and its clients agreed on.
 
-use super::{Item, Shape, href, lock_discovery};
+use super::item::{Item, Live, Property, Shape, href, lock_discovery};
 use crate::exchange::media_types;
 use crate::http::date;
 use crate::http::dav::body::Wanted;
@@ -9,30 +9,6 @@ use crate::services::open_files::version;
 use crate::sys::file::{FileKind, Stat};
 use crate::util::date::Civil;
 use std::io::Write;
-
-/// A property that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Property {
-    Live(Live),
-    /// No resource has it.
-    Unknown(Name),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Live {
-    CreationDate,
-    DisplayName,
-    ContentLength,
-    ContentType,
-    ETag,
-    LastModified,
-    LockDiscovery,
-    ResourceType,
-    SupportedLock,
-    QuotaAvailable,
-    QuotaUsed,
-    Executable,
-}
 
 const APACHE: &str = "http://apache.org/dav/props/";
 

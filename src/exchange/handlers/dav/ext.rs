@@ -1,7 +1,6 @@
 //! The methods of dav_ext_methods that have an XML body: it is read whole, within a bound, then the method answers.
 
 use super::{guard, lock, propfind, proppatch};
-use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::method::Method;
@@ -47,11 +46,4 @@ impl Request {
             _ => lock::unlock(ex, cx),
         }
     }
-}
-
-/// A body that says nothing that could be done.
-pub fn malformed(ex: &mut Exchange, cx: &mut Services, why: &str) -> Flow {
-    let method = ex.route.method.name();
-    ex.report(cx, Level::Error, format_args!("the body of {method} {why}"));
-    Flow::Status(Status::BAD_REQUEST)
 }

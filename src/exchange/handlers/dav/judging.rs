@@ -1,7 +1,7 @@
 //! Whether a COPY or MOVE may be done: by the rules of every path that is read, removed or written, and by what is left
 //! of the quota and of the disk. In slices, before anything is changed.
 
-use super::transfer::Job;
+use super::job::Job;
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::path_rules::{Deed, PathRules, Target, has_file_rules};

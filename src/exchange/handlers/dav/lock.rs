@@ -1,9 +1,9 @@
 //! LOCK and UNLOCK (RFC 4918 §9.10, §9.11).
 
-use super::ext::malformed;
 use super::guard::{self, Change};
+use super::refuse::{failed, malformed, refuse};
 use super::target::{self, Key, Spot};
-use super::{Depth, depth, failed, refuse};
+use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::Exchange;

@@ -10,20 +10,23 @@
 mod copying;
 pub mod ext;
 pub mod guard;
+mod job;
 mod judging;
 mod lock;
 mod propfind;
 mod proppatch;
+mod refuse;
 mod target;
+mod terms;
 mod transfer;
 
+pub use terms::is_webdav;
 pub use transfer::Transfer;
 
 use super::delete::{self, Removing};
 use super::methods;
 use super::path_rules::{Deed, PathRules, Target};
 use super::upload::{self, Upload};
-use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::http::escape::escape_path;
@@ -34,8 +37,10 @@ use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file;
 use guard::Change;
+use refuse::{failed, refuse};
 use std::os::fd::AsFd;
 use target::Spot;
+use terms::{Depth, depth};
 
 /// What a request was begun as.
 pub enum Work {
@@ -67,16 +72,6 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     }
 }
 
-/// The location is WebDAV's as clients mount it, beyond what nginx's own module has.
-pub fn is_webdav(ex: &Exchange) -> bool {
-    !ex.here().settings.dav.ext.is_empty()
-}
-
-fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
-    ex.report(cx, Level::Error, why);
-    Flow::Status(status)
-}
-
 fn put(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
     if ex.route.uri.ends_with(b"/") {
         return Err(refuse(ex, cx, Status::CONFLICT, format_args!("cannot PUT to a collection")));
@@ -85,25 +80,6 @@ fn put(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
         return Err(refuse(ex, cx, Status::NOT_IMPLEMENTED, format_args!("PUT with range is unsupported")));
     }
     upload::start(ex, cx)
-}
-
-/// The Depth header (RFC 4918 §10.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Depth {
-    Zero,
-    One,
-    Infinity,
-}
-
-/// None: it is none of the three.
-fn depth(ex: &Exchange, default: Depth) -> Option<Depth> {
-    match ex.header(HeaderId::Depth) {
-        None => Some(default),
-        Some(b"0") => Some(Depth::Zero),
-        Some(b"1") => Some(Depth::One),
-        Some(value) if value.eq_ignore_ascii_case(b"infinity") => Some(Depth::Infinity),
-        Some(_) => None,
-    }
 }
 
 fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
@@ -170,21 +146,4 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Err(Errno::ENOENT | Errno::ENOTDIR) => Flow::Status(Status::CONFLICT),
         Err(e) => failed(ex, cx, "mkdir()", e),
     }
-}
-
-/// A system call failed: whose fault that is, in one table.
-fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
-    let (status, level) = match e {
-        Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
-        Errno::ENOTDIR | Errno::EISDIR | Errno::EEXIST | Errno::ENOTEMPTY | Errno::EBUSY | Errno::EFBIG => {
-            (Status::CONFLICT, Level::Error)
-        }
-        Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => (Status::FORBIDDEN, Level::Error),
-        Errno::ENOSPC | Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, Level::Crit),
-        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
-        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
-    };
-    let path = String::from_utf8_lossy(&ex.route.path).into_owned();
-    ex.report(cx, level, format_args!("{call} \"{path}\" failed {e}"));
-    Flow::Status(status)
 }

@@ -1,10 +1,10 @@
 //! PROPPATCH (RFC 4918 §9.2). No properties are kept: those of Windows, which it sets after each copy, are taken, and of
 //! them the time of the last change is kept as the file's own; each other one is refused within the 207, all or none.
 
-use super::ext::malformed;
 use super::guard::{self, Change};
+use super::refuse::{failed, malformed, refuse};
 use super::target::Spot;
-use super::{Depth, depth, failed, refuse};
+use super::terms::{Depth, depth};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::multistatus::{self, is_ours, propstat};

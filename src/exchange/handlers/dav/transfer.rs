@@ -3,9 +3,11 @@
 
 use super::copying::{FileCopy, Staged, TreeCopy};
 use super::guard::{self, Change};
+use super::job::Job;
 use super::judging::{Judging, Paths};
+use super::refuse::{failed, refuse};
 use super::target::Spot;
-use super::{Depth, depth, failed, is_webdav, refuse};
+use super::terms::{Depth, depth, is_webdav};
 use crate::config::model::Level;
 use crate::exchange::flow::{Begun, Flow, SLICE};
 use crate::exchange::handlers::{delete, upload};
@@ -156,18 +158,6 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         Flow::Wait => Ok(transfer),
         flow => Err(flow),
     }
-}
-
-/// All that was asked for, checked.
-pub struct Job {
-    pub source: Spot,
-    pub target: Spot,
-    pub deep: bool,
-    pub moves: bool,
-    overwrite: bool,
-    status: Status,
-    /// The destination is a directory: not even a file replaces it in one step.
-    swaps: bool,
 }
 
 /// A COPY or MOVE under way, a slice each turn of the loop. It is finished even if its client goes away.

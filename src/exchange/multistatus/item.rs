@@ -1,0 +1,94 @@
+//! A resource and its properties, as data; and the elements of XML that several answers share.
+
+use crate::config::settings::files::Files;
+use crate::http::dav::xml::{self, Name};
+use crate::services::dav_locks::Lock;
+use crate::sys::file::Stat;
+use std::rc::Rc;
+
+/// What is the same for all entries.
+pub struct Shape {
+    pub properties: Vec<Property>,
+    /// Only the names of properties are wanted.
+    pub names_only: bool,
+    /// Those that a resource has not are told of too.
+    pub tells_missing: bool,
+    /// How types are known.
+    pub files: Rc<Files>,
+    pub etag: bool,
+    /// LOCK is answered here.
+    pub locks: bool,
+    /// Links are what they lead to; else they are left out.
+    pub follow: bool,
+    /// Names of a trash.
+    pub hidden: Vec<Box<[u8]>>,
+    /// Bytes that are free, and that are used, on the file system.
+    pub room: Option<(u64, u64)>,
+}
+
+/// One resource.
+pub struct Item<'a> {
+    pub href: &'a [u8],
+    pub name: &'a [u8],
+    pub stat: &'a Stat,
+    pub locks: &'a [Lock],
+}
+
+/// A property that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Property {
+    Live(Live),
+    /// No resource has it.
+    Unknown(Name),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    CreationDate,
+    DisplayName,
+    ContentLength,
+    ContentType,
+    ETag,
+    LastModified,
+    LockDiscovery,
+    ResourceType,
+    SupportedLock,
+    QuotaAvailable,
+    QuotaUsed,
+    Executable,
+}
+
+/// `<D:href>`: the URI is escaped already.
+pub fn href(uri: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<D:href>");
+    xml::escape(&String::from_utf8_lossy(uri), out);
+    out.extend_from_slice(b"</D:href>");
+}
+
+/// The active locks of a resource, as `lockdiscovery` has them.
+pub fn lock_discovery(locks: &[Lock], now: Option<u64>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<D:lockdiscovery>");
+    for lock in locks {
+        let scope: &[u8] = if lock.exclusive { b"exclusive" } else { b"shared" };
+        let depth: &[u8] = if lock.deep { b"infinity" } else { b"0" };
+        let left = now.map_or(lock.timeout, |now| lock.until.saturating_sub(now).div_ceil(1000));
+        let head = [
+            &b"<D:activelock><D:locktype><D:write/></D:locktype><D:lockscope><D:"[..],
+            scope,
+            b"/></D:lockscope><D:depth>",
+            depth,
+            b"</D:depth>",
+        ];
+        out.extend_from_slice(&head.concat());
+        if !lock.owner.is_empty() {
+            out.extend_from_slice(&[&b"<D:owner>"[..], &lock.owner, b"</D:owner>"].concat());
+        }
+        let token =
+            format!("<D:timeout>Second-{left}</D:timeout><D:locktoken><D:href>{}</D:href></D:locktoken>", lock.token);
+        out.extend_from_slice(token.as_bytes());
+        out.extend_from_slice(b"<D:lockroot>");
+        href(&lock.href, out);
+        out.extend_from_slice(b"</D:lockroot></D:activelock>");
+    }
+    out.extend_from_slice(b"</D:lockdiscovery>");
+}
