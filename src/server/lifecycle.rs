@@ -1,8 +1,10 @@
 //! Start and end of the process: logs, sockets, daemon, user, pid file, the loop.
 
+pub use super::failure::{Cause, Failure};
+
 use super::Server;
 use super::greeting;
-use super::listeners::{BindError, Listeners};
+use super::listeners::Listeners;
 use super::pid_file::{self, PidFile};
 use super::reload::Origin;
 use super::reload_report;
@@ -15,46 +17,10 @@ use crate::config::model::{Config, Level, LogTarget};
 use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
-use crate::sys::Errno;
 use crate::sys::process::{self, Ready, Streams};
-use crate::sys::socket::Addr;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// Why the process could not start.
-#[derive(Debug)]
-pub struct Failure {
-    /// One sentence.
-    pub why: String,
-    /// What in the configuration names what could not be had.
-    pub cause: Option<Cause>,
-}
-
-/// What could not be had, where a directive names it.
-#[derive(Debug)]
-pub enum Cause {
-    Listen(Addr, Errno),
-    /// A file to write to: a log, the pid file, a directory of temporary files.
-    Open(PathBuf, Errno),
-}
-
-impl Failure {
-    pub fn of(why: impl Into<String>) -> Failure {
-        Failure { why: why.into(), cause: None }
-    }
-
-    /// A file could not be opened for writing.
-    pub fn open(path: &Path, e: Errno) -> Failure {
-        let why = format!("open() \"{}\" failed {e}", path.display());
-        Failure { why, cause: Some(Cause::Open(path.to_owned(), e)) }
-    }
-
-    pub fn bind(error: BindError) -> Failure {
-        Failure { why: error.to_string(), cause: Some(Cause::Listen(error.addr, error.errno)) }
-    }
-}
 
 /// Whether the addresses are printed once they are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

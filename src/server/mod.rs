@@ -4,6 +4,7 @@ pub mod accept;
 mod acme;
 mod children;
 mod drain;
+mod failure;
 pub mod greeting;
 mod invariants;
 pub mod lifecycle;

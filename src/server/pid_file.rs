@@ -4,7 +4,7 @@
 //! is left over from a process that was killed, and is never signalled; only its owner may write to it, whatever the
 //! umask.
 
-use super::lifecycle::Failure;
+use super::failure::Failure;
 use crate::io::open;
 use crate::sys::file::{self, FileKind, Follow, Stat, Unlink};
 use crate::sys::{Errno, process};

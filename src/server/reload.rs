@@ -9,7 +9,7 @@
 //! What cannot be cut into steps: building the automaton of one list of patterns (1 ms for a hundred), loading one key or
 //! list of revocations, dropping one table of names, looking `user` up where the system asks a directory service.
 
-use super::lifecycle::Failure;
+use super::failure::Failure;
 use super::listeners::Listeners;
 use super::reload_report::{self, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};

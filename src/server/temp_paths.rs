@@ -1,7 +1,7 @@
 //! Directories of temporary files: made before the process gives up root's rights, as the user it will work as needs
 //! them.
 
-use super::lifecycle::Failure;
+use super::failure::Failure;
 use crate::config::model::Config;
 use crate::io::open;
 use crate::sys::file;

@@ -1,6 +1,6 @@
 //! As whom strangers are served, where the process was started by root: the configured user, or `nobody`.
 
-use super::lifecycle::Failure;
+use super::failure::Failure;
 use super::upload_services::stores;
 use crate::config::build::Form;
 use crate::config::model::{Config, Location, LocationKind};

@@ -3,7 +3,6 @@
 //! Invariant: no link is followed and no other file system entered, whoever changes the tree meanwhile; a step is one
 //! system call or a few; the descriptors held are bounded.
 
-use crate::services::temp_names::{TempNames, What};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, Entry, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
@@ -81,12 +80,12 @@ impl Removal {
         self.levels.push(Level { name, dir, batch: Vec::new(), found: false, before: self.removed });
     }
 
-    /// Goes on a little; false when all is gone.
-    pub fn step(&mut self, litter: &mut TempNames) -> Result<bool, Stuck> {
+    /// Goes on a little; false when all is gone. `hide` makes a hidden name for what is moved up in a directory.
+    pub fn step(&mut self, hide: impl FnMut(BorrowedFd<'_>) -> CString) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
         if is_dir {
-            return self.descend(name, litter).map(|()| true);
+            return self.descend(name, hide).map(|()| true);
         }
         match file::unlink_at(Some(level.dir.dir()), &name, Unlink::File) {
             Ok(()) => self.removed += 1,
@@ -126,7 +125,7 @@ impl Removal {
         }
     }
 
-    fn descend(&mut self, name: CString, litter: &mut TempNames) -> Result<(), Stuck> {
+    fn descend(&mut self, name: CString, mut hide: impl FnMut(BorrowedFd<'_>) -> CString) -> Result<(), Stuck> {
         let depth = self.levels.len();
         let [top, .., level] = &mut self.levels[..] else {
             return match self.levels.last().map(|level| open(level.dir.dir(), &name)) {
@@ -139,7 +138,7 @@ impl Removal {
             return self.entered(name, opened);
         }
         // Where the first directory is read again it is found there.
-        let new = litter.hidden_in(top.dir.dir(), What::Delete);
+        let new = hide(top.dir.dir());
         let moved = file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace);
         match moved {
             Ok(()) => {

@@ -149,7 +149,7 @@ impl TempNames {
                 self.removal = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, &name)).ok();
             }
             if let Some(mut removal) = self.removal.take()
-                && removal.step(self) == Ok(true)
+                && removal.step(|dir| self.hidden_in(dir, What::Delete)) == Ok(true)
             {
                 self.removal = Some(removal);
             }

@@ -6,6 +6,7 @@ mod dir;
 mod fallback;
 mod list;
 mod name;
+mod position;
 mod stat;
 
 use std::ffi::CStr;
@@ -24,17 +25,14 @@ pub use name::{
     RESOLVE_NO_XDEV, Rename, Unlink, link_at, link_fd, mkdir_at, open_at, open_beneath, path_of, readlink_at,
     rename_at, symlink_at, unlink_at,
 };
+use position::offset;
+pub use position::seek;
 pub use stat::{
     F_OK, FileKind, Follow, R_OK, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat, special,
     stat, stat_at,
 };
 
 use super::{Errno, retry};
-
-/// The kernel's signed offset; EINVAL beyond it.
-fn offset(value: u64) -> Result<i64, Errno> {
-    i64::try_from(value).map_err(|_| Errno::EINVAL)
-}
 
 /// 0 is the end (or an empty `into`).
 pub fn read(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
@@ -119,14 +117,6 @@ pub fn pwrite(fd: BorrowedFd<'_>, bytes: &[u8], at: u64) -> Result<usize, Errno>
     // SAFETY: `bytes` is readable for its length.
     let wrote = retry(|| unsafe { libc::pwrite(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), at) })?;
     Ok(wrote as usize)
-}
-
-/// Moves the position to `at` from the start. ESPIPE for pipes and sockets.
-pub fn seek(fd: BorrowedFd<'_>, at: u64) -> Result<(), Errno> {
-    let at = offset(at)?;
-    // SAFETY: no pointers are passed.
-    retry(|| unsafe { libc::lseek(fd.as_raw_fd(), at, libc::SEEK_SET) })?;
-    Ok(())
 }
 
 pub fn ftruncate(fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {

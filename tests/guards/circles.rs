@@ -83,7 +83,9 @@ fn paths(text: &str) -> Vec<String> {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             if before.is_none_or(|before| !is_name(before) && before != ':') {
                 let rest = text.get(at..).unwrap_or_default();
-                found.push(rest.split(|c: char| !is_name(c) && c != ':').next().unwrap_or_default().to_owned());
+                let path = rest.split(|c: char| !is_name(c) && c != ':').next().unwrap_or_default();
+                // One that ends so begins a list of a `use`.
+                found.extend(Some(path).filter(|path| !path.ends_with(':')).map(str::to_owned));
             }
         }
     }
@@ -184,6 +186,9 @@ fn a_circle_is_found_whatever_its_imports_look_like() {
         source("a/one.rs", "fn f() { super::g(); }"),
         source("a/two.rs", "use one::Thing; // use super::one::Thing;"),
         source("c.rs", "use std::fmt; use crate::a::Name;"),
+        source("d/mod.rs", "use crate::d::one::Thing;"),
+        source("d/one.rs", "use super::{two, c};"),
+        source("d/two.rs", ""),
     ]);
     assert_eq!(circles(&imports), BTreeSet::from([vec!["a/mod.rs", "a/one.rs", "b.rs"]]));
 }

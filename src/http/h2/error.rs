@@ -1,28 +1,10 @@
 //! Everything a client can do wrong on an HTTP/2 connection, as data: which error code answers it, and a sentence for
 //! the log. A [`Fault`] ends the connection with GOAWAY, a [`StreamFault`] one stream with RST_STREAM (RFC 9113 §5.4).
 
+pub use super::numbers::ErrorCode;
+
+use super::numbers::setting;
 use std::fmt;
-
-/// An error code of RFC 9113 §7.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ErrorCode(pub u32);
-
-impl ErrorCode {
-    pub const NO_ERROR: ErrorCode = ErrorCode(0x0);
-    pub const PROTOCOL_ERROR: ErrorCode = ErrorCode(0x1);
-    pub const INTERNAL_ERROR: ErrorCode = ErrorCode(0x2);
-    pub const FLOW_CONTROL_ERROR: ErrorCode = ErrorCode(0x3);
-    pub const SETTINGS_TIMEOUT: ErrorCode = ErrorCode(0x4);
-    pub const STREAM_CLOSED: ErrorCode = ErrorCode(0x5);
-    pub const FRAME_SIZE_ERROR: ErrorCode = ErrorCode(0x6);
-    pub const REFUSED_STREAM: ErrorCode = ErrorCode(0x7);
-    pub const CANCEL: ErrorCode = ErrorCode(0x8);
-    pub const COMPRESSION_ERROR: ErrorCode = ErrorCode(0x9);
-    pub const CONNECT_ERROR: ErrorCode = ErrorCode(0xa);
-    pub const ENHANCE_YOUR_CALM: ErrorCode = ErrorCode(0xb);
-    pub const INADEQUATE_SECURITY: ErrorCode = ErrorCode(0xc);
-    pub const HTTP_1_1_REQUIRED: ErrorCode = ErrorCode(0xd);
-}
 
 /// Why a connection is given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +73,7 @@ impl Fault {
             | Fault::SelfDependency { .. }
             | Fault::PushPromise
             | Fault::ZeroIncrement => ErrorCode::PROTOCOL_ERROR,
-            Fault::Setting { id: super::settings::INITIAL_WINDOW_SIZE, .. } => ErrorCode::FLOW_CONTROL_ERROR,
+            Fault::Setting { id: setting::INITIAL_WINDOW_SIZE, .. } => ErrorCode::FLOW_CONTROL_ERROR,
             Fault::Setting { .. } => ErrorCode::PROTOCOL_ERROR,
             Fault::FrameTooLong { .. } | Fault::FrameLength { .. } | Fault::SettingsAckLength { .. } => {
                 ErrorCode::FRAME_SIZE_ERROR

@@ -1,6 +1,6 @@
 //! Frames (RFC 9113 §4, §6): the nine bytes each begins with, and the frames a server writes.
 
-use super::error::ErrorCode;
+use super::numbers::ErrorCode;
 
 /// What a client sends first (§3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -22,6 +22,7 @@ pub mod extended;
 pub mod frame;
 pub mod hpack;
 pub mod huffman;
+pub mod numbers;
 pub mod priority;
 pub mod request;
 pub mod response;

@@ -2,18 +2,8 @@
 
 use super::error::Fault;
 use super::frame::{MAX_MAX_FRAME, MIN_MAX_FRAME};
+pub use super::numbers::setting::*;
 use super::window;
-
-pub const HEADER_TABLE_SIZE: u16 = 0x1;
-pub const ENABLE_PUSH: u16 = 0x2;
-pub const MAX_CONCURRENT_STREAMS: u16 = 0x3;
-pub const INITIAL_WINDOW_SIZE: u16 = 0x4;
-pub const MAX_FRAME_SIZE: u16 = 0x5;
-pub const MAX_HEADER_LIST_SIZE: u16 = 0x6;
-/// RFC 8441 §3.
-pub const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;
-/// RFC 9218 §2.1.
-pub const NO_RFC7540_PRIORITIES: u16 = 0x9;
 
 /// Bytes of one setting.
 pub const ENTRY: usize = 6;

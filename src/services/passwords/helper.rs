@@ -1,9 +1,11 @@
 //! The process that computes slow hashes, one for each question.
 
-use super::Verify;
 use crate::io::helper::Helper;
 use crate::sys::Errno;
 use std::os::fd::BorrowedFd;
+
+/// Whether the second is the password that the first stores.
+pub type Verify = fn(&[u8], &[u8]) -> bool;
 
 /// The most bytes of a stored hash, and of a password.
 pub const LARGEST: usize = 1024;

@@ -10,6 +10,8 @@ mod helper;
 
 use crate::sys::Errno;
 use crate::util::wake::Wake;
+pub use helper::Verify;
+
 use helper::Hasher;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -24,9 +26,6 @@ const OF_ONE: usize = 16;
 
 /// Two secret 64-bit hashes of the stored line and the password: neither can be read back from here.
 type Key = (u64, u64);
-
-/// Whether the second is the password that the first stores.
-pub type Verify = fn(&[u8], &[u8]) -> bool;
 
 /// A password that a client gives.
 pub struct Given<'a> {

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use super::position::seek;
 use super::stat::FileKind;
 use crate::sys::{Errno, retry};
 
@@ -59,7 +60,7 @@ impl ReadDir {
     /// Starts over; needed after removing entries, since what a read position then means is the file system's choice.
     pub fn rewind(&mut self) -> Result<(), Errno> {
         self.filled = 0;
-        super::seek(self.dir.as_fd(), 0)?;
+        seek(self.dir.as_fd(), 0)?;
         Ok(())
     }
 }

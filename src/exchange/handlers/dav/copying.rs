@@ -192,7 +192,7 @@ impl Drop for Staged {
         // A tree only where the process ends, or a request panics: else it goes in slices.
         if let Ok(mut removal) = file::dup(self.dir.as_fd()).and_then(|dir| Removal::new(dir, &self.name)) {
             let mut litter = TempNames::default();
-            while removal.step(&mut litter) == Ok(true) {}
+            while removal.step(|dir| litter.hidden_in(dir, What::Delete)) == Ok(true) {}
         }
     }
 }

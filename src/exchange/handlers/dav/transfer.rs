@@ -19,7 +19,7 @@ use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::remove_tree::Removal;
-use crate::services::temp_names::{self, TempNames};
+use crate::services::temp_names::{self, TempNames, What};
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
 use crate::sys::{Errno, clock};
 use crate::util::bytes;
@@ -368,7 +368,7 @@ impl Transfer {
                     outcome => self.copied(outcome.map(|_| ()), &mut cx.temp_names),
                 }
             }
-            Stage::Clearing { removal, .. } => match removal.step(&mut cx.temp_names) {
+            Stage::Clearing { removal, .. } => match removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete)) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.cleared(),
                 Err(stuck) => {
@@ -378,7 +378,7 @@ impl Transfer {
                     self.cleared()
                 }
             },
-            Stage::Leaving(removal) => match removal.step(&mut cx.temp_names) {
+            Stage::Leaving(removal) => match removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete)) {
                 Ok(true) => return Ok(()),
                 Ok(false) => Ok(Stage::Done(self.job.status)),
                 Err(stuck) => {

@@ -12,6 +12,7 @@ use crate::http::escape::escape_path;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::remove_tree::{Removal, Stuck};
+use crate::services::temp_names::What;
 use crate::sys::clock;
 use std::os::fd::OwnedFd;
 
@@ -63,7 +64,7 @@ impl Removing {
 
 fn remove(removal: &mut Removal, until: u64, ex: &mut Exchange, cx: &mut Services) -> Flow {
     loop {
-        let outcome = removal.step(&mut cx.temp_names);
+        let outcome = removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete));
         if outcome == Ok(true) && clock::monotonic() < until {
             continue;
         }

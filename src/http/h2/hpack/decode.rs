@@ -4,8 +4,8 @@
 //! bounds is read on for the table's sake, but neither kept nor copied again, so that a block costs no more than its
 //! own bytes (a reference of one byte to an entry of 4 KiB is what a decompression bomb is made of).
 
+use super::static_table::{FIRST_DYNAMIC, STATIC};
 use super::table::Table;
-use super::{FIRST_DYNAMIC, STATIC};
 use crate::http::h1::head::Field;
 use crate::http::h2::error::HpackError;
 use crate::http::h2::huffman;

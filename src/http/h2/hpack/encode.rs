@@ -5,7 +5,7 @@
 //! Invariant: the first block of a connection begins with [`NO_TABLE`], which no size a client may ask for later
 //! contradicts (§4.2).
 
-use super::static_name;
+use super::static_table::static_name;
 use crate::http::h2::huffman;
 
 /// A table size of 0 (§6.3).
