@@ -20,6 +20,7 @@ use crate::services::logs::Logs;
 use crate::sys::process::{self, Ready, Streams};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// Whether the addresses are printed once they are open.

@@ -10,7 +10,6 @@ mod text;
 use super::{format, lint, manual};
 use crate::config::ast::{Directive, Span};
 use crate::config::build::Form;
-use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Severity};
 use crate::config::load::Loaded;
 use crate::config::registry;
@@ -282,22 +281,6 @@ fn included(loaded: &Loaded, word: &str) -> Option<Value> {
     })?;
     let start = json!({"line": 0, "character": 0});
     Some(json!({"uri": uri_of(loaded.sources.os_path(file)), "range": {"start": start, "end": start}}))
-}
-
-/// The contexts of a block by its name, for [`context_at`].
-fn block(name: &str, outer: Contexts) -> Contexts {
-    match name {
-        "http" => Contexts::HTTP,
-        "server" if outer == Contexts::UPSTREAM => Contexts::UPSTREAM,
-        "server" => Contexts::SERVER,
-        "location" => Contexts::LOCATION,
-        "upstream" => Contexts::UPSTREAM,
-        "events" => Contexts::EVENTS,
-        "limit_except" => Contexts::LIMIT_EXCEPT,
-        "if" if outer == Contexts::SERVER => Contexts::IF_SERVER,
-        "if" => Contexts::IF_LOCATION,
-        _ => outer,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Invariant: such a stream has no state but its place in the answer; it ends by being sent, by the client's reset, by
 //! its deadline, or with its connection, and is logged then.
 
+use super::cached_send::{CachedSend, Seen};
 use super::{Entry, Http2, OUTPUT, QUANTUM, Work};
 use crate::config::model::Level;
 use crate::conn::{Conn, Turn};
@@ -13,43 +14,13 @@ use crate::http::h1::framing::Framing;
 use crate::http::h2::error::ErrorCode;
 use crate::http::method::Method;
 use crate::services::Services;
-use crate::services::open_files::OpenFile;
-use crate::services::response_cache::{Body, CachedResponse, frame_key};
+use crate::services::response_cache::{Body, frame_key};
 use crate::sys::file;
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
 
 /// Answers that go out at once: their share of the connection is not worth a turn.
 const SHORT: u64 = 16 << 10;
-
-/// A cached response that is being sent.
-pub(super) struct CachedSend {
-    response: Rc<CachedResponse>,
-    file: Option<Rc<OpenFile>>,
-    /// Bytes of the body that are sent, and that there are.
-    at: u64,
-    size: u64,
-    is_begun: bool,
-    /// `$connection_requests`.
-    requests: u64,
-    started: u64,
-    /// When it has waited for its window for too long.
-    pub(super) deadline: u64,
-}
-
-impl CachedSend {
-    /// Whether it can go on, with so much room in its windows.
-    pub(super) fn can_send(&self, room: usize) -> bool {
-        !self.is_begun || room > 0
-    }
-}
-
-/// A request that was seen before: what is made of it now may be kept.
-#[derive(Debug)]
-pub struct Seen {
-    pub hash: u64,
-    pub key: Box<[u8]>,
-}
 
 impl Http2 {
     /// Answers the request that has come on a stream, if it is known.

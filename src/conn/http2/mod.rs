@@ -14,6 +14,7 @@
 
 pub mod begin;
 mod cached;
+mod cached_send;
 pub mod connection;
 mod events;
 mod produce;
@@ -26,7 +27,7 @@ use crate::exchange::Client;
 use crate::http::h2::connection::Connection;
 use crate::util::buf::BufPool;
 use crate::util::slab::Key;
-use cached::CachedSend;
+use cached_send::CachedSend;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;

@@ -4,7 +4,7 @@
 //! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and takes
 //! back with the frames: so frames of streams never mix, and no stream holds output of its own.
 
-use super::cached::Seen;
+use super::cached_send::Seen;
 use crate::conn::transport::ready::Ready;
 use crate::exchange::send_queue::Marker;
 use crate::http::h2::connection::Connection;

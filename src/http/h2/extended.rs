@@ -3,15 +3,12 @@
 //! responses are encoded ([`super::response`]).
 
 use super::hpack::Block;
-use super::request::RequestHead;
+use super::request::{RequestHead, WEBSOCKET};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Field;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::util::span::Span;
-
-/// The protocols that are passed on.
-pub const PROTOCOL: &[u8] = b"websocket";
 
 /// Makes a GET with Upgrade of the request; `key` is its Sec-WebSocket-Key, which is not sent in HTTP/2 (§5.1). The
 /// request line stays what the client asked for.
@@ -26,7 +23,7 @@ pub fn as_upgrade(block: &mut Block, head: &mut RequestHead, key: &[u8]) {
     head.framing = Framing::None;
     let fields = [
         (HeaderId::Connection, put(b"connection"), put(b"upgrade")),
-        (HeaderId::Upgrade, put(b"upgrade"), put(PROTOCOL)),
+        (HeaderId::Upgrade, put(b"upgrade"), put(WEBSOCKET)),
         (HeaderId::Other, put(b"sec-websocket-key"), put(key)),
     ];
     block.fields.retain(|field| field.id != HeaderId::Other || field.name.of(&block.text) != b"sec-websocket-key");

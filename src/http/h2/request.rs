@@ -4,7 +4,6 @@
 //! and nothing in names, values or target that a line of HTTP/1 could not hold (§10.3). Those who pass it on to an
 //! HTTP/1 peer cannot be made to smuggle.
 
-use super::extended;
 use super::hpack::Block;
 use super::hpack::decode::Excess;
 use crate::http::h1::framing::{self, Framing};
@@ -17,6 +16,8 @@ use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::util::span::Span;
 
+/// The protocols that are passed on.
+pub const WEBSOCKET: &[u8] = b"websocket";
 /// The version as `$request` and `$server_protocol` have it.
 const PROTOCOL: &[u8] = b"HTTP/2.0";
 
@@ -146,7 +147,7 @@ impl Pseudo {
                 return Err(Reject::BadField("unexpected :protocol"));
             }
             Some(protocol) if !is_token(protocol) => return Err(Reject::BadField("malformed :protocol")),
-            Some(protocol) if !protocol.eq_ignore_ascii_case(extended::PROTOCOL) => {
+            Some(protocol) if !protocol.eq_ignore_ascii_case(WEBSOCKET) => {
                 return Err(Reject::UnknownProtocol);
             }
             Some(_) => head.protocol = self.protocol.unwrap_or_default(),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::context::Contexts;
 
 const TEXT: &str = "upstream back { server 127.0.0.1:1; }\nmap $uri $kind { default 1; }\nserver {\n    listen 127.0.0.1:80;\n    \
                     # ü 🦀\n    location / {\n        proxy_pass http://back;\n        add_header X $kind;\n        autoindex onn;\n    }\n}\n";

@@ -75,7 +75,7 @@ pub fn context_at(text: &str) -> (Contexts, bool) {
                 match c {
                     '{' => {
                         let outer = blocks.last().copied().unwrap_or(Contexts::MAIN);
-                        blocks.push(super::block(&name, outer));
+                        blocks.push(block(&name, outer));
                         words = 0;
                     }
                     '}' => {
@@ -105,4 +105,20 @@ pub fn uri_of(path: &Path) -> String {
     let mut uri = b"file://".to_vec();
     crate::http::escape::escape_path(path.as_os_str().as_bytes(), &mut uri);
     String::from_utf8_lossy(&uri).into_owned()
+}
+
+/// The contexts of a block by its name, for [`context_at`].
+fn block(name: &str, outer: Contexts) -> Contexts {
+    match name {
+        "http" => Contexts::HTTP,
+        "server" if outer == Contexts::UPSTREAM => Contexts::UPSTREAM,
+        "server" => Contexts::SERVER,
+        "location" => Contexts::LOCATION,
+        "upstream" => Contexts::UPSTREAM,
+        "events" => Contexts::EVENTS,
+        "limit_except" => Contexts::LIMIT_EXCEPT,
+        "if" if outer == Contexts::SERVER => Contexts::IF_SERVER,
+        "if" => Contexts::IF_LOCATION,
+        _ => outer,
+    }
 }
