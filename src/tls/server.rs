@@ -108,8 +108,8 @@ impl Options {
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates(self.certificates)));
         config.ignore_client_order = self.prefers_own_ciphers;
-        // Counted with the record's header.
-        config.max_fragment_size = Some(self.buffer_size.clamp(32, 16384) + 5);
+        // Counted with the record's header. Of smaller records a bite would not fit into the room for it.
+        config.max_fragment_size = Some(self.buffer_size.clamp(64, 16384) + 5);
         config.alpn_protocols = self.alpn;
         config.session_storage = match &self.cache {
             Cache::None => ticket::no_cache(),

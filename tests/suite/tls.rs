@@ -474,3 +474,13 @@ fn the_order_of_suites_is_the_clients_where_it_is_said_and_the_cheap_one_first_w
         assert_eq!(String::from_utf8_lossy(&output.stdout), want, "server {at}, client {list}");
     }
 }
+
+#[test]
+fn a_file_arrives_whole_in_records_of_the_least_size() {
+    let Some(setup) = secure("ssl_buffer_size 1;") else { return };
+    let content = crate::harness::noise(300_000);
+    let server = setup.file("html/big", &content).start();
+    let url = format!("https://127.0.0.1:{}/big", server.port());
+    let Some(output) = tool("curl", &["-s", "-S", "-k", "-m", "20", &url], b"") else { return };
+    assert!(output.stdout == content, "{} bytes: {}", output.stdout.len(), String::from_utf8_lossy(&output.stderr));
+}
