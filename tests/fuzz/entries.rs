@@ -3,6 +3,9 @@
 //! Shared by the libFuzzer targets beside it and by `tests/replay.rs`, which runs the corpora in plain `cargo test`. A
 //! new target is a function here, a row in `TARGETS`, a file in `targets/` and a `[[bin]]`.
 
+mod h2;
+
+pub use h2::{frames, hpack};
 use std::fmt::Write;
 use std::path::Path;
 use webserv::config::ast::Directive;
@@ -36,6 +39,8 @@ pub const TARGETS: &[(&str, Entry)] = &[
     ("dns", dns),
     ("tls", tls),
     ("certificate", certificate),
+    ("frames", frames),
+    ("hpack", hpack),
 ];
 
 /// Two ways to cut `data`: a place that depends on the bytes, and everywhere.

@@ -180,3 +180,49 @@ fn a_cached_file_is_answered_without_an_allocation() {
     let _ = std::fs::remove_file(log);
     assert!(failed.is_empty(), "allocations (TRACE=1 shows where):\n  {}", failed.join("\n  "));
 }
+
+#[test]
+fn a_known_request_on_a_stream_is_answered_without_an_allocation() {
+    use webserv::http::h2::frame::{self, PREFACE};
+    use webserv::http::h2::hpack::encode;
+    let mut failed = Vec::new();
+    for (name, path) in [("a small file", "/LICENSE-MIT"), ("a larger file", "/Cargo.lock")] {
+        let mut served = Loop::new("http2 on; http2_chunk_size 16k;", "");
+        let mut hello = PREFACE.to_vec();
+        frame::settings(&mut hello, &[(4, 0x3fff_ffff)]);
+        frame::window_update(&mut hello, 0, 0x3fff_ffff);
+        served.ask(&hello, None);
+        let mut next = 1;
+        let mut request = || {
+            let mut out = Vec::new();
+            frame::headers(&mut out, next, true, 16_384, |out| {
+                let pseudo = [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "localhost")];
+                pseudo.iter().for_each(|(name, value)| encode::field(out, name.as_bytes(), value.as_bytes()));
+            });
+            next += 2;
+            out
+        };
+        COUNT.set(0);
+        served.ask(&request(), None);
+        assert!(COUNT.get() > 0, "the allocations of a first request were not seen");
+        // The first block of a connection is longer by a byte.
+        let len = served.ask(&request(), None);
+        for _ in 0..100 {
+            served.ask(&request(), Some(len));
+        }
+        let counts = [(); 3].map(|()| {
+            let (begun, mut allocating) = (served.server.cx.now.unix, 0);
+            for _ in 0..COUNTED {
+                let bytes = request();
+                COUNT.set(0);
+                assert_eq!(served.ask(&bytes, Some(len)), len, "{name}");
+                allocating += i64::from(COUNT.get() > 0);
+            }
+            (allocating, served.server.cx.now.unix - begun)
+        });
+        if counts.iter().all(|(allocating, seconds)| *allocating > 2 * seconds) {
+            failed.push(format!("{name}: requests that allocate, of {COUNTED}, and seconds begun: {counts:?}"));
+        }
+    }
+    assert!(failed.is_empty(), "allocations (TRACE=1 shows where):\n  {}", failed.join("\n  "));
+}

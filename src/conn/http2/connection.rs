@@ -167,9 +167,11 @@ impl Http2 {
         if self.input.capacity() == 0 {
             self.input = pool.http2.input.take();
         }
+        std::mem::swap(self.protocol.block_mut(), &mut pool.http2.block);
     }
 
     fn give_buffers(&mut self, pool: &mut Pool) {
+        std::mem::swap(self.protocol.block_mut(), &mut pool.http2.block);
         if self.out.is_empty() {
             pool.http2.out.give(std::mem::take(&mut self.out));
         }

@@ -25,6 +25,7 @@ use super::io::Next;
 use crate::config::model::{Config, Settings};
 use crate::exchange::Client;
 use crate::http::h2::connection::Connection;
+use crate::http::h2::hpack::Block;
 use crate::util::buf::BufPool;
 use crate::util::slab::Key;
 use cached_send::CachedSend;
@@ -78,6 +79,8 @@ pub struct Http2 {
 pub struct Shared {
     input: BufPool,
     out: BufPool,
+    /// Fields of the request that has just come.
+    block: Block,
     /// What a request is known by.
     key: Vec<u8>,
     /// Streams that could send.
@@ -87,7 +90,7 @@ pub struct Shared {
 impl Default for Shared {
     fn default() -> Shared {
         let (input, out) = (BufPool::new(READ, BUFFERS), BufPool::new(OUTPUT / 2, BUFFERS));
-        Shared { input, out, key: Vec::new(), order: BinaryHeap::new() }
+        Shared { input, out, block: Block::default(), key: Vec::new(), order: BinaryHeap::new() }
     }
 }
 

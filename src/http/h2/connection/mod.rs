@@ -300,11 +300,9 @@ impl Connection {
             + self.forgotten.capacity() * size_of::<u32>()
     }
 
-    /// Gives the buffers of an idle connection back.
+    /// Gives the buffer of control output back. Those of fields are the caller's affair ([`Connection::block_mut`]): nothing
+    /// is in them between two calls of [`Connection::receive`] that the caller still needs.
     pub fn shrink(&mut self) {
-        if self.unfinished.is_none() {
-            self.block = Block::default();
-        }
         if self.control.is_empty() {
             self.control = Vec::new();
         }
