@@ -287,3 +287,25 @@ fn worker_shutdown_timeout_ends_what_a_reload_has_left() {
     assert!(matches!(tunnel.try_response(false), Err(End::Closed | End::Reset)));
     assert!(matches!(idle.try_response(false), Err(End::Closed | End::Reset)));
 }
+
+#[test]
+fn a_kept_upstream_connection_that_was_closed_costs_no_request_and_no_failure() {
+    // Each connection answers once, says that it is kept, and is closed.
+    let up = Upstream::start(|peer| {
+        if peer.request().is_some() {
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+        }
+    });
+    let s = http(&format!(
+        "upstream u {{ server {} max_fails=1 fail_timeout=60s; server {} backup; keepalive 8; }}
+         server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://u; proxy_http_version 1.1;
+         proxy_set_header Connection \"\"; }} }}",
+        up.address,
+        Upstream::nowhere()
+    ))
+    .start();
+    let mut client = s.client();
+    for _ in 0..200 {
+        client.get("/").is(200).body_is("x");
+    }
+}

@@ -11,6 +11,7 @@ use crate::config::row::{Effect, Row, row};
 use crate::config::settings::proxy_ssl::ProxySsl;
 use crate::config::settings::ssl::Named;
 use crate::config::template::Template;
+use crate::tls::server::Protocols;
 use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
@@ -105,7 +106,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "TLSv1.2 TLSv1.3",
-        Effect::Once(protocols),
+        Effect::Many(protocols),
         "Protocols that are spoken with upstreams: TLSv1.2 and TLSv1.3. Older ones may be named beside them.",
     ),
     row(
@@ -140,7 +141,12 @@ fn name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn protocols(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    ssl(&mut s.settings).protocols = versions(b, d)?;
+    let named = versions(b, d)?;
+    let first = s.first;
+    let protocols = &mut ssl(&mut s.settings).protocols;
+    // Lines of one block add up (nginx).
+    let before = if first { Protocols { v1_2: false, v1_3: false } } else { *protocols };
+    *protocols = Protocols { v1_2: before.v1_2 || named.v1_2, v1_3: before.v1_3 || named.v1_3 };
     Ok(())
 }
 

@@ -13,7 +13,7 @@ pub const ROWS: &[Row] = &[
         Contexts::LOCATION,
         Args::NONE,
         "",
-        Effect::Once(|s, _, _| {
+        Effect::Many(|s, _, _| {
             s.own.content = Content::EmptyGif;
             Ok(())
         }),

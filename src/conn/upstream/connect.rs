@@ -56,6 +56,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         local,
         probed: settings.socket_keepalive,
         tls: secure.as_ref(),
+        repeatable: proxy.may_repeat(ex),
     };
     if let Some(key) = backends.reuse(&wanted, turn.wake) {
         *backend = Some(key);

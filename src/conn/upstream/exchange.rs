@@ -67,7 +67,9 @@ pub(super) fn settled(io: &mut Io<'_>, active: &Active, cx: &Services) {
 
 /// The server is of no more use: another, an error, or the end of a response that has begun.
 pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fault: Fault) -> Step {
-    let resting = turn.pool.backends.close(&mut active.backend, turn.cx, fault.end());
+    let is_stale = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault));
+    let end = if is_stale { End::Neutral } else { fault.end() };
+    let resting = turn.pool.backends.close(&mut active.backend, turn.cx, end);
     next(io, active, turn.cx, fault, resting)
 }
 

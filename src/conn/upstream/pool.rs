@@ -48,6 +48,8 @@ pub struct Wanted<'a> {
     /// proxy_socket_keepalive.
     pub probed: bool,
     pub tls: Option<&'a Secure>,
+    /// The request may be sent again, should the connection turn out to be closed.
+    pub repeatable: bool,
 }
 
 /// All connections to upstreams.
@@ -97,8 +99,10 @@ impl Backends {
             })?;
             let key = self.idle.remove(at);
             let backend = self.slab.get_mut(key)?;
-            // Its end may have come in this very turn: a request that must not be repeated would be lost with it.
-            if backend.transport.is_silent() {
+            // Its end may have come in this very turn. One that may be repeated goes to another connection then; only for
+            // one that may not is it worth a system call to look.
+            let quiet = !backend.transport.can_read() && !backend.transport.has_failed();
+            if wanted.repeatable && quiet || backend.transport.is_silent() {
                 backend.owner = Some(owner);
                 return Some(key);
             }

@@ -3,8 +3,8 @@
 use super::{Phase, Proxy, Reading, request, respond, settings};
 use crate::config::model::Level;
 use crate::config::settings::proxy::Next;
-use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::exchange::{Exchange, Rx};
 use crate::http::fastcgi;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -74,8 +74,7 @@ impl Proxy {
             ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
         }
         // A kept connection that its server had closed meanwhile says nothing of the server.
-        let stale = self.reused && fault == Fault::Error && self.reads_head() && self.input.is_empty();
-        if stale {
+        if self.is_stale(fault) {
             self.tried = Tried::default();
         } else {
             self.tries = self.tries.saturating_sub(1);
@@ -104,6 +103,18 @@ impl Proxy {
         self.reading = Reading::Head;
         self.records = fastcgi::Reader::default();
         None
+    }
+
+    /// A kept connection was closed before anything of a response came.
+    pub fn is_stale(&self, fault: Fault) -> bool {
+        self.reused && fault == Fault::Error && self.reads_head() && self.input.is_empty()
+    }
+
+    /// A kept connection that turns out to be closed costs the request nothing: another is asked.
+    pub fn may_repeat(&self, ex: &Exchange) -> bool {
+        let settings = settings(ex);
+        let goes_on = settings.next.has(Next::ERROR) && settings.next_timeout.0 == 0;
+        goes_on && ex.rx != Rx::Body && request::is_repeatable(ex)
     }
 
     /// Whether another server would be asked after this status.
