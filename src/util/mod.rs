@@ -10,6 +10,7 @@ pub mod dns;
 pub mod hash;
 pub mod inject;
 pub mod json;
+pub mod networks;
 pub mod printable;
 pub mod slab;
 pub mod span;

@@ -73,7 +73,9 @@ fn rule(s: &mut Scope, b: &mut Build, d: &Directive, allow: bool) -> Outcome {
     };
     let fresh = s.first_of(&["allow", "deny"]);
     let access = Rc::make_mut(&mut s.settings.access);
-    let kept: &[Rule] = if fresh { &[] } else { &access.rules };
-    access.rules = kept.iter().cloned().chain([Rule { allow, who, span: d.span }]).collect();
+    if fresh {
+        access.rules = Rc::default();
+    }
+    Rc::make_mut(&mut access.rules).push(Rule { allow, who, span: d.span });
     Ok(())
 }

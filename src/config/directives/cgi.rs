@@ -151,9 +151,7 @@ fn extension(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     }
     let entry = (word.bytes().into(), interpreter(&d.args[1])?);
     let first = s.first;
-    let list = &mut cgi(s).extensions;
-    let kept: &[_] = if first { &[] } else { list };
-    *list = kept.iter().cloned().chain([entry]).collect();
+    cgi(s).extensions.add(first, entry);
     Ok(())
 }
 
@@ -165,8 +163,6 @@ fn env(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     let entry = (word.bytes().into(), b.template(d, 1)?);
     let first = s.first;
-    let list = &mut cgi(s).env;
-    let kept: &[_] = if first { &[] } else { list };
-    *list = kept.iter().cloned().chain([entry]).collect();
+    cgi(s).env.add(first, entry);
     Ok(())
 }

@@ -71,8 +71,6 @@ fn error_page(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         status = PageStatus::Code(302);
     }
     let page = Rc::new(ErrorPage { codes: codes.into(), status, target });
-    let errors = Rc::make_mut(&mut s.settings.errors);
-    let kept: &[Rc<ErrorPage>] = if s.first { &[] } else { &errors.pages };
-    errors.pages = kept.iter().cloned().chain([page]).collect();
+    Rc::make_mut(&mut s.settings.errors).pages.add(s.first, page);
     Ok(())
 }

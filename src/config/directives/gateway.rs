@@ -296,10 +296,7 @@ fn param(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
     };
     let param = Param { name: d.args[0].bytes().into(), value: b.template(d, 1)?, if_not_empty };
-    let first = s.first;
-    let params = &mut of(&mut s.settings).gateway.params;
-    let kept: &[Param] = if first { &[] } else { params };
-    *params = kept.iter().cloned().chain([param]).collect();
+    of(&mut s.settings).gateway.params.add(s.first, param);
     Ok(())
 }
 
@@ -315,10 +312,7 @@ fn split_path_info(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn catch_stderr(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let first = s.first;
-    let list = &mut fastcgi(&mut s.settings).gateway.catch_stderr;
-    let kept: &[_] = if first { &[] } else { list };
-    *list = kept.iter().cloned().chain([d.args[0].bytes().into()]).collect();
+    fastcgi(&mut s.settings).gateway.catch_stderr.add(s.first, d.args[0].bytes().into());
     Ok(())
 }
 

@@ -49,7 +49,8 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                     let (first, last) = range(what)?;
                     table.ranges.remove(first, last)
                 } else {
-                    table.nets.remove(network(b, what)?)
+                    let net = network(b, what)?;
+                    table.nets.remove(net.ip, net.prefix)
                 };
                 if !known {
                     b.warn(what.span, format!("no address range \"{}\" to delete", what.str()));
@@ -64,7 +65,10 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                         let (from, to) = (Ipv4Addr::from_bits(from), Ipv4Addr::from_bits(to));
                         Fault::new(line.span, format!("range \"{}\" overlaps \"{from}-{to}\"", line.name.str()))
                     })?;
-                } else if let Some(old) = table.nets.insert(network(b, &line.name)?, value) {
+                    continue;
+                }
+                let net = network(b, &line.name)?;
+                if let Some(old) = table.nets.insert(net.ip, net.prefix, value) {
                     let old = table.values.get(old as usize).map_or("".into(), |old| String::from_utf8_lossy(old));
                     let (net, value) = (line.name.str(), word.str());
                     b.warn(line.span, format!("duplicate network \"{net}\", value: \"{value}\", old value: \"{old}\""));

@@ -9,6 +9,7 @@ use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, HSLI, Row, row};
 use crate::config::settings::headers::{AddHeader, Expires, Inherit, Output, Tokens, parse_expires};
+use crate::config::settings::list::List;
 use crate::http::cond::ImsMode;
 use std::rc::Rc;
 
@@ -164,10 +165,7 @@ fn added(b: &mut Build, d: &Directive) -> Result<AddHeader, Fault> {
 
 fn add_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let header = added(b, d)?;
-    let output = output(&mut s.settings);
-    let old = std::mem::replace(&mut output.headers, Rc::new([]));
-    let kept = if s.first { Vec::new() } else { old.iter().map(AddHeader::share).collect() };
-    output.headers = kept.into_iter().chain([header]).collect();
+    output(&mut s.settings).headers.add(s.first, header);
     Ok(())
 }
 
@@ -217,10 +215,7 @@ fn server_tokens(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 
 fn add_trailer(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let trailer = added(b, d)?;
-    let output = output(&mut s.settings);
-    let old = std::mem::replace(&mut output.trailers, Rc::new([]));
-    let kept = if s.first { Vec::new() } else { old.iter().map(AddHeader::share).collect() };
-    output.trailers = kept.into_iter().chain([trailer]).collect();
+    output(&mut s.settings).trailers.add(s.first, trailer);
     Ok(())
 }
 
@@ -236,12 +231,10 @@ fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
 /// The end of a level: what it says of inheritance holds wherever in it that stands. `outer` is the level above,
 /// `own` whether this one has lines of its own: (add_header, add_trailer).
 pub fn inherit(s: &mut Settings, outer: &Output, own: (bool, bool)) {
-    let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &Rc<[AddHeader]>| -> Option<Rc<[AddHeader]>> {
+    let merged = |mode: Inherit, own: bool, above: &[AddHeader], mine: &[AddHeader]| -> Option<List<AddHeader>> {
         match mode {
-            Inherit::Off if !own && !mine.is_empty() => Some(Rc::new([])),
-            Inherit::Merge if own && !above.is_empty() => {
-                Some(above.iter().chain(mine.iter()).map(AddHeader::share).collect())
-            }
+            Inherit::Off if !own && !mine.is_empty() => Some(List::default()),
+            Inherit::Merge if own && !above.is_empty() => Some(above.iter().chain(mine).cloned().collect()),
             _ => None,
         }
     };

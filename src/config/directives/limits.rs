@@ -203,11 +203,10 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         return Err(Fault::new(d.span, "\"limit_req\" must have \"zone\" parameter"));
     };
     let limits = limits(&mut s.settings);
-    let kept: &[RequestLimit] = if s.first { &[] } else { &limits.requests };
-    if kept.iter().any(|limit| limit.zone == zone) {
+    if !s.first && limits.requests.iter().any(|limit| limit.zone == zone) {
         return Err(Fault::new(d.span, "\"limit_req\" directive is duplicate"));
     }
-    limits.requests = kept.iter().cloned().chain([RequestLimit { zone, burst, delay }]).collect();
+    limits.requests.add(s.first, RequestLimit { zone, burst, delay });
     Ok(())
 }
 
@@ -221,10 +220,9 @@ fn limit_conn(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Ok(_) => return Err(Fault::new(d.args[1].span, "connection limit must be less 65536")),
     };
     let limits = limits(&mut s.settings);
-    let kept: &[ConnectionLimit] = if s.first { &[] } else { &limits.connections };
-    if kept.iter().any(|limit| limit.zone == zone) {
+    if !s.first && limits.connections.iter().any(|limit| limit.zone == zone) {
         return Err(Fault::new(d.span, "\"limit_conn\" directive is duplicate"));
     }
-    limits.connections = kept.iter().cloned().chain([ConnectionLimit { zone, most }]).collect();
+    limits.connections.add(s.first, ConnectionLimit { zone, most });
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::{ErrorLog, Level, LogTarget};
 use crate::config::row::{Effect, HSLI, Row, row};
+use crate::config::settings::list::List;
 use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LineFormat, LogFormat, PathCache};
 use crate::config::suggest;
 use crate::config::template::Template;
@@ -116,7 +117,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         if d.args.len() > 1 {
             return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str())));
         }
-        logs.access = Rc::new([]);
+        logs.access = List::default();
         return Ok(());
     }
     let mut format = None;
@@ -173,9 +174,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     };
     let format = format.unwrap_or_else(|| b.combined());
     let log = AccessLog { target, format, condition, buffer, flush, gzip };
-    let logs = Rc::make_mut(&mut s.settings.logs);
-    let kept: Vec<AccessLog> = if s.first { Vec::new() } else { logs.access.iter().map(AccessLog::share).collect() };
-    logs.access = kept.into_iter().chain([log]).collect();
+    Rc::make_mut(&mut s.settings.logs).access.add(s.first, log);
     Ok(())
 }
 

@@ -163,10 +163,7 @@ pub const ROWS: &[Row] = &[
 fn set_header(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let name = header_name(b, d)?;
     let value = b.template(d, 1)?;
-    let first = s.first;
-    let proxy = proxy(&mut s.settings);
-    let kept: &[_] = if first { &[] } else { &proxy.set_headers };
-    proxy.set_headers = kept.iter().cloned().chain([(name, value)]).collect();
+    proxy(&mut s.settings).set_headers.add(s.first, (name, value));
     Ok(())
 }
 

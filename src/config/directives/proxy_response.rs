@@ -10,6 +10,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
+use crate::config::settings::list::List;
 use crate::config::settings::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite};
 use crate::config::settings::proxy_pass::To;
 use std::rc::Rc;
@@ -140,7 +141,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Names of header fields, in lower case.
-type Names = Rc<[Box<[u8]>]>;
+type Names = List<Box<[u8]>>;
 
 pub(super) fn names(
     of: Of,
@@ -149,10 +150,7 @@ pub(super) fn names(
     d: &Directive,
     place: fn(&mut Proxy) -> &mut Names,
 ) -> Outcome {
-    let first = s.first;
-    let list = place(of(&mut s.settings));
-    let kept: &[_] = if first { &[] } else { list };
-    *list = kept.iter().cloned().chain([d.args[0].bytes().to_ascii_lowercase().into()]).collect();
+    place(of(&mut s.settings)).add(s.first, d.args[0].bytes().to_ascii_lowercase().into());
     Ok(())
 }
 

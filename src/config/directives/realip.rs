@@ -6,7 +6,7 @@ use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::access::Who;
+use crate::config::settings::access::{Rule, Who};
 use crate::config::settings::realip::Source;
 use std::rc::Rc;
 
@@ -59,8 +59,11 @@ fn from(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     };
     let first = s.first;
     let realip = Rc::make_mut(&mut s.settings.realip);
-    let kept: &[Who] = if first { &[] } else { &realip.from };
-    realip.from = kept.iter().cloned().chain(new).collect();
+    if first {
+        realip.from = Rc::default();
+    }
+    let from = Rc::make_mut(&mut realip.from);
+    new.into_iter().for_each(|who| from.push(Rule { allow: true, who, span: d.span }));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::build::{Build, Form};
 use crate::config::model::{ErrorLog, LogTarget, Settings};
+use crate::config::settings::list::List;
 use crate::config::settings::logs::{AccessLog, AccessTarget, Logging};
 use std::rc::Rc;
 
@@ -19,7 +20,7 @@ impl Build {
                 flush: None,
                 gzip: None,
             };
-            Rc::make_mut(&mut settings.logs).access = Rc::new([log]);
+            Rc::make_mut(&mut settings.logs).access = List::from_iter([log]);
         }
     }
 

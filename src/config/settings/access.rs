@@ -3,6 +3,8 @@
 use crate::config::addr::Cidr;
 use crate::config::ast::Span;
 use crate::http::method::MethodSet;
+use crate::util::networks::Networks;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
@@ -10,7 +12,43 @@ pub struct Access {
     /// None: the default of what the location does.
     pub allowed: Option<MethodSet>,
     /// In order; the first that matches decides.
-    pub rules: Rc<[Rule]>,
+    pub rules: Rc<Rules>,
+}
+
+/// Rules of addresses in their order, and where to find the first that is about a client.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    list: Vec<Rule>,
+    /// Of each network, the first rule.
+    networks: Networks,
+    unix: Option<u32>,
+    all: Option<u32>,
+}
+
+impl Rules {
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub fn push(&mut self, rule: Rule) {
+        let at = self.list.len() as u32;
+        match &rule.who {
+            Who::All => self.all = self.all.or(Some(at)),
+            Who::Unix => self.unix = self.unix.or(Some(at)),
+            Who::Net(net) => self.networks.insert_first(net.ip, net.prefix, at),
+        }
+        self.list.push(rule);
+    }
+
+    /// The first rule that is about the client. None: one of a Unix socket; mapped addresses count as IPv4 and are to
+    /// be given as such.
+    pub fn first(&self, ip: Option<IpAddr>) -> Option<&Rule> {
+        let own = match ip {
+            Some(ip) => self.networks.all(ip).min(),
+            None => self.unix,
+        };
+        own.into_iter().chain(self.all).min().and_then(|at| self.list.get(at as usize))
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -1,15 +1,15 @@
 //! Programs that are started for each request (RFC 3875).
 
+use super::list::List;
 use crate::config::template::Template;
-use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Cgi {
     /// cgi_extension: with its dot, and who runs such files; None: they run themselves.
-    pub extensions: Rc<[(Box<[u8]>, Interpreter)]>,
+    pub extensions: List<(Box<[u8]>, Interpreter)>,
     /// None: the script's own directory.
     pub working_dir: Option<Template>,
-    pub env: Rc<[(Box<[u8]>, Template)]>,
+    pub env: List<(Box<[u8]>, Template)>,
     /// STDERR goes to the error log.
     pub logs_stderr: bool,
     pub max_children: u64,
@@ -23,9 +23,9 @@ pub type Interpreter = Option<Box<[u8]>>;
 impl Default for Cgi {
     fn default() -> Cgi {
         Cgi {
-            extensions: Rc::new([]),
+            extensions: List::default(),
             working_dir: None,
-            env: Rc::new([]),
+            env: List::default(),
             logs_stderr: true,
             max_children: 64,
             uploads: false,

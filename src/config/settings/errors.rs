@@ -1,11 +1,12 @@
 //! error_page: what is shown instead of a bare status.
 
+use super::list::List;
 use crate::config::template::Template;
 use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct Errors {
-    pub pages: Rc<[Rc<ErrorPage>]>,
+    pub pages: List<Rc<ErrorPage>>,
     /// An error of an error page may have its own.
     pub recursive: bool,
 }

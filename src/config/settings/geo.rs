@@ -2,7 +2,7 @@
 
 use crate::config::addr::Cidr;
 use crate::config::template::Template;
-use crate::util::hash::FastMap;
+use crate::util::networks::Networks;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One `geo`.
@@ -17,7 +17,7 @@ pub struct GeoTable {
     pub volatile: bool,
     pub values: Vec<Box<[u8]>>,
     pub default: Option<u32>,
-    pub nets: Nets,
+    pub nets: Networks,
     pub ranges: Ranges,
 }
 
@@ -29,7 +29,7 @@ impl GeoTable {
         let found = match ip.map_or(IpAddr::V4(none), |ip| ip.to_canonical()) {
             IpAddr::V4(v4) if !self.ranges.0.is_empty() => self.ranges.find(v4.to_bits()),
             IpAddr::V6(_) if !self.ranges.0.is_empty() => self.ranges.find(none.to_bits()),
-            ip => self.nets.find(ip),
+            ip => self.nets.longest(ip),
         };
         found.or(self.default).and_then(|at| self.values.get(at as usize)).map_or(b"", |v| v)
     }
@@ -40,50 +40,6 @@ impl GeoTable {
             self.values.push(text.into());
         }
         self.values.len() as u32 - 1
-    }
-}
-
-/// Networks by family and prefix length, the longest first: a look-up asks each length once.
-#[derive(Debug, Default)]
-pub struct Nets(Vec<(bool, u8, FastMap<u128, u32>)>);
-
-fn bits(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()),
-        IpAddr::V6(ip) => ip.to_bits(),
-    }
-}
-
-impl Nets {
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Gives the value that the network had before.
-    pub fn insert(&mut self, net: Cidr, value: u32) -> Option<u32> {
-        let family = net.ip.is_ipv6();
-        let at =
-            self.0.iter().position(|(v6, prefix, _)| *v6 == family && *prefix == net.prefix).unwrap_or_else(|| {
-                let at = self.0.partition_point(|(_, prefix, _)| *prefix > net.prefix);
-                self.0.insert(at, (family, net.prefix, FastMap::default()));
-                at
-            });
-        self.0[at].2.insert(bits(net.ip), value)
-    }
-
-    pub fn remove(&mut self, net: Cidr) -> bool {
-        let level = self.0.iter_mut().find(|(v6, prefix, _)| *v6 == net.ip.is_ipv6() && *prefix == net.prefix);
-        level.is_some_and(|(_, _, table)| table.remove(&bits(net.ip)).is_some())
-    }
-
-    fn find(&self, ip: IpAddr) -> Option<u32> {
-        let (family, whole) = (ip.is_ipv6(), bits(ip));
-        let width = if family { 128 } else { 32 };
-        self.0.iter().filter(|(v6, _, _)| *v6 == family).find_map(|(_, prefix, table)| {
-            let host = width - u32::from(*prefix);
-            let net = whole.checked_shr(host).and_then(|n| n.checked_shl(host)).unwrap_or(0);
-            table.get(&net).copied()
-        })
     }
 }
 
@@ -122,31 +78,6 @@ impl Ranges {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().expect(text)
-    }
-
-    #[test]
-    fn the_most_specific_network_wins() {
-        let mut nets = Nets::default();
-        for (at, net) in ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "::/0", "fe80::/10"].iter().enumerate()
-        {
-            nets.insert(Cidr::parse(net.as_bytes()).expect(net).0, at as u32);
-        }
-        for (name, addr, expected) in [
-            ("the rest", "192.0.2.1", Some(0)),
-            ("a network", "10.9.9.9", Some(1)),
-            ("a smaller one", "10.1.9.9", Some(2)),
-            ("one address", "10.1.2.3", Some(3)),
-            ("IPv6 is kept apart", "2001:db8::1", Some(4)),
-            ("an IPv6 network", "fe80::1", Some(5)),
-        ] {
-            assert_eq!(nets.find(ip(addr)), expected, "{name}");
-        }
-        assert!(nets.remove(Cidr::parse(b"10.1.2.3").expect("an address").0));
-        assert_eq!(nets.find(ip("10.1.2.3")), Some(2), "a deleted one is gone");
-    }
 
     #[test]
     fn a_range_inside_another_cuts_it() {

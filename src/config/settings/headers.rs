@@ -1,5 +1,6 @@
 //! Header fields of responses, and what else is said about a response as a whole.
 
+use super::list::List;
 use crate::config::template::Template;
 use crate::config::value::Millis;
 use crate::http::cond::ImsMode;
@@ -7,7 +8,7 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Output {
-    pub headers: Rc<[AddHeader]>,
+    pub headers: List<AddHeader>,
     pub expires: Option<Rc<Expires>>,
     pub etag: bool,
     pub if_modified_since: ImsMode,
@@ -18,13 +19,13 @@ pub struct Output {
     pub absolute_redirect: bool,
     pub port_in_redirect: bool,
     pub server_name_in_redirect: bool,
-    pub trailers: Rc<[AddHeader]>,
+    pub trailers: List<AddHeader>,
     pub headers_inherit: Inherit,
     pub trailers_inherit: Inherit,
     pub msie_refresh: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddHeader {
     pub name: Box<[u8]>,
     pub value: Template,
@@ -64,7 +65,7 @@ pub enum Expires {
 impl Default for Output {
     fn default() -> Output {
         Output {
-            headers: Rc::new([]),
+            headers: List::default(),
             expires: None,
             etag: true,
             if_modified_since: ImsMode::Exact,
@@ -74,17 +75,11 @@ impl Default for Output {
             absolute_redirect: true,
             port_in_redirect: true,
             server_name_in_redirect: false,
-            trailers: Rc::new([]),
+            trailers: List::default(),
             headers_inherit: Inherit::On,
             trailers_inherit: Inherit::On,
             msie_refresh: false,
         }
-    }
-}
-
-impl AddHeader {
-    pub fn share(&self) -> AddHeader {
-        AddHeader { name: self.name.clone(), value: self.value.clone(), always: self.always }
     }
 }
 

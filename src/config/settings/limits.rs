@@ -1,5 +1,6 @@
 //! limit_req and limit_conn.
 
+use super::list::List;
 use super::logs::Level;
 use crate::config::ast::Word;
 use crate::config::template::Template;
@@ -8,11 +9,11 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Limits {
-    pub requests: Rc<[RequestLimit]>,
+    pub requests: List<RequestLimit>,
     pub request_status: u16,
     pub request_level: Level,
     pub request_dry_run: bool,
-    pub connections: Rc<[ConnectionLimit]>,
+    pub connections: List<ConnectionLimit>,
     pub connection_status: u16,
     pub connection_level: Level,
     pub connection_dry_run: bool,
@@ -21,11 +22,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            requests: Rc::new([]),
+            requests: List::default(),
             request_status: 503,
             request_level: Level::Error,
             request_dry_run: false,
-            connections: Rc::new([]),
+            connections: List::default(),
             connection_status: 503,
             connection_level: Level::Error,
             connection_dry_run: false,

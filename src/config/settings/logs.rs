@@ -1,5 +1,6 @@
 //! Access logs and error logs of a level.
 
+use super::list::List;
 use super::syslog::Syslog;
 use crate::config::ids::LogFileId;
 use crate::config::template::Template;
@@ -7,7 +8,7 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub struct Logging {
-    pub access: Rc<[AccessLog]>,
+    pub access: List<AccessLog>,
     pub error: ErrorLog,
     pub subrequests: bool,
     /// uninitialized_variable_warn.
@@ -25,7 +26,7 @@ pub struct PathCache {
     pub min_uses: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccessLog {
     pub target: AccessTarget,
     pub format: Rc<LogFormat>,
@@ -39,7 +40,7 @@ pub struct AccessLog {
     pub gzip: Option<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum AccessTarget {
     File(LogFileId),
     /// A path with variables, absolute or starting with one.
@@ -71,26 +72,11 @@ pub fn default_error_log() -> ErrorLog {
 impl Default for Logging {
     fn default() -> Logging {
         Logging {
-            access: Rc::new([]),
+            access: List::default(),
             error: default_error_log(),
             subrequests: false,
             uninitialized: true,
             paths: None,
-        }
-    }
-}
-
-impl AccessLog {
-    pub fn share(&self) -> AccessLog {
-        AccessLog {
-            target: match &self.target {
-                AccessTarget::File(id) => AccessTarget::File(*id),
-                AccessTarget::Path(path) => AccessTarget::Path(path.clone()),
-                AccessTarget::Syslog(syslog) => AccessTarget::Syslog(syslog.clone()),
-            },
-            format: self.format.clone(),
-            condition: self.condition.clone(),
-            ..*self
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod gzip;
 pub mod headers;
 pub mod http2;
 pub mod limits;
+pub mod list;
 pub mod listen;
 pub mod listing;
 pub mod logs;

@@ -1,6 +1,7 @@
 //! What is passed to an upstream and what is made of its response; the gateways have settings of the same type.
 
 use super::gateway::Gateway;
+use super::list::List;
 use crate::config::pattern::Pattern;
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
@@ -34,10 +35,10 @@ impl Cache {
 #[derive(Clone, Debug)]
 pub struct Proxy {
     /// proxy_set_header, names as written.
-    pub set_headers: Rc<[(Box<[u8]>, Template)]>,
+    pub set_headers: List<(Box<[u8]>, Template)>,
     /// In lower case.
-    pub hide_headers: Rc<[Box<[u8]>]>,
-    pub pass_headers: Rc<[Box<[u8]>]>,
+    pub hide_headers: List<Box<[u8]>>,
+    pub pass_headers: List<Box<[u8]>>,
     pub redirects: Rc<[Redirect]>,
     pub cookie_domains: Rc<[Rewrite]>,
     pub cookie_paths: Rc<[Rewrite]>,
@@ -145,9 +146,9 @@ pub enum From {
 impl Default for Proxy {
     fn default() -> Proxy {
         Proxy {
-            set_headers: Rc::new([]),
-            hide_headers: Rc::new([]),
-            pass_headers: Rc::new([]),
+            set_headers: List::default(),
+            hide_headers: List::default(),
+            pass_headers: List::default(),
             redirects: Rc::new([Redirect::Default]),
             cookie_domains: Rc::new([]),
             cookie_paths: Rc::new([]),

@@ -1,12 +1,12 @@
 //! Which proxies are trusted about the client's address.
 
-use super::access::Who;
+use super::access::Rules;
 use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct RealIp {
-    /// Proxies that are believed. Empty: nobody is.
-    pub from: Rc<[Who]>,
+    /// Proxies that are believed: a rule for each, none where none is.
+    pub from: Rc<Rules>,
     pub header: Source,
     /// The last address that is no such proxy counts, not just the last.
     pub recursive: bool,

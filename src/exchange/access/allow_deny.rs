@@ -2,12 +2,10 @@
 //! that limit_except restricts, its block's rules hold instead of the location's.
 
 use crate::config::model::Level;
-use crate::config::settings::access::{Rule, Who};
 use crate::config::settings::auth::Satisfy;
 use crate::exchange::Exchange;
 use crate::route::Trace;
 use crate::services::Services;
-use std::net::IpAddr;
 
 /// limit_except's block takes the location's place for the methods it restricts, before any script runs.
 pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
@@ -31,7 +29,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
         return None;
     }
     let ip = ex.client.peer.ip().map(|ip| ip.to_canonical());
-    let rule = rules.iter().find(|rule| matches(rule, ip));
+    let rule = rules.first(ip);
     let allow = rule.map(|rule| rule.allow);
     cx.trace.say("access", rule.map(|rule| rule.span), || match allow {
         Some(true) => format!("{} is allowed", ex.client.peer),
@@ -43,12 +41,4 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
         ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
     }
     allow
-}
-
-fn matches(rule: &Rule, ip: Option<IpAddr>) -> bool {
-    match (&rule.who, ip) {
-        (Who::All, _) | (Who::Unix, None) => true,
-        (Who::Net(net), Some(ip)) => net.contains(ip),
-        _ => false,
-    }
 }

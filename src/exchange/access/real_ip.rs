@@ -1,7 +1,7 @@
 //! The client's address by the word of a proxy that is believed (set_real_ip_from). Pure but for [`apply`], which puts
 //! it in the connection's place until the request is over.
 
-use crate::config::settings::access::Who;
+use crate::config::settings::access::Rules;
 use crate::config::settings::realip::Source;
 use crate::exchange::Exchange;
 use crate::sys::socket::Peer;
@@ -34,7 +34,7 @@ pub fn apply(ex: &mut Exchange) {
 }
 
 /// What the PROXY header said, where the proxy that wrote it is believed.
-fn introduced(ex: &mut Exchange, from: &[Who]) {
+fn introduced(ex: &mut Exchange, from: &Rules) {
     let Some(header) = ex.introduction() else { return };
     let named = header.source.parse::<IpAddr>().ok().map(|ip| Peer::new(ip, header.source_port));
     if let Some(peer) = named
@@ -49,13 +49,9 @@ pub fn is_believed(ex: &Exchange) -> bool {
     is_one_of(&ex.here().settings.realip.from, ex.socket_peer.as_ref().unwrap_or(&ex.client.peer))
 }
 
-fn is_one_of(from: &[Who], peer: &Peer) -> bool {
+fn is_one_of(from: &Rules, peer: &Peer) -> bool {
     let ip = peer.ip().map(|ip| ip.to_canonical());
-    from.iter().any(|who| match (who, ip) {
-        (Who::All, _) | (Who::Unix, None) => true,
-        (Who::Net(net), Some(ip)) => net.contains(ip),
-        _ => false,
-    })
+    from.first(ip).is_some()
 }
 
 /// Walks the addresses from the last to the first, as far as each was named by somebody who is believed: one step, or

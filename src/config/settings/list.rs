@@ -1,0 +1,65 @@
+//! A list that a level makes of several lines, such as `add_header`: shared with the levels that inherit it.
+
+use std::ops::Deref;
+use std::rc::Rc;
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct List<T>(Rc<Vec<T>>);
+
+impl<T: Clone> List<T> {
+    /// Adds what a line gives. The first of a level begins a list of its own; others are appended in place, so that
+    /// many lines cost no more than their number.
+    pub fn add(&mut self, is_first: bool, item: T) {
+        self.extend(is_first, [item]);
+    }
+
+    pub fn extend(&mut self, is_first: bool, items: impl IntoIterator<Item = T>) {
+        if is_first {
+            *self = List::default();
+        }
+        Rc::make_mut(&mut self.0).extend(items);
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> List<T> {
+        List(Rc::new(Vec::new()))
+    }
+}
+
+impl<T> Clone for List<T> {
+    fn clone(&self) -> List<T> {
+        List(self.0.clone())
+    }
+}
+
+impl<T> Deref for List<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> FromIterator<T> for List<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> List<T> {
+        List(Rc::new(items.into_iter().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_a_level_begins_a_list_and_leaves_the_outer_one() {
+        let mut outer = List::default();
+        outer.add(true, 1);
+        outer.add(false, 2);
+        let mut inner = outer.clone();
+        inner.add(true, 3);
+        let mut other = outer.clone();
+        other.add(false, 4);
+        assert_eq!((&outer[..], &inner[..], &other[..]), (&[1, 2][..], &[3][..], &[1, 2, 4][..]));
+    }
+}
