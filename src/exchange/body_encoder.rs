@@ -4,9 +4,10 @@
 
 use super::multistatus::Multistatus;
 use crate::config::settings::charset::Recode;
+use crate::services::compressors::Compressor;
 use crate::services::open_files::OpenFile;
 use crate::sys::{Errno, file};
-use flate2::{Compress, Compression, FlushCompress};
+use flate2::FlushCompress;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -34,7 +35,7 @@ pub struct Encoder {
     recode: Option<Recode>,
     /// The beginning of a UTF-8 character whose rest comes with the next piece.
     carry: Vec<u8>,
-    gzip: Option<Compress>,
+    gzip: Option<Compressor>,
     tally: Option<Rc<Cell<(u64, u64)>>>,
 }
 
@@ -75,8 +76,8 @@ impl Source {
     }
 
     /// `tally`: where to tell how much was taken and made.
-    pub fn gzip(mut self, level: u32, tally: &Rc<Cell<(u64, u64)>>) -> Source {
-        self.encoder.gzip(level);
+    pub fn gzip(mut self, compressor: Compressor, tally: &Rc<Cell<(u64, u64)>>) -> Source {
+        self.encoder.gzip(compressor);
         self.encoder.tally = Some(tally.clone());
         self
     }
@@ -173,8 +174,8 @@ impl Encoder {
         self.recode = recode;
     }
 
-    pub fn gzip(&mut self, level: u32) {
-        self.gzip = Some(Compress::new_gzip(Compression::new(level.clamp(1, 9)), 15));
+    pub fn gzip(&mut self, compressor: Compressor) {
+        self.gzip = Some(compressor);
     }
 
     /// Where to tell how much was compressed, and what it became.
@@ -195,33 +196,16 @@ impl Encoder {
         match &mut self.gzip {
             None => out.extend_from_slice(piece),
             Some(gzip) => {
-                compress(gzip, piece, flush, out);
+                let flush = match flush {
+                    Flush::No => FlushCompress::None,
+                    Flush::Clock => FlushCompress::Sync,
+                    Flush::End => FlushCompress::Finish,
+                };
+                gzip.push(piece, flush, out);
                 if let Some(tally) = &self.tally {
-                    tally.set((gzip.total_in(), gzip.total_out()));
+                    tally.set(gzip.totals());
                 }
             }
-        }
-    }
-}
-
-fn compress(gzip: &mut Compress, mut piece: &[u8], flush: Flush, out: &mut Vec<u8>) {
-    let done = flush == Flush::End;
-    let flush = match flush {
-        Flush::No => FlushCompress::None,
-        Flush::Clock => FlushCompress::Sync,
-        Flush::End => FlushCompress::Finish,
-    };
-    loop {
-        out.reserve(4096.max(piece.len() / 4));
-        let before = gzip.total_in();
-        let status = gzip.compress_vec(piece, out, flush);
-        let taken = (gzip.total_in() - before) as usize;
-        piece = piece.get(taken..).unwrap_or_default();
-        match status {
-            Ok(flate2::Status::StreamEnd) | Err(_) => return,
-            // Room was left: everything that could be said has been.
-            Ok(_) if piece.is_empty() && !done && out.len() < out.capacity() => return,
-            Ok(_) => {}
         }
     }
 }
@@ -268,14 +252,16 @@ fn is_cut(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::compressors::Compressors;
     use std::io::Read;
 
     #[test]
     fn what_is_compressed_comes_back() {
         for size in [0, 1, 20, 70_000, 1_000_000] {
             let text: Vec<u8> = (0..size).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
-            let made =
-                Source::bytes(text.clone()).gzip(1, &Rc::default()).whole(&mut Vec::new()).expect("memory can be read");
+            let compressor = Rc::new(Compressors::default()).encoder(1, Some(u64::from(size)));
+            let source = Source::bytes(text.clone()).gzip(compressor, &Rc::default());
+            let made = source.whole(&mut Vec::new()).expect("memory can be read");
             let mut back = Vec::new();
             flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
             assert!(back == text, "{size} bytes");
@@ -286,7 +272,7 @@ mod tests {
     fn pieces_that_are_flushed_come_back_whole() {
         for flush in [Flush::No, Flush::Clock] {
             let (mut encoder, mut made) = (Encoder::default(), Vec::new());
-            encoder.gzip(1);
+            encoder.gzip(Rc::new(Compressors::default()).encoder(1, None));
             for size in [0, 1, 5000, 70_000] {
                 encoder.push(&vec![b'x'; size], flush, &mut made);
             }

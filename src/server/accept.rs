@@ -20,9 +20,14 @@ const RESERVED: u64 = 64;
 
 /// How many connections there may be: worker_connections, and never more than there are descriptors.
 pub fn connection_limit(config: &Config) -> usize {
-    let descriptors = process::nofile_limit().map_or(1024, |limit| limit.soft).saturating_sub(RESERVED).max(16);
-    let wanted = config.process.connections.map_or(u64::MAX, u64::from);
-    usize::try_from(descriptors.min(wanted)).unwrap_or(usize::MAX)
+    let wanted = config.process.connections.map_or(usize::MAX, |most| most as usize);
+    descriptors().min(wanted)
+}
+
+/// Descriptors there may be for connections and what they need.
+pub fn descriptors() -> usize {
+    let all = process::nofile_limit().map_or(1024, |limit| limit.soft).saturating_sub(RESERVED).max(16);
+    usize::try_from(all).unwrap_or(usize::MAX)
 }
 
 impl Server {
@@ -91,6 +96,7 @@ impl Server {
                     self.cx.stats.active += 1;
                     self.cx.stats.waiting += 1;
                     fresh.push(self.conns.insert(conn));
+                    self.cx.files.leave_descriptors(self.connections());
                 }
                 Err(Errno::EAGAIN) => return,
                 // The client was gone before we came: not our trouble.

@@ -191,6 +191,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     server.note_start(&notes);
     server.keep_journal();
     server.open_syncs();
+    process::map_large_blocks();
     process::trim_memory();
     server.prepare_passwords();
     server.supervisor.ready("serving");

@@ -140,12 +140,13 @@ impl Server {
     ///
     /// # Errors
     /// The first system call that failed; the process has no loop without it.
-    pub fn new(cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
+    pub fn new(mut cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
         let alarm = Alarm::new(&epoll)?;
         let pool = Pool::new(Backends::new(epoll.clone()));
         let now = cx.now.ms;
         let limit = accept::connection_limit(&cx.config);
+        cx.files.set_descriptors(accept::descriptors());
         let mut server = Server {
             epoll,
             alarm,
@@ -309,7 +310,9 @@ impl Server {
         if !self.run.is_empty() || !self.bulky.is_empty() || works {
             return Some(now);
         }
-        let held = self.cx.files.holds_descriptors() || self.cx.directories.holds_descriptors();
+        let held = self.cx.files.holds_descriptors()
+            || self.cx.directories.holds_descriptors()
+            || self.cx.compressors.is_warm();
         let quit = match self.mode {
             Mode::Quitting { until } => until,
             _ => None,
@@ -523,5 +526,6 @@ impl Server {
 
     pub fn connection_limit(&mut self, limit: usize) {
         self.limit = limit;
+        self.cx.files.set_descriptors(accept::descriptors());
     }
 }

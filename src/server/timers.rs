@@ -46,6 +46,7 @@ impl Server {
         self.cx.files.sweep(&self.cx.now);
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
+        self.cx.compressors.sweep(now);
         sweep::run(&mut self.cx);
         self.cx.temp_names.clean();
     }

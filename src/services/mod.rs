@@ -4,6 +4,7 @@
 pub mod acme;
 pub mod children;
 pub mod clock;
+pub mod compressors;
 pub mod dav_locks;
 pub mod dir_watch;
 pub mod directories;
@@ -38,6 +39,7 @@ use crate::util::buf::BufPool;
 use acme::Acme;
 use children::Children;
 use clock::Clock;
+use compressors::Compressors;
 use dav_locks::DavLocks;
 use dir_watch::DirWatch;
 use directories::Directories;
@@ -76,6 +78,7 @@ pub struct Services {
     /// The time that work may take in this turn.
     pub slice: Slice,
     pub buffers: BufPool,
+    pub compressors: Rc<Compressors>,
     pub files: FileCache,
     /// Requests whose answer is known.
     pub response_cache: ResponseCache,
@@ -137,6 +140,7 @@ impl Services {
             now,
             slice: Slice::default(),
             buffers: BufPool::new(BUFFER, BUFFERS),
+            compressors: Rc::default(),
             files: FileCache::new(cache),
             response_cache: ResponseCache::new(repeats),
             dir_watch: DirWatch::default(),

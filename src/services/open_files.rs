@@ -6,6 +6,9 @@
 //! there is looked for again. Contents younger than the clock's granularity are not trusted: a second write could carry
 //! the same times.
 
+mod missing;
+
+use self::missing::Missing;
 use super::clock::Clock;
 use super::dir_watch::{Dir, DirWatch, TRUST};
 use super::encoded_copies::{Budget, Variants};
@@ -16,7 +19,7 @@ use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_NONBLOCK, O_RDONLY, Stat};
 use crate::util::hash::SecretMap;
 use std::cell::{Cell, OnceCell};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -27,10 +30,8 @@ const WHOLE: u64 = 256 << 10;
 const OFTEN: u8 = 8;
 /// Entries at most; each costs about 300 bytes beside its content.
 const ENTRIES: usize = 20_000;
-/// Descriptors of large files at most.
+/// Descriptors of large files that are kept whatever the limit of the process is; it may have a half of its own.
 const DESCRIPTORS: usize = 256;
-/// Names that are not there, remembered at most.
-const MISSING: usize = 4096;
 /// A file changed within this many nanoseconds before it was read may change again under the same times.
 const SETTLED: i128 = 20_000_000;
 /// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
@@ -231,12 +232,14 @@ pub struct FileCache {
     bytes: u64,
     limit: u64,
     descriptors: usize,
+    /// How many there may be; what the process may have in all.
+    most_descriptors: usize,
+    all_descriptors: usize,
     /// When unused descriptors were looked for last, monotonic milliseconds.
     swept: u64,
     /// Compressed forms of the files kept here may take as much again.
     variants: Rc<Budget>,
-    /// Names that are not there.
-    missing: SecretMap<Box<[u8]>, (Errno, Look)>,
+    missing: Missing,
 }
 
 struct Slot {
@@ -279,9 +282,11 @@ impl FileCache {
             bytes: 0,
             limit,
             descriptors: 0,
+            most_descriptors: DESCRIPTORS,
+            all_descriptors: 0,
             swept: 0,
             variants: Rc::new(Budget::new(limit)),
-            missing: SecretMap::default(),
+            missing: Missing::default(),
         }
     }
 
@@ -290,6 +295,21 @@ impl FileCache {
         self.limit = limit;
         self.variants.set_limit(limit);
         while !self.slots.is_empty() && self.bytes > limit {
+            self.evict();
+        }
+    }
+
+    /// How many descriptors the process may have in all.
+    pub fn set_descriptors(&mut self, all: usize) {
+        self.all_descriptors = all;
+        self.leave_descriptors(0);
+    }
+
+    /// Each connection may need two descriptors, its own and a file's or an upstream's: those come first.
+    pub fn leave_descriptors(&mut self, connections: usize) {
+        let all = self.all_descriptors;
+        self.most_descriptors = (all / 2).min(all.saturating_sub(2 * connections)).max(DESCRIPTORS);
+        while self.descriptors > self.most_descriptors {
             self.evict();
         }
     }
@@ -330,7 +350,7 @@ impl FileCache {
                 Ok(Found::File(file))
             }
             Err(e) if e == Errno::ENOENT || e == Errno::ENOTDIR => {
-                self.keep_missing(name, e, now, watch);
+                self.missing.note(name, e, now, watch);
                 Err(e)
             }
             other => other,
@@ -382,7 +402,7 @@ impl FileCache {
         while !self.slots.is_empty()
             && (self.bytes + cost > self.limit
                 || self.slots.len() >= ENTRIES
-                || (is_descriptor && self.descriptors >= DESCRIPTORS))
+                || (is_descriptor && self.descriptors >= self.most_descriptors))
         {
             self.evict();
         }
@@ -399,38 +419,6 @@ impl FileCache {
         self.map.insert(path.clone(), self.slots.len() as u32);
         file.used.set(now.ms);
         self.slots.push(Slot { path, file: file.clone(), look, alone });
-    }
-
-    /// Remembers that nothing is there, as long as the kernel watches the directory where something would have to
-    /// appear first. Names come from clients: their number is bounded.
-    fn keep_missing(&mut self, name: &[u8], e: Errno, now: &Clock, watch: &mut DirWatch) {
-        let Some((mut at, mut dir)) = nearest(name, now, watch) else { return };
-        loop {
-            // Watched before it is looked at: no change falls between.
-            let look = Look::new(Some(dir), now);
-            let rest = name.get(at..).unwrap_or_default();
-            let step = memchr::memchr(b'/', rest).map_or(name.len(), |len| at + len);
-            let step = name.get(..step).unwrap_or_default();
-            match CString::new(step).map_err(|_| Errno::ENOENT).and_then(|step| file::lstat(&step)) {
-                Err(Errno::ENOENT) => {
-                    if self.missing.len() >= MISSING {
-                        self.missing.clear();
-                    }
-                    self.missing.insert(name.into(), (e, look));
-                    return;
-                }
-                // The directory that lacks the name is further down.
-                Ok(stat) if stat.kind == FileKind::Dir && step.len() < name.len() => {
-                    at = step.len() + 1;
-                    match watch.directory(name.get(..at).unwrap_or_default(), now) {
-                        Some(deeper) => dir = deeper,
-                        None => return,
-                    }
-                }
-                // A dangling link, or a file on the way, may change from elsewhere.
-                _ => return,
-            }
-        }
     }
 
     fn evict(&mut self) {
@@ -479,24 +467,6 @@ impl FileCache {
     pub fn holds_descriptors(&self) -> bool {
         self.descriptors > 0
     }
-}
-
-/// The nearest directory above a path that is watched, and the length of its name. Where none is yet, the nearest that
-/// can be: that happens once.
-fn nearest(path: &[u8], now: &Clock, watch: &mut DirWatch) -> Option<(usize, Rc<Dir>)> {
-    let above =
-        || std::iter::successors(Some(directory_of(path)), |dir| Some(parent_of(dir))).take_while(|d| d.len() > 1);
-    if let Some(found) = above().find_map(|dir| watch.watched(dir).map(|d| (dir.len(), d.clone()))) {
-        return Some(found);
-    }
-    if above().any(|dir| watch.is_refused(dir, now)) {
-        return None;
-    }
-    above().find_map(|dir| watch.directory(dir, now).map(|d| (dir.len(), d)))
-}
-
-fn parent_of(dir: &[u8]) -> &[u8] {
-    directory_of(dir.strip_suffix(b"/").unwrap_or(dir))
 }
 
 /// The directory of a path, with its slash.

@@ -177,6 +177,16 @@ pub fn page_size() -> u64 {
     u64::try_from(size).unwrap_or(4096)
 }
 
+/// Blocks of 128 KiB and more are mapped for themselves, whatever was freed before (glibc raises that bound with each
+/// such block that is freed, and then keeps them in a heap that never shrinks). To be called before the first of them.
+pub fn map_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no pointers are passed; it holds for later allocations only.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+    }
+}
+
 /// Gives freed heap memory back to the kernel where the C library can (glibc). Takes time in proportion to the heap: for
 /// quiet moments.
 pub fn trim_memory() {

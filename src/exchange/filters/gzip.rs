@@ -12,6 +12,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
+use crate::services::compressors::Compressors;
 use std::rc::Rc;
 
 /// Bodies up to here are compressed before the head is written.
@@ -54,6 +55,19 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     ex.varies |= head_only;
     let tally = ex.response.tally.insert(Rc::default()).clone();
     let recode = ex.response.recode.take();
+    let compressors = cx.compressors.clone();
+    let text = match &ex.response.body {
+        Body::Bytes(bytes) => &bytes[..],
+        Body::Shared(bytes) => &bytes[..],
+        _ => b"",
+    };
+    if let Some(made) = compressors.made(gzip.level, text) {
+        tally.set((text.len() as u64, made.len() as u64));
+        ex.response.body = Body::Shared(made);
+        return mark(ex);
+    }
+    let text: Option<Box<[u8]>> = Compressors::is_small(text).then(|| text.into());
+    let encoder = compressors.encoder(gzip.level, length);
     let source = match std::mem::take(&mut ex.response.body) {
         Body::Bytes(bytes) => Source::bytes(bytes),
         Body::Shared(bytes) => Source::bytes(bytes.to_vec()),
@@ -61,6 +75,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
             if recode.is_none()
                 && let Some(bytes) = file.gzip(gzip.level)
             {
+                tally.set((file.stat.size, bytes.len() as u64));
                 ex.response.body = Body::Shared(bytes);
                 return mark(ex);
             }
@@ -70,9 +85,9 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
         Body::Made(source) => *source,
         Body::Stream { .. } => {
             ex.response.body = Body::Stream { length: None };
-            let encoder = ex.response.encoder.get_or_insert_with(Box::<Encoder>::default);
-            encoder.gzip(gzip.level);
-            encoder.tell(&tally);
+            let body = ex.response.encoder.get_or_insert_with(Box::<Encoder>::default);
+            body.gzip(encoder);
+            body.tell(&tally);
             return mark(ex);
         }
         body => {
@@ -80,10 +95,15 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
             return;
         }
     };
-    let source = source.gzip(gzip.level, &tally);
+    let source = source.gzip(encoder, &tally);
     ex.response.body = if source.left() <= AT_ONCE && !head_only {
         match source.whole(&mut cx.scratch) {
-            Ok(bytes) => Body::Bytes(bytes),
+            Ok(bytes) => {
+                if let Some(text) = text {
+                    compressors.remember(gzip.level, text, &bytes);
+                }
+                Body::Bytes(bytes)
+            }
             Err(_) => {
                 ex.response.status = Status::INTERNAL_SERVER_ERROR;
                 Body::Empty

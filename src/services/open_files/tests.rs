@@ -54,6 +54,8 @@ impl Asked {
     fn what(&mut self, path: &Path) -> String {
         self.now.advance_epoch();
         let path = CString::new(path.as_os_str().as_bytes()).expect("a path of our own");
+        // A name that is not there is remembered at its second miss.
+        let _ = self.cache.open(&path, &self.now, &mut self.watch);
         match self.cache.open(&path, &self.now, &mut self.watch) {
             Ok(Found::File(file)) => match file.memory() {
                 Some(text) => format!("{} {:o}", String::from_utf8_lossy(text), file.stat.mode),
@@ -250,6 +252,18 @@ fn what_is_watched_is_not_looked_at() {
         let found = asked.cache.map.get(key).map(|at| &asked.cache.slots[*at as usize].look);
         let look = found.or_else(|| asked.cache.missing.get(key).map(|(_, look)| look));
         assert!(look.is_some_and(|look| look.holds(&asked.now)), "{}", path.display());
+    }
+}
+
+#[test]
+fn names_that_are_asked_for_once_are_not_remembered() {
+    let tree = Tree::new(1004);
+    let mut asked = Asked::new();
+    let path = CString::new(tree.at("current/site/scan").as_os_str().as_bytes()).expect("a path of our own");
+    for (miss, expected) in [0, 1, 1].into_iter().enumerate() {
+        let found = asked.cache.open(&path, &asked.now, &mut asked.watch);
+        assert_eq!(found.err(), Some(Errno::ENOENT));
+        assert_eq!(asked.cache.missing.len(), expected, "miss {miss}");
     }
 }
 

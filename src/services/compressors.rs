@@ -1,0 +1,221 @@
+//! gzip encoders between their uses, and what small bodies became lately.
+//!
+//! An encoder is one allocation of up to 300 KiB. Made for each response they cost more than compressing a page, and
+//! freed among smaller blocks they leave a heap that never shrinks: so a few are kept and reset, and all are given back
+//! to the kernel when nothing has been compressed for a while.
+
+use crate::sys::process;
+use flate2::{Compress, Compression, FlushCompress};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Encoders kept between responses; what more responses at once need is freed after each.
+const IDLE: usize = 8;
+/// Bodies up to here are remembered: generated pages are the same for every request.
+const SMALL: usize = 1024;
+/// How many of them.
+const TEXTS: usize = 16;
+/// Nothing was compressed for so many milliseconds: memory is given back.
+const QUIET: u64 = 2_000;
+
+/// What an encoder was made for: level, and the base-two logarithm of its window.
+type Kind = (u32, u8);
+
+#[derive(Default)]
+pub struct Compressors {
+    idle: RefCell<Vec<(Kind, Compress)>>,
+    texts: RefCell<Vec<Text>>,
+    /// Where the next text goes.
+    next: Cell<usize>,
+    /// Something was compressed since the last sweep, and when that was: monotonic milliseconds.
+    used: Cell<bool>,
+    swept: Cell<u64>,
+}
+
+struct Text {
+    level: u32,
+    body: Box<[u8]>,
+    made: Rc<[u8]>,
+}
+
+/// An encoder in use.
+pub struct Compressor {
+    kind: Kind,
+    /// Made or taken at the first piece: a response to HEAD never needs one.
+    encoder: Option<Compress>,
+    home: Rc<Compressors>,
+}
+
+impl Compressors {
+    /// An encoder for a body of that many bytes: none known, any number. No larger window is used than it can fill.
+    pub fn encoder(self: &Rc<Self>, level: u32, length: Option<u64>) -> Compressor {
+        let needed = length.map_or(15, |n| n.clamp(1, 1 << 15).next_power_of_two().ilog2());
+        Compressor { kind: (level.clamp(1, 9), needed.clamp(9, 15) as u8), encoder: None, home: self.clone() }
+    }
+
+    /// What a small body became when it was compressed lately.
+    pub fn made(&self, level: u32, body: &[u8]) -> Option<Rc<[u8]>> {
+        let texts = self.texts.borrow();
+        texts.iter().find(|text| text.level == level && *text.body == *body).map(|text| text.made.clone())
+    }
+
+    /// Whether a body is one that is remembered.
+    pub fn is_small(body: &[u8]) -> bool {
+        (1..=SMALL).contains(&body.len())
+    }
+
+    /// Remembers a small body, in place of the oldest.
+    pub fn remember(&self, level: u32, body: Box<[u8]>, made: &[u8]) {
+        let text = Text { level, body, made: made.into() };
+        let mut texts = self.texts.borrow_mut();
+        let at = self.next.replace((self.next.get() + 1) % TEXTS);
+        match texts.get_mut(at) {
+            Some(old) => *old = text,
+            None => texts.push(text),
+        }
+    }
+
+    fn take(&self, kind: Kind) -> Compress {
+        self.used.set(true);
+        let mut idle = self.idle.borrow_mut();
+        match idle.iter().rposition(|(of, _)| *of == kind) {
+            Some(at) => idle.swap_remove(at).1,
+            None => Compress::new_gzip(Compression::new(kind.0), kind.1),
+        }
+    }
+
+    fn put(&self, kind: Kind, mut encoder: Compress) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() >= IDLE {
+            // Another kind may be what is asked for now.
+            if idle.iter().all(|(of, _)| *of == kind) {
+                return;
+            }
+            idle.remove(0);
+        }
+        encoder.reset();
+        idle.push((kind, encoder));
+    }
+
+    /// Whether there is anything for [`Compressors::sweep`] to do.
+    pub fn is_warm(&self) -> bool {
+        self.used.get() || !self.idle.borrow().is_empty()
+    }
+
+    /// Frees what has not been used for a while. `now`: monotonic milliseconds.
+    pub fn sweep(&self, now: u64) {
+        if now < self.swept.get() + QUIET {
+            return;
+        }
+        self.swept.set(now);
+        if !self.used.take() && !self.idle.borrow().is_empty() {
+            self.idle.take();
+            self.texts.take();
+            self.next.set(0);
+            process::trim_memory();
+        }
+    }
+}
+
+impl Compressor {
+    /// Compresses a piece, at the end of `out`. After `Finish` nothing may follow.
+    pub fn push(&mut self, mut piece: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+        let encoder = self.encoder.get_or_insert_with(|| self.home.take(self.kind));
+        let done = matches!(flush, FlushCompress::Finish);
+        loop {
+            out.reserve(4096.max(piece.len() / 4));
+            let before = encoder.total_in();
+            let status = encoder.compress_vec(piece, out, flush);
+            let taken = (encoder.total_in() - before) as usize;
+            piece = piece.get(taken..).unwrap_or_default();
+            match status {
+                Ok(flate2::Status::StreamEnd) | Err(_) => return,
+                // Room was left: everything that could be said has been.
+                Ok(_) if piece.is_empty() && !done && out.len() < out.capacity() => return,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Bytes taken, and bytes made of them.
+    pub fn totals(&self) -> (u64, u64) {
+        self.encoder.as_ref().map_or((0, 0), |encoder| (encoder.total_in(), encoder.total_out()))
+    }
+}
+
+impl Drop for Compressor {
+    fn drop(&mut self) {
+        if let Some(encoder) = self.encoder.take() {
+            self.home.put(self.kind, encoder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn gzip(home: &Rc<Compressors>, level: u32, length: Option<u64>, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        home.encoder(level, length).push(body, FlushCompress::Finish, &mut out);
+        out
+    }
+
+    fn back(made: &[u8]) -> Vec<u8> {
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(made).read_to_end(&mut text).expect("gzip");
+        text
+    }
+
+    #[test]
+    fn an_encoder_that_was_used_makes_the_same_again() {
+        let home = Rc::new(Compressors::default());
+        for length in [0, 1, 511, 512, 513, 5000, 100_000] {
+            let text: Vec<u8> = (0..length).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
+            for level in [1, 6, 9] {
+                let first = gzip(&home, level, Some(text.len() as u64), &text);
+                assert_eq!(gzip(&home, level, Some(text.len() as u64), &text), first);
+                assert_eq!(back(&first), text, "{length} bytes, level {level}");
+                assert_eq!(back(&gzip(&home, level, None, &text)), text);
+            }
+        }
+        assert!(home.idle.borrow().len() <= IDLE);
+    }
+
+    #[test]
+    fn one_that_is_left_halfway_begins_anew() {
+        let home = Rc::new(Compressors::default());
+        let mut half = home.encoder(1, None);
+        half.push(&[b'x'; 5000], FlushCompress::Sync, &mut Vec::new());
+        drop(half);
+        assert_eq!(back(&gzip(&home, 1, None, b"whole")), b"whole");
+    }
+
+    #[test]
+    fn memory_is_given_back_once_nothing_is_compressed() {
+        let home = Rc::new(Compressors::default());
+        assert!(!home.is_warm(), "nothing was used");
+        drop(home.encoder(1, None));
+        assert!(!home.is_warm(), "no piece came");
+        gzip(&home, 1, None, b"a");
+        home.remember(1, Box::new(*b"a"), b"made");
+        home.sweep(QUIET);
+        home.sweep(2 * QUIET - 1);
+        assert!(home.is_warm() && home.made(1, b"a").is_some(), "it was just used");
+        home.sweep(2 * QUIET);
+        assert!(!home.is_warm() && home.made(1, b"a").is_none());
+    }
+
+    #[test]
+    fn only_small_bodies_of_the_same_level_are_remembered() {
+        let home = Compressors::default();
+        assert!(!Compressors::is_small(&[b'x'; SMALL + 1]) && !Compressors::is_small(b""));
+        for n in 0..=TEXTS as u8 {
+            home.remember(1, Box::new([n]), &[n]);
+        }
+        assert!(home.made(1, &[0]).is_none(), "the oldest made room");
+        assert_eq!(home.made(1, &[1]).as_deref(), Some(&[1][..]));
+        assert!(home.made(2, &[1]).is_none(), "another level");
+    }
+}
