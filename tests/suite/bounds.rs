@@ -203,3 +203,22 @@ fn a_connection_that_keeps_breaking_rules_is_closed() {
         }
     });
 }
+
+#[test]
+fn many_connection_options_name_fields_of_one_hop_all_the_same() {
+    let echo = Upstream::echo();
+    let s = server(&format!("location / {{ proxy_pass http://{}; }}", echo.address)).start();
+    let mut table = Table::new("options of Connection");
+    table.row(BOTH, "others go on", || {
+        s.get_with("/", "X-One: 1\r\nX-Two: 2\r\n").is(200).contains("X-One: 1\n").contains("X-Two: 2\n");
+    });
+    table.row(ours("nginx passes them on"), "thousands of them, in any case and order", || {
+        let many: String = (0..1500).map(|n| format!("o{n},")).collect();
+        let fields: String = (0..500).map(|n| format!("a{n}: v\r\n")).collect();
+        let head = format!("Connection: {many}x-ONE,\r\nConnection: A7, a499\r\nX-One: 1\r\nX-Two: 2\r\n{fields}");
+        let text = s.get_with("/", &head).is(200).text().to_ascii_lowercase();
+        for (name, goes_on) in [("x-one", false), ("a7", false), ("a499", false), ("x-two", true), ("a8", true)] {
+            assert_eq!(text.contains(&format!("\n{name}: ")), goes_on, "{name}");
+        }
+    });
+}

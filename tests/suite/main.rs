@@ -40,6 +40,7 @@ mod listing_cache;
 mod locations;
 mod logs;
 mod newcomer;
+mod nginx_fixes;
 mod operate;
 mod packaging;
 mod path_rules;

@@ -12,6 +12,7 @@ use crate::http::header::{HeaderId, is_token, list};
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
+use std::cmp::Ordering;
 use std::io::Write;
 
 /// Writes the head into `proxy.out`, decides how the body goes, and puts what is there of it behind the head.
@@ -121,7 +122,10 @@ pub(super) fn is_about_a_part(id: HeaderId) -> bool {
 /// The client's lines but those of one hop (RFC 9110 §7.6.1) and those that the configuration sets.
 fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<u8>) {
     let buf = ex.buf();
-    let connection = ex.request.head.all(HeaderId::Connection);
+    // Sorted once: each of a thousand fields compared with each of thousands of options would cost milliseconds.
+    let mut options: Vec<&[u8]> =
+        ex.request.head.all(HeaderId::Connection).flat_map(|c| list(c.value.of(buf))).collect();
+    options.sort_unstable_by(|a, b| ignoring_case(a, b));
     for field in &ex.request.head.fields {
         let hop = matches!(
             field.id,
@@ -139,11 +143,15 @@ fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<
         if hop || set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name)) {
             continue;
         }
-        if connection.clone().any(|c| list(c.value.of(buf)).any(|option| option.eq_ignore_ascii_case(name))) {
+        if options.binary_search_by(|option| ignoring_case(option, name)).is_ok() {
             continue;
         }
         line(out, name, field.value.of(buf));
     }
+}
+
+fn ignoring_case(a: &[u8], b: &[u8]) -> Ordering {
+    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
