@@ -31,6 +31,12 @@ pub fn descriptors() -> usize {
 }
 
 impl Server {
+    /// A new configuration may allow more connections, or fewer.
+    pub fn connection_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.cx.files.set_descriptors(descriptors());
+    }
+
     /// Watches every listener, level triggered: what one turn leaves is reported again.
     pub(super) fn watch_listeners(&mut self) -> Result<(), Errno> {
         for (at, listener) in self.listeners.iter_mut().enumerate() {

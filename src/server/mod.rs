@@ -523,9 +523,4 @@ impl Server {
             self.mode = Mode::Stopped;
         }
     }
-
-    pub fn connection_limit(&mut self, limit: usize) {
-        self.limit = limit;
-        self.cx.files.set_descriptors(accept::descriptors());
-    }
 }

@@ -6,11 +6,14 @@
 //! there is looked for again. Contents younger than the clock's granularity are not trusted: a second write could carry
 //! the same times.
 
+mod look;
 mod missing;
 
+pub use self::look::Look;
+use self::look::directory_of;
 use self::missing::Missing;
 use super::clock::Clock;
-use super::dir_watch::{Dir, DirWatch, TRUST};
+use super::dir_watch::DirWatch;
 use super::encoded_copies::{Budget, Variants};
 use crate::http::h1::encode;
 use crate::http::response_head::CachedHead;
@@ -250,28 +253,6 @@ struct Slot {
     alone: bool,
 }
 
-/// When a name was looked at.
-#[derive(Clone)]
-pub struct Look {
-    moment: u64,
-    ms: u64,
-    /// The watched directory it is in, and the changes told of that before the look.
-    dir: Option<(Rc<Dir>, u64)>,
-}
-
-impl Look {
-    fn new(dir: Option<Rc<Dir>>, now: &Clock) -> Look {
-        let dir = dir.and_then(|dir| dir.changes().map(|changes| (dir, changes)));
-        Look { moment: now.epoch, ms: now.ms, dir }
-    }
-
-    /// Nothing can have changed since, up to this moment: after [`DirWatch::refresh`].
-    pub fn holds(&self, now: &Clock) -> bool {
-        let told = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
-        self.moment == now.epoch || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(told)
-    }
-}
-
 impl FileCache {
     /// `limit`: bytes of contents kept. 0 keeps nothing.
     pub fn new(limit: u64) -> FileCache {
@@ -467,11 +448,6 @@ impl FileCache {
     pub fn holds_descriptors(&self) -> bool {
         self.descriptors > 0
     }
-}
-
-/// The directory of a path, with its slash.
-fn directory_of(path: &[u8]) -> &[u8] {
-    memchr::memrchr(b'/', path).map_or(b"", |at| &path[..=at])
 }
 
 /// The last change is long enough ago that another would show.

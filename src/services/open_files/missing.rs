@@ -1,6 +1,6 @@
 //! Names that are not there, for as long as nothing can have appeared under them.
 
-use super::{Look, directory_of};
+use super::look::{Look, directory_of};
 use crate::services::clock::Clock;
 use crate::services::dir_watch::{Dir, DirWatch};
 use crate::sys::Errno;

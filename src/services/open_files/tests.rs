@@ -1,6 +1,7 @@
 //! The cache against a directory that changes: what is answered is what is there, at the very next moment.
 
 use super::*;
+use crate::services::dir_watch::TRUST;
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

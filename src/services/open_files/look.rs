@@ -1,0 +1,32 @@
+//! When a name was looked at, and for how long that holds.
+
+use crate::services::clock::Clock;
+use crate::services::dir_watch::{Dir, TRUST};
+use std::rc::Rc;
+
+/// When a name was looked at.
+#[derive(Clone)]
+pub struct Look {
+    moment: u64,
+    ms: u64,
+    /// The watched directory it is in, and the changes told of that before the look.
+    pub(super) dir: Option<(Rc<Dir>, u64)>,
+}
+
+impl Look {
+    pub fn new(dir: Option<Rc<Dir>>, now: &Clock) -> Look {
+        let dir = dir.and_then(|dir| dir.changes().map(|changes| (dir, changes)));
+        Look { moment: now.epoch, ms: now.ms, dir }
+    }
+
+    /// Nothing can have changed since, up to this moment: after [`DirWatch::refresh`].
+    pub fn holds(&self, now: &Clock) -> bool {
+        let told = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
+        self.moment == now.epoch || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(told)
+    }
+}
+
+/// The directory of a path, with its slash.
+pub fn directory_of(path: &[u8]) -> &[u8] {
+    memchr::memrchr(b'/', path).map_or(b"", |at| &path[..=at])
+}
