@@ -13,6 +13,7 @@ pub struct Level<'a> {
     locations: OnceCell<Locations<'a>>,
     is_closed: OnceCell<bool>,
     runs_uploads: OnceCell<Option<&'a Directive>>,
+    behind_all: OnceCell<Option<(usize, usize)>>,
 }
 
 #[derive(Default)]
@@ -29,7 +30,14 @@ impl<'a> Level<'a> {
         for (at, d) in all.iter().enumerate() {
             firsts.entry(d.name.bytes()).or_insert(at);
         }
-        Level { all, firsts, locations: OnceCell::new(), is_closed: OnceCell::new(), runs_uploads: OnceCell::new() }
+        Level {
+            all,
+            firsts,
+            locations: OnceCell::new(),
+            is_closed: OnceCell::new(),
+            runs_uploads: OnceCell::new(),
+            behind_all: OnceCell::new(),
+        }
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -59,6 +67,17 @@ impl<'a> Level<'a> {
     /// Whether something here asks who the client is.
     pub fn asks_who(&self) -> bool {
         *self.is_closed.get_or_init(|| blocks::asks_who(self.all))
+    }
+
+    /// The first `allow all` or `deny all`, and the first rule behind it.
+    pub fn rule_behind_all(&self) -> Option<(usize, usize)> {
+        *self.behind_all.get_or_init(|| {
+            let is_rule = |d: &Directive| d.name.is("allow") || d.name.is("deny");
+            let decides = |d: &Directive| is_rule(d) && d.args.first().is_some_and(|word| word.is("all"));
+            let by = self.all.iter().position(decides)?;
+            let behind = self.all.iter().skip(by + 1).position(is_rule)?;
+            Some((by, by + 1 + behind))
+        })
     }
 
     /// A regex location that has files run by their suffix.

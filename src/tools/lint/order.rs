@@ -113,23 +113,12 @@ fn behind_all(place: &Place, found: &mut Vec<Finding>) {
     if !place.is("allow") && !place.is("deny") {
         return;
     }
-    let level = place.level();
-    let before = level.all.get(..place.at).unwrap_or_default();
-    let decides =
-        |d: &&Directive| (d.name.is("allow") || d.name.is("deny")) && d.args.first().is_some_and(|word| word.is("all"));
     // One finding for a block: the first that is behind.
-    let first = level.all.iter().position(|d| decides(&d));
-    if let Some(at) = first.filter(|at| {
-        at + 1 == place.at
-            || before
-                .get(at + 1..)
-                .is_some_and(|rest| *at < place.at && rest.iter().all(|d| !d.name.is("allow") && !d.name.is("deny")))
-    }) && let Some(by) = level.all.get(at)
-    {
-        let what = "never asked: the rule before it decides for everyone";
-        let help = "put it above, or remove it";
-        found.push(Finding::new(place.d.span, what, help).note(by.span, "that rule"));
-    }
+    let level = place.level();
+    let Some((by, _)) = level.rule_behind_all().filter(|(_, behind)| *behind == place.at) else { return };
+    let what = "never asked: the rule before it decides for everyone";
+    let help = "put it above, or remove it";
+    found.push(Finding::new(place.d.span, what, help).note(level.all[by].span, "that rule"));
 }
 
 fn listener(place: &Place, found: &mut Vec<Finding>) {
