@@ -113,8 +113,6 @@ const NO_ECH: Verdict =
     Refused("encrypted client hellos are not opened: names that must stay hidden would be sent in the clear");
 const NO_OCSP: Verdict = Refused("clients with revoked certificates would be let in; `ssl_crl` names lists of them");
 const NO_HTTP3: Verdict = Refused("HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1");
-const NO_AUTH_REQUEST: Verdict =
-    Refused("requests that the subrequest would deny would be let in; use `auth_basic` or `allow`/`deny`");
 const NO_SECURE_LINK: Verdict = Refused("links that must expire or be signed would work for everybody");
 const NO_BODY_FILTER: Verdict = Refused("responses would be sent unchanged; change the files instead");
 const NO_MEDIA: Verdict =
@@ -145,8 +143,6 @@ pub const ROWS: &[Known] = &[
     row("auth_http_header", MAIL, TAKE2, "ngx_mail_auth_http_module", IN_MAIL),
     row("auth_http_pass_client_cert", MAIL, FLAG, "ngx_mail_auth_http_module", IN_MAIL),
     row("auth_http_timeout", MAIL, TAKE1, "ngx_mail_auth_http_module", IN_MAIL),
-    row("auth_request", HSL, TAKE1, "ngx_http_auth_request_module", NO_AUTH_REQUEST),
-    row("auth_request_set", HSL, TAKE2, "ngx_http_auth_request_module", NO_AUTH_REQUEST),
     row("client_body_early_read", HS, ONE_OR_MORE, "ngx_http_core_module", TUNING),
     row("connection_pool_size", HS, TAKE1, "ngx_http_core_module", BUFFERS),
     row("debug_connection", EVENTS, TAKE1, "ngx_event_core_module", DIAGNOSTIC),

@@ -8,6 +8,7 @@ pub use super::settings::listen::ListenOptions;
 pub use super::settings::logs::{ErrorLog, Level, LineFormat, LogTarget};
 pub use super::settings::process::Process;
 pub use super::settings::{Line, Settings};
+pub use super::template::SetTarget;
 
 use super::ast::Span;
 use super::error::Diagnostic;
@@ -306,13 +307,6 @@ impl Op {
             _ => None,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum SetTarget {
-    User(u32),
-    Args,
-    LimitRate,
 }
 
 #[derive(Debug)]

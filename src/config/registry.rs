@@ -231,7 +231,6 @@ mod tests {
             ("perl", true),
             ("image_filter", true),
             ("secure_link", true),
-            ("auth_request", true),
             ("sub_filter", true),
             ("add_before_body", true),
             ("stream", true),

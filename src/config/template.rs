@@ -41,6 +41,14 @@ pub enum Var {
     User(u32),
 }
 
+/// A variable that a directive gives a value.
+#[derive(Debug, Clone, Copy)]
+pub enum SetTarget {
+    User(u32),
+    Args,
+    LimitRate,
+}
+
 macro_rules! builtins {
     ($($variant:ident $name:literal),+ $(,)?) => {
         /// Variables that webserv itself defines, nginx's name for each in [`Builtin::name`].

@@ -82,7 +82,7 @@ impl Does {
             _ if ex.pause.is_some() => Does::Pauses,
             (handler, ..) if handler.works() => Does::Works,
             (Handler::Proxy(_), ..) => Does::Upstream,
-            (Handler::Page(_), ..) => Does::Page,
+            (Handler::Page(_) | Handler::Asks(_), ..) => Does::Page,
             _ if pages::is_over(active) => Does::Page,
             (_, Tx::Wait, Rx::Head) if conn.served.requests() == 0 && http2::begin::is_awaited(conn, active) => {
                 Does::Preface

@@ -11,6 +11,8 @@ use crate::conn::{Active, Turn};
 use crate::exchange::filters;
 use crate::exchange::filters::ssi::include::{self, Left};
 use crate::exchange::filters::ssi::page::Progress;
+use crate::exchange::filters::ssi::state::{Include, Sink};
+use crate::exchange::flow::{Phase, Then};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Tx, phases};
 use crate::services::Services;
@@ -34,14 +36,21 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             Flushed::Gone(reason) => return Step::Close(reason),
         }
     }
+    if matches!(handler, Handler::Asks(_)) {
+        if let Handler::Asks(uri) = std::mem::take(handler) {
+            // A place among those that wait, for the way back.
+            pages.push(Handler::None);
+            let sink = Sink::Verdict;
+            enter(active, turn.cx, Include { uri: uri.into_vec(), args: Vec::new(), stub: None, sink });
+        }
+        return again(turn);
+    }
     let Handler::Page(page) = handler else { return Step::Again };
     match page.advance(ex, turn.cx) {
         Progress::Made(read) => turn.budget.moved(read),
         Progress::Include(include) => {
             pages.push(std::mem::take(handler));
-            include::enter(ex, turn.cx, include);
-            phases::include(ex, handler, turn.cx);
-            respond(active, turn.cx);
+            enter(active, turn.cx, include);
         }
         Progress::Done => *handler = filters::end(ex).map_or(Handler::None, Handler::Page),
         Progress::Broken => {
@@ -52,6 +61,14 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         }
     }
     again(turn)
+}
+
+/// The exchange becomes that of what is asked for.
+fn enter(active: &mut Active, cx: &mut Services, include: Include) {
+    let Active { ex, handler, .. } = active;
+    include::enter(ex, cx, include);
+    phases::include(ex, handler, cx);
+    respond(active, cx);
 }
 
 /// On, but no longer than a turn's share.
@@ -74,6 +91,11 @@ fn leave(active: &mut Active, cx: &mut Services) {
         Left::Stub(page) => *handler = Handler::Page(page),
         Left::Page => *handler = pages.pop().unwrap_or_default(),
         Left::Cut => pages.clear(),
+        Left::Verdict => {
+            *handler = pages.pop().unwrap_or_default();
+            phases::resume(ex, handler, cx, Then::Phase(Phase::Access));
+            respond(active, cx);
+        }
     }
 }
 

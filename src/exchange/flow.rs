@@ -37,6 +37,8 @@ pub enum Flow {
     Body,
     /// The handler answers in its own time: it waits for something that will wake it.
     Wait,
+    /// This URI is asked first; the access phase is run again once it has answered.
+    Subrequest(Box<[u8]>),
     /// Close the connection without a response.
     Close,
     /// Go on later: nothing is read or sent until then (monotonic milliseconds).

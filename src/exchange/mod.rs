@@ -152,6 +152,8 @@ pub struct Exchange {
     pub closes: bool,
     /// What its pages have made of their SSI commands.
     pub ssi: Option<Box<State>>,
+    /// Another URI is asked, or was, whether it may come in.
+    pub auth_request: Option<Box<access::auth_request::Asked>>,
     /// It answers for a part of another request's page.
     pub sub: Option<Box<Sub>>,
     /// What it came to before: this one only sends the rest of an answer ([`cacheable::resume`]).
@@ -231,6 +233,7 @@ impl Exchange {
             abort: false,
             closes: false,
             ssi: None,
+            auth_request: None,
             sub: None,
             again: None,
             varies: false,
@@ -343,6 +346,11 @@ impl Exchange {
         self.request.head.version == Version::Http2
             && !self.config.endpoints[self.client.endpoint.at()].http2
             && !self.here().settings.http2.enable
+    }
+
+    /// It is asked for its status alone (auth_request).
+    pub fn asks_only(&self) -> bool {
+        self.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
     }
 
     /// The bytes that the spans of the request's head are offsets into.

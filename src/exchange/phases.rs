@@ -269,6 +269,10 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 ex.pause = Some(Pause { until, then: Some(then) });
                 return;
             }
+            Flow::Subrequest(uri) => {
+                *handler = Handler::Asks(uri);
+                return;
+            }
             Flow::Wait => return,
             Flow::Close => {
                 close(ex, Status::CLOSE);

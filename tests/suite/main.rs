@@ -19,6 +19,7 @@ mod upstream;
 
 mod acme;
 mod as_nginx;
+mod auth_request;
 mod autoindex;
 mod beside;
 mod bodies;

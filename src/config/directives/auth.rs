@@ -1,12 +1,14 @@
-//! auth_basic, satisfy and auth_delay: who may come in by a password, and how that goes with addresses.
+//! auth_basic, auth_request, satisfy and auth_delay: who may come in by a password or by another's word, and how that
+//! goes with addresses.
 
+use super::rewrite;
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Outcome;
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::auth::Satisfy;
+use crate::config::settings::auth::{RequestSet, Satisfy};
 use std::rc::Rc;
 
 const WHERE: Contexts = Contexts::HSL.or(Contexts::LIMIT_EXCEPT);
@@ -34,7 +36,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "all",
         Effect::Once(satisfy),
-        "Whether all of allow/deny and auth_basic must let a client in, or any of them.",
+        "Whether all of allow/deny, auth_basic and auth_request must let a client in, or any of them.",
     ),
     row(
         "auth_delay",
@@ -43,6 +45,22 @@ pub const ROWS: &[Row] = &[
         "0s",
         Effect::Time(|s| &mut Rc::make_mut(&mut s.auth).delay),
         "Holds 401 answers back for so long, against guessing.",
+    ),
+    row(
+        "auth_request",
+        Contexts::HSL,
+        Args::TAKE1,
+        "off",
+        Effect::Once(request),
+        "A URI of the same server that decides about each request, after allow/deny and auth_basic: it is asked by GET, with the request's header lines and without its body. 2xx lets the request in; 401 and 403 are the client's answer, WWW-Authenticate included; any other status makes it 500. A POST to a `proxy_pass` there is announced no body, whatever the header lines say. off asks nothing.",
+    ),
+    row(
+        "auth_request_set",
+        Contexts::HSL,
+        Args::TAKE2,
+        "",
+        Effect::Many(request_set),
+        "Gives a variable a value once auth_request's URI has answered, made of that answer's variables: auth_request_set $user $upstream_http_x_user. Lines of a level replace all that were inherited.",
     ),
 ];
 
@@ -54,6 +72,18 @@ fn realm(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn file(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Rc::make_mut(&mut s.settings.auth).file = Some(b.template(d, 0)?);
+    Ok(())
+}
+
+fn request(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let word = &d.args[0];
+    Rc::make_mut(&mut s.settings.auth).request = (!word.is("off")).then(|| word.bytes().into());
+    Ok(())
+}
+
+fn request_set(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let set = RequestSet { slot: rewrite::target(b, d)?, value: b.template(d, 1)? };
+    Rc::make_mut(&mut s.settings.auth).request_set.add(s.first, set);
     Ok(())
 }
 

@@ -109,6 +109,11 @@ fn rewrite(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
 }
 
 fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
+    Ok(Op::Set { slot: target(b, d)?, value: b.template(d, 1)? })
+}
+
+/// The variable that the first word names, to be given a value.
+pub(super) fn target(b: &mut Build, d: &Directive) -> Result<SetTarget, Fault> {
     let word = &d.args[0];
     let name = match word.bytes().strip_prefix(b"$") {
         Some(name) if !name.is_empty() => String::from_utf8_lossy(name).into_owned(),
@@ -117,12 +122,11 @@ fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
                 .help(format!("a variable starts with $: set ${} …;", word.str().trim_start_matches('$'))));
         }
     };
-    let slot = match name.as_str() {
+    Ok(match name.as_str() {
         "args" => SetTarget::Args,
         "limit_rate" => SetTarget::LimitRate,
         _ => SetTarget::User(b.variables.define(&name, Source::Stored).map_err(|why| Fault::new(word.span, why))?),
-    };
-    Ok(Op::Set { slot, value: b.template(d, 1)? })
+    })
 }
 
 fn pattern(b: &mut Build, d: &Directive, at: usize, case: Case) -> Result<Pattern, Fault> {

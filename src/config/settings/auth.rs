@@ -1,7 +1,9 @@
 //! Passwords, and how they go with addresses.
 
-use crate::config::template::Template;
+use super::list::List;
+use crate::config::template::{SetTarget, Template};
 use crate::config::value::Millis;
+use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
@@ -11,6 +13,16 @@ pub struct Auth {
     pub satisfy: Satisfy,
     /// How long a refusal for a wrong password is held back.
     pub delay: Millis,
+    /// auth_request: the URI that decides.
+    pub request: Option<Rc<[u8]>>,
+    pub request_set: List<RequestSet>,
+}
+
+/// A line of auth_request_set.
+#[derive(Clone, Debug)]
+pub struct RequestSet {
+    pub slot: SetTarget,
+    pub value: Template,
 }
 
 /// How many of the access rules must let a client in.

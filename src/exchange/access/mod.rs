@@ -1,9 +1,10 @@
 //! Who may do what at this location, asked in this order: the method at all, then limit_except's block, then
-//! addresses and passwords, all of them or any, by `satisfy`. [`limits`] is asked before; whose address it is,
+//! addresses, passwords and auth_request's URI, all of them or any, by `satisfy`. [`limits`] is asked before; whose address it is,
 //! [`real_ip`] says.
 
 mod allow_deny;
 mod auth_basic;
+pub mod auth_request;
 pub mod elsewhere;
 pub mod limits;
 mod methods;
@@ -25,6 +26,10 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if ex.sub.is_some() {
         return Flow::Next;
     }
+    if let Some(asked) = ex.auth_request.take() {
+        let flow = auth_request::judge(ex, cx, &asked);
+        return later(ex, cx, flow);
+    }
     // The page of a refused method is fetched by another. Who may not come in gets no page of what is inside (nginx).
     let flow = if ex.route.error_page.is_some() { Flow::Next } else { methods::check(ex) };
     if ex.here().settings.access.allowed.is_some() {
@@ -40,7 +45,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
             Some(false) => Flow::Status(Status::FORBIDDEN),
             _ => match password(ex, cx) {
                 Outcome::Refused(flow) => later(ex, cx, flow),
-                _ => Flow::Next,
+                _ => auth_request::start(ex, cx, None),
             },
         },
         Satisfy::Any => any(ex, cx),
@@ -53,11 +58,17 @@ fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if address == Some(true) {
         return Flow::Next;
     }
-    match password(ex, cx) {
-        Outcome::Granted => Flow::Next,
-        Outcome::Refused(flow) => later(ex, cx, flow),
-        Outcome::NotAsked if address == Some(false) => Flow::Status(Status::FORBIDDEN),
-        Outcome::NotAsked => Flow::Next,
+    let refused = match password(ex, cx) {
+        Outcome::Granted => return Flow::Next,
+        Outcome::Refused(Flow::Status(status @ (Status::UNAUTHORIZED | Status::FORBIDDEN))) => Some(status),
+        Outcome::Refused(flow) => return later(ex, cx, flow),
+        Outcome::NotAsked if address == Some(false) => Some(Status::FORBIDDEN),
+        Outcome::NotAsked => None,
+    };
+    match refused {
+        _ if auth_request::is_set(ex) => auth_request::start(ex, cx, refused),
+        Some(status) => later(ex, cx, Flow::Status(status)),
+        None => Flow::Next,
     }
 }
 

@@ -64,7 +64,7 @@ fn say(ex: &mut Exchange, piece: &[u8], flush: Flush) {
         Sink::Client => sub.frame.write(piece, flush, &mut ex.out),
         Sink::Variable(_, value) if (value.len() + piece.len()) as u64 <= limit => value.extend_from_slice(piece),
         Sink::Variable(..) => sub.sink = Sink::Nowhere,
-        Sink::Nowhere => {}
+        Sink::Nowhere | Sink::Verdict => {}
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Handler {
     DeleteForm(delete::Form),
     /// A body that is made as it is sent: a page with SSI commands.
     Page(Box<Page>),
+    /// Another URI is asked whether it may come in (auth_request).
+    Asks(Box<[u8]>),
     /// An upstream answers.
     Proxy(Box<upstream::Proxy>),
     /// A listing that takes more than a turn of the loop.
@@ -62,7 +64,12 @@ impl Handler {
             Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => !upload.is_admitted() || upload.is_writing(),
-            Handler::None | Handler::DeleteForm(_) | Handler::Dav(_) | Handler::Page(_) | Handler::Proxy(_) => false,
+            Handler::None
+            | Handler::DeleteForm(_)
+            | Handler::Dav(_)
+            | Handler::Page(_)
+            | Handler::Asks(_)
+            | Handler::Proxy(_) => false,
         }
     }
 
@@ -84,7 +91,12 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Transfer(transfer) => transfer.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
-        Handler::None | Handler::DeleteForm(_) | Handler::Dav(_) | Handler::Page(_) | Handler::Proxy(_) => Flow::Wait,
+        Handler::None
+        | Handler::DeleteForm(_)
+        | Handler::Dav(_)
+        | Handler::Page(_)
+        | Handler::Asks(_)
+        | Handler::Proxy(_) => Flow::Wait,
     }
 }
 
@@ -92,7 +104,12 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
 /// body is thrown away.
 pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
     match handler {
-        Handler::None | Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_) => Ok(()),
+        Handler::None
+        | Handler::Listing(_)
+        | Handler::Removing(_)
+        | Handler::Transfer(_)
+        | Handler::Page(_)
+        | Handler::Asks(_) => Ok(()),
         Handler::Upload(upload) => upload.accept(ex, cx, data),
         Handler::Append(append) => append.accept(ex, cx, data),
         Handler::DeleteForm(form) => form.accept(data),
@@ -105,7 +122,9 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
 pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     match handler {
         Handler::None => Flow::Respond,
-        Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_) => Flow::Wait,
+        Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_) | Handler::Asks(_) => {
+            Flow::Wait
+        }
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),

@@ -85,6 +85,11 @@ fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, 
     let mut text = Vec::new();
     expand(value, ex, cx, quote && is_quoted(ex), &mut text);
     cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(&text)));
+    assign(ex, cx, slot, text);
+}
+
+/// Gives a variable its value.
+pub fn assign(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, text: Vec<u8>) {
     match slot {
         SetTarget::User(variable) => ex.set_user(variable, text.into()),
         SetTarget::Args => {

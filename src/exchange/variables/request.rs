@@ -44,10 +44,17 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         B::Request => put(Some(ex.request.head.request_line.of(ex.buf())), out),
         // An error page, or what an upstream leads to, is asked for by GET.
-        B::RequestMethod if ex.route.method != ex.request.head.method => {
-            put(Some(ex.route.method.name().as_bytes()), out)
+        B::RequestMethod => {
+            // A subrequest has that of the request it is made for (nginx).
+            let mut main = &*ex;
+            while let Some(sub) = &main.sub {
+                main = &sub.parent;
+            }
+            match main.route.method != main.request.head.method {
+                true => put(Some(main.route.method.name().as_bytes()), out),
+                false => put(Some(main.request.head.method_name.of(main.buf())), out),
+            }
         }
-        B::RequestMethod => put(Some(ex.request.head.method_name.of(ex.buf())), out),
         B::Host => put(Some(if ex.route.host.is_empty() { &ex.server().name } else { &ex.route.host }), out),
         B::ServerProtocol => put(Some(ex.request.head.version.name().as_bytes()), out),
         B::Http2 => put(ex.http2(), out),

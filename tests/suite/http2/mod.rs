@@ -2,7 +2,7 @@
 //! from outside; attacks in [`attacks`].
 
 mod attacks;
-mod client;
+pub mod client;
 mod kept;
 mod oracle;
 mod tunnel;

@@ -7,6 +7,7 @@ use super::page::{Input, Page};
 use super::state::{Frame, Include, Sink};
 use super::{Begun, begin};
 use crate::config::model::Level;
+use crate::exchange::access::auth_request::{self, Answer};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::filters::body::{body, end_include};
 use crate::exchange::response::Body;
@@ -74,10 +75,15 @@ pub enum Left {
     Page,
     /// A part is missing: no page goes on.
     Cut,
+    /// What it decides about may go on.
+    Verdict,
 }
 
 /// What was included has been answered.
 pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
+    if ex.asks_only() {
+        return verdict(ex, cx);
+    }
     if let Some(sub) = &mut ex.sub
         && !sub.said
         && sub.whole
@@ -113,6 +119,26 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     Left::Page
 }
 
+/// What auth_request asks has been answered, or the connection is to end (`return 444`).
+fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
+    if ex.here().settings.logs.subrequests {
+        access_log::write(ex, cx);
+    }
+    let answer: Option<Answer> = (!ex.abort).then(|| auth_request::answer(ex, cx));
+    back(ex, cx);
+    match answer {
+        Some(answer) => {
+            auth_request::take(ex, cx, answer);
+            Left::Verdict
+        }
+        None => {
+            unwind(ex, cx);
+            (ex.out.keep_alive, ex.abort, ex.tx) = (false, true, Tx::Done);
+            Left::Cut
+        }
+    }
+}
+
 /// The request whose page it all is, whatever is under way: the connection ends.
 pub fn unwind(ex: &mut Exchange, cx: &mut Services) {
     while ex.sub.is_some() {
@@ -144,6 +170,11 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         && status.0 != 0
     {
         ex.response.status = status;
+    }
+    if ex.asks_only() {
+        ex.response.body = Body::Empty;
+        end_include(ex);
+        return None;
     }
     // Variables of the page are the whole request's.
     if let Some(sub) = &mut ex.sub

@@ -47,6 +47,8 @@ pub struct Include {
 /// Where what is included goes.
 pub enum Sink {
     Client,
+    /// auth_request: only its status and its fields count.
+    Verdict,
     /// `set`: the variable of that name.
     Variable(Box<[u8]>, Vec<u8>),
     /// It was too long for the variable.

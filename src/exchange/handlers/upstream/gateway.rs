@@ -37,12 +37,14 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
     proxy.body = match gathered {
         _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => Body::Whole,
+        // A subrequest has none of its own.
+        None if ex.sub.is_some() => Body::Whole,
         Some(body) if body.file().is_some() => Body::File,
         Some(_) => Body::Whole,
         None => Body::Streamed,
     };
     let length = length.or(match ex.request.head.framing {
-        Framing::Length(length) => Some(length),
+        Framing::Length(length) if ex.sub.is_none() => Some(length),
         _ => None,
     });
     let (mut out, mut pairs) = (Vec::with_capacity(2048), Vec::with_capacity(2048));

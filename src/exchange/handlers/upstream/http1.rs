@@ -73,6 +73,8 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
             Body::Whole
         }
         _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => Body::Whole,
+        // A subrequest has none of its own.
+        (None, None) if ex.sub.is_some() => Body::Whole,
         (None, Some(body)) => {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
             if body.file().is_some() { Body::File } else { Body::Whole }

@@ -98,7 +98,8 @@ impl Proxy {
         self.reading = match self.ending {
             _ if self.phase == Phase::Tunnel => Reading::UntilClose,
             // The client gets none of it.
-            _ if self.ending != Ending::None && ex.tx == Tx::Done && ex.sub.is_none() => {
+            Ending::Length(0) if ex.asks_only() => self.whole(false),
+            _ if self.ending != Ending::None && ex.tx == Tx::Done && (ex.sub.is_none() || ex.asks_only()) => {
                 self.keep = false;
                 self.input.clear();
                 self.records_left.clear();

@@ -1,0 +1,105 @@
+//! auth_request: another URI of the server decides. It is asked by a request of its own, as a page asks for what it
+//! includes ([`crate::exchange::filters::ssi::include`]): by GET, without the client's body, and of its answer only the
+//! head counts.
+//!
+//! 2xx lets the request in; 401 and 403 are passed on, a challenge with them; any other status is 500.
+
+use crate::config::model::Level;
+use crate::exchange::flow::Flow;
+use crate::exchange::rewrite::script;
+use crate::exchange::{Exchange, variables};
+use crate::http::status::Status;
+use crate::route::Trace;
+use crate::services::Services;
+
+/// What a request knows of the one that decides about it.
+pub struct Asked {
+    /// `satisfy any`: what the other rules came to.
+    pub refused: Option<Status>,
+    /// None: it is under way.
+    pub verdict: Option<Status>,
+}
+
+/// What the subrequest was answered, for the request that it decides about.
+pub struct Answer {
+    status: Status,
+    challenges: Vec<Vec<u8>>,
+    /// Values for auth_request_set, in the order of its lines.
+    values: Vec<Vec<u8>>,
+}
+
+pub fn is_set(ex: &Exchange) -> bool {
+    ex.here().settings.auth.request.is_some()
+}
+
+/// Has the URI asked. `refused`: what is to be answered should it refuse too, by `satisfy any`.
+pub fn start(ex: &mut Exchange, cx: &mut Services, refused: Option<Status>) -> Flow {
+    let Some(uri) = ex.here().settings.auth.request.clone() else { return Flow::Next };
+    if cx.trace.is_some() {
+        cx.trace.say("access", None, || format!("auth_request: {} decides", String::from_utf8_lossy(&uri)));
+        return Flow::Next;
+    }
+    ex.auth_request = Some(Box::new(Asked { refused, verdict: None }));
+    Flow::Subrequest(uri[..].into())
+}
+
+/// The subrequest is answered; `ex` is still its own.
+pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
+    const CHALLENGE: &[u8] = b"www-authenticate";
+    let named = |(name, value): (&[u8], &[u8])| name.eq_ignore_ascii_case(CHALLENGE).then(|| value.to_vec());
+    let fields = [&ex.response.fields, &ex.route.kept.fields];
+    let mut challenges: Vec<Vec<u8>> = fields.into_iter().flat_map(|fields| fields.iter().filter_map(named)).collect();
+    // Also where proxy_hide_header keeps it from clients (nginx).
+    if challenges.is_empty()
+        && let Some(record) = &ex.log.upstream
+    {
+        let lines =
+            record.head.fields.iter().map(|field| (field.name.of(&record.bytes), field.value.of(&record.bytes)));
+        challenges = lines.filter_map(named).collect();
+    }
+    let location = match &ex.sub {
+        Some(sub) => sub.parent.route.location,
+        None => ex.route.location,
+    };
+    let sets = ex.config.location(location).settings.auth.request_set.clone();
+    let values = sets.iter().map(|set| variables::text(&set.value, ex, cx)).collect();
+    Answer { status: ex.response.status, challenges, values }
+}
+
+/// `ex` is the request's own again: what was answered decides about it.
+pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
+    let sets = ex.here().settings.auth.request_set.clone();
+    for (set, value) in sets.iter().zip(answer.values) {
+        script::assign(ex, cx, set.slot, value);
+    }
+    if answer.status == Status::UNAUTHORIZED {
+        for value in &answer.challenges {
+            ex.response.line(b"WWW-Authenticate", value);
+        }
+    }
+    if let Some(asked) = &mut ex.auth_request {
+        asked.verdict = Some(answer.status);
+    }
+}
+
+/// What an answer comes to.
+pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &Asked) -> Flow {
+    match asked.verdict {
+        Some(status) if (200..300).contains(&status.0) => {
+            if asked.refused.is_some() {
+                // What another rule wanted to know is no longer of interest.
+                ex.response.fields.remove(b"www-authenticate");
+            }
+            Flow::Next
+        }
+        Some(status @ (Status::UNAUTHORIZED | Status::FORBIDDEN)) => match asked.refused {
+            Some(Status::UNAUTHORIZED) => Flow::Status(Status::UNAUTHORIZED),
+            _ => Flow::Status(status),
+        },
+        verdict => {
+            let status = verdict.map_or(0, |status| status.0);
+            ex.report(cx, Level::Error, format_args!("auth request unexpected status: {status}"));
+            Flow::Status(Status::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
