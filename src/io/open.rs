@@ -6,8 +6,8 @@
 //! may write to a log directory does not choose what root writes to.
 
 use crate::sys::file::{
-    self, FileKind, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
-    O_WRONLY, Special,
+    self, FileKind, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY,
+    O_RDWR, O_WRONLY, Special,
 };
 use crate::sys::{Errno, process};
 use std::collections::VecDeque;
@@ -67,6 +67,28 @@ pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
     match settle(path)? {
         Place::Descriptor(_) => Err(Errno::EINVAL),
         Place::In(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode),
+    }
+}
+
+/// As [`own`], but it must not be there yet.
+///
+/// # Errors
+/// As [`own`]; EEXIST.
+pub fn fresh(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
+    match settle(path)? {
+        Place::Descriptor(_) => Err(Errno::EINVAL),
+        Place::In(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT | O_EXCL, mode),
+    }
+}
+
+/// As [`own`], but it must be there.
+///
+/// # Errors
+/// As [`own`]; ENOENT.
+pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
+    match settle(path)? {
+        Place::Descriptor(_) => Err(Errno::EINVAL),
+        Place::In(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR, 0),
     }
 }
 

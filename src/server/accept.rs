@@ -3,12 +3,14 @@
 use super::{Mode, Server};
 use crate::config::model::{Config, Level};
 use crate::conn::Conn;
+use crate::conn::io::Next;
 use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
 use crate::services::stats::Counter;
 use crate::sys::epoll;
 use crate::sys::{Errno, process, socket};
+use crate::util::inject::panic_point;
 use crate::util::slab::Key;
 
 /// Connections taken from one listener in a turn; the rest stay in its backlog.
@@ -56,7 +58,12 @@ impl Server {
             if let Some((token, _)) = self.events.get(at)
                 && role_of(token) == Some(Role::Listener)
             {
-                self.accept_from(Key::from_u64(token).slot() as usize);
+                let at = Key::from_u64(token).slot() as usize;
+                self.protected("accepting", |server| server.accept_from(at));
+                // Of one that panicked.
+                while let Some(key) = self.fresh.pop() {
+                    self.file(key, Next::Run, false);
+                }
             }
         }
     }
@@ -66,16 +73,18 @@ impl Server {
         if self.mode != Mode::Serving {
             return;
         }
-        let mut fresh = std::mem::take(&mut self.fresh);
-        self.take_waiting(at, &mut fresh);
+        self.take_waiting(at);
+        panic_point("accept");
         self.cx.now.advance_epoch();
-        for key in fresh.drain(..) {
-            self.drive_and_batch(key);
+        for at in 0..self.fresh.len() {
+            if let Some(key) = self.fresh.get(at).copied() {
+                self.drive_and_batch(key);
+            }
         }
-        self.fresh = fresh;
+        self.fresh.clear();
     }
 
-    fn take_waiting(&mut self, at: usize, fresh: &mut Vec<Key>) {
+    fn take_waiting(&mut self, at: usize) {
         for taken in 0..TURN {
             let is_full = self.connections() >= self.limit;
             if is_full && taken > 0 {
@@ -101,7 +110,7 @@ impl Server {
                     self.cx.stats.count(Counter::Handled);
                     self.cx.stats.active += 1;
                     self.cx.stats.waiting += 1;
-                    fresh.push(self.conns.insert(conn));
+                    self.fresh.push(self.conns.insert(conn));
                     self.cx.files.leave_descriptors(self.connections());
                 }
                 Err(Errno::EAGAIN) => return,
@@ -116,7 +125,7 @@ impl Server {
     /// Closes some connections that are between requests, or will be once their answers are sent. Gives how many.
     fn make_room(&mut self) -> usize {
         self.send_batched();
-        self.close_idle(16)
+        self.close_idle(16, |_| true)
     }
 
     /// Out of room: a level-triggered listener would keep the loop spinning, so it is not watched for a while.

@@ -70,7 +70,8 @@ impl Server {
         let timeout = self.cx.config.process.shutdown_timeout;
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
         self.wake_http2();
-        self.close_idle(usize::MAX);
+        // One that has not asked anything yet may be about to: it has its answer, or client_header_timeout, as in nginx.
+        self.close_idle(usize::MAX, |conn| conn.served.requests() > 0 || matches!(conn.state, State::Http2(_)));
     }
 
     /// A reload: connections go on, idle ones with the new configuration. Where the old one has a
@@ -102,11 +103,11 @@ impl Server {
     }
 
     /// Closes connections that are between requests, at most `most`. Gives how many.
-    pub(super) fn close_idle(&mut self, most: usize) -> usize {
+    pub(super) fn close_idle(&mut self, most: usize, may: fn(&Conn) -> bool) -> usize {
         let idle: Vec<Key> = self
             .conns
             .iter()
-            .filter(|(_, conn)| conn.is_idle() && conn.registered)
+            .filter(|(_, conn)| conn.is_idle() && conn.registered && may(conn))
             .map(|(key, _)| key)
             .take(most)
             .collect();

@@ -18,7 +18,7 @@ impl Server {
             }
         }
         if self.cx.overload.is_tight() {
-            self.close_idle(TURN);
+            self.close_idle(TURN, |_| true);
         }
         if self.cx.overload.is_trim_due(self.cx.now.ms) {
             self.empty_caches();

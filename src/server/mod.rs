@@ -3,6 +3,7 @@
 pub mod accept;
 mod acme;
 mod children;
+mod connections;
 mod drain;
 mod failure;
 pub mod greeting;
@@ -27,21 +28,18 @@ mod wakeup;
 pub mod worker;
 
 use crate::config::model::{Config, Level};
-use crate::conn::drive;
-use crate::conn::io::{Budget, Next, SHARE};
-use crate::conn::token::{Role, role_of, token, token_of};
+use crate::conn::token::{Role, role_of, token_of};
 use crate::conn::upstream::pool::Backends;
-use crate::conn::{Conn, Pool, State, Turn, http2};
+use crate::conn::{Conn, Pool};
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
+use crate::util::inject::panic_point;
 use crate::util::slab::{Key, Slab};
-use crate::util::wake::Wake;
 use crate::util::wheel::Wheel;
 use listeners::Listeners;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use wakeup::Alarm;
 
@@ -124,7 +122,7 @@ pub struct Server {
 
 /// How often idle descriptors of the file cache are looked at.
 const SWEEP: u64 = 2_500;
-/// Bytes of bodies moved in a turn, by all connections together but for what each may move in any case ([`SHARE`]): large
+/// Bytes of bodies moved in a turn, by all connections together but for what each may move in any case ([`crate::conn::io::SHARE`]): large
 /// bites are what makes them cheap, and however many there are, who asks for something small does not wait for more than
 /// one. Those that have their share of the next turns wait in a queue.
 const BULK: usize = 4 << 20;
@@ -237,7 +235,7 @@ impl Server {
         self.bulk = BULK;
         self.cx.now.advance();
         self.cx.slice.begin();
-        self.mind_memory();
+        self.protected("looking at memory", Server::mind_memory);
         if self.events.is_full() {
             // That files have changed may be among what is left.
             self.cx.now.advance_epoch();
@@ -255,7 +253,7 @@ impl Server {
             }
         }
         if from_parent {
-            self.hear_parent();
+            self.protected("word from the parent", Server::hear_parent);
         }
         if signalled {
             self.signals.read();
@@ -282,24 +280,29 @@ impl Server {
         self.send_batched();
         self.timers();
         self.run_queue();
-        self.finish_turn();
+        self.protected("the end of a turn", Server::finish_turn);
     }
 
-    /// What an event is for. Gives whether it is somebody who comes.
+    /// What an event is for. Gives whether it is a connection to accept.
     fn dispatch(&mut self, token: u64, flags: u32) -> bool {
-        match role_of(token) {
-            Some(Role::Client) => self.client_event(Key::from_u64(token), flags),
-            Some(Role::Backend) => self.backend_event(Key::from_u64(token), flags),
-            Some(Role::Listener) => return true,
-            Some(Role::Disk) => self.disk_event(),
-            Some(Role::Resolver) => self.resolver_event(),
-            Some(Role::Child) => self.child_event(),
-            Some(Role::Password) => self.password_event(),
-            Some(Role::Acme) => {
-                self.protected("ACME", Server::acme_event);
+        let (name, act): (&str, fn(&mut Server)) = match role_of(token) {
+            Some(Role::Client) => {
+                self.client_event(Key::from_u64(token), flags);
+                return false;
             }
-            Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent | Role::Awaited) | None => {}
-        }
+            Some(Role::Backend) => {
+                self.backend_event(Key::from_u64(token), flags);
+                return false;
+            }
+            Some(Role::Listener) => return true,
+            Some(Role::Disk) => ("a write to the disk", Server::disk_event),
+            Some(Role::Resolver) => ("an answer of the resolver", Server::resolver_event),
+            Some(Role::Child) => ("a program", Server::child_event),
+            Some(Role::Password) => ("a password", Server::password_event),
+            Some(Role::Acme) => ("ACME", Server::acme_event),
+            Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent | Role::Awaited) | None => return false,
+        };
+        self.protected(name, act);
         false
     }
 
@@ -336,166 +339,6 @@ impl Server {
         times.into_iter().flatten().min()
     }
 
-    fn client_event(&mut self, key: Key, flags: u32) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.transport.event(flags);
-        match conn.has_bulk_data() {
-            true => self.file(key, Next::Run, true),
-            false => self.drive_and_batch(key),
-        }
-    }
-
-    /// An upstream's socket: its client's connection goes on.
-    fn backend_event(&mut self, key: Key, flags: u32) {
-        let Some(wake) = self.pool.backends.event(key, flags) else { return };
-        match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
-            true => self.file(wake.conn, Next::Run, true),
-            false => self.drive(wake),
-        }
-    }
-
-    /// Lets a connection go on, and files it by what it waits for.
-    fn drive(&mut self, wake: Wake) {
-        self.act(wake, false, drive::drive);
-    }
-
-    /// Does something with a connection and files it. A panic costs the connection, not the process.
-    fn act(&mut self, wake: Wake, gather: bool, act: fn(&mut Conn, &mut Turn<'_>) -> Next) -> Option<Next> {
-        let key = wake.conn;
-        let parent = self.conns.get(key)?.transport.parent();
-        let given = self.bulk.max(SHARE as usize);
-        let budget = Budget { bytes: given, gather, ..Budget::default() };
-        let conn = self.conns.get_mut(key)?;
-        self.cx.syncs.driven = Some(wake);
-        let endpoints = self.listeners.endpoints();
-        let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };
-        let mut next = catch_unwind(AssertUnwindSafe(|| act(conn, &mut turn)));
-        let mut streams = Vec::new();
-        if let Ok(Next::Run) = next
-            && matches!(conn.state, State::Http2(_))
-        {
-            let step = || http2::connection::step(&mut self.conns, &mut turn, key);
-            next = catch_unwind(AssertUnwindSafe(step)).map(|(next, filed)| {
-                streams = filed;
-                next
-            });
-        }
-        let left = turn.budget.bytes;
-        let next = next.unwrap_or_else(|_| self.panicked(key));
-        self.bulk = self.bulk.saturating_sub(given - left);
-        for (stream, next) in streams {
-            self.file(stream, next, false);
-        }
-        self.file(key, next, left == 0);
-        // What a stream has to say goes out on its connection.
-        if let Some(parent) = parent {
-            self.drive(Wake::conn(parent));
-        }
-        Some(next)
-    }
-
-    /// As [`Server::drive`], but a short answer waits for those of the next connections ([`GATHER`]).
-    fn drive_and_batch(&mut self, key: Key) {
-        match self.act(Wake::conn(key), true, drive::drive) {
-            Some(Next::Send) if self.batched.len() < GATHER => {}
-            // One that used up its share took long, and another may follow: what is made does not wait for that.
-            Some(Next::Send | Next::Run) => self.send_batched(),
-            _ => {}
-        }
-    }
-
-    fn send_batched(&mut self) {
-        let mut batched = std::mem::take(&mut self.batched);
-        for key in batched.drain(..) {
-            self.drive(Wake::conn(key));
-        }
-        self.batched = batched;
-        self.pool.send_batch.clear();
-    }
-
-    /// `bulky`: what it has to go on with are bodies.
-    fn file(&mut self, key: Key, next: Next, bulky: bool) {
-        match next {
-            Next::Close => self.close(key),
-            Next::Send => self.batched.push(key),
-            Next::Run => {
-                self.arm(key);
-                let Some(conn) = self.conns.get_mut(key) else { return };
-                if !std::mem::replace(&mut conn.queued, true) {
-                    let queue = if bulky { &mut self.bulky } else { &mut self.run };
-                    queue.push_back(key);
-                }
-            }
-            Next::Wait => {
-                let Some(conn) = self.conns.get_mut(key) else { return };
-                conn.transport.settle();
-                if !conn.registered {
-                    // Once for the life of the connection: edge triggered, both directions.
-                    let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
-                    let added = conn.fd().map(|fd| self.epoll.add(fd, flags, token(Role::Client, key)));
-                    if added.is_none_or(|added| added.is_err()) {
-                        return self.close(key);
-                    }
-                    conn.registered = true;
-                }
-                self.arm(key);
-            }
-        }
-        if cfg!(debug_assertions)
-            && let Some(conn) = self.conns.get(key)
-        {
-            let queued = conn.queued || self.batched.contains(&key);
-            conn.check_invariants(queued, &self.pool.backends);
-        }
-    }
-
-    fn arm(&mut self, key: Key) {
-        if let Some(conn) = self.conns.get(key) {
-            self.wheel.arm(key.slot(), conn.deadline.at());
-        }
-    }
-
-    fn close(&mut self, key: Key) {
-        self.wheel.disarm(key.slot());
-        if let Some(mut conn) = self.conns.remove(key) {
-            if let State::Active(active) = &mut conn.state {
-                self.pool.backends.leave(&mut active.backend, &mut self.cx);
-            }
-            self.close_streams(&mut conn);
-            conn.transport.farewell();
-            self.count_closed(conn.transport);
-            self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
-        }
-    }
-
-    fn run_queue(&mut self) {
-        for at in 0..self.run.len() {
-            // One of each queue goes on whatever the time is.
-            if at > 0 && self.cx.slice.is_over() {
-                break;
-            }
-            let Some(key) = self.run.pop_front() else { break };
-            self.go_on(key);
-        }
-        // Whatever the others took: those that wait go on.
-        self.bulk = self.bulk.max(LEAST);
-        for at in 0..self.bulky.len() {
-            if self.bulk == 0 || at > 0 && self.cx.slice.is_over() {
-                return;
-            }
-            let Some(key) = self.bulky.pop_front() else { break };
-            self.go_on(key);
-        }
-    }
-
-    /// One that was queued has its turn.
-    fn go_on(&mut self, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.queued = false;
-        self.cx.now.advance_epoch();
-        self.drive(Wake::conn(key));
-    }
-
     /// Asks to be told of changed files, where that is not asked already: once, not each time.
     fn listen_for_changes(&mut self) {
         let Some((fd, known)) = self.cx.dir_watch.to_listen() else { return };
@@ -508,6 +351,7 @@ impl Server {
     }
 
     fn finish_turn(&mut self) {
+        panic_point("end of a turn");
         self.cx.stats.queued = (self.run.len() + self.bulky.len()) as u64;
         self.cx.stats.turn(self.cx.now.spent());
         self.cx.stats.publish();

@@ -9,11 +9,14 @@ use crate::io::open;
 use crate::sys::file::{self, FileKind, Follow, Stat, Unlink};
 use crate::sys::{Errno, process};
 use std::ffi::CString;
+use std::io::ErrorKind::NotFound;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 const MODE: u32 = 0o644;
+/// Looks at a name that others take away meanwhile.
+const ROUNDS: usize = 16;
 
 pub struct PidFile {
     path: PathBuf,
@@ -28,54 +31,36 @@ pub fn old_path(path: &Path) -> PathBuf {
 }
 
 impl PidFile {
-    /// Locks the file and puts down who we are. A process that an upgrade started takes the name over from the one that
-    /// started it, whose file stays beside it: at no moment is there no pid file.
+    /// Puts down who we are in a file that is locked. A process that an upgrade started takes the name over from the one
+    /// that started it, whose file stays beside it: at no moment is there no pid file, nor one without its number.
     ///
     /// # Errors
     /// It cannot be written, or another process has it.
     pub fn write(path: &Path) -> Result<PidFile, Failure> {
-        let failed = |call: &str, e: Errno| match call {
-            "open()" => Failure::open(path, e),
-            call => Failure::of(format!("{call} \"{}\" failed {e}", path.display())),
-        };
+        let is_plain = std::fs::symlink_metadata(path).map_or_else(|e| e.kind() == NotFound, |meta| meta.is_file());
+        match Draft::make(path) {
+            Ok(draft) if is_plain => draft.place(path),
+            // Behind a link, or in a directory where no file of ours may come to be: as it is.
+            Ok(_) | Err(Errno::EACCES | Errno::EPERM | Errno::EROFS) => PidFile::fill_in_place(path),
+            Err(e) => Err(Failure::open(path, e)),
+        }
+    }
+
+    /// A file that is there is locked and written over.
+    fn fill_in_place(path: &Path) -> Result<PidFile, Failure> {
         // Each round the file may have been taken away by a process that ended between our steps.
-        for _ in 0..16 {
-            let fd = open::own(path, MODE).map_err(|e| failed("open()", e))?;
+        for _ in 0..ROUNDS {
+            let fd = open::own(path, MODE).map_err(|e| Failure::open(path, e))?;
             // A file system without locks: then without.
             if let Err(Errno::EAGAIN | Errno::EACCES) = file::lock(fd.as_fd()) {
-                if read_number(path) == Some(process::getppid()) {
-                    return PidFile::take_over(path);
-                }
                 return Err(taken(path));
             }
             if is_at(&fd, path) {
-                fill(&fd).map_err(|e| failed("write()", e))?;
+                fill(&fd).map_err(|e| failed("write()", path, e))?;
                 return Ok(PidFile { path: path.to_owned(), fd });
             }
         }
-        Err(failed("open()", Errno::EBUSY))
-    }
-
-    /// The name is our parent's, which wanted us to have it.
-    fn take_over(path: &Path) -> Result<PidFile, Failure> {
-        let failed =
-            |call: &str, e: &dyn std::fmt::Display| Failure::of(format!("{call} \"{}\" failed {e}", path.display()));
-        let mut new = path.as_os_str().to_owned();
-        new.push(format!(".{}", process::getpid()));
-        let new = PathBuf::from(new);
-        let fd = open::own(&new, MODE).map_err(|e| failed("open()", &e))?;
-        let _ = file::lock(fd.as_fd());
-        let old = old_path(path);
-        unlink(&old);
-        let placed = fill(&fd).map_err(std::io::Error::from).and_then(|()| {
-            std::fs::hard_link(path, &old)?;
-            std::fs::rename(&new, path)
-        });
-        if let Err(e) = placed {
-            unlink(&new);
-            return Err(failed("rename()", &e));
-        }
-        Ok(PidFile { path: path.to_owned(), fd })
+        Err(Failure::open(path, Errno::EBUSY))
     }
 
     pub fn path(&self) -> &Path {
@@ -100,6 +85,88 @@ impl PidFile {
             }
         }
     }
+}
+
+/// Our number, locked, under a name that means nothing yet; the name goes with the value.
+struct Draft {
+    name: PathBuf,
+    fd: OwnedFd,
+}
+
+impl Draft {
+    fn make(path: &Path) -> Result<Draft, Errno> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}", process::getpid()));
+        let name = PathBuf::from(name);
+        // Of a process of our number that was killed.
+        unlink(&name);
+        let draft = Draft { fd: open::fresh(&name, MODE)?, name };
+        // A file system without locks: then without.
+        let _ = file::lock(draft.fd.as_fd());
+        fill(&draft.fd)?;
+        Ok(draft)
+    }
+
+    /// Gives it its name, unless another process has that.
+    fn place(self, path: &Path) -> Result<PidFile, Failure> {
+        // Each round the file may have been taken away by a process that ended between our steps.
+        for _ in 0..ROUNDS {
+            let there = match std::fs::hard_link(&self.name, path) {
+                Ok(()) => return self.placed(path),
+                // Also where there are no links: then a name that is free is taken by a rename.
+                Err(_) => open::existing(path),
+            };
+            let there = match there {
+                Ok(there) => there,
+                Err(Errno::ENOENT) if std::fs::symlink_metadata(path).is_err() => {
+                    self.rename(path)?;
+                    return self.placed(path);
+                }
+                Err(Errno::ENOENT) => continue,
+                Err(e) => return Err(Failure::open(path, e)),
+            };
+            if let Err(Errno::EAGAIN | Errno::EACCES) = file::lock(there.as_fd()) {
+                return match read_number(path) == Some(process::getppid()) {
+                    true => self.take_over(path),
+                    false => Err(taken(path)),
+                };
+            }
+            // Its lock is ours until the name is.
+            if is_at(&there, path) {
+                self.rename(path)?;
+                return self.placed(path);
+            }
+        }
+        Err(Failure::open(path, Errno::EBUSY))
+    }
+
+    /// The name is our parent's, which wanted us to have it.
+    fn take_over(self, path: &Path) -> Result<PidFile, Failure> {
+        let old = old_path(path);
+        unlink(&old);
+        std::fs::hard_link(path, &old).map_err(|e| failed("link()", path, e))?;
+        self.rename(path)?;
+        self.placed(path)
+    }
+
+    fn rename(&self, path: &Path) -> Result<(), Failure> {
+        std::fs::rename(&self.name, path).map_err(|e| failed("rename()", path, e))
+    }
+
+    fn placed(&self, path: &Path) -> Result<PidFile, Failure> {
+        let fd = file::dup(self.fd.as_fd()).map_err(|e| failed("dup()", path, e))?;
+        Ok(PidFile { path: path.to_owned(), fd })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        unlink(&self.name);
+    }
+}
+
+fn failed(call: &str, path: &Path, e: impl std::fmt::Display) -> Failure {
+    Failure::of(format!("{call} \"{}\" failed {e}", path.display()))
 }
 
 fn fill(fd: &OwnedFd) -> Result<(), Errno> {
@@ -213,6 +280,37 @@ mod tests {
     use crate::sys::scratch::Scratch;
     use std::os::unix::fs::PermissionsExt;
 
+    fn take_over(path: &Path) -> PidFile {
+        Draft::make(path).expect("made").take_over(path).expect("taken over")
+    }
+
+    #[test]
+    fn a_pid_file_is_never_seen_without_its_number() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("pid");
+        let number = format!("{}\n", process::getpid());
+        let draft = Draft::make(&path).expect("made");
+        assert!(!path.exists(), "its number comes before its name");
+        let placed = draft.place(&path).expect("free");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), number);
+        drop(placed);
+        // What is left over keeps its number until it has ours.
+        scratch.write("pid", b"1\n");
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&path.metadata().expect("there"));
+        let before = inode(&path);
+        let placed = PidFile::write(&path).expect("left over");
+        assert_ne!(inode(&path), before, "replaced, not written over");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), number);
+        placed.remove();
+        assert_eq!(std::fs::read_dir(scratch.path()).expect("readable").count(), 0, "nothing is left beside it");
+        // Behind a link the file is the one the link names.
+        std::os::unix::fs::symlink("there", &path).expect("symlink");
+        let placed = PidFile::write(&path).expect("written");
+        assert_eq!(std::fs::read_to_string(scratch.path().join("there")).expect("there"), number);
+        assert!(PidFile::write(&path).is_err(), "locked");
+        placed.remove();
+    }
+
     #[test]
     fn a_pid_file_is_locked_while_its_process_lives() {
         let scratch = Scratch::new();
@@ -221,11 +319,11 @@ mod tests {
         assert_eq!(running(&path).expect("we run"), process::getpid());
         assert!(PidFile::write(&path).err().expect("taken").why.contains("running already"));
         // An upgrade: the new one has the name, ours is found aside.
-        let second = PidFile::take_over(&path).expect("taken over");
+        let second = take_over(&path);
         assert!(path.exists() && old_path(&path).exists());
         first.remove();
         assert!(path.exists() && !old_path(&path).exists());
-        let third = PidFile::take_over(&path).expect("taken over");
+        let third = take_over(&path);
         third.remove();
         second.take_back();
         assert!(path.exists());

@@ -6,6 +6,7 @@ use crate::sys::Errno;
 use crate::sys::process::{
     self, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal, sigdrain,
 };
+use crate::util::inject::panic_point;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The signals of a process; none for a server that a test drives.
@@ -37,6 +38,11 @@ impl Signals {
         std::mem::take(&mut self.arrived)
     }
 
+    #[cfg(test)]
+    pub(super) fn inject(&mut self, number: i32) {
+        self.arrived.push(Signal { number, pid: 0, uid: 0 });
+    }
+
     pub(super) fn read(&mut self) {
         let Some(fd) = &self.fd else { return };
         while let Ok(Some(signal)) = process::read_signal(fd.as_fd()) {
@@ -48,50 +54,55 @@ impl Signals {
 impl Server {
     pub(super) fn handle_signals(&mut self) {
         for signal in std::mem::take(&mut self.signals.arrived) {
-            let number = signal.number;
-            if let Some(parent) = &self.parent
-                && (!parent.may_signal(&signal) || matches!(number, SIGHUP | SIGUSR1 | SIGUSR2))
-            {
-                // The last three are the parent's to obey: they need root.
-                continue;
+            self.protected("a signal", |server| server.handle_signal(&signal));
+        }
+    }
+
+    fn handle_signal(&mut self, signal: &Signal) {
+        panic_point("signal");
+        let number = signal.number;
+        if let Some(parent) = &self.parent
+            && (!parent.may_signal(signal) || matches!(number, SIGHUP | SIGUSR1 | SIGUSR2))
+        {
+            // The last three are the parent's to obey: they need root.
+            return;
+        }
+        match number {
+            SIGTERM | SIGINT => {
+                self.note(format_args!("signal {number} received, exiting"));
+                self.supervisor.stopping(self.new_binary);
+                self.mode = Mode::Stopped;
             }
-            match number {
-                SIGTERM | SIGINT => {
-                    self.note(format_args!("signal {number} received, exiting"));
-                    self.supervisor.stopping(self.new_binary);
-                    self.mode = Mode::Stopped;
+            SIGQUIT => {
+                self.note(format_args!("signal {number} (SIGQUIT) received, shutting down"));
+                self.quit();
+            }
+            SIGHUP => {
+                self.note(format_args!("signal {number} (SIGHUP) received, reconfiguring"));
+                self.want_reload();
+            }
+            SIGUSR1 => {
+                self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
+                for (path, e) in self.cx.logs.reopen() {
+                    let log = self.cx.config.process.error_log.clone();
+                    let what = format_args!("open() \"{}\" failed {e}", path.display());
+                    self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
                 }
-                SIGQUIT => {
-                    self.note(format_args!("signal {number} (SIGQUIT) received, shutting down"));
-                    self.quit();
-                }
-                SIGHUP => {
-                    self.note(format_args!("signal {number} (SIGHUP) received, reconfiguring"));
-                    self.want_reload();
-                }
-                SIGUSR1 => {
-                    self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
-                    for (path, e) in self.cx.logs.reopen() {
-                        let log = self.cx.config.process.error_log.clone();
-                        let what = format_args!("open() \"{}\" failed {e}", path.display());
-                        self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
-                    }
-                }
-                SIGUSR2 => self.upgrade(),
-                SIGWINCH => self.quit(),
-                drain if drain == sigdrain() => self.drain(),
-                SIGCHLD => {
-                    while let Ok(Some((pid, _))) = process::reap() {
-                        if self.new_binary == Some(pid) {
-                            self.new_binary = None;
-                            if let Some(file) = &self.pid_file {
-                                file.take_back();
-                            }
+            }
+            SIGUSR2 => self.upgrade(),
+            SIGWINCH => self.quit(),
+            drain if drain == sigdrain() => self.drain(),
+            SIGCHLD => {
+                while let Ok(Some((pid, _))) = process::reap() {
+                    if self.new_binary == Some(pid) {
+                        self.new_binary = None;
+                        if let Some(file) = &self.pid_file {
+                            file.take_back();
                         }
                     }
                 }
-                _ => {}
             }
+            _ => {}
         }
     }
 

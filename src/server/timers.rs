@@ -32,9 +32,12 @@ impl Server {
             // What cannot be watched cannot be accepted from; said in the log by the caller of epoll.
             let _ = self.watch_listeners();
         }
-        self.pool.backends.expire(now);
-        self.supervisor.tick(now);
-        self.end_drain(now);
+        self.protected("a timer", |server| {
+            panic_point("timer");
+            server.pool.backends.expire(now);
+            server.supervisor.tick(now);
+            server.end_drain(now);
+        });
         self.protected("a look-up of names", Server::services_due);
         self.protected("a sweep", Server::sweep);
     }

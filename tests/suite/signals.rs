@@ -73,6 +73,20 @@ fn quit_lets_active_requests_finish() {
 }
 
 #[test]
+fn quit_answers_a_client_that_has_only_just_connected() {
+    let mut s = server("").file("html/f", "f").start();
+    let mut quiet = s.client();
+    let mut idle = s.client();
+    idle.get("/f").is(200);
+    s.signal(libc::SIGQUIT);
+    assert!(matches!(idle.try_response(false), Err(End::Closed | End::Reset)), "one between requests is closed");
+    let answer = quiet.get("/f");
+    answer.is(200);
+    assert_eq!(answer.header("Connection"), Some("close"));
+    assert_eq!(s.wait(), 0);
+}
+
+#[test]
 fn quit_without_work_ends_at_once() {
     let mut s = with_upload().start();
     s.get("/f").is(200);

@@ -8,6 +8,7 @@ use crate::server::listeners::Listeners;
 use crate::server::signals::Signals;
 use crate::services::Services;
 use crate::services::logs::Logs;
+use crate::sys::process;
 use crate::sys::scratch::Scratch;
 use crate::util::inject;
 use std::io::{Read, Write};
@@ -76,7 +77,7 @@ fn read(client: &mut UnixStream) -> String {
 fn a_panic_costs_one_connection_or_one_reload() {
     const GET: &str = "GET /f HTTP/1.1\r\nHost: a\r\n\r\n";
     type Act = fn(&mut World);
-    let table: [(&str, Act); 4] = [
+    let table: [(&str, Act); 9] = [
         ("request", |world| {
             let mut client = world.client(GET);
             assert_eq!(read(&mut client), "", "its connection is closed");
@@ -87,6 +88,21 @@ fn a_panic_costs_one_connection_or_one_reload() {
             world.turns();
         }),
         ("sweep", World::turns),
+        ("timer", World::turns),
+        ("end of a turn", World::turns),
+        ("close", |world| {
+            drop(world.client(GET));
+            world.turns();
+        }),
+        ("signal", |world| {
+            world.server.signals.inject(process::SIGWINCH);
+            world.server.handle_signals();
+        }),
+        ("accept", |world| {
+            let mut client = world.client(GET);
+            let mut next = world.client(GET);
+            assert!(read(&mut next).ends_with("content") && read(&mut client).ends_with("content"), "none is lost");
+        }),
         ("reload", |world| {
             world.server.protected("a reload", |_| inject::panic_point("reload"));
         }),

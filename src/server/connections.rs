@@ -1,0 +1,180 @@
+//! Connections on the loop: one that has something to do is driven, then filed by what it waits for, or closed.
+//!
+//! Invariant: what a connection does is inside [`Server::act`], and its end inside [`Server::close`]: a panic there costs
+//! the connection.
+
+use super::{GATHER, LEAST, Server};
+use crate::conn::io::{Budget, Next, SHARE};
+use crate::conn::token::{Role, token};
+use crate::conn::{Conn, State, Turn, drive, http2};
+use crate::sys::epoll;
+use crate::util::inject::panic_point;
+use crate::util::slab::Key;
+use crate::util::wake::Wake;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl Server {
+    pub(super) fn client_event(&mut self, key: Key, flags: u32) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.transport.event(flags);
+        match conn.has_bulk_data() {
+            true => self.file(key, Next::Run, true),
+            false => self.drive_and_batch(key),
+        }
+    }
+
+    /// An upstream's socket: its client's connection goes on.
+    pub(super) fn backend_event(&mut self, key: Key, flags: u32) {
+        let Some(wake) = self.pool.backends.event(key, flags) else { return };
+        match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
+            true => self.file(wake.conn, Next::Run, true),
+            false => self.drive(wake),
+        }
+    }
+
+    /// Lets a connection go on, and files it by what it waits for.
+    pub(super) fn drive(&mut self, wake: Wake) {
+        self.act(wake, false, drive::drive);
+    }
+
+    /// Does something with a connection and files it. A panic costs the connection, not the process.
+    pub(super) fn act(&mut self, wake: Wake, gather: bool, act: fn(&mut Conn, &mut Turn<'_>) -> Next) -> Option<Next> {
+        let key = wake.conn;
+        let parent = self.conns.get(key)?.transport.parent();
+        let given = self.bulk.max(SHARE as usize);
+        let budget = Budget { bytes: given, gather, ..Budget::default() };
+        let conn = self.conns.get_mut(key)?;
+        self.cx.syncs.driven = Some(wake);
+        let endpoints = self.listeners.endpoints();
+        let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };
+        let mut next = catch_unwind(AssertUnwindSafe(|| act(conn, &mut turn)));
+        let mut streams = Vec::new();
+        if let Ok(Next::Run) = next
+            && matches!(conn.state, State::Http2(_))
+        {
+            let step = || http2::connection::step(&mut self.conns, &mut turn, key);
+            next = catch_unwind(AssertUnwindSafe(step)).map(|(next, filed)| {
+                streams = filed;
+                next
+            });
+        }
+        let left = turn.budget.bytes;
+        let next = next.unwrap_or_else(|_| self.panicked(key));
+        self.bulk = self.bulk.saturating_sub(given - left);
+        for (stream, next) in streams {
+            self.file(stream, next, false);
+        }
+        self.file(key, next, left == 0);
+        // What a stream has to say goes out on its connection.
+        if let Some(parent) = parent {
+            self.drive(Wake::conn(parent));
+        }
+        Some(next)
+    }
+
+    /// As [`Server::drive`], but a short answer waits for those of the next connections ([`GATHER`]).
+    pub(super) fn drive_and_batch(&mut self, key: Key) {
+        match self.act(Wake::conn(key), true, drive::drive) {
+            Some(Next::Send) if self.batched.len() < GATHER => {}
+            // One that used up its share took long, and another may follow: what is made does not wait for that.
+            Some(Next::Send | Next::Run) => self.send_batched(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn send_batched(&mut self) {
+        let mut batched = std::mem::take(&mut self.batched);
+        for key in batched.drain(..) {
+            self.drive(Wake::conn(key));
+        }
+        self.batched = batched;
+        self.pool.send_batch.clear();
+    }
+
+    /// `bulky`: what it has to go on with are bodies.
+    pub(super) fn file(&mut self, key: Key, next: Next, bulky: bool) {
+        match next {
+            Next::Close => self.close(key),
+            Next::Send => self.batched.push(key),
+            Next::Run => {
+                self.arm(key);
+                let Some(conn) = self.conns.get_mut(key) else { return };
+                if !std::mem::replace(&mut conn.queued, true) {
+                    let queue = if bulky { &mut self.bulky } else { &mut self.run };
+                    queue.push_back(key);
+                }
+            }
+            Next::Wait => {
+                let Some(conn) = self.conns.get_mut(key) else { return };
+                conn.transport.settle();
+                if !conn.registered {
+                    // Once for the life of the connection: edge triggered, both directions.
+                    let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
+                    let added = conn.fd().map(|fd| self.epoll.add(fd, flags, token(Role::Client, key)));
+                    if added.is_none_or(|added| added.is_err()) {
+                        return self.close(key);
+                    }
+                    conn.registered = true;
+                }
+                self.arm(key);
+            }
+        }
+        if cfg!(debug_assertions)
+            && let Some(conn) = self.conns.get(key)
+        {
+            let queued = conn.queued || self.batched.contains(&key);
+            conn.check_invariants(queued, &self.pool.backends);
+        }
+    }
+
+    pub(super) fn arm(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get(key) {
+            self.wheel.arm(key.slot(), conn.deadline.at());
+        }
+    }
+
+    pub(super) fn close(&mut self, key: Key) {
+        self.wheel.disarm(key.slot());
+        let Some(mut conn) = self.conns.remove(key) else { return };
+        self.protected("the end of a connection", |server| {
+            panic_point("close");
+            if let State::Active(active) = &mut conn.state {
+                server.pool.backends.leave(&mut active.backend, &mut server.cx);
+            }
+            server.close_streams(&mut conn);
+            conn.transport.farewell();
+            conn.state = State::Idle;
+        });
+        // However that went.
+        self.count_closed(conn.transport);
+        self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
+    }
+
+    pub(super) fn run_queue(&mut self) {
+        for at in 0..self.run.len() {
+            // One of each queue goes on whatever the time is.
+            if at > 0 && self.cx.slice.is_over() {
+                break;
+            }
+            let Some(key) = self.run.pop_front() else { break };
+            self.go_on(key);
+        }
+        // Whatever the others took: those that wait go on.
+        self.bulk = self.bulk.max(LEAST);
+        for at in 0..self.bulky.len() {
+            if self.bulk == 0 || at > 0 && self.cx.slice.is_over() {
+                return;
+            }
+            let Some(key) = self.bulky.pop_front() else { break };
+            self.go_on(key);
+        }
+    }
+
+    /// One that was queued has its turn.
+    pub(super) fn go_on(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.queued = false;
+        self.cx.now.advance_epoch();
+        self.drive(Wake::conn(key));
+    }
+}
