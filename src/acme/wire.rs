@@ -1,8 +1,10 @@
-//! A request and its response as bytes of HTTP/1.1. Bounded: [`HEAD`] bytes of a head, [`BODY`] of a body.
+//! A request to the authority and its response. Bounded: [`HEAD`] bytes of a head, [`BODY`] of a body.
 
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
+use crate::http::h1::request::{self, Length};
 use crate::http::h1::response::{Asked, Ending, Progress, ResponseHead};
+use crate::http::version::Version;
 
 /// The longest head of a response.
 const HEAD: usize = 16 << 10;
@@ -90,18 +92,16 @@ impl Request {
             Method::Head => "HEAD",
             Method::Post => "POST",
         };
-        let mut text = format!(
-            "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: webserv/{}\r\nAccept: */*\r\n",
-            self.url.target,
-            self.url.authority,
-            env!("CARGO_PKG_VERSION")
-        );
+        let mut bytes = Vec::with_capacity(512 + self.body.len());
+        request::line(method.as_bytes(), self.url.target.as_bytes(), Version::Http11, &mut bytes);
+        request::field(b"Host", self.url.authority.as_bytes(), &mut bytes);
+        request::field(b"User-Agent", concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes(), &mut bytes);
+        request::field(b"Accept", b"*/*", &mut bytes);
         if self.method == Method::Post {
-            let length = self.body.len();
-            text.push_str(&format!("Content-Type: application/jose+json\r\nContent-Length: {length}\r\n"));
+            request::field(b"Content-Type", b"application/jose+json", &mut bytes);
+            request::length(Length::Known(self.body.len() as u64), &mut bytes);
         }
-        text.push_str("\r\n");
-        let mut bytes = text.into_bytes();
+        request::end(&mut bytes);
         bytes.extend_from_slice(&self.body);
         bytes
     }

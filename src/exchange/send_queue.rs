@@ -239,15 +239,16 @@ impl OutQueue {
         self.chunked || self.wire == Wire::Frames
     }
 
+    /// What its head says of the connection.
+    pub fn connection(&self) -> Connection {
+        if self.keep_alive { Connection::Keep(self.keep_alive_hint) } else { Connection::Close }
+    }
+
     /// The head of the response.
     pub fn head(&mut self, head: &ResponseHead<'_>) {
         match self.wire {
             Wire::Http1 => {
-                let connection = match self.keep_alive {
-                    true => Connection::Keep(self.keep_alive_hint),
-                    false => Connection::Close,
-                };
-                encode::head(head, self.chunked, connection, &mut self.buf);
+                encode::head(head, self.chunked, self.connection(), &mut self.buf);
             }
             Wire::Frames => {
                 self.seal();

@@ -23,6 +23,7 @@ use crate::conn::http1::respond;
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange, Printable, Tx, phases, variables};
 use crate::http::escape::json_escape;
+use crate::http::h1::encode;
 use crate::http::h1::head::Progress;
 use crate::route::{Recorder, Step};
 use crate::server::reload::Origin;
@@ -242,14 +243,10 @@ fn outcome(ex: &mut Exchange, cx: &mut Services, handler: &Handler, answerer: Op
     if ex.tx == Tx::Wait {
         return told.line("answer", "depends on the body and on what is on disk: nothing is changed to find out");
     }
-    let head = ex.out.text();
-    let end = memchr::memmem::find(head, b"\r\n\r\n").unwrap_or(head.len());
-    let head = String::from_utf8_lossy(head.get(..end).unwrap_or_default()).into_owned();
-    let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap_or_default();
-    told.line("answer", status.strip_prefix("HTTP/1.1 ").unwrap_or(status));
-    for line in lines.filter(|line| !line.starts_with("Date: ")) {
-        told.line("", &Printable(line.as_bytes()).to_string());
+    let (status, fields) = encode::taken_apart(ex.out.text());
+    told.line("answer", &String::from_utf8_lossy(status));
+    for field in fields.filter(|field| !field.starts_with(b"Date: ")) {
+        told.line("", &Printable(field).to_string());
     }
 }
 

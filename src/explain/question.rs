@@ -2,8 +2,9 @@
 //! would arrive at. Refuses what no client could send; what a server would refuse is its own to say.
 
 use crate::config::model::{Config, Endpoint, EndpointId};
+use crate::http::h1::request;
 use crate::http::header::is_token;
-use std::fmt::Write;
+use crate::http::version::Version;
 use std::net::IpAddr;
 
 /// A request as it would be sent.
@@ -41,7 +42,7 @@ impl Question {
             return Err(format!("\"{method}\" is no method"));
         }
         let (authority, target) = split_url(url)?;
-        let mut lines = String::new();
+        let mut lines = Vec::new();
         let mut has_host = false;
         for header in headers {
             let Some((name, value)) = header.split_once(':') else {
@@ -54,15 +55,20 @@ impl Question {
                 return Err(format!("the value of header \"{name}\" spans lines"));
             }
             has_host |= name.eq_ignore_ascii_case("host");
-            let _ = write!(lines, "{name}: {}\r\n", value.trim_ascii());
+            request::field(name.as_bytes(), value.trim_ascii().as_bytes(), &mut lines);
         }
         let host = match &authority {
-            _ if has_host => String::new(),
-            Some(Authority { host, port: Some(port), .. }) => format!("Host: {host}:{port}\r\n"),
-            Some(Authority { host, port: None, .. }) => format!("Host: {host}\r\n"),
-            None => "Host: localhost\r\n".into(),
+            Some(Authority { host, port: Some(port), .. }) => format!("{host}:{port}"),
+            Some(Authority { host, port: None, .. }) => host.clone(),
+            None => "localhost".to_owned(),
         };
-        let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}\r\n").into_bytes();
+        let mut head = Vec::new();
+        request::line(method.as_bytes(), target.as_bytes(), Version::Http11, &mut head);
+        if !has_host {
+            request::field(b"Host", host.as_bytes(), &mut head);
+        }
+        head.extend_from_slice(&lines);
+        request::end(&mut head);
         Ok(Question { method: method.into(), authority, target, head, is_secure: false })
     }
 

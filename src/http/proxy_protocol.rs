@@ -9,6 +9,8 @@ use std::net::IpAddr;
 pub const MOST: usize = 4096;
 /// Longest line of version 1.
 const LINE: usize = 107;
+/// The header of a connection without a client behind it, such as a health check.
+pub const UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, command, family and length.
 const FIXED: usize = 16;

@@ -12,13 +12,13 @@ use super::open_files::{Look, OpenFile};
 use crate::config::model::{EndpointId, LocationId, ServerId};
 use crate::config::settings::client::Client;
 use crate::config::settings::logs::Logging;
+use crate::http::h1::head::EndFinder;
 use crate::http::status::Status;
 use crate::services::dir_watch::DirWatch;
 use crate::services::open_files::FileCache;
 use crate::sys::Errno;
 use crate::util::hash::{FastMap, Secret};
 use crate::util::span::Span;
-use memchr::memmem::Finder;
 use std::cell::RefCell;
 use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher};
@@ -149,7 +149,7 @@ pub struct ResponseCache {
     secret: Secret,
     bytes: u64,
     limit: u64,
-    end: Finder<'static>,
+    end: EndFinder,
 }
 
 impl ResponseCache {
@@ -161,7 +161,7 @@ impl ResponseCache {
             secret: Secret::default(),
             bytes: 0,
             limit,
-            end: Finder::new(b"\r\n\r\n"),
+            end: EndFinder::default(),
         }
     }
 
@@ -182,8 +182,7 @@ impl ResponseCache {
         if self.limit == 0 || !matches!(bytes.first(), Some(b'G' | b'H' | b'\r')) {
             return None;
         }
-        let end = self.end.find(bytes.get(..HEAD.min(bytes.len()))?)?;
-        Some(end + 4)
+        self.end.find(bytes.get(..HEAD.min(bytes.len()))?)
     }
 
     /// Whether a key of that length may be known.

@@ -2,6 +2,10 @@
 //! has, as any client would.
 
 use crate::config::model::{Config, Content, Endpoint, Location, LocationKind, ServerId};
+use crate::http::h1::request;
+use crate::http::h1::response::{Asked, Progress, ResponseHead};
+use crate::http::proxy_protocol;
+use crate::http::version::Version;
 use crate::sys::socket::Addr;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -33,10 +37,11 @@ pub fn fetch(config: &Config) -> Result<String, String> {
     let host = if name.is_empty() || name.starts_with(b"~") { b"localhost" } else { &name[..] };
     let mut request = Vec::new();
     if endpoint.proxy_protocol {
-        request.extend_from_slice(b"PROXY UNKNOWN\r\n");
+        request.extend_from_slice(proxy_protocol::UNKNOWN);
     }
-    let asked: [&[u8]; 5] = [b"GET ", &location.name, b" HTTP/1.0\r\nHost: ", host, b"\r\n\r\n"];
-    request.extend_from_slice(&asked.concat());
+    request::line(b"GET", &location.name, Version::Http10, &mut request);
+    request::field(b"Host", host, &mut request);
+    request::end(&mut request);
     let answer = ask(&endpoint.addr, &request).map_err(|e| {
         let hint = match e.kind() {
             std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound => {
@@ -96,15 +101,15 @@ fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Ve
 }
 
 fn body(answer: &[u8], addr: &Addr) -> Result<String, String> {
-    let text = String::from_utf8_lossy(answer);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split(' ').nth(1).unwrap_or_default();
+    let mut head = ResponseHead::default();
+    let parsed = head.parse(answer, answer.len() + 1, Asked::default());
+    let Ok(Progress::Complete) = parsed else { return Err(format!("{addr} answers nothing that is HTTP")) };
+    let status = head.status;
     match status {
-        "200" => Ok(body.to_owned()),
-        "401" | "403" => {
+        200 => Ok(String::from_utf8_lossy(answer.get(head.len..).unwrap_or_default()).into_owned()),
+        401 | 403 => {
             Err(format!("{addr} answers {status}: this machine, or a client without a password, may not see them"))
         }
-        "" => Err(format!("{addr} answers nothing that is HTTP")),
         _ => Err(format!("{addr} answers {status}: another configuration runs there")),
     }
 }

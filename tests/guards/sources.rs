@@ -201,6 +201,31 @@ fn every_file_says_what_lives_there_and_stays_short() {
     report("files", &found);
 }
 
+/// Line ends of other languages: HTML and JSON as nginx writes them, the language server's protocol.
+const OTHER_TEXT: [&str; 4] = [
+    "exchange/handlers/listing/mod.rs",
+    "exchange/handlers/listing/nginx.rs",
+    "exchange/handlers/special.rs",
+    "tools/lsp.rs",
+];
+
+#[test]
+fn the_text_of_the_protocol_is_made_in_http_only() {
+    let forbidden = ["\\r\\n", "Connection: ", "Transfer-Encoding: ", "Content-Length: ", "{:x}\\r"];
+    let mut found = Vec::new();
+    for source in sources() {
+        if source.path.starts_with("http/") || OTHER_TEXT.contains(&source.path.as_str()) {
+            continue;
+        }
+        for (number, line) in code(&source) {
+            if let Some(what) = forbidden.iter().find(|what| line.contains(*what)) {
+                found.push(format!("src/{}:{number}: {what}", source.path));
+            }
+        }
+    }
+    report("text of HTTP outside http/", &found);
+}
+
 #[test]
 fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
     let mut found = Vec::new();

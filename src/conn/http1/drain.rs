@@ -7,6 +7,7 @@ use crate::conn::Turn;
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::exchange::{Exchange, Rx};
+use crate::http::reject::Reject;
 
 /// A body that is not wanted, on a connection that is kept: read to its end.
 pub fn step(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, turn: &mut Turn<'_>) -> Step {
@@ -24,31 +25,31 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, turn: &mut Tu
             if http1.drain_until == 0 {
                 http1.drain_until = cx.now.ms + ex.here().settings.client.lingering_time.0;
             }
+            // More, or longer, than anyone should send for nothing: the rest is not waited for.
+            let too_much =
+                ex.response.status.0 >= 400 && ex.log.request_length > DRAIN || cx.now.ms > http1.drain_until;
             let mut at = 0;
-            loop {
-                // More, or longer, than anyone should send for nothing: the rest is not waited for.
-                if ex.response.status.0 >= 400 && ex.log.request_length > DRAIN || cx.now.ms > http1.drain_until {
-                    ex.out.keep_alive = false;
-                    break Step::Answered;
+            let ended = match too_much {
+                true => None,
+                // The response is out; behind wrong framing the next request cannot be found.
+                false => http1
+                    .decoder
+                    .run(&mut bytes, &mut at, |run| {
+                        ex.log.request_length += run.consumed as u64;
+                        Ok::<(), Reject>(())
+                    })
+                    .ok(),
+            };
+            match ended {
+                Some(false) => Step::Again,
+                Some(true) => {
+                    ex.rx = Rx::Done;
+                    http1.input.extend_from_slice(bytes.get(at..).unwrap_or_default());
+                    Step::Answered
                 }
-                match http1.decoder.next(&bytes[at..]) {
-                    Ok(step) => {
-                        at += step.consumed;
-                        ex.log.request_length += step.consumed as u64;
-                        if step.done {
-                            ex.rx = Rx::Done;
-                            http1.input.extend_from_slice(&bytes[at..]);
-                            break Step::Answered;
-                        }
-                        if step.consumed == 0 || at >= bytes.len() {
-                            break Step::Again;
-                        }
-                    }
-                    // The answer is out; what follows cannot be told from a request.
-                    Err(_) => {
-                        ex.out.keep_alive = false;
-                        break Step::Answered;
-                    }
+                None => {
+                    ex.out.keep_alive = false;
+                    Step::Answered
                 }
             }
         }

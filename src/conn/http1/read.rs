@@ -8,12 +8,13 @@ use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
-use crate::exchange::flow::Pause;
+use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, handlers, phases};
 use crate::http::fields::Fields;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Progress;
+use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
@@ -249,48 +250,58 @@ fn took(ex: &mut Exchange, bytes: usize) {
     }
 }
 
+/// Why a body is not taken to its end.
+enum Fault {
+    /// Its framing is wrong: what follows cannot be told from a request.
+    Framing(Reject),
+    /// It is refused.
+    Refused(Flow),
+}
+
+impl From<Reject> for Fault {
+    fn from(why: Reject) -> Fault {
+        Fault::Framing(why)
+    }
+}
+
+impl From<Flow> for Fault {
+    fn from(flow: Flow) -> Fault {
+        Fault::Refused(flow)
+    }
+}
+
 /// Decodes `bytes` and hands them on; what follows the body goes back into the input.
 fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
+    let Active { ex, handler, http1, .. } = active;
     let mut at = 0;
-    while at < bytes.len() {
-        let Active { ex, handler, http1, .. } = active;
-        let step = match http1.decoder.gather(&mut bytes[at..]) {
-            Ok(step) => step,
-            // The response has begun: there is no other way to say it.
-            Err(_) if ex.tx != Tx::Wait => return Step::Close(CloseReason::BrokenBody),
-            Err(why) => {
-                *handler = Handler::None;
-                phases::bad_body(ex, handler, cx, &why);
-                respond(active, cx);
-                return Step::Again;
-            }
-        };
-        let data = &bytes[at + step.data.start..at + step.data.end];
-        at += step.consumed;
-        ex.log.request_length += step.consumed as u64;
-        ex.body_received += data.len() as u64;
-        let taken = match body_limit::check_received(ex, cx, http1.decoder.remaining()) {
-            Ok(()) if data.is_empty() => Ok(()),
-            Ok(()) => handlers::accept(ex, handler, cx, data),
-            Err(flow) => Err(flow),
-        };
-        if let Err(flow) = taken {
-            if ex.tx != Tx::Wait {
-                return Step::Close(CloseReason::BrokenBody);
-            }
+    let outcome = http1.decoder.run(bytes, &mut at, |run| {
+        ex.log.request_length += run.consumed as u64;
+        ex.body_received += run.data.len() as u64;
+        body_limit::check_received(ex, cx, run.remaining)?;
+        if !run.data.is_empty() {
+            handlers::accept(ex, handler, cx, run.data)?;
+        }
+        Ok(())
+    });
+    let rest = bytes.get(at..).unwrap_or_default();
+    match outcome {
+        Ok(true) => finish(active, cx, rest),
+        Ok(false) => Step::Again,
+        // The response has begun: it cannot be replaced by another.
+        Err(_) if ex.tx != Tx::Wait => Step::Close(CloseReason::BrokenBody),
+        Err(Fault::Framing(why)) => {
+            *handler = Handler::None;
+            phases::bad_body(ex, handler, cx, &why);
+            respond(active, cx);
+            Step::Again
+        }
+        Err(Fault::Refused(flow)) => {
             // The rest is thrown away; keep what may be the next request.
-            http1.input.extend_from_slice(&bytes[at..]);
+            http1.input.extend_from_slice(rest);
             active.settle(cx, flow);
-            return Step::Again;
-        }
-        if step.done {
-            return finish(active, cx, &bytes[at..]);
-        }
-        if step.consumed == 0 {
-            break;
+            Step::Again
         }
     }
-    Step::Again
 }
 
 fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {

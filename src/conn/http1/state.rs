@@ -123,16 +123,8 @@ impl Http1 {
 
     /// Reads away the body bytes that came with the head.
     pub(super) fn discard_buffered(&mut self, ex: &mut Exchange) -> Result<(), Reject> {
-        while self.has_more() {
-            let step = self.decoder.next(&self.input[self.body_at..])?;
-            self.body_at += step.consumed;
-            if step.done {
-                ex.rx = Rx::Done;
-                break;
-            }
-            if step.consumed == 0 {
-                break;
-            }
+        if self.has_more() && self.decoder.run(&mut self.input, &mut self.body_at, |_| Ok::<(), Reject>(()))? {
+            ex.rx = Rx::Done;
         }
         body_limit::check_discarded(ex, self.decoder.remaining())
     }

@@ -6,6 +6,7 @@ use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::Rx;
 use crate::exchange::error_log;
+use crate::http::h1::body::Trailers;
 use crate::http::h2::connection::{Event, Step};
 use crate::http::h2::error::{ErrorCode, Fault};
 use crate::services::Services;
@@ -112,16 +113,13 @@ impl Http2 {
         let (id, broken) = match event {
             Event::Trailers { stream } => {
                 let block = self.protocol.block();
-                let mut lines = Vec::new();
+                let mut trailers = Trailers::default();
                 for field in &block.fields {
-                    lines.extend_from_slice(field.name.of(&block.text));
-                    lines.extend_from_slice(b": ");
-                    lines.extend_from_slice(field.value.of(&block.text));
-                    lines.extend_from_slice(b"\r\n");
+                    trailers.push(field.name.of(&block.text), field.value.of(&block.text));
                 }
                 self.tell_stream(conns, stream, |conn| {
                     if let State::Active(active) = &mut conn.state {
-                        active.http1.decoder.trailers.0 = lines;
+                        active.http1.decoder.trailers = trailers;
                     }
                     if let Transport::Stream(stream) = &mut conn.transport {
                         stream.is_received = true;

@@ -3,6 +3,7 @@
 use super::put::{Is, joined, number, put, set};
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, Tx};
+use crate::http::h1::encode;
 use crate::http::status::Status;
 use crate::services::Services;
 use std::io::Write;
@@ -31,15 +32,14 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"content_type" if response.status.has_no_content() => return Is::Unset,
         b"content_type" => return set(response.content_type.as_bytes(), out),
         b"accept_ranges" if response.ranges && response.status == Status::OK => return put(Some(b"bytes"), out),
-        b"transfer_encoding" if ex.out.is_chunked() => return put(Some(b"chunked"), out),
+        b"transfer_encoding" if ex.out.is_chunked() => return put(Some(encode::CHUNKED), out),
         b"content_length" if response.announced.is_some() => return number(response.announced.unwrap_or(0), out),
         b"last_modified" if response.last_modified.is_some() => {
             return put(response.last_modified.as_ref().map(|(_, text)| &text[..]), out);
         }
         b"etag" if response.etag.is_some() => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
         b"location" if response.location.is_some() => return put(response.location.as_deref(), out),
-        b"connection" if response.upgrade => return put(Some(b"upgrade"), out),
-        b"connection" => return put(Some(if ex.out.keep_alive { b"keep-alive" } else { b"close" }), out),
+        b"connection" => return put(Some(encode::connection(ex.out.connection(), response.upgrade)), out),
         b"content_length" if ex.tx != Tx::Wait => return Is::Unset,
         b"content_length" => {
             return match response.body.length() {

@@ -35,6 +35,16 @@ pub struct Step {
     pub done: bool,
 }
 
+/// A part of a body as [`Decoder::run`] hands it on.
+pub struct Run<'a> {
+    /// Bytes of the input that it took, framing included.
+    pub consumed: usize,
+    /// Its content; may be empty.
+    pub data: &'a [u8],
+    /// See [`Decoder::remaining`].
+    pub remaining: Option<u64>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     /// Bytes left of a Content-Length.
@@ -64,6 +74,12 @@ enum State {
 pub struct Trailers(pub Vec<u8>);
 
 impl Trailers {
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        for part in [name, b": ", value, b"\r\n"] {
+            self.0.extend_from_slice(part);
+        }
+    }
+
     /// The values of the lines of that name.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.0.split_inclusive(|b| *b == b'\n').filter_map(move |line| {
@@ -186,6 +202,31 @@ impl Decoder {
             }
         }
         Ok(all)
+    }
+
+    /// Takes all of the body that is in `input` from `at` on, which is left where the unread rest begins. Each run of
+    /// content goes to `take`, with how many bytes were read for it and what is left of its chunk or of the
+    /// Content-Length. True: the body is complete.
+    ///
+    /// # Errors
+    /// Those of [`Decoder::next`], and those of `take`, which ends it.
+    pub fn run<E: From<Reject>>(
+        &mut self,
+        input: &mut [u8],
+        at: &mut usize,
+        mut take: impl FnMut(Run<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        while !self.is_done() {
+            let Some(rest) = input.get_mut(*at..).filter(|rest| !rest.is_empty()) else { break };
+            let step = self.gather(rest)?;
+            *at += step.consumed;
+            let data = rest.get(step.data).unwrap_or_default();
+            take(Run { consumed: step.consumed, data, remaining: self.remaining() })?;
+            if step.consumed == 0 {
+                break;
+            }
+        }
+        Ok(self.is_done())
     }
 
     /// The framing between two small chunks as all write it, at once; else 0, and it is read byte for byte.

@@ -229,3 +229,28 @@ fn framing_is_bounded_by_content() {
         assert_eq!(gathered, expected, "{digits} digits");
     }
 }
+
+#[test]
+fn a_run_goes_to_the_end_of_the_body_and_no_further() {
+    let text = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET /";
+    for cut in 0..=text.len() {
+        let mut decoder = Decoder::new(Framing::Chunked);
+        let (mut content, mut consumed, mut ended, mut rest) = (Vec::new(), 0, false, Vec::new());
+        for part in [&text[..cut], &text[cut..]] {
+            let mut input = part.to_vec();
+            let mut at = 0;
+            let taken = decoder.run(&mut input, &mut at, |run| {
+                content.extend_from_slice(run.data);
+                consumed += run.consumed;
+                Ok::<(), Reject>(())
+            });
+            ended = taken.expect("a body");
+            rest.extend_from_slice(&input[at..]);
+        }
+        assert_eq!((&content[..], consumed, ended, &rest[..]), (&b"abcde"[..], 20, true, &b"GET /"[..]), "{cut}");
+    }
+    let mut decoder = Decoder::new(Framing::Length(4));
+    let mut at = 0;
+    let refused = decoder.run(&mut b"ab".to_vec(), &mut at, |_| Err(Reject::BadChunk("refused")));
+    assert_eq!((refused, at), (Err(Reject::BadChunk("refused")), 2));
+}

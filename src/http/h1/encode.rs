@@ -14,6 +14,9 @@ pub enum Connection {
     Keep(Option<u64>),
 }
 
+/// The value of `Transfer-Encoding` where that is sent.
+pub const CHUNKED: &[u8] = b"chunked";
+
 /// Appends the end of the head of a response with the whole of a file. Gives where [`CachedHead::lines`] end.
 pub fn file(size: u64, last_modified: &[u8], etag: &[u8], out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(b"Content-Length: ");
@@ -45,7 +48,7 @@ pub fn head(head: &ResponseHead<'_>, chunked: bool, connection: Connection, out:
         (Some(file), _) => out.extend_from_slice(file.lines),
         (None, length) => {
             if chunked {
-                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                line(b"Transfer-Encoding: ", CHUNKED, out);
             } else if let Some(length) = length {
                 out.extend_from_slice(b"Content-Length: ");
                 decimal::push(length, 0, out);
@@ -61,11 +64,7 @@ pub fn head(head: &ResponseHead<'_>, chunked: bool, connection: Connection, out:
         out.extend(location.iter().map(|b| if *b < b' ' || *b == 0x7f { b' ' } else { *b }));
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(match connection {
-        _ if head.upgrade => b"Connection: upgrade\r\n",
-        Connection::Keep(_) => b"Connection: keep-alive\r\n",
-        Connection::Close => b"Connection: close\r\n",
-    });
+    line(b"Connection: ", self::connection(connection, head.upgrade), out);
     if let Connection::Keep(Some(seconds)) = connection {
         let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
     }
@@ -77,6 +76,23 @@ pub fn head(head: &ResponseHead<'_>, chunked: bool, connection: Connection, out:
         out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The `Connection` field of a response.
+pub fn connection(connection: Connection, upgrade: bool) -> &'static [u8] {
+    match connection {
+        _ if upgrade => b"upgrade",
+        Connection::Keep(_) => b"keep-alive",
+        Connection::Close => b"close",
+    }
+}
+
+/// A head made by [`head`], for a reader: its status with the reason phrase, and its fields.
+pub fn taken_apart(head: &[u8]) -> (&[u8], impl Iterator<Item = &[u8]>) {
+    let end = memchr::memmem::find(head, b"\r\n\r\n").unwrap_or(head.len());
+    let mut lines = head[..end].split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let status = lines.next().unwrap_or_default();
+    (status.strip_prefix(b"HTTP/1.1 ").unwrap_or(status), lines)
 }
 
 /// Where the value of Date begins in a head made by [`head`].

@@ -14,12 +14,29 @@ use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::version::Version;
 use crate::util::span::Span;
+use memchr::memmem::Finder;
 
 /// Bytes of empty lines tolerated before a request line (RFC 9112 §2.2 asks for at least one line).
 const LEADING: usize = 16;
 
 /// What `HeadLimits::fields` of 0 means; nginx's `max_headers`.
 const FIELDS: usize = 1000;
+
+/// Finds the end of a head without parsing it, for one that was parsed before.
+pub struct EndFinder(Finder<'static>);
+
+impl Default for EndFinder {
+    fn default() -> EndFinder {
+        EndFinder(Finder::new(b"\r\n\r\n"))
+    }
+}
+
+impl EndFinder {
+    /// Length of the head that `bytes` begin with, where all of it is there.
+    pub fn find(&self, bytes: &[u8]) -> Option<usize> {
+        self.0.find(bytes).map(|at| at + 4)
+    }
+}
 
 /// Bounds on a head, all in bytes but `fields`; from `large_client_header_buffers` and its neighbours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,38 +8,37 @@ use super::sending::{Body, Framed};
 use super::{Proxy, settings};
 use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;
+use crate::http::h1::request::{self, Length};
 use crate::http::header::{HeaderId, is_token, list};
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
 use std::cmp::Ordering;
-use std::io::Write;
 
 /// Writes the head into `proxy.out`, decides how the body goes, and puts what is there of it behind the head.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
     let settings = settings(ex).clone();
-    let mut out = Vec::with_capacity(1024);
+    let mut method = Vec::new();
     match &settings.method {
-        Some(method) => variables::expand(method, ex, cx, &mut out),
+        Some(template) => variables::expand(template, ex, cx, &mut method),
         None if ex.route.method == ex.request.head.method => {
-            out.extend_from_slice(ex.request.head.method_name.of(ex.buf()))
+            method.extend_from_slice(ex.request.head.method_name.of(ex.buf()))
         }
-        None => out.extend_from_slice(ex.route.method.name().as_bytes()),
+        None => method.extend_from_slice(ex.route.method.name().as_bytes()),
     }
     // As the miss of a cache (nginx).
     let caches = settings.cache.takes(ex.route.method);
-    if caches && settings.method.is_none() && settings.cache.convert_head && out == b"HEAD" {
-        out.clear();
-        out.extend_from_slice(b"GET");
+    if caches && settings.method.is_none() && settings.cache.convert_head && method == b"HEAD" {
+        method.clear();
+        method.extend_from_slice(b"GET");
     }
-    if !is_token(&out) {
+    if !is_token(&method) {
         return Err(Status::INTERNAL_SERVER_ERROR);
     }
-    proxy.asked.head = out.eq_ignore_ascii_case(b"HEAD");
-    out.push(b' ');
-    out.extend_from_slice(&place.uri);
+    proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
+    let mut out = Vec::with_capacity(1024);
+    request::line(&method, &place.uri, settings.version, &mut out);
     let http11 = settings.version == Version::Http11;
-    out.extend_from_slice(if http11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
 
     let mut value = Vec::new();
     let host = settings.set_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
@@ -50,7 +49,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         value.clone_from(&place.host);
     }
     if !value.is_empty() {
-        line(&mut out, b"Host", &value);
+        request::field(b"Host", &value, &mut out);
     }
     for (name, template) in settings.set_headers.iter() {
         let id = HeaderId::of(name);
@@ -60,43 +59,32 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         value.clear();
         variables::expand(template, ex, cx, &mut value);
         if !value.is_empty() {
-            line(&mut out, name, &value);
+            request::field(name, &value, &mut out);
             proxy.asked.upgrade |= id == HeaderId::Upgrade && ex.sub.is_none();
         }
     }
     let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
-    proxy.framed = Framed::Plain;
-    proxy.body = match (&body, gathered) {
-        (Some(body), _) => {
-            let _ = write!(out, "Content-Length: {}\r\n", body.len());
-            Body::Whole
-        }
-        _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => Body::Whole,
+    let (length, how) = match (&body, gathered) {
+        (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
+        _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => (Length::None, Body::Whole),
         // A subrequest has none of its own.
-        (None, None) if ex.sub.is_some() => Body::Whole,
-        (None, Some(body)) => {
-            let _ = write!(out, "Content-Length: {}\r\n", body.len());
-            if body.file().is_some() { Body::File } else { Body::Whole }
-        }
+        (None, None) if ex.sub.is_some() => (Length::None, Body::Whole),
+        (None, Some(body)) => (Length::Known(body.len()), if body.file().is_some() { Body::File } else { Body::Whole }),
         (None, None) => match ex.request.head.framing {
-            Framing::Length(length) => {
-                let _ = write!(out, "Content-Length: {length}\r\n");
-                Body::Streamed
-            }
+            Framing::Length(length) => (Length::Known(length), Body::Streamed),
             // RFC 9112 §6.1: there is no other way to tell an HTTP/1.0 server where a body ends.
             _ if !http11 => return Err(Status::LENGTH_REQUIRED),
-            _ => {
-                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-                proxy.framed = Framed::Chunked;
-                Body::Streamed
-            }
+            _ => (Length::Chunked, Body::Streamed),
         },
     };
+    request::length(length, &mut out);
+    proxy.framed = if length == Length::Chunked { Framed::Chunked } else { Framed::Plain };
+    proxy.body = how;
     if settings.pass_request_headers {
         passed(ex, &settings.set_headers, caches, &mut out);
     }
-    out.extend_from_slice(b"\r\n");
+    request::end(&mut out);
     match (body, gathered) {
         (Some(body), _) => out.extend_from_slice(&body),
         // What is in a file follows piece by piece.
@@ -148,17 +136,10 @@ fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<
         if options.binary_search_by(|option| ignoring_case(option, name)).is_ok() {
             continue;
         }
-        line(out, name, field.value.of(buf));
+        request::field(name, field.value.of(buf), out);
     }
 }
 
 fn ignoring_case(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
-    out.extend_from_slice(b"\r\n");
 }

@@ -11,10 +11,11 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::fastcgi::{self, Event};
+use crate::http::fields::Fields;
+use crate::http::h1::encode;
 use crate::http::h1::response::Dialect;
 use crate::http::status::Status;
 use crate::services::Services;
-use std::io::Write;
 
 impl Proxy {
     /// Writes the request for a server; what of the body is there stands behind it.
@@ -42,11 +43,7 @@ impl Proxy {
         match self.framed {
             _ if piece.is_empty() => {}
             Framed::Plain => self.out.extend_from_slice(piece),
-            Framed::Chunked => {
-                let _ = write!(self.out, "{:x}\r\n", piece.len());
-                self.out.extend_from_slice(piece);
-                self.out.extend_from_slice(b"\r\n");
-            }
+            Framed::Chunked => encode::chunk(piece, &mut self.out),
             Framed::Stdin => fastcgi::stdin(&mut self.out, piece),
         }
     }
@@ -55,7 +52,7 @@ impl Proxy {
     pub(super) fn push_end(&mut self) {
         match self.framed {
             Framed::Plain => {}
-            Framed::Chunked => self.out.extend_from_slice(b"0\r\n\r\n"),
+            Framed::Chunked => encode::last_chunk(&Fields::default(), &mut self.out),
             Framed::Stdin => fastcgi::stdin_end(&mut self.out),
         }
     }

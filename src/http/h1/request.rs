@@ -1,0 +1,77 @@
+//! Requests as HTTP/1.1 text: what upstreams, the authority of certificates and `webserv status` are sent. The only place
+//! that makes it; [`super::head`] reads such text.
+//!
+//! Invariant: no value brings a line break into a head.
+
+use super::super::version::Version;
+use crate::util::decimal;
+
+/// How the length of a body is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// There is no body.
+    None,
+    Known(u64),
+    Chunked,
+}
+
+/// Appends the request line. `target` has no blanks.
+pub fn line(method: &[u8], target: &[u8], version: Version, out: &mut Vec<u8>) {
+    out.extend_from_slice(method);
+    out.push(b' ');
+    out.extend_from_slice(target);
+    out.push(b' ');
+    out.extend_from_slice(version.name().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a header field; control bytes in its value become blanks.
+pub fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the field that says where the body ends.
+pub fn length(length: Length, out: &mut Vec<u8>) {
+    match length {
+        Length::None => {}
+        Length::Known(bytes) => {
+            out.extend_from_slice(b"Content-Length: ");
+            decimal::push(bytes, 0, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        Length::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+}
+
+/// Appends the end of the head.
+pub fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{Head, HeadLimits, Progress};
+    use super::*;
+
+    #[test]
+    fn a_head_is_one_request_whatever_its_values_hold() {
+        let mut out = Vec::new();
+        line(b"POST", b"/a?b", Version::Http11, &mut out);
+        field(b"Host", b"h", &mut out);
+        field(b"X", b"a\r\nY: b\tc\x7f\0", &mut out);
+        length(Length::None, &mut out);
+        length(Length::Known(42), &mut out);
+        end(&mut out);
+        assert_eq!(out, b"POST /a?b HTTP/1.1\r\nHost: h\r\nX: a  Y: b\tc  \r\nContent-Length: 42\r\n\r\n");
+        let limits = HeadLimits { line: 1000, total: 1000, fields: 10, underscores: false, ignore_invalid: false };
+        let mut head = Head::default();
+        assert_eq!(head.parse(&out, &limits), Ok(Progress::Complete));
+        assert_eq!((head.fields.len(), head.len), (3, out.len()));
+        let mut out = Vec::new();
+        length(Length::Chunked, &mut out);
+        assert_eq!(out, b"Transfer-Encoding: chunked\r\n");
+    }
+}
