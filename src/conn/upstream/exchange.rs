@@ -6,7 +6,6 @@
 use crate::conn::http1::{Http1, read, respond_with};
 use crate::conn::io::{Io, Step};
 use crate::conn::timers::{Deadline, Timer};
-use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
@@ -69,9 +68,8 @@ pub(super) fn settled(io: &mut Io<'_>, active: &Active, cx: &Services) {
 /// The server is of no more use: another, an error, or the end of a response that has begun.
 pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fault: Fault) -> Step {
     // One that answered what was sent to it with a reset was closed before: that says nothing of the server.
-    let was_closed = turn.pool.backends.transport(active.backend).is_some_and(Transport::has_failed);
-    let is_stale = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault));
-    let end = if is_stale && was_closed { End::Neutral } else { fault.end() };
+    let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
+    let end = if was_closed { End::Neutral } else { fault.end() };
     let resting = turn.pool.backends.close(&mut active.backend, turn.cx, end);
     next(io, active, turn.cx, fault, resting)
 }
@@ -197,10 +195,15 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     let cx = &mut *turn.cx;
     let outcome = match bytes {
         Err(e) => {
+            proxy.was_reset = matches!(e, Errno::ECONNRESET | Errno::EPIPE);
             proxy.broken(ex, cx, "recv()", e);
             Err(Fault::Error)
         }
-        Ok([]) => proxy.closed(ex, cx).map(|()| None),
+        Ok([]) => {
+            let upstream = turn.pool.backends.of(*backend).filter(|_| proxy.reused);
+            proxy.was_reset = upstream.is_some_and(|upstream| upstream.transport.connected().is_err());
+            proxy.closed(ex, cx).map(|()| None)
+        }
         Ok(bytes) => {
             proxy.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
             if ex.out.is_empty() {

@@ -107,6 +107,8 @@ pub struct Proxy {
     records_left: Vec<u8>,
     /// The connection had served a request before.
     pub reused: bool,
+    /// It ended with a reset.
+    pub was_reset: bool,
     /// The connection may serve another afterwards.
     keep: bool,
     ending: Ending,
@@ -195,6 +197,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         records: fastcgi::Reader::default(),
         records_left: Vec::new(),
         reused: false,
+        was_reset: false,
         keep: false,
         ending: Ending::None,
         upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
