@@ -40,7 +40,6 @@ const IF_LOCATION: Contexts = Contexts::IF_LOCATION;
 const LIMIT_EXCEPT: Contexts = Contexts::LIMIT_EXCEPT;
 const LOCATION: Contexts = Contexts::LOCATION;
 const MAIN: Contexts = Contexts::MAIN;
-const SERVER: Contexts = Contexts::SERVER;
 const UPSTREAM: Contexts = Contexts::UPSTREAM;
 const MAIL: Contexts = Contexts::MAIL;
 const STREAM: Contexts = Contexts::STREAM;
@@ -97,12 +96,11 @@ const WITH_SCGI: Verdict = Ignored("has an effect only together with `scgi_pass`
 const WITH_UWSGI: Verdict = Ignored("has an effect only together with `uwsgi_pass`");
 const WITH_GRPC: Verdict = Ignored("has an effect only together with `grpc_pass`");
 const WITH_MEMCACHED: Verdict = Ignored("has an effect only together with `memcached_pass`");
-const WITH_TUNNEL: Verdict = Ignored("has an effect only together with `tunnel_pass`");
+const TUNNEL_TUNING: Verdict = Ignored("sizes buffers of the system, which sizes them by itself");
 const PROXY_CACHE: Verdict = Ignored("responses of upstreams are not cached; each request goes to the upstream");
 const PROXY_TLS: Verdict = Ignored("certificates are read once, when the configuration is");
 const NO_GRPC: Verdict = Refused("gRPC needs HTTP/2, which is not built in; put a proxy that speaks it in front");
 const NO_MEMCACHED: Verdict = Refused("memcached is not built in; serve files or use `proxy_pass`");
-const NO_TUNNEL: Verdict = Refused("CONNECT tunnels are not built in");
 const NO_STORE: Verdict =
     Refused("copies of proxied responses are not stored; requests that rely on the stored files would fail");
 const STICKY: Verdict =
@@ -426,19 +424,9 @@ pub const ROWS: &[Known] = &[
     row("thread_pool", MAIN, TAKE23, "ngx_thread_pool_module", THREADS),
     row("timeout", MAIL, TAKE1, "ngx_mail_core_module", IN_MAIL),
     row("timer_resolution", MAIN, TAKE1, "ngx_core_module", EVENT_LOOP),
-    row("tunnel_bind", HSL, TAKE12, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_buffer_size", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_connect_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_next_upstream", HSL, ONE_OR_MORE, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_next_upstream_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_next_upstream_tries", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_pass", SERVER.or(LOCATION).or(IF_LOCATION), Args::range(0, 1), "ngx_http_tunnel_module", NO_TUNNEL),
-    row("tunnel_read_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_send_lowat", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_send_timeout", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_socket_keepalive", HSL, FLAG, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_socket_rcvbuf", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
-    row("tunnel_socket_sndbuf", HSL, TAKE1, "ngx_http_tunnel_module", WITH_TUNNEL),
+    row("tunnel_send_lowat", HSL, TAKE1, "ngx_http_tunnel_module", TUNNEL_TUNING),
+    row("tunnel_socket_rcvbuf", HSL, TAKE1, "ngx_http_tunnel_module", TUNNEL_TUNING),
+    row("tunnel_socket_sndbuf", HSL, TAKE1, "ngx_http_tunnel_module", TUNNEL_TUNING),
     row("types_hash_bucket_size", HSL, TAKE1, "ngx_http_core_module", HASHES),
     row("types_hash_max_size", HSL, TAKE1, "ngx_http_core_module", HASHES),
     row("use", EVENTS, TAKE1, "ngx_event_core_module", EVENT_LOOP),

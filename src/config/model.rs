@@ -19,7 +19,7 @@ use super::settings::charset::CharsetMap;
 use super::settings::geo::GeoTable;
 use super::settings::limits::Zone;
 use super::settings::map::{MapTable, SplitTable};
-use super::settings::proxy_pass::Pass;
+use super::settings::proxy_pass::{Pass, Protocol};
 use super::settings::upstream::Upstream;
 use super::template::{Part, Template, Variables};
 use super::tls_material::{ServerTls, UpstreamTls};
@@ -159,12 +159,21 @@ pub struct Server {
     pub named: FastMap<Box<[u8]>, LocationId>,
     /// Some location of it is proxied: methods nobody knows may be for the upstream.
     pub proxied: bool,
+    /// Some location of it makes tunnels of CONNECT.
+    pub connects: bool,
     /// The certificate of ACME that it asks for.
     pub acme: Option<super::acme::CertificateId>,
     /// What its handshakes are made with, where it names certificates.
     pub tls: Option<Rc<ServerTls>>,
     /// `host:port` style endpoints it listens on.
     pub span: Span,
+}
+
+impl Location {
+    /// Its requests are passed on, and those without its final slash are sent to it.
+    pub fn is_proxied(&self) -> bool {
+        self.content == Content::Proxy && self.pass.as_ref().is_some_and(|pass| pass.protocol != Protocol::Tunnel)
+    }
 }
 
 /// The locations of one level, ready for look-up.

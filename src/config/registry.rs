@@ -52,6 +52,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         upstream_cache::UWSGI,
         upstream_cache::ROWS,
         gateway_pass::ROWS,
+        tunnel::ROWS,
         cgi::ROWS,
         resolver::ROWS,
         upstream::ROWS,

@@ -11,6 +11,7 @@ pub mod accounts;
 mod acme;
 pub mod body;
 pub mod body_limit;
+mod connect;
 pub mod error_page;
 pub mod filters;
 pub mod flow;

@@ -4,7 +4,7 @@
 use super::filters::Sent;
 use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
-use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
+use super::{Exchange, Printable, Rx, Tx, access, body_limit, connect, error_page, filters, handlers, rewrite};
 use crate::config::model::{Content, Level};
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
@@ -66,24 +66,21 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
             Flow::Status(Status::MISDIRECTED_REQUEST)
         }
         // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
-        Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => {
-            // Which methods there are is for the location to say; nothing else of it counts.
-            if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
-                ex.route.location = found.location;
-            }
-            // What follows a CONNECT may be meant for the tunnel.
-            ex.closes = true;
-            handlers::methods::not_allowed(ex)
-        }
+        Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => match connect::check(ex, cx) {
+            Flow::Next => enter_phases(ex, handler, cx),
+            refused => refused,
+        },
         // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
         // An upstream may know it.
         Ok(()) if ex.route.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
-        Ok(()) => {
-            access::real_ip::apply(ex);
-            run(ex, handler, cx, Phase::ServerRewrite)
-        }
+        Ok(()) => enter_phases(ex, handler, cx),
     };
     settle(ex, handler, cx, flow);
+}
+
+fn enter_phases(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
+    access::real_ip::apply(ex);
+    run(ex, handler, cx, Phase::ServerRewrite)
 }
 
 /// worker_memory_limit is nearly reached: what is under way is finished before anything new is begun.

@@ -2,7 +2,7 @@
 //! of the level matches and the prefix was not `^~` (nginx's `ngx_http_core_find_location`).
 
 use super::{Step, Trace};
-use crate::config::model::{Config, Content, LocationId, LocationKind, LocationTree, ServerId};
+use crate::config::model::{Config, LocationId, LocationKind, LocationTree, ServerId};
 use crate::config::pattern::{Failed, Matched};
 use crate::config::pattern_set;
 
@@ -50,7 +50,7 @@ pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<Loca
             return None;
         }
         let named = tree.exact.get(&*name).copied().or_else(|| at(&name).map(|at| tree.prefixes[at].location));
-        if let Some(id) = named.filter(|id| config.location(*id).content == Content::Proxy) {
+        if let Some(id) = named.filter(|id| config.location(*id).is_proxied()) {
             return Some(id);
         }
         tree = config.location(longest_prefix(tree, uri)?).tree.as_deref()?;

@@ -336,6 +336,18 @@ impl Client {
         }
     }
 
+    /// So many bytes, whatever they mean.
+    #[track_caller]
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        while self.buf.len() < length {
+            match self.fill() {
+                Ok(n) if n > 0 => {}
+                other => panic!("{} bytes of {length}, then {other:?}", self.buf.len()),
+            }
+        }
+        self.buf.drain(..length).collect()
+    }
+
     /// Bytes received beyond the last response, without waiting.
     pub fn leftover(&self) -> &[u8] {
         &self.buf

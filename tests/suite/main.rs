@@ -71,6 +71,7 @@ mod syslog;
 mod tls;
 mod transport;
 mod traversal;
+mod tunnel;
 mod turns;
 mod uploads;
 mod user_reports;

@@ -36,6 +36,7 @@ pub mod ssi;
 pub mod ssl;
 pub mod status_handlers;
 pub mod syslog;
+pub mod tunnel;
 pub mod upload;
 pub mod upload_resumable;
 pub mod upstream;

@@ -13,6 +13,7 @@ use crate::config::pattern::{Case, Pattern};
 use crate::config::pattern_set::PatternSet;
 use crate::config::row::Section;
 use crate::config::settings::listen::ServerDraft;
+use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::util::hash::FastMap;
 
@@ -73,6 +74,7 @@ impl Build {
             tree: LocationTree::default(),
             named: FastMap::default(),
             proxied: false,
+            connects: false,
             acme: None,
             tls: None,
             span: d.name.span,
@@ -120,7 +122,11 @@ impl Build {
         let id = LocationId(self.locations.len() as u32);
         let own = scope.own;
         if own.content == Content::Proxy {
-            self.servers[own.server.at()].proxied = true;
+            let server = &mut self.servers[own.server.at()];
+            match own.pass.as_ref().is_some_and(|pass| pass.protocol == Protocol::Tunnel) {
+                true => server.connects = true,
+                false => server.proxied = true,
+            }
         }
         let settings = &scope.settings;
         for (module, upstream) in [

@@ -87,6 +87,7 @@ pub struct Settings {
     pub fastcgi: Rc<Proxy>,
     pub scgi: Rc<Proxy>,
     pub uwsgi: Rc<Proxy>,
+    pub tunnel: Rc<Proxy>,
     pub names: Rc<NameLookup>,
     pub cgi: Rc<Cgi>,
     pub cgi_upstream: Rc<Proxy>,

@@ -13,6 +13,8 @@ pub enum Protocol {
     Uwsgi,
     /// A program that is started for the request.
     Cgi,
+    /// None: bytes go both ways, whatever they mean (CONNECT).
+    Tunnel,
 }
 
 impl Protocol {
@@ -23,6 +25,7 @@ impl Protocol {
             Protocol::Scgi => "scgi_pass",
             Protocol::Uwsgi => "uwsgi_pass",
             Protocol::Cgi => "cgi_pass",
+            Protocol::Tunnel => "tunnel_pass",
         }
     }
 
@@ -34,6 +37,7 @@ impl Protocol {
             Protocol::Scgi => "scgi://",
             Protocol::Uwsgi => "uwsgi://",
             Protocol::Cgi => "cgi://",
+            Protocol::Tunnel => "",
         }
     }
 }

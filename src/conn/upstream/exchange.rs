@@ -9,7 +9,7 @@ use crate::conn::timers::{Deadline, Timer};
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
+use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, respond, settings};
 use crate::exchange::{Exchange, Rx, Tx, filters, phases};
 use crate::services::upstream_balance::End;
 use crate::services::{SCRATCH, Services};
@@ -95,6 +95,9 @@ pub(super) fn next(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, faul
 
 /// The request goes out, the response comes in.
 pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, flushed: bool) -> Step {
+    if matches!(&active.handler, Handler::Proxy(proxy) if proxy.opens_tunnel()) {
+        return open_tunnel(io, active, turn);
+    }
     let starts = matches!(&active.handler, Handler::Proxy(proxy) if proxy.gathers_start(&active.ex));
     let mut progress = flushed | (!starts && send(active, turn));
     let Active { ex, handler, http1, .. } = active;
@@ -243,6 +246,22 @@ fn begin_response(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) {
     let mut none = Handler::None;
     phases::settle(ex, &mut none, cx, Flow::Respond);
     respond_with(ex, &mut none, http1, cx);
+}
+
+/// The server that a CONNECT request asked for is there.
+fn open_tunnel(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, http1, .. } = active;
+    let Handler::Proxy(proxy) = handler else { return Step::Again };
+    respond::open_tunnel(proxy, ex);
+    begin_response(ex, http1, turn.cx);
+    // What the client sent behind its request is meant for the server.
+    proxy.relay(&http1.take_rest());
+    proxy.client_by = turn.cx.now.ms + ex.here().settings.client.send_timeout.0;
+    proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
+    match proxy.begin_body(ex, turn.cx) {
+        Ok(()) => Step::Again,
+        Err(fault) => fail(io, active, turn, fault),
+    }
 }
 
 /// The response has come whole.

@@ -1,9 +1,10 @@
-//! Another protocol (101): bytes go both ways until one side ends, whatever they mean.
+//! Another protocol (101), or any (CONNECT): bytes go both ways until one side ends, whatever they mean.
 
 use super::exchange::{Received, complete, receive, send, wait};
 use crate::conn::io::{Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
+use crate::exchange::handlers::upstream::settings;
 use crate::services::SCRATCH;
 use crate::sys::Errno;
 
@@ -36,7 +37,7 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     if progress {
-        proxy.upstream_by = turn.cx.now.ms + ex.here().settings.proxy.read_timeout.0;
+        proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
     if ended || proxy.is_done() || proxy.write_closed {
         ex.out.keep_alive = false;

@@ -5,7 +5,9 @@ use crate::exchange::Exchange;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) {
-    let may_mark = ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked;
+    // RFC 9110 §9.3.6: nor has a tunnel an end that could be marked.
+    let may_mark =
+        ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked && !ex.response.upgrade;
     if may_mark && !has_no_body(ex) {
         headers::trailers(ex, cx);
     }

@@ -48,7 +48,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         length: length.filter(|_| has_body),
         last_modified: last_modified.filter(|_| describes).map(|text| &text[..]),
         location: response.location.as_deref(),
-        upgrade: response.upgrade,
+        upgrade: response.upgrade && status == Status::SWITCHING_PROTOCOLS,
         etag: response.etag.as_ref().map(|tag| tag.as_bytes()),
         fields: &response.fields,
         accept_ranges: response.ranges && status == Status::OK,

@@ -39,7 +39,12 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         }
         b"etag" if response.etag.is_some() => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
         b"location" if response.location.is_some() => return put(response.location.as_deref(), out),
-        b"connection" => return put(Some(encode::connection(ex.out.connection(), response.upgrade)), out),
+        b"connection" => {
+            return put(
+                Some(encode::connection(ex.out.connection(), response.status == Status::SWITCHING_PROTOCOLS)),
+                out,
+            );
+        }
         b"content_length" if ex.tx != Tx::Wait => return Is::Unset,
         b"content_length" => {
             return match response.body.length() {

@@ -18,7 +18,7 @@ mod protocol;
 mod reading;
 pub mod record;
 mod request;
-mod respond;
+pub mod respond;
 mod rewrite;
 mod sending;
 pub mod settings;
@@ -119,13 +119,14 @@ pub struct Proxy {
 
 /// The content phase of a proxied location.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
-    if matches!(ex.route.method, Method::Trace | Method::Connect) {
-        return Err(methods::not_allowed(ex));
-    }
     let config = ex.config.clone();
     let Some(pass) = config.location(ex.route.location).pass.clone() else {
         return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     };
+    let is_tunnel = pass.protocol == Protocol::Tunnel;
+    if ex.route.method == Method::Trace || is_tunnel != (ex.route.method == Method::Connect) {
+        return Err(methods::not_allowed(ex));
+    }
     let mut record = ex.log.upstream.take().unwrap_or_default();
     record.protocol = pass.protocol;
     if !record.tries.is_empty() {
@@ -219,6 +220,11 @@ impl Proxy {
         let most = settings(ex).next_tries;
         self.tries = if most > 0 { most.min(servers) } else { servers };
         self.upstream = upstream;
+    }
+
+    /// Connected, and nothing to be asked.
+    pub fn opens_tunnel(&self) -> bool {
+        self.protocol == Protocol::Tunnel && self.phase == Phase::Talk
     }
 
     pub fn upstream(&self) -> &Rc<Upstream> {

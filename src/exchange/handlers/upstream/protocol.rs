@@ -21,14 +21,14 @@ impl Proxy {
     /// Writes the request for a server; what of the body is there stands behind it.
     pub(super) fn compose(&mut self, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
         self.asked.dialect = match self.protocol {
-            Protocol::Http1 => Dialect::Http,
+            Protocol::Http1 | Protocol::Tunnel => Dialect::Http,
             Protocol::FastCgi => Dialect::Cgi { status_line: false },
             Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi => Dialect::Cgi { status_line: true },
         };
         match self.protocol {
             Protocol::Http1 => http1::compose(self, ex, cx, place),
-            // A program is told when it is started.
-            Protocol::Cgi => Ok(()),
+            // A program is told when it is started, the server of a tunnel nothing.
+            Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == crate::http::method::Method::Head;
                 self.asked.upgrade =

@@ -251,6 +251,19 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
     }
 }
 
+/// The server of a tunnel is there: its client hears so, and what follows is between the two.
+pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
+    if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
+        one.status = 200;
+        one.header = one.connect;
+    }
+    ex.response.clear();
+    ex.response.upgrade = true;
+    ex.response.body = Body::Stream { length: None };
+    ex.closes = true;
+    proxy.phase = Phase::Tunnel;
+}
+
 /// The trailers have come: kept for variables, and for the client where it is to have them.
 pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     let settings = settings(ex).clone();

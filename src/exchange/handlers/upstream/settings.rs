@@ -13,6 +13,7 @@ pub fn settings(ex: &Exchange) -> &Rc<Settings> {
         Some(Protocol::Scgi) => &settings.scgi,
         Some(Protocol::Uwsgi) => &settings.uwsgi,
         Some(Protocol::Cgi) => &settings.cgi_upstream,
+        Some(Protocol::Tunnel) => &settings.tunnel,
         Some(Protocol::Http1) | None => &settings.proxy,
     }
 }

@@ -1,0 +1,32 @@
+//! TRACE and CONNECT: methods that no location answers unless `tunnel_pass` makes a tunnel of a CONNECT.
+
+use super::Exchange;
+use super::flow::Flow;
+use super::handlers::methods;
+use crate::config::model::Level;
+use crate::http::h1::framing::Framing;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::http::version::Version;
+use crate::route::{NoTrace, location};
+use crate::services::Services;
+
+/// Whether such a request goes on ([`Flow::Next`]). Nothing here reflects a request or makes a tunnel, whatever a script
+/// would answer, but where some location of the server is meant to (nginx).
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    // What follows a CONNECT may be meant for the tunnel.
+    ex.closes = true;
+    let connects = ex.server().connects && ex.request.head.version == Version::Http11;
+    if ex.route.method == Method::Connect && connects {
+        if matches!(ex.request.head.framing, Framing::None | Framing::Length(0)) {
+            return Flow::Next;
+        }
+        ex.report(cx, Level::Info, format_args!("client sent CONNECT request with body"));
+        return Flow::Status(Status::BAD_REQUEST);
+    }
+    // Which methods there are is for the location to say; nothing else of it counts.
+    if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
+        ex.route.location = found.location;
+    }
+    methods::not_allowed(ex)
+}
