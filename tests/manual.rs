@@ -30,7 +30,7 @@ fn entries(manual: &str) -> (Vec<Entry<'_>>, Vec<&str>) {
             rest.push(block);
             continue;
         }
-        const FACTS: [&str; 5] = ["also", "takes", "default", "where", "class"];
+        const FACTS: [&str; 6] = ["also", "takes", "default", "where", "class", "example"];
         let is_fact = |line: &&str| line.trim_start().split_once(": ").is_some_and(|(what, _)| FACTS.contains(&what));
         let text: Vec<&str> = lines.skip_while(is_fact).map(str::trim).collect();
         let facts = facts.into_iter().filter(|(what, _)| FACTS.contains(what)).collect();

@@ -217,7 +217,18 @@ impl Build {
 
     pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
         checkpoint::pass();
-        Template::parse(text, &mut self.variables).map_err(|why| Fault::new(span, why))
+        Template::parse(text, &mut self.variables).map_err(|why| {
+            let help = match why.strip_prefix("the closing bracket in \"") {
+                Some(rest) => format!("close it: ${{{}}}", rest.split('"').next().unwrap_or_default()),
+                None => {
+                    "a `$` begins the name of a variable; `geo $dollar { default \"$\"; }` makes one that is the sign \
+                         itself"
+                        .to_owned()
+                }
+            };
+            let is_ours = why.contains("closing bracket") || why == "invalid variable name";
+            if is_ours { Fault::new(span, why).help(help) } else { Fault::new(span, why) }
+        })
     }
 
     /// The argument as a path: taken from the prefix unless it is absolute or starts with a variable.

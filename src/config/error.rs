@@ -197,6 +197,45 @@ impl Diagnostics {
         self.kept.iter()
     }
 
+    /// Forgets errors about this very place: another says why.
+    pub fn forget_at(&mut self, span: Span) {
+        let before = self.kept.len();
+        self.kept.retain(|d| d.severity != Severity::Emerg || d.span != Some(span));
+        self.errors -= before - self.kept.len();
+    }
+
+    /// Forgets the missing `;` of a block that is of another language.
+    pub fn forget_ends_in(&mut self, place: Span) {
+        let before = self.kept.len();
+        self.kept.retain(|d| {
+            let is_inside =
+                d.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start));
+            d.severity != Severity::Emerg || !is_inside || !d.message.ends_with("is not terminated by \";\"")
+        });
+        self.errors -= before - self.kept.len();
+    }
+
+    /// Forgets warnings about a place that another message explains.
+    pub fn forget_warnings_in(&mut self, place: Span) {
+        let before = self.kept.len();
+        self.kept.retain(|d| {
+            let is_inside =
+                d.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start));
+            d.severity == Severity::Emerg || !is_inside
+        });
+        self.warnings -= before - self.kept.len();
+    }
+
+    /// Adds a note to the first that is meant. Returns whether there is one.
+    pub fn note_where(&mut self, is_meant: impl Fn(&Diagnostic) -> bool, span: Span, note: String) -> bool {
+        let found = self.kept.iter_mut().find(|d| is_meant(d));
+        if let Some(found) = found {
+            found.notes.push((Some(span), note));
+            return true;
+        }
+        false
+    }
+
     /// Forgets those of a severity.
     pub fn leave_out(&mut self, severity: Severity) {
         self.kept.retain(|diagnostic| diagnostic.severity != severity);

@@ -4,7 +4,7 @@
 //! Invariants: a load always ends (depth, number and size of files are bounded, cycles are found); the tree comes
 //! out with every `include` replaced by what it named, each directive still pointing into its own file.
 
-use super::ast::{Directive, Span};
+use super::ast::{Directive, Span, Word};
 use super::error::{Diagnostic, Diagnostics};
 use super::sources::{MAX_INCLUDE_DEPTH, Source, Sources};
 use super::{glob, suggest, syntax};
@@ -205,10 +205,8 @@ impl<'a> Loader<'a> {
                 return Vec::new();
             }
             [name] => name,
-            _ => {
-                let message = "invalid number of arguments in \"include\" directive";
-                let error = Diagnostic::emerg(directive.span, message).label("`include` takes 1 argument");
-                self.diagnostics.push(error);
+            words => {
+                self.diagnostics.push(self.wrong_include(directive, words));
                 return Vec::new();
             }
         };
@@ -229,6 +227,27 @@ impl<'a> Loader<'a> {
             directives.extend(self.include_file(&path, name.span, depth));
         }
         directives
+    }
+
+    /// An include of no file, or of several: mostly one that lacks its `;`.
+    fn wrong_include(&self, directive: &Directive, words: &[Word]) -> Diagnostic {
+        let bytes = self.sources.bytes(directive.span.file);
+        if let Some((first, second)) = syntax::split_at_missing_semicolon(directive, bytes, |_| true) {
+            let after = first.args.last().map_or(first.name.str(), |word| word.str());
+            return Diagnostic::emerg(first.close, syntax::not_terminated(&directive.name))
+                .label(format!("missing `;` after `{after}`"))
+                .help(format!(
+                    "end the line with `;`: `{}` on a later line is a directive of its own",
+                    second.name.str()
+                ));
+        }
+        let error = Diagnostic::emerg(directive.span, "invalid number of arguments in \"include\" directive");
+        let error = error.label("`include` takes 1 argument");
+        let lines: Vec<_> = words.iter().map(|word| format!("include {};", word.str())).collect();
+        match &lines[..] {
+            [] => error.help("a file, or a pattern of files: include sites-enabled/*.conf;"),
+            lines => error.help(format!("one in each line: {}", lines.join(" "))),
+        }
     }
 
     fn include_file(&mut self, path: &Path, at: Span, depth: usize) -> Vec<Directive> {
@@ -293,6 +312,9 @@ fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
         head if head.starts_with(b"<!doctype") => (9, "HTML", "a page was saved in its place: fetch the file itself"),
         head if head.starts_with(b"<html") => (5, "HTML", "a page was saved in its place: fetch the file itself"),
         head if head.starts_with(b"<?xml") => (5, "XML", "name the file that holds directives"),
+        head if is_json(head) => (1, "JSON", "directives are written: name value;"),
+        head if head.starts_with(b"[") => (1, "an ini or TOML file", "directives are written: name value;"),
+        head if head.starts_with(b"---\n") => (3, "a YAML file", "directives are written: name value;"),
         head if head.starts_with(b"<?php") => (5, "a PHP script", "name the file that holds directives"),
         head if head.starts_with(b"#!") && head.get(2..).is_some_and(|rest| rest.starts_with(b"/bin/")) => {
             (2, "a script", "name the file that it writes")
@@ -304,6 +326,16 @@ fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
     })
 }
 
+/// `{ "name": …`: no block of ours begins so.
+fn is_json(head: &[u8]) -> bool {
+    let inside = head.strip_prefix(b"{").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(b"\""));
+    inside.is_some_and(|name| {
+        memchr::memchr(b'"', name)
+            .and_then(|end| name.get(end + 1..))
+            .is_some_and(|rest| rest.trim_ascii_start().starts_with(b":"))
+    })
+}
+
 enum ReadError {
     Open(Errno),
     Read(Errno),
@@ -312,7 +344,7 @@ enum ReadError {
 }
 
 /// The file beside a missing one that was probably meant.
-fn beside(path: &Path) -> Option<String> {
+pub(super) fn beside(path: &Path) -> Option<String> {
     let missing = path.file_name()?.to_str()?;
     if path.exists() {
         return None;
@@ -320,8 +352,13 @@ fn beside(path: &Path) -> Option<String> {
     let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let entries = std::fs::read_dir(directory).ok()?.take(1000);
     let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    suggest::nearest(missing, names.iter().map(String::as_str)).map(str::to_owned)
+    let near = suggest::nearest(missing, names.iter().map(String::as_str));
+    near.or_else(|| suggest::nearest(missing, USUAL).filter(|usual| *usual != missing)).map(str::to_owned)
 }
+
+/// Files that configurations usually include.
+const USUAL: [&str; 7] =
+    ["mime.types", "fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi_params", "proxy_params", "conf.d"];
 
 /// nginx's sentence: `open() "/x" failed (2: No such file or directory)`.
 fn failed(path: &Path, error: &ReadError) -> String {

@@ -14,6 +14,7 @@ pub mod directives;
 pub mod dismantle;
 pub mod endpoints;
 pub mod error;
+pub mod examples;
 pub mod fault;
 pub mod foreign_names;
 pub mod glob;

@@ -7,6 +7,7 @@
 //!
 //! Loading checks the syntax; the engine of a plain pattern is built at its first use.
 
+mod advice;
 pub(super) mod literals;
 mod plain;
 #[cfg(test)]
@@ -103,7 +104,8 @@ impl Invalid {
         let start = memchr::memmem::rfind(word.bytes(), source).unwrap_or(0);
         let at = self.offset.map(|offset| start + offset.min(source.len().saturating_sub(1)));
         let span = at.map_or(word.span, |at| word.part(at, (at + 1).min(word.len())));
-        Fault::new(span, self.message)
+        let help = advice::of(&self.message, &String::from_utf8_lossy(source));
+        Fault { help, ..Fault::new(span, self.message) }
     }
 }
 

@@ -4,7 +4,7 @@ use super::context::{Args, Contexts};
 use super::directives::*;
 use super::known::{self, Known, Verdict};
 use super::row::{Origin, Row};
-use super::suggest;
+use super::{examples, suggest};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -159,6 +159,10 @@ pub fn reference(markdown: bool) -> String {
         );
         let _ = writeln!(out, "{indent}where: {}{}", contexts.join(", "), br(markdown));
         let _ = writeln!(out, "{indent}class: {class}{}", br(markdown));
+        if let Some(example) = examples::of(row.name).filter(|_| !row.contexts.intersects(Contexts::UPSTREAM)) {
+            let example = if markdown { format!("`{example}`") } else { example };
+            let _ = writeln!(out, "{indent}example: {example}{}", br(markdown));
+        }
         let _ = writeln!(out, "{indent}{}\n", row.doc);
     }
     for (is_refused, title) in [(false, "Accepted and ignored"), (true, "Refused with a reason")] {
@@ -203,6 +207,17 @@ mod tests {
             assert!(row.doc.len() > 20 && row.doc.ends_with('.'), "{} needs a sentence", row.name);
             assert!(!row.contexts.is_empty(), "{} stands nowhere", row.name);
         }
+    }
+
+    #[test]
+    fn examples_are_sorted_and_of_directives() {
+        assert!(examples::EXAMPLES.is_sorted_by_key(|(name, _)| *name));
+        for (name, args) in examples::EXAMPLES {
+            let found = find(name, Contexts::HTTP).unwrap_or_else(|| panic!("{name} is no directive"));
+            assert_eq!(args.ends_with('}'), found.args().is_block(), "{name}");
+        }
+        assert_eq!(examples::of("root").as_deref(), Some("root /srv/www;"));
+        assert_eq!(examples::of("events").as_deref(), Some("events { … }"));
     }
 
     #[test]

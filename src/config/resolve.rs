@@ -8,8 +8,12 @@ mod acme;
 mod blocks;
 mod check;
 mod constant_hosts;
+mod lexical;
 mod lists;
 mod logs;
+mod remedy;
+#[cfg(test)]
+mod tests;
 mod undefined;
 
 use super::ast::{Directive, Word};
@@ -18,7 +22,7 @@ use super::context::Contexts;
 use super::directives::{cgi, charset, headers, upload};
 use super::dismantle;
 use super::endpoints;
-use super::error::{Diagnostic, Diagnostics};
+use super::error::{Diagnostic, Diagnostics, Severity};
 use super::fault::Fault;
 use super::load::Loaded;
 use super::model::*;
@@ -170,7 +174,14 @@ impl Build {
         let names: Vec<_> = drafts.map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let acme = self.acme();
-        let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut self.diagnostics);
+        // A listener or a name that is wrong leaves another in its place: what is odd about that follows from it.
+        let has_errors = self.diagnostics.has_errors();
+        let mut found = Diagnostics::default();
+        let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut found);
+        if has_errors {
+            found.leave_out(Severity::Warn);
+        }
+        self.diagnostics.extend(found);
         checkpoint::pass_costly();
         let directory = self.directory();
         let now = crate::sys::clock::realtime().0;
@@ -223,13 +234,15 @@ impl Build {
 
     /// Reads one level: settings, then blocks, then the script. Returns the script.
     fn level(&mut self, scope: &mut Scope, children: &[Directive]) -> Script {
+        if let Some(mended) = self.mended(scope.context, children) {
+            return self.level(scope, &mended);
+        }
         let mut sections = Vec::new();
         let mut steps = Vec::new();
         let outer = scope.settings.output.clone();
         for d in children {
             checkpoint::pass();
             let Some(row) = self.check(scope, d) else { continue };
-            self.odd_characters(d);
             scope.first = !scope.seen.contains(&row.name);
             let outcome = match row.effect {
                 Effect::Section(section) => {
@@ -256,6 +269,9 @@ impl Build {
                     row::set_simple(row, &mut scope.settings, d)
                 }
             };
+            if outcome.is_ok() {
+                self.odd_characters(d);
+            }
             match outcome {
                 Err(fault) => self.wrong(scope.context, row, d, fault),
                 Ok(()) if self.swallows(scope.context, d) => {}

@@ -14,6 +14,7 @@ use super::error::{Diagnostic, Diagnostics};
 use crate::util::checkpoint;
 
 mod blocks;
+mod slips;
 #[cfg(test)]
 mod tests;
 
@@ -113,8 +114,10 @@ struct Builder<'a> {
     too_deep: usize,
     /// A `}` that stands further left than the line its block was opened on: the block that lacks its own `}`.
     suspect: Option<(Word, Span, Span)>,
-    /// The first word whose `{4}` opened a block: a regex without its quotes.
-    unquoted: Option<Span>,
+    /// The first `}` that probably should not be there, in case there is one too many.
+    surplus: Option<Span>,
+    /// Blocks that were opened though their `{` is missing.
+    braceless: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -131,7 +134,8 @@ impl<'a> Builder<'a> {
             level: Vec::new(),
             too_deep: 0,
             suspect: None,
-            unquoted: None,
+            surplus: None,
+            braceless: 0,
         }
     }
 
@@ -151,6 +155,9 @@ impl<'a> Builder<'a> {
                 Rule::end => {
                     if let Some(back) = self.stray_quotes() {
                         return back;
+                    }
+                    if let Some(on) = self.no_end(span) {
+                        return on;
                     }
                     self.end(span);
                     done = base + place.end();
@@ -221,6 +228,9 @@ impl<'a> Builder<'a> {
                 self.end(terminator);
                 return Some(terminator.end as usize);
             }
+            if let Some(end) = self.json_member(quoted).or_else(|| self.quotes_in_quotes(n, quoted)) {
+                return Some(end);
+            }
             let rest = self.bytes.get(after..).unwrap_or_default();
             let length = rest.iter().skip(1).take(3).take_while(|byte| **byte & 0xc0 == 0x80).count() + 1;
             let at = self.span(after, after + length);
@@ -273,10 +283,20 @@ impl<'a> Builder<'a> {
     fn missing_quote(&mut self, quoted: Span) {
         let quote = if self.text(quoted).starts_with(b"'") { '\'' } else { '"' };
         let start = quoted.start as usize;
-        self.errors.push(
-            Diagnostic::emerg(self.span(start, start + 1), format!("missing terminating \"{quote}\" character"))
-                .label("the quote opened here is never closed"),
-        );
+        let raw = self.text(quoted);
+        let line = raw.get(..memchr::memchr(b'\n', raw).unwrap_or(raw.len())).unwrap_or_default().trim_ascii_end();
+        let (text, end) = match line.split_last() {
+            Some((end @ (b';' | b'{'), text)) => (text, char::from(*end).to_string()),
+            _ => (line, String::new()),
+        };
+        let written = String::from_utf8_lossy(text.trim_ascii_end()).into_owned();
+        let error =
+            Diagnostic::emerg(self.span(start, start + 1), format!("missing terminating \"{quote}\" character"));
+        let error = error.label("the quote opened here is never closed");
+        self.errors.push(match written.chars().count() {
+            2..60 => error.help(format!("close it: {written}{quote}{end}")),
+            _ => error.help(format!("write a {quote} where the value ends")),
+        });
     }
 
     fn word_without_end(&mut self, span: Span) {

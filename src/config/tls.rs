@@ -96,7 +96,27 @@ impl<'a> Builder<'a> {
     }
 
     fn fail(&mut self, span: Span, text: String) {
-        self.diagnostics.push(Diagnostic::emerg(span, text));
+        let help = self.cure(&text);
+        let error = Diagnostic::emerg(span, text);
+        self.diagnostics.push(match help {
+            Some(help) => error.help(help),
+            None => error,
+        });
+    }
+
+    /// What would help against a fault of a certificate's files.
+    fn cure(&self, text: &str) -> Option<String> {
+        if text.starts_with("no \"ssl_certificate_key\"") {
+            return Some("name its key beside it: ssl_certificate_key PATH;".into());
+        }
+        if !text.contains("No such file") {
+            return None;
+        }
+        let name = text.split('"').nth(1)?;
+        if let Some(near) = super::load::beside(&self.directory.join(name)) {
+            return Some(format!("did you mean \"{near}\"?"));
+        }
+        Some("`acme_certificate default;` gets one for a public name, `ssl_certificate auto;` makes one for this machine".into())
     }
 
     fn path(&self, named: &Named) -> PathBuf {

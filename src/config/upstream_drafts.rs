@@ -20,6 +20,8 @@ pub struct Drafts {
     all: Vec<Draft>,
     /// Positions of the drafts of each name: few, as they differ by their port.
     by_name: HashMap<Box<str>, Vec<usize>>,
+    /// Groups that are wrong: their names are defined all the same.
+    broken: HashSet<Box<str>>,
 }
 
 struct Draft {
@@ -94,11 +96,13 @@ impl Drafts {
         }
     }
 
-    /// An `upstream` block has been read.
-    pub fn define(&mut self, upstream: Upstream, d: &Directive) -> Outcome {
+    /// An `upstream` block has been read; `is_sound`: without a mistake inside.
+    pub fn define(&mut self, upstream: Upstream, d: &Directive, is_sound: bool) -> Outcome {
         let name = upstream.name.clone();
         if upstream.peers.is_empty() && upstream.dynamic.is_empty() {
-            return Err(Fault::new(d.close, "no servers are inside upstream"));
+            self.broken.insert(name);
+            let fault = Fault::new(d.close, "no servers are inside upstream");
+            return if is_sound { Err(fault.help("write one at least: server 127.0.0.1:8080;")) } else { Ok(()) };
         }
         if !upstream.dynamic.is_empty() && upstream.resolver.is_none() {
             let text = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
@@ -112,9 +116,12 @@ impl Drafts {
         let named = self.find(&name, |draft| draft.port.is_none() || draft.implied);
         match named.and_then(|at| self.all.get_mut(at)) {
             Some(draft) if draft.block => {
-                return Err(Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\"")));
+                let fault = Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\""));
+                return Err(fault.note(draft.span, "it is given first").help("give it another name, or join the two"));
             }
-            Some(draft) => (draft.upstream, draft.block, draft.port) = (upstream, true, None),
+            Some(draft) => {
+                (draft.upstream, draft.block, draft.port, draft.span) = (upstream, true, None, d.name.span);
+            }
             None => {
                 self.add(Draft {
                     upstream,
@@ -135,6 +142,9 @@ impl Drafts {
         let blocks: HashSet<Box<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
         for draft in self.all.iter_mut().filter(|draft| !draft.block) {
             let name = &draft.upstream.name;
+            if self.broken.contains(name) {
+                continue;
+            }
             if let Some(port) = draft.port
                 && blocks.contains(name)
             {

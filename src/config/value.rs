@@ -89,42 +89,102 @@ impl Size {
 
 /// What a size looks like; the very one that was meant where the unit is longer than it is here (`2GiB`, `10MB`).
 fn size_help(text: &[u8], giga: bool) -> String {
+    let shown = lossy(text).to_ascii_lowercase();
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
-    let unit = match unit.trim_ascii().to_ascii_lowercase().first() {
-        _ if number.is_empty() => None,
-        Some(b'b') => Some(""),
-        Some(b'k') => Some("k"),
-        Some(b'm') => Some("m"),
-        Some(b'g') if giga => Some("g"),
-        _ => None,
-    };
-    match unit {
-        Some(unit) => format!("write {}{unit}: a unit is one letter right after the number", lossy(number)),
-        None if giga => "a size is a number of bytes, or one with k, m or g right after it: 8192, 32k, 10m, 1g".into(),
-        None => "a size is a number of bytes, or one with k or m right after it: 8192, 32k, 10m".into(),
+    let (number, word) = text.split_at_checked(digits).unwrap_or_default();
+    let number = lossy(number);
+    if matches!(&*shown, "unlimited" | "none" | "off" | "infinite" | "max" | "-1" | "no") {
+        return "0 is no limit where the directive has one; a size is written 8192, 32k or 10m".into();
+    }
+    if let Some(meant) = fraction(&shown, &SMALLER_SIZES) {
+        return format!("write {meant}: a size is a whole number");
+    }
+    if shown.starts_with('-') {
+        return "a size is not negative: 8192, 32k, 10m".into();
+    }
+    let word = lossy(word.trim_ascii()).to_ascii_lowercase();
+    match word.bytes().next() {
+        _ if number.is_empty() => {}
+        Some(b't') if giga => {
+            return format!("write {number}000g: the largest unit is g");
+        }
+        Some(b'g' | b't') if !giga => {
+            return format!("write {number}000m: the largest unit here is m");
+        }
+        Some(b'b' | b'k' | b'm' | b'g') => {
+            let unit = if word.starts_with('b') { "" } else { word.get(..1).unwrap_or_default() };
+            return format!("write {number}{unit}: a unit is one letter right after the number");
+        }
+        _ => {}
+    }
+    match giga {
+        true => "a size is a number of bytes, or one with k, m or g right after it: 8192, 32k, 10m, 1g".into(),
+        false => "a size is a number of bytes, or one with k or m right after it: 8192, 32k, 10m".into(),
     }
 }
 
-/// What a time looks like; the very one that was meant where the unit is a whole word (`5min`, `30 seconds`).
-fn time_help(text: &[u8]) -> String {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, word) = text.split_at_checked(digits).unwrap_or_default();
-    let unit = match &*lossy(word.trim_ascii()).to_ascii_lowercase() {
-        "sec" | "secs" | "second" | "seconds" => "s",
+/// Units with the next smaller one, and how many of it they are.
+const SMALLER_SIZES: [(&str, &str, f64); 4] =
+    [("k", "", 1024.0), ("m", "k", 1024.0), ("g", "m", 1024.0), ("t", "g", 1024.0)];
+const SMALLER_TIMES: [(&str, &str, f64); 5] =
+    [("", "ms", 1000.0), ("s", "ms", 1000.0), ("m", "s", 60.0), ("h", "m", 60.0), ("d", "h", 24.0)];
+
+/// `0.5m` in whole numbers of the next smaller unit.
+fn fraction(text: &str, units: &[(&str, &str, f64)]) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',')).unwrap_or(text.len());
+    let (number, word) = text.split_at_checked(end)?;
+    let number: f64 = number.replace(',', ".").parse().ok().filter(|_| number.contains(['.', ',']))?;
+    let unit = unit(word)?;
+    let (_, smaller, of) = units.iter().find(|(name, _, _)| *name == unit)?;
+    let whole = (number * of).round();
+    (0.0..1e12).contains(&whole).then(|| format!("{whole}{smaller}"))
+}
+
+/// The letter that stands for a unit, as people write units.
+pub fn unit(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "" | "b" | "byte" | "bytes" => "",
+        "k" | "kb" | "kib" | "kbit" | "kilobytes" => "k",
+        "m" | "mb" | "mib" | "mbit" | "megabytes" => "m",
+        "g" | "gb" | "gib" | "gigabytes" => "g",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
         "min" | "mins" | "minute" | "minutes" => "m",
-        "hr" | "hrs" | "hour" | "hours" => "h",
-        "day" | "days" => "d",
-        "week" | "weeks" => "w",
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        "d" | "day" | "days" => "d",
+        "w" | "week" | "weeks" => "w",
         "mon" | "month" | "months" => "M",
-        "yr" | "year" | "years" => "y",
-        "msec" | "millis" | "milliseconds" => "ms",
-        _ => "",
-    };
-    match unit {
-        "" => TIME_HELP.to_owned(),
-        _ if number.is_empty() => TIME_HELP.to_owned(),
-        unit => format!("write {}{unit}: units are ms, s, m, h, d, w, M and y", lossy(number)),
+        "y" | "yr" | "year" | "years" => "y",
+        "ms" | "msec" | "millis" | "milliseconds" => "ms",
+        _ => return None,
+    })
+}
+
+/// The time that was meant, where the unit is a whole word (`5min`, `30 seconds`) or the number is no whole one.
+pub fn time_meant(text: &[u8]) -> Option<String> {
+    let shown = lossy(text).to_ascii_lowercase();
+    if let Some(meant) = fraction(&shown, &SMALLER_TIMES) {
+        return Some(meant);
+    }
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, word) = text.split_at_checked(digits)?;
+    let word = lossy(word.trim_ascii());
+    let unit =
+        unit(&word).filter(|unit| !unit.is_empty() && (*unit != "m" || word.to_ascii_lowercase().starts_with("mi")))?;
+    (!number.is_empty() && !matches!(unit, "k" | "g")).then(|| format!("{}{unit}", lossy(number)))
+}
+
+/// What a time looks like, or the very one that was meant.
+fn time_help(text: &[u8]) -> String {
+    if let Some(meant) = time_meant(text) {
+        return format!("write {meant}: units are ms, s, m, h, d, w, M and y");
+    }
+    match &*lossy(text).to_ascii_lowercase() {
+        "infinite" | "forever" | "never" | "unlimited" | "max" => "there is no endless time; a long one is 365d".into(),
+        "off" | "none" | "no" => {
+            "0 turns it off where the directive can be off; a time is written 500ms, 30s or 1h30m".into()
+        }
+        shown if shown.starts_with('-') => "a time is not negative: 500ms, 30s, 1h30m".into(),
+        _ => TIME_HELP.to_owned(),
     }
 }
 
@@ -226,8 +286,9 @@ pub fn flag(text: &[u8], directive: &str) -> Result<bool, ValueError> {
     let error = ValueError::new(message);
     Err(match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" | "enable" | "enabled" => error.help("write `on`"),
-        "false" | "no" | "0" | "disable" | "disabled" | "none" => error.help("write `off`"),
-        _ => error,
+        "false" | "no" | "0" | "disable" | "disabled" | "none" | "of" | "offf" => error.help("write `off`"),
+        "onn" | "o" => error.help("write `on`"),
+        _ => error.help("write `on` or `off`"),
     })
 }
 

@@ -7,6 +7,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
 use crate::config::settings::access::{Rule, Who};
+use crate::config::suggest;
 use crate::http::method::{Method, MethodSet};
 use std::rc::Rc;
 
@@ -46,7 +47,12 @@ pub fn excepted(d: &Directive) -> Result<MethodSet, Fault> {
     for word in &d.args {
         match Method::parse(&word.bytes().to_ascii_uppercase()) {
             Method::Unknown | Method::Connect | Method::Trace => {
-                return Err(Fault::new(word.span, format!("invalid method \"{}\"", word.str())));
+                const METHODS: [&str; 12] = [
+                    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "MKCOL", "COPY", "MOVE", "PROPFIND",
+                    "LOCK",
+                ];
+                let fault = Fault::new(word.span, format!("invalid method \"{}\"", word.str()));
+                return Err(fault.help(suggest::one_of(&word.str(), &METHODS)));
             }
             Method::Get => set = set.with(Method::Get).with(Method::Head),
             method => set = set.with(method),

@@ -139,7 +139,11 @@ fn types(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for line in d.block.iter().flatten() {
         let kind: Rc<[u8]> = line.name.bytes().into();
         if line.block.is_some() {
-            return Err(Fault::new(line.span, "a line of \"types\" is a content type and its file extensions"));
+            let fault = Fault::new(line.span, "a line of \"types\" is a content type and its file extensions");
+            return Err(match line.name.is("types") {
+                true => fault.help("this is a `types` block of its own: include such a file outside of `types { }`"),
+                false => fault.help("as in: text/html html htm;"),
+            });
         }
         if let Some(missing) = b.line_in_line(line, |word| word.bytes().contains(&b'/')) {
             b.warning(missing);

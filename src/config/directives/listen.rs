@@ -193,11 +193,18 @@ fn keepalive(spec: &str) -> Option<[Option<u32>; 3]> {
 }
 
 fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let is_odd = |word: &&Word| {
+        !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' '))
+        // A placeholder is a mistake by itself.
+        && !word.bytes().starts_with(b"{{")
+    };
+    if let Some(word) = d.args.iter().find(is_odd) {
+        let warning = Diagnostic::warn(word.span, format!("server name \"{}\" has suspicious symbols", word.str()));
+        let names: Vec<String> = d.args.iter().map(|word| bare_name(&word.str()).to_owned()).collect();
+        let text = format!("a name stands without scheme, port and path: server_name {};", names.join(" "));
+        b.warning(warning.help(text));
+    }
     for word in &d.args {
-        if !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' ')) {
-            let warning = Diagnostic::warn(word.span, format!("server name \"{}\" has suspicious symbols", word.str()));
-            b.warning(warning.help("a name stands without scheme, port and path: www.example.org"));
-        }
         let name = name(word, b)?;
         let draft = s.server.as_mut().expect("the row stands in server only");
         if draft.first_name.is_none() {
@@ -210,6 +217,12 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         draft.names.push((name, word.span));
     }
     Ok(())
+}
+
+/// A name without what a URL has around it.
+fn bare_name(text: &str) -> &str {
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    text.split(['/', ':', ' ']).next().unwrap_or(text)
 }
 
 fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
@@ -250,7 +263,11 @@ fn name(word: &Word, b: &mut Build) -> Result<Name, Fault> {
 /// A name that no host can have. nginx starts with it as long as the address has one server.
 fn unusable(word: &Word, b: &mut Build) -> Name {
     let text = format!("server name \"{}\" matches no host", word.str());
-    let help = "a `*` stands for whole labels at the beginning or the end: *.example.com, www.example.*";
+    let written = word.str();
+    let help = match written.starts_with('^') || written.ends_with('$') || written.contains('\\') {
+        true => format!("a regex begins with `~`: ~{written}"),
+        false => "a `*` stands for whole labels at the beginning or the end: *.example.com, www.example.*".to_owned(),
+    };
     b.warning(Diagnostic::warn(word.span, text).help(help));
     Name::Unusable
 }

@@ -8,6 +8,7 @@ pub mod body;
 pub mod cgi;
 pub mod charset;
 pub mod client;
+pub mod condition;
 pub mod dav;
 pub mod dav_ext;
 pub mod errors;

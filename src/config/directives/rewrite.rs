@@ -5,7 +5,7 @@ use crate::config::ast::Directive;
 use crate::config::build::Build;
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Fault;
-use crate::config::model::{Condition, Op, PathTest, Rewrite, RewriteFlag, SetTarget};
+use crate::config::model::{Op, Rewrite, RewriteFlag, SetTarget};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
 use crate::config::template::Source;
@@ -132,118 +132,4 @@ pub(super) fn target(b: &mut Build, d: &Directive) -> Result<SetTarget, Fault> {
 fn pattern(b: &mut Build, d: &Directive, at: usize, case: Case) -> Result<Pattern, Fault> {
     let word = &d.args[at];
     Pattern::of_word(word, word.bytes(), case, &mut b.variables)
-}
-
-/// Conditions as other languages have them.
-fn unlike_a_condition(d: &Directive) -> Option<Fault> {
-    let word = |text: &str| d.args.iter().find(|word| !word.quoted && word.bytes() == text.as_bytes());
-    for sign in ["&&", "||", "and", "or", "AND", "OR"] {
-        if let Some(word) = word(sign).filter(|_| d.args.len() > 3) {
-            return Some(
-                Fault::new(word.span, format!("invalid condition: \"{sign}\" does not combine conditions here"))
-                    .help("one condition stands in an `if`: nest two, or combine the values by `map`"),
-            );
-        }
-    }
-    for sign in ["==", "===", "eq", "=~", "!==", "ne", "<", ">", "<=", ">=", "in"] {
-        if let Some(word) = word(sign) {
-            let meant = match sign {
-                "==" | "===" | "eq" => "`=` compares",
-                "=~" => "`~` matches a regex",
-                "!==" | "ne" => "`!=` compares",
-                _ => "there are =, !=, ~, ~*, !~ and !~* only; a regex or a `map` can tell ranges",
-            };
-            return Some(Fault::new(word.span, format!("unexpected \"{sign}\" in condition")).help(meant));
-        }
-    }
-    let first = d.args.first()?;
-    let bytes = first.bytes();
-    let name = bytes.strip_prefix(b"(")?;
-    let text = String::from_utf8_lossy(name);
-    if let Some(dash) = text.chars().next().filter(|c| matches!(c, '–' | '—' | '−')) {
-        let letter: String = text.chars().skip(1).collect();
-        return Some(
-            Fault::new(first.part(1, 1 + dash.len_utf8()), format!("invalid condition \"{text}\""))
-                .help(format!("a plain `-` stands there, not a dash (U+{:04X}): -{letter}", u32::from(dash))),
-        );
-    }
-    let bare = text.strip_suffix(')').unwrap_or(&text);
-    if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Some(
-            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""))
-                .help(format!("a variable starts with $: if (${bare} …)")),
-        );
-    }
-    None
-}
-
-/// The condition of an `if`: its words with the outer parentheses taken off.
-pub fn condition(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
-    let fault = || {
-        // As nginx: the word without its parentheses.
-        let word = d.args[0].str();
-        let shown = word.strip_prefix('(').map_or(&*word, |word| word.strip_suffix(')').unwrap_or(word));
-        Fault::new(d.args_span(), format!("invalid condition \"{shown}\""))
-            .help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)")
-    };
-    let last = d.args.len() - 1;
-    let mut words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
-    words[0] = words[0].strip_prefix(b"(").ok_or_else(fault)?;
-    words[last] = words[last].strip_suffix(b")").ok_or_else(fault)?;
-    words.retain(|w| !w.is_empty());
-    // An empty quoted word ("") is an operand, never a parenthesis alone.
-    let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
-    let span = d.args_span();
-    if let Some(fault) = unlike_a_condition(d) {
-        return Err(fault);
-    }
-    let first = *words.first().ok_or_else(fault)?;
-    // What is compared is one variable, whole (nginx): `($uri=a)` names none.
-    if let Some(name) = first.strip_prefix(b"$")
-        && !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-    {
-        return Err(Fault::new(span, format!("unknown \"{}\" variable", String::from_utf8_lossy(name)))
-            .help("blanks stand around the operator: if ($variable = value)"));
-    }
-    if first.starts_with(b"$") && words.len() == 1 && !empty_operand {
-        return Ok(Condition::True(b.template_of(first, span)?));
-    }
-    if first.starts_with(b"$") {
-        let operator = *words.get(1).ok_or_else(fault)?;
-        let operand: &[u8] = match (words.get(2), empty_operand) {
-            (Some(word), _) if words.len() == 3 => word,
-            (None, true) => b"",
-            _ => return Err(fault()),
-        };
-        let left = b.template_of(first, span)?;
-        let matching = |b: &mut Build, case, negated, subject| {
-            let pattern = Box::new(Pattern::of_word(&d.args[last], operand, case, &mut b.variables)?);
-            Ok(Condition::Match { subject, pattern, negated })
-        };
-        return match operator {
-            b"=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: false }),
-            b"!=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: true }),
-            b"~" => matching(b, Case::Sensitive, false, left),
-            b"~*" => matching(b, Case::Insensitive, false, left),
-            b"!~" => matching(b, Case::Sensitive, true, left),
-            b"!~*" => matching(b, Case::Insensitive, true, left),
-            other => Err(Fault::new(span, format!("unexpected \"{}\" in condition", String::from_utf8_lossy(other)))),
-        };
-    }
-    let (negated, letter) = match first {
-        [b'-', letter] => (false, *letter),
-        [b'!', b'-', letter] => (true, *letter),
-        _ => return Err(Fault::new(span, format!("invalid condition \"{}\"", String::from_utf8_lossy(first)))),
-    };
-    let test = match letter {
-        b'f' => PathTest::File,
-        b'd' => PathTest::Directory,
-        b'e' => PathTest::Exists,
-        b'x' => PathTest::Executable,
-        _ => return Err(fault()),
-    };
-    match words[..] {
-        [_, path] => Ok(Condition::Path { test, path: b.template_of(path, span)?, negated }),
-        _ => Err(fault()),
-    }
 }

@@ -5,7 +5,7 @@ use super::lists;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Child, Own, Scope};
 use crate::config::context::Contexts;
-use crate::config::directives::{access, rewrite};
+use crate::config::directives::{access, condition, rewrite};
 use crate::config::error::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::model::*;
@@ -179,7 +179,8 @@ impl Build {
         let (kind, name, insensitive) = match location_name(&d.args) {
             Ok(parsed) => parsed,
             Err(fault) => {
-                self.error(fault);
+                let help = super::remedy::of_value(d, &fault).or(fault.help.clone());
+                self.error(Fault { help, ..fault });
                 return None;
             }
         };
@@ -200,7 +201,11 @@ impl Build {
             None
         };
         if let Some(problem) = problem {
-            self.error(Fault::new(d.args_span(), problem));
+            let fault = Fault::new(d.args_span(), problem);
+            self.error(match nested {
+                true => fault.help("move it out of the block, beside the location around it"),
+                false => fault,
+            });
             return None;
         }
         let mut pattern = None;
@@ -237,12 +242,14 @@ impl Build {
     fn upstream(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
         let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default()).within(d);
         scope.upstream = Some(Upstream::named(&d.args[0].str()));
+        let before = self.diagnostics.errors();
         self.level(&mut scope, children);
+        let is_sound = self.diagnostics.errors() == before;
         let mut upstream = scope.upstream.take().expect("set above and only borrowed since");
         let names = &outer.settings.names;
         upstream.resolver = upstream.resolver.or_else(|| names.resolver.clone());
         upstream.resolver_timeout = upstream.resolver_timeout.or(Some(names.timeout));
-        if let Err(fault) = self.upstreams.define(upstream, d) {
+        if let Err(fault) = self.upstreams.define(upstream, d, is_sound) {
             self.error(fault);
         }
     }
@@ -274,6 +281,10 @@ impl Build {
         let mut script = Script::default();
         for d in steps {
             let op = if d.name.is("if") { self.condition(scope, d) } else { rewrite::compile(self, d) };
+            let op = op.map_err(|fault| match super::remedy::of_value(d, &fault) {
+                Some(help) if !d.name.is("if") => Fault { help: Some(help), ..fault },
+                _ => fault,
+            });
             match op {
                 Ok(op) => {
                     script.ops.push(op);
@@ -288,7 +299,7 @@ impl Build {
 
     /// `if`: its block is a level that inherits from the one it stands in; in a location it may replace it.
     fn condition(&mut self, scope: &mut Scope, d: &Directive) -> Result<Op, Fault> {
-        let condition = rewrite::condition(self, d)?;
+        let condition = condition::read(self, d)?;
         let in_location = scope.context == Contexts::LOCATION;
         let context = if in_location { Contexts::IF_LOCATION } else { Contexts::IF_SERVER };
         let own = Own {

@@ -1,7 +1,7 @@
 //! Is a directive one, may it stand here, and what was probably meant where not: everything that is said of a line
 //! before, and instead of, its row acting on it.
 
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::Diagnostic;
@@ -11,6 +11,8 @@ use crate::config::registry::{self, Found};
 use crate::config::row::{Effect, Row};
 use crate::config::syntax::{not_terminated, split_at_missing_semicolon};
 use crate::config::{argument, foreign_names, suggest};
+
+use super::{lexical, remedy};
 
 /// Directives whose last argument is free text, which people forget to quote.
 const TAKES_TEXT: [&str; 14] = [
@@ -30,6 +32,9 @@ const TAKES_TEXT: [&str; 14] = [
     "auth_basic_user_file",
 ];
 
+/// What nginx's `use` knows.
+const EVENT_METHODS: [&str; 6] = ["epoll", "poll", "select", "kqueue", "eventport", "/dev/poll"];
+
 impl Build {
     /// A directive's row, where it is known, may stand here and has the right number of arguments.
     pub(super) fn check(&mut self, scope: &Scope, d: &Directive) -> Option<&'static Row> {
@@ -40,18 +45,22 @@ impl Build {
         }
         let Some(found) = registry::find(&name, here) else { return self.unknown(d, here) };
         if !found.contexts().intersects(here) {
+            // `timeout 3;` is no directive of mail in the wrong place.
+            let elsewhere = Contexts::STREAM.or(Contexts::MAIL);
+            if elsewhere.contains(found.contexts()) && foreign_names::foreign(&name, &d.args).is_some() {
+                return self.unknown(d, here);
+            }
             self.misplaced(scope, d, found.contexts());
             return None;
         }
         let args = found.args();
         if args.is_block() != d.block.is_some() || !args.accepts(d.args.len()) {
-            match self.swallowed(here, d) {
-                Some((first, second)) => {
-                    self.error(missing_semicolon(&first, &second));
-                    self.check(scope, &second);
-                }
-                None => self.error(wrong_shape(d, args)),
-            }
+            let fault = wrong_shape(d, args);
+            self.error(match lexical::curly_phrase(d) {
+                Some((span, help)) => Fault { span, help: Some(help), ..fault },
+                None => fault,
+            });
+            self.define_anyway(&name, d);
             return None;
         }
         match found {
@@ -64,12 +73,33 @@ impl Build {
     }
 
     fn misplaced(&mut self, scope: &Scope, d: &Directive, contexts: Contexts) {
+        if self.follows_from_a_brace(d) {
+            return;
+        }
         let fault = Fault::new(d.name.span, format!("\"{}\" directive is not allowed here", d.name.str()));
-        let fault = fault.help(format!("it belongs in {}", contexts.describe()));
+        let belongs = format!("it belongs in {}", contexts.describe());
+        let belongs = match contexts {
+            Contexts::MAIN => format!("{belongs}: at the top of the file, outside all blocks"),
+            Contexts::LOCATION => format!("{belongs}: location / {{ {}; }}", written(d.words())),
+            _ => belongs,
+        };
+        let fault = fault.help(belongs);
         self.error(match &scope.block {
             Some((name, opened)) => fault.note(*opened, format!("this line is inside `{name}`, opened")),
             None => fault.label("outside all blocks"),
         });
+    }
+
+    /// A brace that is missing or too much puts all that follows into another block.
+    fn follows_from_a_brace(&self, d: &Directive) -> bool {
+        self.diagnostics.iter().any(|error| {
+            let is_surplus = error.message == "unexpected \"}\"";
+            // A regex without its quotes ends in the same words, and moves nothing.
+            let is_missing = error.message.ends_with("expecting \"}\"")
+                && !error.label.as_ref().is_some_and(|label| label.contains("quotes"));
+            let is_before = |span: Span| span.file == d.span.file && (is_surplus || span.start < d.span.start);
+            (is_surplus || is_missing) && error.span.is_some_and(is_before)
+        })
     }
 
     /// A directive of nginx that does nothing here: refused where it asks for something, else noted once.
@@ -79,6 +109,11 @@ impl Build {
             && let Err(fault) = argument::flag(d, 0)
         {
             self.error(fault);
+        }
+        if known.name == "use" && !EVENT_METHODS.contains(&&*d.args[0].str()) {
+            let word = &d.args[0];
+            let fault = Fault::new(word.span, format!("invalid event type \"{}\"", word.str()));
+            self.error(fault.help(suggest::one_of(&word.str(), &EVENT_METHODS)));
         }
         if known.name == "worker_processes" && !d.args[0].is("auto") {
             match argument::number(d, 0) {
@@ -93,6 +128,50 @@ impl Build {
             }
             Verdict::Refused(why) | Verdict::Ignored(why) => self.note_ignored(known.name, d, why),
         }
+    }
+
+    /// What a wrong line was to define is defined all the same: that it is used is no mistake of its own.
+    pub(super) fn define_anyway(&mut self, name: &str, d: &Directive) {
+        if name == "log_format"
+            && let Some(word) = d.args.first()
+        {
+            let combined = self.combined();
+            self.formats.entry(word.str().into()).or_insert(combined);
+        }
+    }
+
+    /// The lines of a block, those cut in two that took in the next one because their `;` is missing. None: there are
+    /// none.
+    pub(super) fn mended(&mut self, context: Contexts, children: &[Directive]) -> Option<Vec<Directive>> {
+        let here = if self.bare && context == Contexts::MAIN { context | Contexts::HTTP } else { context };
+        let cut = |b: &Build, d: &Directive| {
+            let lines = b.sources.slice(d.span);
+            let is_wrong = memchr::memchr(b'\n', lines).is_some()
+                && registry::find(&d.name.str(), here).is_some_and(|found| {
+                    let args = found.args();
+                    args.is_block() != d.block.is_some() || !args.accepts(d.args.len())
+                });
+            if is_wrong { b.swallowed(here, d) } else { None }
+        };
+        let first = children.iter().position(|d| cut(self, d).is_some())?;
+        let mut mended: Vec<Directive> = children.iter().take(first).cloned().collect();
+        for d in children.iter().skip(first) {
+            match cut(self, d) {
+                Some((mut first, second)) => {
+                    self.error(missing_semicolon(&first, &second));
+                    // A comma or a colon in its place is none of the word's.
+                    if let Some(last) = first.args.last_mut()
+                        && let [rest @ .., b',' | b':'] = last.bytes()
+                    {
+                        let plain = Word::new(rest, last.span, last.quoted);
+                        *last = plain;
+                    }
+                    mended.extend([first, second]);
+                }
+                None => mended.push(d.clone()),
+            }
+        }
+        Some(mended)
     }
 
     /// The directive cut in two where one of its arguments begins a line and is a whole directive that may stand here:
@@ -110,6 +189,8 @@ impl Build {
     pub(super) fn swallows(&mut self, here: Contexts, d: &Directive) -> bool {
         let Some((first, second)) = self.swallowed(here, d) else { return false };
         let fault = missing_semicolon(&first, &second).diagnostic();
+        // What the row says of words that are none of its own follows from it.
+        self.diagnostics.forget_warnings_in(second.span);
         let mut warning = Diagnostic::warn(
             fault.span,
             format!("\"{}\" is an argument of \"{}\" here", second.name.str(), first.name.str()),
@@ -125,19 +206,44 @@ impl Build {
         if let Some((first, second)) = self.swallowed(here, d) {
             return self.error(missing_semicolon(&first, &second));
         }
+        if let Some((span, help)) = lexical::curly_phrase(d) {
+            return self.error(Fault { span, help: Some(help), ..fault });
+        }
+        self.define_anyway(row.name, d);
         let text = String::from_utf8_lossy(self.sources.slice(fault.span)).into_owned();
-        let comma = d.args.iter().find(|word| !word.quoted && word.bytes().ends_with(b","));
+        let is_list = lexical::LISTS.contains(&row.name);
+        let has_comma = |word: &&Word| word.bytes().ends_with(b",") || is_list && word.bytes().contains(&b',');
+        let comma = d.args.iter().find(|word| !word.quoted && has_comma(word));
+        if let Some(dash) = text.chars().find(|c| matches!(c, '–' | '—' | '−')) {
+            let help = format!("a plain `-` is meant, not the dash `{dash}` (U+{:04X})", u32::from(dash));
+            return self.error(Fault { help: Some(help), ..fault });
+        }
         let help = match (&fault.help, comma) {
             (_, Some(_)) => Some(match row.name {
                 "listen" => {
                     "words are separated by spaces, not by a comma; another address is another `listen`".to_owned()
                 }
-                _ => "words are separated by spaces: the comma is part of the word".to_owned(),
+                _ => format!(
+                    "words are separated by spaces, the comma is part of the word: {} {};",
+                    row.name,
+                    written(&d.args).replace(", ", " ").replace(',', " ").trim_end()
+                ),
             }),
-            (None, _) if fault.message.contains("invalid") || fault.message.contains("unknown") => {
-                Some(from_doc(row, &text))
-            }
-            _ => None,
+            (given, _) => match remedy::of_value(d, &fault).filter(|_| !fault.message.contains("duplicate")) {
+                Some(help) => Some(help),
+                None if given.as_ref().is_some_and(|given| given.starts_with("write ")) => None,
+                None if given.is_some() => {
+                    let is_set = ["value", "parameter", "method"]
+                        .iter()
+                        .any(|what| fault.message.contains(&format!("invalid {what} ")));
+                    given.as_ref().filter(|_| is_set).and_then(|given| nearest_in(given, &text))
+                }
+                None if fault.message.contains("duplicate") => Some("remove one of the two".to_owned()),
+                None if fault.message.contains("invalid") || fault.message.contains("unknown") => {
+                    Some(from_doc(row, &text))
+                }
+                None => remedy::example(row.name).map(|example| format!("as in: {example}")),
+            },
         };
         self.error(match help {
             Some(help) => Fault { help: Some(help), ..fault },
@@ -145,48 +251,34 @@ impl Build {
         });
     }
 
-    /// Characters that look like others, and paths of another system: taken as they stand, as by nginx, but not meant.
-    pub(super) fn odd_characters(&mut self, d: &Directive) {
-        for word in &d.args {
-            let bytes = word.bytes();
-            if let [drive, b':', b'\\' | b'/', rest @ ..] = bytes
-                && drive.is_ascii_alphabetic()
-                && !rest.starts_with(b"/")
-                && matches!(&*d.name.str(), "root" | "alias" | "access_log" | "error_log" | "pid")
-            {
-                self.warn(
-                    word.span,
-                    "a path of Windows: here paths begin with `/`, and a relative one is taken from the prefix",
-                );
-            }
-            if bytes.is_ascii() || word.quoted {
-                continue;
-            }
-            let text = word.str();
-            let plain = text.replace(CURLY, "");
-            if text.starts_with(CURLY) || text.ends_with(CURLY) {
-                let warning = Diagnostic::warn(word.span, "typographic quotes are part of the value, not quotes");
-                self.diagnostics.push(warning.help(format!("straight ones quote a word: \"{plain}\"")));
-            } else if let Some(c) = text.chars().find(|c| is_blank(*c)) {
-                self.warn(word.span, format!("{} is part of this word", blank_name(c)));
-            }
-        }
-    }
-
     /// An unknown name. Gives the row of the block that was probably meant, so that what is in it is checked too.
     fn unknown(&mut self, d: &Directive, here: Contexts) -> Option<&'static Row> {
         let name = d.name.str();
         let mut fault = Fault::new(d.name.span, format!("unknown directive \"{}\"", shown(&name)));
-        if let Some(help) = lexical(&name, here).or_else(|| foreign_names::foreign(&name, &d.args)) {
+        if lexical::is_merge_mark(&name) && self.later_mark(d) {
+            return None;
+        }
+        if lexical::is_shell_end(&name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
+            self.forgive_its_end(d);
+            return None;
+        }
+        if let Some(help) = lexical::name(d, here).or_else(|| foreign_names::foreign(&name, &d.args)) {
             self.error(fault.help(help));
+            self.forgive_its_end(d);
             return None;
         }
         let Some(near) = registry::nearest(&name, here) else {
-            fault.help = foreign_names::nearest(&name).or_else(|| block_of(&name, d));
+            let near = foreign_names::nearest(&name);
+            let is_foreign = near.is_some() || lexical::is_camel(&name);
+            fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| lexical::block_of(&name, d));
             self.error(fault);
+            if is_foreign {
+                self.forgive_its_end(d);
+            }
             return None;
         };
         let found = registry::find(near, here)?;
+        self.define_anyway(near, d);
         let place = match found.contexts().intersects(here) {
             true => String::new(),
             false => format!(" (it belongs in {})", found.contexts().describe()),
@@ -206,6 +298,39 @@ impl Build {
     }
 }
 
+impl Build {
+    /// A line of another language ends as that language has it: that its `;` is missing is no mistake of its own.
+    fn forgive_its_end(&mut self, d: &Directive) {
+        match d.block {
+            None if d.close.start == d.close.end => self.diagnostics.forget_at(d.close),
+            None => {}
+            Some(_) => self.diagnostics.forget_ends_in(d.span.to(d.close)),
+        }
+    }
+
+    /// The second and third mark of a merge: notes of the first.
+    fn later_mark(&mut self, d: &Directive) -> bool {
+        let (span, name) = (d.name.span, d.name.str().into_owned());
+        let is_noted = self.diagnostics.note_where(
+            |first| {
+                first.help.iter().any(|help| *help == lexical::MERGE)
+                    && first.span.is_some_and(|at| at.file == span.file && at.start < span.start)
+            },
+            span,
+            format!("the mark \"{}\" stands", shown(&name)),
+        );
+        if is_noted {
+            self.forgive_its_end(d);
+        }
+        is_noted
+    }
+}
+
+/// The `if [ … ]` of a shell that `then` and `fi` belong to.
+fn is_shell_if(error: &Diagnostic, d: &Directive) -> bool {
+    error.message.starts_with("directive \"if\" has no opening") && error.span.is_some_and(|at| at.file == d.span.file)
+}
+
 /// Text long enough to be recognised.
 fn shown(text: &str) -> String {
     match text.char_indices().nth(60) {
@@ -221,7 +346,17 @@ fn asks_for_nothing(args: &[Word]) -> bool {
 
 fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
     let after = first.words().last().map_or(first.name.str(), Word::str);
-    Fault::new(first.close, not_terminated(&first.name))
+    let fault = Fault::new(first.close, not_terminated(&first.name));
+    // Another sign in its place.
+    let sign = after.chars().last().filter(|c| matches!(c, '；' | ':' | ',' | '.' | ';' | '\u{37e}'));
+    if let Some(sign) = sign.filter(|sign| !sign.is_ascii() || *sign == ':' || *sign == ',') {
+        let plain = after.trim_end_matches(sign);
+        let code = if sign.is_ascii() { String::new() } else { format!(" (U+{:04X})", u32::from(sign)) };
+        return Fault { span: first.close.part(0, 0), ..fault }
+            .label(format!("missing `;` after `{plain}`"))
+            .help(format!("a directive ends with `;`, not with `{sign}`{code}: write {plain};"));
+    }
+    fault
         .label(format!("missing `;` after `{after}`"))
         .help(format!("end the line with `;`: `{}` on a later line is a directive of its own", second.name.str()))
 }
@@ -231,17 +366,37 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let name = d.name.str();
     if args.is_block() && d.block.is_none() {
         let fault = Fault::new(d.close, format!("directive \"{name}\" has no opening \"{{\""));
+        if name == "if" && d.args.first().is_some_and(|word| word.bytes().starts_with(b"[")) {
+            return fault.help("a condition stands in parentheses, a block in braces: if (-f $request_filename) { … }");
+        }
         return fault.help(format!("a block follows: {} {{ … }}", written(d.words())));
     }
     if d.block.is_some() && !args.is_block() {
         let fault = Fault::new(d.name.span, format!("directive \"{name}\" is not terminated by \";\""));
-        return fault.label(format!("`{name}` takes no block"));
+        // What was meant as its value stands in the braces, where it is one word.
+        let inside: Vec<&Directive> = d.block.iter().flatten().collect();
+        let words: Vec<&Word> = d.args.iter().chain(inside.iter().flat_map(|line| line.words())).collect();
+        let value = match inside[..] {
+            [one] if args.accepts(words.len()) && one.block.is_none() => written(words.iter().copied()),
+            _ => written(&d.args),
+        };
+        return fault
+            .label(format!("`{name}` takes no block"))
+            .help(format!("it ends with `;`: {}", format!("{name} {value}").trim_end().to_owned() + ";"));
     }
     let message = format!("invalid number of arguments in \"{name}\" directive");
+    if args.is_block() {
+        let span = if d.args.is_empty() { d.name.span } else { d.args_span() };
+        let fault = Fault::new(span, message).label(format!("it takes {}", args.describe()));
+        return Fault { help: remedy::of_shape(d, args), ..fault };
+    }
     if let Some(sign) = d.args.first().filter(|word| !word.quoted && (word.is("=") || word.is(":") || word.is("=>"))) {
         let help =
             format!("no `{}` stands between a directive and its value: {name} {};", sign.str(), written(&d.args[1..]));
         return Fault::new(sign.span, message).help(help);
+    }
+    if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {
+        return Fault::new(word.span, message).help("a placeholder of a template that was not filled in");
     }
     let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
     if TAKES_TEXT.contains(&&*name) && d.args.len() > most && most > 0 {
@@ -250,7 +405,8 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
         let help = format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1));
         return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
     }
-    Fault::new(d.name.span, message).help(format!("it takes {}", args.describe()))
+    let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
+    Fault::new(d.name.span, message).help(help)
 }
 
 fn written<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
@@ -263,7 +419,15 @@ fn quoted_tail(d: &Directive, from: usize) -> String {
     format!("{}{}\"{}\";", written(kept), if kept.is_empty() { "" } else { " " }, shown(&written(text)))
 }
 
-/// A parameter that the row's documentation names and that is near the word; else what the documentation says first.
+/// Of a sentence that lists what is taken, the word that was meant.
+fn nearest_in(help: &str, word: &str) -> Option<String> {
+    let words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    suggest::did_you_mean(word, words.filter(|known| known.len() > 2 && *known != word && *known != "mean"))
+        .filter(|_| !help.contains("did you mean"))
+}
+
+/// A parameter that the row's documentation names and that is near the word; else what the documentation says first, and
+/// an example.
 fn from_doc(row: &Row, word: &str) -> String {
     let key = word.split_once('=').map_or(word, |(key, _)| key);
     let words = row.doc.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'));
@@ -271,83 +435,17 @@ fn from_doc(row: &Row, word: &str) -> String {
     if let Some(near) = suggest::nearest(key, words) {
         return format!("did you mean \"{near}\"?");
     }
-    let first = row.doc.split_once(". ").map_or(row.doc, |(first, _)| first);
-    format!("`{}` takes {}: {}", row.name, row.args.describe(), first.trim_end_matches('.'))
-}
-
-const CURLY: [char; 7] = ['“', '”', '„', '‘', '’', '«', '»'];
-
-fn is_blank(c: char) -> bool {
-    matches!(c, '\u{a0}' | '\u{200b}'..='\u{200d}' | '\u{202f}' | '\u{2060}' | '\u{3000}' | '\u{feff}' | '\u{2003}')
-}
-
-fn blank_name(c: char) -> String {
-    let name = match c {
-        '\u{a0}' | '\u{202f}' => "a no-break space",
-        '\u{3000}' | '\u{2003}' => "a wide space",
-        '\u{feff}' => "a byte order mark",
-        _ => "an invisible zero-width character",
-    };
-    format!("{name} (U+{:04X})", u32::from(c))
-}
-
-/// What is wrong with how a name is written.
-fn lexical(name: &str, here: Contexts) -> Option<String> {
-    if let Some(c) = name.chars().find(|c| is_blank(*c)) {
-        let plain: String = name.chars().filter(|c| !is_blank(*c)).collect();
-        let meant =
-            if registry::find(&plain, here).is_some() { format!("; did you mean \"{plain}\"?") } else { String::new() };
-        return Some(format!("{} stands in it where a plain space or nothing belongs{meant}", blank_name(c)));
-    }
-    if name.starts_with("//") || name.starts_with("/*") || name.starts_with("--") || name == "*" {
-        return Some("a comment begins with `#` and ends with the line".into());
-    }
-    if name.starts_with("<<<<<<<") || name.starts_with("=======") || name.starts_with(">>>>>>>") {
-        return Some("a mark of an unfinished merge: keep one side and remove the marks".into());
-    }
-    if name.starts_with("<?") || name.starts_with("<!") || name.to_ascii_lowercase().starts_with("<html") {
-        return Some("this is HTML or XML, not a configuration".into());
-    }
-    if name.starts_with("{%") || name.starts_with("{{") || name.starts_with("<%") || name.starts_with("${") {
-        return Some("a placeholder of a template that was not filled in".into());
-    }
-    match name {
-        "else" | "elseif" | "elsif" | "elif" => {
-            return Some("there is no `else`: write another `if`, or choose the value by `map`".into());
+    let switches = row.doc.contains("on, off") || row.doc.contains("on or off") || row.doc.contains("off");
+    match word.to_ascii_lowercase().as_str() {
+        "no" | "false" | "0" | "disable" | "disabled" | "none" if switches => {
+            return format!("write {} off;", row.name);
         }
-        "then" | "fi" | "endif" | "end" | "begin" => return Some("blocks are written { … }".into()),
-        "export" | "var" | "let" | "const" => return Some("a variable is set by: set $name value;".into()),
+        "yes" | "true" | "1" | "enable" | "enabled" if switches => return format!("write {} on;", row.name),
         _ => {}
     }
-    if name.starts_with('$') {
-        return Some(format!("a variable is set by: set {} value;", name.split('=').next().unwrap_or(name)));
-    }
-    let known = |name: &str| registry::find(name, here).is_some();
-    for (sign, text) in [(":", "no colon stands"), ("=>", "no `=>` stands"), ("=", "no `=` stands")] {
-        if let Some((key, value)) = name.split_once(sign)
-            && known(key)
-        {
-            let value = if value.is_empty() { "VALUE" } else { value };
-            return Some(format!("{text} after a directive's name: \"{key}\" {value};"));
-        }
-    }
-    let cut = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
-    let (head, rest) = name.split_at_checked(cut)?;
-    if !rest.is_empty() && known(head) && !rest.starts_with(['-', '.']) {
-        return Some(format!("a space is missing: {head} {rest}"));
-    }
-    let quoted = name.trim_matches(|c| CURLY.contains(&c) || c == '`' || c == '\\');
-    (quoted != name && known(quoted))
-        .then(|| format!("did you mean \"{quoted}\"? the character before it is none of its own"))
-}
-
-/// `http://…`, `/path` or a host as a name: an argument that lost its directive.
-fn block_of(name: &str, d: &Directive) -> Option<String> {
-    if name.starts_with('/') && d.block.is_some() {
-        return Some(format!("did you mean \"location {name} {{ … }}\"?"));
-    }
-    if name.starts_with("http://") || name.starts_with("https://") {
-        return Some("a URL alone is no directive: `proxy_pass URL;` or `return 301 URL;`".into());
-    }
-    None
+    let first = row.doc.split_once(". ").map_or(row.doc, |(first, _)| first);
+    let example = remedy::example(row.name)
+        .filter(|_| !row.contexts.intersects(Contexts::UPSTREAM))
+        .map_or(String::new(), |example| format!("; as in: {example}"));
+    format!("`{}` takes {}: {}{example}", row.name, row.args.describe(), first.trim_end_matches('.'))
 }

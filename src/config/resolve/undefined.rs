@@ -3,9 +3,10 @@
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
+use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
-use crate::config::suggest;
 use crate::config::template::{Variables, module_of};
+use crate::config::{registry, suggest};
 
 /// What others call a variable, and its name here.
 const FOREIGN: &[(&str, &str)] = &[
@@ -28,6 +29,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("upgrade", "http_upgrade"),
     ("cookie", "http_cookie"),
     ("cookies", "http_cookie"),
+    ("path_info", "fastcgi_path_info"),
     ("method", "request_method"),
     ("url", "request_uri"),
     ("path", "uri"),
@@ -111,9 +113,13 @@ impl Build {
             if after.starts_with(b"-") && run > 1 {
                 let tail = String::from_utf8_lossy(after.get(..run).unwrap_or_default()).replace('-', "_");
                 let whole = format!("{name}{tail}").to_ascii_lowercase();
-                if defined(&whole) {
-                    return Some(format!("`-` ends a variable's name; did you mean ${whole}?"));
-                }
+                let header = format!("http_{whole}");
+                let foreign = FOREIGN.iter().find(|(foreign, _)| *foreign == whole).map(|(_, meant)| *meant);
+                let meant = match defined(&whole) {
+                    true => &*whole,
+                    false => foreign.unwrap_or(&header),
+                };
+                return Some(format!("`-` ends a variable's name; did you mean ${meant}?"));
             }
         }
         if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
@@ -122,12 +128,34 @@ impl Build {
         if let Some(near) = suggest::nearest(name, self.variables.names()) {
             return Some(format!("did you mean ${near}?"));
         }
+        if name.starts_with('_') {
+            return Some(
+                "a variable of PHP: here they are $request_method, $args, $arg_NAME, $http_NAME, $cookie_NAME".into(),
+            );
+        }
+        // A letter too few or too many of a short name.
+        let short = |known: &&str| known.len() > 2 && name.len() > 1 && strsim::osa_distance(known, name) == 1;
+        if let Some(near) = self.variables.names().find(|known| short(known)) {
+            return Some(format!("did you mean ${near}?"));
+        }
+        if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| short(foreign) && name.len() > 3) {
+            return Some(format!("did you mean ${meant}?"));
+        }
         let split = name.match_indices('_').map(|(at, _)| name.split_at(at + 1));
         let mut near = split.filter_map(|(head, tail)| {
             Some((suggest::nearest(head, Variables::PREFIXES.iter().map(|(prefix, _)| *prefix))?, tail))
         });
         if let Some((prefix, tail)) = near.next().filter(|(_, tail)| !tail.is_empty()) {
             return Some(format!("did you mean ${prefix}{tail}?"));
+        }
+        if let Some(span) = at
+            && self.sources.slice(span).iter().any(u8::is_ascii_uppercase)
+            && self.sources.slice(span).iter().all(|byte| !byte.is_ascii_lowercase())
+        {
+            return Some(
+                "variables of the environment are not filled in: write the value, or have envsubst make the file"
+                    .into(),
+            );
         }
         Some("define it by `set`, `map` or a named group of a regex; request headers are $http_NAME, arguments $arg_NAME".into())
     }
@@ -140,7 +168,12 @@ impl Build {
             }
             let text = format!("zero size shared memory zone \"{}\"", zone.name);
             let help = suggest::did_you_mean(&zone.name, names.iter().copied()).unwrap_or_else(|| match &names[..] {
-                [] => "define it by limit_req_zone, limit_conn_zone or dav_ext_lock_zone in http".into(),
+                [] => format!(
+                    "define it in http: limit_req_zone $binary_remote_addr zone={0}:10m rate=10r/s; or limit_conn_zone \
+                     $binary_remote_addr zone={0}:10m; or dav_ext_lock_zone zone={0}:10m;",
+                    zone.name
+                ),
+                [one] => format!("the zone that http defines is \"{one}\""),
                 names => format!("zones defined in http: {}", names.join(", ")),
             });
             self.diagnostics.push(Diagnostic::emerg(zone.word.span, text).help(help));
@@ -150,19 +183,41 @@ impl Build {
 
 /// Whether a directive, or one inside it, was meant to define the variable.
 fn defines(d: &Directive, name: &str) -> bool {
-    let at = match d.name.bytes() {
+    // `ROOT=/srv;`, `export ROOT=/srv;`, `$root = /srv;`: meant to.
+    let key = |word: &Word| {
+        let text = word.str();
+        let key = text.split('=').next().unwrap_or_default().trim_start_matches('$').to_owned();
+        (text.contains('=') || text.starts_with('$')) && key.eq_ignore_ascii_case(name)
+    };
+    let assigns = matches!(d.name.bytes(), b"export" | b"var" | b"let" | b"const" | b"local");
+    if key(&d.name) || assigns && d.args.first().is_some_and(|word| key(word) || word.is(name)) {
+        return true;
+    }
+    // The name may be wrong itself: `mapp $uri $x { … }`.
+    let known = d.name.str();
+    let near = match registry::find(&known, Contexts::ANY) {
+        Some(_) => &*known,
+        None => registry::nearest(&known, Contexts::HTTP.or(Contexts::SERVER)).unwrap_or_default(),
+    };
+    // One of its words is missing: it may be this one.
+    if matches!(near, "map" | "split_clients") && d.args.len() == 1 {
+        return true;
+    }
+    let at = match near.as_bytes() {
         b"set" => d.args.first(),
         b"map" | b"split_clients" => d.args.get(1),
         b"geo" => d.args.last(),
         _ => None,
     };
-    let same =
-        |word: &Word| word.bytes().strip_prefix(b"$").is_some_and(|bytes| bytes.eq_ignore_ascii_case(name.as_bytes()));
+    let same = |word: &Word| word.str().trim_start_matches('$').eq_ignore_ascii_case(name);
     at.is_some_and(same) || d.block.iter().flatten().any(|d| defines(d, name))
 }
 
 fn defines_zone(d: &Directive, name: &str) -> bool {
     let zone = |word: &Word| word.str().strip_prefix("zone=").is_some_and(|rest| rest.split(':').next() == Some(name));
-    (matches!(d.name.bytes(), b"limit_req_zone" | b"limit_conn_zone" | b"dav_ext_lock_zone") && d.args.iter().any(zone))
+    let is_zone = |word: &Word| word.bytes().starts_with(b"zone=");
+    (matches!(d.name.bytes(), b"limit_req_zone" | b"limit_conn_zone" | b"dav_ext_lock_zone")
+        // One whose zone cannot be read may be any.
+        && (d.args.iter().any(zone) || !d.args.iter().any(is_zone)))
         || d.block.iter().flatten().any(|d| defines_zone(d, name))
 }

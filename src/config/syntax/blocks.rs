@@ -12,12 +12,18 @@ const BLOCKS: [&[u8]; 9] =
 
 impl Builder<'_> {
     pub(super) fn semicolon(&mut self, at: Span) {
+        self.other_bracket();
         if self.too_deep > 0 {
             self.words.clear();
         } else if let Some(words) = self.block_without_brace() {
             self.open_without_brace(words, at);
         } else if !self.directive(at) {
-            self.errors.push(Diagnostic::emerg(at, "unexpected \";\"").label("no directive before it"));
+            let before = self.bytes.get(..at.start as usize).unwrap_or_default().trim_ascii_end();
+            let help = match before.last() {
+                Some(b'}') => "remove it: the `}` ends the block by itself",
+                _ => "remove it: one `;` ends a directive",
+            };
+            self.errors.push(Diagnostic::emerg(at, "unexpected \";\"").label("no directive before it").help(help));
         }
     }
 
@@ -43,14 +49,38 @@ impl Builder<'_> {
 
     /// Goes on as if the `{` stood after the first `cut` words.
     fn open_without_brace(&mut self, cut: usize, at: Span) {
-        let rest = self.words.split_off(cut);
+        let mut rest = self.words.split_off(cut);
+        // Another sign in its place.
+        let sign = self.words.pop_if(|last| cut > 1 && !last.quoted && (last.is("(") || last.is("[") || last.is(":")));
         let (Some(name), Some(last)) = (self.words.first(), self.words.last()) else { return };
         let (span, end) = (name.span.to(last.span), last.span.after());
         let message = format!("directive \"{}\" has no opening \"{{\"", shown(name));
-        self.errors.push(Diagnostic::emerg(span, message).label("missing `{` after this"));
+        let written: Vec<_> = self.words.iter().map(Word::str).collect();
+        let help = format!("a block follows in braces: {} {{ … }}", written.join(" ").trim_end_matches(':'));
+        let error = match &sign {
+            Some(sign) => Diagnostic::emerg(sign.span, message).label("`{` opens a block"),
+            None => Diagnostic::emerg(span, message).label("missing `{` after this"),
+        };
+        self.errors.push(error.help(help));
+        self.braceless += 1;
         self.open(end);
+        // What a list of YAML holds is none of ours.
+        if rest.first().is_some_and(|first| first.is("-")) {
+            rest.clear();
+        }
         self.words = rest;
         self.directive(at);
+    }
+
+    /// A `)` or `]` where a block without its `{` ends: it was meant as its `}`.
+    fn other_bracket(&mut self) {
+        let is_bracket = |word: &Word| !word.quoted && (word.is(")") || word.is("]"));
+        if self.braceless > 0 && self.words.first().is_some_and(is_bracket) {
+            let bracket = self.words.remove(0);
+            let rest = std::mem::take(&mut self.words);
+            self.close(bracket.span);
+            self.words = rest;
+        }
     }
 
     /// Ends the directive whose words were collected; `false` where there are none.
@@ -87,19 +117,10 @@ impl Builder<'_> {
             self.too_deep += 1;
             return;
         }
-        if self.unquoted.is_none() {
-            self.unquoted = self.words.last().and_then(|word| self.quantified(word, at));
-        }
         let nameless = self.words.is_empty();
         if nameless {
-            let mut error = Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it");
-            let around = (at.start as usize).saturating_sub(1)..at.end as usize + 1;
-            if self.bytes.get(around).is_some_and(|around| around.ends_with(b"{{") || around.starts_with(b"{{")) {
-                error = error.help("`{{ … }}` is a placeholder of a template that was not filled in");
-            } else {
-                error = error.help("a block begins with its directive, as in: location / {");
-            }
-            self.errors.push(error);
+            let error = Diagnostic::emerg(at, "unexpected \"{\"").label("no directive before it");
+            self.errors.push(error.help("a block begins with its directive, as in: location / {"));
             self.words.push(Word::new(b"", at, false));
         }
         let Some((name, args, span)) = self.head() else { return };
@@ -113,16 +134,22 @@ impl Builder<'_> {
             self.too_deep -= 1;
             return;
         }
+        self.other_bracket();
         if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
             let (end, message) = (last.span.after(), not_terminated(name));
-            self.errors.push(Diagnostic::emerg(end, message).label("missing `;`"));
-            self.directive(end);
+            match self.block_without_brace() {
+                Some(words) => self.open_without_brace(words, end),
+                None => {
+                    self.errors.push(Diagnostic::emerg(end, message).label("missing `;`"));
+                    self.directive(end);
+                }
+            }
         }
-        let Some(block) = self.stack.pop() else {
-            self.errors.push(Diagnostic::emerg(at, "unexpected \"}\"").label("no block is open here"));
-            return;
-        };
+        let Some(block) = self.stack.pop() else { return self.no_block(at) };
         let (close_line, open_line) = (indent(self.bytes, at), indent(self.bytes, block.span));
+        if self.surplus.is_none() && (close_line > open_line && open_line.is_some() || self.is_second(at, block.open)) {
+            self.surplus = Some(at);
+        }
         if let (Some(close), Some(open)) = (close_line, open_line)
             && close < open
             && self.suspect.is_none()
@@ -135,6 +162,26 @@ impl Builder<'_> {
             let Open { name, args, span, .. } = block;
             self.level.push(Directive { name, args, block: Some(inside), span, close: at });
         }
+    }
+
+    /// A `}` too many. The one that is indented deeper than what it closes, or stands right behind another, was.
+    fn no_block(&mut self, at: Span) {
+        let message = "unexpected \"}\"";
+        let error = match self.surplus.take() {
+            Some(surplus) => Diagnostic::emerg(surplus, message)
+                .label("this brace closes a block too early, or is one too many")
+                .note(at, "no block is left to be closed by the `}`"),
+            None => Diagnostic::emerg(at, message).label("no block is open here"),
+        };
+        self.errors.push(error.help("remove it, or open the block it was meant to close"));
+    }
+
+    /// Whether `}` stands right behind another one, and closes a block of an earlier line.
+    fn is_second(&self, at: Span, open: Span) -> bool {
+        let before = self.bytes.get(..at.start as usize).unwrap_or_default();
+        let line = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..).unwrap_or_default();
+        let first = at.start as usize - line.len();
+        line.trim_ascii() == b"}" && (open.start as usize) < first
     }
 
     /// The end of the file.
@@ -150,7 +197,8 @@ impl Builder<'_> {
             self.errors.push(Diagnostic::emerg(after, message).label(format!("`{}` is not terminated", shown(name))));
             self.directive(after);
         }
-        if !self.stack.is_empty() {
+        // A block whose `{` was missing mostly lacks its `}` too.
+        if self.stack.len() > self.braceless {
             self.missing_close();
         }
         while let Some(block) = self.stack.pop() {
@@ -164,30 +212,9 @@ impl Builder<'_> {
         (self.level, self.errors)
     }
 
-    /// The whole of a word as it was meant, where what the brace `at` opens reads like a quantifier: `^/\d{4}/`.
-    fn quantified(&self, word: &Word, at: Span) -> Option<Span> {
-        if word.quoted || word.span.end != at.start {
-            return None;
-        }
-        let rest = self.bytes.get(at.end as usize..)?;
-        let count = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b',').count();
-        if count == 0 || rest.get(count) != Some(&b'}') {
-            return None;
-        }
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || *byte == b';';
-        let len = rest.iter().position(ends).unwrap_or(rest.len());
-        Some(Span::new(word.span.file, word.span.start, at.end + len as u32))
-    }
-
     /// One error for all blocks that are still open: they mostly have one cause.
     fn missing_close(&mut self) {
         let message = "unexpected end of file, expecting \"}\"";
-        if let Some(span) = self.unquoted {
-            let written = self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default();
-            let written = String::from_utf8_lossy(written);
-            let error = Diagnostic::emerg(span, message).label("the `{` in this regex opens a block: it needs quotes");
-            return self.errors.push(error.help(format!("write it in quotes: \"{written}\"")));
-        }
         let mut error = match &self.suspect {
             Some((name, open, close)) => Diagnostic::emerg(*open, message)
                 .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))

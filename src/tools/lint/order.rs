@@ -2,7 +2,7 @@
 
 use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 
 /// Regex locations of a block that are compared with each other; beyond that a block is generated, and nobody reads it.
 const COMPARED: usize = 200;
@@ -32,8 +32,8 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W113",
-        title: "error_log off is a file",
-        page: "`error_log off` writes to a file called \"off\" (nginx). `error_log /dev/null crit;` is the way to be rid of the \
+        title: "error_log off, and access_log on, are files",
+        page: "`error_log off` writes to a file called \"off\" (nginx), `access_log on` to one called \"on\". `error_log /dev/null crit;` is the way to be rid of the \
                lines; better is a level that leaves out what does not matter.",
         check: log_off,
     },
@@ -164,6 +164,14 @@ fn siblings<'a>(place: &Place<'_, 'a>) -> impl Iterator<Item = &'a Directive> {
 }
 
 fn log_off(place: &Place, found: &mut Vec<Finding>) {
+    let switch = |word: &&Word| ["on", "true", "yes"].iter().any(|switch| word.is(switch));
+    if let Some(word) = place.d.args.first().filter(|word| place.is("access_log") && switch(word)) {
+        found.push(Finding::new(
+            word.span,
+            format!("this writes to a file called \"{}\"", word.str()),
+            "access_log names a file: access_log logs/access.log;",
+        ));
+    }
     if let Some(word) = place.d.args.first().filter(|word| place.is("error_log") && word.is("off")) {
         found.push(Finding::new(
             word.span,

@@ -68,12 +68,46 @@ pub const RULES: &[Rule] = &[
                location and the alias with a slash.",
         check: alias_traversal,
     },
+    Rule {
+        code: "W010",
+        title: "a file test of a word",
+        page: "`if (-f request_filename)` looks for a file called request_filename, which is not there. Write \
+               `$request_filename`.",
+        check: file_test_without_variable,
+    },
+    Rule {
+        code: "W011",
+        title: "a redirect without its URL",
+        page: "`return 301;` answers a redirect that leads nowhere: browsers show an empty page. Write where it leads, or \
+               another status.",
+        check: redirect_to_nowhere,
+    },
 ];
 
 fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
     let Some((b"", word)) = location(place.d) else { return };
     let text = word.str();
     let regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
+    let is_glob = text.starts_with('*') || text.contains("/*");
+    let has_modifier = text.starts_with(['~', '=', '@', '/']) || text.starts_with("^~");
+    if is_glob && !text.starts_with(['~', '=']) && !text.starts_with("^~") {
+        let tail = text.rsplit('*').next().unwrap_or_default().replace('.', "\\.");
+        let regex = if tail.is_empty() { text.trim_end_matches('*').to_owned() } else { format!("~ {tail}$") };
+        found.push(Finding::new(
+            word.span,
+            format!("location \"{text}\" is a prefix and never matches: `*` is a letter of it"),
+            format!("a suffix is matched by a regex, a beginning by a prefix: location {regex} {{ … }}"),
+        ));
+        return;
+    }
+    if !regex && !has_modifier && !text.contains('$') {
+        found.push(Finding::new(
+            word.span,
+            format!("location \"{text}\" never matches: a URI begins with `/`"),
+            format!("location /{text} {{ … }}"),
+        ));
+        return;
+    }
     if regex && !text.starts_with(['~', '=']) && !text.starts_with("^~") {
         found.push(Finding::new(
             word.span,
@@ -82,6 +116,30 @@ fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
                 "a regex has the modifier `~`: location ~ {text} {{ … }}; a prefix that wins over regexes has `^~`"
             ),
         ));
+    }
+}
+
+fn file_test_without_variable(place: &Place, found: &mut Vec<Finding>) {
+    let [test, path] = &place.d.args[..] else { return };
+    let is_test = matches!(test.bytes(), [b'(', b'-', _] | [b'(', b'!', b'-', _]);
+    let text = path.str();
+    let bare = text.trim_end_matches(')');
+    if place.is("if") && is_test && !bare.contains(['$', '/', '.']) {
+        let message =
+            format!("\"{bare}\" is a file's name here, not a variable: the test is the same for every request");
+        found.push(Finding::new(
+            path.span,
+            message,
+            format!("a variable starts with $: if ({} ${text}", test.str().trim_start_matches('(')),
+        ));
+    }
+}
+
+fn redirect_to_nowhere(place: &Place, found: &mut Vec<Finding>) {
+    let [code] = &place.d.args[..] else { return };
+    if place.is("return") && ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known)) {
+        let message = format!("a redirect without a URL: {} leads nowhere", code.str());
+        found.push(Finding::new(code.span, message, format!("return {} https://$host$request_uri;", code.str())));
     }
 }
 

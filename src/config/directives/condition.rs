@@ -1,0 +1,200 @@
+//! The condition of an `if`, and what people write for one.
+
+use crate::config::ast::{Directive, Word};
+use crate::config::build::Build;
+use crate::config::fault::Fault;
+use crate::config::model::{Condition, PathTest};
+use crate::config::pattern::{Case, Pattern};
+
+/// Conditions as other languages have them.
+fn unlike_a_condition(d: &Directive) -> Option<Fault> {
+    let word = |text: &str| d.args.iter().find(|word| !word.quoted && word.bytes() == text.as_bytes());
+    for sign in ["&&", "||", "and", "or", "AND", "OR"] {
+        if let Some(word) = word(sign).filter(|_| d.args.len() > 3) {
+            return Some(
+                Fault::new(word.span, format!("invalid condition: \"{sign}\" does not combine conditions here"))
+                    .help("one condition stands in an `if`: nest two, or combine the values by `map`"),
+            );
+        }
+    }
+    for sign in ["==", "===", "eq", "=~", "!==", "ne", "<", ">", "<=", ">=", "in"] {
+        if let Some(word) = word(sign) {
+            let meant = match sign {
+                "==" | "===" | "eq" => "`=` compares",
+                "=~" => "`~` matches a regex",
+                "!==" | "ne" => "`!=` compares",
+                _ => "there are =, !=, ~, ~*, !~ and !~* only; a regex or a `map` can tell ranges",
+            };
+            return Some(Fault::new(word.span, format!("unexpected \"{sign}\" in condition")).help(meant));
+        }
+    }
+    let first = d.args.first()?;
+    let bytes = first.bytes();
+    let Some(name) = bytes.strip_prefix(b"(") else {
+        let written = written(&d.args);
+        return Some(Fault::new(d.args_span(), format!("invalid condition \"{}\"", first.str())).help(format!(
+            "a condition stands in parentheses: if ({})",
+            written.trim_matches(['[', ']', '(', ')', ' '])
+        )));
+    };
+    let last = d.args.last()?;
+    if !last.bytes().ends_with(b")") {
+        let written = written(&d.args);
+        return Some(
+            Fault::new(d.args_span(), format!("invalid condition \"{}\"", String::from_utf8_lossy(name)))
+                .label("the `)` is missing")
+                .help(format!("close it: if {written})")),
+        );
+    }
+    let is_negated = name.first() == Some(&b'!') && !name.starts_with(b"!-");
+    if is_negated && d.args.len() == 1 {
+        let variable = String::from_utf8_lossy(name.get(1..)?).trim_end_matches(')').to_owned();
+        return Some(Fault::new(first.span, format!("invalid condition \"!{variable}\"")).help(format!(
+            "`!` stands before an operator only: if ({variable} = \"\") where it is empty, = 0 where it is 0"
+        )));
+    }
+    if let [_, sign, rest @ ..] = &d.args[..] {
+        let text = sign.str();
+        let bare = text.trim_end_matches(')');
+        if name.starts_with(b"$")
+            && matches!(bare, "=" | "!=" | "~" | "~*" | "!~" | "!~*")
+            && (rest.is_empty() || written(rest) == ")")
+            && !rest.iter().any(|word| word.quoted)
+        {
+            let what = if bare.contains('~') { "a regex" } else { "a value" };
+            return Some(
+                Fault::new(sign.span, format!("invalid condition \"{}\"", String::from_utf8_lossy(name)))
+                    .label(format!("{what} is missing after `{bare}`"))
+                    .help(format!(
+                        "if ({} {bare} {})",
+                        String::from_utf8_lossy(name),
+                        if bare.contains('~') { "^/path" } else { "value" }
+                    )),
+            );
+        }
+        let meant = match &*text.to_ascii_lowercase() {
+            "is" | "equals" | "equal" => Some("="),
+            "not" | "isnot" | "<>" | "not=" | "=!" => Some("!="),
+            "contains" | "matches" | "match" | "like" | "regex" | "starts_with" | "startswith" | "has" => Some("~"),
+            _ => None,
+        };
+        if let Some(meant) = meant.filter(|_| name.starts_with(b"$")) {
+            return Some(Fault::new(sign.span, format!("unexpected \"{text}\" in condition")).help(format!(
+                "`{meant}` is written for it: if ({} {meant} {}",
+                String::from_utf8_lossy(name),
+                written(rest)
+            )));
+        }
+    }
+    let text = String::from_utf8_lossy(name);
+    if let Some(dash) = text.chars().next().filter(|c| matches!(c, '–' | '—' | '−')) {
+        let letter: String = text.chars().skip(1).collect();
+        return Some(
+            Fault::new(first.part(1, 1 + dash.len_utf8()), format!("invalid condition \"{text}\""))
+                .help(format!("a plain `-` stands there, not a dash (U+{:04X}): -{letter}", u32::from(dash))),
+        );
+    }
+    let bare = text.strip_suffix(')').unwrap_or(&text);
+    if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Some(
+            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""))
+                .help(format!("a variable starts with $: if (${bare} …)")),
+        );
+    }
+    None
+}
+
+fn written(words: &[Word]) -> String {
+    words.iter().map(|word| word.str().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// The condition of an `if`: its words with the outer parentheses taken off.
+pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
+    if let Some(fault) = unlike_a_condition(d) {
+        return Err(fault);
+    }
+    let fault = || {
+        // As nginx: the word without its parentheses.
+        let word = d.args[0].str();
+        let shown = word.strip_prefix('(').map_or(&*word, |word| word.strip_suffix(')').unwrap_or(word));
+        Fault::new(d.args_span(), format!("invalid condition \"{shown}\""))
+            .help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)")
+    };
+    let last = d.args.len() - 1;
+    let mut words: Vec<&[u8]> = d.args.iter().map(|w| w.bytes()).collect();
+    words[0] = words[0].strip_prefix(b"(").ok_or_else(fault)?;
+    words[last] = words[last].strip_suffix(b")").ok_or_else(fault)?;
+    words.retain(|w| !w.is_empty());
+    // An empty quoted word ("") is an operand, never a parenthesis alone.
+    let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
+    let span = d.args_span();
+    let first = *words.first().ok_or_else(fault)?;
+    // What is compared is one variable, whole (nginx): `($uri=a)` names none.
+    if let Some(name) = first.strip_prefix(b"$")
+        && !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    {
+        let text = String::from_utf8_lossy(name);
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+        let fault = Fault::new(d.args[0].part(1, 2 + text.len()), format!("unknown \"{text}\" variable"));
+        let is_dashed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        return Err(match (is_dashed, text.split_at_checked(end)) {
+            (true, _) => {
+                fault.help(format!("`-` ends a name: did you mean ${}?", text.replace('-', "_").to_ascii_lowercase()))
+            }
+            (false, Some((name, rest))) if rest.starts_with(['=', '~', '!', '<', '>']) => {
+                let sign = rest.find(|c: char| !matches!(c, '=' | '~' | '!' | '*' | '<' | '>')).unwrap_or(rest.len());
+                let (sign, value) = rest.split_at_checked(sign).unwrap_or((rest, ""));
+                fault.help(format!("blanks stand around the operator: if (${name} {sign} {value})"))
+            }
+            _ => fault.help("one variable is compared, whole: if ($variable = value); `set` joins several first"),
+        });
+    }
+    if first.starts_with(b"$") && words.len() == 1 && !empty_operand {
+        return Ok(Condition::True(b.template_of(first, span)?));
+    }
+    if first.starts_with(b"$") {
+        let operator = *words.get(1).ok_or_else(fault)?;
+        let operand: &[u8] = match (words.get(2), empty_operand) {
+            (Some(word), _) if words.len() == 3 => word,
+            (None, true) => b"",
+            _ => return Err(fault()),
+        };
+        let left = b.template_of(first, span)?;
+        let matching = |b: &mut Build, case, negated, subject| {
+            let pattern = Box::new(Pattern::of_word(&d.args[last], operand, case, &mut b.variables)?);
+            Ok(Condition::Match { subject, pattern, negated })
+        };
+        return match operator {
+            b"=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: false }),
+            b"!=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: true }),
+            b"~" => matching(b, Case::Sensitive, false, left),
+            b"~*" => matching(b, Case::Insensitive, false, left),
+            b"!~" => matching(b, Case::Sensitive, true, left),
+            b"!~*" => matching(b, Case::Insensitive, true, left),
+            other => Err(Fault::new(
+                d.args[1].span,
+                format!("unexpected \"{}\" in condition", String::from_utf8_lossy(other)),
+            )
+            .help("an operator is =, !=, ~, ~*, !~ or !~*: if ($variable = value)")),
+        };
+    }
+    let (negated, letter) = match first {
+        [b'-', letter] => (false, *letter),
+        [b'!', b'-', letter] => (true, *letter),
+        _ => {
+            return Err(Fault::new(span, format!("invalid condition \"{}\"", String::from_utf8_lossy(first)))
+                .help("if ($variable = value), if ($uri ~ regex) or if (-f $request_filename)"));
+        }
+    };
+    let test = match letter {
+        b'f' => PathTest::File,
+        b'd' => PathTest::Directory,
+        b'e' => PathTest::Exists,
+        b'x' => PathTest::Executable,
+        _ => return Err(fault()),
+    };
+    match words[..] {
+        [_, path] => Ok(Condition::Path { test, path: b.template_of(path, span)?, negated }),
+        _ => Err(fault()),
+    }
+}

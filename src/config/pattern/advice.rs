@@ -1,0 +1,36 @@
+//! What to write where a pattern cannot be read: the sign that is missing, or that means more than it seems.
+
+/// A sentence for what PCRE2 says of `source`.
+pub fn of(message: &str, source: &str) -> Option<String> {
+    if message.contains("missing closing parenthesis") {
+        return Some("close the `(`; a parenthesis itself is written \\(".into());
+    }
+    if message.contains("unmatched closing parenthesis") {
+        return Some("no `(` stands before it; a parenthesis itself is written \\)".into());
+    }
+    if message.contains("missing terminating ]") {
+        return Some("close the `[`; a bracket itself is written \\[".into());
+    }
+    if message.contains("quantifier does not follow") {
+        let glob = source.strip_prefix('*').filter(|rest| !rest.is_empty());
+        return Some(match glob {
+            Some(rest) => format!("this is a regex, not a glob: .*{} or {}$", escaped(rest), escaped(rest)),
+            None => "`*`, `+` and `?` repeat what stands before them; the sign itself is written \\*, \\+, \\?".into(),
+        });
+    }
+    if message.contains("subpattern name") {
+        return Some("a named group is written (?<name>…)".into());
+    }
+    if message.contains("range out of order") {
+        return Some("the smaller character comes first, as in [a-z]; a `-` itself stands at the end: [a_-]".into());
+    }
+    if message.contains("\\ at end of pattern") {
+        return Some("the backslash takes the next character along: remove it, or write \\\\".into());
+    }
+    None
+}
+
+/// The text of a suffix as a regex.
+fn escaped(text: &str) -> String {
+    text.strip_prefix('.').filter(|_| !text.starts_with(".*")).map_or(text.to_owned(), |rest| format!("\\.{rest}"))
+}

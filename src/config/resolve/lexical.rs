@@ -1,0 +1,297 @@
+//! How words are written: characters that look like others, signs of other languages, comments that are none, marks of
+//! merges and templates. What is said of an unknown name before any name that is near.
+
+use crate::config::ast::{Directive, Span, Word};
+use crate::config::build::Build;
+use crate::config::context::Contexts;
+use crate::config::error::Diagnostic;
+use crate::config::registry;
+
+impl Build {
+    /// Characters that look like others, and paths of another system: taken as they stand, as by nginx, but not meant.
+    pub(super) fn odd_characters(&mut self, d: &Directive) {
+        if let Some((span, help)) = curly_phrase(d) {
+            let warning = Diagnostic::warn(span, "typographic quotes are part of the words, not quotes");
+            return self.diagnostics.push(warning.help(help));
+        }
+        let is_path = PATHS.iter().any(|name| d.name.is(name));
+        for word in &d.args {
+            let raw = self.sources.slice(word.span);
+            if let Some(warning) = is_path.then(|| odd_path(word, raw)).flatten().or_else(|| odd_word(d, word)) {
+                self.diagnostics.push(warning);
+            }
+        }
+    }
+}
+
+/// Directives whose arguments are paths.
+const PATHS: [&str; 8] =
+    ["root", "alias", "access_log", "error_log", "pid", "include", "upload_store", "auth_basic_user_file"];
+
+fn odd_path(word: &Word, raw: &[u8]) -> Option<Diagnostic> {
+    let raw = if word.quoted { raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default() } else { raw };
+    match raw {
+        [drive, b':', b'\\' | b'/', rest @ ..] if drive.is_ascii_alphabetic() && !rest.starts_with(b"/") => {
+            let name = String::from_utf8_lossy(rest).replace('\\', "/");
+            let warning = Diagnostic::warn(
+                word.span,
+                "a path of Windows: here paths begin with `/`, and a relative one is taken from the prefix",
+            );
+            Some(warning.help(format!("write it as in: /srv/{}", name.trim_start_matches('/'))))
+        }
+        [b'~', b'/', rest @ ..] => {
+            let warning = Diagnostic::warn(word.span, "`~` is a letter of the path here, not your home directory");
+            let rest = String::from_utf8_lossy(rest);
+            Some(warning.help(format!("write the whole path, as in: /home/{}/{rest}", user_name())))
+        }
+        _ => None,
+    }
+}
+
+/// Who is probably meant by `~`.
+fn user_name() -> String {
+    std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("alice".into())
+}
+
+/// Lists whose items commas do not separate.
+pub const LISTS: [&str; 12] = [
+    "try_files",
+    "index",
+    "gzip_types",
+    "charset_types",
+    "allowed_methods",
+    "dav_methods",
+    "ssl_protocols",
+    "proxy_next_upstream",
+    "valid_referers",
+    "upload_extensions",
+    "resolver",
+    "ssi_types",
+];
+
+fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
+    if word.quoted {
+        return None;
+    }
+    let text = word.str();
+    if text.ends_with(',') && text.len() > 1 && LISTS.iter().any(|name| d.name.is(name)) {
+        let warning = Diagnostic::warn(word.span, format!("the comma is part of the word \"{text}\""));
+        let is_first =
+            d.args.iter().find(|other| other.bytes().ends_with(b",")).is_none_or(|first| first.span == word.span);
+        let words: Vec<_> = d.args.iter().map(|word| word.str().trim_end_matches(',').to_owned()).collect();
+        return is_first
+            .then(|| warning.help(format!("words are separated by spaces: {} {};", d.name.str(), words.join(" "))));
+    }
+    // `root /srv";`: one quote, and it stands at the end.
+    if let [rest @ .., quote @ (b'"' | b'\'')] = word.bytes()
+        && !rest.contains(quote)
+        && rest.len() > 1
+        && !d.name.is("log_format")
+    {
+        let warning = Diagnostic::warn(word.span, "a quote inside a word is part of it");
+        let quote = char::from(*quote);
+        let plain = text.trim_end_matches(quote);
+        return Some(warning.help(format!("remove it, or write {quote}{plain}{quote}")));
+    }
+    if word.bytes().is_ascii() {
+        return None;
+    }
+    let plain = text.replace(CURLY, "");
+    if text.starts_with(CURLY) || text.ends_with(CURLY) {
+        let warning = Diagnostic::warn(word.span, "typographic quotes are part of the value, not quotes");
+        return Some(warning.help(format!("straight ones quote a word: \"{plain}\"")));
+    }
+    let blank = text.chars().find(|c| is_blank(*c))?;
+    let plain: String = text.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
+    let warning = Diagnostic::warn(word.span, format!("{} is part of this word", blank_name(blank)));
+    Some(warning.help(format!("remove it, or write a plain space: {}", plain.trim())))
+}
+
+const CURLY: [char; 7] = ['“', '”', '„', '‘', '’', '«', '»'];
+
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{200b}'..='\u{200d}' | '\u{202f}' | '\u{2060}' | '\u{3000}' | '\u{feff}' | '\u{2003}')
+}
+
+fn blank_name(c: char) -> String {
+    let name = match c {
+        '\u{a0}' | '\u{202f}' => "a no-break space",
+        '\u{3000}' | '\u{2003}' => "a wide space",
+        '\u{feff}' => "a byte order mark",
+        _ => "an invisible zero-width character",
+    };
+    format!("{name} (U+{:04X})", u32::from(c))
+}
+
+/// What is said of a mark that git left.
+pub const MERGE: &str = "a mark of an unfinished merge: keep one side and remove the marks";
+
+pub fn is_merge_mark(name: &str) -> bool {
+    ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| name.starts_with(mark))
+}
+
+/// Words that end what a shell's `if` began.
+pub fn is_shell_end(name: &str) -> bool {
+    matches!(name, "then" | "fi")
+}
+
+/// `DocumentRoot`: directives of Apache are written so, none of nginx are.
+pub fn is_camel(name: &str) -> bool {
+    let inner = name.trim_start_matches(['<', '/']);
+    let (upper, lower) =
+        (inner.bytes().filter(u8::is_ascii_uppercase).count(), inner.bytes().any(|b| b.is_ascii_lowercase()));
+    name.starts_with(['<']) && lower || upper > 1 && lower && inner.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+pub fn camel(name: &str) -> Option<String> {
+    is_camel(name).then(|| {
+        "this looks like a directive of Apache; names are lower case here, as in: server_name, root, proxy_pass"
+            .to_owned()
+    })
+}
+
+/// A phrase in typographic quotes that spaces tore apart: where it stands, and how it is quoted.
+pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
+    let first = d.args.iter().position(|word| !word.quoted && word.str().starts_with(CURLY))?;
+    let last = d.args.iter().rposition(|word| !word.quoted && word.str().ends_with(CURLY))?;
+    let words = d.args.get(first..=last).filter(|words| words.len() > 1)?;
+    let phrase: Vec<_> = words.iter().map(|word| word.str().replace(CURLY, "")).collect();
+    let span = words.first()?.span.to(words.last()?.span);
+    Some((span, format!("typographic quotes do not quote; straight ones do: \"{}\"", phrase.join(" "))))
+}
+
+/// What is wrong with how a name is written.
+pub fn name(d: &Directive, here: Contexts) -> Option<String> {
+    let name = &*d.name.str();
+    let known = |name: &str| registry::find(name, here).is_some();
+    if name.is_empty() {
+        return Some("a line begins with the name of a directive; quotes hold values only".into());
+    }
+    if let Some(c) = name.chars().find(|c| is_blank(*c)) {
+        let spaced: String = name.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
+        let plain: String = name.chars().filter(|c| !is_blank(*c)).collect();
+        let first = spaced.split_whitespace().next().unwrap_or_default();
+        let meant = match (known(&plain), known(first)) {
+            (true, _) => format!("; did you mean \"{plain}\"?"),
+            (_, true) => format!("; did you mean \"{}\"?", spaced.trim()),
+            _ => String::new(),
+        };
+        return Some(format!("{} stands in it where a plain space or nothing belongs{meant}", blank_name(c)));
+    }
+    if let Some(text) = other_language(name) {
+        return Some(text.into());
+    }
+    if name.starts_with('$') {
+        let value = d.args.iter().find(|word| !word.is("=")).map_or("value".into(), |word| word.str());
+        let (name, value) = name.split_once('=').unwrap_or((name, &value));
+        return Some(format!("a variable is set by: set {name} {value};"));
+    }
+    for (sign, text) in [(":", "no colon stands"), ("=>", "no `=>` stands"), ("=", "no `=` stands")] {
+        if let Some((key, value)) = name.split_once(sign) {
+            let given = d.args.iter().map(|word| word.str());
+            let words: Vec<_> =
+                Some(value.into()).into_iter().filter(|v: &std::borrow::Cow<str>| !v.is_empty()).chain(given).collect();
+            let value = if words.is_empty() { "VALUE".to_owned() } else { words.join(" ") };
+            if known(key) {
+                return Some(format!("{text} after a directive's name: {key} {value};"));
+            }
+            // `ROOT=/srv` of a shell.
+            if sign == "=" && !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                return Some(format!("a variable is set by: set ${} {value};", key.to_ascii_lowercase()));
+            }
+        }
+    }
+    // `on autoindex;`: the words are there, in another order.
+    let is_plain = |word: &&Word| !word.quoted && known(&word.str());
+    if d.block.is_none()
+        && d.args.len() < 4
+        && !name.contains('_')
+        && let Some(word) = d.args.iter().find(is_plain)
+        && (name.bytes().all(|byte| !byte.is_ascii_alphabetic())
+            || [
+                "on", "off", "true", "false", "yes", "no", "set", "enable", "disable", "use", "turn", "not", "all",
+                "from",
+            ]
+            .contains(&name))
+    {
+        let verb = ["set", "enable", "use", "turn", "not"].contains(&name);
+        let rest: Vec<_> = d.args.iter().filter(|other| other.span != word.span).map(|other| other.str()).collect();
+        let rest = match (name, rest.is_empty()) {
+            ("enable" | "use" | "turn", true) => "on".to_owned(),
+            ("disable" | "not", true) => "off".to_owned(),
+            _ if verb => rest.join(" "),
+            _ => std::iter::once(name.into()).chain(rest).collect::<Vec<_>>().join(" "),
+        };
+        return Some(format!("the name of the directive comes first: {} {rest};", word.str()));
+    }
+    let cut = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+    let (head, rest) = name.split_at_checked(cut)?;
+    if !rest.is_empty() && known(head) && !rest.starts_with(['-', '.']) {
+        let words: Vec<_> = std::iter::once(rest.into()).chain(d.args.iter().map(|word| word.str())).collect();
+        return Some(format!("a space is missing: {head} {}", words.join(" ")));
+    }
+    let quoted = name.trim_matches(|c| CURLY.contains(&c) || c == '`' || c == '\\');
+    if quoted != name && known(quoted) {
+        return Some(format!("did you mean \"{quoted}\"? the character before it is none of its own"));
+    }
+    // `server_name a.test; b.test;`
+    let is_host =
+        name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'*'));
+    (is_host && d.args.is_empty() && d.block.is_none() && here.intersects(Contexts::SERVER))
+        .then(|| format!("several names are one directive: server_name … {name};"))
+}
+
+/// Words and signs of other languages.
+fn other_language(name: &str) -> Option<&'static str> {
+    if name.starts_with("//")
+        || name.starts_with("/*")
+        || name.starts_with("--")
+        || name == "*"
+        || name == "*/"
+        || name == "REM"
+    {
+        return Some("a comment begins with `#` and ends with the line");
+    }
+    if is_merge_mark(name) {
+        return Some(MERGE);
+    }
+    if name.starts_with("<?") || name.starts_with("<!") || name.to_ascii_lowercase().starts_with("<html") {
+        return Some("this is HTML or XML, not a configuration");
+    }
+    if name.starts_with("{%") || name.starts_with("{{") || name.starts_with("<%") || name.starts_with("${") {
+        return Some("a placeholder of a template that was not filled in");
+    }
+    if name.starts_with("```") {
+        return Some("a mark of a text that this was copied from: remove it");
+    }
+    Some(match name {
+        "-" => "a list of YAML: each line is a directive here, without the dash and with `;` at its end",
+        "---" => "the beginning of a YAML file: remove it",
+        "else" | "elseif" | "elsif" | "elif" => "there is no `else`: write another `if`, or choose the value by `map`",
+        "then" | "fi" | "endif" | "end" | "begin" | "done" => "blocks are written { … }",
+        "for" | "while" | "foreach" | "switch" | "case" => {
+            "there are no loops and cases: `map` chooses a value by another"
+        }
+        "export" | "var" | "let" | "const" | "local" => "a variable is set by: set $name value;",
+        "echo" | "print" | "printf" => "a text is answered by: return 200 \"text\";",
+        "sudo" | "cd" | "systemctl" | "nginx" | "service" | "apt" => {
+            "a command of a shell: it belongs in a terminal, not here"
+        }
+        _ => return None,
+    })
+}
+
+/// `http://…`, `/path` or a host as a name: an argument that lost its directive.
+pub fn block_of(name: &str, d: &Directive) -> Option<String> {
+    if name.starts_with('/') && d.block.is_some() {
+        return Some(format!("did you mean \"location {name} {{ … }}\"?"));
+    }
+    if name.starts_with("http://") || name.starts_with("https://") {
+        return Some("a URL alone is no directive: `proxy_pass URL;` or `return 301 URL;`".into());
+    }
+    None
+}

@@ -1,0 +1,112 @@
+//! What is said of mistakes that people make: one message for one mistake, with what would be right.
+
+use crate::config::build::Form;
+use crate::config::error::Severity;
+use crate::config::load::{LoadOptions, load_text};
+use std::path::Path;
+
+/// The helps of all errors and warnings, one string a message.
+fn helps(text: &str) -> Vec<String> {
+    let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+    let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+    let told = resolved.diagnostics.iter().filter(|d| d.severity != Severity::Notice);
+    told.map(|d| d.help.iter().cloned().chain(d.label.clone()).collect::<Vec<_>>().join(" | ")).collect()
+}
+
+#[test]
+fn a_mistake_is_one_message_with_what_would_be_right() {
+    for (line, help) in [
+        ("on autoindex;", "autoindex on;"),
+        ("8080 listen;", "listen 8080;"),
+        ("ssl on;", "listen 443 ssl;"),
+        ("listen ::1:8080;", "listen [::1]:8080;"),
+        ("listen ssl 443;", "listen 443 ssl;"),
+        ("listen *.80;", "listen *:80;"),
+        ("if ($http-user-agent ~ x) { return 403; }", "$http_user_agent"),
+        ("if ($uri = /x { return 403; }", "if ($uri = /x)"),
+        ("if $uri = /x { return 403; }", "if ($uri = /x)"),
+        ("if ($uri not /x) { return 403; }", "if ($uri != /x)"),
+        ("if ($uri ~) { return 403; }", "a regex is missing"),
+        ("timeout 3;", "send_timeout"),
+        ("return 200 'It's up';", "\"It's up\""),
+        ("return 200 \"say \"hi\" now\";", "'say \"hi\" now'"),
+        ("Options -Indexes\n", "autoindex off;"),
+        ("<Directory /srv>\n Require all granted\n</Directory>\n", "location … { … }"),
+        ("RewriteCond %{HTTPS} off\nRewriteRule ^(.*)$ https://%{HTTP_HOST}$1 [R,L]\n", "if (CONDITION)"),
+        ("root = /x;", "root /x;"),
+        ("root {{ top }};", "placeholder"),
+        ("root /x; // a comment\n", "`#`"),
+        ("<<<<<<< a\nroot /x;\n=======\nroot /y;\n>>>>>>> b\n", "merge"),
+        ("location / (\n root /x;\n)", "location / { … }"),
+        ("location ~ ^/[0-9]{4}/ { root /x; }", "\"^/[0-9]{4}/\""),
+        ("location ~ ^/a;b { root /x; }", "\"^/a;b\""),
+        ("location ~ *.php { root /x; }", "\\.php$"),
+        ("location =~ x { root /x; }", "location ~ x"),
+        ("location /a /b { root /x; }", "write two"),
+        ("return 301 https://{host}$uri;", "${host}"),
+        ("return https://a.test 301;", "return 301 https://a.test;"),
+        ("rewrite ^/a$ /b [R=301,L];", "permanent"),
+        ("error_page /404.html 404;", "error_page 404 /404.html;"),
+        ("client_max_body_size 0.5m;", "512k"),
+        ("keepalive_timeout 1,5s;", "1500ms"),
+        ("send_timeout 60 s;", "send_timeout 60s;"),
+        ("expires 1 year;", "1y"),
+        ("proxy_buffers 8k 16;", "proxy_buffers 16 8k;"),
+        ("allow 10.0.*;", "allow 10.0.0.0/16;"),
+        ("allow 10.0.0.1 10.0.0.2;", "allow 10.0.0.1; allow 10.0.0.2;"),
+        ("proxy_set_header Host=$host;", "proxy_set_header Host $host;"),
+        ("location / { proxy_pass 127.0.0.1:3000; }", "proxy_pass http://127.0.0.1:3000;"),
+        ("location / { fastcgi_pass /run/x.sock; }", "fastcgi_pass unix:/run/x.sock;"),
+        ("try_files $uri, $uri/, =404;", "try_files $uri $uri/ =404;"),
+        ("root C:\\new\\site;", "/srv/new/site"),
+        ("index a\nroot /x;", "missing `;` after `a`"),
+        ("root /x；\nindex a;", "U+FF1B"),
+        ("add_header X “a b”;", "\"a b\""),
+        ("ROOT=/srv;\nroot $ROOT;", "set $root /srv;"),
+        ("set x 1;\nreturn 200 $x;", "set $x"),
+        ("return 200 $x-forwarded-for;", "$http_x_forwarded_for"),
+        ("\"root\": \"/srv\",\n\"index\": \"a\";\n", "JSON"),
+        ("error_log logs/e warning;", "\"warn\""),
+        ("listen 99999;\n} server { listen 99999;", "1 to 65535"),
+    ] {
+        let found = helps(&format!("server {{\n{line}\n}}\n"));
+        let most = if line.contains("} server {") { 2 } else { 1 };
+        assert_eq!(found.len(), most, "{line}: {found:?}");
+        assert!(found[0].contains(help), "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_still_defines_its_name() {
+    for (defines, uses) in [
+        ("upstream app { sever 127.0.0.1:1; }", "location / { proxy_pass http://app; }"),
+        ("upstream app { server 127.0.0.1:1 wieght=1; }", "location / { proxy_pass http://app; }"),
+        ("log_format main;", "access_log /tmp/a main;"),
+        ("limit_req_zone $uri zoen=a:1m rate=1r/s;", "limit_req zone=a;"),
+        ("map $uri { default 1; }", "return 200 $a;"),
+        ("mapp $uri $a { default 1; }", "return 200 $a;"),
+    ] {
+        let found = helps(&format!("events {{ }}\nhttp {{\n{defines}\nserver {{ listen 8080; {uses} }}\n}}\n"));
+        assert_eq!(found.len(), 1, "{defines}: {found:?}");
+    }
+}
+
+#[test]
+fn after_a_brace_too_few_or_too_many_nothing_that_follows_is_reported() {
+    let many =
+        "http {\n  server {\n    location / {\n      root /x;\n    }\n    }\n    location /b { root /y; }\n  }\n}\n";
+    let few = "http {\n  server {\n    listen 8080;\n  server {\n    listen 8081;\n  }\n}\n";
+    for (name, text, line) in [("too many", many, 6), ("too few", few, 2)] {
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let places: Vec<_> =
+            resolved.diagnostics.iter().filter_map(|d| Some(loaded.sources.position(d.span?).line)).collect();
+        assert_eq!(places, [line], "{name}");
+    }
+}
+
+#[test]
+fn a_block_whose_line_before_lacks_its_semicolon_is_read() {
+    let found = helps("http {\n gzip on\n server {\n  listen 8080;\n  rot /x;\n  location / { indx a; }\n }\n}\n");
+    assert_eq!(found.len(), 3, "{found:?}");
+}

@@ -1,0 +1,240 @@
+//! Slips of the form: what was never meant as the `;`, `{` or quote it is read as. Each is one error, and reading goes on
+//! behind the whole of it, so that nothing that follows from it is reported.
+
+use super::{Builder, unescape};
+use crate::config::ast::{Span, Word};
+use crate::config::error::Diagnostic;
+
+impl Builder<'_> {
+    /// Where the sign at `at` is none: says what it is and returns where to read on.
+    pub(super) fn no_end(&mut self, at: Span) -> Option<usize> {
+        match self.text(at) {
+            b"{" if self.too_deep == 0 => {
+                let slip = self.quantifier(at).or_else(|| self.placeholder(at)).or_else(|| self.apache_variable(at));
+                slip.or_else(|| self.braced_name(at))
+            }
+            b";" if self.too_deep == 0 && self.words.is_empty() => self.semicolon_comment(at),
+            b";" if self.too_deep == 0 => self.semicolon_in_regex(at),
+            _ => None,
+        }
+    }
+
+    /// The `{4}` of a regex without its quotes.
+    fn quantifier(&mut self, at: Span) -> Option<usize> {
+        let word = self.words.last()?;
+        let span = self.quantified(word, at)?;
+        let written = String::from_utf8_lossy(self.text(span)).into_owned();
+        // nginx's words for what it makes of the brace.
+        let error = Diagnostic::emerg(span, "unexpected end of file, expecting \"}\"")
+            .label("the `{` in this regex opens a block: it needs quotes");
+        self.errors.push(error.help(format!("write it in quotes: \"{written}\"")));
+        Some(self.replace_last(span))
+    }
+
+    /// `{{ name }}` and `{% if … %}` of a template that was not filled in.
+    fn placeholder(&mut self, at: Span) -> Option<usize> {
+        let line = self.rest_of_line(at);
+        let close: &[u8] = match line.get(1)? {
+            b'{' => b"}}",
+            b'%' => b"%}",
+            b'#' => b"#}",
+            _ => return None,
+        };
+        let end = at.start as usize + memchr::memmem::find(line, close)? + 2;
+        let span = self.span(at.start as usize, end);
+        let written = String::from_utf8_lossy(self.text(span)).into_owned();
+        let error = Diagnostic::emerg(span, "unexpected \"{\"").label(match self.words.is_empty() {
+            true => "no directive before it",
+            false => "no block belongs here",
+        });
+        // `{% if %}` and `{% endif %}` are one template.
+        let is_tag = |text: &String| text.starts_with("`{%");
+        if close == b"%}"
+            && self.errors.note_where(|first| first.help.iter().any(is_tag), span, format!("`{written}` stands"))
+        {
+            return Some(end);
+        }
+        self.errors.push(error.help(format!("`{written}` is a placeholder of a template that was not filled in")));
+        if !self.words.is_empty() {
+            self.words.push(Word::new(written.as_bytes(), span, true));
+            return Some(end);
+        }
+        // A line of its own ends with it.
+        let rest = self.bytes.get(end..).unwrap_or_default();
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        Some(if rest.get(blanks) == Some(&b';') { end + blanks + 1 } else { end })
+    }
+
+    /// Apache's `%{HTTP_HOST}`: part of the word it stands in.
+    fn apache_variable(&mut self, at: Span) -> Option<usize> {
+        let word = self.words.last().filter(|word| !word.quoted && word.span.end == at.start)?;
+        if !word.bytes().ends_with(b"%") {
+            return None;
+        }
+        let line = self.rest_of_line(at);
+        let close = memchr::memchr(b'}', line)?;
+        let tail = line.get(close..)?.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b';');
+        let span = self.span(word.span.start as usize, at.start as usize + tail.map_or(line.len(), |n| close + n));
+        // A directive of Apache is an error by itself.
+        let is_apaches = self.words.first().is_some_and(|name| name.bytes().iter().any(u8::is_ascii_uppercase));
+        if !is_apaches {
+            let error = Diagnostic::emerg(at, "unexpected \"{\"").label("Apache's way to name a variable");
+            self.errors.push(error.help("variables are written $name here: $host, $http_referer, $request_uri"));
+        }
+        Some(self.replace_last(span))
+    }
+
+    /// `https://{host}/`: a placeholder of Caddy or Python amid a word.
+    fn braced_name(&mut self, at: Span) -> Option<usize> {
+        let word =
+            self.words.last().filter(|word| !word.quoted && word.span.end == at.start && self.words.len() > 1)?;
+        let line = self.rest_of_line(at);
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        let length = line.iter().skip(1).take_while(|byte| is_name(byte)).count();
+        if length == 0 || line.get(length + 1) != Some(&b'}') {
+            return None;
+        }
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || *byte == b';';
+        let tail = line.iter().position(ends).unwrap_or(line.len());
+        let name =
+            String::from_utf8_lossy(line.get(1..=length)?).rsplit('.').next().unwrap_or_default().replace('-', "_");
+        let span = self.span(word.span.start as usize, at.start as usize + tail);
+        let error = Diagnostic::emerg(at, "unexpected \"{\"").label("a brace opens a block");
+        self.errors.push(error.help(format!("a variable is written with a `$`: ${{{name}}}")));
+        Some(self.replace_last(span))
+    }
+
+    /// `"root": "/srv",`: a line of JSON. Gives its end.
+    pub(super) fn json_member(&mut self, quoted: Span) -> Option<usize> {
+        let after = quoted.end as usize;
+        let is_first = self.words.first().is_some_and(|word| word.span == quoted);
+        if !is_first || self.bytes.get(after) != Some(&b':') {
+            return None;
+        }
+        let at = self.span(after, after + 1);
+        let line = self.rest_of_line(at);
+        let end = after + line.len();
+        let value = String::from_utf8_lossy(line.get(1..)?).trim().trim_end_matches([',', ';']).to_owned();
+        let name = self.words.first()?.str().into_owned();
+        let block = value.starts_with('{');
+        if !self.errors.note_where(
+            |first| first.help.iter().any(|help| help.starts_with("this is JSON")),
+            at,
+            "and this".into(),
+        ) {
+            let meant =
+                if block { format!("{name} {{ … }}") } else { format!("{name} {};", value.trim_matches('"')) };
+            let error =
+                Diagnostic::emerg(at, "unexpected \":\"").label("a space, `;` or `{` must follow a closing quote");
+            self.errors.push(error.help(format!("this is JSON; a directive is written {meant}")));
+        }
+        self.words.clear();
+        Some(if block { after + 1 } else { end })
+    }
+
+    /// `; a comment` as in ini files.
+    fn semicolon_comment(&mut self, at: Span) -> Option<usize> {
+        let before = self.bytes.get(..at.start as usize)?;
+        let indent = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..)?;
+        let line = self.rest_of_line(at);
+        let text = line.get(1..)?.trim_ascii();
+        let is_text = text.first().is_some_and(u8::is_ascii_alphanumeric) && !text.ends_with(b";");
+        if !indent.trim_ascii().is_empty() || !is_text || text.ends_with(b"{") || text.ends_with(b"}") {
+            return None;
+        }
+        let end = at.start as usize + line.len();
+        let error = Diagnostic::emerg(at, "unexpected \";\"").label("no directive before it");
+        self.errors.push(error.help("a comment begins with `#` and ends with the line"));
+        Some(end)
+    }
+
+    /// `location ~ ^/a;b {`: a `;` amid a regex that lacks its quotes.
+    fn semicolon_in_regex(&mut self, at: Span) -> Option<usize> {
+        let (name, word) = (self.words.first()?, self.words.last()?);
+        let is_amid = word.span.end == at.start && !word.quoted;
+        let goes_on = self
+            .bytes
+            .get(at.end as usize)
+            .is_some_and(|byte| !byte.is_ascii_whitespace() && !b";{}#\"'".contains(byte));
+        let wants_more = match name.bytes() {
+            b"location" => self.words.len() > 2 && self.words.get(1).is_some_and(|word| word.bytes().starts_with(b"~")),
+            b"if" => self.words.len() > 2,
+            b"rewrite" => self.words.len() == 2,
+            _ => false,
+        };
+        if !(is_amid && goes_on && wants_more) {
+            return None;
+        }
+        let line = self.rest_of_line(at);
+        let length = line.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'{').unwrap_or(line.len());
+        let span = self.span(word.span.start as usize, at.start as usize + length);
+        let written = String::from_utf8_lossy(self.text(span)).into_owned();
+        let error = Diagnostic::emerg(at, "unexpected \";\"").label("it ends the directive amid this word");
+        self.errors.push(error.help(format!("a regex with `;` or braces needs quotes: \"{written}\"")));
+        Some(self.replace_last(span))
+    }
+
+    /// A quoted word with the same quotes inside it: `'It's up'`, `"say "hi" now"`. Gives its end.
+    pub(super) fn quotes_in_quotes(&mut self, at: usize, quoted: Span) -> Option<usize> {
+        let quote = *self.text(quoted).first()?;
+        let inside = self.text(quoted).get(1..)?.split_last()?.1;
+        let after = quoted.end as usize;
+        let rest = self.bytes.get(after..)?;
+        let line = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len()))?;
+        let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+        let apostrophe = quote == b'\'' && inside.last().is_some_and(is_letter) && line.first().is_some_and(is_letter);
+        let nested = inside.last().is_some_and(|byte| matches!(byte, b' ' | b'=' | b'('));
+        if !(apostrophe || nested) || memchr::memchr(b'\n', inside).is_some() {
+            return None;
+        }
+        let ends = |n: usize| matches!(line.get(n + 1), None | Some(b' ' | b'\t' | b';' | b'{' | b')'));
+        let close = memchr::memrchr_iter(quote, line).find(|n| ends(*n))?;
+        let end = after + close + 1;
+        let span = self.span(quoted.start as usize, end);
+        let inner = self.bytes.get(quoted.start as usize + 1..end - 1)?;
+        let shown = String::from_utf8_lossy(inner).into_owned();
+        let found = String::from_utf8_lossy(line.get(..1)?).into_owned();
+        let place = self.span(after - 1, after);
+        let other = if quote == b'"' { '\'' } else { '"' };
+        let help = match shown.contains(other) {
+            false => {
+                format!("the quote ends the value there; write the whole in the other kind: {other}{shown}{other}")
+            }
+            true => format!("the quote ends the value there; inside it is written \\{}", char::from(quote)),
+        };
+        let error = Diagnostic::emerg(place, format!("unexpected \"{found}\"")).help(help);
+        self.errors.push(error.label("a space, `;` or `{` must follow a closing quote"));
+        self.words.truncate(at);
+        self.words.push(Word::new(&unescape(inner), span, true));
+        Some(end)
+    }
+
+    /// The last word reaches to the end of `span`; returns that end.
+    fn replace_last(&mut self, span: Span) -> usize {
+        let raw = self.text(span);
+        self.words.pop();
+        self.words.push(Word::new(&unescape(raw), span, false));
+        span.end as usize
+    }
+
+    /// From `at` to the end of its line.
+    fn rest_of_line(&self, at: Span) -> &[u8] {
+        let rest = self.bytes.get(at.start as usize..).unwrap_or_default();
+        rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default()
+    }
+
+    /// The whole of a word as it was meant, where what the brace `at` opens reads like a quantifier: `^/\d{4}/`.
+    fn quantified(&self, word: &Word, at: Span) -> Option<Span> {
+        if word.quoted || word.span.end != at.start {
+            return None;
+        }
+        let rest = self.bytes.get(at.end as usize..)?;
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b',').count();
+        if count == 0 || rest.get(count) != Some(&b'}') {
+            return None;
+        }
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || *byte == b';';
+        let len = rest.iter().position(ends).unwrap_or(rest.len());
+        Some(Span::new(word.span.file, word.span.start, at.end + len as u32))
+    }
+}
