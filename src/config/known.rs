@@ -77,8 +77,6 @@ const BALANCING: Verdict = Ignored("requests are spread over the servers in turn
 const TLS_CACHE: Verdict = Ignored("certificates are read once and kept until their files change");
 const TLS_SIZE: Verdict = Ignored("certificates are sent as they are");
 const DHE: Verdict = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
-const EARLY_DATA: Verdict =
-    Ignored("clients send nothing before the handshake is over, as they do where a server knows no early data");
 const ENGINE: Verdict = Ignored("cryptography is built in");
 const STAPLING: Verdict =
     Ignored("responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service");
@@ -395,7 +393,6 @@ pub const ROWS: &[Known] = &[
     row("ssl_dhparam", HS, TAKE1, "ngx_http_ssl_module", DHE),
     row("ssl_dhparam", MAIL, TAKE1, "ngx_mail_ssl_module", IN_MAIL),
     row("ssl_dhparam", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
-    row("ssl_early_data", HS, FLAG, "ngx_http_ssl_module", EARLY_DATA),
     row("ssl_ech_file", HS, TAKE1, "ngx_http_ssl_module", NO_ECH),
     row("ssl_ech_file", STREAM, TAKE1, "ngx_stream_ssl_module", IN_STREAM),
     row("ssl_engine", MAIN, TAKE1, "ngx_openssl_module", ENGINE),

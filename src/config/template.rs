@@ -108,7 +108,7 @@ builtins! {
     SslClientSDn "ssl_client_s_dn", SslClientSDnLegacy "ssl_client_s_dn_legacy",
     SslClientSerial "ssl_client_serial", SslClientVEnd "ssl_client_v_end",
     SslClientVRemain "ssl_client_v_remain", SslClientVStart "ssl_client_v_start",
-    SslClientVerify "ssl_client_verify", SslCurve "ssl_curve", SslCurves "ssl_curves",
+    SslClientVerify "ssl_client_verify", SslCurve "ssl_curve", SslCurves "ssl_curves", SslEarlyData "ssl_early_data",
     SslProtocol "ssl_protocol", SslServerName "ssl_server_name", SslSessionId "ssl_session_id",
     SslSessionReused "ssl_session_reused", SslSigalgs "ssl_sigalgs",
 }
@@ -118,7 +118,6 @@ builtins! {
 const ABSENT: &[&str] = &[
     "http3",
     "ssl_client_sigalg",
-    "ssl_early_data",
     "ssl_ech_outer_server_name",
     "ssl_ech_status",
     "ssl_sigalg",

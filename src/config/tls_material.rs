@@ -128,6 +128,7 @@ impl Recipe {
             tickets: self.ssl.tickets,
             ticket_keys: self.ticket_keys.clone(),
             session_timeout: self.ssl.timeout.0 / 1000,
+            early_data: self.ssl.early_data,
         };
         Ok(Prepared::new(options.build()?, chooses))
     }

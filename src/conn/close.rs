@@ -90,7 +90,10 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 fn lingering(active: &Active, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
     let Active { ex, http1, .. } = active;
     let client = &ex.here().settings.client;
-    let sending = ex.rx == Rx::Drain || http1.has_more() || transport.can_read() && !transport.peer_closed();
+    let sending = ex.rx == Rx::Drain
+        || http1.has_more()
+        || transport.can_read() && !transport.peer_closed()
+        || transport.is_early();
     let wanted = match client.lingering {
         Lingering::Off => false,
         Lingering::On => sending && !ex.abort,

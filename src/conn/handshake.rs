@@ -23,6 +23,7 @@ use crate::tls::ServerConfig;
 use crate::tls::hello::{self, Hello, Progress, Refusal};
 use crate::tls::session::Session;
 use crate::tls::verify::Purpose;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -268,6 +269,7 @@ fn finish(tls: &mut Tls, cx: &Services) {
         session: if session.is_resumed() { chosen.hello.session } else { None },
         chain,
         verdict,
+        early: Cell::new(session.is_early()),
         offers,
         server_name: chosen.hello.server_name,
     };

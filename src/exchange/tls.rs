@@ -11,6 +11,7 @@ use crate::tls::hello::Hello;
 use crate::tls::x509::Certificate;
 use crate::tls::{CertificateDer, ciphers, names, pem};
 use sha1::{Digest, Sha1};
+use std::cell::Cell;
 use std::fmt::Write;
 
 /// Facts of a connection, the same for all its requests.
@@ -30,6 +31,8 @@ pub struct TlsFacts {
     pub chain: Vec<CertificateDer<'static>>,
     /// What became of judging them. None: there were none.
     pub verdict: Option<Result<(), Fault>>,
+    /// The request may have come with the hello: until the handshake is over, it may be a copy of another.
+    pub early: Cell<bool>,
     /// What the client offered, where the configuration has variables of it.
     pub offers: Option<Box<Hello>>,
 }
@@ -101,6 +104,7 @@ impl TlsFacts {
             Builtin::SslProtocol => text(self.protocol),
             Builtin::SslCipher => text(&ciphers::cipher(self.cipher).unwrap_or_default()),
             Builtin::SslCurve if self.group != 0 => text(&ciphers::group(self.group)),
+            Builtin::SslEarlyData => self.early.get() && text("1"),
             Builtin::SslServerName => self.server_name.as_deref().is_some_and(text),
             Builtin::SslSessionReused => text(if self.session.is_some() { "r" } else { "." }),
             Builtin::SslAlpnProtocol => match &self.alpn {

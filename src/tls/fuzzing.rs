@@ -28,6 +28,7 @@ fn config() -> Option<Arc<ServerConfig>> {
             tickets: true,
             ticket_keys: Vec::new(),
             session_timeout: 300,
+            early_data: false,
         };
         options.build().ok()
     };

@@ -65,7 +65,14 @@ pub struct Options {
     pub ticket_keys: Vec<Arc<Key>>,
     /// Seconds that a session can be resumed.
     pub session_timeout: u64,
+    /// Clients that resume a session may send a request with their hello (0-RTT).
+    pub early_data: bool,
 }
+
+/// Bytes that a client may send before the handshake is over (nginx).
+const EARLY_DATA: u32 = 16 << 10;
+/// Sessions kept for early data where the configuration names no cache.
+const EARLY_SESSIONS: usize = 20_480;
 
 /// A chain and its key, if they belong together.
 pub fn certified(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, String> {
@@ -122,6 +129,16 @@ impl Options {
         };
         if !self.tickets && matches!(self.cache, Cache::None) {
             config.send_tls13_tickets = 0;
+        }
+        if self.early_data && self.protocols.v1_3 {
+            // A session opens once: what was sent with its hello cannot be played again. That takes sessions kept here.
+            config.ticketer = Arc::new(NoTickets);
+            config.send_tls13_tickets = 2;
+            if matches!(self.cache, Cache::None) {
+                config.session_storage = ticket::cache("early data", EARLY_SESSIONS, context, self.session_timeout);
+            }
+            config.max_early_data_size = EARLY_DATA;
+            config.send_half_rtt_data = true;
         }
         Ok(Arc::new(config))
     }
@@ -185,6 +202,7 @@ pub fn challenge(pair: Arc<CertifiedKey>, protocol: &[u8]) -> Result<Arc<ServerC
         tickets: false,
         ticket_keys: Vec::new(),
         session_timeout: 0,
+        early_data: false,
     };
     options.build()
 }

@@ -7,8 +7,8 @@
 use super::ciphers;
 use rustls::client::{ClientConfig, UnbufferedClientConnection};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::server::{ServerConfig, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::server::{ServerConfig, ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, ReadEarlyData, UnbufferedStatus};
 use rustls::{CommonState, Error, HandshakeKind};
 use std::sync::Arc;
 
@@ -59,21 +59,33 @@ pub struct Session {
     input: Vec<u8>,
     /// Bytes that came before the handshake was over.
     bytes: u32,
+    /// The client sent data with its hello, and it was taken.
+    early: bool,
 }
 
 impl Session {
     pub fn server(config: Arc<ServerConfig>) -> Result<Session, Fault> {
         let side = Side::Server(UnbufferedServerConnection::new(config).map_err(Fault::Tls)?);
-        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0 })
+        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, Fault> {
         let side = Side::Client(UnbufferedClientConnection::new(config, name).map_err(Fault::Tls)?);
-        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0 })
+        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Open before the client has finished the handshake: what it says may be a copy of what it said to another.
+    pub fn is_early(&self) -> bool {
+        self.early && self.common().is_handshaking()
+    }
+
+    /// The handshake was carried to its end, whatever came after it.
+    pub fn is_established(&self) -> bool {
+        !self.common().is_handshaking()
     }
 
     /// Takes in what the socket gave; plaintext is appended to `plain`, what must go to the peer to `out`.
@@ -120,8 +132,8 @@ impl Session {
 
     fn step(&mut self, input: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> (usize, Result<Next, Fault>) {
         match &mut self.side {
-            Side::Server(conn) => step(conn.process_tls_records(input), plain, out),
-            Side::Client(conn) => step(conn.process_tls_records(input), plain, out),
+            Side::Server(conn) => step(conn.process_tls_records(input), plain, out, take_early),
+            Side::Client(conn) => step(conn.process_tls_records(input), plain, out, |_, _| {}),
         }
     }
 
@@ -139,8 +151,10 @@ impl Session {
             match next? {
                 Next::Again => {}
                 Next::Ended => self.state = State::Ended,
+                Next::Early => self.early = true,
                 Next::Open => {
-                    if self.state == State::Handshaking {
+                    // With early data allowed, a server may write before the client has finished; only for what came early.
+                    if self.state == State::Handshaking && (self.early || !self.common().is_handshaking()) {
                         self.state = State::Open;
                     }
                     return Ok(());
@@ -224,6 +238,8 @@ enum Next {
     /// Nothing more without input.
     Blocked,
     Open,
+    /// Data came with the hello.
+    Early,
     Ended,
 }
 
@@ -232,6 +248,7 @@ fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     plain: &mut Vec<u8>,
     out: &mut Vec<u8>,
+    early: impl FnOnce(ReadEarlyData<'_, '_, Data>, &mut Vec<u8>),
 ) -> (usize, Result<Next, Fault>) {
     let UnbufferedStatus { mut discard, state } = status;
     let next = match state {
@@ -246,6 +263,10 @@ fn step<Data>(
                 }
             }
         },
+        Ok(ConnectionState::ReadEarlyData(data)) => {
+            early(data, plain);
+            Ok(Next::Early)
+        }
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let start = out.len();
             // Asked with no room, it says how much it needs.
@@ -268,10 +289,17 @@ fn step<Data>(
         }
         Ok(ConnectionState::PeerClosed) => Ok(Next::Ended),
         Ok(ConnectionState::WriteTraffic(_)) => Ok(Next::Open),
-        // Blocked in the handshake, closed on both sides; early data is never accepted.
+        // Blocked in the handshake, closed on both sides.
         Ok(_) => Ok(Next::Blocked),
     };
     (discard, next)
+}
+
+/// What came with the hello. Its bytes are in no later state's count.
+fn take_early(mut data: ReadEarlyData<'_, '_, ServerConnectionData>, plain: &mut Vec<u8>) {
+    while let Some(Ok(record)) = data.next_record() {
+        plain.extend_from_slice(record.payload);
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@
 
 use crate::client::{Client, LIMIT, Response};
 use crate::os;
+use crate::over_tls;
 pub use crate::table::{BOTH, Runs, Table, binary, on_nginx, ours, skip_on_nginx, skipped};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -195,6 +196,17 @@ impl Setup {
         (listeners, addresses)
     }
 
+    /// What the server reads, for the transport that is tested.
+    fn write_config(&self, config: &str, ports: &[SocketAddr]) {
+        let mut config = config.to_owned();
+        if over_tls::is_wanted() {
+            config = over_tls::secured(&config);
+            write(&self.dir.join("conf/suite.crt"), over_tls::pair().certificate.as_bytes());
+            write(&self.dir.join("conf/suite.key"), over_tls::pair().key.as_bytes());
+        }
+        write(&self.dir.join("conf/test.conf"), self.expand(&config, ports).as_bytes());
+    }
+
     pub fn start(self) -> Server {
         self.start_on(binary())
     }
@@ -202,8 +214,7 @@ impl Setup {
     /// Starts another binary than the one under test: the oracle beside it.
     pub fn start_on(self, binary: &Path) -> Server {
         let (listeners, ports) = self.bind();
-        let config = self.expand(&self.config, &ports);
-        write(&self.dir.join("conf/test.conf"), config.as_bytes());
+        self.write_config(&self.config, &ports);
         let child = self.spawn(binary, &listeners);
         let listeners = if self.restartable { listeners } else { Vec::new() };
         Server { pid: child.id(), child: Some(child), ports, listeners, setup: self, stopped: false }
@@ -295,6 +306,13 @@ impl Server {
         Client::connect(self.ports[0])
     }
 
+    /// One whose connection is agreed on: what it sends next is a request.
+    pub fn ready_client(&self) -> Client {
+        let mut client = self.client();
+        client.shake();
+        client
+    }
+
     pub fn client_at(&self, index: usize) -> Client {
         Client::connect(self.ports[index])
     }
@@ -357,14 +375,14 @@ impl Server {
         let lines = |text: &str, target: &str| text.matches(&format!(" {target} HTTP/1.1\"")).count();
         self.get(quick).is(200);
         let quick = format!("{quick}?during={target}");
-        let (mut first, others) = self.frozen(|| {
-            let mut first = self.client();
+        // What has to be agreed on before a request can be sent needs the server.
+        let (mut first, mut others) = (self.ready_client(), Vec::new());
+        others.extend((0..OTHERS).map(|_| self.ready_client()));
+        self.frozen(|| {
             first.send(slow);
-            let mut others: Vec<Client> = (0..OTHERS).map(|_| self.client()).collect();
             for client in &mut others {
                 client.send(format!("GET {quick} HTTP/1.1\r\nHost: a\r\n\r\n"));
             }
-            (first, others)
         });
         for mut client in others {
             client.response().is(200);
@@ -378,7 +396,7 @@ impl Server {
 
     /// Replaces the config file; placeholders as in the first one.
     pub fn reconfigure(&self, config: &str) {
-        write(&self.path("conf/test.conf"), self.setup.expand(config, &self.ports).as_bytes());
+        self.setup.write_config(config, &self.ports);
     }
 
     /// As `reconfigure`, with the block of `http`.

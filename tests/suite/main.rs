@@ -14,6 +14,7 @@ mod dav;
 mod default_site;
 mod harness;
 mod os;
+mod over_tls;
 mod table;
 mod upstream;
 
@@ -29,6 +30,7 @@ mod client_body;
 mod conditions;
 mod config_directives;
 mod differential;
+mod early_data;
 mod explain;
 mod fastcgi;
 mod first_words;

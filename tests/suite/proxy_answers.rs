@@ -2,9 +2,9 @@
 //! on files: compression, charsets, header lines, conditions, rates.
 
 use crate::harness::{BOTH, Setup, Table, server};
+use crate::transport::Stream;
 use crate::upstream::Upstream;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 fn setup(block: &str, up: &Upstream) -> Setup {
     server(&block.replace("%%UP%%", &up.address.to_string()))
@@ -402,7 +402,7 @@ fn filters_work_on_what_an_upstream_sends() {
         r.is(301).has("cache-control", "max-age=3600").has("x-added", "yes");
     });
     table.row(BOTH, "X-Accel-Limit-Rate", || {
-        let mut client = TcpStream::connect(s.address(0)).expect("the server listens");
+        let mut client = Stream::connect(s.address(0)).expect("the server listens");
         client.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").expect("it reads");
         // 500 bytes at 100 a second: the whole is not there at once.
         let mut got = [0; 4096];

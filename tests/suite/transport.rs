@@ -1,9 +1,11 @@
 //! The same requests over a second transport, which debug builds speak with clients of 127.88.0.0/16
 //! (`webserv::conn::transport::scrambled`): bytes in frames, decoded and encoded through buffers, in short pieces.
-//! `TEST_TRANSPORT=scrambled cargo test --test suite http1` runs other parts of the suite over it.
+//! `TEST_TRANSPORT=scrambled cargo test --test suite http1` runs other parts of the suite over it, `TEST_TRANSPORT=tls …` over
+//! TLS (`over_tls`).
 
 use crate::client::Client;
 use crate::harness::{Server, http, noise, skip_on_nginx};
+use crate::over_tls::{self, Tls};
 use std::cell::Cell;
 use std::io::{Read, Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -16,16 +18,23 @@ thread_local! {
     static SCRAMBLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A client's stream, over either transport.
+/// A client's stream, over any transport.
 pub struct Stream {
     tcp: TcpStream,
-    scrambled: Option<(Unframer, Vec<u8>)>,
+    layer: Layer,
+}
+
+enum Layer {
+    Plain,
+    Scrambled(Unframer, Vec<u8>),
+    Tls(Box<Tls>),
 }
 
 impl Stream {
     pub fn connect(address: SocketAddr) -> Result<Stream> {
         if !SCRAMBLED.get() && std::env::var_os("TEST_TRANSPORT").is_none_or(|name| name != "scrambled") {
-            return Ok(Stream { tcp: TcpStream::connect(address)?, scrambled: None });
+            let layer = if over_tls::is_wanted() { Layer::Tls(Box::new(Tls::new())) } else { Layer::Plain };
+            return Ok(Stream { tcp: TcpStream::connect(address)?, layer });
         }
         let SocketAddr::V4(to) = address else { panic!("{address} cannot be reached from 127.88.79.82") };
         let fd = socket::socket(socket::Family::V4).expect("a socket");
@@ -33,12 +42,21 @@ impl Stream {
         socket::bind(fd.as_fd(), &socket::Addr::V4(from)).expect("an address of the loopback network");
         socket::set_nonblocking(fd.as_fd(), false).expect("fcntl");
         socket::connect(fd.as_fd(), &socket::Addr::V4(to)).expect("the socket listens since before the server started");
-        Ok(Stream { tcp: TcpStream::from(fd), scrambled: Some(Default::default()) })
+        Ok(Stream { tcp: TcpStream::from(fd), layer: Layer::Scrambled(Unframer::default(), Vec::new()) })
+    }
+
+    pub fn shake(&mut self) -> Result<()> {
+        match &mut self.layer {
+            Layer::Tls(tls) => tls.shake(&mut self.tcp),
+            Layer::Plain | Layer::Scrambled(..) => Ok(()),
+        }
     }
 
     pub fn shutdown(&mut self, how: Shutdown) -> Result<()> {
-        if self.scrambled.is_some() {
-            self.tcp.write_all(&END)?;
+        match &mut self.layer {
+            Layer::Plain => {}
+            Layer::Scrambled(..) => self.tcp.write_all(&END)?,
+            Layer::Tls(tls) => tls.end(&mut self.tcp)?,
         }
         self.tcp.shutdown(how)
     }
@@ -54,7 +72,11 @@ impl Deref for Stream {
 
 impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
-        let Some((unframer, inbox)) = &mut self.scrambled else { return self.tcp.read(into) };
+        let (unframer, inbox) = match &mut self.layer {
+            Layer::Plain => return self.tcp.read(into),
+            Layer::Tls(tls) => return tls.read(&mut self.tcp, into),
+            Layer::Scrambled(unframer, inbox) => (unframer, inbox),
+        };
         while inbox.is_empty() {
             let mut bytes = [0; 4096];
             match self.tcp.read(&mut bytes)? {
@@ -71,13 +93,16 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        if self.scrambled.is_none() {
-            return self.tcp.write(bytes);
+        match &mut self.layer {
+            Layer::Plain => self.tcp.write(bytes),
+            Layer::Tls(tls) => tls.write(&mut self.tcp, bytes),
+            Layer::Scrambled(..) => {
+                let mut framed = Vec::new();
+                frame(bytes, &mut framed);
+                self.tcp.write_all(&framed)?;
+                Ok(bytes.len())
+            }
         }
-        let mut framed = Vec::new();
-        frame(bytes, &mut framed);
-        self.tcp.write_all(&framed)?;
-        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> Result<()> {

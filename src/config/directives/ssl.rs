@@ -19,6 +19,13 @@ fn ssl(settings: &mut Settings) -> &mut Ssl {
     Rc::make_mut(&mut settings.ssl)
 }
 
+const EARLY_DATA: &str = "\
+Clients that resume a session of TLS 1.3 may send a request with their hello, and get the answer a round trip earlier. \
+Whoever records it may send it again: each session opens once, in the memory of this process, so a copy is not taken by \
+the server that took the first, but one of several behind a balancer may. While the handshake is not over, $ssl_early_data \
+is 1: pass it on (`proxy_set_header Early-Data $ssl_early_data`) for the application to answer 425 to what must not happen \
+twice. Sessions are kept by `ssl_session_cache`, or by a cache of its own where none is named; tickets are not used.";
+
 pub const ROWS: &[Row] = &[
     row(
         "ssl_certificate",
@@ -175,6 +182,7 @@ pub const ROWS: &[Row] = &[
         Effect::Flag(|s| &mut ssl(s).reject_handshake),
         "Refuses clients of this server with an unrecognized_name alert; no certificate is needed.",
     ),
+    row("ssl_early_data", HS, Args::FLAG, "off", Effect::Flag(|s| &mut ssl(s).early_data), EARLY_DATA),
 ];
 
 fn file(b: &mut Build, word: &Word) -> Result<Named, Fault> {

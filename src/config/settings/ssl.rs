@@ -49,6 +49,7 @@ pub struct Ssl {
     pub timeout: Millis,
     pub stapling_file: Option<Named>,
     pub reject_handshake: bool,
+    pub early_data: bool,
 }
 
 impl Default for Ssl {
@@ -74,6 +75,7 @@ impl Default for Ssl {
             timeout: Millis(300_000),
             stapling_file: None,
             reject_handshake: false,
+            early_data: false,
         }
     }
 }

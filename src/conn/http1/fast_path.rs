@@ -38,7 +38,13 @@ pub fn answer(conn: &mut Conn, endpoint: EndpointId, input: &[u8], turn: &mut Tu
     // Who is introduced first has not begun to ask; who leaves in a moment is told so; and what cannot be sent, or has
     // more behind it, is for an exchange.
     let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
-    if !is_plain || cx.quitting || cx.overload.is_tight() || !conn.transport.can_write() || conn.transport.can_read() {
+    if !is_plain
+        || conn.transport.is_early()
+        || cx.quitting
+        || cx.overload.is_tight()
+        || !conn.transport.can_write()
+        || conn.transport.can_read()
+    {
         return known;
     }
     let from = said.answers.len();

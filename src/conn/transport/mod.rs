@@ -87,6 +87,11 @@ impl Transport {
         self.tls().is_some_and(Tls::is_handshaking)
     }
 
+    /// Requests are served, and the client has not finished the handshake: more will come of it.
+    pub fn is_early(&self) -> bool {
+        self.tls().is_some_and(Tls::is_early)
+    }
+
     /// A client's, just accepted.
     pub fn accepted(fd: OwnedFd, _peer: &Peer) -> Transport {
         #[cfg(debug_assertions)]

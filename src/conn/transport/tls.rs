@@ -152,6 +152,11 @@ impl Tls {
         }
     }
 
+    /// Requests are served, and the client has not finished the handshake.
+    pub fn is_early(&self) -> bool {
+        self.session().is_some_and(Session::is_early)
+    }
+
     /// Why the connection cannot go on.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
@@ -239,7 +244,8 @@ impl Tls {
                 return Ok(());
             }
             self.fill(&mut Vec::new(), 0)?;
-            if self.ended {
+            // What ended together with the handshake has a request before its end.
+            if self.ended && self.session().is_none_or(|session| !session.is_established()) {
                 return Err(Errno::ECONNRESET);
             }
         }
@@ -248,6 +254,9 @@ impl Tls {
     fn after(&mut self, taken: Result<(), Fault>) -> Result<(), Errno> {
         match taken {
             Ok(()) => {
+                if let Some(facts) = self.facts.as_ref().filter(|facts| facts.early.get()) {
+                    facts.early.set(self.is_early());
+                }
                 self.ended |= self.session().is_some_and(|session| session.state() == State::Ended);
                 Ok(())
             }

@@ -20,6 +20,7 @@ fn server_config(protocols: Protocols) -> Arc<ServerConfig> {
         tickets: true,
         ticket_keys: Vec::new(),
         session_timeout: 300,
+        early_data: false,
     };
     options.build().expect("a configuration")
 }

@@ -168,7 +168,7 @@ fn an_upload_is_where_its_client_can_reach_it() {
             "",
             "/a/",
             "Host: up.test:8443\r\n",
-            "http://up.test:8443/a/?",
+            if crate::over_tls::is_wanted() { "https://up.test:8443/a/?" } else { "http://up.test:8443/a/?" },
         ),
         (
             "behind a proxy that tells the scheme",
