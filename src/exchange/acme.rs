@@ -22,7 +22,6 @@ pub fn is_asked(ex: &Exchange, cx: &Services) -> bool {
 }
 
 pub fn respond(ex: &mut Exchange, cx: &Services) -> Flow {
-    ex.varies = true;
     let Some(answer) = token(ex).and_then(|token| cx.acme.answer(token)) else {
         return Flow::Status(Status::NOT_FOUND);
     };

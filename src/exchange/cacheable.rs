@@ -2,12 +2,10 @@
 //! [`learn`] keeps what such a request came to, [`say`] answers the next that is the same, and [`sent`] logs that.
 //!
 //! Invariant: a repeated answer is byte for byte what the phases would have made, but for the date; so is its line in
-//! each log. Whatever else an answer may depend on says so ([`Exchange::varies`]), or keeps the exchange from being as
-//! [`learn`] wants it.
+//! each log. Only what its handler and all filters vouch for is kept ([`super::basis`]).
 
 use super::access_log::{self, ClientFacts};
 use super::handlers::failure::Failure;
-use super::route_state::Opened;
 use super::{Exchange, Rx, Tx, variables};
 use crate::config::model::{Level, LineFormat};
 use crate::config::settings::client::Lingering;
@@ -52,14 +50,12 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
         && ex.request.head.framing == Framing::None
         && ex.rx == Rx::Done;
     // Nothing ran that is not known to be the same each time.
-    let course = !ex.varies
-        && ex.opened == Opened::One
+    let course = ex.basis.is_one_file()
         && ex.route.error_page.is_none()
         && ex.sub.is_none()
         && ex.introduced.is_none()
         && ex.limit_rate.is_none()
-        && ex.places.is_empty()
-        && !here.settings.ssi.on;
+        && ex.places.is_empty();
     // A stream ends with its answer whatever becomes of the connection.
     let ends_as_usual = match ex.out.has_frames() {
         true => !ex.closes,

@@ -9,6 +9,7 @@ pub mod access;
 pub mod access_log;
 pub mod accounts;
 mod acme;
+pub mod basis;
 pub mod body;
 pub mod body_limit;
 mod connect;
@@ -47,13 +48,14 @@ use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
 pub use crate::util::printable::Printable;
+use basis::Basis;
 use filters::ssi::state::{Frame, Sink, State};
 use flow::Pause;
 use log_facts::LogFacts;
 use pace::Pace;
 use request::Request;
 use response::Response;
-use route_state::{Opened, RouteState};
+use route_state::RouteState;
 use send_queue::OutQueue;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -159,9 +161,8 @@ pub struct Exchange {
     pub sub: Option<Box<Sub>>,
     /// What it came to before: this one only sends the rest of an answer ([`cacheable::resume`]).
     pub again: Option<Rc<CachedResponse>>,
-    /// The answer depends on more than the request's bytes and files: the client, the time, a variable, chance.
-    pub varies: bool,
-    pub opened: Opened,
+    /// What the response follows from: whether it may be cached.
+    pub basis: Basis,
 }
 
 /// What a request has that answers for a part of another's page ([`filters::ssi::include`]).
@@ -237,8 +238,7 @@ impl Exchange {
             auth_request: None,
             sub: None,
             again: None,
-            varies: false,
-            opened: Opened::None,
+            basis: Basis::default(),
         };
         ex.at_default();
         ex

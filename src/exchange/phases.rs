@@ -225,7 +225,7 @@ fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut phase: P
                 // Most locations have nothing between.
                 Phase::FindLocation if ex.here().plain => Phase::Content,
                 Phase::FindLocation => {
-                    ex.varies = true;
+                    ex.basis.varies();
                     Phase::Rewrite
                 }
                 Phase::Rewrite => Phase::Limits,
@@ -353,7 +353,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     ex.route.internal = true;
     ex.response.clear();
     ex.route.location = id;
-    ex.varies = true;
+    ex.basis.varies();
     run(ex, handler, cx, Phase::Rewrite)
 }
 
@@ -363,7 +363,7 @@ fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if script.ops.is_empty() {
         return Flow::Next;
     }
-    ex.varies = true;
+    ex.basis.varies();
     rewrite::script::run(ex, cx, script)
 }
 
@@ -464,6 +464,7 @@ fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
 }
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
+    ex.basis.withdraw();
     if let Some(interpreter) = handlers::upstream::cgi::interpreter(ex) {
         cx.trace.say("handler", Some(ex.here().span), || "cgi_pass".into());
         return match handlers::upstream::cgi::start(ex, cx, interpreter) {

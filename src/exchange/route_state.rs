@@ -93,18 +93,3 @@ impl RouteState {
         };
     }
 }
-
-/// How many names the request's handler has looked at, and that alone decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Opened {
-    #[default]
-    None,
-    One,
-    Several,
-}
-
-impl Opened {
-    pub fn and_one(self) -> Opened {
-        if self == Opened::None { Opened::One } else { Opened::Several }
-    }
-}

@@ -41,7 +41,6 @@ pub struct TlsFacts {
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
     let facts = ex.tls.clone()?;
     if facts.is_plain {
-        ex.varies = true;
         ex.report(cx, Level::Info, format_args!("client sent plain HTTP request to HTTPS port"));
         return Some(Status::HTTP_TO_HTTPS);
     }
@@ -50,7 +49,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         return None;
     }
     // The answer depends on who the client is.
-    ex.varies = true;
+    ex.basis.varies();
     if let Some(name) = &facts.server_name
         && name.as_bytes() != ex.route.host
     {

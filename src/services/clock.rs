@@ -58,7 +58,7 @@ impl Clock {
         }
     }
 
-    /// Something was read, or changed on disk, since this moment began.
+    /// Something may have changed on disk since this epoch began.
     pub fn advance_epoch(&mut self) {
         self.epoch += 1;
         self.arrival += 1;
@@ -67,6 +67,11 @@ impl Clock {
     /// Whatever is asked was asked before the loop looked for what is new.
     pub fn is_first_of_turn(&self) -> bool {
         self.epoch == self.turn
+    }
+
+    /// We have changed something on disk other than by storing a file.
+    pub fn changed(&mut self) {
+        self.advance_epoch();
     }
 
     /// A file of ours came to be, in a directory that was there or in a new one.

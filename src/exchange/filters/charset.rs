@@ -2,16 +2,23 @@
 
 use crate::config::model::Level;
 use crate::config::settings::charset::{Charset, Recode};
+use crate::exchange::basis::Cacheable;
 use crate::exchange::body_encoder::{Encoder, Source};
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
 
-pub fn apply(ex: &mut Exchange, cx: &mut Services) {
-    if ex.here().settings.charset.name.is_none() && ex.route.kept.charset.is_none() {
-        return;
+pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
+    let named = ex.here().settings.charset.name.is_some() || ex.route.kept.charset.is_some();
+    if named {
+        name_and_recode(ex, cx);
     }
+    // Charsets of the configuration are the same each time; one of a variable says so itself.
+    Cacheable::Yes
+}
+
+fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
     let charset = ex.here().settings.charset.clone();
     let kind = ex.response.content_type.as_bytes().to_vec();
     // Of an upstream's type the charset is a part of its own (nginx).

@@ -1,6 +1,7 @@
 //! Conditional requests: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since on what is about to be sent.
 
 use crate::exchange::Exchange;
+use crate::exchange::basis::Cacheable;
 use crate::exchange::handlers::special;
 use crate::exchange::response::Body;
 use crate::http::cond::{self, Verdict};
@@ -11,11 +12,11 @@ use crate::http::status::Status;
 const CONDITIONS: [HeaderId; 4] =
     [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfModifiedSince, HeaderId::IfUnmodifiedSince];
 
-pub fn apply(ex: &mut Exchange) {
+pub fn apply(ex: &mut Exchange) -> Cacheable {
     if !matches!(ex.route.method, Method::Get | Method::Head)
         || !ex.request.head.fields.iter().any(|f| CONDITIONS.contains(&f.id))
     {
-        return;
+        return Cacheable::Yes;
     }
     let validators = ex.response.validators();
     let mode = ex.here().settings.output.if_modified_since;
@@ -33,4 +34,5 @@ pub fn apply(ex: &mut Exchange) {
             special::respond(ex, Status::PRECONDITION_FAILED);
         }
     }
+    Cacheable::Yes
 }

@@ -2,9 +2,10 @@
 
 use super::{has_no_body, headers};
 use crate::exchange::Exchange;
+use crate::exchange::basis::Cacheable;
 use crate::services::Services;
 
-pub fn apply(ex: &mut Exchange, cx: &mut Services) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // RFC 9110 §9.3.6: nor has a tunnel an end that could be marked.
     let may_mark =
         ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked && !ex.response.upgrade;
@@ -15,4 +16,6 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
     let unknown = ex.response.body.length().is_none() && !has_no_body(ex);
     let marks = may_mark && (unknown || !ex.response.trailers.is_empty());
     ex.out.frame(marks, unknown);
+    // Trailers with a variable in them say so themselves.
+    Cacheable::Yes
 }

@@ -1,8 +1,9 @@
 //! gzip: bodies of the chosen types, for clients that take it. Small bodies are compressed at once and have a length;
 //! longer ones are compressed as they are sent. What was made of a file is kept with it.
 
-use crate::config::settings::gzip::Proxied;
+use crate::config::settings::gzip::{Gzip, Proxied};
 use crate::exchange::Exchange;
+use crate::exchange::basis::Cacheable;
 use crate::exchange::body_encoder::{Encoder, Source};
 use crate::exchange::request::is_old_msie;
 use crate::exchange::response::Body;
@@ -18,14 +19,33 @@ use std::rc::Rc;
 /// Bodies up to here are compressed before the head is written.
 const AT_ONCE: u64 = 64 << 10;
 
-pub fn apply(ex: &mut Exchange, cx: &mut Services) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if !ex.here().settings.gzip.on {
-        return;
+        return Cacheable::Yes;
     }
     let gzip = ex.here().settings.gzip.clone();
+    let Some(length) = may_be_compressed(ex, &gzip) else { return Cacheable::Yes };
+    // What expires may be compressed for a proxy later, or no longer.
+    let by_time = gzip.proxied.expired && ex.response.fields.get(b"expires").is_some();
+    let accepted = is_accepted(ex, cx.now.unix);
+    let typed = (accepted || gzip.vary) && gzip.types.contains(ex.response.content_type.as_bytes());
+    if typed && gzip.vary {
+        ex.response.line(b"Vary", b"Accept-Encoding");
+    }
+    let compressed = typed && accepted;
+    let head_only = ex.route.method == Method::Head || ex.request.head.method == Method::Head;
+    if compressed {
+        compress(ex, cx, &gzip, length, head_only);
+    }
+    // The length of a body that HEAD does not make is known once a GET had it made.
+    if by_time || compressed && head_only { Cacheable::No } else { Cacheable::Yes }
+}
+
+/// The body's length, where its status, its form and its size are those of what gzip is for. Some(None): not known yet.
+fn may_be_compressed(ex: &Exchange, gzip: &Gzip) -> Option<Option<u64>> {
     let status = matches!(ex.response.status, Status::OK | Status::FORBIDDEN | Status::NOT_FOUND);
     if !status || ex.response.encoded || ex.response.content_type.as_bytes().is_empty() {
-        return;
+        return None;
     }
     let length = match &ex.response.body {
         Body::Bytes(bytes) => Some(bytes.len() as u64),
@@ -33,26 +53,12 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
         Body::File(file) => Some(file.stat.size),
         Body::Stream { length } => *length,
         Body::Made(_) => None,
-        _ => return,
+        _ => return None,
     };
-    if length.is_some_and(|n| n < gzip.min_length.0) {
-        return;
-    }
-    // What expires may be compressed for a proxy later, or no longer.
-    ex.varies |= gzip.proxied.expired && ex.response.fields.get(b"expires").is_some();
-    let accepted = is_accepted(ex, cx.now.unix);
-    if !accepted && !gzip.vary || !gzip.types.contains(ex.response.content_type.as_bytes()) {
-        return;
-    }
-    if gzip.vary {
-        ex.response.line(b"Vary", b"Accept-Encoding");
-    }
-    if !accepted {
-        return;
-    }
-    let head_only = ex.route.method == Method::Head || ex.request.head.method == Method::Head;
-    // Its length is told where somebody had it made.
-    ex.varies |= head_only;
+    (!length.is_some_and(|n| n < gzip.min_length.0)).then_some(length)
+}
+
+fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u64>, head_only: bool) {
     let tally = ex.response.tally.insert(Rc::default()).clone();
     let recode = ex.response.recode.take();
     let compressors = cx.compressors.clone();

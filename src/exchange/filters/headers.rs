@@ -2,6 +2,7 @@
 
 use crate::config::model::Content;
 use crate::config::settings::headers::{AddHeader, Expires, parse_expires};
+use crate::exchange::basis::Cacheable;
 use crate::exchange::{Exchange, variables};
 use crate::http::date;
 use crate::services::Services;
@@ -12,12 +13,13 @@ fn is_listed(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
-pub fn apply(ex: &mut Exchange, cx: &mut Services) {
+pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let output = ex.here().settings.output.clone();
     let listed = is_listed(ex.response.status.0);
+    let mut cacheable = Cacheable::Yes;
     if listed && let Some(rule) = &output.expires {
-        ex.varies = true;
         expires(ex, cx, rule);
+        cacheable = Cacheable::No;
     }
     // A page that webserv makes itself has a policy for exactly what it is made of: the site's would break it.
     const POLICY: &[u8] = b"content-security-policy";
@@ -27,6 +29,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) {
             add(ex, cx, header);
         }
     }
+    cacheable
 }
 
 /// add_trailer: what follows the last chunk.

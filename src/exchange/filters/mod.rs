@@ -10,6 +10,9 @@
 //! 8. [`head`]: the head as data
 //!
 //! and then the body, by reference where it is a file.
+//!
+//! Each says whether the response may still be cached ([`Cacheable`](super::basis::Cacheable)): what it did follows from
+//! the request's bytes, the configuration and the file, or it does not.
 
 pub mod body;
 mod charset;
@@ -66,7 +69,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     // An upstream has judged the conditions itself.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
-        conditional::apply(ex);
+        let cacheable = conditional::apply(ex);
+        ex.basis.passed(cacheable);
     }
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();
@@ -78,19 +82,24 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     }
     let kept = std::mem::take(&mut ex.route.kept.fields);
     ex.response.fields.append(&kept);
-    headers::apply(ex, cx);
+    let cacheable = headers::apply(ex, cx);
+    ex.basis.passed(cacheable);
     let ssi_page = ssi::apply(ex);
-    charset::apply(ex, cx);
-    gzip::apply(ex, cx);
+    let cacheable = charset::apply(ex, cx);
+    ex.basis.passed(cacheable);
+    let cacheable = gzip::apply(ex, cx);
+    ex.basis.passed(cacheable);
     if ex.response.status == Status::OK {
-        ranges::apply(ex);
+        let cacheable = ranges::apply(ex);
+        ex.basis.passed(cacheable);
         if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
             let page = error_page::redirect(ex, cx, Status::RANGE_NOT_SATISFIABLE);
             if let Some(page) = page {
                 return Sent::Instead(page);
             }
             // Its page has a charset of its own.
-            charset::apply(ex, cx);
+            let cacheable = charset::apply(ex, cx);
+            ex.basis.passed(cacheable);
         }
     }
     queue(ex, cx);
@@ -99,7 +108,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
 
 /// The head, and the body by reference where it is a file.
 fn queue(ex: &mut Exchange, cx: &mut Services) {
-    framing::apply(ex, cx);
+    let cacheable = framing::apply(ex, cx);
+    ex.basis.passed(cacheable);
     rate(ex, cx);
     let before = ex.out.queued();
     head::write(ex, cx);

@@ -1,6 +1,7 @@
 //! Range requests (RFC 9110 §14): one range as a part, several as multipart/byteranges.
 
 use crate::exchange::Exchange;
+use crate::exchange::basis::Cacheable;
 use crate::exchange::handlers::special;
 use crate::exchange::response::{Body, ContentType};
 use crate::http::cond;
@@ -12,27 +13,28 @@ use crate::http::status::Status;
 use std::cell::Cell;
 use std::io::Write;
 
-pub fn apply(ex: &mut Exchange) {
+pub fn apply(ex: &mut Exchange) -> Cacheable {
     if !ex.response.ranges || ex.response.status != Status::OK {
-        return;
+        return Cacheable::Yes;
     }
     if let Body::Stream { .. } = ex.response.body {
-        return window(ex);
+        window(ex);
+        return Cacheable::Yes;
     }
     let max = ex.here().settings.output.max_ranges;
     if max == Some(0) {
         ex.response.ranges = false;
-        return;
+        return Cacheable::Yes;
     }
     // Range means something for GET only (RFC 9110 §14.2).
     if ex.request.head.method != Method::Get {
-        return;
+        return Cacheable::Yes;
     }
-    let Some(value) = ex.header(HeaderId::Range) else { return };
-    let Body::File(file) = &ex.response.body else { return };
+    let Some(value) = ex.header(HeaderId::Range) else { return Cacheable::Yes };
+    let Body::File(file) = &ex.response.body else { return Cacheable::Yes };
     let conditional = ex.request.head.get(HeaderId::IfRange).is_some();
     if conditional && !cond::if_range(&ex.request.head, ex.buf(), &ex.response.validators()) {
-        return;
+        return Cacheable::Yes;
     }
     let size = file.stat.size;
     let file = file.clone();
@@ -52,15 +54,17 @@ pub fn apply(ex: &mut Exchange) {
         }
         Ranges::Many(ranges) => {
             ex.response.status = Status::PARTIAL_CONTENT;
-            ex.varies = true;
             let boundary = boundary();
             let text = String::from_utf8_lossy(&boundary);
             let kind = format!("multipart/byteranges; boundary={text}");
             let content_type =
                 std::mem::replace(&mut ex.response.content_type, ContentType::Shared(kind.as_bytes().into()));
             ex.response.body = Body::Parts { file, ranges, boundary, content_type, size };
+            // The boundary is another each time.
+            return Cacheable::No;
         }
     }
+    Cacheable::Yes
 }
 
 fn content_range(fields: &mut Fields, range: ByteRange, size: u64) {

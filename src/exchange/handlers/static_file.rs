@@ -9,7 +9,6 @@ use crate::exchange::filters::gzip;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::route_state::Opened;
 use crate::exchange::{Exchange, Printable, media_types, origin, variables};
 use crate::http::escape::escape_path;
 use crate::http::method::Method;
@@ -36,20 +35,29 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         return Err(file);
     }
     Err(match open(ex, cx, root) {
-        Ok(Found::File(file)) => respond(ex, file),
+        Ok(Found::File(file)) => vouched(ex, file),
         Ok(Found::Directory(_)) => add_slash(ex),
         Ok(Found::Other) => {
             ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.route.path)));
             Flow::Status(Status::NOT_FOUND)
         }
-        Err(e) => failure::failed(ex, cx, "open()", e),
+        Err(e) => {
+            ex.basis.vouch();
+            failure::failed(ex, cx, "open()", e)
+        }
     })
+}
+
+/// The answer is the file that was opened by its one name: the same for the next request that is the same.
+fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
+    ex.basis.vouch();
+    respond(ex, file)
 }
 
 /// Opens `ex.path`, obeying disable_symlinks for what comes after the first `root` bytes.
 fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errno> {
-    if ex.opened == Opened::None || ex.route.index != ex.route.path {
-        ex.opened = ex.opened.and_one();
+    if ex.basis.has_no_look() || ex.route.index != ex.route.path {
+        ex.basis.look();
     }
     ex.route.path.push(0);
     let config = ex.config.clone();
@@ -60,7 +68,7 @@ fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Found, Errn
         (_, Err(_)) => Err(Errno::EINVAL),
         (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.dir_watch),
         (rule, Ok(_)) => {
-            ex.opened = Opened::Several;
+            ex.basis.looked_around();
             symlinks::open(ex, cx, rule, root)
         }
     };
@@ -98,7 +106,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     let found = open(ex, cx, root);
     ex.route.path.truncate(len);
     // The answer is not of the file that the path names.
-    ex.opened = Opened::Several;
+    ex.basis.looked_around();
     let Ok(Found::File(file)) = found else { return None };
     if ex.here().settings.gzip.vary && !always {
         ex.response.line(b"Vary", b"Accept-Encoding");
@@ -157,7 +165,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
             Ok(found) => {
                 ex.route.uri.extend_from_slice(name);
                 return Err(match found {
-                    Found::File(file) if is_settled_here(ex) => respond(ex, file),
+                    Found::File(file) if is_settled_here(ex) => vouched(ex, file),
                     _ => {
                         ex.route.index.clone_from(&ex.route.path);
                         Flow::Redirect

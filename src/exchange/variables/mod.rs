@@ -71,7 +71,7 @@ pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
 
 /// Appends the value of one variable.
 pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
-    ex.varies = true;
+    ex.basis.varies();
     if let Some(at) = ex.config.variables.redefinition(var) {
         return user(at, ex, cx, out);
     }

@@ -42,6 +42,8 @@ pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
     if !ex.here().settings.ssi.on || !is_page(ex) {
         return None;
     }
+    // What it includes may be another each time.
+    ex.basis.varies();
     ex.response.ranges = false;
     ex.response.window = None;
     ex.response.fields.remove(b"accept-ranges");

@@ -6,7 +6,6 @@ use crate::config::settings::files::Symlinks;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{failure, symlinks};
-use crate::exchange::route_state::Opened;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
@@ -41,7 +40,7 @@ pub fn links(ex: &Exchange) -> Links {
 /// A directory that cannot be read, with nginx's words in the log.
 pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     // What decided is the directory, not the index file that was looked for in it.
-    ex.opened = Opened::Several;
+    ex.basis.looked_around();
     match e {
         Errno::ENOENT | Errno::ENOTDIR => {
             if ex.here().settings.files.log_not_found {

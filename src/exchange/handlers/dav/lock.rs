@@ -138,7 +138,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
     let mode = ex.here().settings.upload.mode;
     match open::regular_at(spot.dir.as_fd(), &spot.name, O_WRONLY | O_CREAT | O_EXCL, mode) {
         Ok(_) => {
-            cx.now.advance_epoch();
+            cx.now.changed();
             cx.quotas.more();
             Ok(Status::CREATED)
         }

@@ -132,7 +132,7 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let mode = target::directory_mode(ex);
     match file::mkdir_at(Some(spot.dir.as_fd()), &spot.name, mode) {
         Ok(()) => {
-            cx.now.advance_epoch();
+            cx.now.changed();
             let mut location = Vec::new();
             escape_path(&ex.route.uri, &mut location);
             if !location.ends_with(b"/") {

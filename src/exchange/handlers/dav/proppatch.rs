@@ -52,7 +52,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
             if let Err(e) = apply(&spot, &verdicts) {
                 return failed(ex, cx, "utimensat()", e);
             }
-            cx.now.advance_epoch();
+            cx.now.changed();
         }
         // The area itself has no properties that could be set.
         Err(Errno::EBUSY) => {}

@@ -322,7 +322,7 @@ impl Transfer {
                 Ok(()) => return Flow::Wait,
                 Err(flow) => {
                     // What was true this turn is no longer.
-                    cx.now.advance_epoch();
+                    cx.now.changed();
                     return flow;
                 }
             }

@@ -122,7 +122,7 @@ fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> 
         }
         Ok(Removed::Gone) => {
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
-            cx.now.advance_epoch();
+            cx.now.changed();
             cx.quotas.less();
             Err(done(ex))
         }

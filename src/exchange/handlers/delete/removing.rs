@@ -69,7 +69,7 @@ fn remove(removal: &mut Removal, until: u64, ex: &mut Exchange, cx: &mut Service
             continue;
         }
         // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
-        cx.now.advance_epoch();
+        cx.now.changed();
         cx.quotas.less();
         return match outcome {
             Ok(true) => Flow::Wait,

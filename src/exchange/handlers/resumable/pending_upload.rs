@@ -216,7 +216,7 @@ impl Unfinished {
                     self.home.tidy();
                 }
                 // As for plain uploads: a request that waits behind this one sees what was stored.
-                cx.now.advance_epoch();
+                cx.now.changed();
                 Ok(placed)
             }
             Err(refused) => {

@@ -1,0 +1,100 @@
+//! What a response follows from, and so whether it may be kept and sent again ([`super::cacheable`]). It may not, unless
+//! all that had a hand in it say so: the handler that made it [vouches](Basis::vouch) for it, and each filter answers
+//! [`Cacheable`]. What asks for a variable's value never gets that far ([`super::variables::value`]).
+//!
+//! Invariant: a handler that knows nothing of this is never cached; [`super::phases`] withdraws what was said of an
+//! earlier response before it lets a handler make another.
+
+/// What a step says of the response that it had a hand in.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cacheable {
+    /// What it did follows from the request's bytes, the configuration and the file.
+    Yes,
+    /// It follows from something else as well: the client, the time, chance.
+    No,
+}
+
+/// How many names were looked up, and that alone decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Looks {
+    #[default]
+    None,
+    One,
+    Several,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Basis {
+    looks: Looks,
+    is_vouched: bool,
+    varies: bool,
+}
+
+impl Basis {
+    /// A file was looked up by its name, whether or not it is there.
+    pub fn look(&mut self) {
+        self.looks = if self.looks == Looks::None { Looks::One } else { Looks::Several };
+    }
+
+    /// Nothing was looked up so far.
+    pub fn has_no_look(&self) -> bool {
+        self.looks == Looks::None
+    }
+
+    /// More than a name decided: links on the way, a directory, another file.
+    pub fn looked_around(&mut self) {
+        self.looks = Looks::Several;
+    }
+
+    /// The handler: the response that it made follows from the request's bytes, the configuration and the name that was
+    /// looked up, in that the file is there or is not.
+    pub fn vouch(&mut self) {
+        self.is_vouched = true;
+    }
+
+    /// Another response is about to be made.
+    pub fn withdraw(&mut self) {
+        self.is_vouched = false;
+    }
+
+    /// A step that has acted on the response.
+    pub fn passed(&mut self, step: Cacheable) {
+        self.varies |= step == Cacheable::No;
+    }
+
+    /// The request's response depends on more than its bytes, whatever it will be.
+    pub fn varies(&mut self) {
+        self.varies = true;
+    }
+
+    /// The same request gets the same response while the configuration and the one file are as they are.
+    pub fn is_one_file(&self) -> bool {
+        self.is_vouched && !self.varies && self.looks == Looks::One
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_cacheable_unless_all_steps_say_so() {
+        type Step = fn(&mut Basis);
+        let cases: [(&str, &[Step], bool); 8] = [
+            ("no step", &[], false),
+            ("a handler that says nothing", &[Basis::look], false),
+            ("one file", &[Basis::look, Basis::vouch], true),
+            ("no file", &[Basis::vouch], false),
+            ("two files", &[Basis::look, Basis::look, Basis::vouch], false),
+            ("another handler after it", &[Basis::look, Basis::vouch, Basis::withdraw], false),
+            ("a variable before it", &[Basis::varies, Basis::look, Basis::vouch], false),
+            ("a filter that varies", &[Basis::look, Basis::vouch, |basis| basis.passed(Cacheable::No)], false),
+        ];
+        for (name, steps, expected) in cases {
+            let mut basis = Basis::default();
+            steps.iter().for_each(|step| step(&mut basis));
+            assert_eq!(basis.is_one_file(), expected, "{name}");
+        }
+    }
+}
