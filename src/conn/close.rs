@@ -80,7 +80,7 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         // Reset meanwhile: there is nothing to wait for.
         return Step::Close(CloseReason::ClientGone);
     }
-    conn.state = State::Lingering { until, timeout };
+    conn.state = State::Lingering { until, timeout, reason };
     conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
     Step::Again
 }
@@ -104,7 +104,7 @@ fn lingering(active: &Active, transport: &Transport, cx: &Services) -> Option<(u
 }
 
 /// Reads and drops.
-pub fn linger(io: &mut Io<'_>, until: u64, timeout: u32, cx: &mut Services) -> Step {
+pub fn linger(io: &mut Io<'_>, until: u64, timeout: u32, reason: CloseReason, cx: &mut Services) -> Step {
     if !io.transport.can_read() {
         return Step::Wait;
     }
@@ -116,7 +116,7 @@ pub fn linger(io: &mut Io<'_>, until: u64, timeout: u32, cx: &mut Services) -> S
     let outcome = io.transport.recv(&mut cx.scratch, SCRATCH);
     cx.scratch.clear();
     match outcome {
-        Ok(0) => Step::Close(CloseReason::Served),
+        Ok(0) => Step::Close(reason),
         Ok(_) => {
             io.arm(Timer::Linger, until.min(cx.now.ms + u64::from(timeout)));
             Step::Yield

@@ -29,9 +29,9 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
             State::Active(_) => active(conn, turn),
             // Driven by itself ([`http2::connection::step`]), with the connections of its streams.
             State::Http2(_) => return Next::Run,
-            State::Lingering { until, timeout } => {
+            State::Lingering { until, timeout, reason } => {
                 let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline };
-                close::linger(&mut io, *until, *timeout, turn.cx)
+                close::linger(&mut io, *until, *timeout, *reason, turn.cx)
             }
         };
         match step {
@@ -50,7 +50,7 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
 
 fn close(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
     close::abandon(conn, turn, reason);
-    Next::Close
+    Next::Close(reason)
 }
 
 /// What an exchange under way does next.

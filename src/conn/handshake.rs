@@ -222,7 +222,6 @@ fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool:
     tls.become_plain();
     let input = cx.buffers.take();
     let mut active = pool.take(cx, client, input, 0);
-    active.http1.may_be_newer = true;
     let ex = &mut active.ex;
     ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
     ex.introduced = conn.introduced.clone();

@@ -1,6 +1,7 @@
 //! The words that the steps of a connection share: what a step came to, what a turn may cost, and the client's side of
 //! the connection.
 
+pub use super::close_reason::CloseReason;
 use super::timers::{Deadline, Timer};
 use super::transport::Transport;
 
@@ -41,34 +42,7 @@ pub enum Next {
     Run,
     /// Its answer is made and short: to be driven again before the turn ends, when those of others are made.
     Send,
-    Close,
-}
-
-/// Why a connection is closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CloseReason {
-    /// Its last response is out.
-    Served,
-    /// `return 444`, and what else closes without a response.
-    Refused,
-    /// The client has closed it, or reset it.
-    ClientGone,
-    TimedOut(Timer),
-    /// A reload took its listener away.
-    NotListened,
-    ShuttingDown,
-    /// The PROXY header that its listener wants did not come.
-    NoProxyHeader,
-    /// The TLS handshake came to nothing.
-    NoHandshake,
-    /// The request's body broke when the response had begun: nothing can be said any more.
-    BrokenBody,
-    /// The response's body cannot be had whole: the client sees that it was cut.
-    CutShort,
-    /// It lingered, and the client still sent.
-    LingeredLong,
-    /// No state leads there.
-    Bug,
+    Close(CloseReason),
 }
 
 /// How a step left things.

@@ -4,7 +4,9 @@
 //! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
 //! and the socket said it has no more, or wants to write and the socket said it takes no more; and it has a deadline.
 
+pub mod arrival;
 pub mod close;
+pub mod close_reason;
 pub mod drive;
 pub mod endpoints;
 mod handshake;
@@ -32,7 +34,7 @@ use endpoints::Endpoints;
 use http1::send_batch::SendBatch;
 use http1::state::Http1;
 use http2::Http2;
-use io::{Budget, Io, SHARE};
+use io::{Budget, CloseReason, Io, SHARE};
 use served::Served;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -56,6 +58,7 @@ pub enum State {
     Lingering {
         until: u64,
         timeout: u32,
+        reason: CloseReason,
     },
 }
 

@@ -24,6 +24,22 @@ pub enum Timer {
     Upstream,
 }
 
+impl Timer {
+    /// The directives that set it.
+    pub fn directives(self) -> &'static str {
+        match self {
+            Timer::Header => "client_header_timeout",
+            Timer::KeepAlive => "keepalive_timeout",
+            Timer::Body => "client_body_timeout",
+            Timer::Send => "send_timeout",
+            Timer::Drain | Timer::Linger => "lingering_timeout",
+            Timer::Pause => "a delay",
+            Timer::Work => "work on files",
+            Timer::Upstream => "the upstream's timeouts",
+        }
+    }
+}
+
 const ALL: [Timer; 9] = [
     Timer::Header,
     Timer::KeepAlive,

@@ -3,7 +3,7 @@
 use super::{Mode, Server};
 use crate::config::model::{Config, Level};
 use crate::conn::Conn;
-use crate::conn::io::Next;
+use crate::conn::io::{CloseReason, Next};
 use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
@@ -125,7 +125,7 @@ impl Server {
     /// Closes some connections that are between requests, or will be once their answers are sent. Gives how many.
     fn make_room(&mut self) -> usize {
         self.send_batched();
-        self.close_idle(16, |_| true)
+        self.close_idle(16, CloseReason::MadeRoom, |_| true)
     }
 
     /// Out of room: a level-triggered listener would keep the loop spinning, so it is not watched for a while.

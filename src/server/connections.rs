@@ -4,7 +4,7 @@
 //! the connection.
 
 use super::{GATHER, LEAST, Server};
-use crate::conn::io::{Budget, Next, SHARE};
+use crate::conn::io::{Budget, CloseReason, Next, SHARE};
 use crate::conn::token::{Role, token};
 use crate::conn::{Conn, State, Turn, drive, http2};
 use crate::sys::epoll;
@@ -94,7 +94,7 @@ impl Server {
     /// `bulky`: what it has to go on with are bodies.
     pub(super) fn file(&mut self, key: Key, next: Next, bulky: bool) {
         match next {
-            Next::Close => self.close(key),
+            Next::Close(reason) => self.close(key, reason),
             Next::Send => self.batched.push(key),
             Next::Run => {
                 self.arm(key);
@@ -112,7 +112,7 @@ impl Server {
                     let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
                     let added = conn.fd().map(|fd| self.epoll.add(fd, flags, token(Role::Client, key)));
                     if added.is_none_or(|added| added.is_err()) {
-                        return self.close(key);
+                        return self.close(key, CloseReason::NotWatched);
                     }
                     conn.registered = true;
                 }
@@ -133,7 +133,7 @@ impl Server {
         }
     }
 
-    pub(super) fn close(&mut self, key: Key) {
+    pub(super) fn close(&mut self, key: Key, reason: CloseReason) {
         self.wheel.disarm(key.slot());
         let Some(mut conn) = self.conns.remove(key) else { return };
         self.protected("the end of a connection", |server| {
@@ -141,12 +141,12 @@ impl Server {
             if let State::Active(active) = &mut conn.state {
                 server.pool.backends.leave(&mut active.backend, &mut server.cx);
             }
-            server.close_streams(&mut conn);
+            server.close_streams(&mut conn, reason);
             conn.transport.farewell();
             conn.state = State::Idle;
         });
         // However that went.
-        self.count_closed(conn.transport);
+        self.count_closed(conn.transport, conn.serial, reason);
         self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
     }
 

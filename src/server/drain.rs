@@ -71,7 +71,9 @@ impl Server {
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
         self.wake_http2();
         // One that has not asked anything yet may be about to: it has its answer, or client_header_timeout, as in nginx.
-        self.close_idle(usize::MAX, |conn| conn.served.requests() > 0 || matches!(conn.state, State::Http2(_)));
+        self.close_idle(usize::MAX, CloseReason::ShuttingDown, |conn| {
+            conn.served.requests() > 0 || matches!(conn.state, State::Http2(_))
+        });
     }
 
     /// A reload: connections go on, idle ones with the new configuration. Where the old one has a
@@ -96,14 +98,14 @@ impl Server {
             for key in keys.collect::<Vec<Key>>() {
                 self.act(Wake::conn(key), false, |conn, turn| {
                     close::abandon(conn, turn, CloseReason::ShuttingDown);
-                    Next::Close
+                    Next::Close(CloseReason::ShuttingDown)
                 });
             }
         }
     }
 
     /// Closes connections that are between requests, at most `most`. Gives how many.
-    pub(super) fn close_idle(&mut self, most: usize, may: fn(&Conn) -> bool) -> usize {
+    pub(super) fn close_idle(&mut self, most: usize, reason: CloseReason, may: fn(&Conn) -> bool) -> usize {
         let idle: Vec<Key> = self
             .conns
             .iter()
@@ -112,7 +114,7 @@ impl Server {
             .take(most)
             .collect();
         for key in &idle {
-            self.close(*key);
+            self.close(*key, reason);
         }
         idle.len()
     }

@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::config::model::Level;
+use crate::conn::io::CloseReason;
 use crate::services::overload::Stage;
 use crate::sys::process;
 
@@ -18,7 +19,7 @@ impl Server {
             }
         }
         if self.cx.overload.is_tight() {
-            self.close_idle(TURN, |_| true);
+            self.close_idle(TURN, CloseReason::MadeRoom, |_| true);
         }
         if self.cx.overload.is_trim_due(self.cx.now.ms) {
             self.empty_caches();

@@ -6,7 +6,7 @@
 use super::Server;
 use crate::config::model::{Level, LineFormat};
 use crate::conn::State;
-use crate::conn::io::Next;
+use crate::conn::io::{CloseReason, Next};
 use crate::exchange::Rx;
 use crate::services::SCRATCH;
 use crate::services::logs::Who;
@@ -46,9 +46,9 @@ impl Server {
             .map(|(stream, _)| stream)
             .collect();
         for stream in streams {
-            self.close(stream);
+            self.close(stream, CloseReason::Bug);
         }
-        Next::Close
+        Next::Close(CloseReason::Bug)
     }
 
     fn alert(&mut self, serial: Option<u64>, what: std::fmt::Arguments<'_>) {

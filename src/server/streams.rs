@@ -1,9 +1,11 @@
 //! Streams of HTTP/2 among the connections: a stream is one that another carries.
 
 use super::Server;
-use crate::conn::io::Next;
+use crate::config::model::{Level, LineFormat};
+use crate::conn::io::{CloseReason, Next};
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State};
+use crate::services::logs::Who;
 use crate::util::slab::Key;
 
 impl Server {
@@ -17,19 +19,24 @@ impl Server {
     }
 
     /// What a connection of HTTP/2 carries ends with it.
-    pub(super) fn close_streams(&mut self, conn: &mut Conn) {
+    pub(super) fn close_streams(&mut self, conn: &mut Conn, reason: CloseReason) {
         let State::Http2(http2) = &mut conn.state else { return };
         http2.farewell(&mut conn.transport);
         let streams: Vec<Key> = http2.keys().collect();
         for stream in streams {
-            self.close(stream);
+            self.close(stream, reason);
         }
     }
 
     /// A stream that has ended is reported to its connection; others are connections of their own.
-    pub(super) fn count_closed(&mut self, transport: Transport) {
+    pub(super) fn count_closed(&mut self, transport: Transport, serial: u64, reason: CloseReason) {
         let Transport::Stream(stream) = transport else {
             self.cx.stats.active -= 1;
+            self.cx.stats.count(reason.counted().counter());
+            let log = &self.cx.config.process.error_log;
+            let who = Who { serial, asked: &|_: LineFormat, _: &mut Vec<u8>| {} };
+            let what = format_args!("connection closed: {reason}");
+            self.cx.logs.error(log, Level::Debug, &mut self.cx.now, Some(who), what);
             return;
         };
         let parent = stream.parent.and_then(|parent| self.conns.get_mut(parent));

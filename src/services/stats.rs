@@ -37,6 +37,43 @@ counters! {
     Stalls, StalledMs,
     /// Requests that limit_req made wait or sent away, and connections that limit_conn did.
     LimitReqDelayed, LimitReqRejected, LimitConnRejected,
+    /// Connections that ended, by [`Closed`].
+    ClosedServed, ClosedClient, ClosedIdle, ClosedTimedOut, ClosedRefused, ClosedShutdown, ClosedFailed,
+}
+
+/// Why connections end, as far as it is counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Their last response is out.
+    Served,
+    /// By the client.
+    Client,
+    /// After keepalive_timeout, or to make room for others.
+    Idle,
+    /// Another limit of time was reached.
+    TimedOut,
+    /// What the client sent is not answered.
+    Refused,
+    /// By a reload or the end of the process.
+    Shutdown,
+    /// The server could not go on.
+    Failed,
+}
+
+impl Closed {
+    pub const ALL: [(&'static str, Counter); 7] = [
+        ("served", Counter::ClosedServed),
+        ("client", Counter::ClosedClient),
+        ("idle", Counter::ClosedIdle),
+        ("timed_out", Counter::ClosedTimedOut),
+        ("refused", Counter::ClosedRefused),
+        ("shutdown", Counter::ClosedShutdown),
+        ("failed", Counter::ClosedFailed),
+    ];
+
+    pub fn counter(self) -> Counter {
+        Closed::ALL[self as usize].1
+    }
 }
 
 /// What is measured in time.

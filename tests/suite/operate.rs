@@ -284,6 +284,33 @@ fn the_tree_of_counters_counts_what_clients_did() {
 }
 
 #[test]
+fn connections_are_counted_by_the_reason_of_their_end() {
+    if skip_on_nginx("api is Angie's") {
+        return;
+    }
+    let s = Setup::full(&format!(
+        "%%PREAMBLE%% error_log logs/debug.log debug; events {{ }} http {{ access_log off; server {{ \
+         listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; {STATUS} location = /shut {{ return 444; }} \
+         location = /last {{ keepalive_timeout 0; return 200 last; }} \
+         location = /late {{ keepalive_timeout 50ms; return 200 late; }} }} }}"
+    ))
+    .start();
+    s.get("/last").is(200);
+    s.client().send("GET /shut HTTP/1.1\r\nHost: a\r\n\r\n").expect_closed();
+    let mut idle = s.client();
+    idle.get("/late").is(200);
+    idle.expect_closed();
+    s.client().leave();
+    let mut client = s.client();
+    let expected = serde_json::json!(
+        {"served": 1, "client": 1, "idle": 1, "timed_out": 0, "refused": 1, "shutdown": 0, "failed": 0});
+    eventually("all are closed", || counters(&mut client, "/status/connections/closed") == expected);
+    client.get("/metrics").contains("webserv_connections_closed_total{reason=\"idle\"} 1\n");
+    let log = String::from_utf8_lossy(&s.read("logs/debug.log")).into_owned();
+    assert!(log.contains("connection closed: timed out: keepalive_timeout"), "{log}");
+}
+
+#[test]
 fn counters_go_on_over_a_reload() {
     if skip_on_nginx("api is Angie's") {
         return;

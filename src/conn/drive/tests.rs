@@ -9,7 +9,7 @@ use crate::config::model::EndpointId;
 use crate::config::resolve::resolve;
 use crate::conn::Pool;
 use crate::conn::endpoints::Endpoints;
-use crate::conn::io::Budget;
+use crate::conn::io::{Budget, CloseReason};
 use crate::conn::upstream::pool::Backends;
 use crate::services::Services;
 use crate::services::logs::Logs;

@@ -6,6 +6,7 @@
 
 use super::send_batch::{Answer, BATCH, SendBatch};
 use crate::config::model::EndpointId;
+use crate::conn::arrival::Arrival;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
@@ -31,7 +32,13 @@ pub struct Known {
 
 /// Answers what is known of `input`, which was read from an idle connection: all of it, or the requests that begin
 /// it. The connection's state tells of them.
-pub fn answer(conn: &mut Conn, endpoint: EndpointId, input: &[u8], turn: &mut Turn<'_>) -> Known {
+pub fn answer(
+    conn: &mut Conn,
+    endpoint: EndpointId,
+    input: &[u8],
+    arrival: &mut Arrival,
+    turn: &mut Turn<'_>,
+) -> Known {
     let Turn { cx, pool, budget, .. } = turn;
     let said = &mut pool.send_batch;
     let mut known = Known::default();
@@ -73,10 +80,7 @@ pub fn answer(conn: &mut Conn, endpoint: EndpointId, input: &[u8], turn: &mut Tu
         if repeat.body == Body::File && (count > 0 || len < rest.len()) {
             break;
         }
-        if count == 1 {
-            // It may have been sent after an answer of this turn: what was looked up for that one is old.
-            cx.now.advance_epoch();
-        }
+        arrival.request(&mut cx.now);
         let asker = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
         let Some(tail) = cacheable::say(&repeat, asker, cx, &mut said.text) else {
             cx.response_cache.forget(hash);

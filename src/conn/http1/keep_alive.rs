@@ -2,6 +2,7 @@
 
 use super::{Http1, fast_path, read};
 use crate::config::model::Level;
+use crate::conn::arrival::Arrival;
 use crate::conn::close;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
@@ -32,12 +33,13 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         turn.cx.buffers.give(input);
         return step;
     }
-    if !conn.registered && conn.peer.family() == Family::Unix {
-        // Nothing says that it was sent before anything was looked up in this turn. Of TCP the kernel hands out
-        // those connections only that have sent something.
-        turn.cx.now.advance_epoch();
-    }
-    let known = fast_path::answer(conn, endpoint, &input, turn);
+    // Nothing says of what comes with a new UNIX-domain connection that it was sent before this turn. Of TCP the kernel
+    // hands out those connections only that have sent something.
+    let mut arrival = match !conn.registered && conn.peer.family() == Family::Unix {
+        true => Arrival::MaybeNewer,
+        false => Arrival::FirstBeforeEpoch,
+    };
+    let known = fast_path::answer(conn, endpoint, &input, &mut arrival, turn);
     if known.bytes == input.len() {
         turn.cx.buffers.give(input);
         return Step::Again;
@@ -46,11 +48,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let mut active = turn.pool.take(cx, client, input, known.bytes);
     let Active { ex, http1, .. } = &mut *active;
-    // What came with the first of it may have been sent after that.
-    http1.may_be_newer = true;
-    if known.bytes > 0 {
-        http1.advance_epoch(cx);
-    }
+    http1.arrival = arrival;
     http1.known = known.next;
     fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
@@ -96,10 +94,6 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     // Nothing more has come: the exchange need not be made ready for a request that another may answer.
     if http1.unread().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
         return go_idle(conn, turn);
-    }
-    if http1.may_be_newer && !http1.unread().is_empty() {
-        // It may have been sent after what was looked up in this epoch: others wait for that.
-        http1.advance_epoch(cx);
     }
     *handler = Handler::None;
     ex.next_request(cx);

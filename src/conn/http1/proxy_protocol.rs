@@ -48,11 +48,7 @@ pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         }
         Ok(Progress::Partial) if !conn.transport.can_read() => Step::Wait,
         Ok(Progress::Partial) => match read::more(&mut conn.transport, http1) {
-            read::More::Some => {
-                // A request may come with it.
-                http1.advance_epoch(turn.cx);
-                Step::Again
-            }
+            read::More::Some => Step::Again,
             read::More::None => Step::Wait,
             read::More::End => Step::Close(CloseReason::ClientGone),
         },

@@ -39,7 +39,9 @@ pub fn more(transport: &mut Transport, http1: &mut Http1) -> More {
         }
     }
     let more = receive(transport, input);
-    http1.may_be_newer |= matches!(more, More::Some);
+    if let More::Some = more {
+        http1.arrival.received();
+    }
     more
 }
 
@@ -65,7 +67,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
     let Active { ex, handler, http1, .. } = active;
     match http1.parse(ex) {
         Ok(Progress::Complete) => {
-            begin(turn);
+            begin(http1, turn);
             http1.hand_over(ex);
             phases::begin(ex, handler, turn.cx);
             respond(active, turn.cx);
@@ -77,7 +79,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             Head::Step(Step::Again)
         }
         Err(why) => {
-            begin(turn);
+            begin(http1, turn);
             http1.hand_over_partial(ex);
             phases::reject(ex, handler, turn.cx, &why);
             respond(active, turn.cx);
@@ -100,11 +102,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
                 return if http1.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
             }
             Head::Step(match more(io.transport, http1) {
-                More::Some => {
-                    // It may have been sent after an answer of this turn: what was looked up for that one is old.
-                    http1.advance_epoch(turn.cx);
-                    Step::Again
-                }
+                More::Some => Step::Again,
                 More::None if http1.unread().is_empty() => return Head::Idle,
                 More::None => Step::Wait,
                 More::End => Step::Close(CloseReason::ClientGone),
@@ -113,8 +111,9 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
     }
 }
 
-pub fn begin(turn: &mut Turn<'_>) {
+pub fn begin(http1: &mut Http1, turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
+    http1.arrival.request(&mut cx.now);
     turn.budget.requests = turn.budget.requests.saturating_sub(1);
     cx.stats.reading = cx.stats.reading.saturating_sub(1);
     cx.stats.writing += 1;
@@ -231,7 +230,7 @@ pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut V
         Ok(n) => {
             turn.budget.moved(n);
             took(ex, n);
-            http1.may_be_newer = true;
+            http1.arrival.received();
             Filled::Bytes
         }
         Err(Errno::EAGAIN) => Filled::Nothing,

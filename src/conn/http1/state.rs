@@ -1,10 +1,10 @@
 //! What an HTTP/1 connection knows of the request it reads, beside the exchange.
 
+use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx, body_limit};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::head::{Head, Progress};
 use crate::http::reject::Reject;
-use crate::services::Services;
 use std::rc::Rc;
 
 /// How far a connection's requests have been read.
@@ -13,8 +13,8 @@ pub struct Http1 {
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
     pub start: usize,
-    /// Some of them may have been sent since the epoch began ([`crate::services::clock::Clock::epoch`]).
-    pub may_be_newer: bool,
+    /// How fresh what is looked up for them must be.
+    pub arrival: Arrival,
     /// The head that is being read.
     pub head: Head,
     /// Where in `input` the unread rest begins once the head is complete: body bytes, then further requests.
@@ -37,6 +37,7 @@ impl Http1 {
     pub fn begin(&mut self, input: Vec<u8>, start: usize) {
         self.input = input;
         self.start = start;
+        self.arrival = Arrival::default();
         self.next_request();
     }
 
@@ -52,7 +53,7 @@ impl Http1 {
             input,
             start,
             body_at: start,
-            may_be_newer: self.may_be_newer,
+            arrival: self.arrival,
             head: std::mem::take(&mut self.head),
             idle_for: self.idle_for,
             ..Http1::default()
@@ -77,12 +78,6 @@ impl Http1 {
     /// What was read behind the request.
     pub fn take_rest(&mut self) -> Vec<u8> {
         self.input.split_off(self.body_at.min(self.input.len()))
-    }
-
-    /// Its bytes may have been sent since this epoch began: what is looked up for them is looked up again.
-    pub fn advance_epoch(&mut self, cx: &mut Services) {
-        cx.now.advance_epoch();
-        self.may_be_newer = false;
     }
 
     /// Goes on with the head of the next request, by the limits that hold for `ex`.

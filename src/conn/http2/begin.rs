@@ -3,6 +3,7 @@
 use super::stream::StreamTransport;
 use super::{Entry, Http2, Work};
 use crate::config::model::{Config, EndpointId};
+use crate::conn::arrival::Arrival;
 use crate::conn::close;
 use crate::conn::http1::read;
 use crate::conn::http1::state::Http1;
@@ -84,7 +85,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         config: ex.config.clone(),
         turns: 0,
         has_sent: false,
-        is_dying: false,
+        ends: None,
         lingers: false,
         filed: Vec::new(),
     };
@@ -201,6 +202,8 @@ impl Http2 {
             framing => Decoder::new(framing),
         };
         http1.expects_continue = request.expects_continue();
+        // Its connection begins an epoch whenever it has read.
+        http1.arrival = Arrival::BeforeEpoch;
         is_tunnel
     }
 }

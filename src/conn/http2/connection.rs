@@ -19,9 +19,9 @@ use std::rc::Rc;
 
 /// Drives the connection `key`. What became of its streams is to be filed.
 pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec<(Key, Next)>) {
-    let Some(conn) = conns.get_mut(key) else { return (Next::Close, Vec::new()) };
+    let Some(conn) = conns.get_mut(key) else { return (Next::Close(CloseReason::Bug), Vec::new()) };
     let State::Http2(mut http2) = std::mem::replace(&mut conn.state, State::Idle) else {
-        return (Next::Close, Vec::new());
+        return (Next::Close(CloseReason::Bug), Vec::new());
     };
     http2.take_buffers(turn.pool);
     let mut next = http2.run(conns, turn, key);
@@ -29,13 +29,13 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     let filed = std::mem::take(&mut http2.filed);
     if let Some(conn) = conns.get_mut(key) {
         match next {
-            Next::Close if http2.lingers && conn.transport.shutdown_write().is_ok() => {
+            Next::Close(reason) if http2.lingers && conn.transport.shutdown_write().is_ok() => {
                 // What the client still sends would reset the connection, and GOAWAY would be lost.
                 let client = &http2.settings().client;
                 let until = turn.cx.now.ms + client.lingering_time.0;
                 let timeout = u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX);
                 conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
-                conn.state = State::Lingering { until, timeout };
+                conn.state = State::Lingering { until, timeout, reason };
                 next = Next::Run;
             }
             _ => conn.state = State::Http2(http2),
@@ -64,15 +64,15 @@ impl Http2 {
         }
         let mut received = false;
         loop {
-            let read = match self.is_dying {
-                true => Read::Dead,
-                false => self.understand(conns, key, turn),
+            let read = match self.ends {
+                Some(_) => Read::Dead,
+                None => self.understand(conns, key, turn),
             };
             // What answers frames goes first: SETTINGS before all else (RFC 9113 §3.4).
             self.protocol.take_control(&mut self.out);
             let moved = read != Read::Dead && self.produce(conns, turn);
             self.protocol.take_control(&mut self.out);
-            let Some(conn) = conns.get_mut(key) else { return Next::Close };
+            let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
             let had = self.out.len() - self.sent;
             match self.send(&mut conn.transport, &mut turn.budget) {
                 Sent::All => {}
@@ -86,10 +86,11 @@ impl Http2 {
                 Sent::Gone => return self.gone(conns, turn),
             }
             if read == Read::Dead {
-                return self.die(conns, turn);
+                return self.die(conns, turn, self.ends.unwrap_or(CloseReason::ProtocolError));
             }
             if self.protocol.is_going_away() && self.streams.is_empty() {
-                return self.die(conns, turn);
+                let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
+                return self.die(conns, turn, reason);
             }
             if turn.budget.requests == 0 || turn.budget.bytes == 0 {
                 return Next::Run;
@@ -98,7 +99,7 @@ impl Http2 {
                 continue;
             }
             // Nothing more of what was read: what has come since.
-            let Some(conn) = conns.get_mut(key) else { return Next::Close };
+            let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
             if !conn.transport.can_read() {
                 return self.wait(conns, turn, key, received);
             }
@@ -125,7 +126,7 @@ impl Http2 {
     fn wait(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key, received: bool) -> Next {
         let client = &self.settings().client;
         let (header, idle) = (client.header_timeout.0, client.keepalive_timeout.0);
-        let Some(conn) = conns.get_mut(key) else { return Next::Close };
+        let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
         let now = turn.cx.now.ms;
         if !self.streams.is_empty() {
             // They have deadlines of their own; a head that is under way has its own as well.
@@ -248,16 +249,16 @@ impl Http2 {
 
     /// The client is gone: so is what it asked for.
     fn gone(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> Next {
-        self.is_dying = true;
+        self.ends = Some(CloseReason::ClientGone);
         self.abandon(conns, turn);
-        Next::Close
+        Next::Close(CloseReason::ClientGone)
     }
 
     /// The connection has said all it had to say.
-    fn die(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> Next {
+    fn die(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         self.abandon(conns, turn);
         self.lingers = self.settings().client.lingering != Lingering::Off;
-        Next::Close
+        Next::Close(reason)
     }
 
     /// Ends every stream that is under way.
@@ -273,14 +274,14 @@ impl Http2 {
                     stream.parent = None;
                 }
                 close::abandon(conn, turn, CloseReason::ClientGone);
-                self.file(key, Next::Close);
+                self.file(key, Next::Close(CloseReason::ClientGone));
             }
         }
     }
 
     /// The connection is closed for a reason of ours: said as far as there is room for it.
     pub fn farewell(&mut self, transport: &mut Transport) {
-        if self.is_dying || self.sent > 0 || transport.has_failed() {
+        if self.ends.is_some() || self.sent > 0 || transport.has_failed() {
             return;
         }
         self.protocol.go_away(ErrorCode::NO_ERROR);
@@ -295,7 +296,7 @@ impl Http2 {
         let client = &self.settings().client;
         let (header, idle) = (client.header_timeout.0, client.keepalive_timeout.0);
         if self.has_output() {
-            return Next::Close;
+            return Next::Close(CloseReason::TimedOut(Timer::Send));
         }
         if self.expire_cached(cx) {
             *deadline = Deadline::new(Timer::Header, now + header.max(1000));
@@ -311,7 +312,7 @@ impl Http2 {
             return Next::Wait;
         }
         self.protocol.go_away(ErrorCode::NO_ERROR);
-        self.is_dying = true;
+        self.ends = Some(CloseReason::TimedOut(Timer::KeepAlive));
         Next::Run
     }
 }

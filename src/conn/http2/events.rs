@@ -2,6 +2,7 @@
 
 use super::{Http2, WIDE};
 use crate::config::model::{ErrorLog, Level, LineFormat};
+use crate::conn::io::CloseReason;
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
 use crate::exchange::Rx;
@@ -69,7 +70,7 @@ impl Http2 {
 
     fn fail(&mut self, cx: &mut Services, fault: Fault) {
         self.report(cx, format_args!("{fault}"));
-        self.is_dying = true;
+        self.ends = Some(CloseReason::ProtocolError);
     }
 
     /// A line in the error log about the connection.

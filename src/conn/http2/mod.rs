@@ -21,7 +21,7 @@ mod produce;
 mod schedule;
 pub mod stream;
 
-use super::io::Next;
+use super::io::{CloseReason, Next};
 use crate::config::model::{Config, Settings};
 use crate::exchange::Client;
 use crate::http::h2::connection::Connection;
@@ -68,7 +68,7 @@ pub struct Http2 {
     /// Something was sent in this turn.
     has_sent: bool,
     /// The connection ends once its output is sent.
-    is_dying: bool,
+    ends: Option<CloseReason>,
     /// It ends in order, by a lingering close.
     lingers: bool,
     /// What has become of streams in this turn, for the owner of their connections.

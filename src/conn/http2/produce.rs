@@ -149,7 +149,7 @@ impl Http2 {
         if taken > 0 {
             self.protocol.consumed(id, taken);
         }
-        if next == Next::Close {
+        if let Next::Close(_) = next {
             let mut stream = std::mem::replace(&mut **stream, StreamTransport::gone());
             stream.taken = 0;
             self.close_stream(&stream);
@@ -172,8 +172,8 @@ fn born(conn: &mut Conn, turn: &mut Turn<'_>) {
     let Some(fault) = stream.unborn.take() else { return };
     let seen = stream.seen.take();
     let Some((mut io, active)) = conn.active() else { return };
-    let Active { ex, handler, .. } = active;
-    read::begin(turn);
+    let Active { ex, handler, http1, .. } = active;
+    read::begin(http1, turn);
     match fault {
         None => phases::begin(ex, handler, turn.cx),
         Some(reject) => phases::reject(ex, handler, turn.cx, &reject),

@@ -55,7 +55,7 @@ fn may_be_compressed(ex: &Exchange, gzip: &Gzip) -> Option<Option<u64>> {
         Body::Made(_) => None,
         _ => return None,
     };
-    (!length.is_some_and(|n| n < gzip.min_length.0)).then_some(length)
+    length.is_none_or(|n| n >= gzip.min_length.0).then_some(length)
 }
 
 fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u64>, head_only: bool) {

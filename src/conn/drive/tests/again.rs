@@ -78,6 +78,7 @@ fn a_request_that_came_twice_is_known() {
             false,
         ),
         ("an index that another file answers", "index g; location = /g { alias %/f; }", get("/", ""), false),
+        ("an index that another handler answers", "index g; location = /g { stub_status; }", get("/", ""), false),
         ("the second index", "index no g;", get("/", ""), false),
         ("a header", "add_header X y always;", get("/g", ""), true),
         ("a header of a variable", "add_header X $uri;", get("/g", ""), false),
@@ -96,7 +97,8 @@ fn a_request_that_came_twice_is_known() {
         ("an error page elsewhere", "error_page 404 http://a/;", get("/no", ""), false),
         ("limit_rate", "limit_rate 1m;", get("/g", ""), false),
         ("real_ip", "set_real_ip_from 127.0.0.1;", get("/g", ""), false),
-        ("ssi", "ssi on;", get("/g", ""), false),
+        ("a page of SSI", "ssi on; ssi_types *;", get("/g", ""), false),
+        ("a file that SSI does not read", "ssi on;", get("/g", ""), true),
         ("disable_symlinks", "disable_symlinks on;", get("/g", ""), false),
         ("the last of a connection", "", get("/g", "Connection: close\r\n"), true),
         ("the last by rule", "keepalive_requests 1;", get("/g", ""), false),
@@ -210,13 +212,14 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
                 let piece = read(&mut far);
                 let idle = piece.is_empty() && conn.is_idle();
                 seen.extend_from_slice(&piece);
-                if next == Next::Close || idle && next == Next::Wait {
+                if matches!(next, Next::Close(_)) || idle && next == Next::Wait {
                     break;
                 }
                 conn.transport.event(epoll::OUT);
                 next = turn.drive(&mut conn);
             }
-            assert_eq!(next, if closes { Next::Close } else { Next::Wait }, "{name}");
+            let expected = if closes { Next::Close(CloseReason::Served) } else { Next::Wait };
+            assert_eq!(next, expected, "{name}");
             seen.extend_from_slice(&read(&mut far));
             let answers = String::from_utf8(seen.split_off(waiting)).expect("the answers are ASCII");
             let expected = format!("{}{end}", one.repeat(count - 1));

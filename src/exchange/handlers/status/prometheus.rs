@@ -2,7 +2,7 @@
 
 use super::tree::{CLASSES, Health, certificate_ends, groups};
 use crate::services::Services;
-use crate::services::stats::{BOUNDS, Counter, Timing};
+use crate::services::stats::{BOUNDS, Closed, Counter, Timing};
 use std::fmt::Write;
 
 /// What the format is called in Content-Type.
@@ -50,6 +50,10 @@ pub fn text(cx: &Services) -> String {
     for (name, value, help) in gauges {
         out.family(name, "gauge", help);
         out.sample(name, &[], value);
+    }
+    out.family("connections_closed_total", "counter", "Connections that ended, by reason.");
+    for (reason, counter) in Closed::ALL {
+        out.sample("connections_closed_total", &[("reason", reason)], stats.get(counter));
     }
     out.family("http_responses_total", "counter", "Responses by class of status; none: the client had gone.");
     for (class, counter) in CLASSES {

@@ -2,7 +2,7 @@
 
 use crate::config::settings::upstream::{Peer, Upstream};
 use crate::services::Services;
-use crate::services::stats::{BOUNDS, Counter, PeerCounts, Stats, Timing};
+use crate::services::stats::{BOUNDS, Closed, Counter, PeerCounts, Stats, Timing};
 use crate::sys::process;
 use crate::util::date::Civil;
 use crate::util::json::Json;
@@ -52,11 +52,13 @@ fn program(cx: &Services) -> Json {
 
 fn connections(stats: &Stats) -> Json {
     let accepted = stats.get(Counter::Accepted);
-    Json::numbers([
-        ("accepted", accepted),
-        ("dropped", accepted.saturating_sub(stats.get(Counter::Handled))),
-        ("active", stats.active.saturating_sub(stats.waiting)),
-        ("idle", stats.waiting),
+    let number = |name, value| (name, Json::Number(value));
+    Json::object([
+        number("accepted", accepted),
+        number("dropped", accepted.saturating_sub(stats.get(Counter::Handled))),
+        number("active", stats.active.saturating_sub(stats.waiting)),
+        number("idle", stats.waiting),
+        ("closed", Json::numbers(Closed::ALL.map(|(name, counter)| (name, stats.get(counter))))),
     ])
 }
 
