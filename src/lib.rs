@@ -4,40 +4,74 @@
 //! filters) → [`conn`] → socket. Imports go one way: each module uses only those above it in this list
 //! (`tests/guards.rs` checks it).
 //!
-//!
 //! | module | what lives there |
 //! |---|---|
 //! | [`sys`] | the only `unsafe`: one function per system call, no policy |
 //! | [`util`] | slab, timer wheel, buffers, spans, dates |
 //! | [`io`] | output, opening and log sinks that neither wait nor panic |
-//! | [`http`] | sans-IO HTTP/1.1: heads, bodies, ranges, conditions, multipart |
+//! | [`http`] | sans-IO HTTP: its terms, and the wire formats of HTTP/1.1, HTTP/2, FastCGI, SCGI, uwsgi |
 //! | [`tls`] | sans-IO TLS: handshakes, records, certificates, tickets |
 //! | [`acme`] | sans-IO ACME: certificates asked of an authority |
 //! | [`config`] | nginx's language: text → tree with spans → rows of directives → resolved model |
 //! | [`route`] | pure: which server and location a request belongs to, and why |
 //! | [`services`] | what all requests share: clock, open files, logs, counters |
 //! | [`exchange`] | one request and its response: phases, handlers, filters; knows no socket |
-//! | [`conn`] | a socket driving exchanges |
-//! | [`server`] | the process: event loop, accept, timers, reload, signals, files, logs |
+//! | [`conn`] | connections of clients and upstreams: transports, protocols, timers; they drive exchanges |
+//! | [`server`] | the process: event loop, accept, timers, reload, signals |
 //! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
 //!
-//! Where is …?
+//! Where is …? Reading a request:
 //!
+//! - a request smuggled or its framing refused: [`http::h1::framing`], [`http::h1::head`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
-//!   location: `exchange/handlers/upload`
+//!   location: `exchange/handlers/upload/mod.rs` (`accept`)
+//! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::http1::read`]; thrown away: [`conn::http1::drain`]
+//! - a frame of HTTP/2 understood: [`http::h2::connection`]; a stream reset counted: `http/h2/connection/control.rs`,
+//!   against [`http::h2::budget`]
+//! - a TLS handshake bounded: `conn/handshake.rs` (how many begin in a turn, and which step comes next); its time is
+//!   [`conn::timers::Timer::Header`]
+//!
+//! Deciding on it:
+//!
+//! - the order in which a request is checked: [`exchange::flow::Phase`], run by [`exchange::phases`]
+//! - the server and the location found: [`route`]; a file's path: [`exchange::paths`]
+//! - an address or a password refused: [`exchange::access`]; a rate: `exchange/access/limits.rs`
+//! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
+//! - an error's page chosen: [`exchange::error_page`]
+//! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
+//!   `exchange/handlers/upload/temp_file.rs`; renamed into its place: `exchange/handlers/upload/commit.rs`
+//! - an upstream's server chosen: [`services::upstream_balance`]; another one tried: `exchange/handlers/upstream/fault.rs`
+//! - the environment of a CGI program: `environment` in `exchange/handlers/upstream/cgi.rs`
+//! - a variable's value: [`exchange::variables`], a file for each family
+//!
+//! Answering it:
+//!
+//! - the order in which a response is changed: [`exchange::filters`]
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
-//! - the order in which a request is checked: [`exchange::flow::Phase`], run by [`exchange::phases`]; in which a response
-//!   is changed: [`exchange::filters`]
-//! - a response's text made: [`http::h1::encode`]
-//! - the connection kept or closed after a response: `conn/http1/respond.rs`; gone idle, and woken:
+//! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
+//! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
+//!   [`conn::http1::fast_path`] sends it; how fresh a file must be: [`conn::arrival`]
+//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]
+//! - a connection kept or closed after a response: `conn/http1/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]
-//! - a timeout decided: [`conn::timers`] names it, [`conn::drive::timeout`] acts on it
-//! - a cached response sent: [`conn::http1::fast_path`]; kept: [`exchange::cacheable`]
-//! - the place for a new protocol of clients: beside [`conn::http1`], whose documentation says how one drives an exchange
-//! - the place for a new protocol of upstreams: `exchange/handlers/upstream/protocol.rs`
-//! - a directive's default: its row in [`config::directives`]
+//! - a timeout decided: [`conn::timers`] names it, [`conn::drive::timeout`] acts on it; why a connection was closed:
+//!   [`conn::close_reason`]
+//!
+//! The process:
+//!
+//! - a directive's default: its row in [`config::directives`]; what nginx has and this server has not: [`config::known`]
+//! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
+//! - rights given up: [`privsep::sandbox`]
+//!
+//! Something new goes:
+//!
+//! - a directive: a row in [`config::directives`], a field in [`config::settings`]
+//! - a feature that answers requests: a file in [`exchange::handlers`]; one that changes responses: [`exchange::filters`]
+//! - a protocol of clients: beside [`conn::http1`], whose documentation says how one drives an exchange
+//! - a protocol of upstreams: `exchange/handlers/upstream/protocol.rs`, with its codec in [`http`]
+//! - a transport: [`conn::transport`]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

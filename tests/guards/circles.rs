@@ -17,7 +17,6 @@ const CIRCLES: &[&[&str]] = &[
         "exchange/handlers/upstream/sending.rs",
         "exchange/handlers/upstream/tls.rs",
     ],
-    &["exchange/handlers/upstream/cgi.rs", "exchange/handlers/upstream/gateway.rs"],
     &[
         "exchange/handlers/upload/form.rs",
         "exchange/handlers/upload/fsync.rs",

@@ -201,6 +201,36 @@ fn every_file_says_what_lives_there_and_stays_short() {
     report("files", &found);
 }
 
+#[test]
+fn the_map_of_the_crate_leads_to_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let map = fs::read_to_string(root.join("lib.rs")).expect("src/lib.rs");
+    let (mut found, mut ways) = (Vec::new(), 0);
+    let words = map.lines().filter(|line| line.starts_with("//!")).flat_map(|line| line.split('`').skip(1).step_by(2));
+    for word in words {
+        let names: Vec<&str> = word.split("::").collect();
+        let is_there = match names[..] {
+            _ if word.ends_with(".rs") && !word.starts_with("tests/") => root.join(word).is_file(),
+            [_] => continue,
+            // A module, or an item of one.
+            _ => (1..=names.len()).rev().any(|most| {
+                let (module, item) = names.split_at(most);
+                let path = root.join(module.join("/"));
+                let text = [path.with_extension("rs"), path.join("mod.rs")]
+                    .into_iter()
+                    .find_map(|p| fs::read_to_string(p).ok());
+                text.is_some_and(|text| item.first().is_none_or(|name| text.contains(&format!(" {name}"))))
+            }),
+        };
+        ways += 1;
+        if !is_there {
+            found.push(format!("src/lib.rs: {word}"));
+        }
+    }
+    assert!(ways > 30, "the map was not found");
+    report("it leads nowhere", &found);
+}
+
 /// Line ends of other languages: HTML and JSON as nginx writes them, the language server's protocol.
 const OTHER_TEXT: [&str; 4] = [
     "exchange/handlers/listing/mod.rs",

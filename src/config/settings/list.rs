@@ -10,14 +10,10 @@ impl<T: Clone> List<T> {
     /// Adds what a line gives. The first of a level begins a list of its own; others are appended in place, so that
     /// many lines cost no more than their number.
     pub fn add(&mut self, is_first: bool, item: T) {
-        self.extend(is_first, [item]);
-    }
-
-    pub fn extend(&mut self, is_first: bool, items: impl IntoIterator<Item = T>) {
         if is_first {
             *self = List::default();
         }
-        Rc::make_mut(&mut self.0).extend(items);
+        Rc::make_mut(&mut self.0).push(item);
     }
 }
 

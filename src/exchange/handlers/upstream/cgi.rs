@@ -4,7 +4,7 @@
 //! server's environment a program sees nothing but PATH.
 
 use super::find::Target;
-use super::gateway::client_lines;
+use super::header_params::client_lines;
 use super::request::Place;
 use super::{Proxy, settings};
 use crate::config::model::{Content, Level};
@@ -173,7 +173,7 @@ impl Proxy {
     ) -> Result<(crate::util::slab::Key, OwnedFd), (&'static str, Errno)> {
         let cgi = ex.here().settings.cgi.clone();
         let timeout = settings(ex).read_timeout.0;
-        let (env, dir) = told(ex, cx, script);
+        let (env, dir) = environment(ex, cx, script);
         let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| ("posix_spawn()", Errno::EINVAL));
         let path = text(script.interpreter.as_deref().unwrap_or(&script.file))?;
         let mut args = vec![path.clone()];
@@ -211,7 +211,7 @@ impl Proxy {
 }
 
 /// `NAME=value` of RFC 3875 §4.1 and what programs expect besides, and the working directory.
-fn told(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Vec<u8>>, Vec<u8>) {
+fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut env: Vec<Vec<u8>> = Vec::with_capacity(40);
     let cgi = ex.here().settings.cgi.clone();
     let is_set = |name: &[u8]| cgi.env.iter().any(|(own, _)| **own == *name);

@@ -1,9 +1,7 @@
-//! Requests to FastCGI, SCGI and uwsgi applications: what the configuration tells them, and the client's header lines as
-//! `HTTP_…`.
-//!
-//! Invariant: `Proxy` is never among them (programs take `HTTP_PROXY` for a setting of theirs), and no parameter is there
-//! twice because a client wrote `_` for `-`.
+//! Requests to FastCGI, SCGI and uwsgi applications: the parameters of the configuration, and the client's header fields
+//! ([`header_params`](super::header_params)).
 
+use super::header_params::{HEADER, Params, client_lines};
 use super::sending::{Body, Framed};
 use super::{Proxy, cgi, http1, settings};
 use crate::config::model::Level;
@@ -16,9 +14,6 @@ use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::{fastcgi, scgi};
 use crate::services::Services;
-
-/// What stands before a parameter that is a header line of the client.
-const HEADER: &[u8] = b"HTTP_";
 
 /// Writes the request into `proxy.out`, with what there is of its body.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
@@ -88,8 +83,6 @@ fn gathered_bytes(ex: &Exchange, passes: bool) -> Vec<u8> {
     body.and_then(|body| body.bytes()).unwrap_or_default().to_vec()
 }
 
-type Params = Vec<(Vec<u8>, Vec<u8>)>;
-
 /// The configured parameters, then the client's lines that none of them replaces.
 fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_headers: bool, caches: bool) -> Params {
     let mut params = Params::with_capacity(gateway.params.len() + ex.request.head.fields.len());
@@ -118,42 +111,6 @@ fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_header
 fn is_about_a_part(name: &[u8]) -> bool {
     let written: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
     http1::is_about_a_part(HeaderId::of(&written))
-}
-
-/// The client's header lines as `HTTP_…`; `is_set` are names that something else has.
-pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool) -> Params {
-    let mut lines = Params::with_capacity(ex.request.head.fields.len());
-    let buf = ex.buf();
-    for field in &ex.request.head.fields {
-        let written = field.name.of(buf);
-        let mut name = HEADER.to_vec();
-        name.extend(written.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-        if name == b"HTTP_PROXY" || is_set(&name) {
-            continue;
-        }
-        let twin = |other: &crate::http::h1::head::Field| {
-            let other = other.name.of(buf);
-            other.len() == written.len() && !other.contains(&b'_') && same_param(other, written)
-        };
-        if written.contains(&b'_') && ex.request.head.fields.iter().any(twin) {
-            continue;
-        }
-        let value = field.value.of(buf);
-        match lines.iter_mut().find(|(other, _)| *other == name) {
-            // Several lines are one list (nginx); cookies have a separator of their own.
-            Some((_, list)) => {
-                list.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
-                list.extend_from_slice(value);
-            }
-            None => lines.push((name, value.to_vec())),
-        }
-    }
-    lines
-}
-
-fn same_param(a: &[u8], b: &[u8]) -> bool {
-    let form = |b: &u8| if *b == b'-' { b'_' } else { b.to_ascii_lowercase() };
-    a.iter().map(form).eq(b.iter().map(form))
 }
 
 /// `$host$is_request_port$request_port`: the host that was decided to be meant, not whatever line says so (nginx).

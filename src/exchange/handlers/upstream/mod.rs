@@ -13,6 +13,7 @@ mod cookie;
 mod fault;
 mod find;
 mod gateway;
+mod header_params;
 mod http1;
 mod protocol;
 mod reading;
