@@ -28,5 +28,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if let Ok(found) = location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
         ex.route.location = found.location;
     }
-    methods::not_allowed(ex)
+    let flow = methods::not_allowed(ex);
+    ex.route.location = ex.server().root;
+    flow
 }

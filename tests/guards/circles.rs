@@ -18,6 +18,7 @@ const CIRCLES: &[&[&str]] = &[
         "exchange/handlers/upstream/tls.rs",
     ],
     &[
+        "exchange/handlers/upload/folders.rs",
         "exchange/handlers/upload/form.rs",
         "exchange/handlers/upload/fsync.rs",
         "exchange/handlers/upload/mod.rs",

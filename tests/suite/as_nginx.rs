@@ -309,3 +309,49 @@ fn a_kept_upstream_connection_that_was_closed_costs_no_request_and_no_failure() 
         client.get("/").is(200).body_is("x");
     }
 }
+
+#[test]
+fn status_is_that_of_the_error_whose_page_is_made() {
+    let s = server(
+        "error_page 404 @n; error_page 403 /e; location @n { return 418 $status; } location = /e { return 500 $status; }
+         location /d { deny all; } location /two { error_page 404 =202 @n; }",
+    )
+    .start();
+    s.get("/none").is(404).body_is("404");
+    s.get("/d").is(403).body_is("403");
+    s.get("/two").is(202).body_is("202");
+}
+
+#[test]
+fn a_precondition_that_fails_has_its_error_page() {
+    let s = server("location /a { error_page 412 /page; } location /b { error_page 412 http://e.test/; }")
+        .file("html/a", "a")
+        .file("html/b", "b")
+        .file("html/page", "the page")
+        .start();
+    s.get_with("/a", "If-Match: \"x\"\r\n").is(412).body_is("the page");
+    s.get_with("/b", "If-Match: \"x\"\r\n").is(302).has("Location", "http://e.test/");
+    s.get_with("/a", "If-Match: *\r\n").is(200).body_is("a");
+}
+
+#[test]
+fn an_upstream_that_x_accel_redirect_leads_to_says_its_own_type() {
+    let up = answering(|request| {
+        match request.target() {
+            "/first" => {
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Accel-Redirect: /second\r\nContent-Length: 0\r\n\r\n"
+            }
+            _ => "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1\r\n\r\nx",
+        }
+        .to_owned()
+    });
+    let s = server(&format!("location / {{ proxy_pass http://{}; }}", up.address)).start();
+    s.get("/first").is(200).has("Content-Type", "text/html");
+}
+
+#[test]
+fn trace_is_refused_before_its_location_says_anything() {
+    let s = server("location / { error_page 405 =302 http://e.test/; add_header X-A 1 always; }").start();
+    let r = s.method("TRACE", "/", "", b"");
+    assert_eq!(r.is(405).header("X-A"), None);
+}

@@ -10,7 +10,7 @@ use crate::config::known::{Known, Verdict};
 use crate::config::registry::{self, Found};
 use crate::config::row::{Effect, Row};
 use crate::config::syntax::{not_terminated, split_at_missing_semicolon};
-use crate::config::{argument, foreign_names, suggest};
+use crate::config::{argument, foreign_names, ignored_values, suggest};
 
 use super::{lexical, remedy};
 
@@ -37,7 +37,7 @@ const EVENT_METHODS: [&str; 6] = ["epoll", "poll", "select", "kqueue", "eventpor
 
 impl Build {
     /// A directive's row, where it is known, may stand here and has the right number of arguments.
-    pub(super) fn check(&mut self, scope: &Scope, d: &Directive) -> Option<&'static Row> {
+    pub(super) fn check(&mut self, scope: &mut Scope, d: &Directive) -> Option<&'static Row> {
         let name = d.name.str();
         let mut here = scope.context;
         if self.bare && here == Contexts::MAIN {
@@ -66,7 +66,7 @@ impl Build {
         match found {
             Found::Row(row) => Some(row),
             Found::Known(known) => {
-                self.without_effect(known, d);
+                self.without_effect(scope, known, d);
                 None
             }
         }
@@ -103,11 +103,19 @@ impl Build {
     }
 
     /// A directive of nginx that does nothing here: refused where it asks for something, else noted once.
-    fn without_effect(&mut self, known: &'static Known, d: &Directive) {
+    fn without_effect(&mut self, scope: &mut Scope, known: &'static Known, d: &Directive) {
         let name = d.name.str();
-        if known.args == Args::FLAG
-            && let Err(fault) = argument::flag(d, 0)
-        {
+        if matches!(known.verdict, Verdict::Ignored(_)) && ignored_values::is_single(known.name) {
+            if scope.seen.contains(&known.name) {
+                self.error(Fault::new(d.name.span, format!("\"{name}\" directive is duplicate")));
+            }
+            scope.seen.push(known.name);
+        }
+        let outcome = match known.args == Args::FLAG {
+            true => argument::flag(d, 0).map(drop),
+            false => ignored_values::check(d),
+        };
+        if let Err(fault) = outcome {
             self.error(fault);
         }
         if known.name == "use" && !EVENT_METHODS.contains(&&*d.args[0].str()) {

@@ -47,7 +47,7 @@ pub enum Sent {
     Queued,
     /// The head is queued; the page makes the body.
     Page(Box<Page>),
-    /// A range that there is not has an error page, which is sent instead.
+    /// A range that there is not, or a precondition that fails, has an error page, which is sent instead.
     Instead(Flow),
 }
 
@@ -70,6 +70,11 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
         let cacheable = conditional::apply(ex);
+        if ex.response.status == Status::PRECONDITION_FAILED
+            && let Some(page) = error_page::redirect(ex, cx, Status::PRECONDITION_FAILED)
+        {
+            return Sent::Instead(page);
+        }
         ex.basis.passed(cacheable);
     }
     if ex.response.location.is_none() {

@@ -13,7 +13,9 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
     use Builtin as B;
     Some(match builtin {
         B::Status => {
-            write!(out, "{:03}", ex.response.status.0).expect("a Vec takes all that is written");
+            // While an error's page is made, that of the error: it is what will be sent (nginx).
+            let status = ex.route.error_page.filter(|status| status.0 != 0 && ex.tx == Tx::Wait);
+            write!(out, "{:03}", status.unwrap_or(ex.response.status).0).expect("a Vec takes all that is written");
             Is::Set
         }
         B::BytesSent => number(ex.bytes_sent(), out),

@@ -7,6 +7,7 @@
 
 mod cases;
 mod facts;
+mod generated;
 mod verdicts;
 
 use crate::client::LIMIT;

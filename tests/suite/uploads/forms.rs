@@ -133,3 +133,52 @@ fn a_form_stores_its_files() {
         });
     }
 }
+
+#[test]
+fn a_folder_chosen_in_a_browser_keeps_its_paths() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = running(server(
+        "location /up/ { allowed_methods GET POST; upload_create_path on; }
+         location /up/photos/private/ { allowed_methods GET; }
+         location /flat/ { allowed_methods GET POST; }
+         location /more/ { allowed_methods GET POST; upload_create_path on; upload_on_duplicate rename; upload_sync on; }",
+    )
+    .file("html/index.html", "index")
+    .mkdir("html/up")
+    .mkdir("html/more/there")
+    .mkdir("html/flat"));
+    let r = post_form(
+        &s,
+        "/up/",
+        &form(&[file("photos/a.txt", b"1"), file("photos/2024/b c?.txt", b"2"), file("c", b"3")]),
+    );
+    r.is(201);
+    assert!(r.text().contains("/up/photos/2024/b%20c%3F.txt"), "{}", r.text());
+    assert_eq!(s.read("html/up/photos/2024/b c?.txt"), b"2");
+    assert_eq!(s.read("html/up/c"), b"3");
+    // One file of a form that may not be keeps all of it out, and leaves no folder behind.
+    let before = disk(&s);
+    for (name, status) in [
+        ("new/../../x", 400),
+        ("../x", 400),
+        ("/etc/x", 400),
+        ("new//x", 400),
+        ("new/.git/x", 400),
+        ("new/", 400),
+        ("photos/private/x", 403),
+        ("c/x", 409),
+        ("photos/a.txt", 409),
+    ] {
+        post_form(&s, "/up/", &form(&[file("new/first", b"1"), file(name, b"2")])).is(status);
+        assert_eq!(before, disk(&s), "{name}");
+    }
+    post_form(&s, "/flat/", &form(&[file("a/b", b"1")])).is(400);
+    for stored in ["/more/there/x/a.txt", "/more/there/x/a-1.txt"] {
+        assert_eq!(located(post_form(&s, "/more/there/", &form(&[file("x/a.txt", b"1")])).is(201)), stored);
+    }
+    let fields = "Content-Disposition: attachment; filename=\"raw/deep/r.txt\"\r\nContent-Type: text/plain\r\n";
+    assert_eq!(located(s.method("POST", "/more/", fields, b"raw").is(201)), "/more/raw/deep/r.txt");
+    assert_eq!(s.read("html/more/raw/deep/r.txt"), b"raw");
+}

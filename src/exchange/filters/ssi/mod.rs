@@ -21,6 +21,7 @@ use super::body::has_no_body;
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::response::Body;
+use crate::http::status::Status;
 use page::{Input, Page};
 use parse::Parser;
 
@@ -29,7 +30,7 @@ fn is_page(ex: &Exchange) -> bool {
     let ssi = &ex.here().settings.ssi;
     ssi.on
         && !ex.response.encoded
-        && ex.response.body.length() != Some(0)
+        && (ex.response.body.length() != Some(0) || ex.response.status == Status::NOT_MODIFIED)
         && ssi.types.contains(ex.response.content_type.as_bytes())
 }
 
@@ -56,7 +57,9 @@ pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
         ex.response.fields.remove(b"etag");
     }
     if has_no_body(ex) {
-        ex.response.body = Body::Stream { length: None };
+        if ex.response.status != Status::NOT_MODIFIED {
+            ex.response.body = Body::Stream { length: None };
+        }
         return None;
     }
     match begin(ex) {

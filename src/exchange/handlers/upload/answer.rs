@@ -64,7 +64,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
     escape_path(uri, &mut location);
     let single = match stored {
         [one] => {
-            escape_component(&one.name, &mut location);
+            escape_name(&one.name, &mut location);
             Some(one)
         }
         _ => None,
@@ -154,7 +154,7 @@ pub fn render(format: Format, uri: &[u8], stored: &[Stored]) -> Vec<u8> {
     let href = |file: &Stored| {
         let mut href = Vec::new();
         escape_path(uri, &mut href);
-        escape_component(&file.name, &mut href);
+        escape_name(&file.name, &mut href);
         href
     };
     match format {
@@ -195,6 +195,16 @@ pub fn render(format: Format, uri: &[u8], stored: &[Stored]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// The name of a stored file; its slashes are those of the folders that it was stored in.
+fn escape_name(name: &[u8], out: &mut Vec<u8>) {
+    for (at, component) in name.split(|b| *b == b'/').enumerate() {
+        if at > 0 {
+            out.push(b'/');
+        }
+        escape_component(component, out);
+    }
 }
 
 fn note(file: &Stored) -> &'static str {

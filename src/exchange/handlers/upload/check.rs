@@ -1,6 +1,7 @@
 //! A file of an upload, before its content is there: whether it may be, under which name, and in whose place.
 
 use super::commit::Why;
+use super::folders::Which;
 use super::name::{self, Known, Names};
 use super::refusal::Refusal;
 use super::temp_file::Part;
@@ -33,14 +34,18 @@ impl Upload {
             let refusal = Refusal::new(Status::CONTENT_TOO_LARGE, "the form has too many files");
             return Err(refusal.limit("upload_max_files"));
         }
+        let (which, given) = match given {
+            Some(given) => self.split_path(ex, given).map(|(which, name)| (which, Some(name)))?,
+            None => (None, None),
+        };
         if ex.route.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
             rules::check_type(&self.rules.types, content_type)?;
             let given = given.map(|name| name::exact(Names::of(ex), name)).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
-            return self.create(cx, given);
+            return self.create(cx, which, given);
         }
-        let name = self.admit(ex, cx, fields, given, content_type)?;
-        self.create(cx, name)
+        let name = self.admit(ex, cx, fields, (which, given), content_type)?;
+        self.create(cx, which, name)
     }
 
     /// The rules of the path that the file will have, where its name is not the URI's: another location may have it.
@@ -48,14 +53,14 @@ impl Upload {
         &mut self,
         ex: &mut Exchange,
         cx: &mut Services,
-        name: &[u8],
+        (which, name): (Which, &[u8]),
         content_type: &[u8],
     ) -> Result<(), Refusal> {
         self.most = self.rules.max_file_size.0;
         if ex.route.method == Method::Put {
             return Ok(());
         }
-        let uri = [&self.place.uri[..], name].concat();
+        let uri = [&self.place_mut(which).uri[..], name].concat();
         let paths = PathRules::of(ex, cx);
         let governed = paths.judge(ex, cx, Target { uri: &uri, path: None }, Deed::Put)?;
         if Rc::ptr_eq(&governed.upload, &self.rules) {
@@ -76,16 +81,16 @@ impl Upload {
         ex: &mut Exchange,
         cx: &mut Services,
         fields: &[(Box<[u8]>, Vec<u8>)],
-        given: Option<&[u8]>,
+        (which, given): (Which, Option<&[u8]>),
         content_type: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
         rules::check_type(&self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
-        self.judge_path(ex, cx, &name, content_type)?;
-        self.check_locks(ex, cx, &name)?;
+        self.judge_path(ex, cx, (which, &name), content_type)?;
+        self.check_locks(ex, cx, (which, &name))?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
         if self.on_duplicate != Duplicate::Rename || self.conditional {
-            let there = self.place.look(&name, cx)?;
+            let there = self.place_mut(which).look(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
             self.freed = self.freed.plus(self.replaced(there));
@@ -94,20 +99,27 @@ impl Upload {
     }
 
     /// A lock of WebDAV may keep the name, or the directory from getting another.
-    pub fn check_locks(&mut self, ex: &Exchange, cx: &mut Services, name: &[u8]) -> Result<(), Refusal> {
+    pub fn check_locks(
+        &mut self,
+        ex: &Exchange,
+        cx: &mut Services,
+        (which, name): (Which, &[u8]),
+    ) -> Result<(), Refusal> {
         if cx.dav_locks.is_empty() {
             return Ok(());
         }
-        let there = self.place.look(name, cx)?.is_some() && self.on_duplicate != Duplicate::Rename;
+        let there = self.place_mut(which).look(name, cx)?.is_some() && self.on_duplicate != Duplicate::Rename;
         let change = if there { Change::Content } else { Change::Made };
-        let path = self.place.real_path(name)?;
+        let path = self.place_mut(which).real_path(name)?;
         guard::check_path(ex, cx, &path, change).map_err(|status| Refusal::new(status, "it is locked").of(name))
     }
 
-    fn create(&mut self, cx: &mut Services, name: Vec<u8>) -> Result<(), Refusal> {
+    fn create(&mut self, cx: &mut Services, which: Which, name: Vec<u8>) -> Result<(), Refusal> {
         // One at a time is held.
         self.settle(cx)?;
-        self.parts.push(Part::held(name, self.rules.mode, 0));
+        let mut part = Part::held(name, self.rules.mode, 0);
+        part.folder = which;
+        self.parts.push(part);
         self.grow_by(cx, 0)?;
         if self.hold == 0 { self.settle(cx) } else { Ok(()) }
     }

@@ -1,6 +1,7 @@
 //! The body is complete: what may be stored becomes files, and these get their names: all of them, or, where one
 //! cannot, none.
 
+use super::folders::place;
 use super::name::{numbered, random_digits};
 use super::record::Stored;
 use super::refusal::Refusal;
@@ -67,7 +68,8 @@ impl Upload {
         for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
             let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
             let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
-            self.judge_path(ex, cx, &name, &kind)?;
+            let which = self.parts.get(at).and_then(|part| part.folder);
+            self.judge_path(ex, cx, (which, &name), &kind)?;
             if let Some(part) = self.parts.get_mut(at) {
                 if self.most > 0 && part.size() > self.most {
                     return Err(too_large().of(&name));
@@ -78,22 +80,23 @@ impl Upload {
         // Room that chunked bodies and forms took without saying so before.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         for at in 0..self.parts.len() {
-            let name = self.parts[at].name.clone();
-            self.check_locks(ex, cx, &name)?;
+            let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
+            self.check_locks(ex, cx, (which, &name))?;
         }
         if self.conditional {
-            for part in &self.parts {
-                let there = self.place.look(&part.name, cx)?;
-                self.check_conditions(ex, there.as_ref(), &part.name)?;
+            for at in 0..self.parts.len() {
+                let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
+                let there = self.place_mut(which).look(&name, cx)?;
+                self.check_conditions(ex, there.as_ref(), &name)?;
             }
         }
-        let made = self.place.make(self.rules.mode)?;
+        let made = self.make_places()?;
         let (etags, was) = self.commit(cx, raw::date(ex)).inspect_err(|_| target_dir::unmake(&made))?;
         self.made = made;
         let files = self.parts.iter().zip(etags).zip(was).zip(digests);
         Ok(files
             .map(|(((part, etag), was), digest)| Stored {
-                name: part.name.clone(),
+                name: self.path_of(part),
                 size: part.size(),
                 etag,
                 replaced: was == Was::Taken,
@@ -106,7 +109,10 @@ impl Upload {
     fn commit(&mut self, cx: &mut Services, modified: Option<i64>) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
         let (added, freed) = self.claim_all(cx)?;
         let seen = match &self.parts[..] {
-            [part] if self.on_duplicate == Duplicate::Overwrite => self.place.look(&part.name, cx)?,
+            [part] if self.on_duplicate == Duplicate::Overwrite => {
+                let (which, name) = (part.folder, part.name.clone());
+                self.place_mut(which).look(&name, cx)?
+            }
             _ => None,
         };
         let replaces = seen.is_some_and(|stat| matches!(stat.kind, FileKind::Regular | FileKind::Symlink));
@@ -115,7 +121,8 @@ impl Upload {
         // The same versions that GET will name: of the files as they are, before they have names.
         let mut etags = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
-            let settled = part.settle(&self.place.dir, &mut cx.temp_names, birth);
+            let dir = &place(&self.place, &self.folders, part.folder).dir;
+            let settled = part.settle(dir, &mut cx.temp_names, birth);
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
             if let (Some(modified), Some(fd)) = (modified, part.fd()) {
                 // A file system that keeps no such time keeps the file all the same.
@@ -168,12 +175,13 @@ pub fn commit(
     let alone = parts.len() == 1;
     let mut done: Vec<Done> = Vec::with_capacity(parts.len());
     for at in 0..parts.len() {
-        match give_name(dir, &mut parts[at], on_duplicate, alone, seen, litter) {
+        let home = home(dir, &parts[at]);
+        match give_name(&home, &mut parts[at], on_duplicate, alone, seen, litter) {
             Ok(step) => done.push(step),
             Err(why) => {
                 // The last first: two parts may have had one name.
                 for (part, step) in parts.iter_mut().zip(done).rev() {
-                    undo(dir, part, step, litter);
+                    undo(&self::home(dir, part), part, step, litter);
                 }
                 return Err(Failed { part: at, why });
             }
@@ -181,6 +189,11 @@ pub fn commit(
     }
     let was = |step: &Done| if matches!(step, Done::Linked(_)) { Was::Free } else { Was::Taken };
     Ok(done.iter().map(was).collect())
+}
+
+/// The directory of the file's name: `dir`, or the folder that its own name leads into.
+fn home(dir: &Rc<OwnedFd>, part: &Part) -> Rc<OwnedFd> {
+    part.home.as_ref().unwrap_or(dir).clone()
 }
 
 fn give_name(

@@ -1,6 +1,7 @@
 //! upload_sync: an upload is answered when it is on the disk. First the files' content, then their names: a power cut
 //! leaves the old file or the whole new one, and what was answered with success is there.
 
+use super::folders::place;
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::temp_file::Birth;
@@ -39,7 +40,8 @@ impl Upload {
         }
         let mut syncs = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
-            let settled = part.settle(&self.place.dir, &mut cx.temp_names, Birth::Nameless).and_then(|()| part.stat());
+            let dir = &place(&self.place, &self.folders, part.folder).dir;
+            let settled = part.settle(dir, &mut cx.temp_names, Birth::Nameless).and_then(|()| part.stat());
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
             syncs.extend(part.fd().map(|fd| cx.syncs.begin(fd)));
         }
@@ -58,7 +60,8 @@ impl Upload {
 
     /// Those that hold the names: of the files and of the directories that were made for them.
     pub fn directories(&self) -> impl Iterator<Item = &Rc<OwnedFd>> {
-        self.made.iter().map(|(dir, _)| dir).chain([&self.place.dir])
+        let folders = self.folders.iter().map(|folder| &folder.place.dir);
+        self.made.iter().map(|(dir, _)| dir).chain([&self.place.dir]).chain(folders)
     }
 
     /// The disk may have answered.

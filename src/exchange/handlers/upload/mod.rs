@@ -18,6 +18,7 @@ mod answer;
 mod check;
 mod commit;
 mod digest;
+mod folders;
 mod form;
 mod fsync;
 mod name;
@@ -56,6 +57,7 @@ use crate::services::quotas::Usage;
 use crate::services::resumable::UploadId;
 use crate::sys::Errno;
 use digest::{Algorithm, Digests};
+use folders::{Folder, place};
 use form::Form;
 use fsync::Writing;
 use record::Stored;
@@ -73,6 +75,8 @@ const FORM: u64 = 128 << 10;
 pub struct Upload {
     rules: Rc<Rules>,
     place: Place,
+    /// Those below it that names of files lead into.
+    folders: Vec<Folder>,
     /// None: the body is the file.
     form: Option<Box<Form>>,
     parts: Vec<Part>,
@@ -167,14 +171,15 @@ impl Upload {
     fn refuse(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         let flow = answer::refuse(ex, cx, refusal);
         let files = self.parts.iter().map(|part| Stored {
-            name: part.name.clone(),
+            name: self.path_of(part),
             size: part.size(),
             etag: ETag::new(0, 0, part.size(), 0),
             replaced: false,
             digest: Vec::new(),
         });
+        let files = files.collect();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
-        ex.log.upload = Some(Box::new(Record { files: files.collect(), fields, dir: None }));
+        ex.log.upload = Some(Box::new(Record { files, fields, dir: None }));
         flow
     }
 
@@ -236,7 +241,8 @@ impl Upload {
     /// The newest file is held in memory no longer.
     fn settle(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
-        let settled = part.settle(&self.place.dir, &mut cx.temp_names, Birth::Nameless);
+        let dir = &place(&self.place, &self.folders, part.folder).dir;
+        let settled = part.settle(dir, &mut cx.temp_names, Birth::Nameless);
         settled.map_err(|e| Refusal::call("open()", &self.place.path, e))
     }
 

@@ -1,6 +1,7 @@
 //! upload_quota: an upload's share of its area, claimed before the body where its length is known, and as it grows.
 //! Counting what is there is [`crate::services::quotas`]'s.
 
+use super::folders::place;
 use super::refusal::Refusal;
 use super::temp_file::Part;
 use super::{Upload, answer};
@@ -154,11 +155,11 @@ impl Upload {
             let (part, before) = (&self.parts[at], &self.parts[..at]);
             added = added.plus(Usage { bytes: part.size(), files: 1 });
             // Of two with one name the second replaces the first.
-            let twin = before.iter().rfind(|other| other.name == part.name);
+            let twin = before.iter().rfind(|other| (&other.name, other.folder) == (&part.name, part.folder));
             freed = freed.plus(match twin {
                 Some(twin) if self.on_duplicate == Duplicate::Overwrite => Usage { bytes: twin.size(), files: 1 },
                 Some(_) => Usage::default(),
-                None => self.replaced(self.place.stat(&part.name)?),
+                None => self.replaced(place(&self.place, &self.folders, part.folder).stat(&part.name)?),
             });
         }
         if self.share.is_none() {

@@ -68,7 +68,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
     let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(rules, place) };
     let given = named.as_deref().or(wish.given);
-    let name = upload.admit(ex, cx, wish.fields, given, wish.content_type)?;
+    let name = upload.admit(ex, cx, wish.fields, (None, given), wish.content_type)?;
     if upload.most > 0 && wish.length.is_some_and(|length| length > upload.most) {
         return Err(too_large());
     }
@@ -227,6 +227,7 @@ fn begin(rules: Rc<Rules>, place: Place) -> Upload {
         most: rules.max_file_size.0,
         rules,
         place,
+        folders: Vec::new(),
         form: None,
         parts: Vec::new(),
         unnamed: Vec::new(),

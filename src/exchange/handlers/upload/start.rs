@@ -85,6 +85,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         most: rules.max_file_size.0,
         rules,
         place,
+        folders: Vec::new(),
         form,
         parts: Vec::with_capacity(1),
         unnamed: Vec::new(),

@@ -328,6 +328,27 @@ impl Place {
         Ok(stat)
     }
 
+    /// The directory `rel` below this one; what of it is missing is made with the rest.
+    pub fn below(&self, rel: &[u8], names: Names) -> Result<Place, Refusal> {
+        let (dir, missing) = match self.missing.is_empty() {
+            true => descend(&self.dir, rel, &self.path, true, self.resolve, names)?,
+            false => {
+                let more = rel.split(|b| *b == b'/').filter(|part| !part.is_empty()).map(c_path);
+                (self.dir.clone(), self.missing.iter().cloned().map(Ok).chain(more).collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Place {
+            dir,
+            missing,
+            resolve: self.resolve,
+            uri: [&self.uri[..], rel].concat(),
+            path: [&self.path[..], b"/", rel].concat(),
+            area: self.area.clone(),
+            area_path: self.area_path.clone(),
+            seen: None,
+        })
+    }
+
     /// Where a name will be, whatever links led here.
     pub fn real_path(&self, name: &[u8]) -> Result<Vec<u8>, Refusal> {
         let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;

@@ -25,6 +25,9 @@ pub struct Part {
     flushed: u64,
     /// What it will be called.
     pub name: Vec<u8>,
+    /// The folder below the request's directory that it goes into; and that folder, once it is there.
+    pub folder: Option<usize>,
+    pub home: Option<Rc<OwnedFd>>,
     /// What was promised of this file alone, or is wanted of it.
     pub digests: Digests,
     /// It is another file than it began as.
@@ -72,6 +75,8 @@ impl Part {
             size: 0,
             flushed: 0,
             name,
+            folder: None,
+            home: None,
             digests: Digests::default(),
             copied: false,
         }

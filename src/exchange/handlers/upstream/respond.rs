@@ -221,7 +221,11 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
             | HeaderId::Connection
             | HeaderId::KeepAlive
             | HeaderId::ProxyConnection => {}
-            HeaderId::ContentType => ex.response.content_type = ContentType::Shared(value.into()),
+            HeaderId::ContentType => {
+                ex.response.content_type = ContentType::Shared(value.into());
+                // What led here by X-Accel-Redirect said another.
+                ex.route.kept.content_type = None;
+            }
             HeaderId::Date => ex.response.date = Some(value.into()),
             _ => named(ex, cx, name, value),
         }

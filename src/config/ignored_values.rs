@@ -1,0 +1,211 @@
+//! What nginx lets the directives say that are ignored here: a value that it refuses is refused, so that a
+//! configuration that is right here is right there.
+//!
+//! Invariant: names of [`super::known`] only; a directive that is not listed takes any words, any number of times.
+
+use super::argument::{invalid, number, offset, size, time, wrong};
+use super::ast::Directive;
+use super::fault::Fault;
+use super::value::{self, Millis, ValueError};
+
+/// The words that a directive takes. All but [`Form::Words`] may stand once at a level.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Any,
+    Number,
+    /// From 1 on.
+    Positive,
+    Size,
+    /// A size that nginx can make a pool of.
+    Pool,
+    Offset,
+    /// `off`, or a size.
+    OffOrOffset,
+    Millis,
+    Seconds,
+    /// A number of buffers and the size of each.
+    Buffers,
+    /// One of these, or of those that end in `=`, with a value.
+    Choice(&'static [&'static str]),
+    /// Each word is one of these.
+    Words(&'static [&'static str]),
+    /// Statuses or `any`, and a time.
+    Valid,
+    /// `off`, or `max=N` among others.
+    Cache,
+}
+
+const STALE: &[&str] = &[
+    "error",
+    "timeout",
+    "invalid_header",
+    "updating",
+    "http_500",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_403",
+    "http_404",
+    "http_429",
+    "off",
+];
+const NEXT: &[&str] = &[
+    "error",
+    "timeout",
+    "denied",
+    "invalid_header",
+    "invalid_response",
+    "not_found",
+    "non_idempotent",
+    "http_500",
+    "http_502",
+    "http_503",
+    "http_504",
+    "http_403",
+    "http_404",
+    "http_429",
+    "updating",
+    "off",
+];
+
+#[rustfmt::skip]
+const FORMS: &[(Form, &[&str])] = &[
+    (Form::Millis, &["accept_mutex_delay", "fastcgi_cache_lock_age", "fastcgi_cache_lock_timeout",
+        "grpc_connect_timeout", "grpc_next_upstream_timeout", "grpc_read_timeout", "grpc_send_timeout",
+        "keepalive_min_timeout", "memcached_connect_timeout", "memcached_next_upstream_timeout",
+        "memcached_read_timeout", "memcached_send_timeout", "proxy_cache_lock_age", "proxy_cache_lock_timeout",
+        "scgi_cache_lock_age", "scgi_cache_lock_timeout", "timer_resolution", "tunnel_connect_timeout",
+        "tunnel_next_upstream_timeout", "tunnel_read_timeout", "tunnel_send_timeout", "uwsgi_cache_lock_age",
+        "uwsgi_cache_lock_timeout"]),
+    (Form::Seconds, &["open_file_cache_valid"]),
+    (Form::Offset, &["directio_alignment", "fastcgi_cache_max_range_offset", "proxy_cache_max_range_offset",
+        "scgi_cache_max_range_offset", "slice", "uwsgi_cache_max_range_offset", "worker_rlimit_core"]),
+    (Form::OffOrOffset, &["directio"]),
+    (Form::Pool, &["connection_pool_size", "request_pool_size"]),
+    (Form::Size, &["fastcgi_max_temp_file_size", "fastcgi_send_lowat",
+        "fastcgi_socket_rcvbuf", "fastcgi_socket_sndbuf", "fastcgi_temp_file_write_size", "grpc_buffer_size",
+        "grpc_socket_rcvbuf", "grpc_socket_sndbuf", "gzip_hash", "gzip_window", "http2_pool_size",
+        "http2_recv_buffer_size", "memcached_buffer_size", "postpone_gzipping", "postpone_output",
+        "proxy_max_temp_file_size", "proxy_send_lowat", "proxy_socket_rcvbuf", "proxy_socket_sndbuf",
+        "proxy_temp_file_write_size", "read_ahead", "scgi_max_temp_file_size",
+        "scgi_socket_rcvbuf", "scgi_socket_sndbuf", "scgi_temp_file_write_size", "send_lowat", "sendfile_max_chunk",
+        "tunnel_buffer_size", "tunnel_send_lowat", "tunnel_socket_rcvbuf", "tunnel_socket_sndbuf",
+        "uwsgi_max_temp_file_size", "uwsgi_socket_rcvbuf", "uwsgi_socket_sndbuf", "uwsgi_temp_file_write_size"]),
+    (Form::Number, &["epoll_events", "fastcgi_cache_min_uses", "grpc_next_upstream_tries", "grpc_ssl_verify_depth",
+        "memcached_gzip_flag", "memcached_next_upstream_tries", "open_file_cache_min_uses", "proxy_cache_min_uses",
+        "scgi_cache_min_uses", "tunnel_next_upstream_tries", "userid_service", "uwsgi_cache_min_uses",
+        "uwsgi_ssl_verify_depth", "worker_aio_requests"]),
+    (Form::Positive, &["http2_streams_index_size", "proxy_headers_hash_bucket_size", "proxy_headers_hash_max_size",
+        "types_hash_bucket_size", "types_hash_max_size", "variables_hash_bucket_size", "variables_hash_max_size"]),
+    (Form::Buffers, &["gunzip_buffers", "gzip_buffers", "output_buffers"]),
+    (Form::Choice(&["on", "off", "threads", "threads="]), &["aio"]),
+    (Form::Choice(&["epoll", "poll", "select"]), &["use"]),
+    (Form::Choice(&["on", "off"]), &["accept_mutex", "aio_write", "fastcgi_cache_background_update",
+        "fastcgi_cache_lock", "fastcgi_cache_revalidate", "grpc_intercept_errors", "grpc_socket_keepalive",
+        "grpc_ssl_server_name", "grpc_ssl_session_reuse", "grpc_ssl_verify", "gzip_no_buffer",
+        "memcached_socket_keepalive", "mirror_request_body", "msie_padding", "multi_accept",
+        "open_file_cache_errors", "open_file_cache_events", "pcre_jit", "proxy_cache_background_update",
+        "proxy_cache_lock", "proxy_cache_revalidate", "scgi_cache_background_update", "scgi_cache_lock",
+        "scgi_cache_revalidate", "ssl_certificate_compression", "ssl_early_data", "ssl_object_cache_inheritable",
+        "ssl_stapling", "ssl_stapling_verify", "sub_filter_last_modified", "sub_filter_once",
+        "tunnel_socket_keepalive", "uwsgi_cache_background_update", "uwsgi_cache_lock", "uwsgi_cache_revalidate",
+        "uwsgi_ssl_server_name", "uwsgi_ssl_session_reuse", "uwsgi_ssl_verify"]),
+    (Form::Words(STALE), &["fastcgi_cache_use_stale", "proxy_cache_use_stale", "scgi_cache_use_stale",
+        "uwsgi_cache_use_stale"]),
+    (Form::Words(NEXT), &["grpc_next_upstream", "memcached_next_upstream", "tunnel_next_upstream"]),
+    (Form::Valid, &["fastcgi_cache_valid", "proxy_cache_valid", "scgi_cache_valid", "uwsgi_cache_valid"]),
+    (Form::Cache, &["grpc_ssl_certificate_cache", "open_file_cache", "proxy_ssl_certificate_cache",
+        "ssl_certificate_cache", "uwsgi_ssl_certificate_cache"]),
+    (Form::Any, &["fastcgi_cache_key", "fastcgi_temp_path", "grpc_bind", "grpc_ssl_certificate",
+        "grpc_ssl_certificate_key", "grpc_ssl_ciphers", "grpc_ssl_crl", "grpc_ssl_name",
+        "grpc_ssl_trusted_certificate", "lock_file", "memcached_bind", "proxy_cache_key", "proxy_temp_path",
+        "scgi_cache_key", "scgi_temp_path", "ssl_dhparam", "ssl_ocsp_cache", "ssl_ocsp_responder",
+        "ssl_stapling_responder", "tunnel_bind", "userid_domain", "userid_expires", "userid_mark", "userid_name",
+        "userid_p3p", "userid_path", "uwsgi_cache_key", "uwsgi_ssl_certificate", "uwsgi_ssl_certificate_key",
+        "uwsgi_ssl_ciphers", "uwsgi_ssl_crl", "uwsgi_ssl_name", "uwsgi_ssl_trusted_certificate", "uwsgi_string",
+        "uwsgi_temp_path", "worker_cpu_affinity", "worker_processes", "working_directory"]),
+];
+
+fn form(name: &str) -> Option<Form> {
+    FORMS.iter().find(|(_, names)| names.contains(&name)).map(|(form, _)| *form)
+}
+
+/// The directive may stand once at a level.
+pub fn is_single(name: &str) -> bool {
+    form(name).is_some_and(|form| !matches!(form, Form::Words(_) | Form::Valid))
+}
+
+/// What is wrong with the words of an ignored directive, by nginx's rules.
+pub fn check(d: &Directive) -> Result<(), Fault> {
+    let Some(form) = form(&d.name.str()) else { return Ok(()) };
+    match form {
+        Form::Any => {}
+        Form::Number => drop(number(d, 0)?),
+        Form::Positive => {
+            if number(d, 0)? == 0 {
+                return Err(invalid(d, 0));
+            }
+        }
+        Form::Size => drop(size(d, 0)?),
+        Form::Pool => {
+            if size(d, 0)?.0 < 112 {
+                return Err(Fault::new(d.args[0].span, "the pool size must be no less than 112"));
+            }
+        }
+        Form::OffOrOffset if d.args[0].is("off") => {}
+        Form::Offset | Form::OffOrOffset => drop(offset(d, 0)?),
+        Form::Millis => drop(time(d, 0)?),
+        Form::Seconds => drop(Millis::parse_seconds(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?),
+        Form::Buffers => {
+            if number(d, 0)? == 0 || size(d, 1)?.0 == 0 {
+                return Err(invalid(d, 0));
+            }
+        }
+        Form::Choice(words) => one_of(d, 0, words)?,
+        Form::Words(words) => (0..d.args.len()).try_for_each(|at| one_of(d, at, words))?,
+        Form::Valid => {
+            let last = d.args.len() - 1;
+            Millis::parse_seconds(d.args[last].bytes()).map_err(|e| wrong(d, last, e))?;
+            for (at, word) in d.args[..last].iter().enumerate() {
+                let status = value::number(word.bytes(), 599).is_ok_and(|status| status >= 100);
+                if !status && !word.is("any") {
+                    return Err(invalid(d, at));
+                }
+            }
+        }
+        Form::Cache if d.args[0].is("off") => {}
+        Form::Cache => {
+            let most = d.args.iter().find_map(|word| word.bytes().strip_prefix(b"max="));
+            if !most.is_some_and(|most| value::number(most, u64::MAX).is_ok_and(|most| most > 0)) {
+                return Err(wrong(d, 0, ValueError::new("must have the \"max\" parameter")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one_of(d: &Directive, at: usize, words: &[&str]) -> Result<(), Fault> {
+    let text = d.args[at].str().to_ascii_lowercase();
+    match words.iter().any(|word| *word == text || word.ends_with('=') && text.starts_with(word)) {
+        true => Ok(()),
+        false => Err(invalid(d, at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::known;
+
+    #[test]
+    fn every_name_is_of_a_known_directive() {
+        let mut names: Vec<&str> = FORMS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        for name in &names {
+            assert!(known::ROWS.iter().any(|row| row.name == *name), "{name}");
+        }
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count, "each name once");
+    }
+}

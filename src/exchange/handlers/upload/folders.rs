@@ -1,0 +1,92 @@
+//! Paths in the names of files (a folder that was chosen in a browser): under `upload_create_path` each file goes into
+//! the folder that it names, below the directory of the request.
+//!
+//! Invariant: every component is judged as a file name is; a folder is opened beneath the directory of the request, and
+//! what is missing of it is made when all files are complete, never before.
+
+use super::Upload;
+use super::name::Names;
+use super::refusal::Refusal;
+use super::target_dir::{Made, Place, unmake};
+use super::temp_file::Part;
+use crate::exchange::Exchange;
+use crate::http::method::Method;
+use crate::http::status::Status;
+
+/// A folder below the directory of the request.
+pub struct Folder {
+    /// As its files name it, ending in a slash.
+    pub path: Vec<u8>,
+    pub place: Place,
+}
+
+/// Which of an upload's directories: the request's own, or the folder of this index.
+pub type Which = Option<usize>;
+
+/// The directory; apart from [`Upload`], so that its parts can be changed meanwhile.
+pub fn place<'a>(own: &'a Place, folders: &'a [Folder], which: Which) -> &'a Place {
+    which.and_then(|at| folders.get(at)).map_or(own, |folder| &folder.place)
+}
+
+impl Upload {
+    pub fn place_mut(&mut self, which: Which) -> &mut Place {
+        match which.and_then(|at| self.folders.get_mut(at)) {
+            Some(folder) => &mut folder.place,
+            None => &mut self.place,
+        }
+    }
+
+    /// The name that a client gives a file as its folder and the name in it.
+    ///
+    /// # Errors
+    /// 400 for a component that is no file name, and for any path where `upload_create_path` is off.
+    pub fn split_path<'n>(&mut self, ex: &Exchange, given: &'n [u8]) -> Result<(Which, &'n [u8]), Refusal> {
+        let Some(slash) = memchr::memrchr(b'/', given) else { return Ok((None, given)) };
+        let (path, name) = given.split_at(slash + 1);
+        if ex.route.method != Method::Post {
+            return Ok((None, given));
+        }
+        if !self.rules.create_path {
+            let refusal = Refusal::new(Status::BAD_REQUEST, "the file name holds a slash");
+            return Err(refusal.limit("upload_create_path").of(given));
+        }
+        if name.is_empty() {
+            return Err(Refusal::new(Status::BAD_REQUEST, "the file name is empty").of(given));
+        }
+        if let Some(at) = self.folders.iter().position(|folder| folder.path == path) {
+            return Ok((Some(at), name));
+        }
+        let names = Names::of(ex);
+        for component in path.split(|b| *b == b'/').take(path.iter().filter(|b| **b == b'/').count()) {
+            names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).of(given))?;
+        }
+        let place = self.place.below(path, names)?;
+        self.folders.push(Folder { path: path.to_vec(), place });
+        Ok((Some(self.folders.len() - 1), name))
+    }
+
+    /// What a file is called, seen from the directory of the request.
+    pub fn path_of(&self, part: &Part) -> Vec<u8> {
+        let folder = part.folder.and_then(|at| self.folders.get(at));
+        [folder.map_or(&b""[..], |folder| &folder.path), &part.name].concat()
+    }
+
+    /// Makes all directories that are missing.
+    pub fn make_places(&mut self) -> Result<Vec<Made>, Refusal> {
+        let mode = self.rules.mode;
+        let mut made = Vec::new();
+        for place in std::iter::once(&mut self.place).chain(self.folders.iter_mut().map(|folder| &mut folder.place)) {
+            match place.make(mode) {
+                Ok(more) => made.extend(more),
+                Err(refusal) => {
+                    unmake(&made);
+                    return Err(refusal);
+                }
+            }
+        }
+        for part in &mut self.parts {
+            part.home = part.folder.and_then(|at| self.folders.get(at)).map(|folder| folder.place.dir.clone());
+        }
+        Ok(made)
+    }
+}
