@@ -32,7 +32,7 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
     };
     if share.upload && share.auth.is_none() && !address.ip().is_loopback() && !share.print_config {
         console::line(format_args!(
-            "{program}: [warn] whoever reaches {address} may upload, replace and delete files here; --auth USER asks for a password"
+            "{program}: [warn] anyone who reaches {address} may upload, replace and delete files here; --auth USER asks for a password"
         ));
     }
     let serve = ServeDir { dir: dir.clone(), address, upload: share.upload, password_file, tls: share.tls };

@@ -1,8 +1,8 @@
 //! One certificate: ordered, control of its names shown, finalized, downloaded. [`Order::next`] says what to do,
 //! [`Order::receive`] takes what came of it; between the two nothing waits.
 //!
-//! Invariants: what is asked is bounded ([`POLLS`], [`REPEATS`]); challenges are answered ([`Order::challenges`]) before the
-//! authority is told that they are.
+//! Invariants: what is asked is bounded ([`POLLS`], [`REPEATS`]); challenges are answered ([`Order::challenges`])
+//! before the authority is notified that they are.
 
 use super::account::{Account, Preliminary};
 use super::problem::{Failure, Kind, Problem, refused, retry_after};
@@ -47,7 +47,7 @@ enum Stage {
     New,
     /// The first authorization is looked at.
     Look,
-    /// The challenge of that URL is said to be answered.
+    /// The authority is notified that the challenge of that URL is answered.
     Answer(Url),
     /// Until the authorization is decided.
     Await,

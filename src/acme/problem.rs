@@ -12,7 +12,7 @@ pub enum Kind {
     Unreachable,
     /// It refused; each attempt may count against a limit.
     Refused,
-    /// Nothing will change by itself: somebody has to do something.
+    /// It will not change by itself: the administrator has to act.
     Settings,
 }
 

@@ -92,7 +92,7 @@ pub fn by_lifetime(not_before: i64, not_after: i64, chance: u64) -> i64 {
     due.saturating_sub_unsigned(chance % (life / 24).max(1))
 }
 
-/// Seconds until the next attempt, after so many that failed.
+/// Seconds until the next attempt, after this many failures.
 pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
     let (first, most) = match failure.kind {
         Kind::Unreachable => (2, 10 * MINUTE),

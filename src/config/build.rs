@@ -152,7 +152,7 @@ impl Scope {
     }
 }
 
-/// What is said of a line.
+/// The messages about a line.
 impl Build {
     pub fn error(&mut self, fault: Fault) {
         self.diagnostics.push(fault.diagnostic());

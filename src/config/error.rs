@@ -156,7 +156,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// So many errors are shown, and as many warnings and notices together.
+    /// This many errors are shown, and as many warnings and notices together.
     pub const LIMIT: usize = 100;
 
     pub fn push(&mut self, diagnostic: Diagnostic) {

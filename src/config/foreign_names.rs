@@ -119,7 +119,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("alias.url", "lighttpd", "`alias PATH;` in a `location`"),
     ("cgi.assign", "lighttpd", "`cgi_pass INTERPRETER;` in a `location`"),
     ("$http[\"host\"]", "lighttpd", "`server { server_name …; }`"),
-    ("file_server", "Caddy", "`root PATH;` (files are served unless something else is said)"),
+    ("file_server", "Caddy", "`root PATH;` (files are served unless something else is configured)"),
     ("reverse_proxy", "Caddy", "`proxy_pass URL;`"),
     ("respond", "Caddy", "`return CODE [TEXT];`"),
     ("redir", "Caddy", "`return 301 URL;`"),

@@ -72,7 +72,7 @@ impl Asked {
         let mut answer = helper.ask(name.as_bytes()).err().map(Err);
         while answer.is_none() {
             if !checkpoint::wait(helper.fd()) {
-                // Nobody is served: then it may block.
+                // No client is served meanwhile: it may block.
                 let _ = crate::sys::file::wait_readable(helper.fd(), u32::MAX);
             }
             answer = helper.answer();

@@ -157,7 +157,7 @@ pub struct Server {
     pub root: LocationId,
     pub tree: LocationTree,
     pub named: FastMap<Box<[u8]>, LocationId>,
-    /// Some location of it is proxied: methods nobody knows may be for the upstream.
+    /// Some location of it is proxied: unknown methods may be for the upstream.
     pub proxied: bool,
     /// Some location of it makes tunnels of CONNECT.
     pub connects: bool,

@@ -37,7 +37,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Whether a client that is refused by the directive is told its line.
+/// Whether the refusal that a client gets names the directive's line.
 fn is_limiting(name: &str) -> bool {
     name.starts_with("upload_") || matches!(name, "client_max_body_size" | "min_delete_depth" | "delete_recursive")
 }

@@ -21,7 +21,7 @@ mod tests;
 /// Blocks deeper than this are refused: real files stay under ten, and the passes over the tree recurse.
 pub const MAX_DEPTH: usize = 64;
 
-/// Errors after which a file is given up: repairing so many one by one helps nobody.
+/// Errors after which a file is given up: no one repairs that many one by one.
 const MAX_ERRORS: usize = Diagnostics::LIMIT + 1;
 
 /// Bytes of text given to the grammar at once: it takes most of a millisecond, and nothing can be done meanwhile.

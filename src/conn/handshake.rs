@@ -215,7 +215,7 @@ fn load(
     variable.load(&names).map(|prepared| prepared.for_client(hello))
 }
 
-/// What came is no TLS: the connection is plain, and its first request is told so.
+/// What came is no TLS: the connection is plain, and its first request gets nginx's answer (497).
 fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Step {
     let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let Some(tls) = conn.transport.tls_mut() else { return Step::Close(CloseReason::NoHandshake) };
@@ -251,7 +251,7 @@ fn log(conn: &Conn, cx: &mut Services, level: Level, what: std::fmt::Arguments<'
     cx.logs.error(&log, level, &mut cx.now, None, format_args!("*{} {what}, client: {}", conn.serial, conn.peer));
 }
 
-/// The handshake is over: what it told is kept for requests.
+/// The handshake is over: its facts are kept for requests.
 fn finish(tls: &mut Tls, cx: &Services) {
     let Some(chosen) = tls.chosen.take() else { return };
     let Some(session) = tls.session() else { return };

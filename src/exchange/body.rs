@@ -11,7 +11,7 @@ use crate::services::temp_dir::{Failure, Keep, TempFile};
 pub struct Body {
     memory: Vec<u8>,
     file: Option<TempFile>,
-    /// More than so many bytes go to a file.
+    /// More than this many bytes go to a file.
     limit: u64,
     file_only: InFileOnly,
 }

@@ -95,7 +95,7 @@ impl Source {
         self
     }
 
-    /// Input bytes still to come; at least so many, where that is not known.
+    /// Input bytes still to come; at least this many, where that is not known.
     pub fn left(&self) -> u64 {
         match &self.input {
             Input::File { at, end, .. } => end - at,

@@ -171,7 +171,7 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         (Err(_), Status::NOT_FOUND) => {}
         _ => return None,
     }
-    // Something else was told: it would have to be told again.
+    // Something else was logged: it would have to be logged again.
     if ex.log.reports.get() != reports {
         return None;
     }

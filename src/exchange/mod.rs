@@ -60,12 +60,12 @@ use send_queue::OutQueue;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// Who asks: facts of the connection that a request may need.
+/// The client: facts of the connection that a request may need.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     pub peer: Peer,
     pub endpoint: EndpointId,
-    /// Where the client came to, if the endpoint is a wildcard and somebody wants to know (`$server_addr`).
+    /// Where the client came to, if the endpoint is a wildcard and the configuration uses it (`$server_addr`).
     pub local: Option<IpAddr>,
     /// `$connection`.
     pub serial: u64,
@@ -97,7 +97,7 @@ pub enum Rx {
     Head,
     /// The handler takes the body.
     Body,
-    /// Nobody takes the body: it is read and thrown away.
+    /// The body is read and thrown away.
     Drain,
     Done,
 }
@@ -122,7 +122,7 @@ pub struct Exchange {
     pub socket_peer: Option<Peer>,
     /// What a PROXY header said of the connection, once that was read.
     pub introduced: Option<Rc<Option<Header>>>,
-    /// What the handshake told, on a connection over TLS, or that there was none where there should be.
+    /// The facts of the handshake, on a connection over TLS, or that there was none where there should be.
     pub tls: Option<Rc<tls::TlsFacts>>,
     pub request: Rc<Request>,
     pub route: RouteState,

@@ -32,7 +32,7 @@ impl Pace {
     /// When there will be more, in milliseconds: none may be read before.
     pub fn allow(&mut self, now: u64) -> Result<(), u64> {
         let now = now.saturating_mul(MILLI);
-        // Time that nobody used is not saved up.
+        // Time that was not used is not saved up.
         self.due = self.due.max(now);
         let ahead = self.due - now;
         let bytes = u128::from(SLICE.saturating_sub(ahead)) * u128::from(self.rate) / SECOND;
@@ -48,7 +48,7 @@ impl Pace {
         self.open
     }
 
-    /// So many were read, or came before they could be stopped.
+    /// This many were read, or came before they could be stopped.
     pub fn took(&mut self, bytes: usize) {
         self.open = self.open.saturating_sub(bytes);
         let worth = (bytes as u128 * SECOND).div_ceil(u128::from(self.rate));

@@ -13,11 +13,11 @@ use std::ffi::CString;
 /// What mapping a URI gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapped {
-    /// `ex.path` is the file; its first so many bytes are the root.
+    /// `ex.path` is the file; its first bytes, this many, are the root.
     Path { root: usize },
     /// The URI names something beside the alias's directory: nothing is there to be found.
     Outside,
-    /// `ex.path` has a control byte, which the request escaped or a capture brought in: 400, whoever asks for the file.
+    /// `ex.path` has a control byte, which the request escaped or a capture brought in: 400, for all handlers.
     Control,
 }
 
@@ -121,7 +121,7 @@ fn is_suspect(path: &[u8]) -> bool {
     bytes::has_control(path) || memchr::memchr_iter(b'.', path).any(dot)
 }
 
-/// What was deleted is seen only where the root itself (the first so many bytes) is a trash or lies in one.
+/// What was deleted is seen only where the root itself (the first bytes, this many) is a trash or lies in one.
 fn in_trash(config: &Config, path: &[u8], root: usize) -> bool {
     let area = path.get(..root).unwrap_or_default();
     config.trashes.iter().any(|trash| is_beneath(path, trash) && !is_beneath(area, trash))

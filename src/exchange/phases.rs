@@ -121,7 +121,7 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
     settle(ex, handler, cx, flow);
 }
 
-/// The client took too long: told so where it may still listen.
+/// The client took too long: answered where it may still read.
 pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     // What is answered and logged is counted, though its head never came.
     cx.stats.add(Counter::Requests, u64::from(ex.rx == Rx::Head));
@@ -131,7 +131,7 @@ pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     settle(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
 }
 
-/// The body is no HTTP: what follows cannot be told from a request, so the connection ends.
+/// The body is no HTTP: where the next request begins is not known, so the connection ends.
 pub fn bad_body(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, reject: &Reject) {
     let flow = refused(ex, cx, reject);
     ex.rx = Rx::Drain;
@@ -275,7 +275,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 close(ex, Status::CLOSE);
                 return;
             }
-            // nginx's word for a client that has gone: nothing is said to it, and no page is looked for.
+            // nginx's word for a client that has gone: nothing is sent, and no page is looked for.
             Flow::Status(Status::CLIENT_CLOSED_REQUEST) => {
                 close(ex, Status::CLIENT_CLOSED_REQUEST);
                 return;
@@ -371,7 +371,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if ex.route.uri.first() != Some(&b'/') && !ex.route.rewritten {
         return handlers::options::server_wide(ex);
     }
-    // Who brings such a name is told that it is none: 400.
+    // A client that wants to store under such a name gets 400.
     let brings = matches!(ex.route.method, Method::Post | Method::Put | Method::Mkcol);
     if !brings && temp_names::is_hidden(&ex.route.uri) {
         cx.trace.say("location", None, || "what is on its way, of an upload, a copy or a delete: 404".into());

@@ -1,7 +1,7 @@
 //! `webserv explain`: what would become of a request, and why, without serving it.
 //!
 //! Nothing is decided here. A request is made of the question, goes through the very phases that serve
-//! ([`phases::begin`]) with a [`Recorder`] watching, and what was recorded is told. Invariant: nothing is bound,
+//! ([`phases::begin`]) with a [`Recorder`] watching, and what was recorded is printed. Invariant: nothing is bound,
 //! logged or changed; of the file system only what the phases look up is read.
 
 mod map;
@@ -44,7 +44,7 @@ pub struct Asked {
     pub question: String,
     /// `Name: value` each.
     pub headers: Vec<String>,
-    /// Who asks.
+    /// The client.
     pub client: IpAddr,
     /// Over TLS, where the URL does not say.
     pub tls: bool,
@@ -60,8 +60,7 @@ const WAITS: usize = 4;
 
 /// The explanation, as text.
 ///
-/// # Errors
-/// The question is none, or nobody listens where it would go; as one sentence.
+/// # Errors The question is none, or there is no listener where it would go; as one sentence.
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
     let (mut text, here) = course(&Rc::new(config), sources, asked)?;
     // The same files in the same order: the tree's places are those of `sources`.
@@ -238,7 +237,7 @@ fn outcome(ex: &mut Exchange, cx: &mut Services, handler: &Handler, answerer: Op
         return told.line("answer", "none: the connection is closed without a word");
     }
     if ex.tx == Tx::Wait && matches!(handler, Handler::Proxy(_)) {
-        return told.line("answer", "is the upstream's: nobody is asked to find out");
+        return told.line("answer", "is the upstream's: it is not asked to find out");
     }
     if ex.tx == Tx::Wait {
         return told.line("answer", "depends on the body and on what is on disk: nothing is changed to find out");

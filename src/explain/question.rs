@@ -74,8 +74,7 @@ impl Question {
 
     /// The listener that the URL's port means, and what to say of the choice.
     ///
-    /// # Errors
-    /// Nobody listens on the port that the URL names.
+    /// # Errors There is no listener on the port that the URL names.
     pub fn endpoint(&self, config: &Config) -> Result<(EndpointId, Option<String>), String> {
         let all = || config.endpoints.iter().enumerate().map(|(at, endpoint)| (EndpointId(at as u32), endpoint));
         let Some((first, _)) = all().next() else { return Err("the configuration has no server".into()) };
@@ -103,7 +102,10 @@ impl Question {
             (None, None) => Ok((first, Some(format!("the first: the URL names no port, and none listens on {port}")))),
             (None, Some(_)) => {
                 let addresses: Vec<String> = config.endpoints.iter().map(|e| e.addr.to_string()).take(10).collect();
-                Err(format!("nobody listens on port {port}; the configuration listens on {}", addresses.join(", ")))
+                Err(format!(
+                    "there is no listener on port {port}; the configuration listens on {}",
+                    addresses.join(", ")
+                ))
             }
         }
     }

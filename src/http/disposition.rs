@@ -1,7 +1,7 @@
 //! Content-Disposition: of a form's part (RFC 7578 §4.2) and of a raw upload (RFC 6266).
 //!
-//! What comes out is the client's word, decoded once: not yet a safe file name. It may hold slashes, dots and controls;
-//! whoever stores judges it.
+//! What comes out is the client's word, decoded once: not yet a safe file name. It may hold slashes, dots and
+//! controls; the code that stores it judges it.
 
 use super::escape::unescape;
 use super::header::{is_token_byte, token_len, trim_ows};
@@ -40,7 +40,7 @@ pub fn parse(value: &[u8]) -> Option<Disposition> {
     let plain = found.filename.map(decode_browser_escapes);
     found.filename = match extended.map(|value| decode_extended(&value)) {
         Some(Some(name)) => Some(name),
-        // A file whose name nobody can read is no plain field.
+        // A file whose name is unreadable is no plain field.
         Some(None) => Some(plain?),
         None => plain,
     };

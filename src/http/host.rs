@@ -3,8 +3,8 @@
 //! A host that passes here is safe as one component of a path (`root /srv/$host`): no slash, no `..`, no leading dot.
 
 /// True for `reg-name`, IPv4 or `[IPv6]`, each with an optional `:port` (RFC 3986 §3.2.2). Stricter than the grammar
-/// where that costs nobody: no commas (a list of hosts), no empty label (nginx refuses `..`, we a leading dot too),
-/// a port is at most 65535 and may be empty. The empty value is the caller's question.
+/// where that breaks no client: no commas (a list of hosts), no empty label (nginx refuses `..`, we a leading dot
+/// too), a port is at most 65535 and may be empty. The empty value is the caller's question.
 pub fn is_valid(value: &[u8]) -> bool {
     let (name, port) = if value.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', value) else { return false };

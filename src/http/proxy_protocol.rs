@@ -1,7 +1,7 @@
 //! The PROXY protocol, versions 1 and 2: what a balancer writes in front of a connection's first request to say whose
 //! connection it is. Sans-IO; whom to believe is for others to say.
 //!
-//! Invariant: no header is longer than [`MOST`]; what is complete is told from what may still become a header.
+//! Invariant: no header is longer than [`MOST`]; what is complete is kept apart from what may still become a header.
 
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ pub struct Header {
 pub enum Progress {
     /// More bytes are needed.
     Partial,
-    /// So many bytes; without addresses where the balancer speaks for itself.
+    /// This many bytes; without addresses where the balancer speaks for itself.
     Complete(usize, Option<Header>),
 }
 

@@ -47,7 +47,7 @@ pub fn parse(value: &[u8], size: u64, max: Option<usize>) -> Ranges {
         return Ranges::None;
     }
     let mut found = Ranges::Unsatisfiable;
-    // Wider than any sum of so many lengths: nothing can saturate into equality with the size.
+    // Wider than any sum of that many lengths: nothing can saturate into equality with the size.
     let (mut count, mut sum) = (0usize, 0u128);
     for member in value[6..].split(|b| *b == b',').map(trim_ows).filter(|m| !m.is_empty()) {
         let Some((start, end)) = resolve(member, size) else { return Ranges::Unsatisfiable };

@@ -14,7 +14,7 @@ macro_rules! statuses {
         impl Status {
             $(pub const $name: Status = Status($code);)*
 
-            /// The reason phrase; empty for a code nobody registered.
+            /// The reason phrase; empty for a code that is not registered.
             pub fn reason(self) -> &'static str {
                 match self.0 {
                     $($code => $reason,)*
@@ -22,7 +22,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// Code and reason as a page's title has them. `None` for a code nobody registered.
+            /// Code and reason as a page's title has them. `None` for a code that is not registered.
             pub fn title(self) -> Option<&'static [u8]> {
                 match self.0 {
                     $($code => Some(concat!($code, " ", $reason).as_bytes()),)*
@@ -30,7 +30,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// The whole line `HTTP/1.1 200 OK\r\n`. `None` for a code nobody registered: the caller formats it.
+            /// The whole line `HTTP/1.1 200 OK\r\n`. `None` for a code that is not registered: the caller formats it.
             pub fn line(self) -> Option<&'static [u8]> {
                 match self.0 {
                     $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes()),)*

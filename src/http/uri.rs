@@ -1,9 +1,9 @@
 //! The normal form of a path: %-decoded once, dot segments resolved on the decoded bytes, slashes merged.
 //!
-//! Decoding comes before resolving, as in nginx: `%2e%2e%2f` climbs just like `../`, so no later layer can be fooled by
-//! an escaped separator. What leaves here starts with `/` and holds no NUL, CR, LF, and no `.` or `..` segment. Other
-//! control bytes may have been escaped in it, as in nginx: `return`, `rewrite` and `proxy_pass` work with them, and
-//! whoever maps a path to a file refuses them (`exchange::paths`).
+//! Decoding comes before resolving, as in nginx: `%2e%2e%2f` climbs just like `../`, so no later layer can be fooled
+//! by an escaped separator. What leaves here starts with `/` and holds no NUL, CR, LF, and no `.` or `..` segment.
+//! Other control bytes may have been escaped in it, as in nginx: `return`, `rewrite` and `proxy_pass` work with them,
+//! and the code that maps a path to a file refuses them (`exchange::paths`).
 
 use super::escape::hex_pair;
 use super::reject::Reject;
@@ -67,7 +67,7 @@ fn resolve(path: &[u8], merge_slashes: bool, out: &mut Vec<u8>, normal: &mut Nor
             _ => raw,
         };
         match byte {
-            // An end of line or of string to somebody further on.
+            // An end of line or of string to software further on.
             0 | b'\r' | b'\n' => return Err(Reject::BadUri("a NUL, CR or LF in the path")),
             b'/' => {
                 let is_dots = end_segment(segment, out)?;

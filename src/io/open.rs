@@ -1,9 +1,9 @@
 //! The one door through which files named by the configuration or the command line are opened.
 //!
-//! Invariants: opening never waits (a FIFO without the other end is opened non-blocking, or refused); `/dev/stdout` and
-//! `/proc/self/fd/N` mean the descriptor itself, be it a socket, also behind a symbolic link; as root no symbolic link
-//! is followed that belongs to somebody else, nor is a file taken by a second name in somebody else's directory: whoever
-//! may write to a log directory does not choose what root writes to.
+//! Invariants: opening never waits (a FIFO without the other end is opened non-blocking, or refused); `/dev/stdout`
+//! and `/proc/self/fd/N` mean the descriptor itself, be it a socket, also behind a symbolic link; as root no symbolic
+//! link is followed that belongs to another user, nor is a file taken by a second name in another user's directory:
+//! anyone who may write to a log directory does not choose what root writes to.
 
 use crate::sys::file::{
     self, FileKind, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY,

@@ -10,8 +10,8 @@
 //! | QUIT | drains and ends |
 //! | TERM, INT | ends |
 //!
-//! Invariants: nothing is read from the network here; a child that ends without being told to is started again, after a
-//! pause that doubles while it keeps ending soon, with the listeners open all the while.
+//! Invariants: nothing is read from the network here; a child that ends by itself is started again, after a pause
+//! that doubles while it keeps ending soon, with the listeners open all the while.
 
 use super::sandbox;
 use crate::config::error::Severity;
@@ -61,7 +61,7 @@ struct Child {
     /// Log files by their ids there; empty where there is none.
     logs: Vec<PathBuf>,
     started: u64,
-    /// Told to finish.
+    /// It was sent QUIT.
     draining: bool,
 }
 

@@ -36,8 +36,8 @@ pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trac
     Ok(found)
 }
 
-/// The proxied location whose name the URI is but for its last slash, where it is nobody else's: nginx redirects to the
-/// name, with the settings of that location.
+/// The proxied location whose name the URI is but for its last slash, where no other location has it: nginx redirects
+/// to the name, with the settings of that location.
 pub fn lacks_slash(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
     if uri.ends_with(b"/") {
         return None;
@@ -221,7 +221,7 @@ mod tests {
             ("dot.org", 4),
             ("a.dot.org", 4),
             ("exact.example.com", 4),
-            ("nobody", 5),
+            ("no match", 5),
             ("", 5),
             ("x.sub.example.com", 6),
         ] {

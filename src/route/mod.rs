@@ -7,7 +7,7 @@ pub mod server;
 use crate::config::ast::Span;
 use crate::config::model::{LocationId, ServerId};
 
-/// A step of a decision, told to whoever watches.
+/// A step of a decision, for a recorder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The server that answers, by which rule, and the pattern or name that matched.
@@ -24,14 +24,14 @@ pub enum Step {
 pub trait Trace {
     fn step(&mut self, step: impl FnOnce() -> Step);
 
-    /// A step of a phase, in words that are made only for somebody who watches.
+    /// A step of a phase, in words that are made only where they are recorded.
     #[inline]
     fn say(&mut self, name: &'static str, at: Option<Span>, text: impl FnOnce() -> String) {
         self.step(|| Step::Phase { name, at, text: text() });
     }
 }
 
-/// Nobody watches.
+/// Nothing is recorded.
 pub struct NoTrace;
 
 impl Trace for NoTrace {

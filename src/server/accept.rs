@@ -88,7 +88,7 @@ impl Server {
         for taken in 0..TURN {
             let is_full = self.connections() >= self.limit;
             if is_full && taken > 0 {
-                // Nobody makes room for a client that may not be there. If it is, the next turn hears of it.
+                // No room is made for a client that may not be there. If it is, the next turn accepts it.
                 return;
             }
             if is_full && self.make_room() == 0 {

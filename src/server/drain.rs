@@ -32,7 +32,7 @@ impl Retired {
 }
 
 impl Server {
-    /// The health check fails from now on, and all else goes on: whoever balances the load has drain_delay to send new
+    /// The health check fails from now on, and all else goes on: the load balancer has drain_delay to send new
     /// requests elsewhere. Then as QUIT. Under a parent the parent knows when.
     pub fn drain(&mut self) {
         if self.mode != Mode::Serving || self.cx.draining {

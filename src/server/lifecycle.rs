@@ -78,7 +78,7 @@ pub struct Prepared {
 
 /// Opens everything. In a daemon this returns in the background.
 ///
-/// `notes` is what there is to say of the configuration: standard error was told already.
+/// `notes` are the warnings about the configuration: standard error has them already.
 ///
 /// # Errors
 /// What could not be opened.
@@ -288,7 +288,7 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
 }
 
 impl Server {
-    /// The first lines of a process that serves. What standard error was told is not repeated there.
+    /// The first lines of a process that serves. What standard error has is not repeated there.
     pub fn note_start(&mut self, notes: &[(Level, String)]) {
         self.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
         let told = matches!(self.cx.config.process.error_log.target, LogTarget::Stderr);

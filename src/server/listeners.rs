@@ -198,7 +198,7 @@ fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
         socket::sndbuf(fd.as_fd(), bytes as u32).map_err(failed("setsockopt(SO_SNDBUF)"))?;
     }
     match socket::bind(fd.as_fd(), addr) {
-        // A socket file that nobody listens on any more: left by a process that was killed.
+        // A socket file without a listener: left by a process that was killed.
         Err(Errno::EADDRINUSE) if is_abandoned(addr) => {
             if let Addr::Unix(path) = addr {
                 remove_socket_file(path);

@@ -122,9 +122,9 @@ pub struct Server {
 
 /// How often idle descriptors of the file cache are looked at.
 const SWEEP: u64 = 2_500;
-/// Bytes of bodies moved in a turn, by all connections together but for what each may move in any case ([`crate::conn::io::SHARE`]): large
-/// bites are what makes them cheap, and however many there are, who asks for something small does not wait for more than
-/// one. Those that have their share of the next turns wait in a queue.
+/// Bytes of bodies moved in a turn, by all connections together but for what each may move in any case
+/// ([`crate::conn::io::SHARE`]): large bites are what makes them cheap, and however many there are, a small request
+/// does not wait for more than one. Those that have their share of the next turns wait in a queue.
 const BULK: usize = 4 << 20;
 /// What those in the queue move in a turn whatever the others have moved.
 const LEAST: usize = 1 << 20;
@@ -272,8 +272,8 @@ impl Server {
             let Some((token, flags)) = self.events.get(at) else { break };
             accepts |= self.dispatch(token, flags);
         }
-        // Who leaves is seen to leave before whoever comes speaks: a client that closes one connection and opens another
-        // has but one, though a listener may stand before both in the list.
+        // Closes are seen before new connections are read: a client that closes one connection and opens another has
+        // but one, though a listener may stand before both in the list.
         if accepts {
             self.accept(count);
         }
@@ -339,7 +339,7 @@ impl Server {
         times.into_iter().flatten().min()
     }
 
-    /// Asks to be told of changed files, where that is not asked already: once, not each time.
+    /// Watches for changed files, where that is not done yet: once, not each time.
     fn listen_for_changes(&mut self) {
         let Some((fd, known)) = self.cx.dir_watch.to_listen() else { return };
         let (flags, token) = (epoll::IN | epoll::ONESHOT, token_of(Role::Change));

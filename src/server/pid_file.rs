@@ -346,7 +346,7 @@ mod tests {
             assert!(why.contains(expected), "{text:?}: {why}");
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("chmod");
-        let file = PidFile::write(&path).expect("nobody has it");
+        let file = PidFile::write(&path).expect("it is free");
         assert_eq!(path.metadata().expect("there").permissions().mode() & 0o777, MODE, "whatever it was");
         file.remove();
     }

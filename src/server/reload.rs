@@ -142,7 +142,7 @@ impl Server {
         let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
         let read = catch_unwind(AssertUnwindSafe(|| origin.read(logs)));
         drop((watched, session));
-        let server = Rc::into_inner(shared).expect("those who watched have let it go").into_inner();
+        let server = Rc::into_inner(shared).expect("all watchers have let it go").into_inner();
         match read {
             Ok(read) => (server, Some(read)),
             Err(_) if server.mode == Mode::Stopped => (server, None),
@@ -233,7 +233,7 @@ impl Server {
         self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, what);
     }
 
-    /// Starts the program anew with the listening sockets; both serve until this one is told to quit.
+    /// Starts the program again with the listening sockets; both serve until this one gets QUIT.
     pub(super) fn upgrade(&mut self) {
         let Some(origin) = &self.origin else { return };
         match start_new_binary(origin, &self.listeners) {

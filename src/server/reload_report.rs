@@ -1,11 +1,11 @@
-//! What became of a reload, told to whoever asked for it.
+//! What became of a reload, for the command that asked for it.
 //!
 //! A signal has no answer. So the serving process writes one beside its pid file (`PIDFILE.reload`): how many reloads it
 //! has seen, and the errors of the last, if there were any. `webserv -s reload` notes the number, sends the signal, and
 //! reads until the number has changed: exit status and text are then those of the reload itself.
 //!
-//! Invariant: the file appears whole (written under another name, renamed), and goes with the pid file. Nobody waits for
-//! a server that writes none: nginx, or another build of this one.
+//! Invariant: the file appears whole (written under another name, renamed), and goes with the pid file. No one waits
+//! for a server that writes none: nginx, or another build of this one.
 
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, Events, Timeout};
@@ -53,7 +53,7 @@ pub fn write(pid: &Path, report: &Report) {
     }
 }
 
-/// The process ends: nobody will be told anything any more.
+/// The process ends: no more reports are written.
 pub fn remove(pid: &Path) {
     let _ = fs::remove_file(path_of(pid));
 }

@@ -1,5 +1,5 @@
-//! The service manager that started us (systemd, or what speaks like it): told when we serve, reload and end, and, where
-//! it wants that, now and then that the loop still turns; and the sockets that it bound for us.
+//! The service manager that started us (systemd, or what speaks its protocol): it is notified when we serve, reload
+//! and end, and, where it wants that, now and then that the loop still turns; and the sockets that it bound for us.
 //!
 //! Invariants: a process whose environment names no manager does nothing here; a manager that does not listen costs a
 //! start one second at most, and nothing else ever waits for it.

@@ -19,7 +19,7 @@ pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
             move |e| Failure::of(format!("{call} \"{path}\" failed {e}"))
         };
         if config.acme.state_paths().any(|state| state == path) {
-            // State may be the first of its kind; a directory that cannot be made is said by the next line.
+            // State may be the first of its kind; a directory that cannot be made is reported by the next line.
             let _ = path.parent().map(std::fs::create_dir_all);
         }
         let dir = open::directory(path, 0o700).map_err(failed("mkdir()"))?;

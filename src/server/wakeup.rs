@@ -1,7 +1,7 @@
 //! When the loop has to wake though nothing happens. A timeout at each wait is a timer that is set and taken back at
-//! each wait, which on a virtual machine leaves the guest each time: 3 µs of a request that comes alone. Deadlines are
-//! far and move away with every request, so one timer is set to the first of them and left there. It rings too early
-//! then, once, and is set anew.
+//! each wait, which on a virtual machine leaves the guest each time: 3 µs of a request that comes alone. Deadlines
+//! are far and move away with every request, so one timer is set to the first of them and left there. It rings too
+//! early then, once, and is set again.
 //!
 //! Invariant: a wait that this file calls endless ends by the deadline it was asked about, or later by what the turn has
 //! taken before: as one with a timeout does, for `now` is when the turn began.
@@ -11,7 +11,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Timeout};
 use crate::sys::timer::Timer;
 
-/// Deadlines nearer than so many milliseconds are waited for by a timeout: they come and go.
+/// Deadlines nearer than this many milliseconds are waited for by a timeout: they come and go.
 const SOON: u64 = 1_000;
 
 pub struct Alarm {
@@ -65,7 +65,7 @@ mod tests {
             ("far: set", 60_000, 5, Timeout::Never, Some(60_000)),
             ("later still: left alone", 90_000, 2_000, Timeout::Never, Some(60_000)),
             ("soon, while it is set", 2_500, 2_000, Timeout::Millis(500), Some(60_000)),
-            ("earlier: set anew", 30_000, 3_000, Timeout::Never, Some(30_000)),
+            ("earlier: set again", 30_000, 3_000, Timeout::Never, Some(30_000)),
             ("the time has come", 30_000, 30_000, Timeout::Now, Some(30_000)),
             ("not beyond what the kernel takes", u64::MAX, 0, Timeout::Never, Some(30_000)),
         ];

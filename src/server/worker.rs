@@ -1,4 +1,4 @@
-//! As whom strangers are served, where the process was started by root: the configured user, or `nobody`.
+//! The user that serves, where the process was started by root: the configured user, or `nobody`.
 
 use super::failure::Failure;
 use super::upload_services::stores;
@@ -56,8 +56,8 @@ const ENTER: u32 = 1;
 const WRITE: u32 = 2 | ENTER;
 
 impl Worker {
-    /// What to say where root's rights were given up without being told to: which directories of the configuration do
-    /// not work so, and the cure.
+    /// The warning where root's rights were given up without a `user` directive: which directories of the
+    /// configuration do not work so, and the cure.
     pub fn advice(&self, config: &Config) -> Vec<String> {
         let name = &self.name;
         let mut lines = vec![format!(

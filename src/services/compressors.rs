@@ -15,7 +15,7 @@ const IDLE: usize = 8;
 const SMALL: usize = 1024;
 /// How many of them.
 const TEXTS: usize = 16;
-/// Nothing was compressed for so many milliseconds: memory is given back.
+/// After this many milliseconds without compression memory is given back.
 const QUIET: u64 = 2_000;
 
 /// What an encoder was made for: level, and the base-two logarithm of its window.

@@ -1,6 +1,6 @@
-//! Directories that the kernel watches for us: what was read from one need not be asked again until something in it, or
-//! on the way to it, changes. A stat for each file of each turn (1.5 µs) becomes one read for all of them (0.3 µs), or
-//! none where the loop would have been told.
+//! Directories that the kernel watches for us: what was read from one need not be asked again until something in it,
+//! or on the way to it, changes. A stat for each file of each turn (1.5 µs) becomes one read for all of them (0.3
+//! µs), or none where the kernel would have reported a change.
 //!
 //! Invariant: a [`Dir`] that is alive, with the count of changes that a reader noted *before* it looked, means that
 //! nothing reachable through its path has changed since, as far as the kernel tells: after [`DirWatch::refresh`] of this
@@ -18,21 +18,21 @@ use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// What was looked at so many milliseconds ago is looked at again, changes told or not: as long as a change by another
-/// name, a mapping or a mount may go unseen. Two stats a second for each file in use cost 3 µs of it.
+/// What was looked at this many milliseconds ago is looked at again, changes reported or not: as long as a change by
+/// another name, a mapping or a mount may go unseen. Two stats a second for each file in use cost 3 µs of it.
 pub const TRUST: u64 = 500;
 /// Directories watched at most; each costs about a kilobyte of the kernel's memory. Others are looked at each time.
 const DIRS: usize = 4096;
-/// A directory that could not be watched is tried again after so many milliseconds.
+/// A directory that could not be watched is tried again after this many milliseconds.
 const RETRY: u64 = 10_000;
 /// Symbolic links followed on the way to a directory; the kernel's own limit.
 const LINKS: u32 = 40;
 /// Bytes of events read at a time.
 const EVENTS: usize = 4096;
-/// Of an entry, told to what is inside.
+/// Of an entry, for what is inside.
 const INSIDE: u32 =
     inotify::MODIFY | inotify::ATTRIB | inotify::CREATE | inotify::DELETE | inotify::MOVED_FROM | inotify::MOVED_TO;
-/// Of what is on the way: it leads elsewhere now, or is closed to us. A directory that somebody holds is not told
+/// Of what is on the way: it leads elsewhere now, or is closed to us. A directory that is held open is not reported
 /// of its own removal before he lets go: what holds it is.
 const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
 /// File systems whose every change is made through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, ramfs, f2fs, zfs,
@@ -50,7 +50,7 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// Changes told of entries so far. None: the directory is no longer watched, or is another one now.
+    /// Changes of entries reported so far. None: the directory is no longer watched, or is another one now.
     pub fn changes(&self) -> Option<u64> {
         self.alive.get().then(|| self.changes.get())
     }
@@ -95,11 +95,11 @@ enum Ear {
     /// It does not listen.
     #[default]
     None,
-    /// It would have told.
+    /// It would have reported a change.
     Listening,
-    /// It has told, once: a directory that nobody asks for may change all day.
+    /// It has reported a change, once: a directory that no request needs may change all day.
     Told,
-    /// What it told of is read; it does not listen.
+    /// Its report was read; it does not watch.
     Heard,
 }
 
@@ -176,7 +176,7 @@ impl DirWatch {
         }
     }
 
-    /// Whoever relied on the directory looks anew.
+    /// All that relied on the directory is looked up again.
     fn drop_dir(&mut self, dir: &Rc<Dir>) {
         dir.alive.set(false);
         self.dirs.remove(&dir.path);

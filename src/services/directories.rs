@@ -1,8 +1,8 @@
 //! Directories that uploads go to, kept open by path.
 //!
 //! Invariant: a descriptor is never handed out for a path that leads elsewhere now: at its first use after each
-//! arrival ([`Clock::arrival`]) an entry is compared with what the path leads to (one stat). Only paths that the configuration
-//! names are kept; what a client names beneath them is opened anew each time, with `RESOLVE_BENEATH`.
+//! arrival ([`Clock::arrival`]) an entry is compared with what the path leads to (one stat). Only paths that the
+//! configuration names are kept; what a client names beneath them is opened again each time, with `RESOLVE_BENEATH`.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 /// Entries at most: they are searched one by one, and a store with variables has many paths.
 const ENTRIES: usize = 16;
-/// An unused descriptor is closed after so many milliseconds: it keeps a file system from being unmounted.
+/// An unused descriptor is closed after this many milliseconds: it keeps a file system from being unmounted.
 const IDLE: u64 = 5_000;
 
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl Directories {
         Ok(dir)
     }
 
-    /// Closes what nobody asked for lately.
+    /// Closes what was not used lately.
     pub fn sweep(&mut self, now: &Clock) {
         self.entries.retain(|entry| entry.used + IDLE >= now.ms);
     }

@@ -1,7 +1,7 @@
 //! What was made of a file that is too large to be kept as such: its compressed form, or its content in memory where
 //! pieces of it are asked for often. Kept with the open file, which never outlives its version of the content.
 //!
-//! Invariant: all variants together are no larger than the limit; what does not fit is made anew each time.
+//! Invariant: all variants together are no larger than the limit; what does not fit is made again each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;

@@ -97,7 +97,7 @@ pub struct Repeats {
 /// What becomes of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It is written; the one before came so many more times meanwhile.
+    /// It is written; the one before came this many more times meanwhile.
     After(u64),
     Counted,
 }

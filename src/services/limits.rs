@@ -88,7 +88,7 @@ impl Limits {
 }
 
 impl Requests {
-    /// Forgets keys that limit nobody any more; where that is not enough, the older half.
+    /// Forgets keys that no longer limit anything; where that is not enough, the older half.
     fn make_room(&mut self, rate: u64, now: u64) {
         let before = self.nodes.len();
         self.nodes.retain(|_, node| node.now(rate, now) > 1000);
@@ -148,6 +148,6 @@ mod tests {
         assert!(limits.enter(&zone, b"k", 2, 1 << 20), "one came free");
         limits.leave(&zone, b"k");
         limits.leave(&zone, b"k");
-        assert!(limits.connections[&zone].is_empty(), "nobody left, nothing kept");
+        assert!(limits.connections[&zone].is_empty(), "no request left, nothing kept");
     }
 }

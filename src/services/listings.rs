@@ -17,14 +17,14 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
-/// Milliseconds that a page is used. Shorter than a file is trusted: a page stands for many names, each of which may be
-/// written in a way that is not told.
+/// Milliseconds that a page is used. Shorter than a file is trusted: a page stands for many names, each of which may
+/// be written in a way that the kernel does not report.
 const LIFE: u64 = 1_000;
 /// Pages at most, so that walking over them all stays cheap.
 const PAGES: usize = 256;
 
-/// Anything that a listing, with sizes and times, would show. Told once: what is old need not be told older, and the
-/// kernel never holds more than an event and the end of its watch.
+/// Anything that a listing, with sizes and times, would show. Reported once: what is known to be old need not be
+/// reported again, and the kernel never holds more than an event and the end of its watch.
 const MASK: u32 = inotify::MODIFY
     | inotify::ATTRIB
     | inotify::CLOSE_WRITE
@@ -39,7 +39,7 @@ const MASK: u32 = inotify::MODIFY
 /// Bytes of events read at once; more stay for the next read.
 const BATCH: usize = 4096;
 
-/// A directory is watched as long as somebody holds this.
+/// A directory is watched as long as this is held.
 #[derive(Debug)]
 pub struct Watched {
     watch: i32,
@@ -103,7 +103,7 @@ impl Listings {
         if self.inotify.is_none() {
             self.inotify = Inotify::new().ok();
         }
-        // What was told before this is of a watch that has ended.
+        // What was reported before this is of a watch that has ended.
         let watch = self.inotify.as_ref()?.add(&path, MASK).ok()?;
         if let Some(known) = self.watched.iter().find(|known| known.watch == watch && known.quiet.get()) {
             return Some(known.clone());
@@ -206,13 +206,13 @@ impl Listings {
         self.forget_unused();
     }
 
-    /// Ends the watches that nobody holds.
+    /// Ends the watches that are no longer held.
     fn forget_unused(&mut self) {
         let inotify = &self.inotify;
         self.watched.retain(|known| {
             let used = Rc::strong_count(known) > 1;
             if let (false, Some(inotify)) = (used, inotify) {
-                // One that has told already is gone.
+                // One that has reported a change is gone already.
                 let _ = inotify.remove(known.watch);
             }
             used

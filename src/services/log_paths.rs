@@ -75,7 +75,7 @@ impl LogPaths {
         Ok(())
     }
 
-    /// Closes all: the files are to be opened anew.
+    /// Closes all: the files are to be opened again.
     pub fn clear(&mut self) {
         self.entries.clear();
     }

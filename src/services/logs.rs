@@ -61,7 +61,7 @@ pub struct Who<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
     Turn,
-    /// Up to so many bytes, and so many milliseconds.
+    /// Up to this many bytes, and this many milliseconds.
     Buffer {
         size: usize,
         flush: Option<u64>,
@@ -235,7 +235,7 @@ impl Logs {
         if let Some(stderr) = self.stderr.as_mut().filter(|file| file.is_blocked() || !file.pending.is_empty())
             && let Some(Trouble::Dropped(lines)) = stderr.flush()
         {
-            self.troubles.push(format!("{lines} lines for standard error were dropped: nobody read them in time"));
+            self.troubles.push(format!("{lines} lines for standard error were dropped: they were not read in time"));
         }
     }
 
@@ -291,7 +291,7 @@ impl Logs {
         let mut written = 0;
         let mut text = std::mem::take(&mut self.text);
         error_line::write(&mut text, what);
-        // What goes wrong again and again with the process itself is said once, and then counted.
+        // What goes wrong again and again with the process itself is logged once, and then counted.
         let admitted = match who.is_none() && level <= Level::Warn {
             true => self.repeats.admit(&text, now.ms),
             false => Admitted::After(0),

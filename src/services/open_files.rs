@@ -1,10 +1,10 @@
 //! The open-file cache: contents of small files and descriptors of large ones, by path.
 //!
-//! Invariant: an answer is never older than the moment its request began to arrive ([`Clock::moment`]). At its first use
-//! in a moment an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has told
-//! of no change there; a name that changed, vanished or may no longer be reached is opened anew, and one that is not
-//! there is looked for again. Contents younger than the clock's granularity are not trusted: a second write could carry
-//! the same times.
+//! Invariant: an answer is never older than the moment its request began to arrive ([`Clock::moment`]). At its first
+//! use in a moment an entry is compared with the file (stat: 1.5 µs), unless the kernel watches its directory and has
+//! reported no change there; a name that changed, vanished or may no longer be reached is opened again, and one that
+//! is not there is looked for again. Contents younger than the clock's granularity are not trusted: a second write
+//! could carry the same times.
 
 mod look;
 mod missing;
@@ -28,7 +28,7 @@ use std::rc::Rc;
 
 /// Files up to this many bytes are kept in memory: sent with their head by one call. Above it sendfile wins.
 pub const SMALL: u64 = 16 << 10;
-/// Files up to this many bytes are kept in memory once so many pieces of them were asked for.
+/// Files up to this many bytes are kept in memory once this many pieces of them were asked for.
 const WHOLE: u64 = 256 << 10;
 const OFTEN: u8 = 8;
 /// Entries at most; each costs about 300 bytes beside its content.
@@ -37,7 +37,7 @@ const ENTRIES: usize = 20_000;
 const DESCRIPTORS: usize = 256;
 /// A file changed within this many nanoseconds before it was read may change again under the same times.
 const SETTLED: i128 = 20_000_000;
-/// An unused descriptor is closed after so many milliseconds: a deleted file's space must not be held.
+/// An unused descriptor is closed after this many milliseconds: a deleted file's space must not be held.
 const IDLE_FD: u64 = 5_000;
 /// One that has been compressed is worth more.
 const IDLE_VARIANT: u64 = 60_000;
@@ -53,13 +53,13 @@ pub enum Found {
     Other,
 }
 
-/// A regular file, opened. Whoever holds it reads the version that was there when it was opened.
+/// A regular file, opened. Its holders read the version that was there when it was opened.
 pub struct OpenFile {
     pub stat: Stat,
     pub etag: ETag,
     pub last_modified: [u8; 29],
     /// The end of the head of an answer with the whole file, and the content where it is kept: together, for they are
-    /// sent together, and among many files each place in memory is looked for anew.
+    /// sent together, and among many files each place in memory is a cache miss.
     answer: Box<[u8]>,
     /// Where in `answer` the lines of the content end, and where the head.
     lines_end: u32,
@@ -427,7 +427,7 @@ impl FileCache {
         }
     }
 
-    /// Closes descriptors that nobody asked for lately.
+    /// Closes descriptors that were not used lately.
     pub fn sweep(&mut self, now: &Clock) {
         if self.descriptors == 0 || now.ms < self.swept + SWEEP {
             return;

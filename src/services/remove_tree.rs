@@ -1,7 +1,7 @@
 //! Removing a directory with all that is in it, step by step: what is in it may be any number, as deep as it likes.
 //!
-//! Invariant: no link is followed and no other file system entered, whoever changes the tree meanwhile; a step is one
-//! system call or a few; the descriptors held are bounded.
+//! Invariant: no link is followed and no other file system entered, whatever changes in the tree meanwhile; a step is
+//! one system call or a few; the descriptors held are bounded.
 
 use crate::sys::Errno;
 use crate::sys::file::{

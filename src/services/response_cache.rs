@@ -32,7 +32,7 @@ const KEY: usize = 1536;
 const ENTRIES: usize = 16_384;
 /// What an entry takes beside its text, about.
 const ENTRY: u64 = 320;
-/// Heads that were seen once are remembered in so many places, by a hash: each 4 bytes.
+/// Slots for heads that were seen once, by a hash: 4 bytes each.
 const SEEN: usize = 16_384;
 
 /// A request that was answered, and its answer but for what is in a file.
@@ -190,7 +190,7 @@ impl ResponseCache {
         self.limit > 0 && key.len() <= KEY
     }
 
-    /// What a head is known by. Clients choose the bytes: nobody outside can choose what they hash to.
+    /// What a head is known by. Clients choose the bytes; they cannot choose the hash.
     pub fn hash(&self, endpoint: EndpointId, head: &[u8]) -> u64 {
         let mut hasher = self.secret.build_hasher();
         hasher.write_u32(endpoint.0);

@@ -19,7 +19,8 @@ pub const PATIENCE: u64 = 10_000;
 /// Uploads that are over and still known: who did not get the last answer asks again.
 const REMEMBERED: usize = 1024;
 
-/// The name of an upload, in its URI and on disk: whoever knows it may go on with it, so nobody can guess it.
+/// The name of an upload, in its URI and on disk: to know it is to be allowed to go on with it, so it cannot be
+/// guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId([u8; 16]);
 
@@ -61,7 +62,7 @@ pub struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.live.get() {
-            // It goes with the descriptor in any case where nobody else has that.
+            // It goes with the descriptor where no other process has that.
             let _ = file::unlock(self.fd.as_fd());
         }
     }
@@ -73,7 +74,7 @@ impl Lease {
         Lease { fd, live: Cell::new(true) }
     }
 
-    /// For who only asks: nobody takes it, and it keeps nobody from writing.
+    /// For a client that only asks: it is not taken, and does not keep others from writing.
     pub fn of_reader(fd: OwnedFd) -> Rc<Lease> {
         Rc::new(Lease::new(fd))
     }
@@ -189,7 +190,7 @@ impl Uploads {
         held.fold((0, 0), |(bytes, files), (_, open)| (bytes.saturating_add(open.bytes), files + 1))
     }
 
-    /// Whoever writes to the upload writes no more. Gives their right to it, open file, lock and all.
+    /// The request that writes to the upload stops writing. Gives its right to it, open file, lock and all.
     pub fn take(&mut self, id: UploadId) -> Option<Lease> {
         let lease = self.open.get(&id)?.lease.upgrade()?;
         if !lease.live.replace(false) {
@@ -255,8 +256,8 @@ impl Uploads {
         self.past.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
     }
 
-    /// The next upload that may have expired by now (Unix milliseconds). It is asked for once: whoever keeps it inserts
-    /// its time anew by [`Uploads::postpone`].
+    /// The next upload that may have expired by now (Unix milliseconds). It is handed out once; a caller that keeps
+    /// it inserts its time again by [`Uploads::postpone`].
     pub fn expired(&mut self, now: i64) -> Option<UploadId> {
         while let Some(Reverse((at, id))) = self.due.peek().copied() {
             if at > now {
@@ -321,7 +322,7 @@ mod tests {
         let file = || file::memfd(c"upload").expect("a memory file");
         let mut uploads = Uploads::default();
         uploads.insert(id(1), open("/a/x", 10, None));
-        assert!(uploads.take(id(1)).is_none(), "nobody writes");
+        assert!(uploads.take(id(1)).is_none(), "no request writes");
         let old = uploads.lease(id(1), Lease::new(file()));
         assert!(uploads.get(id(1)).is_some_and(Open::is_written));
         let taken = uploads.take(id(1)).expect("the old one's file");

@@ -1,8 +1,8 @@
 //! Files on their way to the disk (upload_sync): the kernel's workers wait for it, the loop does not. Where they cannot
 //! be had the loop waits itself.
 //!
-//! Invariant: every [`Sync`] gets an outcome; whoever began it is told by way of [`Syncs::ended`]. What nobody waits for
-//! any more is forgotten when it ends.
+//! Invariant: every [`Sync`] gets an outcome, which [`Syncs::ended`] hands to the connection that began it. What no
+//! one waits for any more is forgotten when it ends.
 
 use crate::sys::Errno;
 use crate::sys::aio::Aio;
@@ -97,7 +97,7 @@ impl Syncs {
         };
         let told = aio.ended(|number, outcome| end(pending.remove(&number), outcome));
         if let Err(e) = told {
-            // Nothing will be told any more: whoever waits hears of it.
+            // No more outcomes will come: all that are waited for have failed.
             pending.drain().for_each(|(_, waiting)| end(Some(waiting), Err(e)));
         }
         waiters

@@ -7,7 +7,7 @@ use crate::sys::socket::{self, Addr, More};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A server that cannot be reached is tried again, and spoken of again, after so many milliseconds.
+/// A server that cannot be reached is tried again, and reported again, after this many milliseconds.
 const AGAIN: u64 = 1000;
 const NOTE: u64 = 60_000;
 
@@ -53,7 +53,7 @@ impl Syslogs {
         })
     }
 
-    /// Sockets are made anew when they are next needed.
+    /// Sockets are made again when they are next needed.
     pub fn clear(&mut self) {
         self.servers.clear();
     }

@@ -10,7 +10,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-/// Names that are tried: a directory where all of these are taken is somebody's trap.
+/// Names that are tried: a directory where all of these are taken is a trap.
 const TRIES: usize = 1000;
 
 /// What becomes of a file's name.
@@ -121,7 +121,7 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         if self.keep == Keep::Named {
-            // Whoever the file was for may have moved it.
+            // Its user may have moved it.
             let _ = file::unlink_at(None, &self.name, Unlink::File);
         }
     }

@@ -64,7 +64,7 @@ pub struct TempNames {
     /// Our names from those of others: another process may write to the same directory.
     id: u32,
     names: u64,
-    /// Without a path it is somebody else's to remove.
+    /// Without a path another process removes it.
     journal: Option<(OwnedFd, Option<CString>)>,
     /// Directories that are noted, by device and inode.
     noted: HashSet<(u64, u64)>,
@@ -103,7 +103,7 @@ impl TempNames {
         self.begin(journal, Some(path.to_owned()))
     }
 
-    /// [`TempNames::keep`] with a journal that was opened, and is removed, by somebody else.
+    /// [`TempNames::keep`] with a journal that was opened, and is removed, by another process.
     ///
     /// # Errors
     /// As there.
@@ -145,7 +145,7 @@ impl TempNames {
         loop {
             if self.removal.is_none() {
                 let Some((dir, name)) = self.trees.pop() else { return };
-                // One that cannot be opened stays: nobody waits for it who could be told.
+                // One that cannot be opened stays: there is no caller to report it to.
                 self.removal = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, &name)).ok();
             }
             if let Some(mut removal) = self.removal.take()
@@ -164,7 +164,8 @@ impl TempNames {
         self.journal.is_some()
     }
 
-    /// A name for a file in `dir` that nobody else has: below 40 bytes, which the kernel keeps within its entry.
+    /// A name for a file in `dir` that no other process uses: below 40 bytes, which the kernel keeps within its
+    /// entry.
     pub fn hidden(&mut self, dir: &Rc<OwnedFd>) -> CString {
         // Without a note the name is as good; it only could stay behind.
         let _ = self.note(dir);
@@ -228,8 +229,8 @@ impl TempNames {
     }
 }
 
-/// Opens and locks the journal at `path`. Where whoever keeps it lives (an upgrade, a reload is under way), a new one
-/// takes its place: what is noted in the old is not litter.
+/// Opens and locks the journal at `path`. Where the process that keeps it lives (an upgrade, a reload is under way),
+/// a new one takes its place: what is noted in the old is not litter.
 ///
 /// # Errors
 /// That of the call that failed.
@@ -344,7 +345,7 @@ mod tests {
         leave(&mut first);
         fs::write(store.join("file"), "whole").expect("a file");
         let other = format!("{HIDDEN}upload-00000000-1");
-        fs::write(store.join(&other), "somebody else's").expect("a file");
+        fs::write(store.join(&other), "another process's").expect("a file");
         assert_eq!(names().len(), 4);
 
         // While the first lives, nothing of it is touched, and it does not remove the second's journal.
@@ -415,7 +416,7 @@ mod tests {
         }
         let link = store.join(first.hidden_in(dir.as_fd(), What::Copy).to_str().expect("ASCII"));
         std::os::unix::fs::symlink(top.join("outside"), link).expect("a link");
-        fs::create_dir(store.join(".webserv-copy-00000000-1")).expect("somebody else's");
+        fs::create_dir(store.join(".webserv-copy-00000000-1")).expect("another process's");
         drop(first);
 
         // Killed before it got to them: the next knows what the first left.
@@ -435,7 +436,7 @@ mod tests {
         while fourth.is_cleaning() {
             fourth.clean();
         }
-        assert_eq!(count(), 1, "somebody else's");
+        assert_eq!(count(), 1, "another process's");
         assert!(top.join("outside/kept").exists());
         fourth.end();
         assert!(!top.join("pid.uploads").exists());

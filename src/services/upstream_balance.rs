@@ -17,7 +17,7 @@ pub struct Balance {
     dice: Dice,
 }
 
-/// Numbers that nobody needs to guess: xorshift64*.
+/// Numbers that need not be unpredictable: xorshift64*.
 #[derive(Clone, Copy, Debug, Default)]
 struct Dice(u64);
 
@@ -138,7 +138,7 @@ impl Balance {
         let (Some(state), Some(peer)) = (group.peers.get_mut(peer), upstream.peers.get(peer)) else { return false };
         state.busy = state.busy.saturating_sub(1);
         match end {
-            // There is nobody else to ask.
+            // There is no other server to ask.
             _ if single => state.fails = 0,
             End::Failed => {
                 state.fails = state.fails.saturating_add(1);
@@ -154,7 +154,7 @@ impl Balance {
         false
     }
 
-    /// Groups of a configuration that nobody uses any more are forgotten.
+    /// Groups of a configuration that is no longer in use are forgotten.
     pub fn prune(&mut self) {
         self.groups.retain(|group| Rc::strong_count(&group.upstream) > 1);
     }

@@ -42,7 +42,7 @@ struct Event {
 
 const _: () = assert!(size_of::<Iocb>() == 64 && size_of::<Event>() == 32);
 
-/// Calls under way, and where their ends are told.
+/// Calls under way, and where their ends are reported.
 pub struct Aio {
     context: u64,
     eventfd: OwnedFd,
@@ -53,7 +53,7 @@ impl Aio {
     pub fn new() -> Result<Aio, Errno> {
         // SAFETY: no pointers are passed.
         let fd = retry(|| unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
         let eventfd = unsafe { OwnedFd::from_raw_fd(fd) };
         let mut context: u64 = 0;
         // SAFETY: `context` is writable, and zero as the call wants it.
@@ -102,7 +102,7 @@ impl Aio {
 
 impl Drop for Aio {
     fn drop(&mut self) {
-        // SAFETY: the context is ours, and nobody uses it after this.
+        // SAFETY: the context is ours, and it is not used after this.
         let _ = retry(|| unsafe { libc::syscall(libc::SYS_io_destroy, self.context) });
     }
 }

@@ -1,7 +1,7 @@
 //! The only place that reads a clock (through the vDSO: no kernel entry). Everything else is handed the time of its
 //! turn.
 
-/// Milliseconds since an arbitrary start; never goes back, unmoved by whoever sets the wall clock. For deadlines.
+/// Milliseconds since an arbitrary start; never goes back, unmoved when the wall clock is set. For deadlines.
 pub fn monotonic() -> u64 {
     monotonic_ns() / 1_000_000
 }
@@ -31,7 +31,7 @@ fn read(clock: libc::clockid_t) -> (i64, u32) {
     (time.tv_sec, time.tv_nsec as u32)
 }
 
-/// Which time a moment is told in.
+/// Which time zone a moment is shown in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Zone {
     Gmt,

@@ -36,7 +36,7 @@ impl Epoll {
     pub fn new() -> Result<Epoll, Errno> {
         // SAFETY: no pointers are passed.
         let fd = retry(|| unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -51,7 +51,7 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, events, token)
     }
 
-    /// Changes events and token. An edge-triggered registration reports its present state anew.
+    /// Changes events and token. An edge-triggered registration reports its present state again.
     pub fn modify(&self, fd: BorrowedFd<'_>, events: u32, token: u64) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_MOD, fd, events, token)
     }
@@ -68,8 +68,9 @@ impl Epoll {
         Ok(())
     }
 
-    /// Fills `events` anew and returns how many there are. A wait that is interrupted (the process was stopped, or is
-    /// traced) ends with what there is by then: the caller looks at its clock again, and what came in time is known.
+    /// Fills `events` again and returns how many there are. A wait that is interrupted (the process was stopped, or
+    /// is traced) ends with what there is by then: the caller looks at its clock again, and what came in time is
+    /// known.
     pub fn wait(&self, events: &mut Events, timeout: Timeout) -> Result<usize, Errno> {
         let timeout = match timeout {
             Timeout::Now => 0,
@@ -156,7 +157,7 @@ mod tests {
 
         far.write_all(b"x").expect("write");
         assert_eq!(ready(&epoll), [(token, IN)]);
-        assert_eq!(ready(&epoll), [], "an edge is told once");
+        assert_eq!(ready(&epoll), [], "an edge is reported once");
 
         epoll.modify(near.as_fd(), IN | OUT, 7).expect("modify");
         assert_eq!(ready(&epoll), [(7, IN | OUT)]);

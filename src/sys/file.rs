@@ -232,15 +232,15 @@ pub fn unlock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 pub fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // SAFETY: no pointers are passed.
     let copy = retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// [`dup`] of a descriptor known by its number only, for names such as /dev/stdout. EBADF where it is not open.
 pub fn dup_number(number: i32) -> Result<OwnedFd, Errno> {
-    // SAFETY: no pointers are passed, and duplicating harms no owner, whoever it is.
+    // SAFETY: no pointers are passed, and duplicating harms no owner.
     let copy = retry(|| unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
@@ -301,7 +301,7 @@ fn poll(fd: BorrowedFd<'_>, events: libc::c_short, millis: i32) -> Result<bool, 
 pub fn null() -> Result<OwnedFd, Errno> {
     // SAFETY: the path is NUL-terminated.
     let fd = retry(|| unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -318,7 +318,7 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
 pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     // SAFETY: `name` is NUL-terminated.
     let fd = retry(|| unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -1,4 +1,5 @@
-//! What changes in directories, told by the kernel. One descriptor for all watches; events are read, never waited for.
+//! What changes in directories, reported by the kernel. One descriptor for all watches; events are read, never waited
+//! for.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -45,7 +46,7 @@ impl Inotify {
     pub fn new() -> Result<Inotify, Errno> {
         // SAFETY: no pointers are passed.
         let fd = retry(|| unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
-        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
         Ok(Inotify(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 

@@ -55,7 +55,7 @@ fn once<R: Returned>(call: impl FnOnce() -> R) -> Result<R, Errno> {
 }
 
 /// One call, repeated while a signal interrupts it. Our own signals arrive by signalfd, but a tracer's stop or a
-/// signal nobody blocked may still interrupt.
+/// signal that is not blocked may still interrupt.
 fn retry<R: Returned>(mut call: impl FnMut() -> R) -> Result<R, Errno> {
     loop {
         match once(&mut call) {

@@ -6,8 +6,9 @@
 //! [`HEAP_LIMIT_KIB`] of memory; one that would is an error, never "no match". A match allocates nothing once the scratch
 //! space fits.
 //!
-//! PCRE2's own limit holds for each start anew, so that `(.)*(?=\1)!` runs for a second on 8 KiB of text. A pattern that
-//! is not anchored is therefore given [`STARTS`] starts at a time, each with its share of the steps that are left.
+//! PCRE2's own limit holds for each start apart, so that `(.)*(?=\1)!` runs for a second on 8 KiB of text. A pattern
+//! that is not anchored is therefore given [`STARTS`] starts at a time, each with its share of the steps that are
+//! left.
 
 use pcre2_sys::{
     PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY,

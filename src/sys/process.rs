@@ -23,7 +23,7 @@ pub fn getpid() -> i32 {
     unsafe { libc::getpid() }
 }
 
-/// The process that started us, or whoever adopted us when it ended.
+/// The process that started us, or the process that adopted us when it ended.
 pub fn getppid() -> i32 {
     // SAFETY: no pointers are passed; cannot fail.
     unsafe { libc::getppid() }
@@ -68,9 +68,9 @@ pub fn daemonize() -> Result<Ready, Errno> {
 pub struct Ready(OwnedFd);
 
 impl Ready {
-    /// Everything is open: whoever started us may go on.
+    /// Everything is open: the process that started us may go on.
     pub fn tell(self) {
-        // A parent that was killed need not be told.
+        // A parent that was killed needs no notice.
         let _ = file::write(self.0.as_fd(), b"1");
     }
 }
@@ -201,7 +201,7 @@ pub fn trim_memory() {
 pub fn eventfd() -> Result<OwnedFd, Errno> {
     // SAFETY: no pointers are passed.
     let fd = retry(|| unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

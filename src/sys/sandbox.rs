@@ -166,7 +166,7 @@ impl Landlock {
         let fd = retry(|| unsafe {
             libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attr, size_of::<RulesetAttr>(), 0u32)
         })?;
-        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
         Ok(Landlock { fd: unsafe { OwnedFd::from_raw_fd(fd as i32) }, handled })
     }
 

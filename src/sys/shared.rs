@@ -4,7 +4,7 @@ use super::Errno;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So many counters, zero at first.
+/// This many counters, zero at first.
 pub struct Shared {
     at: NonNull<AtomicU64>,
     count: usize,

@@ -65,11 +65,11 @@ fn of_kind(family: Family, kind: libc::c_int) -> Result<OwnedFd, Errno> {
     let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers are passed.
     let fd = retry(|| unsafe { libc::socket(domain, kind, 0) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// EADDRINUSE also for a Unix path that exists, though nobody listens there.
+/// EADDRINUSE also for a Unix path that exists, though there is no listener.
 pub fn bind(fd: BorrowedFd<'_>, addr: &Addr) -> Result<(), Errno> {
     let raw = Raw::new(addr)?;
     // SAFETY: `raw` holds an initialised address of the length it tells.
@@ -96,7 +96,7 @@ pub fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, Peer), Errno> {
         // SAFETY: both point into `raw`, which is writable; `len` tells its size.
         unsafe { libc::accept4(fd.as_raw_fd(), address, len, flags) }
     })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok((unsafe { OwnedFd::from_raw_fd(client) }, raw.peer()))
 }
 
@@ -205,9 +205,9 @@ pub fn peer_addr(fd: BorrowedFd<'_>) -> Result<Addr, Errno> {
     raw.addr()
 }
 
-/// Takes over a descriptor that came with the process (`NGINX=<fd>;`) and makes it close-on-exec. EBADF if the number is
-/// not open, or is standard input, output or error. Call once per number, before the process opens anything itself:
-/// whoever takes over a descriptor closes it.
+/// Takes over a descriptor that came with the process (`NGINX=<fd>;`) and makes it close-on-exec. EBADF if the number
+/// is not open, or is standard input, output or error. Call once per number, before the process opens anything
+/// itself: the one that takes over a descriptor closes it.
 pub fn inherit(number: i32) -> Result<OwnedFd, Errno> {
     if number <= libc::STDERR_FILENO {
         return Err(Errno::EBADF);

@@ -12,7 +12,7 @@ impl Timer {
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: no pointers are passed.
         let fd = retry(|| unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
-        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
         Ok(Timer(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -21,14 +21,14 @@ impl Timer {
         self.0.as_fd()
     }
 
-    /// Goes off once, so many milliseconds from now; what it was set to before is forgotten. 0 sets it to nothing.
+    /// Goes off once, this many milliseconds from now; what it was set to before is forgotten. 0 sets it to nothing.
     pub fn set(&self, millis: u32) -> Result<(), Errno> {
         let (seconds, rest) = (millis / 1000, millis % 1000);
         let at = libc::itimerspec {
             it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
             it_value: libc::timespec { tv_sec: seconds.into(), tv_nsec: i64::from(rest) * 1_000_000 },
         };
-        // SAFETY: `at` is a valid itimerspec for the time of the call; nobody wants the old one.
+        // SAFETY: `at` is a valid itimerspec for the time of the call; the old one is not wanted.
         retry(|| unsafe { libc::timerfd_settime(self.0.as_raw_fd(), 0, &at, std::ptr::null_mut()) }).map(|_| ())
     }
 }
@@ -49,7 +49,7 @@ mod tests {
         assert_eq!(waited(Timeout::Now), 0);
         timer.set(1).expect("set");
         assert_eq!(waited(Timeout::Millis(60_000)), 1);
-        timer.set(3_600_000).expect("set anew");
+        timer.set(3_600_000).expect("set again");
         assert_eq!(waited(Timeout::Now), 0, "what went off before is forgotten");
     }
 }

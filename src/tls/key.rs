@@ -74,7 +74,7 @@ const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
 const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
 const HMAC: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2];
 const AES: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1];
-/// Rounds beyond this are a mistake or an attack on whoever loads the file.
+/// Rounds beyond this are a mistake or an attack on the process that loads the file.
 const ROUNDS: u64 = 10_000_000;
 
 /// PKCS#8's EncryptedPrivateKeyInfo with PBES2: PBKDF2 and AES in CBC mode.

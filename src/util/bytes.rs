@@ -6,7 +6,7 @@
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Some byte is below `n`, which is at most 128. Only whether is told exactly, not which.
+/// Some byte is below `n`, which is at most 128. It says exactly whether, not which.
 fn below(word: u64, n: u8) -> u64 {
     word.wrapping_sub(ONES * u64::from(n)) & !word & HIGH
 }

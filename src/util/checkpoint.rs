@@ -1,5 +1,6 @@
-//! Long computations on the one thread (reading a configuration) pass here every now and then, so that whoever began one
-//! may do something else meanwhile: a server that reloads serves its clients. Where nobody is served passing does nothing.
+//! Long computations on the one thread (reading a configuration) pass here every now and then, so that their caller
+//! may do something else meanwhile: a server that reloads serves its clients. Without a caller that asked for it,
+//! passing does nothing.
 //!
 //! What bounds it: [`pass`] after at most a few hundred microseconds of work, [`pass_costly`] around a step that may take
 //! longer by itself. The first [`FREE`] light steps are one piece, so that a small configuration is taken at once.

@@ -45,7 +45,7 @@ pub struct Service {
 pub struct Answer {
     pub addresses: Vec<IpAddr>,
     pub services: Vec<Service>,
-    /// Where the chain of names ends, if nothing is said of that name.
+    /// Where the chain of names ends, if there is no record of that name.
     pub alias: Option<Box<str>>,
     /// Seconds that it holds.
     pub ttl: u32,

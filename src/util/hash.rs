@@ -1,8 +1,8 @@
 //! A hash of a few instructions per word, for maps whose keys we chose (names in the configuration, methods, file
 //! identities: [`FastMap`]), and for those that every request asks and whose keys clients choose ([`SecretMap`]).
 //!
-//! Whoever knows a function can make all keys collide. The second begins and multiplies with numbers that the process
-//! draws and nobody sees; other maps that grow with what clients send use std's default hasher.
+//! Someone who knows a function can make all keys collide. The second begins and multiplies with numbers that the
+//! process draws and keeps to itself; other maps that grow with what clients send use std's default hasher.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};

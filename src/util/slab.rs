@@ -1,5 +1,6 @@
-//! A place for many values of one type, found by slot and generation: a key outlives its value harmlessly, because the
-//! slot's next tenant has another generation. An event the kernel fetched before a connection was closed finds nobody.
+//! A place for many values of one type, found by slot and generation: a key outlives its value harmlessly, because
+//! the slot's next tenant has another generation. An event that the kernel had ready before a connection was closed
+//! finds no value.
 //!
 //! Slots freed last are used first, so that a busy server keeps touching the same memory and slots never used are never
 //! touched.
@@ -129,7 +130,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Whoever lives in `slot` now. For those who are told when the value goes (timers).
+    /// The value in `slot` now. For those that are notified when it goes (timers).
     pub fn get_slot(&self, slot: u32) -> Option<&T> {
         match self.entries.get(slot as usize) {
             Some(Entry::Taken { value, .. }) => Some(value),
@@ -144,7 +145,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The key of whoever lives in `slot` now.
+    /// The key of the value in `slot` now.
     pub fn key_of(&self, slot: u32) -> Option<Key> {
         match self.entries.get(slot as usize) {
             Some(&Entry::Taken { generation, .. }) => Some(Key::new(slot, generation)),

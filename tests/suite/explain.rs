@@ -303,7 +303,11 @@ fn a_question_that_is_none_is_told_why() {
     for (name, args, expected) in [
         ("another protocol", &["ftp://a.test/"][..], "\"ftp\" is not served here"),
         ("no URL", &["a.test"], "\"a.test\" is no URL"),
-        ("nobody listens", &["http://a.test:1/"], "nobody listens on port 1; the configuration listens on 127.0.0.1:"),
+        (
+            "no listener",
+            &["http://a.test:1/"],
+            "there is no listener on port 1; the configuration listens on 127.0.0.1:",
+        ),
         ("a header that is none", &["/", "-H", "nothing"], "\"nothing\" is no header"),
         ("an address that is none", &["/", "--client", "here"], "option \"--from\" does not take \"here\""),
     ] {

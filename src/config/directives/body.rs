@@ -1,4 +1,4 @@
-//! Where the body of a request is kept that is read before somebody answers: `client_body_*`. Uploads are no such
+//! Where the body of a request is kept that is read before it is answered: `client_body_*`. Uploads are no such
 //! bodies: they stream to where they belong.
 
 use crate::config::argument::{invalid, wrong};

@@ -101,7 +101,7 @@ pub const ROWS: &[Row] = &[
     .ours(),
 ];
 
-/// What is said of a location whose files are run although clients may write to them.
+/// The message about a location whose files are run although clients may write to them.
 pub const STORED: &str = "programs are run below a place where clients may store files; what is stored is refused with \
                           403 unless \"upload_execute on\" stands here";
 

@@ -19,7 +19,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(|s, b, d| pass(Protocol::FastCgi, s, b, d)),
-        "Passes requests to a FastCGI application such as php-fpm: host:port, unix:path or the name of an upstream; variables are allowed. What it is told stands in fastcgi_param: `include fastcgi.conf;` is a good start.",
+        "Passes requests to a FastCGI application such as php-fpm: host:port, unix:path or the name of an upstream; variables are allowed. Its parameters are set by fastcgi_param: `include fastcgi.conf;` is a good start.",
     ),
     row(
         "scgi_pass",
@@ -27,7 +27,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(|s, b, d| pass(Protocol::Scgi, s, b, d)),
-        "Passes requests to an SCGI application: host:port, unix:path or the name of an upstream; variables are allowed. What it is told stands in scgi_param: `include scgi_params;` is a good start.",
+        "Passes requests to an SCGI application: host:port, unix:path or the name of an upstream; variables are allowed. Its parameters are set by scgi_param: `include scgi_params;` is a good start.",
     ),
     row(
         "uwsgi_pass",
@@ -35,7 +35,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(|s, b, d| pass(Protocol::Uwsgi, s, b, d)),
-        "Passes requests to a uwsgi application server: [uwsgi://]host:port, unix:path or the name of an upstream; variables are allowed. suwsgi:// is refused. What it is told stands in uwsgi_param: `include uwsgi_params;` is a good start.",
+        "Passes requests to a uwsgi application server: [uwsgi://]host:port, unix:path or the name of an upstream; variables are allowed. suwsgi:// is refused. Its parameters are set by uwsgi_param: `include uwsgi_params;` is a good start.",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! What is said about a response: headers of the configuration, validators, redirects.
+//! Fields of responses: headers of the configuration, validators, redirects.
 
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
@@ -66,7 +66,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "on",
         Effect::Once(server_tokens),
-        "Whether the version is told in the Server header and on error pages: on, off or build.",
+        "Whether the version is shown in the Server header and on error pages: on, off or build.",
     ),
     row(
         "chunked_transfer_encoding",

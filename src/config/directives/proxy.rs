@@ -156,7 +156,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "off",
         Effect::Flag(|s| &mut proxy(s).ignore_client_abort),
-        "Whether a request goes on at the upstream when its client has left. The response must still be taken by somebody: when writing to the client fails, it ends.",
+        "Whether a request goes on at the upstream when its client has left. It ends when writing the response to the client fails.",
     ),
 ];
 

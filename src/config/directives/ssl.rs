@@ -21,7 +21,7 @@ fn ssl(settings: &mut Settings) -> &mut Ssl {
 
 const EARLY_DATA: &str = "\
 Clients that resume a session of TLS 1.3 may send a request with their hello, and get the answer a round trip earlier. \
-Whoever records it may send it again: each session opens once, in the memory of this process, so a copy is not taken by \
+Anyone who records it may send it again: each session opens once, in the memory of this process, so a copy is not taken by \
 the server that took the first, but one of several behind a balancer may. While the handshake is not over, $ssl_early_data \
 is 1: pass it on (`proxy_set_header Early-Data $ssl_early_data`) for the application to answer 425 to what must not happen \
 twice. Sessions are kept by `ssl_session_cache`, or by a cache of its own where none is named; tickets are not used.";
@@ -76,7 +76,7 @@ pub const ROWS: &[Row] = &[
             ssl(&mut s.settings).prefer_server_ciphers = Some(flag(d, 0)?);
             Ok(())
         }),
-        "Whether the server's order of suites counts, instead of the client's. Where neither is said, TLS 1.3 takes AES-128 before AES-256, unless the client begins with ChaCha20.",
+        "Whether the server's order of suites counts, instead of the client's. By default TLS 1.3 takes AES-128 before AES-256, unless the client begins with ChaCha20.",
     ),
     row(
         "ssl_ecdh_curve",

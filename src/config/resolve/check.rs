@@ -1,5 +1,5 @@
-//! Is a directive one, may it stand here, and what was probably meant where not: everything that is said of a line
-//! before, and instead of, its row acting on it.
+//! Is a directive one, may it stand here, and what was probably meant where not: all messages about a line before,
+//! and instead of, its row acting on it.
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};

@@ -1,6 +1,6 @@
 //! Hosts that a proxy_pass makes of variables which are set to constants (`set $app grafana; proxy_pass
-//! http://$app:3000;`): looked up when the configuration is read, like those it names itself. nginx looks them up at run
-//! time, so one that cannot be found now is a warning, and a 502 for who asks for it.
+//! http://$app:3000;`): looked up when the configuration is read, like those it names itself. nginx looks them up at
+//! run time, so one that cannot be found now is a warning, and a 502 for requests that need it.
 
 use crate::config::build::Build;
 use crate::config::model::{Op, Script, SetTarget};
@@ -10,7 +10,7 @@ use crate::config::upstream_url::Url;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-/// Variables set from variables: so deep, and so many values.
+/// Variables set from variables: this deep, and this many values.
 const DEPTH: usize = 4;
 const VALUES: usize = 64;
 

@@ -1,5 +1,5 @@
-//! How words are written: characters that look like others, signs of other languages, comments that are none, marks of
-//! merges and templates. What is said of an unknown name before any name that is near.
+//! How words are written: characters that look like others, signs of other languages, comments that are none, marks
+//! of merges and templates. The message about an unknown name, before any name that is near.
 
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
@@ -127,7 +127,7 @@ fn blank_name(c: char) -> String {
     format!("{name} (U+{:04X})", u32::from(c))
 }
 
-/// What is said of a mark that git left.
+/// The message about a conflict marker that git left.
 pub const MERGE: &str = "a mark of an unfinished merge: keep one side and remove the marks";
 
 pub fn is_merge_mark(name: &str) -> bool {

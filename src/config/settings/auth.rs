@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
-    /// What the client is told it asks a password for. None: no password is asked.
+    /// The realm that the client is shown. None: no password is asked.
     pub realm: Option<Template>,
     pub file: Option<Template>,
     pub satisfy: Satisfy,

@@ -12,7 +12,7 @@ pub type Types = FastMap<Box<[u8]>, Rc<[u8]>>;
 pub struct Files {
     /// Directory that URIs are looked up in; absolute unless it starts with a variable.
     pub root: Template,
-    /// `alias`: `root` replaces the first so many bytes of the URI (the location's name).
+    /// `alias`: `root` replaces the first bytes of the URI, this many (the location's name).
     pub alias: Option<u32>,
     pub index: Rc<[Index]>,
     /// Extension (lower case, no dot) to type. None: the configuration names no types.

@@ -13,7 +13,7 @@ pub struct GeoTable {
     /// Clients whose X-Forwarded-For is believed.
     pub proxies: Vec<Cidr>,
     pub recursive: bool,
-    /// The value is looked up anew at each use.
+    /// The value is looked up again at each use.
     pub volatile: bool,
     pub values: Vec<Box<[u8]>>,
     pub default: Option<u32>,
@@ -22,7 +22,7 @@ pub struct GeoTable {
 }
 
 impl GeoTable {
-    /// The value for an address; IPv4-mapped addresses count as IPv4. None: an address that cannot be told. That one
+    /// The value for an address; IPv4-mapped addresses count as IPv4. None: an address that is not known. That one
     /// counts as 255.255.255.255, as does an IPv6 address where there are ranges (nginx).
     pub fn find(&self, ip: Option<IpAddr>) -> &[u8] {
         let none = Ipv4Addr::BROADCAST;

@@ -1,4 +1,4 @@
-//! Header fields of responses, and what else is said about a response as a whole.
+//! Header fields of responses, and what else concerns a response as a whole.
 
 use super::list::List;
 use crate::config::template::Template;

@@ -32,9 +32,9 @@ pub struct AccessLog {
     pub format: Rc<LogFormat>,
     /// `if=`: logged unless it is empty or "0".
     pub condition: Option<Template>,
-    /// `buffer=`: lines are held back until so many bytes are there.
+    /// `buffer=`: lines are held back until there are this many bytes.
     pub buffer: Option<u64>,
-    /// `flush=`: or until the oldest is so many milliseconds old.
+    /// `flush=`: or until the oldest is this many milliseconds old.
     pub flush: Option<u64>,
     /// `gzip`: each buffer is written compressed, at this level.
     pub gzip: Option<u32>,

@@ -6,7 +6,7 @@ use crate::sys::socket::Addr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Syslog {
     pub addr: Addr,
-    /// As it was written, for what is said of it.
+    /// As it was written, for messages about it.
     pub server: Box<str>,
     pub facility: u8,
     /// Of access lines; a diagnostic has that of its level.

@@ -42,8 +42,8 @@ pub fn answer(
     let Turn { cx, pool, budget, .. } = turn;
     let said = &mut pool.send_batch;
     let mut known = Known::default();
-    // Who is introduced first has not begun to ask; who leaves in a moment is told so; and what cannot be sent, or has
-    // more behind it, is for an exchange.
+    // A PROXY header comes before requests; a connection that is about to end says so in its response; and what
+    // cannot be sent, or has more behind it, is for an exchange.
     let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
     if !is_plain
         || conn.transport.is_early()

@@ -251,7 +251,7 @@ fn took(ex: &mut Exchange, bytes: usize) {
 
 /// Why a body is not taken to its end.
 enum Fault {
-    /// Its framing is wrong: what follows cannot be told from a request.
+    /// Its framing is wrong: where the next request begins is not known.
     Framing(Reject),
     /// It is refused.
     Refused(Flow),

@@ -28,8 +28,8 @@ pub fn respond_with(ex: &mut Exchange, handler: &mut Handler, http1: &mut Http1,
     while ex.tx == Tx::Ready {
         // An include has no say.
         if ex.sub.is_none() {
-            // Framing that is wrong is refused even where the body is thrown away: what follows it cannot be told from a
-            // request.
+            // Framing that is wrong is refused even where the body is thrown away: where the next request begins is
+            // not known.
             let failed = ex.response.status.0 >= 400;
             if ex.rx == Rx::Drain
                 && (http1.may_keep || !failed)

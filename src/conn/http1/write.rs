@@ -114,7 +114,7 @@ fn flush_transport(io: &mut Io<'_>) -> Flushed {
     }
 }
 
-/// Bytes that limit_rate lets go now; Err: none before then. nginx's rule: so many in each second begun since the
+/// Bytes that limit_rate lets go now; Err: none before then. nginx's rule: this many in each second begun since the
 /// request, and what was sent is followed by the time it should have taken.
 fn allowance(ex: &mut Exchange, now: u64) -> Result<usize, u64> {
     let Some(rate) = ex.limit_rate.filter(|rate| *rate > 0) else { return Ok(usize::MAX) };

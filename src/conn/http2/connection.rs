@@ -193,7 +193,7 @@ impl Http2 {
         self.ended = ended;
     }
 
-    /// The last that is said on a stream.
+    /// The last frame of a stream.
     pub(super) fn close_stream(&mut self, stream: &StreamTransport) {
         let id = stream.id;
         self.protocol.consumed(id, stream.taken + stream.unread());

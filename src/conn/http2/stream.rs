@@ -67,7 +67,7 @@ pub struct StreamTransport {
     pub fault: Option<Reject>,
     /// Reset, or the connection is gone.
     pub is_broken: bool,
-    /// Body bytes that were read since the connection was told.
+    /// Body bytes that were read and not yet counted by the connection.
     pub taken: usize,
     grant: Option<Grant>,
     out: Vec<u8>,

@@ -77,7 +77,7 @@ impl Transport {
         }
     }
 
-    /// What its handshake told.
+    /// The facts of its handshake.
     pub fn facts(&self) -> Option<Rc<TlsFacts>> {
         self.tls().and_then(|tls| tls.facts.clone())
     }
@@ -136,7 +136,7 @@ impl Transport {
         self.stream_mut().filter(|stream| stream.may_frame())
     }
 
-    /// The body of a stream is not what was announced: told once.
+    /// The body of a stream is not what was announced: reported once.
     pub fn take_fault(&mut self) -> Option<Reject> {
         self.stream_mut().and_then(|stream| stream.fault.take())
     }
@@ -365,7 +365,7 @@ impl Transport {
 
     /// Closing it will reset the connection: what was not sent is dropped.
     pub fn reset(&mut self) {
-        // A socket that cannot be told is closed in the usual way.
+        // A socket that does not take the option is closed in the usual way.
         if let Some(fd) = self.fd() {
             let _ = socket::linger_reset(fd);
         }

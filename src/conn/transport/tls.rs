@@ -79,7 +79,7 @@ pub struct Tls {
     pub postponed: bool,
     /// What was chosen by the hello, until the handshake is over.
     pub chosen: Option<Box<Chosen>>,
-    /// What the handshake told, for requests.
+    /// The facts of the handshake, for requests.
     pub facts: Option<Rc<TlsFacts>>,
 }
 

@@ -161,7 +161,7 @@ mod tests {
             ("a comment ends the password", "ann", Some("one")),
             ("a longer name is another", "annabel", Some("two")),
             ("no newline at the end", "last", Some("{PLAIN}x")),
-            ("nobody", "an", None),
+            ("no such user", "an", None),
         ] {
             assert_eq!(super::stored(file, user.as_bytes()), expected.map(str::as_bytes), "{name}");
         }

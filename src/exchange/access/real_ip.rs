@@ -54,8 +54,8 @@ fn is_one_of(from: &Rules, peer: &Peer) -> bool {
     from.first(ip).is_some()
 }
 
-/// Walks the addresses from the last to the first, as far as each was named by somebody who is believed: one step, or
-/// all where `recursive`. None: the connection's own address stays.
+/// Walks the addresses from the last to the first, as far as each was named by a trusted address: one step, or all
+/// where `recursive`. None: the connection's own address stays.
 fn client(values: &[&[u8]], peer: Peer, believed: impl Fn(&Peer) -> bool, recursive: bool) -> Option<Peer> {
     let mut found = None;
     for value in values.iter().rev() {
@@ -106,7 +106,7 @@ mod tests {
             ("with a port", &["1.2.3.4:80"], "10.0.0.1", false, "1.2.3.4/80"),
             ("IPv6", &["2001:db8::1"], "10.0.0.1", false, "2001:db8::1/0"),
             ("IPv6 with a port", &["[2001:db8::1]:8080"], "10.0.0.1", false, "2001:db8::1/8080"),
-            ("nobody who is believed", &["1.2.3.4"], "11.0.0.1", false, "-"),
+            ("no trusted address", &["1.2.3.4"], "11.0.0.1", false, "-"),
             ("the last of a list", &["1.1.1.1, 2.2.2.2"], "10.0.0.1", false, "2.2.2.2/0"),
             ("the last is a proxy too", &["1.1.1.1, 10.2.2.2"], "10.0.0.1", false, "10.2.2.2/0"),
             ("past a proxy", &["1.1.1.1, 10.2.2.2"], "10.0.0.1", true, "1.1.1.1/0"),

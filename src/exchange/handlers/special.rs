@@ -35,7 +35,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
         return;
     }
     let shown = status.on_the_wire();
-    // A code that nobody registered has no page (nginx).
+    // A code that is not registered has no page (nginx).
     let Some(title) = shown.title() else {
         ex.response.body = Body::Empty;
         ex.response.content_type = ContentType::None;

@@ -11,7 +11,7 @@ pub struct Shape {
     pub properties: Vec<Property>,
     /// Only the names of properties are wanted.
     pub names_only: bool,
-    /// Those that a resource has not are told of too.
+    /// Those that a resource has not are listed too.
     pub tells_missing: bool,
     /// How types are known.
     pub files: Rc<Files>,

@@ -28,7 +28,7 @@ pub struct Multistatus {
     shape: Shape,
     /// The URI of the resource, escaped; a collection's ends in a slash.
     href: Vec<u8>,
-    /// The resource itself, until it was told of.
+    /// The resource itself, until it was listed.
     itself: Option<(Vec<u8>, Stat, Vec<Lock>)>,
     /// What is in it, where that is wanted.
     dir: Option<ReadDir>,
@@ -98,7 +98,7 @@ impl Multistatus {
                 return Ok(None);
             }
             let hidden = &self.shape.hidden;
-            // A name that no URI can lead to, or none of the clients', is not told of.
+            // A name that no URI can lead to, or none of the clients', is not listed.
             let is_shown = |name: &CStr| {
                 let name = name.to_bytes();
                 !bytes::has_control(name)

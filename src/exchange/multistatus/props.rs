@@ -33,7 +33,7 @@ fn find(name: &Name) -> Option<Live> {
     LIVE.iter().find(|(_, ns, local, _)| *ns == &*name.ns && *local == &*name.name).map(|(live, ..)| *live)
 }
 
-/// A name that is this server's to say: nobody sets it.
+/// A name that only this server sets.
 pub fn is_ours(name: &Name) -> bool {
     find(name).is_some()
 }

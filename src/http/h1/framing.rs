@@ -10,7 +10,7 @@ pub enum Framing {
     /// Neither Content-Length nor Transfer-Encoding: no body (RFC 9112 §6.3, rule 7).
     #[default]
     None,
-    /// So many bytes. `Content-Length: 0` is `Length(0)`: present, but nothing follows.
+    /// This many bytes. `Content-Length: 0` is `Length(0)`: present, but nothing follows.
     Length(u64),
     Chunked,
 }

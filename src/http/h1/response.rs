@@ -62,7 +62,7 @@ pub enum Ending {
 pub enum Progress {
     /// Call again with more bytes.
     Partial,
-    /// An interim response (1xx but 101) of so many bytes: take them out and `clear`.
+    /// An interim response (1xx but 101) of this many bytes: take them out and `clear`.
     Interim(usize),
     Complete,
 }

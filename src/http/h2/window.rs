@@ -3,7 +3,7 @@
 //! Invariant: what is sent never exceeds a window, though a new SETTINGS_INITIAL_WINDOW_SIZE may make it negative
 //! (§6.9.2); what the peer is granted never exceeds 2^31-1.
 
-/// Both windows before anything is said.
+/// Both windows before any SETTINGS.
 pub const DEFAULT: u32 = 65_535;
 /// The largest window.
 pub const MAX: u32 = 0x7fff_ffff;

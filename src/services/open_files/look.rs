@@ -9,7 +9,7 @@ use std::rc::Rc;
 pub struct Look {
     moment: u64,
     ms: u64,
-    /// The watched directory it is in, and the changes told of that before the look.
+    /// The watched directory it is in, and the changes reported there before the look.
     pub(super) dir: Option<(Rc<Dir>, u64)>,
 }
 

@@ -221,7 +221,7 @@ impl Passwords {
         }
     }
 
-    /// The next hash that somebody waits for; its client is the last to have its turn again.
+    /// The next hash that is waited for; its client is the last to have its turn again.
     fn next(&mut self, alive: &impl Fn(Wake) -> bool) -> Option<Job> {
         while let Some(mut client) = self.queue.pop_front() {
             let job = client.jobs.pop_front();

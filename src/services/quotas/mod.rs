@@ -2,11 +2,12 @@
 //!
 //! - [`Quotas::area`] is the count of a directory and all below it; every location that stores there shares it, and a
 //!   reload keeps it.
-//! - [`Claim`] is the share of an upload under way. It is taken before the bytes come ([`Claim::resize`], more as they
-//!   come where nobody said how many), and given back when it is dropped. Parts of resumable uploads are
-//!   counted by [`crate::services::resumable`]; hidden names ([`crate::services::litter::is_hidden`]) are not counted as files.
-//! - [`Quotas::stored`] says what became files; [`Quotas::less`] and [`Quotas::more`] that files were removed, or came in
-//!   another way: then it is counted anew.
+//! - [`Claim`] is the share of an upload under way. It is taken before the bytes come ([`Claim::resize`], more as
+//!   they come where their number was not announced), and given back when it is dropped. Parts of resumable uploads
+//!   are counted by [`crate::services::resumable`]; hidden names ([`crate::services::litter::is_hidden`]) are not
+//!   counted as files.
+//! - [`Quotas::stored`] says what became files; [`Quotas::less`] and [`Quotas::more`] that files were removed, or
+//!   came in another way: then it is counted again.
 //!
 //! What others write there is seen by counting again: at each admission if that costs little, else so often that it
 //! takes 5 % of the time, a slice with each upload; and before anyone is refused.
@@ -31,7 +32,7 @@ use walk::Walk;
 const SLICE: u64 = 1000;
 /// Milliseconds between two counts for each hundred names: 20 times what they cost.
 const PAUSE: u64 = 3;
-/// Areas kept while nobody claims anything of them: one for each user of a store, perhaps.
+/// Areas kept while nothing of them is claimed: one for each user of a store, perhaps.
 const AREAS: usize = 4096;
 
 #[derive(Default)]
@@ -101,7 +102,7 @@ impl Quotas {
         Ok(area)
     }
 
-    /// Nobody asked for a count yet.
+    /// No count was asked for yet.
     pub fn is_empty(&self) -> bool {
         self.areas.is_empty()
     }
@@ -165,7 +166,7 @@ impl Area {
         Ok(self.known.get() != Known::No)
     }
 
-    /// Before somebody is refused: whether another count could find less, and how many counts to wait for.
+    /// Before a claim is refused: whether another count could find less, and how many counts to wait for.
     pub fn doubt(&self, now: &super::clock::Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
         let doubtful = self.known.get() != Known::Yes || small || self.is_due(now);

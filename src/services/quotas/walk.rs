@@ -1,6 +1,6 @@
 //! Counting what a directory and all below it hold, a slice at a time, while files come and go.
 //!
-//! Invariant: what [`Walk::changed`] is told of during the walk is counted once, or, where it cannot be known whether
+//! Invariant: what [`Walk::changed`] reports during the walk is counted once, or, where it cannot be known whether
 //! the walk has seen it, as if more were there; [`Walk::exact`] says which.
 
 use super::usage::Usage;
@@ -21,7 +21,7 @@ pub struct Walk {
     pending: Vec<Vec<u8>>,
     current: Option<(Vec<u8>, ReadDir)>,
     found: Usage,
-    /// Told of, and not found by the walk itself.
+    /// Reported, and not found by the walk itself.
     added: Usage,
     removed: Usage,
     pub exact: bool,

@@ -2,8 +2,8 @@
 //! watches. A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer is there its [`Wake`] is
 //! on [`Resolver::woken`].
 //!
-//! Each lookup has a socket of its own, so that the port cannot be guessed any more than the ids. Invariant: a lookup has
-//! somebody who waits for it; the last one that is late ends it.
+//! Each lookup has a socket of its own, so that the port cannot be guessed any more than the ids. Invariant: a lookup
+//! has a request that waits for it; the last one that is late ends it.
 
 mod answer;
 mod cache;
@@ -69,7 +69,7 @@ pub struct Question<'a> {
     pub want: Want,
     /// Milliseconds.
     pub timeout: u64,
-    /// None: who asks looks for the answer from time to time.
+    /// None: the caller polls for the answer.
     pub owner: Option<Wake>,
 }
 

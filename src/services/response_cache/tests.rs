@@ -178,7 +178,7 @@ fn an_entry_is_current_while_its_file_is_what_it_was() {
     for _ in 0..3 {
         maker.now.jump(10_000);
         maker.now.advance();
-        assert_eq!(content(&mut maker), kept, "looked at anew after a while");
+        assert_eq!(content(&mut maker), kept, "looked at again after a while");
     }
     maker.dir.write("f", b"changed");
     assert_eq!(content(&mut maker), kept, "nothing is looked at twice in a moment");

@@ -25,12 +25,12 @@ pub fn rename_plain(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) 
     Ok(())
 }
 
-/// Renames to a name that is free, in two steps: the name is claimed by what nobody else may claim, then taken over.
+/// Renames to a name that is free, in two steps: the name is claimed by an exclusive creation, then taken over.
 pub fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Result<(), Errno> {
     if stat_at(old_dir, old, Follow::No)?.kind == FileKind::Dir {
         mkdir_at(new_dir, new, 0o700)?;
         return rename_plain(old_dir, old, new_dir, new).inspect_err(|_| {
-            // Empty still, or somebody's by now.
+            // Empty still, or in use by now.
             let _ = unlink_at(new_dir, new, Unlink::Dir);
         });
     }
@@ -115,7 +115,7 @@ mod tests {
         std::fs::create_dir(at("dir")).expect("mkdir");
         assert_eq!(rename(c"file", c"taken"), Err(Errno::EEXIST));
         assert_eq!(rename(c"tree", c"taken"), Err(Errno::EEXIST));
-        assert_eq!(rename(c"tree", c"dir"), Err(Errno::EEXIST), "an empty one is somebody's too");
+        assert_eq!(rename(c"tree", c"dir"), Err(Errno::EEXIST), "an empty one is in use too");
         assert_eq!(rename(c"none", c"new"), Err(Errno::ENOENT));
         assert_eq!(rename(c"tree", c"tree/in/self"), Err(Errno::EINVAL));
         assert!(!at("tree/in/self").exists(), "what was claimed is given back");

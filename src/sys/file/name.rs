@@ -45,7 +45,7 @@ pub fn open_at(dir: Dir<'_>, path: &CStr, flags: i32, mode: u32) -> Result<Owned
     let flags = flags | libc::O_CLOEXEC;
     // SAFETY: `path` is NUL-terminated.
     let fd = retry(|| unsafe { libc::openat(raw(dir), path.as_ptr(), flags, mode) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -72,7 +72,7 @@ pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, res
             other => break other?,
         }
     };
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 

@@ -43,7 +43,7 @@ pub fn start(program: &Program<'_>) -> Result<(i32, OwnedFd), Errno> {
     })?;
     // SAFETY: no pointers are passed.
     match retry(|| unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32 }) {
-        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
         Ok(fd) => Ok((pid, unsafe { OwnedFd::from_raw_fd(fd) })),
         Err(errno) => {
             let _ = signal_group(pid, libc::SIGKILL);
@@ -53,7 +53,7 @@ pub fn start(program: &Program<'_>) -> Result<(i32, OwnedFd), Errno> {
 }
 
 /// Sends a signal to a program and all that it started, as far as they stay in its group. Only while its pidfd is not
-/// readable: afterwards the number may be somebody else's.
+/// readable: afterwards the number may be another process's.
 pub fn signal_group(pid: i32, signal: i32) -> Result<(), Errno> {
     if pid < 2 {
         return Err(Errno::EINVAL);
@@ -72,7 +72,7 @@ pub fn limit(pid: i32, cpu_seconds: u64) {
     }
 }
 
-/// Takes note of the end of a child, where nobody has yet.
+/// Takes note of the end of a child, where that was not done yet.
 pub fn reap_one(pid: i32) {
     let mut status = 0;
     // SAFETY: `status` is writable.

@@ -50,7 +50,7 @@ pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     }
     // SAFETY: `set` is initialised.
     let fd = retry(|| unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -35,7 +35,7 @@ pub struct TcpInfo {
     pub rcv_space: u32,
 }
 
-/// By the number of the descriptor: whoever asks does not own the connection. EOPNOTSUPP where it is not TCP.
+/// By the number of the descriptor: the caller does not own the connection. EOPNOTSUPP where it is not TCP.
 pub fn tcp_info(number: i32) -> Result<TcpInfo, Errno> {
     // SAFETY: a tcp_info of zeroes is valid: plain integers.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };

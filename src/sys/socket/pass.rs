@@ -17,7 +17,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: `fds` is writable for two descriptors.
     retry(|| unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
-    // SAFETY: the kernel just gave us both; nobody else owns them.
+    // SAFETY: the kernel just gave us both; nothing else owns them.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 

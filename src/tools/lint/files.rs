@@ -19,7 +19,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W211",
         title: "the password file does not exist",
-        page: "`auth_basic_user_file` names a file that is not there, so that nobody gets in: requests with a password are \
+        page: "`auth_basic_user_file` names a file that is not there, so that no one gets in: requests with a password are \
                answered 403 (nginx) and the error log says why. Relative paths start at the directory of the main \
                configuration file. `htpasswd -c FILE USER` makes one.",
         check: missing_passwords,
@@ -89,7 +89,7 @@ fn missing_passwords(place: &Place, found: &mut Vec<Finding>) {
         let shown = path.display();
         found.push(Finding::new(
             place.d.args_span(),
-            format!("\"{shown}\" does not exist: nobody gets in"),
+            format!("\"{shown}\" does not exist: no one gets in"),
             format!(
                 "htpasswd -c \"{shown}\" USER makes it (package apache2-utils), or a line \"USER:$(openssl passwd -6)\""
             ),

@@ -37,7 +37,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W105",
         title: "allow without deny",
-        page: "Who matches no rule is let in: `allow` alone forbids nobody anything. End the list with `deny all;`.",
+        page: "Who matches no rule is let in: `allow` alone forbids nothing. End the list with `deny all;`.",
         check: allow_without_deny,
     },
 ];

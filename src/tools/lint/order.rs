@@ -4,7 +4,8 @@ use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
 
-/// Regex locations of a block that are compared with each other; beyond that a block is generated, and nobody reads it.
+/// Regex locations of a block that are compared with each other; beyond that a block is generated, and not read by a
+/// human.
 const COMPARED: usize = 200;
 
 pub const RULES: &[Rule] = &[

@@ -231,7 +231,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
             let logged: Vec<&str> = logged.lines().skip(lines.len()).collect();
             assert_eq!(logged, wanted, "{name}");
             let stats = &turn.cx.stats;
-            assert_eq!((stats.reading, stats.writing), (0, 0), "{name}: nobody is being answered");
+            assert_eq!((stats.reading, stats.writing), (0, 0), "{name}: no request is being answered");
             // A large one takes more than a round again.
             if !closes && target != "/large" {
                 let (next, again) = turn.ask(&mut conn, &mut far, &request);
@@ -242,7 +242,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
     assert!(cut > 5, "{cut} were cut");
 }
 
-/// Nobody waits for answers too long to be gathered: a turn with many of them must not hold all until it ends.
+/// Answers too long to be batched make no one wait: a turn with many of them must not hold all until it ends.
 #[test]
 fn answers_that_are_sent_take_no_room_in_the_turn() {
     let mut turn = World::of("access_log off;");

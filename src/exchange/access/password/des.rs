@@ -1,5 +1,6 @@
-//! The traditional crypt(3): DES 25 times over a block of zeros, disturbed by a salt of 12 bits. Two characters of salt,
-//! eleven of hash; of a password eight characters count. Weak, and still in files: it is read, nobody should write it.
+//! The traditional crypt(3): DES 25 times over a block of zeros, disturbed by a salt of 12 bits. Two characters of
+//! salt, eleven of hash; of a password eight characters count. Weak, and still in files: it is read, but should not
+//! be written any more.
 
 use super::crypt64;
 

@@ -3,7 +3,7 @@
 use super::crypt64;
 use sha2::{Digest, Sha256, Sha512};
 
-/// More rounds than this nobody waits for: half a second of a processor that all clients share.
+/// More rounds than this are refused: half a second of a processor that all clients share.
 const MOST_ROUNDS: u32 = 1_000_000;
 
 /// `rest` is what follows `$5$` or `$6$`: `[rounds=N$]salt$hash`. Gives the hash that belongs there, and the one that

@@ -164,7 +164,7 @@ fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
     sink
 }
 
-/// The response of an include: no head, and none of what is said of it; its body into the page.
+/// The response of an include: no head; its body goes into the page.
 pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     if let Some(status) = ex.route.error_page
         && status.0 != 0

@@ -66,7 +66,7 @@ enum Branch {
 
 /// What a step came to.
 pub enum Progress {
-    /// Something was done; so many bytes were read.
+    /// Something was done; this many bytes were read.
     Made(usize),
     Include(Include),
     Done,

@@ -27,7 +27,7 @@ pub struct Command {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Text; so many bytes of `<!--` were seen.
+    /// Text; this many bytes of `<!--` were seen.
     #[default]
     Text,
     Open(usize),
@@ -41,7 +41,7 @@ enum State {
     Value(u8),
     Escaped(u8),
     AfterValue,
-    /// So many bytes of `-->` were seen.
+    /// This many bytes of `-->` were seen.
     End(usize),
     /// The same, of a command that is wrong.
     Wrong(usize),

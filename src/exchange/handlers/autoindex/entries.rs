@@ -21,7 +21,7 @@ const LOOSE: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
     Followed,
-    /// disable_symlinks: nobody may follow it, so nothing is told of its target.
+    /// disable_symlinks: it may not be followed, so nothing of its target is shown.
     Bare,
 }
 

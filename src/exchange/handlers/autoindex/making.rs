@@ -44,7 +44,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
         return Err(respond(ex, &shape, page.body));
     }
     let keep = key.and_then(|key| Some((key, stat, cx.listings.watch(dir.as_fd())?)));
-    // Asked again now that it is watched: a change between the two would be told by neither.
+    // Asked again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links);
     let mut making = Box::new(Making { shape, entries, body: None, count: 0, keep });
@@ -54,7 +54,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     }
 }
 
-/// The entries that nobody tells about are as they were.
+/// Entries without a report of a change are as they were.
 fn is_current(page: &Page, dir: BorrowedFd<'_>, links: Links) -> bool {
     page.loose.iter().all(|known| {
         entries::look(dir, &known.name, links).is_ok_and(|stat| {

@@ -42,8 +42,8 @@ impl Shape {
         }
     }
 
-    /// By what the cache knows this page of the directory `dir`. None: callbacks are the client's to make up, and would
-    /// fill the cache with pages that nobody asks for again.
+    /// By what the cache knows this page of the directory `dir`. None: callbacks are the client's to make up, and
+    /// would fill the cache with pages that are never asked for again.
     pub fn key(&self, path: &[u8], dir: &Stat) -> Option<Box<[u8]>> {
         if self.format == Format::Jsonp {
             return None;

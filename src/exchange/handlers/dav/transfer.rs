@@ -275,7 +275,7 @@ impl Job {
         let (back_dir, back) = if outcome.is_ok() { (from, name) } else { (to, &*self.target.name) };
         match file::rename_at(to, &aside.name, back_dir, back, Rename::NoReplace) {
             Ok(()) => aside.keep(),
-            // It stays where it is found: it is nobody's to lose.
+            // It stays where it is found.
             Err(e) => {
                 aside.keep();
                 return Err(e);
@@ -313,7 +313,7 @@ impl Transfer {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let until = clock::monotonic() + SLICE;
         if !matches!(self.stage, Stage::Judging) {
-            // Files come, nobody says how many.
+            // Files come, their number is not known.
             cx.quotas.more();
         }
         loop {
@@ -335,7 +335,7 @@ impl Transfer {
             Stage::Judging => match self.judging.step(ex, cx, &self.job) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
-                    // From here on files come, nobody says how many.
+                    // From here on files come, their number is not known.
                     cx.quotas.more();
                     if self.judging.is_tree {
                         self.job.begin_tree(&mut cx.temp_names)

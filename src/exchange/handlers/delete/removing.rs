@@ -1,5 +1,5 @@
-//! A DELETE of a directory with all that is in it, a slice each turn of the loop. It is finished even if its client goes
-//! away: a tree that is half removed helps nobody.
+//! A DELETE of a directory with all that is in it, a slice each turn of the loop. It is finished even if its client
+//! goes away: a tree that is half removed is of no use.
 
 use super::{Wanted, done, go, status};
 use crate::exchange::Exchange;
@@ -98,7 +98,7 @@ pub fn told(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -
     if removed == 0 {
         return Flow::Status(status);
     }
-    // The name as in a URI: it is what somebody else chose.
+    // The name as in a URI: another client chose it.
     let mut text = b"This could not be removed: \"".to_vec();
     escape_path(path, &mut text);
     let why = errno.message();

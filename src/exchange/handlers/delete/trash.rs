@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const COUNTED: u32 = 100;
 /// Bytes of a name that leave room for a number, on every file system there is.
 const LONGEST: usize = 200;
-/// Mode of directories made for it: what was deleted is nobody else's business.
+/// Mode of directories made for it: what was deleted is private.
 const MODE: u32 = 0o700;
 
 pub struct Trash(OwnedFd);

@@ -21,10 +21,10 @@ use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
-/// Bytes after which the kernel is told to start writing, as for plain uploads.
+/// Bytes after which the kernel is asked to start writing, as for plain uploads.
 const WRITE_BACK: u64 = 8 << 20;
-/// Bytes after which a client of the draft is told the offset; and never more often than so many times, since who sends
-/// need not read meanwhile.
+/// Bytes after which a client of the draft is sent the offset; and never more often than this many times, since a
+/// client that sends need not read meanwhile.
 const TELL: u64 = 16 << 20;
 const TOLD: u32 = 200;
 /// Bytes of a finished file that are hashed in one turn of the loop.
@@ -35,7 +35,7 @@ pub struct Append {
     lease: Rc<Lease>,
     /// The request makes the upload.
     pub is_creation: bool,
-    /// Offset where it began; and up to which the kernel was told to write.
+    /// Offset where it began; and up to which the kernel was asked to write.
     start: u64,
     flushed: u64,
     /// The upload may not become larger, and why.
@@ -70,9 +70,9 @@ pub enum Over {
 
 /// What follows when it is on the disk.
 enum Then {
-    /// The offset is told.
+    /// The response is the offset.
     Progress,
-    /// The content gets its name, and this digest is told.
+    /// The content gets its name, and this digest is sent.
     Name(Vec<u8>),
     /// It has its name.
     End(Stored, Vec<u8>),
@@ -265,7 +265,7 @@ impl Append {
         self.settle(ex, cx, is_complete)
     }
 
-    /// No more content comes: the offset is told, or the end.
+    /// No more content comes: the response is the offset, or the end.
     pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
         if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
     }

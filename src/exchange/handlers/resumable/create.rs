@@ -92,7 +92,7 @@ pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal>
 }
 
 /// A POST or PUT with Upload-Complete. One that brings the whole of it is taken as a plain upload where its client
-/// could not be told how to resume it, and where it is a form: several files are not one representation.
+/// could not learn how to resume it, and where it is a form: several files are not one representation.
 pub fn is_rufh(ex: &Exchange) -> bool {
     match ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) {
         Some(true) => respond::interop(ex).is_some() && !is_form(ex),

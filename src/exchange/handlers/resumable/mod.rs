@@ -10,11 +10,11 @@
 //! - [`unfinished`], [`state`], [`store`], [`home`]: an upload on disk
 //! - [`tell`]: the answers
 //! - [`locks`]: how far the locks of the store's file system reach
-//! - [`sweep`]: what nobody finishes
+//! - [`sweep`]: what is never finished
 //! - [`takeover`]: who writes to an upload, among all processes
 //!
-//! Invariant: the offset that is told is the size of a file; bytes that count are never taken back, and no two requests
-//! append to one upload.
+//! Invariant: the offset that is sent is the size of a file; bytes that count are never taken back, and no two
+//! requests append to one upload.
 
 pub mod append;
 mod checksum;

@@ -39,8 +39,8 @@ pub enum Missing {
     Elsewhere(Flow),
 }
 
-/// The upload, which no other request writes to any more, of whatever process: the newer request is the client's present
-/// will, and what it is told of the offset must stay true. Nothing is looked at that another could change.
+/// The upload, which no other request writes to any more, of whatever process: the newer request is the client's
+/// present will, and the offset that it gets must stay true. Nothing is looked at that another could change.
 pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfinished, Missing> {
     match cx.resumable.past(id) {
         Some(Past::Done(done)) if done.uri != ex.route.uri => return Err(Missing::Unknown),
@@ -117,8 +117,8 @@ pub fn over(record: &Record) -> Done {
     Done { uri: record.uri.clone(), length, location, status, tus }
 }
 
-/// Whether the record of a finished upload is kept, for clients that did not get the last answer. In a directory of its
-/// own that harms nobody; among the files it would only be in the way of who removes their directory.
+/// Whether the record of a finished upload is kept, for clients that did not get the last answer. In a directory of
+/// its own that does no harm; among the files it would only be in the way when their directory is removed.
 pub fn remembers(home: &Home, record: &Record) -> bool {
     !home.ours && record.age > 0
 }

@@ -171,7 +171,7 @@ impl From<Refusal> for Wrong {
     }
 }
 
-/// A part of the content, once all that can be said of it before is right. Sets the length where it is said now.
+/// A part of the content, once all that can be checked before is right. Sets the length where it is announced now.
 fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let content = create::tus_content(ex, false)?;

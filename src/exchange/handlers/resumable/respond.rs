@@ -1,4 +1,4 @@
-//! What clients are told: the header lines of both protocols, their refusals and their problems.
+//! Responses: the header fields of both protocols, their refusals and their problems.
 
 use super::pending_upload::{Unfinished, unix_ms};
 use super::rufh::{self, Limits};
@@ -41,7 +41,7 @@ fn other_version(ex: &mut Exchange, cx: &mut Services) -> Flow {
     refuse(ex, cx, Dialect::Tus, &refusal, false)
 }
 
-/// A request for an upload of tus that does not say which version it speaks. Offsets are told to whoever asks.
+/// A request for an upload of tus that does not say which version it speaks. Offsets are sent all the same.
 pub fn version_is_missing(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     ex.header(HeaderId::TusResumable).is_none().then(|| other_version(ex, cx))
 }
@@ -154,7 +154,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
             if upload.record.length.is_none() {
                 ex.response.line(b"Upload-Defer-Length", b"1");
             }
-            // Rounded up: what is told is there at that time still.
+            // Rounded up: it is there until then at least.
             if let Some(at) = upload.expires {
                 ex.response.line(b"Upload-Expires", &date::format(at.saturating_add(999).div_euclid(1000)));
             }
@@ -197,7 +197,7 @@ pub fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
     ex.response.status = if dialect == Dialect::Tus { Status::OK } else { Status::NO_CONTENT };
 }
 
-/// Where the file is, for clients that are not told by Location.
+/// Where the file is, for clients that do not get it by Location.
 pub fn ended(ex: &mut Exchange, dir: &[u8], stored: &Stored) {
     let mut location = Vec::new();
     escape_path(dir, &mut location);

@@ -35,7 +35,7 @@ pub struct Record {
     pub length: Option<u64>,
     /// Milliseconds from its last byte on; 0: for ever.
     pub age: u64,
-    /// Bytes from here on are of a request whose checksum nobody has compared: they do not count.
+    /// Bytes from here on are of a request whose checksum was not compared: they do not count.
     pub unverified: Option<u64>,
     /// tus: Upload-Metadata as it came.
     pub metadata: Vec<u8>,

@@ -1,12 +1,12 @@
 //! The directory of unfinished uploads: two files each, `ID.part` with the bytes that are there and `ID.state` with the
 //! [`Record`]. While a process waits for another to let go of an upload, `ID.ask` lies beside them ([`super::takeover`]).
 //!
-//! Locks are flock's, on the bytes' file: whoever looks at its size, cuts it or writes to it has that lock, and has made
-//! sure that the file still has its name.
+//! Locks are flock's, on the bytes' file: to look at its size, cut it or write to it a request has that lock, and has
+//! made sure that the file still has its name.
 //!
 //! Invariant: a record is replaced as a whole or not at all, is written after the bytes' file is there and removed
-//! before it goes: bytes without a record are nobody's. A record without bytes is that of an upload whose file got its
-//! name; where the directory is the configuration's it stays until it expires.
+//! before it goes: bytes without a record belong to no upload. A record without bytes is that of an upload whose file
+//! got its name; where the directory is the configuration's it stays until it expires.
 
 use super::locks;
 use super::state::Record;
@@ -197,7 +197,7 @@ impl Dir {
         let _ = file::unlink_at(Some(self.fd.as_fd()), &name(id, ASK), Unlink::File);
     }
 
-    /// Opens the bytes' file beside whoever writes to it.
+    /// Opens the bytes' file beside the request that writes to it.
     pub fn read_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         open::regular_at(self.fd.as_fd(), &part(id), O_RDONLY, 0)
     }

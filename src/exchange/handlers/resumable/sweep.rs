@@ -1,5 +1,5 @@
-//! Uploads that nobody finishes: found on disk after a start, removed when they expire. Both in slices, between two
-//! turns of the loop.
+//! Uploads that are never finished: found on disk after a start, removed when they expire. Both in slices, between
+//! two turns of the loop.
 
 use super::location::{self, Home};
 use super::pending_upload::{self, unix_ms};
@@ -16,11 +16,11 @@ use std::rc::Rc;
 
 /// Entries and uploads that are looked at in one slice.
 const SLICE: usize = 32;
-/// Milliseconds after which a file without a record, or a record that was not finished, is litter: whoever writes the
-/// one writes the other at once.
+/// Milliseconds after which a file without a record, or a record that was not finished, is litter: the request that
+/// writes the one writes the other at once.
 const LITTER: i64 = 60_000;
-/// An upload that is written to is looked at again when it would expire by its last byte, but not before and not after
-/// so many milliseconds.
+/// An upload that is written to is looked at again when it would expire by its last byte, but not before and not
+/// after this many milliseconds.
 const AGAIN: (i64, i64) = (1_000, 60_000);
 
 /// Looks through all places of the configuration that may hold uploads, from the next turn on.

@@ -26,7 +26,7 @@ pub enum Held {
     Failed(Errno),
 }
 
-/// The lease of an upload, taken from whoever has it.
+/// The lease of an upload, taken from its holder.
 pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId) -> Result<Lease, Held> {
     let lease = match cx.resumable.take(id) {
         Some(lease) => lease,

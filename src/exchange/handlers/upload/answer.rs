@@ -1,4 +1,4 @@
-//! What the client is told: what was stored and where, or why nothing was; as HTML, JSON or text, by Accept.
+//! The response: what was stored and where, or why nothing was; as HTML, JSON or text, by Accept.
 
 use super::record::Stored;
 use super::refusal::Refusal;
@@ -255,8 +255,8 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
     ex.response.text(refusal.status, ContentType::Static(kind), body);
 }
 
-/// The answer to a request that would have changed files and was refused by whoever: as JSON or text for those who ask
-/// for it, and with the limit where one was broken. False: the standard page will do.
+/// The answer to a request that would have changed files and was refused, whatever refused it: as JSON or text for
+/// those who ask for it, and with the limit where one was broken. False: the standard page will do.
 pub fn respond(ex: &mut Exchange, status: Status) -> bool {
     let writes = matches!(ex.request.head.method, Method::Post | Method::Put | Method::Delete);
     if !writes || status.0 < 400 || ex.here().content != Content::Files {

@@ -75,7 +75,7 @@ impl Upload {
         Ok(())
     }
 
-    /// The name of a file that may be stored, as far as can be told before its content is there.
+    /// The name of a file that may be stored, as far as is known before its content is there.
     pub fn admit(
         &mut self,
         ex: &mut Exchange,
@@ -147,7 +147,7 @@ impl Upload {
         Ok(name)
     }
 
-    /// Whether a file may have this name, as far as can be told before its content is there.
+    /// Whether a file may have this name, as far as is known before its content is there.
     fn check_taken(&self, there: Option<Stat>, name: &[u8]) -> Result<(), Refusal> {
         match (there.map(|stat| stat.kind), self.on_duplicate) {
             (None, _) | (_, Duplicate::Rename) => Ok(()),

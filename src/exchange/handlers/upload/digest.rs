@@ -51,7 +51,7 @@ struct Promise {
     digest: Vec<u8>,
 }
 
-/// What was promised of some bytes, and what they come to. Each algorithm runs once, whoever asks for it.
+/// What was promised of some bytes, and what they come to. Each algorithm runs once, however many ask for it.
 #[derive(Default)]
 pub struct Digests {
     promised: Vec<Promise>,
@@ -81,7 +81,7 @@ impl Digests {
         }
     }
 
-    /// By which algorithms is said after the bytes only.
+    /// The algorithms are known after the bytes only.
     fn hash_all(&mut self) {
         Algorithm::ALL.into_iter().for_each(|algorithm| self.hash(algorithm));
     }
@@ -101,7 +101,7 @@ impl Digests {
         Ok(again)
     }
 
-    /// Nobody asks for a digest: the bytes need not be seen.
+    /// No digest is asked for: the bytes need not be seen.
     pub fn is_empty(&self) -> bool {
         self.sha256.is_none() && self.sha512.is_none()
     }
@@ -193,7 +193,7 @@ pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
     if required && !chunked {
         return Err(missing());
     }
-    // By which algorithm is said after the body only.
+    // The algorithm is known after the body only.
     if chunked && (required || is_announced(ex, &NAMES)) {
         digests.hash_all();
     }

@@ -6,7 +6,7 @@
 //! - [`part`], [`commit`], [`durable`]: a file being written, how files get their names, and onto the disk
 //! - [`form`], [`raw`]: the two kinds of bodies
 //! - [`pace`]: how fast they are read
-//! - [`answer`], [`refusal`]: what the client is told
+//! - [`answer`], [`refusal`]: responses
 //! - [`record`]: what variables say of it
 //! - [`serve`]: how stored files are sent
 //! - [`resumed`]: the same for a file that comes in several requests
@@ -101,7 +101,7 @@ pub struct Upload {
     freed: Usage,
     /// Bytes that a file may have to be held in memory: written and named in one go when they are all there.
     hold: usize,
-    /// `If-None-Match: *`: whoever links the name first has it, the others get 412.
+    /// `If-None-Match: *`: the first that links the name has it, the others get 412.
     create_only: bool,
     /// Bytes that the newest file may have: by the rules of its own path too. 0: any number.
     most: u64,

@@ -205,7 +205,7 @@ fn moment(unix: i64) -> String {
     text
 }
 
-/// So many (at most 32) random hex digits.
+/// This many (at most 32) random hex digits.
 pub fn random_digits(count: usize) -> String {
     let mut bytes = [0; 16];
     // Without entropy all are zero: such a name may be taken, and that is found when it is given.
@@ -261,7 +261,7 @@ fn extension_of_type(content_type: &[u8]) -> &'static [u8] {
 }
 
 impl Refusal {
-    /// A name that may not be stored. The log shows it escaped; the client, who sent it, is only told the rule.
+    /// A name that may not be stored. The log shows it escaped; the client, who sent it, only gets the rule.
     fn name(why: &'static str, name: &[u8]) -> Refusal {
         let shown: String =
             name.iter().take(300).flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();

@@ -25,7 +25,7 @@ pub struct Share {
 enum Wait {
     /// What is there has to be known.
     Known,
-    /// It was too much at first sight: as soon as so many counts came to an end, that is the last word.
+    /// It was too much at first sight: once this many counts have ended, that is final.
     Counts(u64),
     Admitted,
 }
@@ -105,7 +105,7 @@ impl Upload {
     }
 
     /// Whether `more` could be stored now, by an upload that claims nothing. What is there is counted in one go if
-    /// nobody has yet.
+    /// was not done yet.
     pub fn check_quota(&mut self, cx: &mut Services, more: Usage) -> Result<(), Refusal> {
         let (Some(limit), Some(area)) = (self.rules.quota, &self.place.area) else { return Ok(()) };
         let mut share = Share::new(Claim::new(area.clone()), limit);

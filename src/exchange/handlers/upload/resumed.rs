@@ -77,7 +77,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     Ok(Admitted { name, path: upload.place.path, dir: upload.place.uri, device: stat.dev })
 }
 
-/// Whether `more` bytes may still be taken. `total`: what the upload then has, where nobody counts on it yet.
+/// Whether `more` bytes may still be taken. `total`: what the upload then has, where it is not reserved yet.
 pub fn admit_more(
     ex: &mut Exchange,
     cx: &mut Services,

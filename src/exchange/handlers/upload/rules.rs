@@ -63,7 +63,7 @@ pub fn check_extension(extensions: &Extensions, name: &[u8]) -> Result<(), Refus
     Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).limit("upload_extensions").of(name))
 }
 
-/// Whether `size` more bytes (0 where nobody knows) fit on the disk that `dir` is on.
+/// Whether `size` more bytes (0 where that is not known) fit on the disk that `dir` is on.
 ///
 /// # Errors
 /// 507, before anything is read or written.

@@ -57,7 +57,7 @@ fn runs(content_type: &[u8]) -> bool {
         b"text/html" | b"text/xml" | b"application/xml" | b"application/x-shockwave-flash" => true,
         b"text/xsl" | b"text/x-component" | b"text/cache-manifest" | b"text/x-server-parsed-html" => true,
         b"message/rfc822" | b"multipart/related" | b"multipart/x-mixed-replace" | b"application/hta" => true,
-        // Without a type old browsers guess, whatever they are told.
+        // Without a type old browsers guess, in spite of nosniff.
         b"" => true,
         other => [&b"+xml"[..], b"javascript", b"ecmascript", b"vbscript", b"livescript", b"jscript"]
             .iter()

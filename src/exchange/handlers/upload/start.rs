@@ -73,7 +73,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     let wanted = digest::wanted(ex);
     let is_form = form.is_some();
     let hold = match ex.request.head.framing {
-        // Who asks first is told first whether a file can be made.
+        // A client that waits for 100 Continue learns before that whether a file can be made.
         _ if ex.request.expects_continue() => 0,
         Framing::Length(length) if !is_form && length > hold_at_most(ex) => 0,
         _ => hold_at_most(ex) as usize,

@@ -146,7 +146,7 @@ pub fn find(
     }
     let mut found = place(open(parent)?, parent_uri);
     if found.look(name, cx)?.is_some_and(|stat| stat.kind == FileKind::Dir) {
-        // Without a name of its own a body would get one that nobody asked for: the client meant a file. The
+        // Without a name of its own a body would get one that was not asked for: the client meant a file. The
         // location's own directory is the exception, with or without its slash.
         let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
         return match wanted {

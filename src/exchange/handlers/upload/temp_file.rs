@@ -1,4 +1,4 @@
-//! One file being written: in memory while it is small, then without a name in its directory, so that nobody sees it
+//! One file being written: in memory while it is small, then without a name in its directory, so that it is not seen
 //! before it is whole and dropping it leaves nothing.
 
 use super::digest::Digests;
@@ -10,7 +10,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Bytes after which the kernel is told to start writing, so that dirty pages never pile up to one long stall.
+/// Bytes after which the kernel is asked to start writing, so that dirty pages never pile up to one long stall.
 const WRITE_BACK: u64 = 8 << 20;
 /// Bytes that may be read back at once: some milliseconds.
 const AGAIN: u64 = 4 << 20;
@@ -66,7 +66,7 @@ impl Drop for Temporary {
 }
 
 impl Part {
-    /// An empty file, to be called `name` one day. It is in memory, with room for so many bytes.
+    /// An empty file, to get the name `name`. It is in memory, with room for this many bytes.
     pub fn held(name: Vec<u8>, mode: u32, room: usize) -> Part {
         Part {
             content: Content::Held(Vec::with_capacity(room)),
@@ -257,7 +257,7 @@ impl Part {
         self.stat().map(drop)
     }
 
-    /// Puts the file under a name that may be taken, in one step: whoever looks sees the old file or the new one.
+    /// Puts the file under a name that may be taken, in one step: readers see the old file or the new one.
     pub fn replace(&mut self, dir: &Rc<OwnedFd>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
         self.rename(dir, name, Rename::Replace, litter)?;
         self.keep();

@@ -1,4 +1,4 @@
-//! CGI/1.1 (RFC 3875): which file a request runs, and what its program is told.
+//! CGI/1.1 (RFC 3875): which file a request runs, and in what environment.
 //!
 //! Invariant: only a regular file inside the root is run, and never one that lies where clients may store; of the
 //! server's environment a program sees nothing but PATH.
@@ -264,7 +264,7 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
     }
     let hides_password = ex.here().settings.auth.realm.is_some();
     for (name, value) in client_lines(ex, is_set) {
-        // Told as CONTENT_…; and a password that was checked here is no business of the program's.
+        // They are CONTENT_…; and a password that was checked here is kept from the program.
         let told = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
         let secret = hides_password && name == b"HTTP_AUTHORIZATION";
         if !told && !secret {

@@ -1,4 +1,4 @@
-//! What can go wrong with a server, what is said of it, and whether another one is asked.
+//! What can go wrong with a server, how it is reported, and whether another one is tried.
 
 use super::{Phase, Proxy, Reading, request, respond, settings};
 use crate::config::model::Level;

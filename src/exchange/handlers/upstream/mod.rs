@@ -209,7 +209,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
     Ok(Box::new(proxy))
 }
 
-/// Applications that are told the length of a body before it comes cannot be sent chunks.
+/// Applications that need the length of a body before it comes cannot be sent chunks.
 fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi) && ex.request.head.framing == Framing::Chunked
 }
@@ -263,7 +263,7 @@ impl Proxy {
         }
     }
 
-    /// The response has begun; nothing but its end can be told any more.
+    /// The response has begun; only its end can still show a failure.
     pub fn has_begun(ex: &Exchange) -> bool {
         ex.tx != Tx::Wait
     }

@@ -27,7 +27,7 @@ impl Proxy {
         };
         match self.protocol {
             Protocol::Http1 => http1::compose(self, ex, cx, place),
-            // A program is told when it is started, the server of a tunnel nothing.
+            // A program gets its environment when it is started, the server of a tunnel nothing.
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == crate::http::method::Method::Head;

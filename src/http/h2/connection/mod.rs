@@ -33,7 +33,7 @@ pub const CONTROL: usize = 8 * 1024;
 /// Frames of one header block.
 const BLOCK_FRAMES: u32 = 20;
 
-/// Frames that transfer nothing: so many at once, so many a second, and so many for every frame that does transfer
+/// Frames that transfer nothing: how many at once, how many a second, and how many for every frame that does transfer
 /// (an update of both windows, and a PING that measures the bandwidth).
 const CALM: (u32, u32, u32) = (1000, 100, 3);
 /// A new request may say a little more.

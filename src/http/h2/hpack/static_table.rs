@@ -71,7 +71,7 @@ pub static STATIC: [(&[u8], &[u8], HeaderId); 61] = [
 /// The first index of the dynamic table (§2.3.3).
 pub const FIRST_DYNAMIC: usize = STATIC.len() + 1;
 
-/// Static names are at most so long, and so many have one length.
+/// The longest static name, and the most of one length.
 const LONGEST: usize = 27;
 const ALIKE: usize = 8;
 
