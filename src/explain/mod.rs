@@ -8,6 +8,7 @@ mod map;
 mod question;
 pub mod recorded;
 mod render;
+mod rights;
 mod settings;
 
 use crate::config::ast::Span;
@@ -60,12 +61,17 @@ const WAITS: usize = 4;
 
 /// The explanation, as text.
 ///
-/// # Errors The question is none, or there is no listener where it would go; as one sentence.
+/// # Errors
+/// The question is none, or nothing listens where it would go; as one sentence.
 pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked) -> Result<String, String> {
-    let (mut text, here) = course(&Rc::new(config), sources, asked)?;
     // The same files in the same order: the tree's places are those of `sources`.
     let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
     let tree = load::load(&origin.file, &options).directives;
+    let rights = rights::take(&config);
+    let (mut text, here) = course(&Rc::new(config), sources, asked)?;
+    if let Some(rights) = rights {
+        text.insert_str(0, &format!("rights     {rights}\n"));
+    }
     let _ = writeln!(text, "\nsettings at {}", sources.place(here));
     for setting in settings::at(&tree, here, sources) {
         let place = setting.place.as_deref().unwrap_or("default");
@@ -117,6 +123,8 @@ pub struct Change {
 /// Which of the requests in a log would be answered otherwise by the second configuration, each once, and how many
 /// requests were looked at.
 pub fn compare(old: (Config, &Sources), new: (Config, &Sources), log: &str) -> (Vec<Change>, usize) {
+    // Both are read: what is left to look at is what the server would see.
+    rights::take(&old.0);
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
     let mut seen = HashSet::new();
     let mut changes = Vec::new();
@@ -237,7 +245,7 @@ fn outcome(ex: &mut Exchange, cx: &mut Services, handler: &Handler, answerer: Op
         return told.line("answer", "none: the connection is closed without a word");
     }
     if ex.tx == Tx::Wait && matches!(handler, Handler::Proxy(_)) {
-        return told.line("answer", "is the upstream's: it is not asked to find out");
+        return told.line("answer", "is the upstream's, which is not asked to find out");
     }
     if ex.tx == Tx::Wait {
         return told.line("answer", "depends on the body and on what is on disk: nothing is changed to find out");

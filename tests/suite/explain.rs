@@ -401,3 +401,36 @@ fn an_explanation_as_json_has_the_same_steps() {
     assert_eq!(of("location")[0]["place"], "conf/test.conf:8");
     assert!(json["settings"].is_array());
 }
+
+#[test]
+fn files_are_looked_at_with_the_rights_of_the_server() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    if !crate::os::is_root() {
+        return crate::harness::skipped("explain with the server's rights: this needs root");
+    }
+    let config = "USER\nserver {\n    listen 127.0.0.1:%%PORT%%;\n    root %%DIR%%/html;\n}\n";
+    let question = ["explain", "conf/test.conf", "GET", "/secret"];
+    for (user, rights, answer) in [
+        ("", "as nobody, like the server does", "403 Forbidden"),
+        ("user root;", "", "200 OK"),
+        ("user nobody nogroup;", "as nobody", "403 Forbidden"),
+    ] {
+        let setup = Setup::full(&config.replace("USER", user)).file("html/secret", "s").mode("html/secret", 0o600);
+        let text = said(&setup, &question);
+        assert!(text.contains(answer) && text.contains(rights), "{user:?}: {text}");
+        assert_eq!(text.contains("rights "), !rights.is_empty(), "{user:?}: {text}");
+    }
+    // Not root: it cannot become another, and says so.
+    let setup = Setup::full(&config.replace("USER", "user www-data;")).file("html/secret", "s");
+    assert!(setup.run(&["-v"]).status.success());
+    let own = setup.dir().join("webserv");
+    fs::copy(crate::harness::binary(), &own).expect("a copy that anyone may run");
+    let mut command = std::process::Command::new(own);
+    std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+    let out = command.args(question).current_dir(setup.dir()).env_remove("NGINX").output().expect("it runs");
+    let text = String::from_utf8_lossy(&out.stdout);
+    let says = "files are looked at as user 65534; started by root the server is www-data, who may see others";
+    assert!(text.contains(says) && text.contains("200 OK"), "{text}{}", String::from_utf8_lossy(&out.stderr));
+}

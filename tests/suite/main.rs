@@ -32,6 +32,7 @@ mod config_directives;
 mod differential;
 mod early_data;
 mod explain;
+mod explain_truth;
 mod fastcgi;
 mod first_words;
 mod fleet;
