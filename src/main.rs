@@ -412,19 +412,13 @@ fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, source
             return ExitCode::FAILURE;
         }
     };
-    let line = explain::recorded::find(&text, &asked.question);
-    let Some((line, question)) = line.and_then(|line| Some((line, explain::recorded::parse(line)?))) else {
-        complain(&format!("{} has no request with \"{}\"", log.display(), asked.question));
-        return ExitCode::FAILURE;
-    };
-    match explain::explain(origin, config, sources, &question) {
-        Ok(text) if asked.json => print(explain::json(&text).as_bytes()),
-        Ok(text) => print(format!("line       {line}\n{text}").as_bytes()),
-        Err(why) => {
-            complain(&why);
-            ExitCode::FAILURE
-        }
+    match explain::traced(origin, config, sources, &text, &asked.question) {
+        None => complain(&format!("{} has no request with \"{}\"", log.display(), asked.question)),
+        Some(Ok(text)) if asked.json => return print(explain::json(&text).as_bytes()),
+        Some(Ok(text)) => return print(text.as_bytes()),
+        Some(Err(why)) => complain(&why),
     }
+    ExitCode::FAILURE
 }
 
 /// `lsp`: until the editor is done.

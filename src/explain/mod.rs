@@ -80,6 +80,41 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Asked
     Ok(text)
 }
 
+/// The explanation of a request that a log has; None: it has none.
+pub fn traced(
+    origin: &Origin,
+    config: Config,
+    sources: &Sources,
+    log: &str,
+    id: &str,
+) -> Option<Result<String, String>> {
+    let found = recorded::find(log, id)?;
+    let mut text: String = found.lines.iter().map(|line| format!("line       {line}\n")).collect();
+    let Some(asked) = found.asked else {
+        // Only the listener is known of it, where there is one.
+        let listeners = &config.endpoints;
+        text.push_str("request    none: nothing of it could be read as one\n");
+        for listener in listeners.iter().take(LISTENERS) {
+            let _ = writeln!(text, "listener   {}  [{}]", listener.addr, sources.place(listener.span));
+            let server = &config.servers[listener.default.at()];
+            let _ = writeln!(text, "server     the listener's default answers  [{}]", sources.place(server.span));
+        }
+        let status = found.status.unwrap_or(400);
+        text.push_str(&recorded::otherwise(status, "").unwrap_or_default());
+        return Some(Ok(text));
+    };
+    Some(explain(origin, config, sources, &asked).map(|mut said| {
+        if let Some(why) = found.status.and_then(|status| recorded::otherwise(status, &said)) {
+            let at = said.find("\nsettings at ").map_or(said.len(), |at| at);
+            said.insert_str(at, &why);
+        }
+        text + &said
+    }))
+}
+
+/// Listeners that are named where it is not known which one it was.
+const LISTENERS: usize = 8;
+
 /// The course of a request, and the block whose settings it ends with.
 fn course(config: &Rc<Config>, sources: &Sources, asked: &Asked) -> Result<(String, Span), String> {
     let mut question = Question::parse(&asked.question, &asked.headers)?;

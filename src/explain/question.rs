@@ -5,6 +5,8 @@ use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::http::h1::request;
 use crate::http::header::is_token;
 use crate::http::version::Version;
+use crate::route::server::{self, Rule};
+use crate::route::{Recorder, Step};
 use std::net::IpAddr;
 
 /// A request as it would be sent.
@@ -15,6 +17,8 @@ pub struct Question {
     pub authority: Option<Authority>,
     pub target: String,
     pub head: Vec<u8>,
+    /// What the Host header has.
+    pub host: String,
     /// A path alone goes to a listener that speaks TLS.
     pub is_secure: bool,
 }
@@ -43,7 +47,7 @@ impl Question {
         }
         let (authority, target) = split_url(url)?;
         let mut lines = Vec::new();
-        let mut has_host = false;
+        let mut named = None;
         for header in headers {
             let Some((name, value)) = header.split_once(':') else {
                 return Err(format!("\"{header}\" is no header: 'Name: value'"));
@@ -54,7 +58,9 @@ impl Question {
             if value.contains(['\r', '\n', '\0']) {
                 return Err(format!("the value of header \"{name}\" spans lines"));
             }
-            has_host |= name.eq_ignore_ascii_case("host");
+            if name.eq_ignore_ascii_case("host") {
+                named = Some(value.trim().to_owned());
+            }
             request::field(name.as_bytes(), value.trim_ascii().as_bytes(), &mut lines);
         }
         let host = match &authority {
@@ -64,12 +70,13 @@ impl Question {
         };
         let mut head = Vec::new();
         request::line(method.as_bytes(), target.as_bytes(), Version::Http11, &mut head);
-        if !has_host {
+        if named.is_none() {
             request::field(b"Host", host.as_bytes(), &mut head);
         }
         head.extend_from_slice(&lines);
         request::end(&mut head);
-        Ok(Question { method: method.into(), authority, target, head, is_secure: false })
+        let host = named.unwrap_or(host);
+        Ok(Question { method: method.into(), authority, target, head, host, is_secure: false })
     }
 
     /// The listener that the URL's port means, and what to say of the choice.
@@ -82,7 +89,8 @@ impl Question {
             let secure = all().find(|(_, endpoint)| endpoint.ssl).filter(|_| self.is_secure);
             return match (secure, self.is_secure) {
                 (None, true) => Err("no listener speaks TLS: none says `listen … ssl`".into()),
-                (found, _) => Ok((found.map_or(first, |(id, _)| id), None)),
+                (Some((id, _)), _) => Ok((id, None)),
+                (None, false) => Ok((self.by_host(config).unwrap_or(first), None)),
             };
         };
         let port = authority.port.unwrap_or(if authority.is_secure { 443 } else { 80 });
@@ -108,6 +116,33 @@ impl Question {
                 ))
             }
         }
+    }
+}
+
+impl Question {
+    /// The listener that the Host header alone leads to: by its port, else the first one that a server has this name at.
+    fn by_host(&self, config: &Config) -> Option<EndpointId> {
+        let all = || config.endpoints.iter().enumerate();
+        let (name, port) = match self.host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => (name, port.parse::<u16>().ok()),
+            _ => (&*self.host, None),
+        };
+        let name = name.to_ascii_lowercase();
+        let is_known = |endpoint: &Endpoint| {
+            let mut recorder = Recorder::default();
+            let _ = server::find(endpoint, name.as_bytes(), &mut recorder);
+            !matches!(recorder.0.first(), Some(Step::Server { rule: Rule::Default, .. }) | None)
+        };
+        let by_port = |wanted: u16| {
+            let of_port = || all().filter(move |(_, endpoint)| endpoint.addr.port() == Some(wanted));
+            of_port().find(|(_, endpoint)| is_known(endpoint)).or_else(|| of_port().next())
+        };
+        let by_name = || all().find(|(_, endpoint)| is_known(endpoint));
+        let found = match port {
+            Some(port) => by_port(port).or_else(by_name),
+            None => by_port(80).filter(|(_, endpoint)| is_known(endpoint)).or_else(by_name),
+        };
+        found.map(|(at, _)| EndpointId(at as u32))
     }
 }
 

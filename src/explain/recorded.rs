@@ -4,8 +4,19 @@
 use super::Asked;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The line of a log that has this id, or that is given itself.
-pub fn find<'l>(log: &'l str, id: &'l str) -> Option<&'l str> {
+/// What a log has of one request.
+#[derive(Debug)]
+pub struct Recorded<'l> {
+    /// Its lines, the one that says most last.
+    pub lines: Vec<&'l str>,
+    /// None: it was never read as far as its line (a status 400 or 408).
+    pub asked: Option<Asked>,
+    /// None: an error log has none.
+    pub status: Option<u16>,
+}
+
+/// The request of a log that has this id, or whose line is given itself.
+pub fn find<'l>(log: &'l str, id: &'l str) -> Option<Recorded<'l>> {
     // An id is a word of its own, not a part of another.
     let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
     let has = |line: &&str| {
@@ -14,7 +25,14 @@ pub fn find<'l>(log: &'l str, id: &'l str) -> Option<&'l str> {
             is_end(at.checked_sub(1).and_then(|before| bytes.get(before))) && is_end(bytes.get(at + id.len()))
         })
     };
-    log.lines().rev().find(has).or(Some(id).filter(|line| parse(line).is_some()))
+    let mut lines: Vec<&str> = log.lines().filter(has).collect();
+    if lines.is_empty() {
+        lines.extend(Some(id).filter(|line| parse(line).is_some() || status(line).is_some()));
+    }
+    // What an access log writes says the status; its line is the last.
+    lines.sort_by_key(|line| (parse(line).is_some(), status(line).is_some()));
+    let last = *lines.last()?;
+    Some(Recorded { asked: parse(last), status: status(last), lines })
 }
 
 /// None: the line is about no request.
@@ -24,10 +42,21 @@ pub fn parse(line: &str) -> Option<Asked> {
     let client = value(line, &["client: ", "\"client\":\"", "\"remote_addr\":\""]).map(|rest| until(rest, ','));
     let client = client.or_else(|| line.split(' ').next()).map(|text| text.trim_matches(['"', '}']));
     let client = client.and_then(|text| text.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let headers = host.filter(|host| !host.is_empty()).map(|host| format!("Host: {host}"));
-    let is_origin = target.starts_with('/');
-    let question = if is_origin { format!("{method} {target}") } else { format!("{method} /") };
-    Some(Asked { question, headers: headers.into_iter().collect(), client, tls: false })
+    let target = unescaped(target);
+    // The absolute form has a host of its own.
+    let (own, path) = match target.split_once("://") {
+        Some((_, rest)) => {
+            (Some(rest.split('/').next().unwrap_or_default()), rest.find('/').map_or("/", |at| &rest[at..]))
+        }
+        None if target.starts_with('/') => (None, &*target),
+        None => (None, "/"),
+    };
+    let host = own.or(host).filter(|host| !host.is_empty() && *host != "-");
+    let mut headers: Vec<String> = host.map(|host| format!("Host: {host}")).into_iter().collect();
+    let (referer, agent) = combined(line);
+    headers.extend(referer.map(|value| format!("Referer: {value}")));
+    headers.extend(agent.map(|value| format!("User-Agent: {value}")));
+    Some(Asked { question: format!("{method} {path}"), headers, client, tls: false })
 }
 
 /// `"GET /x HTTP/1.1"`, wherever it stands.
@@ -36,7 +65,64 @@ fn request(line: &str) -> Option<(&str, &str)> {
     let start = line.get(..end)?.rfind('"')? + 1;
     let (method, target) = line.get(start..end)?.split_once(' ')?;
     let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-' || b == b'_');
-    is_method.then_some((method, target))
+    (is_method && !target.contains(' ')).then_some((method, target))
+}
+
+/// The status that an access log has: behind the request, or a field of its own.
+fn status(line: &str) -> Option<u16> {
+    let digits = |text: &str| {
+        let text = text.trim_start_matches(['"', ' ']);
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        text.get(..end).filter(|text| text.len() == 3).and_then(|text| text.parse().ok())
+    };
+    let field = ["\"status\":", "status="].iter().find_map(|name| digits(line.get(line.find(name)? + name.len()..)?));
+    // nginx's combined: `… [time] "request" STATUS bytes`; the request may be anything, or empty.
+    let behind = || {
+        let rest = line.get(line.find("] \"")? + 3..)?;
+        let end = rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\')))?.0;
+        digits(rest.get(end + 1..)?)
+    };
+    field.or_else(behind)
+}
+
+/// Referer and User-Agent as `combined` ends with them.
+fn combined(line: &str) -> (Option<String>, Option<String>) {
+    let field = |name: &str| Some(unescaped(until(line.get(line.find(name)? + name.len()..)?, '"')));
+    let mut texts =
+        line.get(line.find("] \"").map_or(line.len(), |at| at + 3)..).unwrap_or_default().split('"').skip(2);
+    let mut next = || {
+        let text = texts.next().map(unescaped);
+        // What stands between two texts.
+        texts.next();
+        text
+    };
+    let (first, second) = (next(), next());
+    let named = (field("\"http_referer\":\"").or_else(|| field("referrer: \"")), field("\"http_user_agent\":\""));
+    let is_said = |text: &String| !text.is_empty() && text != "-" && !text.contains(['\r', '\n', '\0']);
+    (named.0.or(first).filter(is_said), named.1.or(second).filter(is_said))
+}
+
+/// `\x22` is a quote.
+fn unescaped(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        let code = tail
+            .get(1..3)
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match code.filter(|_| *byte == b'\\' && tail.first() == Some(&b'x')) {
+            Some(code) => {
+                out.push(code);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn value<'l>(line: &'l str, names: &[&str]) -> Option<&'l str> {
@@ -47,9 +133,54 @@ fn until(rest: &str, end: char) -> &str {
     rest.split([end, '"']).next().unwrap_or_default()
 }
 
+/// What a status that the explanation did not come to was for: what the line does not tell was the reason (the body, the
+/// time, another server, other headers). `text` is the explanation, whose settings name the line that decides.
+pub fn otherwise(status: u16, text: &str) -> Option<String> {
+    let answer = text.lines().find_map(|line| line.strip_prefix("answer     ")).unwrap_or_default();
+    if answer.starts_with(&status.to_string()) {
+        return None;
+    }
+    let place = |name: &str| {
+        let setting = |line: &&str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
+        let line = text.split("\nsettings at ").nth(1)?.lines().find(setting)?;
+        Some(line.trim().rsplit_once(' ')?.1.to_owned())
+    };
+    let is_passed = answer.starts_with("is the upstream's");
+    let (why, names): (&str, &[&str]) = match status {
+        400 => ("the request breaks the protocol: the error log has why", &[]),
+        401 => ("no name and password, or wrong ones", &["auth_basic"]),
+        403 => ("the client, its page or the file's rights forbid it", &["deny", "upload_cross_site", "auth_request"]),
+        405 | 501 => ("the method is none of those that are answered", &["allowed_methods"]),
+        408 => ("the client was too slow", &["client_body_timeout", "client_header_timeout"]),
+        409 => ("a file of that name is there", &["upload_on_duplicate"]),
+        412 | 304 => ("a condition among the request's headers, which the line does not have", &[]),
+        413 => ("the body is larger than is allowed", &["client_max_body_size", "upload_max_file_size"]),
+        414 | 431 | 494 => ("the head is larger than is allowed", &["large_client_header_buffers"]),
+        416 | 206 => ("the Range header, which the line does not have", &[]),
+        499 => ("the client left before the answer", &[]),
+        502 if is_passed => ("the upstream does not answer, or not by the protocol", &["proxy_pass", "fastcgi_pass"]),
+        504 if is_passed => ("the upstream is too slow", &["proxy_read_timeout", "fastcgi_read_timeout", "proxy_pass"]),
+        503 | 429 => ("a limit was reached, or the server drains", &["limit_req", "limit_conn", "drain_delay"]),
+        507 => ("the disk is full, or a quota is", &["upload_min_free", "upload_quota"]),
+        500 => ("an error of the server: the error log has it", &[]),
+        _ if is_passed => ("the upstream's own", &["proxy_pass", "fastcgi_pass", "scgi_pass", "uwsgi_pass"]),
+        _ => ("by what the line does not have: other headers, the body, or files that were other then", &[]),
+    };
+    let place = names.iter().find_map(|name| place(name)).filter(|place| place != "default");
+    Some(format!("logged     {status}: {why}{}\n", place.map_or(String::new(), |place| format!("  [{place}]"))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_that_the_line_does_not_explain_has_its_reason_and_its_line() {
+        let text = "answer     200 OK\n\nsettings at x:3\n  root /x;   x:4\n  limit_req zone=a;    x:5\n";
+        assert_eq!(otherwise(200, text), None);
+        assert!(otherwise(503, text).is_some_and(|why| why.ends_with("  [x:5]\n")));
+        assert!(otherwise(499, text).is_some_and(|why| why.contains("the client left")));
+    }
 
     #[test]
     fn lines_of_all_logs_say_what_was_asked() {
@@ -66,12 +197,19 @@ mod tests {
         let combined = "::1 - bob [27/Nov/2026:04:23:34 +0000] \"POST /up HTTP/2.0\" 201 5 \"-\" \"curl\"";
         let asked = parse(combined).expect("a request");
         assert_eq!(
-            (asked.question.as_str(), asked.headers.len(), asked.client.to_string().as_str()),
-            ("POST /up", 0, "::1")
+            (asked.question.as_str(), asked.headers.join("|"), asked.client.to_string().as_str()),
+            ("POST /up", "User-Agent: curl".to_owned(), "::1")
         );
         assert!(parse("2026/11/27 04:23:34 [notice] 7#7: exit").is_none());
         let log = format!("{combined} id=aa\n{error} id=bb\n");
-        assert!(find(&log, "aa").is_some_and(|line| line.contains("/up")));
+        assert!(find(&log, "aa").is_some_and(|found| found.asked.is_some_and(|asked| asked.question == "POST /up")));
         assert!(find(&log, "cc").is_none() && find(&log, combined).is_some());
+        let odd = "::1 - - [27/Nov/2026:04:23:34 +0000] \"\" 400 0 \"-\" \"-\" id=dd";
+        assert!(find(odd, "dd").is_some_and(|found| found.asked.is_none() && found.status == Some(400)));
+        let absolute = "::1 - - [t] \"GET http://b.test/y\\x22 HTTP/1.1\" 404 0 \"http://r/\" \"-\"";
+        let asked = parse(absolute).expect("a request");
+        assert_eq!(asked.question, "GET /y\"");
+        assert_eq!(asked.headers, ["Host: b.test", "Referer: http://r/"]);
+        assert_eq!(status(absolute), Some(404));
     }
 }

@@ -45,6 +45,106 @@ fn a_recorded_request_is_explained_by_its_id_or_its_line() {
     assert!(!ok && text.contains("has no request with \"none\""), "{text}");
 }
 
+/// Every kind of answer over 399 that a client can cause, one location each.
+const REFUSING: &str = r#"%%PREAMBLE%%
+events { }
+http {
+    log_format traced '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
+        '"$http_user_agent" id=$request_id host="$http_host"';
+    access_log logs/access.log traced;
+    limit_req_zone $request_uri zone=each:1m rate=1r/m;
+    map $http_user_agent $is_bot { default 0; ~bot 1; }
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        server_name a.test;
+        root %%DIR%%/html;
+        location /limited { limit_req zone=each; }
+        location /dead { proxy_pass http://127.0.0.1:9; }
+        location /passed { proxy_pass http://127.0.0.1:%%PORT1%%; }
+        location /closed { deny all; }
+        location /locked { auth_basic "x"; auth_basic_user_file %%DIR%%/users; }
+        location /small { allowed_methods GET POST; client_max_body_size 5; }
+        location /bots { if ($is_bot) { return 429; } }
+        location /pages { valid_referers none *.a.test; if ($invalid_referer) { return 403; } }
+        location /teapot { return 418; }
+        location /page { error_page 404 /page.html; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT1%%;
+        server_name other;
+        location / { return 404; }
+        location /passed/busy { return 503; }
+    }
+}
+"#;
+
+#[test]
+fn every_live_answer_over_399_is_traced_to_its_line() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let setup =
+        Setup::full(REFUSING).file("html/page.html", "page").file("html/small/f", "f").file("users", "a:{PLAIN}b\n");
+    let server = setup.allow_log("").start();
+    let port = server.port();
+    for (host, head, body) in [
+        ("a.test", "GET /none HTTP/1.1\r\n", ""),
+        ("a.test", "GET /page/none HTTP/1.1\r\n", ""),
+        ("a.test", "GET /limited/a HTTP/1.1\r\n", ""),
+        ("a.test", "GET /limited/a HTTP/1.1\r\n", ""),
+        ("a.test", "GET /dead HTTP/1.1\r\n", ""),
+        ("a.test", "GET /passed/x HTTP/1.1\r\n", ""),
+        ("a.test", "GET /passed/busy HTTP/1.1\r\n", ""),
+        ("a.test", "GET /closed HTTP/1.1\r\n", ""),
+        ("a.test", "GET /locked HTTP/1.1\r\n", ""),
+        ("a.test", "POST /small/x HTTP/1.1\r\nContent-Length: 9\r\n", "123456789"),
+        ("a.test", "POST /small/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", "9\r\n123456789\r\n0\r\n\r\n"),
+        ("a.test", "DELETE /small/f HTTP/1.1\r\n", ""),
+        ("a.test", "BREW / HTTP/1.1\r\n", ""),
+        ("a.test", "GET /bots HTTP/1.1\r\nUser-Agent: a bot\r\n", ""),
+        ("a.test", "GET /pages HTTP/1.1\r\nReferer: http://b.test/\r\n", ""),
+        ("a.test", "GET /teapot?\"x HTTP/1.1\r\n", ""),
+        ("a.test", "GET /page.html HTTP/1.1\r\nIf-Match: \"no\"\r\n", ""),
+        ("a.test", "GET /page.html HTTP/1.1\r\nRange: bytes=99-\r\n", ""),
+        ("a.test", "GET /%zz HTTP/1.1\r\n", ""),
+        ("a.test", "GET /../../x HTTP/1.1\r\n", ""),
+        ("a.test", "GET http://a.test/none HTTP/1.1\r\n", ""),
+        ("a.test", "GET / HTTP/9.1\r\n", ""),
+        ("a.test", "nonsense\r\n", ""),
+        ("a.test", "\u{16}\u{3}\u{1}\r\n", ""),
+        ("a.test", "GET / HTTP/1.1\r\nHost: b\r\n", ""),
+        (&format!("a.test:{port}"), "GET /closed/y HTTP/1.1\r\n", ""),
+    ] {
+        let mut client = server.client();
+        client.send(format!("{head}Host: {host}\r\nConnection: close\r\n\r\n{body}"));
+        // What is not answered is in the log all the same.
+        let _ = client.try_response(false);
+    }
+    let log = server.await_file("logs/access.log", |text| text.lines().count() >= 28);
+    let mut missed = Vec::new();
+    let mut count = 0;
+    for line in log.lines() {
+        let status = line.split("\" ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        let id = line.split("id=").nth(1).and_then(|rest| rest.split(' ').next()).expect("an id");
+        if !status.starts_with(['4', '5']) {
+            continue;
+        }
+        count += 1;
+        let mut command = std::process::Command::new(crate::harness::binary());
+        command.args(["explain", "--log", "logs/access.log", "conf/test.conf", id]).current_dir(server.path(""));
+        let out = command.output().expect("the binary runs");
+        let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        let is_said = |subject: &str| {
+            text.lines()
+                .any(|line| line.strip_prefix(subject).is_some_and(|rest| rest.trim_start().starts_with(status)))
+        };
+        if !out.status.success() || !(is_said("answer") || is_said("logged")) || !text.contains("test.conf:") {
+            missed.push(format!("{line}\n{text}"));
+        }
+    }
+    assert!(missed.is_empty() && count >= 26, "{} of {count}:\n{}", missed.len(), missed.join("\n"));
+}
+
 #[test]
 fn two_configurations_are_compared_by_what_was_asked() {
     if skip_on_nginx("diff") {
