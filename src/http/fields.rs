@@ -4,6 +4,8 @@
 //! Invariant: a value holds no control byte but the tab, so that a decoded path or a capture never starts a field of
 //! its own.
 
+use crate::http::header::push_value;
+
 /// Kept as HTTP/1 writes them, which only its encoder may know ([`Fields::lines`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -23,7 +25,7 @@ impl Fields {
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         self.lines.extend_from_slice(name);
         self.lines.extend_from_slice(b": ");
-        self.lines.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
+        push_value(value, &mut self.lines);
         self.lines.extend_from_slice(b"\r\n");
     }
 

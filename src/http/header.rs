@@ -66,82 +66,205 @@ pub enum HeaderId {
     UploadDraftInteropVersion,
     TusResumable,
     XHttpMethodOverride,
+    Server,
+    SetCookie,
+    Location,
+    Refresh,
+    LastModified,
+    Etag,
+    Expires,
+    AcceptRanges,
+    Vary,
+    WwwAuthenticate,
+    Status,
+    XPad,
+    XAccelExpires,
+    XAccelRedirect,
+    XAccelLimitRate,
+    XAccelBuffering,
+    XAccelCharset,
+}
+
+/// A known name: its ends ([`ends`]), its bytes in lower case, its id.
+struct Known {
+    ends: (u64, u64),
+    name: &'static [u8],
+    id: HeaderId,
+}
+
+const fn known(name: &'static [u8], id: HeaderId) -> Known {
+    Known { ends: ends(name), name, id }
 }
 
 impl HeaderId {
-    /// The id of a field name, in any case. The length decides first, so a name costs one or two comparisons.
+    /// The id of a field name, in any case. The length decides first, then eight bytes at either end, which are the
+    /// whole name up to sixteen: two comparisons of a word for each known name of that length.
     pub fn of(name: &[u8]) -> HeaderId {
         use HeaderId::*;
-        let rows: &[(&[u8], HeaderId)] = match name.len() {
-            2 => &[(b"te", Te), (b"if", If)],
-            3 => &[(b"via", Via)],
-            4 => &[(b"host", Host), (b"date", Date)],
-            5 => &[(b"range", Range), (b"depth", Depth)],
-            6 => &[
-                (b"accept", Accept),
-                (b"cookie", Cookie),
-                (b"expect", Expect),
-                (b"origin", Origin),
-                (b"pragma", Pragma),
-                (b"prefer", Prefer),
-            ],
-            7 => &[(b"referer", Referer), (b"upgrade", Upgrade), (b"trailer", Trailer), (b"timeout", Timeout)],
-            8 => &[(b"if-match", IfMatch), (b"if-range", IfRange)],
-            9 => &[(b"overwrite", Overwrite), (b"forwarded", Forwarded), (b"x-real-ip", XRealIp)],
-            10 => &[
-                (b"connection", Connection),
-                (b"user-agent", UserAgent),
-                (b"keep-alive", KeepAlive),
-                (b"lock-token", LockToken),
-            ],
-            11 => &[(b"destination", Destination), (b"repr-digest", ReprDigest), (b"content-md5", ContentMd5)],
-            12 => &[(b"content-type", ContentType)],
-            13 => &[
-                (b"if-none-match", IfNoneMatch),
-                (b"cache-control", CacheControl),
-                (b"authorization", Authorization),
-                (b"content-range", ContentRange),
-                (b"upload-length", UploadLength),
-                (b"upload-offset", UploadOffset),
-                (b"tus-resumable", TusResumable),
-                (b"upload-concat", UploadConcat),
-            ],
-            14 => &[
-                (b"content-length", ContentLength),
-                (b"accept-charset", AcceptCharset),
-                (b"content-digest", ContentDigest),
-            ],
-            15 => &[
-                (b"accept-encoding", AcceptEncoding),
-                (b"accept-language", AcceptLanguage),
-                (b"x-forwarded-for", XForwardedFor),
-                (b"upload-metadata", UploadMetadata),
-                (b"upload-complete", UploadComplete),
-                (b"upload-checksum", UploadChecksum),
-            ],
-            16 => &[
-                (b"content-encoding", ContentEncoding),
-                (b"x-requested-with", XRequestedWith),
-                (b"proxy-connection", ProxyConnection),
-                (b"want-repr-digest", WantReprDigest),
-            ],
-            17 => &[
-                (b"if-modified-since", IfModifiedSince),
-                (b"transfer-encoding", TransferEncoding),
-                (b"x-forwarded-proto", XForwardedProto),
-            ],
-            19 => &[
-                (b"if-unmodified-since", IfUnmodifiedSince),
-                (b"content-disposition", ContentDisposition),
-                (b"want-content-digest", WantContentDigest),
-                (b"upload-defer-length", UploadDeferLength),
-            ],
-            22 => &[(b"x-http-method-override", XHttpMethodOverride)],
-            28 => &[(b"upload-draft-interop-version", UploadDraftInteropVersion)],
-            _ => &[],
+        let rows: &[Known] = match name.len() {
+            2 => const { &[known(b"te", Te), known(b"if", If)] },
+            3 => const { &[known(b"via", Via)] },
+            4 => const { &[known(b"host", Host), known(b"date", Date), known(b"etag", Etag), known(b"vary", Vary)] },
+            5 => const { &[known(b"range", Range), known(b"depth", Depth), known(b"x-pad", XPad)] },
+            6 => {
+                const {
+                    &[
+                        known(b"accept", Accept),
+                        known(b"cookie", Cookie),
+                        known(b"expect", Expect),
+                        known(b"origin", Origin),
+                        known(b"pragma", Pragma),
+                        known(b"prefer", Prefer),
+                        known(b"server", Server),
+                        known(b"status", Status),
+                    ]
+                }
+            }
+            7 => {
+                const {
+                    &[
+                        known(b"referer", Referer),
+                        known(b"upgrade", Upgrade),
+                        known(b"trailer", Trailer),
+                        known(b"timeout", Timeout),
+                        known(b"refresh", Refresh),
+                        known(b"expires", Expires),
+                    ]
+                }
+            }
+            8 => const { &[known(b"if-match", IfMatch), known(b"if-range", IfRange), known(b"location", Location)] },
+            9 => {
+                const { &[known(b"overwrite", Overwrite), known(b"forwarded", Forwarded), known(b"x-real-ip", XRealIp)] }
+            }
+            10 => {
+                const {
+                    &[
+                        known(b"connection", Connection),
+                        known(b"user-agent", UserAgent),
+                        known(b"keep-alive", KeepAlive),
+                        known(b"lock-token", LockToken),
+                        known(b"set-cookie", SetCookie),
+                    ]
+                }
+            }
+            11 => {
+                const {
+                    &[
+                        known(b"destination", Destination),
+                        known(b"repr-digest", ReprDigest),
+                        known(b"content-md5", ContentMd5),
+                    ]
+                }
+            }
+            12 => const { &[known(b"content-type", ContentType)] },
+            13 => {
+                const {
+                    &[
+                        known(b"if-none-match", IfNoneMatch),
+                        known(b"cache-control", CacheControl),
+                        known(b"authorization", Authorization),
+                        known(b"content-range", ContentRange),
+                        known(b"upload-length", UploadLength),
+                        known(b"upload-offset", UploadOffset),
+                        known(b"tus-resumable", TusResumable),
+                        known(b"upload-concat", UploadConcat),
+                        known(b"last-modified", LastModified),
+                        known(b"accept-ranges", AcceptRanges),
+                    ]
+                }
+            }
+            14 => {
+                const {
+                    &[
+                        known(b"content-length", ContentLength),
+                        known(b"accept-charset", AcceptCharset),
+                        known(b"content-digest", ContentDigest),
+                    ]
+                }
+            }
+            15 => {
+                const {
+                    &[
+                        known(b"accept-encoding", AcceptEncoding),
+                        known(b"accept-language", AcceptLanguage),
+                        known(b"x-forwarded-for", XForwardedFor),
+                        known(b"upload-metadata", UploadMetadata),
+                        known(b"upload-complete", UploadComplete),
+                        known(b"upload-checksum", UploadChecksum),
+                        known(b"x-accel-expires", XAccelExpires),
+                        known(b"x-accel-charset", XAccelCharset),
+                    ]
+                }
+            }
+            16 => {
+                const {
+                    &[
+                        known(b"content-encoding", ContentEncoding),
+                        known(b"x-requested-with", XRequestedWith),
+                        known(b"proxy-connection", ProxyConnection),
+                        known(b"want-repr-digest", WantReprDigest),
+                        known(b"www-authenticate", WwwAuthenticate),
+                        known(b"x-accel-redirect", XAccelRedirect),
+                    ]
+                }
+            }
+            17 => {
+                const {
+                    &[
+                        known(b"if-modified-since", IfModifiedSince),
+                        known(b"transfer-encoding", TransferEncoding),
+                        known(b"x-forwarded-proto", XForwardedProto),
+                        known(b"x-accel-buffering", XAccelBuffering),
+                    ]
+                }
+            }
+            18 => const { &[known(b"x-accel-limit-rate", XAccelLimitRate)] },
+            19 => {
+                const {
+                    &[
+                        known(b"if-unmodified-since", IfUnmodifiedSince),
+                        known(b"content-disposition", ContentDisposition),
+                        known(b"want-content-digest", WantContentDigest),
+                        known(b"upload-defer-length", UploadDeferLength),
+                    ]
+                }
+            }
+            22 => const { &[known(b"x-http-method-override", XHttpMethodOverride)] },
+            28 => const { &[known(b"upload-draft-interop-version", UploadDraftInteropVersion)] },
+            _ => return Other,
         };
-        rows.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(Other, |(_, id)| *id)
+        let ends = ends(name);
+        let found = rows.iter().find(|row| row.ends == ends);
+        // What lies between the ends of a longer one decides as well.
+        found.filter(|row| name.len() <= 16 || row.name.eq_ignore_ascii_case(name)).map_or(Other, |row| row.id)
     }
+}
+
+/// The first and the last bytes of a name in lower case, up to eight each; they overlap where it is shorter than both.
+const fn ends(name: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        return (lower(u64::from_le_bytes(*first)), lower(u64::from_le_bytes(*last)));
+    }
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        return (lower(u32::from_le_bytes(*first) as u64), lower(u32::from_le_bytes(*last) as u64));
+    }
+    let (mut word, mut at) = (0, 0);
+    while at < name.len() {
+        word = word << 8 | name[at] as u64;
+        at += 1;
+    }
+    (lower(word), 0)
+}
+
+/// Eight bytes with their ASCII capitals as small letters.
+const fn lower(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let low = word & !HIGH;
+    let from_a = low + ONES * (0x80 - b'A' as u64);
+    let after_z = low + ONES * (0x80 - b'Z' as u64 - 1);
+    let capital = (from_a ^ after_z) & !word & HIGH;
+    word | capital >> 2
 }
 
 const fn token_table() -> [bool; 256] {
@@ -172,7 +295,28 @@ pub fn is_token(bytes: &[u8]) -> bool {
 /// How many bytes from the start are token bytes.
 #[inline]
 pub fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|b| !is_token_byte(*b)).unwrap_or(bytes.len())
+    let mut at = 0;
+    // Names are letters and dashes, mostly: eight at a time as long as there is nothing else.
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk)
+        && is_plain_name(u64::from_le_bytes(*word))
+    {
+        at += 8;
+    }
+    at + bytes[at..].iter().position(|b| !is_token_byte(*b)).unwrap_or(bytes.len() - at)
+}
+
+/// Whether eight bytes are letters and dashes.
+#[inline]
+const fn is_plain_name(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    // As small letters; what that makes a letter of that was none before is `@`, `[` and the like below.
+    let low = (word | (ONES * 0x20)) & !HIGH;
+    let letter = (low + ONES * (0x80 - b'a' as u64)) & !(low + ONES * (0x80 - b'z' as u64 - 1));
+    let upper_half = (word & (ONES * 0x40)) << 1;
+    let other = word ^ (ONES * b'-' as u64);
+    let dash = !(((other & !HIGH) + ONES * 0x7f) | other);
+    ((letter & upper_half | dash) & !word & HIGH) == HIGH
 }
 
 /// A byte of a field value: HTAB, SP, visible ASCII, or obs-text (RFC 9110 §5.5).
@@ -181,10 +325,40 @@ pub fn is_field_byte(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
-/// True when every byte may stand in a field value. Written without an early exit, so that it becomes SIMD.
+/// True when every byte may stand in a field value. Eight bytes at a time: values are short, and a loop over bytes
+/// was a tenth of what a proxied request costs.
 #[inline]
 pub fn is_field_value(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |bad, b| bad | !is_field_byte(*b))
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut suspect = 0;
+    for word in words {
+        suspect |= controls(u64::from_le_bytes(*word));
+    }
+    // The last eight again rather than what is left one by one.
+    match bytes.last_chunk() {
+        Some(last) => suspect |= controls(u64::from_le_bytes(*last)),
+        None => return rest.iter().all(|b| is_field_byte(*b)),
+    }
+    // Among control bytes there may be a tab, which is none here.
+    suspect == 0 || bytes.iter().all(|b| is_field_byte(*b))
+}
+
+/// Appends a field value; what may not stand in one becomes a blank.
+pub fn push_value(value: &[u8], out: &mut Vec<u8>) {
+    match is_field_value(value) {
+        true => out.extend_from_slice(value),
+        false => out.extend(value.iter().map(|b| if is_field_byte(*b) { *b } else { b' ' })),
+    }
+}
+
+/// Not 0 when one of eight bytes is below the space or is DEL.
+#[inline]
+const fn controls(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let below = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    let del = word ^ (ONES * 0x7f);
+    (below | del.wrapping_sub(ONES) & !del) & HIGH
 }
 
 /// Without SP and HTAB at both ends.
@@ -256,10 +430,63 @@ mod tests {
             ("X-Anything", HeaderId::Other),
             ("Hos", HeaderId::Other),
             ("", HeaderId::Other),
+            ("Te", HeaderId::Te),
+            ("VIA", HeaderId::Via),
+            ("Hos\r", HeaderId::Other),
+            ("x\rpad", HeaderId::Other),
+            ("upload@length", HeaderId::Other),
+            ("If-Unmodified\u{d}Since", HeaderId::Other),
+            ("X-Accel-Xedirect", HeaderId::Other),
+            ("Upload-Deeer-Length", HeaderId::Other),
+            ("\u{c9}tag", HeaderId::Other),
         ];
         for (name, id) in table {
             assert_eq!(HeaderId::of(name.as_bytes()), id, "{name}");
         }
+    }
+
+    #[test]
+    fn a_byte_in_lower_case_is_what_the_library_makes_of_it() {
+        for byte in 0..=255u8 {
+            let word = u64::from_le_bytes([byte; 8]);
+            assert_eq!(lower(word).to_le_bytes(), [byte.to_ascii_lowercase(); 8], "{byte}");
+        }
+        assert_eq!(lower(u64::from_le_bytes(*b"A[Z`@aZ\xc1")).to_le_bytes(), *b"a[z`@az\xc1");
+    }
+
+    #[test]
+    fn a_token_ends_where_its_first_other_byte_stands() {
+        for len in 1..20 {
+            for at in 0..len {
+                for byte in 0..=255u8 {
+                    let mut name = vec![b'n'; len];
+                    name[at] = byte;
+                    let expected = if is_token_byte(byte) { len } else { at };
+                    assert_eq!(token_len(&name), expected, "{byte} at {at} of {len}");
+                }
+            }
+        }
+        assert_eq!((token_len(b"Content-Length: 1"), token_len(b"a-B-c-Z-"), token_len(b"")), (14, 8, 0));
+        for byte in 0..=255u8 {
+            let plain = byte == b'-' || byte.is_ascii_alphabetic();
+            assert_eq!(is_plain_name(u64::from_le_bytes([byte; 8])), plain, "{byte}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_judged_alike_wherever_in_it_a_byte_stands() {
+        for len in 1..40 {
+            for at in 0..len {
+                for byte in 0..=255u8 {
+                    let mut value = vec![b'v'; len];
+                    value[at] = byte;
+                    assert_eq!(is_field_value(&value), is_field_byte(byte), "{byte} at {at} of {len}");
+                }
+            }
+        }
+        assert!(
+            !is_field_value(b"\t\t\t\t\t\t\t\t\x01") && is_field_value(b"") && is_field_value(b"\t\t\t\t\t\t\t\t\t")
+        );
     }
 
     #[test]

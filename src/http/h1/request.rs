@@ -3,6 +3,7 @@
 //!
 //! Invariant: no value brings a line break into a head.
 
+use super::super::header::push_value;
 use super::super::version::Version;
 use crate::util::decimal;
 
@@ -29,7 +30,7 @@ pub fn line(method: &[u8], target: &[u8], version: Version, out: &mut Vec<u8>) {
 pub fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
-    out.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' || *b == 0x7f { b' ' } else { *b }));
+    push_value(value, out);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -19,9 +19,9 @@ use crate::http::reject::Reject;
 
 /// A set of header names, a bit each.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Names(u64);
+pub struct Names(u128);
 
-const _: () = assert!((HeaderId::TusResumable as u8) < 64, "a bit for each name");
+const _: () = assert!((HeaderId::XAccelCharset as u8) < 128, "a bit for each name");
 
 /// Those this module judges.
 const JUDGED: [HeaderId; 8] = [
@@ -38,15 +38,15 @@ const JUDGED: [HeaderId; 8] = [
 impl Names {
     /// Adds a name. True where it was there already, and a second line of it is to be judged.
     pub fn add(&mut self, id: HeaderId) -> bool {
-        const WATCHED: u64 = {
+        const WATCHED: u128 = {
             let (mut set, mut at) = (0, 0);
             while at < JUDGED.len() {
-                set |= 1 << JUDGED[at] as u8;
+                set |= 1u128 << JUDGED[at] as u8;
                 at += 1;
             }
             set
         };
-        let bit = 1 << id as u8;
+        let bit = 1u128 << id as u8;
         let again = self.0 & bit & WATCHED != 0;
         self.0 |= bit;
         again
