@@ -19,9 +19,9 @@ use std::rc::Rc;
 pub struct Drafts {
     all: Vec<Draft>,
     /// Positions of the drafts of each name: few, as they differ by their port.
-    by_name: HashMap<Box<str>, Vec<usize>>,
+    by_name: HashMap<Rc<str>, Vec<usize>>,
     /// Groups that are wrong: their names are defined all the same.
-    broken: HashSet<Box<str>>,
+    broken: HashSet<Rc<str>>,
 }
 
 struct Draft {
@@ -139,7 +139,7 @@ impl Drafts {
 
     /// All groups; those that no block defines are looked up as hosts.
     pub fn resolve(mut self, diagnostics: &mut Diagnostics) -> Vec<Rc<Upstream>> {
-        let blocks: HashSet<Box<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
+        let blocks: HashSet<Rc<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
         for draft in self.all.iter_mut().filter(|draft| !draft.block) {
             let name = &draft.upstream.name;
             if self.broken.contains(name) {

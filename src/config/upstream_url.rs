@@ -2,6 +2,7 @@
 //! variables, for each request by the same function.
 
 use super::settings::proxy_pass::Protocol;
+use std::rc::Rc;
 
 /// A proxy_pass URL taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,9 +92,9 @@ impl<'a> Url<'a> {
     }
 
     /// `$proxy_port`.
-    pub fn port_text(&self) -> Box<[u8]> {
+    pub fn port_text(&self) -> Rc<[u8]> {
         match self.port {
-            _ if self.host.starts_with("unix:") => Box::default(),
+            _ if self.host.starts_with("unix:") => Rc::default(),
             port => port.unwrap_or(self.default_port()).to_string().into_bytes().into(),
         }
     }

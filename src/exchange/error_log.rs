@@ -70,7 +70,7 @@ impl Exchange {
             quoted("request_id", id.as_bytes());
         }
         quoted("request", self.request.head.request_line.of(self.buf()));
-        quoted("upstream", self.log.upstream.as_ref().map_or(b"", |record| record.shown.as_bytes()));
+        quoted("upstream", &self.log.upstream.as_ref().map(|record| record.shown()).unwrap_or_default());
         quoted("host", self.request.head.host.of(self.buf()));
         let referrer = self.request.head.get(HeaderId::Referer).map(|field| field.value.of(self.buf()));
         quoted("referrer", referrer.unwrap_or_default());

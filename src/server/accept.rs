@@ -12,6 +12,7 @@ use crate::sys::epoll;
 use crate::sys::{Errno, process, socket};
 use crate::util::inject::panic_point;
 use crate::util::slab::Key;
+use crate::util::wake::Wake;
 
 /// Connections taken from one listener in a turn; the rest stay in its backlog.
 const TURN: usize = 64;
@@ -78,7 +79,7 @@ impl Server {
         self.cx.now.advance_epoch();
         for at in 0..self.fresh.len() {
             if let Some(key) = self.fresh.get(at).copied() {
-                self.drive_and_batch(key);
+                self.drive_and_batch(Wake::conn(key));
             }
         }
         self.fresh.clear();

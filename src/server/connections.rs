@@ -19,7 +19,7 @@ impl Server {
         conn.transport.event(flags);
         match conn.has_bulk_data() {
             true => self.file(key, Next::Run, true),
-            false => self.drive_and_batch(key),
+            false => self.drive_and_batch(Wake::conn(key)),
         }
     }
 
@@ -28,7 +28,7 @@ impl Server {
         let Some(wake) = self.pool.backends.event(key, flags) else { return };
         match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
             true => self.file(wake.conn, Next::Run, true),
-            false => self.drive(wake),
+            false => self.drive_and_batch(wake),
         }
     }
 
@@ -72,9 +72,10 @@ impl Server {
         Some(next)
     }
 
-    /// As [`Server::drive`], but a short answer waits for those of the next connections ([`GATHER`]).
-    pub(super) fn drive_and_batch(&mut self, key: Key) {
-        match self.act(Wake::conn(key), true, drive::drive) {
+    /// As [`Server::drive`], but a short answer, or a short request for an upstream, waits for those of the next
+    /// connections ([`GATHER`]).
+    pub(super) fn drive_and_batch(&mut self, wake: Wake) {
+        match self.act(wake, true, drive::drive) {
             Some(Next::Send) if self.batched.len() < GATHER => {}
             // One that used up its share took long, and another may follow: what is made does not wait for that.
             Some(Next::Send | Next::Run) => self.send_batched(),

@@ -135,7 +135,7 @@ pub struct Stats {
     /// The longest turn so far, milliseconds.
     pub longest_turn: u64,
     /// By upstream and server.
-    pub upstreams: BTreeMap<(Box<str>, Box<str>), PeerCounts>,
+    upstreams: BTreeMap<Box<str>, BTreeMap<Box<str>, PeerCounts>>,
     cells: [u64; CELLS],
     shared: Option<Rc<Shared>>,
     changed: bool,
@@ -232,11 +232,26 @@ impl Stats {
 
     /// A server of an upstream was asked.
     pub fn peer(&mut self, upstream: &str, peer: &str) -> Option<&mut PeerCounts> {
-        let key = (upstream.into(), peer.into());
-        if self.upstreams.len() >= UPSTREAMS && !self.upstreams.contains_key(&key) {
-            return None;
+        let known = self.upstreams.get(upstream).is_some_and(|peers| peers.contains_key(peer));
+        if !known {
+            if self.peers().count() >= UPSTREAMS {
+                return None;
+            }
+            self.upstreams.entry(upstream.into()).or_default().insert(peer.into(), PeerCounts::default());
         }
-        Some(self.upstreams.entry(key).or_default())
+        self.upstreams.get_mut(upstream)?.get_mut(peer)
+    }
+
+    /// What is counted of one server, if anything is.
+    pub fn counts(&self, upstream: &str, peer: &str) -> Option<&PeerCounts> {
+        self.upstreams.get(upstream)?.get(peer)
+    }
+
+    /// What is counted of each server: its upstream, its name.
+    pub fn peers(&self) -> impl Iterator<Item = (&str, &str, &PeerCounts)> {
+        self.upstreams
+            .iter()
+            .flat_map(|(upstream, peers)| peers.iter().map(move |(peer, counts)| (&**upstream, &**peer, counts)))
     }
 
     /// A turn took that long, milliseconds.
@@ -301,7 +316,7 @@ mod tests {
                 peer.selected += 1;
             }
         }
-        assert_eq!(stats.upstreams.len(), UPSTREAMS);
+        assert_eq!(stats.peers().count(), UPSTREAMS);
         assert!(stats.peer("u", "0").is_some());
     }
 }

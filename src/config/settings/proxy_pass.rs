@@ -2,6 +2,7 @@
 
 use crate::config::ids::UpstreamId;
 use crate::config::template::Template;
+use std::rc::Rc;
 
 /// How requests are spoken to an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +58,8 @@ pub enum To {
     Fixed {
         upstream: UpstreamId,
         /// `$proxy_host` and `$proxy_port`.
-        host: Box<[u8]>,
-        port: Box<[u8]>,
+        host: Rc<[u8]>,
+        port: Rc<[u8]>,
         /// What stands behind the host; empty: the request's own URI is passed.
         uri: Box<[u8]>,
         /// The whole URL as written: what `proxy_redirect default` looks for.

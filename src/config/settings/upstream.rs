@@ -10,7 +10,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// As `upstream NAME` or the host of a proxy_pass spells it.
-    pub name: Box<str>,
+    pub name: Rc<str>,
     /// The port that a proxy_pass names the host with; None for 80, and for a block.
     pub port: Option<u16>,
     /// It is an `upstream` block, not a host.
@@ -29,7 +29,7 @@ pub struct Upstream {
 pub struct Peer {
     pub addr: Addr,
     /// `$upstream_addr`.
-    pub name: Box<str>,
+    pub name: Rc<str>,
     /// Which `server` line of the group it comes from; several addresses of a name share one.
     pub line: u32,
     /// As that line spells it.

@@ -9,7 +9,8 @@ use crate::conn::timers::{Deadline, Timer};
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, respond, settings};
+use crate::exchange::handlers::upstream::{Fault, Headed, Phase, Proxy, respond, settings};
+use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, filters, phases};
 use crate::services::upstream_balance::End;
 use crate::services::{SCRATCH, Services};
@@ -96,9 +97,16 @@ pub(super) fn next(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, faul
 /// The request goes out, the response comes in.
 pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, flushed: bool) -> Step {
     if matches!(&active.handler, Handler::Proxy(proxy) if proxy.opens_tunnel()) {
-        return open_tunnel(io, active, turn);
+        return open_tunnel(active, turn);
     }
-    let starts = matches!(&active.handler, Handler::Proxy(proxy) if proxy.gathers_start(&active.ex));
+    let (starts, unsent) = match &active.handler {
+        Handler::Proxy(proxy) => (proxy.gathers_start(&active.ex), proxy.is_unsent() && proxy.pending().len() < SHORT),
+        _ => return Step::Again,
+    };
+    // As an answer that is short: the send wakes the server, which stays awake for what follows closely.
+    if turn.budget.gather && unsent && !starts {
+        return Step::Batched;
+    }
     let mut progress = flushed | (!starts && send(active, turn));
     let Active { ex, handler, http1, .. } = active;
     if let Handler::Proxy(proxy) = handler
@@ -212,19 +220,19 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
             if ex.out.is_empty() {
                 proxy.client_by = cx.now.ms + ex.here().settings.client.send_timeout.0;
             }
-            proxy.received(ex, cx, bytes)
+            proxy.received(ex, cx, bytes).map(|headed| headed.map(|headed| (headed, bytes)))
         }
     };
     let outcome = match outcome {
-        Ok(Some(Flow::Respond)) => {
+        Ok(Some((headed, bytes))) if headed.flow == Flow::Respond => {
             begin_response(ex, http1, cx);
             if proxy.phase == Phase::Tunnel {
                 // What the client sent behind its request is no request any more.
                 proxy.relay(&http1.take_rest());
             }
-            proxy.begin_body(ex, cx)
+            proxy.begin_body(ex, cx, &headed, bytes)
         }
-        Ok(Some(flow)) => {
+        Ok(Some((Headed { flow, .. }, _))) => {
             // The answer is somewhere else.
             proxy.finish(ex, cx);
             turn.pool.backends.close(backend, cx, End::Good);
@@ -249,7 +257,7 @@ fn begin_response(ex: &mut Exchange, http1: &mut Http1, cx: &mut Services) {
 }
 
 /// The server that a CONNECT request asked for is there.
-fn open_tunnel(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, http1, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     respond::open_tunnel(proxy, ex);
@@ -258,10 +266,8 @@ fn open_tunnel(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Ste
     proxy.relay(&http1.take_rest());
     proxy.client_by = turn.cx.now.ms + ex.here().settings.client.send_timeout.0;
     proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
-    match proxy.begin_body(ex, turn.cx) {
-        Ok(()) => Step::Again,
-        Err(fault) => fail(io, active, turn, fault),
-    }
+    proxy.begin_tunnel();
+    Step::Again
 }
 
 /// The response has come whole.

@@ -215,7 +215,9 @@ impl Backends {
         *slot = None;
         cx.upstream_balance.give(&upstream, peer, End::Good, cx.now.ms);
         let same = |key: &Key| self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, &upstream));
-        if self.idle.iter().filter(|key| same(key)).count() >= keepalive.idle as usize
+        let idle = keepalive.idle as usize;
+        if self.idle.len() >= idle
+            && self.idle.iter().filter(|key| same(key)).count() >= idle
             && let Some(at) = self.idle.iter().position(same)
         {
             let oldest = self.idle.remove(at);

@@ -53,9 +53,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
     if challenges.is_empty()
         && let Some(record) = &ex.log.upstream
     {
-        let lines =
-            record.head.fields.iter().map(|field| (field.name.of(&record.bytes), field.value.of(&record.bytes)));
-        challenges = lines.filter_map(named).collect();
+        challenges = record.head.fields().filter_map(|(_, name, value)| named((name, value))).collect();
     }
     let location = match &ex.sub {
         Some(sub) => sub.parent.route.location,

@@ -133,13 +133,13 @@ pub fn groups(cx: &Services) -> Vec<(String, Vec<PeerFacts<'_>>)> {
             groups.push((name, peers));
         }
     }
-    for ((group, peer), counts) in &cx.stats.upstreams {
-        let at = groups.iter().position(|(name, _)| **name == **group).unwrap_or_else(|| {
+    for (group, peer, counts) in cx.stats.peers() {
+        let at = groups.iter().position(|(name, _)| *name == *group).unwrap_or_else(|| {
             groups.push((group.to_string(), Vec::new()));
             groups.len() - 1
         });
         let peers = &mut groups[at].1;
-        if !peers.iter().any(|known| *known.name == **peer) {
+        if !peers.iter().any(|known| known.name == peer) {
             let counts = counts.clone();
             peers.push(PeerFacts { name: peer, config: None, health: Health::Up, busy: 0, fails: 0, counts });
         }
@@ -162,7 +162,7 @@ fn facts<'c>(cx: &'c Services, upstream: &Rc<Upstream>, name: &str, at: usize, p
         (_, true) => Health::Unavailable,
         _ => Health::Up,
     };
-    let counts = cx.stats.upstreams.get(&(name.into(), peer.name.clone())).cloned().unwrap_or_default();
+    let counts = cx.stats.counts(name, &peer.name).cloned().unwrap_or_default();
     PeerFacts { name: &peer.name, config: Some(peer), health, busy: seen.busy, fails: seen.fails, counts }
 }
 

@@ -5,7 +5,7 @@
 
 use super::find::Target;
 use super::header_params::client_lines;
-use super::request::Place;
+use super::record::Place;
 use super::{Proxy, settings};
 use crate::config::model::{Content, Level};
 use crate::config::settings::cgi::Interpreter;
@@ -77,7 +77,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
     let nowhere = crate::config::addr::PeerAddr::Inet(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))]);
     let mut upstream = Upstream::of(&name, nowhere);
     upstream.peers[0].name = name.into();
-    let place = Place { host: Vec::new(), uri: Vec::new() };
+    let place = Place::default();
     let target = Target { upstream: Rc::new(upstream), pending: None, place, is_secure: false };
     let mut proxy = super::assemble(ex, cx, Protocol::Cgi, target)?;
     proxy.script = Some(script);

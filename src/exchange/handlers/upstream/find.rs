@@ -1,8 +1,8 @@
 //! Where a request goes: the group of the location's pass directive, or the one that its variables make. A host that is
 //! no group is looked up by the location's resolver.
 
-use super::record::Record;
-use super::request::{self, Place};
+use super::record::{Place, Record};
+use super::request;
 use super::{Phase, Proxy};
 use crate::config::addr::PeerAddr;
 use crate::config::model::Level;
@@ -42,7 +42,7 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
     match &pass.to {
         To::Fixed { upstream: id, host: fixed, port: number, .. } => {
             found = (cx.upstream_names.current(&ex.config.upstreams[id.at()]), None);
-            (host, port, made) = (fixed.to_vec(), number.to_vec(), None);
+            (host, port, made) = (fixed.clone(), number.clone(), None);
         }
         To::Made(template) => {
             text = variables::text(template, ex, cx);
@@ -51,20 +51,20 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
                 ex.report(cx, Level::Error, format_args!("{why} in \"{shown}\""));
                 Status::INTERNAL_SERVER_ERROR
             })?;
-            (record.host, record.port) = (url.header.as_bytes().to_vec(), url.port_text().into_vec());
+            (record.host, record.port) = (url.header.as_bytes().into(), url.port_text());
             is_secure = url.is_secure;
             found = match known(ex, cx, &url) {
                 Some(upstream) => (upstream, None),
                 None => look_up(ex, cx, &url, pass.protocol)?,
             };
-            (host, port, made) = (url.header.as_bytes().to_vec(), url.port_text().into_vec(), Some(url.uri));
+            (host, port, made) = (record.host.clone(), record.port.clone(), Some(url.uri));
         }
     }
     let uri = match pass.protocol {
         Protocol::Http1 => request::target(ex, pass, made),
         _ => Vec::new(),
     };
-    record.host.clone_from(&host);
+    record.host = host.clone();
     record.port = port;
     Ok(Target { upstream: found.0, pending: found.1, place: Place { host, uri }, is_secure })
 }

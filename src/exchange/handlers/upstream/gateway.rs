@@ -1,7 +1,7 @@
 //! Requests to FastCGI, SCGI and uwsgi applications: the parameters of the configuration, and the client's header fields
 //! ([`header_params`](super::header_params)).
 
-use super::header_params::{HEADER, Params, client_lines};
+use super::header_params::{HEADER, client_lines};
 use super::sending::{Body, Framed};
 use super::{Proxy, cgi, http1, settings};
 use crate::config::model::Level;
@@ -20,13 +20,12 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     let settings = settings(ex).clone();
     let (protocol, gateway) = (proxy.protocol, &settings.gateway);
     let caches = settings.cache.takes(ex.route.method);
-    let params = params(ex, cx, gateway, settings.pass_request_headers, caches);
-    let script = params.iter().find(|(name, _)| name == b"SCRIPT_FILENAME").map(|(_, value)| value);
-    if let Some(script) = script.filter(|script| protocol == Protocol::FastCgi && cgi::stored(ex, script)) {
-        let shown = Printable(script);
-        ex.report(cx, Level::Error, format_args!("\"{shown}\" lies where clients may store files (upload_execute)"));
-        return Err(Status::FORBIDDEN);
+    let mut params = Params::new(protocol);
+    configured(ex, cx, gateway, &mut params)?;
+    if settings.pass_request_headers {
+        passed(ex, gateway, caches, &mut params);
     }
+    let Params { pairs, mut fits, .. } = params;
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     let length = gathered.map(|body| body.len());
     proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
@@ -42,15 +41,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         Framing::Length(length) if ex.sub.is_none() => Some(length),
         _ => None,
     });
-    let (mut out, mut pairs) = (Vec::with_capacity(2048), Vec::with_capacity(2048));
-    let mut fits = true;
-    for (name, value) in &params {
-        match protocol {
-            Protocol::Uwsgi => fits &= scgi::uwsgi_pair(&mut pairs, name, value),
-            Protocol::Scgi => scgi::pair(&mut pairs, name, value),
-            _ => fastcgi::pair(&mut pairs, name, value),
-        }
-    }
+    let mut out = Vec::with_capacity(pairs.len() + 64);
     match protocol {
         Protocol::Uwsgi => {
             let (first, second) = gateway.modifiers;
@@ -83,28 +74,69 @@ fn gathered_bytes(ex: &Exchange, passes: bool) -> Vec<u8> {
     body.and_then(|body| body.bytes()).unwrap_or_default().to_vec()
 }
 
-/// The configured parameters, then the client's lines that none of them replaces.
-fn params(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, passes_headers: bool, caches: bool) -> Params {
-    let mut params = Params::with_capacity(gateway.params.len() + ex.request.head.fields.len());
-    for param in gateway.params.iter() {
-        let value = variables::text(&param.value, ex, cx);
-        if !param.if_not_empty || !value.is_empty() {
-            params.push((param.name.to_vec(), value));
+/// Parameters as their protocol writes them.
+struct Params {
+    protocol: Protocol,
+    pairs: Vec<u8>,
+    fits: bool,
+}
+
+impl Params {
+    fn new(protocol: Protocol) -> Params {
+        Params { protocol, pairs: Vec::with_capacity(1000), fits: true }
+    }
+
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        match self.protocol {
+            Protocol::Uwsgi => self.fits &= scgi::uwsgi_pair(&mut self.pairs, name, value),
+            Protocol::Scgi => scgi::pair(&mut self.pairs, name, value),
+            _ => fastcgi::pair(&mut self.pairs, name, value),
         }
     }
-    let is_set = |name: &[u8]| gateway.params.iter().any(|param| param.name.eq_ignore_ascii_case(name));
-    if !is_set(b"HTTP_HOST") {
-        let host = variables::text(&host(), ex, cx);
-        params.push((b"HTTP_HOST".to_vec(), host));
+}
+
+fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
+    gateway.params.iter().any(|param| param.name.eq_ignore_ascii_case(name))
+}
+
+/// The parameters that the configuration names, and `HTTP_HOST`.
+///
+/// # Errors
+/// 403 where FastCGI would be told to run what clients may have stored.
+fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
+    let mut value = Vec::new();
+    let mut judged = params.protocol != Protocol::FastCgi;
+    for param in gateway.params.iter() {
+        value.clear();
+        variables::expand(&param.value, ex, cx, &mut value);
+        if param.if_not_empty && value.is_empty() {
+            continue;
+        }
+        if !judged && *param.name == *b"SCRIPT_FILENAME" {
+            judged = true;
+            if cgi::stored(ex, &value) {
+                let what = "lies where clients may store files (upload_execute)";
+                ex.report(cx, Level::Error, format_args!("\"{}\" {what}", Printable(&value)));
+                return Err(Status::FORBIDDEN);
+            }
+        }
+        params.push(&param.name, &value);
     }
-    if passes_headers {
-        let lines = client_lines(ex, |name| {
-            let part = caches && name.strip_prefix(HEADER).is_some_and(is_about_a_part);
-            name == b"HTTP_HOST" || part || is_set(name)
-        });
-        params.extend(lines);
+    if !is_set(gateway, b"HTTP_HOST") {
+        params.push(b"HTTP_HOST", &variables::text(&host(), ex, cx));
     }
-    params
+    Ok(())
+}
+
+/// The client's lines that no configured parameter replaces.
+fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
+    let lines = client_lines(ex, |name| {
+        let part = caches && name.strip_prefix(HEADER).is_some_and(is_about_a_part);
+        name == b"HTTP_HOST" || part || is_set(gateway, name)
+    });
+    for (name, value) in &lines {
+        params.push(name, value);
+    }
 }
 
 /// The parameter's header is not passed where the whole response is asked for.

@@ -15,9 +15,10 @@ pub(super) const HEADER: &[u8] = b"HTTP_";
 pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool) -> Params {
     let mut lines = Params::with_capacity(ex.request.head.fields.len());
     let buf = ex.buf();
+    let mut name = HEADER.to_vec();
     for field in &ex.request.head.fields {
         let written = field.name.of(buf);
-        let mut name = HEADER.to_vec();
+        name.truncate(HEADER.len());
         name.extend(written.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
         if name == b"HTTP_PROXY" || is_set(&name) {
             continue;
@@ -36,7 +37,7 @@ pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool) -> Par
                 list.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
                 list.extend_from_slice(value);
             }
-            None => lines.push((name, value.to_vec())),
+            None => lines.push((name.clone(), value.to_vec())),
         }
     }
     lines

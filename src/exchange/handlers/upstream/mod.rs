@@ -40,9 +40,9 @@ use crate::route::Trace;
 use crate::services::Services;
 use crate::services::upstream_balance::Tried;
 pub use fault::Fault;
+pub use reading::Headed;
 use reading::Reading;
-use record::Try;
-use request::Place;
+use record::{Place, Try};
 use sending::{Body, Framed};
 pub use settings::settings;
 use std::rc::Rc;
@@ -79,7 +79,7 @@ pub struct Proxy {
     pub tls: Option<Secure>,
     /// Phase Resolve, and before it.
     pending: Option<find::Pending>,
-    place: Place,
+    place: Rc<Place>,
     upstream: Rc<Upstream>,
     tried: Tried,
     tries: u64,
@@ -104,8 +104,6 @@ pub struct Proxy {
     head: ResponseHead,
     reading: Reading,
     records: fastcgi::Reader,
-    /// FastCGI records that came behind a head whose response has not begun.
-    records_left: Vec<u8>,
     /// The connection had served a request before.
     pub reused: bool,
     /// It ended with a reset.
@@ -178,7 +176,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         pending,
         protocol,
         script: None,
-        place,
+        place: Rc::new(place),
         upstream: upstream.clone(),
         tried: Tried::default(),
         tries: 0,
@@ -197,7 +195,6 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         head: ResponseHead::default(),
         reading: Reading::Head,
         records: fastcgi::Reader::default(),
-        records_left: Vec::new(),
         reused: false,
         was_reset: false,
         keep: false,

@@ -1,19 +1,19 @@
 //! What differs from protocol to protocol: how a request is written, how its body goes, how the bytes that come back are
 //! read, and what their end means. Everything else of an upstream's dealings is the same for all.
 
-use super::reading::Reading;
-use super::request::Place;
+use super::reading::{Headed, Reading};
+use super::record::Place;
 use super::respond;
 use super::sending::Framed;
 use super::{Fault, Proxy, gateway, http1, settings};
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
 use crate::http::fastcgi::{self, Event};
 use crate::http::fields::Fields;
 use crate::http::h1::encode;
 use crate::http::h1::response::Dialect;
+use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 
@@ -57,15 +57,17 @@ impl Proxy {
         }
     }
 
-    /// Bytes of the response. Some: the head is complete and leads to this; the exchange must be settled with it, and
-    /// [`Proxy::begin_body`] called.
-    pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Flow>, Fault> {
+    /// Bytes of the response. Some: the head is complete; the exchange must be settled with what it leads to, and
+    /// [`Proxy::begin_body`] called with the same bytes.
+    pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Headed>, Fault> {
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.received += bytes.len() as u64;
         }
         match self.protocol {
             Protocol::FastCgi => self.records(ex, cx, bytes),
-            _ => self.stream(ex, cx, bytes),
+            _ => self
+                .stream(ex, cx, bytes)
+                .map(|headed| headed.map(|(flow, at)| Headed { flow, body: at..bytes.len(), rest: bytes.len() })),
         }
     }
 
@@ -75,7 +77,7 @@ impl Proxy {
         ex: &mut Exchange,
         cx: &mut Services,
         bytes: &[u8],
-    ) -> Result<Option<Flow>, Fault> {
+    ) -> Result<Option<Headed>, Fault> {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -84,15 +86,15 @@ impl Proxy {
                 ex.report(cx, Level::Error, format_args!("{bad} while {doing}"));
                 if self.reads_head() { Fault::InvalidHeader } else { Fault::Error }
             })?;
+            let from = at;
             at += step.consumed;
             match step.event {
                 Event::More => return Ok(None),
                 Event::Stderr(range) => self.stderr(ex, cx, &rest[range])?,
                 Event::Stdout(range) => {
-                    if let Some(flow) = self.stream(ex, cx, &rest[range])? {
-                        // Records behind the head are read once the response has begun.
-                        self.records_left.extend_from_slice(bytes.get(at..).unwrap_or_default());
-                        return Ok(Some(flow));
+                    let (start, end) = (from + range.start, from + range.end);
+                    if let Some((flow, head)) = self.stream(ex, cx, &rest[range])? {
+                        return Ok(Some(Headed { flow, body: start + head..end, rest: at }));
                     }
                 }
                 Event::StdoutEnd => self.stdout_ends(ex, cx, "stdout")?,
@@ -137,11 +139,7 @@ impl Proxy {
     }
 
     /// The response's own fields that the client does not get unless a pass_header says so.
-    pub(super) fn hides(&self, name: &[u8]) -> bool {
-        let hidden: &[&[u8]] = match self.protocol {
-            Protocol::Http1 => &respond::HIDDEN,
-            _ => &respond::HIDDEN_OF_SCRIPTS,
-        };
-        hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+    pub(super) fn hides(&self, id: HeaderId) -> bool {
+        respond::is_hidden(id, self.protocol != Protocol::Http1)
     }
 }

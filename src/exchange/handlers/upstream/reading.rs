@@ -1,5 +1,6 @@
 //! The response as it comes: its head, then its body, passed on to the client's side piece by piece.
 
+use super::record::ReceivedHead;
 use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings};
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::Protocol;
@@ -9,6 +10,8 @@ use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Ending, Progress};
 use crate::services::Services;
+use std::ops::Range;
+use std::rc::Rc;
 
 /// Informational responses (1xx) of one request: each begins the time of proxy_read_timeout again.
 const INTERIM: u32 = 100;
@@ -24,6 +27,21 @@ pub(super) enum Reading {
         warned: bool,
     },
     Done,
+}
+
+/// A response whose head is complete: what it leads to, and where in the bytes that completed it its body goes on.
+pub struct Headed {
+    pub flow: Flow,
+    pub(super) body: Range<usize>,
+    /// What follows is not read yet: FastCGI's further records.
+    pub(super) rest: usize,
+}
+
+impl Headed {
+    /// The piece of the body that came with the head, and what has not been read yet.
+    fn parts<'b>(&self, bytes: &'b [u8]) -> (&'b [u8], &'b [u8]) {
+        (bytes.get(self.body.clone()).unwrap_or_default(), bytes.get(self.rest..).unwrap_or_default())
+    }
 }
 
 impl Proxy {
@@ -50,16 +68,31 @@ impl Proxy {
         matches!(self.reading, Reading::Done)
     }
 
-    /// Bytes of head and body, without what the protocol puts around them.
-    pub(super) fn stream(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Flow>, Fault> {
+    /// Bytes of head and body, without what the protocol puts around them. Some: the head is complete; it leads to this,
+    /// and what comes behind so many of the bytes is body.
+    pub(super) fn stream(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        bytes: &[u8],
+    ) -> Result<Option<(Flow, usize)>, Fault> {
         if !self.reads_head() {
             return self.body_bytes(ex, cx, bytes).map(|()| None);
         }
-        self.input.extend_from_slice(bytes);
         let limit = settings(ex).buffer_size.0 as usize;
-        loop {
-            match self.head.parse(&self.input, limit, self.asked) {
-                Ok(Progress::Partial) => return Ok(None),
+        // A head mostly comes at once: it is copied only where it does not.
+        let held = std::mem::take(&mut self.input);
+        let before = held.len();
+        let joined = if held.is_empty() { held } else { [&held, bytes].concat() };
+        let text = if before > 0 { &joined } else { bytes };
+        let mut at = 0;
+        let end = loop {
+            let rest = text.get(at..).unwrap_or_default();
+            match self.head.parse(rest, limit, self.asked) {
+                Ok(Progress::Partial) => {
+                    self.input = rest.to_vec();
+                    return Ok(None);
+                }
                 Ok(Progress::Interim(n)) => {
                     self.interim += 1;
                     if self.interim > INTERIM {
@@ -67,43 +100,49 @@ impl Proxy {
                         ex.report(cx, Level::Error, format_args!("{what} from upstream"));
                         return Err(Fault::InvalidHeader);
                     }
-                    self.input.drain(..n);
+                    at += n;
                     self.head.clear();
                 }
-                Ok(Progress::Complete) => break,
+                Ok(Progress::Complete) => break at + self.head.len,
                 Err(bad) => {
                     let what = format_args!("{bad} while reading response header from upstream");
                     ex.report(cx, Level::Error, what);
                     return Err(Fault::InvalidHeader);
                 }
             }
-        }
+        };
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.header = Some(cx.now.ms.saturating_sub(one.started));
             one.status = self.head.status;
         }
         self.keep = self.head.keep_alive;
         self.ending = self.head.ending;
-        // From here on the head is the record's, where variables find it; what came behind it is body.
-        let rest = self.input.split_off(self.head.len.min(self.input.len()));
+        // From here on the head is the record's, where variables find it.
+        let bytes = text.get(at..end).unwrap_or_default().into();
+        let received = Rc::new(ReceivedHead { head: std::mem::take(&mut self.head), bytes });
         if let Some(record) = &mut ex.log.upstream {
-            std::mem::swap(&mut record.head, &mut self.head);
-            record.bytes = std::mem::replace(&mut self.input, rest);
+            record.head = received.clone();
         }
-        respond::judge(self, ex, cx).map(Some)
+        let flow = respond::judge(self, ex, cx, &received)?;
+        Ok(Some((flow, end.saturating_sub(before))))
     }
 
-    /// The response has begun for the client: what came behind its head is body.
-    pub fn begin_body(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
+    /// The response has begun for the client: what came behind its head, in `bytes`, is body.
+    pub fn begin_body(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        headed: &Headed,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
         self.reading = match self.ending {
             _ if self.phase == Phase::Tunnel => Reading::UntilClose,
             // The client gets none of it.
             Ending::Length(0) if ex.asks_only() => self.whole(false),
             _ if self.ending != Ending::None && ex.tx == Tx::Done && (ex.sub.is_none() || ex.asks_only()) => {
                 self.keep = false;
-                self.input.clear();
-                self.records_left.clear();
-                Reading::Done
+                self.reading = Reading::Done;
+                return Ok(());
             }
             // What would follow is not waited for; nor can the connection be used again (nginx).
             Ending::None => {
@@ -115,13 +154,17 @@ impl Proxy {
             Ending::Chunked => Reading::Length(Decoder::new(Framing::Chunked)),
             Ending::Close => Reading::UntilClose,
         };
-        let rest = std::mem::take(&mut self.input);
-        self.body_bytes(ex, cx, &rest)?;
-        let left = std::mem::take(&mut self.records_left);
-        if !left.is_empty() {
-            self.records(ex, cx, &left)?;
+        let (body, rest) = headed.parts(bytes);
+        self.body_bytes(ex, cx, body)?;
+        if !rest.is_empty() {
+            self.records(ex, cx, rest)?;
         }
         Ok(())
+    }
+
+    /// What the server sends is the client's, whatever it means.
+    pub fn begin_tunnel(&mut self) {
+        self.reading = Reading::UntilClose;
     }
 
     /// How to go on when the body is there: FastCGI has an end of its own.

@@ -2,8 +2,11 @@
 
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::body::Body;
+use crate::http::h1::field::Field;
 use crate::http::h1::response::ResponseHead;
+use crate::http::header::HeaderId;
 use std::io::Write;
+use std::rc::Rc;
 
 /// A request's dealings with upstreams.
 #[derive(Default)]
@@ -11,9 +14,8 @@ pub struct Record {
     /// By which protocol the last upstream was asked.
     pub protocol: Protocol,
     pub tries: Vec<Try>,
-    /// The head of the last response, and its bytes.
-    pub head: ResponseHead,
-    pub bytes: Vec<u8>,
+    /// The head of the last response.
+    pub head: Rc<ReceivedHead>,
     /// Trailer lines of the last response, each with its CRLF.
     pub trailers: Vec<u8>,
     /// The request's body where it was read before an upstream was asked (`$request_body`).
@@ -21,10 +23,36 @@ pub struct Record {
     /// The same of a body that was passed on as it came, while it is small.
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
-    pub host: Vec<u8>,
-    pub port: Vec<u8>,
-    /// `http://address/uri`, while a server is dealt with.
-    pub shown: String,
+    pub host: Rc<[u8]>,
+    pub port: Rc<[u8]>,
+    /// What is asked for there, while a server is dealt with.
+    pub asks: Option<Rc<Place>>,
+}
+
+/// Where a request goes, for the line and for `Host`.
+#[derive(Default)]
+pub struct Place {
+    pub host: Rc<[u8]>,
+    pub uri: Vec<u8>,
+}
+
+/// A response head with the bytes that it was parsed from.
+#[derive(Default)]
+pub struct ReceivedHead {
+    pub head: ResponseHead,
+    pub bytes: Box<[u8]>,
+}
+
+impl ReceivedHead {
+    /// The value of the first field of that name.
+    pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
+        self.head.value(&self.bytes, id)
+    }
+
+    /// Each field with its name and its value.
+    pub fn fields(&self) -> impl Iterator<Item = (&Field, &[u8], &[u8])> {
+        self.head.fields.iter().map(|field| (field, field.name.of(&self.bytes), field.value.of(&self.bytes)))
+    }
 }
 
 /// What is kept of a body that is passed on as it comes.
@@ -40,7 +68,7 @@ enum Streamed {
 #[derive(Default)]
 pub struct Try {
     /// Empty: the next tries are those of another location (an internal redirect).
-    pub peer: Box<str>,
+    pub peer: Rc<str>,
     /// 0: none came.
     pub status: u16,
     pub started: u64,
@@ -122,7 +150,7 @@ impl Record {
 
     /// The try under way is over.
     pub fn end(&mut self, now: u64) {
-        self.shown.clear();
+        self.asks = None;
         if let Some(one) = self.last()
             && one.response.is_none()
         {
@@ -133,17 +161,22 @@ impl Record {
     /// The value of a header of the last response: `name` in lower case with `_` for `-`. Several lines are one list.
     pub fn header(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         let mut found = false;
-        for field in &self.head.fields {
-            let written = field.name.of(&self.bytes);
+        for (_, written, value) in self.head.fields() {
             if is_named(written, name) {
                 if found {
                     out.extend_from_slice(b", ");
                 }
-                out.extend_from_slice(field.value.of(&self.bytes));
+                out.extend_from_slice(value);
                 found = true;
             }
         }
         found
+    }
+
+    /// `http://address/uri` of the server that is dealt with, for the error log; empty: none is.
+    pub fn shown(&self) -> Vec<u8> {
+        let (Some(place), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
+        [self.protocol.scheme().as_bytes(), one.peer.as_bytes(), &place.uri].concat()
     }
 
     /// The value of a trailer of the last response, named as for [`Record::header`].
@@ -168,11 +201,7 @@ impl Record {
 
     /// The value of a cookie that the last response set.
     pub fn cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
-        for field in &self.head.fields {
-            if !field.name.of(&self.bytes).eq_ignore_ascii_case(b"set-cookie") {
-                continue;
-            }
-            let value = field.value.of(&self.bytes);
+        for (_, _, value) in self.head.fields().filter(|(field, ..)| field.id == HeaderId::SetCookie) {
             let pair = value.split(|b| *b == b';').next().unwrap_or_default();
             if let Some(at) = memchr::memchr(b'=', pair)
                 && trim(&pair[..at]).eq_ignore_ascii_case(name)

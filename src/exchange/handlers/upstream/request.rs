@@ -5,12 +5,6 @@ use crate::config::settings::proxy_pass::{Pass, To};
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 
-/// Where a request goes, for the line and for `Host`.
-pub struct Place {
-    pub host: Vec<u8>,
-    pub uri: Vec<u8>,
-}
-
 /// The target by the location's proxy_pass. `made`: the URI part of a URL that has variables.
 pub fn target(ex: &Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     if let Some(part) = made

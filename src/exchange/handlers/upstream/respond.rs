@@ -1,5 +1,6 @@
 //! What an upstream's response head means: the next server, another location, an error page, or the client's answer.
 
+use super::record::ReceivedHead;
 use super::{Fault, Phase, Proxy, cookie, rewrite, settings};
 use crate::config::model::Level;
 use crate::config::settings::proxy::{Ignore, Next};
@@ -9,8 +10,7 @@ use crate::exchange::response::{Body, ContentType, Window};
 use crate::exchange::{Exchange, error_page};
 use crate::http::cond::{self, Validators};
 use crate::http::escape::unescape;
-use crate::http::h1::head::Field;
-use crate::http::h1::response::{Ending, ResponseHead};
+use crate::http::h1::response::Ending;
 use crate::http::header::{HeaderId, list, trim_ows};
 use crate::http::method::Method;
 use crate::http::range::{self, Ranges};
@@ -18,31 +18,34 @@ use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
 
-/// Fields that the client does not get unless proxy_pass_header says so.
-pub(super) const HIDDEN: [&[u8]; 8] = [
-    b"date",
-    b"server",
-    b"x-pad",
-    b"x-accel-expires",
-    b"x-accel-redirect",
-    b"x-accel-limit-rate",
-    b"x-accel-buffering",
-    b"x-accel-charset",
-];
-
-/// The same of what scripts answer.
-pub(super) const HIDDEN_OF_SCRIPTS: [&[u8]; 6] = [
-    b"status",
-    b"x-accel-expires",
-    b"x-accel-redirect",
-    b"x-accel-limit-rate",
-    b"x-accel-buffering",
-    b"x-accel-charset",
-];
+/// Fields that the client does not get unless proxy_pass_header says so; `script`: the same of what scripts answer.
+pub(super) fn is_hidden(id: HeaderId, script: bool) -> bool {
+    match id {
+        HeaderId::Date | HeaderId::Server | HeaderId::XPad => !script,
+        HeaderId::Status => script,
+        HeaderId::XAccelExpires
+        | HeaderId::XAccelRedirect
+        | HeaderId::XAccelLimitRate
+        | HeaderId::XAccelBuffering
+        | HeaderId::XAccelCharset => true,
+        _ => false,
+    }
+}
 
 /// Fields of which only the first counts (nginx).
-const SINGLE: [&[u8]; 8] =
-    [b"content-type", b"date", b"etag", b"expires", b"last-modified", b"location", b"refresh", b"server"];
+fn is_single(id: HeaderId) -> bool {
+    matches!(
+        id,
+        HeaderId::ContentType
+            | HeaderId::Date
+            | HeaderId::Etag
+            | HeaderId::Expires
+            | HeaderId::LastModified
+            | HeaderId::Location
+            | HeaderId::Refresh
+            | HeaderId::Server
+    )
+}
 
 /// The bit of proxy_next_upstream that names a status.
 pub fn next_of(code: u16) -> Option<Next> {
@@ -58,58 +61,53 @@ pub fn next_of(code: u16) -> Option<Next> {
     })
 }
 
-/// The head is complete in `proxy.input`.
-pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<Flow, Fault> {
-    let Some((head, bytes)) = ex.log.upstream.as_ref().map(|record| (record.head.clone(), record.bytes.clone())) else {
-        return Err(Fault::Error);
-    };
-    let code = head.status;
+/// The head is complete.
+pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Result<Flow, Fault> {
+    let code = head.head.status;
     if proxy.goes_on(ex, cx, code) {
         return Err(Fault::Status(code));
     }
     let settings = settings(ex).clone();
     if !settings.ignore.charset {
-        ex.route.kept.charset = head.value(&bytes, b"x-accel-charset").filter(|name| !name.is_empty()).map(Into::into);
+        ex.route.kept.charset = head.get(HeaderId::XAccelCharset).filter(|name| !name.is_empty()).map(Into::into);
     }
     if proxy.is_program()
-        && let Some(target) = head.local_redirect(&bytes)
+        && let Some(target) = head.head.local_redirect(&head.bytes)
     {
-        keep_lines(&head, &bytes, ex);
+        keep_lines(head, ex);
         return Ok(elsewhere(ex, target));
     }
     if !settings.ignore.redirect
-        && let Some(target) = head.value(&bytes, b"x-accel-redirect")
+        && let Some(target) = head.get(HeaderId::XAccelRedirect)
     {
-        keep_lines(&head, &bytes, ex);
+        keep_lines(head, ex);
         return Ok(elsewhere(ex, target));
     }
     if code >= 300 && settings.intercept_errors && error_page::has(ex, Status(code)) {
-        for field in &head.fields {
-            if field.name.of(&bytes).eq_ignore_ascii_case(b"www-authenticate") {
-                ex.response.line(b"WWW-Authenticate", field.value.of(&bytes));
-            }
+        for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate) {
+            ex.response.line(b"WWW-Authenticate", value);
         }
         return Ok(Flow::Status(Status(code)));
     }
-    answer(proxy, &head, &bytes, ex, cx);
-    let caches = settings.cache.takes(ex.route.method) && is_cacheable(&head, &bytes, settings.ignore, cx.now.unix);
+    answer(proxy, head, ex, cx);
+    let caches = settings.cache.takes(ex.route.method) && is_cacheable(head, settings.ignore, cx.now.unix);
     ex.response.conditional = caches;
-    if code == 200 && (settings.force_ranges || caches && head.value(&bytes, b"accept-ranges").is_some()) {
-        return Ok(part(&head, &bytes, ex));
+    if code == 200 && (settings.force_ranges || caches && head.get(HeaderId::AcceptRanges).is_some()) {
+        return Ok(part(head, ex));
     }
     Ok(Flow::Respond)
 }
 
 /// A cache would take the response, as far as its fields say (nginx's rules).
-fn is_cacheable(head: &ResponseHead, bytes: &[u8], ignore: Ignore, now: i64) -> bool {
-    let value = |name: &[u8], ignored: bool| head.value(bytes, name).filter(|_| !ignored);
-    if value(b"set-cookie", ignore.set_cookie).is_some() || value(b"vary", ignore.vary) == Some(b"*") {
+fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
+    let value = |id: HeaderId, ignored: bool| head.get(id).filter(|_| !ignored);
+    if value(HeaderId::SetCookie, ignore.set_cookie).is_some() || value(HeaderId::Vary, ignore.vary) == Some(b"*") {
         return false;
     }
-    if let Some(expires) = value(b"x-accel-expires", ignore.accel_expires) {
+    if let Some(expires) = value(HeaderId::XAccelExpires, ignore.accel_expires) {
         return expires != b"0";
     }
-    if let Some(control) = value(b"cache-control", ignore.cache_control) {
+    if let Some(control) = value(HeaderId::CacheControl, ignore.cache_control) {
         let has = |word: &[u8]| list(control).any(|one| one.eq_ignore_ascii_case(word));
         let never: [&[u8]; 5] = [b"no-cache", b"no-store", b"private", b"max-age=0", b"s-maxage=0"];
         if never.into_iter().any(has) {
@@ -119,11 +117,11 @@ fn is_cacheable(head: &ResponseHead, bytes: &[u8], ignore: Ignore, now: i64) -> 
             return true;
         }
     }
-    value(b"expires", ignore.expires).is_none_or(|expires| date::parse(expires).is_some_and(|at| at > now))
+    value(HeaderId::Expires, ignore.expires).is_none_or(|expires| date::parse(expires).is_some_and(|at| at > now))
 }
 
 /// proxy_force_ranges: the one range that a GET asks for is cut out of the whole (nginx: never several).
-fn part(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) -> Flow {
+fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     ex.response.fields.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
     ex.response.ranges = ex.here().settings.output.max_ranges != Some(0);
@@ -133,7 +131,7 @@ fn part(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) -> Flow {
     let Some(value) = ex.header(HeaderId::Range) else { return Flow::Respond };
     if ex.request.head.get(HeaderId::IfRange).is_some() {
         let validators = Validators {
-            etag: head.value(bytes, b"etag"),
+            etag: head.get(HeaderId::Etag),
             modified: ex.response.last_modified.as_ref().map(|(at, _)| *at),
             exists: true,
         };
@@ -181,38 +179,40 @@ fn elsewhere(ex: &mut Exchange, target: &[u8]) -> Flow {
 }
 
 /// What stays of a response that leads elsewhere (nginx's list).
-fn keep_lines(head: &ResponseHead, bytes: &[u8], ex: &mut Exchange) {
-    const KEPT: [&[u8]; 5] = [b"set-cookie", b"content-disposition", b"cache-control", b"expires", b"accept-ranges"];
+fn keep_lines(head: &ReceivedHead, ex: &mut Exchange) {
+    const KEPT: [HeaderId; 5] = [
+        HeaderId::SetCookie,
+        HeaderId::ContentDisposition,
+        HeaderId::CacheControl,
+        HeaderId::Expires,
+        HeaderId::AcceptRanges,
+    ];
     ex.response.fields.clear();
-    ex.route.kept.content_type = head.value(bytes, b"content-type").map(Into::into);
-    for field in &head.fields {
-        let name = field.name.of(bytes);
-        if KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name)) {
-            ex.response.line(name, field.value.of(bytes));
-        }
+    ex.route.kept.content_type = head.get(HeaderId::ContentType).map(Into::into);
+    for (_, name, value) in head.fields().filter(|(field, ..)| KEPT.contains(&field.id)) {
+        ex.response.line(name, value);
     }
     ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
 
 /// The response as the client gets it, but for its body.
-fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchange, cx: &mut Services) {
+fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     let settings = settings(ex).clone();
+    let head = &received.head;
     ex.response.clear();
     ex.response.status = Status(head.status);
-    let reason = head.reason.of(input);
+    let reason = head.reason.of(&received.bytes);
     if reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
     }
-    for (at, field) in head.fields.iter().enumerate() {
-        let (name, value) = (field.name.of(input), field.value.of(input));
-        let same = |other: &Field| other.name.of(input).eq_ignore_ascii_case(name);
-        if SINGLE.iter().any(|n| n.eq_ignore_ascii_case(name)) && head.fields[..at].iter().any(same) {
+    for (at, (field, name, value)) in received.fields().enumerate() {
+        if is_single(field.id) && head.fields[..at].iter().any(|other| other.id == field.id) {
             let name = String::from_utf8_lossy(name).into_owned();
             ex.report(cx, Level::Warn, format_args!("upstream sent duplicate header line: \"{name}\", ignored"));
             continue;
         }
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        if is(&settings.hide_headers) || proxy.hides(name) && !is(&settings.pass_headers) {
+        if is(&settings.hide_headers) || proxy.hides(field.id) && !is(&settings.pass_headers) {
             continue;
         }
         match field.id {
@@ -227,15 +227,15 @@ fn answer(proxy: &mut Proxy, head: &ResponseHead, input: &[u8], ex: &mut Exchang
                 ex.route.kept.content_type = None;
             }
             HeaderId::Date => ex.response.date = Some(value.into()),
-            _ => named(ex, cx, name, value),
+            id => named(ex, cx, id, name, value),
         }
     }
     if !settings.ignore.limit_rate
-        && let Some(rate) = head.value(input, b"x-accel-limit-rate").and_then(|value| Size::parse(value).ok())
+        && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
     {
         ex.limit_rate = Some(rate.0);
     }
-    let buffering = head.value(input, b"x-accel-buffering").filter(|_| !settings.ignore.buffering);
+    let buffering = received.get(HeaderId::XAccelBuffering).filter(|_| !settings.ignore.buffering);
     ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
         Some(b"yes") => false,
         Some(b"no") => true,
@@ -278,9 +278,10 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     }
     for (name, value) in record.trailer_lines() {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        let hidden = HIDDEN.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let id = HeaderId::of(name);
+        let hidden = is_hidden(id, false);
         let hop = matches!(
-            HeaderId::of(name),
+            id,
             HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Connection | HeaderId::KeepAlive
         );
         if !hop && !is(&settings.hide_headers) && (!hidden || is(&settings.pass_headers)) {
@@ -289,32 +290,31 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     }
 }
 
-/// Fields without an id of their own.
-fn named(ex: &mut Exchange, cx: &mut Services, name: &[u8], value: &[u8]) {
-    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-    if is("server") {
-        ex.response.server = Some(value.into());
-    } else if is("last-modified") {
-        match (date::parse(value), <[u8; 29]>::try_from(trim_ows(value))) {
+/// Fields of the response itself, and those that may have to be rewritten; all others go on as they are.
+fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value: &[u8]) {
+    match id {
+        HeaderId::Server => ex.response.server = Some(value.into()),
+        HeaderId::LastModified => match (date::parse(value), <[u8; 29]>::try_from(trim_ows(value))) {
             (Some(at), Ok(text)) => ex.response.last_modified = Some((at, text)),
             _ => ex.response.line(name, value),
+        },
+        HeaderId::ContentEncoding => {
+            ex.response.encoded = !value.is_empty();
+            ex.response.line(name, value);
         }
-    } else if is("content-encoding") {
-        ex.response.encoded = !value.is_empty();
-        ex.response.line(name, value);
-    } else if is("location") {
-        match rewrite::location(ex, cx, value) {
+        HeaderId::Location => match rewrite::location(ex, cx, value) {
             // What we made of it is ours to make absolute (nginx).
             Some(ours) => ex.response.location = Some(ours),
             None => ex.response.line(name, value),
+        },
+        HeaderId::Refresh => {
+            let value = rewrite::refresh(ex, cx, value);
+            ex.response.line(name, &value);
         }
-    } else if is("refresh") {
-        let value = rewrite::refresh(ex, cx, value);
-        ex.response.line(name, &value);
-    } else if is("set-cookie") {
-        let value = cookie::rewrite(ex, cx, value);
-        ex.response.line(name, &value);
-    } else {
-        ex.response.line(name, value);
+        HeaderId::SetCookie => {
+            let value = cookie::rewrite(ex, cx, value);
+            ex.response.line(name, &value);
+        }
+        _ => ex.response.line(name, value),
     }
 }

@@ -3,7 +3,6 @@
 //! Invariant: while `replay`, `out` holds the request from its first byte on.
 
 use super::record::Try;
-use super::request::Place;
 use super::{Fault, Phase, Proxy, REPLAY, settings};
 use crate::config::addr::local_address;
 use crate::config::model::Level;
@@ -19,6 +18,7 @@ use crate::services::upstream_balance::{By, End};
 use crate::sys::Errno;
 use crate::sys::socket::Addr;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// Bytes of a gathered body in a file that are sent at a time.
 const PIECE: usize = 64 << 10;
@@ -121,11 +121,7 @@ impl Proxy {
 
     /// A program is about to be started.
     pub(super) fn began_at(&mut self, ex: &mut Exchange, cx: &Services) {
-        let shown = self.shown(&self.upstream.name);
-        if let Some(record) = &mut ex.log.upstream {
-            record.shown = shown;
-            record.tries.push(Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() });
-        }
+        self.tries(ex, cx, self.upstream.name.clone());
     }
 
     /// Chooses the server to ask and writes the request for it. Err: there is none, or the request cannot be passed.
@@ -136,24 +132,15 @@ impl Proxy {
         };
         let by = By { client: &ex.client.peer, key: &key };
         let Some(peer) = cx.upstream_balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
-            let shown = self.shown(&self.upstream.name);
-            if let Some(record) = &mut ex.log.upstream {
-                let try_ = Try { peer: self.upstream.name.clone(), started: cx.now.ms, ..Try::default() };
-                record.tries.push(try_);
-                record.shown = shown;
-            }
+            self.tries(ex, cx, self.upstream.name.clone());
             ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
             return Err(self.failed(ex, cx, Fault::NoLive, false).unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
-        if let Some(record) = &mut ex.log.upstream {
-            record.shown = self.shown(&name);
-            record.tries.push(Try { peer: name, started: cx.now.ms, ..Try::default() });
-        }
+        self.tries(ex, cx, name);
         if self.out.is_empty() {
-            let place = std::mem::replace(&mut self.place, Place { host: Vec::new(), uri: Vec::new() });
+            let place = self.place.clone();
             let written = self.compose(ex, cx, &place);
-            self.place = place;
             if let Err(status) = written {
                 cx.upstream_balance.give(&self.upstream, peer, End::Neutral, cx.now.ms);
                 return Err(Flow::Status(status));
@@ -162,9 +149,12 @@ impl Proxy {
         Ok((peer, addr))
     }
 
-    /// A server as the error log shows it.
-    fn shown(&self, server: &str) -> String {
-        format!("{}{server}{}", self.protocol.scheme(), String::from_utf8_lossy(&self.place.uri))
+    /// This server is asked from now on.
+    fn tries(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
+        if let Some(record) = &mut ex.log.upstream {
+            record.asks = Some(self.place.clone());
+            record.tries.push(Try { peer, started: cx.now.ms, ..Try::default() });
+        }
     }
 
     /// Where the connection is to come from (proxy_bind); an address that is none is reported and means nothing (nginx).
@@ -190,6 +180,11 @@ impl Proxy {
     /// Bytes of the request that wait for the upstream.
     pub fn pending(&self) -> &[u8] {
         if self.write_closed { &[] } else { self.out.get(self.sent..).unwrap_or_default() }
+    }
+
+    /// There is a request to be sent, and none of it is gone.
+    pub fn is_unsent(&self) -> bool {
+        !self.request_sent && !self.pending().is_empty()
     }
 
     pub fn sent(&mut self, ex: &mut Exchange, n: usize) {
