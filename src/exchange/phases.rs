@@ -384,7 +384,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     {
         ex.route.location = id;
         cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
-        return handlers::static_file::add_slash(ex);
+        return handlers::add_slash::redirect(ex);
     }
     let found = match location::find(&config, ex.route.server, &ex.route.uri, &mut cx.trace) {
         Ok(found) => found,

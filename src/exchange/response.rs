@@ -25,6 +25,8 @@ pub struct Response {
     pub fields: Fields,
     /// `Location`, not yet made absolute.
     pub location: Option<Vec<u8>>,
+    /// Repr-Digest of the file that is the body.
+    pub digest: Option<Rc<[u8]>>,
     /// Parts of it may be asked for.
     pub ranges: bool,
     /// The body carries a Content-Encoding already.
@@ -141,6 +143,7 @@ impl Default for Response {
             last_modified: None,
             fields: Fields::default(),
             location: None,
+            digest: None,
             ranges: false,
             encoded: false,
             recode: None,
@@ -171,6 +174,7 @@ impl Response {
             last_modified,
             fields,
             location,
+            digest,
             ranges,
             encoded,
             recode,
@@ -190,7 +194,7 @@ impl Response {
         *status = Status::OK;
         *content_type = ContentType::None;
         *body = Body::Empty;
-        (*etag, *last_modified, *location) = (None, None, None);
+        (*etag, *last_modified, *location, *digest) = (None, None, None, None);
         fields.clear();
         (*ranges, *encoded, *upgrade, *at_once, *conditional) = (false, false, false, false, false);
         (*recode, *encoder, *gathered, *window) = (None, None, None, None);

@@ -60,6 +60,7 @@ pub enum HeaderId {
     UploadOffset,
     UploadMetadata,
     UploadComplete,
+    UploadIncomplete,
     UploadChecksum,
     UploadDeferLength,
     UploadConcat,
@@ -211,6 +212,7 @@ impl HeaderId {
             17 => {
                 const {
                     &[
+                        known(b"upload-incomplete", UploadIncomplete),
                         known(b"if-modified-since", IfModifiedSince),
                         known(b"transfer-encoding", TransferEncoding),
                         known(b"x-forwarded-proto", XForwardedProto),

@@ -10,6 +10,7 @@ pub mod dir_watch;
 pub mod directories;
 pub mod encoded_copies;
 pub mod error_line;
+pub mod file_digests;
 pub mod handshakes;
 pub mod limits;
 pub mod listings;
@@ -43,6 +44,7 @@ use compressors::Compressors;
 use dav_locks::DavLocks;
 use dir_watch::DirWatch;
 use directories::Directories;
+use file_digests::FileDigests;
 use handshakes::Handshakes;
 use limits::Limits;
 use listings::Listings;
@@ -87,6 +89,8 @@ pub struct Services {
     /// Where uploads go.
     pub directories: Directories,
     pub temp_names: TempNames,
+    /// What files hash to.
+    pub file_digests: FileDigests,
     /// What is in the areas that have a quota.
     pub quotas: Quotas,
     /// Locks of WebDAV.
@@ -146,6 +150,7 @@ impl Services {
             dir_watch: DirWatch::default(),
             directories: Directories::default(),
             temp_names: TempNames::default(),
+            file_digests: FileDigests::default(),
             quotas: Quotas::default(),
             dav_locks: DavLocks::default(),
             syncs: Syncs::default(),

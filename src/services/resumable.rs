@@ -138,6 +138,8 @@ pub struct Done {
     pub status: u16,
     /// Its client speaks tus.
     pub tus: bool,
+    /// tus: it was put together from these uploads.
+    pub concat: Vec<u8>,
 }
 
 #[derive(Default)]

@@ -44,7 +44,9 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
 /// The body's length, where its status, its form and its size are those of what gzip is for. Some(None): not known yet.
 fn may_be_compressed(ex: &Exchange, gzip: &Gzip) -> Option<Option<u64>> {
     let status = matches!(ex.response.status, Status::OK | Status::FORBIDDEN | Status::NOT_FOUND);
-    if !status || ex.response.encoded || ex.response.content_type.as_bytes().is_empty() {
+    // A digest that the client wants is of the file as it is.
+    let fixed = ex.response.encoded || ex.response.digest.is_some();
+    if !status || fixed || ex.response.content_type.as_bytes().is_empty() {
         return None;
     }
     let length = match &ex.response.body {

@@ -94,6 +94,13 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ex.basis.passed(cacheable);
     let cacheable = gzip::apply(ex, cx);
     ex.basis.passed(cacheable);
+    if let Some(digest) = ex.response.digest.take()
+        && matches!((ex.response.status, &ex.response.body), (Status::OK, Body::File(_)))
+        && ex.response.recode.is_none()
+        && ssi_page.is_none()
+    {
+        ex.response.line(b"Repr-Digest", &digest);
+    }
     if ex.response.status == Status::OK {
         let cacheable = ranges::apply(ex);
         ex.basis.passed(cacheable);

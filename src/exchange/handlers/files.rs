@@ -2,7 +2,7 @@
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{Handler, dav, delete, methods, options, resumable, static_file, upload};
+use crate::exchange::handlers::{Handler, dav, delete, methods, options, repr_digest, resumable, static_file, upload};
 use crate::exchange::paths::{self, Mapped};
 use crate::http::method::Method;
 use crate::route::Trace;
@@ -29,7 +29,18 @@ pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
 /// Err: it is over, or nothing but the body is waited for.
 fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Handler, Flow> {
     match answerer {
-        Answerer::StaticFile => static_file::run(ex, cx).map(Handler::Listing),
+        Answerer::StaticFile => match static_file::run(ex, cx) {
+            Ok(making) => Ok(Handler::Listing(making)),
+            Err(Flow::Respond) => match repr_digest::begin(ex, cx) {
+                // A small file is hashed at once.
+                Some(mut hashing) => match hashing.work(ex, cx) {
+                    Flow::Wait => Ok(Handler::Hashing(hashing)),
+                    flow => Err(flow),
+                },
+                None => Err(Flow::Respond),
+            },
+            Err(flow) => Err(flow),
+        },
         Answerer::Options => Err(options::answer(ex)),
         Answerer::NotAllowed => Err(methods::not_allowed(ex)),
         // Explaining changes nothing: it ends where the body would be asked for.
@@ -49,6 +60,10 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
             Some(form) => Ok(Handler::DeleteForm(form)),
             None => upload::start(ex, cx).map(Handler::Upload),
         },
+        Answerer::Resumable if resumable::is_dav_put(ex) => {
+            dav::before_put(ex, cx)?;
+            resumable::start(ex, cx).map(Handler::Append)
+        }
         Answerer::Resumable => resumable::start(ex, cx).map(Handler::Append),
         Answerer::Delete => delete::run(ex, cx).map(Handler::Removing),
     }

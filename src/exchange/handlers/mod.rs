@@ -2,6 +2,7 @@
 //! request's body is a variant of [`Handler`] and speaks three words: `accept` a piece, `finish`, or be dropped, which
 //! leaves nothing behind.
 
+pub mod add_slash;
 pub mod autoindex;
 pub mod dav;
 pub mod delete;
@@ -11,6 +12,7 @@ pub mod listing;
 pub mod methods;
 pub mod options;
 pub mod path_rules;
+mod repr_digest;
 pub mod resumable;
 pub mod special;
 pub mod static_file;
@@ -44,6 +46,8 @@ pub enum Handler {
     Proxy(Box<upstream::Proxy>),
     /// A listing that takes more than a turn of the loop.
     Listing(Box<autoindex::Making>),
+    /// A file whose digest the client wants.
+    Hashing(Box<repr_digest::Hashing>),
     /// A DELETE that does.
     Removing(Box<delete::Removing>),
     /// A COPY or MOVE that does.
@@ -61,7 +65,7 @@ impl Handler {
     /// It goes on by itself, a slice each turn: see [`work`].
     pub fn works(&self) -> bool {
         match self {
-            Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
+            Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => !upload.is_admitted() || upload.is_writing(),
             Handler::None
@@ -87,6 +91,7 @@ impl Handler {
 pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     match handler {
         Handler::Listing(making) => making.work(ex, cx),
+        Handler::Hashing(hashing) => hashing.work(ex, cx),
         Handler::Removing(removing) => removing.work(ex, cx),
         Handler::Transfer(transfer) => transfer.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
@@ -106,6 +111,7 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
     match handler {
         Handler::None
         | Handler::Listing(_)
+        | Handler::Hashing(_)
         | Handler::Removing(_)
         | Handler::Transfer(_)
         | Handler::Page(_)
@@ -122,9 +128,8 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
 pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     match handler {
         Handler::None => Flow::Respond,
-        Handler::Listing(_) | Handler::Removing(_) | Handler::Transfer(_) | Handler::Page(_) | Handler::Asks(_) => {
-            Flow::Wait
-        }
+        Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => Flow::Wait,
+        Handler::Transfer(_) | Handler::Page(_) | Handler::Asks(_) => Flow::Wait,
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),

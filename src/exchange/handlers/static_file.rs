@@ -1,7 +1,7 @@
 //! GET and HEAD of a file, and POST up to where it is refused: index files, the redirect of a directory without its slash, types, validators.
 
 use super::autoindex::{self, Making};
-use super::{failure, methods, symlinks};
+use super::{add_slash, failure, methods, symlinks};
 use crate::config::model::Level;
 use crate::config::settings::files::Symlinks;
 use crate::config::settings::gzip::Stored;
@@ -9,11 +9,10 @@ use crate::exchange::filters::gzip;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, Printable, media_types, origin, variables};
-use crate::http::escape::escape_path;
+use crate::exchange::{Exchange, Printable, media_types, variables};
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::route::{NoTrace, Trace, location};
+use crate::route::Trace;
 use crate::services::Services;
 use crate::services::open_files::{Found, OpenFile};
 use crate::sys::Errno;
@@ -36,7 +35,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     }
     Err(match open(ex, cx, root) {
         Ok(Found::File(file)) => vouched(ex, file),
-        Ok(Found::Directory(_)) => add_slash(ex),
+        Ok(Found::Directory(_)) => add_slash::redirect(ex),
         Ok(Found::Other) => {
             ex.report(cx, Level::Crit, format_args!("\"{}\" is not a regular file", Printable(&ex.route.path)));
             Flow::Status(Status::NOT_FOUND)
@@ -199,47 +198,6 @@ fn is_settled_here(ex: &Exchange) -> bool {
     let server = ex.server();
     let alone = server.tree.exact.is_empty() && server.tree.regexes.is_empty() && server.tree.prefixes.len() <= 1;
     alone && ex.here().plain && ex.here().tree.is_none() && ex.config.location(server.root).script.ops.is_empty()
-}
-
-/// A directory asked for without its slash: relative links of its page would break.
-pub fn add_slash(ex: &mut Exchange) -> Flow {
-    let mut location = Vec::with_capacity(ex.route.uri.len() + 1 + ex.route.args.len() + 1);
-    // Behind a host of our own two slashes name no other one.
-    match origin::base(ex).filter(|_| ex.route.uri.starts_with(b"//")) {
-        Some(base) => {
-            let slashes = ex.route.uri.iter().take_while(|b| **b == b'/').count();
-            let (slashes, rest) = ex.route.uri.split_at(slashes - 1);
-            location.extend_from_slice(&base);
-            location.extend_from_slice(slashes);
-            escape_path(rest, &mut location);
-        }
-        None => escape_path(&ex.route.uri, &mut location),
-    }
-    location.push(b'/');
-    if !ex.route.args.is_empty() {
-        location.push(b'?');
-        location.extend_from_slice(&ex.route.args);
-    }
-    ex.response.location = Some(location);
-    // Clients follow 301 with GET: what a write brought would be lost on the way (RFC 9110 §15.4.2).
-    // Where nothing would take it nothing is lost, and nginx's 301 stands.
-    let is_read = matches!(ex.route.method, Method::Get | Method::Head) || !is_taken_behind_slash(ex);
-    Flow::Status(if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT })
-}
-
-/// The directory's own URI takes the method.
-fn is_taken_behind_slash(ex: &mut Exchange) -> bool {
-    if methods::allowed(ex).contains(ex.route.method) {
-        return true;
-    }
-    let config = ex.config.clone();
-    let Ok(found) = location::find(&config, ex.route.server, &[&ex.route.uri[..], b"/"].concat(), &mut NoTrace) else {
-        return false;
-    };
-    let here = std::mem::replace(&mut ex.route.location, found.location);
-    let taken = methods::allowed(ex).contains(ex.route.method);
-    ex.route.location = here;
-    taken
 }
 
 /// The type of the current URI by its extension.

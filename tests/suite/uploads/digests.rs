@@ -218,3 +218,67 @@ fn a_digest_that_is_wanted_is_answered() {
         s.method("POST", "/back/x", "Want-Repr-Digest: sha-256=1\r\n", b"hello").is(303).has("Repr-Digest", &digest);
     });
 }
+
+/// A client asks what a stored file hashes to, before it downloads or replaces it.
+#[test]
+fn get_and_head_tell_the_digest_that_is_wanted() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    const HELLO: &str = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
+    const WANT: &str = "Want-Repr-Digest: sha-256=5\r\n";
+    let block = "gzip on; gzip_min_length 1; gzip_types *; client_max_body_size 100m;
+         location /a/ { allowed_methods GET POST PUT; }
+         location /off/ { allowed_methods GET POST; upload_verify_digest off; }
+         location /ssi/ { allowed_methods GET POST; ssi on; }
+         location /plain/ { }";
+    let mut setup = server(block).file("html/index.html", "index");
+    for dir in ["a", "off", "ssi", "plain"] {
+        setup = setup.file(&format!("html/{dir}/hello.html"), "hello");
+    }
+    let s = running(setup);
+    let mut table = Table::new("Want-Repr-Digest");
+    table.row(OURS, "of the whole, for GET, HEAD and a range", || {
+        for _ in 0..2 {
+            s.get_with("/a/hello.html", WANT).is(200).has("Repr-Digest", HELLO).body_is("hello");
+            s.method("HEAD", "/a/hello.html", WANT, b"").is(200).has("Repr-Digest", HELLO).has("Content-Length", "5");
+            let r = s.get_with("/a/hello.html", &format!("{WANT}Range: bytes=1-2\r\n"));
+            r.is(206).has("Repr-Digest", HELLO).body_is("el");
+        }
+        let r = s.get_with("/a/hello.html", "Want-Repr-Digest: md5=10, sha-512=3, sha-256=1\r\n");
+        assert!(
+            r.is(200).header("Repr-Digest").is_some_and(|value| value.starts_with("sha-512=:m3HSJL1i")),
+            "{}",
+            r.show()
+        );
+        s.get("/a/hello.html").is(200).lacks("Repr-Digest");
+        s.get_with("/a/hello.html", "Want-Repr-Digest: sha-256=0\r\n").is(200).lacks("Repr-Digest");
+        // It is of the bytes that are sent.
+        let r = s.get_with("/a/hello.html", &format!("{WANT}Accept-Encoding: gzip\r\n"));
+        r.is(200).has("Repr-Digest", HELLO).lacks("Content-Encoding").body_is("hello");
+    });
+    table.row(OURS, "of each version", || {
+        s.method("PUT", "/a/version", "", b"hello").is(201);
+        s.get_with("/a/version", WANT).is(200).has("Repr-Digest", HELLO);
+        s.method("PUT", "/a/version", "", b"hallo").is_one_of(&[200, 204]);
+        let r = s.get_with("/a/version", WANT);
+        assert!(r.is(200).header("Repr-Digest").is_some_and(|value| value != HELLO), "{}", r.show());
+    });
+    table.row(OURS, "of a large file, while others are served", || {
+        let content = noise(20 << 20);
+        s.write("html/a/large", &content);
+        let r = s.answers_others_during(
+            "GET /a/large HTTP/1.1\r\nHost: a\r\nWant-Repr-Digest: sha-256=1\r\n\r\n",
+            "/a/hello.html",
+        );
+        let value = r.is(200).header("Repr-Digest").expect("a digest").to_owned();
+        s.get_with("/a/large", WANT).is(200).has("Repr-Digest", &value);
+        let again = s.method("POST", "/a/again", &format!("Repr-Digest: {value}\r\n"), &content);
+        again.is(201);
+    });
+    table.row(OURS, "only where files are uploaded and digests are verified, and of no page with commands", || {
+        for target in ["/off/hello.html", "/plain/hello.html", "/ssi/hello.html"] {
+            s.get_with(target, WANT).is(200).lacks("Repr-Digest").body_is("hello");
+        }
+    });
+}

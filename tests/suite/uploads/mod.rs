@@ -2,6 +2,7 @@
 //! the status: a refused or broken upload leaves every directory exactly as it was.
 
 mod answers;
+mod clients;
 mod cuts;
 mod delete;
 mod digests;
@@ -21,12 +22,13 @@ mod refusals;
 mod resumable;
 mod resumable_draft;
 mod resumable_faults;
+mod resumable_parts;
 mod resumable_rules;
 mod serve;
 mod swapped;
 
 use crate::client::{Client, Response};
-use crate::harness::{Server, Setup, Table, eventually, noise, ours, request, server, skip_on_nginx};
+use crate::harness::{Server, Setup, Table, eventually, http, noise, ours, request, server, skip_on_nginx};
 use std::collections::BTreeMap;
 
 const OURS: crate::harness::Runs = ours("uploads");

@@ -76,9 +76,16 @@ fn tus_goes_on_where_it_stopped() {
         let r = s.method("OPTIONS", "/a/", "", b"");
         r.is(204).has("Tus-Version", "1.0.0").has("Tus-Resumable", "1.0.0").lacks("Tus-Max-Size");
         let extensions = r.header("Tus-Extension").unwrap_or_default();
-        for name in
-            ["creation", "creation-with-upload", "creation-defer-length", "termination", "checksum", "expiration"]
-        {
+        for name in [
+            "creation",
+            "creation-with-upload",
+            "creation-defer-length",
+            "termination",
+            "checksum",
+            "checksum-trailer",
+            "concatenation",
+            "expiration",
+        ] {
             assert!(extensions.split(',').any(|other| other == name), "{name} in {extensions}");
         }
         assert!(r.header("Tus-Checksum-Algorithm").is_some_and(|list| list.split(',').any(|name| name == "sha1")));
@@ -259,7 +266,7 @@ fn tus_refuses_what_is_not_right() {
         ),
         ("a file that is too large", 413, format!("Upload-Length: 101\r\n{name}")),
         ("a name that is taken", 409, format!("Upload-Length: 1\r\n{}", filename("taken.txt"))),
-        ("parts that are to be put together", 400, format!("Upload-Length: 1\r\nUpload-Concat: partial\r\n{name}")),
+        ("parts that are none", 400, format!("Upload-Length: 1\r\nUpload-Concat: part\r\n{name}")),
         ("an algorithm nobody knows", 400, format!("Upload-Length: 1\r\nUpload-Checksum: crc99 AAAA\r\n{name}")),
     ];
     for (what, status, fields) in rows {

@@ -1,6 +1,7 @@
 //! Resumable uploads by the IETF draft Resumable Uploads for HTTP.
 
 use super::resumable::{area_of, resumable};
+use super::resumable_parts::names;
 use super::*;
 
 const VERSION: &str = "Upload-Draft-Interop-Version: 8\r\n";
@@ -80,7 +81,7 @@ fn the_draft_goes_on_where_it_stopped() {
         client.send("hello").response().is(201);
     });
     table.row(OURS, "a 104 is only for who knows its version, and goes unsaid else", || {
-        for version in ["", "Upload-Draft-Interop-Version: 3\r\n", "Upload-Draft-Interop-Version: x\r\n"] {
+        for version in ["", "Upload-Draft-Interop-Version: 2\r\n", "Upload-Draft-Interop-Version: x\r\n"] {
             let fields = format!("Upload-Complete: ?1\r\n{version}");
             s.method("PUT", "/a/plain.txt", &fields, b"plain").is_one_of(&[201, 204]);
             let target = begin(&s, "/a/", version, b"part");
@@ -387,4 +388,140 @@ fn digests_of_a_part_and_of_the_whole_are_compared() {
         send(hello).is(201);
         assert_eq!(s.read("html/a/once.txt"), b"hello");
     });
+}
+
+/// Interop versions 3 to 8 from the first request to the last, by their own words.
+#[test]
+fn each_version_of_the_draft_is_spoken() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("");
+    let mut table = Table::new("interop versions");
+    for version in 3..=8 {
+        table.row(OURS, &format!("version {version}"), || {
+            let complete = |is: bool| match version {
+                3 => format!("Upload-Incomplete: ?{}\r\n", u8::from(!is)),
+                _ => format!("Upload-Complete: ?{}\r\n", u8::from(is)),
+            };
+            let version_line = format!("Upload-Draft-Interop-Version: {version}\r\n");
+            let name = format!("/a/v{version}.txt");
+            let mut client = s.client();
+            // All at once, and cut: the 104 says where it goes on.
+            let head = format!(
+                "POST {name} HTTP/1.1\r\nHost: a\r\n{version_line}{}Content-Length: 10\r\n\r\nhello",
+                complete(true)
+            );
+            client.send(head);
+            let interim = client.response();
+            interim.is(104).has("Upload-Draft-Interop-Version", &version.to_string());
+            let target = located(&interim);
+            drop(client);
+            let offset = eventually_offset(&s, &target, &version_line, 5);
+            offset.is(204).has("Upload-Complete", "?0");
+            if version == 3 {
+                offset.has("Upload-Incomplete", "?1");
+            }
+            let kind = if version >= 6 { PARTIAL } else { "" };
+            let fields = format!("{version_line}{kind}Upload-Offset: 5\r\n{}", complete(true));
+            let r = s.method("PATCH", &target, &fields, b"world");
+            r.is(201).has("Upload-Complete", "?1");
+            assert_eq!(s.read(&format!("html{name}")), b"helloworld");
+            if version == 3 {
+                r.has("Upload-Incomplete", "?0");
+            }
+        });
+    }
+}
+
+/// HEAD, as soon as all bytes that were sent are there.
+fn eventually_offset(s: &Server, target: &str, fields: &str, expected: usize) -> Response {
+    let mut last = None;
+    eventually("all bytes are there", || {
+        let r = s.method("HEAD", target, fields, b"");
+        let there = r.header("Upload-Offset") == Some(expected.to_string().as_str());
+        last = Some(r);
+        there
+    });
+    last.expect("it was asked")
+}
+
+/// The length that a client declares is the end, also for clients that never say `Upload-Complete: ?1`.
+#[test]
+fn the_declared_length_completes_an_upload() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("");
+    let mut table = Table::new("declared length");
+    table.row(OURS, "with the creation", || {
+        let r = s.method("POST", "/a/one.txt", "Upload-Complete: ?0\r\nUpload-Length: 3\r\n", b"abc");
+        r.is(201).has("Upload-Complete", "?1").has("Upload-Offset", "3");
+        assert_eq!(s.read("html/a/one.txt"), b"abc");
+        let r = s.method("POST", "/a/none.txt", "Upload-Complete: ?0\r\nUpload-Length: 0\r\n", b"");
+        r.is(201).has("Upload-Complete", "?1");
+        assert_eq!(s.read("html/a/none.txt"), b"");
+    });
+    table.row(OURS, "with the last part, and a last empty one is no error", || {
+        let target = begin(&s, "/a/two.txt", "Upload-Length: 6\r\n", b"abc");
+        append(&s, &target, 3, false, b"def").is(201).has("Upload-Complete", "?1").has("Upload-Offset", "6");
+        assert_eq!(s.read("html/a/two.txt"), b"abcdef");
+        append(&s, &target, 6, true, b"").is(201).has("Upload-Complete", "?1");
+        s.method("HEAD", &target, "", b"").is(204).has("Upload-Complete", "?1").has("Upload-Offset", "6");
+    });
+    table.row(OURS, "chunked, and the digest of the whole is compared all the same", || {
+        let chunked = |s: &Server, target: &str| {
+            let mut client = s.client();
+            client.send(format!(
+                "PATCH {target} HTTP/1.1\r\nHost: a\r\n{PARTIAL}Upload-Offset: 3\r\nUpload-Complete: ?0\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n2\r\nlo\r\n0\r\n\r\n"
+            ));
+            client.response()
+        };
+        let digest = "Repr-Digest: sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:\r\nUpload-Length: 5\r\n";
+        let target = begin(&s, "/a/right.txt", digest, b"hel");
+        chunked(&s, &target).is(201).has("Upload-Complete", "?1");
+        assert_eq!(s.read("html/a/right.txt"), b"hello");
+        let target = begin(&s, "/a/wrong.txt", digest, b"hal");
+        chunked(&s, &target).is(400);
+        assert!(!s.exists("html/a/wrong.txt"));
+    });
+    table.row(OURS, "asked for after a server died before it named the file", || {
+        let mut s = running(area_of("").restartable());
+        let target = begin(&s, "/a/died.txt", "Upload-Length: 6\r\n", b"abc");
+        let home = "html/a/.webserv-upload-state";
+        let part = names(&s, home).into_iter().find(|name| name.ends_with(".part")).expect("its bytes");
+        // As a server leaves it that dies between the last byte and the name.
+        s.write(&format!("{home}/{part}"), b"abcdef");
+        s.kill_and_restart();
+        s.method("HEAD", &target, "", b"").is(204).has("Upload-Complete", "?1").has("Upload-Offset", "6");
+        assert_eq!(s.read("html/a/died.txt"), b"abcdef");
+    });
+}
+
+#[test]
+fn a_put_of_dav_methods_may_be_resumable() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let locations = "location /a/ { dav_methods PUT DELETE; upload_resumable on; }
+                     location /locked/ { dav_methods PUT; dav_ext_methods PROPFIND LOCK UNLOCK; dav_ext_lock zone=z; upload_resumable on; }";
+    let block = format!(
+        "dav_ext_lock_zone zone=z:1m;
+         server {{ listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html; {locations} }}"
+    );
+    let s = running(http(&block).file("html/index.html", "").mkdir("html/a").mkdir("html/locked"));
+    let mut client = s.client();
+    client.send(format!(
+        "PUT /a/x.txt HTTP/1.1\r\nHost: a\r\nUpload-Complete: ?1\r\n{VERSION}Content-Length: 10\r\n\r\nhello"
+    ));
+    let target = located(client.response().is(104));
+    drop(client);
+    eventually_offset(&s, &target, VERSION, 5);
+    append(&s, &target, 5, true, b"world").is(201);
+    assert_eq!(s.read("html/a/x.txt"), b"helloworld");
+    let body = r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#;
+    s.method("LOCK", "/locked/y.txt", "Depth: 0\r\n", body.as_bytes()).is_one_of(&[200, 201]);
+    s.method("PUT", "/locked/y.txt", "Upload-Complete: ?0\r\n", b"part").is(423);
+    s.method("PUT", "/a/dir/", "Upload-Complete: ?0\r\n", b"part").is(409);
 }

@@ -55,11 +55,12 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     if ex.here().settings.dav.ext.contains(ex.route.method) {
         return ext::begin(ex, cx).map(Work::Request);
     }
+    if ex.route.method == Method::Put {
+        before_put(ex, cx)?;
+        return upload::start(ex, cx).map(Work::Upload);
+    }
     if is_webdav(ex) {
         guard::preconditions(ex, cx)?;
-    }
-    if ex.route.method == Method::Put {
-        return put(ex, cx).map(Work::Upload);
     }
     if ex.request.has_content() {
         let method = ex.route.method.name();
@@ -72,14 +73,21 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     }
 }
 
-fn put(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
+/// What a PUT of dav_methods has to fulfil, plain or resumable.
+///
+/// # Errors
+/// The answer.
+pub fn before_put(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+    if is_webdav(ex) {
+        guard::preconditions(ex, cx)?;
+    }
     if ex.route.uri.ends_with(b"/") {
         return Err(refuse(ex, cx, Status::CONFLICT, format_args!("cannot PUT to a collection")));
     }
     if ex.header(HeaderId::ContentRange).is_some() {
         return Err(refuse(ex, cx, Status::NOT_IMPLEMENTED, format_args!("PUT with range is unsupported")));
     }
-    upload::start(ex, cx)
+    Ok(())
 }
 
 fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {

@@ -2,12 +2,16 @@
 //! hashes to.
 
 use crate::http::escape::base64;
+use crate::http::header::{list, trim_ows};
 use md5::Md5;
 use sha1::{Digest as _, Sha1};
 use sha2::{Sha256, Sha512};
 
 /// As Tus-Checksum-Algorithm lists them.
 pub const ALGORITHMS: &str = "sha1,sha256,sha512,md5";
+
+/// Of the field, as trailers are found by it.
+pub const NAME: &[u8] = b"upload-checksum";
 
 pub struct Checksum {
     expected: Vec<u8>,
@@ -43,6 +47,11 @@ impl Checksum {
         }
     }
 
+    /// The trailers are going to have it (tus's checksum-trailer).
+    pub fn is_announced(trailer: &[u8]) -> bool {
+        list(trailer).map(trim_ows).any(|name| name.eq_ignore_ascii_case(NAME))
+    }
+
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.hasher {
             Hasher::Sha1(hasher) => hasher.update(data),
@@ -66,6 +75,15 @@ impl Checksum {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trailer_is_announced_by_name() {
+        let table =
+            [("Upload-Checksum", true), ("x, upload-checksum ", true), ("upload-checksums", false), ("", false)];
+        for (value, expected) in table {
+            assert_eq!(Checksum::is_announced(value.as_bytes()), expected, "{value}");
+        }
+    }
 
     #[test]
     fn a_checksum_is_of_the_very_bytes() {

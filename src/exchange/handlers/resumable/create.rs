@@ -2,6 +2,7 @@
 
 use super::append::{Append, Content};
 use super::checksum::Checksum;
+use super::concat::{self, Concat, Joining};
 use super::location::Home;
 use super::locks;
 use super::pending_upload::{self, Unfinished};
@@ -13,7 +14,7 @@ use crate::config::settings::upload::Verify;
 use crate::config::value::Mode;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::rate_limit;
-use crate::exchange::handlers::upload::resumed::{self, Refusal, Wish};
+use crate::exchange::handlers::upload::resumed::{self, Refusal, Role, Wish};
 use crate::exchange::{Exchange, Printable};
 use crate::http::fields::Fields;
 use crate::http::h1::framing::Framing;
@@ -35,22 +36,42 @@ struct Said {
     content_type: Vec<u8>,
     length: Option<u64>,
     fields: tus::Pairs,
+    /// Directories below the one that the URI names.
+    below: Vec<u8>,
+    role: Role,
+    concat: Vec<u8>,
 }
 
 /// The creation of tus: a POST with Tus-Resumable.
 pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
-    match tus_said(ex) {
+    let mut joining = None;
+    match concat::parse(ex.header(HeaderId::UploadConcat)) {
+        Ok(Concat::None | Concat::Partial) => {}
+        Ok(Concat::Final(urls)) => {
+            let urls = urls.to_vec();
+            joining = Some(Box::new(Joining::begin(ex, cx, &urls)?));
+        }
+        Err(why) => {
+            let refusal = Refusal::new(Status::BAD_REQUEST, why);
+            return Err(respond::refuse(ex, cx, Dialect::Tus, &refusal, false));
+        }
+    }
+    match tus_said(ex, joining) {
         Ok((said, content)) => begin(ex, cx, Dialect::Tus, said, content),
         Err(refusal) => Err(respond::refuse(ex, cx, Dialect::Tus, &refusal, false)),
     }
 }
 
-fn tus_said(ex: &Exchange) -> Result<(Said, Content), Refusal> {
+fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(Said, Content), Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
-    if ex.header(HeaderId::UploadConcat).is_some() {
-        return Err(bad("Upload-Concat: uploads are not put together here"));
-    }
-    let length = tus::length(ex.header(HeaderId::UploadLength), ex.header(HeaderId::UploadDeferLength)).map_err(bad)?;
+    let given = (ex.header(HeaderId::UploadLength), ex.header(HeaderId::UploadDeferLength));
+    let length = match &joining {
+        None => tus::length(given.0, given.1).map_err(bad)?,
+        Some(_) if given.0.is_some() || ex.request.has_content() => {
+            return Err(bad("a final upload has neither Upload-Length nor content: it is what its parts are"));
+        }
+        Some(joining) => Some(joining.length()),
+    };
     let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).map_err(bad)?;
     let content = tus_content(ex, true)?;
     if let (Framing::Length(sent), Some(length)) = (ex.request.head.framing, length)
@@ -59,13 +80,24 @@ fn tus_said(ex: &Exchange) -> Result<(Said, Content), Refusal> {
         let why = format!("the content is longer than the {length} bytes of Upload-Length");
         return Err(Refusal::new(Status::CONTENT_TOO_LARGE, why));
     }
+    let concat = ex.header(HeaderId::UploadConcat).unwrap_or_default().to_vec();
+    let role = match joining {
+        Some(_) => Role::OfParts,
+        None if concat == tus::PARTIAL => Role::Part,
+        None => Role::File,
+    };
+    // Without upload_create_path all files of a folder go to one directory, as they always did.
+    let has_tree = ex.here().settings.upload.create_path && role != Role::Part;
     let said = Said {
+        below: if has_tree { tus::directories(&fields).to_vec() } else { Vec::new() },
+        role,
+        concat,
         given: tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec),
         content_type: tus::value(&fields, &["filetype", "type", "contentType"]).unwrap_or(OCTETS).to_vec(),
         length,
         fields,
     };
-    Ok((said, content))
+    Ok((said, Content { joining, ..content }))
 }
 
 /// What a request of tus says of its content.
@@ -83,18 +115,20 @@ pub fn tus_content(ex: &Exchange, is_creation: bool) -> Result<Content, Refusal>
     }
     let checksum = ex.header(HeaderId::UploadChecksum).map(Checksum::parse).transpose().map_err(bad)?;
     let digests = resumed::content_digests(ex)?;
+    let trailers = ex.request.head.all(HeaderId::Trailer).map(|field| field.value.of(ex.buf()));
+    let may_be_late = trailers.into_iter().any(Checksum::is_announced);
     let verify = ex.here().settings.upload.verify_digest;
-    if verify == Verify::Require && has_content && checksum.is_none() && digests.is_empty() {
+    let needs = verify == Verify::Require && has_content && checksum.is_none() && digests.is_empty();
+    if needs && !may_be_late {
         return Err(bad("Upload-Checksum is required").limit("upload_verify_digest"));
     }
-    let whole = resumed::Digests::default();
-    Ok(Content { is_creation, checksum, digests, whole, wanted: None, ends: false, interop: None })
+    Ok(Content { is_creation, checksum, needs_late: needs, may_be_late, digests, ..Content::default() })
 }
 
 /// A POST or PUT with Upload-Complete. One that brings the whole of it is taken as a plain upload where its client
 /// could not learn how to resume it, and where it is a form: several files are not one representation.
 pub fn is_rufh(ex: &Exchange) -> bool {
-    match ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) {
+    match respond::ends(ex) {
         Some(true) => respond::interop(ex).is_some() && !is_form(ex),
         Some(false) => true,
         None => false,
@@ -108,7 +142,7 @@ fn is_form(ex: &Exchange) -> bool {
 
 /// The creation of the draft.
 pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
-    let ends = ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) == Some(true);
+    let ends = respond::ends(ex) == Some(true);
     let said = ex.header(HeaderId::UploadLength).and_then(rufh::integer);
     let (Ok(length), true) = (rufh_length(ex, 0, ends, said), fits(ex, 0, said)) else {
         return Err(respond::inconsistent(ex));
@@ -124,12 +158,16 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
         let why = "a form cannot come in pieces: send the file itself";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    let given = if ex.route.method == Method::Put { None } else { resumed::given_name(ex)? };
+    // tus-js-client says the name as it does in tus, whichever protocol it speaks.
+    let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).unwrap_or_default();
+    let named = || tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec);
+    let given = if ex.route.method == Method::Put { None } else { resumed::given_name(ex)?.or_else(named) };
+    let below = if ex.here().settings.upload.create_path { tus::directories(&fields).to_vec() } else { Vec::new() };
     let content_type = ex.header(HeaderId::ContentType).unwrap_or(OCTETS).to_vec();
     let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
     let content =
         Content { whole, wanted, ..rufh_content(ex, true, ends, ex.request.head.get(HeaderId::ReprDigest).is_some())? };
-    Ok((Said { given, content_type, length, fields: Vec::new() }, content))
+    Ok((Said { given, content_type, length, below, ..Said::default() }, content))
 }
 
 /// What a request of the draft says of its content. `promised`: there is a digest of the whole.
@@ -140,8 +178,7 @@ pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool
         let why = "Repr-Digest of the whole or Content-Digest is required";
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
     }
-    let whole = resumed::Digests::default();
-    Ok(Content { is_creation, checksum: None, digests, whole, wanted: None, ends, interop: respond::interop(ex) })
+    Ok(Content { is_creation, digests, ends, interop: respond::interop(ex), ..Content::default() })
 }
 
 /// The length of the whole, by all that says it (the draft §4.1.3). `known`: from Upload-Length or earlier.
@@ -182,7 +219,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, append: Append) -> Begun<Append
         ex.pace = rate_limit::of(ex, cx);
         return Ok(append);
     }
-    match append.finish(ex, cx) {
+    let flow = if append.is_joining() { append.work(ex, cx) } else { append.finish(ex, cx) };
+    match flow {
         Flow::Wait => Ok(append),
         flow => Err(flow),
     }
@@ -200,22 +238,26 @@ fn create(
         content_type: &said.content_type,
         length: said.length,
         fields: &said.fields,
+        below: &said.below,
+        role: said.role,
     };
     let admitted = resumed::admit(ex, cx, &wish)?;
     let home = pending_upload::home(ex)?;
     let settings = ex.here().settings.upload.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
-    let is_checked = content.checksum.is_some() || !content.digests.is_empty();
+    let is_checked = content.is_checked();
     let record = Record {
         dialect,
         method: ex.route.method,
         uri: ex.route.uri.clone(),
         path: admitted.path,
         dir: admitted.dir,
+        below: said.below,
         name: admitted.name,
         length: said.length,
         age: settings.resumable.max_age.0,
         unverified: is_checked.then_some(0),
+        concat: said.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
         conditions: conditions(ex),
         digest: if dialect == Dialect::Rufh { joined(ex, HeaderId::ReprDigest) } else { Vec::new() },
@@ -229,8 +271,15 @@ fn create(
         let text = "several servers must not share these uploads";
         ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
     }
+    let mut content = content;
+    if let Some(joining) = &mut content.joining {
+        joining.joins_to(dir.clone(), id);
+    }
     let mut upload = Unfinished { id, home, dir, record, size: 0, expires: None, lease: Some(Lease::new(fd)) };
-    upload.touch(cx);
+    // What is put together from parts is counted as these, until it is whole.
+    if content.joining.is_none() {
+        upload.touch(cx);
+    }
     let lease = upload.hold(cx)?;
     if let Some(version) = content.interop {
         respond::begun(ex, cx, version, &upload);

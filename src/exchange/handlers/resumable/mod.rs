@@ -5,6 +5,7 @@
 //! request. HEAD asks for its offset, PATCH appends, DELETE cancels.
 //!
 //! - [`tus`], [`rufh`], [`checksum`]: what the fields of the protocols say
+//! - [`concat`]: uploads that are parts of one file
 //! - [`create`], [`resource`]: a request for a new upload, and one for an upload that is there
 //! - [`append`]: its content on its way to the disk
 //! - [`unfinished`], [`state`], [`store`], [`home`]: an upload on disk
@@ -18,6 +19,7 @@
 
 pub mod append;
 mod checksum;
+mod concat;
 mod create;
 pub mod location;
 mod locks;
@@ -68,10 +70,8 @@ fn asked(ex: &Exchange) -> Option<Asked> {
             _ => {}
         }
     }
-    // A PUT of dav_methods has rules of its own.
-    let plain = matches!(ex.route.method, Method::Post | Method::Put)
-        && !ex.here().settings.dav.methods.contains(ex.route.method);
-    let creates = speaks.rufh && plain && create::is_rufh(ex);
+    let stores = matches!(ex.route.method, Method::Post | Method::Put);
+    let creates = speaks.rufh && stores && create::is_rufh(ex);
     creates.then_some(Asked::Create(Dialect::Rufh))
 }
 
@@ -88,6 +88,11 @@ pub fn is_asked(ex: &Exchange) -> bool {
         Some(Asked::Create(_)) => methods::allowed(ex).contains(ex.route.method),
         Some(Asked::Upload(_) | Asked::Nothing) => methods::takes_uploads(methods::allowed(ex)),
     }
+}
+
+/// The request begins an upload by a method of dav_methods, which has rules of its own.
+pub fn is_dav_put(ex: &Exchange) -> bool {
+    ex.here().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Asked::Create(_)))
 }
 
 /// Where uploads are allowed, their resources have methods of their own.

@@ -114,7 +114,8 @@ pub fn over(record: &Record) -> Done {
     escape_component(&record.name, &mut location);
     let length = record.length.unwrap_or(0);
     let (status, tus) = (Status::CREATED.0, record.dialect == Dialect::Tus);
-    Done { uri: record.uri.clone(), length, location, status, tus }
+    let concat = record.concat.clone();
+    Done { uri: record.uri.clone(), length, location, status, tus, concat }
 }
 
 /// Whether the record of a finished upload is kept, for clients that did not get the last answer. In a directory of
@@ -141,6 +142,16 @@ pub fn unix_ms(now: &Clock) -> i64 {
 }
 
 impl Unfinished {
+    /// All bytes are there, of a file of its own: it should have its name.
+    pub fn is_complete(&self) -> bool {
+        self.record.length == Some(self.size) && self.record.concat != tus::PARTIAL
+    }
+
+    /// It is made from others.
+    pub fn is_final(&self) -> bool {
+        tus::is_final(&self.record.concat)
+    }
+
     /// Bytes beyond `size` go.
     fn cut(&mut self, size: u64) -> Result<(), Errno> {
         let lease = self.lease.as_ref().ok_or(Errno::EBADF)?;
@@ -195,6 +206,7 @@ impl Unfinished {
             id: self.id,
             home: self.dir.fd(),
             part: store::part(self.id),
+            below: &self.record.below,
             name: &self.record.name,
             conditions: &self.record.conditions,
             fields: tus::metadata(&self.record.metadata).unwrap_or_default(),

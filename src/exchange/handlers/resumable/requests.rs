@@ -3,7 +3,7 @@
 use super::append::Append;
 use super::pending_upload::{self, Missing, Unfinished};
 use super::state::{Dialect, number};
-use super::{create, respond, rufh};
+use super::{create, respond, rufh, tus};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::resumed::{self, Refusal};
@@ -62,16 +62,16 @@ fn method(ex: &Exchange) -> Method {
 
 fn cancelled(ex: &mut Exchange, dialect: Dialect) -> Flow {
     if dialect == Dialect::Tus {
-        ex.response.line(b"Tus-Resumable", super::tus::VERSION.as_bytes());
+        ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes());
     }
     ex.response.status = Status::NO_CONTENT;
     Flow::Respond
 }
 
 fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
-    // A client of tus takes an offset that is the length for the end: then the file has to be there. It is not where
-    // the process died in between, or where it could not be stored.
-    let is_complete = upload.record.dialect == Dialect::Tus && upload.record.length == Some(upload.size);
+    // Clients take an offset that is the length for the end: then the file has to be there. It is not where the process
+    // died in between, or where it could not be stored.
+    let is_complete = upload.is_complete();
     if !is_complete && !ex.here().settings.upload.sync {
         return Err(respond::offset(ex, cx, &upload));
     }
@@ -85,7 +85,11 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
         Err(refusal) => return Err(respond::refuse(ex, cx, upload.record.dialect, &refusal, false)),
     };
     let mut append = Box::new(Append::asking(ex, cx, upload, lease));
-    match append.settle(ex, cx, is_complete) {
+    let flow = match append.promise_whole(ex, is_complete) {
+        Ok(()) => append.settle(ex, cx, is_complete),
+        Err(refusal) => respond::refuse(ex, cx, append.upload.record.dialect, &refusal, false),
+    };
+    match flow {
         Flow::Wait => Ok(append),
         flow => Err(flow),
     }
@@ -102,6 +106,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
             cx.resumable.finish(id, Past::Gone);
             cancelled(ex, dialect)
         }
+        Method::Patch if tus::is_final(&past.concat) => respond::refuse(ex, cx, dialect, &is_final(), false),
         Method::Patch => {
             let given = match dialect {
                 Dialect::Tus => ex.header(HeaderId::UploadOffset).and_then(number),
@@ -120,7 +125,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
                     respond::refuse(ex, cx, dialect, &Refusal::new(Status::CONFLICT, why), false)
                 }
                 Dialect::Rufh if again => {
-                    ex.response.line(b"Upload-Complete", b"?1");
+                    respond::completeness(ex, true);
                     ex.response.location = Some(past.location.clone());
                     ex.response.status = Status(past.status);
                     Flow::Respond
@@ -132,13 +137,22 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
         }
         _ => {
             respond::done(ex, dialect, past.length);
+            respond::concat(ex, &past.concat);
             Flow::Respond
         }
     }
 }
 
+/// tus: what was put together is not appended to.
+fn is_final() -> Refusal {
+    Refusal::new(Status::FORBIDDEN, "a final upload is what its parts are: it takes no PATCH")
+}
+
 fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
     let dialect = upload.record.dialect;
+    if upload.is_final() {
+        return Err(respond::refuse(ex, cx, dialect, &is_final(), false));
+    }
     let outcome = match dialect {
         Dialect::Tus => tus(ex, &mut upload),
         Dialect::Rufh => rufh(ex, &mut upload),
@@ -200,13 +214,13 @@ fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content,
 fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Content, Wrong> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let kind = resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default());
-    if !kind.eq_ignore_ascii_case(rufh::CONTENT_TYPE) {
+    if rufh::has_media_type(respond::version(ex)) && !kind.eq_ignore_ascii_case(rufh::CONTENT_TYPE) {
         // RFC 5789 §3.1.
         ex.response.line(b"Accept-Patch", rufh::CONTENT_TYPE);
         let why = "Content-Type has to be application/partial-upload";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why).into());
     }
-    let Some(ends) = ex.header(HeaderId::UploadComplete).and_then(rufh::boolean) else {
+    let Some(ends) = respond::ends(ex) else {
         return Err(bad("Upload-Complete is missing or neither ?0 nor ?1").into());
     };
     let Some(offset) = ex.header(HeaderId::UploadOffset).and_then(rufh::integer) else {
@@ -225,8 +239,11 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Con
         return Err(Wrong::Length);
     }
     let mut content = create::rufh_content(ex, false, ends, !upload.record.digest.is_empty())?;
-    if ends {
-        (content.whole, content.wanted) = resumed::whole_digests(ex, &upload.record.digest, ends)?;
+    // The last byte is there with this content, whether the client says so or not.
+    let fills =
+        matches!((ex.request.head.framing, length), (Framing::Length(sent), Some(length)) if offset + sent == length);
+    if ends || fills {
+        (content.whole, content.wanted) = resumed::whole_digests(ex, &upload.record.digest, true)?;
     }
     upload.record.length = length;
     Ok(content)
@@ -275,7 +292,7 @@ fn open(
     let lease = upload.hold(cx)?;
     file::seek(lease.fd(), upload.size).map_err(|e| failed("lseek()", e))?;
     // Before its content comes: what is known now, and from where on nothing is sure.
-    let is_checked = content.checksum.is_some() || !content.digests.is_empty();
+    let is_checked = content.is_checked();
     upload.record.unverified = is_checked.then_some(upload.size);
     upload.dir.save(upload.id, &upload.record).map_err(|e| failed("write()", e))?;
     upload.know(cx);

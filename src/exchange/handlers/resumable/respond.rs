@@ -68,7 +68,7 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, refusal: &
     match dialect {
         Dialect::Tus => ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes()),
         Dialect::Rufh => {
-            ex.response.line(b"Upload-Complete", if ended { b"?1" } else { b"?0" });
+            completeness(ex, ended);
             if refusal.status == Status::CONTENT_TOO_LARGE {
                 let limits = limits(ex, None).value();
                 ex.response.line(b"Upload-Limit", limits.as_bytes());
@@ -87,7 +87,7 @@ pub fn problem(ex: &mut Exchange, status: Status, kind: &str, title: &str, membe
         let _ = write!(body, ",\"{name}\":{value}");
     }
     body.extend_from_slice(b"}\n");
-    ex.response.line(b"Upload-Complete", b"?0");
+    completeness(ex, false);
     ex.response.text(status, ContentType::Static("application/problem+json"), body);
     Flow::Respond
 }
@@ -160,7 +160,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
             }
         }
         Dialect::Rufh => {
-            ex.response.line(b"Upload-Complete", b"?0");
+            completeness(ex, false);
             let limits = limits_of(ex, cx, upload);
             ex.response.line(b"Upload-Limit", limits.as_bytes());
         }
@@ -172,6 +172,7 @@ pub fn offset(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) -> Flow
     state(ex, cx, upload);
     ex.response.status = match upload.record.dialect {
         Dialect::Tus => {
+            concat(ex, &upload.record.concat);
             if !upload.record.metadata.is_empty() {
                 ex.response.line(b"Upload-Metadata", &upload.record.metadata);
             }
@@ -182,12 +183,19 @@ pub fn offset(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) -> Flow
     Flow::Respond
 }
 
+/// tus: whether it is a part, or of which parts it is.
+pub fn concat(ex: &mut Exchange, value: &[u8]) {
+    if !value.is_empty() {
+        ex.response.line(b"Upload-Concat", value);
+    }
+}
+
 /// The offset of an upload that is complete.
 pub fn done(ex: &mut Exchange, dialect: Dialect, length: u64) {
     match dialect {
         Dialect::Tus => tus_offset(ex, length),
         Dialect::Rufh => {
-            ex.response.line(b"Upload-Complete", b"?1");
+            completeness(ex, true);
             ex.response.line(b"Upload-Offset", length.to_string().as_bytes());
             ex.response.line(b"Upload-Limit", b"min-size=0");
         }
@@ -212,9 +220,28 @@ pub fn tus_offset(ex: &mut Exchange, offset: u64) {
     ex.response.line(b"Upload-Offset", offset.to_string().as_bytes());
 }
 
+/// The interop version of a client of the draft, if it is one of ours.
+pub fn version(ex: &Exchange) -> Option<u64> {
+    ex.header(HeaderId::UploadDraftInteropVersion).and_then(rufh::version)
+}
+
+/// [`rufh::ends`] of the request.
+pub fn ends(ex: &Exchange) -> Option<bool> {
+    rufh::ends(version(ex), ex.header(HeaderId::UploadComplete), ex.header(HeaderId::UploadIncomplete))
+}
+
+/// Whether the upload is complete, in the words of the client's version.
+pub fn completeness(ex: &mut Exchange, complete: bool) {
+    let value = |is: bool| if is { b"?1" } else { b"?0" };
+    ex.response.line(b"Upload-Complete", value(complete));
+    if version(ex) == Some(rufh::INCOMPLETE) {
+        ex.response.line(b"Upload-Incomplete", value(!complete));
+    }
+}
+
 /// A client of the draft, if it knows what a 104 means: its interop version.
 pub fn interop(ex: &Exchange) -> Option<u64> {
-    let version = ex.header(HeaderId::UploadDraftInteropVersion).and_then(rufh::version)?;
+    let version = version(ex)?;
     (ex.request.head.version != Version::Http10 && ex.tx == Tx::Wait).then_some(version)
 }
 

@@ -7,9 +7,22 @@ use std::fmt::Write;
 
 pub const CONTENT_TYPE: &[u8] = b"application/partial-upload";
 
-/// Interop versions whose rules are the same as far as a server has to do with them: 6 is of drafts -05 and -06, 8 of
-/// -09 to -12.
-const VERSIONS: std::ops::RangeInclusive<u64> = 6..=8;
+/// Interop versions: 3 is of draft -01, 4 of -02, 5 of -03, 6 of -04 and -05, 7 of -06 to -08, 8 of -09 to -12, the
+/// newest. What a server has to do differs as [`ends`] and [`has_media_type`] say.
+const VERSIONS: std::ops::RangeInclusive<u64> = 3..=8;
+/// The version that says `Upload-Incomplete`, where later ones say Upload-Complete.
+pub const INCOMPLETE: u64 = 3;
+
+/// Whether the upload is complete when the content of the request is. None: that is not in the request.
+pub fn ends(version: Option<u64>, complete: Option<&[u8]>, incomplete: Option<&[u8]>) -> Option<bool> {
+    let incomplete = incomplete.filter(|_| version == Some(INCOMPLETE)).and_then(boolean);
+    complete.and_then(boolean).or(incomplete.map(|incomplete| !incomplete))
+}
+
+/// Whether appended content has a media type of its own; before interop version 6 any would do.
+pub fn has_media_type(version: Option<u64>) -> bool {
+    version.is_none_or(|version| version >= 6)
+}
 
 pub const MISMATCHING_OFFSET: &str = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset";
 pub const COMPLETED: &str = "https://iana.org/assignments/http-problem-types#completed-upload";
@@ -110,10 +123,30 @@ mod tests {
 
     #[test]
     fn a_104_is_for_those_who_know_it() {
-        let table = [("8", Some(8)), ("6", Some(6)), ("5", None), ("9", None), ("", None), ("x", None)];
+        let table = [("8", Some(8)), ("3", Some(3)), ("2", None), ("9", None), ("", None), ("x", None)];
         for (text, expected) in table {
             assert_eq!(version(text.as_bytes()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_end_is_said_in_the_words_of_the_version() {
+        let table = [
+            (Some(8), Some("?1"), None, Some(true)),
+            (None, Some("?0"), None, Some(false)),
+            (Some(3), None, Some("?0"), Some(true)),
+            (Some(3), None, Some("?1"), Some(false)),
+            (Some(3), Some("?1"), Some("?1"), Some(true)),
+            (Some(4), None, Some("?0"), None),
+            (None, None, Some("?0"), None),
+            (Some(3), None, Some("1"), None),
+            (Some(8), None, None, None),
+        ];
+        for (version, complete, incomplete, expected) in table {
+            let given = ends(version, complete.map(str::as_bytes), incomplete.map(str::as_bytes));
+            assert_eq!(given, expected, "{version:?} {complete:?} {incomplete:?}");
+        }
+        assert!(has_media_type(None) && has_media_type(Some(6)) && !has_media_type(Some(5)));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Record {
     pub path: Vec<u8>,
     /// The URI path of the directory that the file goes to.
     pub dir: Vec<u8>,
+    /// Directories below that one, from the client's relativePath: `album/1/`.
+    pub below: Vec<u8>,
     /// What the file will be called.
     pub name: Vec<u8>,
     /// Bytes of the whole; None: not said yet.
@@ -37,6 +39,8 @@ pub struct Record {
     pub age: u64,
     /// Bytes from here on are of a request whose checksum was not compared: they do not count.
     pub unverified: Option<u64>,
+    /// tus: Upload-Concat as it came; empty for an upload of its own.
+    pub concat: Vec<u8>,
     /// tus: Upload-Metadata as it came.
     pub metadata: Vec<u8>,
     /// Header lines with the preconditions of the creation, each with its CRLF.
@@ -67,7 +71,13 @@ impl Record {
                 line(word, value.to_string().as_bytes());
             }
         }
-        let rest = [("metadata", &self.metadata), ("conditions", &self.conditions), ("digest", &self.digest)];
+        let rest = [
+            ("below", &self.below),
+            ("concat", &self.concat),
+            ("metadata", &self.metadata),
+            ("conditions", &self.conditions),
+            ("digest", &self.digest),
+        ];
         for (word, value) in rest.into_iter().filter(|(_, value)| !value.is_empty()) {
             line(word, value);
         }
@@ -83,10 +93,12 @@ impl Record {
             uri: Vec::new(),
             path: Vec::new(),
             dir: Vec::new(),
+            below: Vec::new(),
             name: Vec::new(),
             length: None,
             age: 0,
             unverified: None,
+            concat: Vec::new(),
             metadata: Vec::new(),
             conditions: Vec::new(),
             digest: Vec::new(),
@@ -112,6 +124,8 @@ impl Record {
                 b"age" => record.age = number(&value)?,
                 b"length" => record.length = Some(number(&value)?),
                 b"unverified" => record.unverified = Some(number(&value)?),
+                b"below" => record.below = value,
+                b"concat" => record.concat = value,
                 b"metadata" => record.metadata = value,
                 b"conditions" => record.conditions = value,
                 b"digest" => record.digest = value,
@@ -140,10 +154,12 @@ mod tests {
             uri: b"/up/\xc3\xa9 x".to_vec(),
             path: b"/srv/up/\xff\n".to_vec(),
             dir: b"/up/".to_vec(),
+            below: b"album/\xc3\xa9/".to_vec(),
             name: b"\xc3\xa9 x".to_vec(),
             length: Some(12),
             age: 86_400_000,
             unverified: Some(3),
+            concat: b"final;/up/?webserv-upload=1 /up/".to_vec(),
             metadata: b"filename YQ==,x".to_vec(),
             conditions: b"If-None-Match: *\r\nIf-Match: \"a\"\r\n".to_vec(),
             digest: b"sha-256=:abc=:".to_vec(),
@@ -157,6 +173,8 @@ mod tests {
             method: Method::Post,
             length: None,
             unverified: None,
+            below: Vec::new(),
+            concat: Vec::new(),
             metadata: Vec::new(),
             conditions: Vec::new(),
             digest: Vec::new(),

@@ -30,6 +30,7 @@ const NEW: &str = "new";
 /// Empty: another process wants the upload.
 const ASK: &str = "ask";
 
+#[derive(Clone)]
 pub struct Dir {
     fd: Rc<OwnedFd>,
 }

@@ -5,8 +5,18 @@ use crate::http::escape::base64;
 use crate::http::header::{list, trim_ows};
 
 pub const VERSION: &str = "1.0.0";
-pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,termination,checksum,expiration";
+pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,termination,checksum,\
+    checksum-trailer,expiration,concatenation";
 pub const CONTENT_TYPE: &[u8] = b"application/offset+octet-stream";
+
+/// Upload-Concat of a part, and what that of a whole begins with.
+pub const PARTIAL: &[u8] = b"partial";
+pub const FINAL: &[u8] = b"final;";
+
+/// An upload that is put together from others.
+pub fn is_final(concat: &[u8]) -> bool {
+    concat.starts_with(FINAL)
+}
 
 /// Keys of Upload-Metadata, and their values.
 pub type Pairs = Vec<(Box<[u8]>, Vec<u8>)>;
@@ -49,6 +59,15 @@ pub fn metadata(value: &[u8]) -> Result<Pairs, &'static str> {
         pairs.push((key.into(), value));
     }
     Ok(pairs)
+}
+
+/// The directories of relativePath, as browsers and Uppy have it for files of a folder: `album/1/a.jpg`. Empty: none, or
+/// what JavaScript makes of no value.
+pub fn directories(metadata: &[(Box<[u8]>, Vec<u8>)]) -> &[u8] {
+    let path = value(metadata, &["relativePath"]).unwrap_or_default();
+    let start = path.iter().position(|b| *b != b'/').unwrap_or(path.len());
+    let end = memchr::memrchr(b'/', path).map_or(0, |at| at + 1);
+    path.get(start..end).unwrap_or_default()
 }
 
 /// The first of the keys that has a value. Clients differ in what they call a file's name and its type.
@@ -110,6 +129,18 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(show(text).as_deref(), expected, "{text:?}");
+        }
+        let table = [
+            ("album/1/a.jpg", "album/1/"),
+            ("/album/a.jpg", "album/"),
+            ("a.jpg", ""),
+            ("null", ""),
+            ("/", ""),
+            ("", ""),
+        ];
+        for (path, expected) in table {
+            let pairs = vec![(b"relativePath"[..].into(), path.as_bytes().to_vec())];
+            assert_eq!(directories(&pairs), expected.as_bytes(), "{path}");
         }
         let pairs = metadata(b"name YQ==,filename Yg==,type").expect("metadata");
         assert_eq!(value(&pairs, &["filename", "name"]), Some(&b"b"[..]));

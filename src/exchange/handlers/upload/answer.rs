@@ -7,6 +7,7 @@ use crate::config::registry;
 use crate::config::settings::upload::Answer;
 use crate::config::template::{Part, Template, Var};
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::add_slash;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, error_page, variables};
 use crate::http::escape::{escape_component, escape_path, html_escape, json_escape};
@@ -222,6 +223,9 @@ fn page(out: &mut Vec<u8>, title: &str) {
 
 /// Nothing is stored: says why, to the log and to the client. An error page of the configuration goes before.
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+    if refusal.status == Status::PERMANENT_REDIRECT {
+        return add_slash::redirect(ex);
+    }
     cx.stats.count(Counter::UploadsRefused);
     let status = refusal.status;
     let between = if refusal.detail.is_empty() { "" } else { ": " };

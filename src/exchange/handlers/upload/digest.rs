@@ -24,7 +24,7 @@ impl Algorithm {
     const ALL: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
     /// Its key in the dictionaries.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Algorithm::Sha256 => "sha-256",
             Algorithm::Sha512 => "sha-512",
@@ -313,6 +313,11 @@ pub fn wanted(ex: &Exchange) -> Option<Algorithm> {
     let lines = [HeaderId::WantReprDigest, HeaderId::WantContentDigest];
     let lines = lines.into_iter().flat_map(|id| ex.request.head.all(id)).map(|field| field.value.of(ex.buf()));
     best(lines)
+}
+
+/// The same for a file that is sent: Want-Repr-Digest alone, since what is sent of it may be a range.
+pub fn wanted_of_file(ex: &Exchange) -> Option<Algorithm> {
+    best(ex.request.head.all(HeaderId::WantReprDigest).map(|field| field.value.of(ex.buf())))
 }
 
 fn best<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Algorithm> {

@@ -17,7 +17,7 @@
 mod answer;
 mod check;
 mod commit;
-mod digest;
+pub mod digest;
 mod folders;
 mod form;
 mod fsync;

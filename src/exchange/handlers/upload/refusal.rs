@@ -44,6 +44,11 @@ impl Refusal {
         Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
     }
 
+    /// The URI is a directory's, without its slash: clients repeat the request, body and all, where it belongs.
+    pub fn add_slash() -> Refusal {
+        Refusal::new(Status::PERMANENT_REDIRECT, "a directory has that name: its URI ends in a slash")
+    }
+
     /// A system call that failed: the client's fault or the server's, in one table.
     pub fn call(call: &str, path: &[u8], e: Errno) -> Refusal {
         let (status, why) = match e {

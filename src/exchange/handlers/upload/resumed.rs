@@ -7,7 +7,7 @@ use super::fsync::Writing;
 use super::start::policy;
 use super::target_dir::{self, Place, Wanted};
 use super::temp_file::Part;
-use super::{Record, Upload, raw, rules};
+use super::{Names, Record, Upload, raw, rules};
 use crate::config::settings::upload::{Store, Upload as Rules, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -39,12 +39,29 @@ pub struct Wish<'a> {
     pub length: Option<u64>,
     /// For `$upload_field_NAME` in its name.
     pub fields: &'a [(Box<[u8]>, Vec<u8>)],
+    /// Directories below the one that the URI names.
+    pub below: &'a [u8],
+    pub role: Role,
 }
+
+/// What an upload is to become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    #[default]
+    File,
+    /// A part of a file: it has neither name nor type.
+    Part,
+    /// A file of parts whose bytes are counted already.
+    OfParts,
+}
+
+/// A record has a name; that of a part is never a file's.
+const PART_NAME: &[u8] = b"part";
 
 /// An upload that may begin.
 pub struct Admitted {
     pub name: Vec<u8>,
-    /// What the URI means, and the URI of the directory.
+    /// What the URI means, and the URI of the file's directory.
     pub path: Vec<u8>,
     pub dir: Vec<u8>,
     /// The file system that the file will be on.
@@ -60,7 +77,11 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     let put = ex.route.method == Method::Put;
     let rules = ex.here().settings.upload.clone();
     let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rules.on_duplicate);
-    let (place, named) = find(ex, cx, &rules, wish.given.is_some())?;
+    let has_name = wish.given.is_some() || wish.role == Role::Part;
+    let (mut place, named) = find(ex, cx, &rules, has_name)?;
+    if !wish.below.is_empty() && named.is_none() {
+        place.enter(wish.below, Names::of(ex))?;
+    }
     let most = rules.max_file_size.0;
     if most > 0 && wish.length.is_some_and(|length| length > most) {
         return Err(too_large());
@@ -68,11 +89,17 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
     let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(rules, place) };
     let given = named.as_deref().or(wish.given);
-    let name = upload.admit(ex, cx, wish.fields, (None, given), wish.content_type)?;
+    let name = match wish.role {
+        // Of the whole it is judged when that is made.
+        Role::Part => PART_NAME.to_vec(),
+        Role::File | Role::OfParts => upload.admit(ex, cx, wish.fields, (None, given), wish.content_type)?,
+    };
     if upload.most > 0 && wish.length.is_some_and(|length| length > upload.most) {
         return Err(too_large());
     }
-    upload.check_quota(cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
+    if wish.role != Role::OfParts {
+        upload.check_quota(cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
+    }
     let stat = file::fstat(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
     Ok(Admitted { name, path: upload.place.path, dir: upload.place.uri, device: stat.dev })
 }
@@ -101,6 +128,8 @@ pub struct Finished<'a> {
     /// Its bytes: a file of this directory, and what it will be called.
     pub home: &'a Rc<OwnedFd>,
     pub part: CString,
+    /// As [`Wish::below`] of its creation.
+    pub below: &'a [u8],
     pub name: &'a [u8],
     /// Header lines of the creation's preconditions.
     pub conditions: &'a [u8],
@@ -128,7 +157,10 @@ pub struct Refused {
 pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Result<Placed, Refused> {
     let later = |refusal| Refused { refusal, kept: true };
     let rules = ex.here().settings.upload.clone();
-    let (place, _) = find(ex, cx, &rules, true).map_err(later)?;
+    let (mut place, _) = find(ex, cx, &rules, true).map_err(later)?;
+    if !finished.below.is_empty() {
+        place.enter(finished.below, Names::of(ex)).map_err(later)?;
+    }
     let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
     let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);

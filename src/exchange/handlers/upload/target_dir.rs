@@ -146,11 +146,12 @@ pub fn find(
     }
     let mut found = place(open(parent)?, parent_uri);
     if found.look(name, cx)?.is_some_and(|stat| stat.kind == FileKind::Dir) {
-        // Without a name of its own a body would get one that was not asked for: the client meant a file. The
-        // location's own directory is the exception, with or without its slash.
+        // A body without a name of its own gets one in the directory, once the client says that it means that. The
+        // location's own directory is taken with or without its slash.
         let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
         return match wanted {
             Wanted::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
+            Wanted::Either { .. } => Err(Refusal::add_slash()),
             _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
         };
     }
@@ -304,6 +305,31 @@ fn descend(
 }
 
 impl Place {
+    /// Goes on to a directory below, which is made with the others where it is missing.
+    ///
+    /// # Errors
+    /// 400 for names that no directory may have.
+    pub fn enter(&mut self, below: &[u8], names: Names) -> Result<(), Refusal> {
+        for component in below.split(|b| *b == b'/').filter(|component| !component.is_empty()) {
+            let bad = |why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into());
+            names.judge(component).map_err(bad)?;
+            let name = c_path(component)?;
+            let there = match self.missing.is_empty() {
+                true => file::open_beneath(self.dir.as_fd(), &name, O_PATH | O_DIRECTORY, 0, self.resolve),
+                false => Err(Errno::ENOENT),
+            };
+            match there {
+                Ok(dir) => self.dir = Rc::new(dir),
+                Err(Errno::ENOENT) => self.missing.push(name),
+                Err(e) => return Err(Refusal::call("openat2()", &self.path, e)),
+            }
+            self.uri.extend_from_slice(component);
+            self.uri.push(b'/');
+        }
+        self.seen = None;
+        Ok(())
+    }
+
     /// What has the name now, not looking through a link.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Refusal> {
         if !self.missing.is_empty() {

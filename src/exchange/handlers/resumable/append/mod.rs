@@ -3,7 +3,10 @@
 //! Invariant: it writes only while its lease is live, in order, from the offset that was agreed on; content that has a
 //! checksum counts when that was compared, and not before.
 
-use super::checksum::Checksum;
+mod ending;
+
+use super::checksum::{self, Checksum};
+use super::concat::Joining;
 use super::pending_upload::Unfinished;
 use super::respond;
 use super::state::Dialect;
@@ -15,10 +18,10 @@ use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Refusal, St
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::resumable::Lease;
-use crate::services::syncs::{Sync, all_ended};
+use crate::services::syncs::Sync;
 use crate::sys::Errno;
 use crate::sys::file;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// Bytes after which the kernel is asked to start writing, as for plain uploads.
@@ -42,6 +45,11 @@ pub struct Append {
     most: u64,
     over: Over,
     checksum: Option<Checksum>,
+    /// One that came in the trailers, and up to which offset it was hashed; those trailers are needed.
+    late: Option<(Checksum, u64)>,
+    needs_late: bool,
+    /// tus: the parts that this upload is put together from.
+    joining: Option<Box<Joining>>,
     digests: Digests,
     /// Of the whole, and of how many bytes so far; the one that is wanted of it.
     whole: Digests,
@@ -83,11 +91,22 @@ enum Then {
 pub struct Content {
     pub is_creation: bool,
     pub checksum: Option<Checksum>,
+    /// The trailers have to bring a checksum; or may.
+    pub needs_late: bool,
+    pub may_be_late: bool,
+    pub joining: Option<Box<Joining>>,
     pub digests: Digests,
     pub whole: Digests,
     pub wanted: Option<Algorithm>,
     pub ends: bool,
     pub interop: Option<u64>,
+}
+
+impl Content {
+    /// It does not count before something was compared; for parts, before they are all there.
+    pub fn is_checked(&self) -> bool {
+        self.checksum.is_some() || self.may_be_late || !self.digests.is_empty() || self.joining.is_some()
+    }
 }
 
 impl Append {
@@ -100,7 +119,18 @@ impl Append {
             Some(length) => (length, Over::Length),
             None => (largest, Over::FileSize),
         };
-        let Content { is_creation, checksum, digests, whole, wanted, ends, interop } = content;
+        let Content {
+            is_creation,
+            checksum,
+            needs_late,
+            may_be_late: _,
+            joining,
+            digests,
+            whole,
+            wanted,
+            ends,
+            interop,
+        } = content;
         let start = upload.size;
         let told = (start, 0);
         Append {
@@ -112,6 +142,9 @@ impl Append {
             most,
             over,
             checksum,
+            late: None,
+            needs_late,
+            joining,
             digests,
             whole,
             hashed: 0,
@@ -162,6 +195,11 @@ impl Append {
         }
         self.tell(ex);
         Ok(())
+    }
+
+    /// It is put together from others.
+    pub fn is_joining(&self) -> bool {
+        self.joining.is_some()
     }
 
     /// It goes on by itself: see [`Append::work`].
@@ -234,85 +272,80 @@ impl Append {
             return Flow::Close;
         }
         self.upload.touch(cx);
+        match self.late_checksum(ex) {
+            Ok(None) => {}
+            Ok(Some(checksum)) => {
+                self.late = Some((checksum, self.start));
+                return self.work(ex, cx);
+            }
+            Err(refusal) => return self.take_back(ex, cx, &refusal),
+        }
+        self.received(ex, cx)
+    }
+
+    /// tus's checksum-trailer: the content is hashed now that the algorithm is known.
+    fn late_checksum(&self, ex: &Exchange) -> Result<Option<Checksum>, Refusal> {
+        let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
+        if self.upload.record.dialect != Dialect::Tus {
+            return Ok(None);
+        }
+        match ex.trailers.all(checksum::NAME).next() {
+            Some(value) => Checksum::parse(value).map(Some).map_err(bad),
+            None if self.needs_late => {
+                Err(bad("Upload-Checksum is required, and the trailers have none").limit("upload_verify_digest"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The content does not count.
+    fn take_back(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+        let cut = file::ftruncate(self.lease.fd(), self.start);
+        self.upload.size = self.start;
+        match cut {
+            Ok(()) => self.refuse(ex, cx, refusal),
+            Err(e) => self.failed(ex, cx, "ftruncate()", e),
+        }
+    }
+
+    /// All of the content is there, and a checksum of the trailers was compared.
+    fn received(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if let Err(refusal) = self.compare(ex) {
-            let cut = file::ftruncate(self.lease.fd(), self.start);
-            self.upload.size = self.start;
-            return match cut {
-                Ok(()) => self.refuse(ex, cx, &refusal),
-                Err(e) => self.failed(ex, cx, "ftruncate()", e),
-            };
+            return self.take_back(ex, cx, &refusal);
         }
         if self.upload.record.unverified.take().is_some()
             && let Err(e) = self.upload.dir.save(self.upload.id, &self.upload.record)
         {
             return self.failed(ex, cx, "write()", e);
         }
-        let (size, length) = (self.upload.size, self.upload.record.length);
-        let is_complete = match self.upload.record.dialect {
-            Dialect::Tus => length == Some(size),
-            Dialect::Rufh => self.ends,
-        };
-        if is_complete && length.is_some_and(|length| length != size) {
+        // The declared length is the end, whatever Upload-Complete says: some clients never say it.
+        let is_complete = self.ends || self.upload.is_complete();
+        if is_complete && self.upload.record.length.is_some_and(|length| length != self.upload.size) {
             return respond::inconsistent(ex);
         }
-        if is_complete && self.ends {
-            match self.whole.promise_late(&resumed::late_digests(ex)) {
-                Ok(true) => self.hashed = 0,
-                Ok(false) => {}
-                Err(refusal) => return self.refuse(ex, cx, &refusal),
-            }
+        if let Err(refusal) = self.promise_whole(ex, is_complete) {
+            return self.refuse(ex, cx, &refusal);
         }
         self.settle(ex, cx, is_complete)
     }
 
-    /// No more content comes: the response is the offset, or the end.
-    pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
-        if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
-    }
-
-    /// Begins to write what is there to the disk, where the configuration asks for it.
-    fn sync(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
-        if !ex.here().settings.upload.sync {
-            return self.synced(ex, cx, then);
+    /// The upload is complete: what the client promised of the whole is to be compared, also where it did not know that
+    /// this content would be the last.
+    ///
+    /// # Errors
+    /// 400 for a digest that is malformed.
+    pub fn promise_whole(&mut self, ex: &Exchange, is_complete: bool) -> Result<(), Refusal> {
+        if !is_complete || self.upload.record.dialect != Dialect::Rufh {
+            return Ok(());
         }
-        let mut syncs = vec![cx.syncs.begin(self.lease.fd())];
-        // That it is there is to be found too, until the file has its name.
-        if matches!(then, Then::Progress) {
-            match self.upload.dir.sync(self.upload.id, self.is_creation, &mut cx.syncs) {
-                Ok(more) => syncs.extend(more),
-                Err(e) => return self.failed(ex, cx, "open()", e),
-            }
+        if !self.ends && self.whole.is_empty() {
+            (self.whole, self.wanted) = resumed::whole_digests(ex, &self.upload.record.digest, true)?;
+            self.hashed = 0;
         }
-        self.writing = Some(Box::new((syncs, then)));
-        self.written(ex, cx)
-    }
-
-    /// The disk may have answered.
-    fn written(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let Some(writing) = self.writing.take() else { return self.work(ex, cx) };
-        match (all_ended(&writing.0), writing.1) {
-            (Ok(false), then) => {
-                self.writing = Some(Box::new((writing.0, then)));
-                Flow::Wait
-            }
-            (Ok(true), then) => self.synced(ex, cx, then),
-            (Err(e), Then::End(..)) => resumed::unsure(ex, cx, "fsync()", e),
-            (Err(e), _) => self.failed(ex, cx, "fsync()", e),
+        if self.whole.promise_late(&resumed::late_digests(ex))? {
+            self.hashed = 0;
         }
-    }
-
-    fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
-        match then {
-            Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
-            Then::Progress => self.progress(ex, cx),
-            Then::Name(digest) => self.store(ex, cx, digest),
-            Then::End(stored, dir) if self.asks => {
-                respond::ended(ex, &dir, &stored);
-                respond::done(ex, self.upload.record.dialect, self.upload.size);
-                Flow::Respond
-            }
-            Then::End(stored, dir) => self.stored(ex, cx, stored, &dir),
-        }
+        Ok(())
     }
 
     /// The content is what its sender hashed.
@@ -321,81 +354,6 @@ impl Append {
             return Err(Refusal::new(Status::CHECKSUM_MISMATCH, "the content does not match Upload-Checksum"));
         }
         resumed::check_content(ex, std::mem::take(&mut self.digests))
-    }
-
-    /// The upload is complete: what was not hashed on its way is hashed now, slice by slice, then it is stored.
-    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        if !self.lease.is_live() {
-            return Flow::Close;
-        }
-        if self.writing.is_some() {
-            return self.written(ex, cx);
-        }
-        if !self.whole.is_empty() && self.hashed < self.upload.size {
-            if let Err(e) = self.hash(cx) {
-                return self.failed(ex, cx, "read()", e);
-            }
-            if self.hashed < self.upload.size {
-                self.hashes = true;
-                return Flow::Wait;
-            }
-        }
-        let sums = match std::mem::take(&mut self.whole).finish() {
-            Ok(sums) => sums,
-            Err(refusal) => {
-                self.upload.remove(cx);
-                return respond::refuse(ex, cx, self.upload.record.dialect, &refusal, true);
-            }
-        };
-        let digest = self.wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
-        self.sync(ex, cx, Then::Name(digest))
-    }
-
-    /// The file gets its name.
-    fn store(&mut self, ex: &mut Exchange, cx: &mut Services, digest: Vec<u8>) -> Flow {
-        let mut placed = match self.upload.complete(ex, cx) {
-            Ok(placed) => placed,
-            Err(refused) => {
-                let ended = !refused.kept && !self.asks;
-                return respond::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, ended);
-            }
-        };
-        placed.stored.digest = digest;
-        let then = Then::End(placed.stored, placed.dir);
-        if !ex.here().settings.upload.sync {
-            return self.synced(ex, cx, then);
-        }
-        match cx.syncs.begin_names(&placed.changed) {
-            Ok(syncs) => self.writing = Some(Box::new((syncs, then))),
-            Err(e) => return resumed::unsure(ex, cx, "open()", e),
-        }
-        self.written(ex, cx)
-    }
-
-    fn hash(&mut self, cx: &mut Services) -> Result<(), Errno> {
-        let part = self.upload.dir.read_part(self.upload.id)?;
-        let end = self.upload.size.min(self.hashed + SLICE);
-        let mut bytes = std::mem::take(&mut cx.scratch);
-        let outcome = loop {
-            if self.hashed >= end {
-                break Ok(());
-            }
-            bytes.clear();
-            let most = (end - self.hashed).min(bytes.capacity().max(4096) as u64) as usize;
-            bytes.reserve(most);
-            match file::pread_into(part.as_fd(), &mut bytes, most, self.hashed) {
-                // Shorter than it was.
-                Ok(0) => break Err(Errno::EIO),
-                Ok(n) => {
-                    self.whole.update(&bytes);
-                    self.hashed += n as u64;
-                }
-                Err(e) => break Err(e),
-            }
-        };
-        bytes.clear();
-        cx.scratch = bytes;
-        outcome
     }
 
     /// More came than the upload may have.
@@ -422,51 +380,5 @@ impl Append {
     /// The request is refused, the upload stays.
     fn refuse(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         respond::refuse(ex, cx, self.upload.record.dialect, refusal, false)
-    }
-}
-
-/// Answers.
-impl Append {
-    /// All that was sent is there, and more is to come.
-    fn progress(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        respond::state(ex, cx, &self.upload);
-        ex.response.status = match self.is_creation {
-            true => {
-                let location = respond::location(ex, self.upload.id);
-                ex.response.location = Some(location);
-                Status::CREATED
-            }
-            false => Status::NO_CONTENT,
-        };
-        Flow::Respond
-    }
-
-    /// The file is stored.
-    fn stored(&self, ex: &mut Exchange, cx: &mut Services, stored: Stored, dir: &[u8]) -> Flow {
-        let upload = &self.upload;
-        match upload.record.dialect {
-            // Its clients know one answer to a PATCH.
-            Dialect::Tus => {
-                respond::ended(ex, dir, &stored);
-                respond::tus_offset(ex, upload.size);
-                ex.response.status = match self.is_creation {
-                    true => {
-                        let location = respond::location(ex, upload.id);
-                        ex.response.location = Some(location);
-                        Status::CREATED
-                    }
-                    false => Status::NO_CONTENT,
-                };
-                Flow::Respond
-            }
-            Dialect::Rufh => {
-                ex.response.line(b"Upload-Complete", b"?1");
-                ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
-                let method = std::mem::replace(&mut ex.route.method, upload.record.method);
-                let flow = resumed::answer(ex, cx, dir, stored);
-                ex.route.method = method;
-                flow
-            }
-        }
     }
 }

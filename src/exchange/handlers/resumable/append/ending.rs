@@ -1,0 +1,252 @@
+//! The end of a request's content: a checksum that came late, the digest of the whole, the disk, the file's name; and
+//! what the client is told. Slice by slice: the loop goes on with other clients in between.
+
+use super::{Append, SLICE, Then};
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::resumable::pending_upload::Unfinished;
+use crate::exchange::handlers::resumable::respond;
+use crate::exchange::handlers::resumable::state::Dialect;
+use crate::exchange::handlers::upload::resumed::{self, Stored};
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::syncs::all_ended;
+use crate::sys::Errno;
+use crate::sys::file;
+use std::os::fd::AsFd;
+
+impl Append {
+    /// No more content comes: the offset is told, or the end.
+    pub fn settle(&mut self, ex: &mut Exchange, cx: &mut Services, is_complete: bool) -> Flow {
+        if is_complete { self.work(ex, cx) } else { self.sync(ex, cx, Then::Progress) }
+    }
+
+    /// Begins to write what is there to the disk, where the configuration asks for it.
+    fn sync(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
+        if !ex.here().settings.upload.sync {
+            return self.synced(ex, cx, then);
+        }
+        let mut syncs = vec![cx.syncs.begin(self.lease.fd())];
+        // That it is there is to be found too, until the file has its name.
+        if matches!(then, Then::Progress) {
+            match self.upload.dir.sync(self.upload.id, self.is_creation, &mut cx.syncs) {
+                Ok(more) => syncs.extend(more),
+                Err(e) => return self.failed(ex, cx, "open()", e),
+            }
+        }
+        self.writing = Some(Box::new((syncs, then)));
+        self.written(ex, cx)
+    }
+
+    /// The disk may have answered.
+    fn written(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let Some(writing) = self.writing.take() else { return self.work(ex, cx) };
+        match (all_ended(&writing.0), writing.1) {
+            (Ok(false), then) => {
+                self.writing = Some(Box::new((writing.0, then)));
+                Flow::Wait
+            }
+            (Ok(true), then) => self.synced(ex, cx, then),
+            (Err(e), Then::End(..)) => resumed::unsure(ex, cx, "fsync()", e),
+            (Err(e), _) => self.failed(ex, cx, "fsync()", e),
+        }
+    }
+
+    fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
+        match then {
+            Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
+            Then::Progress => self.progress(ex, cx),
+            Then::Name(digest) => self.store(ex, cx, digest),
+            Then::End(..) if self.joining.is_some() => {
+                if let Some(joining) = self.joining.take() {
+                    joining.remove_parts(&self.upload.dir, &self.upload.home);
+                }
+                self.synced(ex, cx, then)
+            }
+            Then::End(stored, dir) if self.asks => {
+                respond::ended(ex, &dir, &stored);
+                respond::done(ex, self.upload.record.dialect, self.upload.size);
+                Flow::Respond
+            }
+            Then::End(stored, dir) => self.stored(ex, cx, stored, &dir),
+        }
+    }
+
+    /// The upload is complete: what was not hashed on its way is hashed now, slice by slice, then it is stored.
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        if !self.lease.is_live() {
+            return Flow::Close;
+        }
+        if self.writing.is_some() {
+            return self.written(ex, cx);
+        }
+        if self.joining.is_some() {
+            match self.join(cx) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.hashes = true;
+                    return Flow::Wait;
+                }
+                Err(e) => return self.failed(ex, cx, "copy_file_range()", e),
+            }
+        }
+        if let Some((checksum, at)) = &mut self.late {
+            let outcome = read_slice(cx, &self.upload, at, |bytes| checksum.update(bytes));
+            let is_hashed = *at >= self.upload.size;
+            return match (outcome, self.late.take()) {
+                (Err(e), _) => self.failed(ex, cx, "read()", e),
+                (Ok(()), Some((checksum, _))) if is_hashed => {
+                    self.checksum = Some(checksum);
+                    self.hashes = false;
+                    self.received(ex, cx)
+                }
+                (Ok(()), late) => {
+                    self.late = late;
+                    self.hashes = true;
+                    Flow::Wait
+                }
+            };
+        }
+        if !self.whole.is_empty() && self.hashed < self.upload.size {
+            if let Err(e) = self.hash(cx) {
+                return self.failed(ex, cx, "read()", e);
+            }
+            if self.hashed < self.upload.size {
+                self.hashes = true;
+                return Flow::Wait;
+            }
+        }
+        let sums = match std::mem::take(&mut self.whole).finish() {
+            Ok(sums) => sums,
+            Err(refusal) => {
+                self.upload.remove(cx);
+                return respond::refuse(ex, cx, self.upload.record.dialect, &refusal, true);
+            }
+        };
+        let digest = self.wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
+        self.sync(ex, cx, Then::Name(digest))
+    }
+
+    /// tus's concatenation: the next slice of the parts. Whether all are there.
+    fn join(&mut self, cx: &mut Services) -> Result<bool, Errno> {
+        let Some(joining) = &mut self.joining else { return Ok(true) };
+        if self.upload.record.unverified.is_none() {
+            return Ok(true);
+        }
+        let mut scratch = std::mem::take(&mut cx.scratch);
+        let copied = joining.step(self.lease.fd(), self.upload.size, &mut scratch);
+        scratch.clear();
+        cx.scratch = scratch;
+        let copied = copied?;
+        self.upload.size += copied;
+        if copied > 0 {
+            return Ok(false);
+        }
+        self.upload.record.unverified = None;
+        self.upload.dir.save(self.upload.id, &self.upload.record)?;
+        joining.joined();
+        Ok(true)
+    }
+
+    /// The file gets its name.
+    fn store(&mut self, ex: &mut Exchange, cx: &mut Services, digest: Vec<u8>) -> Flow {
+        if let Some(joining) = &self.joining {
+            joining.uncount(cx);
+        }
+        let mut placed = match self.upload.complete(ex, cx) {
+            Ok(placed) => placed,
+            Err(refused) => {
+                let ended = !refused.kept && !self.asks;
+                return respond::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, ended);
+            }
+        };
+        placed.stored.digest = digest;
+        let then = Then::End(placed.stored, placed.dir);
+        if !ex.here().settings.upload.sync {
+            return self.synced(ex, cx, then);
+        }
+        match cx.syncs.begin_names(&placed.changed) {
+            Ok(syncs) => self.writing = Some(Box::new((syncs, then))),
+            Err(e) => return resumed::unsure(ex, cx, "open()", e),
+        }
+        self.written(ex, cx)
+    }
+
+    fn hash(&mut self, cx: &mut Services) -> Result<(), Errno> {
+        let whole = &mut self.whole;
+        read_slice(cx, &self.upload, &mut self.hashed, |bytes| whole.update(bytes))
+    }
+}
+
+/// Reads the next slice of an upload's bytes, from `at` on, which moves on.
+fn read_slice(cx: &mut Services, upload: &Unfinished, at: &mut u64, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
+    let part = upload.dir.read_part(upload.id)?;
+    let end = upload.size.min(*at + SLICE);
+    let mut bytes = std::mem::take(&mut cx.scratch);
+    let outcome = loop {
+        if *at >= end {
+            break Ok(());
+        }
+        bytes.clear();
+        let most = (end - *at).min(bytes.capacity().max(4096) as u64) as usize;
+        bytes.reserve(most);
+        match file::pread_into(part.as_fd(), &mut bytes, most, *at) {
+            // Shorter than it was.
+            Ok(0) => break Err(Errno::EIO),
+            Ok(n) => {
+                each(&bytes);
+                *at += n as u64;
+            }
+            Err(e) => break Err(e),
+        }
+    };
+    bytes.clear();
+    cx.scratch = bytes;
+    outcome
+}
+
+/// Answers.
+impl Append {
+    /// All that was sent is there, and more is to come.
+    fn progress(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        respond::state(ex, cx, &self.upload);
+        ex.response.status = match self.is_creation {
+            true => {
+                let location = respond::location(ex, self.upload.id);
+                ex.response.location = Some(location);
+                Status::CREATED
+            }
+            false => Status::NO_CONTENT,
+        };
+        Flow::Respond
+    }
+
+    /// The file is stored.
+    fn stored(&self, ex: &mut Exchange, cx: &mut Services, stored: Stored, dir: &[u8]) -> Flow {
+        let upload = &self.upload;
+        match upload.record.dialect {
+            // Its clients know one answer to a PATCH.
+            Dialect::Tus => {
+                respond::ended(ex, dir, &stored);
+                respond::tus_offset(ex, upload.size);
+                ex.response.status = match self.is_creation {
+                    true => {
+                        let location = respond::location(ex, upload.id);
+                        ex.response.location = Some(location);
+                        Status::CREATED
+                    }
+                    false => Status::NO_CONTENT,
+                };
+                Flow::Respond
+            }
+            Dialect::Rufh => {
+                respond::completeness(ex, true);
+                ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
+                let method = std::mem::replace(&mut ex.route.method, upload.record.method);
+                let flow = resumed::answer(ex, cx, dir, stored);
+                ex.route.method = method;
+                flow
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! tus's concatenation: uploads that are parts of one file (`Upload-Concat: partial`), and the request that puts them
+//! together (`Upload-Concat: final;…`).
+//!
+//! Invariant: what a part holds goes when the whole has its name, and not before.
+
+use super::location::Home;
+use super::pending_upload::{Missing, find};
+use super::state::Dialect;
+use super::store::Dir;
+use super::tus::{FINAL, PARTIAL};
+use super::{argument, respond};
+use crate::exchange::Exchange;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::upload::resumed::Refusal;
+use crate::http::status::Status;
+use crate::services::Services;
+use crate::services::resumable::{Past, UploadId};
+use crate::sys::Errno;
+use crate::sys::file;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Parts of one file at most: each is an open file while they are put together.
+const MOST: usize = 64;
+/// Bytes that are copied in one turn of the loop.
+const SLICE: usize = 4 << 20;
+
+/// What Upload-Concat says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concat<'a> {
+    None,
+    Partial,
+    /// The URLs of the parts.
+    Final(&'a [u8]),
+}
+
+/// # Errors
+/// It is neither: a 400.
+pub fn parse(value: Option<&[u8]>) -> Result<Concat<'_>, &'static str> {
+    match value {
+        None => Ok(Concat::None),
+        Some(PARTIAL) => Ok(Concat::Partial),
+        Some(value) => match value.strip_prefix(FINAL) {
+            Some(urls) => Ok(Concat::Final(urls)),
+            None => Err("Upload-Concat is neither partial nor final;URL…"),
+        },
+    }
+}
+
+/// The parts that the URLs name, in their order.
+///
+/// # Errors
+/// One is no upload, or they are too many.
+fn ids(urls: &[u8]) -> Result<Vec<UploadId>, &'static str> {
+    let urls = urls.split(|b| *b == b' ').filter(|url| !url.is_empty());
+    let id = |url: &[u8]| {
+        let query = memchr::memchr(b'?', url).and_then(|at| url.get(at + 1..))?;
+        UploadId::parse(argument(query)?)
+    };
+    let ids: Option<Vec<UploadId>> = urls.map(id).collect();
+    match ids {
+        Some(ids) if ids.is_empty() => Err("Upload-Concat names no uploads"),
+        Some(ids) if ids.len() > MOST => Err("Upload-Concat names more than 64 uploads"),
+        Some(ids) => Ok(ids),
+        None => Err("Upload-Concat names something that is no upload of this server"),
+    }
+}
+
+/// Parts on their way into one file.
+pub struct Joining {
+    parts: Vec<Part>,
+    /// The one that is being copied, and how much of it was.
+    part: usize,
+    at: u64,
+    by_hand: bool,
+    /// The whole, until it is one: it goes with a client that does not wait for it.
+    orphan: Option<(Dir, UploadId)>,
+}
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        if let Some((dir, id)) = &self.orphan {
+            dir.remove(*id);
+        }
+    }
+}
+
+struct Part {
+    id: UploadId,
+    bytes: OwnedFd,
+    size: u64,
+}
+
+impl Joining {
+    /// Opens the parts that a creation names; they have to be complete.
+    ///
+    /// # Errors
+    /// The answer.
+    pub fn begin(ex: &mut Exchange, cx: &mut Services, urls: &[u8]) -> Result<Joining, Flow> {
+        let bad = |why: String| Refusal::new(Status::BAD_REQUEST, why);
+        let refuse = |ex: &mut Exchange, cx: &mut Services, refusal: Refusal| {
+            Err(respond::refuse(ex, cx, Dialect::Tus, &refusal, true))
+        };
+        let ids = match ids(urls) {
+            Ok(ids) => ids,
+            Err(why) => return refuse(ex, cx, bad(why.into())),
+        };
+        let mut parts: Vec<Part> = Vec::with_capacity(ids.len());
+        for (at, id) in ids.into_iter().enumerate() {
+            let n = at + 1;
+            if parts.iter().any(|part| part.id == id) {
+                return refuse(ex, cx, bad(format!("Upload-Concat names an upload twice: its number {n}")));
+            }
+            let part = match find(ex, cx, id) {
+                Ok(part) => part,
+                Err(Missing::Elsewhere(flow)) => return Err(flow),
+                Err(Missing::Failed(refusal)) => return refuse(ex, cx, refusal),
+                Err(Missing::Unknown | Missing::Over(_)) => {
+                    let why = format!("there is no such upload as number {n} of Upload-Concat");
+                    return refuse(ex, cx, bad(why));
+                }
+            };
+            if part.record.concat != PARTIAL || part.record.length != Some(part.size) {
+                let why = format!("number {n} of Upload-Concat is no partial upload that is complete");
+                return refuse(ex, cx, bad(why));
+            }
+            match part.dir.read_part(id) {
+                Ok(bytes) => parts.push(Part { id, bytes, size: part.size }),
+                Err(e) => return refuse(ex, cx, Refusal::call("open()", &part.home.path, e)),
+            }
+        }
+        Ok(Joining { parts, part: 0, at: 0, by_hand: false, orphan: None })
+    }
+
+    /// The upload that the parts go to.
+    pub fn joins_to(&mut self, dir: Dir, id: UploadId) {
+        self.orphan = Some((dir, id));
+    }
+
+    /// All parts are there, and the record says so.
+    pub fn joined(&mut self) {
+        self.orphan = None;
+    }
+
+    /// Bytes of the whole.
+    pub fn length(&self) -> u64 {
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.size))
+    }
+
+    /// Copies a slice to the end of `to`, which has `size` bytes. How many; 0: all are there.
+    pub fn step(&mut self, to: BorrowedFd<'_>, size: u64, scratch: &mut Vec<u8>) -> Result<u64, Errno> {
+        while let Some(part) = self.parts.get(self.part) {
+            let left = part.size - self.at;
+            if left == 0 {
+                (self.part, self.at) = (self.part + 1, 0);
+                continue;
+            }
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(SLICE);
+            let copied = match self.by_hand {
+                true => by_hand(part.bytes.as_fd(), self.at, to, size, wanted, scratch)?,
+                false => match file::copy_range(part.bytes.as_fd(), self.at, to, size, wanted) {
+                    Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) | Ok(0) => {
+                        self.by_hand = true;
+                        continue;
+                    }
+                    other => other?,
+                },
+            };
+            self.at += copied as u64;
+            return Ok(copied as u64);
+        }
+        Ok(0)
+    }
+
+    /// The whole is about to be stored: the parts do not count for a quota beside it.
+    pub fn uncount(&self, cx: &mut Services) {
+        self.parts.iter().for_each(|part| cx.resumable.finish(part.id, Past::Gone));
+    }
+
+    /// The whole has its name.
+    pub fn remove_parts(&self, dir: &Dir, home: &Home) {
+        self.parts.iter().for_each(|part| dir.remove(part.id));
+        home.tidy();
+    }
+}
+
+fn by_hand(
+    from: BorrowedFd<'_>,
+    at: u64,
+    to: BorrowedFd<'_>,
+    to_at: u64,
+    wanted: usize,
+    scratch: &mut Vec<u8>,
+) -> Result<usize, Errno> {
+    scratch.clear();
+    let read = file::pread_into(from, scratch, wanted, at)?;
+    let (mut rest, mut to_at) = (&scratch[..], to_at);
+    while !rest.is_empty() {
+        let written = file::pwrite(to, rest, to_at)?;
+        if written == 0 {
+            return Err(Errno::EIO);
+        }
+        rest = rest.get(written..).unwrap_or_default();
+        to_at += written as u64;
+    }
+    // Shorter than it was.
+    if read == 0 { Err(Errno::EIO) } else { Ok(read) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ARGUMENT;
+    use super::*;
+
+    #[test]
+    fn concatenation_names_its_parts() {
+        let (a, b) = ("0".repeat(32), "f".repeat(32));
+        let table = [
+            (format!("/a/?{ARGUMENT}={a}"), Ok(1)),
+            (format!("https://h/a/?x=1&{ARGUMENT}={a}  /a/?{ARGUMENT}={b}"), Ok(2)),
+            (String::new(), Err("Upload-Concat names no uploads")),
+            ("/a/x".into(), Err("Upload-Concat names something that is no upload of this server")),
+            (
+                format!("/a/?{ARGUMENT}={}", &a[1..]),
+                Err("Upload-Concat names something that is no upload of this server"),
+            ),
+            (format!("/?{ARGUMENT}={a} ").repeat(65), Err("Upload-Concat names more than 64 uploads")),
+        ];
+        for (urls, expected) in table {
+            assert_eq!(ids(urls.as_bytes()).map(|ids| ids.len()), expected, "{urls}");
+        }
+        assert_eq!(parse(Some(b"final;/x")), Ok(Concat::Final(b"/x")));
+        assert_eq!(parse(Some(b"partial")), Ok(Concat::Partial));
+        assert_eq!(parse(None), Ok(Concat::None));
+        assert!(parse(Some(b"final")).is_err() && parse(Some(b"Partial")).is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! Digests of files that clients asked for (Want-Repr-Digest): each version of a file is hashed once.
+//!
+//! Invariant: a digest is of the very version that its key names; a file that changed meanwhile leaves none.
+
+use crate::sys::file::Stat;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+/// Digests that are kept; the oldest goes first.
+const KEPT: usize = 1024;
+
+/// What changes with a file's content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Version {
+    file: (u64, u64),
+    size: u64,
+    times: [(i64, u32); 2],
+}
+
+impl Version {
+    pub fn of(stat: &Stat) -> Version {
+        Version { file: (stat.dev, stat.ino), size: stat.size, times: [stat.mtime, stat.ctime] }
+    }
+}
+
+/// A file, and the name of an algorithm.
+type Key = (Version, &'static str);
+
+#[derive(Default)]
+pub struct FileDigests {
+    values: HashMap<Key, Rc<[u8]>>,
+    order: VecDeque<Key>,
+}
+
+impl FileDigests {
+    /// As a field's value.
+    pub fn get(&self, version: Version, algorithm: &'static str) -> Option<Rc<[u8]>> {
+        self.values.get(&(version, algorithm)).cloned()
+    }
+
+    pub fn keep(&mut self, version: Version, algorithm: &'static str, value: Rc<[u8]>) {
+        if self.values.insert((version, algorithm), value).is_some() {
+            return;
+        }
+        self.order.push_back((version, algorithm));
+        if self.order.len() > KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_hashed_once_and_the_oldest_goes_first() {
+        let version = |n: u64| Version { file: (1, n), size: 3, times: [(4, 5); 2] };
+        let mut digests = FileDigests::default();
+        digests.keep(version(0), "sha-256", Rc::from(&b"a"[..]));
+        assert_eq!(digests.get(version(0), "sha-256").as_deref(), Some(&b"a"[..]));
+        assert_eq!(digests.get(version(0), "sha-512"), None);
+        assert_eq!(digests.get(version(1), "sha-256"), None);
+        for n in 1..=KEPT as u64 {
+            digests.keep(version(n), "sha-256", Rc::from(&b"b"[..]));
+        }
+        assert_eq!(digests.get(version(0), "sha-256"), None);
+        assert_eq!((digests.values.len(), digests.order.len()), (KEPT, KEPT));
+    }
+}

@@ -1,0 +1,98 @@
+//! Clients as programs use them: tus-js-client and tuspy, in each of their ways, also while the server is killed, and
+//! reloaded. They are looked for in `target/clients` (`.ci/run` installs them); what is missing is named and skipped.
+
+use super::resumable::area_of;
+use super::*;
+use crate::harness::skipped;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Where packages of npm (`node_modules`) and PyPI (`python`) are.
+fn packages() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients")
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}
+
+/// A client on its way, or None and said aloud.
+fn client(s: &Server, name: &str, how: &str, source: &str) -> Option<Child> {
+    let (program, package, variable) = match name {
+        "tus.cjs" => ("node", "node_modules", "NODE_PATH"),
+        _ => ("python3", "python", "PYTHONPATH"),
+    };
+    let package = packages().join(package);
+    if !package.is_dir() {
+        skipped(&format!("{}: the clients of {name} are not installed (.ci/run does)", package.display()));
+        return None;
+    }
+    let url = format!("http://127.0.0.1:{}/a/", s.port());
+    let mut command = Command::new(program);
+    command.arg(script(name)).args([url.as_str(), s.path(source).to_str().expect("UTF-8"), how]);
+    let child = command.env(variable, package).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    if child.is_err() {
+        skipped(&format!("no {program}: the clients of {name} are not tried"));
+    }
+    child.ok()
+}
+
+/// It says that it succeeded, and the file is what it sent.
+#[track_caller]
+fn ends_well(s: &Server, child: Child, source: &str, stored: &str) {
+    let out = child.wait_with_output().expect("it ended");
+    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{stored}: {errors}");
+    assert!(s.read(&format!("html/a/{stored}")) == s.read(source), "{stored} is not what was sent");
+    s.method("DELETE", &format!("/a/{stored}").replace('é', "%C3%A9"), "", b"").is(204);
+}
+
+#[test]
+fn tus_js_client_and_tuspy_upload_in_all_their_ways() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = running(area_of("upload_create_path on;").file("source.bin", noise(3_000_001)));
+    let mut table = Table::new("clients");
+    let ways = "whole pieces first parallel draft03 draft05 draft05whole override folder resumed";
+    for how in ways.split(' ') {
+        table.row(OURS, &format!("tus-js-client: {how}"), || {
+            let Some(child) = client(&s, "tus.cjs", how, "source.bin") else { return };
+            let stored = if how == "folder" { "album/é/folder.bin".into() } else { format!("{how}.bin") };
+            ends_well(&s, child, "source.bin", &stored);
+        });
+    }
+    for how in ["pieces", "checksum", "resumed"] {
+        table.row(OURS, &format!("tuspy: {how}"), || {
+            let Some(child) = client(&s, "tus_client.py", how, "source.bin") else { return };
+            ends_well(&s, child, "source.bin", &format!("py-{how}.bin"));
+        });
+    }
+}
+
+#[test]
+fn clients_go_on_over_a_kill_and_a_reload() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    for (name, how, stored) in [
+        ("tus.cjs", "pieces", "pieces.bin"),
+        ("tus.cjs", "parallel", "parallel.bin"),
+        ("tus.cjs", "draft05", "draft05.bin"),
+        ("tus_client.py", "pieces", "py-pieces.bin"),
+    ] {
+        // Slow enough that there is a middle.
+        let setup = area_of("upload_limit_rate 4m;").restartable().file("source.bin", noise(9_000_000));
+        let mut s = running(setup);
+        let Some(child) = client(&s, name, how, "source.bin") else { continue };
+        let has = |s: &Server, least: usize| {
+            s.snapshot("html/a").iter().filter(|(name, _)| name.ends_with(".part")).map(|(_, c)| c.len()).sum::<usize>()
+                >= least
+        };
+        eventually("a part of it is there", || has(&s, 500_000));
+        s.signal(libc::SIGHUP);
+        eventually("more of it is there", || has(&s, 2_000_000));
+        s.kill_and_restart();
+        ends_well(&s, child, "source.bin", stored);
+    }
+}
