@@ -80,6 +80,12 @@ impl Config {
         self.servers.first().map_or(0, |server| size(&self.location(server.root).settings).0)
     }
 
+    /// client_header_timeout of an endpoint's default server: what a connection has for its handshake and first request.
+    pub fn header_timeout(&self, id: EndpointId) -> u64 {
+        let server = self.server(self.endpoints[id.at()].default);
+        self.location(server.root).settings.client.header_timeout.0
+    }
+
     pub fn location(&self, id: LocationId) -> &Location {
         &self.locations[id.at()]
     }

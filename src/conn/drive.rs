@@ -5,7 +5,7 @@ use super::http1::{drain, fast_path, keep_alive, proxy_protocol, read, respond, 
 use super::io::{CloseReason, Io, Next, Step};
 use super::timers::{Deadline, Timer};
 use super::transport::Transport;
-use super::{Active, Conn, State, Turn, http2, ssi as pages, upstream};
+use super::{Active, Conn, State, Turn, handshake, http2, ssi as pages, upstream};
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Rx, Tx, phases};
@@ -218,6 +218,12 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     if let State::Http2(http2) = &mut conn.state {
         return http2.timeout(turn.cx, &mut conn.deadline);
     }
+    if timer == Timer::Settle {
+        return match handshake::settle(conn, turn) {
+            true => Next::Wait,
+            false => close(conn, turn, CloseReason::NotListened),
+        };
+    }
     let is_stream = matches!(conn.transport, Transport::Stream(_));
     let introduced = !proxy_protocol::is_awaited(conn);
     let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
@@ -234,7 +240,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         Timer::Header => introduced && ex.rx == Rx::Head && http1.head.has_begun(http1.unread()),
         Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
         // The client is late with what it should take or close; or with nothing.
-        Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger => false,
+        Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Settle => false,
         Timer::Pause | Timer::Work => return Next::Run,
     };
     if is_late && ex.out.is_empty() && !is_stream {

@@ -27,6 +27,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Milliseconds that tickets wait for the first answer, which most clients ask for at once: then both are one packet.
+const SETTLE: u64 = 10;
 /// Handshakes begun in a turn: each takes about a millisecond of signing.
 const TURN: u32 = 8;
 
@@ -44,6 +46,9 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
         Ok(()) if tls.session().and_then(Session::alpn) == Some(TLS_ALPN) => Step::Close(CloseReason::NoHandshake),
         Ok(()) => {
             finish(tls, cx);
+            if tls.is_patient() {
+                conn.arm(Timer::Settle, cx.now.ms + SETTLE);
+            }
             Step::Again
         }
         Err(Errno::EAGAIN) => Step::Wait,
@@ -52,6 +57,15 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
             Step::Close(CloseReason::NoHandshake)
         }
     }
+}
+
+/// The first request is late: tickets go without its answer, and the wait for it goes on.
+/// False: there is no such listener any more.
+pub fn settle(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
+    conn.transport.settle_late();
+    let Some(endpoint) = turn.endpoints.find(conn.listener, conn.fd()) else { return false };
+    conn.arm(Timer::Header, turn.cx.now.ms + turn.cx.config.header_timeout(endpoint));
+    true
 }
 
 /// Reads the hello and answers it. None: the handshake goes on.

@@ -6,6 +6,8 @@
 pub enum Timer {
     /// The first byte of a request, or the rest of its head (client_header_timeout).
     Header,
+    /// Not a limit: what a new connection's first answer would take along has waited long enough.
+    Settle,
     /// The next request of a connection that had one (keepalive_timeout).
     KeepAlive,
     /// The next bytes of a body (client_body_timeout).
@@ -29,6 +31,7 @@ impl Timer {
     pub fn directives(self) -> &'static str {
         match self {
             Timer::Header => "client_header_timeout",
+            Timer::Settle => "tickets of TLS",
             Timer::KeepAlive => "keepalive_timeout",
             Timer::Body => "client_body_timeout",
             Timer::Send => "send_timeout",
@@ -40,8 +43,9 @@ impl Timer {
     }
 }
 
-const ALL: [Timer; 9] = [
+const ALL: [Timer; 10] = [
     Timer::Header,
+    Timer::Settle,
     Timer::KeepAlive,
     Timer::Body,
     Timer::Send,

@@ -169,10 +169,7 @@ impl Listeners {
     /// client_header_timeout of the default server: a connection's first deadline.
     pub fn header_timeout(&self, at: usize, config: &Config) -> u64 {
         let endpoint = self.endpoints.of_listener(at);
-        endpoint.map_or(60_000, |id| {
-            let server = config.server(config.endpoints[id.at()].default);
-            config.location(server.root).settings.client.header_timeout.0
-        })
+        endpoint.map_or(60_000, |id| config.header_timeout(id))
     }
 }
 

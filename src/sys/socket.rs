@@ -23,17 +23,20 @@ use addr::Raw;
 /// The most slices one sendmsg takes (UIO_MAXIOV); [`send_vectored`] sends no more at once.
 pub const IOV_MAX: usize = 1024;
 
-/// Whether the kernel may hold a short packet back because more follows at once (MSG_MORE).
+/// What follows: whether the kernel may hold a short packet back (MSG_MORE).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum More {
     No,
+    /// More bytes, at once.
     Yes,
+    /// Nothing ever: a transport that has a word for the end says it with these bytes.
+    Last,
 }
 
 impl More {
     fn flags(self) -> libc::c_int {
         match self {
-            More::No => libc::MSG_NOSIGNAL,
+            More::No | More::Last => libc::MSG_NOSIGNAL,
             More::Yes => libc::MSG_NOSIGNAL | libc::MSG_MORE,
         }
     }

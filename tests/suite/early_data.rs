@@ -1,5 +1,5 @@
-//! Early data (0-RTT): requests that come with the hello of a resumed session, over HTTP/1 and HTTP/2, and what is done
-//! about their being played again.
+//! The first and the last flight of a connection: early data (0-RTT) over HTTP/1 and HTTP/2 and what is done about its
+//! being played again, tickets, and a client that ends at once.
 
 use crate::harness::{Server, Setup, http, skip_on_nginx};
 use crate::tls::{certificate, tool};
@@ -202,4 +202,40 @@ fn openssl_sends_early_data_too() {
     let output = tool("openssl", &early, b"").expect("it ran before");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("Early data was accepted") && text.contains("[early=1]"), "{text}");
+}
+
+#[test]
+fn tickets_come_to_a_client_that_asks_for_nothing_yet() {
+    let Some(s) = setup("").map(Setup::start) else { return };
+    let config = config(b"http/1.1");
+    let mut idle = Early::connect(&s, &config, b"");
+    while idle.tls.tls13_tickets_received() < 2 {
+        idle.flush();
+        assert!(idle.tls.read_tls(&mut idle.tcp).expect("within the limit") > 0, "closed without tickets");
+        idle.tls.process_new_packets().expect("TLS");
+    }
+    idle.send(&get("/early"));
+    idle.until("[early=]");
+}
+
+#[test]
+fn a_request_whose_client_ends_with_the_handshake_is_answered() {
+    let Some(s) = setup("").map(Setup::start) else { return };
+    let name = ServerName::try_from("localhost").expect("a name");
+    let tls = ClientConnection::new(config(b"http/1.1"), name).expect("a client");
+    let mut client = Early { tls, tcp: TcpStream::connect(s.address(0)).expect("it listens") };
+    client.flush();
+    // Nothing is sent before all of it is ready: Finished, the request, close_notify.
+    while client.tls.is_handshaking() {
+        client.tls.read_tls(&mut client.tcp).expect("it answers");
+        client.tls.process_new_packets().expect("TLS");
+    }
+    client.tls.writer().write_all(&get("/early")).expect("room");
+    client.tls.send_close_notify();
+    let mut flight = Vec::new();
+    while client.tls.wants_write() {
+        client.tls.write_tls(&mut flight).expect("memory");
+    }
+    client.tcp.write_all(&flight).expect("it reads");
+    client.until("[early=]");
 }

@@ -107,7 +107,8 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if budget.gather && last.tail.is_none() && text.len() < SHORT {
         return Step::Batched;
     }
-    let sent = write(&mut conn.transport, text, last.tail.as_deref(), &mut cx.scratch);
+    let end = if last.repeat.keep_alive { More::No } else { More::Last };
+    let sent = write(&mut conn.transport, text, last.tail.as_deref(), end, &mut cx.scratch);
     let Ok((of_text, of_tail)) = sent else {
         log(conn, answers, cx);
         return Step::Close(CloseReason::ClientGone);
@@ -152,23 +153,22 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     Step::Again
 }
 
-/// Writes text and what follows it. Gives how much of each the socket took; Err: the client has gone.
+/// Writes text and what follows it; `end`: what follows that. Gives how much of each the socket took; Err: the client has gone.
 fn write(
     transport: &mut Transport,
     text: &[u8],
     tail: Option<&OpenFile>,
+    end: More,
     scratch: &mut Vec<u8>,
 ) -> Result<(usize, usize), Errno> {
     let taken = |result| match result {
         Err(Errno::EAGAIN) => Ok(0),
         result => result,
     };
-    let more = if tail.is_some() { More::Yes } else { More::No };
+    let more = if tail.is_some() { More::Yes } else { end };
     let of_text = taken(transport.send(text, more))?;
     let of_tail = match tail.and_then(|file| Some((file.fd()?, file.stat.size as usize))) {
-        Some((source, size)) if of_text == text.len() => {
-            taken(transport.send_file(source, 0, size, scratch, More::No))?
-        }
+        Some((source, size)) if of_text == text.len() => taken(transport.send_file(source, 0, size, scratch, end))?,
         _ => 0,
     };
     Ok((of_text, of_tail))

@@ -52,7 +52,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             ex.out.pass_marker();
             continue;
         }
-        // The word that TLS ends with comes right behind the last piece, and takes it along.
+        // The last piece takes along the word that TLS ends with.
         let ends = io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive;
         let Some((segment, text, more)) = ex.out.front() else { return flush_transport(io) };
         if !io.transport.can_write() {
@@ -61,15 +61,19 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         if turn.budget.bytes == 0 {
             return Flushed::Yield;
         }
-        let more = if more || ends { More::Yes } else { More::No };
+        let more = |is_whole: bool| match more {
+            true => More::Yes,
+            false if ends && is_whole => More::Last,
+            false => More::No,
+        };
         let result = match segment {
             Segment::Text(range) => {
-                let range = range.start..range.end.min(range.start.saturating_add(most));
-                io.transport.send(&text[range], more)
+                let part = range.start..range.end.min(range.start.saturating_add(most));
+                io.transport.send(&text[part.clone()], more(part.end == range.end))
             }
             Segment::Shared(bytes, range) => {
-                let range = range.start..range.end.min(range.start.saturating_add(most));
-                io.transport.send(&bytes[range], more)
+                let part = range.start..range.end.min(range.start.saturating_add(most));
+                io.transport.send(&bytes[part.clone()], more(part.end == range.end))
             }
             // The time of this turn is over.
             Segment::Made { .. } => return Flushed::Yield,
@@ -80,6 +84,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             Segment::Head { .. } | Segment::End { .. } => return Flushed::Blocked,
             Segment::File { file, at, end } => {
                 let wanted = (end - at).min(BITE).min(most as u64) as usize;
+                let more = more(wanted as u64 == end - at);
                 let result = match file.fd() {
                     Some(source) if sendfile => io.transport.send_file(source, *at, wanted, &mut cx.scratch, more),
                     Some(source) => io.transport.send_copy(source, *at, wanted, &mut cx.scratch, more),

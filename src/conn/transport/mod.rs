@@ -227,6 +227,18 @@ impl Transport {
         }
     }
 
+    /// Something may still wait for an answer to go with, for a little while.
+    pub fn is_patient(&self) -> bool {
+        self.tls().is_some_and(Tls::is_patient)
+    }
+
+    /// No answer has come in that while.
+    pub fn settle_late(&mut self) {
+        if let Transport::Tls(tls) = self {
+            tls.settle_late();
+        }
+    }
+
     /// Moves what [`Transport::has_unsent`] tells of. EAGAIN: not all of it.
     pub fn flush(&mut self) -> Result<(), Errno> {
         match self {

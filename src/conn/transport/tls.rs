@@ -3,13 +3,15 @@
 //! Buffers are the thread's and used within one call; a connection owns bytes only where the socket or the application
 //! does not take them at once. Invariant: an idle connection owns none.
 
+mod hello;
+
 use super::ready::Ready;
 use crate::config::tls_material::ServerTls;
 use crate::exchange::tls::TlsFacts;
 use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, More};
-use crate::tls::hello::{self, Hello};
+use crate::tls::hello::Hello;
 use crate::tls::session::{BITE, Fault, SEALED, Session, State};
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -69,6 +71,9 @@ pub struct Tls {
     /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that both
     /// are one packet; [`Tls::settle`] ends that.
     held: bool,
+    /// What is held (the tickets of the handshake) may wait for the first answer even when this turn is over: by
+    /// [`Tls::settle_late`] it goes alone.
+    is_patient: bool,
     is_server: bool,
     /// The peer's end has come: by its word, or without it.
     ended: bool,
@@ -111,6 +116,7 @@ impl Tls {
             unsent: Vec::new(),
             sent: 0,
             held: false,
+            is_patient: false,
             is_server: false,
             ended: false,
             closed: false,
@@ -123,14 +129,6 @@ impl Tls {
 
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-
-    /// What came is no hello: the connection goes on without TLS, and its bytes are what was read.
-    pub fn become_plain(&mut self) {
-        if let Stage::Hello(bytes) = &mut self.stage {
-            self.plain = std::mem::take(bytes);
-            self.stage = Stage::Plain;
-        }
     }
 
     pub fn is_plain(&self) -> bool {
@@ -178,52 +176,14 @@ impl Tls {
         self.ended && self.taken >= self.plain.len()
     }
 
+    /// What waits for an answer is not meant.
     pub fn has_unsent(&self) -> bool {
-        self.sent < self.unsent.len()
+        self.sent < self.unsent.len() && !self.is_patient
     }
 
-    /// What has come of the hello, to be looked at and cut.
-    pub fn hello(&mut self) -> Option<&mut Vec<u8>> {
-        match &mut self.stage {
-            Stage::Hello(bytes) => Some(bytes),
-            Stage::Running(_) | Stage::Plain => None,
-        }
-    }
-
-    /// Reads more of the hello. 0: the client has gone.
-    pub fn gather(&mut self) -> Result<usize, Errno> {
-        let Stage::Hello(bytes) = &mut self.stage else { return Err(Errno::EINVAL) };
-        if std::mem::take(&mut self.postponed) {
-            return Ok(bytes.len());
-        }
-        if !self.ready.can_read() {
-            return Err(Errno::EAGAIN);
-        }
-        // Never more than a hello may have: the rest stays in the socket.
-        let room = (hello::BYTES + 1).saturating_sub(bytes.len()).clamp(1, 4 << 10);
-        bytes.reserve_exact(room);
-        receive(self.fd.as_fd(), &mut self.ready, bytes, room)
-    }
-
-    /// The configuration is chosen: the hello goes to the session.
-    pub fn begin(&mut self, mut session: Session) -> Result<(), Errno> {
-        let Stage::Hello(bytes) = &mut self.stage else { return Err(Errno::EINVAL) };
-        let mut bytes = std::mem::take(bytes);
-        let taken = SCRATCH.with_borrow_mut(|scratch| {
-            scratch.out.clear();
-            let taken = session.take_in(&mut bytes, &mut self.plain, &mut scratch.out);
-            self.unsent.extend_from_slice(&scratch.out);
-            taken
-        });
-        self.stage = Stage::Running(Box::new(session));
-        self.after(taken)
-    }
-
-    /// Sends these bytes as they are: an alert before there is a session.
-    pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.unsent.extend_from_slice(bytes);
-        // The connection ends; what the socket does not take is lost.
-        let _ = self.flush();
+    /// What is to be sent alone in a while.
+    pub fn is_patient(&self) -> bool {
+        self.is_patient
     }
 
     /// Goes on with the handshake as far as it can. EAGAIN: the peer has to say something, or to read.
@@ -241,6 +201,7 @@ impl Tls {
                 self.flush()?;
             }
             if !self.is_handshaking() {
+                self.is_patient = self.held && self.has_unsent();
                 return Ok(());
             }
             self.fill(&mut Vec::new(), 0)?;
@@ -347,17 +308,23 @@ impl Tls {
         }
     }
 
-    /// The turn is over: what was held for the application's bytes goes out alone.
+    /// The turn is over: what was held for the application's bytes goes out alone, unless it can wait longer.
     pub fn settle(&mut self) {
-        if self.held {
+        if self.held && !self.is_patient {
             // What the socket does not take goes when it is writable.
             let _ = self.flush();
         }
     }
 
+    /// No answer has come in a while.
+    pub fn settle_late(&mut self) {
+        self.is_patient = false;
+        self.settle();
+    }
+
     /// Moves what was sealed to the socket.
     pub fn flush(&mut self) -> Result<(), Errno> {
-        self.held = false;
+        (self.held, self.is_patient) = (false, false);
         while self.has_unsent() {
             if !self.ready.can_write() {
                 return Err(Errno::EAGAIN);
@@ -398,14 +365,20 @@ impl Tls {
             // What is held goes before it, in the same packet.
             let held = self.unsent.len() - self.sent;
             scratch.sealed[..held].copy_from_slice(&self.unsent[self.sent..]);
-            (self.unsent, self.sent, self.held) = (Vec::new(), 0, false);
-            let written = match session.seal(bite, &mut scratch.sealed[held..]) {
+            (self.unsent, self.sent) = (Vec::new(), 0);
+            (self.held, self.is_patient) = (false, false);
+            let mut written = match session.seal(bite, &mut scratch.sealed[held..]) {
                 Ok(written) => held + written,
                 Err(fault) => {
                     self.fault = Some(fault);
                     return Err(Errno::EPROTO);
                 }
             };
+            // What ends the stream goes with its last bytes: one packet, one call.
+            if more == More::Last && !self.closed && written < scratch.sealed.len() {
+                written += session.close(&mut scratch.sealed[written..]).unwrap_or_default();
+                self.closed = true;
+            }
             let sealed = &scratch.sealed[..written];
             let n = match send(self.fd.as_fd(), &mut self.ready, sealed, more) {
                 Ok(n) => n,
