@@ -86,7 +86,6 @@ const OBSOLETE_TIMES: Verdict =
 const OBSOLETE_REQUESTS: Verdict = Ignored("obsolete in nginx too; `keepalive_requests` holds for HTTP/2");
 const OBSOLETE_HEADERS: Verdict = Ignored("obsolete in nginx too; `large_client_header_buffers` holds for HTTP/2");
 const NO_PUSH: Verdict = Ignored("obsolete in nginx too; no browser takes pushed responses any more");
-const HINTS: Verdict = Ignored("early hints are optional in HTTP and are not passed on");
 const MIRROR: Verdict = Ignored("requests are not mirrored; what the client gets is the same");
 const WITH_FILTER: Verdict = Ignored("has an effect only together with the filter it belongs to, which is refused");
 const WITH_FASTCGI: Verdict = Ignored("has an effect only together with `fastcgi_pass`");
@@ -149,7 +148,6 @@ pub const ROWS: &[Known] = &[
     row("devpoll_events", EVENTS, TAKE1, "ngx_devpoll_module", EVENT_LOOP),
     row("directio", HSL, TAKE1, "ngx_http_core_module", TUNING),
     row("directio_alignment", HSL, TAKE1, "ngx_http_core_module", TUNING),
-    row("early_hints", HSL, ONE_OR_MORE, "ngx_http_core_module", HINTS),
     row("epoll_events", EVENTS, TAKE1, "ngx_epoll_module", EVENT_LOOP),
     row("eventport_events", EVENTS, TAKE1, "ngx_eventport_module", EVENT_LOOP),
     row("fastcgi_cache_background_update", HSL, FLAG, "ngx_http_fastcgi_module", WITH_FASTCGI),

@@ -31,6 +31,7 @@ mod conditions;
 mod config_directives;
 mod differential;
 mod early_data;
+mod early_hints;
 mod explain;
 mod explain_truth;
 mod fastcgi;

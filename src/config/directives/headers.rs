@@ -125,6 +125,14 @@ pub const ROWS: &[Row] = &[
         "What add_header_inherit is, for add_trailer.",
     ),
     row(
+        "early_hints",
+        HSL,
+        Args::ONE_OR_MORE,
+        "",
+        Effect::Many(early_hints),
+        "When early hints (103) of a proxied server are passed on to the client: where one of the strings is neither empty nor 0, as in `early_hints $http2;`. Some clients of HTTP/1.1 do not expect them. All hints of a server together are at most proxy_buffer_size long.",
+    ),
+    row(
         "msie_refresh",
         HSL,
         Args::FLAG,
@@ -216,6 +224,12 @@ fn server_tokens(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 fn add_trailer(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let trailer = added(b, d)?;
     output(&mut s.settings).trailers.add(s.first, trailer);
+    Ok(())
+}
+
+fn early_hints(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let strings = (0..d.args.len()).map(|at| b.template(d, at)).collect::<Result<Vec<_>, _>>()?;
+    output(&mut s.settings).early_hints.extend(s.first, strings);
     Ok(())
 }
 

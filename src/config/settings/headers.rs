@@ -23,6 +23,8 @@ pub struct Output {
     pub headers_inherit: Inherit,
     pub trailers_inherit: Inherit,
     pub msie_refresh: bool,
+    /// Where one of these is true, an upstream's 103 is passed on.
+    pub early_hints: List<Template>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,7 @@ impl Default for Output {
             headers_inherit: Inherit::On,
             trailers_inherit: Inherit::On,
             msie_refresh: false,
+            early_hints: List::default(),
         }
     }
 }

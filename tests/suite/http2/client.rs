@@ -28,8 +28,8 @@ pub struct Answer {
     pub fields: Vec<(String, String)>,
     pub trailers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Statuses of interim responses.
-    pub interim: Vec<u16>,
+    /// Interim responses: their statuses and fields.
+    pub interim: Vec<(u16, Vec<(String, String)>)>,
     /// The code of RST_STREAM.
     pub reset: Option<u32>,
     /// The stream has ended in order.
@@ -199,7 +199,7 @@ impl H2 {
                     let fields = fields.unwrap_or_default();
                     let status = fields.iter().find(|(name, _)| name == ":status").and_then(|(_, v)| v.parse().ok());
                     match status {
-                        Some(status @ 100..=199) => answer.interim.push(status),
+                        Some(status @ 100..=199) => answer.interim.push((status, fields)),
                         Some(status) => (answer.status, answer.fields) = (status, fields),
                         None => answer.trailers = fields,
                     }

@@ -10,6 +10,7 @@
 
 pub mod cgi;
 mod cookie;
+mod early_hints;
 mod fault;
 mod find;
 mod gateway;
@@ -87,6 +88,8 @@ pub struct Proxy {
     asked: Asked,
     /// Informational responses (1xx) that came before the response.
     interim: u32,
+    /// Bytes of early hints among them.
+    hinted: usize,
     /// The passed request from its first byte on, while `replay`; `sent` of it are gone.
     out: Vec<u8>,
     sent: usize,
@@ -183,6 +186,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         began: cx.now.ms,
         asked: Asked::default(),
         interim: 0,
+        hinted: 0,
         out: Vec::new(),
         sent: 0,
         file_at: 0,

@@ -1,5 +1,6 @@
 //! The response as it comes: its head, then its body, passed on to the client's side piece by piece.
 
+use super::early_hints::{self, Hints};
 use super::record::ReceivedHead;
 use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings};
 use crate::config::model::Level;
@@ -98,6 +99,10 @@ impl Proxy {
                     if self.interim > INTERIM {
                         let what = "upstream sent too many informational responses while reading response header";
                         ex.report(cx, Level::Error, format_args!("{what} from upstream"));
+                        return Err(Fault::InvalidHeader);
+                    }
+                    let hints = Hints { head: &self.head, bytes: rest, len: n, hidden: &respond::HIDDEN };
+                    if self.protocol == Protocol::Http1 && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
                         return Err(Fault::InvalidHeader);
                     }
                     at += n;

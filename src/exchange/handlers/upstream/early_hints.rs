@@ -1,0 +1,75 @@
+//! Early hints (103, RFC 8297) of an upstream: passed on ahead of its response where `early_hints` asks for it. Other
+//! interim responses are the upstream connection's affair and end there.
+
+use super::settings::settings;
+use crate::config::model::Level;
+use crate::exchange::{Exchange, variables};
+use crate::http::fields::Fields;
+use crate::http::h1::response::ResponseHead;
+use crate::http::header::HeaderId;
+use crate::http::status::Status;
+use crate::http::version::Version;
+use crate::services::Services;
+
+/// An interim response.
+pub(super) struct Hints<'a> {
+    pub head: &'a ResponseHead,
+    pub bytes: &'a [u8],
+    /// Fields that the client does not get unless a pass_header says so.
+    pub hidden: &'a [&'a [u8]],
+}
+
+/// An interim response has come; `hinted` counts the bytes of those before. False: no server of HTTP/1.0 may send it.
+pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx: &mut Services) -> bool {
+    if hints.head.status != Status::EARLY_HINTS.0 {
+        return true;
+    }
+    if hints.head.version < Version::Http11 {
+        let what = "upstream sent HTTP/1.0 response with early hints while reading response header from upstream";
+        ex.report(cx, Level::Error, format_args!("{what}"));
+        return false;
+    }
+    *hinted += hints.head.len;
+    if *hinted as u64 > settings(ex).buffer_size.0 {
+        let what = "upstream sent too big early hints while reading response header from upstream";
+        ex.report(cx, Level::Info, format_args!("{what}"));
+        return true;
+    }
+    // A client of HTTP/1.0 knows no interim responses; a subrequest's are not the page's.
+    if ex.request.head.version < Version::Http11 || ex.sub.is_some() || !is_wanted(ex, cx) {
+        return true;
+    }
+    let fields = fields(hints, ex);
+    if !fields.is_empty() {
+        ex.out.interim(Status::EARLY_HINTS, &fields);
+    }
+    true
+}
+
+fn is_wanted(ex: &mut Exchange, cx: &mut Services) -> bool {
+    let strings = ex.here().settings.output.early_hints.clone();
+    strings.iter().any(|string| variables::is_true(&variables::text(string, ex, cx)))
+}
+
+/// What the client gets of them: what it would get of a response, without what belongs to connections and to content.
+fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
+    let settings = settings(ex);
+    let mut fields = Fields::default();
+    for field in &hints.head.fields {
+        let (name, value) = (field.name.of(hints.bytes), field.value.of(hints.bytes));
+        let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let is_hidden = hints.hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(name));
+        let is_framing = matches!(
+            field.id,
+            HeaderId::ContentLength
+                | HeaderId::TransferEncoding
+                | HeaderId::Connection
+                | HeaderId::KeepAlive
+                | HeaderId::ProxyConnection
+        );
+        if !is_framing && !is(&settings.hide_headers) && (!is_hidden || is(&settings.pass_headers)) {
+            fields.push(name, value);
+        }
+    }
+    fields
+}
