@@ -161,8 +161,8 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 /// A slice of a handler's work on files.
 fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
-    // Without a client a listing is of no use. What changes files is finished all the same: not to leave them half done.
-    if io.transport.has_failed() && matches!(handler, Handler::Listing(_)) {
+    // Without a client a listing is of no use.
+    if io.transport.has_failed() && !handler.finishes() {
         return Step::Close(CloseReason::ClientGone);
     }
     phases::work(ex, handler, turn.cx);

@@ -139,10 +139,8 @@ impl Server {
         let Some(mut conn) = self.conns.remove(key) else { return };
         self.protected("the end of a connection", |server| {
             panic_point("close");
-            if let State::Active(active) = &mut conn.state {
-                server.pool.backends.leave(&mut active.backend, &mut server.cx);
-            }
-            server.close_streams(&mut conn, reason);
+            server.leave_request(key, &mut conn);
+            server.close_streams(key, &mut conn, reason);
             conn.transport.farewell();
             conn.state = State::Idle;
         });

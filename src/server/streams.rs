@@ -2,11 +2,12 @@
 
 use super::Server;
 use crate::config::model::{Level, LineFormat};
-use crate::conn::io::{CloseReason, Next};
+use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::transport::Transport;
-use crate::conn::{Conn, State};
+use crate::conn::{Conn, State, Turn, close};
 use crate::services::logs::Who;
 use crate::util::slab::Key;
+use crate::util::wake::Wake;
 
 impl Server {
     /// Every connection of HTTP/2 looks at what the process is about: it may have to end in order.
@@ -19,13 +20,23 @@ impl Server {
     }
 
     /// What a connection of HTTP/2 carries ends with it.
-    pub(super) fn close_streams(&mut self, conn: &mut Conn, reason: CloseReason) {
+    pub(super) fn close_streams(&mut self, key: Key, conn: &mut Conn, reason: CloseReason) {
         let State::Http2(http2) = &mut conn.state else { return };
         http2.farewell(&mut conn.transport);
-        let streams: Vec<Key> = http2.keys().collect();
-        for stream in streams {
-            self.close(stream, reason);
+        let endpoints = self.listeners.endpoints();
+        let (wake, budget) = (Wake::conn(key), Budget::default());
+        let mut turn = Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake };
+        http2.abandon(&mut self.conns, &mut turn, reason);
+        for (stream, next) in std::mem::take(&mut http2.filed) {
+            self.file(stream, next, false);
         }
+    }
+
+    /// A request that is still under way where its connection is closed: its place and what it holds are given back.
+    pub(super) fn leave_request(&mut self, key: Key, conn: &mut Conn) {
+        let endpoints = self.listeners.endpoints();
+        let (wake, budget) = (Wake::conn(key), Budget::default());
+        close::leave_active(conn, &mut Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake });
     }
 
     /// A stream that has ended is reported to its connection; others are connections of their own.

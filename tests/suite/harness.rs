@@ -8,8 +8,8 @@
 
 use crate::client::{Client, LIMIT, Response};
 use crate::os;
-use crate::over_tls;
 pub use crate::table::{BOTH, Runs, Table, binary, on_nginx, ours, skip_on_nginx, skipped};
+use crate::{over_http2, over_tls};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -150,6 +150,8 @@ impl Setup {
         let preamble = format!(
             "daemon off; master_process {master}; {user}worker_processes 1; pid logs/webserv.pid; error_log logs/error.log info;"
         );
+        let on = if over_http2::is_wanted() { "http { http2 on;" } else { "http {" };
+        let text = text.replacen("http {", on, 1);
         let mut text = text.replace("%%PREAMBLE%%", &preamble).replace("%%DIR%%", &self.dir.to_string_lossy());
         for (i, address) in ports.iter().enumerate() {
             text = text.replace(&format!("%%PORT{i}%%"), &address.port().to_string());
@@ -372,7 +374,7 @@ impl Server {
     pub fn answers_others_during(&self, slow: &str, quick: &str) -> Response {
         const OTHERS: usize = 5;
         let target = slow.split(' ').nth(1).expect("a request line");
-        let lines = |text: &str, target: &str| text.matches(&format!(" {target} HTTP/1.1\"")).count();
+        let lines = |text: &str, target: &str| text.matches(&format!(" {target} HTTP/")).count();
         self.get(quick).is(200);
         let quick = format!("{quick}?during={target}");
         // What has to be agreed on before a request can be sent needs the server.
@@ -389,7 +391,7 @@ impl Server {
         }
         let answer = first.response();
         let log = self.await_file("logs/access.log", |text| lines(text, target) > 0);
-        let (before, _) = log.split_once(&format!(" {target} HTTP/1.1\"")).expect("it is there");
+        let (before, _) = log.split_once(&format!(" {target} HTTP/")).expect("it is there");
         assert_eq!(lines(before, &quick), OTHERS, "answered before {target} was:\n{log}");
         answer
     }

@@ -14,6 +14,7 @@ mod dav;
 mod default_site;
 mod harness;
 mod os;
+mod over_http2;
 mod over_tls;
 mod table;
 mod upstream;

@@ -1,10 +1,11 @@
 //! The same requests over a second transport, which debug builds speak with clients of 127.88.0.0/16
 //! (`webserv::conn::transport::scrambled`): bytes in frames, decoded and encoded through buffers, in short pieces.
 //! `TEST_TRANSPORT=scrambled cargo test --test suite http1` runs other parts of the suite over it, `TEST_TRANSPORT=tls …` over
-//! TLS (`over_tls`).
+//! TLS (`over_tls`), `TEST_TRANSPORT=http2 …` as streams of HTTP/2 (`over_http2`).
 
 use crate::client::Client;
 use crate::harness::{Server, http, noise, skip_on_nginx};
+use crate::over_http2::{self, Translator};
 use crate::over_tls::{self, Tls};
 use std::cell::Cell;
 use std::io::{Read, Result, Write};
@@ -28,12 +29,17 @@ enum Layer {
     Plain,
     Scrambled(Unframer, Vec<u8>),
     Tls(Box<Tls>),
+    Http2(Box<Translator>),
 }
 
 impl Stream {
     pub fn connect(address: SocketAddr) -> Result<Stream> {
         if !SCRAMBLED.get() && std::env::var_os("TEST_TRANSPORT").is_none_or(|name| name != "scrambled") {
-            let layer = if over_tls::is_wanted() { Layer::Tls(Box::new(Tls::new())) } else { Layer::Plain };
+            let layer = match () {
+                () if over_tls::is_wanted() => Layer::Tls(Box::new(Tls::new())),
+                () if over_http2::is_wanted() => Layer::Http2(Box::default()),
+                () => Layer::Plain,
+            };
             return Ok(Stream { tcp: TcpStream::connect(address)?, layer });
         }
         let SocketAddr::V4(to) = address else { panic!("{address} cannot be reached from 127.88.79.82") };
@@ -48,7 +54,7 @@ impl Stream {
     pub fn shake(&mut self) -> Result<()> {
         match &mut self.layer {
             Layer::Tls(tls) => tls.shake(&mut self.tcp),
-            Layer::Plain | Layer::Scrambled(..) => Ok(()),
+            Layer::Plain | Layer::Scrambled(..) | Layer::Http2(_) => Ok(()),
         }
     }
 
@@ -57,6 +63,11 @@ impl Stream {
             Layer::Plain => {}
             Layer::Scrambled(..) => self.tcp.write_all(&END)?,
             Layer::Tls(tls) => tls.end(&mut self.tcp)?,
+            Layer::Http2(translator) => {
+                if !translator.half_close(&mut self.tcp)? {
+                    return Ok(());
+                }
+            }
         }
         self.tcp.shutdown(how)
     }
@@ -75,6 +86,7 @@ impl Read for Stream {
         let (unframer, inbox) = match &mut self.layer {
             Layer::Plain => return self.tcp.read(into),
             Layer::Tls(tls) => return tls.read(&mut self.tcp, into),
+            Layer::Http2(translator) => return translator.read(&mut self.tcp, into),
             Layer::Scrambled(unframer, inbox) => (unframer, inbox),
         };
         while inbox.is_empty() {
@@ -96,6 +108,7 @@ impl Write for Stream {
         match &mut self.layer {
             Layer::Plain => self.tcp.write(bytes),
             Layer::Tls(tls) => tls.write(&mut self.tcp, bytes),
+            Layer::Http2(translator) => translator.write(&mut self.tcp, bytes).map(|()| bytes.len()),
             Layer::Scrambled(..) => {
                 let mut framed = Vec::new();
                 frame(bytes, &mut framed);

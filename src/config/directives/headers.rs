@@ -228,8 +228,10 @@ fn add_trailer(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn early_hints(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    let strings = (0..d.args.len()).map(|at| b.template(d, at)).collect::<Result<Vec<_>, _>>()?;
-    output(&mut s.settings).early_hints.extend(s.first, strings);
+    for at in 0..d.args.len() {
+        let string = b.template(d, at)?;
+        output(&mut s.settings).early_hints.add(s.first && at == 0, string);
+    }
     Ok(())
 }
 

@@ -250,19 +250,19 @@ impl Http2 {
     /// The client is gone: so is what it asked for.
     fn gone(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> Next {
         self.ends = Some(CloseReason::ClientGone);
-        self.abandon(conns, turn);
+        self.abandon(conns, turn, CloseReason::ClientGone);
         Next::Close(CloseReason::ClientGone)
     }
 
     /// The connection has said all it had to say.
     fn die(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
-        self.abandon(conns, turn);
+        self.abandon(conns, turn, CloseReason::ClientGone);
         self.lingers = self.settings().client.lingering != Lingering::Off;
         Next::Close(reason)
     }
 
-    /// Ends every stream that is under way.
-    fn abandon(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) {
+    /// Ends every stream that is under way: the connection is gone.
+    pub fn abandon(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) {
         while let Some(entry) = self.streams.last() {
             let Work::Exchange(key) = entry.work else {
                 self.end_cached(self.streams.len() - 1, ErrorCode::CANCEL, turn.cx);
@@ -270,11 +270,8 @@ impl Http2 {
             };
             self.streams.pop();
             if let Some(conn) = conns.get_mut(key) {
-                if let Transport::Stream(stream) = &mut conn.transport {
-                    stream.parent = None;
-                }
-                close::abandon(conn, turn, CloseReason::ClientGone);
-                self.file(key, Next::Close(CloseReason::ClientGone));
+                let next = orphan(conn, turn, reason);
+                self.file(key, next);
             }
         }
     }
@@ -315,4 +312,17 @@ impl Http2 {
         self.ends = Some(CloseReason::TimedOut(Timer::KeepAlive));
         Next::Run
     }
+}
+
+/// The connection of a stream is gone. What changes files is finished all the same: not to leave them half done.
+fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
+    if let Transport::Stream(stream) = &mut conn.transport {
+        stream.parent = None;
+        stream.is_broken = true;
+    }
+    if matches!(&conn.state, State::Active(active) if active.handler.finishes()) {
+        return Next::Run;
+    }
+    close::abandon(conn, turn, reason);
+    Next::Close(reason)
 }

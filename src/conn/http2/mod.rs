@@ -149,11 +149,6 @@ impl Http2 {
         self.ended.push(stream);
     }
 
-    /// The connections of its streams, of those that have one.
-    pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.streams.iter().filter_map(Entry::key)
-    }
-
     pub fn has_output(&self) -> bool {
         !self.out.is_empty()
     }

@@ -77,6 +77,11 @@ impl Handler {
         }
     }
 
+    /// As [`Handler::works`], and goes on though the client is gone: what changes files is not left half done.
+    pub fn finishes(&self) -> bool {
+        self.works() && !matches!(self, Handler::Listing(_))
+    }
+
     /// It works when the disk has answered: that wakes it.
     pub fn waits(&self) -> bool {
         match self {

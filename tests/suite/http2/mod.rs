@@ -3,6 +3,7 @@
 
 mod attacks;
 pub mod client;
+mod gone;
 mod kept;
 mod oracle;
 mod tunnel;
@@ -16,6 +17,7 @@ fn site(server: &str) -> Server {
         "http2 on;
          log_format h2 '$request|$server_protocol|$http2|$status|$body_bytes_sent|$request_length';
          access_log logs/h2.log h2;
+         limit_conn_zone $binary_remote_addr zone=one:1m;
          server {{
              listen 127.0.0.1:%%PORT%%;
              root %%DIR%%/html;

@@ -29,6 +29,7 @@ mod swapped;
 
 use crate::client::{Client, Response};
 use crate::harness::{Server, Setup, Table, eventually, http, noise, ours, request, server, skip_on_nginx};
+use crate::over_http2::skip_on_http2;
 use std::collections::BTreeMap;
 
 const OURS: crate::harness::Runs = ours("uploads");

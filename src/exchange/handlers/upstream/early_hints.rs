@@ -15,8 +15,10 @@ use crate::services::Services;
 pub(super) struct Hints<'a> {
     pub head: &'a ResponseHead,
     pub bytes: &'a [u8],
+    /// So many of them.
+    pub len: usize,
     /// Fields that the client does not get unless a pass_header says so.
-    pub hidden: &'a [&'a [u8]],
+    pub is_hidden: fn(HeaderId) -> bool,
 }
 
 /// An interim response has come; `hinted` counts the bytes of those before. False: no server of HTTP/1.0 may send it.
@@ -29,7 +31,7 @@ pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx:
         ex.report(cx, Level::Error, format_args!("{what}"));
         return false;
     }
-    *hinted += hints.head.len;
+    *hinted += hints.len;
     if *hinted as u64 > settings(ex).buffer_size.0 {
         let what = "upstream sent too big early hints while reading response header from upstream";
         ex.report(cx, Level::Info, format_args!("{what}"));
@@ -58,7 +60,7 @@ fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
     for field in &hints.head.fields {
         let (name, value) = (field.name.of(hints.bytes), field.value.of(hints.bytes));
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        let is_hidden = hints.hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(name));
+        let is_hidden = (hints.is_hidden)(field.id);
         let is_framing = matches!(
             field.id,
             HeaderId::ContentLength

@@ -101,7 +101,8 @@ impl Proxy {
                         ex.report(cx, Level::Error, format_args!("{what} from upstream"));
                         return Err(Fault::InvalidHeader);
                     }
-                    let hints = Hints { head: &self.head, bytes: rest, len: n, hidden: &respond::HIDDEN };
+                    let hints =
+                        Hints { head: &self.head, bytes: rest, len: n, is_hidden: |id| respond::is_hidden(id, false) };
                     if self.protocol == Protocol::Http1 && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
                         return Err(Fault::InvalidHeader);
                     }

@@ -1,0 +1,98 @@
+//! Connections that end while streams are under way, by the client or by a timeout: what they held is given back, what
+//! they asked for is logged, and what changes files is finished.
+
+use super::client::{H2, head};
+use super::{connect, site};
+use crate::harness::{Server, eventually};
+use webserv::http::h2::frame::kind;
+
+/// Requests under way, but for the one that asks.
+fn under_way(s: &Server) -> u64 {
+    let text = s.get("/status").is(200).text();
+    let number = |name: &str| -> u64 {
+        let rest = text.split_once(name).expect("a counter").1.trim_start();
+        rest.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number")
+    };
+    number("Reading:") + number("Writing:") - 1
+}
+
+const STATUS: &str = "location /status { stub_status; access_log off; }";
+
+#[test]
+fn streams_whose_connection_times_out_are_logged_and_give_their_places_back() {
+    let s = site(&format!(
+        "{STATUS} location /one/ {{ alias %%DIR%%/html/; limit_conn one 2; send_timeout 1s; }} send_timeout 1s;"
+    ));
+    for round in 1..4 {
+        let mut c = connect(&s);
+        // Twice, so that the second time is not the first sight of it.
+        for _ in 0..2 {
+            c.request("GET", "/one/large", &[], true);
+        }
+        c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
+        // Nothing more is read: the socket fills up, and the connection ends.
+        let lines = 2 * round;
+        s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("/one/large")).count() == lines);
+        let log = s.read("logs/h2.log");
+        assert!(!String::from_utf8_lossy(&log).contains("|503|"), "a place was not given back");
+        drop(c);
+    }
+    eventually("no request is under way", || under_way(&s) == 0);
+}
+
+#[test]
+fn streams_whose_client_leaves_are_logged_and_their_places_given_back() {
+    let s = site(&format!(
+        "{STATUS} location /up/ {{ upload_store %%DIR%%/store; allowed_methods PUT; limit_conn one 3; }}"
+    ));
+    for round in 1..4 {
+        let mut c = connect(&s);
+        for n in 0..3 {
+            c.send(&head(2 * n + 1, "PUT", &format!("/up/f{n}"), &[("content-length", "9")], false));
+            c.data(2 * n + 1, b"part", false);
+        }
+        // They are known: an answer to a later one comes.
+        assert_eq!(head_status(&mut c), 200);
+        drop(c);
+        let lines = 3 * round;
+        s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("/up/f")).count() == lines);
+    }
+    let log = String::from_utf8_lossy(&s.read("logs/h2.log")).into_owned();
+    assert!(log.lines().filter(|line| line.contains("/up/f")).all(|line| line.contains("|400|")), "{log}");
+    eventually("no request is under way", || under_way(&s) == 0);
+    assert_eq!(std::fs::read_dir(s.path("store")).expect("it is there").count(), 0);
+}
+
+fn head_status(c: &mut H2) -> u16 {
+    c.send(&head(101, "HEAD", "/small", &[], true));
+    c.answer(101).status
+}
+
+#[test]
+fn a_tree_is_removed_whole_though_the_client_is_gone() {
+    let s = site(&format!("{STATUS} location /rec/ {{ allowed_methods GET DELETE; delete_recursive on; }}"));
+    for reset in [false, true] {
+        for sub in 0..4 {
+            let dir = s.path(&format!("html/rec/tree/sub-{sub}"));
+            std::fs::create_dir_all(&dir).expect("a directory");
+            (0..1000).for_each(|n| drop(std::fs::File::create(dir.join(n.to_string()))));
+        }
+        // All that it says is there before the server looks.
+        let c = s.frozen(|| {
+            let mut c = connect(&s);
+            let stream = c.request("DELETE", "/rec/tree/", &[], true);
+            if reset {
+                c.frame(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes());
+            }
+            c
+        });
+        if reset {
+            eventually("the whole tree is gone", || !s.exists("html/rec/tree"));
+        }
+        drop(c);
+        eventually("the whole tree is gone", || !s.exists("html/rec/tree"));
+        eventually("no request is under way", || under_way(&s) == 0);
+    }
+    let log = s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("DELETE /rec/")).count() == 2);
+    assert!(log.lines().filter(|line| line.contains("DELETE")).all(|line| line.contains("|204|")), "{log}");
+}
