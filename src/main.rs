@@ -313,7 +313,7 @@ fn add_missing(origin: &Origin, read: &mut Read) {
     read.diagnostics.sort();
 }
 
-/// No port is opened, and no block of the configuration is the place to say so.
+/// No port is opened, and no block of the configuration is the place to report it.
 fn add_silence(read: &mut Read) {
     let is_silent = read.config.as_ref().is_some_and(|config| config.sockets.is_empty());
     if is_silent && !read.diagnostics.iter().any(|d| d.code == Some("W212")) {

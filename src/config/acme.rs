@@ -26,7 +26,7 @@ pub struct Issuer {
     pub name: Box<str>,
     pub terms: Terms,
     pub account_key: AccountKey,
-    /// What it is spoken to with, over TLS.
+    /// The TLS configuration of connections to it.
     pub client: Arc<ClientConfig>,
     /// None: its certificate is not looked at.
     pub trust: Option<Trust>,

@@ -158,7 +158,7 @@ impl Build {
         self.diagnostics.push(fault.diagnostic());
     }
 
-    /// An error of a level that its levels inherit: said at the first that has it.
+    /// An error of a level that its levels inherit: reported at the first that has it.
     pub fn error_once(&mut self, span: Span, text: impl Into<String>) {
         let text = text.into();
         if !self.diagnostics.iter().any(|diagnostic| diagnostic.message == text) {

@@ -22,7 +22,7 @@ pub struct Known {
 pub enum Verdict {
     /// Harmless without it: accepted with one note.
     Ignored(&'static str),
-    /// Would change what is served or who is let in: an error.
+    /// Would change what is served or to whom: an error.
     Refused(&'static str),
 }
 

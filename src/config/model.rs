@@ -110,9 +110,9 @@ pub struct Endpoint {
     pub default: ServerId,
     pub names: Names,
     pub options: ListenOptions,
-    /// Connections begin with a PROXY header: one `listen` that says so is enough (nginx).
+    /// Connections begin with a PROXY header: one `listen` with `proxy_protocol` is enough (nginx).
     pub proxy_protocol: bool,
-    /// Connections are TLS: one `listen` that says so is enough (nginx).
+    /// Connections are TLS: one `listen` with `ssl` is enough (nginx).
     pub ssl: bool,
     /// Some `listen` of it says `http2`: all its servers speak it (nginx).
     pub http2: bool,
@@ -219,7 +219,7 @@ pub struct Location {
     pub pass: Option<Rc<Pass>>,
     /// Who runs the files of [`Content::Cgi`].
     pub interpreter: Interpreter,
-    /// What TLS is spoken with to where that is.
+    /// The TLS configuration of connections to it.
     pub upstream_tls: Option<Rc<UpstreamTls>>,
     /// Nothing between routing and content: no script, no access rule, no try_files. The hot path's shortcut.
     pub plain: bool,

@@ -1,7 +1,7 @@
 //! Host names with values, nginx's combined hash: exact names, `*.suffix`, `.suffix`, `prefix.*`. Used where a
 //! directive lists hosts (map with `hostnames`, valid_referers); servers have a table of their own.
 //!
-//! Keys are kept in lower case; who looks up gives lower case.
+//! Keys are kept in lower case; look-ups are by lower case.
 
 use crate::util::hash::FastMap;
 

@@ -1,4 +1,4 @@
-//! From the `proxy_ssl_*` directives of a location to what TLS is spoken with to its upstream.
+//! From the `proxy_ssl_*` directives of a location to the TLS configuration of connections to its upstream.
 
 use super::certificates::{self, Origin, Wrong};
 use super::error::{Diagnostic, Diagnostics};

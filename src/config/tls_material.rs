@@ -134,7 +134,7 @@ impl Recipe {
     }
 }
 
-/// What TLS is spoken with to the upstream of a location.
+/// The TLS configuration of connections to the upstream of a location.
 #[derive(Debug)]
 pub struct UpstreamTls {
     pub config: Arc<ClientConfig>,

@@ -316,7 +316,7 @@ impl Mode {
     /// The words of `dav_access` and `upload_store_access`. On an error also says which word it was.
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>) -> Result<Mode, (usize, ValueError)> {
         let mut mode = 0;
-        // The owner can always read and write unless said otherwise.
+        // The owner can always read and write unless configured otherwise.
         let mut user = 0o600;
         for (n, word) in words.into_iter().enumerate() {
             let rights = |rights: &[u8]| match rights {
@@ -342,7 +342,7 @@ impl Mode {
         Ok(Mode(mode | user))
     }
 
-    /// For a directory that holds such files: who may read may also enter.
+    /// For a directory that holds such files: those that may read may also enter.
     pub fn directory(self) -> Mode {
         Mode(self.0 | (self.0 & 0o444) >> 2)
     }

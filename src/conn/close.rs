@@ -1,4 +1,4 @@
-//! The end of a connection: why it comes, what the logs hear of it, and the lingering close that lets a client read its
+//! The end of a connection: why it comes, what is logged of it, and the lingering close that lets a client read its
 //! last response.
 //!
 //! Invariant: a connection is closed with a reason, and with its request put back and counted ([`leave_active`]).
@@ -73,7 +73,7 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         leave_active(conn, turn);
         return Step::Close(reason);
     };
-    // The client reads its answer before it learns that no more is read.
+    // The client reads its response before it sees that no more is read.
     let shut = conn.transport.shutdown_write();
     leave_active(conn, turn);
     if shut.is_err() {

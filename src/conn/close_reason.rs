@@ -23,7 +23,7 @@ pub enum CloseReason {
     NoProxyHeader,
     /// The TLS handshake failed.
     NoHandshake,
-    /// The request's body broke when the response had begun: nothing can be said any more.
+    /// The request's body broke when the response had begun: it cannot be refused any more.
     BrokenBody,
     /// The client broke a rule of HTTP/2 that ends the connection.
     ProtocolError,

@@ -225,7 +225,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         };
     }
     let is_stream = matches!(conn.transport, Transport::Stream(_));
-    let introduced = !proxy_protocol::is_awaited(conn);
+    let has_proxy_header = !proxy_protocol::is_awaited(conn);
     let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
     if active.ex.pause.is_some() || active.handler.waits() {
         return Next::Run;
@@ -237,7 +237,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     }
     let Active { ex, http1, .. } = active;
     let is_late = match timer {
-        Timer::Header => introduced && ex.rx == Rx::Head && http1.head.has_begun(http1.unread()),
+        Timer::Header => has_proxy_header && ex.rx == Rx::Head && http1.head.has_begun(http1.unread()),
         Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
         // The client is late with what it should take or close; or with nothing.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Settle => false,

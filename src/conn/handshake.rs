@@ -1,9 +1,9 @@
 //! The TLS handshake of a client: its hello chooses the server, the server's certificates answer, and what both agreed
 //! on becomes facts for requests.
 //!
-//! Invariants: a turn begins only [`TURN`] handshakes, and no other once its slice of time is over, so that a flood of them does not keep others waiting; what is
-//! judged of a client's certificates is judged once, here; a connection that sends something else than TLS gets a plain
-//! answer that says so.
+//! Invariants: a turn begins only [`TURN`] handshakes, and no other once its slice of time is over, so that a flood
+//! of them does not keep others waiting; what is judged of a client's certificates is judged once, here; a connection
+//! that sends something else than TLS gets a plain response (497).
 
 use super::http1::proxy_protocol;
 use super::io::{CloseReason, Step};
@@ -70,7 +70,7 @@ pub fn settle(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
 
 /// Reads the hello and answers it. None: the handshake goes on.
 fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Option<Step> {
-    let awaits_introduction = cx.config.endpoints[endpoint.at()].proxy_protocol && conn.introduced.is_none();
+    let awaits_proxy_header = cx.config.endpoints[endpoint.at()].proxy_protocol && conn.proxy_header.is_none();
     let tls = conn.transport.tls_mut()?;
     match tls.gather() {
         Ok(0) => return Some(Step::Close(CloseReason::ClientGone)),
@@ -79,9 +79,9 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
         Err(_) => return Some(Step::Close(CloseReason::NoHandshake)),
     }
     let bytes = tls.hello()?;
-    if awaits_introduction {
+    if awaits_proxy_header {
         match proxy_protocol::take(bytes) {
-            Ok(Some(header)) => conn.introduced = Some(Rc::new(header)),
+            Ok(Some(header)) => conn.proxy_header = Some(Rc::new(header)),
             Ok(None) => return Some(Step::Again),
             Err(why) => {
                 log(conn, cx, Level::Error, format_args!("{why} while reading PROXY protocol"));
@@ -238,7 +238,7 @@ fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool:
     let mut active = pool.take(cx, client, input, 0);
     let ex = &mut active.ex;
     ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
-    ex.introduced = conn.introduced.clone();
+    ex.proxy_header = conn.proxy_header.clone();
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;

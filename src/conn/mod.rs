@@ -2,7 +2,7 @@
 //! of one; bytes move through its [`transport`].
 //!
 //! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
-//! and the socket said it has no more, or wants to write and the socket said it takes no more; and it has a deadline.
+//! and the socket has reported EAGAIN, or wants to write and the socket takes no more; and it has a deadline.
 
 pub mod arrival;
 pub mod close;
@@ -107,8 +107,8 @@ pub struct Conn {
     accepted: u32,
     /// When this state has lasted too long.
     pub deadline: Deadline,
-    /// What a PROXY header said of it, once that was read.
-    introduced: Option<Rc<Option<Header>>>,
+    /// Its addresses by a PROXY header, once that was read.
+    proxy_header: Option<Rc<Option<Header>>>,
     pub state: State,
 }
 
@@ -120,7 +120,7 @@ pub struct Turn<'a> {
     pub pool: &'a mut Pool,
     pub endpoints: &'a Endpoints,
     pub budget: Budget,
-    /// Who is driven: what it waits for will wake it by this.
+    /// The connection or stream that is driven: what it waits for wakes it by this.
     pub wake: Wake,
 }
 
@@ -184,7 +184,7 @@ impl Conn {
             serial,
             accepted: cx.now.ms as u32,
             deadline: Deadline::new(Timer::Header, deadline),
-            introduced: None,
+            proxy_header: None,
             state: State::Idle,
         }
     }

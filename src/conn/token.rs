@@ -18,7 +18,7 @@ pub enum Role {
     Alarm = 6,
     /// A name server has answered.
     Resolver = 7,
-    /// A program has ended, or said something.
+    /// A program has ended, or written something.
     Child = 8,
     /// Word from the process that started us and keeps root's rights.
     Parent = 9,

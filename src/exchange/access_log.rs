@@ -79,20 +79,20 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
 }
 
 /// The answer is on its way: its line for the access log.
-pub fn sent(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services) {
+pub fn sent(repeat: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) {
     let [log @ AccessLog { target: AccessTarget::File(id), .. }] = &*repeat.logs.access else { return };
     let Some(out) = cx.logs.access(*id, hold(log), cx.now.ms) else { return };
     for piece in &repeat.line {
         match piece {
             Piece::Text(span) => out.extend_from_slice(repeat.bytes(*span)),
-            Piece::RemoteAddr => variables::put_peer(asker.peer, out),
-            Piece::RemotePort => variables::put_port(asker.peer.port(), out),
-            Piece::Connection => decimal::push(asker.serial, 0, out),
-            Piece::ConnectionRequests => decimal::push(asker.requests, 0, out),
+            Piece::RemoteAddr => variables::put_peer(client.peer, out),
+            Piece::RemotePort => variables::put_port(client.peer.port(), out),
+            Piece::Connection => decimal::push(client.serial, 0, out),
+            Piece::ConnectionRequests => decimal::push(client.requests, 0, out),
             Piece::TimeLocal => out.extend_from_slice(cx.now.clf().as_bytes()),
             Piece::TimeIso8601 => out.extend_from_slice(cx.now.iso().as_bytes()),
             Piece::Msec => variables::put_msec(&cx.now, out),
-            Piece::RequestTime => variables::put_seconds(asker.ms, out),
+            Piece::RequestTime => variables::put_seconds(client.ms, out),
         }
     }
 }

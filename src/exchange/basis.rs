@@ -2,7 +2,7 @@
 //! all that had a hand in it say so: the handler that made it [vouches](Basis::vouch) for it, and each filter answers
 //! [`Cacheable`]. What asks for a variable's value never gets that far ([`super::variables::value`]).
 //!
-//! Invariant: a handler that knows nothing of this is never cached; [`super::phases`] withdraws what was said of an
+//! Invariant: a handler that knows nothing of this is never cached; [`super::phases`] withdraws the vouching for an
 //! earlier response before it lets a handler make another.
 
 /// What a step says of the response that it had a hand in.

@@ -1,5 +1,5 @@
-//! The body of a request that is read whole before an upstream is asked: in memory up to client_body_buffer_size, beyond
-//! that, or where client_body_in_file_only says so, in a temporary file. Knows no exchange.
+//! The body of a request that is read whole before an upstream is asked: in memory up to client_body_buffer_size,
+//! beyond that, or by client_body_in_file_only, in a temporary file. Knows no exchange.
 //!
 //! Invariant: memory holds no more than the buffer's size and one read of the socket.
 

@@ -1,5 +1,5 @@
-//! Which requests need no second thought: those whose answer follows from their bytes, the configuration and one file.
-//! [`learn`] keeps what such a request came to, [`say`] answers the next that is the same, and [`sent`] logs that.
+//! Responses that may be sent again: those that follow from the request's bytes, the configuration and one file.
+//! [`learn`] keeps such a response, [`render`] makes the next one of it, and [`access_log::sent`] logs that.
 //!
 //! Invariant: a repeated answer is byte for byte what the phases would have made, but for the date; so is its line in
 //! each log. Only what its handler and all filters vouch for is kept ([`super::basis`]).
@@ -53,7 +53,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     let course = ex.basis.is_one_file()
         && ex.route.error_page.is_none()
         && ex.sub.is_none()
-        && ex.introduced.is_none()
+        && ex.proxy_header.is_none()
         && ex.limit_rate.is_none()
         && ex.places.is_empty();
     // A stream ends with its answer whatever becomes of the connection.
@@ -156,17 +156,17 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     let rest = text.add(&head[date + cx.now.http.len()..]);
     let content = text.add(kept);
 
-    let (mut told, mut asked) = (Span::default(), Span::default());
+    let (mut error_text, mut error_request) = (Span::default(), Span::default());
     let mut reports = 0;
     match (&found, ex.response.status) {
         (Ok(_), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
         (Err(_), Status::NOT_FOUND) if is_logged_otherwise(ex) => return None,
         (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
             reports = 1;
-            told = text.add(Failure { call: "open()", path: &ex.route.path, e: *e }.to_string().as_bytes());
+            error_text = text.add(Failure { call: "open()", path: &ex.route.path, e: *e }.to_string().as_bytes());
             let mut line = Vec::new();
             ex.asked_what(LineFormat::Text, &mut line);
-            asked = text.add(&line);
+            error_request = text.add(&line);
         }
         (Err(_), Status::NOT_FOUND) => {}
         _ => return None,
@@ -200,8 +200,8 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         rest,
         is_framed,
         content,
-        told,
-        asked,
+        error_text,
+        error_request,
         line,
         file: found.map(|file| Rc::downgrade(&file)),
         look: RefCell::new(look),
@@ -295,31 +295,31 @@ fn of_answer(var: &Var) -> Option<Known> {
 pub type Tail = Option<Rc<OpenFile>>;
 
 /// Appends the answer of a request that is known. None: it is not what it was, and nothing was appended.
-pub fn say(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services, out: &mut Vec<u8>) -> Option<Tail> {
-    let file = check(repeat, asker, cx)?;
+pub fn render(repeat: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services, out: &mut Vec<u8>) -> Option<Tail> {
+    let file = check(repeat, client, cx)?;
     head(repeat, cx, out);
     out.extend_from_slice(content(repeat, file.as_ref()));
     Some(file.filter(|_| repeat.body == Body::File))
 }
 
-/// Whether the answer is what it was, and its file, if it has one. It counts as given, and the error log hears of what
-/// is wrong with it.
-pub fn check(repeat: &CachedResponse, asker: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
+/// Whether the answer is what it was, and its file, if it has one. It counts as sent, and a 404 is written to the
+/// error log.
+pub fn check(repeat: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
     let file = repeat.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
     if let (Some(file), Body::Memory) = (&file, repeat.body) {
         file.memory()?;
     }
     cx.stats.count(Counter::Requests);
     cx.stats.count(Counter::CacheHits);
-    if !repeat.told.is_empty() {
+    if !repeat.error_text.is_empty() {
         // None but nginx's form is kept ([`made`]).
         let asked = |_: LineFormat, line: &mut Vec<u8>| {
-            line.extend_from_slice(repeat.bytes(repeat.told));
+            line.extend_from_slice(repeat.bytes(repeat.error_text));
             line.extend_from_slice(b", client: ");
-            variables::put_peer(asker.peer, line);
-            line.extend_from_slice(repeat.bytes(repeat.asked));
+            variables::put_peer(client.peer, line);
+            line.extend_from_slice(repeat.bytes(repeat.error_request));
         };
-        let who = Who { serial: asker.serial, asked: &asked };
+        let who = Who { serial: client.serial, asked: &asked };
         cx.logs.error(&repeat.logs.error, Level::Error, &mut cx.now, Some(who), format_args!(""));
     }
     Some(file)

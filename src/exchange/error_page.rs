@@ -58,7 +58,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
                 // Any status the page has: marked as an error page, with nothing to say about the status.
                 PageStatus::FromPage => Some(Status(0)),
             };
-            // What the error said of itself (Allow, a challenge) stays with the page.
+            // The error's own fields (Allow, a challenge) stay with the page.
             let fields = std::mem::take(&mut ex.response.fields);
             let location = ex.response.location.take();
             let flow = match target {

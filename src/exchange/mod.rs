@@ -120,8 +120,8 @@ pub struct Exchange {
     pub client: Client,
     /// The connection's own address, where a proxy that is believed has named another.
     pub socket_peer: Option<Peer>,
-    /// What a PROXY header said of the connection, once that was read.
-    pub introduced: Option<Rc<Option<Header>>>,
+    /// The PROXY header of the connection, once that was read.
+    pub proxy_header: Option<Rc<Option<Header>>>,
     /// The facts of the handshake, on a connection over TLS, or that there was none where there should be.
     pub tls: Option<Rc<tls::TlsFacts>>,
     pub request: Rc<Request>,
@@ -176,7 +176,7 @@ pub struct Sub {
     pub stub: Option<Rc<[u8]>>,
     pub frame: Frame,
     /// It has had content, and all of it.
-    pub said: bool,
+    pub has_content: bool,
     pub whole: bool,
 }
 
@@ -184,7 +184,7 @@ pub struct Sub {
 struct Reused {
     config: Rc<Config>,
     client: Client,
-    introduced: Option<Rc<Option<Header>>>,
+    proxy_header: Option<Rc<Option<Header>>>,
     tls: Option<Rc<tls::TlsFacts>>,
     request: Rc<Request>,
     route: RouteState,
@@ -197,7 +197,7 @@ impl Exchange {
         let reused = Reused {
             config: cx.config.clone(),
             client,
-            introduced: None,
+            proxy_header: None,
             tls: None,
             request: Rc::default(),
             route: RouteState::default(),
@@ -209,12 +209,12 @@ impl Exchange {
 
     /// The one list of what a request begins with.
     fn with(reused: Reused, cx: &Services) -> Exchange {
-        let Reused { config, client, introduced, tls, request, route, response, out } = reused;
+        let Reused { config, client, proxy_header, tls, request, route, response, out } = reused;
         let mut ex = Exchange {
             config,
             client,
             socket_peer: None,
-            introduced,
+            proxy_header,
             tls,
             request,
             route,
@@ -258,7 +258,7 @@ impl Exchange {
     /// Gives the buffers back; the rest of the exchange waits in its pool with its capacity.
     pub fn release(&mut self, cx: &mut Services) {
         self.next_request(cx);
-        self.introduced = None;
+        self.proxy_header = None;
         self.tls = None;
         cx.buffers.give(self.out.take_buffer());
     }
@@ -279,7 +279,7 @@ impl Exchange {
         let reused = Reused {
             config: self.config.clone(),
             client: self.client,
-            introduced: self.introduced.take(),
+            proxy_header: self.proxy_header.take(),
             tls: self.tls.take(),
             request: self.request.clone(),
             route: std::mem::take(&mut self.route),
@@ -367,9 +367,9 @@ impl Exchange {
         self.config.server(self.route.server)
     }
 
-    /// What a PROXY header said of the connection's addresses.
-    pub fn introduction(&self) -> Option<&Header> {
-        self.introduced.as_deref()?.as_ref()
+    /// The connection's addresses by a PROXY header.
+    pub fn proxy_header(&self) -> Option<&Header> {
+        self.proxy_header.as_deref()?.as_ref()
     }
 
     /// The value of a request header.
@@ -384,8 +384,8 @@ impl Exchange {
         fields.iter().find(|field| field.name.of(buf).eq_ignore_ascii_case(name)).map(|field| field.value.of(buf))
     }
 
-    /// A pattern gave up: the error log says so in nginx's words, and the request is answered 500. Not at nginx's
-    /// level, alert, which is for what is wrong with the server: any client may bring a subject that does it.
+    /// A pattern gave up: that is logged in nginx's words, and the request is answered 500. Not at nginx's level,
+    /// alert, which is for what is wrong with the server: any client may bring a subject that does it.
     pub fn undecided(&mut self, cx: &mut Services, failed: &Failed) {
         self.report(cx, Level::Error, format_args!("{failed}"));
         self.route.pattern_failed = true;

@@ -105,7 +105,7 @@ pub enum Sender {
     OwnPage,
     /// A page of another site. It can post a form here without asking, with the visitor's cookies and address.
     OtherPage,
-    /// No browser says so: a program.
+    /// No browser announces it: a program.
     Unknown,
 }
 

@@ -1,5 +1,5 @@
 //! From a URI to a file: root and alias. No file has a control byte in its path as far as clients are concerned: this
-//! is the one place that says so.
+//! is the one place that decides it.
 
 use super::{Exchange, variables};
 use crate::config::model::{Config, LocationKind};

@@ -281,7 +281,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 return;
             }
             Flow::Status(status) => {
-                // Whatever page tells of it.
+                // Whatever its page is.
                 ex.closes |= status.closes();
                 match error_page::redirect(ex, cx, status) {
                     Some(next) => {

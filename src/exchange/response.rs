@@ -37,12 +37,12 @@ pub struct Response {
     pub encoder: Option<Box<Encoder>>,
     /// Bytes that were compressed, and what they became (`$gzip_ratio`).
     pub tally: Option<Rc<Cell<(u64, u64)>>>,
-    /// The Content-Length that the head said.
+    /// The Content-Length of the head.
     pub announced: Option<u64>,
     /// The body is an upstream's page, which is read for SSI commands once it is whole.
     pub gathered: Option<Box<Gathered>>,
     pub trailers: Fields,
-    /// What an upstream said instead of our words: its reason phrase, `Server` and `Date`.
+    /// An upstream's own reason phrase, `Server` and `Date`.
     pub reason: Option<Box<[u8]>>,
     pub server: Option<Box<[u8]>>,
     pub date: Option<Box<[u8]>>,
@@ -203,7 +203,7 @@ impl Response {
         (*reason, *server, *date) = (None, None, None);
     }
 
-    /// What conditions of the request are compared with; what add_header or an upstream said counts (nginx).
+    /// What conditions of the request are compared with; what add_header or an upstream set counts (nginx).
     pub fn validators(&self) -> Validators<'_> {
         let named = || date::parse(self.fields.get(b"last-modified")?);
         Validators {

@@ -190,7 +190,7 @@ impl OutQueue {
     }
 
     /// A small piece of a large file goes out with its head: a read costs half of a second call for sending. False:
-    /// the file is shorter by now, or does not let itself be read; who sends it will say so.
+    /// the file is shorter by now, or cannot be read; sending it will fail then.
     fn piece(&mut self, file: &OpenFile, at: u64, end: u64) -> bool {
         if let Some(piece) = file.piece(at, end) {
             self.buf.extend_from_slice(piece);
@@ -221,8 +221,8 @@ impl OutQueue {
         self.wire == Wire::Frames || version != Version::Http10
     }
 
-    /// How this response's body is framed: by a mark at its end, or else by its length. `unknown`: it has none; without
-    /// a mark only the end of the connection tells.
+    /// How this response's body is framed: by a mark at its end, or else by its length. `unknown`: it has none;
+    /// without a mark the end of the connection is the end of the body.
     pub fn frame(&mut self, marks: bool, unknown: bool) {
         self.chunked = marks && self.wire == Wire::Http1;
         if unknown && !marks {

@@ -32,7 +32,7 @@ use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::socket::Peer;
 use question::Question;
-use render::Told;
+use render::Explanation;
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -132,19 +132,19 @@ fn course(config: &Rc<Config>, sources: &Sources, asked: &Asked) -> Result<(Stri
     answer(&mut active, &mut cx, &question)?;
     let Active { mut ex, handler, .. } = active;
 
-    let mut told = Told::new(config, sources);
+    let mut explanation = Explanation::new(config, sources);
     let listener = &config.endpoints[endpoint.at()];
     let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
-    told.line("request", &format!("{} {} from {}", question.method, question.target, asked.client));
-    told.placed("listener", listener.span, &format!("{}{note}", listener.addr));
+    explanation.line("request", &format!("{} {} from {}", question.method, question.target, asked.client));
+    explanation.placed("listener", listener.span, &format!("{}{note}", listener.addr));
     let steps = cx.trace.take().map(|recorder| recorder.0).unwrap_or_default();
-    told.steps(listener, &ex.route.host, &steps);
+    explanation.steps(listener, &ex.route.host, &steps);
     let answerer = steps.iter().rev().find_map(|step| match step {
         Step::Phase { name: "handler", text, .. } => Some(text.as_str()),
         _ => None,
     });
-    outcome(&mut ex, &mut cx, &handler, answerer, &mut told);
-    Ok((told.finish(), ex.here().span))
+    outcome(&mut ex, &mut cx, &handler, answerer, &mut explanation);
+    Ok((explanation.finish(), ex.here().span))
 }
 
 /// A recorded request that two configurations answer differently.
@@ -242,18 +242,18 @@ fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Result
 }
 
 /// Where the files of an upload go: its own directory, not where the URI leads.
-fn store(ex: &mut Exchange, cx: &mut Services, told: &mut Told) {
+fn store(ex: &mut Exchange, cx: &mut Services, explanation: &mut Explanation) {
     match ex.here().settings.upload.clone().store {
         Store::Path(ref path) => {
             let path = variables::text(path, ex, cx);
-            told.line("store", &Printable(&path).to_string());
+            explanation.line("store", &Printable(&path).to_string());
         }
-        _ => told.line("file", &Printable(&ex.route.path).to_string()),
+        _ => explanation.line("file", &Printable(&ex.route.path).to_string()),
     }
 }
 
 /// The servers that one is chosen from.
-fn servers(ex: &Exchange, told: &mut Told) {
+fn servers(ex: &Exchange, explanation: &mut Explanation) {
     let Some(To::Fixed { upstream, .. }) = ex.here().pass.as_ref().map(|pass| &pass.to) else { return };
     let Some(group) = ex.config.upstreams.get(upstream.at()) else { return };
     let shown = |peer: &UpstreamPeer| {
@@ -262,41 +262,49 @@ fn servers(ex: &Exchange, told: &mut Told) {
         format!("{}{words}", peer.name)
     };
     let peers: Vec<String> = group.peers.iter().map(shown).collect();
-    told.line("upstream", &if peers.is_empty() { "known when it is looked up".to_owned() } else { peers.join(", ") });
+    explanation
+        .line("upstream", &if peers.is_empty() { "known when it is looked up".to_owned() } else { peers.join(", ") });
 }
 
 /// The file and the answer.
-fn outcome(ex: &mut Exchange, cx: &mut Services, handler: &Handler, answerer: Option<&str>, told: &mut Told) {
+fn outcome(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    handler: &Handler,
+    answerer: Option<&str>,
+    explanation: &mut Explanation,
+) {
     match handler {
-        _ if answerer == Some("upload") => store(ex, cx, told),
-        Handler::Proxy(_) => servers(ex, told),
+        _ if answerer == Some("upload") => store(ex, cx, explanation),
+        Handler::Proxy(_) => servers(ex, explanation),
         // Of a status that was given (`=404`, return) the path is only where the rewriting had come to.
         _ if ex.here().content == Content::Files && !ex.route.path.is_empty() && answerer.is_some() => {
-            told.line("file", &Printable(&ex.route.path).to_string());
+            explanation.line("file", &Printable(&ex.route.path).to_string());
         }
         _ => {}
     }
     if ex.abort {
-        return told.line("answer", "none: the connection is closed without a word");
+        return explanation.line("answer", "none: the connection is closed without a word");
     }
     if ex.tx == Tx::Wait && matches!(handler, Handler::Proxy(_)) {
-        return told.line("answer", "is the upstream's, which is not asked to find out");
+        return explanation.line("answer", "is the upstream's, which is not asked to find out");
     }
     if ex.tx == Tx::Wait {
-        return told.line("answer", "depends on the body and on what is on disk: nothing is changed to find out");
+        return explanation
+            .line("answer", "depends on the body and on what is on disk: nothing is changed to find out");
     }
     let (status, fields) = encode::taken_apart(ex.out.text());
-    told.line("answer", &String::from_utf8_lossy(status));
+    explanation.line("answer", &String::from_utf8_lossy(status));
     for field in fields.filter(|field| !field.starts_with(b"Date: ")) {
-        told.line("", &Printable(field).to_string());
+        explanation.line("", &Printable(field).to_string());
     }
 }
 
 /// The explanation as JSON: the steps in their order, each with its subject, its text and the place that made it so.
 pub fn json(text: &str) -> String {
     let (mut steps, mut settings, mut subject) = (Vec::new(), Vec::new(), "");
-    let (told, set) = text.split_once("\nsettings at ").unwrap_or((text, ""));
-    for line in told.lines() {
+    let (explanation, set) = text.split_once("\nsettings at ").unwrap_or((text, ""));
+    for line in explanation.lines() {
         // The subject has a column of its own.
         let (head, rest) = line.split_at_checked(line.find(' ').unwrap_or(line.len())).unwrap_or((line, ""));
         subject = if head.is_empty() { subject } else { head };

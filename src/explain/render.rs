@@ -15,7 +15,7 @@ use std::fmt::Write;
 /// Servers and locations that have nothing to do with the request and are listed all the same.
 const SHOWN: usize = 12;
 
-pub struct Told<'c> {
+pub struct Explanation<'c> {
     config: &'c Config,
     sources: &'c Sources,
     out: String,
@@ -25,9 +25,9 @@ pub struct Told<'c> {
     searched: bool,
 }
 
-impl<'c> Told<'c> {
-    pub fn new(config: &'c Config, sources: &'c Sources) -> Told<'c> {
-        Told { config, sources, out: String::new(), subject: "", searched: false }
+impl<'c> Explanation<'c> {
+    pub fn new(config: &'c Config, sources: &'c Sources) -> Explanation<'c> {
+        Explanation { config, sources, out: String::new(), subject: "", searched: false }
     }
 
     pub fn finish(self) -> String {

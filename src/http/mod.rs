@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`head`] | the request head, parsed in place and resumable (RFC 9112 §2–3) |
 //! | [`target`] | the request line and its four target forms |
-//! | [`framing`] | how long the body is, who may say so |
+//! | [`framing`] | how long the body is, and what decides that |
 //! | [`body`] | Content-Length and chunked bodies as a pull decoder |
 //! | [`unique`] | fields that may stand only once |
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |

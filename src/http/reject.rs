@@ -29,7 +29,7 @@ pub enum Reject {
     BadFraming(&'static str),
     /// 501: a transfer coding other than `chunked`.
     UnknownCoding,
-    /// 501: an extended CONNECT to a protocol that is not spoken.
+    /// 501: an extended CONNECT to a protocol that is not supported.
     UnknownProtocol,
     /// 505: neither HTTP/1.0 nor HTTP/1.x.
     Version,

@@ -60,7 +60,7 @@ impl Server {
         if self.mode != Mode::Serving {
             return;
         }
-        // What is in the backlog was promised an answer.
+        // Connections in the backlog were accepted by the kernel: their clients expect an answer.
         for at in 0..self.listeners.len() {
             self.accept_from(at);
         }

@@ -96,7 +96,7 @@ pub fn prepare(
     if let Some(names) = &inherited
         && let Some((name, e)) = listeners.inherit(names).into_iter().next()
     {
-        // As nginx: said, and no reason not to serve.
+        // As nginx: logged, and no reason not to serve.
         let program = &origin.program;
         console::line(format_args!(
             "{program}: [warn] invalid socket number \"{name}\" in NGINX environment variable {e}, ignored"
@@ -291,8 +291,8 @@ impl Server {
     /// The first lines of a process that serves. What standard error has is not repeated there.
     pub fn note_start(&mut self, notes: &[(Level, String)]) {
         self.note(format_args!("webserv/{} started", env!("CARGO_PKG_VERSION")));
-        let told = matches!(self.cx.config.process.error_log.target, LogTarget::Stderr);
-        for (level, text) in notes.iter().filter(|_| !told) {
+        let on_stderr = matches!(self.cx.config.process.error_log.target, LogTarget::Stderr);
+        for (level, text) in notes.iter().filter(|_| !on_stderr) {
             self.say(*level, format_args!("{text}"));
         }
     }

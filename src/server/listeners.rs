@@ -205,7 +205,7 @@ fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
         outcome => outcome.map_err(failed("bind"))?,
     }
     if let Addr::Unix(path) = addr {
-        // Who may connect is decided by the directory's permissions (nginx opens the socket to all).
+        // The directory's permissions decide which users may connect (nginx opens the socket to all).
         let _ = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666));
     }
     socket::listen(fd.as_fd(), options.backlog.unwrap_or(BACKLOG)).map_err(failed("listen"))?;

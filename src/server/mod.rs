@@ -246,7 +246,7 @@ impl Server {
         for (token, _) in self.events.iter() {
             match role_of(token) {
                 Some(Role::Signal) => signalled = true,
-                Some(Role::Change) => self.cx.dir_watch.told(),
+                Some(Role::Change) => self.cx.dir_watch.event(),
                 Some(Role::Alarm) => self.alarm.rang(),
                 Some(Role::Parent) => from_parent = true,
                 _ => {}

@@ -1,5 +1,5 @@
-//! What the serving process hears from its parent, which keeps root's rights: log files that were opened again, and, when
-//! the parent is gone, that it is. Nothing goes the other way but one byte that says that we serve.
+//! Messages to the serving process from its parent, which keeps root's rights: log files that were opened again, and,
+//! when the parent is gone, that it is. Nothing goes the other way but one byte that says that we serve.
 
 use super::{Mode, Role, Server, token_of};
 use crate::sys::process::{self, Signal};

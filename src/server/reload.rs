@@ -33,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// Where the configuration comes from: said once on the command line, read again at each reload.
+/// Where the configuration comes from: named once on the command line, read again at each reload.
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub file: PathBuf,
@@ -108,7 +108,7 @@ impl Server {
         };
     }
 
-    /// Reads the configuration again and takes it, and leaves word of what came of it for `-s reload`.
+    /// Reads the configuration again and takes it, and writes the report for `-s reload`.
     pub(super) fn reload(mut self) -> Server {
         self.reload = Reload::UnderWay;
         // Under a parent the configuration is read there.

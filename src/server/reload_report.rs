@@ -19,7 +19,7 @@ const PATIENCE: u64 = 5_000;
 /// How often the file is looked at meanwhile, milliseconds.
 const LOOK: u32 = 10;
 
-/// What the server has said of its last reload.
+/// The server's report of its last reload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Reloads so far.
@@ -34,7 +34,7 @@ fn path_of(pid: &Path) -> PathBuf {
     path.into()
 }
 
-/// Tells what became of a reload. Where it cannot be written the error log has said it all the same.
+/// Reports what became of a reload. Where it cannot be written the error log has it all the same.
 pub fn write(pid: &Path, report: &Report) {
     let path = path_of(pid);
     let mut fresh = path.clone().into_os_string();

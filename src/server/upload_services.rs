@@ -69,7 +69,7 @@ impl Server {
         }
     }
 
-    /// Files are on the disk: who waits for that goes on.
+    /// Files are on the disk: connections that wait for that go on.
     pub(super) fn disk_event(&mut self) {
         for waiter in self.cx.syncs.ended() {
             self.drive(waiter);

@@ -23,7 +23,7 @@ pub struct Worker {
     pub is_default: bool,
 }
 
-/// Whom the configuration wants. None: the process stays who it is, since it is not root, or since `user root;` says so.
+/// The user that the configuration names. None: the process keeps its user, since it is not root, or by `user root;`.
 ///
 /// # Errors
 /// There is no such user or group.

@@ -130,7 +130,7 @@ impl Compressor {
             piece = piece.get(taken..).unwrap_or_default();
             match status {
                 Ok(flate2::Status::StreamEnd) | Err(_) => return,
-                // Room was left: everything that could be said has been.
+                // Room was left: there is no more output.
                 Ok(_) if piece.is_empty() && !done && out.len() < out.capacity() => return,
                 Ok(_) => {}
             }

@@ -20,7 +20,7 @@ pub struct Lock {
     pub exclusive: bool,
     /// All below is locked too.
     pub deep: bool,
-    /// What the client said of itself, as XML.
+    /// The client's `owner` element, as XML.
     pub owner: Rc<[u8]>,
     /// Seconds it was granted for, and when it ends (monotonic milliseconds).
     pub timeout: u64,

@@ -3,9 +3,10 @@
 //! µs), or none where the kernel would have reported a change.
 //!
 //! Invariant: a [`Dir`] that is alive, with the count of changes that a reader noted *before* it looked, means that
-//! nothing reachable through its path has changed since, as far as the kernel tells: after [`DirWatch::refresh`] of this
-//! moment. It does not tell of writes through a shared mapping, of names of a file in other directories, or of mounts:
-//! who relies on it looks for itself now and then ([`TRUST`]), and does not rely on it for files with several names.
+//! nothing reachable through its path has changed since, as far as the kernel reports: after [`DirWatch::refresh`] of
+//! this moment. It does not tell of writes through a shared mapping, of names of a file in other directories, or of
+//! mounts: who relies on it looks for itself now and then ([`TRUST`]), and does not rely on it for files with several
+//! names.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -128,13 +129,13 @@ impl DirWatch {
         }
     }
 
-    /// The loop listens: it tells once.
+    /// It is watched: a change is reported once.
     pub fn listening(&mut self) {
         self.ear = Ear::Listening;
     }
 
     /// There is something to read.
-    pub fn told(&mut self) {
+    pub fn event(&mut self) {
         self.ear = Ear::Told;
     }
 

@@ -85,7 +85,7 @@ pub fn end(format: LineFormat, line: &mut Vec<u8>) {
     });
 }
 
-/// What the process said last of itself.
+/// The process's last message about itself.
 #[derive(Default)]
 pub struct Repeats {
     text: Vec<u8>,

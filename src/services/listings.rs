@@ -1,10 +1,10 @@
 //! Rendered listings of directories, each for a second, and only while nothing has changed.
 //!
 //! Invariant: a page that is handed out shows its directory as it is. Before each use the kernel is asked whether
-//! anything happened in the directory since it was read (inotify), and the directory itself is compared. Entries whose
-//! changes happen elsewhere (subdirectories, targets of links, files of several names) are kept beside the page for
-//! the caller to look at. What no kernel tells (writes to mapped memory, a file that got a second name meanwhile and is
-//! written by that) shows after a second, when the page has gone.
+//! anything happened in the directory since it was read (inotify), and the directory itself is compared. Entries
+//! whose changes happen elsewhere (subdirectories, targets of links, files of several names) are kept beside the page
+//! for the caller to look at. What the kernel does not report (writes to mapped memory, a file that got a second name
+//! meanwhile and is written by that) shows after a second, when the page has gone.
 
 use super::clock::Clock;
 use super::dir_watch::LOCAL;

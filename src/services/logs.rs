@@ -42,7 +42,7 @@ pub struct Logs {
     windows: Vec<(LogTarget, Window)>,
     /// Takes diagnostics that no file takes; None: a daemon has none.
     stderr: Option<LogFile>,
-    /// What is to be said of the logs themselves, in the error log.
+    /// Messages about the logs themselves, for the error log.
     troubles: Vec<String>,
     /// Of the process that serves; asked for once.
     pid: Option<i32>,
@@ -166,7 +166,7 @@ impl Logs {
         self.stderr = None;
     }
 
-    /// What is to be said of the logs themselves since this was last asked.
+    /// Messages about the logs themselves since the last call.
     pub fn troubles(&mut self) -> Vec<String> {
         std::mem::take(&mut self.troubles)
     }
@@ -231,7 +231,7 @@ impl Logs {
     }
 
     fn flush_stderr(&mut self) {
-        // Nothing can be said where standard error itself fails, but what it lost.
+        // Where standard error itself fails, only what it lost can be reported.
         if let Some(stderr) = self.stderr.as_mut().filter(|file| file.is_blocked() || !file.pending.is_empty())
             && let Some(Trouble::Dropped(lines)) = stderr.flush()
         {
@@ -269,8 +269,7 @@ impl Logs {
 
     /// Sends an access line to a syslog server.
     ///
-    /// # Errors
-    /// It was lost, and that has not been said for a while.
+    /// # Errors It was lost, and that was not reported for a while.
     pub fn syslog(&mut self, to: &Syslog, line: &[u8], now: &mut Clock) -> Result<(), Errno> {
         let ms = now.ms;
         self.syslogs.send(to, to.severity, now.syslog_stamp(), line, ms)

@@ -84,7 +84,7 @@ pub struct Services {
     pub files: FileCache,
     /// Requests whose answer is known.
     pub response_cache: ResponseCache,
-    /// Directories that need not be looked at until the kernel says so.
+    /// Directories that need not be looked at until the kernel reports a change.
     pub dir_watch: DirWatch,
     /// Where uploads go.
     pub directories: Directories,
@@ -105,7 +105,7 @@ pub struct Services {
     pub acme: Acme,
     pub limits: Limits,
     pub passwords: Passwords,
-    /// Servers of upstream groups: whose turn it is, who has failed.
+    /// Servers of upstream groups: which is next, which have failed.
     pub upstream_balance: Balance,
     /// Names that are looked up while requests are served.
     pub resolver: Resolver,

@@ -227,7 +227,7 @@ pub fn found(fd: OwnedFd) -> Result<Found, Errno> {
 }
 
 pub struct FileCache {
-    /// Slots by path. Who may upload may choose names, and with a known hash make them collide.
+    /// Slots by path. Clients that may upload choose names, and with a known hash could make them collide.
     map: SecretMap<Box<[u8]>, u32>,
     /// Slots in a ring: the hand of the clock evicts what was not used since it last came by.
     slots: Vec<Slot>,
@@ -415,7 +415,7 @@ impl FileCache {
         }
     }
 
-    /// Takes an entry out. Who holds the file goes on with it.
+    /// Takes an entry out. Holders of the file go on with it.
     fn remove(&mut self, at: usize) {
         let slot = self.slots.swap_remove(at);
         self.map.remove(&slot.path);

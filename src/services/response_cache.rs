@@ -1,11 +1,13 @@
 //! Requests that were answered before, and will be answered likewise when they come again byte for byte: what a head
-//! was found to mean is kept with it, so that a client that asks again, or another that asks alike, is spared parsing,
-//! routing and the phases. A head is known by its bytes in HTTP/1 and by its decoded fields in HTTP/2 ([`frame_key`]); the
-//! answer's head is kept as the protocol writes it, so that it is sent without a second look. Contents stay where they are ([`super::files`]) and are looked at as if they were asked for.
+//! was found to mean is kept with it, so that the next such request skips parsing, routing and the phases. A head is
+//! known by its bytes in HTTP/1 and by its decoded fields in HTTP/2 ([`frame_key`]); the answer's head is kept as the
+//! protocol writes it, so that it is sent without a second look. Contents stay where they are ([`super::open_files`])
+//! and are checked as for any request.
 //!
-//! Invariant: an entry answers only the very bytes it was made of, on the endpoint they came to, by the configuration it
-//! was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. What else an answer may depend on (the
-//! client, the time, a variable) keeps a request from getting here: [`crate::exchange::repeat`] is the judge of that.
+//! Invariant: an entry answers only the very bytes it was made of, on the endpoint they came to, by the configuration
+//! it was made with ([`ResponseCache::clear`] at a reload), and while its [`Look`] holds. What else an answer may
+//! depend on (the client, the time, a variable) keeps a request from getting here: [`crate::exchange::basis`] decides
+//! that.
 
 use super::clock::Clock;
 use super::open_files::{Look, OpenFile};
@@ -61,9 +63,9 @@ pub struct CachedResponse {
     pub is_framed: bool,
     /// The body, where it is kept here.
     pub content: Span,
-    /// What the error log says of it: what went wrong, and who asked what but for the client.
-    pub told: Span,
-    pub asked: Span,
+    /// Its line of the error log: what went wrong, and the request, without the client.
+    pub error_text: Span,
+    pub error_request: Span,
     /// The line of the access log.
     pub line: Box<[Piece]>,
     /// What the path led to.
@@ -219,7 +221,7 @@ impl ResponseCache {
             return;
         }
         self.forget(hash);
-        // Who is asked for is soon back.
+        // What is in demand is soon back.
         if self.bytes + cost > self.limit || self.entries.len() >= ENTRIES {
             self.forget_all();
         }

@@ -16,7 +16,7 @@ pub const LOOK: u64 = 1_000;
 /// Milliseconds that a process which asks for an upload waits for the one that has it.
 pub const PATIENCE: u64 = 10_000;
 
-/// Uploads that are over and still known: who did not get the last answer asks again.
+/// Uploads that are over and still known: a client that did not get the last response asks again.
 const REMEMBERED: usize = 1024;
 
 /// The name of an upload, in its URI and on disk: to know it is to be allowed to go on with it, so it cannot be

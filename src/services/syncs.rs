@@ -16,9 +16,9 @@ use std::rc::Rc;
 #[derive(Default)]
 pub struct Syncs {
     aio: Option<Aio>,
-    /// Who is being driven: it is woken when what it begins now has ended.
+    /// The connection being driven: it is woken when what it begins now has ended.
     pub driven: Option<Wake>,
-    /// Those under way, and who waits for each.
+    /// Those under way, and the connection that waits for each.
     pending: HashMap<u64, (Option<Wake>, Rc<Cell<Outcome>>)>,
     next: u64,
 }
@@ -95,8 +95,8 @@ impl Syncs {
                 waiters.extend(waiter);
             }
         };
-        let told = aio.ended(|number, outcome| end(pending.remove(&number), outcome));
-        if let Err(e) = told {
+        let ended = aio.ended(|number, outcome| end(pending.remove(&number), outcome));
+        if let Err(e) = ended {
             // No more outcomes will come: all that are waited for have failed.
             pending.drain().for_each(|(_, waiting)| end(Some(waiting), Err(e)));
         }

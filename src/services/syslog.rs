@@ -28,8 +28,7 @@ struct Server {
 impl Syslogs {
     /// Sends one message of one line. `stamp`: the local time as syslog has it.
     ///
-    /// # Errors
-    /// It was lost, and that has not been said for a while.
+    /// # Errors It was lost, and that was not reported for a while.
     pub fn send(&mut self, to: &Syslog, severity: u8, stamp: &str, line: &[u8], now: u64) -> Result<(), Errno> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         self.message.clear();

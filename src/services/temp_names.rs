@@ -114,7 +114,7 @@ impl TempNames {
     fn begin(&mut self, journal: OwnedFd, path: Option<CString>) -> Result<usize, Errno> {
         let mut trees = Vec::new();
         let removed = sweep(journal.as_fd(), &mut trees)?;
-        // What is not removed yet is still said in it, should this process be killed too.
+        // What is not removed yet is still recorded in it, should this process be killed too.
         if trees.is_empty() {
             file::ftruncate(journal.as_fd(), 0)?;
         }

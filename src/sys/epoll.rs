@@ -12,7 +12,7 @@ pub const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 /// Reported whether asked for or not, as is [`ERR`].
 pub const HUP: u32 = libc::EPOLLHUP as u32;
 pub const ERR: u32 = libc::EPOLLERR as u32;
-/// Edge triggered: an event tells of a change, and the caller remembers it until EAGAIN.
+/// Edge triggered: an event reports a change, and the caller remembers it until EAGAIN.
 pub const ET: u32 = libc::EPOLLET as u32;
 /// Reports once, then not again before the registration is modified.
 pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;

@@ -175,7 +175,7 @@ pub fn sync_range(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reserves disk space for `len` bytes at `at`; the size stays. ENOSPC tells early; EOPNOTSUPP where the file system
+/// Reserves disk space for `len` bytes at `at`; the size stays. ENOSPC comes early; EOPNOTSUPP where the file system
 /// cannot.
 pub fn fallocate(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Errno> {
     let (at, len) = (offset(at)?, offset(len)?);

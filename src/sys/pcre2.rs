@@ -73,7 +73,7 @@ pub struct Invalid {
 /// The number of [`Gave`] for memory that cannot be had.
 pub const NO_MEMORY: i32 = PCRE2_ERROR_NOMEMORY;
 
-/// PCRE2 gave up on a match: the number it says so with (-47: the match limit).
+/// PCRE2 gave up on a match: its number for that (-47: the match limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gave(pub i32);
 

@@ -56,8 +56,8 @@ pub fn daemonize() -> Result<Ready, Errno> {
     let (wait, tell) = file::pipe()?;
     if fork()?.is_some() {
         drop(tell);
-        let told = file::wait_readable(wait.as_fd(), u32::MAX).and_then(|_| file::read(wait.as_fd(), &mut [0]));
-        leave(i32::from(told != Ok(1)));
+        let received = file::wait_readable(wait.as_fd(), u32::MAX).and_then(|_| file::read(wait.as_fd(), &mut [0]));
+        leave(i32::from(received != Ok(1)));
     }
     // SAFETY: no pointers are passed. A fresh child leads no group, so this cannot be refused.
     once(|| unsafe { libc::setsid() })?;

@@ -46,7 +46,7 @@ impl More {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Connect {
     Done,
-    /// Writable once decided; then [`take_error`] tells how.
+    /// Writable once decided; then [`take_error`] has the outcome.
     InProgress,
 }
 
@@ -176,7 +176,8 @@ pub fn send_vectored(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>], more: More) -> 
     Ok(sent as usize)
 }
 
-/// Whether there is room worth a write: for TCP a third of the buffer. Where there is not, the kernel tells once there is.
+/// Whether there is room worth a write: for TCP a third of the buffer. Where there is not, the kernel reports it once
+/// there is.
 pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     // SAFETY: one pollfd, writable for the time of the call.

@@ -78,7 +78,7 @@ const EARLY_SESSIONS: usize = 20_480;
 pub fn certified(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, String> {
     let leaf = chain.first().ok_or("no certificate in the file (no \"-----BEGIN CERTIFICATE-----\")")?;
     let parsed = Certificate::parse(leaf).map_err(|_| "the first certificate is damaged")?;
-    // A kind of key that tells nothing is believed: the handshake would fail, not leak.
+    // A kind of key that cannot be compared is accepted: the handshake would fail, not leak.
     let own = key.public_key();
     if own.is_some_and(|own| own.as_ref() != parsed.spki) {
         return Err("the key does not match the certificate (key values mismatch)".into());
@@ -221,7 +221,7 @@ impl ResolvesServerCert for Certificates {
 }
 
 /// Asks clients for certificates and takes what they send: whether it is good is judged after the handshake, so that
-/// the answer can say so. Only that the client has the key is checked here.
+/// the response can be that. Only that the client has the key is checked here.
 #[derive(Debug)]
 struct AskForCertificate {
     names: Vec<DistinguishedName>,

@@ -29,7 +29,7 @@ enum Side {
 pub enum State {
     Handshaking,
     Open,
-    /// The peer has said that it sends no more.
+    /// The peer has sent close_notify.
     Ended,
     /// Nothing may be done with it any more.
     Failed,
@@ -78,7 +78,7 @@ impl Session {
         self.state
     }
 
-    /// Open before the client has finished the handshake: what it says may be a copy of what it said to another.
+    /// Open before the client has finished the handshake: its data may be a copy of what it sent to another server.
     pub fn is_early(&self) -> bool {
         self.early && self.common().is_handshaking()
     }

@@ -132,7 +132,7 @@ impl<'a> Certificate<'a> {
         self.issuer == self.subject
     }
 
-    /// `CA:TRUE` or `FALSE` and the path length, where it says so.
+    /// `CA:TRUE` or `FALSE` and the path length, where it has them.
     pub fn basic_constraints(&self) -> Result<Option<(bool, Option<u64>)>, Malformed> {
         let Some(extension) = self.extension(BASIC_CONSTRAINTS)? else { return Ok(None) };
         let mut r = Reader::new(extension.value).sequence()?;

@@ -51,7 +51,7 @@ pub struct Answer {
     pub ttl: u32,
 }
 
-/// A response, as far as its question tells whose it is.
+/// A response, as far as its question shows to which query it belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub id: u16,

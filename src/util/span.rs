@@ -1,7 +1,6 @@
 //! Offsets into a buffer that outlives them by agreement: a request head keeps spans, never references.
 
-/// `len` bytes from `start` of some buffer. The empty span at 0 is the default and means "absent" where a
-/// field says so.
+/// `len` bytes from `start` of some buffer. The empty span at 0 is the default and means "absent" where a field does.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Hash)]
 pub struct Span {
     pub start: u32,

@@ -251,7 +251,12 @@ fn answers(timer: &Timer) {
             let hash = cx.response_cache.hash(client.endpoint, &request[..head]);
             let known = cx.response_cache.find(hash, client.endpoint, &request[..head])?.clone();
             out.clear();
-            cacheable::say(&known, ClientFacts { peer: &client.peer, serial: 1, requests: 1, ms: 0 }, &mut cx, &mut out)
+            cacheable::render(
+                &known,
+                ClientFacts { peer: &client.peer, serial: 1, requests: 1, ms: 0 },
+                &mut cx,
+                &mut out,
+            )
         };
         if again().is_some() {
             timer.time(&format!("{name}, known"), &mut again);

@@ -1,4 +1,4 @@
-//! Who may do what: methods and addresses.
+//! Access: methods and addresses.
 
 use crate::config::addr::Cidr;
 use crate::config::ast::Directive;

@@ -1,5 +1,5 @@
-//! auth_basic, auth_request, satisfy and auth_delay: who may come in by a password or by another's word, and how that
-//! goes with addresses.
+//! auth_basic, auth_request, satisfy and auth_delay: access by a password or by a subrequest, and how that goes with
+//! addresses.
 
 use super::rewrite;
 use crate::config::argument::invalid;

@@ -1,4 +1,4 @@
-//! `resolver` and `resolver_timeout`: who is asked for names while requests are served.
+//! `resolver` and `resolver_timeout`: the name servers that are asked while requests are served.
 
 use crate::config::argument::time;
 use crate::config::ast::Directive;

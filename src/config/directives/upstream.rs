@@ -1,5 +1,6 @@
 //! `upstream` blocks: groups of servers that a `proxy_pass` names, and the groups of one that it names by address.
-//! Who is taken next and who has failed is decided at request time (`services::upstream_balance`); nothing here changes then.
+//! Which server is next and which has failed is decided at request time (`services::upstream_balance`); nothing here
+//! changes then.
 //!
 //! Invariant: a group that a configuration holds has at least one peer, and every host name in it was looked up when
 //! the configuration was read.
@@ -191,7 +192,7 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         })?),
     };
     let group = s.upstream.as_ref();
-    // As in nginx a method that comes after the server does not mind.
+    // As in nginx a method that comes after the server makes no difference.
     let only_primary = group.is_some_and(|upstream| {
         matches!(upstream.method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
     });

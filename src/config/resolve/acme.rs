@@ -1,5 +1,5 @@
-//! Authorities and their certificates: from what the walk collected to what the configuration holds. The files that an
-//! issuer names are read here, with the rights of who reads the configuration.
+//! Authorities and their certificates: from what the walk collected to what the configuration holds. The files that
+//! an issuer names are read here, with the rights of the process that reads the configuration.
 
 use crate::acme::Terms;
 use crate::acme::jose::{self, AccountKey as Jose};
@@ -57,7 +57,7 @@ impl Build {
         }
     }
 
-    /// What is asked of which issuer; tells each server its certificate.
+    /// The certificates to get from each issuer; gives each server its certificate.
     pub(super) fn acme(&mut self) -> Acme {
         let mut acme = Acme::default();
         for at in 0..self.drafts.len() {

@@ -48,7 +48,7 @@ fn odd_path(word: &Word, raw: &[u8]) -> Option<Diagnostic> {
     }
 }
 
-/// Who is probably meant by `~`.
+/// The home directory that is probably meant by `~`.
 fn user_name() -> String {
     std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))

@@ -1,4 +1,4 @@
-//! HTTP/2: whether it is spoken, and its bounds.
+//! HTTP/2: whether it is enabled, and its bounds.
 
 use crate::config::value::Size;
 

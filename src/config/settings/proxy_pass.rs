@@ -4,7 +4,7 @@ use crate::config::ids::UpstreamId;
 use crate::config::template::Template;
 use std::rc::Rc;
 
-/// How requests are spoken to an upstream.
+/// The protocol of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     #[default]

@@ -1,8 +1,9 @@
-//! The short way: requests that are known ([`crate::services::repeats`]) are answered without an exchange. What came is
-//! compared, the answers are made one after the other, and all of them sent by one call.
+//! The fast path: requests in the response cache ([`crate::services::response_cache`]) are answered without an
+//! exchange. Their bytes are compared, the responses are rendered one after the other, and all of them sent by one
+//! call.
 //!
-//! Invariant: a connection whose answers are said has nothing else under way; they are sent in the same turn, or an
-//! exchange takes them over.
+//! Invariant: a connection whose responses are rendered has nothing else under way; they are sent in the same turn,
+//! or an exchange takes them over.
 
 use super::send_batch::{Answer, BATCH, SendBatch};
 use crate::config::model::EndpointId;
@@ -31,7 +32,7 @@ pub struct Known {
 }
 
 /// Answers what is known of `input`, which was read from an idle connection: all of it, or the requests that begin
-/// it. The connection's state tells of them.
+/// it. The connection's state names them.
 pub fn answer(
     conn: &mut Conn,
     endpoint: EndpointId,
@@ -40,7 +41,7 @@ pub fn answer(
     turn: &mut Turn<'_>,
 ) -> Known {
     let Turn { cx, pool, budget, .. } = turn;
-    let said = &mut pool.send_batch;
+    let batch = &mut pool.send_batch;
     let mut known = Known::default();
     // A PROXY header comes before requests; a connection that is about to end says so in its response; and what
     // cannot be sent, or has more behind it, is for an exchange.
@@ -54,7 +55,7 @@ pub fn answer(
     {
         return known;
     }
-    let from = said.answers.len();
+    let from = batch.answers.len();
     let mut closes = false;
     while !closes && known.bytes < input.len() {
         let rest = input.get(known.bytes..).unwrap_or_default();
@@ -65,12 +66,12 @@ pub fn answer(
             known.next = cx.response_cache.is_seen(hash).then_some(hash);
             break;
         };
-        let count = said.answers.len() - from;
+        let count = batch.answers.len() - from;
         let requests = u64::from(conn.served.requests()) + count as u64 + 1;
-        let start = said.text.len();
-        let begun = said.answers.get(from).map_or(start, |first| first.text.start);
+        let start = batch.text.len();
+        let begun = batch.answers.get(from).map_or(start, |first| first.text.start);
         closes = !repeat.keep_alive;
-        // The last one says so; what follows it is not a request.
+        // The last one says that the connection closes; what follows it is not a request.
         let ends =
             requests >= repeat.client.keepalive_requests || conn.age(cx.now.ms) >= repeat.client.keepalive_time.0;
         if ends && !closes || closes && len < rest.len() || budget.requests == 0 || start - begun > BATCH {
@@ -81,18 +82,18 @@ pub fn answer(
             break;
         }
         arrival.request(&mut cx.now);
-        let asker = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
-        let Some(tail) = cacheable::say(&repeat, asker, cx, &mut said.text) else {
+        let client = ClientFacts { peer: &conn.peer, serial: conn.serial, requests, ms: 0 };
+        let Some(tail) = cacheable::render(&repeat, client, cx, &mut batch.text) else {
             cx.response_cache.forget(hash);
             known.next = Some(hash);
             break;
         };
         budget.requests -= 1;
-        said.answers.push(Answer { text: start..said.text.len(), tail, repeat });
+        batch.answers.push(Answer { text: start..batch.text.len(), tail, repeat });
         known.bytes += len;
     }
     if known.bytes > 0 {
-        conn.state = State::PendingSend { from: from as u32, count: (said.answers.len() - from) as u32 };
+        conn.state = State::PendingSend { from: from as u32, count: (batch.answers.len() - from) as u32 };
     }
     known
 }
@@ -174,25 +175,25 @@ fn write(
     Ok((of_text, of_tail))
 }
 
-/// Answers that were said go before those that the exchange will make.
-pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, said: &mut SendBatch) {
+/// Responses that were rendered go before those that the exchange will make.
+pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, batch: &mut SendBatch) {
     let State::PendingSend { from, count } = conn.state else { return };
-    let answers = said.answers(from, count);
+    let answers = batch.answers(from, count);
     log(conn, answers, cx);
     ex.client.requests = u64::from(conn.served.requests()) + 1;
-    ex.out.text().extend_from_slice(said.text(answers));
+    ex.out.text().extend_from_slice(batch.text(answers));
     ex.out.begin_response();
-    said.done(from, count);
+    batch.done(from, count);
     conn.state = State::Idle;
 }
 
 fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
     for answer in answers {
         conn.served.add(1);
-        let asker =
+        let client =
             ClientFacts { peer: &conn.peer, serial: conn.serial, requests: u64::from(conn.served.requests()), ms: 0 };
         let tail = answer.tail.as_ref().map_or(0, |file| file.stat.size);
         accounts::repeated(&answer.repeat, answer.text.len() as u64 + tail, cx);
-        access_log::sent(&answer.repeat, asker, cx);
+        access_log::sent(&answer.repeat, client, cx);
     }
 }

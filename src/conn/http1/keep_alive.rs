@@ -54,7 +54,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
-    ex.introduced = conn.introduced.clone();
+    ex.proxy_header = conn.proxy_header.clone();
     ex.tls = conn.transport.facts();
     conn.state = State::Active(active);
     Step::Again

@@ -16,7 +16,7 @@ pub fn is_awaited(conn: &Conn) -> bool {
     let State::Active(active) = &conn.state else { return false };
     let ex = &active.ex;
     conn.served.requests() == 0
-        && conn.introduced.is_none()
+        && conn.proxy_header.is_none()
         && ex.rx == Rx::Head
         && ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol
 }
@@ -42,8 +42,8 @@ pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
             http1.start += len;
             http1.body_at = http1.start;
             let header = Rc::new(header);
-            ex.introduced = Some(header.clone());
-            conn.introduced = Some(header);
+            ex.proxy_header = Some(header.clone());
+            conn.proxy_header = Some(header);
             Step::Again
         }
         Ok(Progress::Partial) if !conn.transport.can_read() => Step::Wait,

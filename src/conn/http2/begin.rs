@@ -135,7 +135,7 @@ impl Http2 {
         let deadline = Deadline::new(Timer::Header, cx.now.ms + self.settings().client.header_timeout.0);
         let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);
         let Active { ex, http1, .. } = &mut *active;
-        ex.introduced = parent.introduced.clone();
+        ex.proxy_header = parent.proxy_header.clone();
         ex.tls = parent.transport.facts();
         ex.out.use_frames();
         let is_tunnel = self.hand_over(ex, http1);
@@ -155,7 +155,7 @@ impl Http2 {
             serial: parent.serial,
             accepted: parent.accepted,
             deadline,
-            introduced: parent.introduced.clone(),
+            proxy_header: parent.proxy_header.clone(),
             state: State::Active(active),
         };
         cx.stats.reading += 1;
@@ -163,8 +163,8 @@ impl Http2 {
         self.streams.push(Entry::new(id, Work::Exchange(key), true));
     }
 
-    /// The exchange has the head from here on; its buffers and the connection's change places.
-    /// True: another protocol is asked for, to be spoken by what follows on the stream.
+    /// The exchange has the head from here on; its buffers and the connection's change places. True: another protocol
+    /// is asked for, for what follows on the stream.
     fn hand_over(&mut self, ex: &mut Exchange, http1: &mut Http1) -> bool {
         if Rc::get_mut(&mut ex.request).is_none() {
             ex.request = Rc::default();

@@ -254,7 +254,7 @@ impl Http2 {
         Next::Close(CloseReason::ClientGone)
     }
 
-    /// The connection has said all it had to say.
+    /// All output of the connection is sent.
     fn die(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         self.abandon(conns, turn, CloseReason::ClientGone);
         self.lingers = self.settings().client.lingering != Lingering::Off;
@@ -276,7 +276,7 @@ impl Http2 {
         }
     }
 
-    /// The connection is closed for a reason of ours: said as far as there is room for it.
+    /// The server closes the connection: GOAWAY is sent as far as there is room for it.
     pub fn farewell(&mut self, transport: &mut Transport) {
         if self.ends.is_some() || self.sent > 0 || transport.has_failed() {
             return;

@@ -106,7 +106,7 @@ struct Entry {
     work: Work,
     /// Something has happened to it.
     is_ready: bool,
-    /// It had its turn and said nothing, though it could have: not again in this turn.
+    /// It had its turn and sent nothing, though it could have: not again in this turn.
     is_stalled: bool,
     /// DATA bytes so far.
     sent: u64,

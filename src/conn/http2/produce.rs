@@ -47,7 +47,7 @@ impl Http2 {
     }
 
     /// Streams that something has happened to. While the output is full only those that were reset: what they use is
-    /// given up though nothing can be said.
+    /// given up though nothing can be sent.
     fn drive_ready(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         let (mut moved, mut at) = (false, 0);
         let urgent = self.protocol.streams().iter().map(|stream| stream.priority.urgency).min();

@@ -2,9 +2,9 @@
 //! written. A further transport is a variant here and a file beside `plain`.
 //!
 //! What a transport owes its connection:
-//! * [`Transport::can_read`] and [`Transport::can_write`] say whether the next `recv` or `send` may get on, whatever that
-//!   takes: a `recv` that has to write first (a handshake, a new key) waits for the socket to be writable and says so by
-//!   `can_read`. Bytes that are decoded but not taken count as readable ([`Transport::has_plaintext`]).
+//! * [`Transport::can_read`] and [`Transport::can_write`] say whether the next `recv` or `send` may get on, whatever
+//!   that takes: a `recv` that has to write first (a handshake, a new key) waits for the socket to be writable, which
+//!   `can_read` reflects. Bytes that are decoded but not taken count as readable ([`Transport::has_plaintext`]).
 //! * EAGAIN says that nothing moves before the next event; the transport has recorded that by itself. Whether a short
 //!   read or write says the same is the transport's affair and no caller's.
 //! * Bytes that `send` took may still be in the transport ([`Transport::has_unsent`]); [`Transport::flush`] moves them.
@@ -239,7 +239,7 @@ impl Transport {
         }
     }
 
-    /// Moves what [`Transport::has_unsent`] tells of. EAGAIN: not all of it.
+    /// Moves the bytes of [`Transport::has_unsent`]. EAGAIN: not all of it.
     pub fn flush(&mut self) -> Result<(), Errno> {
         match self {
             Transport::Plain(_) => Ok(()),

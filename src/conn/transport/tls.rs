@@ -75,7 +75,7 @@ pub struct Tls {
     /// [`Tls::settle_late`] it goes alone.
     is_patient: bool,
     is_server: bool,
-    /// The peer's end has come: by its word, or without it.
+    /// The peer has ended the stream: with close_notify, or without.
     ended: bool,
     closed: bool,
     /// Why it cannot go on.

@@ -1,6 +1,6 @@
-//! Who may do what at this location, asked in this order: the method at all, then limit_except's block, then
-//! addresses, passwords and auth_request's URI, all of them or any, by `satisfy`. [`limits`] is asked before; whose address it is,
-//! [`real_ip`] says.
+//! Access to this location, checked in this order: the method at all, then limit_except's block, then addresses,
+//! passwords and auth_request's URI, all of them or any, by `satisfy`. [`limits`] is asked before; whose address it
+//! is, [`real_ip`] says.
 
 mod allow_deny;
 mod auth_basic;
@@ -30,7 +30,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         let flow = auth_request::judge(ex, cx, &asked);
         return later(ex, cx, flow);
     }
-    // The page of a refused method is fetched by another. Who may not come in gets no page of what is inside (nginx).
+    // The page of a refused method is fetched by another. A client without access gets no page of what is inside
+    // (nginx).
     let flow = if ex.route.error_page.is_some() { Flow::Next } else { methods::check(ex) };
     if ex.here().settings.access.allowed.is_some() {
         let verdict = if flow == Flow::Next { "allowed" } else { "answered without the handler" };

@@ -1,5 +1,5 @@
-//! The client's address by the word of a proxy that is believed (set_real_ip_from). Pure but for [`apply`], which puts
-//! it in the connection's place until the request is over.
+//! The client's address as a trusted proxy (set_real_ip_from) names it. Pure but for [`apply`], which puts it in the
+//! connection's place until the request is over.
 
 use crate::config::settings::access::Rules;
 use crate::config::settings::realip::Source;
@@ -18,7 +18,7 @@ pub fn apply(ex: &mut Exchange) {
         Source::XRealIp => &b"x-real-ip"[..],
         Source::XForwardedFor => b"x-forwarded-for",
         Source::Field(name) => name,
-        Source::ProxyProtocol => return introduced(ex, &settings.from),
+        Source::ProxyProtocol => return by_proxy_header(ex, &settings.from),
     };
     let buf = ex.buf();
     let fields = ex.request.head.fields.iter().filter(|field| field.name.of(buf).eq_ignore_ascii_case(name));
@@ -33,9 +33,9 @@ pub fn apply(ex: &mut Exchange) {
     }
 }
 
-/// What the PROXY header said, where the proxy that wrote it is believed.
-fn introduced(ex: &mut Exchange, from: &Rules) {
-    let Some(header) = ex.introduction() else { return };
+/// The address of the PROXY header, where the proxy that wrote it is trusted.
+fn by_proxy_header(ex: &mut Exchange, from: &Rules) {
+    let Some(header) = ex.proxy_header() else { return };
     let named = header.source.parse::<IpAddr>().ok().map(|ip| Peer::new(ip, header.source_port));
     if let Some(peer) = named
         && is_one_of(from, &ex.client.peer)

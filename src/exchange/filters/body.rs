@@ -24,7 +24,7 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    // Who does not want the answer gathered wants every piece as it comes (nginx).
+    // Without proxy_buffering every piece is sent as it comes (nginx).
     let flush = if ex.response.at_once { Flush::Clock } else { Flush::No };
     piece(ex, data, flush);
 }
@@ -59,7 +59,7 @@ fn say(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     if piece.is_empty() {
         return;
     }
-    sub.said = true;
+    sub.has_content = true;
     match &mut sub.sink {
         Sink::Client => sub.frame.write(piece, flush, &mut ex.out),
         Sink::Variable(_, value) if (value.len() + piece.len()) as u64 <= limit => value.extend_from_slice(piece),
@@ -68,7 +68,7 @@ fn say(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     }
 }
 
-/// The include has said what it has to say.
+/// The include is complete.
 pub fn end_include(ex: &mut Exchange) {
     if let Some(sub) = &mut ex.sub {
         sub.whole = true;

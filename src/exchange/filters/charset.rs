@@ -14,7 +14,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if named {
         name_and_recode(ex, cx);
     }
-    // Charsets of the configuration are the same each time; one of a variable says so itself.
+    // Charsets of the configuration are the same each time; one of a variable withdraws the vouching itself.
     Cacheable::Yes
 }
 

@@ -1,4 +1,4 @@
-//! How the client learns where the body ends: its length, a mark, or the end of the connection. Trailers need a mark.
+//! How the end of the body is marked: its length, a mark, or the end of the connection. Trailers need a mark.
 
 use super::{has_no_body, headers};
 use crate::exchange::Exchange;
@@ -16,6 +16,6 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let unknown = ex.response.body.length().is_none() && !has_no_body(ex);
     let marks = may_mark && (unknown || !ex.response.trailers.is_empty());
     ex.out.frame(marks, unknown);
-    // Trailers with a variable in them say so themselves.
+    // Trailers with a variable in them withdraw the vouching themselves.
     Cacheable::Yes
 }

@@ -6,7 +6,7 @@
 //! 4. [`charset`]: its name, and recoding
 //! 5. [`gzip`]
 //! 6. [`ranges`]: 206 and 416
-//! 7. [`framing`]: how the client learns where the body ends, and trailers
+//! 7. [`framing`]: how the end of the body is marked, and trailers
 //! 8. [`head`]: the head as data
 //!
 //! and then the body, by reference where it is a file.
@@ -174,7 +174,7 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     }
 }
 
-/// limit_rate, where no script said otherwise; an upstream's response may be slowed down further.
+/// limit_rate, where no script has set another; an upstream's response may be slowed down further.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
     let stream = matches!(ex.response.body, Body::Stream { .. }) && !ex.response.at_once && !ex.response.upgrade;
     let slowed = stream && settings(ex).limit_rate.is_some();

@@ -1,6 +1,6 @@
-//! Whether the client of a request may put, read or remove a path that the request does not name itself: a file that a
-//! form brings, the destination of a COPY, whatever lies in a tree. The one place that says so: the rules are those of
-//! the location that the *path* belongs to, as though its own request had come there.
+//! Whether the client of a request may put, read or remove a path that the request does not name itself: a file that
+//! a form brings, the destination of a COPY, whatever lies in a tree. The one place that decides it: the rules are
+//! those of the location that the *path* belongs to, as though its own request had come there.
 //!
 //! Invariant: nothing is let through that the client's own PUT, GET or DELETE of that path would be refused for the
 //! configuration's sake: its scripts, `internal`, allow and deny, passwords, methods, and what answers there.

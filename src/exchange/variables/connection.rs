@@ -1,4 +1,4 @@
-//! Variables of the connection: both ends of it, what a proxy in front said, what the kernel knows.
+//! Variables of the connection: both ends of it, the addresses by a proxy in front, TCP_INFO.
 
 use super::put::{Is, number, port, put, put_peer, seconds};
 use crate::config::template::Builtin;
@@ -27,10 +27,10 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         B::BinaryRemoteAddr => put(Some(ex.client.peer.octets()), out),
         B::RemotePort => port(ex.client.peer.port(), out),
-        B::ProxyProtocolAddr => put(ex.introduction().map(|header| header.source.as_bytes()), out),
-        B::ProxyProtocolServerAddr => put(ex.introduction().map(|header| header.target.as_bytes()), out),
-        B::ProxyProtocolPort => introduced_port(ex.introduction().map(|header| header.source_port), out),
-        B::ProxyProtocolServerPort => introduced_port(ex.introduction().map(|header| header.target_port), out),
+        B::ProxyProtocolAddr => put(ex.proxy_header().map(|header| header.source.as_bytes()), out),
+        B::ProxyProtocolServerAddr => put(ex.proxy_header().map(|header| header.target.as_bytes()), out),
+        B::ProxyProtocolPort => proxied_port(ex.proxy_header().map(|header| header.source_port), out),
+        B::ProxyProtocolServerPort => proxied_port(ex.proxy_header().map(|header| header.target_port), out),
         B::RealipRemoteAddr => number(ex.socket_peer.unwrap_or(ex.client.peer), out),
         B::RealipRemotePort => port(ex.socket_peer.unwrap_or(ex.client.peer).port(), out),
         B::Connection => number(ex.client.serial, out),
@@ -45,7 +45,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
 }
 
 /// A port of a PROXY header, if there was one.
-fn introduced_port(named: Option<u16>, out: &mut Vec<u8>) -> Is {
+fn proxied_port(named: Option<u16>, out: &mut Vec<u8>) -> Is {
     named.map_or(Is::Unset, |named| port(named, out))
 }
 

@@ -84,7 +84,7 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
         Var::SentTrailer(name) => joined(ex.response.trailers.iter(), name, out),
         Var::ProxyProtocolTlv(name) => {
             let name = String::from_utf8_lossy(name);
-            put(ex.introduction().and_then(|header| header.tlv(&name)).as_deref(), out)
+            put(ex.proxy_header().and_then(|header| header.tlv(&name)).as_deref(), out)
         }
         Var::UploadField(name) => put(ex.log.upload.as_ref().and_then(|record| record.field(name)), out),
         Var::Absent => Is::Unset,

@@ -173,8 +173,8 @@ impl ResponseHead {
     /// A script's `Location: /path` that its server is to follow itself (RFC 3875 §6.2.2): no status stands beside it.
     pub fn local_redirect<'b>(&self, buf: &'b [u8]) -> Option<&'b [u8]> {
         let target = self.value(buf, HeaderId::Location).filter(|target| target.starts_with(b"/"))?;
-        let told = self.value(buf, HeaderId::Status).is_some() || !self.reason.is_empty();
-        (!told && !target.starts_with(b"//")).then_some(target)
+        let has_status = self.value(buf, HeaderId::Status).is_some() || !self.reason.is_empty();
+        (!has_status && !target.starts_with(b"//")).then_some(target)
     }
 
     /// The value of the first field of that name.
@@ -291,7 +291,7 @@ impl ResponseHead {
             Some(length) => Ending::Length(length),
             None => Ending::Close,
         };
-        // Of the others their own protocol tells.
+        // For the others their own protocol decides.
         self.keep_alive =
             !cgi && self.version == Version::Http11 && !close && self.ending != Ending::Close && self.status != 101;
         Ok(())

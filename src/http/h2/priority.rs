@@ -20,7 +20,7 @@ impl Default for Priority {
 }
 
 impl Priority {
-    /// The field's value; what is malformed or out of range counts as not said (RFC 9218 §4).
+    /// The field's value; what is malformed or out of range counts as absent (RFC 9218 §4).
     pub fn parse(value: &[u8]) -> Priority {
         let mut priority = Priority::default();
         // What browsers say, without taking it apart.
@@ -52,7 +52,7 @@ pub struct Dependency {
 }
 
 impl Dependency {
-    /// What nothing was said about (RFC 7540 §5.3.5).
+    /// The default (RFC 7540 §5.3.5).
     pub const DEFAULT: Dependency = Dependency { parent: 0, weight: 15 };
 
     /// The five bytes of a PRIORITY frame or of HEADERS. The exclusive flag means nothing without a tree.

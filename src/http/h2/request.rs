@@ -142,7 +142,7 @@ impl Pseudo {
         }
         match text(self.protocol) {
             None => {}
-            // RFC 8441 §4: only where the server has said that it may.
+            // RFC 8441 §4: only where the server's SETTINGS allow it.
             Some(_) if !rules.extended_connect || head.method != Method::Connect => {
                 return Err(Reject::BadField("unexpected :protocol"));
             }

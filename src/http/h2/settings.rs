@@ -8,7 +8,7 @@ use super::window;
 /// Bytes of one setting.
 pub const ENTRY: usize = 6;
 
-/// What the client has said, as far as it concerns what a server sends. Header compression is not among it: our encoder
+/// The client's settings, as far as they concern what a server sends. Header compression is not among it: our encoder
 /// has no table that a size could bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerSettings {

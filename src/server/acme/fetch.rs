@@ -1,5 +1,5 @@
-//! One request to an authority: its name looked up, connected, over TLS where the URL says so, sent, answered. Nothing is
-//! waited for; the socket's events and [`Fetch::due`] drive it.
+//! One request to an authority: its name looked up, connected, over TLS where the URL is https, sent, answered.
+//! Nothing is waited for; the socket's events and [`Fetch::due`] drive it.
 
 use crate::acme::wire::{Receiver, Request, Response, Url};
 use crate::config::acme::Issuer;

@@ -21,8 +21,8 @@ impl Look {
 
     /// Nothing can have changed since, up to this moment: after [`DirWatch::refresh`].
     pub fn holds(&self, now: &Clock) -> bool {
-        let told = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
-        self.moment == now.epoch || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(told)
+        let is_unchanged = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
+        self.moment == now.epoch || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(is_unchanged)
     }
 }
 

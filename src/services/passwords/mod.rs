@@ -56,7 +56,7 @@ pub struct Passwords {
     keys: (RandomState, RandomState),
     right: HashSet<Key>,
     wrong: HashSet<Key>,
-    /// What the waiters of the last hash are to hear, where it failed.
+    /// The failure of the last hash, for its waiters.
     failed: Option<Key>,
     /// Clients with hashes that wait, in the order of their turns.
     queue: VecDeque<Client>,
@@ -191,7 +191,7 @@ impl Passwords {
         std::mem::take(&mut self.woken)
     }
 
-    /// What the log should hear.
+    /// Messages for the log.
     pub fn trouble(&mut self) -> Option<String> {
         self.trouble.take()
     }

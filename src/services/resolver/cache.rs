@@ -1,5 +1,5 @@
-//! What name servers said, as long as it holds. Each `resolver` directive has a cache of its own, as in nginx: a reload
-//! begins with an empty one.
+//! Answers of name servers, as long as they hold. Each `resolver` directive has a cache of its own, as in nginx: a
+//! reload begins with an empty one.
 
 use super::answer::{Answer, Found, Want};
 use crate::config::settings::resolver::Resolver as Settings;

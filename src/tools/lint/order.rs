@@ -131,7 +131,7 @@ fn listener(place: &Place, found: &mut Vec<Finding>) {
     let port = text.rsplit(':').next().unwrap_or_default();
     let has = |d: &Directive, word: &str| d.args.iter().any(|arg| arg.is(word));
     let is_ssl = has(place.d, "ssl");
-    // `ssl on`, or another `listen` of the address that says so, makes it TLS.
+    // `ssl on`, or `ssl` at another `listen` of the address, makes it TLS.
     let others = || place.levels().flat_map(|level| level.all.iter()).chain(siblings(place));
     let said = || {
         others().any(|d| {

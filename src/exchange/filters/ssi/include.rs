@@ -20,7 +20,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     let fresh = Exchange::new(cx, ex.client);
     let mut parent = Box::new(std::mem::replace(ex, fresh));
     ex.config = parent.config.clone();
-    ex.introduced = parent.introduced.clone();
+    ex.proxy_header = parent.proxy_header.clone();
     ex.tls = parent.tls.clone();
     ex.request = parent.request.clone();
     swap_shared(ex, &mut parent);
@@ -53,7 +53,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
         None => (1, Frame { encoder: parent.response.encoder.take() }),
     };
     let (stub, sink) = (include.stub, include.sink);
-    ex.sub = Some(Box::new(Sub { parent, level, sink, stub, frame, said: false, whole: false }));
+    ex.sub = Some(Box::new(Sub { parent, level, sink, stub, frame, has_content: false, whole: false }));
 }
 
 /// The queue, and the values of the configuration's variables, are where the answer is made.
@@ -85,7 +85,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
         return verdict(ex, cx);
     }
     if let Some(sub) = &mut ex.sub
-        && !sub.said
+        && !sub.has_content
         && sub.whole
         && let Some(stub) = sub.stub.take()
     {

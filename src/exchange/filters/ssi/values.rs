@@ -1,4 +1,4 @@
-//! What the words of a command are worth: variables in a value, the expression of an `if`, URIs of an `include`.
+//! The values of a command's words: variables in a value, the expression of an `if`, URIs of an `include`.
 //!
 //! nginx's rules, where they are odd too: a page's own variables hide the configuration's, `$0` to `$9` are of the last
 //! regex of the page, and names ignore case.

@@ -1,4 +1,4 @@
-//! PROPFIND (RFC 4918 §9.1): of a resource, or of a collection and what is in it. It tells of what GET would find.
+//! PROPFIND (RFC 4918 §9.1): of a resource, or of a collection and what is in it. It lists what GET would find.
 
 use super::refuse::{malformed, refuse};
 use super::terms::{Depth, depth};

@@ -1,4 +1,4 @@
-//! On which terms WebDAV is spoken: nginx's own module's or those of clients that mount a location; and how deep.
+//! Which WebDAV it is: that of nginx's own module or that of clients that mount a location; and how deep.
 
 use crate::exchange::Exchange;
 use crate::http::header::HeaderId;

@@ -383,7 +383,7 @@ impl Transfer {
                 Ok(false) => Ok(Stage::Done(self.job.status)),
                 Err(stuck) => {
                     let removed = removal.removed;
-                    return Err(delete::told(ex, cx, &stuck, removed));
+                    return Err(delete::stopped(ex, cx, &stuck, removed));
                 }
             },
         };

@@ -10,7 +10,7 @@ mod removing;
 mod trash;
 
 pub use form::{Form, form};
-pub use removing::{Removing, told};
+pub use removing::{Removing, stopped};
 
 use crate::config::model::{Level, LocationKind, LocationTree};
 use crate::config::settings::files::Symlinks;
@@ -209,7 +209,7 @@ fn status(errno: Errno) -> (Status, Level) {
     }
 }
 
-/// The last word before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
+/// The last check before the name is gone: preconditions (RFC 9110 §13.1), and the directories that areas are.
 fn judge(ex: &Exchange, found: &place::Found, content: Content) -> Result<(), Refusal> {
     let holds = || holds_area(ex) || ex.config.trashes.iter().any(|trash| paths::is_beneath(trash, &ex.route.path));
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds()) {

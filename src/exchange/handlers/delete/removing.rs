@@ -74,13 +74,13 @@ fn remove(removal: &mut Removal, until: u64, ex: &mut Exchange, cx: &mut Service
         return match outcome {
             Ok(true) => Flow::Wait,
             Ok(false) => done(ex),
-            Err(stuck) => told(ex, cx, &stuck, removal.removed),
+            Err(stuck) => stopped(ex, cx, &stuck, removal.removed),
         };
     }
 }
 
 /// Something in the directory cannot be removed: what it is, and that the rest is left.
-pub fn told(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -> Flow {
+pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -> Flow {
     let Stuck { path, call, errno } = stuck;
     let (status, level) = match status(*errno) {
         // What is being removed is there: an entry of it has gone.

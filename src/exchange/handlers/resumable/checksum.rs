@@ -61,7 +61,7 @@ impl Checksum {
         }
     }
 
-    /// Whether the content was what it was said to be.
+    /// Whether the content has the announced checksum.
     pub fn fits(self) -> bool {
         match self.hasher {
             Hasher::Sha1(hasher) => hasher.finalize()[..] == self.expected,

@@ -170,7 +170,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Said, Co
     Ok((Said { given, content_type, length, below, ..Said::default() }, content))
 }
 
-/// What a request of the draft says of its content. `promised`: there is a digest of the whole.
+/// A request of the draft, as far as its content goes. `promised`: there is a digest of the whole.
 pub fn rufh_content(ex: &Exchange, is_creation: bool, ends: bool, promised: bool) -> Result<Content, Refusal> {
     let digests = resumed::content_digests(ex)?;
     let require = ex.here().settings.upload.verify_digest == Verify::Require;

@@ -12,7 +12,7 @@
 //! - [`tell`]: the answers
 //! - [`locks`]: how far the locks of the store's file system reach
 //! - [`sweep`]: what is never finished
-//! - [`takeover`]: who writes to an upload, among all processes
+//! - [`takeover`]: which request writes to an upload, among all processes
 //!
 //! Invariant: the offset that is sent is the size of a file; bytes that count are never taken back, and no two
 //! requests append to one upload.

@@ -64,7 +64,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         Err(Held::Failed(Errno::ENOENT)) => return Err(Missing::Over(without_bytes(cx, &home, &dir, id, &record))),
         Err(Held::Failed(e)) => return Err(failed("open()", e)),
     };
-    // What was said of it before the lock was ours may have changed.
+    // Its state from before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
     let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
     let expires = expires(&record, &stat);

@@ -32,7 +32,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
         }
         Err(Missing::Elsewhere(flow)) => Err(flow),
         Ok(upload) => {
-            // Who only asks need not say the version: a browser may.
+            // A request that only asks needs no version: a browser may send it.
             let asks = matches!(method, Method::Get | Method::Head);
             if upload.record.dialect == Dialect::Tus
                 && !asks

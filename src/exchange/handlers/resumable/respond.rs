@@ -92,7 +92,7 @@ pub fn problem(ex: &mut Exchange, status: Status, kind: &str, title: &str, membe
     Flow::Respond
 }
 
-/// The length that a request implies is not the one that was said before, or not that of its content.
+/// The length that a request implies is not the one that was announced before, or not that of its content.
 pub fn inconsistent(ex: &mut Exchange) -> Flow {
     problem(ex, Status::BAD_REQUEST, rufh::INCONSISTENT_LENGTH, "inconsistent length values for upload", &[])
 }

@@ -33,7 +33,7 @@ pub struct Record {
     pub below: Vec<u8>,
     /// What the file will be called.
     pub name: Vec<u8>,
-    /// Bytes of the whole; None: not said yet.
+    /// Bytes of the whole; None: not announced yet.
     pub length: Option<u64>,
     /// Milliseconds from its last byte on; 0: for ever.
     pub age: u64,

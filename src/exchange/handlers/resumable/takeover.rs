@@ -1,4 +1,4 @@
-//! Who writes to an upload, among all requests of all processes on one store: the newest.
+//! Which request writes to an upload, among those of all processes on one store: the newest.
 //!
 //! Within a process the newer request takes the older one's lease. Between processes the lock of the bytes' file decides,
 //! and a client whose line broke silently may come back to another process than the one that still waits for it: the

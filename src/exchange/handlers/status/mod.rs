@@ -1,5 +1,5 @@
-//! What the process tells of itself: nginx's page, health, Angie's tree (`api`), Prometheus's text. Only read; nothing of
-//! it is cached, here or by anybody.
+//! The state of the process: nginx's page, health, Angie's tree (`api`), Prometheus's text. Only read; nothing of it
+//! is cached, here or by anybody.
 
 mod prometheus;
 mod tree;

@@ -44,14 +44,14 @@ impl Algorithm {
     }
 }
 
-/// What a client said of bytes that may yet have to come.
+/// The client's digests of bytes that may yet have to come.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Promise {
     algorithm: Algorithm,
     digest: Vec<u8>,
 }
 
-/// What was promised of some bytes, and what they come to. Each algorithm runs once, however many ask for it.
+/// The announced digests of some bytes, and the actual ones. Each algorithm runs once, however many ask for it.
 #[derive(Default)]
 pub struct Digests {
     promised: Vec<Promise>,
@@ -73,7 +73,7 @@ impl Digests {
         Ok(())
     }
 
-    /// The bytes are to be hashed by this algorithm too. To be said before the first of them.
+    /// The bytes are to be hashed by this algorithm too. To be called before the first of them.
     pub fn hash(&mut self, algorithm: Algorithm) {
         match algorithm {
             Algorithm::Sha256 => _ = self.sha256.get_or_insert_default(),
@@ -117,8 +117,7 @@ impl Digests {
 
     /// The bytes are complete.
     ///
-    /// # Errors
-    /// 400: they are not what was promised.
+    /// # Errors 400: their digest is not the announced one.
     pub fn finish(self) -> Result<Sums, Refusal> {
         let sums = Sums {
             sha256: self.sha256.map(|hasher| (*hasher).finalize().to_vec()),
@@ -267,7 +266,7 @@ fn unannounced() -> Refusal {
     Refusal::new(Status::BAD_REQUEST, "a digest in the trailers must be announced by `Trailer: Content-Digest`")
 }
 
-/// The body is complete, and its trailers are there: everything that was promised of it, before and after, must hold.
+/// The body is complete, and its trailers are there: every digest that was announced, before and after, must hold.
 /// `again` hashes it once more, for a digest that nothing announced; None: that is too much work.
 ///
 /// # Errors

@@ -80,7 +80,7 @@ impl Upload {
             }
         }
         match std::mem::take(&mut self.writing) {
-            Writing::Names(_, stored) => self.told(ex, cx, stored),
+            Writing::Names(_, stored) => self.stored(ex, cx, stored),
             _ => {
                 self.writing = Writing::Named;
                 self.finish(ex, cx)

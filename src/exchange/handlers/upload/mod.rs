@@ -155,12 +155,12 @@ impl Upload {
         if self.rules.sync && !self.parts.is_empty() {
             self.write_names(stored, ex, cx)
         } else {
-            self.told(ex, cx, stored)
+            self.stored(ex, cx, stored)
         }
     }
 
-    /// It is stored, and said so.
-    fn told(&mut self, ex: &mut Exchange, cx: &mut Services, stored: Vec<Stored>) -> Flow {
+    /// It is stored, and that is answered.
+    fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, stored: Vec<Stored>) -> Flow {
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
         ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
@@ -215,7 +215,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Everything that was promised of the body and of its files holds. Gives the digests that are wanted, file by
+    /// Every digest that was announced for the body and its files holds. Gives the digests that are wanted, file by
     /// file.
     fn check_digests(&mut self, ex: &Exchange) -> Result<Vec<Vec<u8>>, Refusal> {
         if self.resumed.is_some() {

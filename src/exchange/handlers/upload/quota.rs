@@ -145,7 +145,7 @@ impl Upload {
         }
     }
 
-    /// The last word of the quota: on what is stored and what is replaced by it now.
+    /// The final decision of the quota: by what is stored and what is replaced by it now.
     pub fn claim_all(&mut self, cx: &mut Services) -> Result<(Usage, Usage), Refusal> {
         let (mut added, mut freed) = <(Usage, Usage)>::default();
         if self.place.area.is_none() && cx.quotas.is_empty() {

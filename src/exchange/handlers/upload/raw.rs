@@ -43,7 +43,7 @@ pub fn check(ex: &Exchange) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// When a file put by dav_methods was made, if its client says so: it becomes the time of the file (nginx).
+/// When a file put by dav_methods was made, if its client sends Date: it becomes the time of the file (nginx).
 pub fn date(ex: &Exchange) -> Option<i64> {
     let dav = ex.route.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put);
     ex.header(HeaderId::Date).filter(|_| dav).and_then(date::parse)

@@ -231,7 +231,7 @@ pub fn late_digests(ex: &Exchange) -> Vec<u8> {
     digest::late_of_whole(ex, ex.here().settings.upload.verify_digest)
 }
 
-/// What was promised of the whole by a Repr-Digest, and what its end is wanted to say of it.
+/// The digests of the whole announced by a Repr-Digest, and those wanted at its end.
 ///
 /// # Errors
 /// 400 for a digest that is malformed.

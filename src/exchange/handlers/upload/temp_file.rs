@@ -28,7 +28,7 @@ pub struct Part {
     /// The folder below the request's directory that it goes into; and that folder, once it is there.
     pub folder: Option<usize>,
     pub home: Option<Rc<OwnedFd>>,
-    /// What was promised of this file alone, or is wanted of it.
+    /// The digests announced for this file alone, or wanted of it.
     pub digests: Digests,
     /// It is another file than it began as.
     copied: bool,

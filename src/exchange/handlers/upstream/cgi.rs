@@ -265,9 +265,9 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
     let hides_password = ex.here().settings.auth.realm.is_some();
     for (name, value) in client_lines(ex, is_set) {
         // They are CONTENT_…; and a password that was checked here is kept from the program.
-        let told = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
+        let is_set = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
         let secret = hides_password && name == b"HTTP_AUTHORIZATION";
-        if !told && !secret {
+        if !is_set && !secret {
             put(&name, &value);
         }
     }

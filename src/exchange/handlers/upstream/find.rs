@@ -30,7 +30,7 @@ pub(super) struct Target {
     pub upstream: Rc<Upstream>,
     pub pending: Option<Pending>,
     pub place: Place,
-    /// The server is spoken to over TLS.
+    /// Connections to the server are TLS.
     pub is_secure: bool,
 }
 

@@ -145,7 +145,7 @@ fn is_about_a_part(name: &[u8]) -> bool {
     http1::is_about_a_part(HeaderId::of(&written))
 }
 
-/// `$host$is_request_port$request_port`: the host that was decided to be meant, not whatever line says so (nginx).
+/// `$host$is_request_port$request_port`: the host that was decided on, not any Host line (nginx).
 fn host() -> Template {
     let parts = [Builtin::Host, Builtin::IsRequestPort, Builtin::RequestPort];
     Template { parts: parts.into_iter().map(|builtin| Part::Var(Var::Builtin(builtin))).collect() }

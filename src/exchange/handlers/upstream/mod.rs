@@ -76,7 +76,7 @@ pub struct Proxy {
     protocol: Protocol,
     /// The program that answers, where it is no server.
     script: Option<cgi::Script>,
-    /// What TLS is spoken with, and the server's name.
+    /// The TLS configuration, and the server's name.
     pub tls: Option<Secure>,
     /// Phase Resolve, and before it.
     pending: Option<find::Pending>,

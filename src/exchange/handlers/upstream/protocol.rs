@@ -138,7 +138,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// The response's own fields that the client does not get unless a pass_header says so.
+    /// The response's own fields that the client does not get without a pass_header.
     pub(super) fn hides(&self, id: HeaderId) -> bool {
         respond::is_hidden(id, self.protocol != Protocol::Http1)
     }

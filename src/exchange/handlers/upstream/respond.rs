@@ -18,7 +18,7 @@ use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
 
-/// Fields that the client does not get unless proxy_pass_header says so; `script`: the same of what scripts answer.
+/// Fields that the client does not get without proxy_pass_header; `script`: the same of what scripts answer.
 pub(super) fn is_hidden(id: HeaderId, script: bool) -> bool {
     match id {
         HeaderId::Date | HeaderId::Server | HeaderId::XPad => !script,
@@ -223,7 +223,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             | HeaderId::ProxyConnection => {}
             HeaderId::ContentType => {
                 ex.response.content_type = ContentType::Shared(value.into());
-                // What led here by X-Accel-Redirect said another.
+                // The response that led here by X-Accel-Redirect had another.
                 ex.route.kept.content_type = None;
             }
             HeaderId::Date => ex.response.date = Some(value.into()),
@@ -255,7 +255,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     }
 }
 
-/// The server of a tunnel is there: its client hears so, and what follows is between the two.
+/// The server of a tunnel is there: its client gets 200, and what follows is between the two.
 pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
         one.status = 200;

@@ -210,7 +210,7 @@ impl Proxy {
                 self.file_at += n as u64;
                 self.file_at >= file.len()
             }
-            // The upstream sees a body that is too short and says so, or waits until it has waited for too long.
+            // The upstream sees a body that is too short and refuses it, or runs into its own timeout.
             _ => {
                 self.write_closed = true;
                 return;

@@ -12,7 +12,7 @@ use crate::tls::verify::{Purpose, check_host};
 use crate::tls::{CertificateDer, ServerName};
 use std::rc::Rc;
 
-/// What TLS is spoken with. Connections are shared by those that are the same.
+/// The TLS configuration of a connection. Connections are shared by those that are the same.
 #[derive(Clone, Debug)]
 pub struct Secure {
     pub settings: Rc<UpstreamTls>,

@@ -41,7 +41,7 @@ impl Connection {
         }
         let fault = match self.streams.get_mut(id) {
             Some(stream) if stream.is_reset => None,
-            // It said too much already, and is answered for that.
+            // It sent too much already, and is reset for that.
             Some(stream) if stream.is_received && self.forgotten.contains(&id) => None,
             Some(stream) if stream.is_received => Some(StreamFault::DataAfterEnd),
             Some(stream) => {

@@ -87,8 +87,8 @@ pub enum Event {
     Data { stream: u32, data: Range<usize>, end: bool },
     /// The trailer section, in [`Connection::block`]; the stream ends with it.
     Trailers { stream: u32 },
-    /// More or less body than Content-Length said, or a malformed trailer section; the stream is at its end for the
-    /// handler. Answered with an error where the answer has not begun.
+    /// More or less body than Content-Length announced, or a malformed trailer section; the stream is at its end for
+    /// the handler. Answered with an error where the answer has not begun.
     Malformed { stream: u32, reject: Reject },
     /// The client has reset the stream.
     Reset { stream: u32, code: ErrorCode },
@@ -159,7 +159,7 @@ pub struct Connection {
     streams: Streams,
     /// The highest stream that was opened.
     last: u32,
-    /// Streams above are ignored: GOAWAY said so.
+    /// Streams above are ignored: GOAWAY announced that.
     goaway: Option<u32>,
     decoder: Decoder,
     unfinished: Option<Box<Unfinished>>,
@@ -355,7 +355,7 @@ impl Connection {
             kind::HEADERS => self.headers(frame, payload, now)?,
             kind::CONTINUATION => self.continuation(frame, payload, now)?,
             _ => {
-                // A GOAWAY may always be said.
+                // A GOAWAY may always be sent.
                 if kind != kind::GOAWAY && !self.calm.spend(now) {
                     return Err(Fault::Flood);
                 }

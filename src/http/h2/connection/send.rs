@@ -120,7 +120,7 @@ impl Connection {
         }
     }
 
-    /// Tells the client to stop sending a body once our side has ended. To be said behind the answer.
+    /// Tells the client to stop sending a body once our side has ended. To be sent behind the response.
     pub fn stop(&mut self, id: u32) {
         if self.streams.get(id).is_some_and(|stream| stream.is_sent && !stream.is_received && !stream.is_reset) {
             self.reset(id, ErrorCode::NO_ERROR);

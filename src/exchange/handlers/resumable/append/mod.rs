@@ -65,7 +65,7 @@ pub struct Append {
     ends: bool,
     /// The client understands 104, in this version.
     interop: Option<u64>,
-    told: (u64, u32),
+    sent_offset: (u64, u32),
     looked: Looked,
 }
 
@@ -132,7 +132,7 @@ impl Append {
             interop,
         } = content;
         let start = upload.size;
-        let told = (start, 0);
+        let sent_offset = (start, 0);
         Append {
             upload,
             lease,
@@ -154,7 +154,7 @@ impl Append {
             asks: false,
             ends,
             interop,
-            told,
+            sent_offset,
             looked: Looked::now(cx),
         }
     }
@@ -257,12 +257,12 @@ impl Append {
 
     /// The draft §4.4.2: the offset while content is coming. Not while a checksum may yet take it back.
     fn tell(&mut self, ex: &mut Exchange) {
-        let (at, times) = self.told;
+        let (at, times) = self.sent_offset;
         let Some(version) = self.interop else { return };
         if self.upload.size - at < TELL || times >= TOLD || self.checksum.is_some() || !self.digests.is_empty() {
             return;
         }
-        self.told = (self.upload.size, times + 1);
+        self.sent_offset = (self.upload.size, times + 1);
         respond::passed(ex, version, self.upload.size);
     }
 
