@@ -103,6 +103,13 @@ pub struct Tables {
     pub charset_names: Vec<Box<[u8]>>,
 }
 
+impl Tables {
+    /// A zone by its name, which reloads keep.
+    pub fn zone(&self, name: &str) -> Option<&Zone> {
+        self.zones.iter().find(|zone| *zone.name == *name)
+    }
+}
+
 /// An address that `listen` names, and the servers behind it.
 #[derive(Debug)]
 pub struct Endpoint {

@@ -28,6 +28,10 @@ pub enum Role {
     Awaited = 11,
     /// An authority for certificates has answered.
     Acme = 12,
+    /// A process whose place this one took, by a reload under a parent.
+    Ancestor = 13,
+    /// The process that takes this one's place.
+    Heir = 14,
 }
 
 pub fn token(role: Role, key: Key) -> u64 {
@@ -54,6 +58,8 @@ pub fn role_of(token: u64) -> Option<Role> {
         10 => Some(Role::Password),
         11 => Some(Role::Awaited),
         12 => Some(Role::Acme),
+        13 => Some(Role::Ancestor),
+        14 => Some(Role::Heir),
         _ => None,
     }
 }

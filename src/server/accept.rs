@@ -140,7 +140,23 @@ impl Server {
 
     /// Nothing is taken from the backlogs for a while.
     pub(super) fn pause_accepting(&mut self) {
-        self.paused_until = Some(self.cx.now.ms + PAUSE);
+        self.pause_accepting_for(PAUSE);
+    }
+
+    pub(super) fn end_pause(&mut self) {
+        if self.paused_until.take().is_some() {
+            // What cannot be watched cannot be accepted from; logged by the caller of epoll.
+            let _ = self.watch_listeners();
+        }
+    }
+
+    /// A pause that is longer is cut.
+    pub(super) fn pause_at_most(&mut self, ms: u64) {
+        self.paused_until = self.paused_until.map(|at| at.min(self.cx.now.ms + ms));
+    }
+
+    pub(super) fn pause_accepting_for(&mut self, ms: u64) {
+        self.paused_until = Some(self.cx.now.ms + ms);
         for listener in self.listeners.iter_mut() {
             if std::mem::take(&mut listener.watched)
                 && let Some(fd) = listener.fd()

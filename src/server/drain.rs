@@ -60,9 +60,12 @@ impl Server {
         if self.mode != Mode::Serving {
             return;
         }
-        // Connections in the backlog were accepted by the kernel: their clients expect an answer.
+        // Connections in the backlog were accepted by the kernel: their clients expect an answer. An heir gives it, and
+        // knows what has been counted.
         for at in 0..self.listeners.len() {
-            self.accept_from(at);
+            if !self.has_heir() {
+                self.accept_from(at);
+            }
         }
         self.cx.quitting = true;
         self.supervisor.stopping(self.new_binary);

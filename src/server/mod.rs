@@ -7,6 +7,7 @@ mod connections;
 mod drain;
 mod failure;
 pub mod greeting;
+mod handover;
 mod invariants;
 pub mod lifecycle;
 pub mod listeners;
@@ -118,6 +119,7 @@ pub struct Server {
     /// A drain ends its first part: what is under way is finished, nothing new is taken.
     drained_at: Option<u64>,
     acme: acme::Fetches,
+    handover: handover::Handover,
 }
 
 /// How often idle descriptors of the file cache are looked at.
@@ -180,6 +182,7 @@ impl Server {
             supervisor: supervisor::Supervisor::default(),
             drained_at: None,
             acme: acme::Fetches::default(),
+            handover: handover::Handover::default(),
         };
         sweep::begin(&mut server.cx);
         server.adopt_acme();
@@ -300,6 +303,11 @@ impl Server {
             Some(Role::Child) => ("a program", Server::child_event),
             Some(Role::Password) => ("a password", Server::password_event),
             Some(Role::Acme) => ("ACME", Server::acme_event),
+            Some(Role::Heir) => ("a handover", Server::heir_event),
+            Some(Role::Ancestor) => {
+                self.protected("a handover", |server| server.ancestor_event(Key::from_u64(token)));
+                return false;
+            }
             Some(Role::Signal | Role::Change | Role::Alarm | Role::Parent | Role::Awaited) | None => return false,
         };
         self.protected(name, act);
@@ -309,7 +317,10 @@ impl Server {
     /// When there is something to do though nothing happens, monotonic milliseconds; what is past is due.
     fn due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
-        let works = self.cx.temp_names.is_cleaning() || !self.spent_configs.is_empty() || !self.held.is_empty();
+        let works = self.is_handing_over()
+            || self.cx.temp_names.is_cleaning()
+            || !self.spent_configs.is_empty()
+            || !self.held.is_empty();
         if !self.run.is_empty() || !self.bulky.is_empty() || works {
             return Some(now);
         }
@@ -358,11 +369,12 @@ impl Server {
         self.listen_for_changes();
         self.watch_services();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
+        self.tell_heir();
         self.tend_configs();
         self.tend_logs();
         self.end_retired();
         if let Mode::Quitting { until } = self.mode
-            && (self.conns.is_empty() || until.is_some_and(|at| at <= self.cx.now.ms))
+            && (self.conns.is_empty() && self.has_left_all() || until.is_some_and(|at| at <= self.cx.now.ms))
         {
             self.mode = Mode::Stopped;
         }

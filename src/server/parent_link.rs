@@ -1,5 +1,6 @@
-//! Messages to the serving process from its parent, which keeps root's rights: log files that were opened again, and,
-//! when the parent is gone, that it is. Nothing goes the other way but one byte that says that we serve.
+//! Messages to the serving process from its parent, which keeps root's rights: log files that were opened again, a
+//! channel to the process that takes its place, and, when the parent is gone, that it is. Nothing goes the other way but
+//! one byte that says that we serve.
 
 use super::{Mode, Role, Server, token_of};
 use crate::sys::process::{self, Signal};
@@ -9,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Every message begins with a byte that says what it is.
 pub const LOGS: u8 = b'L';
+pub const HEIR: u8 = b'H';
 
 pub struct ParentLink {
     channel: OwnedFd,
@@ -49,9 +51,8 @@ impl Server {
     }
 
     pub(super) fn hear_parent(&mut self) {
-        let Some(link) = &self.parent else { return };
         let mut text = [0; 1 + 4 * pass::MOST];
-        loop {
+        while let Some(link) = &self.parent {
             match pass::receive(link.channel.as_fd(), &mut text) {
                 Err(Errno::EAGAIN) => return,
                 Ok((got @ 1.., fds)) if text[0] == LOGS => {
@@ -61,6 +62,9 @@ impl Server {
                     for (id, fd) in ids.zip(fds) {
                         self.cx.logs.replace(id, fd);
                     }
+                }
+                Ok((1.., fds)) if text[0] == HEIR => {
+                    fds.into_iter().for_each(|channel| self.hand_over(channel));
                 }
                 Ok((1.., _)) => {}
                 // Without a parent nothing can stop or reload us: what is under way is finished.

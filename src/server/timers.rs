@@ -28,9 +28,7 @@ impl Server {
         }
         self.due = due;
         if self.paused_until.is_some_and(|at| at <= now) {
-            self.paused_until = None;
-            // What cannot be watched cannot be accepted from; logged by the caller of epoll.
-            let _ = self.watch_listeners();
+            self.end_pause();
         }
         self.protected("a timer", |server| {
             panic_point("timer");

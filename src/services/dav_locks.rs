@@ -1,4 +1,4 @@
-//! Locks of WebDAV (RFC 4918 §6, §7), by zone and by the real path of what is locked. In memory, of this process alone: a
+//! Locks of WebDAV (RFC 4918 §6, §7), by zone and by the real path of what is locked. In memory: they outlive a reload, and a
 //! client that finds its lock gone after a restart takes another.
 //!
 //! Invariant: a zone never holds more than its size allows, and no exclusive lock covers what another lock covers.
@@ -97,6 +97,19 @@ impl DavLocks {
         }
         self.zones.entry(zone.clone()).or_default().insert(lock);
         Ok(())
+    }
+
+    pub fn all(&self) -> Vec<(Rc<str>, Lock)> {
+        let of = |(name, zone): (&Rc<str>, &Zone)| -> Vec<_> {
+            zone.locks.values().flatten().map(|lock| (name.clone(), lock.clone())).collect()
+        };
+        self.zones.iter().flat_map(of).collect()
+    }
+
+    /// A lock that another process has granted, whose place we take.
+    pub fn inherit(&mut self, zone: &str, lock: Lock) {
+        let known = self.zones.keys().find(|name| ***name == *zone).cloned();
+        self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().insert(lock);
     }
 
     /// Gives a lock that covers `path` another `timeout` seconds. None: there is none with that token.

@@ -1,4 +1,5 @@
-//! What limit_req and limit_conn count, by zone and key. Zones are found by name, so their counts outlive a reload.
+//! What limit_req and limit_conn count, by zone and key. Zones are found by name, so their counts outlive a reload; where
+//! that puts another process in place of this one, they go there ([`crate::services::handover`]).
 //!
 //! Invariant: a zone never holds more entries than its size allows; those that no longer limit anybody go first,
 //! then the ones that were used longest ago. Keys come from clients, so they are hashed with a secret.
@@ -13,19 +14,30 @@ const ENTRY: usize = 96;
 pub struct Limits {
     requests: HashMap<Rc<str>, Requests>,
     connections: HashMap<Rc<str>, HashMap<Box<[u8]>, u32>>,
+    /// What changes while another process takes this one's place; None: none does.
+    changes: Option<Changes>,
+}
+
+type Nodes = HashMap<Box<[u8]>, Node>;
+type Named = (Rc<str>, Box<[u8]>);
+
+#[derive(Default)]
+struct Changes {
+    requests: Vec<Named>,
+    places: Vec<Named>,
 }
 
 #[derive(Default)]
 struct Requests {
-    nodes: HashMap<Box<[u8]>, Node>,
+    nodes: Nodes,
     bytes: usize,
 }
 
 /// Thousandths of a request beyond the rate, as of `last` (monotonic milliseconds).
-#[derive(Clone, Copy)]
-struct Node {
-    excess: i64,
-    last: u64,
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    pub excess: i64,
+    pub last: u64,
 }
 
 impl Node {
@@ -33,6 +45,12 @@ impl Node {
         let passed = i64::try_from(now.saturating_sub(self.last)).unwrap_or(i64::MAX);
         let drained = passed.saturating_mul(rate as i64) / 1000;
         self.excess.saturating_sub(drained).saturating_add(1000).max(0)
+    }
+
+    /// The same at `now`. None: it no longer limits.
+    pub fn drained(self, rate: u64, now: u64) -> Option<Node> {
+        let excess = self.now(rate, now);
+        (excess > 0).then_some(Node { excess: excess - 1000, last: now })
     }
 }
 
@@ -45,6 +63,9 @@ impl Limits {
 
     /// Counts the request. `size`: bytes the zone may take. Gives its excess.
     pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> u64 {
+        if let Some(changes) = &mut self.changes {
+            changes.requests.push((zone.clone(), key.into()));
+        }
         let zone = self.requests.entry(zone.clone()).or_default();
         if let Some(node) = zone.nodes.get_mut(key) {
             let excess = node.now(rate, now);
@@ -61,6 +82,7 @@ impl Limits {
 
     /// Takes a place for a request of this key. False: `most` are taken.
     pub fn enter(&mut self, zone: &Rc<str>, key: &[u8], most: u32, size: u64) -> bool {
+        self.note_place(zone, key);
         let zone = self.connections.entry(zone.clone()).or_default();
         let full = (zone.len() * ENTRY) as u64 >= size;
         match zone.get_mut(key) {
@@ -79,11 +101,77 @@ impl Limits {
 
     /// Gives back what [`Limits::enter`] took.
     pub fn leave(&mut self, zone: &Rc<str>, key: &[u8]) {
+        self.note_place(zone, key);
         let Some(zone) = self.connections.get_mut(zone) else { return };
         match zone.get_mut(key) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(zone.remove(key)),
         }
+    }
+
+    fn note_place(&mut self, zone: &Rc<str>, key: &[u8]) {
+        if let Some(changes) = &mut self.changes {
+            changes.places.push((zone.clone(), key.into()));
+        }
+    }
+
+    /// Requests that another process has counted beside ours.
+    pub fn inherit(&mut self, zone: &Rc<str>, key: &[u8], node: Node, rate: u64) {
+        let zone = self.requests.entry(zone.clone()).or_default();
+        match zone.nodes.get_mut(key) {
+            Some(ours) => {
+                let counted = ours.now(rate, node.last.max(ours.last));
+                *ours = Node { excess: counted.saturating_add(node.excess), last: node.last.max(ours.last) };
+            }
+            None => {
+                zone.bytes += ENTRY + key.len();
+                zone.nodes.insert(key.into(), node);
+            }
+        }
+    }
+
+    /// Places that requests of another process hold: so many before, so many now.
+    pub fn adjust(&mut self, zone: &Rc<str>, key: &[u8], before: u32, now: u32) {
+        let zone = self.connections.entry(zone.clone()).or_default();
+        let count = zone.get(key).copied().unwrap_or(0).saturating_sub(before).saturating_add(now);
+        match count {
+            0 => drop(zone.remove(key)),
+            count => drop(zone.insert(key.into(), count)),
+        }
+    }
+
+    /// What was counted of requests goes to another process.
+    pub fn take_requests(&mut self) -> Vec<(Rc<str>, Nodes)> {
+        std::mem::take(&mut self.requests).into_iter().map(|(zone, requests)| (zone, requests.nodes)).collect()
+    }
+
+    pub fn all_places(&self) -> impl Iterator<Item = (&Rc<str>, &[u8], u32)> {
+        self.connections.iter().flat_map(|(zone, keys)| keys.iter().map(move |(key, count)| (zone, &key[..], *count)))
+    }
+
+    pub fn places(&self, zone: &Rc<str>, key: &[u8]) -> u32 {
+        self.connections.get(zone).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
+    }
+
+    /// From now on changes are remembered.
+    pub fn watch_changes(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    pub fn changed_requests(&mut self) -> Vec<Named> {
+        self.changes.as_mut().map(|changes| std::mem::take(&mut changes.requests)).unwrap_or_default()
+    }
+
+    pub fn changed_places(&mut self) -> Vec<Named> {
+        self.changes.as_mut().map(|changes| std::mem::take(&mut changes.places)).unwrap_or_default()
+    }
+
+    /// What was counted of this key is another process's to count.
+    pub fn give_up(&mut self, zone: &Rc<str>, key: &[u8]) -> Option<Node> {
+        let zone = self.requests.get_mut(zone)?;
+        let node = zone.nodes.remove(key)?;
+        zone.bytes = zone.bytes.saturating_sub(ENTRY + key.len());
+        Some(node)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod directories;
 pub mod encoded_copies;
 pub mod error_line;
 pub mod file_digests;
+pub mod handover;
 pub mod handshakes;
 pub mod limits;
 pub mod listings;

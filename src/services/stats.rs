@@ -1,8 +1,8 @@
 //! Counters of the process: what `stub_status`, `api` and `prometheus` show, and the `$connections_*` variables.
 //!
 //! What only grows is kept over a reload: by the process itself, and under a parent on a page that it shares with all its
-//! children, so that a fresh one goes on where the last has come to. What goes up and down, and what is counted per
-//! upstream server, is each process's own.
+//! children, so that a fresh one goes on where the last has come to. What is counted per upstream server is handed over
+//! ([`crate::services::handover`]); what goes up and down is each process's own.
 //!
 //! Invariant: counting allocates nothing but for a server of an upstream that was never asked before, and there are at
 //! most [`UPSTREAMS`] of these.
@@ -115,7 +115,7 @@ pub struct Histogram {
 }
 
 /// What is counted of one server of an upstream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerCounts {
     pub selected: u64,
     /// By the class of the status, 1xx first; the last: none came.
@@ -252,6 +252,21 @@ impl Stats {
         self.upstreams
             .iter()
             .flat_map(|(upstream, peers)| peers.iter().map(move |(peer, counts)| (&**upstream, &**peer, counts)))
+    }
+
+    /// What is counted of each server is another process's to go on with.
+    pub fn take_peers(&mut self, mut each: impl FnMut(&str, &str, PeerCounts)) {
+        for (upstream, peers) in std::mem::take(&mut self.upstreams) {
+            peers.into_iter().for_each(|(peer, counts)| each(&upstream, &peer, counts));
+        }
+    }
+
+    /// What another process has counted beside us.
+    pub fn inherit(&mut self, upstream: &str, peer: &str, counts: &PeerCounts) {
+        let Some(ours) = self.peer(upstream, peer) else { return };
+        ours.selected += counts.selected;
+        ours.responses.iter_mut().zip(counts.responses).for_each(|(ours, theirs)| *ours += theirs);
+        (ours.sent, ours.received) = (ours.sent + counts.sent, ours.received + counts.received);
     }
 
     /// A turn took that long, milliseconds.

@@ -35,6 +35,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A key for tickets.
 pub struct Key {
     name: [u8; 16],
+    /// What the key is made of, for the process after this one.
+    secret: [u8; 32],
     key: LessSafeKey,
     made: u64,
 }
@@ -59,8 +61,12 @@ impl Key {
         }
         let (name, secret) = bytes.split_at(16);
         let secret = digest::digest(&digest::SHA256, secret);
-        let key = UnboundKey::new(&AES_256_GCM, secret.as_ref()).ok()?;
-        Some(Key { name: name.try_into().ok()?, key: LessSafeKey::new(key), made: seconds() })
+        Key::new(name.try_into().ok()?, secret.as_ref().try_into().ok()?, seconds())
+    }
+
+    fn new(name: [u8; 16], secret: [u8; 32], made: u64) -> Option<Key> {
+        let key = UnboundKey::new(&AES_256_GCM, &secret).ok()?;
+        Some(Key { name, secret, key: LessSafeKey::new(key), made })
     }
 
     fn seal(&self, plain: &[u8], context: &Context, now: u64) -> Option<Vec<u8>> {
@@ -97,6 +103,8 @@ struct Ring {
 
 /// A key serves for new tickets as long as this, at least.
 const ROTATION: u64 = 3600;
+/// More of them than rotation leaves are none of ours.
+const MOST_KEYS: usize = 16;
 
 impl Ring {
     fn turn(&mut self, now: u64) {
@@ -125,6 +133,31 @@ pub fn prepare(lifetime: u64) {
     let mut ring = ring();
     ring.longest = ring.longest.max(lifetime);
     ring.turn(seconds());
+}
+
+/// A key of the process's own, as the process after it is given it.
+pub struct Secret {
+    pub name: [u8; 16],
+    pub secret: [u8; 32],
+    /// Unix seconds.
+    pub made: u64,
+}
+
+/// The process's own keys.
+pub fn keys() -> Vec<Secret> {
+    ring().keys.iter().map(|key| Secret { name: key.name, secret: key.secret, made: key.made }).collect()
+}
+
+/// A key of a process before this one: what it sealed can be opened here.
+pub fn inherit_key(name: [u8; 16], secret: [u8; 32], made: u64) {
+    let mut ring = ring();
+    if ring.keys.len() < MOST_KEYS
+        && ring.keys.iter().all(|key| key.name != name)
+        && let Some(key) = Key::new(name, secret, made)
+    {
+        let at = ring.keys.partition_point(|other| other.made > made);
+        ring.keys.insert(at, key);
+    }
 }
 
 /// Tickets of one context.
@@ -220,10 +253,49 @@ pub struct Cache {
     lifetime: u64,
 }
 
+fn zones() -> MutexGuard<'static, HashMap<String, Arc<Mutex<Zone>>>> {
+    static ZONES: OnceLock<Mutex<HashMap<String, Arc<Mutex<Zone>>>>> = OnceLock::new();
+    lock(ZONES.get_or_init(Mutex::default))
+}
+
+/// Sessions that leave their zone for the process after this one, the oldest first.
+pub struct Sessions {
+    pub zone: String,
+    content: Zone,
+}
+
+impl Iterator for Sessions {
+    /// Key, when it was made (Unix seconds), session.
+    type Item = (Vec<u8>, u64, Vec<u8>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let key = self.content.order.pop_front()?;
+            if let Some((made, value)) = self.content.sessions.remove(&key) {
+                return Some((key, made, value));
+            }
+        }
+    }
+}
+
+/// All sessions of all zones, which are empty then.
+pub fn take_sessions() -> Vec<Sessions> {
+    let taken = |(name, zone): (&String, &Arc<Mutex<Zone>>)| Sessions {
+        zone: name.clone(),
+        content: std::mem::take(&mut *lock(zone)),
+    };
+    zones().iter().map(taken).collect()
+}
+
+/// A session of a process before this one. What is too many leaves with the next that is made here.
+pub fn inherit_session(zone: &str, key: &[u8], made: u64, value: &[u8]) {
+    let Some(zone) = zones().get(zone).cloned() else { return };
+    lock(&zone).put(key.to_vec(), value.to_vec(), usize::MAX, made);
+}
+
 /// The cache of a zone, which all configurations share by its name. `most`: sessions at most.
 pub fn cache(zone: &str, most: usize, context: Context, lifetime: u64) -> Arc<dyn StoresServerSessions> {
-    static ZONES: OnceLock<Mutex<HashMap<String, Arc<Mutex<Zone>>>>> = OnceLock::new();
-    let zone = lock(ZONES.get_or_init(Mutex::default)).entry(zone.to_owned()).or_default().clone();
+    let zone = zones().entry(zone.to_owned()).or_default().clone();
     Arc::new(Cache { zone, most, context, lifetime })
 }
 

@@ -49,6 +49,7 @@ mod newcomer;
 mod nginx_fixes;
 mod operate;
 mod packaging;
+mod parent;
 mod path_rules;
 mod patterns;
 mod privsep;

@@ -6,10 +6,10 @@ use crate::os;
 use std::process::{Child, Command, Stdio};
 
 /// A server of root's with a parent, whose directory `nobody` may reach.
-struct Parent {
-    setup: Setup,
-    process: Child,
-    port: u16,
+pub struct Parent {
+    pub setup: Setup,
+    pub process: Child,
+    pub port: u16,
 }
 
 const BLOCK: &str = "server { listen 127.0.0.1:PORT; root DIR/html; access_log DIR/logs/access.log; \
@@ -25,7 +25,11 @@ fn config(setup: &Setup, port: u16, main: &str, block: &str) -> String {
 }
 
 impl Parent {
-    fn start(main: &str) -> Option<Parent> {
+    pub fn start(main: &str) -> Option<Parent> {
+        Parent::start_with(main, BLOCK)
+    }
+
+    pub fn start_with(main: &str, block: &str) -> Option<Parent> {
         if on_nginx() {
             return None;
         }
@@ -45,7 +49,7 @@ impl Parent {
         let reserved = os::reserve().expect("a free port");
         let port = reserved.1.port();
         drop(reserved);
-        std::fs::write(setup.dir().join("conf/test.conf"), config(&setup, port, main, BLOCK)).expect("written");
+        std::fs::write(setup.dir().join("conf/test.conf"), config(&setup, port, main, block)).expect("written");
         let parent = Parent { process: Parent::spawn(&setup), setup, port };
         parent.await_start();
         Some(parent)
@@ -70,25 +74,42 @@ impl Parent {
         children.split_whitespace().next_back()?.parse().ok()
     }
 
-    fn child(&self) -> u32 {
+    pub fn child(&self) -> u32 {
         self.try_child().expect("it has a child")
     }
 
-    fn get(&self, target: &str) -> crate::client::Response {
-        Client::connect(([127, 0, 0, 1], self.port).into()).get(target)
+    pub fn client(&self) -> Client {
+        Client::connect(([127, 0, 0, 1], self.port).into())
     }
 
-    fn log(&self) -> String {
+    pub fn get(&self, target: &str) -> crate::client::Response {
+        self.client().get(target)
+    }
+
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.setup.dir().join("logs/error.log")).unwrap_or_default()
     }
 
-    fn signal(&self, signal: i32) {
+    pub fn signal(&self, signal: i32) {
         os::kill(self.process.id(), signal);
     }
 
-    fn reconfigure(&self, main: &str, block: &str) {
+    pub fn reconfigure(&self, main: &str, block: &str) {
         let text = config(&self.setup, self.port, main, block);
         std::fs::write(self.setup.dir().join("conf/test.conf"), text).expect("written");
+    }
+}
+
+impl Parent {
+    /// HUP, until a fresh process serves.
+    pub fn reload(&self) {
+        let reloads = |log: String| log.matches("the configuration was reloaded").count();
+        let before = reloads(self.log());
+        self.signal(libc::SIGHUP);
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually("a fresh process serves", || reloads(self.log()) > before);
+        }));
+        assert!(outcome.is_ok(), "{}", self.log());
     }
 }
 

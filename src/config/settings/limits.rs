@@ -82,3 +82,13 @@ pub struct Zone {
     /// Where it was named first.
     pub word: Word,
 }
+
+impl Zone {
+    /// Thousandths of a request per second, where it counts requests.
+    pub fn rate(&self) -> Option<u64> {
+        match self.defined {
+            Some((_, Counts::Requests { rate })) => Some(rate),
+            _ => None,
+        }
+    }
+}

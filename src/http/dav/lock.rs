@@ -18,6 +18,15 @@ impl Token {
         Token(random)
     }
 
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The token that has these [`Token::bytes`].
+    pub fn from_bytes(bytes: [u8; 16]) -> Token {
+        Token(bytes)
+    }
+
     /// None: it is none of ours.
     pub fn parse(urn: &[u8]) -> Option<Token> {
         let (scheme, uuid) = urn.split_at_checked(URN.len())?;

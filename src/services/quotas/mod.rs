@@ -46,6 +46,8 @@ pub struct Area {
     path: Box<[u8]>,
     used: Cell<Usage>,
     claimed: Cell<Usage>,
+    /// What another process was last told of that.
+    told: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
     known: Cell<Known>,
     /// Counts that came to an end.
@@ -81,8 +83,13 @@ impl Quotas {
             path.push(b'/');
             path.extend_from_slice(name.to_bytes());
         }
-        if let Some(area) = self.areas.get(&path[..]) {
-            return Ok(area.clone());
+        Ok(self.area_at(&path))
+    }
+
+    /// The area at a real path.
+    pub fn area_at(&mut self, path: &[u8]) -> Rc<Area> {
+        if let Some(area) = self.areas.get(path) {
+            return area.clone();
         }
         if self.areas.len() >= AREAS {
             self.areas.retain(|_, area| Rc::strong_count(area) > 1);
@@ -92,6 +99,7 @@ impl Quotas {
             path: path.clone(),
             used: Cell::default(),
             claimed: Cell::default(),
+            told: Cell::default(),
             walk: RefCell::default(),
             known: Cell::new(Known::No),
             counts: Cell::new(0),
@@ -99,7 +107,15 @@ impl Quotas {
             ended: Cell::default(),
         });
         self.areas.insert(path, area.clone());
-        Ok(area)
+        area
+    }
+
+    /// Areas where something else is claimed than when this was last asked, and what.
+    pub fn changed_claims(&mut self, mut each: impl FnMut(&[u8], Usage)) {
+        for area in self.areas.values().filter(|area| area.told.get() != area.claimed.get()) {
+            area.told.set(area.claimed.get());
+            each(&area.path, area.claimed.get());
+        }
     }
 
     /// No count was asked for yet.
@@ -129,10 +145,7 @@ impl Quotas {
 
     /// Files came somewhere, who knows how many: copied, moved, renamed.
     pub fn more(&mut self) {
-        for area in self.areas.values() {
-            area.known.set(Known::No);
-            *area.walk.borrow_mut() = None;
-        }
+        self.areas.values().for_each(|area| area.doubt_all());
     }
 }
 
@@ -142,6 +155,16 @@ impl Area {
         if let Some(walk) = &mut *self.walk.borrow_mut() {
             walk.changed(way, added, removed);
         }
+    }
+
+    /// More may be there than was counted: it is counted anew.
+    pub fn doubt_all(&self) {
+        self.known.set(Known::No);
+        *self.walk.borrow_mut() = None;
+    }
+
+    pub fn claimed(&self) -> Usage {
+        self.claimed.get()
     }
 
     /// Counts that came to an end so far.
@@ -211,6 +234,16 @@ impl Claim {
 
     pub fn area(&self) -> &Area {
         &self.area
+    }
+
+    pub fn holds(&self) -> Usage {
+        self.holds
+    }
+
+    /// Holds `to` from now on, which another process has granted.
+    pub fn impose(&mut self, to: Usage) {
+        self.area.claimed.set(self.area.claimed.get().minus(self.holds).plus(to));
+        self.holds = to;
     }
 
     /// Holds `to` from now on, be it more or less than before. `beside`: what is held in the area by other means.

@@ -10,23 +10,27 @@
 //! | QUIT | drains and ends |
 //! | TERM, INT | ends |
 //!
-//! Invariants: nothing is read from the network here; a child that ends by itself is started again, after a pause
-//! that doubles while it keeps ending soon, with the listeners open all the while.
+//! Invariants: nothing is read from the network here; a child that ends by itself is started again, after a pause that
+//! doubles while it keeps ending soon, with the listeners open all the while. Nothing but the opening of files makes this
+//! process wait: signals are obeyed while a child starts ([`starting`]) and while a configuration is read, whose
+//! names another process looks up ([`renewal`]).
 
-use super::sandbox;
-use crate::config::error::Severity;
+mod child;
+mod purpose;
+mod renewal;
+mod starting;
+
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::{self, Failure, Prepared};
 use crate::server::listeners::Listeners;
-use crate::server::parent_link::{ParentLink, logs_message};
+use crate::server::parent_link::logs_message;
 use crate::server::pid_file::PidFile;
 use crate::server::reload::{self, Origin};
-use crate::server::reload_report::{self, Report};
+use crate::server::reload_report;
 use crate::server::signals::Signals;
 use crate::server::supervisor::Supervisor;
-use crate::server::temp_paths;
 use crate::server::upload_services::journal_path;
-use crate::server::worker::{Worker, worker};
+use crate::server::worker::Worker;
 use crate::services::clock::Clock;
 use crate::services::logs::Logs;
 use crate::services::stats::Stats;
@@ -37,11 +41,10 @@ use crate::sys::process::{
 use crate::sys::shared::Shared;
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock, file};
-use crate::tls::ticket;
+use purpose::{Purpose, Starting};
 use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -50,8 +53,6 @@ const HEALTHY: u64 = 10_000;
 /// The first pause before one that ended sooner is started again, and the longest.
 const PAUSE: u64 = 50;
 const LONGEST: u64 = 5_000;
-/// How long a fresh child may take until it serves.
-const START: u32 = 30_000;
 /// How long one may take to end at once.
 const END: u64 = 5_000;
 
@@ -79,6 +80,11 @@ struct Parent {
     children: Vec<Child>,
     new_binary: Option<i32>,
     reloads: u64,
+    reload: Reload,
+    /// A child that does not serve yet.
+    starting: Option<Starting>,
+    /// Why the first child did not come up.
+    failed: Option<String>,
     /// When the child is started again.
     restart_at: Option<u64>,
     pause: u64,
@@ -99,6 +105,17 @@ enum Ending {
     Stopping(u64),
 }
 
+/// HUP came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reload {
+    No,
+    Wanted,
+    /// The configuration is read, or a child is started for it.
+    UnderWay,
+    /// It came once more meanwhile.
+    Again,
+}
+
 /// Serves through children until a signal ends it.
 ///
 /// # Errors
@@ -106,12 +123,23 @@ enum Ending {
 pub fn run(prepared: Prepared, worker: Worker) -> Result<(), Failure> {
     let (mut parent, announce) = Parent::new(prepared, worker);
     parent.open_journal();
-    parent.spawn().map_err(|why| Failure::of(format!("the serving process did not come up: {why}")))?;
+    let failed = |why| Failure::of(format!("the serving process did not come up: {why}"));
+    parent.start(Purpose::First).map_err(|(why, _)| failed(why))?;
+    while parent.starting.is_some() {
+        parent.turn();
+    }
+    if let Some(why) = parent.failed.take() {
+        return Err(failed(why));
+    }
     announce(&mut parent)?;
     parent.supervisor.ready("serving");
     process::trim_memory();
-    while parent.ending == Ending::No || !parent.children.is_empty() {
-        parent.turn();
+    while parent.ending == Ending::No || !parent.children.is_empty() || parent.starting.is_some() {
+        if parent.is_reload_due() {
+            parent = parent.reload();
+        } else {
+            parent.turn();
+        }
     }
     parent.say(Level::Notice, format_args!("exit"));
     parent.listeners.close();
@@ -145,6 +173,9 @@ impl Parent {
             children: Vec::new(),
             new_binary: None,
             reloads: 0,
+            reload: Reload::No,
+            starting: None,
+            failed: None,
             restart_at: None,
             pause: 0,
             ending: Ending::No,
@@ -162,27 +193,33 @@ impl Parent {
         self.logs.error(&self.config.process.error_log, level, &mut self.now, None, what);
     }
 
-    /// Waits for a signal, or for the time to start a child.
+    /// Waits for a signal, for a child that starts, or for the time to start one.
     fn turn(&mut self) {
+        self.turn_beside(None);
+    }
+
+    /// The same; `awaited` ends the wait, too.
+    fn turn_beside(&mut self, awaited: Option<BorrowedFd<'_>>) {
         let now = clock::monotonic();
         let end = match self.ending {
             Ending::Stopping(at) => Some(at),
             _ => None,
         };
-        let due = self.restart_at.into_iter().chain(end).chain(self.drained_at).min();
+        let starting = self.starting.as_ref();
+        let restart = self.restart_at.filter(|_| starting.is_none());
+        let due = restart.into_iter().chain(end).chain(self.drained_at).chain(starting.map(|s| s.until)).min();
         let millis = due.map_or(u32::MAX, |at| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX - 1));
-        if let Some(fd) = self.signals.fd() {
-            let _ = file::wait_any(&[fd], millis);
-        }
-        for signal in self.signals.take() {
-            self.handle(&signal);
-        }
+        let starting = starting.map(|starting| starting.channel.as_fd());
+        let fds: Vec<BorrowedFd<'_>> = self.signals.fd().into_iter().chain(starting).chain(awaited).collect();
+        let _ = file::wait_any(&fds, millis);
+        self.take_signals();
+        self.look_at_start();
         let now = clock::monotonic();
-        if self.restart_at.is_some_and(|at| at <= now) && self.ending == Ending::No {
+        let is_due = self.restart_at.is_some_and(|at| at <= now) && self.starting.is_none();
+        if is_due && self.ending == Ending::No {
             self.restart_at = None;
-            if let Err(why) = self.spawn() {
-                self.say(Level::Crit, format_args!("the serving process could not be started again: {why}"));
-                self.restart_later();
+            if let Err((why, _)) = self.start(Purpose::Restart) {
+                self.restart_failed(&why);
             }
         }
         if self.drained_at.is_some_and(|at| at <= now) {
@@ -195,6 +232,12 @@ impl Parent {
         }
     }
 
+    fn take_signals(&mut self) {
+        for signal in self.signals.take() {
+            self.handle(&signal);
+        }
+    }
+
     fn handle(&mut self, signal: &Signal) {
         let number = signal.number;
         // Only root, or who started us, reaches a process of root's; the kernel sees to it.
@@ -202,7 +245,10 @@ impl Parent {
             SIGCHLD => self.reap(),
             SIGHUP => {
                 self.say(Level::Notice, format_args!("signal {number} (SIGHUP) received, reconfiguring"));
-                self.reload();
+                self.reload = match self.reload {
+                    Reload::No | Reload::Wanted => Reload::Wanted,
+                    Reload::UnderWay | Reload::Again => Reload::Again,
+                };
             }
             SIGUSR1 => {
                 self.say(Level::Notice, format_args!("signal {number} (SIGUSR1) received, reopening logs"));
@@ -250,9 +296,10 @@ impl Parent {
     }
 
     fn signal_children(&self, number: i32) {
-        for child in &self.children {
+        let starting = self.starting.as_ref().map(|starting| starting.pid);
+        for pid in self.children.iter().map(|child| child.pid).chain(starting) {
             // One that has just ended is reaped in the next turn.
-            let _ = process::kill(child.pid, number);
+            let _ = process::kill(pid, number);
         }
     }
 
@@ -273,13 +320,13 @@ impl Parent {
                 }
                 continue;
             }
+            if self.starting.as_ref().is_some_and(|starting| starting.pid == pid) {
+                self.start_failed(&format!("process {pid} {}", cause(exit)));
+                continue;
+            }
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
             let child = self.children.remove(at);
-            // nginx's words, which scripts wait for after a reload.
-            let cause = match exit {
-                Exit::Code(code) => format!("exited with code {code}"),
-                Exit::Signal(signal) => format!("exited on signal {signal}"),
-            };
+            let cause = cause(exit);
             if child.draining || self.ending != Ending::No {
                 self.say(Level::Notice, format_args!("serving process {pid} {cause}"));
                 continue;
@@ -293,91 +340,14 @@ impl Parent {
         }
     }
 
+    fn restart_failed(&mut self, why: &str) {
+        self.say(Level::Crit, format_args!("the serving process could not be started again: {why}"));
+        self.restart_later();
+    }
+
     fn restart_later(&mut self) {
         self.restart_at = Some(clock::monotonic() + self.pause);
         self.pause = (self.pause * 2).clamp(PAUSE, LONGEST);
-    }
-
-    /// Starts a child that serves the present configuration, and waits until it does.
-    ///
-    /// # Errors
-    /// It ended first: why is in its log.
-    fn spawn(&mut self) -> Result<(), String> {
-        let (ours, theirs) = pass::pair().map_err(|e| format!("socketpair() failed {e}"))?;
-        let lifetimes = self.config.locations.iter().map(|location| location.settings.ssl.timeout.0 / 1000);
-        ticket::prepare(lifetimes.max().unwrap_or(0));
-        let pid = match process::fork().map_err(|e| format!("fork() failed {e}"))? {
-            Some(pid) => pid,
-            None => {
-                drop(ours);
-                // Nothing of the parent's state may be torn down here: it ends without.
-                let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs))).unwrap_or(101);
-                process::leave(status)
-            }
-        };
-        drop(theirs);
-        let mut text = [0; 8];
-        let ready = file::wait_readable(ours.as_fd(), START).is_ok_and(|ready| ready)
-            && matches!(pass::receive(ours.as_fd(), &mut text), Ok((1.., _)));
-        if !ready {
-            let _ = process::kill(pid, SIGKILL);
-            return Err(format!("process {pid} did not get to serve"));
-        }
-        let logs = self.logs.paths();
-        self.children.push(Child { pid, channel: ours, logs, started: clock::monotonic(), draining: false });
-        self.notes.clear();
-        Ok(())
-    }
-
-    /// The life of a child, in the child. Gives its status.
-    fn serve(&mut self, channel: OwnedFd) -> i32 {
-        self.children.clear();
-        // The lock on the pid file is the parent's alone.
-        self.pid_file = None;
-        let missing = match sandbox::enter(&self.worker, &self.config) {
-            Ok(missing) => missing,
-            Err((call, e)) => {
-                self.say(Level::Emerg, format_args!("{call} failed {e}"));
-                return 2;
-            }
-        };
-        let signals = match Signals::watch() {
-            Ok(signals) => signals,
-            Err(e) => {
-                self.say(Level::Emerg, format_args!("signalfd() failed {e}"));
-                return 2;
-            }
-        };
-        let mut listeners = std::mem::take(&mut self.listeners);
-        listeners.share();
-        let link = ParentLink::new(channel);
-        let mut logs = std::mem::take(&mut self.logs);
-        if self.is_daemon && lifecycle::leave_terminal(&self.config, &mut logs).is_err() {
-            return 2;
-        }
-        let mut server = match lifecycle::begin(self.config.clone(), logs, listeners, signals) {
-            Ok(server) => server,
-            Err(_) => return 2,
-        };
-        server.supervisor = std::mem::take(&mut self.supervisor).for_child();
-        if let Some(page) = self.counters.take() {
-            server.cx.stats.share(page);
-        }
-        link.tell_ready();
-        if server.obey(link).is_err() {
-            return 2;
-        }
-        server.note_start(&std::mem::take(&mut self.notes));
-        for name in missing {
-            server.note(format_args!("served without {name}: this system has it not"));
-        }
-        if let Some((journal, _)) = self.journal.take() {
-            server.take_journal(journal);
-        }
-        server.open_syncs();
-        server.prepare_passwords();
-        server.run().end_journal();
-        0
     }
 
     /// The journal of hidden names lies beside the pid file, where only root may write: it is opened here.
@@ -408,72 +378,12 @@ impl Parent {
             }
         }
     }
+}
 
-    fn reload(&mut self) {
-        self.supervisor.reloading();
-        let errors = self.renew().err().unwrap_or_default();
-        self.reloads += 1;
-        self.supervisor.ready(if errors.is_empty() { "serving" } else { reload::REFUSED });
-        if let Some(file) = &self.pid_file {
-            reload_report::write(file.path(), &Report { number: self.reloads, errors });
-        }
-    }
-
-    /// # Errors
-    /// What `-t` would say, or the call that failed; the error log has it already, and everything is as it was.
-    fn renew(&mut self) -> Result<(), String> {
-        let origin = self.origin.clone();
-        let read = origin.read(Vec::new());
-        let Some(config) = read.config else {
-            for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
-                let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|h| format!("; {h}")).collect();
-                let text = diagnostic.summary(&read.sources);
-                self.say(Level::Emerg, format_args!("{text}{hints}"));
-            }
-            self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
-            return Err(read.diagnostics.render(&read.sources, &origin.program));
-        };
-        let notes = reload::notes(&read.diagnostics, &read.sources);
-        drop(read.sources);
-        self.replace(config, notes).map_err(|why| {
-            self.say(Level::Emerg, format_args!("{why}; the old configuration stays"));
-            format!("{}: [emerg] {why}; the old configuration stays\n", origin.program)
-        })
-    }
-
-    /// Everything for the new configuration is opened before anything of the old is let go.
-    fn replace(&mut self, config: Config, notes: Vec<(Level, String)>) -> Result<(), String> {
-        let worker = match worker(&config, self.origin.form) {
-            Ok(Some(worker)) => worker,
-            Ok(None) => return Err("\"user root\" takes effect with a restart".to_owned()),
-            Err(Failure { why, .. }) => return Err(why),
-        };
-        let mut logs = Logs::new();
-        if !self.logs.has_stderr() {
-            logs.drop_stderr();
-        }
-        logs.open(&config).map_err(|(path, e)| format!("open() \"{}\" failed {e}", path.display()))?;
-        temp_paths::make(&config, Some(worker.uid)).map_err(|Failure { why, .. }| why)?;
-        self.listeners.assume(&config).map_err(|e| e.to_string())?;
-        let old = self.children.len();
-        let config = std::mem::replace(&mut self.config, Rc::new(config));
-        let logs = std::mem::replace(&mut self.logs, logs);
-        let worker = std::mem::replace(&mut self.worker, worker);
-        let journal = self.journal.take();
-        self.open_journal();
-        self.notes = notes.clone();
-        if let Err(why) = self.spawn() {
-            (self.config, self.logs, self.worker) = (config, logs, worker);
-            // Its file has lost its name; it goes on as it is.
-            self.journal = journal;
-            self.notes.clear();
-            let _ = self.listeners.assume(&self.config);
-            return Err(why);
-        }
-        self.restart_at = None;
-        self.pause = 0;
-        self.say(Level::Notice, format_args!("the configuration was reloaded"));
-        self.drain(old);
-        Ok(())
+/// nginx's words, which scripts wait for after a reload.
+fn cause(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(signal) => format!("exited on signal {signal}"),
     }
 }

@@ -1,0 +1,67 @@
+//! The life of a serving process, from the fork on: it gives root up, then serves.
+
+use super::Parent;
+use crate::config::model::Level;
+use crate::privsep::sandbox;
+use crate::server::lifecycle;
+use crate::server::parent_link::ParentLink;
+use crate::server::signals::Signals;
+use std::os::fd::OwnedFd;
+
+impl Parent {
+    /// The life of a child, in the child. Gives its status.
+    /// `inherits`: what the process that it replaces leaves comes by this channel.
+    pub(super) fn serve(&mut self, channel: OwnedFd, inherits: Option<OwnedFd>) -> i32 {
+        self.children.clear();
+        // The lock on the pid file is the parent's alone.
+        self.pid_file = None;
+        let missing = match sandbox::enter(&self.worker, &self.config) {
+            Ok(missing) => missing,
+            Err((call, e)) => {
+                self.say(Level::Emerg, format_args!("{call} failed {e}"));
+                return 2;
+            }
+        };
+        let signals = match Signals::watch() {
+            Ok(signals) => signals,
+            Err(e) => {
+                self.say(Level::Emerg, format_args!("signalfd() failed {e}"));
+                return 2;
+            }
+        };
+        let mut listeners = std::mem::take(&mut self.listeners);
+        listeners.share();
+        let link = ParentLink::new(channel);
+        let mut logs = std::mem::take(&mut self.logs);
+        if self.is_daemon && lifecycle::leave_terminal(&self.config, &mut logs).is_err() {
+            return 2;
+        }
+        let mut server = match lifecycle::begin(self.config.clone(), logs, listeners, signals) {
+            Ok(server) => server,
+            Err(_) => return 2,
+        };
+        server.supervisor = std::mem::take(&mut self.supervisor).for_child();
+        if let Some(page) = self.counters.take() {
+            server.cx.stats.share(page);
+        }
+        if let Some(channel) = inherits {
+            // Without, it begins with nothing.
+            let _ = server.inherit(channel);
+        }
+        link.tell_ready();
+        if server.obey(link).is_err() {
+            return 2;
+        }
+        server.note_start(&std::mem::take(&mut self.notes));
+        for name in missing {
+            server.note(format_args!("served without {name}: this system has it not"));
+        }
+        if let Some((journal, _)) = self.journal.take() {
+            server.take_journal(journal);
+        }
+        server.open_syncs();
+        server.prepare_passwords();
+        server.run().end_journal();
+        0
+    }
+}

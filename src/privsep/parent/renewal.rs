@@ -1,0 +1,136 @@
+//! HUP under a parent: the configuration is read, with signals obeyed meanwhile, everything for it is opened, and a fresh
+//! child is started. Until that serves nothing is let go.
+
+use super::purpose::{Before, Purpose};
+use super::{Ending, Parent, Reload};
+use crate::config::error::Severity;
+use crate::config::lookup::Session;
+use crate::config::model::{Config, Level};
+use crate::server::lifecycle::Failure;
+use crate::server::reload::{self, Read};
+use crate::server::reload_report::{self, Report};
+use crate::server::temp_paths;
+use crate::server::worker::worker;
+use crate::services::logs::Logs;
+use crate::sys::file;
+use crate::util::checkpoint::{self, Interlude};
+use std::cell::RefCell;
+use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+impl Parent {
+    pub(super) fn reload(mut self) -> Parent {
+        self.reload = Reload::UnderWay;
+        self.supervisor.reloading();
+        let (mut parent, read) = self.read_meanwhile();
+        let Some(read) = read else {
+            // Told to end; or a bug, which is in the log.
+            parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program));
+            return parent;
+        };
+        if let Err(errors) = parent.renew(read) {
+            parent.reloaded(errors);
+        }
+        parent
+    }
+
+    /// What came of it is left for `-s reload`.
+    pub(super) fn reloaded(&mut self, errors: String) {
+        self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
+        self.reloads += 1;
+        if self.ending == Ending::No {
+            self.supervisor.ready(if errors.is_empty() { "serving" } else { reload::REFUSED });
+        }
+        if let Some(file) = &self.pid_file {
+            reload_report::write(file.path(), &Report { number: self.reloads, errors });
+        }
+    }
+
+    /// Names are looked up by another process, and signals obeyed while they are.
+    fn read_meanwhile(self) -> (Parent, Option<Read>) {
+        let origin = self.origin.clone();
+        let shared = Rc::new(RefCell::new(self));
+        let session = Session::begin();
+        let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
+        let read = catch_unwind(AssertUnwindSafe(|| origin.read(Vec::new())));
+        drop((watched, session));
+        let mut parent = Rc::into_inner(shared).expect("those who watched have let it go").into_inner();
+        if read.is_err() && parent.ending == Ending::No {
+            parent.say(Level::Alert, format_args!("a reload panicked and is given up. This is a bug in webserv"));
+        }
+        (parent, read.ok())
+    }
+
+    /// # Errors
+    /// What `-t` would say, or the call that failed; the error log has it already, and everything is as it was.
+    fn renew(&mut self, read: Read) -> Result<(), String> {
+        let program = self.origin.program.clone();
+        let Some(config) = read.config else {
+            for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
+                let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|h| format!("; {h}")).collect();
+                let text = diagnostic.summary(&read.sources);
+                self.say(Level::Emerg, format_args!("{text}{hints}"));
+            }
+            self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
+            return Err(read.diagnostics.render(&read.sources, &program));
+        };
+        let notes = reload::notes(&read.diagnostics, &read.sources);
+        drop(read.sources);
+        self.replace(config, notes).map_err(|why| {
+            self.say(Level::Emerg, format_args!("{why}; the old configuration stays"));
+            format!("{program}: [emerg] {why}; the old configuration stays\n")
+        })
+    }
+
+    /// Everything for the new configuration is opened before anything of the old is let go.
+    fn replace(&mut self, config: Config, notes: Vec<(Level, String)>) -> Result<(), String> {
+        let worker = match worker(&config, self.origin.form) {
+            Ok(Some(worker)) => worker,
+            Ok(None) => return Err("\"user root\" takes effect with a restart".to_owned()),
+            Err(Failure { why, .. }) => return Err(why),
+        };
+        let mut logs = Logs::new();
+        if !self.logs.has_stderr() {
+            logs.drop_stderr();
+        }
+        logs.open(&config).map_err(|(path, e)| format!("open() \"{}\" failed {e}", path.display()))?;
+        temp_paths::make(&config, Some(worker.uid)).map_err(|Failure { why, .. }| why)?;
+        self.listeners.assume(&config).map_err(|e| e.to_string())?;
+        let config = std::mem::replace(&mut self.config, Rc::new(config));
+        let logs = std::mem::replace(&mut self.logs, logs);
+        let worker = std::mem::replace(&mut self.worker, worker);
+        let journal = self.journal.take();
+        self.open_journal();
+        self.notes = notes;
+        let before = Before { config, logs, worker, journal };
+        self.start(Purpose::Reload(Box::new(before))).map_err(|(why, purpose)| {
+            if let Purpose::Reload(before) = purpose {
+                self.go_back(*before);
+            }
+            why
+        })
+    }
+}
+
+/// What is done while the configuration is read.
+struct Turns(Rc<RefCell<Parent>>);
+
+impl Interlude for Turns {
+    fn run(&mut self, awaited: Option<BorrowedFd<'_>>) {
+        let mut parent = self.0.borrow_mut();
+        match awaited {
+            None => parent.take_signals(),
+            Some(fd) => {
+                while parent.ending == Ending::No && !file::wait_readable(fd, 0).unwrap_or(true) {
+                    parent.turn_beside(Some(fd));
+                }
+            }
+        }
+        if parent.ending != Ending::No {
+            drop(parent);
+            // What is being read is not wanted any more: caught where the reading began.
+            resume_unwind(Box::new("stopped"));
+        }
+    }
+}

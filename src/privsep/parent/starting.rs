@@ -1,0 +1,124 @@
+//! A child between its fork and its first word, "ready". Until then the one before it serves, and signals are obeyed.
+
+use super::purpose::{Before, Purpose, Starting};
+use super::{Child, Ending, Parent, Reload};
+use crate::config::model::Level;
+use crate::server::parent_link::HEIR;
+use crate::sys::process::{self, SIGKILL, SIGTERM};
+use crate::sys::socket::pass;
+use crate::sys::{Errno, clock};
+use crate::tls::ticket;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How long a fresh child may take until it serves.
+const START: u64 = 30_000;
+
+impl Parent {
+    /// Starts a child that serves the present configuration. What becomes of it is seen by [`Parent::look_at_start`].
+    ///
+    /// # Errors
+    /// It could not be forked; nothing has changed, and it is started for nothing.
+    pub(super) fn start(&mut self, purpose: Purpose) -> Result<(), (String, Purpose)> {
+        let inherits = matches!(purpose, Purpose::Reload(_)) && self.children.iter().any(|child| !child.draining);
+        match self.fork(inherits) {
+            Ok((pid, channel, heir)) => {
+                let until = clock::monotonic() + START;
+                self.starting = Some(Starting { pid, channel, until, purpose, heir });
+                Ok(())
+            }
+            Err(why) => Err((why, purpose)),
+        }
+    }
+
+    fn fork(&mut self, inherits: bool) -> Result<(i32, OwnedFd, Option<OwnedFd>), String> {
+        let pair = || pass::pair().map_err(|e| format!("socketpair() failed {e}"));
+        let (ours, theirs) = pair()?;
+        let (heir, inherits) = if inherits { pair().map(|(old, new)| (Some(old), Some(new)))? } else { (None, None) };
+        let lifetimes = self.config.locations.iter().map(|location| location.settings.ssl.timeout.0 / 1000);
+        ticket::prepare(lifetimes.max().unwrap_or(0));
+        match process::fork().map_err(|e| format!("fork() failed {e}"))? {
+            Some(pid) => Ok((pid, ours, heir)),
+            None => {
+                drop((ours, heir));
+                // Nothing of the parent's state may be torn down here: it ends without.
+                let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs, inherits))).unwrap_or(101);
+                process::leave(status)
+            }
+        }
+    }
+
+    /// Whether the child that starts has come up, or never will.
+    pub(super) fn look_at_start(&mut self) {
+        let Some(starting) = &self.starting else { return };
+        let pid = starting.pid;
+        let mut text = [0; 8];
+        match pass::receive(starting.channel.as_fd(), &mut text) {
+            Ok((1.., _)) => self.started(),
+            Err(Errno::EAGAIN) if clock::monotonic() < starting.until => {}
+            // Its end, which says more, is about to be reaped; one that hangs has none.
+            other => {
+                let _ = process::kill(pid, SIGKILL);
+                if !matches!(other, Ok((0, _))) || clock::monotonic() >= starting.until {
+                    self.start_failed(&format!("process {pid} did not get to serve"));
+                }
+            }
+        }
+    }
+
+    fn started(&mut self) {
+        let Some(Starting { pid, channel, purpose, heir, .. }) = self.starting.take() else { return };
+        let logs = self.logs.paths();
+        let old = self.children.len();
+        self.children.push(Child { pid, channel, logs, started: clock::monotonic(), draining: false });
+        self.notes.clear();
+        self.restart_at = None;
+        if let Purpose::Reload(_) = purpose {
+            self.pause = 0;
+            if let (Some(heir), Some(child)) = (heir, self.children[..old].iter().rfind(|child| !child.draining)) {
+                // One that does not hear it leaves nothing.
+                let _ = pass::send(child.channel.as_fd(), &[HEIR], &[heir.as_fd()]);
+            }
+            self.say(Level::Notice, format_args!("the configuration was reloaded"));
+            self.drain(old);
+            self.reloaded(String::new());
+        }
+        // Told to end meanwhile.
+        match self.ending {
+            Ending::No => {}
+            Ending::Draining => self.drain(usize::MAX),
+            Ending::Stopping(_) => drop(process::kill(pid, SIGTERM)),
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, why: &str) {
+        let Some(starting) = self.starting.take() else { return };
+        match starting.purpose {
+            Purpose::First => self.failed = Some(why.to_owned()),
+            Purpose::Restart if self.ending == Ending::No => self.restart_failed(why),
+            Purpose::Restart => {}
+            Purpose::Reload(before) => {
+                self.go_back(*before);
+                self.say(Level::Emerg, format_args!("{why}; the old configuration stays"));
+                let program = &self.origin.program;
+                self.reloaded(format!("{program}: [emerg] {why}; the old configuration stays\n"));
+            }
+        }
+    }
+
+    /// Everything is as it was before the reload.
+    pub(super) fn go_back(&mut self, before: Before) {
+        (self.config, self.logs, self.worker) = (before.config, before.logs, before.worker);
+        // Its file has lost its name; it goes on as it is.
+        self.journal = before.journal;
+        self.notes.clear();
+        if self.ending == Ending::No {
+            let _ = self.listeners.assume(&self.config);
+        }
+    }
+
+    /// A reload is over: another may begin.
+    pub(super) fn is_reload_due(&self) -> bool {
+        self.reload == Reload::Wanted && self.starting.is_none() && self.ending == Ending::No
+    }
+}

@@ -1,0 +1,252 @@
+//! The handover of a reload under a parent, on the loop ([`crate::services::handover`] is what is said). The parent gives
+//! both processes an end of a channel: the old one writes all it leaves, in the slices of its turns, and then what changes
+//! while it finishes; the fresh one reads.
+//!
+//! Invariant: a fresh process takes no connection before it has what the old one leaves, or, where that is long,
+//! [`PATIENCE`] is over: then it adds that to what it has counted by itself. One that is replaced before those that it replaced are gone passes their
+//! channels on.
+
+use super::Server;
+use crate::conn::token::{Role, token, token_of};
+use crate::services::handover::record::Record;
+use crate::services::handover::{Ancestor, Estate, changes};
+use crate::sys::socket::pass;
+use crate::sys::{Errno, epoll};
+use crate::util::slab::{Key, Slab};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Milliseconds that connections wait in the backlog for the rest of what does not come in one message.
+const PATIENCE: u64 = 15;
+/// The most that they wait for an old process that does not get to it; until it does it takes connections itself.
+const BEGIN: u64 = 1_000;
+/// Bytes of a message that another record is put into.
+const MESSAGE: usize = 16 << 10;
+/// The largest record; what is longer (a key of 64 KiB, a lock's owner) stays behind.
+const LARGEST: usize = 128 << 10;
+
+/// Both sides of it.
+#[derive(Default)]
+pub struct Handover {
+    heir: Option<Heir>,
+    ancestors: Slab<Link>,
+    /// Of messages that are read.
+    text: Vec<u8>,
+}
+
+/// The process that takes our place.
+struct Heir {
+    channel: OwnedFd,
+    estate: Option<Estate>,
+    /// Messages that are made and not sent, with the channels that go with them.
+    made: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    /// It reads slower than we write; the loop says when it has read.
+    is_slow: bool,
+    links: u8,
+}
+
+/// A process whose place we took.
+struct Link {
+    channel: OwnedFd,
+    /// What it holds, and what those hold whose channels it passes on, by number.
+    ancestor: Ancestor,
+    passed: Vec<(u8, Key)>,
+    /// Nothing has come yet.
+    is_silent: bool,
+    /// What there was when its handover began has come.
+    has_ended: bool,
+}
+
+impl Heir {
+    /// `link`: whose record it is, 0 for this process's.
+    fn write(&mut self, link: u8, record: &[u8], with: Option<OwnedFd>) {
+        if record.len() > LARGEST {
+            return;
+        }
+        match self.made.back_mut() {
+            Some((message, None)) if with.is_none() && message[0] == link && message.len() < MESSAGE => {
+                message.extend_from_slice(record);
+            }
+            _ => self.made.push_back(([&[link], record].concat(), with)),
+        }
+    }
+
+    /// # Errors
+    /// It is gone.
+    fn send(&mut self) -> Result<(), Errno> {
+        while let Some((message, with)) = self.made.front() {
+            let fds: Vec<_> = with.iter().map(AsFd::as_fd).collect();
+            match pass::send(self.channel.as_fd(), message, &fds) {
+                Ok(()) => drop(self.made.pop_front()),
+                Err(Errno::EAGAIN) => {
+                    self.is_slow = true;
+                    return Ok(());
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Server {
+    /// In the fresh process, before it serves: what the old one leaves comes by this channel.
+    ///
+    /// # Errors
+    /// That of epoll.
+    pub fn inherit(&mut self, channel: OwnedFd) -> Result<(), Errno> {
+        self.add_ancestor(channel)?;
+        self.pause_accepting_for(BEGIN);
+        Ok(())
+    }
+
+    fn add_ancestor(&mut self, channel: OwnedFd) -> Result<Key, Errno> {
+        let link =
+            Link { channel, ancestor: Ancestor::default(), passed: Vec::new(), is_silent: true, has_ended: false };
+        let key = self.handover.ancestors.insert(link);
+        let added = self
+            .handover
+            .ancestors
+            .get(key)
+            .map(|link| self.epoll.add(link.channel.as_fd(), epoll::IN, token(Role::Ancestor, key)));
+        match added {
+            Some(Err(e)) => {
+                self.handover.ancestors.remove(key);
+                Err(e)
+            }
+            _ => Ok(key),
+        }
+    }
+
+    /// In the old process: this channel leads to the one that takes its place.
+    pub(super) fn hand_over(&mut self, channel: OwnedFd) {
+        let flags = epoll::OUT | epoll::ET;
+        if self.handover.heir.is_some() || self.epoll.add(channel.as_fd(), flags, token_of(Role::Heir)).is_err() {
+            return;
+        }
+        let mut heir = Heir { channel, estate: None, made: VecDeque::new(), is_slow: false, links: 0 };
+        let keys: Vec<Key> = self.handover.ancestors.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(mut link) = self.handover.ancestors.remove(key) else { continue };
+            let _ = self.epoll.delete(link.channel.as_fd());
+            // More than can be numbered are not kept beside each other by anybody.
+            heir.links = heir.links.saturating_add(1);
+            let number = heir.links;
+            let held = link.ancestor.release(&mut self.cx);
+            heir.write(number, &[], Some(link.channel));
+            held.iter().for_each(|record| heir.write(number, record, None));
+            if link.has_ended {
+                heir.write(number, &Record::End.encode(), None);
+            }
+        }
+        heir.estate = Some(Estate::of(&mut self.cx));
+        self.handover.heir = Some(heir);
+    }
+
+    pub(super) fn has_heir(&self) -> bool {
+        self.handover.heir.is_some()
+    }
+
+    /// Something is ready to be written, and the heir reads.
+    pub(super) fn is_handing_over(&self) -> bool {
+        let heir = self.handover.heir.as_ref();
+        heir.is_some_and(|heir| !heir.is_slow && (heir.estate.is_some() || !heir.made.is_empty()))
+    }
+
+    /// Nothing of what this process leaves is still here.
+    pub(super) fn has_left_all(&self) -> bool {
+        self.handover.heir.as_ref().is_none_or(|heir| heir.estate.is_none() && heir.made.is_empty())
+    }
+
+    pub(super) fn heir_event(&mut self) {
+        if let Some(heir) = &mut self.handover.heir {
+            heir.is_slow = false;
+        }
+    }
+
+    /// A slice of what is left to say; at the end of each turn.
+    pub(super) fn tell_heir(&mut self) {
+        let Some(mut heir) = self.handover.heir.take() else { return };
+        while !heir.is_slow {
+            let Some(estate) = heir.estate.as_mut().filter(|_| heir.made.len() < 2) else { break };
+            match estate.take() {
+                Some(record) => heir.write(0, &record, None),
+                None => {
+                    heir.estate = None;
+                    heir.write(0, &Record::End.encode(), None);
+                }
+            }
+            if heir.made.len() >= 2 && heir.send().is_err() {
+                return;
+            }
+            if self.cx.slice.tick() {
+                break;
+            }
+        }
+        if heir.estate.is_none() {
+            changes(&mut self.cx).iter().for_each(|record| heir.write(0, record, None));
+        }
+        if heir.is_slow || heir.send().is_ok() {
+            self.handover.heir = Some(heir);
+        }
+    }
+
+    /// An old process has something to say, or is gone.
+    pub(super) fn ancestor_event(&mut self, key: Key) {
+        let mut text = std::mem::take(&mut self.handover.text);
+        text.resize(1 + MESSAGE + LARGEST, 0);
+        while !self.cx.slice.is_over() {
+            let Some(link) = self.handover.ancestors.get(key) else { break };
+            match pass::receive(link.channel.as_fd(), &mut text) {
+                Ok((got @ 1.., fds)) => {
+                    let (number, records) = (text[0], text.get(1..got).unwrap_or_default());
+                    self.take_records(key, number, records, fds);
+                }
+                Err(Errno::EAGAIN) => break,
+                Ok((0, _)) | Err(_) => {
+                    self.forget_ancestor(key);
+                    break;
+                }
+            }
+        }
+        // Rarely needed, and large.
+        self.handover.text = if self.handover.ancestors.is_empty() { Vec::new() } else { text };
+    }
+
+    fn take_records(&mut self, key: Key, number: u8, mut records: &[u8], fds: Vec<OwnedFd>) {
+        for channel in fds {
+            if let Ok(passed) = self.add_ancestor(channel)
+                && let Some(link) = self.handover.ancestors.get_mut(key)
+            {
+                link.passed.push((number, passed));
+            }
+        }
+        let Some(link) = self.handover.ancestors.get(key) else { return };
+        let whose = link.passed.iter().find(|(of, _)| *of == number).map_or(key, |(_, passed)| *passed);
+        while let (Some(record), Some(link)) = (Record::decode(&mut records), self.handover.ancestors.get_mut(whose)) {
+            link.has_ended |= record == Record::End;
+            link.ancestor.take(record, &mut self.cx);
+        }
+        if let Some(link) = self.handover.ancestors.get_mut(whose).filter(|_| number == 0)
+            && !link.has_ended
+            && std::mem::take(&mut link.is_silent)
+        {
+            self.pause_at_most(PATIENCE);
+        }
+        self.accept_if_all_ended();
+    }
+
+    /// What was counted by a process before this one may still be on its way through the one between.
+    fn accept_if_all_ended(&mut self) {
+        if self.handover.ancestors.iter().all(|(_, link)| link.has_ended) {
+            self.end_pause();
+        }
+    }
+
+    fn forget_ancestor(&mut self, key: Key) {
+        let Some(mut link) = self.handover.ancestors.remove(key) else { return };
+        let _ = self.epoll.delete(link.channel.as_fd());
+        link.ancestor.release(&mut self.cx);
+        self.accept_if_all_ended();
+    }
+}

@@ -1,0 +1,74 @@
+//! All that a process leaves, given record by record: what is long is taken out of its place at once and encoded as it
+//! is asked for.
+
+use super::record::Record;
+use crate::services::Services;
+use crate::services::dav_locks::Lock;
+use crate::services::limits::Node;
+use crate::services::quotas::Usage;
+use crate::tls::ticket;
+use std::collections::hash_map::IntoIter;
+use std::rc::Rc;
+use std::vec;
+
+type Nodes = IntoIter<Box<[u8]>, Node>;
+
+pub struct Estate {
+    /// What is short, encoded.
+    short: vec::IntoIter<Vec<u8>>,
+    locks: vec::IntoIter<(Rc<str>, Lock)>,
+    /// By zone, with its rate.
+    requests: Vec<(Rc<str>, u64, Nodes)>,
+    sessions: Vec<ticket::Sessions>,
+    /// Monotonic milliseconds.
+    now: u64,
+}
+
+impl Estate {
+    pub fn of(cx: &mut Services) -> Estate {
+        let mut short = Vec::new();
+        for ticket::Secret { name, secret, made } in ticket::keys() {
+            short.push(Record::TicketKey { name, secret, made }.encode());
+        }
+        for (zone, key, count) in cx.limits.all_places() {
+            short.push(Record::Places { zone, key, count }.encode());
+        }
+        cx.quotas
+            .changed_claims(|area, Usage { bytes, files }| short.push(Record::Claim { area, bytes, files }.encode()));
+        let now = cx.now.ms;
+        let requests = cx.limits.take_requests().into_iter().filter_map(|(zone, nodes)| {
+            let rate = cx.config.tables.zone(&zone)?.rate()?;
+            Some((zone, rate, nodes.into_iter()))
+        });
+        let requests = requests.collect();
+        cx.limits.watch_changes();
+        let locks = cx.dav_locks.all().into_iter();
+        Estate { short: short.into_iter(), locks, requests, sessions: ticket::take_sessions(), now }
+    }
+
+    /// The next record. None: that was all.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        if let Some(record) = self.short.next() {
+            return Some(record);
+        }
+        if let Some((zone, lock)) = self.locks.next() {
+            return Some(Record::Lock { zone: &zone, lock }.encode());
+        }
+        while let Some((zone, rate, nodes)) = self.requests.last_mut() {
+            for (key, node) in nodes.by_ref() {
+                // One that limits no longer is as good as unknown.
+                if let Some(Node { excess, last }) = node.drained(*rate, self.now) {
+                    return Some(Record::Requests { zone, key: &key, excess, last }.encode());
+                }
+            }
+            self.requests.pop();
+        }
+        while let Some(sessions) = self.sessions.last_mut() {
+            if let Some((key, made, value)) = sessions.next() {
+                return Some(Record::Session { zone: &sessions.zone, key: &key, made, value: &value }.encode());
+            }
+            self.sessions.pop();
+        }
+        None
+    }
+}

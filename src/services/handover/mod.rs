@@ -1,0 +1,112 @@
+//! What a serving process leaves to the one that a reload under a parent put in its place: limits, shares of quotas,
+//! sessions of TLS, locks, counts of upstreams. [`record`] is what is written, [`Estate`] gives what there is piece by
+//! piece, and [`Ancestor`] is what a process has been given by one that still finishes requests.
+//!
+//! limit_req counts, sessions and locks move: the old process keeps none. Places of limit_conn and shares of quotas stay
+//! where the requests are, and the new process counts them beside its own until they are given back, or until the old one is
+//! gone. Times are of the monotonic clock, which both have.
+//!
+//! Invariant: nothing that comes from the other process can do more than make limits narrower or wider; what cannot be
+//! read is passed over.
+
+mod estate;
+pub mod record;
+
+use crate::services::Services;
+use crate::services::limits::Node;
+use crate::services::quotas::{Claim, Usage};
+use crate::tls::ticket;
+pub use estate::Estate;
+use record::Record;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// A process before this one, as long as it lives: what its requests hold.
+#[derive(Default)]
+pub struct Ancestor {
+    places: HashMap<(Rc<str>, Box<[u8]>), u32>,
+    claims: HashMap<Box<[u8]>, Claim>,
+}
+
+impl Ancestor {
+    /// Takes what it leaves, or says that it holds.
+    pub fn take(&mut self, record: Record<'_>, cx: &mut Services) {
+        match record {
+            Record::Requests { zone, key, excess, last } => {
+                let config = cx.config.clone();
+                if let Some(zone) = config.tables.zone(zone)
+                    && let Some(rate) = zone.rate()
+                {
+                    cx.limits.inherit(&zone.name, key, Node { excess, last }, rate);
+                }
+            }
+            Record::Places { zone, key, count } => {
+                let config = cx.config.clone();
+                if let Some(zone) = config.tables.zone(zone) {
+                    self.hold(zone.name.clone(), key, count, cx);
+                }
+            }
+            Record::Claim { area, bytes, files } => self.claim(area, Usage { bytes, files }, cx),
+            Record::Lock { zone, lock } => cx.dav_locks.inherit(zone, lock),
+            Record::Session { zone, key, made, value } => ticket::inherit_session(zone, key, made, value),
+            Record::TicketKey { name, secret, made } => ticket::inherit_key(name, secret, made),
+            Record::Upstream { upstream, peer, counts } => cx.stats.inherit(upstream, peer, &counts),
+            Record::End => {}
+        }
+    }
+
+    fn hold(&mut self, zone: Rc<str>, key: &[u8], count: u32, cx: &mut Services) {
+        let held = self.places.insert((zone.clone(), key.into()), count).unwrap_or(0);
+        cx.limits.adjust(&zone, key, held, count);
+        if count == 0 {
+            self.places.remove(&(zone, key.into()));
+        }
+    }
+
+    fn claim(&mut self, path: &[u8], holds: Usage, cx: &mut Services) {
+        let area = cx.quotas.area_at(path);
+        let claim = self.claims.entry(path.into()).or_insert_with(|| Claim::new(area.clone()));
+        claim.impose(holds);
+        // What it holds no more may have become files.
+        area.doubt_all();
+        if holds == Usage::default() {
+            self.claims.remove(path);
+        }
+    }
+
+    /// It is gone, or what it holds is the business of another from now on. Gives what that was.
+    pub fn release(&mut self, cx: &mut Services) -> Vec<Vec<u8>> {
+        let mut held = Vec::new();
+        for ((zone, key), count) in std::mem::take(&mut self.places) {
+            cx.limits.adjust(&zone, &key, count, 0);
+            held.push(Record::Places { zone: &zone, key: &key, count }.encode());
+        }
+        for (area, claim) in std::mem::take(&mut self.claims) {
+            let Usage { bytes, files } = claim.holds();
+            held.push(Record::Claim { area: &area, bytes, files }.encode());
+            claim.area().doubt_all();
+        }
+        held
+    }
+}
+
+/// What has changed since [`Estate::of`]: requests counted, places and shares given back.
+pub fn changes(cx: &mut Services) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    for (zone, key) in cx.limits.changed_requests() {
+        if let Some(Node { excess, last }) = cx.limits.give_up(&zone, &key) {
+            out.push(Record::Requests { zone: &zone, key: &key, excess, last }.encode());
+        }
+    }
+    for (zone, key) in cx.limits.changed_places() {
+        let count = cx.limits.places(&zone, &key);
+        out.push(Record::Places { zone: &zone, key: &key, count }.encode());
+    }
+    cx.quotas.changed_claims(|area, Usage { bytes, files }| out.push(Record::Claim { area, bytes, files }.encode()));
+    let stats = &mut cx.stats;
+    stats.take_peers(|upstream, peer, counts| out.push(Record::Upstream { upstream, peer, counts }.encode()));
+    out
+}
+
+#[cfg(test)]
+mod tests;

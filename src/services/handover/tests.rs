@@ -1,0 +1,106 @@
+//! Records as bytes and back, cut anywhere; and what one process leaves in the next.
+
+use super::record::Record;
+use super::*;
+use crate::config::build::Form;
+use crate::config::load::{LoadOptions, load_text};
+use crate::config::resolve::resolve;
+use crate::http::dav::lock::Token;
+use crate::services::dav_locks::Lock;
+use crate::services::logs::Logs;
+use crate::services::stats::PeerCounts;
+
+fn lock(path: &str) -> Lock {
+    let text = |text: &str| Rc::from(text.as_bytes());
+    Lock {
+        token: Token::new([7; 16]),
+        path: text(path),
+        href: text("/h"),
+        exclusive: true,
+        deep: false,
+        owner: text("<o/>"),
+        timeout: 60,
+        until: u64::MAX,
+    }
+}
+
+#[test]
+fn records_read_back_and_cut_ones_are_none() {
+    let counts = PeerCounts { selected: 1, responses: [1, 2, 3, 4, 5, 6], sent: 7, received: 8 };
+    let records = [
+        Record::Requests { zone: "z", key: b"\0k", excess: -5, last: 9 },
+        Record::Places { zone: "z", key: b"", count: 3 },
+        Record::Claim { area: b"/a", bytes: u64::MAX, files: 1 },
+        Record::Lock { zone: "z", lock: lock("/p") },
+        Record::Session { zone: "s", key: b"k", made: 1, value: b"v" },
+        Record::TicketKey { name: [1; 16], secret: [2; 32], made: 3 },
+        Record::Upstream { upstream: "u", peer: "p", counts },
+        Record::End,
+    ];
+    let message: Vec<u8> = records.iter().flat_map(Record::encode).collect();
+    let mut rest = &message[..];
+    for record in &records {
+        assert_eq!(Record::decode(&mut rest).as_ref(), Some(record));
+    }
+    assert_eq!((rest, Record::decode(&mut rest)), (&b""[..], None));
+    for record in &records {
+        let bytes = record.encode();
+        for cut in 0..bytes.len() {
+            assert_eq!(Record::decode(&mut &bytes[..cut]), None, "{record:?} cut at {cut}");
+        }
+    }
+    assert_eq!(Record::decode(&mut &[b'r', 255, 255, 255, 255, 255, 255, 255, 255][..]), None, "an endless text");
+}
+
+fn services() -> Services {
+    let text = "events {} http { limit_req_zone $remote_addr zone=r:1m rate=1r/s; limit_conn_zone $remote_addr zone=c:1m; \
+        server { listen 127.0.0.1:1; limit_req zone=r; limit_conn c 1; } }";
+    let mut loaded = load_text("t", text.as_bytes(), &LoadOptions::default());
+    let resolved = resolve(&mut loaded, std::path::Path::new("/"), Form::Own, Vec::new(), None);
+    Services::new(Rc::new(resolved.config.expect("the configuration is right")), Logs::new())
+}
+
+fn give(records: impl IntoIterator<Item = Vec<u8>>, to: &mut Ancestor, cx: &mut Services) {
+    for bytes in records {
+        let record = Record::decode(&mut &bytes[..]).expect("a record");
+        to.take(record, cx);
+    }
+}
+
+#[test]
+fn the_next_process_goes_on_with_limits_places_and_shares() {
+    let (mut old, mut new) = (services(), services());
+    let (zone, places): (Rc<str>, Rc<str>) = ("r".into(), "c".into());
+    let now = old.now.ms;
+    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
+    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 1000);
+    assert!(old.limits.enter(&places, b"k", 1, 1 << 20));
+    let area = old.quotas.area_at(b"/srv/up");
+    let mut claim = Claim::new(area);
+    claim.impose(Usage { bytes: 10, files: 1 });
+    old.dav_locks.inherit("l", lock("/srv/up/f"));
+    let mut ancestor = Ancestor::default();
+    // One more came to the new process before it was given anything.
+    assert_eq!(new.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
+    let mut estate = Estate::of(&mut old);
+    give(std::iter::from_fn(|| estate.take()), &mut ancestor, &mut new);
+    assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 3000, "three requests, and one more");
+    assert!(!new.limits.enter(&places, b"k", 1, 1 << 20), "the place is taken");
+    assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
+    assert_eq!(new.dav_locks.covering(b"/srv/up/f").len(), 1);
+    // A last request of the old process, which ends as its upload and the other do.
+    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
+    old.limits.leave(&places, b"k");
+    drop(claim);
+    let changes = changes(&mut old);
+    give(changes, &mut ancestor, &mut new);
+    assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 4000);
+    assert!(new.limits.enter(&places, b"k", 1, 1 << 20), "it came free");
+    assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage::default());
+    assert!(super::changes(&mut old).is_empty(), "said once");
+    // One that ends without a word holds nothing any more.
+    give([Record::Places { zone: "c", key: b"x", count: 1 }.encode()], &mut ancestor, &mut new);
+    assert!(!new.limits.enter(&places, b"x", 1, 1 << 20));
+    assert_eq!(ancestor.release(&mut new).len(), 1);
+    assert!(new.limits.enter(&places, b"x", 1, 1 << 20));
+}

@@ -1,0 +1,157 @@
+//! Under a parent: what a reload hands over to the fresh process, and what else root's signals do.
+
+use crate::client::{Client, LIMIT};
+use crate::harness::eventually;
+use crate::os;
+use crate::privsep::Parent;
+use std::process::{Command, Stdio};
+
+const LIMITS: &str = "limit_req_zone $uri zone=r:1m rate=1r/m; limit_conn_zone $http_x zone=c:1m; \
+    dav_ext_lock_zone zone=l:1m; upstream u { server 127.0.0.1:PORT; server 127.0.0.1:1 down; } \
+    server { listen 127.0.0.1:PORT; root DIR/html; access_log DIR/logs/access.log; \
+    location /r/ { alias DIR/html/; limit_req zone=r; limit_req_status 429; } \
+    location /up/ { root DIR; dav_methods PUT DELETE; dav_ext_methods LOCK UNLOCK; dav_ext_lock zone=l; \
+      limit_conn c 1; upload_quota 100; } \
+    location /proxied/ { proxy_pass http://u/; } location /status/ { api /status/; } }";
+
+fn put(client: &mut Client, name: &str, fields: &str, length: usize) {
+    client.send(format!(
+        "PUT /up/{name} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n{fields}\r\n"
+    ));
+}
+
+#[test]
+fn limits_hold_over_a_reload() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    s.get("/r/f").is(200);
+    s.get("/r/f").is(429);
+    for _ in 0..2 {
+        s.reload();
+        s.get("/r/f").is(429);
+    }
+}
+
+#[test]
+fn places_and_shares_of_a_quota_are_the_uploads_own_over_two_reloads() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    let mut upload = s.client();
+    put(&mut upload, "slow", "X: key\r\n", 80);
+    upload.response().is(100);
+    let mut other = s.client();
+    put(&mut other, "gone", "X: other\r\n", 10);
+    other.response().is(100);
+    for round in 0..2 {
+        s.reload();
+        let mut second = s.client();
+        put(&mut second, "x", "X: key\r\n", 5);
+        assert_eq!(second.response().status, 503, "{round}: the one place of this key is taken");
+        let mut third = s.client();
+        put(&mut third, "x", "", 20);
+        assert_eq!(third.response().status, 507, "{round}: 90 of 100 bytes are claimed");
+    }
+    // One client leaves: what it held is free, in the process that it has never spoken to.
+    drop(other);
+    eventually("there is room", || {
+        let mut client = s.client();
+        put(&mut client, "y", "", 20);
+        client.response().status == 100
+    });
+    // The other is stored, and counts as a file from then on.
+    upload.send(vec![b'x'; 80]);
+    upload.response().is(201);
+    eventually("its place is free", || {
+        let mut client = s.client();
+        put(&mut client, "z", "X: key\r\n", 5);
+        client.response().status == 100
+    });
+    let mut last = s.client();
+    put(&mut last, "x", "", 21);
+    last.response().is(507);
+}
+
+#[test]
+fn locks_hold_over_a_reload() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    let info = "<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>";
+    let length = info.len();
+    let lock = format!("LOCK /up/doc HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{info}");
+    s.client().request(&lock).is(201);
+    s.reload();
+    s.client().request("PUT /up/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(423);
+}
+
+#[test]
+fn counts_of_upstreams_go_on_after_a_reload() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    s.get("/proxied/f").is(200);
+    s.reload();
+    s.get("/proxied/f").is(200);
+    eventually("both are counted", || {
+        let text = s.get("/status/http/upstreams/u").text();
+        text.contains("\"2xx\": 2") || text.contains("\"2xx\":2")
+    });
+}
+
+#[test]
+fn sessions_without_tickets_are_resumed_after_a_reload() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    if !crate::tls::certificate(s.setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let block = "server { listen 127.0.0.1:PORT ssl; ssl_certificate localhost.crt; ssl_certificate_key localhost.key; \
+        ssl_session_cache shared:S:1m; ssl_session_tickets off; ssl_protocols TLSv1.2; }";
+    s.reconfigure("user nobody;", block);
+    s.reload();
+    let session = s.setup.dir().join("session");
+    let shake = |how: &str| {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-tls1_2", "-connect", &format!("127.0.0.1:{}", s.port), how]).arg(&session);
+        let output = command.stdin(Stdio::null()).output().expect("openssl runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(shake("-sess_out").contains("New, TLSv1.2"));
+    s.reload();
+    assert!(shake("-sess_in").contains("Reused, TLSv1.2"));
+}
+
+#[test]
+fn no_request_is_lost_while_processes_follow_one_another() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    for _ in 0..5 {
+        s.signal(libc::SIGHUP);
+        for _ in 0..40 {
+            s.get("/f").is(200);
+        }
+    }
+}
+
+#[test]
+fn programs_run_as_the_worker_and_an_upgrade_and_a_drain_are_the_parents() {
+    let block = "server { listen 127.0.0.1:PORT; root DIR/html; access_log off; \
+        location /sh/ { alias DIR/scripts/; cgi_pass /bin/sh; } }";
+    let Some(mut s) = Parent::start_with("user nobody; drain_delay 0s;", block) else { return };
+    let scripts = s.setup.dir().join("scripts");
+    std::fs::create_dir(&scripts).expect("made");
+    let script = "printf '\\n'; id -u; grep NoNewPrivs /proc/self/status";
+    std::fs::write(scripts.join("who.sh"), script).expect("written");
+    let answer = s.get("/sh/who.sh");
+    answer.is(200);
+    assert_eq!(answer.text().split_whitespace().collect::<Vec<_>>(), ["65534", "NoNewPrivs:", "1"]);
+    // The new binary is a parent of its own, with the old one beside it until that is told to go.
+    let (old, child) = (s.process.id(), s.child());
+    let pid_file = s.setup.dir().join("pid");
+    let named = || std::fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    s.signal(libc::SIGUSR2);
+    eventually("the new one has the pid file", || named().is_some_and(|pid| pid != old));
+    let new = named().expect("a number");
+    s.get("/f").is(200);
+    s.signal(libc::SIGQUIT);
+    assert!(os::wait_exit(child, LIMIT) && s.process.wait().expect("our child").success());
+    s.get("/f").is(200);
+    // -s drain is heard by the parent that the pid file names.
+    let binary = crate::table::binary();
+    let told = Command::new(binary).args(["-s", "drain", "-c"]).arg(s.setup.dir().join("conf/test.conf")).status();
+    assert!(told.expect("it runs").success());
+    assert!(os::wait_exit(new, LIMIT), "it has ended");
+    assert!(!pid_file.exists());
+}
