@@ -73,7 +73,6 @@ const DIAGNOSTIC: Verdict = Ignored("a debugging aid of nginx; see `error_log â€
 const VARIABLE_ONLY: Verdict =
     Ignored("only sets variables that do not exist here; a configuration that uses them is refused where it does");
 const PROXY_TUNING: Verdict = Ignored("tunes how proxied responses are moved, not what they are");
-const BALANCING: Verdict = Ignored("requests are spread over the servers in turn, whatever the method");
 const TLS_CACHE: Verdict = Ignored("certificates are read once and kept until their files change");
 const TLS_SIZE: Verdict = Ignored("certificates are sent as they are");
 const DHE: Verdict = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
@@ -247,8 +246,6 @@ pub const ROWS: &[Known] = &[
     row("keepalive_min_timeout", HSL, TAKE1, "ngx_http_core_module", TUNING),
     row("kqueue_changes", EVENTS, TAKE1, "ngx_kqueue_module", EVENT_LOOP),
     row("kqueue_events", EVENTS, TAKE1, "ngx_kqueue_module", EVENT_LOOP),
-    row("least_time", STREAM, TAKE12, "ngx_stream_upstream_least_time_module", IN_STREAM),
-    row("least_time", UPSTREAM, TAKE12, "ngx_http_upstream_least_time_module", BALANCING),
     row("load_module", MAIN, TAKE1, "ngx_core_module", MODULES),
     row("lock_file", MAIN, TAKE1, "ngx_core_module", ONE_PROCESS),
     row("mail", MAIN, NONE.block(), "ngx_mail_module", NO_MAIL),
@@ -450,20 +447,8 @@ pub const ROWS: &[Known] = &[
     row("uwsgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_socket_sndbuf", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_certificate", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_ssl_certificate_cache", HSL, TAKE123, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_certificate_key", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_ciphers", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_ssl_conf_command", HSL, TAKE2, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_crl", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_name", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_password_file", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_protocols", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_server_name", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_session_reuse", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_trusted_certificate", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_verify", HSL, FLAG, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_ssl_verify_depth", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_store", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_store_access", HSL, TAKE123, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_string", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),

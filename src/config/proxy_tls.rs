@@ -1,4 +1,5 @@
-//! From the `proxy_ssl_*` directives of a location to the TLS configuration of connections to its upstream.
+//! From the `proxy_ssl_*` or `uwsgi_ssl_*` directives of a location to the TLS configuration of connections to its
+//! upstream.
 
 use super::certificates::{self, Origin, Wrong};
 use super::error::{Diagnostic, Diagnostics};
@@ -26,11 +27,14 @@ pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnosti
     for location in locations {
         checkpoint::pass_costly();
         let Some(pass) = &location.pass else { continue };
-        let is_secure = pass.protocol == Protocol::Http1 && (pass.is_secure || matches!(pass.to, To::Made(_)));
+        let speaks = matches!(pass.protocol, Protocol::Http1 | Protocol::Uwsgi);
+        let is_secure = speaks && (pass.is_secure || matches!(pass.to, To::Made(_)));
         if is_secure {
-            let ssl = location.settings.proxy_ssl.clone();
+            let settings = &location.settings;
+            let ssl = if pass.protocol == Protocol::Uwsgi { &settings.uwsgi_ssl } else { &settings.proxy_ssl }.clone();
             let entry = made.entry(Rc::as_ptr(&ssl));
-            location.upstream_tls = entry.or_insert_with(|| make(directory, &ssl, found).map(Rc::new)).clone();
+            location.upstream_tls =
+                entry.or_insert_with(|| make(directory, pass.protocol, &ssl, found).map(Rc::new)).clone();
         }
     }
 }
@@ -39,7 +43,7 @@ fn path(directory: &Path, named: &Named) -> PathBuf {
     directory.join(OsStr::from_bytes(named.name.constant().unwrap_or_default()))
 }
 
-fn make(directory: &Path, ssl: &ProxySsl, found: &mut Diagnostics) -> Option<UpstreamTls> {
+fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagnostics) -> Option<UpstreamTls> {
     let before = found.errors();
     let mut fail = |named: &Named, text: String| found.push(Diagnostic::emerg(named.span, text));
     let mut file = |named: &Option<Named>, what: &str, read: &dyn Fn(&Path) -> Result<Loaded, String>| {
@@ -68,7 +72,8 @@ fn make(directory: &Path, ssl: &ProxySsl, found: &mut Diagnostics) -> Option<Ups
             }
         }
         (Some(certificate), None) => {
-            fail(certificate, "no \"proxy_ssl_certificate_key\" is defined for the certificate".into());
+            let module = module(protocol);
+            fail(certificate, format!("no \"{module}_ssl_certificate_key\" is defined for the certificate"));
             None
         }
         (None, _) => None,
@@ -77,7 +82,8 @@ fn make(directory: &Path, ssl: &ProxySsl, found: &mut Diagnostics) -> Option<Ups
     if let Some(span) = ssl.verify {
         let Some(Loaded::Roots(roots)) = roots else {
             if ssl.trusted.is_none() {
-                let text = "no proxy_ssl_trusted_certificate for proxy_ssl_verify";
+                let module = module(protocol);
+                let text = format!("no {module}_ssl_trusted_certificate for {module}_ssl_verify");
                 found.push(Diagnostic::emerg(span, text));
             }
             return None;
@@ -103,6 +109,11 @@ fn make(directory: &Path, ssl: &ProxySsl, found: &mut Diagnostics) -> Option<Ups
             None
         }
     }
+}
+
+/// What its directives begin with.
+fn module(protocol: Protocol) -> &'static str {
+    if protocol == Protocol::Uwsgi { "uwsgi" } else { "proxy" }
 }
 
 /// What a file gave.

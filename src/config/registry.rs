@@ -41,7 +41,8 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         proxy::ROWS,
         proxy_pass::ROWS,
         proxy_response::ROWS,
-        proxy_ssl::ROWS,
+        proxy_ssl::PROXY,
+        proxy_ssl::UWSGI,
         gateway::FASTCGI,
         gateway::SCGI,
         gateway::UWSGI,
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn one_name_in_two_places_has_two_rows() {
-        assert!(known_in("least_time", Contexts::STREAM).is_some_and(|row| row.contexts == Contexts::STREAM));
-        assert!(known_in("least_time", Contexts::UPSTREAM).is_some_and(|row| row.contexts == Contexts::UPSTREAM));
+        assert!(known_in("proxy_socket_rcvbuf", Contexts::STREAM).is_some_and(|row| row.contexts == Contexts::STREAM));
+        assert!(known_in("proxy_socket_rcvbuf", Contexts::HTTP).is_some_and(|row| row.contexts == Contexts::HSL));
     }
 }

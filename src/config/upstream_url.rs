@@ -25,7 +25,9 @@ impl<'a> Url<'a> {
         let starts = |scheme: &str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme.as_bytes()));
         match protocol {
             Protocol::Http1 => return Url::parse(text),
-            Protocol::Uwsgi if starts("suwsgi://") => return Err("suwsgi:// needs TLS, which is not built in yet"),
+            Protocol::Uwsgi if starts("suwsgi://") => {
+                Url::address(&text[9..]).map(|url| Url { is_secure: true, ..url })
+            }
             Protocol::Uwsgi if starts("uwsgi://") => Url::address(&text[8..]),
             _ => Url::address(text),
         }

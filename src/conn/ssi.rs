@@ -52,7 +52,7 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             pages.push(std::mem::take(handler));
             enter(active, turn.cx, include);
         }
-        Progress::Done => *handler = filters::end(ex).map_or(Handler::None, Handler::Page),
+        Progress::Done => *handler = filters::end(ex, turn.cx).map_or(Handler::None, Handler::Page),
         Progress::Broken => {
             // Its end is missing, and shows.
             ex.out.keep_alive = false;

@@ -34,6 +34,7 @@ pub mod temp_dir;
 pub mod temp_names;
 pub mod upstream_balance;
 pub mod upstream_names;
+pub mod upstream_time;
 
 use crate::config::model::Config;
 use crate::route::Recorder;

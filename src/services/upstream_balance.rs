@@ -1,8 +1,8 @@
 //! Which server of a group is asked next, and which have failed of late: smooth weighted round robin, least_conn,
-//! ip_hash, hash and random as nginx has them. Counts live as long as the configuration that names the group.
+//! least_time, ip_hash, hash and random as nginx has them. Counts live as long as the configuration that names the group.
 
-use crate::config::settings::upstream::Ring;
-use crate::config::settings::upstream::{Method, Peer as Server, Upstream};
+use super::upstream_time::{Taken, Times};
+use crate::config::settings::upstream::{Clock, Method, Peer as Server, Ring, Upstream};
 use crate::sys::random;
 use crate::sys::socket::Peer as Client;
 use std::rc::Rc;
@@ -48,6 +48,15 @@ struct State {
     checked: u64,
     /// Requests under way.
     busy: u32,
+    times: Times,
+}
+
+/// What servers are compared by before their turn counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Measure {
+    None,
+    Busy,
+    Time(Clock),
 }
 
 /// What there is to show of a server.
@@ -109,9 +118,13 @@ impl Balance {
             Method::Hash { ring: Some(ring), .. } => group.by_ring(tried, ring, by.key, now),
             Method::Hash { ring: None, .. } => group.by_hash(tried, by.key, now),
             Method::Random { two } if upstream.peers.len() > 1 => group.by_chance(tried, *two, &mut dice, now),
-            Method::Random { .. } | Method::RoundRobin | Method::LeastConn => None,
+            Method::Random { .. } | Method::RoundRobin | Method::LeastConn | Method::LeastTime(_) => None,
         };
-        let least = upstream.method == Method::LeastConn;
+        let least = match upstream.method {
+            Method::LeastConn => Measure::Busy,
+            Method::LeastTime(clock) => Measure::Time(clock),
+            _ => Measure::None,
+        };
         let picked = picked
             .or_else(|| group.by_weight(tried, least, |peer| !peer.backup, now))
             .or_else(|| group.by_weight(tried, least, |peer| peer.backup, now));
@@ -121,6 +134,7 @@ impl Balance {
         let fail_timeout = upstream.peers[picked].fail_timeout.0;
         let state = &mut group.peers[picked];
         state.busy += 1;
+        state.times.take(now);
         if now.saturating_sub(state.checked) > fail_timeout {
             state.checked = now;
         }
@@ -129,7 +143,7 @@ impl Balance {
     }
 
     /// The request at this server is over. True: it has now failed so often that it is left alone for a while.
-    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, now: u64) -> bool {
+    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: Taken, now: u64) -> bool {
         if alone(upstream).is_some() {
             return false;
         }
@@ -137,6 +151,7 @@ impl Balance {
         let group = self.group(upstream);
         let (Some(state), Some(peer)) = (group.peers.get_mut(peer), upstream.peers.get(peer)) else { return false };
         state.busy = state.busy.saturating_sub(1);
+        state.times.give(taken, end == End::Good, now);
         match end {
             // There is no other server to ask.
             _ if single => state.fails = 0,
@@ -199,30 +214,25 @@ impl Group {
         !peer.down && !full && (!resting || self.upstream.peers.len() == 1)
     }
 
-    /// Whose turn it is of those that `may` be taken, by weight; with `least` of those with the fewest requests.
-    fn by_weight(&mut self, tried: &Tried, least: bool, may: impl Fn(&Server) -> bool, now: u64) -> Option<usize> {
+    /// Whose turn it is of those that `may` be taken, by weight; of those that are best by `least`, should it say so.
+    fn by_weight(&mut self, tried: &Tried, least: Measure, may: impl Fn(&Server) -> bool, now: u64) -> Option<usize> {
         let upstream = self.upstream.clone();
         let able = |group: &Group, at: usize| !tried.peers[at] && may(&upstream.peers[at]) && group.is_well(at, now);
         let mut fewest: Option<usize> = None;
-        if least {
-            let load =
-                |group: &Group, at: usize| (u64::from(group.peers[at].busy), u64::from(upstream.peers[at].weight));
+        let load = |group: &Group, at: usize| group.load(at, least, now);
+        let weight = |at: usize| u64::from(upstream.peers[at].weight);
+        if least != Measure::None {
+            self.peers.iter_mut().for_each(|state| state.times.look(now));
             for at in (0..upstream.peers.len()).filter(|at| able(self, *at)) {
-                let less = fewest.is_none_or(|best| {
-                    let ((a, wa), (b, wb)) = (load(self, at), load(self, best));
-                    a * wb < b * wa
-                });
-                if less {
+                let is_less = |best| load(self, at) * weight(best) < load(self, best) * weight(at);
+                if fewest.is_none_or(is_less) {
                     fewest = Some(at);
                 }
             }
             fewest?;
         }
         let as_few = |group: &Group, at: usize| {
-            fewest.is_none_or(|best| {
-                let load = |at: usize| u64::from(group.peers[at].busy);
-                load(at) * u64::from(upstream.peers[best].weight) == load(best) * u64::from(upstream.peers[at].weight)
-            })
+            fewest.is_none_or(|best| load(group, at) * weight(best) == load(group, best) * weight(at))
         };
         let mut best: Option<usize> = None;
         let mut total = 0;
@@ -244,6 +254,22 @@ impl Group {
         let best = best?;
         self.peers[best].current -= total;
         Some(best)
+    }
+
+    /// What a server has to do, or how long one more request is expected to take there.
+    fn load(&self, at: usize, measure: Measure, now: u64) -> u64 {
+        let Some(state) = self.peers.get(at) else { return 0 };
+        match measure {
+            Measure::None => 0,
+            Measure::Busy => u64::from(state.busy),
+            Measure::Time(clock) => {
+                // Whole seconds, as nginx counts them.
+                let timeout = self.upstream.peers.get(at).map_or(0, |peer| peer.fail_timeout.0 / 1000);
+                let since = (now / 1000).saturating_sub(state.checked / 1000);
+                let idle = if since > timeout { since / (timeout + 1) } else { 0 };
+                state.times.expected(clock, state.busy, idle)
+            }
+        }
     }
 
     /// nginx's ip_hash: the hash of the address walks the servers by their weights; a server that cannot be had gives
@@ -307,7 +333,7 @@ impl Group {
         }
         while tried.walk.steps <= STEPS {
             let (_, line) = points.get((tried.walk.hash as usize).checked_rem(points.len())?)?;
-            if let Some(at) = self.by_weight(tried, false, |peer| peer.line == *line, now) {
+            if let Some(at) = self.by_weight(tried, Measure::None, |peer| peer.line == *line, now) {
                 return Some(at);
             }
             tried.walk.hash += 1;
@@ -374,7 +400,7 @@ mod tests {
             match balance.take(upstream, &mut Tried::default(), by(&client(1)), now) {
                 Some(at) => {
                     taken.push(at.to_string());
-                    balance.give(upstream, at, End::Good, now);
+                    balance.give(upstream, at, End::Good, Taken { began: 0, header: None }, now);
                 }
                 None => taken.push("-".into()),
             }
@@ -403,9 +429,9 @@ mod tests {
         let (mut balance, upstream) = (Balance::default(), upstream("1 1", Method::RoundRobin));
         let mut tried = Tried::default();
         assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(0));
-        assert!(balance.give(&upstream, 0, End::Failed, 1000));
+        assert!(balance.give(&upstream, 0, End::Failed, Taken { began: 0, header: None }, 1000));
         assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(1), "the same request goes on");
-        balance.give(&upstream, 1, End::Good, 1000);
+        balance.give(&upstream, 1, End::Good, Taken { began: 0, header: None }, 1000);
         assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), None, "all were tried");
         assert_eq!(sequence(&mut balance, &upstream, 3, 5000), "111");
         let later = sequence(&mut balance, &upstream, 4, 11_001);
@@ -448,7 +474,7 @@ mod tests {
         for key in b'a'..=b'p' {
             let by = By { client: &client(1), key: &[key] };
             let at = balance.take(&group, &mut Tried::default(), by, 1).expect("all are well");
-            balance.give(&group, at, End::Good, 1);
+            balance.give(&group, at, End::Good, Taken { began: 0, header: None }, 1);
             taken.push_str(&at.to_string());
         }
         assert_eq!(taken, "3223010011020333");

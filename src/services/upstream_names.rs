@@ -201,8 +201,5 @@ impl Group {
 pub fn of_addresses(name: &str, ips: &[IpAddr], port: u16) -> Upstream {
     use crate::config::addr::PeerAddr;
     let addrs = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-    let mut upstream = Upstream::of(name, PeerAddr::Inet(addrs));
-    // Its idle connections would not be found again.
-    upstream.keepalive.idle = 0;
-    upstream
+    Upstream::of(name, PeerAddr::Inet(addrs))
 }

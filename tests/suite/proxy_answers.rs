@@ -99,6 +99,8 @@ fn trailers_of_an_upstream() {
     let s = setup(
         "location / { proxy_pass http://%%UP%%; proxy_set_header TE trailers; proxy_set_header Connection te;
              proxy_pass_trailers on; add_trailer X-Seen \"$upstream_trailer_x_sum\"; proxy_hide_header X-Hid; }
+         location /end/ { proxy_pass http://%%UP%%/; add_trailer X-Len $upstream_response_length; add_trailer X-None \"\"; }
+         location /empty/ { proxy_pass http://%%UP%%/; add_trailer X-None \"\"; }
          location /off/ { proxy_pass http://%%UP%%/; }",
         &up,
     )
@@ -113,6 +115,12 @@ fn trailers_of_an_upstream() {
         let all = ask("/chunked");
         assert!(all.contains("\r\n0\r\n") && all.contains("X-Sum: 1\r\nX-Sum: 3\r\n"), "{all}");
         assert!(!all.contains("X-Pad"), "{all}");
+    });
+    table.row(BOTH, "of our own are read at the end, and promised before", || {
+        let all = ask("/end/chunked");
+        assert!(all.contains("\r\n0\r\nX-Len: ") && !all.contains("X-Len: 0\r\n") && !all.contains("X-None"), "{all}");
+        let all = ask("/empty/plain");
+        assert!(all.contains("Transfer-Encoding: chunked") && all.ends_with("0\r\n\r\n"), "{all}");
     });
     table.row(BOTH, "are not passed else", || {
         let all = ask("/off/chunked");

@@ -102,3 +102,55 @@ fn hosts_in_variables_are_looked_up_when_the_configuration_is_read() {
         s.await_file("logs/error.log", |text| text.contains("no resolver defined to resolve other.invalid"));
     });
 }
+
+#[test]
+fn least_time_takes_the_server_that_answers_sooner() {
+    let slow = Upstream::start(|peer| {
+        while peer.request().is_some() {
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            if !peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow") {
+                return;
+            }
+        }
+    });
+    let fast = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfast");
+    let group = |name: &str, method: &str| {
+        format!("upstream {name} {{ least_time {method}; server {}; server {}; }}", slow.address, fast.address)
+    };
+    let groups = [group("head", "header"), group("last", "last_byte"), group("flight", "last_byte inflight")].concat();
+    let s = http(&format!(
+        "{groups} server {{ listen 127.0.0.1:%%PORT%%; location ~ ^/(head|last|flight)$ {{ proxy_pass http://$1; }} }}"
+    ))
+    .start();
+    for target in ["/head", "/last", "/flight"] {
+        let answers: Vec<String> = (0..8).map(|_| s.get(target).text()).collect();
+        assert_eq!(answers.iter().filter(|text| *text == "slow").count(), 1, "{target}: {answers:?}");
+    }
+    let wrong = http("upstream u { least_time soon; server 127.0.0.1:1; }").run(&[
+        "-t",
+        "-p",
+        "%%DIR%%/",
+        "-c",
+        "%%DIR%%/conf/test.conf",
+    ]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("invalid value \"soon\""), "{wrong:?}");
+}
+
+#[test]
+fn only_connections_of_an_upstream_block_are_kept() {
+    let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+    let s = http(&format!(
+        "upstream u {{ server {0}; }} server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://{0}; }}
+         location /u {{ proxy_pass http://u; }} }}",
+        up.address
+    ))
+    .start();
+    for _ in 0..4 {
+        s.get("/").is(200);
+    }
+    assert_eq!(up.connections(), 4);
+    for _ in 0..4 {
+        s.get("/u").is(200);
+    }
+    assert_eq!(up.connections(), 5);
+}

@@ -450,6 +450,27 @@ fn upstreams_are_spoken_to_over_tls_and_verified_where_that_is_wanted() {
 }
 
 #[test]
+fn applications_that_speak_uwsgi_are_spoken_to_over_tls() {
+    // A server of HTTP takes the request for garbage, and says who sent it.
+    let setup = http(
+        "server { listen 127.0.0.1:%%PORT1%% ssl; server_name a.test; ssl_certificate a.test.crt; ssl_certificate_key a.test.key; \
+         ssl_verify_client optional_no_ca; add_header X-Name $ssl_client_s_dn always; }\n\
+         server { listen 127.0.0.1:%%PORT%%; uwsgi_ssl_certificate b.test.crt; uwsgi_ssl_certificate_key b.test.key;\n\
+         location / { uwsgi_pass suwsgi://127.0.0.1:%%PORT1%%; }\n\
+         location /made { uwsgi_pass suwsgi://$arg_to; }\n\
+         location /distrust { uwsgi_pass suwsgi://127.0.0.1:%%PORT1%%; uwsgi_ssl_verify on; uwsgi_ssl_trusted_certificate b.test.crt; } }",
+    );
+    if !certificate(setup.dir(), "a.test", "ec") || !certificate(setup.dir(), "b.test", "ec") {
+        return;
+    }
+    let server = setup.start();
+    server.get("/").is(400).has("X-Name", "CN=b.test");
+    server.get(&format!("/made?to={}", server.address(1))).is(400).has("X-Name", "CN=b.test");
+    server.get("/distrust").is(502);
+    server.await_file("logs/error.log", |log| log.contains("upstream: \"suwsgi://127.0.0.1"));
+}
+
+#[test]
 fn the_order_of_suites_is_the_clients_where_it_is_said_and_the_cheap_one_first_where_not() {
     let setup = http(
         "ssl_certificate localhost.crt; ssl_certificate_key localhost.key;

@@ -35,7 +35,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(|s, b, d| pass(Protocol::Uwsgi, s, b, d)),
-        "Passes requests to a uwsgi application server: [uwsgi://]host:port, unix:path or the name of an upstream; variables are allowed. suwsgi:// is refused. Its parameters are set by uwsgi_param: `include uwsgi_params;` is a good start.",
+        "Passes requests to a uwsgi application server: [uwsgi://]host:port, unix:path or the name of an upstream; variables are allowed. suwsgi:// speaks TLS with it (`uwsgi_ssl_…`). Its parameters are set by uwsgi_param: `include uwsgi_params;` is a good start.",
     ),
 ];
 
@@ -56,7 +56,8 @@ fn pass(protocol: Protocol, s: &mut Scope, b: &mut Build, d: &Directive) -> Outc
             }
         }
     };
-    s.own.pass = Some(Rc::new(Pass { protocol, to, location: Box::default(), is_secure: false }));
+    let is_secure = matches!(&to, To::Fixed { url, .. } if Url::of(protocol, url).is_ok_and(|url| url.is_secure));
+    s.own.pass = Some(Rc::new(Pass { protocol, to, location: Box::default(), is_secure }));
     s.own.content = Content::Proxy;
     Ok(())
 }

@@ -120,7 +120,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "0",
         Effect::Once(|s, b, d| limit_rate(proxy, s, b, d)),
-        "Bytes per second of an upstream's response, variables allowed; 0 is no limit. Nothing is read ahead of the client, so it holds for what the client gets, where limit_rate is not lower still. Without effect under `proxy_buffering off`.",
+        "Bytes per second of an upstream's response, variables allowed; 0 is no limit. How fast it is read; the client gets it no faster. Without effect under `proxy_buffering off`.",
     ),
     row(
         "proxy_intercept_errors",

@@ -13,7 +13,7 @@ use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
-use crate::config::settings::upstream::{Dynamic, Method, Peer, Ring, Upstream};
+use crate::config::settings::upstream::{Clock, Dynamic, Method, Peer, Ring, Upstream};
 use crate::config::value::{Millis, Size, number as parse_number};
 
 const PARAMETERS: &str = "weight=, max_conns=, max_fails=, fail_timeout=, resolve, backup or down";
@@ -119,6 +119,14 @@ pub const ROWS: &[Row] = &[
         Effect::Once(random),
         "Takes a server by chance, by weight; with two [least_conn] the one of two that has fewer requests under way.",
     ),
+    row(
+        "least_time",
+        UPSTREAM,
+        Args::TAKE12,
+        "",
+        Effect::Once(least_time),
+        "Takes the server that is expected to answer soonest, by weight: by its average time until the header or the last_byte of a response, times the requests under way; with inflight the time of requests that are not answered yet counts too.",
+    ),
     row("zone", UPSTREAM, Args::TAKE12, "", Effect::Once(zone), "Accepted: one process needs no shared memory."),
 ];
 
@@ -157,6 +165,20 @@ fn hash(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
     };
     method(s, Method::Hash { key, ring })
+}
+
+fn least_time(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let header = match d.args[0].bytes() {
+        b"header" => true,
+        b"last_byte" => false,
+        _ => return Err(invalid(d, 0).help("header or last_byte")),
+    };
+    let inflight = match d.args.get(1) {
+        None => false,
+        Some(word) if word.is("inflight") => true,
+        Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
+    };
+    method(s, Method::LeastTime(Clock { header, inflight }))
 }
 
 fn random(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {

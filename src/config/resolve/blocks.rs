@@ -14,7 +14,7 @@ use crate::config::pattern_set::PatternSet;
 use crate::config::row::Section;
 use crate::config::settings::listen::ServerDraft;
 use crate::config::settings::proxy_pass::Protocol;
-use crate::config::settings::upstream::Upstream;
+use crate::config::settings::upstream::{Keepalive, Upstream};
 use crate::util::hash::FastMap;
 
 /// Deepest nesting of blocks the walk follows; the parser has its own bound.
@@ -241,7 +241,7 @@ impl Build {
 
     fn upstream(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
         let mut scope = Scope::new(Contexts::UPSTREAM, outer.settings.clone(), Own::default()).within(d);
-        scope.upstream = Some(Upstream::named(&d.args[0].str()));
+        scope.upstream = Some(Upstream { keepalive: Keepalive::default(), ..Upstream::named(&d.args[0].str()) });
         let before = self.diagnostics.errors();
         self.level(&mut scope, children);
         let is_sound = self.diagnostics.errors() == before;

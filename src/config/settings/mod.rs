@@ -95,6 +95,7 @@ pub struct Settings {
     pub ssi: Rc<Ssi>,
     pub ssl: Rc<Ssl>,
     pub proxy_ssl: Rc<ProxySsl>,
+    pub uwsgi_ssl: Rc<ProxySsl>,
     /// Lines that limit what clients may write, for those who break one.
     pub limiting: Rc<Vec<Line>>,
 }

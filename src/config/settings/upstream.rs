@@ -51,6 +51,7 @@ pub enum Method {
     RoundRobin,
     LeastConn,
     IpHash,
+    LeastTime(Clock),
     /// The same peer for the same value.
     Hash {
         key: Template,
@@ -61,6 +62,15 @@ pub enum Method {
         /// Of two, the one with fewer requests under way.
         two: bool,
     },
+}
+
+/// Which time of a server counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Until the head of the response, not until its end.
+    pub header: bool,
+    /// That of requests under way as well.
+    pub inflight: bool,
 }
 
 /// Connections that are kept for further requests.
@@ -82,7 +92,8 @@ impl Default for Keepalive {
 impl Upstream {
     /// A group without peers yet.
     pub fn named(name: &str) -> Upstream {
-        let keepalive = Keepalive::default();
+        // Only those of an `upstream` block are kept (nginx).
+        let keepalive = Keepalive { idle: 0, ..Keepalive::default() };
         Upstream {
             name: name.into(),
             port: None,

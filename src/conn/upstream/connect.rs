@@ -10,6 +10,7 @@ use crate::exchange::handlers::upstream::{Fault, Phase, settings};
 use crate::http::status::Status;
 use crate::services::children::Leave;
 use crate::services::upstream_balance::End;
+use crate::services::upstream_time::Taken;
 use crate::sys::Errno;
 use crate::sys::socket::Connect;
 
@@ -58,7 +59,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         tls: secure.as_ref(),
         repeatable: proxy.may_repeat(ex),
     };
-    if let Some(key) = backends.reuse(&wanted, turn.wake) {
+    if let Some(key) = backends.reuse(&wanted, turn.wake, cx.now.ms) {
         *backend = Some(key);
         proxy.reused = true;
         proxy.connected(ex, cx);
@@ -83,7 +84,13 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         }
         Err((call, e)) => {
             proxy.broken(ex, cx, call, e);
-            let resting = cx.upstream_balance.give(&upstream, peer, End::Failed, cx.now.ms);
+            let resting = cx.upstream_balance.give(
+                &upstream,
+                peer,
+                End::Failed,
+                Taken { began: cx.now.ms, header: None },
+                cx.now.ms,
+            );
             next(io, active, cx, Fault::Error, resting)
         }
     }

@@ -7,7 +7,7 @@ use crate::conn::http1::{Http1, read, respond_with};
 use crate::conn::io::{Io, Step};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::{Active, Turn};
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Headed, Phase, Proxy, respond, settings};
 use crate::exchange::send_queue::SHORT;
@@ -180,15 +180,25 @@ pub(super) enum Received {
 /// One read of the response, no more than the client's side has room for.
 pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Received {
     let Some(backend) = turn.pool.backends.of(active.backend) else { return Received::Nothing };
-    let Handler::Proxy(proxy) = &active.handler else { return Received::Nothing };
-    let most = proxy.room(&active.ex).min(SCRATCH);
+    let Handler::Proxy(proxy) = &mut active.handler else { return Received::Nothing };
+    let mut most = proxy.room(&active.ex).min(SCRATCH);
     if most == 0 || !backend.transport.can_read() {
         return Received::Nothing;
+    }
+    if let Some(pace) = &mut proxy.pace {
+        if let Err(until) = pace.allow(turn.cx.now.ms) {
+            active.ex.pause = Some(Pause { until, then: None });
+            return Received::Step(Step::Again);
+        }
+        most = most.min(pace.open());
     }
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
     bytes.clear();
     bytes.reserve(SCRATCH);
     let outcome = backend.transport.recv(&mut bytes, most);
+    if let Some(pace) = &mut proxy.pace {
+        pace.took(bytes.len());
+    }
     let received = match outcome {
         Err(Errno::EAGAIN) => Received::Nothing,
         outcome => arrived(io, active, turn, outcome.map(|_| &bytes[..])),
@@ -225,6 +235,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     };
     let outcome = match outcome {
         Ok(Some((headed, bytes))) if headed.flow == Flow::Respond => {
+            turn.pool.backends.has_head(*backend, cx.now.ms);
             begin_response(ex, http1, cx);
             if proxy.phase == Phase::Tunnel {
                 // What the client sent behind its request is no request any more.
@@ -282,7 +293,7 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     }
     *handler = Handler::None;
     if ex.tx == Tx::Send
-        && let Some(page) = filters::end(ex)
+        && let Some(page) = filters::end(ex, cx)
     {
         *handler = Handler::Page(page);
     }

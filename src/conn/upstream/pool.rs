@@ -10,6 +10,7 @@ use crate::exchange::handlers::upstream::tls::Secure;
 use crate::services::Services;
 use crate::services::children::Leave;
 use crate::services::upstream_balance::End;
+use crate::services::upstream_time::Taken;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, Connect};
@@ -25,6 +26,8 @@ pub struct Backend {
     owner: Option<Wake>,
     upstream: Rc<Upstream>,
     peer: usize,
+    /// What its present request has taken so far.
+    taken: Taken,
     /// Where it was made to come from.
     local: Option<SocketAddr>,
     /// Spoken over TLS.
@@ -74,6 +77,13 @@ impl Backends {
         slot.and_then(|key| self.slab.get(key)).map(|backend| &backend.transport)
     }
 
+    /// The head of the response is there.
+    pub fn has_head(&mut self, slot: Option<Key>, now: u64) {
+        if let Some(backend) = self.of(slot) {
+            backend.taken.header = Some(now);
+        }
+    }
+
     /// What epoll reports of a backend. Gives who must go on.
     pub fn event(&mut self, key: Key, flags: u32) -> Option<Wake> {
         let backend = self.slab.get_mut(key)?;
@@ -87,7 +97,7 @@ impl Backends {
     }
 
     /// An idle connection to this server, the one used last.
-    pub fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake) -> Option<Key> {
+    pub fn reuse(&mut self, wanted: &Wanted<'_>, owner: Wake, now: u64) -> Option<Key> {
         loop {
             let at = self.idle.iter().rposition(|key| {
                 self.slab.get(*key).is_some_and(|b| {
@@ -104,6 +114,7 @@ impl Backends {
             let quiet = !backend.transport.can_read() && !backend.transport.has_failed();
             if wanted.repeatable && quiet || backend.transport.is_silent() {
                 backend.owner = Some(owner);
+                backend.taken = Taken { began: now, header: None };
                 return Some(key);
             }
             self.slab.remove(key);
@@ -139,6 +150,7 @@ impl Backends {
             owner: Some(owner),
             upstream: wanted.upstream.clone(),
             peer: wanted.peer,
+            taken: Taken { began: now, header: None },
             local: wanted.local,
             tls: wanted.tls.cloned(),
             requests: 0,
@@ -164,6 +176,7 @@ impl Backends {
             owner: Some(owner),
             upstream: upstream.clone(),
             peer: 0,
+            taken: Taken { began: 0, header: None },
             local: None,
             tls: None,
             requests: 0,
@@ -189,7 +202,7 @@ impl Backends {
             let leave = if end == End::Good { Leave::Done } else { Leave::Unwanted };
             cx.children.leave(child, leave, cx.now.ms);
         }
-        cx.upstream_balance.give(&backend.upstream, backend.peer, end, cx.now.ms)
+        cx.upstream_balance.give(&backend.upstream, backend.peer, end, backend.taken, cx.now.ms)
     }
 
     /// The exchange is gone before its response was: that says nothing of the server.
@@ -211,9 +224,9 @@ impl Backends {
         }
         backend.owner = None;
         backend.due = cx.now.ms + keepalive.timeout.0;
-        let (upstream, peer) = (backend.upstream.clone(), backend.peer);
+        let (upstream, peer, taken) = (backend.upstream.clone(), backend.peer, backend.taken);
         *slot = None;
-        cx.upstream_balance.give(&upstream, peer, End::Good, cx.now.ms);
+        cx.upstream_balance.give(&upstream, peer, End::Good, taken, cx.now.ms);
         let same = |key: &Key| self.slab.get(*key).is_some_and(|b| Rc::ptr_eq(&b.upstream, &upstream));
         let idle = keepalive.idle as usize;
         if self.idle.len() >= idle

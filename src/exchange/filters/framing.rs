@@ -3,18 +3,22 @@
 use super::{has_no_body, headers};
 use crate::exchange::Exchange;
 use crate::exchange::basis::Cacheable;
+use crate::exchange::response::Body;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // RFC 9110 §9.3.6: nor has a tunnel an end that could be marked.
     let may_mark =
         ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked && !ex.response.upgrade;
-    if may_mark && !has_no_body(ex) {
+    // A mark is promised before their values are known (nginx). Those of a body that is still being made are read at its
+    // end.
+    let follows = may_mark && !has_no_body(ex) && headers::has_trailers(ex);
+    if follows && !matches!(ex.response.body, Body::Stream { .. }) {
         headers::trailers(ex, cx);
     }
     // An answer without a body, HEAD's among them, says nothing of a length that is not known (nginx).
     let unknown = ex.response.body.length().is_none() && !has_no_body(ex);
-    let marks = may_mark && (unknown || !ex.response.trailers.is_empty());
+    let marks = may_mark && (unknown || follows || !ex.response.trailers.is_empty());
     ex.out.frame(marks, unknown);
     // Trailers with a variable in them withdraw the vouching themselves.
     Cacheable::Yes

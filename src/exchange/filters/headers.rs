@@ -32,6 +32,13 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     cacheable
 }
 
+/// add_trailer has something to say of the response.
+pub fn has_trailers(ex: &Exchange) -> bool {
+    let trailers = &ex.here().settings.output.trailers;
+    let listed = is_listed(ex.response.status.0);
+    trailers.iter().any(|trailer| listed || trailer.always)
+}
+
 /// add_trailer: what follows the last chunk.
 pub fn trailers(ex: &mut Exchange, cx: &mut Services) {
     if ex.here().settings.output.trailers.is_empty() {

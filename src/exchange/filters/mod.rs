@@ -28,7 +28,6 @@ pub use body::body;
 
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
-use super::handlers::upstream::settings::settings;
 use super::response::{Body, ContentType};
 use super::{Exchange, Tx, error_page, variables};
 use crate::config::template::Template;
@@ -174,26 +173,23 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     }
 }
 
-/// limit_rate, where no script has set another; an upstream's response may be slowed down further.
+/// limit_rate, where no script has set another.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
-    let stream = matches!(ex.response.body, Body::Stream { .. }) && !ex.response.at_once && !ex.response.upgrade;
-    let slowed = stream && settings(ex).limit_rate.is_some();
-    if !slowed && (ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none()) {
+    if ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none() {
         return;
     }
-    let (client, proxy) = (ex.here().settings.client.clone(), settings(ex).clone());
+    let client = ex.here().settings.client.clone();
     let mut value = |template: &Option<Template>| {
         let text = template.as_ref().map(|template| variables::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)
     };
     let (rate, after) = (value(&client.limit_rate), value(&client.limit_rate_after));
-    let upstream = if slowed { value(&proxy.limit_rate) } else { 0 };
-    ex.limit_rate = ex.limit_rate.or(Some(rate)).into_iter().chain([upstream]).filter(|rate| *rate > 0).min();
+    ex.limit_rate = (rate > 0).then_some(rate);
     ex.limit_rate_after = after;
 }
 
 /// A streamed body is complete. Some: it is a page, which makes another of it.
-pub fn end(ex: &mut Exchange) -> Option<Box<Page>> {
+pub fn end(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Page>> {
     let page = ssi::gathered(ex);
     if page.is_some() {
         return page;
@@ -202,6 +198,9 @@ pub fn end(ex: &mut Exchange) -> Option<Box<Page>> {
     if ex.sub.is_some() {
         end_include(ex);
         return None;
+    }
+    if ex.out.takes_trailers() {
+        headers::trailers(ex, cx);
     }
     ex.out.end(&ex.response.trailers);
     ex.tx = Tx::Done;

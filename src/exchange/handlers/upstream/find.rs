@@ -84,10 +84,7 @@ fn known(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
         return None;
     }
     let addr = PeerAddr::parse(url.host.as_bytes(), port).ok()?;
-    let mut upstream = Upstream::of(url.host, addr);
-    // Its idle connections would not be found again.
-    upstream.keepalive.idle = 0;
-    Some(Rc::new(upstream))
+    Some(Rc::new(Upstream::of(url.host, addr)))
 }
 
 type Looked = (Rc<Upstream>, Option<Pending>);

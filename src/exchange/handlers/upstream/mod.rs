@@ -31,6 +31,7 @@ use super::methods;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::pace::Pace;
 use crate::exchange::{Exchange, Printable, Rx, Tx, body};
 use crate::http::fastcgi;
 use crate::http::h1::framing::Framing;
@@ -114,6 +115,8 @@ pub struct Proxy {
     /// The connection may serve another afterwards.
     keep: bool,
     ending: Ending,
+    /// proxy_limit_rate: how fast the response is read.
+    pub pace: Option<Pace>,
     /// When the upstream, and when the client, has been waited for too long; monotonic milliseconds.
     pub upstream_by: u64,
     pub client_by: u64,
@@ -137,6 +140,9 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let found = find::find(ex, cx, &pass, &mut record);
     ex.log.upstream = Some(record);
     let find::Target { upstream, pending, place, is_secure } = found.map_err(Flow::Status)?;
+    if let Some(record) = &mut ex.log.upstream {
+        record.is_secure = is_secure;
+    }
     let tls = if is_secure { Some(tls::secure(ex, cx, &place.host).map_err(Flow::Status)?) } else { None };
     cx.trace.say("handler", Some(ex.here().span), || {
         let port = upstream.port.map_or(String::new(), |port| format!(":{port}"));
@@ -203,6 +209,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         was_reset: false,
         keep: false,
         ending: Ending::None,
+        pace: None,
         upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
         client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
     };

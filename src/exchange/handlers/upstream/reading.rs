@@ -5,8 +5,10 @@ use super::record::ReceivedHead;
 use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings};
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::Protocol;
+use crate::config::value::Size;
 use crate::exchange::flow::Flow;
-use crate::exchange::{Exchange, Tx, filters};
+use crate::exchange::pace::Pace;
+use crate::exchange::{Exchange, Tx, filters, variables};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Ending, Progress};
@@ -161,11 +163,26 @@ impl Proxy {
             Ending::Close => Reading::UntilClose,
         };
         let (body, rest) = headed.parts(bytes);
+        self.limit_rate(ex, cx, body.len());
         self.body_bytes(ex, cx, body)?;
         if !rest.is_empty() {
             self.records(ex, cx, rest)?;
         }
         Ok(())
+    }
+
+    /// proxy_limit_rate. What is passed on at once is not held back (nginx).
+    fn limit_rate(&mut self, ex: &mut Exchange, cx: &mut Services, read: usize) {
+        let Some(rate) = settings(ex).limit_rate.clone() else { return };
+        if ex.response.at_once || self.phase == Phase::Tunnel {
+            return;
+        }
+        let text = variables::text(&rate, ex, cx);
+        let rate = Size::parse(&text).ok().filter(|rate| rate.0 > 0);
+        self.pace = rate.map(|rate| Pace::new(rate.0, cx.now.ms));
+        if let Some(pace) = &mut self.pace {
+            pace.took(read);
+        }
     }
 
     /// What the server sends is the client's, whatever it means.

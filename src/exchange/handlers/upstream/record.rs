@@ -25,6 +25,8 @@ pub struct Record {
     /// `$proxy_host` and `$proxy_port`.
     pub host: Rc<[u8]>,
     pub port: Rc<[u8]>,
+    /// It is spoken to over TLS.
+    pub is_secure: bool,
     /// What is asked for there, while a server is dealt with.
     pub asks: Option<Rc<Place>>,
 }
@@ -176,7 +178,12 @@ impl Record {
     /// `http://address/uri` of the server that is dealt with, for the error log; empty: none is.
     pub fn shown(&self) -> Vec<u8> {
         let (Some(place), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
-        [self.protocol.scheme().as_bytes(), one.peer.as_bytes(), &place.uri].concat()
+        let scheme = match self.protocol {
+            Protocol::Http1 if self.is_secure => "https://",
+            Protocol::Uwsgi if self.is_secure => "suwsgi://",
+            protocol => protocol.scheme(),
+        };
+        [scheme.as_bytes(), one.peer.as_bytes(), &place.uri].concat()
     }
 
     /// The value of a trailer of the last response, named as for [`Record::header`].

@@ -1,0 +1,106 @@
+//! How fast the servers of a group have been of late, for `least_time`: averages in nginx's way, of which a request
+//! counts for a twentieth.
+
+use crate::config::settings::upstream::Clock;
+
+/// Beyond this servers are equally slow, and the one with fewer requests is better.
+const SLOWEST: u64 = 5000;
+/// Servers whose times are as close as this take turns.
+const CLOSE: u64 = 20;
+
+/// Times of one server, in milliseconds; 0: not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    header: u64,
+    response: u64,
+    /// Of requests that are under way.
+    inflight: u64,
+    /// How many those are, and the sum of when they began.
+    count: u64,
+    began: u64,
+}
+
+/// One request's.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// When it began, monotonic milliseconds.
+    pub began: u64,
+    /// When the head of the response was there.
+    pub header: Option<u64>,
+}
+
+fn average(before: u64, value: u64) -> u64 {
+    if before == 0 { value } else { (before * 95 + value * 5 + 50) / 100 }
+}
+
+impl Times {
+    pub fn take(&mut self, now: u64) {
+        self.count += 1;
+        self.began += now;
+    }
+
+    /// A request is over; `is_good`: it counts for the average.
+    pub fn give(&mut self, taken: Taken, is_good: bool, now: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.began = self.began.saturating_sub(taken.began);
+        if let Some(header) = taken.header.filter(|_| is_good) {
+            self.header = average(self.header, header.saturating_sub(taken.began));
+            self.response = average(self.response, now.saturating_sub(taken.began));
+        }
+    }
+
+    /// Looks at the requests that are under way.
+    pub fn look(&mut self, now: u64) {
+        if let Some(began) = self.began.checked_div(self.count) {
+            self.inflight = average(self.inflight, now.saturating_sub(began));
+        }
+    }
+
+    /// What is to be expected of one more request, by the clock of the group. `busy`: requests under way; `idle`: the
+    /// times of fail_timeout that have passed since the server was last looked at: each makes it half as slow.
+    pub fn expected(&self, clock: Clock, busy: u32, idle: u64) -> u64 {
+        let mean = if clock.header { self.header } else { self.response };
+        let mean = mean >> idle.min(63);
+        let time = if clock.inflight && self.count > 0 { mean.max(self.inflight) } else { mean };
+        let time = if time > SLOWEST { SLOWEST } else { time + CLOSE - time % CLOSE };
+        time * (1 + u64::from(busy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAST_BYTE: Clock = Clock { header: false, inflight: false };
+
+    #[test]
+    fn a_slow_answer_raises_what_is_expected_and_time_lowers_it() {
+        let mut times = Times::default();
+        assert_eq!(times.expected(LAST_BYTE, 0, 0), 20);
+        times.take(1000);
+        times.give(Taken { began: 1000, header: Some(1010) }, true, 5000);
+        assert_eq!(times.expected(LAST_BYTE, 0, 0), 4020);
+        assert_eq!(times.expected(LAST_BYTE, 1, 0), 8040);
+        assert_eq!(times.expected(LAST_BYTE, 0, 3), 520);
+        assert_eq!(times.expected(Clock { header: true, inflight: false }, 0, 0), 20);
+        times.take(5000);
+        times.give(Taken { began: 5000, header: None }, true, 9000);
+        times.take(5000);
+        times.give(Taken { began: 5000, header: Some(5000) }, false, 9000);
+        assert_eq!(times.expected(LAST_BYTE, 0, 0), 4020, "failures say nothing of its time");
+    }
+
+    #[test]
+    fn requests_that_hang_count_with_inflight() {
+        let clock = Clock { header: false, inflight: true };
+        let mut times = Times::default();
+        times.take(1000);
+        times.take(3000);
+        times.look(4000);
+        assert_eq!(times.expected(clock, 2, 0), (2000 + 20) * 3);
+        assert_eq!(times.expected(LAST_BYTE, 2, 0), 60);
+        times.give(Taken { began: 1000, header: None }, false, 4000);
+        times.give(Taken { began: 3000, header: None }, false, 4000);
+        assert_eq!(times.expected(clock, 0, 0), 20);
+    }
+}
