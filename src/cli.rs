@@ -347,6 +347,15 @@ fn stop(error: &clap::Error, first: &str) -> Stop {
             let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
             format!("option \"-{letter}\" requires {wants}")
         }
+        ErrorKind::MissingRequiredArgument if first == "fmt" => {
+            "fmt needs a file, as in: webserv fmt conf/default.conf".to_owned()
+        }
+        ErrorKind::MissingRequiredArgument if first == "check-nginx" => {
+            "check-nginx needs a file, as in: webserv check-nginx /etc/nginx/nginx.conf".to_owned()
+        }
+        ErrorKind::MissingRequiredArgument if first == "diff" => {
+            "diff needs two configurations, as in: webserv diff old.conf new.conf --log logs/access.log".to_owned()
+        }
         ErrorKind::MissingRequiredArgument => "explain needs a configuration and a request, as in: \
              webserv explain conf/default.conf 'GET http://localhost:8080/'"
             .to_owned(),
@@ -523,6 +532,9 @@ mod tests {
             ("--prot 80 .", "invalid option: \"prot\"; did you mean --port?"),
             ("-c", "option \"-c\" requires file name"),
             ("--port", "option \"--port\" requires a value"),
+            ("fmt", "fmt needs a file"),
+            ("check-nginx", "check-nginx needs a file"),
+            ("diff a", "diff needs two configurations"),
             ("--port eighty .", "option \"--port\" does not take \"eighty\""),
         ];
         for (line, expected) in table {

@@ -1,6 +1,7 @@
 //! The program: arguments to commands to exit status. One function per command; everything else is the library's.
 
 mod cli;
+mod notes;
 mod share;
 
 use cli::{Args, Explain, Reference, Stop, Tool};
@@ -8,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use webserv::config::build::Form;
-use webserv::config::error::{Diagnostic, Severity};
+use webserv::config::error::Severity;
 use webserv::config::model::Config;
 use webserv::config::registry;
 use webserv::config::sources::Sources;
@@ -222,7 +223,8 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let file = origin.file.display();
     let mut read = read;
     if !args.dump {
-        add_warnings(origin, &mut read, origin.form == Form::Own);
+        notes::add_warnings(origin, &mut read, origin.form == Form::Own);
+        notes::add_absent(origin, &mut read);
     }
     let read = report(args, origin, read);
     let outcome = match &read.config {
@@ -283,49 +285,9 @@ fn draw(text: &str) {
 fn warnings(args: &Args, origin: &Origin) -> ExitCode {
     let mut read = origin.read(Vec::new());
     read.diagnostics.leave_out(Severity::Notice);
-    add_warnings(origin, &mut read, false);
+    notes::add_warnings(origin, &mut read, false);
     show(args, origin, &read);
     if read.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The warnings of `lint` beside those of the load, where it found no error. The tree is read once more: the resolver
-/// has used its own up.
-fn add_warnings(origin: &Origin, read: &mut Read, are_ours: bool) {
-    if read.diagnostics.has_errors() {
-        return;
-    }
-    let loaded = origin.load();
-    for warning in lint::lint(&loaded.directives, &loaded.sources, Some(&paths(origin, are_ours))) {
-        read.diagnostics.push(warning);
-    }
-    add_silence(read);
-    read.diagnostics.sort();
-    read.sources = loaded.sources;
-}
-
-/// What there is to say of files at every start, and that nothing would be listened on.
-fn add_missing(origin: &Origin, read: &mut Read) {
-    let loaded = origin.load();
-    for warning in lint::at_start(&loaded.directives, &loaded.sources, &paths(origin, true)) {
-        read.diagnostics.push(warning);
-    }
-    add_silence(read);
-    read.diagnostics.sort();
-}
-
-/// No port is opened, and no block of the configuration is the place to report it.
-fn add_silence(read: &mut Read) {
-    let is_silent = read.config.as_ref().is_some_and(|config| config.sockets.is_empty());
-    if is_silent && !read.diagnostics.iter().any(|d| d.code == Some("W212")) {
-        let what = Diagnostic::warn(None, "nothing is listened on: the configuration has no server");
-        read.diagnostics.push(what.help("write one, as in: server { listen 8080; root /srv/www; }"));
-    }
-}
-
-fn paths(origin: &Origin, are_ours: bool) -> lint::Paths {
-    let file = origin.prefix.join(&origin.file);
-    let conf_dir = file.parent().unwrap_or(&origin.prefix).to_owned();
-    lint::Paths { prefix: origin.prefix.clone(), conf_dir, are_ours }
 }
 
 /// `lint --explain`.
@@ -480,7 +442,7 @@ fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> Ex
 fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     let mut read = read;
     if read.config.is_some() && args.signal.is_none() {
-        add_missing(&origin, &mut read);
+        notes::add_missing(&origin, &mut read);
     }
     let notes = reload::notes(&read.diagnostics, &read.sources);
     let read = report(args, &origin, read);

@@ -1,5 +1,5 @@
 //! `webserv lsp`: a language server for editors, over standard input and output (JSON-RPC with Content-Length). Messages
-//! of `-t` and `lint` as they are typed, completion and hover from the directive table, the place where an upstream, a
+//! of `-t` and `lint` as they are typed and what would mend them, completion and hover from the directive table, the place where an upstream, a
 //! zone, a named location, a variable or an included file is defined, and the layout of `fmt`.
 //!
 //! Invariants: a document is judged as the whole configuration it would be, from its own directory; nothing is bound or
@@ -7,7 +7,7 @@
 
 mod text;
 
-use super::{format, lint, manual};
+use super::{format, lint, manual, report};
 use crate::config::ast::{Directive, Span};
 use crate::config::build::Form;
 use crate::config::error::{Diagnostic, Severity};
@@ -107,6 +107,7 @@ impl Documents {
                     "hoverProvider": true,
                     "definitionProvider": true,
                     "documentFormattingProvider": true,
+                    "codeActionProvider": {"codeActionKinds": ["quickfix"]},
                 },
                 "serverInfo": {"name": "webserv", "version": env!("CARGO_PKG_VERSION")},
             }),
@@ -128,6 +129,7 @@ impl Documents {
             "textDocument/completion" => self.complete(&uri, params),
             "textDocument/hover" => self.hover(&uri, params),
             "textDocument/definition" => self.define(&uri, params),
+            "textDocument/codeAction" => self.actions(&uri, params),
             "textDocument/formatting" => self.format(&uri),
             _ => return None,
         })
@@ -156,7 +158,35 @@ impl Documents {
     }
 
     fn diagnostics(&self, uri: &str) -> Vec<Value> {
-        let Some((origin, loaded)) = self.load(uri) else { return Vec::new() };
+        let Some((found, loaded)) = self.found(uri) else { return Vec::new() };
+        found.iter().map(|d| shown(d, &loaded.sources)).collect()
+    }
+
+    /// What would mend the mistakes in a range.
+    fn actions(&self, uri: &str, params: &Value) -> Value {
+        let Some((found, loaded)) = self.found(uri) else { return Value::Null };
+        let line = |end: &str| params["range"][end]["line"].as_u64().unwrap_or(0);
+        let is_there = |d: &&Diagnostic| {
+            d.span.is_some_and(|span| {
+                let lines = range(span, &loaded.sources);
+                let at = |end: &str| lines[end]["line"].as_u64().unwrap_or(0);
+                at("start") <= line("end") && at("end") >= line("start")
+            })
+        };
+        let action = |d: &Diagnostic| -> Vec<Value> {
+            let repairs = report::repairs(d, &loaded.sources).into_iter().map(|(title, span, text)| {
+                let edit = json!({"range": range(span, &loaded.sources), "newText": text});
+                let diagnostics = [shown(d, &loaded.sources)];
+                json!({"title": title, "kind": "quickfix", "diagnostics": diagnostics, "edit": {"changes": {uri: [edit]}}})
+            });
+            repairs.collect()
+        };
+        found.iter().filter(is_there).flat_map(action).collect()
+    }
+
+    /// What there is to say of a document, as the configuration it would be.
+    fn found(&self, uri: &str) -> Option<(Vec<Diagnostic>, Loaded)> {
+        let (origin, loaded) = self.load(uri)?;
         let read = origin.read(Vec::new());
         let mut found: Vec<Diagnostic> = read.diagnostics.iter().cloned().collect();
         if !read.diagnostics.has_errors() {
@@ -164,8 +194,8 @@ impl Documents {
         }
         // What another file has is shown where that file is open.
         let main = loaded.sources.ids().next();
-        let here = found.iter().filter(|d| d.span.is_none_or(|span| Some(span.file) == main));
-        here.map(|d| shown(d, &loaded.sources)).collect()
+        found.retain(|d| d.span.is_none_or(|span| Some(span.file) == main));
+        Some((found, loaded))
     }
 
     /// Directives of the block, or variables behind a `$`.

@@ -19,6 +19,9 @@ fn object(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> String {
     let code = diagnostic.code.map_or("null".to_owned(), |code| format!("{{\"code\":{}}}", string(code)));
     let primary = diagnostic.span.map(|at| span(at, sources, true, diagnostic.label.as_deref(), None));
     let mut children = Vec::new();
+    if let Some((at, text)) = semicolon(diagnostic) {
+        children.push(child("help", "add the `;`", Some(span(at, sources, true, None, Some(text)))));
+    }
     for help in &diagnostic.help {
         let replaced = replacement(diagnostic, help, sources);
         let places = replaced.map(|(at, text)| span(at, sources, true, None, Some(&text)));
@@ -42,9 +45,56 @@ fn child(level: &str, message: &str, spans: Option<String>) -> String {
     format!("{{\"message\":{message},\"code\":null,\"level\":\"{level}\",\"spans\":[{spans}],\"children\":[]}}")
 }
 
-/// What a "did you mean" puts in place of what: applicable as it stands.
+/// What would mend a mistake: a title, the place, and the text that goes there.
+pub fn repairs(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(String, Span, String)> {
+    let missing = semicolon(diagnostic).map(|(at, text)| ("add the `;`".to_owned(), at, text.to_owned()));
+    let helps = diagnostic.help.iter().filter_map(|help| {
+        let (at, text) = replacement(diagnostic, help, sources)?;
+        Some((format!("replace by {text}"), at, text))
+    });
+    missing.into_iter().chain(helps).collect()
+}
+
+/// The `;` that is missing, and where.
+fn semicolon(diagnostic: &Diagnostic) -> Option<(Span, &'static str)> {
+    let at = diagnostic.span?;
+    let is_missing = diagnostic.label.as_ref().is_some_and(|label| label.starts_with("missing `;`"));
+    (is_missing && at.start == at.end).then_some((at, ";"))
+}
+
+/// The whole line where one directive stands alone in it: what a help that ends in a directive puts there.
+fn whole_line(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<(Span, String)> {
+    let at = diagnostic.span?;
+    let line = String::from_utf8_lossy(sources.line(at)).into_owned();
+    let written = line.trim();
+    let is_alone = written.ends_with(';') && written.matches(';').count() == 1 && !written.contains(['{', '#']);
+    let meant = help.rsplit_once(": ").map_or(help, |(_, meant)| meant);
+    let name: String = meant.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+    let is_line = meant.ends_with(';') && meant.matches(';').count() == 1 && meant[name.len()..].starts_with(' ');
+    if !is_alone || !is_line || name.is_empty() || help.contains("as in") || meant.contains(['…', '[']) {
+        return None;
+    }
+    let indent = line.len() - line.trim_start().len();
+    let start = (at.start as usize).checked_sub(sources.position(at).offset)? + indent;
+    let start = u32::try_from(start).ok()?;
+    let end = start + u32::try_from(written.len()).ok()?;
+    Some((Span::new(at.file, start, end), meant.to_owned()))
+}
+
+/// What a help puts in place of what: applicable as it stands.
 fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<(Span, String)> {
-    let rest = help.strip_prefix("did you mean ")?;
+    if let Some(rest) = help.strip_prefix("write ")
+        && let Some(word) = rest.split([':', ' ']).next().map(|word| word.trim_matches('`'))
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && (rest.starts_with('`') || word.bytes().next().is_some_and(|byte| byte.is_ascii_digit()))
+        && let Some(at) = diagnostic.span
+    {
+        return Some((at, word.to_owned()));
+    }
+    if let Some(quoted) = help.strip_prefix("write it in quotes: ") {
+        return Some((diagnostic.span?, quoted.to_owned()));
+    }
+    let Some(rest) = help.strip_prefix("did you mean ") else { return whole_line(diagnostic, help, sources) };
     let word = match rest.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next()?,
         None => rest.split('?').next()?,

@@ -80,6 +80,31 @@ fn what_is_not_there_is_a_warning_with_its_line() {
 }
 
 #[test]
+fn under_nginxs_flags_what_is_not_there_is_a_note() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with(
+        "events { }\nhttp { server { listen 127.0.0.1:1; root none; auth_basic x; auth_basic_user_file none; } }\n",
+    )
+    .mkdir("logs");
+    let text = said(&run(&setup, &["-t", "-p", ".", "-c", "x.conf"]));
+    assert!(text.contains("[notice] \"") && text.contains("[W210]") && text.contains("[W211]"), "{text}");
+    assert!(text.contains("test is successful") && !text.contains("[warn]"), "{text}");
+}
+
+#[test]
+fn the_shipped_configuration_has_no_warning() {
+    if on_nginx() {
+        return;
+    }
+    let mut command = std::process::Command::new(crate::harness::binary());
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let out = command.args(["lint", "conf/default.conf"]).current_dir(top).output().expect("the binary runs");
+    assert!(out.status.success(), "{}", said(&out));
+}
+
+#[test]
 fn a_first_word_that_is_nothing_leads_somewhere() {
     if on_nginx() {
         return;

@@ -75,7 +75,7 @@ impl Walk<'_> {
                 (rule.check)(&place, &mut found);
                 for finding in found.drain(..) {
                     let around = blocks.iter().map(|block| block.name.span);
-                    let mut spans = std::iter::once(finding.span).chain(around);
+                    let mut spans = [finding.span, d.name.span].into_iter().chain(around);
                     if !spans.any(|span| allowed(self.sources, span, rule.code)) {
                         self.warnings.push(diagnostic(finding, rule.code));
                     }
@@ -140,6 +140,7 @@ mod tests {
             ("W008", "location /img/ { root /srv/img; }", "location /img/ { root /srv; }"),
             ("W009", "location /i { alias /srv/i/; }", "location /i/ { alias /srv/i/; }"),
             ("W010", "if (-f request_filename) { return 403; }", "if (-f $request_filename) { return 403; }"),
+            ("W012", "rewrite ^/a/(.*)$ /$2;", "rewrite ^/(a)/(.*)$ /$2;"),
             ("W011", "return 301;", "return 301 https://a.test/;"),
             ("W113", "access_log on;", "access_log on.log;"),
             ("W001", "location *.php { }", r"location ~ \.php$ { }"),

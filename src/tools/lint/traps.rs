@@ -82,6 +82,13 @@ pub const RULES: &[Rule] = &[
                another status.",
         check: redirect_to_nowhere,
     },
+    Rule {
+        code: "W012",
+        title: "a rewrite names a group that its regex does not have",
+        page: "`rewrite ^/a/(.*)$ /$2;` has one group: $2 is empty. Groups of a `location` or an `if` around it are gone by \
+               then, since `rewrite` matches its own regex last; a named group, `(?<name>…)`, stays.",
+        check: missing_group,
+    },
 ];
 
 fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
@@ -131,6 +138,46 @@ fn file_test_without_variable(place: &Place, found: &mut Vec<Finding>) {
             path.span,
             message,
             format!("a variable starts with $: if ({} ${text}", test.str().trim_start_matches('(')),
+        ));
+    }
+}
+
+fn missing_group(place: &Place, found: &mut Vec<Finding>) {
+    let [regex, replacement, ..] = &place.d.args[..] else { return };
+    if !place.is("rewrite") {
+        return;
+    }
+    let (regex, text) = (regex.str(), replacement.str());
+    let bytes = regex.as_bytes();
+    // Escapes and classes may hold parentheses: what cannot be counted for sure is left alone.
+    if regex.contains('[') && regex.contains("[(") || regex.contains("\\Q") {
+        return;
+    }
+    let opens = |at: &usize| {
+        let is_escaped =
+            bytes.get(..*at).is_some_and(|before| before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1);
+        let is_plain = match bytes.get(at + 1..) {
+            Some([b'?', b'P' | b'<' | b'\'', next, ..]) => !matches!(next, b'=' | b'!'),
+            Some([b'?' | b'*', ..]) => false,
+            _ => true,
+        };
+        bytes.get(*at) == Some(&b'(') && !is_escaped && is_plain
+    };
+    let groups = (0..bytes.len()).filter(opens).count();
+    let named =
+        text.match_indices('$').filter_map(|(at, _)| text.as_bytes().get(at + 1)).filter(|b| (b'1'..=b'9').contains(b));
+    let highest = named.map(|digit| usize::from(digit - b'0')).max().unwrap_or(0);
+    if highest > groups {
+        let has = match groups {
+            0 => "no group".to_owned(),
+            1 => "one group".to_owned(),
+            n => format!("{n} groups"),
+        };
+        let message = format!("${highest} is empty: the regex \"{regex}\" has {has}");
+        found.push(Finding::new(
+            replacement.span,
+            message,
+            "put what it means into parentheses, or name it (?<name>…)",
         ));
     }
 }

@@ -62,6 +62,22 @@ fn names_lead_to_where_they_are_defined_and_directives_to_their_entry() {
 }
 
 #[test]
+fn a_mistake_has_an_action_that_mends_it() {
+    let text = "server {\n    listen 127.0.0.1:80;\n    rot /x;\n    index a\n    autoindex on;\n    return https://a.test 301;\n}\n";
+    let open = json!({"textDocument": {"uri": "file:///tmp/x.conf", "text": text}});
+    let mut documents = Documents::default();
+    documents.handle("textDocument/didOpen", &open);
+    for (line, changed) in [(2, "root"), (3, ";"), (5, "return 301 https://a.test;")] {
+        let place = json!({"line": line, "character": 5});
+        let params = json!({"textDocument": {"uri": "file:///tmp/x.conf"}, "range": {"start": place, "end": place}});
+        let actions = documents.handle("textDocument/codeAction", &params).expect("it is served");
+        let edit = &actions[0]["edit"]["changes"]["file:///tmp/x.conf"][0];
+        assert_eq!(edit["newText"], changed, "{line}: {actions}");
+        assert_eq!(edit["range"]["start"]["line"], line, "{actions}");
+    }
+}
+
+#[test]
 fn places_are_counted_as_editors_count_them() {
     let text = "a\nü🦀b c";
     for (offset, line, character) in [(0, 0, 0), (2, 1, 0), (4, 1, 1), (8, 1, 3), (9, 1, 4)] {

@@ -1,0 +1,63 @@
+//! What is said of a configuration beside what is wrong with it: the warnings of `lint`, and files that are not there.
+
+use webserv::config::build::Form;
+use webserv::config::error::{Diagnostic, Severity};
+use webserv::server::reload::{Origin, Read};
+use webserv::tools::lint;
+
+/// The warnings of `lint` beside those of the load, where it found no error. The tree is read once more: the resolver
+/// has used its own up.
+pub fn add_warnings(origin: &Origin, read: &mut Read, are_ours: bool) {
+    if read.diagnostics.has_errors() {
+        return;
+    }
+    let loaded = origin.load();
+    for warning in lint::lint(&loaded.directives, &loaded.sources, Some(&paths(origin, are_ours))) {
+        read.diagnostics.push(warning);
+    }
+    add_silence(read);
+    read.diagnostics.sort();
+    read.sources = loaded.sources;
+}
+
+/// Under nginx's flags a configuration may be tested where it is not served: that its directories and password files are
+/// not here is a note.
+pub fn add_absent(origin: &Origin, read: &mut Read) {
+    if origin.form == Form::Own || read.diagnostics.has_errors() {
+        return;
+    }
+    let loaded = origin.load();
+    let known: Vec<_> = read.diagnostics.iter().map(|d| (d.code, d.span)).collect();
+    for mut note in lint::at_start(&loaded.directives, &loaded.sources, &paths(origin, true)) {
+        note.severity = Severity::Notice;
+        if !known.contains(&(note.code, note.span)) {
+            read.diagnostics.push(note);
+        }
+    }
+    read.diagnostics.sort();
+}
+
+/// What there is to say of files at every start, and that nothing would be listened on.
+pub fn add_missing(origin: &Origin, read: &mut Read) {
+    let loaded = origin.load();
+    for warning in lint::at_start(&loaded.directives, &loaded.sources, &paths(origin, true)) {
+        read.diagnostics.push(warning);
+    }
+    add_silence(read);
+    read.diagnostics.sort();
+}
+
+/// No port is opened, and no block of the configuration is the place to report it.
+fn add_silence(read: &mut Read) {
+    let is_silent = read.config.as_ref().is_some_and(|config| config.sockets.is_empty());
+    if is_silent && !read.diagnostics.iter().any(|d| d.code == Some("W212")) {
+        let what = Diagnostic::warn(None, "nothing is listened on: the configuration has no server");
+        read.diagnostics.push(what.help("write one, as in: server { listen 8080; root /srv/www; }"));
+    }
+}
+
+fn paths(origin: &Origin, are_ours: bool) -> lint::Paths {
+    let file = origin.prefix.join(&origin.file);
+    let conf_dir = file.parent().unwrap_or(&origin.prefix).to_owned();
+    lint::Paths { prefix: origin.prefix.clone(), conf_dir, are_ours }
+}
