@@ -21,7 +21,7 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "logs/access.log combined",
         Effect::Many(access_log),
-        "Where requests are logged: a path (variables allowed), syslog:server=ADDRESS|unix:PATH[,facility=…][,severity=…][,tag=…][,nohostname] or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access unless told to (nginx: logs/access.log).",
+        "Where requests are logged: a path (variables allowed), syslog:server=ADDRESS|unix:PATH[,facility=…][,severity=…][,tag=…][,nohostname] or off, then a format and buffer=SIZE, flush=TIME, if=CONDITION. Lines of one turn of the event loop are written together. webserv logs no access without it (nginx: logs/access.log).",
     ),
     row(
         "log_format",

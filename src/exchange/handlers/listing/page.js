@@ -38,7 +38,7 @@
       filter();
     }
   });
-  // upload.js announces rows that it has fetched again.
+  // upload.js announces rows it has fetched anew.
   document.addEventListener('rows', () => {
     localTimes();
     if ($('filter').value) filter();

@@ -13,7 +13,7 @@
   };
   const reason = (status) => REASONS[status] || `the server answered ${status}`;
 
-  // The rows as the server now has them, in the order asked for. The focus stays where it is.
+  // The rows as the server now has them, in the order asked for. Whoever stands on one of them stays there.
   async function refresh() {
     const answer = await fetch(location.pathname + location.search, { cache: 'no-store' }).catch(() => null);
     if (!answer || !answer.ok) return;

@@ -1,0 +1,192 @@
+//! Windows, GOAWAY, and what a client may cost.
+
+use super::*;
+
+#[test]
+fn data_beyond_a_window_is_an_error_of_the_stream_or_of_the_connection() {
+    let chunk = raw(0, 0, 1, &[b'x'; 16_384]);
+    // Nothing is taken: the windows are not granted again. 65535 bytes may be sent before our settings are
+    // acknowledged (§6.9.2).
+    let feed = |limits: Limits, input: &[u8]| {
+        let (mut connection, mut seen) = (greeted(limits), Seen::default());
+        let mut at = 0;
+        while let Ok(Step::Took { consumed, event }) = connection.receive(&input[at..], 0) {
+            at += consumed;
+            seen.events.extend(event.as_ref().map(shown));
+        }
+        let mut out = Vec::new();
+        connection.take_control(&mut out);
+        control(&out)
+    };
+    let five = [post(1), chunk.repeat(4)].concat();
+    assert_eq!(feed(Limits::default(), &five), ["rst 1 3"]);
+    assert_eq!(feed(Limits { window: 65_535, ..Limits::default() }, &five), ["goaway 1 3"]);
+    // Acknowledged, ours holds.
+    let acked = [raw(4, 1, 0, &[]), post(1), raw(0, 0, 1, &[b'x'; 101])].concat();
+    assert_eq!(feed(Limits { preread: 100, ..Limits::default() }, &acked), ["rst 1 3"]);
+    assert_eq!(feed(Limits { preread: 101, ..Limits::default() }, &acked), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_taken_is_granted_again_and_a_wide_window_is_kept_wide() {
+    let mut connection = greeted(Limits { window: 65_536, ..Limits::default() });
+    let mut seen = Seen::default();
+    run(&mut connection, &[&[post(1), raw(0, 0, 1, &[b'x'; 16_384]).repeat(2)].concat()], &mut seen);
+    assert_eq!(seen.control, ["grant 1 32768", "grant 0 32768"]);
+    connection.widen(1, 1 << 20);
+    run(&mut connection, &[&raw(6, 0, 0, &[1; 8])], &mut seen);
+    assert_eq!(seen.control.split_off(2), [format!("grant 1 {}", (1 << 20) - 65_535), "pong 1".into()]);
+}
+
+#[test]
+fn heads_and_data_are_written_into_the_windows() {
+    let mut connection = greeted(Limits::default());
+    let (mut seen, mut out) = (Seen::default(), Vec::new());
+    run(&mut connection, &[&[settings(&[(4, 10), (5, 20_000)]), post(1), get(3)].concat()], &mut seen);
+    assert_eq!((connection.room(1), connection.max_frame(), connection.room(5)), (10, 20_000, 0));
+    connection.head(1, false, &mut out, |out| encode::status(out, 200));
+    assert_eq!(out, [0, 0, 2, 1, 4, 0, 0, 0, 1, encode::NO_TABLE, 0x88]);
+    out.clear();
+    assert!(connection.data(1, 10, false, &mut out));
+    assert_eq!((out.as_slice(), connection.room(1)), (&[0, 0, 10, 0, 0, 0, 0, 0, 1][..], 0));
+    // §6.9.2: a smaller initial window makes it negative.
+    run(&mut connection, &[&[settings(&[(4, 5)]), window(1, 5)].concat()], &mut seen);
+    assert_eq!(connection.room(1), 0);
+    run(&mut connection, &[&window(1, 1)], &mut seen);
+    assert_eq!(connection.room(1), 1);
+    out.clear();
+    assert!(connection.data(1, 1, true, &mut out) && !connection.data(1, 0, true, &mut out));
+    // The client's body is not wanted any more; it may still come.
+    connection.stop(1);
+    connection.release(1);
+    seen.control.clear();
+    run(&mut connection, &[&raw(0, 0, 1, b"late")], &mut seen);
+    assert_eq!(seen.control, ["rst 1 0"]);
+    // A head that ends the stream.
+    out.clear();
+    connection.head(3, true, &mut out, |out| encode::status(out, 404));
+    assert_eq!(out, [0, 0, 1, 1, 5, 0, 0, 0, 3, 0x8d]);
+    connection.stop(3);
+    connection.release(3);
+    assert!(connection.streams().is_empty() && !connection.has_control());
+}
+
+#[test]
+fn after_goaway_no_stream_is_taken_and_those_open_go_on() {
+    let mut connection = greeted(Limits::default());
+    let mut seen = Seen::default();
+    run(&mut connection, &[&post(1)], &mut seen);
+    connection.go_away(ErrorCode::NO_ERROR);
+    run(&mut connection, &[&[get(3), raw(0, 0, 3, b"x"), window(3, 1), raw(0, 1, 1, b"y")].concat()], &mut seen);
+    assert_eq!(seen.events, ["request 1", "data 1 1 end"]);
+    assert_eq!((seen.control, seen.fault), (vec!["goaway 1 0".to_owned()], None));
+}
+
+/// Attacks: each ends the connection with ENHANCE_YOUR_CALM after a bounded number of frames, and holds little memory.
+#[test]
+fn floods_end_the_connection_and_their_memory_is_bounded() {
+    let rapid: fn(u32) -> Vec<u8> = |n| [get(2 * n + 1), reset(2 * n + 1)].concat();
+    let made: fn(u32) -> Vec<u8> = |n| [get(2 * n + 1), window(2 * n + 1, 0)].concat();
+    let refused: fn(u32) -> Vec<u8> = |n| get(2 * n + 1);
+    let continued: fn(u32) -> Vec<u8> = |n| if n == 0 { raw(1, 1, 1, &[]) } else { raw(9, 0, 1, b"") };
+    type Row = (&'static str, fn(u32) -> Vec<u8>, u32, Fault);
+    let table: [Row; 11] = [
+        ("rapid reset", rapid, 202, Fault::TooManyResets),
+        ("made you reset", made, 202, Fault::TooManyResets),
+        ("refused streams", refused, 400, Fault::TooManyRefused),
+        ("CONTINUATION", continued, 20, Fault::TooManyContinuations { limit: 20 }),
+        ("PING", |_| raw(6, 0, 0, &[0; 8]), 1001, Fault::Flood),
+        ("SETTINGS", |_| settings(&[(4, 1), (4, 9)]), 1001, Fault::Flood),
+        ("empty DATA", |n| if n == 0 { post(1) } else { raw(0, 0, 1, b"") }, 1006, Fault::Flood),
+        ("padding", |n| if n == 0 { post(1) } else { raw(0, 8, 1, &[1, 0]) }, 1006, Fault::Flood),
+        ("PRIORITY", |n| raw(2, 0, 2 * n + 1, &[0; 5]), 1001, Fault::Flood),
+        ("unknown frames", |_| raw(0x44, 0, 0, b""), 1001, Fault::Flood),
+        ("window updates", |_| window(0, 1), 1001, Fault::Flood),
+    ];
+    for (name, frame, most, fault) in table {
+        let mut connection = greeted(Limits::default());
+        let mut seen = Seen::default();
+        let mut sent = 0;
+        while seen.fault.is_none() {
+            assert!(sent <= most, "{name}: no end after {sent}");
+            run(&mut connection, &[&frame(sent)], &mut seen);
+            // The driver gives up what was reset.
+            let gone: Vec<u32> = connection.streams().iter().filter(|s| s.is_reset).map(|s| s.id).collect();
+            gone.into_iter().for_each(|id| connection.release(id));
+            sent += 1;
+        }
+        assert_eq!(seen.fault, Some(fault), "{name} after {sent}");
+        assert_eq!(fault.code(), ErrorCode::ENHANCE_YOUR_CALM);
+        assert!(connection.memory() < 64 * 1024, "{name}: {} bytes", connection.memory());
+    }
+}
+
+#[test]
+fn a_reset_stream_keeps_its_place_until_its_work_is_given_up() {
+    let mut connection = greeted(Limits { streams: 2, ..Limits::default() });
+    let mut seen = Seen::default();
+    run(&mut connection, &[&[get(1), reset(1), get(3), reset(3), get(5)].concat()], &mut seen);
+    assert_eq!(seen.events.last().map(String::as_str), Some("failed 5 7"));
+    connection.release(1);
+    run(&mut connection, &[&get(7)], &mut seen);
+    assert_eq!(seen.events.last().map(String::as_str), Some("request 7 end"));
+}
+
+#[test]
+fn nothing_is_read_while_control_output_waits() {
+    let mut connection = greeted(Limits::default());
+    let pings = raw(6, 0, 0, &[0; 8]).repeat(900);
+    let (mut at, mut rounds) = (0, 0);
+    loop {
+        match connection.receive(&pings[at..], 0) {
+            Ok(Step::Took { consumed, .. }) => at += consumed,
+            Ok(Step::Blocked) => {
+                assert!(connection.memory() < 32 * 1024);
+                connection.take_control(&mut Vec::new());
+                rounds += 1;
+            }
+            other => {
+                assert_eq!(other, Ok(Step::More));
+                break;
+            }
+        }
+    }
+    assert_eq!((at, rounds), (pings.len(), 900 * 17 / CONTROL));
+}
+
+#[test]
+fn a_header_block_is_bounded_before_and_after_expansion() {
+    let limits = Limits { bounds: Bounds { field: 100, total: 200, fields: 6 }, ..Limits::default() };
+    let many = |extra: &[(&str, &str)]| raw(1, END, 1, &fields(&[&GET[..], extra].concat()));
+    let long = "x".repeat(101);
+    let table = [
+        ("as many as allowed", many(&[("a", "b"), ("c", "d")]), "request 1 end"),
+        ("one more", many(&[("a", "b"), ("c", "d"), ("e", "f")]), "request 1 end 400"),
+        ("a long one", many(&[("a", &long)]), "request 1 end 431"),
+    ];
+    for (name, input, text) in table {
+        let mut seen = Seen::default();
+        run(&mut greeted(limits), &[&input], &mut seen);
+        assert_eq!(seen.events, [text], "{name}");
+    }
+    // Compressed: what 20 frames could hold is not gathered.
+    let mut seen = Seen::default();
+    let block = [raw(1, 1, 1, &[0; 16_384]), raw(9, 0, 1, &[0; 16_384])].concat();
+    run(&mut greeted(limits), &[&block], &mut seen);
+    assert_eq!(seen.fault, Some(Fault::HeaderBlockTooLong { limit: 16_384 }));
+    let bad = Fault::Compression(HpackError::Truncated);
+    assert_eq!((bad.code().0, Fault::Flood.code().0), (9, 11));
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    let mut connection = greeted(Limits::default());
+    let mut seen = Seen::default();
+    let agent = [&GET[..], &[("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"), ("accept", "*/*")]];
+    run(&mut connection, &[&raw(1, END, 1, &fields(&agent.concat()))], &mut seen);
+    connection.head(1, true, &mut Vec::new(), |out| encode::status(out, 204));
+    connection.release(1);
+    connection.shrink();
+    let size = size_of::<Connection>() + connection.memory();
+    assert!(size <= 2048, "{size}");
+}
