@@ -104,24 +104,18 @@ pub fn check(locations: &[Location], tables: &Tables, diagnostics: &mut Diagnost
 
 /// Takes in the words of a directive; `text/html` is always meant. Lines of one level add up.
 pub fn take(set: &mut TypeSet, first: bool, words: &[Word], b: &mut Build) {
-    let mut types: Vec<Box<[u8]>> = match set {
-        _ if first => vec![b"text/html"[..].into()],
-        TypeSet::All => return,
-        TypeSet::These(types) => types.to_vec(),
-    };
+    if first {
+        *set = TypeSet::of(&["text/html"]);
+    }
     for word in words {
         if word.is("*") {
             *set = TypeSet::All;
             return;
         }
-        let name: Box<[u8]> = word.bytes().to_ascii_lowercase().into();
-        if types.contains(&name) {
+        if !set.add(word.bytes()) {
             b.warn(word.span, format!("duplicate MIME type \"{}\"", word.str()));
-        } else {
-            types.push(name);
         }
     }
-    *set = TypeSet::These(types.into());
 }
 
 fn hex(word: &Word) -> Result<Vec<u8>, Fault> {

@@ -94,14 +94,8 @@ fn index(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let absolute = word.bytes().starts_with(b"/");
         list.push(Index { file: b.template(d, at)?, absolute });
     }
-    let files = files(&mut s.settings);
-    if !s.first {
-        let mut all: Vec<Index> = Vec::new();
-        all.extend(files.index.iter().map(|i| Index { file: i.file.clone(), absolute: i.absolute }));
-        all.append(&mut list);
-        list = all;
-    }
-    files.index = list.into();
+    let first = s.first;
+    files(&mut s.settings).index.extend(first, list);
     Ok(())
 }
 

@@ -176,9 +176,7 @@ fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         _ => Some(Redirect::Rule(rewrite(b, d, Case::Sensitive)?)),
     };
     let first = s.first;
-    let proxy = proxy(&mut s.settings);
-    let kept: &[Redirect] = if first { &[] } else { &proxy.redirects };
-    proxy.redirects = kept.iter().cloned().chain(rule).collect();
+    proxy(&mut s.settings).redirects.extend(first, rule);
     Ok(())
 }
 
@@ -187,7 +185,7 @@ fn cookie(
     b: &mut Build,
     d: &Directive,
     case: Case,
-    place: fn(&mut Proxy) -> &mut Rc<[Rewrite]>,
+    place: fn(&mut Proxy) -> &mut List<Rewrite>,
 ) -> Outcome {
     let rule = match (d.args[0].bytes(), d.args.len()) {
         (b"off", 1) => None,
@@ -195,9 +193,7 @@ fn cookie(
         _ => Some(rewrite(b, d, case)?),
     };
     let first = s.first;
-    let list = place(proxy(&mut s.settings));
-    let kept: &[Rewrite] = if first { &[] } else { list };
-    *list = kept.iter().cloned().chain(rule).collect();
+    place(proxy(&mut s.settings)).extend(first, rule);
     Ok(())
 }
 
@@ -215,9 +211,7 @@ fn cookie_flags(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     };
     let first = s.first;
-    let proxy = proxy(&mut s.settings);
-    let kept: &[CookieFlags] = if first { &[] } else { &proxy.cookie_flags };
-    proxy.cookie_flags = kept.iter().cloned().chain(rule).collect();
+    proxy(&mut s.settings).cookie_flags.extend(first, rule);
     Ok(())
 }
 

@@ -33,12 +33,26 @@ impl Default for Charset {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeSet {
     All,
-    These(Rc<[Box<[u8]>]>),
+    /// In lower case, and whether the configuration names them; else another of their names is there.
+    These(Rc<FastMap<Box<[u8]>, bool>>),
 }
 
 impl TypeSet {
     pub fn of(types: &[&str]) -> TypeSet {
-        TypeSet::These(types.iter().map(|t| t.as_bytes().into()).collect())
+        let mut set = TypeSet::These(Rc::default());
+        for name in types {
+            set.add(name.as_bytes());
+        }
+        set
+    }
+
+    /// False: it was there.
+    pub fn add(&mut self, name: &[u8]) -> bool {
+        let TypeSet::These(types) = self else { return true };
+        let types = Rc::make_mut(types);
+        let name = name.to_ascii_lowercase();
+        types.entry(media_type::canonical(&name).into()).or_insert(false);
+        types.insert(name.into(), true) != Some(true)
     }
 
     /// Whether a Content-Type (parameters do not count) is one of them.
@@ -47,7 +61,17 @@ impl TypeSet {
         let name = media_type::canonical(content_type[..end].trim_ascii_end());
         match self {
             TypeSet::All => true,
-            TypeSet::These(types) => types.iter().any(|t| media_type::canonical(t).eq_ignore_ascii_case(name)),
+            TypeSet::These(types) => {
+                let mut lower = [0; 96];
+                match lower.get_mut(..name.len()) {
+                    Some(lower) => {
+                        lower.copy_from_slice(name);
+                        lower.make_ascii_lowercase();
+                        types.contains_key(&*lower)
+                    }
+                    None => types.contains_key(&name.to_ascii_lowercase()[..]),
+                }
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which file answers a URI, and how it is read.
 
+use super::list::List;
 use crate::config::template::Template;
 use crate::config::value::Size;
 use crate::util::hash::FastMap;
@@ -14,7 +15,7 @@ pub struct Files {
     pub root: Template,
     /// `alias`: `root` replaces the first bytes of the URI, this many (the location's name).
     pub alias: Option<u32>,
-    pub index: Rc<[Index]>,
+    pub index: List<Index>,
     /// Extension (lower case, no dot) to type. None: the configuration names no types.
     pub types: Option<Rc<Types>>,
     pub default_type: Rc<[u8]>,
@@ -27,7 +28,7 @@ pub struct Files {
     pub repeats: Size,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     pub file: Template,
     /// It began with `/`: an internal redirect, not a file of the directory.
@@ -52,7 +53,7 @@ impl Default for Files {
         Files {
             root: Template::default(),
             alias: None,
-            index: Rc::new([Index { file: Template::literal(b"index.html"), absolute: false }]),
+            index: [Index { file: Template::literal(b"index.html"), absolute: false }].into_iter().collect(),
             types: None,
             default_type: Rc::from(&b"text/plain"[..]),
             sendfile: false,

@@ -7,13 +7,18 @@ use std::rc::Rc;
 pub struct List<T>(Rc<Vec<T>>);
 
 impl<T: Clone> List<T> {
-    /// Adds what a line gives. The first of a level begins a list of its own; others are appended in place, so that
-    /// many lines cost no more than their number.
+    /// Adds what a line gives, as [`List::extend`].
     pub fn add(&mut self, is_first: bool, item: T) {
+        self.extend(is_first, [item]);
+    }
+
+    /// Adds what a line gives, which may be nothing. The first of a level begins a list of its own; others are appended
+    /// in place, so that many lines cost no more than their number.
+    pub fn extend(&mut self, is_first: bool, items: impl IntoIterator<Item = T>) {
         if is_first {
             *self = List::default();
         }
-        Rc::make_mut(&mut self.0).push(item);
+        Rc::make_mut(&mut self.0).extend(items);
     }
 }
 
