@@ -109,7 +109,7 @@ const FORMS: &[(Form, &[&str])] = &[
         "scgi_cache_revalidate", "ssl_certificate_compression", "ssl_object_cache_inheritable",
         "ssl_stapling", "ssl_stapling_verify", "sub_filter_last_modified", "sub_filter_once",
         "uwsgi_cache_background_update", "uwsgi_cache_lock", "uwsgi_cache_revalidate",
-        "uwsgi_ssl_session_reuse"]),
+        ]),
     (Form::Words(STALE), &["fastcgi_cache_use_stale", "proxy_cache_use_stale", "scgi_cache_use_stale",
         "uwsgi_cache_use_stale"]),
     (Form::Words(NEXT), &["grpc_next_upstream", "memcached_next_upstream"]),
