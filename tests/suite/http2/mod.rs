@@ -3,9 +3,11 @@
 
 mod attacks;
 pub mod client;
+mod fairness;
 mod gone;
 mod kept;
 mod oracle;
+mod rules;
 mod tunnel;
 
 use crate::harness::{Server, http, noise, skip_on_nginx};

@@ -70,7 +70,7 @@ impl Default for Limits {
         Limits {
             streams: 128,
             preread: 65_536,
-            window: 1 << 20,
+            window: 4 << 20,
             bounds: Bounds { field: 8192, total: 32_768, fields: 1000 },
             rules: Rules { underscores: false, extended_connect: true, fields: 1000 },
         }

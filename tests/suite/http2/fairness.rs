@@ -1,0 +1,151 @@
+//! Streams of one connection beside each other: who is sent how much before whom, and that one which stands still stops no
+//! other. What is asserted are bytes and their order: the connection's window is opened a little at a time.
+
+use super::client::{H2, head, raw};
+use super::{connect, send_body, site};
+use crate::harness::{Server, http, noise};
+use std::collections::BTreeMap;
+use std::fs::File;
+use webserv::http::h2::frame::{self, PREFACE, kind};
+
+const WINDOW: u32 = 65_535;
+
+/// A client whose streams have wide windows, and whose connection has that of the beginning.
+fn narrow(s: &Server) -> H2 {
+    let mut c = H2::connect_raw(s.address(0));
+    let mut hello = PREFACE.to_vec();
+    frame::settings(&mut hello, &[(4, 0x3fff_ffff)]);
+    c.send(&hello);
+    c
+}
+
+fn open(c: &mut H2) {
+    c.send(&raw(kind::WINDOW_UPDATE, 0, 0, &WINDOW.to_be_bytes()));
+}
+
+/// Bytes of DATA by stream, until the connection's window is used up.
+fn fill(c: &mut H2) -> BTreeMap<u32, usize> {
+    let mut got = BTreeMap::new();
+    while got.values().sum::<usize>() < WINDOW as usize {
+        let frame = c.until(|frame| frame.header.kind == kind::DATA).expect("DATA");
+        *got.entry(frame.header.stream).or_default() += frame.payload.len();
+    }
+    got
+}
+
+/// A file of a gigabyte, as it is and from an upstream.
+fn gigabyte() -> Server {
+    let s = http(
+        "http2 on;
+         server {
+             listen 127.0.0.1:%%PORT%%;
+             root %%DIR%%/html;
+             location /passed/ { proxy_pass http://127.0.0.1:%%PORT1%%/; }
+         }
+         server { listen 127.0.0.1:%%PORT1%%; root %%DIR%%/html; access_log off; }",
+    )
+    .file("html/small", "small")
+    .start();
+    File::create(s.path("html/huge")).and_then(|file| file.set_len(1 << 30)).expect("a sparse file");
+    s
+}
+
+#[test]
+fn a_small_answer_beside_a_gigabyte_waits_for_one_share_at_most() {
+    let s = gigabyte();
+    for (large, small) in [("/huge", "/small"), ("/passed/huge", "/small"), ("/huge", "/passed/small")] {
+        let mut c = narrow(&s);
+        c.send(&head(1, "GET", large, &[], true));
+        fill(&mut c);
+        for round in 1..=20 {
+            let stream = 2 * round + 1;
+            c.send(&head(stream, "GET", small, &[], true));
+            c.until(|frame| frame.header.kind == kind::HEADERS && frame.header.stream == stream).expect("a head");
+            open(&mut c);
+            let (mut before, mut total) = (0, 0);
+            let mut answered = false;
+            while total < WINDOW as usize {
+                let frame = c.until(|frame| frame.header.kind == kind::DATA).expect("DATA");
+                total += frame.payload.len();
+                match frame.header.stream {
+                    1 if !answered => before += frame.payload.len(),
+                    1 => {}
+                    _ => answered = true,
+                }
+            }
+            assert!(answered && before <= 40_000, "{large}, round {round}: {before} bytes before {small}");
+        }
+    }
+}
+
+#[test]
+fn urgency_comes_first_and_incremental_streams_share() {
+    let s = gigabyte();
+    for (one, other) in [("/huge", "/huge"), ("/huge", "/passed/huge")] {
+        let mut c = narrow(&s);
+        c.send(&head(1, "GET", one, &[("priority", "u=5")], true));
+        assert_eq!(fill(&mut c), BTreeMap::from([(1, WINDOW as usize)]));
+        c.send(&head(3, "GET", other, &[("priority", "u=1")], true));
+        c.until(|frame| frame.header.kind == kind::HEADERS && frame.header.stream == 3).expect("a head");
+        for _ in 0..5 {
+            open(&mut c);
+            let got = fill(&mut c);
+            // What comes from elsewhere may be late; then the other has what there is.
+            assert!(got.get(&3) >= got.get(&1) && (other != "/huge" || got.get(&1).is_none()), "{got:?}");
+        }
+        // RFC 9218 7.1: the client has changed its mind.
+        c.send(&raw(kind::PRIORITY_UPDATE, 0, 0, b"\0\0\0\x01u=0"));
+        open(&mut c);
+        assert_eq!(fill(&mut c), BTreeMap::from([(1, WINDOW as usize)]));
+        // As urgent, and both incremental.
+        c.send(&raw(kind::PRIORITY_UPDATE, 0, 0, b"\0\0\0\x01u=2, i"));
+        c.send(&raw(kind::PRIORITY_UPDATE, 0, 0, b"\0\0\0\x03u=2, i"));
+        let mut total = BTreeMap::new();
+        for _ in 0..10 {
+            open(&mut c);
+            for (stream, bytes) in fill(&mut c) {
+                *total.entry(stream).or_insert(0) += bytes;
+            }
+        }
+        assert!(total.len() == 2 && total.values().all(|bytes| *bytes > 3 * WINDOW as usize), "{total:?}");
+    }
+}
+
+#[test]
+fn an_upload_that_stands_still_stops_no_other_stream() {
+    // It listens and takes nothing.
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = upstream.local_addr().expect("bound").port();
+    let s = site(&format!(
+        "client_max_body_size 0;
+         location /stuck {{ proxy_pass http://127.0.0.1:{port}; proxy_request_buffering off; }}
+         location /up/ {{ upload_store %%DIR%%/store; allowed_methods PUT; }}"
+    ));
+    let mut c = connect(&s);
+    let stuck = c.request("PUT", "/stuck", &[("content-length", "1000000000")], false);
+    let piece = vec![b'x'; 16_384];
+    let (mut sent, mut quiet) = (0, 0);
+    // Until no window comes though it was asked several times.
+    while quiet < 5 {
+        let room = c.room(stuck).min(piece.len());
+        if room > 0 {
+            c.data(stuck, &piece[..room], false);
+            (sent, quiet) = (sent + room, 0);
+            assert!(sent < 64 << 20, "more is taken than the upstream takes");
+            continue;
+        }
+        c.frame(kind::PING, 0, 0, &[1; 8]);
+        c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+        quiet += 1;
+    }
+    let content = noise(3_000_000);
+    for name in ["a", "b"] {
+        let stream = c.request("PUT", &format!("/up/{name}"), &[], false);
+        send_body(&mut c, stream, &content);
+        assert_eq!(c.answer(stream).status, 201);
+        assert!(s.read(&format!("store/{name}")) == content);
+    }
+    assert_eq!(c.get("/large").body.len(), 3_000_000);
+    c.frame(kind::RST_STREAM, 0, stuck, &8u32.to_be_bytes());
+    assert_eq!(c.get("/small").text(), "small");
+}
