@@ -83,7 +83,7 @@ fn the_request_that_reaches_the_upstream() {
         assert_eq!(up.last().line, "GET /x HTTP/1.1");
         assert_eq!(up.last().all("host"), [address.to_string()]);
     });
-    table.row(BOTH, "a name that nobody knows", || {
+    table.row(BOTH, "an unknown name", || {
         s.get("/made?to=no.such.test").is(502);
     });
     table.row(BOTH, "what is set by default", || {
@@ -128,7 +128,7 @@ fn the_request_that_reaches_the_upstream() {
         s.get("/method/").is(200);
         assert_eq!(up.last().line, "PUT /method/ HTTP/1.1");
     });
-    table.row(BOTH, "a method that nobody knows", || {
+    table.row(BOTH, "an unknown method", || {
         s.method("BREW", "/plain/", "", b"").is(200);
         assert_eq!(up.last().line, "BREW /plain/ HTTP/1.1");
     });
@@ -452,7 +452,7 @@ fn servers_that_fail_are_replaced() {
         assert_eq!((all.matches("heavy").count(), all.matches("light").count()), (6, 2), "{all}");
     });
     table.row(BOTH, "down is never asked", || assert_eq!(bodies("/downed", 3), "bbb"));
-    table.row(BOTH, "nobody listens", || {
+    table.row(BOTH, "no listener", || {
         let r = s.get("/half");
         r.is(200).body_is("b").has("x-tried", "502, 200");
         s.get("/half").is(200).body_is("b").has("x-tried", "200");
@@ -483,7 +483,7 @@ fn servers_that_fail_are_replaced() {
         s.get("/dead").is(502).has("x-tried", "502, 502");
         s.get("/dead").is(502).has("x-tried", "502");
     });
-    table.row(BOTH, "one address, and nobody listens", || {
+    table.row(BOTH, "one address without a listener", || {
         s.get("/nowhere").is(502).contains("502 Bad Gateway");
         let r = s.method("POST", "/nowhere", "", b"hello");
         r.is(502);

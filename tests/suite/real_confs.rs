@@ -18,7 +18,7 @@ pub type Ask = (&'static str, &'static str, &'static str, &'static str, Option<u
 /// The nginx to compare with, if there is one.
 pub fn oracle() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("WEBSERV_ORACLE").map(PathBuf::from) {
-        // Named by somebody who wants the comparison: what is not there must not pass for it.
+        // Named explicitly: what is not there must not pass for a comparison.
         assert!(path.is_file(), "WEBSERV_ORACLE: {} is not there", path.display());
         return Some(path);
     }

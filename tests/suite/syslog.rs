@@ -85,7 +85,7 @@ fn lines_go_to_syslog() {
     });
     drop(unix);
     std::fs::remove_file(s.path("log.sock")).expect("it was bound");
-    table.row(BOTH, "nobody listens any more", || {
+    table.row(BOTH, "the listener is gone", || {
         (0..20).for_each(|_| {
             s.get("/unix").is(200);
         });

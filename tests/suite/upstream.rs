@@ -88,7 +88,7 @@ impl Upstream {
         })
     }
 
-    /// An address where nobody listens, as long as the tests run: it is held, or another test might be given it.
+    /// An address without a listener, as long as the tests run: it is held, or another test might be given it.
     pub fn nowhere() -> SocketAddr {
         let (held, address) = crate::os::reserve().expect("a free port");
         std::mem::forget(held);

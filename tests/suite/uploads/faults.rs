@@ -54,7 +54,7 @@ fn an_existing_name_is_refused_replaced_or_avoided() {
     table.row(OURS, "a directory as file", || {
         s.method("POST", "/over/sub", "", b"x").is(201);
         std::fs::create_dir_all(s.path("html/over/dir/inner")).unwrap();
-        s.method("POST", "/over/dir", "", b"x").is_one_of(&[409, 301]);
+        s.method("POST", "/over/dir", "", b"x").is_one_of(&[409, 308]);
         assert!(s.path("html/over/dir/inner").is_dir());
         post_form(&s, "/over/", &form(&[file("dir", b"x")])).is(409);
         assert!(s.path("html/over/dir/inner").is_dir());
