@@ -49,12 +49,14 @@ impl Place {
         Place { acme: place(), management: place(), dns: place() }
     }
 
-    /// Pebble, which looks for challenges at these ports of this machine.
-    fn start(&self, dir: &Path, plain: u16, secure: u16) -> Option<(Running, Running)> {
+    /// Pebble, which looks for challenges at these ports of this machine. `accounts`: keys of accounts that it knows and
+    /// without which it takes none.
+    fn start(&self, dir: &Path, plain: u16, secure: u16, accounts: Value) -> Option<(Running, Running)> {
         let config = json!({ "pebble": {
             "listenAddress": self.acme.to_string(), "managementListenAddress": self.management.to_string(),
             "certificate": "conf/localhost.crt", "privateKey": "conf/localhost.key",
-            "httpPort": plain, "tlsPort": secure, "ocspResponderURL": "", "externalAccountBindingRequired": false,
+            "httpPort": plain, "tlsPort": secure, "ocspResponderURL": "",
+            "externalAccountBindingRequired": accounts.is_object(), "externalAccountMACKeys": accounts,
         } });
         std::fs::write(dir.join("conf/pebble.json"), config.to_string()).expect("written");
         let (dns, unused) = (self.dns.to_string(), os::reserve().expect("a free port").1.to_string());
@@ -133,7 +135,7 @@ fn certificates_come_by_both_challenges_without_a_reload_and_survive_a_restart()
     server.await_file("logs/error.log", |log| log.contains("connect() failed") && log.contains("next attempt in"));
     assert_eq!(page(secure, "one.test"), None, "no certificate yet");
     server.await_file("logs/error.log", |log| log.contains("server name \"one.test\" is not issued yet"));
-    let Some(authority) = place.start(&server.path(""), plain, secure) else { return };
+    let Some(authority) = place.start(&server.path(""), plain, secure, Value::Null) else { return };
     server.await_file("logs/pebble", |log| log.contains("ACME directory available"));
     // On a slow machine the authority has missed several attempts, and the next is far away.
     server.kill_and_restart();
@@ -161,6 +163,45 @@ fn certificates_come_by_both_challenges_without_a_reload_and_survive_a_restart()
     assert!(server.command(&["-s", "reload"]).status.success());
     eventually("the new configuration is served", || page(secure, "one.test").is_some_and(|(page, _)| page == "again"));
     assert_eq!(issued(&server), before, "nothing was ordered again");
+}
+
+#[test]
+fn an_account_is_bound_to_one_that_the_authority_knows() {
+    if !is_there("pebble") || !is_there("pebble-challtestsrv") {
+        return;
+    }
+    let place = Place::new();
+    let uri = format!("https://localhost:{}/dir", place.acme.port());
+    let common = format!("uri {uri}; ssl_trusted_certificate conf/localhost.crt; accept_terms_of_service;");
+    let key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let wrong = "AAAAZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let setup = http(&format!(
+        "acme_issuer bound {{ {common} external_account_key kid-1 conf/account.key; state_path state/bound; }}
+         acme_issuer wrong {{ {common} external_account_key kid-1 conf/wrong.key; state_path state/wrong; }}
+         acme_issuer loose {{ {common} state_path state/loose; }}
+         server {{ listen 127.0.0.1:%%PORT0%%; return 404; }}
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name bound.test; acme_certificate bound; return 200 bound; }}
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name wrong.test; acme_certificate wrong; return 200 no; }}
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name loose.test; acme_certificate loose; return 200 no; }}"
+    ))
+    .file("conf/account.key", format!("{key}\n"))
+    .file("conf/wrong.key", wrong)
+    .restartable();
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let mut server = setup.start();
+    let (plain, secure) = (server.address(0).port(), server.address(1).port());
+    let Some(_authority) = place.start(&server.path(""), plain, secure, json!({ "kid-1": key })) else { return };
+    server.await_file("logs/pebble", |log| log.contains("ACME directory available"));
+    // What was tried before the authority was there is not waited for.
+    server.kill_and_restart();
+    eventually("the certificate comes", || page(secure, "bound.test").is_some());
+    assert_eq!(page(secure, "bound.test").expect("just now it was").0, "bound");
+    server.await_file("logs/error.log", |log| {
+        log.contains("wants an account that is bound to one it knows") && log.contains("\"wrong\"")
+    });
+    assert_eq!((page(secure, "wrong.test"), page(secure, "loose.test")), (None, None));
 }
 
 #[test]
