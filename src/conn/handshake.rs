@@ -1,9 +1,9 @@
 //! The TLS handshake of a client: its hello chooses the server, the server's certificates answer, and what both agreed
 //! on becomes facts for requests.
 //!
-//! Invariants: a turn begins only [`TURN`] handshakes, and no other once its slice of time is over, so that a flood
-//! of them does not keep others waiting; what is judged of a client's certificates is judged once, here; a connection
-//! that sends something else than TLS gets a plain response (497).
+//! Invariants: a turn begins only some handshakes ([`crate::services::handshakes`]), and no other once its slice of time
+//! is over, so that a flood of them does not keep others waiting; what is judged of a client's certificates is judged
+//! once, here; a connection that sends something else than TLS gets a plain response (497).
 
 use super::http1::proxy_protocol;
 use super::io::{CloseReason, Step};
@@ -29,8 +29,6 @@ use std::sync::Arc;
 
 /// Milliseconds that tickets wait for the first answer, which most clients ask for at once: then both are one packet.
 const SETTLE: u64 = 10;
-/// Handshakes begun in a turn: each takes about a millisecond of signing.
-const TURN: u32 = 8;
 
 /// Goes on with the handshake of an idle connection.
 pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step {
@@ -72,6 +70,10 @@ pub fn settle(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
 fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Option<Step> {
     let awaits_proxy_header = cx.config.endpoints[endpoint.at()].proxy_protocol && conn.proxy_header.is_none();
     let tls = conn.transport.tls_mut()?;
+    // One that waited is not read again before its turn has come.
+    if tls.postponed && cx.handshakes.must_wait(cx.slice.is_over()) {
+        return Some(Step::Yield);
+    }
     match tls.gather() {
         Ok(0) => return Some(Step::Close(CloseReason::ClientGone)),
         Ok(_) => {}
@@ -114,11 +116,11 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
             }
         },
     };
-    let is_first = cx.handshakes.is_first(cx.now.ms);
-    if !is_first && cx.slice.is_over() || cx.handshakes.is_over(cx.now.ms, TURN) {
+    if cx.handshakes.must_wait(cx.slice.is_over()) {
         conn.transport.tls_mut()?.postponed = true;
         return Some(Step::Yield);
     }
+    cx.handshakes.count();
     answer(conn, endpoint, hello, cx, pool)
 }
 

@@ -238,6 +238,7 @@ impl Server {
         self.bulk = BULK;
         self.cx.now.advance();
         self.cx.slice.begin();
+        self.cx.handshakes.begin_turn();
         self.protected("looking at memory", Server::mind_memory);
         if self.events.is_full() {
             // That files have changed may be among what is left.

@@ -1,29 +1,28 @@
 //! How many TLS handshakes a turn begins: they are the most expensive thing a stranger can ask for. Those of long keys
 //! take ten times as long as others, so the time of a turn counts as well as their number.
 
-/// Counts those of a turn, which all see the same time.
+/// Handshakes begun in a turn at most: each takes some tenths of a millisecond of signing.
+const TURN: u32 = 4;
+
+/// Counts those of a turn.
 #[derive(Default)]
 pub struct Handshakes {
-    at: u64,
     begun: u32,
 }
 
 impl Handshakes {
-    /// Whether this turn has begun none. `now`: milliseconds of the turn.
-    pub fn is_first(&self, now: u64) -> bool {
-        self.at != now || self.begun == 0
+    pub fn begin_turn(&mut self) {
+        self.begun = 0;
     }
 
-    /// Whether this turn has begun `most`; if not, another is counted. `now`: milliseconds of the turn.
-    pub fn is_over(&mut self, now: u64, most: u32) -> bool {
-        if self.at != now {
-            (self.at, self.begun) = (now, 0);
-        }
-        if self.begun >= most {
-            return true;
-        }
+    /// Whether another has to wait for the next turn. `is_late`: the time of this one is over.
+    pub fn must_wait(&self, is_late: bool) -> bool {
+        self.begun >= TURN || is_late && self.begun > 0
+    }
+
+    /// Another is begun.
+    pub fn count(&mut self) {
         self.begun += 1;
-        false
     }
 }
 
@@ -32,9 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_begins_so_many_and_the_next_begins_others() {
+    fn a_turn_begins_some_and_at_least_one() {
         let mut handshakes = Handshakes::default();
-        assert!(!handshakes.is_over(1, 2) && !handshakes.is_over(1, 2) && handshakes.is_over(1, 2));
-        assert!(!handshakes.is_over(2, 2));
+        assert!(!handshakes.must_wait(true), "the first is begun however late it is");
+        handshakes.count();
+        assert!(handshakes.must_wait(true) && !handshakes.must_wait(false));
+        (1..TURN).for_each(|_| handshakes.count());
+        assert!(handshakes.must_wait(false));
+        handshakes.begin_turn();
+        assert!(!handshakes.must_wait(false));
     }
 }
