@@ -1,7 +1,7 @@
 //! `webserv check-nginx FILE`: what of a configuration of nginx would be the same here, what is ignored, refused or
 //! different, each with its line and the reason, and the verdict.
 
-use crate::config::ast::{Directive, Span};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Contexts;
 use crate::config::error::{Diagnostics, Severity};
 use crate::config::known::Verdict;
@@ -40,12 +40,29 @@ pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) 
     let (ignored, different) = (seen.ignored.len(), seen.different.len());
     let verdict = match (refused.len(), different) {
         (0, 0) if ignored == 0 => "drop-in: everything means the same".to_owned(),
-        (0, 0) => format!("drop-in: {ignored} directives are ignored, and nothing that is served changes"),
-        (0, _) => format!("drop-in, with {different} directives to read about above"),
-        (n, _) => format!("not yet: {n} mistakes or refused directives stand in the way"),
+        (0, 0) => format!("drop-in: {} ignored, and nothing that is served changes", are(ignored, "directive")),
+        (0, _) => format!(
+            "drop-in, but read what {} otherwise above",
+            match different {
+                1 => "1 directive does".to_owned(),
+                n => format!("{n} directives do"),
+            }
+        ),
+        (n, _) => format!(
+            "not yet: {} in the way",
+            match n {
+                1 => "1 mistake or refused directive stands".to_owned(),
+                n => format!("{n} mistakes or refused directives stand"),
+            }
+        ),
     };
     let _ = writeln!(out, "verdict    {verdict}");
     (out, refused.is_empty())
+}
+
+/// `1 directive is`, `2 directives are`.
+fn are(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what} is") } else { format!("{count} {what}s are") }
 }
 
 fn section(kind: &str, uses: &BTreeMap<&str, Uses<'_>>, sources: &Sources, out: &mut String) {
@@ -74,7 +91,7 @@ impl Seen<'_> {
                         note(&mut self.ignored, known.name, d.name.span, reason);
                     }
                 }
-                Some(Found::Row(row)) => match difference(row.doc) {
+                Some(Found::Row(row)) => match behaves(d).or_else(|| difference(row.doc)) {
                     Some(reason) => note(&mut self.different, row.name, d.name.span, reason),
                     None => self.same += 1,
                 },
@@ -106,12 +123,37 @@ fn inside(name: &str, here: Contexts) -> Option<Contexts> {
     })
 }
 
-/// The sentence of a directive's documentation that says how nginx differs.
+/// What a directive does otherwise as it is written here, where that depends on its arguments.
+fn behaves(d: &Directive) -> Option<&'static str> {
+    let word = |at: usize| d.args.get(at).map(Word::bytes).unwrap_or_default();
+    match d.name.bytes() {
+        b"dav_methods" if word(0) != b"off" => Some(
+            "names with control characters, links that lead out of the root, DELETE of the root, and COPY or MOVE into \
+             what its own location forbids are refused",
+        ),
+        b"location" if d.args.len() == 1 && !word(0).ends_with(b"/") => {
+            let ends =
+                |d: &Directive| d.name.is("alias") && d.args.first().is_some_and(|word| word.bytes().ends_with(b"/"));
+            d.block
+                .iter()
+                .flatten()
+                .any(ends)
+                .then_some("a URI with `..` right behind the name is 404; in nginx it leaves the alias")
+        }
+        _ => None,
+    }
+}
+
+/// The sentence of a directive's documentation that says how nginx differs where the directive stands. What differs
+/// where it is missing (its default) is none of it.
 fn difference(doc: &str) -> Option<&str> {
     let sentence = doc.split_inclusive(". ").find(|sentence| {
-        ["(nginx:", "nginx does not", "unlike nginx", "where nginx", "nginx has nothing"]
-            .iter()
-            .any(|word| sentence.contains(word))
+        let is_default =
+            ["Without it", "by default", "unless told to", "unless it is"].iter().any(|word| sentence.contains(word));
+        !is_default
+            && ["(nginx:", "nginx does not", "unlike nginx", "where nginx", "nginx has nothing"]
+                .iter()
+                .any(|word| sentence.contains(word))
     })?;
     Some(sentence.trim().trim_end_matches('.'))
 }
@@ -132,13 +174,19 @@ mod tests {
         assert!(text.contains("ignored    worker_processes"), "{text}");
         assert!(text.contains("nginx.conf:1: tunes nginx's worker processes"), "{text}");
         assert!(text.ends_with("nothing that is served changes\n"), "{text}");
+        let text =
+            of("http { server { access_log a; location /i { alias /srv/i/; } location /d/ { dav_methods PUT; } } }");
+        assert!(text.contains("different  dav_methods") && text.contains("different  location"), "{text}");
+        assert!(!text.contains("access_log") && text.ends_with("2 directives do otherwise above\n"), "{text}");
         assert!(of("http { }").ends_with("drop-in: everything means the same\n"));
     }
 
     #[test]
     fn a_difference_is_the_sentence_that_names_nginx() {
-        let doc = "Does a thing. webserv logs no access unless told to (nginx: logs/access.log). More.";
-        assert_eq!(difference(doc), Some("webserv logs no access unless told to (nginx: logs/access.log)"));
+        let doc = "Does a thing. Includes run one after the other (nginx: at once). More.";
+        assert_eq!(difference(doc), Some("Includes run one after the other (nginx: at once)"));
+        // A default differs where the directive is missing.
+        assert_eq!(difference("Does a thing. Without it 5 (nginx: 512). More."), None);
         assert_eq!(difference("As nginx has it."), None);
     }
 }
