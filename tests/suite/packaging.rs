@@ -63,6 +63,47 @@ fn the_balancers_take_what_contrib_has_for_them() {
     }
 }
 
+#[test]
+fn the_manifests_are_of_their_schema_and_their_probes_are_answered() {
+    if on_nginx() {
+        return;
+    }
+    let file = shipped("packaging/kubernetes/webserv.yaml");
+    if let Some(out) = run("kubeconform", &["-strict", "-summary", &file.to_string_lossy()]) {
+        assert!(out.status.success(), "{}", said(&out));
+    }
+    let text = read("packaging/kubernetes/webserv.yaml");
+    let block =
+        text.split("webserv.conf: |\n").nth(1).and_then(|rest| rest.split("---\n").next()).expect("a ConfigMap");
+    let config: String = block.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect();
+    let port = text.split("containerPort: ").nth(1).and_then(|rest| rest.lines().next()).expect("a port");
+    let config = config.replace(&format!("listen {port};"), "listen 127.0.0.1:%%PORT%%;");
+    assert!(config.contains("%%PORT%%"), "the container's port is the one that is listened on");
+    let config = config.replace("/dev/stderr", "logs/error.log").replace("/dev/stdout", "logs/access.log");
+    let config = config.replace("/tmp/", "%%DIR%%/");
+    let user = if os::is_root() { "user root;\ndaemon off;\n" } else { "daemon off;\n" };
+    let mime = fs::read_to_string(shipped("conf/mime.types")).expect("it is shipped");
+    let server = Setup::full(&format!("{user}{config}")).file("conf/mime.types", mime).start();
+    for probe in text
+        .split("path: /")
+        .skip(1)
+        .map(|rest| rest.lines().next().unwrap_or_default())
+        .filter(|path| path.ends_with('z'))
+    {
+        server.get(&format!("/{probe}")).is(200);
+    }
+}
+
+#[test]
+fn the_rpm_spec_is_one() {
+    if on_nginx() {
+        return;
+    }
+    if let Some(out) = run("rpmspec", &["--parse", &shipped("packaging/rpm/webserv.spec").to_string_lossy()]) {
+        assert!(out.status.success(), "{}", said(&out));
+    }
+}
+
 /// The lines of the container file that begin with a word, without it.
 fn instructions<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
     text.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect()
