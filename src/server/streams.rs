@@ -34,6 +34,9 @@ impl Server {
 
     /// A request that is still under way where its connection is closed: its place and what it holds are given back.
     pub(super) fn leave_request(&mut self, key: Key, conn: &mut Conn) {
+        if !matches!(conn.state, State::Active(_)) {
+            return;
+        }
         let endpoints = self.listeners.endpoints();
         let (wake, budget) = (Wake::conn(key), Budget::default());
         close::leave_active(conn, &mut Turn { cx: &mut self.cx, pool: &mut self.pool, endpoints, budget, wake });
