@@ -32,6 +32,8 @@ fn start() -> Option<Server> {
         ("sh/local.sh", "printf 'Location: /ext/hello.sh?from=local\\n\\n'"),
         ("sh/nph.sh", "printf 'HTTP/1.0 203 Mine\\r\\nX-Nph: yes\\r\\n\\r\\nnph'"),
         ("sh/inject.sh", "printf 'A: b\\rSet-Cookie: c\\n\\n'"),
+        ("sh/upper.sh", "printf 'Content-Type: text/plain\n\n'; tr a-z A-Z"),
+        ("sh/left.sh", "echo $$ > pid; exec sleep 30"),
         ("sh/silent.sh", "exit 1"),
         ("sh/word.sh", "echo 'a word' >&2; printf '\\nfine'"),
         ("sh/large.sh", "printf '\\n'; head -c 3000000 /dev/zero | tr '\\0' x"),
@@ -137,6 +139,58 @@ fn programs_end_when_nobody_waits_for_them() {
     s.write("html/one/go", "");
     first.response().is(200).body_is("ended");
     eventually("there is room again", || s.get("/one/wait.sh").status == 200);
+}
+
+#[test]
+fn a_hundred_megabytes_in_chunks_come_back_from_a_program() {
+    let Some(s) = start() else { return };
+    const PIECES: usize = 100;
+    let piece = vec![b'a'; 1 << 20];
+    let mut client = s.client();
+    client.send("POST /sh/upper.sh HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for _ in 0..PIECES {
+        client.send("100000\r\n").send(&piece).send("\r\n");
+    }
+    client.send("0\r\n\r\n");
+    let answer = client.response();
+    answer.is(200);
+    assert_eq!(answer.body.len(), PIECES << 20);
+    assert!(answer.body.iter().all(|byte| *byte == b'A'));
+}
+
+#[test]
+fn many_programs_run_side_by_side_and_each_gets_its_own_body() {
+    let Some(s) = start() else { return };
+    let mut clients: Vec<_> = (0..40).map(|at| (at, s.client())).collect();
+    for _ in 0..3 {
+        for (at, client) in &mut clients {
+            let body = format!("client {at} ").repeat(100);
+            let length = body.len();
+            client.send(format!("POST /sh/upper.sh HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"));
+        }
+        for (at, client) in &mut clients {
+            client.response().is(200).body_is(format!("CLIENT {at} ").repeat(100));
+        }
+    }
+}
+
+#[test]
+fn a_program_whose_client_left_is_ended() {
+    let Some(s) = start() else { return };
+    let mut client = s.client();
+    client.send("GET /sh/left.sh HTTP/1.1\r\nHost: a\r\n\r\n");
+    let pid: u32 = s.await_file("html/sh/pid", |text| text.ends_with('\n')).trim().parse().expect("a pid");
+    client.leave();
+    eventually("the program is gone", || crate::os::wait_exit(pid, Duration::from_millis(1)));
+    s.get("/sh/length.sh").is(200);
+}
+
+#[test]
+fn an_answer_without_a_status_is_200_ok() {
+    let Some(s) = start() else { return };
+    let mut client = s.client();
+    client.send("GET /sh/length.sh HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(client.rest().starts_with(b"HTTP/1.1 200 OK\r\n"));
 }
 
 #[test]

@@ -37,6 +37,37 @@ fn copy(mut setup: Setup, from: &Path, to: &str) -> Setup {
 }
 
 #[test]
+fn the_program_greets_and_echoes_its_form() {
+    if on_nginx() {
+        println!("skipped on nginx: it has no CGI");
+        return;
+    }
+    let s = default_site().start();
+    s.get("/").is(200).contains("/cgi/hello.sh");
+    s.get("/cgi/hello.sh").is(200).has("Content-Type", "text/html; charset=utf-8").contains("<h1>Hello!</h1>");
+    let form = |body: &str| {
+        s.method("POST", "/cgi/hello.sh", "Content-Type: application/x-www-form-urlencoded\r\n", body.as_bytes())
+    };
+    form("name=Ada+Lovelace&words=a%3Cb%3E+%26+%22c%22%0D%0Ad")
+        .is(200)
+        .contains("<h1>Hello, Ada Lovelace!</h1>")
+        .contains("<blockquote>a&lt;b&gt; &amp; &quot;c&quot;");
+    form("words=%24%28id%29%60id%60").is(200).contains("<blockquote>$(id)`id`</blockquote>");
+    // Chunks are gathered: the program is given their length.
+    let mut client = s.client();
+    client
+        .request("POST /cgi/hello.sh HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nname=\r\n3\r\nBob\r\n0\r\n\r\n")
+        .is(200)
+        .contains("Hello, Bob!");
+    form(&format!("name={}", "x".repeat(20_000))).is(413);
+    s.get("/cgi/none.sh").is(404);
+    s.get("/cgi/").is(403);
+    // A program that is uploaded is a file like any other.
+    s.method("PUT", "/files/evil.sh", "", b"echo executed").is(201);
+    s.get("/files/evil.sh").is(200).body_is("echo executed");
+}
+
+#[test]
 fn the_readmes_requests_answer_as_it_says() {
     if on_nginx() {
         println!("skipped on nginx: the default configuration uses webserv's own directives");

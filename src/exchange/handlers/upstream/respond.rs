@@ -4,6 +4,7 @@ use super::record::ReceivedHead;
 use super::{Fault, Phase, Proxy, cookie, rewrite, settings};
 use crate::config::model::Level;
 use crate::config::settings::proxy::{Ignore, Next};
+use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
@@ -202,7 +203,9 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     ex.response.clear();
     ex.response.status = Status(head.status);
     let reason = head.reason.of(&received.bytes);
-    if reason != Status(head.status).reason().as_bytes() {
+    // An application that names no reason has none of its own.
+    let has_own = !reason.is_empty() || proxy.protocol == Protocol::Http1;
+    if has_own && reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
     }
     for (at, (field, name, value)) in received.fields().enumerate() {
