@@ -25,7 +25,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
 pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-JMNjqQGhjfQb+SLQr7cmE6DrXGA22euFUWepwFQY6pk='; \
-     script-src 'sha256-ImkYV0myfuAMwDuuakmURf1llpV8B0hQ1Dz3qZLcrCc=' 'sha256-3rZgOQdt6lvtXNPqFDi0EIerCdol+tBgojq7ADUP3A8='; \
+     script-src 'sha256-RQba6Tj40kG+IAHWE8mDudFBddn3kf4NB5ykXRYmoIQ=' 'sha256-bvD8f1jtMkcQdF4bQFWfYZmMSGKWbRNJ4TdKbKL6ts4='; \
      connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
