@@ -96,3 +96,17 @@ fn a_tree_is_removed_whole_though_the_client_is_gone() {
     let log = s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("DELETE /rec/")).count() == 2);
     assert!(log.lines().filter(|line| line.contains("DELETE")).all(|line| line.contains("|204|")), "{log}");
 }
+
+#[test]
+fn idle_and_busy_connections_hear_goaway_when_the_server_quits() {
+    let s = site("");
+    let (mut idle, mut busy) = (connect(&s), connect(&s));
+    assert_eq!(idle.get("/small").status, 200);
+    // Its window is closed: the stream is under way for as long as the server is.
+    busy.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let stream = busy.request("GET", "/large", &[], true);
+    busy.until(|frame| frame.header.kind == kind::HEADERS).expect("a head");
+    s.signal(3);
+    assert_eq!(idle.goaway(), Some((1, 0)));
+    assert_eq!(busy.goaway(), Some((stream, 0)));
+}
