@@ -149,7 +149,7 @@ fn behaves(d: &Directive) -> Option<&'static str> {
 fn difference(doc: &str) -> Option<&str> {
     let sentence = doc.split_inclusive(". ").find(|sentence| {
         let is_default =
-            ["Without it", "by default", "unless told to", "unless it is"].iter().any(|word| sentence.contains(word));
+            ["Without it", "without it", "by default", "unless it is"].iter().any(|word| sentence.contains(word));
         !is_default
             && ["(nginx:", "nginx does not", "unlike nginx", "where nginx", "nginx has nothing"]
                 .iter()
