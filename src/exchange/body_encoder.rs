@@ -2,6 +2,7 @@
 //!
 //! Invariant: a piece of input is bounded, so that memory and the time of a turn are.
 
+use super::archive::Archive;
 use super::multistatus::Multistatus;
 use crate::config::settings::charset::Recode;
 use crate::services::compressors::Compressor;
@@ -43,6 +44,7 @@ enum Input {
     File { file: Rc<OpenFile>, at: u64, end: u64 },
     Bytes { bytes: Vec<u8>, at: usize },
     Multistatus(Box<Multistatus>),
+    Archive(Box<Archive>),
 }
 
 /// What [`Source::fill`] came to.
@@ -64,6 +66,10 @@ impl Source {
 
     pub fn multistatus(multistatus: Multistatus) -> Source {
         Source::new(Input::Multistatus(Box::new(multistatus)))
+    }
+
+    pub fn archive(archive: Archive) -> Source {
+        Source::new(Input::Archive(Box::new(archive)))
     }
 
     fn new(input: Input) -> Source {
@@ -101,6 +107,7 @@ impl Source {
             Input::File { at, end, .. } => end - at,
             Input::Bytes { bytes, at } => (bytes.len() - at) as u64,
             Input::Multistatus(multistatus) => u64::from(!multistatus.is_ended()),
+            Input::Archive(archive) => u64::from(!archive.is_ended()),
         }
     }
 
@@ -117,6 +124,7 @@ impl Source {
                 *at += wanted;
             }
             Input::Multistatus(multistatus) => multistatus.fill(scratch)?,
+            Input::Archive(archive) => archive.fill(scratch)?,
             Input::File { file, at, end: _ } => {
                 match (file.memory(), file.fd()) {
                     (Some(bytes), _) => {

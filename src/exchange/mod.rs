@@ -19,6 +19,7 @@ pub mod flow;
 pub mod handlers;
 pub mod log_facts;
 
+pub mod archive;
 pub mod body_encoder;
 pub mod cacheable;
 pub mod content_type;

@@ -3,6 +3,7 @@
 
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
+use crate::exchange::handlers::listing::Deed;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -47,6 +48,8 @@ pub struct RouteState {
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
     pub kept: Kept,
+    /// A form of the listing page has this done.
+    pub deed: Option<Deed>,
 }
 
 /// What an answer leaves to the page that is sent in its place.

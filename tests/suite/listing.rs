@@ -48,7 +48,7 @@ fn the_page_is_for_people_and_programs() {
         r.is(200)
             .has("Content-Type", "text/html; charset=utf-8")
             .has("Cache-Control", "no-cache")
-            .has("Vary", "Accept");
+            .has("Vary", "Accept, Accept-Language");
         assert!(r.header("Content-Security-Policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
     });
     table.row(OURS, "it is JSON for who wants that", || {

@@ -50,6 +50,7 @@ mod nginx_fixes;
 mod operate;
 mod packaging;
 mod parent;
+mod page;
 mod path_rules;
 mod patterns;
 mod privsep;

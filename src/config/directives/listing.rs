@@ -7,7 +7,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::Outcome;
 use crate::config::model::Settings;
 use crate::config::row::{Effect, Row, SL, row};
-use crate::config::settings::listing::{Format, Listing};
+use crate::config::settings::listing::{Archive, Format, Listing};
 use crate::config::value::Size;
 use std::rc::Rc;
 
@@ -20,9 +20,10 @@ const HSL: Contexts = Contexts::HSL;
 pub const ROWS: &[Row] = &[
     row("autoindex", HSL, Args::FLAG, "off", Effect::Once(autoindex), "Whether a directory without index file is listed. Off also turns autoindex_upload off."),
     row("autoindex_format", HSL, Args::TAKE1, "html", Effect::Once(format), "html, json, xml or jsonp as nginx writes them; page is webserv's own readable listing, which is JSON for clients that accept application/json rather than HTML."),
+    row("autoindex_archive", HSL, Args::TAKE1, "off", Effect::Once(archive), "zip or tar: the page offers all below a folder as one file, `?archive=zip` and `?archive=tar` ask for it. It is made as it is sent, in little memory, whatever its size; what the client could not read by its own URI is not in it. tar keeps modes and times.").ours(),
     row("autoindex_exact_size", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut listing(s).exact_size), "Whether html listings give sizes in bytes or rounded."),
     row("autoindex_localtime", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).localtime), "Whether html listings and the page give local time or UTC."),
-    row("autoindex_upload", SL, Args::FLAG, "off", Effect::Once(upload), "Shows an upload form, drag and drop and delete buttons in the listing, as far as the location allows the methods. A name that is taken can be replaced from the page where PUT is allowed; large files go on where they broke off where upload_resumable speaks tus. Turns autoindex on, in the format page; index files are not looked for.").ours(),
+    row("autoindex_upload", SL, Args::FLAG, "off", Effect::Once(upload), "Shows an upload form, drag and drop and delete buttons in the listing, as far as the location allows the methods. A name that is taken can be replaced from the page where PUT or DELETE is allowed; folders can be made where POST stores by URI, and names changed and moved where DELETE is allowed besides; folders are uploaded with their paths where upload_create_path is on; large files go on where they broke off where upload_resumable speaks tus. Turns autoindex on, in the format page; index files are not looked for.").ours(),
     row("listing_cache_size", Contexts::HTTP, Args::TAKE1, "8m", Effect::Once(cache_size), "Memory for rendered listings, or off. A listing is kept for a second at most, and used only while the kernel (inotify) tells of no change in the directory and its subdirectories, links and files of several names are as they were, so that any change shows in the next answer; what inotify does not tell of (writes to mapped memory, or by another name that a file was given meanwhile) shows after that second. Directories on network, FUSE and layered file systems are read each time.").ours(),
     row("random_index", Contexts::LOCATION, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).random), "Whether a URI that ends in a slash answers with one of the directory's files, another each time. Files whose names begin with a dot take no part."),
 ];
@@ -50,6 +51,16 @@ fn format(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         b"jsonp" => Format::Jsonp,
         b"page" => Format::Page,
         _ => return Err(invalid(d, 0).help("html, json, xml, jsonp or page")),
+    };
+    Ok(())
+}
+
+fn archive(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    listing(&mut s.settings).archive = match &d.args[0].lower()[..] {
+        b"off" => Archive::Off,
+        b"zip" => Archive::Zip,
+        b"tar" => Archive::Tar,
+        _ => return Err(invalid(d, 0).help("zip, tar or off")),
     };
     Ok(())
 }

@@ -11,10 +11,21 @@ pub struct Listing {
     pub localtime: bool,
     /// The page shows upload and delete controls.
     pub upload: bool,
+    /// The page offers all below a folder as one file.
+    pub archive: Archive,
     /// A directory answers with one of its files, drawn by lot.
     pub random: bool,
     /// Bytes of rendered listings that may be kept; 0 keeps none. Of the http level.
     pub cache_size: Size,
+}
+
+/// The words of `autoindex_archive`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Archive {
+    #[default]
+    Off,
+    Zip,
+    Tar,
 }
 
 /// The words of `autoindex_format`.
@@ -35,6 +46,7 @@ impl Default for Listing {
             exact_size: true,
             localtime: false,
             upload: false,
+            archive: Archive::Off,
             random: false,
             cache_size: Size(8 << 20),
         }

@@ -11,6 +11,8 @@ pub fn check(ex: &mut Exchange) -> Flow {
             handlers::options::answer(ex)
         }
         Some(allowed) if handlers::resumable::permits(ex, allowed) => Flow::Next,
+        // A form of the listing page, by the rights of POST and DELETE.
+        Some(_) if ex.route.deed.as_ref().is_some_and(|deed| handlers::delete::may(ex, deed)) => Flow::Next,
         Some(allowed) if !allowed.contains(ex.route.method) => handlers::methods::not_allowed(ex),
         _ => Flow::Next,
     }

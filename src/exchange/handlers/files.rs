@@ -107,6 +107,10 @@ fn answerer(ex: &Exchange) -> Answerer {
         Method::Post if ex.here().settings.access.allowed.is_none() && !methods::default(ex).contains(Method::Post) => {
             Answerer::StaticFile
         }
+        _ if let Some(deed) = &ex.route.deed => match delete::may(ex, deed) {
+            true => Answerer::Dav,
+            false => Answerer::NotAllowed,
+        },
         method if !methods::allowed(ex).contains(method) => Answerer::NotAllowed,
         method if ex.here().settings.dav.answers(method) => Answerer::Dav,
         Method::Post | Method::Put => Answerer::Upload,

@@ -106,8 +106,13 @@ impl PathRules {
             ex.route.uri = uri;
             return Ok(Governed { upload: here.settings.upload.clone(), content_type });
         }
-        let method = if deed == Deed::Read { Method::Get } else { ex.route.method };
-        let asked = ex.route.method;
+        // A form of the listing page stands for what its client could send itself.
+        let asked = match deed {
+            Deed::Put if ex.route.deed.is_some() => Method::Post,
+            Deed::Remove if ex.route.deed.is_some() => Method::Delete,
+            _ => ex.route.method,
+        };
+        let method = if deed == Deed::Read { Method::Get } else { asked };
         let verdict = aside(ex, target.uri, method, |ex| self.look(ex, cx, target, deed, asked));
         verdict.map_err(|why| refusal(why, target.uri))
     }

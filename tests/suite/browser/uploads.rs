@@ -97,10 +97,9 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.choose("#file", &[&mine(&s, "large.dat"), &mine(&s, "program.exe"), &mine(&s, "one.txt")]);
         page.click("#up button");
         page.until("document.getElementById('status').textContent === '1 stored, 2 not stored'");
-        for (name, why) in [
-            ("large.dat", "the file is too large (upload_max_file_size 1k)"),
-            ("program.exe", "files with this extension are not accepted"),
-        ] {
+        for (name, why) in
+            [("large.dat", "too large: at most 1.0 KiB"), ("program.exe", "files with this extension are not accepted")]
+        {
             let said = note(&mut page, name);
             assert!(said.starts_with(why), "{name}: {said}");
         }

@@ -4,6 +4,7 @@
 //! while nothing has changed (`services::listings`).
 
 mod accept;
+mod archive;
 mod directory;
 mod entries;
 mod making;
@@ -12,14 +13,13 @@ mod respond;
 mod shape;
 
 pub use directory::not_opened;
-pub use making::Making;
 pub use random::{Draw, random};
 
 use crate::config::model::Level;
-use crate::config::settings::listing as rule;
+use crate::config::settings::listing::{self as rule, Archive};
 use crate::config::settings::upload::Store;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::listing::{self, Format, Kind, Sort};
+use crate::exchange::handlers::listing::{self, Format, Kind, Language, Sort};
 use crate::exchange::handlers::methods;
 use crate::exchange::paths;
 use crate::exchange::response::ContentType;
@@ -35,6 +35,22 @@ use shape::Shape;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// A listing, or an archive, that takes more than a turn of the loop.
+pub enum Making {
+    Page(Box<making::Making>),
+    Archive(Box<archive::Gathering>),
+}
+
+impl Making {
+    /// The next slice.
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        match self {
+            Making::Page(making) => making.work(ex, cx),
+            Making::Archive(gathering) => gathering.work(ex, cx),
+        }
+    }
+}
+
 /// GET or HEAD of the directory `ex.path` (it ends in a slash), which has no index file.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     let dir = match open(ex, cx) {
@@ -48,6 +64,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         ex.report(cx, Level::Error, format_args!("directory index of \"{path}\" is forbidden"));
         return Err(Flow::Status(Status::FORBIDDEN));
     }
+    if rule.archive != Archive::Off
+        && let Some(form) = archive::asked(&ex.route.args)
+    {
+        return archive::begin(ex, cx, dir, form);
+    }
     let configured = if rule.upload { rule::Format::Page } else { rule.format };
     let is_page = configured == rule::Format::Page;
     let (format, callback) = match format(ex, configured) {
@@ -56,11 +77,21 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     };
     let allowed = methods::allowed(ex);
     let can_delete = rule.upload && allowed.contains(Method::Delete);
+    let can_upload = rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off;
+    let can_make = can_upload && ex.here().settings.upload.store == Store::Uri;
+    let language = ex.field(b"accept-language").map_or(Language::default(), Language::of);
+    if format == Format::Page
+        && can_make
+        && can_delete
+        && let Some(name) = listing::move_from_query(&ex.route.args)
+    {
+        return Err(ask_where(ex, dir.as_fd(), &name, language));
+    }
     if format == Format::Page
         && can_delete
         && let Some(name) = listing::delete_from_query(&ex.route.args)
     {
-        return Err(confirm(ex, dir.as_fd(), name));
+        return Err(confirm(ex, dir.as_fd(), name, language));
     }
     let utf8 = format == Format::Html && is_utf8(ex, cx);
     let shape = Shape {
@@ -71,15 +102,21 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         utf8,
         callback,
         sort: Sort::from_query(&ex.route.args),
-        can_upload: rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off,
-        can_replace: allowed.contains(Method::Put),
+        can_upload,
+        can_replace: allowed.contains(Method::Put) || can_upload && can_delete,
+        puts: allowed.contains(Method::Put),
+        can_nest: ex.here().settings.upload.create_path,
+        can_make,
+        can_move: can_make && can_delete,
+        archive: rule.archive,
+        language,
         resumable: ex.here().settings.upload.resumable.speaks.tus,
         can_delete,
         is_page,
         links: links(ex),
         hidden: paths::trashes_in(&ex.config, &ex.route.path),
     };
-    making::begin(ex, cx, dir, shape)
+    making::begin(ex, cx, dir, shape).map(|making| Box::new(Making::Page(making)))
 }
 
 /// The form the client gets, and jsonp's callback.
@@ -102,7 +139,7 @@ fn format(ex: &Exchange, configured: rule::Format) -> Result<(Format, Vec<u8>), 
 }
 
 /// The page that asks before a name is deleted, for browsers without scripts.
-fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>) -> Flow {
+fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>, language: Language) -> Flow {
     let Ok(c_name) = CString::new(name) else { return Flow::Status(Status::NOT_FOUND) };
     // The name itself is deleted, not what a link of that name leads to.
     let kind = match file::stat_at(Some(dir), &c_name, Follow::No) {
@@ -112,7 +149,21 @@ fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>) -> Flow {
         Err(_) => return Flow::Status(Status::NOT_FOUND),
     };
     let mut body = Vec::with_capacity(4096);
-    listing::confirm_delete(&ex.route.uri, c_name.to_bytes(), kind, &mut body);
+    listing::confirm_delete(&ex.route.uri, c_name.to_bytes(), kind, language, &mut body);
+    ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
+    page_lines(ex);
+    Flow::Respond
+}
+
+/// The page that asks where an entry goes, for browsers without scripts. `name`: a folder's with its slash.
+fn ask_where(ex: &mut Exchange, dir: BorrowedFd<'_>, name: &[u8], language: Language) -> Flow {
+    let is_there = CString::new(name.strip_suffix(b"/").unwrap_or(name))
+        .is_ok_and(|name| file::stat_at(Some(dir), &name, Follow::No).is_ok());
+    if !is_there {
+        return Flow::Status(Status::NOT_FOUND);
+    }
+    let mut body = Vec::with_capacity(4096);
+    listing::ask_where(&ex.route.uri, name, language, &mut body);
     ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
     page_lines(ex);
     Flow::Respond

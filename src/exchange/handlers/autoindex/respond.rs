@@ -14,7 +14,7 @@ pub fn respond(ex: &mut Exchange, shape: &Shape, body: Rc<[u8]>) -> Flow {
     ex.response.content_type = ContentType::Static(shape.format.content_type());
     ex.response.body = Body::Shared(body);
     if shape.is_page {
-        ex.response.line(b"Vary", b"Accept");
+        ex.response.line(b"Vary", b"Accept, Accept-Language");
         page_lines(ex);
     }
     Flow::Respond

@@ -1,7 +1,8 @@
 //! How a directory is shown.
 
 use super::entries::Links;
-use crate::exchange::handlers::listing::{Format, Listing, Sort, Totals};
+use crate::config::settings::listing::Archive;
+use crate::exchange::handlers::listing::{Format, Language, Listing, Sort, Totals};
 use crate::sys::file::Stat;
 
 /// How a directory is shown: all that a listing depends on beside the URI and what is in the directory.
@@ -15,6 +16,12 @@ pub struct Shape {
     pub sort: Sort,
     pub can_upload: bool,
     pub can_replace: bool,
+    pub puts: bool,
+    pub can_nest: bool,
+    pub can_make: bool,
+    pub can_move: bool,
+    pub archive: Archive,
+    pub language: Language,
     pub resumable: bool,
     pub can_delete: bool,
     /// Configured as a page, whatever form this client gets.
@@ -37,6 +44,12 @@ impl Shape {
             totals,
             can_upload: self.can_upload,
             can_replace: self.can_replace,
+            puts: self.puts,
+            can_nest: self.can_nest,
+            can_make: self.can_make,
+            can_move: self.can_move,
+            archive: self.archive,
+            language: self.language,
             resumable: self.resumable,
             can_delete: self.can_delete,
         }
@@ -56,6 +69,12 @@ impl Shape {
             self.sort.order as u8,
             u8::from(self.can_upload),
             u8::from(self.can_replace),
+            u8::from(self.puts),
+            u8::from(self.can_nest),
+            u8::from(self.can_make),
+            u8::from(self.can_move),
+            self.archive as u8,
+            self.language as u8,
             u8::from(self.resumable),
             u8::from(self.can_delete),
             u8::from(self.links == Links::Bare),

@@ -62,7 +62,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     if is_webdav(ex) {
         guard::preconditions(ex, cx)?;
     }
-    if ex.request.has_content() {
+    if ex.request.has_content() && ex.route.deed.is_none() {
         let method = ex.route.method.name();
         return Err(refuse(ex, cx, Status::UNSUPPORTED_MEDIA_TYPE, format_args!("{method} with body is unsupported")));
     }
@@ -146,10 +146,14 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
             if !location.ends_with(b"/") {
                 location.push(b'/');
             }
+            if ex.route.deed.is_some() {
+                return delete::back(ex);
+            }
             ex.response.location = Some(location);
             ex.response.status = Status::CREATED;
             Flow::Respond
         }
+        Err(Errno::EEXIST) if ex.route.deed.is_some() => Flow::Status(Status::CONFLICT),
         Err(Errno::EEXIST) => methods::not_allowed(ex),
         Err(Errno::ENOENT | Errno::ENOTDIR) => Flow::Status(Status::CONFLICT),
         Err(e) => failed(ex, cx, "mkdir()", e),

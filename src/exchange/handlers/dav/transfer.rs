@@ -10,6 +10,7 @@ use super::target::Spot;
 use super::terms::{Depth, depth, is_webdav};
 use crate::config::model::Level;
 use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::handlers::listing::Deed;
 use crate::exchange::handlers::{delete, upload};
 use crate::exchange::{Exchange, origin};
 use crate::http::header::HeaderId;
@@ -59,6 +60,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         _ => return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),
     };
     let overwrite = match ex.header(HeaderId::Overwrite) {
+        _ if ex.route.deed.is_some() => false,
         None | Some(b"T" | b"t") => true,
         Some(b"F" | b"f") => false,
         Some(_) => {
@@ -101,7 +103,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
             return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
         }
         if !overwrite {
-            return Err(refuse(ex, cx, Status::PRECONDITION_FAILED, format_args!("the destination exists")));
+            let status = if ex.route.deed.is_some() { Status::CONFLICT } else { Status::PRECONDITION_FAILED };
+            return Err(refuse(ex, cx, status, format_args!("the destination exists")));
         }
         if there.kind == FileKind::Dir && target_is_area {
             return Err(refuse(
@@ -350,6 +353,9 @@ impl Transfer {
                 if self.job.moves {
                     guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
                 }
+                if ex.route.deed.is_some() {
+                    return Err(delete::back(ex));
+                }
                 return Err(Flow::Respond);
             }
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
@@ -461,6 +467,9 @@ impl Slashes for Vec<u8> {
 
 /// The path of the Destination header: `/path` or an absolute URL of this host.
 fn destination(ex: &Exchange) -> Option<Vec<u8>> {
+    if let Some(Deed::Move(to)) = &ex.route.deed {
+        return Some(to.clone()).filter(|to| !bytes::has_control(to));
+    }
     let value = ex.header(HeaderId::Destination)?;
     let path = if value.starts_with(b"/") { value } else { origin::own_path(ex, value)? };
     let mut normal = Vec::new();

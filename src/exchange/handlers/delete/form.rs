@@ -1,12 +1,15 @@
-//! The small form of the listing page that deletes a name, for browsers without scripts. It becomes a DELETE of that
-//! name and goes through the phases as one, so that it may do what the client's own DELETE might, and no more.
+//! The small forms of the listing page: delete or move a name, make a folder. Each becomes a DELETE, MOVE or MKCOL of that
+//! name and goes through the phases as one, so that it may do what the client's own request might, and no more. MOVE and
+//! MKCOL need no `dav_methods` then: who may store (and delete) files here may do as much by hand.
 
 use crate::config::model::{Content, Level};
+use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::listing::delete_from_form;
+use crate::exchange::handlers::listing::{Asked, Deed, asked, resolve};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
+use crate::http::escape::escape_path;
 use crate::http::h1::framing::Framing;
 use crate::http::header::{HeaderId, trim_ows};
 use crate::http::method::Method;
@@ -34,7 +37,9 @@ pub fn form(ex: &Exchange) -> Option<Form> {
         let kind = value.split(|b| *b == b';').next().unwrap_or_default();
         trim_ows(kind).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
     });
-    let is_offered = ex.here().settings.listing.upload && methods::allowed(ex).contains(Method::Delete);
+    let allowed = methods::allowed(ex);
+    let is_offered = ex.here().settings.listing.upload
+        && (allowed.contains(Method::Delete) || is_folder_form(ex) && allowed.contains(Method::Post));
     if ex.route.method != Method::Post || !ex.route.uri.ends_with(b"/") || !is_short || !is_form || !is_offered {
         return None;
     }
@@ -50,14 +55,22 @@ impl Form {
         Ok(())
     }
 
-    /// The form is complete: on with the DELETE of the name it names.
+    /// The form is complete: on with what it asks for.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         // Only our own pages may delete with the visitor's cookies and address.
         if origin::sender(ex) != Sender::OwnPage {
             ex.report(cx, Level::Error, format_args!("delete form from another site is refused"));
             return Flow::Status(Status::FORBIDDEN);
         }
-        let Some(name) = delete_from_form(&self.body) else { return Flow::Status(Status::BAD_REQUEST) };
+        let Some(asked) = asked(&self.body) else { return Flow::Status(Status::BAD_REQUEST) };
+        let (name, method, deed) = match asked {
+            Asked::Delete(name) => (name, Method::Delete, None),
+            Asked::Folder(name) => ([&name[..], b"/"].concat(), Method::Mkcol, Some(Deed::Folder)),
+            Asked::Move { name, to } => match resolve(&ex.route.uri, &to, &name) {
+                Some(to) => (name, Method::Move, Some(Deed::Move(to))),
+                None => return Flow::Status(Status::BAD_REQUEST),
+            },
+        };
         ex.route.uri.extend_from_slice(&name);
         // Going on is an internal redirect, which opens `internal` locations and reaches handlers of every kind: the
         // client's own DELETE must have been able to come here.
@@ -71,9 +84,33 @@ impl Form {
         if there.internal || there.content != Content::Files {
             return Flow::Status(Status::FORBIDDEN);
         }
-        ex.route.method = Method::Delete;
+        ex.route.method = method;
+        ex.route.deed = deed;
+        ex.route.args.clear();
         Flow::Redirect
     }
+}
+
+/// The page's own form for a folder, told by its field: other urlencoded bodies are files where nothing may be deleted.
+fn is_folder_form(ex: &Exchange) -> bool {
+    &ex.route.args[..] == b"webserv-folder"
+}
+
+/// Whether the deed may be done to the current URI.
+pub fn may(ex: &Exchange, deed: &Deed) -> bool {
+    let allowed = methods::allowed(ex);
+    let stores = allowed.contains(Method::Post) && ex.here().settings.upload.store == Store::Uri;
+    stores && (*deed == Deed::Folder || allowed.contains(Method::Delete))
+}
+
+/// The deed is done: back to the listing that asked.
+pub fn back(ex: &mut Exchange) -> Flow {
+    let bare = ex.route.uri.strip_suffix(b"/").unwrap_or(&ex.route.uri);
+    let directory = bare.iter().rposition(|b| *b == b'/').map_or(&b"/"[..], |at| &bare[..=at]);
+    let mut target = Vec::with_capacity(directory.len());
+    escape_path(directory, &mut target);
+    ex.response.location = Some(target);
+    Flow::Status(Status::SEE_OTHER)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod place;
 mod removing;
 mod trash;
 
-pub use form::{Form, form};
+pub use form::{Form, back, form, may};
 pub use removing::{Removing, stopped};
 
 use crate::config::model::{Level, LocationKind, LocationTree};

@@ -1,6 +1,8 @@
 //! What a listing shows, as data: entries, and how the directory is to be shown.
 
 use super::sort::Sort;
+use super::words::Language;
+pub use crate::config::settings::listing::Archive;
 
 /// `autoindex_format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,8 +60,19 @@ pub struct Listing<'a> {
     pub totals: Totals,
     /// page: `autoindex_upload on`, and POST is allowed to this client here.
     pub can_upload: bool,
-    /// page: PUT is allowed too, which replaces a file in one step.
+    /// page: a file may be put in the place of another: by PUT, or by a POST that says so.
     pub can_replace: bool,
+    /// page: by PUT.
+    pub puts: bool,
+    /// page: `upload_create_path on`: files may bring folders.
+    pub can_nest: bool,
+    /// page: folders may be made here; and entries renamed and moved.
+    pub can_make: bool,
+    pub can_move: bool,
+    /// page: `autoindex_archive`.
+    pub archive: Archive,
+    /// page: the language of its words.
+    pub language: Language,
     /// page: `upload_resumable` speaks tus here.
     pub resumable: bool,
     /// page: `autoindex_upload on`, and DELETE is allowed to this client here.

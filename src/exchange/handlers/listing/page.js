@@ -1,15 +1,18 @@
-// Every listing: times in the reader's zone, and a filter. The page is whole without it.
+// Every listing: times in the reader's zone, a filter, a look at a file. The page is whole without it.
 // Hashed into PAGE_CSP, as the style is.
 'use strict';
+const WORDS = JSON.parse(document.getElementById('words').textContent);
+const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at) => values[at]);
 (() => {
   const $ = (id) => document.getElementById(id);
+  const make = (tag, more = {}) => Object.assign(document.createElement(tag), more);
   const two = (n) => String(n).padStart(2, '0');
 
   function localTimes() {
     for (const time of $('rows').querySelectorAll('time')) {
       const at = new Date(time.dateTime);
       time.title = time.dateTime;
-      time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+      time.firstChild.data = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
     }
     $('zone').hidden = true;
   }
@@ -23,13 +26,89 @@
       all += 1;
       shown += row.hidden ? 0 : 1;
     }
-    $('status').textContent = wanted ? `${shown} of ${all} shown` : '';
+    $('status').textContent = wanted ? word('shown', shown, all) : '';
   }
 
+  // What a browser can show, by extension. Text is fetched, its beginning only.
+  const KINDS = {
+    img: 'png jpg jpeg gif webp avif svg bmp ico',
+    audio: 'mp3 ogg oga opus wav flac m4a aac',
+    video: 'mp4 webm m4v mov ogv',
+    pre: 'txt md log csv tsv json xml yml yaml toml ini conf css js ts py rs c h cpp go java sh sql diff patch srt vtt',
+  };
+  const kindOf = (link) => {
+    const extension = /\.(\w+)$/.exec(link.pathname)?.[1].toLowerCase();
+    return extension && Object.keys(KINDS).find((kind) => KINDS[kind].split(' ').includes(extension));
+  };
+  const TEXT = 1 << 16;
+  let current = null;
+  let view = null;
+
+  function viewer() {
+    if (view) return view;
+    view = make('dialog', { id: 'view' });
+    const bar = make('div', { className: 'bar' });
+    const button = (key, act) => bar.append(make('button', { type: 'button', textContent: word(key), onclick: act }));
+    bar.append(make('bdi', { id: 'viewed' }));
+    button('previous', () => step(-1));
+    button('next', () => step(1));
+    bar.append(make('a', { id: 'open', textContent: word('open') }));
+    button('close', () => view.close());
+    view.setAttribute('aria-labelledby', 'viewed');
+    view.append(bar, make('div', { id: 'shown' }));
+    view.addEventListener('close', () => {
+      $('shown').replaceChildren();
+      current?.focus();
+    });
+    view.addEventListener('keydown', (event) => {
+      if (event.target.matches('audio, video')) return;
+      if (event.key === 'ArrowLeft') step(-1);
+      if (event.key === 'ArrowRight') step(1);
+    });
+    document.body.append(view);
+    return view;
+  }
+
+  function step(by) {
+    const links = [...$('rows').querySelectorAll('tr:not(.d):not([hidden]) th a')].filter(kindOf);
+    const next = links[links.indexOf(current) + by];
+    if (next) look(next);
+  }
+
+  async function look(link) {
+    const box = viewer();
+    const kind = kindOf(link);
+    current = link;
+    $('viewed').textContent = link.querySelector('bdi').textContent;
+    $('open').href = link.href;
+    const shown = make(kind, kind === 'pre' ? { tabIndex: 0 } : { src: link.href });
+    if (kind === 'img') shown.alt = $('viewed').textContent;
+    else if (kind !== 'pre') shown.controls = true;
+    shown.onerror = () => $('shown').replaceChildren(make('p', { textContent: word('no_preview') }));
+    $('shown').replaceChildren(shown);
+    if (!box.open) box.showModal();
+    if (kind !== 'pre') return;
+    const answer = await fetch(link.href, { headers: { Range: `bytes=0-${TEXT - 1}` } }).catch(() => null);
+    if (!answer?.ok) return shown.onerror();
+    const bytes = await answer.arrayBuffer();
+    if (link !== current) return;
+    shown.textContent = new TextDecoder().decode(bytes.slice(0, TEXT));
+    const size = Number(answer.headers.get('Content-Range')?.split('/')[1] ?? bytes.byteLength);
+    if (size > TEXT) $('shown').append(make('p', { textContent: word('cut') }));
+  }
+
+  $('rows').closest('table').addEventListener('click', (event) => {
+    const link = event.target.closest('#rows tr:not(.d) th a');
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || !kindOf(link)) return;
+    event.preventDefault();
+    look(link);
+  });
   $('find').hidden = false;
+  // No keyboard, no key to press.
+  if (!matchMedia('(any-pointer: fine)').matches) $('filter').placeholder = '';
   $('filter').addEventListener('input', filter);
   document.addEventListener('keydown', (event) => {
-    const typing = event.target.matches('input:not([type=file]), textarea, select, dialog *');
+    const typing = event.target.matches('input:not([type=file]), textarea, select, dialog, dialog *');
     if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
       $('filter').focus();

@@ -6,12 +6,13 @@
 //! Invariant: names reach the markup only through [`escape::text`] and [`escape::uri`]; there is no
 //! inline handler and no `style=`, so [`PAGE_CSP`] lets nothing run but the hashed files beside this one.
 
-use super::entry::{Listing, Totals};
+use super::entry::{Archive, Listing, Totals};
 use super::escape;
 use super::kind::{Entry, Kind};
-use super::query::DELETE_FIELD;
+use super::query::{DELETE_FIELD, FOLDER_FIELD, MOVE_FIELD, TO_FIELD};
 use super::sort::{Key, Order};
 use super::time::Civil;
+use super::words::{Language, Word, Words};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -24,52 +25,37 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-JMNjqQGhjfQb+SLQr7cmE6DrXGA22euFUWepwFQY6pk='; \
-     script-src 'sha256-RQba6Tj40kG+IAHWE8mDudFBddn3kf4NB5ykXRYmoIQ=' 'sha256-bvD8f1jtMkcQdF4bQFWfYZmMSGKWbRNJ4TdKbKL6ts4='; \
-     connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-9Tg+fI5OLSgjdHdpswOm/ZoTSUzKYq9HC0vm2pw3hEQ='; \
+     script-src 'sha256-K3lvpkB1hfzeOvIOaLW8XcbfG0dP7rNk/j/sWnIUlIU=' 'sha256-5qDP18PDpM5nU8e+5qDNhjQRKygtTxcrqnnLBZwTrd4='; \
+     connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
 pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
-    document("Index of ", listing.path, out);
-    breadcrumbs(listing.path, out);
+    let words = listing.language.words();
+    document(Word::Title, listing.path, listing.language, out);
+    breadcrumbs(listing.path, &words, out);
     out.extend_from_slice(b"<h1><bdi>");
     escape::text(last_segment(listing.path), out);
     out.extend_from_slice(b"</bdi></h1>\n");
-    totals(&listing.totals, out);
+    totals(listing, &words, out);
     if listing.can_upload {
-        out.extend_from_slice(b"<form id=up method=post enctype=multipart/form-data action=\"./\"");
-        if listing.can_replace {
-            out.extend_from_slice(b" data-replace");
-        }
-        if listing.resumable {
-            out.extend_from_slice(b" data-resumable");
-        }
-        out.extend_from_slice(
-            b">\n\
-              <label for=file>Add files</label>\n\
-              <input id=file name=file type=file multiple required>\n\
-              <button class=go>Upload</button>\n\
-              <p id=hint hidden>You can also drop files anywhere on this page.</p>\n\
-              </form>\n\
-              <ul id=queue aria-label=Uploads></ul>\n",
-        );
+        upload_form(listing, &words, out);
     }
-    out.extend_from_slice(
-        b"<p id=status role=status></p>\n\
-          <p id=find hidden><label>Filter <input id=filter type=search autocomplete=off placeholder=\"press /\"></label></p>\n\
-          <table>\n<caption>Contents of ",
-    );
-    escape::text(listing.path, out);
+    out.extend_from_slice(b"<p id=status role=status></p>\n<p id=find hidden><label>");
+    texts(out, &[words.get(Word::Filter), " <input id=filter type=search autocomplete=off placeholder=\""]);
+    texts(out, &[words.get(Word::Press), "\"></label></p>\n<table>\n<caption>"]);
+    words.named(Word::Contents, listing.path, out);
     out.extend_from_slice(b"</caption>\n<thead>\n<tr>");
-    column(listing, Key::Name, "name", "Name", out);
-    column(listing, Key::Size, "size", "Size", out);
-    column(listing, Key::Time, "time", "Modified", out);
+    column(listing, Key::Name, "name", words.get(Word::Name), out);
+    column(listing, Key::Size, "size", words.get(Word::Size), out);
+    column(listing, Key::Time, "time", words.get(Word::Modified), out);
     if listing.can_delete {
-        out.extend_from_slice(b"<th scope=col><span class=vh>Delete</span>");
+        let word = if listing.can_move { Word::Actions } else { Word::Delete };
+        texts(out, &["<th scope=col><span class=vh>", words.get(word), "</span>"]);
     }
     out.extend_from_slice(b"\n<tbody id=rows>\n");
     if listing.path != b"/" {
-        out.extend_from_slice(b"<tr class=\"d up\"><th scope=row><a href=\"../\">Parent folder</a><td><td>");
+        texts(out, &["<tr class=\"d up\"><th scope=row><a href=\"../\">", words.get(Word::Parent), "</a><td><td>"]);
         if listing.can_delete {
             out.extend_from_slice(b"<td>");
         }
@@ -77,19 +63,77 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
 }
 
+fn texts(out: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+}
+
+/// What files are brought with: a plain form, and what the scripts may do with it.
+fn upload_form(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<form id=up method=post enctype=multipart/form-data action=\"./\"");
+    let replace = match (listing.can_replace, listing.puts) {
+        (false, _) => "",
+        (true, true) => " data-replace",
+        (true, false) => " data-replace=post",
+    };
+    texts(out, &[replace, if listing.resumable { " data-resumable" } else { "" }]);
+    texts(out, &[if listing.can_nest { " data-folders" } else { "" }, ">\n<label for=file>", words.get(Word::Add)]);
+    texts(out, &["</label>\n<input id=file name=file type=file multiple required>\n<button class=go>"]);
+    texts(out, &[words.get(Word::Upload), "</button>\n"]);
+    if listing.can_nest {
+        texts(out, &["<button id=dir type=button hidden>", words.get(Word::AddFolder), "</button>\n"]);
+    }
+    texts(out, &["<p id=hint hidden>", words.get(Word::Hint), "</p>\n</form>\n"]);
+    if listing.can_make {
+        texts(out, &["<details id=make>\n<summary>", words.get(Word::NewFolder), "</summary>\n"]);
+        texts(out, &["<form method=post action=\"./?webserv-folder\"><label class=vh for=folder>"]);
+        texts(out, &[words.get(Word::NewFolder), "</label><input id=folder name=", FOLDER_FIELD]);
+        texts(out, &[" required maxlength=255 autocomplete=off> <button>", words.get(Word::Make)]);
+        texts(out, &["</button></form>\n</details>\n"]);
+    }
+    texts(out, &["<ul id=queue aria-label=\"", words.get(Word::Uploads), "\"></ul>\n"]);
+}
+
+/// A name as text: in a direction of its own, and where that is from right to left, with its extension where people look
+/// for it, at the right end.
+fn name(name: &[u8], out: &mut Vec<u8>) {
+    let dot = memchr::memrchr(b'.', name).filter(|dot| *dot > 0);
+    match dot.filter(|_| has_rtl(name)) {
+        Some(dot) => {
+            out.extend_from_slice(b"<bdi dir=ltr><bdi>");
+            escape::text(&name[..dot], out);
+            out.extend_from_slice(b"</bdi>");
+            escape::text(&name[dot..], out);
+        }
+        None => {
+            out.extend_from_slice(b"<bdi>");
+            escape::text(name, out);
+        }
+    }
+    out.extend_from_slice(b"</bdi>");
+}
+
+/// Whether letters are in it that are written from right to left.
+fn has_rtl(name: &[u8]) -> bool {
+    let is_rtl = |c: char| {
+        matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
+            | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+    };
+    !name.is_ascii() && name.utf8_chunks().any(|chunk| chunk.valid().chars().any(is_rtl))
+}
+
 /// One row.
 pub fn entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     let dir = entry.kind == Kind::Dir;
     out.extend_from_slice(if dir { b"<tr class=d><th scope=row><a href=\"" } else { b"<tr><th scope=row><a href=\"" });
     href(entry, out);
-    out.extend_from_slice(b"\"><bdi>");
-    escape::text(entry.name, out);
-    out.extend_from_slice(if dir { b"</bdi>/</a><td>" } else { b"</bdi></a><td" });
+    out.extend_from_slice(b"\">");
+    name(entry.name, out);
+    out.extend_from_slice(if dir { b"/</a><td>" } else { b"</a><td" });
     if !dir {
         if entry.kind == Kind::File {
             out.extend_from_slice(b" title=\"");
             escape::grouped(entry.size, out);
-            out.extend_from_slice(b" bytes\">");
+            texts(out, &[" ", listing.language.get(Word::Bytes), "\">"]);
             human(entry.size, out);
         } else {
             out.push(b'>');
@@ -104,31 +148,60 @@ pub fn entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     local.push_clock(out);
     out.extend_from_slice(b"</time>");
     if listing.can_delete {
-        out.extend_from_slice(b"<td><a class=x rel=nofollow href=\"?delete=");
-        href(entry, out);
-        out.extend_from_slice(b"\" aria-label=\"Delete ");
-        escape::text(entry.name, out);
-        out.extend_from_slice(b"\">Delete</a>");
+        out.extend_from_slice(b"<td>");
+        if listing.can_move {
+            action(listing, entry, ("m", "move"), (Word::RenameName, Word::Rename), out);
+            out.push(b' ');
+        }
+        action(listing, entry, ("x", "delete"), (Word::DeleteName, Word::Delete), out);
     }
     out.push(b'\n');
+}
+
+/// A link of a row to the page that asks.
+fn action(
+    listing: &Listing<'_>,
+    entry: &Entry<'_>,
+    what: (&str, &str),
+    (full, short): (Word, Word),
+    out: &mut Vec<u8>,
+) {
+    texts(out, &["<a class=", what.0, " rel=nofollow href=\"?", what.1, "="]);
+    href(entry, out);
+    let (before, after) = listing.language.get(full).split_once("{0}").unwrap_or_default();
+    texts(out, &["\" aria-label=\"", before]);
+    escape::text(entry.name, out);
+    texts(out, &[after, "\">", listing.language.get(short), "</a>"]);
 }
 
 /// The rest of the document.
 pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
     // There in any case: rows come and go while the page is open.
     let hidden = if listing.totals == Totals::default() { "" } else { " hidden" };
-    out.extend_from_slice(format!("</table>\n<p id=empty{hidden}>This folder is empty.</p>\n</main>\n").as_bytes());
+    let words = listing.language.words();
+    texts(out, &["</table>\n<p id=empty", hidden, ">", words.get(Word::Empty), "</p>\n"]);
+    archive(listing, &words, out);
+    out.extend_from_slice(b"</main>\n");
     if listing.can_upload {
-        out.extend_from_slice(b"<div id=drop hidden>Drop to upload</div>\n");
+        texts(out, &["<div id=drop hidden>", words.get(Word::Drop), "</div>\n"]);
     }
     if listing.can_delete {
-        out.extend_from_slice(
-            b"<dialog id=ask aria-labelledby=question>\n<form method=dialog>\n\
-              <p id=question>Delete <b><bdi id=name></bdi></b>?</p>\n\
-              <button value=keep autofocus>Keep</button>\n\
-              <button class=bad value=delete>Delete</button>\n</form>\n</dialog>\n",
-        );
+        out.extend_from_slice(b"<dialog id=ask aria-labelledby=question>\n<form method=dialog>\n<p id=question>");
+        words.with(Word::DeleteQ, out, |out| out.extend_from_slice(b"<b><bdi id=name></bdi></b>"));
+        texts(out, &["</p>\n<button value=keep autofocus>", words.get(Word::Keep), "</button>\n"]);
+        texts(out, &["<button class=bad value=delete>", words.get(Word::Delete), "</button>\n</form>\n</dialog>\n"]);
     }
+    if listing.can_move {
+        out.extend_from_slice(b"<dialog id=to aria-labelledby=where>\n<form method=dialog>\n<p id=where>");
+        words.with(Word::MoveQ, out, |out| out.extend_from_slice(b"<b><bdi id=from></bdi></b>"));
+        texts(out, &["</p>\n<p><label for=target>", words.get(Word::MoveTo)]);
+        texts(out, &["</label><br><input id=target autocomplete=off required></p>\n"]);
+        texts(out, &["<button value=keep formnovalidate>", words.get(Word::Keep), "</button>\n"]);
+        texts(out, &["<button class=go value=move>", words.get(Word::Move), "</button>\n</form>\n</dialog>\n"]);
+    }
+    out.extend_from_slice(b"<script id=words type=application/json>");
+    words.for_scripts(out);
+    out.extend_from_slice(b"</script>\n");
     script(SCRIPT, out);
     if listing.can_upload || listing.can_delete {
         script(UPLOAD_SCRIPT, out);
@@ -138,50 +211,85 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
 /// The page that asks before a delete without script, in answer to `?delete=NAME`. Its form posts
 /// [`DELETE_FIELD`] as application/x-www-form-urlencoded to the directory `path`; send it with [`PAGE_CSP`].
 /// The caller has found the entry and knows that this client may delete here.
-pub fn confirm_delete(path: &[u8], name: &[u8], kind: Kind, out: &mut Vec<u8>) {
-    document("Delete from ", path, out);
-    breadcrumbs(path, out);
-    out.extend_from_slice(b"<h1>Delete ");
-    out.extend_from_slice(if kind == Kind::Dir { b"the folder <bdi>" } else { b"<bdi>" });
-    escape::text(name, out);
-    out.extend_from_slice(b"</bdi>?</h1>\n<form method=post action=\"./\">\n<p><input type=hidden name=");
+pub fn confirm_delete(path: &[u8], entry: &[u8], kind: Kind, language: Language, out: &mut Vec<u8>) {
+    let words = language.words();
+    document(Word::Title, path, language, out);
+    breadcrumbs(path, &words, out);
+    out.extend_from_slice(b"<h1>");
+    let question = if kind == Kind::Dir { Word::DeleteFolderQ } else { Word::DeleteQ };
+    words.with(question, out, |out| name(entry, out));
+    out.extend_from_slice(b"</h1>\n<form method=post action=\"./\">\n<p><input type=hidden name=");
     out.extend_from_slice(DELETE_FIELD.as_bytes());
     out.extend_from_slice(b" value=\"");
-    escape::uri(name, out);
-    out.extend_from_slice(
-        b"\"><button class=bad>Delete</button> &nbsp; <a href=\"./\">Keep it</a></p>\n</form>\n</main>\n",
-    );
+    escape::uri(entry, out);
+    texts(out, &["\"><button class=bad>", words.get(Word::Delete), "</button> &nbsp; <a href=\"./\">"]);
+    texts(out, &[words.get(Word::KeepIt), "</a></p>\n</form>\n</main>\n"]);
 }
 
-fn document(title: &str, path: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        b"<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n\
-          <meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>",
-    );
-    out.extend_from_slice(title.as_bytes());
-    escape::text(path, out);
+/// The page that asks where an entry goes, in answer to `?move=NAME` (a folder's with its slash). Its form posts
+/// [`MOVE_FIELD`] and [`TO_FIELD`] to the directory `path`; send it with [`PAGE_CSP`].
+pub fn ask_where(path: &[u8], entry: &[u8], language: Language, out: &mut Vec<u8>) {
+    let (words, bare) = (language.words(), entry.strip_suffix(b"/").unwrap_or(entry));
+    document(Word::Title, path, language, out);
+    breadcrumbs(path, &words, out);
+    out.extend_from_slice(b"<h1>");
+    words.with(Word::MoveQ, out, |out| name(bare, out));
+    texts(out, &["</h1>\n<form method=post action=\"./\">\n<input type=hidden name=", MOVE_FIELD, " value=\""]);
+    escape::uri(bare, out);
+    texts(out, &[if bare == entry { "" } else { "/" }, "\">\n<p><label for=target>", words.get(Word::MoveTo)]);
+    texts(out, &["</label><br>\n<input id=target name=", TO_FIELD, " required autofocus autocomplete=off value=\""]);
+    escape::text(bare, out);
+    texts(out, &["\"></p>\n<p><button class=go>", words.get(Word::Move), "</button> &nbsp; <a href=\"./\">"]);
+    texts(out, &[words.get(Word::KeepIt), "</a></p>\n</form>\n</main>\n"]);
+}
+
+/// The link to the whole folder as one file.
+fn archive(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
+    let kind = match listing.archive {
+        Archive::Off => return,
+        Archive::Zip => "zip",
+        Archive::Tar => "tar",
+    };
+    texts(out, &["<p id=archive><a rel=nofollow download href=\"?archive=", kind, "\">"]);
+    words.with(Word::Archive, out, |out| texts(out, &[kind]));
+    out.extend_from_slice(b"</a></p>\n");
+}
+
+fn document(title: Word, path: &[u8], language: Language, out: &mut Vec<u8>) {
+    texts(out, &["<!doctype html>\n<html lang=", language.name(), ">\n<meta charset=utf-8>\n"]);
+    texts(out, &["<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>"]);
+    language.words().named(title, path, out);
     out.extend_from_slice(b"</title>\n");
     out.extend_from_slice(ICON);
     out.extend_from_slice(b"<style>");
-    out.extend_from_slice(STYLE.as_bytes());
+    lean(STYLE, out);
     out.extend_from_slice(b"</style>\n<body>\n");
+}
+
+/// A source as it is sent: without indentation and lines that only comment.
+fn lean(source: &str, out: &mut Vec<u8>) {
+    for line in source.lines().map(str::trim_start) {
+        if !line.is_empty() && !line.starts_with("//") && !line.starts_with("/*") {
+            texts(out, &[line, "\n"]);
+        }
+    }
 }
 
 fn script(source: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"<script>");
-    out.extend_from_slice(source.as_bytes());
+    lean(source, out);
     out.extend_from_slice(b"</script>\n");
 }
 
 /// The way up, each part a link as many `../` away as it is above. An empty part (`//`) counts as a step
 /// but is not shown.
-fn breadcrumbs(path: &[u8], out: &mut Vec<u8>) {
+fn breadcrumbs(path: &[u8], words: &Words, out: &mut Vec<u8>) {
     let inner = path.strip_prefix(b"/").unwrap_or(path);
     let steps = inner.iter().filter(|&&byte| byte == b'/').count();
-    out.extend_from_slice(b"<nav aria-label=Path>\n<ol>\n<li><a href=\"");
+    texts(out, &["<nav aria-label=\"", words.get(Word::Path), "\">\n<ol>\n<li><a href=\""]);
     up(steps, out);
     out.extend_from_slice(if steps == 0 { b"\" aria-current=page" } else { b"\"" });
-    out.extend_from_slice(b" aria-label=\"Top folder\">/</a>\n");
+    texts(out, &[" aria-label=\"", words.get(Word::Top), "\">/</a>\n"]);
     for (step, part) in inner.split(|&byte| byte == b'/').take(steps).enumerate() {
         if part.is_empty() {
             continue;
@@ -209,9 +317,11 @@ fn last_segment(path: &[u8]) -> &[u8] {
     path.split(|&byte| byte == b'/').rev().find(|part| !part.is_empty()).unwrap_or(b"/")
 }
 
-fn totals(totals: &Totals, out: &mut Vec<u8>) {
-    let plural = |n: usize| if n == 1 { "" } else { "s" };
-    let text = format!("{} folder{}, {} file{}", totals.dirs, plural(totals.dirs), totals.files, plural(totals.files));
+fn totals(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
+    let totals = &listing.totals;
+    let counted = |n: usize, one, many| format!("{n} {}", words.get(if n == 1 { one } else { many }));
+    let folders = counted(totals.dirs, Word::Folder, Word::Folders);
+    let text = format!("{folders}, {}", counted(totals.files, Word::File, Word::Files));
     out.extend_from_slice(b"<p id=totals>");
     out.extend_from_slice(text.as_bytes());
     if totals.files > 0 {

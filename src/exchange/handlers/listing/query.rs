@@ -3,8 +3,70 @@
 //! Invariant: a name that comes out is one path segment: never empty, `.`, `..`, nor with `/` or NUL.
 //! Whether it exists and may be deleted is the caller's to decide.
 
+/// The fields of the other forms: the name of a folder to make; a name, and where it moves.
+pub const FOLDER_FIELD: &str = "webserv-folder";
+pub const MOVE_FIELD: &str = "webserv-move";
+pub const TO_FIELD: &str = "webserv-to";
+
 /// The field of the delete form, posted as application/x-www-form-urlencoded to the directory.
 pub const DELETE_FIELD: &str = "webserv-delete";
+
+/// What a form of the page asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Delete(Vec<u8>),
+    /// A folder of this name.
+    Folder(Vec<u8>),
+    /// An entry (a folder with its slash) goes elsewhere: a name, or a path from here; one that ends in a slash keeps the name.
+    Move {
+        name: Vec<u8>,
+        to: Vec<u8>,
+    },
+}
+
+/// What a deed of a form beside DELETE is, on its way to whoever does it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    Folder,
+    /// To this path.
+    Move(Vec<u8>),
+}
+
+/// What the form asks for. None: it is none of ours, or names what cannot be an entry.
+pub fn asked(body: &[u8]) -> Option<Asked> {
+    let text = |name: &str| argument(body, name.as_bytes()).map(|value| percent_decode(value, Plus::Space));
+    if let Some(name) = delete_from_form(body) {
+        return Some(Asked::Delete(name));
+    }
+    if let Some(name) = text(FOLDER_FIELD) {
+        return segment(name.trim_ascii().to_vec()).map(Asked::Folder);
+    }
+    let coded = text(MOVE_FIELD)?;
+    let is_folder = coded.ends_with(b"/");
+    let mut name = segment(percent_decode(&coded, Plus::Literal))?;
+    if is_folder {
+        name.push(b'/');
+    }
+    let to = text(TO_FIELD).filter(|to| !to.is_empty() && !to.contains(&0))?;
+    Some(Asked::Move { name, to })
+}
+
+/// Where `to` leads from the folder `base`: a path, with `.` and `..` taken out. None: above the top, or nowhere.
+pub fn resolve(base: &[u8], to: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    let bare = name.strip_suffix(b"/").unwrap_or(name);
+    let mut parts: Vec<&[u8]> = Vec::new();
+    let start: &[u8] = if to.starts_with(b"/") { b"" } else { base };
+    let kept: &[u8] = if to.ends_with(b"/") || to.ends_with(b"..") || to == b"." { bare } else { b"" };
+    for part in start.split(|b| *b == b'/').chain(to.split(|b| *b == b'/')).chain([kept]) {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    let slash: &[u8] = if name.ends_with(b"/") { b"/" } else { b"" };
+    (!parts.is_empty()).then(|| [b"/", &parts.join(&b'/')[..], slash].concat())
+}
 
 /// The callback's name is longer than 128 bytes or not letters, digits, `_`, `.`: 400, as in nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +90,16 @@ pub fn callback(query: &[u8]) -> Result<Option<&[u8]>, InvalidCallback> {
 pub fn delete_from_query(query: &[u8]) -> Option<Vec<u8>> {
     let value = argument(query, b"delete")?;
     segment(percent_decode(value, Plus::Literal))
+}
+
+/// The entry that `?move=NAME` asks about; a folder keeps its slash.
+pub fn move_from_query(query: &[u8]) -> Option<Vec<u8>> {
+    let value = argument(query, b"move")?;
+    let mut name = segment(percent_decode(value, Plus::Literal))?;
+    if value.ends_with(b"/") {
+        name.push(b'/');
+    }
+    Some(name)
 }
 
 /// The entry that the confirmed form names ([`DELETE_FIELD`]). The form sends the percent-encoded name
@@ -124,6 +196,37 @@ mod tests {
         ];
         for (name, query, expected) in table {
             assert_eq!(delete_from_query(query).as_deref(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn forms_name_a_folder_or_where_an_entry_goes() {
+        let moved = |name: &str, to: &str| Some(Asked::Move { name: name.into(), to: to.into() });
+        let table = [
+            ("webserv-folder=My+Photos", Some(Asked::Folder(b"My Photos".to_vec()))),
+            ("webserv-folder=a%2Fb", None),
+            ("webserv-folder=..", None),
+            ("webserv-folder=+", None),
+            ("webserv-move=a%2520b.txt&webserv-to=c+d.txt", moved("a b.txt", "c d.txt")),
+            ("webserv-move=sub%2F&webserv-to=..%2Fx", moved("sub/", "../x")),
+            ("webserv-move=a&webserv-to=", None),
+            ("webserv-move=..&webserv-to=x", None),
+            ("x=y", None),
+        ];
+        for (body, expected) in table {
+            assert_eq!(asked(body.as_bytes()), expected, "{body}");
+        }
+        let table = [
+            ("/a/b/", "c", "n", Some("/a/b/c")),
+            ("/a/b/", "c/", "n", Some("/a/b/c/n")),
+            ("/a/b/", "..", "n/", Some("/a/n/")),
+            ("/a/b/", "../../..", "n", None),
+            ("/a/", "/x/./y//z", "n", Some("/x/y/z")),
+            ("/", "/", "n", Some("/n")),
+        ];
+        for (base, to, name, expected) in table {
+            let found = resolve(base.as_bytes(), to.as_bytes(), name.as_bytes());
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{base} {to} {name}");
         }
     }
 

@@ -1,17 +1,11 @@
-// Where files may be added or deleted: a queue with progress, drag and drop, a question before a delete.
+// Where files may be added, moved or deleted: a queue with progress, drag and drop, folders too, questions before a deed.
 // One file a request, so that each has its own progress, answer and cancel. Hashed into PAGE_CSP.
 'use strict';
 (() => {
   const $ = (id) => document.getElementById(id);
   const say = (text) => { $('status').textContent = text; };
   const make = (tag, text, kind = '') => Object.assign(document.createElement(tag), { textContent: text, className: kind });
-  const REASONS = {
-    0: 'the connection was lost', 400: 'the name or the request was not accepted', 401: 'sign in first',
-    403: 'not permitted', 404: 'not found', 405: 'not allowed here', 409: 'the name is taken',
-    412: 'it has changed meanwhile', 413: 'too large', 415: 'files of this type are not accepted',
-    429: 'too many requests', 503: 'the server is busy', 507: 'no space left',
-  };
-  const reason = (status) => REASONS[status] || `the server answered ${status}`;
+  const reason = (status) => (`e${status}` in WORDS ? word(`e${status}`) : word('else', status));
 
   // The rows as the server now has them, in the order asked for. Whoever stands on one of them stays there.
   async function refresh() {
@@ -29,6 +23,8 @@
 
   if ($('up')) uploads($('up'));
   if ($('ask')) deletes();
+  if ($('to')) moves();
+  if ($('make')) folders();
 
   function uploads(form) {
     const AT_ONCE = 2;
@@ -40,7 +36,7 @@
     let active = 0;
     let stored = 0;
     let failed = 0;
-    let folders = 0;
+    let leftOut = false;
 
     function human(bytes) {
       const unit = bytes < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
@@ -50,17 +46,19 @@
 
     function add(files) {
       $('queue').querySelectorAll('.done').forEach((line) => line.remove());
-      for (const file of files) {
+      for (const item of files) {
+        const { file, folder = '' } = item.file ? item : { file: item, folder: item.webkitRelativePath?.replace(/[^/]*$/, '') };
+        const shown = folder + file.name;
         const line = make('li', '');
         const bar = make('progress', '');
         const note = make('span', '', 'note');
         const button = make('button', '');
         bar.max = 1;
-        bar.setAttribute('aria-label', file.name);
+        bar.setAttribute('aria-label', shown);
         button.type = 'button';
-        line.append(make('bdi', file.name), bar, note, button);
+        line.append(make('bdi', shown), bar, note, button);
         $('queue').append(line);
-        const upload = { file, line, bar, note, button };
+        const upload = { file, folder, shown, line, bar, note, button };
         button.onclick = () => (upload.over ? enqueue(upload) : cancel(upload));
         enqueue(upload);
       }
@@ -71,15 +69,15 @@
       upload.line.className = '';
       upload.offer?.remove();
       upload.bar.value = 0;
-      tell(upload, 'waiting');
-      name(upload, 'Cancel');
+      tell(upload, word('waiting'));
+      name(upload, word('cancel'));
       waiting.push(upload);
       next();
     }
 
     function name(upload, text) {
       upload.button.textContent = text;
-      upload.button.setAttribute('aria-label', `${text}: ${upload.file.name}`);
+      upload.button.setAttribute('aria-label', `${text}: ${upload.shown}`);
     }
 
     function tell(upload, text, kind = '') {
@@ -90,32 +88,47 @@
     function show(upload, sent) {
       const { size } = upload.file;
       upload.bar.value = size ? Math.min(1, sent / size) : 1;
-      tell(upload, sent < size ? `${Math.floor((sent / size) * 100)} % of ${human(size)}` : 'being stored');
+      if (sent >= size) return tell(upload, word('storing'));
+      const now = performance.now();
+      upload.from ??= { sent, now };
+      const seconds = (now - upload.from.now) / 1000;
+      const speed = (sent - upload.from.sent) / seconds;
+      const pace = seconds > 1 && speed > 0 ? `, ${human(speed)}/s, ${word('left', duration((size - sent) / speed))}` : '';
+      tell(upload, word('of', Math.floor((sent / size) * 100), human(size)) + pace);
+    }
+
+    function duration(seconds) {
+      const whole = Math.ceil(seconds);
+      if (whole < 60) return `${whole} s`;
+      return whole < 3600 ? `${Math.round(whole / 60)} min` : `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`;
     }
 
     async function next() {
       while (active < AT_ONCE && waiting.length) send(waiting.shift());
       if (active || !(stored + failed)) return;
-      const parts = [stored && `${stored} stored`, failed && `${failed} not stored`, folders && 'folders left out'];
+      const parts = [stored && word('stored_n', stored), failed && word('failed_n', failed), leftOut && word('no_folders')];
       const text = parts.filter(Boolean).join(', ');
-      stored = failed = folders = 0;
+      stored = failed = 0;
+      leftOut = false;
       await refresh();
       say(text);
     }
 
     async function send(upload) {
       active += 1;
+      upload.from = null;
       show(upload, 0);
       const { file, replace } = upload;
+      const target = form.action + upload.folder.split('/').map(encodeURIComponent).join('/');
       const type = { ...JSON_ANSWER, 'Content-Type': file.type || 'application/octet-stream' };
       let answer;
-      if (replace) answer = await ask(upload, 'PUT', replace, type, file);
-      else if ('resumable' in form.dataset && file.size >= WORTH_RESUMING) answer = await resume(upload);
+      if (replace && form.dataset.replace !== 'post') answer = await ask(upload, 'PUT', replace, type, file);
+      else if (!replace && 'resumable' in form.dataset && file.size >= WORTH_RESUMING) answer = await resume(upload, target);
       else {
         // RFC 8187: everything but a few letters is encoded.
         const name = encodeURIComponent(file.name).replace(/['()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16)}`);
         type['Content-Disposition'] = `attachment; filename*=UTF-8''${name}`;
-        answer = await ask(upload, 'POST', form.action, type, file);
+        answer = await ask(upload, 'POST', replace ? `${target}?webserv-replace` : target, type, file);
       }
       active -= 1;
       end(upload, answer);
@@ -136,9 +149,9 @@
     }
 
     // tus 1.0.0: an upload that broke off, now or when the page was last open, goes on where the server has it.
-    async function resume(upload) {
+    async function resume(upload, target) {
       const { file } = upload;
-      const key = `tus ${form.action} ${file.name} ${file.size} ${file.lastModified}`;
+      const key = `tus ${target} ${file.name} ${file.size} ${file.lastModified}`;
       const forget = () => memory(key, (upload.url = ''));
       let failures = 0;
       let at = -1;
@@ -151,11 +164,11 @@
           const encode = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
           const about = `filename ${encode(file.name)}${file.type && `,filetype ${encode(file.type)}`}`;
           const fields = { ...TUS, ...JSON_ANSWER, 'Upload-Length': file.size, 'Upload-Metadata': about };
-          answer = await ask(upload, 'POST', form.action, fields);
+          answer = await ask(upload, 'POST', target, fields);
           if (answer.status === 201) {
             // The folder with an argument: whatever name the server goes by behind a proxy.
-            const { search } = new URL(answer.getResponseHeader('Location'), form.action);
-            memory(key, (upload.url = form.action + search));
+            const { search } = new URL(answer.getResponseHeader('Location'), target);
+            memory(key, (upload.url = target + search));
             known = 0;
           } else if (answer.status) return answer;
         } else if (at < 0) {
@@ -182,7 +195,8 @@
         if (answer.status || upload.cancelled) continue;
         failures += 1;
         if (failures > 8) return answer;
-        tell(upload, 'interrupted, trying again');
+        upload.from = null;
+        tell(upload, word('interrupted'));
         await pause(upload, Math.min(15000, 250 * 2 ** failures));
       }
       if (upload.url) fetch(upload.url, { method: 'DELETE', headers: TUS }).catch(() => null);
@@ -221,28 +235,30 @@
     function end(upload, answer) {
       const { status } = answer;
       const { detail, limit, name: taken = upload.file.name } = problem(answer);
-      // Which directive has it that names are not taken twice is nothing to people here; how large a file may be is.
-      const why = status === 409 ? detail?.replace(` (${limit})`, '') : detail;
+      // Which directive has it is nothing to people here; how large a file may be is.
+      const [, most, unit] = /^(?:upload_max_file_size|client_max_body_size) (\d+)([kmg]?)/i.exec(limit) || [];
+      const bytes = most * 1024 ** ' kmg'.indexOf(unit?.toLowerCase() || ' ');
+      const said = document.documentElement.lang === 'en' && ![413, 507].includes(status);
+      const why = said ? detail?.replace(` (${limit})`, '') : reason(status) + (bytes ? `: ${word('most', human(bytes))}` : '');
       const focused = upload.line.contains(document.activeElement);
       if (status >= 200 && status < 300) {
         stored += 1;
         upload.bar.value = 1;
-        settle(upload, 'stored', 'good');
+        settle(upload, word('stored'), 'good');
         upload.button.remove();
         if (focused) ($('queue').querySelector('li:not(.done) button') || $('file')).focus();
         return;
       }
       failed += 1;
       upload.replace = null;
-      settle(upload, upload.cancelled ? 'cancelled' : why || reason(status), 'bad');
-      // Only PUT replaces a file in one step.
+      settle(upload, upload.cancelled ? word('cancelled') : why || reason(status), 'bad');
       if (status === 409 && 'replace' in form.dataset) {
-        upload.offer = make('button', 'Replace', 'replace');
+        upload.offer = make('button', word('replace'), 'replace');
         upload.offer.type = 'button';
-        upload.offer.setAttribute('aria-label', `Replace ${taken}`);
+        upload.offer.setAttribute('aria-label', word('replace_name', taken));
         upload.offer.onclick = () => {
           upload.button.focus();
-          upload.replace = new URL(encodeURIComponent(taken), form.action).href;
+          upload.replace = new URL(upload.folder + encodeURIComponent(taken), form.action).href;
           enqueue(upload);
         };
         upload.button.before(upload.offer);
@@ -254,7 +270,7 @@
       upload.request = null;
       upload.line.className = 'done';
       tell(upload, text, kind);
-      name(upload, 'Try again');
+      name(upload, word('again'));
     }
 
     function cancel(upload) {
@@ -262,7 +278,7 @@
       upload.wake?.();
       if (upload.request) return upload.request.abort();
       waiting.splice(waiting.indexOf(upload), 1);
-      settle(upload, 'cancelled', 'bad');
+      settle(upload, word('cancelled'), 'bad');
     }
 
     $('hint').hidden = false;
@@ -286,19 +302,96 @@
     });
     addEventListener('drop', (event) => {
       if (!veil(event, false)) return;
-      // A folder arrives as a file that cannot be read: leave it out and say so.
       const items = [...event.dataTransfer.items].filter((item) => item.kind === 'file');
-      const isFolder = (item) => item.webkitGetAsEntry?.()?.isDirectory;
-      const files = items.filter((item) => !isFolder(item)).map((item) => item.getAsFile());
-      folders = items.length - files.length;
-      if (folders) say('Folders are left out: drop the files in them.');
+      const entries = items.map((item) => item.webkitGetAsEntry?.());
+      const files = items.filter((_, at) => !entries[at]?.isDirectory).map((item) => item.getAsFile());
+      const folders = entries.filter((entry) => entry?.isDirectory);
+      // Where folders are not taken one arrives as a file that cannot be read: it is left out, and said so.
+      leftOut = folders.length > 0 && !('folders' in form.dataset);
+      if (leftOut) say(word('no_folders'));
+      else for (const folder of folders) walk(folder, '');
       if (files.length) add(files);
     });
+
+    // A dropped folder, all the way down; a directory gives its entries in parts.
+    async function walk(entry, path) {
+      const reader = entry.createReader();
+      const inside = `${path}${entry.name}/`;
+      for (;;) {
+        const part = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
+        if (!part.length) return;
+        for (const each of part) {
+          if (each.isDirectory) await walk(each, inside);
+          else await new Promise((resolve) => each.file((file) => resolve(add([{ file, folder: inside }])), resolve));
+        }
+      }
+    }
+
+    if ($('dir')) {
+      const picker = Object.assign(make('input', ''), { type: 'file', webkitdirectory: true, onchange: () => add(picker.files) });
+      $('dir').hidden = !('webkitdirectory' in picker);
+      $('dir').onclick = () => picker.click();
+    }
     addEventListener('paste', (event) => {
       if (event.clipboardData.files.length) add(event.clipboardData.files);
     });
     addEventListener('beforeunload', (event) => {
       if (active) event.preventDefault();
+    });
+  }
+
+  // A form of the page, sent without leaving it. The answer to one that did it is the listing.
+  async function submit(query, fields) {
+    const answer = await fetch(`./${query}`, { method: 'POST', body: new URLSearchParams(fields) }).catch(() => ({ status: 0 }));
+    return answer;
+  }
+
+  function folders() {
+    const form = $('make').querySelector('form');
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      const name = $('folder').value.trim();
+      const answer = await submit('?webserv-folder', { 'webserv-folder': name });
+      if (!answer.ok) return say(word('not_made', name, reason(answer.status)));
+      form.reset();
+      $('make').open = false;
+      await refresh();
+      say(word('made', name));
+      $('make').querySelector('summary').focus();
+    });
+  }
+
+  function moves() {
+    let link = null;
+    document.addEventListener('click', (event) => {
+      const clicked = event.target.closest('a.m');
+      if (!clicked || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      link = clicked;
+      const name = link.closest('tr').querySelector('bdi').textContent;
+      $('from').textContent = $('target').value = name;
+      $('to').returnValue = '';
+      $('to').showModal();
+      // What is changed is mostly what stands before the extension.
+      const dot = name.lastIndexOf('.');
+      $('target').focus();
+      $('target').setSelectionRange(0, dot > 0 ? dot : name.length);
+    });
+    $('target').addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter') return;
+      event.preventDefault();
+      $('to').close($('target').value ? 'move' : 'keep');
+    });
+    $('to').addEventListener('close', async () => {
+      const to = $('target').value;
+      const name = $('from').textContent;
+      if ($('to').returnValue !== 'move' || to === name) return;
+      const source = link.getAttribute('href').replace('?move=', '');
+      const answer = await submit('', { 'webserv-move': source, 'webserv-to': to });
+      if (!answer.ok) return say(word('not_moved', name, reason(answer.status)));
+      await refresh();
+      say(word('moved', name));
+      $('filter').focus();
     });
   }
 
@@ -324,14 +417,14 @@
       const index = [...row.parentNode.rows].indexOf(row);
       const answer = await fetch(target, { method: 'DELETE' }).catch(() => ({ status: 0 }));
       if (!answer.ok && answer.status !== 404) {
-        const why = answer.status === 409 && row.className === 'd' ? 'the folder is not empty' : reason(answer.status);
-        return say(`${name} was not deleted: ${why}`);
+        const why = answer.status === 409 && row.className === 'd' ? word('not_empty') : reason(answer.status);
+        return say(word('not_deleted', name, why));
       }
       await refresh();
       const rows = $('rows').rows;
       const near = rows[Math.min(index, rows.length - 1)];
       (near?.querySelector('a.x') || $('filter')).focus();
-      say(`Deleted ${name}`);
+      say(word('deleted', name));
     });
   }
 })();

@@ -8,6 +8,7 @@ use super::{FORM, HELD, Upload, Writing, answer, digest, rate_limit, raw, rules,
 use crate::config::settings::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Head;
@@ -68,7 +69,8 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         Framing::None | Framing::Chunked => 0,
     };
     rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
-    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rules.on_duplicate);
+    let rule = if asks_to_replace(ex) { Duplicate::Overwrite } else { rules.on_duplicate };
+    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rule);
     let mut digests = digest::promised(ex, rules.verify_digest)?;
     let wanted = digest::wanted(ex);
     let is_form = form.is_some();
@@ -135,6 +137,14 @@ pub fn policy(head: &Head, buf: &[u8], put: bool, on_duplicate: Duplicate) -> (D
         .iter()
         .any(|id| head.get(*id).is_some());
     (on_duplicate, conditional, create_only)
+}
+
+/// The listing page asks to put a file in the place of another, where who may delete the old one has said so.
+fn asks_to_replace(ex: &Exchange) -> bool {
+    ex.route.method == Method::Post
+        && &ex.route.args[..] == b"webserv-replace"
+        && methods::allowed(ex).contains(Method::Delete)
+        && origin::sender(ex) == Sender::OwnPage
 }
 
 fn is_form(content_type: &[u8]) -> bool {

@@ -1,0 +1,189 @@
+//! A folder and all below it as one file, made while it is sent: zip or tar.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`walk`] | what is in it, an entry at a time |
+//! | [`zip`] | entries without compression, sizes behind the data, zip64 where it is needed |
+//! | [`tar`] | ustar headers, pax records for what does not fit |
+//!
+//! Invariant: a piece reads a bounded number of bytes and entries; what changes while it is read makes no archive wrong,
+//! a file that became shorter is filled up (tar) or is as long as it was found (zip).
+
+mod tar;
+pub mod walk;
+mod zip;
+
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind};
+use std::collections::HashSet;
+use std::os::fd::{AsFd, OwnedFd};
+use walk::{Found, Step, Walk};
+
+/// Bytes of a file in a piece: what a stored block of deflate holds.
+const PIECE: usize = 0xffff;
+/// Entries looked at for a piece at most.
+const ENTRIES: usize = 64;
+
+/// The form of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Zip,
+    Tar,
+}
+
+impl Form {
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Form::Zip => "application/zip",
+            Form::Tar => "application/x-tar",
+        }
+    }
+
+    pub fn extension(self) -> &'static str {
+        match self {
+            Form::Zip => "zip",
+            Form::Tar => "tar",
+        }
+    }
+}
+
+enum Writer {
+    Zip(zip::Zip),
+    Tar,
+}
+
+pub struct Archive {
+    walk: Walk,
+    writer: Writer,
+    /// Paths that are left out, with all below them.
+    refused: HashSet<Vec<u8>>,
+    /// Entries that changed since (seconds and nanoseconds) may not have been judged: left out.
+    judged: Option<(i64, u32)>,
+    file: Option<Content>,
+    ended: bool,
+}
+
+/// The file whose content is being read.
+struct Content {
+    fd: OwnedFd,
+    at: u64,
+    /// As it was when its entry began.
+    size: u64,
+}
+
+impl Archive {
+    /// `judged`: when the paths were looked at that `refused` leaves out, if some may be.
+    pub fn new(walk: Walk, form: Form, refused: HashSet<Vec<u8>>, judged: Option<(i64, u32)>) -> Archive {
+        let writer = match form {
+            Form::Zip => Writer::Zip(zip::Zip::default()),
+            Form::Tar => Writer::Tar,
+        };
+        Archive { walk, writer, refused, judged, file: None, ended: false }
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next piece, at the end of `out`.
+    ///
+    /// # Errors
+    /// The folder itself cannot be read on.
+    pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+        if self.file.is_some() {
+            return self.content(out);
+        }
+        if let Writer::Zip(zip) = &mut self.writer
+            && zip.is_closing()
+        {
+            self.ended = zip.close(out);
+            return Ok(());
+        }
+        for _ in 0..ENTRIES {
+            match self.walk.step()? {
+                Step::On => {}
+                Step::Found(found) => {
+                    self.entry(&found, out);
+                    if !out.is_empty() {
+                        return Ok(());
+                    }
+                }
+                Step::End => {
+                    match &mut self.writer {
+                        Writer::Zip(zip) => zip.begin_closing(),
+                        Writer::Tar => {
+                            tar::end(out);
+                            self.ended = true;
+                        }
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, found: &Found, out: &mut Vec<u8>) {
+        let is_dir = found.stat.kind == FileKind::Dir;
+        let is_fresh = self.judged.is_some_and(|at| found.stat.ctime > at);
+        if is_fresh || self.refused.contains(&found.path) {
+            if is_dir {
+                self.walk.skip();
+            }
+            return;
+        }
+        let mut stat = found.stat;
+        if !is_dir {
+            let Some(fd) = self.walk.open(&found.path, 0) else { return };
+            match file::fstat(fd.as_fd()) {
+                Ok(now) if now.kind == FileKind::Regular => stat = now,
+                _ => return,
+            }
+            self.file = Some(Content { fd, at: 0, size: stat.size });
+        }
+        match &mut self.writer {
+            Writer::Zip(zip) => zip.begin(&found.path, &stat, out),
+            Writer::Tar => tar::begin(&found.path, &stat, out),
+        }
+    }
+
+    /// The next bytes of the file.
+    fn content(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+        let Some(content) = &mut self.file else { return Ok(()) };
+        let wanted = (content.size - content.at).min(PIECE as u64) as usize;
+        let mut bytes = Vec::with_capacity(wanted);
+        // What cannot be read on ends where it was read to.
+        let read = if wanted == 0 {
+            0
+        } else {
+            file::pread_into(content.fd.as_fd(), &mut bytes, wanted, content.at).unwrap_or(0)
+        };
+        content.at += read as u64;
+        let is_over = read == 0 || content.at == content.size;
+        match &mut self.writer {
+            Writer::Zip(zip) => zip.data(&bytes, out),
+            Writer::Tar => {
+                out.extend_from_slice(&bytes);
+                if read == 0 && content.at < content.size {
+                    let filled = (content.size - content.at).min(PIECE as u64);
+                    out.resize(out.len() + filled as usize, 0);
+                    content.at += filled;
+                    if content.at < content.size {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        if is_over {
+            match &mut self.writer {
+                Writer::Zip(zip) => zip.end(out),
+                Writer::Tar => tar::pad(content.size, out),
+            }
+            self.file = None;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Archives of a real directory, read back by the layout that their formats prescribe.
+
+use super::*;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+fn directory(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("webserv-archive-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(path.join("sub/deep")).expect("a fresh directory");
+    fs::write(path.join("a.txt"), "alpha").expect("written");
+    fs::write(path.join("empty"), "").expect("written");
+    fs::write(path.join(".hidden"), "secret").expect("written");
+    fs::write(path.join("sub/large"), vec![7; 200_000]).expect("written");
+    fs::write(path.join("sub/deep/größe 文.txt"), "utf-8").expect("written");
+    fs::write(path.join("sub/refused"), "refused").expect("written");
+    symlink("/etc/passwd", path.join("link")).expect("linked");
+    path
+}
+
+fn made(name: &str, form: Form) -> Vec<u8> {
+    let path = directory(name);
+    let walk = Walk::new(OwnedFd::from(File::open(&path).expect("opened")), Vec::new()).expect("begun");
+    let refused = HashSet::from([b"sub/refused".to_vec()]);
+    let mut archive = Archive::new(walk, form, refused, None);
+    let mut all = Vec::new();
+    while !archive.is_ended() {
+        let mut piece = Vec::new();
+        archive.fill(&mut piece).expect("filled");
+        assert!(piece.len() < 128 << 10);
+        all.extend(piece);
+    }
+    fs::remove_dir_all(path).expect("removed");
+    all
+}
+
+fn number(bytes: &[u8], at: usize, len: usize) -> usize {
+    bytes[at..at + len].iter().rev().fold(0, |n, byte| n << 8 | usize::from(*byte))
+}
+
+#[test]
+fn a_zip_names_in_its_directory_what_it_holds() {
+    let zip = made("zip", Form::Zip);
+    let end = zip.len() - 22;
+    assert_eq!(&zip[end..end + 4], b"PK\x05\x06");
+    let (count, mut at) = (number(&zip, end + 10, 2), number(&zip, end + 16, 4));
+    let mut names = Vec::new();
+    for _ in 0..count {
+        assert_eq!(&zip[at..at + 4], b"PK\x01\x02");
+        let (packed, size) = (number(&zip, at + 20, 4), number(&zip, at + 24, 4));
+        let (len, start) = (number(&zip, at + 28, 2), number(&zip, at + 42, 4));
+        let name = String::from_utf8(zip[at + 46..at + 46 + len].to_vec()).expect("UTF-8");
+        assert_eq!(&zip[start..start + 4], b"PK\x03\x04", "{name}");
+        let data = &zip[start + 30 + len..start + 30 + len + packed];
+        if !name.ends_with('/') {
+            let mut content = Vec::new();
+            let mut inflate = flate2::Decompress::new(false);
+            content.reserve(size + 16);
+            inflate.decompress_vec(data, &mut content, flate2::FlushDecompress::Finish).expect("inflated");
+            assert_eq!(content.len(), size, "{name}");
+            let mut crc = flate2::Crc::new();
+            crc.update(&content);
+            assert_eq!(crc.sum() as usize, number(&zip, at + 16, 4), "{name}");
+        }
+        names.push(name);
+        at += 46 + len + number(&zip, at + 30, 2);
+    }
+    names.sort();
+    assert_eq!(names, ["a.txt", "empty", "sub/", "sub/deep/", "sub/deep/größe 文.txt", "sub/large"]);
+}
+
+#[test]
+fn a_tar_is_headers_and_blocks() {
+    let tar = made("tar", Form::Tar);
+    assert_eq!(tar.len() % 512, 0);
+    let (mut at, mut names, mut path) = (0, Vec::new(), None);
+    while tar[at] != 0 {
+        let text = |from: usize, len: usize| {
+            let field = &tar[at + from..at + from + len];
+            String::from_utf8_lossy(field.split(|b| *b == 0).next().unwrap_or_default()).into_owned()
+        };
+        assert_eq!(text(257, 5), "ustar");
+        let size = usize::from_str_radix(&text(124, 11), 8).expect("octal");
+        match tar[at + 156] {
+            b'x' => {
+                let record = String::from_utf8_lossy(&tar[at + 512..at + 512 + size]).into_owned();
+                assert_eq!(record.split(' ').next(), Some(&*record.len().to_string()));
+                path = record.trim_end().split_once("path=").map(|(_, path)| path.to_owned());
+            }
+            _ => names.push(format!("{} {size}", path.take().unwrap_or_else(|| text(0, 100)))),
+        }
+        at += 512 + size.div_ceil(512) * 512;
+    }
+    names.sort();
+    let expected = ["a.txt 5", "empty 0", "sub/ 0", "sub/deep/ 0", "sub/deep/größe 文.txt 5", "sub/large 200000"];
+    assert_eq!(names, expected);
+}

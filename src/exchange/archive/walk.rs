@@ -1,0 +1,127 @@
+//! All below a directory, an entry at a time: what a listing shows, and what is in the folders that it shows.
+//!
+//! Invariant: no link is followed, and nothing above the top is opened; memory holds a batch of names and the folders
+//! that wait, two descriptors are open at most, however deep it goes.
+
+use crate::services::temp_names;
+use crate::sys::Errno;
+use crate::sys::file::{
+    self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, ReadDir, Stat,
+};
+use crate::util::bytes;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+/// How deep it goes at most: the path must fit in a system call.
+const DEEPEST: usize = 3800;
+
+pub struct Walk {
+    top: OwnedFd,
+    hidden: Vec<Box<[u8]>>,
+    /// The way from the top to the directory that is read, each name with its slash.
+    way: Vec<u8>,
+    levels: Vec<Level>,
+    reading: Option<ReadDir>,
+    batch: Vec<CString>,
+}
+
+#[derive(Default)]
+struct Level {
+    /// Directories that have not been entered.
+    pending: Vec<CString>,
+    /// Length of the way to the directory above.
+    above: usize,
+}
+
+/// A file or a folder.
+pub struct Found {
+    /// From the top; a folder's ends in a slash.
+    pub path: Vec<u8>,
+    pub stat: Stat,
+}
+
+/// What a step came to.
+pub enum Step {
+    Found(Found),
+    /// Nothing to tell of, but there is more.
+    On,
+    End,
+}
+
+impl Walk {
+    /// `hidden`: names at the top that are not shown.
+    pub fn new(top: OwnedFd, hidden: Vec<Box<[u8]>>) -> Result<Walk, Errno> {
+        let reading = Some(file::read_dir(file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?));
+        let levels = vec![Level::default()];
+        Ok(Walk { top, hidden, way: Vec::new(), levels, reading, batch: Vec::new() })
+    }
+
+    /// The entry is not wanted after all, nor what is in it: of the folder that was found last.
+    pub fn skip(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            level.pending.pop();
+        }
+    }
+
+    pub fn step(&mut self) -> Result<Step, Errno> {
+        if let Some(name) = self.batch.pop() {
+            return Ok(self.entry(name).map_or(Step::On, Step::Found));
+        }
+        if let Some(dir) = &mut self.reading {
+            if dir.fill()? {
+                let (dir, is_top) = (&*dir, self.way.is_empty());
+                let is_left_out = |name: &[u8]| {
+                    name.starts_with(b".")
+                        || bytes::has_control(name)
+                        || temp_names::is_hidden(name)
+                        || is_top && self.hidden.iter().any(|hidden| **hidden == *name)
+                };
+                let names = dir.entries().map(|entry| entry.name).filter(|name| !is_left_out(name.to_bytes()));
+                self.batch.extend(names.map(ToOwned::to_owned));
+                return Ok(Step::On);
+            }
+            self.reading = None;
+        }
+        let Some(level) = self.levels.last_mut() else { return Ok(Step::End) };
+        match level.pending.pop() {
+            Some(name) => {
+                let above = self.way.len();
+                self.way.extend_from_slice(name.to_bytes());
+                self.way.push(b'/');
+                self.levels.push(Level { pending: Vec::new(), above });
+                self.reading = self.open(&self.way, O_DIRECTORY).map(file::read_dir);
+            }
+            None => {
+                self.way.truncate(level.above);
+                self.levels.pop();
+            }
+        }
+        Ok(if self.levels.is_empty() { Step::End } else { Step::On })
+    }
+
+    fn entry(&mut self, name: CString) -> Option<Found> {
+        let dir = self.reading.as_ref()?;
+        let stat = file::stat_at(Some(dir.dir()), &name, Follow::No).ok()?;
+        let mut path = [&self.way[..], name.to_bytes()].concat();
+        if path.len() > DEEPEST {
+            return None;
+        }
+        match stat.kind {
+            FileKind::Regular => {}
+            FileKind::Dir => {
+                path.push(b'/');
+                self.levels.last_mut()?.pending.push(name);
+            }
+            FileKind::Symlink | FileKind::Other => return None,
+        }
+        Some(Found { path, stat })
+    }
+
+    /// Opens what is at a path from the top. None: it has gone, or may not be read.
+    pub fn open(&self, path: &[u8], flags: i32) -> Option<OwnedFd> {
+        let path = CString::new(path.strip_suffix(b"/").unwrap_or(path)).ok()?;
+        file::open_beneath(self.top.as_fd(), &path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags, 0, RESOLVE).ok()
+    }
+}

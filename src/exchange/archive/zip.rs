@@ -1,0 +1,279 @@
+//! zip (APPNOTE 6.3): entries in blocks of deflate that are stored, not compressed, so that a reader needs no length
+//! before them; checksums and sizes behind the data; names in UTF-8; zip64 where a size, an offset or the number of entries
+//! needs it.
+//!
+//! The central directory at the end names every entry again. It is kept as it will be sent, some 60 bytes and the path
+//! an entry: in memory at first, then in a file without a name.
+
+use crate::sys::file::{self, FileKind, O_RDWR, O_TMPFILE, Stat};
+use crate::util::date::Civil;
+use flate2::Crc;
+use std::os::fd::{AsFd, OwnedFd};
+
+const LARGE: u64 = 0xffff_ffff;
+/// Bytes of the directory that are kept in memory.
+const HELD: usize = 1 << 20;
+const PIECE: usize = 64 << 10;
+
+#[derive(Default)]
+pub struct Zip {
+    /// Bytes so far.
+    at: u64,
+    entries: u64,
+    crc: Crc,
+    current: Entry,
+    directory: Vec<u8>,
+    spilled: Option<(OwnedFd, u64)>,
+    closing: Option<Closing>,
+}
+
+struct Closing {
+    start: u64,
+    sent: u64,
+}
+
+/// The entry that is being written.
+#[derive(Default)]
+struct Entry {
+    path: Vec<u8>,
+    start: u64,
+    time: (u16, u16),
+    mode: u32,
+    is_dir: bool,
+    is_large: bool,
+    size: u64,
+    packed: u64,
+}
+
+fn two(n: u16, out: &mut Vec<u8>) {
+    out.extend_from_slice(&n.to_le_bytes());
+}
+
+fn four(n: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&n.to_le_bytes());
+}
+
+fn eight(n: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&n.to_le_bytes());
+}
+
+/// As much of it as four bytes hold; the rest is in a zip64 field.
+fn short(n: u64) -> u32 {
+    n.min(LARGE) as u32
+}
+
+impl Zip {
+    /// The local header of an entry; a folder has no more than that.
+    pub fn begin(&mut self, path: &[u8], stat: &Stat, out: &mut Vec<u8>) {
+        let is_dir = stat.kind == FileKind::Dir;
+        let mut flags = 0;
+        if !path.is_ascii() && std::str::from_utf8(path).is_ok() {
+            flags |= 1 << 11;
+        }
+        // Room for what storing adds, and for a file that grows.
+        let is_large = stat.size > LARGE - (LARGE >> 8);
+        self.current = Entry {
+            path: path.to_vec(),
+            start: self.at,
+            time: dos_time(stat.mtime.0),
+            mode: stat.mode,
+            is_dir,
+            is_large,
+            size: 0,
+            packed: 0,
+        };
+        self.crc = Crc::new();
+        let before = out.len();
+        four(0x0403_4b50, out);
+        two(if is_large { 45 } else { 20 }, out);
+        two(if is_dir { flags } else { flags | 8 }, out);
+        two(if is_dir { 0 } else { 8 }, out);
+        two(self.current.time.0, out);
+        two(self.current.time.1, out);
+        four(0, out);
+        let size = if is_large { LARGE as u32 } else { 0 };
+        four(size, out);
+        four(size, out);
+        two(path.len() as u16, out);
+        two(if is_large { 20 } else { 0 }, out);
+        out.extend_from_slice(path);
+        if is_large {
+            two(1, out);
+            two(16, out);
+            eight(0, out);
+            eight(0, out);
+        }
+        self.at += (out.len() - before) as u64;
+        if is_dir {
+            self.note(flags);
+        }
+    }
+
+    /// A piece of the file, at most 65535 bytes: one block.
+    pub fn data(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.crc.update(bytes);
+        let len = bytes.len() as u16;
+        out.push(0);
+        two(len, out);
+        two(!len, out);
+        out.extend_from_slice(bytes);
+        self.current.size += bytes.len() as u64;
+        self.current.packed += bytes.len() as u64 + 5;
+    }
+
+    /// The last block, and what the entry came to.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]);
+        self.current.packed += 5;
+        let before = out.len();
+        four(0x0807_4b50, out);
+        four(self.crc.sum(), out);
+        if self.current.is_large {
+            eight(self.current.packed, out);
+            eight(self.current.size, out);
+        } else {
+            four(short(self.current.packed), out);
+            four(short(self.current.size), out);
+        }
+        self.at += self.current.packed + (out.len() - before) as u64;
+        let is_utf8 = !self.current.path.is_ascii() && std::str::from_utf8(&self.current.path).is_ok();
+        self.note(8 | if is_utf8 { 1 << 11 } else { 0 });
+    }
+
+    /// The entry in the central directory.
+    fn note(&mut self, flags: u16) {
+        self.entries += 1;
+        let (entry, out) = (&self.current, &mut self.directory);
+        let mut extra = Vec::new();
+        for n in [entry.size, entry.packed, entry.start] {
+            if n >= LARGE {
+                eight(n, &mut extra);
+            }
+        }
+        four(0x0201_4b50, out);
+        // Made on Unix: the upper half of the attributes is the mode.
+        two(0x0300 | 45, out);
+        two(if extra.is_empty() && !entry.is_large { 20 } else { 45 }, out);
+        two(flags, out);
+        two(if entry.is_dir { 0 } else { 8 }, out);
+        two(entry.time.0, out);
+        two(entry.time.1, out);
+        four(if entry.is_dir { 0 } else { self.crc.sum() }, out);
+        four(short(entry.packed), out);
+        four(short(entry.size), out);
+        two(entry.path.len() as u16, out);
+        two(if extra.is_empty() { 0 } else { extra.len() as u16 + 4 }, out);
+        two(0, out);
+        two(0, out);
+        two(0, out);
+        let kind: u32 = if entry.is_dir { 0o040_000 } else { 0o100_000 };
+        four((kind | (entry.mode & 0o777)) << 16 | if entry.is_dir { 0x10 } else { 0 }, out);
+        four(short(entry.start), out);
+        out.extend_from_slice(&entry.path);
+        if !extra.is_empty() {
+            two(1, out);
+            two(extra.len() as u16, out);
+            out.extend_from_slice(&extra);
+        }
+        if self.directory.len() >= HELD {
+            self.spill();
+        }
+    }
+
+    /// What is in memory of the directory goes to a file. Where there can be none it stays.
+    fn spill(&mut self) {
+        if self.spilled.is_none() {
+            let dir = std::env::temp_dir();
+            let Ok(path) = std::ffi::CString::new(dir.as_os_str().as_encoded_bytes()) else { return };
+            let Ok(fd) = file::open_at(None, &path, O_TMPFILE | O_RDWR, 0o600) else { return };
+            self.spilled = Some((fd, 0));
+        }
+        let Some((fd, size)) = &mut self.spilled else { return };
+        let mut wrote = 0;
+        while wrote < self.directory.len() {
+            match file::write(fd.as_fd(), self.directory.get(wrote..).unwrap_or_default()) {
+                Ok(n) if n > 0 => wrote += n,
+                _ => break,
+            }
+        }
+        *size += wrote as u64;
+        self.directory.drain(..wrote);
+    }
+
+    pub fn begin_closing(&mut self) {
+        self.closing = Some(Closing { start: self.at, sent: 0 });
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// A piece of the central directory; true when it is complete.
+    pub fn close(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(closing) = &mut self.closing else { return true };
+        let in_file = self.spilled.as_ref().map_or(0, |(_, size)| *size);
+        let whole = in_file + self.directory.len() as u64;
+        if let Some((fd, size)) = &self.spilled
+            && closing.sent < *size
+        {
+            let wanted = (*size - closing.sent).min(PIECE as u64) as usize;
+            match file::pread_into(fd.as_fd(), out, wanted, closing.sent) {
+                Ok(n) if n > 0 => {
+                    closing.sent += n as u64;
+                    return false;
+                }
+                // It cannot be read back: an archive without its end is refused by every reader.
+                _ => return true,
+            }
+        }
+        let at = (closing.sent - in_file) as usize;
+        let rest = self.directory.get(at..).unwrap_or_default();
+        let piece = rest.get(..PIECE).unwrap_or(rest);
+        out.extend_from_slice(piece);
+        closing.sent += piece.len() as u64;
+        if closing.sent < whole {
+            return false;
+        }
+        trailer(self.entries, whole, closing.start, out);
+        true
+    }
+}
+
+/// The end of the central directory.
+fn trailer(entries: u64, size: u64, start: u64, out: &mut Vec<u8>) {
+    if entries >= 0xffff || size >= LARGE || start >= LARGE {
+        four(0x0606_4b50, out);
+        eight(44, out);
+        two(0x0300 | 45, out);
+        two(45, out);
+        four(0, out);
+        four(0, out);
+        for n in [entries, entries, size, start] {
+            eight(n, out);
+        }
+        four(0x0706_4b50, out);
+        four(0, out);
+        eight(start + size, out);
+        four(1, out);
+    }
+    let count = entries.min(0xffff) as u16;
+    four(0x0605_4b50, out);
+    two(0, out);
+    two(0, out);
+    two(count, out);
+    two(count, out);
+    four(short(size), out);
+    four(short(start), out);
+    two(0, out);
+}
+
+/// Time and date as DOS has them: UTC, from 1980 on, to two seconds.
+fn dos_time(unix: i64) -> (u16, u16) {
+    let c = Civil::from_unix(unix.clamp(315_532_800, 4_354_819_198));
+    let time = (u16::from(c.hour) << 11) | (u16::from(c.minute) << 5) | (u16::from(c.second) / 2);
+    let date = (c.year - 1980) as u16 & 0x7f;
+    (time, (date << 9) | (u16::from(c.month) << 5) | u16::from(c.day))
+}

@@ -1,0 +1,167 @@
+//! `autoindex_archive`: all below a folder as one file. Where every path below has the folder's own rules it is begun at
+//! once; else all of them are asked first, in slices of the turn, and what the client may not read stays out.
+//!
+//! Invariant: a file is in the archive only if a GET of its own URI by this client would answer with it, and only of
+//! folders whose listing this client may see.
+
+use super::Making;
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::archive::walk::{Step, Walk};
+use crate::exchange::archive::{Archive, Form};
+use crate::exchange::body_encoder::Source;
+use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::handlers::failure;
+use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
+use crate::exchange::paths;
+use crate::exchange::response::{Body, ContentType};
+use crate::http::escape::escape_component;
+use crate::http::status::Status;
+use crate::route::{NoTrace, location};
+use crate::services::Services;
+use crate::sys::clock;
+use crate::sys::file::{self, FileKind, O_DIRECTORY, O_RDONLY};
+use std::collections::HashSet;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Paths that are left out at most: beyond that the folder is no one to give away.
+const MOST_REFUSED: usize = 100_000;
+
+/// The form that the query asks for: `archive=zip` or `archive=tar`.
+pub fn asked(query: &[u8]) -> Option<Form> {
+    query.split(|b| *b == b'&').find_map(|argument| match argument {
+        b"archive=zip" => Some(Form::Zip),
+        b"archive=tar" => Some(Form::Tar),
+        _ => None,
+    })
+}
+
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> Begun<Making> {
+    let rules = PathRules::of(ex, cx);
+    let uri = ex.route.uri.clone();
+    let is_uniform = rules.are_same_below(ex, &uri);
+    let hidden = paths::trashes_in(&ex.config, &ex.route.path);
+    let walk =
+        |dir: &OwnedFd| Walk::new(file::open_at(Some(dir.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?, hidden.clone());
+    let first = match walk(&dir) {
+        Ok(first) => first,
+        Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
+    };
+    if is_uniform {
+        respond(ex, Archive::new(first, form, HashSet::new(), None), form);
+        return Err(Flow::Respond);
+    }
+    let again = match walk(&dir) {
+        Ok(again) => again,
+        Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
+    };
+    let mut gathering = Gathering {
+        rules,
+        form,
+        uri,
+        path: ex.route.path.clone(),
+        walk: first,
+        again: Some(again),
+        refused: HashSet::new(),
+        since: now(),
+    };
+    match gathering.work(ex, cx) {
+        Flow::Wait => Ok(Box::new(Making::Archive(Box::new(gathering)))),
+        flow => Err(flow),
+    }
+}
+
+/// Every path below is asked whether the client may read it.
+pub struct Gathering {
+    rules: PathRules,
+    form: Form,
+    uri: Vec<u8>,
+    path: Vec<u8>,
+    walk: Walk,
+    /// For the archive itself.
+    again: Option<Walk>,
+    refused: HashSet<Vec<u8>>,
+    since: (i64, u32),
+}
+
+impl Gathering {
+    /// The next slice.
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let until = clock::monotonic() + SLICE;
+        loop {
+            match self.walk.step() {
+                Ok(Step::On) => {}
+                Ok(Step::Found(found)) => {
+                    let is_dir = found.stat.kind == FileKind::Dir;
+                    if !self.may(ex, cx, &found.path, is_dir) {
+                        if is_dir {
+                            self.walk.skip();
+                        }
+                        self.refused.insert(found.path);
+                    }
+                    if self.refused.len() > MOST_REFUSED {
+                        ex.report(
+                            cx,
+                            Level::Error,
+                            format_args!("too much of the folder may not be read for an archive"),
+                        );
+                        return Flow::Status(Status::FORBIDDEN);
+                    }
+                }
+                Ok(Step::End) => return self.finish(ex),
+                Err(e) => return failure::failed(ex, cx, "readdir()", e),
+            }
+            if clock::monotonic() >= until {
+                return Flow::Wait;
+            }
+        }
+    }
+
+    fn may(&self, ex: &mut Exchange, cx: &mut Services, below: &[u8], is_dir: bool) -> bool {
+        let uri = [&self.uri[..], below].concat();
+        if is_dir {
+            // Names of files are not told where no listing tells them. What is in the folder is asked one by one.
+            let config = ex.config.clone();
+            let found = location::find(&config, ex.route.server, &uri, &mut NoTrace);
+            return found.is_ok_and(|found| config.location(found.location).settings.listing.on);
+        }
+        let path = [&self.path[..], below].concat();
+        self.rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, Deed::Read).is_ok()
+    }
+
+    fn finish(&mut self, ex: &mut Exchange) -> Flow {
+        let Some(walk) = self.again.take() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
+        let refused = std::mem::take(&mut self.refused);
+        respond(ex, Archive::new(walk, self.form, refused, Some(self.since)), self.form);
+        Flow::Respond
+    }
+}
+
+/// The time by which files are dated.
+fn now() -> (i64, u32) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now.as_secs() as i64, now.subsec_nanos())
+}
+
+fn respond(ex: &mut Exchange, archive: Archive, form: Form) {
+    let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty()).unwrap_or(b"files");
+    // RFC 6266: a plain name for old clients, the very name for others.
+    let plain: String = name
+        .iter()
+        .map(|b| if b.is_ascii_alphanumeric() || b"-_. ".contains(b) { char::from(*b) } else { '_' })
+        .collect();
+    let extension = form.extension();
+    let mut value = format!("attachment; filename=\"{plain}.{extension}\"; filename*=UTF-8''").into_bytes();
+    escape_component(name, &mut value);
+    value.extend_from_slice(format!(".{extension}").as_bytes());
+    ex.response.line(b"Content-Disposition", &value);
+    ex.response.line(b"X-Content-Type-Options", b"nosniff");
+    if ex.here().settings.output.expires.is_none() {
+        ex.response.line(b"Cache-Control", b"no-cache");
+    }
+    ex.response.status = Status::OK;
+    ex.response.content_type = ContentType::Static(form.content_type());
+    ex.response.ranges = false;
+    ex.response.body = Body::Made(Box::new(Source::archive(archive)));
+}

@@ -1,0 +1,165 @@
+//! The page's words in several languages, from the files beside this one, and which of them a client would rather read.
+//!
+//! A file has a line a word, `key = text`, the same keys in the same order in each; `{0}` stands for a name or a number.
+//! Keys that begin with `js_` are for the scripts.
+
+use super::escape;
+use crate::http::header::{list, trim_ows};
+
+/// A language that the page speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    #[default]
+    En,
+    De,
+    Fr,
+    Es,
+    Pt,
+    Ja,
+    Zh,
+}
+
+/// Names as `lang` has them, and the words.
+const LANGUAGES: [(Language, &str, &str); 7] = [
+    (Language::En, "en", include_str!("words/en.txt")),
+    (Language::De, "de", include_str!("words/de.txt")),
+    (Language::Fr, "fr", include_str!("words/fr.txt")),
+    (Language::Es, "es", include_str!("words/es.txt")),
+    (Language::Pt, "pt", include_str!("words/pt.txt")),
+    (Language::Ja, "ja", include_str!("words/ja.txt")),
+    (Language::Zh, "zh", include_str!("words/zh.txt")),
+];
+
+/// A word of the page, in the order of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[rustfmt::skip]
+pub enum Word {
+    Title, Add, AddFolder, Upload, Hint, Filter, Press, Contents, Name, Size, Modified, Delete, DeleteName, Rename,
+    RenameName, Parent, Empty, Drop, DeleteQ, DeleteFolderQ, Keep, KeepIt, Top, Path, Uploads, Folder, Folders, File,
+    Files, Bytes, NewFolder, Make, MoveQ, MoveTo, Move, Archive, Actions,
+}
+
+impl Language {
+    /// What an Accept-Language line would rather have, of what there is (RFC 9110 §12.5.4); English where it has none.
+    pub fn of(accept: &[u8]) -> Language {
+        let mut best = (0, Language::En);
+        for member in list(accept) {
+            let mut parts = member.split(|b| *b == b';').map(trim_ows);
+            let range = parts.next().unwrap_or_default();
+            let weight = parts.find_map(weight).unwrap_or(1000);
+            let primary = range.split(|b| *b == b'-').next().unwrap_or_default();
+            let found = LANGUAGES.iter().find(|(_, name, _)| primary.eq_ignore_ascii_case(name.as_bytes()));
+            let found = found.map(|(language, ..)| *language).or((range == b"*").then_some(Language::En));
+            if let Some(language) = found.filter(|_| weight > best.0) {
+                best = (weight, language);
+            }
+        }
+        best.1
+    }
+
+    fn row(self) -> (&'static str, &'static str) {
+        LANGUAGES.iter().find(|(language, ..)| *language == self).map_or(("en", ""), |(_, name, text)| (name, text))
+    }
+
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// One word, for rows: reading all of them for each would cost more than the row.
+    pub fn get(self, word: Word) -> &'static str {
+        let line = self.row().1.lines().nth(word as usize);
+        line.and_then(|line| line.split_once(" = ")).map_or("", |(_, text)| text)
+    }
+
+    /// The words, read once for a page.
+    pub fn words(self) -> Words {
+        Words { texts: self.row().1.lines().filter_map(|line| line.split_once(" = ")).collect() }
+    }
+}
+
+/// `q=0.25` as thousandths.
+fn weight(parameter: &[u8]) -> Option<u32> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let value: f32 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    Some((value.clamp(0.0, 1.0) * 1000.0) as u32)
+}
+
+/// The words of a language.
+pub struct Words {
+    texts: Vec<(&'static str, &'static str)>,
+}
+
+impl Words {
+    pub fn get(&self, word: Word) -> &'static str {
+        self.texts.get(word as usize).map_or("", |(_, text)| text)
+    }
+
+    /// The word with its `{0}` written by `inner`; the rest is ours and needs no escaping.
+    pub fn with(&self, word: Word, out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>)) {
+        let text = self.get(word);
+        let (before, after) = text.split_once("{0}").unwrap_or((text, ""));
+        out.extend_from_slice(before.as_bytes());
+        inner(out);
+        out.extend_from_slice(after.as_bytes());
+    }
+
+    /// The word with a name in it, as text.
+    pub fn named(&self, word: Word, name: &[u8], out: &mut Vec<u8>) {
+        self.with(word, out, |out| escape::text(name, out));
+    }
+
+    /// Those of the scripts, as JSON.
+    pub fn for_scripts(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let scripts = self.texts.iter().filter_map(|(key, text)| Some((key.strip_prefix("js_")?, text)));
+        for (at, (key, text)) in scripts.enumerate() {
+            out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\":\"");
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
+        out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_is_chosen_by_weight() {
+        let table = [
+            ("", Language::En),
+            ("de", Language::De),
+            ("de-AT,de;q=0.9,en;q=0.8", Language::De),
+            ("nl, fr;q=0.7, en;q=0.3", Language::Fr),
+            ("en;q=0.5, ja;q=0.9", Language::Ja),
+            ("zh-Hans-CN", Language::Zh),
+            ("PT-br", Language::Pt),
+            ("es;q=0, en", Language::En),
+            ("*, de;q=0.5", Language::En),
+            ("deu", Language::En),
+            ("de;q=x, fr;q=0.5", Language::De),
+        ];
+        for (accept, expected) in table {
+            assert_eq!(Language::of(accept.as_bytes()), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn every_language_has_every_word() {
+        let keys = |language: Language| language.words().texts.iter().map(|(key, _)| *key).collect::<Vec<_>>();
+        let english = keys(Language::En);
+        assert_eq!(english.get(Word::Actions as usize), Some(&"actions"));
+        assert!(english.iter().skip(Word::Actions as usize + 1).all(|key| key.starts_with("js_")));
+        for (language, name, _) in LANGUAGES {
+            assert_eq!(keys(language), english, "{name}");
+            for ((key, text), (_, model)) in language.words().texts.iter().zip(Language::En.words().texts) {
+                let holes = |text: &str| [text.contains("{0}"), text.contains("{1}")];
+                assert_eq!(holes(text), holes(model), "{name}: {key}");
+                assert!(!text.is_empty() && !text.contains(['<', '>', '&', '"', '\\']), "{name}: {key}");
+            }
+        }
+    }
+}

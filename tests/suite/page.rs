@@ -1,0 +1,185 @@
+//! The listing page beyond the list: folders made, names moved, files replaced, a folder as one file, languages.
+
+use crate::client::Response;
+use crate::harness::{Server, server, skip_on_nginx};
+use std::fs;
+use std::process::{Command, Stdio};
+
+const OWN: &str = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+
+fn running() -> Server {
+    server(
+        "location /up/ { allowed_methods GET POST DELETE; autoindex_upload on; autoindex_archive zip; }
+         location /up/closed/ { deny all; }
+         location /up/kept/ { allowed_methods GET; autoindex on; }
+         location /post/ { allowed_methods GET POST; autoindex_upload on; }
+         location /read/ { autoindex on; autoindex_format page; }
+         location ~ \\.key$ { deny all; }",
+    )
+    .file("html/up/a.txt", "alpha")
+    .file("html/up/taken.txt", "taken")
+    .file("html/up/sub/größe 文.txt", "utf-8")
+    .file("html/up/sub/server.key", "secret key")
+    .file("html/up/closed/secret.txt", "secret")
+    .file("html/up/kept/k.txt", "kept")
+    .file("html/up/.hidden", "hidden")
+    .file("html/post/old.txt", "old")
+    .file("html/read/r.txt", "r")
+    .start()
+}
+
+fn form(s: &Server, target: &str, fields: &str, body: &str) -> Response {
+    s.method("POST", target, fields, body.as_bytes())
+}
+
+#[test]
+fn a_folder_is_made_from_the_page() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    for area in ["/up/", "/post/"] {
+        let target = format!("{area}?webserv-folder");
+        form(&s, &target, OWN, "webserv-folder=My+Ph%C3%B6tos").is(303);
+        assert!(s.path(&format!("html{area}My Phötos")).is_dir());
+        form(&s, &target, OWN, "webserv-folder=My+Ph%C3%B6tos").is(409);
+        for name in ["a%2Fb", "..", "", ".git"] {
+            form(&s, &target, OWN, &format!("webserv-folder={name}")).is(400);
+        }
+        let foreign = OWN.replace("same-origin", "cross-site");
+        form(&s, &target, &foreign, "webserv-folder=x").is(403);
+    }
+    form(&s, "/read/?webserv-folder", OWN, "webserv-folder=x").is_one_of(&[403, 405]);
+    assert!(!s.exists("html/read/x") && !s.exists("html/up/x"));
+}
+
+#[test]
+fn an_entry_is_renamed_and_moved_from_the_page() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    let go = |name: &str, to: &str| form(&s, "/up/", OWN, &format!("webserv-move={name}&webserv-to={to}")).status;
+    assert_eq!(go("a.txt", "b+c.txt"), 303);
+    assert_eq!(s.read("html/up/b c.txt"), b"alpha");
+    // The name is sent as in its link, in a form: escaped twice.
+    assert_eq!(go("b%2520c.txt", "sub%2F"), 303);
+    assert_eq!(s.read("html/up/sub/b c.txt"), b"alpha");
+    assert_eq!(form(&s, "/up/sub/", OWN, "webserv-move=b%2520c.txt&webserv-to=..%2Fa.txt").status, 303);
+    for (to, status) in [
+        ("taken.txt", 409),
+        ("..%2Fread%2Fx", 403),
+        ("..%2F..%2F..%2Fx", 400),
+        ("closed%2Fx", 403),
+        ("kept%2Fx", 403),
+        ("none%2Fx", 409),
+        ("bad%5Cname", 400),
+    ] {
+        assert_eq!(go("a.txt", to), status, "{to}");
+    }
+    assert_eq!((s.read("html/up/a.txt"), s.read("html/up/taken.txt")), (b"alpha".to_vec(), b"taken".to_vec()));
+    // A folder that holds what another location rules stays as it is.
+    assert_eq!(go("closed%2F", "open"), 403);
+    assert_eq!(go("sub%2F", "moved"), 403);
+    fs::remove_file(s.path("html/up/sub/server.key")).expect("removed");
+    assert_eq!(go("sub%2F", "moved"), 303);
+    assert!(s.path("html/up/moved/größe 文.txt").is_file());
+    // Where nothing may be deleted nothing is moved either.
+    form(&s, "/post/", OWN, "webserv-move=old.txt&webserv-to=new.txt");
+    assert!(s.exists("html/post/old.txt") && !s.exists("html/post/new.txt"));
+    let page = s.get("/up/?move=a.txt").text();
+    assert!(page.contains("name=webserv-move value=\"a.txt\"") && page.contains("name=webserv-to"), "{page}");
+    s.get("/up/?move=none").is(404);
+}
+
+#[test]
+fn a_file_is_replaced_from_the_page_where_it_might_be_deleted() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    let fields = |site: &str| {
+        format!(
+            "Sec-Fetch-Site: {site}\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=\"old.txt\"\r\n"
+        )
+    };
+    fs::write(s.path("html/up/old.txt"), "old").expect("written");
+    s.method("POST", "/up/", &fields("same-origin"), b"new").is(409);
+    s.method("POST", "/up/?webserv-replace", &fields("cross-site"), b"new").is(403);
+    s.method("POST", "/up/?webserv-replace", &fields("same-origin"), b"new").is(200);
+    assert_eq!(s.read("html/up/old.txt"), b"new");
+    s.method("POST", "/post/?webserv-replace", &fields("same-origin"), b"new").is(409);
+}
+
+/// The names that a program finds in an archive.
+fn listed(program: &str, args: &[&str], archive: &std::path::Path) -> Option<Vec<String>> {
+    let out = Command::new(program).args(args).arg(archive).stderr(Stdio::null()).output().ok()?;
+    assert!(out.status.success(), "{program}: {out:?}");
+    let mut names: Vec<String> = String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect();
+    names.sort();
+    Some(names)
+}
+
+#[test]
+fn a_folder_as_one_file_holds_what_its_client_may_read() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    let expected = ["a.txt", "kept/", "kept/k.txt", "sub/", "sub/größe 文.txt", "taken.txt"];
+    let zip = s.get("/up/?archive=zip");
+    zip.is(200).has("Content-Type", "application/zip");
+    assert!(
+        zip.header("Content-Disposition").is_some_and(|value| value.starts_with("attachment; filename=\"up.zip\""))
+    );
+    fs::write(s.path("up.zip"), &zip.body).expect("written");
+    fs::write(s.path("up.tar"), &s.get("/up/?archive=tar").is(200).body).expect("written");
+    let reader = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(*z.namelist(), sep='\\n')";
+    if let Some(names) = listed("python3", &["-c", reader], &s.path("up.zip")) {
+        assert_eq!(names, expected);
+    }
+    let reader =
+        "import sys, tarfile; print(*[m.name + '/' * m.isdir() for m in tarfile.open(sys.argv[1])], sep='\\n')";
+    if let Some(names) = listed("python3", &["-c", reader], &s.path("up.tar")) {
+        assert_eq!(names, expected);
+    }
+    assert!(!String::from_utf8_lossy(&zip.body).contains("secret"));
+    // Nothing where it was not asked for, and no body for HEAD.
+    assert!(s.get("/read/?archive=zip").text().contains("r.txt"));
+    let mut client = s.client();
+    client.send(b"HEAD /up/?archive=zip HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.response_to_head().is(200);
+    client.get("/up/a.txt").is(200).body_is("alpha");
+}
+
+#[test]
+fn the_page_speaks_the_readers_language() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    let page = |accept: &str| s.get_with("/up/", &format!("Accept-Language: {accept}\r\n"));
+    for (accept, lang, word) in [
+        ("de-AT,de;q=0.9,en;q=0.5", "de", "Hochladen"),
+        ("fr", "fr", "Supprimer"),
+        ("ja,en;q=0.1", "ja", "アップロード"),
+        ("nl", "en", "Upload"),
+        ("zh-CN", "zh", "上传"),
+    ] {
+        let r = page(accept);
+        assert!(r.is(200).text().contains(&format!("<html lang={lang}>")) && r.text().contains(word), "{accept}");
+        assert!(r.header("Vary").is_some_and(|vary| vary.contains("Accept-Language")));
+    }
+    assert!(page("en").body.len() <= 35 << 10, "{}", page("en").body.len());
+}
+
+#[test]
+fn an_extension_stays_at_the_right_end_whatever_the_direction() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    fs::write(s.path("html/read/דוח שנתי.exe.txt"), "x").expect("written");
+    let page = s.get("/read/").text();
+    assert!(page.contains("<bdi dir=ltr><bdi>דוח שנתי.exe</bdi>.txt</bdi>"), "{page}");
+}
