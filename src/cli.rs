@@ -1,10 +1,14 @@
 //! The command line: `webserv [CONFIG]`, nginx's own flags, and our subcommands. No behaviour.
 
+#[path = "cli/sign.rs"]
+mod sign;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use webserv::tools::sign::Sign;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub struct Args {
 pub enum Tool {
     /// Where the local certificates for these names are, and how to trust them.
     Cert(Vec<String>),
+    /// A link for `signed_link`.
+    Sign(Sign),
     /// Warns of what is valid and probably not meant.
     Lint,
     /// The page of a rule; of an empty code the list of all.
@@ -180,6 +186,7 @@ pub fn command() -> Command {
         .subcommand(reference)
         .subcommand(explain)
         .subcommand(cert())
+        .subcommand(sign::command())
         .subcommand(lint())
         .subcommand(fmt())
         .subcommand(Command::new("lsp").about("Serve an editor over standard input and output (language server)"))
@@ -379,6 +386,8 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
        webserv lint [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
        webserv cert [NAME ...]
+       webserv sign --key FILE [--expires TIME] [--methods LIST] [--size MIN-MAX]
+                    [--types LIST] [--place PATH] URL
        webserv check-nginx FILE | diff OLD NEW [--log LOG] | lsp
        webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--format json]
                        CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
@@ -390,6 +399,7 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
   explain        : say what would become of a request, and why, without serving it
   lint           : warn of what is valid and probably not meant; --explain CODE says why
   cert           : print where the certificates of `ssl_certificate auto` are, and how to trust them
+  sign           : print a link that `signed_link` lets in, for an upload or a download
   fmt            : lay files out (indentation, spaces, blank lines); --check changes none
 
 Options:
@@ -501,6 +511,9 @@ fn tool(m: &ArgMatches) -> Option<Tool> {
     if let Some(sub) = m.subcommand_matches("cert") {
         let names = sub.get_many::<String>("names").into_iter().flatten();
         return Some(Tool::Cert(names.map(|name| name.to_ascii_lowercase()).collect()));
+    }
+    if let Some(sub) = m.subcommand_matches("sign") {
+        return Some(Tool::Sign(sign::of(sub)));
     }
     m.subcommand_matches("fmt").map(|sub| Tool::Format {
         check: sub.get_flag("check"),

@@ -18,7 +18,7 @@ use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
-use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, status};
+use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, sign, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module --with-http_auth_request_module --with-http_tunnel_module";
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Some(Tool::Rule(code)) => return rule(code),
         Some(Tool::Format { check, files }) => return layout(*check, files),
         Some(Tool::Cert(names)) => return page(cert::page(names, webserv::sys::clock::realtime().0)),
+        Some(Tool::Sign(wanted)) => return page(sign::link(wanted, webserv::sys::clock::realtime().0)),
         Some(Tool::Editor) => return editor(),
         Some(Tool::Lint | Tool::CheckNginx | Tool::Diff { .. }) | None => {}
     }

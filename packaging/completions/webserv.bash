@@ -40,6 +40,9 @@ _webserv() {
             webserv,lsp)
                 cmd="webserv__subcmd__lsp"
                 ;;
+            webserv,sign)
+                cmd="webserv__subcmd__sign"
+                ;;
             *)
                 ;;
         esac
@@ -47,7 +50,7 @@ _webserv() {
 
     case "${cmd}" in
         webserv)
-            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --print-config --port --bind --auth --format --help directives explain cert lint fmt lsp check-nginx diff"
+            opts="-t -T -q -v -V -s -p -e -c -g -h --version --status --qr --upload --tls --print-config --port --bind --auth --format --help directives explain cert sign lint fmt lsp check-nginx diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -257,6 +260,44 @@ _webserv() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        webserv__subcmd__sign)
+            opts="-h --key --expires --methods --size --types --place --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --methods)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --types)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --place)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -49,6 +49,7 @@ complete -c webserv -n "__fish_webserv_needs_command" -s h -l help -d 'Print hel
 complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'
 complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
 complete -c webserv -n "__fish_webserv_needs_command" -a "cert" -d 'Print where the certificates of `ssl_certificate auto` are, and how to trust them'
+complete -c webserv -n "__fish_webserv_needs_command" -a "sign" -d 'Print a link that `signed_link` lets in, for an upload or a download'
 complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what is valid and probably not meant'
 complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Lay configurations out: indentation, spaces and blank lines; comments stay'
 complete -c webserv -n "__fish_webserv_needs_command" -a "lsp" -d 'Serve an editor over standard input and output (language server)'
@@ -67,6 +68,13 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -l clie
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand cert" -s h -l help -d 'Print help'
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -l key -d 'the file that signed_link names' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -l expires -d '30m, 2h, 7d from now, or a Unix time [default: 1h]' -r
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -l methods -d 'GET, or POST,PUT for uploads' -r
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -l size -d 'bytes of an uploaded file, such as 0-10m' -r
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -l types -d 'media types of uploaded files, such as image/*,application/pdf' -r
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -l place -d 'the path that the link is for, where it is not the URL\'s' -r
+complete -c webserv -n "__fish_webserv_using_subcommand sign" -s h -l help -d 'Print help'
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l format -d 'how messages are printed' -r -f -a "text\t''
 json\t''"

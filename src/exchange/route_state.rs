@@ -6,6 +6,7 @@ use crate::config::pattern::Groups;
 use crate::exchange::handlers::listing::Deed;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
+use crate::http::signed_link::Limits;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
 use std::rc::Rc;
@@ -50,6 +51,8 @@ pub struct RouteState {
     pub kept: Kept,
     /// A form of the listing page has this done.
     pub deed: Option<Deed>,
+    /// What the signed link that let the request in says of uploads.
+    pub link: Option<Rc<Limits>>,
 }
 
 /// What an answer leaves to the page that is sent in its place.

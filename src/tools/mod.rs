@@ -9,4 +9,5 @@ pub mod lsp;
 pub mod manual;
 pub mod report;
 pub mod serve_dir;
+pub mod sign;
 pub mod status;

@@ -9,6 +9,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::Outcome;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::auth::{RequestSet, Satisfy};
+use crate::http::signed_link;
 use std::rc::Rc;
 
 const WHERE: Contexts = Contexts::HSL.or(Contexts::LIMIT_EXCEPT);
@@ -47,6 +48,15 @@ pub const ROWS: &[Row] = &[
         "Holds 401 answers back for so long, against guessing.",
     ),
     row(
+        "signed_link",
+        Contexts::HSL,
+        Args::TAKE1,
+        "off",
+        Effect::Once(signed_link),
+        "A file of keys (16 characters at least, one a line; the first is the newest, all count): a request needs a link that was signed with one of them, by webserv sign or by another program. A link is its arguments: link-place (a URI path; one that ends in a slash stands for all below), link-expires (Unix time), link-methods (GET means HEAD too; POST and PUT mean the requests of their resumable uploads too), link-size (MIN-MAX bytes of each uploaded file), link-types (media types, image/* too) and link-sig, which is HMAC-SHA-256 in base64url without padding over the lines webserv-link-1, place, expires, methods, size, types (as decoded; an absent one is an empty line; no newline at the end). An upload that began before the link expired may be finished. With satisfy any a link lets in without a password. A link that is right makes upload_cross_site unnecessary. Without one, or with a wrong one, the answer is 403, after its time 410. The file is read with the configuration.",
+    )
+    .ours(),
+    row(
         "auth_request",
         Contexts::HSL,
         Args::TAKE1,
@@ -63,6 +73,21 @@ pub const ROWS: &[Row] = &[
         "Gives a variable a value once auth_request's URI has answered, made of that answer's variables: auth_request_set $user $upstream_http_x_user. Lines of a level replace all that were inherited.",
     ),
 ];
+
+fn signed_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let keys = match d.args[0].bytes() {
+        b"off" => Vec::new(),
+        path => {
+            let path = b.full_path(path);
+            let text = std::fs::read(&path).map_err(|e| {
+                invalid(d, 0).help(format!("the keys cannot be read: {e}; a relative path is taken from the prefix"))
+            })?;
+            signed_link::keys_of(&text).map_err(|why| invalid(d, 0).help(why))?
+        }
+    };
+    Rc::make_mut(&mut s.settings.auth).link_keys = keys.into();
+    Ok(())
+}
 
 fn realm(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let realm = b.template(d, 0)?;

@@ -153,6 +153,7 @@ impl Build {
             && scope.settings.access.allowed.is_none()
             && scope.settings.auth.realm.is_none()
             && scope.settings.auth.request.is_none()
+            && scope.settings.auth.link_keys.is_empty()
             && scope.settings.realip.from.is_empty()
             && scope.settings.limits.is_empty();
         self.locations.push(Location {

@@ -15,6 +15,8 @@ pub struct Auth {
     pub delay: Millis,
     /// auth_request: the URI that decides.
     pub request: Option<Rc<[u8]>>,
+    /// signed_link: keys of links that let a request in. Empty: none are asked for.
+    pub link_keys: Rc<[Box<[u8]>]>,
     pub request_set: List<RequestSet>,
 }
 

@@ -6,6 +6,7 @@ use super::allow_deny;
 use crate::config::settings::auth::Satisfy;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
+use std::rc::Rc;
 
 /// A realm and its file of users, variables expanded.
 type Password = Option<(Vec<u8>, Vec<u8>)>;
@@ -14,16 +15,18 @@ type Password = Option<(Vec<u8>, Vec<u8>)>;
 pub struct Shown {
     /// The password that was right.
     password: Password,
+    /// signed_link of its location.
+    link_keys: Rc<[Box<[u8]>]>,
 }
 
 impl Shown {
     /// Of a request that is past the access rules of its location.
     pub fn of(ex: &mut Exchange, cx: &mut Services) -> Shown {
         let asked = asked(ex, cx);
-        // `satisfy any` lets a client in by its address alone.
-        let compared = asked.is_some()
-            && (ex.here().settings.auth.satisfy == Satisfy::All || allow_deny::check(ex, cx) != Some(true));
-        Shown { password: asked.filter(|_| compared) }
+        // `satisfy any` lets a client in by its address alone, or by a link.
+        let mut by_other = |ex: &mut Exchange| allow_deny::check(ex, cx) == Some(true) || ex.route.link.is_some();
+        let compared = asked.is_some() && (ex.here().settings.auth.satisfy == Satisfy::All || !by_other(ex));
+        Shown { password: asked.filter(|_| compared), link_keys: ex.here().settings.auth.link_keys.clone() }
     }
 
     /// Whether the rules of the location that the exchange is at now would let the client in as well.
@@ -31,6 +34,11 @@ impl Shown {
         let asked = asked(ex, cx);
         let password = asked.is_none() || asked == self.password;
         let address = allow_deny::check(ex, cx);
+        // Links are for places below one location, with the keys of that.
+        let keys = &ex.here().settings.auth.link_keys;
+        if !(keys.is_empty() || ex.route.link.is_some() && Rc::ptr_eq(keys, &self.link_keys)) {
+            return false;
+        }
         match ex.here().settings.auth.satisfy {
             Satisfy::All => address != Some(false) && password,
             Satisfy::Any if address == Some(true) => true,

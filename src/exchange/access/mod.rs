@@ -10,6 +10,7 @@ pub mod limits;
 mod methods;
 pub mod password;
 pub mod real_ip;
+mod signed_link;
 
 pub use allow_deny::enter_limit_except;
 
@@ -46,7 +47,10 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
             Some(false) => Flow::Status(Status::FORBIDDEN),
             _ => match password(ex, cx) {
                 Outcome::Refused(flow) => later(ex, cx, flow),
-                _ => auth_request::start(ex, cx, None),
+                _ => match signed_link::check(ex, cx) {
+                    Err(refused) => signed_link::refuse(ex, cx, refused),
+                    Ok(_) => auth_request::start(ex, cx, None),
+                },
             },
         },
         Satisfy::Any => any(ex, cx),
@@ -59,12 +63,20 @@ fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if address == Some(true) {
         return Flow::Next;
     }
+    let link = signed_link::check(ex, cx);
+    if matches!(link, Ok(true)) {
+        return Flow::Next;
+    }
     let refused = match password(ex, cx) {
         Outcome::Granted => return Flow::Next,
         Outcome::Refused(Flow::Status(status @ (Status::UNAUTHORIZED | Status::FORBIDDEN))) => Some(status),
         Outcome::Refused(flow) => return later(ex, cx, flow),
         Outcome::NotAsked if address == Some(false) => Some(Status::FORBIDDEN),
-        Outcome::NotAsked => None,
+        Outcome::NotAsked => match link {
+            Err(refused) if !auth_request::is_set(ex) => return signed_link::refuse(ex, cx, refused),
+            Err(_) => Some(Status::FORBIDDEN),
+            Ok(_) => None,
+        },
     };
     match refused {
         _ if auth_request::is_set(ex) => auth_request::start(ex, cx, refused),

@@ -25,6 +25,7 @@ mod resumable_faults;
 mod resumable_parts;
 mod resumable_rules;
 mod serve;
+mod signed_links;
 mod swapped;
 
 use crate::client::{Client, Response};

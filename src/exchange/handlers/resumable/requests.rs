@@ -272,7 +272,7 @@ fn open(
     mut upload: Unfinished,
     content: super::append::Content,
 ) -> Result<Append, Refusal> {
-    let most = ex.here().settings.upload.max_file_size.0;
+    let most = resumed::largest(ex);
     let sent = match ex.request.head.framing {
         Framing::Length(sent) => sent,
         Framing::None | Framing::Chunked => 0,

@@ -100,7 +100,7 @@ pub fn inconsistent(ex: &mut Exchange) -> Flow {
 /// For OPTIONS.
 pub fn announce(ex: &mut Exchange, speaks: Speaks) {
     if speaks.tus {
-        let most = ex.here().settings.upload.max_file_size.0;
+        let most = resumed::largest(ex);
         ex.response.line(b"Tus-Resumable", tus::VERSION.as_bytes());
         ex.response.line(b"Tus-Version", tus::VERSION.as_bytes());
         ex.response.line(b"Tus-Extension", tus::EXTENSIONS.as_bytes());
@@ -119,7 +119,7 @@ pub fn announce(ex: &mut Exchange, speaks: Speaks) {
 /// The limits of uploads here.
 fn limits(ex: &Exchange, max_age: Option<u64>) -> Limits {
     let settings = &ex.here().settings;
-    Limits { max_size: settings.upload.max_file_size.0, max_append_size: settings.client.max_body_size.0, max_age }
+    Limits { max_size: resumed::largest(ex), max_append_size: settings.client.max_body_size.0, max_age }
 }
 
 /// The limits of an upload, with the time it has left.

@@ -39,7 +39,7 @@ impl Upload {
             None => (None, None),
         };
         if ex.route.method == Method::Post && name::is_made_of_fields(&self.rules.filename) {
-            rules::check_type(&self.rules.types, content_type)?;
+            rules::check_types(ex, &self.rules.types, content_type)?;
             let given = given.map(|name| name::exact(Names::of(ex), name)).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
             return self.create(cx, which, given);
@@ -56,7 +56,7 @@ impl Upload {
         (which, name): (Which, &[u8]),
         content_type: &[u8],
     ) -> Result<(), Refusal> {
-        self.most = self.rules.max_file_size.0;
+        self.most = rules::largest(ex);
         if ex.route.method == Method::Put {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Upload {
         (which, given): (Which, Option<&[u8]>),
         content_type: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
-        rules::check_type(&self.rules.types, content_type)?;
+        rules::check_types(ex, &self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
         self.judge_path(ex, cx, (which, &name), content_type)?;
         self.check_locks(ex, cx, (which, &name))?;

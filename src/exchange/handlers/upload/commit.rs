@@ -77,6 +77,9 @@ impl Upload {
                 part.name = name;
             }
         }
+        for part in &self.parts {
+            rules::check_least(ex, part.size()).map_err(|e| e.of(&part.name))?;
+        }
         // Room that chunked bodies and forms took without saying so before.
         rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
         for at in 0..self.parts.len() {

@@ -28,7 +28,7 @@ pub use super::fsync::unsure;
 pub use super::raw::given_name;
 pub use super::record::Stored;
 pub use super::refusal::Refusal;
-pub use super::rules::essence;
+pub use super::rules::{essence, largest};
 pub use super::too_large;
 
 /// What the creation of an upload says of it.
@@ -82,12 +82,12 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if !wish.below.is_empty() && named.is_none() {
         place.enter(wish.below, Names::of(ex))?;
     }
-    let most = rules.max_file_size.0;
+    let most = rules::largest(ex);
     if most > 0 && wish.length.is_some_and(|length| length > most) {
         return Err(too_large());
     }
     rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
-    let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(rules, place) };
+    let mut upload = Upload { on_duplicate, conditional, create_only, ..begin(ex, rules, place) };
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
         // Of the whole it is judged when that is made.
@@ -115,7 +115,7 @@ pub fn admit_more(
     let rules = ex.here().settings.upload.clone();
     let (place, _) = find(ex, cx, &rules, true)?;
     rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
-    let mut upload = Upload { resumed: Some(id), ..begin(rules, place) };
+    let mut upload = Upload { resumed: Some(id), ..begin(ex, rules, place) };
     match total {
         Some(bytes) => upload.check_quota(cx, Usage { bytes, files: 1 }),
         None => Ok(()),
@@ -175,7 +175,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         conditions: Some(Box::new(conditions)),
         create_only,
         resumed: Some(finished.id),
-        ..begin(rules, place)
+        ..begin(ex, rules, place)
     };
     match upload.store(ex, cx) {
         Ok(mut stored) => match stored.pop() {
@@ -253,10 +253,10 @@ fn find(ex: &mut Exchange, cx: &mut Services, rules: &Rules, named: bool) -> Res
     target_dir::find(ex, cx, rules, wanted)
 }
 
-fn begin(rules: Rc<Rules>, place: Place) -> Upload {
+fn begin(ex: &Exchange, rules: Rc<Rules>, place: Place) -> Upload {
     Upload {
         on_duplicate: rules.on_duplicate,
-        most: rules.max_file_size.0,
+        most: rules::largest(ex),
         rules,
         place,
         folders: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::refusal::Refusal;
 use crate::config::settings::upload::{Extensions, MinFree};
+use crate::exchange::Exchange;
 use crate::http::header::trim_ows;
 use crate::http::status::Status;
 use crate::sys::file;
@@ -49,6 +50,41 @@ pub fn check_type(allowed: &[Box<[u8]>], content_type: &[u8]) -> Result<(), Refu
     }
     let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, "files of this type are not accepted");
     Err(refusal.limit("upload_types"))
+}
+
+/// [`check_type`] by the location, and by the signed link that let the request in.
+///
+/// # Errors
+/// 415.
+pub fn check_types(ex: &Exchange, allowed: &[Box<[u8]>], content_type: &[u8]) -> Result<(), Refusal> {
+    if let Some(link) = &ex.route.link
+        && !is_type_allowed(&link.types, content_type)
+    {
+        let why = "the link is not for files of this type";
+        return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    check_type(allowed, content_type)
+}
+
+/// Bytes that a file may have: by the location, and by the signed link that let the request in. 0: any number.
+pub fn largest(ex: &Exchange) -> u64 {
+    let link = ex.route.link.as_ref().map_or(0, |link| link.most);
+    match (ex.here().settings.upload.max_file_size.0, link) {
+        (0, most) | (most, 0) => most,
+        (a, b) => a.min(b),
+    }
+}
+
+/// # Errors
+/// 400: the signed link that let the request in is for larger files.
+pub fn check_least(ex: &Exchange, size: u64) -> Result<(), Refusal> {
+    match &ex.route.link {
+        Some(link) if size < link.least => {
+            let why = format!("the file is smaller than the {} bytes that the link is for", link.least);
+            Err(Refusal::new(Status::BAD_REQUEST, why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// upload_extensions.

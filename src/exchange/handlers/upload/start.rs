@@ -43,7 +43,12 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
     // A browser lets any page post a form here without asking; PUT and PATCH it asks about first (CORS).
-    if ex.route.method == Method::Post && !rules.cross_site && origin::sender(ex) == Sender::OtherPage {
+    // A signed link is its own permission: no cookie or password of a visitor is used.
+    if ex.route.method == Method::Post
+        && !rules.cross_site
+        && ex.route.link.is_none()
+        && origin::sender(ex) == Sender::OtherPage
+    {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads from pages of other sites are not accepted")
             .limit("upload_cross_site"));
     }
@@ -84,7 +89,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         digests.hash(algorithm);
     }
     let mut upload = Upload {
-        most: rules.max_file_size.0,
+        most: rules::largest(ex),
         rules,
         place,
         folders: Vec::new(),
@@ -112,7 +117,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         // What a form holds beside its files is not much.
         upload.coming.bytes = length.saturating_sub(FORM);
     } else {
-        let most = upload.rules.max_file_size.0;
+        let most = upload.most;
         if most > 0 && length > most {
             return Err(too_large());
         }

@@ -111,7 +111,7 @@ impl Content {
 
 impl Append {
     pub fn new(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>, content: Content) -> Append {
-        let largest = match ex.here().settings.upload.max_file_size.0 {
+        let largest = match resumed::largest(ex) {
             0 => u64::MAX,
             size => size,
         };

@@ -1,0 +1,75 @@
+//! signed_link: a link that carries a right of its own, for people and pages without an account here.
+
+use crate::config::model::Level;
+use crate::exchange::Exchange;
+use crate::exchange::error_page;
+use crate::exchange::flow::Flow;
+use crate::exchange::response::ContentType;
+use crate::http::method::{Method, MethodSet};
+use crate::http::signed_link::{self, Wrong};
+use crate::http::status::Status;
+use crate::route::Trace;
+use crate::services::Services;
+use std::rc::Rc;
+
+/// Why a request does not come in by a link.
+#[derive(Clone, Copy)]
+pub struct Refused {
+    status: Status,
+    why: &'static str,
+}
+
+/// Whether the request has a right link; false: none is asked for.
+///
+/// # Errors
+/// It has none, or one for something else.
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
+    let refused = |why: &'static str| Err(Refused { status: Status::FORBIDDEN, why });
+    let keys = ex.here().settings.auth.link_keys.clone();
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    // A browser asks before it sends a page's upload (CORS), and that asks for nothing.
+    if ex.route.method == Method::Options {
+        return Ok(true);
+    }
+    let link = match signed_link::read(&keys, &ex.route.args) {
+        Ok(link) => link,
+        Err(wrong) => {
+            let why = match wrong {
+                Wrong::Missing => "a signed link is needed here",
+                Wrong::Signature => "the link is not what was signed",
+                Wrong::Malformed(why) => why,
+            };
+            return refused(why);
+        }
+    };
+    // What was begun in time may be finished: its name cannot be guessed, and its link is right.
+    let goes_on = ex.route.args.split(|b| *b == b'&').any(|pair| pair.starts_with(b"webserv-upload="));
+    if !goes_on && link.expires.is_some_and(|at| at <= cx.now.unix) {
+        return Err(Refused { status: Status::GONE, why: "the link has expired" });
+    }
+    if !link.is_of(&ex.route.uri) {
+        return refused("the link is for another place");
+    }
+    let uploads = link.methods.contains(Method::Post) || link.methods.contains(Method::Put);
+    let resumes = MethodSet::EMPTY.with(Method::Head).with(Method::Get).with(Method::Patch).with(Method::Delete);
+    if !(link.methods.contains(ex.route.method) || uploads && goes_on && resumes.contains(ex.route.method)) {
+        return refused("the link is for other methods");
+    }
+    ex.basis.varies();
+    ex.route.link = Some(Rc::new(link.limits));
+    cx.trace.say("access", None, || "signed_link: the link is right".into());
+    Ok(true)
+}
+
+/// The answer: a page of error_page, or a sentence.
+pub fn refuse(ex: &mut Exchange, cx: &mut Services, refused: Refused) -> Flow {
+    let Refused { status, why } = refused;
+    ex.report(cx, Level::Error, format_args!("signed link refused: {why}"));
+    if error_page::has(ex, status) {
+        return Flow::Status(status);
+    }
+    ex.response.text(status, ContentType::Static("text/plain; charset=utf-8"), format!("{why}\n").into_bytes());
+    Flow::Respond
+}

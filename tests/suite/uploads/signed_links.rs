@@ -1,0 +1,150 @@
+//! signed_link: what a link allows, that nothing else is let in, and that another program can make one.
+
+use super::*;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+fn setup() -> Setup {
+    server(
+        "client_max_body_size 10m;
+         location /in/ { allowed_methods GET POST PUT; upload_resumable on; signed_link %%DIR%%/keys; }
+         location /out/ { signed_link %%DIR%%/keys; }
+         location /any/ { allowed_methods GET PUT; satisfy any; signed_link %%DIR%%/keys;
+                          auth_basic any; auth_basic_user_file %%DIR%%/users; }
+         location /page/ { signed_link %%DIR%%/keys; error_page 403 410 /denied.html; }
+         location = /denied.html { }",
+    )
+    .file("keys", format!("# newest first\n{KEY}\nan older key of 24 chars\n"))
+    .file("users", "me:{PLAIN}word\n")
+    .file("html/index.html", "index")
+    .file("html/denied.html", "denied")
+    .file("html/out/file.txt", "content")
+    .file("html/out/other.txt", "other")
+    .file("html/any/file.txt", "content")
+    .file("html/page/file.txt", "content")
+    .mkdir("html/in")
+}
+
+fn command(args: &[&str]) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_webserv")).args(args).output().expect("the binary under test runs")
+}
+
+/// What `webserv sign` prints for a path, without its scheme and host.
+#[track_caller]
+fn sign(s: &Server, path: &str, options: &[&str]) -> String {
+    let (keys, url) = (s.path("keys"), format!("https://files.example{path}"));
+    let args = [&["sign", "--key", keys.to_str().expect("UTF-8")], options, &[&url]].concat();
+    let out = command(&args);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8(out.stdout).expect("a URL");
+    text.trim().strip_prefix("https://files.example").expect("the URL it was given").to_owned()
+}
+
+#[test]
+fn a_signed_link_lets_in_for_what_it_says() {
+    if skip_on_nginx("signed_link") {
+        return;
+    }
+    let s = running(setup());
+    let mut table = Table::new("signed links");
+    table.row(OURS, "a download, with ranges and HEAD, and nothing else", || {
+        let link = sign(&s, "/out/file.txt", &[]);
+        s.get(&link).is(200).body_is("content");
+        s.method("HEAD", &link, "", b"").is(200);
+        s.get_with(&link, "Range: bytes=0-1\r\n").is(206).body_is("co");
+        s.get("/out/file.txt").is(403).contains("a signed link is needed here");
+        let query = link.split_once('?').expect("arguments").1;
+        s.get(&format!("/out/other.txt?{query}")).is(403).contains("another place");
+        s.method("PUT", &link, "", b"x").is(403).contains("other methods");
+        s.get(&format!("{link}A")).is(403).contains("not what was signed");
+        s.get(&link.replace("link-methods=GET", "link-methods=PUT")).is(403).contains("not what was signed");
+        s.get(&format!("{link}&link-methods=PUT")).is(403).contains("twice");
+        let folder = sign(&s, "/out/", &["--expires", "2h"]);
+        let query = folder.split_once('?').expect("arguments").1;
+        s.get(&format!("/out/other.txt?{query}")).is(200).body_is("other");
+        s.get(&format!("/any/file.txt?{query}")).is(401);
+    });
+    table.row(OURS, "until it expires", || {
+        let link = sign(&s, "/out/file.txt", &["--expires", "1764000000"]);
+        s.get(&link).is(410).contains("the link has expired");
+    });
+    table.row(OURS, "an upload of the right size and type, from a page of another site", || {
+        let options = ["--methods", "POST,PUT", "--size", "2-5", "--types", "image/*,text/plain"];
+        let link = sign(&s, "/in/", &options);
+        let query = link.split_once('?').expect("arguments").1;
+        let plain = "Content-Type: text/plain\r\nOrigin: https://elsewhere.example\r\n";
+        s.method("PUT", &format!("/in/a.txt?{query}"), plain, b"abc").is(201);
+        s.method("POST", &format!("/in/b.txt?{query}"), &format!("{plain}Sec-Fetch-Site: cross-site\r\n"), b"abc")
+            .is(201);
+        s.method("OPTIONS", &link, "Origin: https://elsewhere.example\r\n", b"").is(204);
+        s.method("PUT", &format!("/in/c.txt?{query}"), plain, b"abcdef").is(413);
+        s.method("PUT", &format!("/in/c.txt?{query}"), plain, b"a").is(400).contains("smaller than the 2 bytes");
+        s.method("PUT", &format!("/in/c.txt?{query}"), "Content-Type: text/html\r\n", b"abc").is(415);
+        s.method("PUT", "/in/c.txt", plain, b"abc").is(403);
+        s.get(&format!("/in/a.txt?{query}")).is(403).contains("other methods");
+        let body = form(&[part("name=\"f\"; filename=\"d.txt\"", "Content-Type: text/html\r\n", b"abc")]);
+        post_form(&s, &link, &body).is(415);
+        let body = form(&[part("name=\"f\"; filename=\"d.txt\"", "Content-Type: text/plain\r\n", b"abcdef")]);
+        post_form(&s, &link, &body).is(413);
+        assert!(!s.exists("html/in/c.txt") && !s.exists("html/in/d.txt"));
+    });
+    table.row(OURS, "resumable uploads, within the same limits", || {
+        let link = sign(&s, "/in/", &["--methods", "POST", "--size", "0-5"]);
+        let tus = |method: &str, target: &str, fields: &str, body: &[u8]| {
+            s.method(method, target, &format!("Tus-Resumable: 1.0.0\r\n{fields}"), body)
+        };
+        tus("POST", &link, "Upload-Length: 6\r\nUpload-Metadata: filename ci50eHQ=\r\n", b"").is(413);
+        let r = tus("POST", &link, "Upload-Length: 5\r\nUpload-Metadata: filename ci50eHQ=\r\n", b"");
+        let target = located(r.is(201));
+        assert!(target.contains("link-sig="), "{target}");
+        tus("HEAD", &target, "", b"").is(200).has("Upload-Offset", "0");
+        let fields = "Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\n";
+        tus("PATCH", &target, fields, b"hello").is(204);
+        assert_eq!(s.read("html/in/r.txt"), b"hello");
+        let bare = target.split('&').find(|part| part.starts_with("webserv-upload")).expect("its id");
+        tus("HEAD", &format!("/in/?{bare}"), "", b"").is(403);
+    });
+    table.row(OURS, "made by another program with the same key", || {
+        // Python: hmac.new(key, "\n".join([...]).encode(), hashlib.sha256), as README has it.
+        let query = "link-place=/in/&link-expires=4102444800&link-methods=POST,PUT&link-size=1-10&link-types=text/plain\
+                     &link-sig=Z_savi-Dd40tmsrGFA6YbwyohQOkjtLYQxVfbZZmliA";
+        let plain = "Content-Type: text/plain\r\n";
+        s.method("PUT", &format!("/in/python.txt?{query}"), plain, b"abc").is(201);
+    });
+    table.row(OURS, "a link or a password, with satisfy any", || {
+        let link = sign(&s, "/any/file.txt", &[]);
+        s.get(&link).is(200);
+        s.get_with("/any/file.txt", "Authorization: Basic bWU6d29yZA==\r\n").is(200).body_is("content");
+        s.get_with(&format!("{link}x"), "Authorization: Basic bWU6d29yZA==\r\n").is(200).body_is("content");
+        s.get("/any/file.txt").is(401);
+    });
+    table.row(OURS, "a page of its own for who is refused", || {
+        s.get("/page/file.txt").is(403).body_is("denied");
+        let link = sign(&s, "/page/file.txt", &["--expires", "1764000000"]);
+        s.get(&link).is(410).body_is("denied");
+    });
+    table.row(OURS, "what cannot be signed is named", || {
+        let keys = s.path("keys");
+        let keys = keys.to_str().expect("UTF-8");
+        for (options, why) in [
+            (["--size", "5"], "--size 5: no range"),
+            (["--expires", "soon"], "neither a Unix time nor"),
+            (["--methods", "BREW"], "link-methods may be GET"),
+        ] {
+            let out = command(&[&["sign", "--key", keys][..], &options, &["https://a/b"]].concat());
+            assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains(why), "{out:?}");
+        }
+    });
+}
+
+#[test]
+fn keys_that_protect_nothing_are_refused() {
+    if skip_on_nginx("signed_link") {
+        return;
+    }
+    for (content, why) in [("short\n", "fewer than 16 characters"), ("\n", "has no key")] {
+        let setup = server("location / { signed_link %%DIR%%/keys; }").file("keys", content);
+        let out = setup.run(&["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"]);
+        assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains(why), "{out:?}");
+    }
+}
