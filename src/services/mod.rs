@@ -35,6 +35,7 @@ pub mod temp_names;
 pub mod upstream_balance;
 pub mod upstream_names;
 pub mod upstream_time;
+pub mod user_file;
 
 use crate::config::model::Config;
 use crate::route::Recorder;
@@ -66,6 +67,7 @@ use syncs::Syncs;
 use temp_names::TempNames;
 use upstream_balance::Balance;
 use upstream_names::UpstreamNames;
+use user_file::UserFile;
 
 /// Bytes read from a socket at a time while a body streams. Larger bites are what makes uploads cheap.
 pub const SCRATCH: usize = 256 << 10;
@@ -107,6 +109,7 @@ pub struct Services {
     pub acme: Acme,
     pub limits: Limits,
     pub passwords: Passwords,
+    pub user_file: UserFile,
     /// Servers of upstream groups: which is next, which have failed.
     pub upstream_balance: Balance,
     /// Names that are looked up while requests are served.
@@ -163,6 +166,7 @@ impl Services {
             acme: Acme::default(),
             limits: Limits::default(),
             passwords: Passwords::default(),
+            user_file: UserFile::default(),
             upstream_balance: Balance::default(),
             resolver: Resolver::default(),
             children: Children::default(),

@@ -14,11 +14,11 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::Found;
 use crate::services::passwords::{Given, Verdict};
+use crate::services::user_file::stored;
+use crate::sys::Errno;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-
-/// A file of users larger than this is a mistake.
-const LARGEST_FILE: u64 = 16 << 20;
+use std::rc::Rc;
 
 /// Milliseconds after which a request that waits for a verdict asks for it again. It is woken when there is one.
 const PATIENCE: u64 = 60_000;
@@ -48,7 +48,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
     let users = match read(&path, cx) {
         Ok(users) => users,
         Err(e) => {
-            let missing = matches!(e, crate::sys::Errno::ENOENT);
+            let missing = matches!(e, Errno::ENOENT);
             let level = if missing { Level::Error } else { Level::Crit };
             ex.report(cx, level, format_args!("open() \"{}\" failed {e}", path.display()));
             let status = if missing { Status::FORBIDDEN } else { Status::INTERNAL_SERVER_ERROR };
@@ -108,33 +108,12 @@ fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
     (!decoded.is_empty()).then_some((decoded, password))
 }
 
-/// The stored password of a user: the second field of the first line with that name.
-fn stored<'f>(users: &'f [u8], user: &[u8]) -> Option<&'f [u8]> {
-    users.split(|b| *b == b'\n').find_map(|line| {
-        let rest = line.strip_prefix(user)?.strip_prefix(b":")?;
-        let end = rest.iter().position(|b| matches!(b, b':' | b'\r')).unwrap_or(rest.len());
-        Some(&rest[..end])
-    })
-}
-
-fn read(path: &std::path::Path, cx: &mut Services) -> Result<Vec<u8>, crate::sys::Errno> {
-    use crate::sys::{Errno, file};
+fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let Found::File(file) = cx.files.open(&path, &cx.now, &mut cx.dir_watch)? else { return Err(Errno::EISDIR) };
-    if let Some(bytes) = file.memory() {
-        return Ok(bytes.to_vec());
+    match cx.files.open(&path, &cx.now, &mut cx.dir_watch)? {
+        Found::File(file) => cx.user_file.content(&file),
+        _ => Err(Errno::EISDIR),
     }
-    let Some(fd) = file.fd().filter(|_| file.stat.size <= LARGEST_FILE) else { return Err(Errno::EINVAL) };
-    let mut bytes = vec![0; file.stat.size as usize];
-    let mut len = 0;
-    while len < bytes.len() {
-        match file::pread(fd, &mut bytes[len..], len as u64)? {
-            0 => break,
-            n => len += n,
-        }
-    }
-    bytes.truncate(len);
-    Ok(bytes)
 }
 
 /// 401 with what the client needs to ask its user.
@@ -150,20 +129,4 @@ fn challenge(ex: &mut Exchange, realm: &[u8]) -> Flow {
     value.push(b'"');
     ex.response.line(b"WWW-Authenticate", &value);
     Flow::Status(Status::UNAUTHORIZED)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_user_has_the_first_line_of_the_name() {
-        let file = b"# users\nann:one:comment\nannabel:two\r\nann:three\nlast:{PLAIN}x";
-        for (name, user, expected) in [
-            ("a comment ends the password", "ann", Some("one")),
-            ("a longer name is another", "annabel", Some("two")),
-            ("no newline at the end", "last", Some("{PLAIN}x")),
-            ("no such user", "an", None),
-        ] {
-            assert_eq!(super::stored(file, user.as_bytes()), expected.map(str::as_bytes), "{name}");
-        }
-    }
 }

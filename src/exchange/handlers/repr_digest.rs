@@ -7,14 +7,14 @@ use super::methods;
 use super::upload::digest::{self, Algorithm, Digests};
 use crate::config::settings::upload::Verify;
 use crate::exchange::Exchange;
-use crate::exchange::flow::{Flow, SLICE};
+use crate::exchange::flow::Flow;
 use crate::exchange::response::Body;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::file_digests::Version;
 use crate::services::open_files::OpenFile;
-use crate::sys::{clock, file};
+use crate::sys::file;
 use std::rc::Rc;
 
 /// Bytes between two looks at the clock.
@@ -54,7 +54,6 @@ impl Hashing {
             self.digests.update(bytes);
             self.at = self.file.stat.size;
         }
-        let until = clock::monotonic() + SLICE;
         while let Some(fd) = self.file.fd().filter(|_| self.at < self.file.stat.size) {
             let most = (self.file.stat.size - self.at).min(PIECE as u64) as usize;
             cx.scratch.clear();
@@ -65,7 +64,7 @@ impl Hashing {
             }
             self.digests.update(&cx.scratch);
             cx.scratch.clear();
-            if self.at < self.file.stat.size && clock::monotonic() >= until {
+            if self.at < self.file.stat.size && cx.slice.is_over() {
                 return Flow::Wait;
             }
         }

@@ -8,12 +8,12 @@ use super::respond::respond;
 use super::shape::Shape;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::flow::{Begun, Flow};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::listings::{Page, Watched};
+use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
-use crate::sys::{Errno, clock};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -66,10 +66,9 @@ fn is_current(page: &Page, dir: BorrowedFd<'_>, links: Links) -> bool {
 impl Making {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let until = clock::monotonic() + SLICE;
         loop {
             match self.go_on(&ex.route.uri) {
-                Ok(true) if clock::monotonic() < until => {}
+                Ok(true) if !cx.slice.is_over() => {}
                 Ok(true) => return Flow::Wait,
                 Ok(false) => return self.finish(ex, cx),
                 Err(e) => {

@@ -9,7 +9,7 @@ use super::refuse::{failed, refuse};
 use super::target::Spot;
 use super::terms::{Depth, depth, is_webdav};
 use crate::config::model::Level;
-use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::Deed;
 use crate::exchange::handlers::{delete, upload};
 use crate::exchange::{Exchange, origin};
@@ -21,8 +21,8 @@ use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::remove_tree::Removal;
 use crate::services::temp_names::{self, TempNames, What};
+use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
-use crate::sys::{Errno, clock};
 use crate::util::bytes;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -314,14 +314,13 @@ impl Job {
 impl Transfer {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let until = clock::monotonic() + SLICE;
         if !matches!(self.stage, Stage::Judging) {
             // Files come, their number is not known.
             cx.quotas.more();
         }
         loop {
             match self.step(ex, cx) {
-                Ok(()) if clock::monotonic() < until => {}
+                Ok(()) if !cx.slice.is_over() => {}
                 Ok(()) => return Flow::Wait,
                 Err(flow) => {
                     // What was true this turn is no longer.

@@ -3,7 +3,7 @@
 
 use super::{Wanted, done, go, status};
 use crate::exchange::Exchange;
-use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::{Deed, PathRules};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
@@ -13,7 +13,6 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::remove_tree::{Removal, Stuck};
 use crate::services::temp_names::What;
-use crate::sys::clock;
 use std::os::fd::OwnedFd;
 
 pub enum Removing {
@@ -38,13 +37,12 @@ pub fn judged(ex: &mut Exchange, cx: &mut Services, wanted: Wanted, dir: OwnedFd
 impl Removing {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let until = clock::monotonic() + SLICE;
         loop {
             match self {
                 Removing::Judging(judging) => {
                     let (tree, rules, wanted) = &mut **judging;
                     match tree.step(ex, cx, rules) {
-                        Ok(true) if clock::monotonic() < until => {}
+                        Ok(true) if !cx.slice.is_over() => {}
                         Ok(true) => return Flow::Wait,
                         Err(refusal) => return upload::refuse(ex, cx, &refusal),
                         Ok(false) => match go(ex, cx, wanted) {
@@ -56,16 +54,16 @@ impl Removing {
                         },
                     }
                 }
-                Removing::Going(removal) => return remove(removal, until, ex, cx),
+                Removing::Going(removal) => return remove(removal, ex, cx),
             }
         }
     }
 }
 
-fn remove(removal: &mut Removal, until: u64, ex: &mut Exchange, cx: &mut Services) -> Flow {
+fn remove(removal: &mut Removal, ex: &mut Exchange, cx: &mut Services) -> Flow {
     loop {
         let outcome = removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete));
-        if outcome == Ok(true) && clock::monotonic() < until {
+        if outcome == Ok(true) && !cx.slice.is_over() {
             continue;
         }
         // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.

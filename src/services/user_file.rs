@@ -1,0 +1,113 @@
+//! The content of a large password file, kept from one request to the next: reading megabytes for each guess, and looking
+//! through them line by line, would take the loop from all others. One file, the last that was asked for.
+//!
+//! What bounds it: a file is read once a version, 16 MiB in a few milliseconds, and searched as one text.
+
+use super::file_digests::Version;
+use super::open_files::OpenFile;
+use crate::sys::{Errno, file};
+use std::rc::Rc;
+
+/// A file of users larger than this is a mistake.
+const LARGEST: u64 = 16 << 20;
+
+#[derive(Default)]
+pub struct UserFile {
+    last: Option<(Version, Rc<[u8]>)>,
+}
+
+impl UserFile {
+    /// # Errors
+    /// That of the read; EINVAL where it is too large.
+    pub fn content(&mut self, open: &OpenFile) -> Result<Rc<[u8]>, Errno> {
+        if let Some(bytes) = open.memory() {
+            return Ok(bytes.into());
+        }
+        let version = Version::of(&open.stat);
+        if let Some((_, content)) = self.last.as_ref().filter(|(known, _)| *known == version) {
+            return Ok(content.clone());
+        }
+        self.last = None;
+        let Some(fd) = open.fd().filter(|_| open.stat.size <= LARGEST) else { return Err(Errno::EINVAL) };
+        let mut bytes = vec![0; open.stat.size as usize];
+        let mut len = 0;
+        while len < bytes.len() {
+            match file::pread(fd, &mut bytes[len..], len as u64)? {
+                0 => break,
+                n => len += n,
+            }
+        }
+        bytes.truncate(len);
+        let content: Rc<[u8]> = bytes.into();
+        // One that is written to meanwhile is read again by the next.
+        if Version::of(&file::fstat(fd)?) == version {
+            self.last = Some((version, content.clone()));
+        }
+        Ok(content)
+    }
+}
+
+/// The stored password of a user: the second field of the first line with that name.
+pub fn stored<'f>(users: &'f [u8], user: &[u8]) -> Option<&'f [u8]> {
+    let field = |from: usize| {
+        let rest = users.get(from..)?;
+        let end = memchr::memchr3(b':', b'\r', b'\n', rest).unwrap_or(rest.len());
+        rest.get(..end)
+    };
+    if user.contains(&b'\n') {
+        return None;
+    }
+    let name = [user, b":"].concat();
+    if users.starts_with(&name) {
+        return field(name.len());
+    }
+    let line = [b"\n", &name[..]].concat();
+    field(memchr::memmem::find(users, &line)? + line.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::clock::Clock;
+    use crate::services::dir_watch::DirWatch;
+    use crate::services::open_files::{FileCache, Found};
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_user_has_the_first_line_of_the_name() {
+        let file = b"# users\nann:one:comment\nannabel:two\r\nann:three\nlast:{PLAIN}x";
+        for (name, user, expected) in [
+            ("a comment ends the password", "ann", Some("one")),
+            ("a longer name is another", "annabel", Some("two")),
+            ("no newline at the end", "last", Some("{PLAIN}x")),
+            ("no such user", "an", None),
+            ("a name is of one line", "one:comment\nannabel", None),
+            ("the first line", "# users\nann", None),
+        ] {
+            assert_eq!(stored(file, user.as_bytes()), expected.map(str::as_bytes), "{name}");
+        }
+        assert_eq!(stored(b"ann:one", b"ann"), Some(&b"one"[..]));
+        assert_eq!(stored(b"ann:\nbob:x", b"ann"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn a_large_file_is_read_once_a_version() {
+        let scratch = Scratch::new();
+        let mut text = vec![b'#'; 3 << 20];
+        text.extend_from_slice(b"\nann:one\n");
+        scratch.write("users", &text);
+        let (mut files, mut watch, mut now) = (FileCache::new(1 << 20), DirWatch::default(), Clock::read());
+        let mut users = UserFile::default();
+        let mut content = |now: &mut Clock, users: &mut UserFile| {
+            now.advance_epoch();
+            let Ok(Found::File(file)) = files.open(&scratch.join("users"), now, &mut watch) else { panic!("a file") };
+            users.content(&file).expect("readable")
+        };
+        let first = content(&mut now, &mut users);
+        assert!(Rc::ptr_eq(&first, &content(&mut now, &mut users)), "kept");
+        text.extend_from_slice(b"bob:two\n");
+        scratch.write("users", &text);
+        let second = content(&mut now, &mut users);
+        assert_eq!((stored(&first, b"bob"), stored(&second, b"bob")), (None, Some(&b"two"[..])));
+    }
+}
