@@ -4,6 +4,7 @@
 //! Pairs are kept by the process for as long as their files do not change (nginx's `ssl_object_cache_inheritable`), so
 //! that a reload of many servers does not read each key again.
 
+use crate::io::open;
 use crate::sys::Errno;
 use crate::tls::crl::Crl;
 use crate::tls::server::certified;
@@ -11,8 +12,6 @@ use crate::tls::x509::Certificate;
 use crate::tls::{CertificateDer, CertifiedKey, key, pem};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,12 +20,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// A file of certificates, keys or lists that is larger is a mistake.
 const LARGEST: u64 = 64 << 20;
 
-/// The whole file.
+/// The whole file. What is no regular file is refused rather than waited for.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let text = |e: std::io::Error| e.raw_os_error().map_or_else(|| e.to_string(), |code| Errno(code).to_string());
-    let file = File::open(path).map_err(text)?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(text)?;
+    let bytes = open::read(path, LARGEST).map_err(|errno| match errno {
+        Errno::EINVAL => "it is no regular file".into(),
+        errno => errno.to_string(),
+    })?;
     if bytes.len() as u64 > LARGEST { Err("the file is too large".into()) } else { Ok(bytes) }
 }
 
@@ -184,6 +183,14 @@ pub fn crls(path: &Path) -> Result<Vec<Crl>, String> {
 mod tests {
     use super::*;
     use crate::tls::testing;
+
+    #[test]
+    fn a_fifo_in_place_of_a_certificate_is_refused_at_once() {
+        let scratch = crate::sys::scratch::Scratch::new();
+        let path = scratch.path().join("fifo");
+        crate::sys::file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
+        assert_eq!(read(&path), Err("it is no regular file".to_string()));
+    }
 
     #[test]
     fn pairs_that_do_not_fit_say_why() {

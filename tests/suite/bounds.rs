@@ -166,10 +166,9 @@ fn memory_that_runs_out_costs_idle_connections_first_then_new_requests_and_nothi
     });
     kept.get("/f").is(200);
     let log = s.error_log();
-    for stage in ["idle connections are closed", "new requests are refused", "all is served again"] {
-        // A stage may be passed between two looks.
-        assert!(log.contains(stage) || stage.starts_with("idle"), "{stage}: {log}");
-    }
+    // A stage may be passed between two looks, and the last one refuses new requests as well.
+    let refused = ["new requests are refused", "no connections are accepted"].iter().any(|stage| log.contains(stage));
+    assert!(refused && log.contains("all is served again"), "{log}");
 }
 
 #[test]

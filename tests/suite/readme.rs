@@ -36,7 +36,8 @@ fn configurations_in_the_documentation_are_valid() {
     }
     let mut pages = vec![top().join("README.md")];
     pages.extend(fs::read_dir(top().join("docs")).expect("docs").map(|entry| entry.expect("an entry").path()));
-    let (setup, mut count) = (Setup::full("").mkdir("www/example"), 0);
+    let key = "0123456789abcdef0123456789abcdef\n";
+    let (setup, mut count) = (Setup::full("").mkdir("www/example").file("link.key", key), 0);
     for page in pages.iter().filter(|page| page.extension().is_some_and(|ext| ext == "md")) {
         let text = fs::read_to_string(page).expect("text");
         for (line, block) in blocks(&text, "nginx") {

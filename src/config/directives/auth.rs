@@ -5,8 +5,9 @@ use super::rewrite;
 use crate::config::argument::invalid;
 use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
+use crate::config::certificates;
 use crate::config::context::{Args, Contexts};
-use crate::config::fault::Outcome;
+use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::auth::{RequestSet, Satisfy};
 use crate::http::signed_link;
@@ -79,8 +80,10 @@ fn signed_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         b"off" => Vec::new(),
         path => {
             let path = b.full_path(path);
-            let text = std::fs::read(&path).map_err(|e| {
-                invalid(d, 0).help(format!("the keys cannot be read: {e}; a relative path is taken from the prefix"))
+            let text = certificates::read(&path).map_err(|why| {
+                let text = format!("open() \"{}\" failed {why}", path.display());
+                Fault::new(d.args[0].span, text)
+                    .help("the keys of signed links; a relative path is taken from the prefix")
             })?;
             signed_link::keys_of(&text).map_err(|why| invalid(d, 0).help(why))?
         }
