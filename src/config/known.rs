@@ -107,7 +107,8 @@ const NO_ECH: Verdict =
     Refused("encrypted client hellos are not opened: names that must stay hidden would be sent in the clear");
 const NO_OCSP: Verdict = Refused("clients with revoked certificates would be let in; `ssl_crl` names lists of them");
 const NO_HTTP3: Verdict = Refused("HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1");
-const NO_SECURE_LINK: Verdict = Refused("links that must expire or be signed would work for everybody");
+const NO_SECURE_LINK: Verdict =
+    Refused("links that must expire or be signed would work without; `signed_link` checks links of `webserv sign`");
 const NO_BODY_FILTER: Verdict = Refused("responses would be sent unchanged; change the files instead");
 const NO_MEDIA: Verdict =
     Refused("a `start=` argument would be without effect; players that use Range requests need no module");
