@@ -366,16 +366,25 @@ impl Parent {
             self.say(Level::Emerg, format_args!("open() \"{}\" failed {e}", path.display()));
         }
         for child in &self.children {
-            let open: Vec<(u32, BorrowedFd<'_>)> = self
-                .logs
-                .descriptors()
-                .filter_map(|(_, path, fd)| Some((child.logs.iter().position(|known| known == path)? as u32, fd)))
-                .collect();
-            for some in open.chunks(pass::MOST) {
-                let (ids, fds): (Vec<u32>, Vec<BorrowedFd<'_>>) = some.iter().copied().unzip();
-                // A child that does not read is about to end; its logs are the old ones until then.
-                let _ = pass::send(child.channel.as_fd(), &logs_message(&ids), &fds);
-            }
+            self.hand_logs(child);
+        }
+        // One that starts was forked with the old ones.
+        if let Some(starting) = &mut self.starting {
+            starting.has_old_logs = true;
+        }
+    }
+
+    /// The logs as they are open now, for a child.
+    fn hand_logs(&self, child: &Child) {
+        let open: Vec<(u32, BorrowedFd<'_>)> = self
+            .logs
+            .descriptors()
+            .filter_map(|(_, path, fd)| Some((child.logs.iter().position(|known| known == path)? as u32, fd)))
+            .collect();
+        for some in open.chunks(pass::MOST) {
+            let (ids, fds): (Vec<u32>, Vec<BorrowedFd<'_>>) = some.iter().copied().unzip();
+            // A child that does not read is about to end; its logs are the old ones until then.
+            let _ = pass::send(child.channel.as_fd(), &logs_message(&ids), &fds);
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Starting {
     pub purpose: Purpose,
     /// The end of the channel by which the child before it leaves it what it counts.
     pub heir: Option<OwnedFd>,
+    /// USR1 came since it was forked.
+    pub has_old_logs: bool,
 }
 
 /// Why a child is started.

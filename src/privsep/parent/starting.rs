@@ -24,7 +24,7 @@ impl Parent {
         match self.fork(inherits) {
             Ok((pid, channel, heir)) => {
                 let until = clock::monotonic() + START;
-                self.starting = Some(Starting { pid, channel, until, purpose, heir });
+                self.starting = Some(Starting { pid, channel, until, purpose, heir, has_old_logs: false });
                 Ok(())
             }
             Err(why) => Err((why, purpose)),
@@ -67,10 +67,14 @@ impl Parent {
     }
 
     fn started(&mut self) {
-        let Some(Starting { pid, channel, purpose, heir, .. }) = self.starting.take() else { return };
+        let Some(Starting { pid, channel, purpose, heir, has_old_logs, .. }) = self.starting.take() else { return };
         let logs = self.logs.paths();
         let old = self.children.len();
-        self.children.push(Child { pid, channel, logs, started: clock::monotonic(), draining: false });
+        let child = Child { pid, channel, logs, started: clock::monotonic(), draining: false };
+        if has_old_logs {
+            self.hand_logs(&child);
+        }
+        self.children.push(child);
         self.notes.clear();
         self.restart_at = None;
         if let Purpose::Reload(_) = purpose {
