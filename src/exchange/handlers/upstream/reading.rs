@@ -71,8 +71,8 @@ impl Proxy {
         matches!(self.reading, Reading::Done)
     }
 
-    /// Bytes of head and body, without what the protocol puts around them. Some: the head is complete; it leads to this,
-    /// and what comes behind so many of the bytes is body.
+    /// Bytes of head and body, without what the protocol puts around them. Some: the head is complete: what it leads to,
+    /// and how many of the bytes belong to it; the rest is body.
     pub(super) fn stream(
         &mut self,
         ex: &mut Exchange,
@@ -83,15 +83,22 @@ impl Proxy {
             return self.body_bytes(ex, cx, bytes).map(|()| None);
         }
         let limit = settings(ex).buffer_size.0 as usize;
-        // A head mostly comes at once: it is copied only where it does not.
-        let held = std::mem::take(&mut self.input);
+        // A head mostly comes at once: it is copied only where it does not, and then each byte once.
+        let mut held = std::mem::take(&mut self.input);
         let before = held.len();
-        let joined = if held.is_empty() { held } else { [&held, bytes].concat() };
-        let text = if before > 0 { &joined } else { bytes };
+        if before > 0 {
+            held.extend_from_slice(bytes);
+        }
+        let text = if before > 0 { &held } else { bytes };
         let mut at = 0;
         let end = loop {
             let rest = text.get(at..).unwrap_or_default();
             match self.head.parse(rest, limit, self.asked) {
+                Ok(Progress::Partial) if before > 0 => {
+                    held.drain(..at);
+                    self.input = held;
+                    return Ok(None);
+                }
                 Ok(Progress::Partial) => {
                     self.input = rest.to_vec();
                     return Ok(None);
