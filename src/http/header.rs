@@ -86,6 +86,10 @@ pub enum HeaderId {
     XAccelCharset,
 }
 
+/// A 1 in each byte of a word, and the highest bit of each: bytes are looked at eight at a time.
+const ONES: u64 = u64::MAX / 0xff;
+const HIGH: u64 = ONES << 7;
+
 /// A known name: its ends ([`ends`]), its bytes in lower case, its id.
 struct Known {
     ends: (u64, u64),
@@ -97,142 +101,101 @@ const fn known(name: &'static [u8], id: HeaderId) -> Known {
     Known { ends: ends(name), name, id }
 }
 
+/// The known names of one length, made when the program is.
+macro_rules! names {
+    ($(($name:literal, $id:ident)),*) => { const { &[$(known($name, $id)),*] } };
+}
+
 impl HeaderId {
     /// The id of a field name, in any case. The length decides first, then eight bytes at either end, which are the
     /// whole name up to sixteen: two comparisons of a word for each known name of that length.
     pub fn of(name: &[u8]) -> HeaderId {
         use HeaderId::*;
         let rows: &[Known] = match name.len() {
-            2 => const { &[known(b"te", Te), known(b"if", If)] },
-            3 => const { &[known(b"via", Via)] },
-            4 => const { &[known(b"host", Host), known(b"date", Date), known(b"etag", Etag), known(b"vary", Vary)] },
-            5 => const { &[known(b"range", Range), known(b"depth", Depth), known(b"x-pad", XPad)] },
-            6 => {
-                const {
-                    &[
-                        known(b"accept", Accept),
-                        known(b"cookie", Cookie),
-                        known(b"expect", Expect),
-                        known(b"origin", Origin),
-                        known(b"pragma", Pragma),
-                        known(b"prefer", Prefer),
-                        known(b"server", Server),
-                        known(b"status", Status),
-                    ]
-                }
-            }
-            7 => {
-                const {
-                    &[
-                        known(b"referer", Referer),
-                        known(b"upgrade", Upgrade),
-                        known(b"trailer", Trailer),
-                        known(b"timeout", Timeout),
-                        known(b"refresh", Refresh),
-                        known(b"expires", Expires),
-                    ]
-                }
-            }
-            8 => const { &[known(b"if-match", IfMatch), known(b"if-range", IfRange), known(b"location", Location)] },
-            9 => {
-                const { &[known(b"overwrite", Overwrite), known(b"forwarded", Forwarded), known(b"x-real-ip", XRealIp)] }
-            }
-            10 => {
-                const {
-                    &[
-                        known(b"connection", Connection),
-                        known(b"user-agent", UserAgent),
-                        known(b"keep-alive", KeepAlive),
-                        known(b"lock-token", LockToken),
-                        known(b"set-cookie", SetCookie),
-                    ]
-                }
-            }
-            11 => {
-                const {
-                    &[
-                        known(b"destination", Destination),
-                        known(b"repr-digest", ReprDigest),
-                        known(b"content-md5", ContentMd5),
-                    ]
-                }
-            }
-            12 => const { &[known(b"content-type", ContentType)] },
-            13 => {
-                const {
-                    &[
-                        known(b"if-none-match", IfNoneMatch),
-                        known(b"cache-control", CacheControl),
-                        known(b"authorization", Authorization),
-                        known(b"content-range", ContentRange),
-                        known(b"upload-length", UploadLength),
-                        known(b"upload-offset", UploadOffset),
-                        known(b"tus-resumable", TusResumable),
-                        known(b"upload-concat", UploadConcat),
-                        known(b"last-modified", LastModified),
-                        known(b"accept-ranges", AcceptRanges),
-                    ]
-                }
-            }
-            14 => {
-                const {
-                    &[
-                        known(b"content-length", ContentLength),
-                        known(b"accept-charset", AcceptCharset),
-                        known(b"content-digest", ContentDigest),
-                    ]
-                }
-            }
-            15 => {
-                const {
-                    &[
-                        known(b"accept-encoding", AcceptEncoding),
-                        known(b"accept-language", AcceptLanguage),
-                        known(b"x-forwarded-for", XForwardedFor),
-                        known(b"upload-metadata", UploadMetadata),
-                        known(b"upload-complete", UploadComplete),
-                        known(b"upload-checksum", UploadChecksum),
-                        known(b"x-accel-expires", XAccelExpires),
-                        known(b"x-accel-charset", XAccelCharset),
-                    ]
-                }
-            }
-            16 => {
-                const {
-                    &[
-                        known(b"content-encoding", ContentEncoding),
-                        known(b"x-requested-with", XRequestedWith),
-                        known(b"proxy-connection", ProxyConnection),
-                        known(b"want-repr-digest", WantReprDigest),
-                        known(b"www-authenticate", WwwAuthenticate),
-                        known(b"x-accel-redirect", XAccelRedirect),
-                    ]
-                }
-            }
-            17 => {
-                const {
-                    &[
-                        known(b"upload-incomplete", UploadIncomplete),
-                        known(b"if-modified-since", IfModifiedSince),
-                        known(b"transfer-encoding", TransferEncoding),
-                        known(b"x-forwarded-proto", XForwardedProto),
-                        known(b"x-accel-buffering", XAccelBuffering),
-                    ]
-                }
-            }
-            18 => const { &[known(b"x-accel-limit-rate", XAccelLimitRate)] },
-            19 => {
-                const {
-                    &[
-                        known(b"if-unmodified-since", IfUnmodifiedSince),
-                        known(b"content-disposition", ContentDisposition),
-                        known(b"want-content-digest", WantContentDigest),
-                        known(b"upload-defer-length", UploadDeferLength),
-                    ]
-                }
-            }
-            22 => const { &[known(b"x-http-method-override", XHttpMethodOverride)] },
-            28 => const { &[known(b"upload-draft-interop-version", UploadDraftInteropVersion)] },
+            2 => names![(b"te", Te), (b"if", If)],
+            3 => names![(b"via", Via)],
+            4 => names![(b"host", Host), (b"date", Date), (b"etag", Etag), (b"vary", Vary)],
+            5 => names![(b"range", Range), (b"depth", Depth), (b"x-pad", XPad)],
+            6 => names![
+                (b"accept", Accept),
+                (b"cookie", Cookie),
+                (b"expect", Expect),
+                (b"origin", Origin),
+                (b"pragma", Pragma),
+                (b"prefer", Prefer),
+                (b"server", Server),
+                (b"status", Status)
+            ],
+            7 => names![
+                (b"referer", Referer),
+                (b"upgrade", Upgrade),
+                (b"trailer", Trailer),
+                (b"timeout", Timeout),
+                (b"refresh", Refresh),
+                (b"expires", Expires)
+            ],
+            8 => names![(b"if-match", IfMatch), (b"if-range", IfRange), (b"location", Location)],
+            9 => names![(b"overwrite", Overwrite), (b"forwarded", Forwarded), (b"x-real-ip", XRealIp)],
+            10 => names![
+                (b"connection", Connection),
+                (b"user-agent", UserAgent),
+                (b"keep-alive", KeepAlive),
+                (b"lock-token", LockToken),
+                (b"set-cookie", SetCookie)
+            ],
+            11 => names![(b"destination", Destination), (b"repr-digest", ReprDigest), (b"content-md5", ContentMd5)],
+            12 => names![(b"content-type", ContentType)],
+            13 => names![
+                (b"if-none-match", IfNoneMatch),
+                (b"cache-control", CacheControl),
+                (b"authorization", Authorization),
+                (b"content-range", ContentRange),
+                (b"upload-length", UploadLength),
+                (b"upload-offset", UploadOffset),
+                (b"tus-resumable", TusResumable),
+                (b"upload-concat", UploadConcat),
+                (b"last-modified", LastModified),
+                (b"accept-ranges", AcceptRanges)
+            ],
+            14 => names![
+                (b"content-length", ContentLength),
+                (b"accept-charset", AcceptCharset),
+                (b"content-digest", ContentDigest)
+            ],
+            15 => names![
+                (b"accept-encoding", AcceptEncoding),
+                (b"accept-language", AcceptLanguage),
+                (b"x-forwarded-for", XForwardedFor),
+                (b"upload-metadata", UploadMetadata),
+                (b"upload-complete", UploadComplete),
+                (b"upload-checksum", UploadChecksum),
+                (b"x-accel-expires", XAccelExpires),
+                (b"x-accel-charset", XAccelCharset)
+            ],
+            16 => names![
+                (b"content-encoding", ContentEncoding),
+                (b"x-requested-with", XRequestedWith),
+                (b"proxy-connection", ProxyConnection),
+                (b"want-repr-digest", WantReprDigest),
+                (b"www-authenticate", WwwAuthenticate),
+                (b"x-accel-redirect", XAccelRedirect)
+            ],
+            17 => names![
+                (b"upload-incomplete", UploadIncomplete),
+                (b"if-modified-since", IfModifiedSince),
+                (b"transfer-encoding", TransferEncoding),
+                (b"x-forwarded-proto", XForwardedProto),
+                (b"x-accel-buffering", XAccelBuffering)
+            ],
+            18 => names![(b"x-accel-limit-rate", XAccelLimitRate)],
+            19 => names![
+                (b"if-unmodified-since", IfUnmodifiedSince),
+                (b"content-disposition", ContentDisposition),
+                (b"want-content-digest", WantContentDigest),
+                (b"upload-defer-length", UploadDeferLength)
+            ],
+            22 => names![(b"x-http-method-override", XHttpMethodOverride)],
+            28 => names![(b"upload-draft-interop-version", UploadDraftInteropVersion)],
             _ => return Other,
         };
         let ends = ends(name);
@@ -260,8 +223,6 @@ const fn ends(name: &[u8]) -> (u64, u64) {
 
 /// Eight bytes with their ASCII capitals as small letters.
 const fn lower(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = ONES << 7;
     let low = word & !HIGH;
     let from_a = low + ONES * (0x80 - b'A' as u64);
     let after_z = low + ONES * (0x80 - b'Z' as u64 - 1);
@@ -310,8 +271,6 @@ pub fn token_len(bytes: &[u8]) -> usize {
 /// Whether eight bytes are letters and dashes.
 #[inline]
 const fn is_plain_name(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = ONES << 7;
     // As small letters; what that makes a letter of that was none before is `@`, `[` and the like below.
     let low = (word | (ONES * 0x20)) & !HIGH;
     let letter = (low + ONES * (0x80 - b'a' as u64)) & !(low + ONES * (0x80 - b'z' as u64 - 1));
@@ -356,8 +315,6 @@ pub fn push_value(value: &[u8], out: &mut Vec<u8>) {
 /// Not 0 when one of eight bytes is below the space or is DEL.
 #[inline]
 const fn controls(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = ONES << 7;
     let below = word.wrapping_sub(ONES * b' ' as u64) & !word;
     let del = word ^ (ONES * 0x7f);
     (below | del.wrapping_sub(ONES) & !del) & HIGH

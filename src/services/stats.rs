@@ -232,8 +232,7 @@ impl Stats {
 
     /// A server of an upstream was asked.
     pub fn peer(&mut self, upstream: &str, peer: &str) -> Option<&mut PeerCounts> {
-        let known = self.upstreams.get(upstream).is_some_and(|peers| peers.contains_key(peer));
-        if !known {
+        if self.counts(upstream, peer).is_none() {
             if self.peers().count() >= UPSTREAMS {
                 return None;
             }
