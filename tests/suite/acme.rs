@@ -409,7 +409,7 @@ fn what_is_wrong_with_an_issuer_is_said_when_the_configuration_is_read() {
     ];
     for (text, want) in table {
         let setup = http(text);
-        let output = setup.run(&["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"]);
+        let output = setup.test_config();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if want.is_empty() {
             assert!(output.status.success(), "an issuer that no server uses is not looked into: {said}");

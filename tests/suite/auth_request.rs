@@ -193,13 +193,8 @@ fn a_configuration_of_it_is_checked() {
         ("auth_request_set $host x;", "variable"),
         ("auth_request /a; auth_request /b;", "duplicate"),
     ] {
-        let out = Setup::full(&format!("events {{}} http {{ server {{ listen 127.0.0.1:0; {config} }} }}")).run(&[
-            "-t",
-            "-p",
-            "%%DIR%%/",
-            "-c",
-            "%%DIR%%/conf/test.conf",
-        ]);
+        let out =
+            Setup::full(&format!("events {{}} http {{ server {{ listen 127.0.0.1:0; {config} }} }}")).test_config();
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(!out.status.success() && text.contains(message), "{config}: {text}");
     }

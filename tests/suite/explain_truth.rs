@@ -304,7 +304,7 @@ fn subject<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
     found
 }
 
-/// What is said otherwise than it is, or None.
+/// What explain has wrong, or None.
 fn difference(server: &Server, text: &str, live: &Result<Response, String>, is_head: bool) -> Option<String> {
     let answer = subject(text, "answer");
     let first = *answer.first()?;

@@ -175,6 +175,11 @@ impl Setup {
         command.output().expect("the binary under test runs")
     }
 
+    /// What `-t` makes of the config.
+    pub fn test_config(&self) -> Output {
+        self.run(&["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"])
+    }
+
     /// How many ports the config speaks of.
     fn ports(&self) -> usize {
         let mut count = usize::from(self.config.contains("%%PORT%%"));

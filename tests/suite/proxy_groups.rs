@@ -126,13 +126,7 @@ fn least_time_takes_the_server_that_answers_sooner() {
         let answers: Vec<String> = (0..8).map(|_| s.get(target).text()).collect();
         assert_eq!(answers.iter().filter(|text| *text == "slow").count(), 1, "{target}: {answers:?}");
     }
-    let wrong = http("upstream u { least_time soon; server 127.0.0.1:1; }").run(&[
-        "-t",
-        "-p",
-        "%%DIR%%/",
-        "-c",
-        "%%DIR%%/conf/test.conf",
-    ]);
+    let wrong = http("upstream u { least_time soon; server 127.0.0.1:1; }").test_config();
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("invalid value \"soon\""), "{wrong:?}");
 }
 

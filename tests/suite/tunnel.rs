@@ -141,13 +141,8 @@ fn a_configuration_of_it_is_checked() {
         ("tunnel_pass 127.0.0.1:1; tunnel_next_upstream http_500;", "invalid value \"http_500\""),
         ("tunnel_pass http://a:1;", "in upstream \"http://a:1\""),
     ] {
-        let out = Setup::full(&format!("events {{}} http {{ server {{ listen 127.0.0.1:0; {config} }} }}")).run(&[
-            "-t",
-            "-p",
-            "%%DIR%%/",
-            "-c",
-            "%%DIR%%/conf/test.conf",
-        ]);
+        let out =
+            Setup::full(&format!("events {{}} http {{ server {{ listen 127.0.0.1:0; {config} }} }}")).test_config();
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(!out.status.success() && text.contains(message), "{config}: {text}");
     }

@@ -144,7 +144,7 @@ fn keys_that_protect_nothing_are_refused() {
     }
     for (content, why) in [("short\n", "fewer than 16 characters"), ("\n", "has no key")] {
         let setup = server("location / { signed_link %%DIR%%/keys; }").file("keys", content);
-        let out = setup.run(&["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"]);
+        let out = setup.test_config();
         assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains(why), "{out:?}");
     }
 }
