@@ -66,6 +66,3 @@ pub struct Pause {
 
 /// Something that may take more than a turn of the loop: it goes on from here, or it is over and came to that flow.
 pub type Begun<H> = Result<Box<H>, Flow>;
-
-/// Milliseconds that a handler which works takes of a turn.
-pub const SLICE: u64 = 2;

@@ -10,7 +10,7 @@ use crate::exchange::Exchange;
 use crate::exchange::archive::walk::{Step, Walk};
 use crate::exchange::archive::{Archive, Form};
 use crate::exchange::body_encoder::Source;
-use crate::exchange::flow::{Begun, Flow, SLICE};
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::failure;
 use crate::exchange::handlers::path_rules::{Deed, PathRules, Target};
 use crate::exchange::paths;
@@ -19,7 +19,6 @@ use crate::http::escape::escape_component;
 use crate::http::status::Status;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
-use crate::sys::clock;
 use crate::sys::file::{self, FileKind, O_DIRECTORY, O_RDONLY};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -88,7 +87,6 @@ pub struct Gathering {
 impl Gathering {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let until = clock::monotonic() + SLICE;
         loop {
             match self.walk.step() {
                 Ok(Step::On) => {}
@@ -112,7 +110,7 @@ impl Gathering {
                 Ok(Step::End) => return self.finish(ex),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
             }
-            if clock::monotonic() >= until {
+            if cx.slice.is_over() {
                 return Flow::Wait;
             }
         }
