@@ -1,4 +1,4 @@
-//! What is said of a configuration beside what is wrong with it: the warnings of `lint`, and files that are not there.
+//! Notes on a configuration beside its errors: the warnings of `lint`, and files that are not there.
 
 use webserv::config::build::Form;
 use webserv::config::error::{Diagnostic, Severity};

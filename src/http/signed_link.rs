@@ -1,5 +1,5 @@
 //! Links that carry a right of their own: what one allows is in its arguments, signed with HMAC-SHA-256 by a key that the
-//! server and whoever makes links share. Text and arithmetic; no files, no answers.
+//! server and the maker of links share. Text and arithmetic; no files, no answers.
 //!
 //! What is signed, one line each without an end: `webserv-link-1`, then the values of `link-place`, `link-expires`,
 //! `link-methods`, `link-size` and `link-types`, an absent one empty. `link-sig` is base64url without padding.
@@ -133,7 +133,7 @@ pub fn read(keys: &[Box<[u8]>], args: &[u8]) -> Result<Link, Wrong> {
     if is_right { parse(&values).map_err(Wrong::Malformed) } else { Err(Wrong::Signature) }
 }
 
-/// What the values mean. Also for whoever makes a link: one that could not be used is not signed.
+/// What the values mean. Also for the maker of a link: one that could not be used is not signed.
 ///
 /// # Errors
 /// The value that has no meaning.

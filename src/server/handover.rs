@@ -1,4 +1,4 @@
-//! The handover of a reload under a parent, on the loop ([`crate::services::handover`] is what is said). The parent gives
+//! The handover of a reload under a parent, on the loop ([`crate::services::handover`] has the messages). The parent gives
 //! both processes an end of a channel: the old one writes all it leaves, in the slices of its turns, and then what changes
 //! while it finishes; the fresh one reads.
 //!

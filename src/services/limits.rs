@@ -130,7 +130,7 @@ impl Limits {
         }
     }
 
-    /// Places that requests of another process hold: so many before, so many now.
+    /// Places that requests of another process hold: the number before, and the number now.
     pub fn adjust(&mut self, zone: &Rc<str>, key: &[u8], before: u32, now: u32) {
         let zone = self.connections.entry(zone.clone()).or_default();
         let count = zone.get(key).copied().unwrap_or(0).saturating_sub(before).saturating_add(now);

@@ -1,4 +1,4 @@
-//! What is said of mistakes that people make: one message for one mistake, with what would be right.
+//! Messages for mistakes that people make: one message for one mistake, with what would be right.
 
 use crate::config::build::Form;
 use crate::config::error::Severity;

@@ -48,7 +48,7 @@ pub enum Record<'a> {
         peer: &'a str,
         counts: PeerCounts,
     },
-    /// All of what there was when the handover began is said.
+    /// All that there was when the handover began has been sent.
     End,
 }
 

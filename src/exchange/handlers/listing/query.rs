@@ -24,7 +24,7 @@ pub enum Asked {
     },
 }
 
-/// What a deed of a form beside DELETE is, on its way to whoever does it.
+/// What a form asks for beside DELETE, on its way to the handler of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {
     Folder,
