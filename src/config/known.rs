@@ -97,8 +97,6 @@ const PROXY_CACHE: Verdict = Ignored("responses of upstreams are not cached; eac
 const PROXY_TLS: Verdict = Ignored("certificates are read once, when the configuration is");
 const NO_GRPC: Verdict = Refused("gRPC needs HTTP/2, which is not built in; put a proxy that speaks it in front");
 const NO_MEMCACHED: Verdict = Refused("memcached is not built in; serve files or use `proxy_pass`");
-const NO_STORE: Verdict =
-    Refused("copies of proxied responses are not stored; requests that rely on the stored files would fail");
 const STICKY: Verdict =
     Refused("requests of one client would go to different servers; list one server, or balance in front");
 const OPENSSL: Verdict =
@@ -167,8 +165,6 @@ pub const ROWS: &[Known] = &[
     row("fastcgi_send_lowat", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
     row("fastcgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
     row("fastcgi_socket_sndbuf", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
-    row("fastcgi_store", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
-    row("fastcgi_store_access", HSL, TAKE123, "ngx_http_fastcgi_module", WITH_FASTCGI),
     row("fastcgi_temp_file_write_size", HSL, TAKE1, "ngx_http_fastcgi_module", WITH_FASTCGI),
     row("fastcgi_temp_path", HSL, TAKE1234, "ngx_http_fastcgi_module", WITH_FASTCGI),
     row("flv", LOCATION, NONE, "ngx_http_flv_module", NO_MEDIA),
@@ -332,8 +328,6 @@ pub const ROWS: &[Known] = &[
     row("proxy_ssl_certificate_cache", STREAM, TAKE123, "ngx_stream_proxy_module", IN_STREAM),
     row("proxy_ssl_conf_command", HSL, TAKE2, "ngx_http_proxy_module", OPENSSL),
     row("proxy_ssl_conf_command", STREAM, TAKE2, "ngx_stream_proxy_module", IN_STREAM),
-    row("proxy_store", HSL, TAKE1, "ngx_http_proxy_module", NO_STORE),
-    row("proxy_store_access", HSL, TAKE123, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_temp_file_write_size", HSL, TAKE1, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_temp_path", HSL, TAKE1234, "ngx_http_proxy_module", PROXY_TUNING),
     row("proxy_timeout", MAIL, TAKE1, "ngx_mail_proxy_module", IN_MAIL),
@@ -363,8 +357,6 @@ pub const ROWS: &[Known] = &[
     row("scgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_scgi_module", WITH_SCGI),
     row("scgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
     row("scgi_socket_sndbuf", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
-    row("scgi_store", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
-    row("scgi_store_access", HSL, TAKE123, "ngx_http_scgi_module", WITH_SCGI),
     row("scgi_temp_file_write_size", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
     row("scgi_temp_path", HSL, TAKE1234, "ngx_http_scgi_module", WITH_SCGI),
     row("secure_link", HSL, TAKE1, "ngx_http_secure_link_module", NO_SECURE_LINK),
@@ -450,8 +442,6 @@ pub const ROWS: &[Known] = &[
     row("uwsgi_socket_sndbuf", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_ssl_certificate_cache", HSL, TAKE123, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_ssl_conf_command", HSL, TAKE2, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_store", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
-    row("uwsgi_store_access", HSL, TAKE123, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_string", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_temp_file_write_size", HSL, TAKE1, "ngx_http_uwsgi_module", WITH_UWSGI),
     row("uwsgi_temp_path", HSL, TAKE1234, "ngx_http_uwsgi_module", WITH_UWSGI),

@@ -443,6 +443,15 @@ impl OutQueue {
         }
     }
 
+    /// Drops what waits: its client is gone.
+    pub fn discard(&mut self) {
+        self.segments.clear();
+        self.buf.clear();
+        self.sealed = 0;
+        self.queued = self.sent;
+        self.mark = self.mark.min(self.sent);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.sealed == self.buf.len()
     }

@@ -2,7 +2,8 @@
 //! of the disk ([`crate::services::syncs`]).
 
 use super::Server;
-use crate::config::model::{Config, Level, Settings};
+use crate::config::model::{Config, Level, Location, Settings};
+use crate::config::settings::proxy;
 use crate::config::settings::upload::Store;
 use crate::conn::token::{Role, token_of};
 use crate::http::method::Method;
@@ -24,7 +25,11 @@ pub fn stores(settings: &Settings) -> bool {
 /// Beside the pid file, which no two processes share. None: there is none, or nothing to note.
 pub fn journal_path(config: &Config) -> Option<CString> {
     let pid = config.process.pid.as_ref()?;
-    let stores = config.locations.iter().any(|location| stores(&location.settings));
+    let keeps = |location: &Location| {
+        let settings = location.pass.as_ref().map(|pass| location.settings.upstream(pass.protocol));
+        settings.is_some_and(|settings| settings.store != proxy::Store::Off)
+    };
+    let stores = config.locations.iter().any(|location| stores(&location.settings) || keeps(location));
     let path = [pid.as_os_str().as_bytes(), b".uploads"].concat();
     CString::new(path).ok().filter(|_| stores)
 }

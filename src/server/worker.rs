@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::upload_services::stores;
 use crate::config::build::Form;
 use crate::config::model::{Config, Location, LocationKind};
+use crate::config::settings::proxy;
 use crate::config::settings::upload::Store;
 use crate::config::template::{Part, Template};
 use crate::sys::file::{self, Stat};
@@ -111,6 +112,13 @@ fn directory(template: &Template) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(path)))
 }
 
+/// The directory of the files that a template stands for, as far as it is known.
+fn file_directory(template: &Template) -> Option<PathBuf> {
+    let Some(Part::Literal(text)) = template.parts.first() else { return None };
+    let path = text.get(..memchr::memrchr(b'/', text)?.max(1))?;
+    Some(PathBuf::from(OsStr::from_bytes(path)))
+}
+
 /// Directories that the configuration serves, and those it stores in.
 pub fn directories(config: &Config) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     directories_by(config, |location| directory(&location.settings.files.root))
@@ -147,6 +155,11 @@ fn directories_by(config: &Config, place: fn(&Location) -> Option<PathBuf>) -> (
             if !settings.dav.methods.is_empty() {
                 written.extend(place(location));
             }
+        }
+        match location.pass.as_ref().map(|pass| &settings.upstream(pass.protocol).store) {
+            Some(proxy::Store::Path(path)) => written.extend(file_directory(path).or_else(|| place(location))),
+            Some(proxy::Store::On) => written.extend(place(location)),
+            Some(proxy::Store::Off) | None => {}
         }
         if let Some(trash) = &settings.upload.trash {
             written.extend(directory(trash));

@@ -59,6 +59,7 @@ mod proxy;
 mod proxy_answers;
 mod proxy_groups;
 mod proxy_protocol;
+mod proxy_store;
 mod proxy_streams;
 mod ranges;
 mod readme;

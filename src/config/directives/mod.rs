@@ -43,3 +43,4 @@ pub mod upload_resumable;
 pub mod upstream;
 pub mod upstream_cache;
 pub mod upstream_dynamic;
+pub mod upstream_store;

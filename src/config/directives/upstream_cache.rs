@@ -8,7 +8,7 @@ use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::proxy::Cache;
+use crate::config::settings::proxy::{Cache, Store};
 use crate::http::method::Method;
 
 const HSL: Contexts = Contexts::HSL;
@@ -25,7 +25,7 @@ macro_rules! common {
                 HSL,
                 Args::TAKE1,
                 "off",
-                Effect::Once(|s, b, d| cache($of, concat!($prefix, "_cache"), s, b, d)),
+                Effect::Once(|s, b, d| cache($of, (concat!($prefix, "_cache"), concat!($prefix, "_store")), s, b, d)),
                 DOC,
             ),
             row(
@@ -54,7 +54,7 @@ pub const ROWS: &[Row] = &[row(
     "Whether a HEAD of a location with proxy_cache is passed as GET, as nginx does for its cache.",
 )];
 
-fn cache(of: Of, name: &'static str, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+fn cache(of: Of, (name, store): (&'static str, &'static str), s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let on = !d.args[0].is("off");
     if d.args[0].is_empty() {
         return Err(Fault::new(d.args[0].span, format!("invalid value \"\" in \"{name}\" directive")));
@@ -62,7 +62,15 @@ fn cache(of: Of, name: &'static str, s: &mut Scope, b: &mut Build, d: &Directive
     if on {
         b.note_ignored(name, d, "responses of upstreams are not cached; each request goes to the upstream");
     }
-    of(&mut s.settings).cache.on = on;
+    let stores_here = s.seen.contains(&store);
+    let proxy = of(&mut s.settings);
+    if on && proxy.store != Store::Off {
+        if stores_here {
+            return Err(Fault::new(d.name.span, format!("\"{name}\" directive is incompatible with \"{store}\"")));
+        }
+        proxy.store = Store::Off;
+    }
+    proxy.cache.on = on;
     Ok(())
 }
 

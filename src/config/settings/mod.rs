@@ -54,6 +54,7 @@ use self::limits::Limits;
 use self::listing::Listing;
 use self::logs::Logging;
 use self::proxy::Proxy;
+use self::proxy_pass::Protocol;
 use self::proxy_ssl::ProxySsl;
 use self::realip::RealIp;
 use self::referer::Referers;
@@ -101,6 +102,18 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Those of the directives that speak this protocol to upstreams.
+    pub fn upstream(&self, protocol: Protocol) -> &Rc<Proxy> {
+        match protocol {
+            Protocol::Http1 => &self.proxy,
+            Protocol::FastCgi => &self.fastcgi,
+            Protocol::Scgi => &self.scgi,
+            Protocol::Uwsgi => &self.uwsgi,
+            Protocol::Cgi => &self.cgi_upstream,
+            Protocol::Tunnel => &self.tunnel,
+        }
+    }
+
     /// Clients may store files in a location with these settings, without WebDAV.
     pub fn stores(&self) -> bool {
         let written = [Method::Post, Method::Put];

@@ -4,7 +4,7 @@ use super::gateway::Gateway;
 use super::list::List;
 use crate::config::pattern::Pattern;
 use crate::config::template::Template;
-use crate::config::value::{Millis, Size};
+use crate::config::value::{Millis, Mode, Size};
 use crate::http::method::{Method, MethodSet};
 use crate::http::version::Version;
 use std::rc::Rc;
@@ -30,6 +30,15 @@ impl Cache {
     pub fn takes(&self, method: Method) -> bool {
         self.on && self.methods.contains(method)
     }
+}
+
+/// Where responses stay as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    Off,
+    /// Where the URI's own file is.
+    On,
+    Path(Template),
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +85,9 @@ pub struct Proxy {
     /// Bytes per second of a response.
     pub limit_rate: Option<Template>,
     pub cache: Cache,
+    pub store: Store,
+    /// Of stored files.
+    pub store_mode: Mode,
     pub gateway: Gateway,
 }
 
@@ -178,6 +190,8 @@ impl Default for Proxy {
             bind: None,
             socket_keepalive: false,
             cache: Cache::default(),
+            store: Store::Off,
+            store_mode: Mode(0o600),
             gateway: Gateway::default(),
         }
     }

@@ -286,6 +286,7 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     let Active { ex, handler, backend, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     let (cx, backends) = (&mut *turn.cx, &mut turn.pool.backends);
+    proxy.keep_copy(ex, cx);
     if proxy.finish(ex, cx) {
         backends.park(backend, cx);
     } else {

@@ -9,6 +9,7 @@ pub mod pool;
 mod tunnel;
 
 use crate::config::model::Level;
+use crate::config::settings::proxy::Store;
 use crate::conn::http1::read;
 use crate::conn::http1::write::{self, Flushed};
 use crate::conn::io::{CloseReason, Io, Next, Step};
@@ -36,7 +37,8 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Handler::Proxy(proxy) = handler else { return Step::Close(CloseReason::Bug) };
     let phase = proxy.phase;
     let gone = io.transport.has_failed() || io.transport.peer_closed() && ex.rx == Rx::Done;
-    if gone && phase != Phase::Tunnel && !settings(ex).ignore_client_abort {
+    let goes_on = settings(ex).ignore_client_abort || settings(ex).store != Store::Off;
+    if gone && phase != Phase::Tunnel && !goes_on {
         return client_gone(active, turn, CloseReason::ClientGone);
     }
     let waiting = ex.out.pending();
@@ -44,6 +46,8 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     match served(io, proxy, |io| write::flush(io, ex, turn)) {
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,
+        // What is kept is read to its end (nginx).
+        Flushed::Gone(_) if proxy.is_copied() => ex.out.discard(),
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;

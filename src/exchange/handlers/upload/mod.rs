@@ -31,8 +31,8 @@ pub mod resumed;
 mod rules;
 mod serve_policy;
 mod start;
-mod target_dir;
-mod temp_file;
+pub mod target_dir;
+pub mod temp_file;
 #[cfg(test)]
 mod tests;
 

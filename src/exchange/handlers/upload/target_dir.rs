@@ -231,7 +231,7 @@ fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]>
 
 /// How much of an expanded path can be trusted: what the template says before its first variable, up to a slash. A
 /// path that begins with a variable has no such part: it is taken from the root directory, beneath which all is.
-fn trusted(template: &Template, path: &[u8]) -> usize {
+pub fn trusted(template: &Template, path: &[u8]) -> usize {
     match template.parts.first() {
         Some(Part::Literal(text)) if path.starts_with(text) => {
             memchr::memrchr(b'/', text).map_or(1, |at| at + 1).min(path.len())

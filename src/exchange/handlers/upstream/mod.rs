@@ -24,6 +24,7 @@ pub mod respond;
 mod rewrite;
 mod sending;
 pub mod settings;
+mod store;
 pub mod tls;
 mod uri;
 
@@ -115,6 +116,8 @@ pub struct Proxy {
     /// The connection may serve another afterwards.
     keep: bool,
     ending: Ending,
+    /// The response stays as a file, too.
+    copy: Option<Box<store::Copy>>,
     /// proxy_limit_rate: how fast the response is read.
     pub pace: Option<Pace>,
     /// When the upstream, and when the client, has been waited for too long; monotonic milliseconds.
@@ -209,6 +212,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         was_reset: false,
         keep: false,
         ending: Ending::None,
+        copy: None,
         pace: None,
         upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
         client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
@@ -238,6 +242,16 @@ impl Proxy {
 
     pub fn upstream(&self) -> &Rc<Upstream> {
         &self.upstream
+    }
+
+    /// The response has come whole.
+    pub fn keep_copy(&mut self, ex: &Exchange, cx: &mut Services) {
+        store::end(&mut self.copy, ex, cx);
+    }
+
+    /// The response is read to its end although its client is gone.
+    pub fn is_copied(&self) -> bool {
+        self.copy.is_some()
     }
 
     /// The response is complete, or the client is gone: the server did what it could. True: its connection may serve

@@ -2,8 +2,9 @@
 
 use super::early_hints::{self, Hints};
 use super::record::ReceivedHead;
-use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings};
+use super::{Fault, LEAST_BUFFER, Phase, Proxy, respond, settings, store};
 use crate::config::model::Level;
+use crate::config::settings::proxy::Store;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
@@ -169,6 +170,10 @@ impl Proxy {
             Ending::Chunked => Reading::Length(Decoder::new(Framing::Chunked)),
             Ending::Close => Reading::UntilClose,
         };
+        if settings(ex).store != Store::Off && self.ending != Ending::None {
+            let head = ex.log.upstream.as_ref().map(|record| record.head.clone());
+            self.copy = head.and_then(|head| store::begin(ex, cx, &head));
+        }
         let (body, rest) = headed.parts(bytes);
         self.limit_rate(ex, cx, body.len());
         self.body_bytes(ex, cx, body)?;
@@ -218,6 +223,7 @@ impl Proxy {
         match &mut self.reading {
             Reading::UntilClose => {
                 filters::body(ex, bytes);
+                store::write(&mut self.copy, ex, cx, bytes);
                 length = bytes.len();
                 at = bytes.len();
             }
@@ -231,7 +237,9 @@ impl Proxy {
                         );
                         Fault::Error
                     })?;
-                    filters::body(ex, &bytes[at + step.data.start..at + step.data.end]);
+                    let piece = &bytes[at + step.data.start..at + step.data.end];
+                    filters::body(ex, piece);
+                    store::write(&mut self.copy, ex, cx, piece);
                     length += step.data.len();
                     at += step.consumed;
                     if step.done || step.consumed == 0 {
@@ -274,6 +282,11 @@ impl Proxy {
     pub fn closed(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
         self.keep = false;
         match self.reading {
+            Reading::UntilClose if self.protocol == Protocol::FastCgi => {
+                // The end of its records is missing: nothing says that this is all.
+                self.copy = None;
+                self.reading = Reading::Done;
+            }
             Reading::UntilClose | Reading::Rest { .. } => self.reading = Reading::Done,
             Reading::Done => {}
             Reading::Head => {

@@ -1,0 +1,253 @@
+//! proxy_store and its like: a response that becomes a file while it goes to the client.
+//!
+//! Invariants: a file appears whole or not at all; what a request names leads nowhere outside the directory that the
+//! configuration names. A copy that cannot be kept costs the client nothing: it is reported, and the response goes on.
+
+use super::record::ReceivedHead;
+use super::settings;
+use crate::config::model::Level;
+use crate::config::settings::files::Symlinks;
+use crate::config::settings::proxy::Store;
+use crate::config::value::Mode;
+use crate::exchange::handlers::upload::target_dir::trusted;
+use crate::exchange::handlers::upload::temp_file::{Birth, Part};
+use crate::exchange::paths::{self, Mapped};
+use crate::exchange::{Exchange, Printable, variables};
+use crate::http::date;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
+use crate::services::{Services, temp_names};
+use crate::sys::Errno;
+use crate::sys::file::RESOLVE_NO_SYMLINKS;
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+/// A response that is no larger is written at once, when it is complete.
+const HELD: usize = 64 << 10;
+
+/// A response on its way to a file.
+pub struct Copy {
+    part: Part,
+    /// The deepest directory on the way that is there, and those below it that are made when the response is complete.
+    dir: Rc<OwnedFd>,
+    missing: Vec<CString>,
+    name: CString,
+    /// For the log.
+    path: Vec<u8>,
+    mode: Mode,
+    modified: Option<i64>,
+    resolve: u64,
+}
+
+/// A system call that failed, and why.
+type Failed = (&'static str, Errno);
+
+/// A path of which the first `trusted` bytes are the configuration's; the rest has to stay beneath.
+struct Target {
+    path: Vec<u8>,
+    trusted: usize,
+}
+
+/// The response that begins is to be kept: the file it goes to.
+pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Option<Box<Copy>> {
+    if settings(ex).store == Store::Off || head.head.status != 200 || ex.route.method == Method::Head || ex.asks_only()
+    {
+        return None;
+    }
+    let target = target(ex, cx)?;
+    let modified = head.get(HeaderId::LastModified).and_then(date::parse);
+    match open(ex, cx, &target, modified) {
+        Ok(copy) => Some(Box::new(copy)),
+        Err(failed) => {
+            report(ex, cx, &target.path, failed);
+            None
+        }
+    }
+}
+
+fn report(ex: &Exchange, cx: &mut Services, path: &[u8], (call, errno): Failed) {
+    ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}, response not stored", Printable(path)));
+}
+
+/// Where the response goes. None: nowhere that may be written to.
+fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
+    let config = ex.config.clone();
+    let location = config.location(ex.route.location);
+    let root = &location.settings.files.root;
+    let Store::Path(store) = settings(ex).store.clone() else {
+        let before = ex.route.path.clone();
+        let mapped = paths::map(ex, cx);
+        let target = match mapped {
+            Mapped::Path { root: end } => {
+                // The alias of a regex location is a whole path, captures and all.
+                let whole = location.settings.files.alias == Some(u32::MAX);
+                let fixed = root.constant().is_some() && !whole;
+                let path = ex.route.path.clone();
+                let trusted = if fixed { paths::area(ex, end) } else { trusted(root, &path) };
+                Some(Target { path, trusted })
+            }
+            Mapped::Outside | Mapped::Control => None,
+        };
+        ex.route.path = before;
+        return target.filter(|target| may_hold(ex, cx, target));
+    };
+    let mut path = variables::text(&store, ex, cx);
+    if path.is_empty() {
+        return None;
+    }
+    if !path.starts_with(b"/") {
+        let prefix = config.process.prefix.as_os_str().as_bytes();
+        path.splice(0..0, prefix.iter().copied().chain(*b"/"));
+    }
+    let mut trusted = trusted(&store, &path);
+    // `$document_root$uri`: the root is the configuration's too.
+    if trusted <= 1
+        && let Some(root) = root.constant()
+        && path.strip_prefix(root).is_some_and(|rest| rest.starts_with(b"/"))
+    {
+        trusted = root.len() + 1;
+    }
+    let target = Target { path, trusted };
+    may_hold(ex, cx, &target).then_some(target)
+}
+
+/// Whether a response may be kept there: no `..`, no name of our own, nothing that was deleted.
+fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
+    let rest = target.path.get(target.trusted..).unwrap_or_default();
+    let bad = rest.split(|b| *b == b'/').any(|name| name == b"..")
+        || crate::util::bytes::has_control(rest)
+        || temp_names::is_hidden(rest)
+        || ex.config.trashes.iter().any(|trash| paths::is_beneath(&target.path, trash));
+    if bad {
+        let shown = Printable(&target.path);
+        ex.report(cx, Level::Error, format_args!("\"{shown}\" is no path for a response to be stored at"));
+    }
+    !bad
+}
+
+/// The directory on the way to the file, as far as it is there, and an empty file for it.
+fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>) -> Result<Copy, Failed> {
+    let (base, rest) = target.path.split_at(target.trusted);
+    let slash = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
+    let (way, name) = rest.split_at(slash);
+    if name.is_empty() || name == b"." {
+        return Err(("rename() to", Errno::EISDIR));
+    }
+    let links = if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+    let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links;
+    let mode = settings(ex).store_mode;
+    let base = open_base(cx, base, mode)?;
+    let (dir, missing) = descend(&base, way, resolve).map_err(|e| ("openat2()", e))?;
+    Ok(Copy {
+        part: Part::held(Vec::new(), mode.0, 0),
+        dir,
+        missing,
+        name: c_path(name).map_err(|e| ("open()", e))?,
+        path: target.path.clone(),
+        mode,
+        modified,
+        resolve,
+    })
+}
+
+/// The directory that the configuration names; it is made where it is missing (nginx).
+fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, Failed> {
+    let path = c_path(base).map_err(|e| ("open()", e))?;
+    match cx.directories.open(&path, &cx.now) {
+        Err(Errno::ENOENT) => {}
+        other => return other.map_err(|e| ("open()", e)),
+    }
+    let ends = memchr::memchr_iter(b'/', base).filter(|at| *at > 0).chain([base.len()]);
+    for end in ends {
+        let path = c_path(&base[..end]).map_err(|e| ("mkdir()", e))?;
+        match file::mkdir_at(None, &path, mode.directory().0) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(e) => return Err(("mkdir()", e)),
+        }
+    }
+    cx.directories.open(&path, &cx.now).map_err(|e| ("open()", e))
+}
+
+/// The longest part of `way` that is there beneath `base`, and the names that are missing behind it. From the base each
+/// time: a link on the way may lead up, as long as it stays within.
+fn descend(base: &Rc<OwnedFd>, way: &[u8], resolve: u64) -> Result<(Rc<OwnedFd>, Vec<CString>), Errno> {
+    let names: Vec<&[u8]> = way.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
+    let mut there = names.len();
+    let dir = loop {
+        if there == 0 {
+            break base.clone();
+        }
+        let path = c_path(&names[..there].join(&b'/'))?;
+        match file::open_beneath(base.as_fd(), &path, O_PATH | O_DIRECTORY, 0, resolve) {
+            Ok(dir) => break Rc::new(dir),
+            Err(Errno::ENOENT) => there -= 1,
+            Err(e) => return Err(e),
+        }
+    };
+    let missing: Result<Vec<CString>, Errno> = names[there..].iter().map(|name| c_path(name)).collect();
+    Ok((dir, missing?))
+}
+
+fn c_path(path: &[u8]) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno::EINVAL)
+}
+
+impl Copy {
+    fn write(&mut self, cx: &mut Services, bytes: &[u8]) -> Result<(), Failed> {
+        if self.part.fd().is_none() && !self.part.holds(bytes.len(), HELD) {
+            self.settle(cx)?;
+        }
+        self.part.write(bytes).map_err(|e| ("write()", e))
+    }
+
+    fn settle(&mut self, cx: &mut Services) -> Result<(), Failed> {
+        self.part.settle(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(|e| ("open()", e))
+    }
+
+    /// The response is whole: it gets its name.
+    fn keep(&mut self, cx: &mut Services) -> Result<(), Failed> {
+        self.settle(cx)?;
+        if let (Some(modified), Some(fd)) = (self.modified, self.part.fd()) {
+            // A file system that keeps no such time keeps the file all the same.
+            let _ = file::set_mtime(fd, (modified, 0));
+        }
+        self.part.stat().map_err(|e| ("fchmod()", e))?;
+        for name in std::mem::take(&mut self.missing) {
+            match file::mkdir_at(Some(self.dir.as_fd()), &name, self.mode.directory().0) {
+                // Another request was faster.
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(e) => return Err(("mkdir()", e)),
+            }
+            let flags = O_PATH | O_DIRECTORY;
+            let dir = file::open_beneath(self.dir.as_fd(), &name, flags, 0, self.resolve);
+            self.dir = Rc::new(dir.map_err(|e| ("openat2()", e))?);
+        }
+        // A link is replaced as what it is; what is no file never.
+        match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).map(|stat| stat.kind) {
+            Ok(FileKind::Dir) => return Err(("rename() to", Errno::EISDIR)),
+            Ok(FileKind::Other) => return Err(("rename() to", Errno::EEXIST)),
+            _ => {}
+        }
+        self.part.replace(&self.dir, &self.name, &mut cx.temp_names).map_err(|e| ("rename() to", e))
+    }
+}
+
+/// A piece of the response. One that cannot be written ends the copy.
+pub fn write(copy: &mut Option<Box<Copy>>, ex: &Exchange, cx: &mut Services, bytes: &[u8]) {
+    let Some(one) = copy else { return };
+    if let Err(failed) = one.write(cx, bytes) {
+        report(ex, cx, &one.path, failed);
+        *copy = None;
+    }
+}
+
+/// The response is complete.
+pub fn end(copy: &mut Option<Box<Copy>>, ex: &Exchange, cx: &mut Services) {
+    let Some(mut copy) = copy.take() else { return };
+    if let Err(failed) = copy.keep(cx) {
+        report(ex, cx, &copy.path, failed);
+    }
+}

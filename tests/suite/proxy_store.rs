@@ -1,0 +1,230 @@
+//! proxy_store and its like: responses that stay as files, whole or not at all, and nowhere but where they belong.
+
+use crate::harness::{BOTH, Server, Setup, Table, eventually, noise, ours, server};
+use crate::upstream::Upstream;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// Answers by the target.
+fn upstream() -> Upstream {
+    Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            let target = request.target().to_owned();
+            let big = noise(300_000);
+            let ok = "HTTP/1.1 200 OK\r\n";
+            let answer: Vec<u8> = match &target[target.rfind('/').unwrap_or(0)..] {
+                "/dated" => format!("{ok}Last-Modified: {DATE}\r\nContent-Length: 5\r\n\r\ndated").into(),
+                "/chunked" => {
+                    format!("{ok}Transfer-Encoding: chunked\r\n\r\n4\r\nchun\r\n3;x=y\r\nked\r\n0\r\nX: y\r\n\r\n")
+                        .into()
+                }
+                "/big" => [format!("{ok}Content-Length: {}\r\n\r\n", big.len()).as_bytes(), &big].concat(),
+                "/close" => [format!("{ok}Connection: close\r\n\r\n").as_bytes(), &big].concat(),
+                "/empty" => format!("{ok}Content-Length: 0\r\n\r\n").into(),
+                "/short" => format!("{ok}Content-Length: 10\r\n\r\nshort").into(),
+                "/cut" => format!("{ok}Transfer-Encoding: chunked\r\n\r\n9\r\ncut").into(),
+                "/missing" => "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone".into(),
+                "/part" => "HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\n\r\npart".into(),
+                "/head" => format!("{ok}Content-Length: 4\r\n\r\n").into(),
+                _ => format!("{ok}Content-Length: 5\r\n\r\nplain").into(),
+            };
+            if !peer.send(&answer) || ["/close", "/short", "/cut"].iter().any(|end| target.ends_with(end)) {
+                return;
+            }
+        }
+    })
+}
+
+fn setup(block: &str, up: &Upstream) -> Setup {
+    server(&block.replace("%%UP%%", &up.address.to_string()))
+}
+
+/// Names in a directory, hidden ones too.
+fn names(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn stored(s: &Server, path: &str) -> Vec<u8> {
+    // nginx names the file after the response is sent.
+    eventually(path, || s.exists(path));
+    s.read(path)
+}
+
+#[test]
+fn responses_stay_as_files() {
+    let up = upstream();
+    let s = setup(
+        "location / { proxy_pass http://%%UP%%; proxy_store on; }
+         location /below/ { proxy_pass http://%%UP%%/; proxy_store on; proxy_store_access user:rw group:rw all:r; }
+         location /made/ { proxy_pass http://%%UP%%; proxy_store %%DIR%%/store/$host/$arg_name; }
+         location /root/ { proxy_pass http://%%UP%%; proxy_store $document_root/kept$uri; }
+         location /one { proxy_pass http://%%UP%%; proxy_store %%DIR%%/new/dir/one; }
+         location /off/ { proxy_pass http://%%UP%%; proxy_store off; }",
+        &up,
+    )
+    .start();
+    let mut table = Table::new("proxy_store");
+    let files: &[(&str, Vec<u8>)] = &[
+        ("plain", b"plain".to_vec()),
+        ("dated", b"dated".to_vec()),
+        ("chunked", b"chunked".to_vec()),
+        ("empty", Vec::new()),
+        ("big", noise(300_000)),
+        ("close", noise(300_000)),
+    ];
+    for (name, body) in files {
+        table.row(BOTH, name, || {
+            s.get(&format!("/{name}")).is(200).body_is(body);
+            assert_eq!(stored(&s, &format!("html/{name}")), *body);
+        });
+    }
+    table.row(BOTH, "with mode and time", || {
+        let meta = std::fs::metadata(s.path("html/dated")).expect("stored");
+        assert_eq!((meta.permissions().mode() & 0o777, meta.mtime()), (0o600, 784_111_777));
+        s.get("/below/new/dir/dated").is(200);
+        stored(&s, "html/below/new/dir/dated");
+        let mode = |path: &str| std::fs::metadata(s.path(path)).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode("html/below/new/dir/dated"), 0o664);
+        // Less what the umask takes.
+        assert_eq!(mode("html/below/new") & 0o755, 0o755);
+    });
+    table.row(BOTH, "a stored file takes the place of what was there", || {
+        s.write("html/plain", "old");
+        s.get("/plain").is(200);
+        eventually("it is replaced", || s.read("html/plain") == b"plain");
+    });
+    table.row(BOTH, "a path with variables", || {
+        s.get("/made/x?name=a").is(200);
+        assert_eq!(stored(&s, "store/localhost/a"), b"plain");
+        s.get("/root/x").is(200);
+        assert_eq!(stored(&s, "html/kept/root/x"), b"plain");
+        s.get("/one").is(200);
+        assert_eq!(stored(&s, "new/dir/one"), b"plain");
+    });
+    for name in ["missing", "part", "short", "cut", "off/x"] {
+        table.row(BOTH, &format!("not stored: {name}"), || {
+            let _ = s.client().send(format!("GET /{name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).rest();
+            s.get("/plain").is(200);
+            assert!(!s.exists(&format!("html/{name}")));
+        });
+    }
+    table.row(BOTH, "not stored: an answer to HEAD", || {
+        s.client().send("HEAD /head HTTP/1.1\r\nHost: a\r\n\r\n").response_to_head().is(200);
+        s.get("/plain").is(200);
+        assert!(!s.exists("html/head"));
+    });
+    table.row(BOTH, "a client that leaves costs no copy", || {
+        let mut client = s.client();
+        client.send("GET /gone/big HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("the upstream has it", || up.requests().iter().any(|request| request.target() == "/gone/big"));
+        client.reset();
+        assert_eq!(stored(&s, "html/gone/big"), noise(300_000));
+    });
+    table.row(ours("there are no files of a moment"), "nothing else is there", || {
+        let top = ["below", "big", "chunked", "close", "dated", "empty", "gone", "kept", "plain"];
+        let all: Vec<String> = names(&s.path("html")).into_iter().filter(|name| name != "index.html").collect();
+        assert_eq!(all, top);
+    });
+}
+
+/// What a request names never leads out of the directory that the configuration names.
+#[test]
+fn stored_responses_stay_beneath_the_root() {
+    let up = upstream();
+    let s = setup(
+        "location / { proxy_pass http://%%UP%%; proxy_store on; }
+         location /made/ { proxy_pass http://%%UP%%; proxy_store %%DIR%%/store/$arg_name; }
+         location /bare/ { proxy_pass http://%%UP%%; proxy_store $document_root/$arg_name; }",
+        &up,
+    )
+    .allow_log("[crit]")
+    .mkdir("outside")
+    .mkdir("store")
+    .mkdir("html/dir")
+    .file("outside/kept", "kept")
+    .link("html/link", "../outside")
+    .link("html/file", "../outside/kept")
+    .link("store/link", "../outside")
+    .start();
+    let mut table = Table::new("stores and links");
+    table.row(BOTH, "a file of the root", || {
+        s.get("/dir/x").is(200);
+        assert_eq!(stored(&s, "html/dir/x"), b"plain");
+    });
+    let rows = [
+        ("a link out of the root", "/link/x"),
+        ("a link out of what stands before variables", "/made/x?name=link/x"),
+        ("a link below $document_root", "/bare/x?name=link/x"),
+        ("dots", "/made/x?name=../outside/x"),
+        ("dots below $document_root", "/bare/x?name=../outside/x"),
+        ("dots that come back", "/made/x?name=a/../b"),
+        ("a directory", "/dir"),
+        ("no name", "/"),
+        ("a name of our own", "/made/x?name=.webserv-x"),
+        ("a control character", "/made/%0a/x?name=a%0ab"),
+    ];
+    for (name, target) in rows {
+        table.row(ours("nginx follows links and dots"), name, || {
+            s.get(target).is_one_of(&[200, 400]);
+            assert_eq!((names(&s.path("outside")), s.read("outside/kept")), (vec!["kept".into()], b"kept".to_vec()));
+        });
+    }
+    table.row(ours("nginx follows links and dots"), "a link that has the name is replaced", || {
+        s.get("/file").is(200);
+        assert_eq!((s.read("html/file"), s.read("outside/kept")), (b"plain".to_vec(), b"kept".to_vec()));
+        assert!(!s.path("html/file").is_symlink());
+    });
+    table.row(ours("nginx follows links and dots"), "nothing else came to be", || {
+        assert_eq!(names(&s.path("store")), ["link"]);
+        assert_eq!(names(&s.path("html/dir")), ["x"]);
+    });
+}
+
+#[test]
+fn applications_answers_stay_too() {
+    let up = Upstream::start(|peer| {
+        if peer.some().is_some() {
+            peer.send(b"Status: 200 OK\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nfrom scgi");
+        }
+    });
+    let s = setup(
+        "location / { scgi_pass %%UP%%; scgi_param A b; scgi_store on; scgi_store_access user:rw group:r; }",
+        &up,
+    )
+    .start();
+    s.get("/file").is(200).body_is("from scgi");
+    assert_eq!(stored(&s, "html/file"), b"from scgi");
+    let meta = std::fs::metadata(s.path("html/file")).expect("stored");
+    assert_eq!((meta.permissions().mode() & 0o777, meta.mtime()), (0o640, 784_111_777));
+}
+
+#[test]
+fn what_a_store_may_be() {
+    let up = Upstream::nowhere();
+    let rows: &[(&str, Option<&str>)] = &[
+        ("proxy_store on; proxy_store off;", Some("duplicate")),
+        ("proxy_store \"\";", Some("empty path")),
+        ("proxy_store_access user:x;", Some("invalid value \"user:x\"")),
+        ("proxy_cache z; proxy_store on;", Some("\"proxy_store\" directive is incompatible with \"proxy_cache\"")),
+        ("proxy_store on; proxy_cache z;", Some("\"proxy_cache\" directive is incompatible with \"proxy_store\"")),
+        ("proxy_cache z; location /a { proxy_store on; }", None),
+        ("proxy_store /srv/x; location /a { proxy_cache z; }", None),
+        ("fastcgi_store on; uwsgi_store off; scgi_store /a$uri; uwsgi_store_access all:r;", None),
+    ];
+    for (lines, error) in rows {
+        let all = format!(
+            "proxy_cache_path %%DIR%%/cache keys_zone=z:1m; server {{ listen 127.0.0.1:%%PORT%%; {lines} location / {{ proxy_pass http://{up}; }} }}"
+        );
+        let output = crate::harness::http(&all).test_config();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        match error {
+            None => assert!(output.status.success(), "{lines}: {text}"),
+            Some(error) => assert!(!output.status.success() && text.contains(error), "{lines}: {text}"),
+        }
+    }
+}
