@@ -36,7 +36,11 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
     if ex.rx == Rx::Head {
         return;
     }
-    if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
+    if ex.tx == Tx::Wait && reason == CloseReason::ShuttingDown {
+        // nginx's number where the server is the one that leaves, too.
+        ex.response.status = Status::CLIENT_CLOSED_REQUEST;
+        ex.report(cx, Level::Info, format_args!("request was cut off at worker_shutdown_timeout"));
+    } else if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
         // nginx's words for a body that never came.
         ex.response.status = Status::BAD_REQUEST;
         ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));

@@ -6,6 +6,8 @@
 use crate::config::model::{Level, Settings};
 use crate::config::settings::body::{InFileOnly, TempPath};
 use crate::http::h1::framing::Framing;
+use crate::http::h1::head::Head;
+use crate::http::version::Version;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 
 pub struct Body {
@@ -24,11 +26,12 @@ pub enum Moved {
 }
 
 impl Body {
-    pub fn new(framing: Framing, settings: &Settings) -> Body {
+    pub fn new(head: &Head, settings: &Settings) -> Body {
         let size = settings.client.body_buffer_size.0;
-        let limit = match framing {
-            // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size.
-            Framing::Length(length) if length < size.saturating_add(size / 4) => length,
+        // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size, but over HTTP/2.
+        let most = if head.version == Version::Http2 { size } else { size.saturating_add(size / 4) };
+        let limit = match head.framing {
+            Framing::Length(length) if length < most => length,
             _ => size,
         };
         Body { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }

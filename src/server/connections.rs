@@ -67,6 +67,7 @@ impl Server {
         self.file(key, next, left == 0);
         // What a stream has to say goes out on its connection.
         if let Some(parent) = parent {
+            self.stream_went_on(parent, key);
             self.drive(Wake::conn(parent));
         }
         Some(next)

@@ -25,6 +25,7 @@ impl Retired {
             State::Active(active) => {
                 active.ex.rx == Rx::Head || std::ptr::eq(Rc::as_ptr(&active.ex.config), self.config.as_ptr())
             }
+            State::Http2(http2) => std::ptr::eq(http2.config(), self.config.as_ptr()),
             _ => conn.is_idle(),
         };
         is_old && conn.serial <= self.before
@@ -79,6 +80,27 @@ impl Server {
         });
     }
 
+    /// All is finished; or `worker_shutdown_timeout` is over, and what is not is cut off, and logged.
+    pub(super) fn end_quit(&mut self) {
+        let Mode::Quitting { until } = self.mode else { return };
+        if until.is_some_and(|at| at <= self.cx.now.ms) {
+            let keys: Vec<Key> = self.conns.iter().map(|(key, _)| key).collect();
+            self.cut_off(&keys);
+        } else if !self.conns.is_empty() || !self.has_left_all() {
+            return;
+        }
+        self.mode = Mode::Stopped;
+    }
+
+    fn cut_off(&mut self, keys: &[Key]) {
+        for key in keys {
+            self.act(Wake::conn(*key), false, |conn, turn| {
+                close::abandon(conn, turn, CloseReason::ShuttingDown);
+                Next::Close(CloseReason::ShuttingDown)
+            });
+        }
+    }
+
     /// A reload: connections go on, idle ones with the new configuration. Where the old one has a
     /// `worker_shutdown_timeout`, what has not come to it by then is cut off.
     pub(super) fn retire(&mut self, old: &Rc<Config>) {
@@ -98,12 +120,7 @@ impl Server {
         while let Some(at) = self.retired.iter().position(|retired| retired.until <= now) {
             let retired = self.retired.swap_remove(at);
             let keys = self.conns.iter().filter(|(_, conn)| retired.holds(conn)).map(|(key, _)| key);
-            for key in keys.collect::<Vec<Key>>() {
-                self.act(Wake::conn(key), false, |conn, turn| {
-                    close::abandon(conn, turn, CloseReason::ShuttingDown);
-                    Next::Close(CloseReason::ShuttingDown)
-                });
-            }
+            self.cut_off(&keys.collect::<Vec<Key>>());
         }
     }
 

@@ -374,10 +374,6 @@ impl Server {
         self.tend_configs();
         self.tend_logs();
         self.end_retired();
-        if let Mode::Quitting { until } = self.mode
-            && (self.conns.is_empty() && self.has_left_all() || until.is_some_and(|at| at <= self.cx.now.ms))
-        {
-            self.mode = Mode::Stopped;
-        }
+        self.end_quit();
     }
 }

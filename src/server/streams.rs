@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::config::model::{Level, LineFormat};
+use crate::conn::http2::events::Intake;
 use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn, close};
@@ -16,6 +17,14 @@ impl Server {
         let keys: Vec<Key> = self.conns.iter().filter(|(_, conn)| is_one(conn)).map(|(key, _)| key).collect();
         for key in keys {
             self.file(key, Next::Run, false);
+        }
+    }
+
+    /// A stream was driven without its connection.
+    pub(super) fn stream_went_on(&mut self, parent: Key, key: Key) {
+        let intake = self.conns.get_mut(key).and_then(Intake::of);
+        if let (Some(intake), Some(Conn { state: State::Http2(http2), .. })) = (intake, self.conns.get_mut(parent)) {
+            http2.went_on(intake);
         }
     }
 

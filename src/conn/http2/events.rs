@@ -5,8 +5,8 @@ use crate::config::model::{ErrorLog, Level, LineFormat};
 use crate::conn::io::CloseReason;
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, State, Turn};
-use crate::exchange::Rx;
 use crate::exchange::error_log;
+use crate::exchange::{Rx, Tx};
 use crate::http::h1::body::Trailers;
 use crate::http::h2::connection::{Event, Step};
 use crate::http::h2::error::{ErrorCode, Fault};
@@ -170,22 +170,56 @@ impl Http2 {
     /// Lets clients send a body ahead that is taken as it comes.
     pub(super) fn widen(&mut self, conns: &Slab<Conn>, at: usize) {
         let Some(entry) = self.streams.get(at) else { return };
-        let takes = entry.key().and_then(|key| conns.get(key)).is_some_and(|conn| match &conn.state {
-            State::Active(active) => {
-                active.ex.rx == Rx::Body || matches!(&conn.transport, Transport::Stream(stream) if stream.is_tunnel)
-            }
-            _ => false,
-        });
-        if takes {
+        if entry.key().and_then(|key| conns.get(key)).is_some_and(takes_body) {
             self.protocol.widen(entry.id, WIDE);
         }
     }
+
+    /// A stream went on by itself, woken by a timer or by its upstream: what it took of its body is granted again.
+    pub fn went_on(&mut self, Intake { id, taken, takes }: Intake) {
+        if taken > 0 {
+            self.protocol.consumed(id, taken);
+        }
+        if takes {
+            self.protocol.widen(id, WIDE);
+        }
+    }
+}
+
+/// How a stream has come along with its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Intake {
+    id: u32,
+    /// Bytes that it took since this was last looked at.
+    taken: usize,
+    /// It takes more as it comes.
+    takes: bool,
+}
+
+impl Intake {
+    /// None of a connection that is no stream.
+    pub fn of(conn: &mut Conn) -> Option<Intake> {
+        let takes = takes_body(conn);
+        let Transport::Stream(stream) = &mut conn.transport else { return None };
+        Some(Intake { id: stream.id, taken: std::mem::take(&mut stream.taken), takes })
+    }
+}
+
+/// The body is taken as it comes.
+fn takes_body(conn: &Conn) -> bool {
+    let State::Active(active) = &conn.state else { return false };
+    active.ex.rx == Rx::Body || matches!(&conn.transport, Transport::Stream(stream) if stream.is_tunnel)
 }
 
 /// The stream of a connection, and whether its body is wanted by anything.
 fn stream_and_wish(conn: &mut Conn) -> Option<(&mut super::stream::StreamTransport, bool)> {
     let is_wanted = match &conn.state {
-        State::Active(active) => active.ex.rx != Rx::Drain && active.ex.rx != Rx::Done,
+        // Before there is a response a handler may still come to want it: after a delay, or once access is granted.
+        State::Active(active) => match active.ex.rx {
+            Rx::Done => false,
+            Rx::Drain => active.ex.tx == Tx::Wait,
+            _ => true,
+        },
         _ => false,
     };
     match &mut conn.transport {

@@ -16,7 +16,7 @@ pub mod begin;
 mod cached;
 mod cached_send;
 pub mod connection;
-mod events;
+pub mod events;
 mod produce;
 mod schedule;
 pub mod stream;
@@ -140,6 +140,11 @@ impl Http2 {
     fn settings(&self) -> &Settings {
         let endpoint = &self.config.endpoints[self.client.endpoint.at()];
         &self.config.location(self.config.server(endpoint.default).root).settings
+    }
+
+    /// What it began under.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// No request is under way, and nothing waits to be sent.

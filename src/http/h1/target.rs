@@ -23,6 +23,9 @@ pub enum Form {
     Asterisk,
 }
 
+/// The line that a connection of HTTP/2 begins with (RFC 9113 §3.4): no request has this method.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
 /// A request line taken apart; ranges are offsets into the line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestLine {
@@ -58,6 +61,9 @@ pub fn parse(line: &[u8]) -> Result<RequestLine, Reject> {
         return Err(Reject::BadRequestLine("no protocol version"));
     }
     let target = rest..space;
+    if line == PREFACE {
+        return Err(Reject::BadRequestLine("the preface of HTTP/2, which is not spoken here"));
+    }
     let version = version(&line[space + 1..])?;
     let end = without_fragment(line, target.clone())?;
     let (form, authority, origin) = forms(line, target.start..end, method)?;
@@ -203,7 +209,7 @@ mod tests {
             ("GET / HTTP/1.x", 400),
             ("GET / HTTPS/1.1", 400),
             ("GET / HTTP/2.0", 505),
-            ("PRI * HTTP/2.0", 505),
+            ("PRI * HTTP/2.0", 400),
             ("GET / HTTP/0.9", 505),
             ("GET / HTTP/9.9", 505),
             ("GET /a b HTTP/1.1", 400),

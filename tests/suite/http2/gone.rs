@@ -3,7 +3,7 @@
 
 use super::client::{H2, head};
 use super::{connect, site};
-use crate::harness::{Server, eventually};
+use crate::harness::{Server, Setup, eventually};
 use webserv::http::h2::frame::kind;
 
 /// Requests under way, but for the one that asks.
@@ -109,4 +109,54 @@ fn idle_and_busy_connections_hear_goaway_when_the_server_quits() {
     s.signal(3);
     assert_eq!(idle.goaway(), Some((1, 0)));
     assert_eq!(busy.goaway(), Some((stream, 0)));
+}
+
+#[test]
+fn what_worker_shutdown_timeout_cuts_off_is_logged_and_told_goaway() {
+    // It listens and says nothing.
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = upstream.local_addr().expect("bound").port();
+    for signal in [libc::SIGQUIT, libc::SIGHUP] {
+        let mut s = Setup::full(&format!(
+            "%%PREAMBLE%%
+             worker_shutdown_timeout 200ms;
+             events {{ }}
+             http {{
+                 log_format h2 '$request|$status';
+                 access_log logs/h2.log h2;
+                 http2 on;
+                 server {{
+                     listen 127.0.0.1:%%PORT%%;
+                     root %%DIR%%/html;
+                     location /silent {{ proxy_pass http://127.0.0.1:{port}; }}
+                 }}
+             }}"
+        ))
+        .file("html/large", crate::harness::noise(3_000_000))
+        .start();
+        let mut c = connect(&s);
+        c.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        for path in ["/silent", "/large", "/large", "/large"] {
+            c.request("GET", path, &[], true);
+        }
+        for _ in 0..3 {
+            c.until(|frame| frame.header.kind == kind::HEADERS).expect("a head");
+        }
+        let mut one = s.client();
+        one.send(b"GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
+        // Both have come to the upstream before the signal does.
+        let _peers = [upstream.accept().expect("a request"), upstream.accept().expect("a request")];
+        s.signal(signal);
+        assert_eq!(c.goaway(), Some((7, 0)));
+        while c.next_frame().is_some() {}
+        let log = s.await_file("logs/h2.log", |log| log.lines().count() >= 5);
+        for (line, count) in
+            [("GET /silent HTTP/2.0|499", 1), ("GET /large HTTP/2.0|200", 3), ("GET /silent HTTP/1.1|499", 1)]
+        {
+            assert_eq!(log.lines().filter(|one| *one == line).count(), count, "{line}: {log}");
+        }
+        if signal == libc::SIGQUIT {
+            assert_eq!(s.wait(), 0);
+        }
+    }
 }

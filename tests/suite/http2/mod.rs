@@ -2,6 +2,7 @@
 //! from outside; attacks in [`attacks`].
 
 mod attacks;
+mod bodies;
 pub mod client;
 mod fairness;
 mod gone;

@@ -3,7 +3,7 @@
 
 use super::header_params::{HEADER, client_lines};
 use super::sending::{Body, Framed};
-use super::{Proxy, cgi, http1, settings};
+use super::{Proxy, cgi, http1, is_spent, passes_body, settings};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
@@ -30,7 +30,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     let length = gathered.map(|body| body.len());
     proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
     proxy.body = match gathered {
-        _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => Body::Whole,
+        _ if !passes_body(ex) => Body::Whole,
         // A subrequest has none of its own.
         None if ex.sub.is_some() => Body::Whole,
         Some(body) if body.file().is_some() => Body::File,
@@ -38,7 +38,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         None => Body::Streamed,
     };
     let length = length.or(match ex.request.head.framing {
-        Framing::Length(length) if ex.sub.is_none() => Some(length),
+        Framing::Length(length) if ex.sub.is_none() && !is_spent(ex) => Some(length),
         _ => None,
     });
     let mut out = Vec::with_capacity(pairs.len() + 64);

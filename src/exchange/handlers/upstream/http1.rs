@@ -5,7 +5,7 @@
 
 use super::record::Place;
 use super::sending::{Body, Framed};
-use super::{Proxy, settings};
+use super::{Proxy, passes_body, settings};
 use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::request::{self, Length};
@@ -68,7 +68,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     let (length, how) = match (&body, gathered) {
         (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
-        _ if !settings.pass_request_body || ex.request.head.framing == Framing::None => (Length::None, Body::Whole),
+        _ if !passes_body(ex) => (Length::None, Body::Whole),
         // A subrequest has none of its own.
         (None, None) if ex.sub.is_some() => (Length::None, Body::Whole),
         (None, Some(body)) => (Length::Known(body.len()), if body.file().is_some() { Body::File } else { Body::Whole }),

@@ -165,17 +165,22 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
     let settings = settings(ex).clone();
     let wants_body = settings.pass_request_body && settings.body.is_none();
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
-    if wants_body && ex.body_received > 0 && !gathered {
+    if wants_body && ex.body_received > 0 && !gathered && !is_spent(ex) {
         // Part of the body went to another location's upstream: it cannot be had again.
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
     // For $request_body it is read also where it is not passed (nginx). One that has broken has no rest to be read.
-    if (wants_body || settings.request_buffering) && ex.rx == Rx::Drain && !ex.closes {
+    let reads = (wants_body || settings.request_buffering) && !is_spent(ex);
+    if reads && ex.rx == Rx::Drain && !ex.closes {
         ex.rx = Rx::Body;
+    }
+    if is_spent(ex) && ex.rx == Rx::Body {
+        // The rest of it means nothing alone.
+        ex.rx = Rx::Drain;
     }
     let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, protocol));
     if gathers {
-        let body = Some(body::Body::new(ex.request.head.framing, &ex.here().settings));
+        let body = Some(body::Body::new(&ex.request.head, &ex.here().settings));
         ex.log.upstream.get_or_insert_default().body = body;
     }
     let mut proxy = Proxy {
@@ -219,6 +224,18 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
     };
     proxy.aim(ex, upstream);
     Ok(Box::new(proxy))
+}
+
+/// An error page, fetched as a GET, of a request whose body has gone elsewhere in part: it needs none (nginx).
+fn is_spent(ex: &Exchange) -> bool {
+    let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
+    let is_page = ex.route.error_page.is_some() && matches!(ex.route.method, Method::Get | Method::Head);
+    is_page && ex.body_received > 0 && !gathered
+}
+
+/// The request has a body, and it is passed on.
+fn passes_body(ex: &Exchange) -> bool {
+    settings(ex).pass_request_body && ex.request.head.framing != Framing::None && !is_spent(ex)
 }
 
 /// Applications that need the length of a body before it comes cannot be sent chunks.

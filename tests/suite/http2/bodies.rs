@@ -1,0 +1,135 @@
+//! Bodies whose consumer is not the client's match: delayed, slow, or gone elsewhere in part. Windows are granted again
+//! whatever moves the stream on, and nothing waits for ever.
+
+use super::client::H2;
+use super::{connect, send_body, site};
+use crate::harness::http;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use webserv::http::h2::frame::{PREFACE, kind};
+
+#[test]
+fn a_delayed_request_is_granted_a_window_when_it_goes_on() {
+    let s = http(
+        "http2 on;
+         http2_body_preread_size 10;
+         limit_req_zone $binary_remote_addr zone=all:1m rate=5r/s;
+         server {
+             listen 127.0.0.1:%%PORT%%;
+             location / {
+                 limit_req zone=all burst=9;
+                 proxy_request_buffering off;
+                 proxy_pass http://127.0.0.1:%%PORT1%%;
+             }
+         }
+         server { listen 127.0.0.1:%%PORT1%%; location / { return 200 $content_length; } }",
+    )
+    .start();
+    let mut c = H2::connect_raw(s.address(0));
+    let mut hello = PREFACE.to_vec();
+    webserv::http::h2::frame::settings(&mut hello, &[]);
+    c.send(&hello);
+    c.until(|frame| frame.header.kind == kind::SETTINGS && frame.header.flags == 0).expect("SETTINGS");
+    c.frame(kind::SETTINGS, 1, 0, b"");
+    assert_eq!(c.get("/").status, 200);
+    let stream = c.request("PUT", "/", &[("content-length", "20000")], false);
+    // Read while the request is delayed: kept for later.
+    c.frame(kind::PING, 0, 0, &[1; 8]);
+    c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+    c.frame(kind::DATA, 0, stream, b"0123456789");
+    // The window of ten bytes is used up: there is no more before the delay is over.
+    c.until(|frame| frame.header.kind == kind::WINDOW_UPDATE && frame.header.stream == stream).expect("a window");
+    c.frame(kind::DATA, 0, stream, &[b'x'; 9990]);
+    c.frame(kind::DATA, 1, stream, &[b'x'; 10_000]);
+    assert_eq!(c.answer(stream).text(), "20000");
+}
+
+#[test]
+fn what_a_slow_upstream_takes_by_and_by_is_granted_again() {
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = upstream.local_addr().expect("an address").port();
+    let s = site(&format!(
+        "client_max_body_size 0;
+         location /to {{ proxy_pass http://127.0.0.1:{port}; proxy_request_buffering off; }}"
+    ));
+    let mut c = connect(&s);
+    let content = vec![b'x'; 20 << 20];
+    let length = content.len().to_string();
+    let stream = c.request("PUT", "/to", &[("content-length", &length)], false);
+    let (mut peer, _) = upstream.accept().expect("the server connects");
+    // Nothing is taken until the window is used up; then the server is woken by its upstream alone.
+    let mut sent = 0;
+    let mut quiet = 0;
+    while quiet < 3 {
+        let room = c.room(stream).min(16_384);
+        if room == 0 {
+            c.frame(kind::PING, 0, 0, &[1; 8]);
+            c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+            quiet += 1;
+            continue;
+        }
+        c.data(stream, &content[..room], false);
+        (sent, quiet) = (sent + room, 0);
+    }
+    assert!(sent < content.len(), "more was taken than there is room for");
+    let total = content.len();
+    let reader = std::thread::spawn(move || {
+        let mut head = Vec::new();
+        let mut bytes = vec![0; 64 << 10];
+        let end = loop {
+            let n = peer.read(&mut bytes).expect("a request");
+            head.extend_from_slice(&bytes[..n]);
+            if let Some(end) = crate::client::find(&head, b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let mut got = head.len() - end;
+        while got < total {
+            match peer.read(&mut bytes).expect("the body") {
+                0 => break,
+                n => got += n,
+            }
+        }
+        peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").expect("it reads");
+        got
+    });
+    send_body(&mut c, stream, &content[sent..]);
+    assert_eq!(c.answer(stream).text(), "done");
+    assert_eq!(reader.join().expect("it ends"), total);
+}
+
+#[test]
+fn an_error_page_is_fetched_though_the_body_went_elsewhere() {
+    let s = http(
+        "http2 on;
+         server {
+             listen 127.0.0.1:%%PORT%%;
+             proxy_http_version 1.1;
+             location / {
+                 proxy_request_buffering off;
+                 proxy_pass http://127.0.0.1:%%PORT1%%/bad;
+                 proxy_intercept_errors on;
+                 error_page 502 = /pass;
+             }
+             location /pass { proxy_pass http://127.0.0.1:%%PORT1%%/good; }
+         }
+         server {
+             listen 127.0.0.1:%%PORT1%%;
+             location /bad { return 502; }
+             location /good { return 200 \"$request_method-$http_content_length\"; }
+         }",
+    )
+    .start();
+    let mut c = connect(&s);
+    let stream = c.request("POST", "/", &[], false);
+    c.data(stream, b"SEE-", false);
+    c.frame(kind::PING, 0, 0, &[1; 8]);
+    c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+    c.data(stream, b"THIS", true);
+    let answer = c.answer(stream);
+    assert_eq!((answer.status, answer.text()), (200, "GET-".into()));
+    // And over HTTP/1.
+    let mut one = s.client();
+    one.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nSEE-\r\n4\r\nTHIS\r\n0\r\n\r\n");
+    one.response().is(200).body_is("GET-");
+}
