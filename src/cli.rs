@@ -1,13 +1,18 @@
 //! The command line: `webserv [CONFIG]`, nginx's own flags, and our subcommands. No behaviour.
 
+#[path = "cli/mistake.rs"]
+mod mistake;
 #[path = "cli/sign.rs"]
 mod sign;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+pub use mistake::Stop;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use mistake::{Known, stop};
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use webserv::server::lifecycle::signal_number;
 use webserv::tools::sign::Sign;
 
 /// What was asked for.
@@ -171,14 +176,15 @@ pub fn command() -> Command {
             Arg::new("port")
                 .long("port")
                 .value_name("PORT")
-                .value_parser(clap::value_parser!(u16))
+                .value_parser(clap::value_parser!(u16).range(1..))
+                .allow_negative_numbers(true)
                 .help("serving a directory: the port [default: 8000]"),
         )
         .arg(
             Arg::new("bind")
                 .long("bind")
                 .value_name("ADDRESS")
-                .value_parser(clap::value_parser!(IpAddr))
+                .value_parser(address)
                 .help("serving a directory: the address [default: 127.0.0.1, this machine only]"),
         )
         .arg(Arg::new("auth").long("auth").value_name("USER").help("serving a directory: ask visitors for a password"))
@@ -210,6 +216,14 @@ pub fn command() -> Command {
                         .help("an access or error log with the requests"),
                 ),
         )
+}
+
+/// An address to listen on; the one name that needs no look-up is one, too.
+fn address(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
+    match text {
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        text => text.trim_start_matches('[').trim_end_matches(']').parse(),
+    }
 }
 
 fn format_of_messages() -> Arg {
@@ -287,23 +301,6 @@ fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// The command that a word is nearly.
-pub fn near_command(word: &str) -> Option<String> {
-    let command = command();
-    let words = WORDS.iter().map(|(word, _)| *word).chain(command.get_subcommands().map(Command::get_name));
-    let near = words.map(|known| (strsim::damerau_levenshtein(known, word), known)).min()?;
-    (near.0 <= 2 && near.0 < word.len()).then(|| near.1.to_owned())
-}
-
-/// A mistake on the command line, in nginx's words where nginx has words for it, and where help is.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// `--help`: text for standard output.
-    Help(String),
-    /// Lines for standard error, without the program's name.
-    Mistake(String),
-}
-
 /// Parses the arguments.
 ///
 /// # Errors
@@ -312,71 +309,57 @@ pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
     // nginx's other name for help.
     let first = args.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let args = spelled_out(args).into_iter().map(|arg| if arg == "-?" { "-h".into() } else { arg });
-    command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|error| stop(&error, &first))
+    let args =
+        command().try_get_matches_from(args).map(|matches| from(&matches)).map_err(|e| stop(&e, &first, &known()))?;
+    contradiction(&args).map_or(Ok(args), Err)
 }
 
-fn stop(error: &clap::Error, first: &str) -> Stop {
-    let argument = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.join(" "),
-        _ => String::new(),
-    };
-    let given = argument(ContextKind::InvalidArg);
-    let bare = given.trim_start_matches('-');
-    let mistake = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return Stop::Help(error.to_string());
-        }
-        ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand
-            if !first.starts_with('-') && near_command(first).is_some_and(|near| near != first) =>
-        {
-            format!("\"{first}\" is no command; did you mean \"{}\"?", near_command(first).unwrap_or_default())
-        }
-        ErrorKind::UnknownArgument if !given.starts_with('-') => format!("\"{given}\" is one argument too many"),
-        ErrorKind::UnknownArgument => {
-            let near = command()
-                .get_arguments()
-                .filter_map(|arg| arg.get_long())
-                .find(|long| strsim::damerau_levenshtein(long, bare) <= 2.min(bare.len() - 1))
-                .map_or(String::new(), |long| format!("; did you mean --{long}?"));
-            format!("invalid option: \"{bare}\"{near}")
-        }
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation if given.starts_with("--") => {
-            let option = given.split(' ').next().unwrap_or_default();
-            match argument(ContextKind::InvalidValue) {
-                value if value.is_empty() => format!("option \"{option}\" requires a value"),
-                value if option == "--port" => format!("option \"--port\" does not take \"{value}\": 0 to 65535"),
-                value => format!("option \"{option}\" does not take \"{value}\""),
-            }
-        }
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let letter = bare.chars().next().unwrap_or('-');
-            let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
-            format!("option \"-{letter}\" requires {wants}")
-        }
-        ErrorKind::MissingRequiredArgument if first == "fmt" => {
-            "fmt needs a file, as in: webserv fmt conf/default.conf".to_owned()
-        }
-        ErrorKind::MissingRequiredArgument if first == "check-nginx" => {
-            "check-nginx needs a file, as in: webserv check-nginx /etc/nginx/nginx.conf".to_owned()
-        }
-        ErrorKind::MissingRequiredArgument if first == "diff" => {
-            "diff needs two configurations, as in: webserv diff old.conf new.conf --log logs/access.log".to_owned()
-        }
-        ErrorKind::MissingRequiredArgument => "explain needs a configuration and a request, as in: \
-             webserv explain conf/default.conf 'GET http://localhost:8080/'"
-            .to_owned(),
-        ErrorKind::ArgumentConflict => {
-            format!("\"{given}\" does not go with a command; options of the server come alone")
-        }
-        _ => format!("the arguments are not understood: \"{given}\""),
-    };
-    Stop::Mistake(format!("{mistake}\nsee 'webserv --help'"))
+fn known() -> Known {
+    Known { command: command(), words: WORDS.iter().map(|(word, _)| *word).collect() }
 }
 
-/// What nginx says an option lacks.
-const WANTS: [(char, &str); 5] =
-    [('c', "file name"), ('e', "file name"), ('p', "directory name"), ('g', "parameter"), ('s', "parameter")];
+/// What would do what a first word says that is neither a file nor a command.
+pub fn advice_on_word(word: &str) -> Option<String> {
+    mistake::advice_on_word(word, &known())
+}
+
+/// What cannot be meant together, and a signal that there is none.
+fn contradiction(args: &Args) -> Option<Stop> {
+    if let Some(name) = args.signal.as_deref().filter(|name| signal_number(name).is_none()) {
+        return Some(Stop::mistake(&format!(
+            "invalid option: \"-s {name}\"\nsignals are stop, quit, reopen, reload and drain"
+        )));
+    }
+    if args.explain.is_some() {
+        return None;
+    }
+    let (named, other) = (args.config.as_ref()?, args.file.as_ref());
+    let shown = named.display();
+    if named.is_dir() {
+        let text = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
+        // Servers of directories have the port behind -p.
+        let prefix = text(args.prefix.as_ref()).filter(|_| args.tool.is_none());
+        let letter = if let Some(port) = prefix.as_deref().filter(|port| port.parse::<u16>().is_ok()) {
+            return Some(Stop::mistake(&format!("-p is nginx's prefix; did you mean --port {port}?")));
+        } else if prefix.is_some() {
+            "-p"
+        } else if other.is_some() {
+            "-c"
+        } else if args.directives.is_some() {
+            "-g"
+        } else if args.error_log.is_some() {
+            "-e"
+        } else {
+            return None;
+        };
+        return Some(Stop::mistake(&format!(
+            "\"{letter}\" does not go with a directory ({shown}): --print-config makes a configuration of it to change"
+        )));
+    }
+    let is_serving = args.share != Share::default();
+    let other = other.filter(|_| !is_serving)?.display();
+    Some(Stop::mistake(&format!("\"{shown}\" and -c \"{other}\" are two configurations: name one")))
+}
 
 /// `-h`: nginx's options in nginx's layout, ours after them.
 const HELP: &str = "\
@@ -543,12 +526,26 @@ mod tests {
         let table = [
             ("-x", "invalid option: \"x\""),
             ("--prot 80 .", "invalid option: \"prot\"; did you mean --port?"),
+            ("--reload", "invalid option: \"reload\"; did you mean \"webserv reload CONFIG\"?"),
+            ("--root=/srv", "invalid option: \"root\"; the directory stands alone: webserv DIR"),
+            ("-d", "invalid option: \"d\"; webserv -c FILE"),
             ("-c", "option \"-c\" requires file name"),
             ("--port", "option \"--port\" requires a value"),
             ("fmt", "fmt needs a file"),
             ("check-nginx", "check-nginx needs a file"),
+            ("sign", "sign needs a key and a URL"),
             ("diff a", "diff needs two configurations"),
-            ("--port eighty .", "option \"--port\" does not take \"eighty\""),
+            ("--port eighty .", "option \"--port\" does not take \"eighty\": 1 to 65535"),
+            (". --port -1", "option \"--port\" does not take \"-1\": 1 to 65535"),
+            ("--bind nohost .", "option \"--bind\" does not take \"nohost\": an address"),
+            ("--format yaml", "option \"--format\" does not take \"yaml\": text or json"),
+            ("-s foo", "invalid option: \"-s foo\"\nsignals are"),
+            (". extra", "\"extra\" is one argument too many"),
+            (". 8080", "\"8080\" is one argument too many; did you mean --port 8080?"),
+            (". lint", "\"lint\" is one argument too many; a command comes first: webserv lint"),
+            (". -p 8080", "-p is nginx's prefix; did you mean --port 8080?"),
+            (". -g daemon;", "\"-g\" does not go with a directory"),
+            ("a.conf -c b.conf", "\"a.conf\" and -c \"b.conf\" are two configurations"),
         ];
         for (line, expected) in table {
             match parsed(line) {
@@ -558,5 +555,21 @@ mod tests {
                 other => panic!("{line}: {other:?}"),
             }
         }
+        let empty = parse(vec!["webserv".into(), "".into()]).map(|args| args.config);
+        assert_eq!(empty, Err(Stop::mistake("an argument is empty")));
+    }
+
+    #[test]
+    fn a_first_word_that_is_no_command_has_its_advice() {
+        let table = [
+            ("restart", "webserv reload"),
+            ("8080", "--port 8080"),
+            ("https://a.test/", "\"a.test\""),
+            ("strat", "webserv start"),
+        ];
+        for (word, expected) in table {
+            assert!(advice_on_word(word).is_some_and(|advice| advice.contains(expected)), "{word}");
+        }
+        assert_eq!(advice_on_word("unheard-of"), None);
     }
 }

@@ -18,6 +18,7 @@ use webserv::explain;
 use webserv::io::console;
 use webserv::server::lifecycle::{self, Failure, Greeting, Signalled};
 use webserv::server::reload::{self, Origin, Read};
+use webserv::sys::Errno;
 use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, sign, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
@@ -56,12 +57,6 @@ fn main() -> ExitCode {
     }
     if let Some(form) = &args.reference {
         return reference(form);
-    }
-    if let Some(name) = &args.signal
-        && lifecycle::signal_number(name).is_none()
-    {
-        console::line(format_args!("webserv: invalid option: \"-s {name}\""));
-        return ExitCode::FAILURE;
     }
     let origin = match origin(&args) {
         Ok(Origin { text: Some(text), .. }) if args.share.print_config => {
@@ -148,7 +143,7 @@ fn page(page: Result<String, String>) -> ExitCode {
 fn origin(args: &Args) -> Result<Origin, Failure> {
     let called = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&called).file_name().map_or("webserv".into(), |name| name.to_string_lossy().into_owned());
-    let here = std::env::current_dir().map_err(|e| Failure::of(format!("getcwd() failed ({e})")))?;
+    let here = std::env::current_dir().map_err(|e| Failure::of(format!("getcwd() failed {}", Errno::from(e))))?;
     let prefix = match &args.prefix {
         Some(prefix) => here.join(prefix),
         None => here.clone(),
@@ -157,10 +152,17 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
         return share::origin(&here.join(dir), &args.share, program);
     }
     if args.share != cli::Share::default() {
-        let what = args.config.as_ref().map_or("no directory is named".into(), |p| format!("{} is none", p.display()));
+        let what = match &args.config {
+            None => "no directory is named".to_owned(),
+            Some(path) if path.exists() => format!("\"{}\" is a file", path.display()),
+            Some(path) => format!("\"{}\" does not exist", path.display()),
+        };
         return Err(Failure::of(format!(
             "--upload, --port, --bind, --auth, --tls and --print-config are for serving a directory; {what}"
         )));
+    }
+    if let Some(missing) = args.config.as_ref().filter(|config| !config.exists()) {
+        return Err(no_such(missing));
     }
     // nginx's file is read as nginx reads it.
     if let (Some(Tool::CheckNginx), Some(config)) = (&args.tool, &args.config) {
@@ -178,11 +180,10 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
         });
     }
     let (file, form) = match (&args.config, &args.file) {
-        (Some(config), _) if !config.exists() => return Err(no_such(config)),
         (Some(config), _) => (config.clone(), Form::Own),
         (None, Some(file)) => (prefix.join(file), Form::Nginx),
         (None, None) if args.prefix.is_some() => (prefix.join("conf/nginx.conf"), Form::Nginx),
-        (None, None) => (default_file()?, Form::Own),
+        (None, None) => (default_file(args)?, Form::Own),
     };
     Ok(Origin {
         executable: executable(&called),
@@ -201,21 +202,30 @@ fn executable(called: &std::ffi::OsStr) -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from(called))
 }
 
-fn default_file() -> Result<PathBuf, Failure> {
+fn default_file(args: &Args) -> Result<PathBuf, Failure> {
     const PLACES: [&str; 2] = ["conf/default.conf", "/etc/webserv/webserv.conf"];
     let found = PLACES.iter().map(PathBuf::from).find(|path| path.exists());
+    let is_serving =
+        args.signal.is_none() && !args.status && !args.test && args.tool.is_none() && args.explain.is_none();
+    let hint = match &args.signal {
+        _ if is_serving => HINT.to_owned(),
+        Some(signal) => {
+            format!("name the one that the server runs by: webserv -s {signal} CONFIG; see 'webserv --help'")
+        }
+        None => "name one; see 'webserv --help'".to_owned(),
+    };
     found
-        .ok_or_else(|| Failure::of(format!("no configuration: neither {} nor {} exists\n{HINT}", PLACES[0], PLACES[1])))
+        .ok_or_else(|| Failure::of(format!("no configuration: neither {} nor {} exists\n{hint}", PLACES[0], PLACES[1])))
 }
 
 /// What a first word may be.
 const HINT: &str = "webserv DIR serves a directory, webserv FILE what a configuration says; see 'webserv --help'";
 
-/// What was named is no file: a directory that is not there, or a command that is nearly one of ours.
+/// What was named is no file: a directory that is not there, a command that is nearly one of ours, or one of others.
 fn no_such(named: &Path) -> Failure {
     let word = named.to_string_lossy();
-    let near = cli::near_command(&word).map_or(String::new(), |near| format!("did you mean \"webserv {near}\"?\n"));
-    Failure::of(format!("open() \"{word}\" failed (2: No such file or directory)\n{near}{HINT}"))
+    let advice = cli::advice_on_word(&word).map_or(String::new(), |advice| format!("{advice}\n"));
+    Failure::of(format!("open() \"{word}\" failed (2: No such file or directory)\n{advice}{HINT}"))
 }
 
 /// `-t` and `-T`: nginx's verdict lines and exit status.
@@ -306,12 +316,14 @@ fn layout(check: bool, files: &[PathBuf]) -> ExitCode {
     for file in files {
         let shown = file.display();
         let written = match std::fs::read(file) {
-            Err(why) => Err(format!("{shown}: {why}")),
+            Err(e) => Err(format!("open() \"{shown}\" failed {}", Errno::from(e))),
             Ok(text) => match format::format(&text) {
                 None => Err(format!("{shown}: a quote is not closed; `webserv -t` shows where")),
                 Some(laid) if laid == text => Ok(()),
                 Some(_) if check => Err(format!("{shown} is not laid out as `webserv fmt` does")),
-                Some(laid) => std::fs::write(file, laid).map_err(|why| format!("{shown}: {why}")),
+                Some(laid) => {
+                    std::fs::write(file, laid).map_err(|e| format!("write() \"{shown}\" failed {}", Errno::from(e)))
+                }
             },
         };
         if let Err(why) = written {
@@ -371,7 +383,7 @@ fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, source
     let text = match std::fs::read(log) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(e) => {
-            complain(&format!("{}: {e}", log.display()));
+            complain(&format!("open() \"{}\" failed {}", log.display(), Errno::from(e)));
             return ExitCode::FAILURE;
         }
     };
@@ -421,7 +433,7 @@ fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> Ex
     let text = match std::fs::read(log) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(e) => {
-            complain(&format!("{}: {e}", log.display()));
+            complain(&format!("open() \"{}\" failed {}", log.display(), Errno::from(e)));
             return ExitCode::FAILURE;
         }
     };
@@ -475,7 +487,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(Failure { why, .. }) => {
-            console::line(format_args!("{program}: [emerg] {why}"));
+            draw(&format!("{program}: [emerg] {}\n", why.replace('\n', "\n  = help: ")));
             ExitCode::FAILURE
         }
     }

@@ -11,6 +11,7 @@ use webserv::config::build::Form;
 use webserv::io::console;
 use webserv::server::lifecycle::Failure;
 use webserv::server::reload::Origin;
+use webserv::sys::Errno;
 use webserv::sys::random;
 use webserv::sys::terminal::NoEcho;
 use webserv::tools::serve_dir::{ServeDir, password_line};
@@ -23,7 +24,9 @@ const PORT: u16 = 8000;
 /// # Errors
 /// The password could not be had or kept.
 pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Failure> {
-    let dir = dir.canonicalize().map_err(|e| Failure::of(format!("\"{}\": {e}", dir.display())))?;
+    let dir = dir.canonicalize().map_err(|e| unusable("realpath", dir, e))?;
+    // Nothing of it could be shown.
+    std::fs::read_dir(&dir).map_err(|e| unusable("opendir", &dir, e))?;
     let address = SocketAddr::new(share.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), share.port.unwrap_or(PORT));
     let password_file = match &share.auth {
         Some(user) if share.print_config => Some(password_path(user)?),
@@ -50,6 +53,14 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
     })
 }
 
+fn unusable(call: &str, dir: &Path, e: io::Error) -> Failure {
+    let cure = match e.kind() {
+        io::ErrorKind::PermissionDenied => "\nthis user may not read it: chmod u+rx, chown, or start as a user who may",
+        _ => "",
+    };
+    Failure::of(format!("{call}() \"{}\" failed {}{cure}", dir.display(), Errno::from(e)))
+}
+
 /// Where the password file of `--auth` stands: with the user's other state, as the XDG base directories have it.
 fn password_path(user: &str) -> Result<PathBuf, Failure> {
     if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
@@ -65,9 +76,9 @@ fn password_path(user: &str) -> Result<PathBuf, Failure> {
 /// Asks for the password and writes the password file, readable by its owner only.
 fn keep_password(user: &str) -> Result<PathBuf, Failure> {
     let path = password_path(user)?;
-    let password = ask(user).map_err(|e| Failure::of(format!("--auth: no password: {e}")))?;
+    let password = ask(user).map_err(|e| Failure::of(format!("--auth: no password: {}", Errno::from(e))))?;
     if password.is_empty() {
-        return Err(Failure::of("--auth: the password is empty"));
+        return Err(Failure::of("--auth: the password is empty: type one, or pass it on standard input"));
     }
     let mut salt = [0; 8];
     random::fill(&mut salt).map_err(|e| Failure::of(format!("getrandom() failed {e}")))?;
@@ -78,7 +89,7 @@ fn keep_password(user: &str) -> Result<PathBuf, Failure> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         file.write_all(password_line(user, &password, salt).as_bytes())
     };
-    write().map_err(|e| Failure::of(format!("--auth: \"{}\": {e}", path.display())))?;
+    write().map_err(|e| Failure::of(format!("--auth: \"{}\": {}", path.display(), Errno::from(e))))?;
     Ok(path)
 }
 

@@ -11,7 +11,7 @@ use super::reload_report;
 use super::signals::Signals;
 use super::supervisor::{self, Supervisor};
 use super::temp_paths;
-use super::worker::{Worker, worker};
+use super::worker::{self, Worker, worker};
 use crate::config::build::Form;
 use crate::config::model::{Config, Level, LogTarget};
 use crate::io::console;
@@ -129,11 +129,13 @@ pub fn prepare(
         }
     }
     let mut notes = notes;
-    if let Some(worker) = worker.as_ref().filter(|worker| worker.is_default) {
-        for text in worker.advice(&config) {
+    // nginx says nothing on the terminal of what its user may not do.
+    let is_shown = origin.form == Form::Own || worker.as_ref().is_some_and(|worker| worker.is_default);
+    for text in worker::advice(worker.as_ref(), &config) {
+        if is_shown {
             console::line(format_args!("{}: {text}", origin.program));
-            notes.push((Level::Warn, text));
         }
+        notes.push((Level::Warn, text));
     }
     let ready = match config.process.daemon && !is_child {
         true => Some(process::daemonize().map_err(|e| Failure::of(format!("fork() failed {e}")))?),
@@ -271,7 +273,13 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
             "the configuration writes no pid file, so there is no process to signal: write \"pid PATH;\" at its top, or use the service manager",
         ));
     };
-    let pid = pid_file::running(path)?;
+    let pid = pid_file::running(path).map_err(|failure| match path.exists() {
+        true => failure,
+        false => Failure::of(format!(
+            "{}\nno server runs by this configuration, or it was started with another pid file (-g 'pid PATH;')",
+            failure.why
+        )),
+    })?;
     let before = reload_report::read(path);
     process::kill(pid, number).map_err(|e| Failure::of(format!("kill({pid}, {number}) failed {e}")))?;
     if number == process::sigdrain() {

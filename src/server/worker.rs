@@ -56,33 +56,53 @@ pub fn worker(config: &Config, _form: Form) -> Result<Option<Worker>, Failure> {
 const ENTER: u32 = 1;
 const WRITE: u32 = 2 | ENTER;
 
-impl Worker {
-    /// The warning where root's rights were given up without a `user` directive: which directories of the
-    /// configuration do not work so, and the cure.
-    pub fn advice(&self, config: &Config) -> Vec<String> {
-        let name = &self.name;
-        let mut lines = vec![format!(
+/// Which directories of the configuration the serving process cannot use, and the cure; before them, that root's rights
+/// were given up without a `user` directive. Without a worker the process is judged that runs.
+pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    let name = worker.map_or_else(|| process::geteuid().to_string(), |worker| worker.name.clone());
+    if worker.is_some_and(|worker| worker.is_default) {
+        lines.push(format!(
             "started by root without \"user\": serving as {name}; write \"user NAME;\" for another user, \"user root;\" to stay root"
-        )];
-        let (read, written) = directories_by(config, landing);
-        for path in &written {
-            if !self.can(path, WRITE) {
-                let path = path.display();
-                lines.push(format!(
-                    "{name} cannot write to \"{path}\", uploads there will fail: chown {name} \"{path}\""
-                ));
-            }
-        }
-        for path in read.difference(&written) {
-            if path.exists() && !self.can(path, ENTER) {
-                let path = path.display();
-                lines
-                    .push(format!("{name} cannot read \"{path}\": chmod o+x it and the directories above, or move it"));
-            }
-        }
-        lines
+        ));
     }
+    let who = worker.map_or_else(|| format!("user {name}"), |_| name.clone());
+    let can = |path: &Path, wanted| worker.map_or_else(|| we_can(path, wanted), |worker| worker.can(path, wanted));
+    let (read, written) = directories_by(config, landing);
+    let owner = worker.map_or(String::new(), |worker| format!(" && chown {} ", worker.name));
+    for path in written.iter().filter(|path| !can(path, WRITE)) {
+        let is_missing = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+        let shown = format!("\"{}\"", path.display());
+        let chown = if owner.is_empty() { String::new() } else { format!("{owner}{shown}") };
+        match is_missing {
+            // A root has its warning already.
+            true if read.contains(path) => {}
+            true => lines.push(format!("{shown} does not exist, uploads there will fail: mkdir -p {shown}{chown}")),
+            false => {
+                lines.push(format!("{who} cannot write to {shown}, uploads there will fail: chown {name} {shown}"))
+            }
+        }
+    }
+    for path in read.difference(&written).filter(|path| !can(path, ENTER)) {
+        // What is not there at all has its warning already.
+        let is_there = std::fs::metadata(path).is_ok_and(|meta| meta.is_dir());
+        let is_hidden = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+        if is_there || is_hidden {
+            let path = path.display();
+            lines.push(format!("{who} cannot read \"{path}\": chmod o+x it and the directories above, or move it"));
+        }
+    }
+    lines
+}
 
+/// What the system says of us.
+fn we_can(path: &Path, wanted: u32) -> bool {
+    let modes = [(ENTER, file::X_OK), (WRITE & !ENTER, file::W_OK)];
+    let mode = modes.iter().filter(|(bit, _)| wanted & bit != 0).fold(0, |all, (_, mode)| all | mode);
+    CString::new(path.as_os_str().as_bytes()).is_ok_and(|path| file::access(&path, mode).is_ok())
+}
+
+impl Worker {
     /// Whether the directory, through all above it, lets this user do so. By the mode alone.
     fn can(&self, path: &Path, wanted: u32) -> bool {
         let stat = |path: &Path| file::stat(&CString::new(path.as_os_str().as_bytes()).ok()?).ok();
@@ -90,6 +110,9 @@ impl Worker {
             let class = if stat.uid == self.uid {
                 6
             } else if stat.gid == self.gid {
+                3
+            } else if !self.is_default && stat.mode >> 3 & wanted == wanted {
+                // A user that was chosen may be in this group, too.
                 3
             } else {
                 0

@@ -66,7 +66,8 @@ fn naming(tree: &[Directive], path: &Path, prefix: &Path) -> Option<Span> {
 
 fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
     let port = addr.port().unwrap_or(0);
-    let other = if origin.text.is_some() { "another one: --port 8080" } else { "another port" };
+    let is_ours = origin.text.is_some();
+    let other = if is_ours { "another one: --port 8080" } else { "another port" };
     match e {
         Errno::EADDRINUSE => {
             let who = holder(addr).map_or_else(
@@ -76,9 +77,12 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
             vec![who, format!("stop it, or listen on {other}")]
         }
         Errno::EACCES if (1..1024).contains(&port) => vec![
-            format!("ports below 1024 are for root and for who has the right: listen on {other} of 1024 and more"),
-            "or start it as root (it serves as another user), or by its systemd unit, or once \
-             `sudo setcap cap_net_bind_service=+ep $(command -v webserv)`"
+            match is_ours {
+                true => "only root may listen below 1024: --port 8080 needs no right".to_owned(),
+                false => "only root may listen below 1024: 1024 and above need no right".to_owned(),
+            },
+            "or start it as root or by its systemd unit, or give the right once: sudo setcap cap_net_bind_service=+ep \
+             $(command -v webserv)"
                 .to_owned(),
         ],
         Errno::EADDRNOTAVAIL => {

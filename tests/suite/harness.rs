@@ -228,7 +228,7 @@ impl Setup {
     }
 
     /// The binary, or a copy of it where `nobody` cannot get at it.
-    fn startable(&self, binary: &Path) -> PathBuf {
+    pub fn startable(&self, binary: &Path) -> PathBuf {
         if !self.unprivileged || !os::is_root() || is_for_all(binary) {
             return binary.to_owned();
         }

@@ -3,6 +3,9 @@
 
 use crate::harness::{Setup, on_nginx};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// Runs `webserv ARGS` in the directory of a setup, to its end.
@@ -110,18 +113,75 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
         return;
     }
     let setup = with("server { listen 127.0.0.1:1; root site; }");
-    let table: [(&[&str], &[&str]); 7] = [
+    let table: [(&[&str], &[&str]); 24] = [
+        (&["restart"], &["webserv reload CONFIG", "systemctl restart webserv"]),
+        (&["8080"], &["webserv . --port 8080"]),
+        (&["https://a.test/"], &["\"a.test\"", "webserv DIR"]),
+        (&["install"], &["systemctl enable --now webserv"]),
+        (&["stop"], &["name the one that the server runs by", "webserv -s stop CONFIG"]),
+        (&["check"], &["neither conf/default.conf", "name one"]),
+        (&["site", "extra"], &["\"extra\" is one argument too many", "--help"]),
+        (&["site", "8080"], &["did you mean --port 8080?"]),
+        (&["site", "-p", "8080"], &["did you mean --port 8080?"]),
+        (&["site", "-g", "daemon off;"], &["\"-g\" does not go with a directory", "--print-config"]),
+        (&["site", "--port", "-1"], &["does not take \"-1\"", "1 to 65535"]),
+        (&["site", "--bind", "nohost"], &["an address, as in 0.0.0.0"]),
+        (&["nothing", "--upload"], &["\"nothing\" does not exist"]),
+        (&["x.conf", "--upload"], &["\"x.conf\" is a file"]),
+        (&["x.conf", "-c", "x.conf"], &["two configurations"]),
+        (&["check-nginx", "nothing"], &["open() \"nothing\" failed (2:"]),
+        (&["-s", "foo"], &["invalid option: \"-s foo\"", "stop, quit, reopen, reload and drain", "--help"]),
         (&[], &["neither conf/default.conf", "webserv DIR", "--help"]),
         (&["strat"], &["\"strat\" failed (2:", "did you mean \"webserv start\"?"]),
         (&["strat", "x.conf"], &["did you mean \"start\"?", "--help"]),
         (&["./nothing"], &["\"./nothing\" failed (2:", "webserv FILE"]),
         (&["x.conf", "y.conf"], &["--help"]),
-        (&["site", "--port", "99999"], &["0 to 65535"]),
+        (&["site", "--port", "99999"], &["1 to 65535"]),
         (&["reload", "x.conf"], &["writes no pid file", "pid PATH;"]),
     ];
     for (args, expected) in table {
         fails_with(&setup, args, expected);
     }
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_or_written_is_named_at_the_start() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with("server { listen 127.0.0.1:1; root site/index.html; }").mkdir("locked").unprivileged();
+    let text = said(&run(&setup, &["-t", "x.conf"]));
+    assert!(text.contains("is a file, not a directory") && text.contains("x.conf:1:"), "{text}");
+    let mode = |mode| std::fs::set_permissions(setup.dir().join("locked"), std::fs::Permissions::from_mode(mode));
+    mode(0o000).expect("chmod");
+    let text = said(&as_nobody(&setup, &["locked"]));
+    assert!(text.contains("opendir() \"") && text.contains("(13: Permission denied)"), "{text}");
+    assert!(text.contains("start as a user who may"), "{text}");
+    // A port that is taken ends what would serve on.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port().to_string();
+    mode(0o755).expect("chmod");
+    let out = as_nobody(&setup, &["locked", "--port", &port]);
+    assert!(!out.status.success(), "{}", said(&out));
+}
+
+/// As [`run`], by an ordinary user.
+fn as_nobody(setup: &Setup, args: &[&str]) -> Output {
+    let mut command = Command::new(setup.startable(Path::new(env!("CARGO_BIN_EXE_webserv"))));
+    command.args(args).current_dir(setup.dir()).env_remove("NGINX").env("NO_COLOR", "1").stdin(Stdio::null());
+    if crate::os::is_root() {
+        command.uid(65534).gid(65534);
+    }
+    command.output().expect("the binary runs")
+}
+
+#[test]
+fn a_signal_without_a_server_says_that_none_runs() {
+    if on_nginx() {
+        return;
+    }
+    let setup = with("pid p.pid;\nserver { listen 127.0.0.1:1; root site; }");
+    fails_with(&setup, &["reload", "x.conf"], &["p.pid\" failed (2:", "no server runs by this configuration"]);
 }
 
 #[test]

@@ -47,11 +47,19 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
     }
     let Some(path) = fixed(place, |paths| &paths.prefix) else { return };
     // Where we may not look, the server may.
-    let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
-    if !is_missing {
+    let found_there = std::fs::metadata(&path);
+    let shown = path.display();
+    if place.is("root") && found_there.as_ref().is_ok_and(|meta| meta.is_file()) {
+        found.push(Finding::new(
+            place.d.args_span(),
+            format!("\"{shown}\" is a file, not a directory: every request is answered 404"),
+            "`root` names the directory that holds it, `index` the file; or `location = /x { alias FILE; }`",
+        ));
         return;
     }
-    let shown = path.display();
+    if !found_there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+        return;
+    }
     let near = nearest(&path);
     // A configuration may be read where it is not served: what it names is then taken on trust.
     let is_told = place.paths.is_some_and(|paths| paths.are_ours);

@@ -1,0 +1,178 @@
+//! What is wrong with a command line, in our words (nginx's where nginx has words for it), and what was meant.
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::path::Path;
+
+/// Nothing is done: help was asked for, or the arguments make no sense.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// `--help`: text for standard output.
+    Help(String),
+    /// Lines for standard error, without the program's name.
+    Mistake(String),
+}
+
+impl Stop {
+    pub fn mistake(what: &str) -> Stop {
+        Stop::Mistake(format!("{what}\nsee 'webserv --help'"))
+    }
+}
+
+/// What may stand on a command line.
+pub struct Known {
+    pub command: Command,
+    /// First words that are spelled-out options.
+    pub words: Vec<&'static str>,
+}
+
+/// Options that other servers have for what is done here, and what does it.
+const ELSEWHERE: [(&[&str], &str); 11] = [
+    (&["reload", "stop", "quit", "reopen", "drain"], "did you mean \"webserv {} CONFIG\"?"),
+    (&["config", "conf", "configuration"], "the file stands alone: webserv FILE, or as in nginx: webserv -c FILE"),
+    (&["root", "dir", "directory", "path", "document-root"], "the directory stands alone: webserv DIR"),
+    (&["listen", "host", "address", "addr", "interface", "interfaces"], "did you mean --bind ADDRESS and --port PORT?"),
+    (&["https", "ssl", "cert", "certificate", "tls-cert", "tls-key"], "did you mean --tls?"),
+    (&["user", "username", "password", "basic-auth"], "did you mean --auth USER?"),
+    (&["allow-upload", "upload-files", "write", "writable", "allow-all", "rw"], "did you mean --upload?"),
+    (&["test", "check", "validate", "configtest"], "did you mean -t?"),
+    (&["foreground", "no-daemon", "nodaemon"], "webserv FILE stays in the foreground by itself"),
+    (&["daemon", "background", "d", "D"], "webserv -c FILE runs in the background, as nginx does"),
+    (&["debug", "verbose"], "did you mean -g 'error_log stderr debug;'?"),
+];
+
+/// First words that name nothing here, and what does what they say.
+const FIRST_WORDS: [(&[&str], &str); 4] = [
+    (
+        &["restart"],
+        "a new configuration is taken without a restart: webserv reload CONFIG; else webserv stop CONFIG and start it \
+         again, or systemctl restart webserv",
+    ),
+    (&["enable", "disable", "install", "uninstall"], "a service is systemd's: systemctl enable --now webserv"),
+    (
+        &["init", "new", "config", "configure"],
+        "a configuration to begin with: webserv DIR --print-config > webserv.conf",
+    ),
+    (&["log", "logs"], "logs are where error_log and access_log of the configuration say, or journalctl -u webserv"),
+];
+
+/// What would do what a first word says that is neither a file nor a command.
+pub fn advice_on_word(word: &str, known: &Known) -> Option<String> {
+    if let Some((_, advice)) = FIRST_WORDS.iter().find(|(words, _)| words.contains(&word)) {
+        return Some((*advice).to_owned());
+    }
+    if word.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Some(format!("did you mean a port? webserv . --port {word}"));
+    }
+    if let Some((_, place)) = word.split_once("://") {
+        let host = place.split('/').next().unwrap_or_default();
+        return Some(format!("\"{host}\" is what clients ask for; here stands what is served"));
+    }
+    near_command(word, known).map(|near| format!("did you mean \"webserv {near}\"?"))
+}
+
+/// The command that a word is nearly.
+fn near_command(word: &str, known: &Known) -> Option<String> {
+    let words = known.words.iter().copied().chain(known.command.get_subcommands().map(Command::get_name));
+    let near = words.map(|known| (strsim::damerau_levenshtein(known, word), known)).min()?;
+    (near.0 <= 2 && near.0 < word.len()).then(|| near.1.to_owned())
+}
+
+/// What an unknown option, without its dashes, may have meant: a clause for the end of the message.
+fn meant_by(option: &str, known: &Known) -> String {
+    let name = option.split('=').next().unwrap_or_default();
+    if let Some((_, advice)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)) {
+        return format!("; {}", advice.replace("{}", name));
+    }
+    let near = |long: &&str| strsim::damerau_levenshtein(long, name) <= 2.min(name.len().saturating_sub(1));
+    let longs = known.command.get_arguments().filter_map(|arg| arg.get_long());
+    let found = longs.filter(|long| near(long)).min_by_key(|long| strsim::damerau_levenshtein(long, name));
+    found.map_or(String::new(), |long| format!("; did you mean --{long}?"))
+}
+
+/// A word behind the configuration or the directory.
+fn too_many(word: &str, known: &Known) -> String {
+    let is_command = known.words.contains(&word) || known.command.find_subcommand(word).is_some();
+    let meant = match word.parse::<u16>() {
+        Ok(port) => format!("; did you mean --port {port}?"),
+        Err(_) if is_command => format!("; a command comes first: webserv {word} …"),
+        Err(_) => String::new(),
+    };
+    format!("\"{word}\" is one argument too many{meant}")
+}
+
+/// What an option takes, where a value is no such thing.
+const TAKES: [(&str, &str); 4] = [
+    ("--port", ": 1 to 65535"),
+    ("--bind", ": an address, as in 0.0.0.0, :: or 192.0.2.1"),
+    ("--from", ": an address, as in 192.0.2.1"),
+    ("--format", ": text or json"),
+];
+
+/// Commands that lack an argument, with a line that does not.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("fmt", "fmt needs a file, as in: webserv fmt conf/default.conf"),
+    ("check-nginx", "check-nginx needs a file, as in: webserv check-nginx /etc/nginx/nginx.conf"),
+    ("diff", "diff needs two configurations, as in: webserv diff old.conf new.conf --log logs/access.log"),
+    ("sign", "sign needs a key and a URL, as in: webserv sign --key link.key https://files.example/inbox/"),
+];
+
+/// What nginx says an option lacks.
+const WANTS: [(char, &str); 5] =
+    [('c', "file name"), ('e', "file name"), ('p', "directory name"), ('g', "parameter"), ('s', "parameter")];
+
+/// The parser's error as one of ours. `first` is the first argument.
+pub fn stop(error: &clap::Error, first: &str, known: &Known) -> Stop {
+    let argument = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        _ => String::new(),
+    };
+    let (given, extra) = (argument(ContextKind::InvalidArg), argument(ContextKind::InvalidSubcommand));
+    let bare = given.trim_start_matches('-');
+    let is_word = !first.starts_with('-') && !Path::new(first).exists();
+    let nearly = near_command(first, known).filter(|near| is_word && near != first);
+    let mistake = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return Stop::Help(error.to_string());
+        }
+        ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand if nearly.is_some() => {
+            format!("\"{first}\" is no command; did you mean \"{}\"?", nearly.unwrap_or_default())
+        }
+        ErrorKind::UnknownArgument if given.starts_with('-') && bare.is_empty() => {
+            format!("invalid option: \"{given}\"")
+        }
+        ErrorKind::UnknownArgument if given.starts_with('-') => {
+            format!("invalid option: \"{bare}\"{}", meant_by(bare, known))
+        }
+        ErrorKind::UnknownArgument => too_many(&given, known),
+        ErrorKind::ArgumentConflict if !extra.is_empty() => too_many(&extra, known),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if given.starts_with("--") => {
+            let option = given.split(' ').next().unwrap_or_default();
+            let takes = TAKES.iter().find(|(name, _)| *name == option).map_or("", |(_, takes)| takes);
+            match argument(ContextKind::InvalidValue) {
+                value if value.is_empty() => format!("option \"{option}\" requires a value"),
+                value => format!("option \"{option}\" does not take \"{value}\"{takes}"),
+            }
+        }
+        // Not an option's value but a word of its own.
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if !given.starts_with('-') => {
+            "an argument is empty".to_owned()
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let letter = bare.chars().next().unwrap_or('-');
+            let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
+            format!("option \"-{letter}\" requires {wants}")
+        }
+        ErrorKind::MissingRequiredArgument => EXAMPLES
+            .iter()
+            .find(|(command, _)| *command == first)
+            .map_or("an argument is missing", |(_, example)| example)
+            .to_owned(),
+        ErrorKind::ArgumentConflict if !given.is_empty() => {
+            format!("\"{given}\" does not go with a command; options of the server come alone")
+        }
+        _ => "the arguments are not understood".to_owned(),
+    };
+    Stop::mistake(&mistake)
+}
