@@ -15,11 +15,13 @@ pub struct Budget {
     pub bytes: usize,
     /// Short answers are kept back ([`Next::Send`]).
     pub gather: bool,
+    /// It has had one piece of a large file and goes on when the others have had theirs.
+    pub took_piece: bool,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { requests: 64, bytes: 4 << 20, gather: false }
+        Budget { requests: 64, bytes: 4 << 20, gather: false, took_piece: false }
     }
 }
 

@@ -59,12 +59,13 @@ impl Server {
             });
         }
         let left = turn.budget.bytes;
+        let bulky = left == 0 || turn.budget.took_piece;
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.bulk = self.bulk.saturating_sub(given - left);
         for (stream, next) in streams {
             self.file(stream, next, false);
         }
-        self.file(key, next, left == 0);
+        self.file(key, next, bulky);
         // What a stream has to say goes out on its connection.
         if let Some(parent) = parent {
             self.stream_went_on(parent, key);

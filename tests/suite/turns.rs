@@ -159,3 +159,26 @@ fn many_short_requests_do_not_wait_for_all_large_files() {
     let before = &log[..log.rfind("GET /small").expect("it is there")];
     assert!(lines(before, "/large") < MANY, "all large ones were there before the last short one");
 }
+
+/// Each has a piece in turn; where a piece ends, a slow reader's buffer may too.
+#[test]
+fn large_files_that_go_out_in_turns_arrive_as_they_are() {
+    let name = |at: usize| format!("html/{at}");
+    let large = |at: usize| (0..400_000).map(|n| format!("{at}{n:07}")).collect::<String>();
+    let s = (0..8)
+        .fold(http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }"), |s, at| s.file(&name(at), &large(at)))
+        .start();
+    let mut clients: Vec<Client> = (0..8).map(|_| s.client()).collect();
+    s.frozen(|| {
+        for (at, client) in clients.iter_mut().enumerate() {
+            let range = if at % 2 == 0 { "" } else { "Range: bytes=100000-2999999\r\n" };
+            client.send(format!("GET /{at} HTTP/1.1\r\nHost: a\r\n{range}\r\n"));
+        }
+    });
+    for (at, client) in clients.iter_mut().enumerate() {
+        match at % 2 {
+            0 => client.response().is(200).body_is(&large(at)),
+            _ => client.response().is(206).body_is(&large(at)[100_000..3_000_000]),
+        };
+    }
+}

@@ -19,8 +19,15 @@ pub enum Flushed {
     Gone(CloseReason),
 }
 
-/// One sendfile at most: large bites are what makes big files cheap.
+/// One sendfile at most.
 const BITE: u64 = 4 << 20;
+/// Files of more go out in pieces, each connection one in turn.
+const LARGE: u64 = 1 << 20;
+/// A piece: the whole pages that one segment of TCP holds (64 KiB with its headers). The kernel cuts what is larger, page
+/// by page, and a reader that is given a little at a time keeps up with it. 32 clients and 4 MiB: 0.41 ms of CPU for each
+/// file, by 4 MiB at once 0.75 (64 KiB: 0.70, 48 KiB: 0.47); several pieces in a row 0.50. Below [`LARGE`] what the
+/// socket takes at once is as cheap, and a call saved.
+const PIECE: u64 = 60 << 10;
 
 pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed {
     if ex.out.is_empty() {
@@ -54,6 +61,8 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         }
         // The last piece takes along the word that TLS ends with.
         let ends = io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive;
+        let sent = ex.out.response_sent();
+        let mut piece = false;
         let Some((segment, text, more)) = ex.out.front() else { return flush_transport(io) };
         if !io.transport.can_write() {
             return Flushed::Blocked;
@@ -83,8 +92,10 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             }
             Segment::Head { .. } | Segment::End { .. } => return Flushed::Blocked,
             Segment::File { file, at, end } => {
-                let wanted = (end - at).min(BITE).min(most as u64) as usize;
-                let more = more(wanted as u64 == end - at);
+                let left = *end - *at;
+                piece = io.transport.is_raw() && sendfile && left > PIECE && left + sent > LARGE;
+                let wanted = left.min(if piece { PIECE } else { BITE }).min(most as u64) as usize;
+                let more = more(wanted as u64 == left);
                 let result = match file.fd() {
                     Some(source) if sendfile => io.transport.send_file(source, *at, wanted, &mut cx.scratch, more),
                     Some(source) => io.transport.send_copy(source, *at, wanted, &mut cx.scratch, more),
@@ -103,6 +114,10 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 ex.out.advance(n);
                 turn.budget.moved(n);
                 io.arm(Timer::Send, cx.now.ms + timeout);
+                if piece && io.transport.can_write() {
+                    turn.budget.took_piece = true;
+                    return Flushed::Yield;
+                }
             }
             Err(Errno::EAGAIN) => return Flushed::Blocked,
             Err(_) => return Flushed::Gone(CloseReason::ClientGone),
