@@ -9,6 +9,7 @@ use crate::http::method::Method;
 use crate::http::signed_link::Limits;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
+use crate::services::quotas::Wait;
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -51,6 +52,8 @@ pub struct RouteState {
     pub kept: Kept,
     /// A form of the listing page has this done.
     pub deed: Option<Deed>,
+    /// upload_quota: how far the request waits for a count of what is there.
+    pub quota: Wait,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Limits>>,
 }

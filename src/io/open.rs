@@ -18,6 +18,8 @@ use std::path::Path;
 
 /// As the kernel: a path through more links than this is a loop.
 const LINKS: usize = 40;
+/// Bytes that a device may have: /dev/null has none.
+const DEVICE: usize = 64 << 10;
 /// How long the text of a configuration may take to come through a pipe, milliseconds.
 const PATIENCE: u32 = 10_000;
 
@@ -52,11 +54,13 @@ pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
         Place::Descriptor(number) => return file::dup_number(number),
         Place::In(dir, name) => (dir, name),
     };
-    match regular_or_stream(dir.as_fd(), &name, flags, 0o644) {
-        // A FIFO without a reader yet: what is written waits in it for the reader.
-        Err(Errno::ENXIO) => regular_or_stream(dir.as_fd(), &name, O_RDWR | O_APPEND, 0),
-        other => other,
-    }
+    // A FIFO is its own reader: what is written waits in it, whether its reader has not come yet or goes and comes again.
+    let opened = regular_or_stream(dir.as_fd(), &name, flags, 0o644);
+    let is_fifo = match &opened {
+        Ok(fd) => file::special(fd.as_fd())? == Special::Pipe,
+        Err(e) => *e == Errno::ENXIO,
+    };
+    if is_fifo { regular_or_stream(dir.as_fd(), &name, O_RDWR | O_APPEND, 0) } else { opened }
 }
 
 /// A file of the process's own, for reading and writing, made where it is missing: its pid file, its journal.
@@ -138,6 +142,7 @@ pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
         return Err(Errno::EINVAL);
     }
     let most = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1);
+    let is_device = streams && own.is_none();
     let mut text = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0).min(most) + 1);
     while text.len() < most {
         if streams && !file::wait_readable(fd.as_fd(), PATIENCE)? {
@@ -147,6 +152,10 @@ pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
         let most = most - text.len();
         if file::read_into(fd.as_fd(), &mut text, most)? == 0 {
             break;
+        }
+        // /dev/zero has no end.
+        if is_device && text.len() > DEVICE {
+            return Err(Errno::EINVAL);
         }
     }
     Ok(text)
@@ -252,6 +261,16 @@ mod tests {
     }
 
     #[test]
+    fn a_fifo_whose_reader_goes_is_still_written_to() {
+        let scratch = Scratch::new();
+        file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
+        let reader = file::open_at(None, &scratch.join("fifo"), O_RDONLY | O_NONBLOCK, 0).expect("opens");
+        let log = append(&scratch.path().join("fifo")).expect("opens");
+        drop(reader);
+        assert_eq!(file::write(log.as_fd(), b"x"), Ok(1));
+    }
+
+    #[test]
     fn names_of_descriptors_mean_the_descriptor() {
         let table = [
             ("/dev/stdin", Some(0)),
@@ -282,6 +301,7 @@ mod tests {
         assert_eq!(read(&at("fifo"), 100), Err(Errno::EINVAL));
         assert_eq!(read(&at("none"), 100), Err(Errno::ENOENT));
         assert_eq!(read(Path::new("/dev/null"), 100), Ok(Vec::new()));
+        assert_eq!(read(Path::new("/dev/zero"), 100 << 20), Err(Errno::EINVAL), "a device without an end");
         let dir = scratch.fd();
         for (name, expected) in [(c"fifo", Some(Errno::EINVAL)), (c"conf", None)] {
             assert_eq!(regular_at(dir.as_fd(), name, O_WRONLY, 0).err(), expected, "{name:?}");

@@ -13,6 +13,7 @@ pub mod error_line;
 pub mod file_digests;
 pub mod handover;
 pub mod handshakes;
+pub mod judged_trees;
 pub mod limits;
 pub mod listings;
 mod log_file;
@@ -49,6 +50,7 @@ use dir_watch::DirWatch;
 use directories::Directories;
 use file_digests::FileDigests;
 use handshakes::Handshakes;
+use judged_trees::JudgedTrees;
 use limits::Limits;
 use listings::Listings;
 use logs::Logs;
@@ -99,6 +101,8 @@ pub struct Services {
     pub quotas: Quotas,
     /// Locks of WebDAV.
     pub dav_locks: DavLocks,
+    /// Directories that are to be copied, moved or removed, once all in them may be.
+    pub judged_trees: JudgedTrees,
     pub syncs: Syncs,
     /// Rendered listings of directories.
     pub listings: Listings,
@@ -158,6 +162,7 @@ impl Services {
             file_digests: FileDigests::default(),
             quotas: Quotas::default(),
             dav_locks: DavLocks::default(),
+            judged_trees: JudgedTrees::default(),
             syncs: Syncs::default(),
             listings,
             logs,

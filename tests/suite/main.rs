@@ -83,6 +83,7 @@ mod transport;
 mod traversal;
 mod tunnel;
 mod turns;
+mod upload_ways;
 mod uploads;
 mod user_reports;
 mod variables;

@@ -219,9 +219,9 @@ fn find(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
     location::find(config, server, uri, &mut NoTrace).ok().map(|found| found.location)
 }
 
-/// The DELETE that the form of a listing became.
-fn is_form_delete(ex: &Exchange) -> bool {
-    ex.request.head.method == Method::Post && ex.route.method == Method::Delete
+/// What the form of a listing became: a DELETE, MOVE or MKCOL of the name in the form.
+fn is_form_deed(ex: &Exchange) -> bool {
+    ex.route.deed.is_some() || ex.request.head.method == Method::Post && ex.route.method == Method::Delete
 }
 
 /// The URI that the client gave, as scripts see it first.
@@ -229,7 +229,7 @@ fn own_uri(ex: &Exchange) -> Vec<u8> {
     let mut own = Vec::new();
     let target = ex.request.head.origin.of(ex.buf());
     if ex.route.rewritten
-        && !is_form_delete(ex)
+        && !is_form_deed(ex)
         && uri::normalize(target, ex.here().settings.client.merge_slashes, &mut own).is_ok()
     {
         return own;

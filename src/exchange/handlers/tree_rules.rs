@@ -7,6 +7,8 @@
 use super::path_rules::{Deed, PathRules, Target};
 use super::upload::Refusal;
 use crate::exchange::Exchange;
+use crate::http::status::Status;
+use crate::services::judged_trees::Watch;
 use crate::services::quotas::Usage;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
@@ -17,6 +19,8 @@ use crate::sys::file::{
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
+/// A tree into which something comes all the while is looked at this often.
+const AGAIN: u32 = 16;
 /// Bytes of a path that one system call takes.
 const PIECE: usize = 3000;
 
@@ -46,6 +50,14 @@ pub struct TreeRules {
     batch: Vec<(CString, Option<FileKind>)>,
     /// Of all files so far.
     pub total: Usage,
+    /// Something came into the tree while it was looked at.
+    watch: Watch,
+    again: u32,
+}
+
+/// From the first one on, wherever other descriptors of the directory have come to.
+fn entries(top: &OwnedFd) -> Result<ReadDir, Errno> {
+    file::open_at(Some(top.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0).map(file::read_dir)
 }
 
 #[derive(Default)]
@@ -58,18 +70,42 @@ struct Level {
 
 impl TreeRules {
     /// `top` is open for reading. What may be in it is removed, or read, or both; `to`: and put there.
-    pub fn new(top: OwnedFd, base: Base, deeds: &'static [Deed], to: Option<Base>) -> Result<TreeRules, Errno> {
-        let reading = Some(file::read_dir(file::dup(top.as_fd())?));
-        let levels = vec![Level::default()];
+    pub fn new(
+        cx: &mut Services,
+        top: OwnedFd,
+        base: Base,
+        deeds: &'static [Deed],
+        to: Option<Base>,
+    ) -> Result<TreeRules, Errno> {
+        let watch = cx.judged_trees.watch(top.as_fd())?;
+        let (reading, levels) = (Some(entries(&top)?), vec![Level::default()]);
         let (way, batch, total) = (Vec::new(), Vec::new(), Usage::default());
-        Ok(TreeRules { top, base, deeds, to, way, levels, reading, batch, total })
+        Ok(TreeRules { top, base, deeds, to, way, levels, reading, batch, total, watch, again: 0 })
     }
 
-    /// Goes on a little; false when every entry has been looked at.
+    /// Goes on a little; false when every entry has been looked at, and while it stays so. Asked again later it goes on
+    /// where something has come since.
     ///
     /// # Errors
     /// What may not be done.
     pub fn step(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
+        if self.look(ex, cx, rules)? {
+            return Ok(true);
+        }
+        if !self.watch.take() {
+            return Ok(false);
+        }
+        self.again += 1;
+        if self.again > AGAIN {
+            return Err(Refusal::new(Status::CONFLICT, "files come into the directory all the while"));
+        }
+        self.reading = Some(entries(&self.top).map_err(|e| self.failed("open()", e))?);
+        (self.levels, self.total) = (vec![Level::default()], Usage::default());
+        Ok(true)
+    }
+
+    /// Looks at the next entry; false at the end.
+    fn look(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
         if let Some((name, kind)) = self.batch.pop() {
             return self.entry(ex, cx, rules, name, kind).map(|()| true);
         }

@@ -75,6 +75,17 @@ pub struct Full {
     pub claimed: Usage,
 }
 
+/// How far an upload is admitted.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// What is there has to be known.
+    #[default]
+    Known,
+    /// It was too much at first sight: once this many counts have ended, that is final.
+    Counts(u64),
+    Admitted,
+}
+
 impl Quotas {
     /// The area at `dir`, or, with `missing`, what will be at that way from it.
     pub fn area(&mut self, dir: BorrowedFd<'_>, missing: &[CString]) -> Result<Rc<Area>, Errno> {

@@ -3,6 +3,7 @@
 use super::{guard, lock, propfind, proppatch};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::upload;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -16,6 +17,13 @@ pub struct Request {
 
 /// Begins a PROPFIND, PROPPATCH, LOCK or UNLOCK.
 pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow> {
+    // Before its body: LOCK may make a file, and what is there is counted by then.
+    if ex.route.method == Method::Lock
+        && let Err(refusal) = upload::check_empty(ex, cx)
+        && refusal.later
+    {
+        return Err(upload::later(cx));
+    }
     let mut request = Box::new(Request { body: Vec::new() });
     match ex.request.has_content() {
         true => Ok(request),

@@ -29,7 +29,6 @@ pub struct Judging {
     /// What has to be looked at; the first is asked again of each entry as it is copied.
     source: Option<TreeRules>,
     replaced: Option<TreeRules>,
-    is_source_judged: bool,
     /// What has been copied.
     copied: Usage,
     pub is_tree: bool,
@@ -73,7 +72,6 @@ impl Judging {
         let mut judging = Judging {
             source: None,
             replaced: None,
-            is_source_judged: false,
             copied: Usage::default(),
             is_tree,
             added: Usage::default(),
@@ -89,7 +87,7 @@ impl Judging {
                 let top = open(job.source.dir.as_fd(), &job.source.name)?;
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
                 let deeds: &'static [Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
-                judging.source = Some(TreeRules::new(top, base(from), deeds, Some(base(to))).map_err(failed)?);
+                judging.source = Some(TreeRules::new(cx, top, base(from), deeds, Some(base(to))).map_err(failed)?);
             }
         } else {
             let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
@@ -102,7 +100,7 @@ impl Judging {
         if replaces_tree && !(judging.rules.are_same_below(ex, to.uri) && governed.upload.quota.is_none()) {
             let top = open(job.target.dir.as_fd(), &job.target.name)?;
             let base = Base::new(to.uri, to.path.unwrap_or_default());
-            judging.replaced = Some(TreeRules::new(top, base, &[Deed::Remove], None).map_err(failed)?);
+            judging.replaced = Some(TreeRules::new(cx, top, base, &[Deed::Remove], None).map_err(failed)?);
         }
         if let Some(quota) = governed.upload.quota {
             judging.find_area(ex, cx, quota, to)?;
@@ -128,24 +126,27 @@ impl Judging {
 
     /// Goes on a little; false when all of it may be done.
     pub fn step(&mut self, ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<bool, Refusal> {
-        if let (Some(source), false) = (&mut self.source, self.is_source_judged) {
-            if !source.step(ex, cx, &self.rules)? {
-                (self.added, self.is_source_judged) = (source.total, true);
+        // Both to the end, and again from the first one on where something came into it since.
+        if let Some(source) = &mut self.source {
+            if source.step(ex, cx, &self.rules)? {
+                return Ok(true);
             }
-            return Ok(true);
+            self.added = source.total;
         }
         if let Some(replaced) = &mut self.replaced {
-            if !replaced.step(ex, cx, &self.rules)? {
-                self.freed = replaced.total;
-                self.replaced = None;
+            if replaced.step(ex, cx, &self.rules)? {
+                return Ok(true);
             }
-            return Ok(true);
+            self.freed = replaced.total;
         }
         if !job.moves {
             let rules = ex.here().settings.upload.clone();
             upload::check_room(job.target.dir.as_fd(), rules.min_free, self.added.bytes)?;
         }
         let (Some(share), Some((_, path))) = (&mut self.share, &self.quota) else { return Ok(false) };
+        if resumable::is_reading(cx) {
+            return Ok(true);
+        }
         let (bytes, files) = resumable::held(cx, path, None);
         let need = self.added.minus(self.freed);
         Ok(!share.admit(need, Usage { bytes, files }, cx)?)

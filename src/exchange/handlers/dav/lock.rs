@@ -8,7 +8,8 @@ use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::upload::Names;
+use crate::exchange::handlers::static_file;
+use crate::exchange::handlers::upload::{self, Names, Refusal};
 use crate::exchange::multistatus::{self, lock_discovery};
 use crate::exchange::response::ContentType;
 use crate::http::dav::body::{self, LockInfo};
@@ -132,6 +133,10 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
     if let Err(why) = Names::of(ex).judge(spot.name.to_bytes()) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));
     }
+    // The same limits as of PUT; what the file will hold is judged when it comes.
+    if let Err(refusal) = check_limits(ex, cx, spot) {
+        return Err(upload::refuse(ex, cx, &refusal));
+    }
     let directory = file::path_of(spot.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;
     // The lock of the name is the client's own: that of the directory counts.
     guard::check_path(ex, cx, &directory, Change::Content).map_err(Flow::Status)?;
@@ -139,6 +144,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
     match open::regular_at(spot.dir.as_fd(), &spot.name, O_WRONLY | O_CREAT | O_EXCL, mode) {
         Ok(_) => {
             cx.now.changed();
+            cx.judged_trees.came(spot.dir.as_fd());
             cx.quotas.more();
             Ok(Status::CREATED)
         }
@@ -146,6 +152,15 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
         Err(Errno::EEXIST) => Ok(Status::OK),
         Err(e) => Err(failed(ex, cx, "open()", e)),
     }
+}
+
+/// upload_extensions, upload_types by the name, upload_min_free and upload_quota.
+fn check_limits(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<(), Refusal> {
+    let (rules, name) = (ex.here().settings.upload.clone(), spot.name.to_bytes());
+    upload::check_extension(&rules.extensions, name)?;
+    upload::check_type(&rules.types, static_file::content_type(ex).as_bytes()).map_err(|refusal| refusal.of(name))?;
+    upload::check_room(spot.dir.as_fd(), rules.min_free, 0)?;
+    upload::check_empty(ex, cx)
 }
 
 fn random_bytes() -> Result<[u8; 16], Errno> {

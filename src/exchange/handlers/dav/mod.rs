@@ -141,6 +141,7 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
     match file::mkdir_at(Some(spot.dir.as_fd()), &spot.name, mode) {
         Ok(()) => {
             cx.now.changed();
+            cx.judged_trees.came(spot.dir.as_fd());
             let mut location = Vec::new();
             escape_path(&ex.route.uri, &mut location);
             if !location.ends_with(b"/") {

@@ -349,6 +349,7 @@ impl Transfer {
             },
             Stage::Done(status) => {
                 ex.response.status = *status;
+                cx.judged_trees.came(self.job.to());
                 if self.job.moves {
                     guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
                 }

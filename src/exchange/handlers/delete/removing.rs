@@ -25,7 +25,7 @@ pub enum Removing {
 pub fn judged(ex: &mut Exchange, cx: &mut Services, wanted: Wanted, dir: OwnedFd) -> Begun<Removing> {
     let rules = PathRules::of(ex, cx);
     let base = Base::new(&rules.uri, &ex.route.path);
-    let tree = TreeRules::new(dir, base, &[Deed::Remove], None)
+    let tree = TreeRules::new(cx, dir, base, &[Deed::Remove], None)
         .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
     let mut removing = Box::new(Removing::Judging(Box::new((tree, rules, wanted))));
     match removing.work(ex, cx) {

@@ -13,8 +13,8 @@ use crate::config::model::Level;
 use crate::config::settings::upload::Verify;
 use crate::config::value::Mode;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::upload::rate_limit;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Role, Wish};
+use crate::exchange::handlers::upload::{self, rate_limit};
 use crate::exchange::{Exchange, Printable};
 use crate::http::fields::Fields;
 use crate::http::h1::framing::Framing;
@@ -208,6 +208,7 @@ pub fn fits(ex: &Exchange, offset: u64, length: Option<u64>) -> bool {
 fn begin(ex: &mut Exchange, cx: &mut Services, dialect: Dialect, said: Said, content: Content) -> Begun<Append> {
     match create(ex, cx, dialect, said, content) {
         Ok(append) => run(ex, cx, append),
+        Err(refusal) if refusal.later => Err(upload::later(cx)),
         Err(refusal) => Err(respond::refuse(ex, cx, dialect, &refusal, true)),
     }
 }

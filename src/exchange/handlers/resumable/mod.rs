@@ -121,9 +121,13 @@ pub fn announce(ex: &mut Exchange) {
     }
 }
 
-/// Bytes and files of unfinished uploads below a path, as far as they are not stored yet; without `but`.
-pub fn held(cx: &mut Services, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
-    sweep::read_all(cx);
+/// Whether uploads of an earlier process are still being looked for: what they hold is not known. A slice each call.
+pub fn is_reading(cx: &mut Services) -> bool {
+    sweep::is_reading(cx)
+}
+
+/// Bytes and files of unfinished uploads below a path, as far as they are known and not stored yet; without `but`.
+pub fn held(cx: &Services, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
     cx.resumable.held(area, but)
 }
 

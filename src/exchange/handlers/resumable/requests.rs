@@ -6,6 +6,7 @@ use super::state::{Dialect, number};
 use super::{create, respond, rufh, tus};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::upload;
 use crate::exchange::handlers::upload::resumed::{self, Refusal};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
@@ -165,6 +166,7 @@ fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<
     };
     match open(ex, cx, upload, content) {
         Ok(append) => create::run(ex, cx, append),
+        Err(refusal) if refusal.later => Err(upload::later(cx)),
         Err(refusal) => Err(respond::refuse(ex, cx, dialect, &refusal, false)),
     }
 }

@@ -52,11 +52,12 @@ pub fn run(cx: &mut Services) {
     expire(cx);
 }
 
-/// All of what [`begin`] began: who counts cannot wait.
-pub fn read_all(cx: &mut Services) {
-    while cx.resumable.is_reading() {
+/// Whether what [`begin`] began is still under way, after another slice of it: for a quota all of it counts.
+pub fn is_reading(cx: &mut Services) -> bool {
+    while cx.resumable.is_reading() && !cx.slice.is_over() {
         read(cx);
     }
+    cx.resumable.is_reading()
 }
 
 fn read(cx: &mut Services) {

@@ -5,7 +5,7 @@ use super::folders::Which;
 use super::name::{self, Known, Names};
 use super::refusal::Refusal;
 use super::temp_file::Part;
-use super::{Upload, rules};
+use super::{Upload, rules, too_large};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
@@ -42,10 +42,10 @@ impl Upload {
             rules::check_types(ex, &self.rules.types, content_type)?;
             let given = given.map(|name| name::exact(Names::of(ex), name)).transpose()?.unwrap_or_default();
             self.unnamed.push((given.clone(), content_type.to_vec()));
-            return self.create(cx, which, given);
+            return self.create(cx, which, given, content_type);
         }
         let name = self.admit(ex, cx, fields, (which, given), content_type)?;
-        self.create(cx, which, name)
+        self.create(cx, which, name, content_type)
     }
 
     /// The rules of the path that the file will have, where its name is not the URI's: another location may have it.
@@ -54,25 +54,56 @@ impl Upload {
         ex: &mut Exchange,
         cx: &mut Services,
         (which, name): (Which, &[u8]),
-        content_type: &[u8],
+        content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
         self.most = rules::largest(ex);
         if ex.route.method == Method::Put {
             return Ok(());
         }
-        let uri = [&self.place_mut(which).uri[..], name].concat();
         let paths = PathRules::of(ex, cx);
+        self.judge_by(&paths, ex, cx, (which, name), content_type)
+    }
+
+    /// [`Upload::judge_path`] by rules that are known. `content_type`: None where the upload's own was judged before.
+    fn judge_by(
+        &mut self,
+        paths: &PathRules,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        (which, name): (Which, &[u8]),
+        content_type: Option<&[u8]>,
+    ) -> Result<(), Refusal> {
+        let uri = [&self.place_mut(which).uri[..], name].concat();
         let governed = paths.judge(ex, cx, Target { uri: &uri, path: None }, Deed::Put)?;
         if Rc::ptr_eq(&governed.upload, &self.rules) {
             return Ok(());
         }
-        rules::check_type(&governed.upload.types, content_type)?;
+        if let Some(content_type) = content_type {
+            rules::check_type(&governed.upload.types, content_type)?;
+        }
         governed.check_file(name, None, 0)?;
         self.most = match (self.most, governed.upload.max_file_size.0) {
             (0, most) | (most, 0) => most,
             (a, b) => a.min(b),
         };
         Ok(())
+    }
+
+    /// Whether a file whose own name is taken may have this one: it may belong to another location.
+    pub fn judge_renamed(
+        &mut self,
+        paths: &mut Option<PathRules>,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        part: &Part,
+        name: &[u8],
+    ) -> Result<(), Refusal> {
+        let paths = paths.get_or_insert_with(|| PathRules::of(ex, cx));
+        self.judge_by(paths, ex, cx, (part.folder, name), Some(&part.kind))?;
+        if self.most > 0 && part.size() > self.most {
+            return Err(too_large().of(name));
+        }
+        self.check_locks(ex, cx, (part.folder, name))
     }
 
     /// The name of a file that may be stored, as far as is known before its content is there.
@@ -86,7 +117,7 @@ impl Upload {
     ) -> Result<Vec<u8>, Refusal> {
         rules::check_types(ex, &self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
-        self.judge_path(ex, cx, (which, &name), content_type)?;
+        self.judge_path(ex, cx, (which, &name), Some(content_type))?;
         self.check_locks(ex, cx, (which, &name))?;
         // Renaming looks for a name that is free, so there is nothing to ask yet.
         if self.on_duplicate != Duplicate::Rename || self.conditional {
@@ -114,11 +145,12 @@ impl Upload {
         guard::check_path(ex, cx, &path, change).map_err(|status| Refusal::new(status, "it is locked").of(name))
     }
 
-    fn create(&mut self, cx: &mut Services, which: Which, name: Vec<u8>) -> Result<(), Refusal> {
+    fn create(&mut self, cx: &mut Services, which: Which, name: Vec<u8>, content_type: &[u8]) -> Result<(), Refusal> {
         // One at a time is held.
         self.settle(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
         part.folder = which;
+        part.kind = content_type.to_vec();
         self.parts.push(part);
         self.grow_by(cx, 0)?;
         if self.hold == 0 { self.settle(cx) } else { Ok(()) }

@@ -35,6 +35,8 @@ pub enum Why {
     Taken,
     /// By something that is no file: it is not replaced.
     NoFile,
+    /// The other name that it would get is not allowed.
+    Refused,
     Call(&'static str, Errno),
 }
 
@@ -69,7 +71,7 @@ impl Upload {
             let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
             let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
             let which = self.parts.get(at).and_then(|part| part.folder);
-            self.judge_path(ex, cx, (which, &name), &kind)?;
+            self.judge_path(ex, cx, (which, &name), Some(&kind))?;
             if let Some(part) = self.parts.get_mut(at) {
                 if self.most > 0 && part.size() > self.most {
                     return Err(too_large().of(&name));
@@ -94,7 +96,7 @@ impl Upload {
             }
         }
         let made = self.make_places()?;
-        let (etags, was) = self.commit(cx, raw::date(ex)).inspect_err(|_| target_dir::unmake(&made))?;
+        let (etags, was) = self.commit(ex, cx, raw::date(ex)).inspect_err(|_| target_dir::unmake(&made))?;
         self.made = made;
         let files = self.parts.iter().zip(etags).zip(was).zip(digests);
         Ok(files
@@ -109,8 +111,13 @@ impl Upload {
     }
 
     /// The files become files where they are not yet, and get their names.
-    fn commit(&mut self, cx: &mut Services, modified: Option<i64>) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
-        let (added, freed) = self.claim_all(cx)?;
+    fn commit(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        modified: Option<i64>,
+    ) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
+        let (added, freed) = self.claim_all(ex, cx)?;
         let seen = match &self.parts[..] {
             [part] if self.on_duplicate == Duplicate::Overwrite => {
                 let (which, name) = (part.folder, part.name.clone());
@@ -134,7 +141,7 @@ impl Upload {
             etags.push(version(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);
-        match commit(&self.place.dir, &mut self.parts, self.on_duplicate, seen, &mut cx.temp_names) {
+        match self.give_names(ex, cx, seen) {
             Ok(was) => {
                 cx.quotas.stored(self.place.dir.as_fd(), added, freed);
                 // A time that the client gave has no nanoseconds: the version then depends on the file's last change,
@@ -148,23 +155,50 @@ impl Upload {
                 }
                 Ok((etags, was))
             }
-            Err(failed) => {
-                let name = self.parts.get(failed.part).map_or(&b""[..], |part| &part.name);
-                Err(self.refusal(failed.why, name))
-            }
+            Err(refusal) => Err(refusal),
         }
+    }
+
+    /// All files get their names, or none.
+    fn give_names(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        seen: Option<FileKind>,
+    ) -> Result<Vec<Was>, Refusal> {
+        let (dir, on_duplicate) = (self.place.dir.clone(), self.on_duplicate);
+        let (mut parts, mut litter) = (std::mem::take(&mut self.parts), std::mem::take(&mut cx.temp_names));
+        let (mut rules, mut refused) = (None, None);
+        let mut may = |part: &Part, name: &[u8]| {
+            refused = self.judge_renamed(&mut rules, ex, cx, part, name).err();
+            refused.is_none()
+        };
+        let outcome = commit(&dir, &mut parts, on_duplicate, seen, &mut litter, &mut may);
+        (self.parts, cx.temp_names) = (parts, litter);
+        for part in &self.parts {
+            cx.judged_trees.came(home(&dir, part).as_fd());
+        }
+        outcome.map_err(|failed| {
+            let name = self.parts.get(failed.part).map_or(&b""[..], |part| &part.name);
+            refused.unwrap_or_else(|| self.refusal(failed.why, name))
+        })
     }
 
     pub fn refusal(&self, why: Why, name: &[u8]) -> Refusal {
         match why {
             Why::Taken if self.create_only => Refusal::precondition(),
-            Why::Taken => Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate"),
+            Why::Taken | Why::Refused => {
+                Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
+            }
             Why::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
             Why::Call(call, e) => Refusal::call(call, &self.place.path, e),
         }
         .of(name)
     }
 }
+
+/// Whether a part may have another name than its own.
+type May<'m> = &'m mut dyn FnMut(&Part, &[u8]) -> bool;
 
 /// Names every part in `dir`, and says what each name was. A renamed part has its new name in `name`. `seen`: what is
 /// known to have the name of a part that is alone.
@@ -174,12 +208,13 @@ pub fn commit(
     on_duplicate: Duplicate,
     seen: Option<FileKind>,
     litter: &mut TempNames,
+    may: May<'_>,
 ) -> Result<Vec<Was>, Failed> {
     let alone = parts.len() == 1;
     let mut done: Vec<Done> = Vec::with_capacity(parts.len());
     for at in 0..parts.len() {
         let home = home(dir, &parts[at]);
-        match give_name(&home, &mut parts[at], on_duplicate, alone, seen, litter) {
+        match give_name(&home, &mut parts[at], (on_duplicate, alone, seen), litter, may) {
             Ok(step) => done.push(step),
             Err(why) => {
                 // The last first: two parts may have had one name.
@@ -202,10 +237,9 @@ fn home(dir: &Rc<OwnedFd>, part: &Part) -> Rc<OwnedFd> {
 fn give_name(
     dir: &Rc<OwnedFd>,
     part: &mut Part,
-    on_duplicate: Duplicate,
-    alone: bool,
-    seen: Option<FileKind>,
+    (on_duplicate, alone, seen): (Duplicate, bool, Option<FileKind>),
     litter: &mut TempNames,
+    may: May<'_>,
 ) -> Result<Done, Why> {
     let name = c_name(&part.name)?;
     if alone && seen.is_some() && on_duplicate == Duplicate::Overwrite {
@@ -221,7 +255,7 @@ fn give_name(
             Some(FileKind::Dir | FileKind::Other) => Why::NoFile,
             _ => Why::Taken,
         }),
-        Duplicate::Rename => rename(dir, part, litter),
+        Duplicate::Rename => rename(dir, part, litter, may),
         Duplicate::Overwrite => {
             let there = kind(dir, &name);
             overwrite(dir, part, name, there, alone, litter)
@@ -229,11 +263,14 @@ fn give_name(
     }
 }
 
-fn rename(dir: &Rc<OwnedFd>, part: &mut Part, litter: &mut TempNames) -> Result<Done, Why> {
+fn rename(dir: &Rc<OwnedFd>, part: &mut Part, litter: &mut TempNames, may: May<'_>) -> Result<Done, Why> {
     for n in 1..=COUNTED + 3 {
         let number = if n <= COUNTED { n.to_string() } else { random_digits(8) };
         let other = numbered(&part.name, &number);
         let name = c_name(&other)?;
+        if !may(part, &other) {
+            return Err(Why::Refused);
+        }
         match part.link(dir, &name, litter) {
             Ok(()) => {
                 part.name = other;
@@ -316,7 +353,7 @@ mod tests {
         scratch.link("link", "/nonexistent/target");
         let run = |name: &str, how: Duplicate| {
             let mut parts = [part(&dir, name, "new")];
-            commit(&dir, &mut parts, how, None, &mut TempNames::default())
+            commit(&dir, &mut parts, how, None, &mut TempNames::default(), &mut |_, _| true)
                 .map(|was| (String::from_utf8_lossy(&parts[0].name).into_owned(), was[0]))
         };
         let failed = |why| Err(Failed { part: 0, why });
@@ -357,7 +394,7 @@ mod tests {
             let mut parts: Vec<Part> = (0..count)
                 .map(|n| part(&dir, names[seed.below(names.len() as u64) as usize], &format!("new {n}")))
                 .collect();
-            let outcome = commit(&dir, &mut parts, how, None, &mut TempNames::default());
+            let outcome = commit(&dir, &mut parts, how, None, &mut TempNames::default(), &mut |_, _| true);
             let named: Vec<Vec<u8>> = parts.iter().map(|part| part.name.clone()).collect();
             drop(parts);
             let after = scratch.snapshot();

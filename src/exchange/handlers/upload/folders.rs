@@ -57,10 +57,10 @@ impl Upload {
             return Ok((Some(at), name));
         }
         let names = Names::of(ex);
-        for component in path.split(|b| *b == b'/').take(path.iter().filter(|b| **b == b'/').count()) {
-            names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).of(given))?;
-        }
-        let place = self.place.below(path, names)?;
+        let place = self.place.below(path, names).map_err(|refusal| match refusal.status {
+            Status::BAD_REQUEST => refusal.of(given),
+            _ => refusal,
+        })?;
         self.folders.push(Folder { path: path.to_vec(), place });
         Ok((Some(self.folders.len() - 1), name))
     }

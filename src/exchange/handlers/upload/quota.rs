@@ -4,14 +4,14 @@
 use super::folders::place;
 use super::refusal::Refusal;
 use super::temp_file::Part;
-use super::{Upload, answer};
+use super::{Upload, answer, target_dir};
 use crate::config::settings::upload::{Duplicate, Quota};
 use crate::exchange::Exchange;
-use crate::exchange::flow::Flow;
+use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::resumable;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::{Claim, Full, Usage};
+use crate::services::quotas::{Claim, Full, Usage, Wait};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 
@@ -19,15 +19,6 @@ pub struct Share {
     claim: Claim,
     limit: Quota,
     wait: Wait,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Wait {
-    /// What is there has to be known.
-    Known,
-    /// It was too much at first sight: once this many counts have ended, that is final.
-    Counts(u64),
-    Admitted,
 }
 
 impl Share {
@@ -97,21 +88,30 @@ impl Upload {
 
     /// Claims what is known to come, or goes on waiting for it.
     pub fn claim(&mut self, cx: &mut Services) -> Result<(), Refusal> {
-        if self.share.is_none() {
+        if self.share.is_none() || (!self.is_admitted() && resumable::is_reading(cx)) {
             return Ok(());
         }
         let (need, beside) = (self.coming.minus(self.freed), self.beside(cx));
         self.share.as_mut().map_or(Ok(true), |share| share.admit(need, beside, cx)).map(drop)
     }
 
-    /// Whether `more` could be stored now, by an upload that claims nothing. What is there is counted in one go if
-    /// was not done yet.
-    pub fn check_quota(&mut self, cx: &mut Services, more: Usage) -> Result<(), Refusal> {
+    /// Whether `more` could be stored now, by an upload that claims nothing.
+    ///
+    /// # Errors
+    /// 507; [`Refusal::later`] while what is there is being counted.
+    pub fn check_quota(&mut self, ex: &mut Exchange, cx: &mut Services, more: Usage) -> Result<(), Refusal> {
         let (Some(limit), Some(area)) = (self.rules.quota, &self.place.area) else { return Ok(()) };
-        let mut share = Share::new(Claim::new(area.clone()), limit);
+        if resumable::is_reading(cx) {
+            return Err(Refusal::later());
+        }
+        let mut share =
+            Share { wait: std::mem::take(&mut ex.route.quota), ..Share::new(Claim::new(area.clone()), limit) };
         let beside = self.beside(cx);
-        while !share.admit(more, beside, cx)? {}
-        Ok(())
+        if share.admit(more, beside, cx)? {
+            return Ok(());
+        }
+        ex.route.quota = share.wait;
+        Err(Refusal::later())
     }
 
     /// What resumable uploads have of the area, beside this one.
@@ -146,7 +146,7 @@ impl Upload {
     }
 
     /// The final decision of the quota: by what is stored and what is replaced by it now.
-    pub fn claim_all(&mut self, cx: &mut Services) -> Result<(Usage, Usage), Refusal> {
+    pub fn claim_all(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Usage, Usage), Refusal> {
         let (mut added, mut freed) = <(Usage, Usage)>::default();
         if self.place.area.is_none() && cx.quotas.is_empty() {
             return Ok((added, freed));
@@ -163,7 +163,7 @@ impl Upload {
             });
         }
         if self.share.is_none() {
-            self.check_quota(cx, added.minus(freed))?;
+            self.check_quota(ex, cx, added.minus(freed))?;
             return Ok((added, freed));
         }
         let beside = self.beside(cx);
@@ -172,6 +172,32 @@ impl Upload {
         }
         Ok((added, freed))
     }
+}
+
+/// Whether a file without content may be put where the request's URI says (LOCK of a name that is free), by the numbers
+/// of the moment.
+///
+/// # Errors
+/// 507; [`Refusal::later`] while what is there is being counted.
+pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+    let rules = ex.here().settings.upload.clone();
+    let Some(limit) = rules.quota else { return Ok(()) };
+    if resumable::is_reading(cx) {
+        return Err(Refusal::later());
+    }
+    let (area, path) = target_dir::area_of(ex, cx, &rules)?;
+    let mut share = Share { wait: std::mem::take(&mut ex.route.quota), ..Share::new(Claim::new(area), limit) };
+    let (bytes, files) = resumable::held(cx, &path, None);
+    if share.admit(Usage { bytes: 0, files: 1 }, Usage { bytes, files }, cx)? {
+        return Ok(());
+    }
+    ex.route.quota = share.wait;
+    Err(Refusal::later())
+}
+
+/// The same is tried again in the next turn: a slice of the count each time.
+pub fn later(cx: &Services) -> Flow {
+    Flow::Delay { until: cx.now.ms + 1, then: Then::Phase(Phase::Content) }
 }
 
 fn refusal(full: Full, need: Usage) -> Refusal {

@@ -20,11 +20,21 @@ pub struct Refusal {
     /// For the log.
     pub detail: String,
     pub level: Level,
+    /// Not yet known: what is there is being counted, and the same is asked again in the next turn.
+    pub later: bool,
 }
 
 impl Refusal {
     pub fn new(status: Status, why: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { status, why: why.into(), name: Vec::new(), limit: "", detail: String::new(), level: Level::Error }
+        Refusal {
+            status,
+            why: why.into(),
+            name: Vec::new(),
+            limit: "",
+            detail: String::new(),
+            level: Level::Error,
+            later: false,
+        }
     }
 
     pub fn detail(self, detail: String) -> Refusal {
@@ -37,6 +47,12 @@ impl Refusal {
 
     pub fn of(self, name: &[u8]) -> Refusal {
         Refusal { name: name.to_vec(), ..self }
+    }
+
+    /// The quota is being counted.
+    pub fn later() -> Refusal {
+        let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "what is stored is being counted");
+        Refusal { later: true, ..refusal.limit("upload_quota") }
     }
 
     /// RFC 9110 §13.1.

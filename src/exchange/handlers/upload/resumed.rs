@@ -79,8 +79,9 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rules.on_duplicate);
     let has_name = wish.given.is_some() || wish.role == Role::Part;
     let (mut place, named) = find(ex, cx, &rules, has_name)?;
+    let path = place.path.clone();
     if !wish.below.is_empty() && named.is_none() {
-        place.enter(wish.below, Names::of(ex))?;
+        place = place.below(wish.below, Names::of(ex))?;
     }
     let most = rules::largest(ex);
     if most > 0 && wish.length.is_some_and(|length| length > most) {
@@ -98,10 +99,10 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         return Err(too_large());
     }
     if wish.role != Role::OfParts {
-        upload.check_quota(cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
+        upload.check_quota(ex, cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
     }
     let stat = file::fstat(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
-    Ok(Admitted { name, path: upload.place.path, dir: upload.place.uri, device: stat.dev })
+    Ok(Admitted { name, path, dir: upload.place.uri, device: stat.dev })
 }
 
 /// Whether `more` bytes may still be taken. `total`: what the upload then has, where it is not reserved yet.
@@ -117,7 +118,7 @@ pub fn admit_more(
     rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
     let mut upload = Upload { resumed: Some(id), ..begin(ex, rules, place) };
     match total {
-        Some(bytes) => upload.check_quota(cx, Usage { bytes, files: 1 }),
+        Some(bytes) => upload.check_quota(ex, cx, Usage { bytes, files: 1 }),
         None => Ok(()),
     }
 }
@@ -159,7 +160,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let rules = ex.here().settings.upload.clone();
     let (mut place, _) = find(ex, cx, &rules, true).map_err(later)?;
     if !finished.below.is_empty() {
-        place.enter(finished.below, Names::of(ex)).map_err(later)?;
+        place = place.below(finished.below, Names::of(ex)).map_err(later)?;
     }
     let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
     let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
@@ -177,6 +178,22 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         resumed: Some(finished.id),
         ..begin(ex, rules, place)
     };
+    // The rules of today, for the client that ends it: a reload or a length that came late may have changed what holds.
+    let name = finished.name.to_vec();
+    let judged = rules::check_extension(&upload.rules.extensions, &name)
+        .and_then(|()| upload.judge_path(ex, cx, (None, &name), None))
+        .and_then(|()| match upload.most > 0 && upload.parts.iter().any(|part| part.size() > upload.most) {
+            true => Err(too_large().of(&name)),
+            false => Ok(()),
+        });
+    if let Err(refusal) = judged {
+        // Another client may be allowed what this one is not.
+        let kept = refusal.status == Status::FORBIDDEN;
+        if kept {
+            upload.parts.iter_mut().for_each(Part::leave);
+        }
+        return Err(Refused { refusal, kept });
+    }
     match upload.store(ex, cx) {
         Ok(mut stored) => match stored.pop() {
             Some(stored) => {

@@ -305,31 +305,6 @@ fn descend(
 }
 
 impl Place {
-    /// Goes on to a directory below, which is made with the others where it is missing.
-    ///
-    /// # Errors
-    /// 400 for names that no directory may have.
-    pub fn enter(&mut self, below: &[u8], names: Names) -> Result<(), Refusal> {
-        for component in below.split(|b| *b == b'/').filter(|component| !component.is_empty()) {
-            let bad = |why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into());
-            names.judge(component).map_err(bad)?;
-            let name = c_path(component)?;
-            let there = match self.missing.is_empty() {
-                true => file::open_beneath(self.dir.as_fd(), &name, O_PATH | O_DIRECTORY, 0, self.resolve),
-                false => Err(Errno::ENOENT),
-            };
-            match there {
-                Ok(dir) => self.dir = Rc::new(dir),
-                Err(Errno::ENOENT) => self.missing.push(name),
-                Err(e) => return Err(Refusal::call("openat2()", &self.path, e)),
-            }
-            self.uri.extend_from_slice(component);
-            self.uri.push(b'/');
-        }
-        self.seen = None;
-        Ok(())
-    }
-
     /// What has the name now, not looking through a link.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Refusal> {
         if !self.missing.is_empty() {
@@ -354,8 +329,14 @@ impl Place {
         Ok(stat)
     }
 
-    /// The directory `rel` below this one; what of it is missing is made with the rest.
+    /// The directory `rel` below this one, as a client names it: `album/1/`. What of it is missing is made with the rest.
+    ///
+    /// # Errors
+    /// 400 for a component that is no file name, an empty one among them.
     pub fn below(&self, rel: &[u8], names: Names) -> Result<Place, Refusal> {
+        for component in rel.strip_suffix(b"/").unwrap_or(rel).split(|b| *b == b'/') {
+            names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why))?;
+        }
         let (dir, missing) = match self.missing.is_empty() {
             true => descend(&self.dir, rel, &self.path, true, self.resolve, names)?,
             false => {

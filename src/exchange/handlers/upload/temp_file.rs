@@ -25,6 +25,8 @@ pub struct Part {
     flushed: u64,
     /// What it will be called.
     pub name: Vec<u8>,
+    /// The media type that it came with.
+    pub kind: Vec<u8>,
     /// The folder below the request's directory that it goes into; and that folder, once it is there.
     pub folder: Option<usize>,
     pub home: Option<Rc<OwnedFd>>,
@@ -75,6 +77,7 @@ impl Part {
             size: 0,
             flushed: 0,
             name,
+            kind: Vec::new(),
             folder: None,
             home: None,
             digests: Digests::default(),

@@ -80,6 +80,9 @@ impl Append {
         if self.writing.is_some() {
             return self.written(ex, cx);
         }
+        if let Some(digest) = self.counting.take() {
+            return self.store(ex, cx, digest);
+        }
         if self.joining.is_some() {
             match self.join(cx) {
                 Ok(true) => {}
@@ -155,6 +158,10 @@ impl Append {
         }
         let mut placed = match self.upload.complete(ex, cx) {
             Ok(placed) => placed,
+            Err(refused) if refused.refusal.later => {
+                self.counting = Some(digest);
+                return Flow::Wait;
+            }
             Err(refused) => {
                 let ended = !refused.kept && !self.asks;
                 return respond::refuse(ex, cx, self.upload.record.dialect, &refused.refusal, ended);

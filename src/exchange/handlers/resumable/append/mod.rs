@@ -59,6 +59,8 @@ pub struct Append {
     hashes: bool,
     /// upload_sync: what is being written to the disk, and what follows.
     writing: Option<Box<(Vec<Sync>, Then)>>,
+    /// upload_quota: all is there, and what is beside it is being counted before it gets its name; its digest.
+    counting: Option<Vec<u8>>,
     /// The request only asked how far the upload is.
     asks: bool,
     /// The draft: the upload is complete when this content is.
@@ -151,6 +153,7 @@ impl Append {
             wanted,
             hashes: false,
             writing: None,
+            counting: None,
             asks: false,
             ends,
             interop,
@@ -204,7 +207,7 @@ impl Append {
 
     /// It goes on by itself: see [`Append::work`].
     pub fn works(&self) -> bool {
-        self.hashes || self.waits()
+        self.hashes || self.counting.is_some() || self.waits()
     }
 
     /// It waits for the disk; the loop drives its connection when that has answered.
