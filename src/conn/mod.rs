@@ -20,6 +20,7 @@ pub mod timers;
 pub mod token;
 pub mod transport;
 pub mod upstream;
+mod watched;
 
 use crate::config::model::{Config, EndpointId};
 use crate::exchange::flow::Flow;
@@ -27,6 +28,8 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange, Rx, phases};
 use crate::http::proxy_protocol::Header;
 use crate::services::Services;
+use crate::sys::Errno;
+use crate::sys::epoll::Epoll;
 use crate::sys::socket::{Peer, local_addr};
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
@@ -41,6 +44,7 @@ use std::rc::Rc;
 use timers::{Deadline, Timer};
 use transport::Transport;
 use upstream::pool::Backends;
+pub use watched::Watched;
 
 pub enum State {
     /// Between requests: no buffer, no exchange.
@@ -94,8 +98,7 @@ impl Active {
 
 pub struct Conn {
     pub transport: Transport,
-    /// epoll knows the socket. A connection that is answered and closed at once never gets there.
-    pub registered: bool,
+    pub watched: Watched,
     /// It is in the run queue.
     pub queued: bool,
     /// Number of the listener it came from.
@@ -176,7 +179,7 @@ impl Conn {
     pub fn over(transport: Transport, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn {
             transport,
-            registered: false,
+            watched: Watched::No,
             queued: false,
             listener,
             served: Served::default(),
@@ -191,6 +194,18 @@ impl Conn {
 
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.transport.fd()
+    }
+
+    /// epoll knows the socket.
+    pub fn is_watched(&self) -> bool {
+        self.watched != Watched::No
+    }
+
+    /// Has epoll report what it is about to wait for.
+    pub fn watch(&mut self, epoll: &Epoll, token: u64) -> Result<(), Errno> {
+        // A stream is woken by its connection.
+        let Some(fd) = self.transport.fd() else { return Ok(()) };
+        self.watched.extend(epoll, fd, self.transport.can_write(), token)
     }
 
     /// Milliseconds since it was accepted.

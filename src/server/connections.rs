@@ -7,7 +7,6 @@ use super::{GATHER, LEAST, Server};
 use crate::conn::io::{Budget, CloseReason, Next, SHARE};
 use crate::conn::token::{Role, token};
 use crate::conn::{Conn, State, Turn, drive, http2};
-use crate::sys::epoll;
 use crate::util::inject::panic_point;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
@@ -110,14 +109,8 @@ impl Server {
             Next::Wait => {
                 let Some(conn) = self.conns.get_mut(key) else { return };
                 conn.transport.settle();
-                if !conn.registered {
-                    // Once for the life of the connection: edge triggered, both directions.
-                    let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
-                    let added = conn.fd().map(|fd| self.epoll.add(fd, flags, token(Role::Client, key)));
-                    if added.is_none_or(|added| added.is_err()) {
-                        return self.close(key, CloseReason::NotWatched);
-                    }
-                    conn.registered = true;
+                if conn.watch(&self.epoll, token(Role::Client, key)).is_err() {
+                    return self.close(key, CloseReason::NotWatched);
                 }
                 self.arm(key);
             }

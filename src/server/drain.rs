@@ -129,7 +129,7 @@ impl Server {
         let idle: Vec<Key> = self
             .conns
             .iter()
-            .filter(|(_, conn)| conn.is_idle() && conn.registered && may(conn))
+            .filter(|(_, conn)| conn.is_idle() && conn.is_watched() && may(conn))
             .map(|(key, _)| key)
             .take(most)
             .collect();

@@ -16,7 +16,7 @@ impl Server {
         for (key, conn) in self.conns.iter() {
             let queued = conn.queued;
             conn.check_invariants(queued, &self.pool.backends);
-            assert!(queued || conn.registered, "epoll does not know a connection that waits");
+            assert!(queued || conn.is_watched(), "epoll does not know a connection that waits");
             let armed = self.wheel.deadline(key.slot());
             let armed = armed.expect("every connection has a timer");
             assert!(armed <= conn.deadline.at().max(now) + 2 * TICK, "{:?} fires at {armed}", conn.deadline);

@@ -1,16 +1,17 @@
 //! What connections see of files that change while a turn is under way.
 
 mod again;
+mod floods;
 
 use super::*;
 use crate::config::build::Form;
 use crate::config::load::{LoadOptions, load_text};
 use crate::config::model::EndpointId;
 use crate::config::resolve::resolve;
-use crate::conn::Pool;
 use crate::conn::endpoints::Endpoints;
 use crate::conn::io::{Budget, CloseReason};
 use crate::conn::upstream::pool::Backends;
+use crate::conn::{Pool, Watched};
 use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::epoll::{self, Epoll};
@@ -70,7 +71,7 @@ impl World {
         near.set_nonblocking(true).expect("fcntl");
         far.set_nonblocking(true).expect("fcntl");
         let mut conn = Conn::new(OwnedFd::from(near), Peer::UNIX, 0, 1, &self.cx, u64::MAX);
-        conn.registered = registered;
+        conn.watched = if registered { Watched::ForReading } else { Watched::No };
         self.cx.stats.waiting += 1;
         (conn, far)
     }

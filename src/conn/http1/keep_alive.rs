@@ -35,7 +35,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     // Nothing says of what comes with a new UNIX-domain connection that it was sent before this turn. Of TCP the kernel
     // hands out those connections only that have sent something.
-    let mut arrival = match !conn.registered && conn.peer.family() == Family::Unix {
+    let mut arrival = match !conn.is_watched() && conn.peer.family() == Family::Unix {
         true => Arrival::MaybeNewer,
         false => Arrival::FirstBeforeEpoch,
     };

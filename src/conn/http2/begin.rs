@@ -10,7 +10,7 @@ use crate::conn::http1::state::Http1;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
-use crate::conn::{Active, Conn, State, Turn};
+use crate::conn::{Active, Conn, State, Turn, Watched};
 use crate::exchange::Exchange;
 use crate::http::escape::to_base64;
 use crate::http::h1::body::Decoder;
@@ -147,7 +147,7 @@ impl Http2 {
         stream.is_tunnel = is_tunnel;
         let conn = Conn {
             transport: Transport::Stream(Box::new(stream)),
-            registered: true,
+            watched: Watched::ForBoth,
             queued: false,
             listener: parent.listener,
             served: parent.served,
