@@ -1,9 +1,10 @@
 //! The TLS handshake of a client: its hello chooses the server, the server's certificates answer, and what both agreed
 //! on becomes facts for requests.
 //!
-//! Invariants: a turn begins only some handshakes ([`crate::services::handshakes`]), and no other once its slice of time
-//! is over, so that a flood of them does not keep others waiting; what is judged of a client's certificates is judged
-//! once, here; a connection that sends something else than TLS gets a plain response (497).
+//! Invariants: a turn begins only some handshakes ([`crate::services::handshakes`]), and neither begins nor goes on with
+//! another once its slice of time is over, so that a flood of them does not keep others waiting; what is judged of a
+//! client's certificates is judged once, here; a connection that sends something else than TLS gets a plain response
+//! (497).
 
 use super::http1::proxy_protocol;
 use super::io::{CloseReason, Step};
@@ -16,7 +17,7 @@ use crate::config::settings::ssl::Verify;
 use crate::config::tls_material::{Handshake, ServerTls, Variable};
 use crate::exchange::tls::TlsFacts;
 use crate::exchange::variables;
-use crate::route::{NoTrace, server};
+use crate::route::server;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::tls::ServerConfig;
