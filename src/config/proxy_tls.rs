@@ -1,17 +1,18 @@
 //! From the `proxy_ssl_*` or `uwsgi_ssl_*` directives of a location to the TLS configuration of connections to its
 //! upstream.
 
-use super::certificates::{self, Origin, Wrong};
+use super::certificates::{self, Origin};
 use super::error::{Diagnostic, Diagnostics};
 use super::model::Location;
 use super::settings::proxy_pass::{Protocol, To};
 use super::settings::proxy_ssl::ProxySsl;
 use super::settings::ssl::Named;
-use super::tls_material::UpstreamTls;
+use super::tls_material::{ClientTls, UpstreamTls, VariableClient, sentence};
 use crate::tls::ciphers;
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
 use crate::util::checkpoint;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -55,28 +56,31 @@ fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagno
     let roots = file(&ssl.trusted, "trusted certificates", &|path| certificates::trusted(path).map(Loaded::Roots));
     let crls = file(&ssl.crl, "revocation lists", &|path| certificates::crls(path).map(Loaded::Crls));
     let passwords = if let Some(Loaded::Passwords(words)) = passwords { words } else { Vec::new() };
-    let certificate = match (&ssl.certificate, &ssl.key) {
-        (Some(certificate), Some(key)) => {
-            let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
-            let (from, key_from) = (origin(certificate), origin(key));
-            match certificates::load(&from, &key_from, &passwords) {
-                Ok(pair) => Some(pair),
-                Err(Wrong::Certificate(why)) => {
-                    fail(certificate, format!("cannot load certificate \"{}\": {why}", from.shown()));
-                    None
-                }
-                Err(Wrong::Key(why)) => {
-                    fail(key, format!("cannot load certificate key \"{}\": {why}", key_from.shown()));
-                    None
-                }
-            }
-        }
+    let pair = match (&ssl.certificate, &ssl.key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
         (Some(certificate), None) => {
             let module = module(protocol);
             fail(certificate, format!("no \"{module}_ssl_certificate_key\" is defined for the certificate"));
             None
         }
         (None, _) => None,
+    };
+    let is_variable = |named: &Named| named.name.constant().is_none();
+    let variable = pair.filter(|(certificate, key)| is_variable(certificate) || is_variable(key));
+    let certificate = match pair.filter(|_| variable.is_none()) {
+        Some((certificate, key)) => {
+            let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
+            let (from, key_from) = (origin(certificate), origin(key));
+            match certificates::load(&from, &key_from, &passwords) {
+                Ok(pair) => Some(pair),
+                Err(wrong) => {
+                    let (of_key, text) = sentence(&wrong, &from, &key_from);
+                    fail(if of_key { key } else { certificate }, text);
+                    None
+                }
+            }
+        }
+        None => None,
     };
     let mut verify = None;
     if let Some(span) = ssl.verify {
@@ -102,13 +106,24 @@ fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagno
     if found.errors() > before {
         return None;
     }
-    match options.build() {
-        Ok(config) => Some(UpstreamTls { config, name: ssl.name.clone(), verify }),
-        Err(why) => {
-            found.push(Diagnostic::emerg(None, format!("cannot prepare TLS to upstreams: {why}")));
-            None
-        }
-    }
+    let client = match variable {
+        Some((certificate, key)) => ClientTls::Variable(Box::new(VariableClient {
+            certificate: certificate.name.clone(),
+            key: key.name.clone(),
+            directory: directory.to_owned(),
+            passwords,
+            options,
+            made: RefCell::default(),
+        })),
+        None => match options.build() {
+            Ok(config) => ClientTls::Ready(config),
+            Err(why) => {
+                found.push(Diagnostic::emerg(None, format!("cannot prepare TLS to upstreams: {why}")));
+                return None;
+            }
+        },
+    };
+    Some(UpstreamTls { client, name: ssl.name.clone(), verify })
 }
 
 /// What its directives begin with.

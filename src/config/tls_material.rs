@@ -8,7 +8,7 @@ use super::template::Template;
 use crate::tls::server::{Cache, Options, Prepared};
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
-use crate::tls::{CertifiedKey, ClientConfig, ciphers};
+use crate::tls::{CertifiedKey, ClientConfig, ciphers, client};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -134,10 +134,67 @@ impl Recipe {
     }
 }
 
+/// Configurations that are kept of one location; more certificates than that cost their sessions and kept connections.
+const CLIENTS: usize = 64;
+
+/// A configuration, and the certificate that it shows.
+type MadeClient = (Option<Arc<CertifiedKey>>, Arc<ClientConfig>);
+
+/// A certificate for upstreams whose name has variables.
+#[derive(Debug)]
+pub struct VariableClient {
+    pub certificate: Template,
+    pub key: Template,
+    pub(super) directory: PathBuf,
+    pub(super) passwords: Vec<Vec<u8>>,
+    /// All but the certificate.
+    pub(super) options: client::Options,
+    pub(super) made: RefCell<Vec<MadeClient>>,
+}
+
+impl VariableClient {
+    /// What a handshake is made with, from the values of the names: no certificate where its name is empty. The same
+    /// for as long as the files stay the same, so that sessions and connections can be used again.
+    ///
+    /// # Errors
+    /// The sentence for the log.
+    pub fn load(&self, certificate: &[u8], key: &[u8]) -> Result<Arc<ClientConfig>, String> {
+        let pair = match certificate {
+            [] => None,
+            certificate => {
+                let (from, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
+                let pair = certificates::load(&from, &key, &self.passwords);
+                Some(pair.map_err(|wrong| sentence(&wrong, &from, &key).1)?)
+            }
+        };
+        let mut made = self.made.borrow_mut();
+        let is_same = |of: &Option<Arc<CertifiedKey>>| match (of, &pair) {
+            (Some(of), Some(pair)) => Arc::ptr_eq(of, pair),
+            (of, pair) => of.is_none() && pair.is_none(),
+        };
+        if let Some((_, config)) = made.iter().find(|(of, _)| is_same(of)) {
+            return Ok(config.clone());
+        }
+        let config = client::Options { certificate: pair.clone(), ..self.options.clone() }.build()?;
+        if made.len() >= CLIENTS {
+            made.remove(0);
+        }
+        made.push((pair, config.clone()));
+        Ok(config)
+    }
+}
+
+/// What connections to an upstream are made with.
+#[derive(Debug)]
+pub enum ClientTls {
+    Ready(Arc<ClientConfig>),
+    Variable(Box<VariableClient>),
+}
+
 /// The TLS configuration of connections to the upstream of a location.
 #[derive(Debug)]
 pub struct UpstreamTls {
-    pub config: Arc<ClientConfig>,
+    pub client: ClientTls,
     /// proxy_ssl_name; None: the host of the URL.
     pub name: Option<Template>,
     /// None: certificates are not looked at.

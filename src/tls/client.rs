@@ -9,6 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite};
 use std::sync::Arc;
 
+#[derive(Clone, Debug)]
 pub struct Options {
     pub protocols: Protocols,
     pub suites: Vec<SupportedCipherSuite>,

@@ -85,6 +85,7 @@ mod tunnel;
 mod turns;
 mod upload_ways;
 mod uploads;
+mod upstream_tls;
 mod user_reports;
 mod variables;
 mod vhosts;

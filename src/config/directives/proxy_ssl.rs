@@ -37,16 +37,16 @@ macro_rules! common {
                 HSL,
                 Args::TAKE1,
                 "",
-                Effect::Once(|s, _, d| file($of, s, d, |ssl| &mut ssl.certificate)),
-                "File with the certificate that upstreams are shown (PEM); \"\" takes an outer level's back. Variables are refused.",
+                Effect::Once(|s, b, d| chosen($of, s, b, d, |ssl| &mut ssl.certificate)),
+                "File with the certificate that upstreams are shown (PEM); \"\" takes an outer level's back. Variables are allowed: the file is then read when a request needs it, and where the name is empty there is no certificate.",
             ),
             row(
                 concat!($prefix, "_ssl_certificate_key"),
                 HSL,
                 Args::TAKE1,
                 "",
-                Effect::Once(|s, _, d| file($of, s, d, |ssl| &mut ssl.key)),
-                "File with the private key of that certificate (PEM).",
+                Effect::Once(|s, b, d| chosen($of, s, b, d, |ssl| &mut ssl.key)),
+                "File with the private key of that certificate (PEM); variables allowed.",
             ),
             row(
                 concat!($prefix, "_ssl_password_file"),
@@ -86,7 +86,7 @@ macro_rules! common {
                 Args::TAKE1,
                 "1",
                 Effect::Number(|s| &mut $of(s).verify_depth),
-                "Certificates between an upstream's and nothing at most, the root among them.",
+                "Certificates between an upstream's and a trusted root at most; public sites have one or two.",
             ),
             row(
                 concat!($prefix, "_ssl_name"),
@@ -144,6 +144,20 @@ fn file(of: Of, s: &mut Scope, d: &Directive, field: fn(&mut ProxySsl) -> &mut O
     }
     let named = Named { name: Template::literal(word.bytes()), span: word.span };
     *field(of(&mut s.settings)) = (!word.bytes().is_empty()).then_some(named);
+    Ok(())
+}
+
+/// A file whose name may have variables.
+fn chosen(
+    of: Of,
+    s: &mut Scope,
+    b: &mut Build,
+    d: &Directive,
+    field: fn(&mut ProxySsl) -> &mut Option<Named>,
+) -> Outcome {
+    let span = d.args[0].span;
+    let name = b.template(d, 0)?;
+    *field(of(&mut s.settings)) = (!d.args[0].bytes().is_empty()).then_some(Named { name, span });
     Ok(())
 }
 

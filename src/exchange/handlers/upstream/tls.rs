@@ -2,27 +2,31 @@
 
 use super::Proxy;
 use crate::config::model::Level;
-use crate::config::tls_material::UpstreamTls;
+use crate::config::tls_material::{ClientTls, UpstreamTls};
 use crate::exchange::{Exchange, variables};
 use crate::http::host;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::tls::session::Session;
 use crate::tls::verify::{Purpose, check_host};
-use crate::tls::{CertificateDer, ServerName};
+use crate::tls::{CertificateDer, ClientConfig, ServerName};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The TLS configuration of a connection. Connections are shared by those that are the same.
 #[derive(Clone, Debug)]
 pub struct Secure {
     pub settings: Rc<UpstreamTls>,
+    /// What its handshake is made with: the certificate may be chosen by the request.
+    config: Arc<ClientConfig>,
     /// proxy_ssl_name: without a port.
     pub name: Box<str>,
 }
 
 impl PartialEq for Secure {
     fn eq(&self, other: &Secure) -> bool {
-        Rc::ptr_eq(&self.settings, &other.settings) && self.name == other.name
+        let is_same = Rc::ptr_eq(&self.settings, &other.settings) && Arc::ptr_eq(&self.config, &other.config);
+        is_same && self.name == other.name
     }
 }
 
@@ -33,7 +37,7 @@ impl Secure {
         // A name that DNS does not know is not sent either (nginx).
         let nameless = || ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED).into());
         let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| nameless());
-        Session::client(self.settings.config.clone(), name).map_err(|fault| fault.to_string())
+        Session::client(self.config.clone(), name).map_err(|fault| fault.to_string())
     }
 
     /// Judges what the server sent. Err: the sentence for the log.
@@ -54,12 +58,26 @@ pub fn secure(ex: &mut Exchange, cx: &mut Services, proxied: &[u8]) -> Result<Se
     let Some(settings) = config.location(ex.route.location).upstream_tls.clone() else {
         return Err(Status::INTERNAL_SERVER_ERROR);
     };
+    let config = match &settings.client {
+        ClientTls::Ready(config) => config.clone(),
+        ClientTls::Variable(variable) => {
+            let certificate = variables::text(&variable.certificate, ex, cx);
+            let key = variables::text(&variable.key, ex, cx);
+            match variable.load(&certificate, &key) {
+                Ok(config) => config,
+                Err(why) => {
+                    ex.report(cx, Level::Error, format_args!("{why}"));
+                    return Err(Status::INTERNAL_SERVER_ERROR);
+                }
+            }
+        }
+    };
     let name = match &settings.name {
         Some(template) => variables::text(template, ex, cx),
         None => proxied.to_vec(),
     };
     let name = host::split(&name).0;
-    Ok(Secure { settings, name: String::from_utf8_lossy(name).into() })
+    Ok(Secure { settings, config, name: String::from_utf8_lossy(name).into() })
 }
 
 impl Proxy {
