@@ -29,7 +29,7 @@ pub struct Trust {
     pub roots: Vec<CertificateDer<'static>>,
     /// None: revocation is not looked at. Some: every certificate of a chain needs a list.
     pub crls: Option<Vec<Crl>>,
-    /// Certificates of a chain besides the leaf.
+    /// Certificates of a chain between the leaf and the root, as OpenSSL counts since its version 1.1.0.
     pub depth: u64,
 }
 
@@ -42,7 +42,8 @@ impl Trust {
         let (roots, others) = (parse(&self.roots), parse(others.get(..others.len().min(CHAIN)).unwrap_or_default()));
         let roots: Vec<_> = roots.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
         let others: Vec<_> = others.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-        let (chain, mut verdict) = self.chain(leaf, &roots, &others);
+        let (chain, found) = self.chain(leaf, &roots, &others);
+        let mut verdict = found;
         let mut note = |result: Result<(), Fault>| {
             if let Err(fault) = result {
                 verdict = Err(fault);
@@ -55,6 +56,10 @@ impl Trust {
             }
         }
         note(constraints(&chain));
+        // OpenSSL comes to signatures last: of a leaf whose issuer is not known this is the word, whatever else it lacks.
+        if let ([_], Err(Fault::LeafUnverifiable)) = (&chain[..], found) {
+            note(found);
+        }
         for certificate in chain.iter().rev() {
             if now < certificate.not_before {
                 note(Err(Fault::NotYetValid));
@@ -72,7 +77,8 @@ impl Trust {
         roots: &[Certificate<'a>],
         others: &[Certificate<'a>],
     ) -> (Vec<Certificate<'a>>, Result<(), Fault>) {
-        let most = usize::try_from(self.depth).unwrap_or(CHAIN).saturating_add(1).min(CHAIN);
+        // The longest chain that another certificate may be added to.
+        let most = usize::try_from(self.depth).unwrap_or(CHAIN).saturating_add(1).min(CHAIN - 1);
         let mut chain = vec![leaf];
         let mut left = SIGNATURES;
         let mut trusted = false;
@@ -80,8 +86,7 @@ impl Trust {
             let last = chain[chain.len() - 1];
             let own = last.is_self_issued() && is_signed_by(&last, &last, &mut left);
             if own && roots.iter().any(|root| root.der == last.der) {
-                let verdict = if chain.len() > most { Err(Fault::TooLong) } else { Ok(()) };
-                return (chain, verdict);
+                return (chain, Ok(()));
             }
             let issuer = |candidates: &[Certificate<'a>], left: &mut usize| {
                 let fits = |c: &&Certificate<'a>| {
@@ -89,26 +94,31 @@ impl Trust {
                 };
                 candidates.iter().filter(fits).find(|c| is_signed_by(&last, c, left)).copied()
             };
-            let mut next = issuer(roots, &mut left);
-            trusted |= next.is_some();
-            if next.is_none() && !own {
-                next = issuer(others, &mut left);
-            }
-            match next {
-                Some(next) if chain.len() <= most => chain.push(next),
-                Some(_) => return (chain, Err(Fault::TooLong)),
-                None => {
-                    let fault = match (own, chain.len()) {
-                        (true, 1) => Fault::SelfSigned,
-                        (true, _) => Fault::SelfSignedInChain,
-                        (false, 1) => Fault::LeafUnverifiable,
-                        (false, _) if trusted => Fault::IssuerMissing,
-                        (false, _) => Fault::LocalIssuerMissing,
-                    };
-                    return (chain, Err(fault));
+            let mut next = None;
+            if chain.len() <= most {
+                next = issuer(roots, &mut left);
+                trusted |= next.is_some();
+                if next.is_none() && !own {
+                    next = issuer(others, &mut left);
                 }
             }
+            let Some(next) = next else {
+                let fault = match (own, chain.len()) {
+                    (true, 1) => Fault::SelfSigned,
+                    (true, _) => Fault::SelfSignedInChain,
+                    (false, 1) => Fault::LeafUnverifiable,
+                    (false, _) if trusted => Fault::IssuerMissing,
+                    (false, _) => Fault::LocalIssuerMissing,
+                };
+                return (chain, Err(fault));
+            };
+            chain.push(next);
         }
+    }
+
+    /// A peer that is good by the one is good by the other.
+    pub fn is_same(&self, other: &Trust) -> bool {
+        self.roots == other.roots && self.depth == other.depth && self.crls.is_some() == other.crls.is_some()
     }
 }
 

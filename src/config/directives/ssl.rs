@@ -108,7 +108,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "1",
         Effect::Number(|s| &mut ssl(s).verify_depth),
-        "Certificates between a client's and nothing at most, the root among them. More than 11 counts as 11.",
+        "Certificates between a client's and a trusted root at most, as OpenSSL counts since 1.1.0. More than 10 counts as 10.",
     ),
     row(
         "ssl_client_certificate",

@@ -30,9 +30,11 @@ fn chains_are_judged_as_openssl_judges_them() {
     type Case<'a> = (&'a str, &'a [&'a Made], u64, &'a [&'a Made], Result<(), Fault>);
     let table: &[Case<'_>] = &[
         ("direct", &[&root], 1, &[&direct], Ok(())),
-        ("by an intermediate that is sent", &[&root], 2, &[&leaf, &middle], Ok(())),
-        ("by an intermediate that is trusted", &[&root, &middle], 2, &[&leaf], Ok(())),
-        ("too deep", &[&root], 1, &[&leaf, &middle], Err(Fault::TooLong)),
+        ("by an intermediate that is sent", &[&root], 1, &[&leaf, &middle], Ok(())),
+        ("by an intermediate that is trusted", &[&root, &middle], 1, &[&leaf], Ok(())),
+        ("direct, with no depth", &[&root], 0, &[&direct], Ok(())),
+        ("too deep", &[&root], 0, &[&leaf, &middle], Err(Fault::LocalIssuerMissing)),
+        ("too deep, though known", &[&root, &middle], 0, &[&leaf], Err(Fault::IssuerMissing)),
         ("without the intermediate", &[&root], 2, &[&leaf], Err(Fault::LeafUnverifiable)),
         ("another root", &[&other], 2, &[&leaf, &middle], Err(Fault::LocalIssuerMissing)),
         ("the root is sent, but not trusted", &[&other], 3, &[&leaf, &middle, &root], Err(Fault::SelfSignedInChain)),
