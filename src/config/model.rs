@@ -128,6 +128,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// It has more servers than its default.
+    pub fn has_several(&self) -> bool {
+        let names = &self.names;
+        let named = names.exact.values().chain(names.suffixes.values()).chain(names.prefixes.values());
+        named.chain(names.regexes.iter().map(|(_, id)| id)).any(|id| *id != self.default)
+    }
+
     /// The servers behind it in the order of the configuration, each once.
     pub fn servers(&self) -> Vec<ServerId> {
         let names = &self.names;

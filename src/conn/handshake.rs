@@ -34,10 +34,12 @@ const SETTLE: u64 = 10;
 /// Goes on with the handshake of an idle connection.
 pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step {
     let (cx, pool) = (&mut *turn.cx, &mut *turn.pool);
-    if conn.transport.tls_mut().and_then(Tls::hello).is_some()
-        && let Some(step) = greet(conn, endpoint, cx, pool)
-    {
-        return step;
+    if conn.transport.tls_mut().and_then(Tls::hello).is_some() {
+        if let Some(step) = greet(conn, endpoint, cx, pool) {
+            return step;
+        }
+    } else if !cx.handshakes.may_go_on(cx.slice.is_over()) {
+        return Step::Yield;
     }
     let Some(tls) = conn.transport.tls_mut() else { return Step::Again };
     match tls.handshake() {
@@ -137,7 +139,7 @@ fn answer(
         return begin(conn, Session::server(config).map_err(|fault| fault.to_string()), None, cx);
     }
     let config = cx.config.clone();
-    let Some((id, tls)) = choose(&config, endpoint, &hello) else {
+    let Some(Choice { id, tls, is_named }) = choose(&config, endpoint, &hello) else {
         refuse(conn, hello::HANDSHAKE_FAILURE);
         return Some(Step::Close(CloseReason::NoHandshake));
     };
@@ -162,13 +164,13 @@ fn answer(
         }
     };
     let session = with.and_then(|config| Session::server(config).map_err(|fault| fault.to_string()));
-    begin(conn, session, Some(Box::new(Chosen { tls, hello })), cx)
+    begin(conn, session, Some(Box::new(Chosen { tls, hello, is_named })), cx)
 }
 
 /// A challenge of tls-alpn-01 is a client that speaks nothing but that protocol (RFC 8737).
 fn challenge(hello: &Hello, cx: &Services) -> Option<Arc<ServerConfig>> {
     let [protocol] = &hello.alpn[..] else { return None };
-    cx.acme.handshake(hello.server_name.as_deref().filter(|_| **protocol == *TLS_ALPN)?)
+    cx.acme.handshake(&hello.host().filter(|_| **protocol == *TLS_ALPN)?)
 }
 
 fn begin(
@@ -195,17 +197,21 @@ fn begin(
 }
 
 /// The server of a hello, by its name; one without certificates borrows the default's (nginx).
-fn choose(config: &Config, endpoint: EndpointId, hello: &Hello) -> Option<(ServerId, Rc<ServerTls>)> {
+fn choose(config: &Config, endpoint: EndpointId, hello: &Hello) -> Option<Choice> {
     let endpoint = &config.endpoints[endpoint.at()];
-    let id = match &hello.server_name {
-        Some(name) => match server::find(endpoint, name.as_bytes(), &mut NoTrace) {
-            Ok((id, _)) => id,
-            Err(_) => endpoint.default,
-        },
-        None => endpoint.default,
-    };
+    let named = hello.host().and_then(|name| server::by_name(endpoint, name.as_bytes()).ok().flatten());
+    let id = named.unwrap_or(endpoint.default);
     let own = config.server(id).tls.clone().map(|tls| (id, tls));
-    own.or_else(|| Some((endpoint.default, config.server(endpoint.default).tls.clone()?)))
+    let (id, tls) = own.or_else(|| Some((endpoint.default, config.server(endpoint.default).tls.clone()?)))?;
+    Some(Choice { id, tls, is_named: named.is_some() })
+}
+
+/// What a hello leads to.
+struct Choice {
+    id: ServerId,
+    tls: Rc<ServerTls>,
+    /// By its name, not for want of one.
+    is_named: bool,
 }
 
 /// Certificates whose names have variables: these are asked of an exchange that has no request.
@@ -223,7 +229,7 @@ fn load(
     let ex = &mut active.ex;
     ex.route.server = id;
     ex.route.location = ex.config.server(id).root;
-    let server_name = hello.server_name.clone();
+    let server_name = hello.host().map(String::into_boxed_str);
     ex.tls = Some(Rc::new(TlsFacts { server_name, ..TlsFacts::default() }));
     let names = variable.pairs.iter();
     let names: Vec<_> =
@@ -288,6 +294,8 @@ fn finish(tls: &mut Tls, cx: &Services) {
         early: Cell::new(session.is_early()),
         offers,
         server_name: chosen.hello.server_name,
+        is_named: chosen.is_named,
+        by: Some(chosen.tls),
     };
     tls.facts = Some(Rc::new(facts));
 }

@@ -4,6 +4,7 @@ use super::Exchange;
 use crate::config::model::Level;
 use crate::config::settings::ssl::Verify;
 use crate::config::template::Builtin;
+use crate::config::tls_material::ServerTls;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::tls::fault::Fault;
@@ -13,14 +14,19 @@ use crate::tls::{CertificateDer, ciphers, names, pem};
 use sha1::{Digest, Sha1};
 use std::cell::Cell;
 use std::fmt::Write;
+use std::rc::Rc;
 
 /// Facts of a connection, the same for all its requests.
 #[derive(Debug, Default)]
 pub struct TlsFacts {
     /// A plain request came to a port of TLS: none of the rest is there.
     pub is_plain: bool,
-    /// The name that the client asked for, in lower case.
+    /// The name that the client asked for, as it sent it.
     pub server_name: Option<Box<str>>,
+    /// The server was chosen by that name.
+    pub is_named: bool,
+    /// What the handshake was made by.
+    pub by: Option<Rc<ServerTls>>,
     pub protocol: &'static str,
     pub cipher: u16,
     pub group: u16,
@@ -50,9 +56,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
     }
     // The answer depends on who the client is.
     ex.basis.varies();
-    if let Some(name) = &facts.server_name
-        && name.as_bytes() != ex.route.host
-    {
+    if is_misdirected(ex, &facts) {
         let text = "client attempted to request the server name different from the one that was negotiated";
         ex.report(cx, Level::Info, format_args!("{text}"));
         return Some(Status::MISDIRECTED_REQUEST);
@@ -69,6 +73,20 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         }
         _ => None,
     }
+}
+
+/// Whether the request is for another server than the one that the handshake was for (nginx): the name that was asked
+/// for chose one of several, and the Host is another. Without such a name a certificate counts only where clients are
+/// verified as it was.
+fn is_misdirected(ex: &Exchange, facts: &TlsFacts) -> bool {
+    if let Some(name) = facts.server_name.as_deref().filter(|_| facts.is_named) {
+        let name = name.trim_end_matches('.').as_bytes();
+        return !name.eq_ignore_ascii_case(&ex.route.host)
+            && ex.config.endpoints[ex.client.endpoint.at()].has_several();
+    }
+    let (Some(Ok(())), Some(by)) = (facts.verdict, &facts.by) else { return false };
+    let own = ex.config.server(ex.route.server).tls.as_ref();
+    own.is_some_and(|own| !Rc::ptr_eq(own, by) && !own.trust.is_same(&by.trust))
 }
 
 /// `a:b:c`.

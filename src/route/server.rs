@@ -26,6 +26,15 @@ pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> Result<
     Ok((id, matched))
 }
 
+/// The server that has a name; None: it is the default's to answer.
+///
+/// # Errors
+/// Whether a regex matches could not be found out.
+pub fn by_name(endpoint: &Endpoint, host: &[u8]) -> Result<Option<ServerId>, Failed> {
+    let (id, rule, _) = decide(endpoint, host)?;
+    Ok(Some(id).filter(|_| rule != Rule::Default))
+}
+
 fn decide(endpoint: &Endpoint, host: &[u8]) -> Result<(ServerId, Rule, Option<Matched>), Failed> {
     let names = &endpoint.names;
     // Without a Host, `server_name ""` is meant (nginx).

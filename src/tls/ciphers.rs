@@ -151,7 +151,8 @@ const NAMES: &[(u16, &str)] = &[
 /// A suite's name; hexadecimal where it has none here. The signalling values are no suites.
 pub fn cipher(number: u16) -> Option<String> {
     match number {
-        0x00ff | 0x5600 => None,
+        0x00ff => Some("TLS_EMPTY_RENEGOTIATION_INFO_SCSV".into()),
+        0x5600 => Some("TLS_FALLBACK_SCSV".into()),
         number => Some(match NAMES.iter().find(|(known, _)| *known == number) {
             Some((_, name)) => (*name).to_owned(),
             None => format!("0x{number:04x}"),
@@ -173,6 +174,8 @@ const GROUPS: &[(NamedGroup, &[&str])] = &[
     (NamedGroup::FFDHE2048, &["ffdhe2048"]),
     (NamedGroup::FFDHE3072, &["ffdhe3072"]),
     (NamedGroup::FFDHE4096, &["ffdhe4096"]),
+    (NamedGroup::FFDHE6144, &["ffdhe6144"]),
+    (NamedGroup::FFDHE8192, &["ffdhe8192"]),
 ];
 
 pub fn group(number: u16) -> String {
@@ -289,6 +292,7 @@ mod tests {
         assert_eq!(missing, ["secp521r1"]);
         assert_eq!(groups("auto").0.len(), 4);
         assert_eq!((group(29), group(0x1a1a)), ("X25519".to_owned(), "0x1a1a".to_owned()));
-        assert_eq!((cipher(0xc02f), cipher(0xff)), (Some("ECDHE-RSA-AES128-GCM-SHA256".to_owned()), None));
+        assert_eq!(cipher(0xc02f).as_deref(), Some("ECDHE-RSA-AES128-GCM-SHA256"));
+        assert_eq!(cipher(0xff).as_deref(), Some("TLS_EMPTY_RENEGOTIATION_INFO_SCSV"));
     }
 }

@@ -14,7 +14,7 @@ const RECORDS: usize = 32;
 /// What a client offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// In lower case.
+    /// As it was sent.
     pub server_name: Option<Box<str>>,
     /// Protocols of ALPN, the client's favourite first.
     pub alpn: Vec<Box<[u8]>>,
@@ -25,6 +25,13 @@ pub struct Hello {
     pub session: Option<[u8; 32]>,
     /// It offers a key of an earlier session (TLS 1.3).
     pub resumes: bool,
+}
+
+impl Hello {
+    /// The server name as a host of a request is looked up: in lower case, without a trailing dot.
+    pub fn host(&self) -> Option<String> {
+        Some(self.server_name.as_deref()?.trim_end_matches('.').to_ascii_lowercase())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +158,7 @@ fn hello(mut body: &[u8]) -> Result<Hello, Malformed> {
                 let name = vector(&mut list, 2)?;
                 if *kind == 0 {
                     let name = std::str::from_utf8(name).map_err(|_| Malformed)?;
-                    hello.server_name = Some(name.trim_end_matches('.').to_ascii_lowercase().into());
+                    hello.server_name = Some(name.into());
                 }
             }
             10 => hello.groups = numbers(vector(&mut data, 2)?),
@@ -210,7 +217,7 @@ mod tests {
                 assert_eq!(parse(&bytes[..cut]), Ok(Progress::Partial), "{most}: cut at {cut}");
             }
             let Ok(Progress::Complete(hello)) = parse(&bytes) else { panic!("{most}: no hello") };
-            assert_eq!(hello.server_name.as_deref(), Some("example.org"));
+            assert_eq!(hello.host().as_deref(), Some("example.org"));
             assert_eq!(hello.alpn, [b"h2"[..].into(), b"http/1.1"[..].into()]);
             assert_eq!((&*hello.ciphers, &*hello.groups), (&[0x1301, 0xc02f][..], &[29][..]));
             assert_eq!((&*hello.signatures, hello.session), (&[0x0403][..], None));

@@ -56,6 +56,8 @@ enum Stage {
 pub struct Chosen {
     pub tls: Rc<ServerTls>,
     pub hello: Box<Hello>,
+    /// The server was chosen by the name of the hello.
+    pub is_named: bool,
 }
 
 pub struct Tls {
