@@ -6,7 +6,7 @@
 use super::argument::{invalid, number, offset, size, time, wrong};
 use super::ast::Directive;
 use super::fault::Fault;
-use super::value::{self, Millis, ValueError};
+use super::value::{self, Millis, Size, ValueError};
 
 /// The words that a directive takes. All but [`Form::Words`] may stand once at a level.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,10 @@ enum Form {
     OffOrOffset,
     Millis,
     Seconds,
+    /// One of these sizes.
+    OneSize(&'static [u64]),
+    /// A size, and the least that it may be.
+    SizeFrom(u64),
     /// A number of buffers and the size of each.
     Buffers,
     /// One of these, or of those that end in `=`, with a value.
@@ -31,9 +35,24 @@ enum Form {
     Words(&'static [&'static str]),
     /// Statuses or `any`, and a time.
     Valid,
-    /// `off`, or `max=N` among others.
-    Cache,
+    /// `off`, or `max=N` among others: these.
+    Cache(&'static [&'static str]),
+    /// A directory, and a zone for the keys among others.
+    CachePath,
+    /// A directory, and up to three levels of directories in it.
+    TempPath,
+    /// A name of a browser and a version, or `unlisted`.
+    Browser,
 }
+
+/// What a cache of files keeps, and for how long.
+const KEPT: &[&str] = &["max", "inactive"];
+const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
+const BROWSERS: &[&str] = &["msie", "gecko", "opera", "safari", "konqueror"];
+/// Parameters of a cache's path by what they hold.
+const CACHE_NUMBERS: &[&str] = &["loader_files", "manager_files"];
+const CACHE_TIMES: &[&str] = &["loader_sleep", "loader_threshold", "manager_sleep", "manager_threshold"];
+const CACHE_SIZES: &[&str] = &["max_size", "min_free"];
 
 const STALE: &[&str] = &[
     "error",
@@ -84,13 +103,16 @@ const FORMS: &[(Form, &[&str])] = &[
     (Form::Pool, &["connection_pool_size", "request_pool_size"]),
     (Form::Size, &["fastcgi_max_temp_file_size", "fastcgi_send_lowat",
         "fastcgi_socket_rcvbuf", "fastcgi_socket_sndbuf", "fastcgi_temp_file_write_size", "grpc_buffer_size",
-        "grpc_socket_rcvbuf", "grpc_socket_sndbuf", "gzip_hash", "gzip_window", "http2_pool_size",
-        "http2_recv_buffer_size", "memcached_buffer_size", "postpone_gzipping", "postpone_output",
+        "grpc_socket_rcvbuf", "grpc_socket_sndbuf", "http2_pool_size", "memcached_buffer_size", "postpone_gzipping", "postpone_output",
         "proxy_max_temp_file_size", "proxy_send_lowat", "proxy_socket_rcvbuf", "proxy_socket_sndbuf",
         "proxy_temp_file_write_size", "read_ahead", "scgi_max_temp_file_size",
         "scgi_socket_rcvbuf", "scgi_socket_sndbuf", "scgi_temp_file_write_size", "send_lowat", "sendfile_max_chunk",
         "tunnel_send_lowat", "tunnel_socket_rcvbuf", "tunnel_socket_sndbuf",
         "uwsgi_max_temp_file_size", "uwsgi_socket_rcvbuf", "uwsgi_socket_sndbuf", "uwsgi_temp_file_write_size"]),
+    (Form::OneSize(&[512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10]), &["gzip_window"]),
+    (Form::OneSize(&[512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10]),
+        &["gzip_hash"]),
+    (Form::SizeFrom(32), &["http2_recv_buffer_size"]),
     (Form::Number, &["epoll_events", "fastcgi_cache_min_uses", "grpc_next_upstream_tries", "grpc_ssl_verify_depth",
         "memcached_gzip_flag", "memcached_next_upstream_tries", "open_file_cache_min_uses", "proxy_cache_min_uses",
         "scgi_cache_min_uses", "userid_service", "uwsgi_cache_min_uses",
@@ -100,6 +122,7 @@ const FORMS: &[(Form, &[&str])] = &[
     (Form::Buffers, &["gunzip_buffers", "gzip_buffers", "output_buffers"]),
     (Form::Choice(&["on", "off", "threads", "threads="]), &["aio"]),
     (Form::Choice(&["epoll", "poll", "select"]), &["use"]),
+    (Form::Choice(&["stop", "abort"]), &["debug_points"]),
     (Form::Choice(&["on", "off"]), &["accept_mutex", "aio_write", "fastcgi_cache_background_update",
         "fastcgi_cache_lock", "fastcgi_cache_revalidate", "grpc_intercept_errors", "grpc_socket_keepalive",
         "grpc_ssl_server_name", "grpc_ssl_session_reuse", "grpc_ssl_verify", "gzip_no_buffer",
@@ -114,16 +137,20 @@ const FORMS: &[(Form, &[&str])] = &[
         "uwsgi_cache_use_stale"]),
     (Form::Words(NEXT), &["grpc_next_upstream", "memcached_next_upstream"]),
     (Form::Valid, &["fastcgi_cache_valid", "proxy_cache_valid", "scgi_cache_valid", "uwsgi_cache_valid"]),
-    (Form::Cache, &["grpc_ssl_certificate_cache", "open_file_cache", "proxy_ssl_certificate_cache",
+    (Form::Cache(KEPT), &["open_file_cache"]),
+    (Form::Cache(KEPT_VALID), &["grpc_ssl_certificate_cache", "proxy_ssl_certificate_cache",
         "ssl_certificate_cache", "uwsgi_ssl_certificate_cache"]),
-    (Form::Any, &["fastcgi_cache_key", "fastcgi_temp_path", "grpc_bind", "grpc_ssl_certificate",
+    (Form::CachePath, &["fastcgi_cache_path", "proxy_cache_path", "scgi_cache_path", "uwsgi_cache_path"]),
+    (Form::TempPath, &["fastcgi_temp_path", "proxy_temp_path", "scgi_temp_path", "uwsgi_temp_path"]),
+    (Form::Browser, &["modern_browser"]),
+    (Form::Any, &["fastcgi_cache_key", "grpc_bind", "grpc_ssl_certificate",
         "grpc_ssl_certificate_key", "grpc_ssl_ciphers", "grpc_ssl_crl", "grpc_ssl_name",
-        "grpc_ssl_trusted_certificate", "lock_file", "memcached_bind", "proxy_cache_key", "proxy_temp_path",
-        "scgi_cache_key", "scgi_temp_path", "ssl_dhparam", "ssl_ocsp_cache", "ssl_ocsp_responder",
+        "grpc_ssl_trusted_certificate", "lock_file", "memcached_bind", "proxy_cache_key", 
+        "scgi_cache_key", "ssl_dhparam", "ssl_ocsp_cache", "ssl_ocsp_responder",
         "ssl_stapling_responder", "userid_domain", "userid_expires", "userid_mark", "userid_name",
         "userid_p3p", "userid_path", "uwsgi_cache_key",
         "uwsgi_string",
-        "uwsgi_temp_path", "worker_cpu_affinity", "worker_processes", "working_directory"]),
+        "worker_cpu_affinity", "worker_processes", "working_directory"]),
 ];
 
 fn form(name: &str) -> Option<Form> {
@@ -132,7 +159,7 @@ fn form(name: &str) -> Option<Form> {
 
 /// The directive may stand once at a level.
 pub fn is_single(name: &str) -> bool {
-    form(name).is_some_and(|form| !matches!(form, Form::Words(_) | Form::Valid))
+    form(name).is_some_and(|form| !matches!(form, Form::Words(_) | Form::Valid | Form::CachePath | Form::Browser))
 }
 
 /// What is wrong with the words of an ignored directive, by nginx's rules.
@@ -148,14 +175,29 @@ pub fn check(d: &Directive) -> Result<(), Fault> {
         }
         Form::Size => drop(size(d, 0)?),
         Form::Pool => {
-            if size(d, 0)?.0 < 112 {
+            let size = size(d, 0)?.0;
+            if size < 112 {
                 return Err(Fault::new(d.args[0].span, "the pool size must be no less than 112"));
+            }
+            if size % 16 != 0 {
+                return Err(Fault::new(d.args[0].span, "the pool size must be a multiple of 16"));
             }
         }
         Form::OffOrOffset if d.args[0].is("off") => {}
         Form::Offset | Form::OffOrOffset => drop(offset(d, 0)?),
         Form::Millis => drop(time(d, 0)?),
         Form::Seconds => drop(Millis::parse_seconds(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?),
+        Form::OneSize(sizes) => {
+            let size = size(d, 0)?.0;
+            if !sizes.contains(&size) {
+                return Err(invalid(d, 0));
+            }
+        }
+        Form::SizeFrom(least) => {
+            if size(d, 0)?.0 < least {
+                return Err(wrong(d, 0, ValueError::new("value is too small")));
+            }
+        }
         Form::Buffers => {
             if number(d, 0)? == 0 || size(d, 1)?.0 == 0 {
                 return Err(invalid(d, 0));
@@ -173,15 +215,103 @@ pub fn check(d: &Directive) -> Result<(), Fault> {
                 }
             }
         }
-        Form::Cache if d.args[0].is("off") => {}
-        Form::Cache => {
-            let most = d.args.iter().find_map(|word| word.bytes().strip_prefix(b"max="));
-            if !most.is_some_and(|most| value::number(most, u64::MAX).is_ok_and(|most| most > 0)) {
-                return Err(wrong(d, 0, ValueError::new("must have the \"max\" parameter")));
+        Form::Cache(_) if d.args[0].is("off") => {}
+        Form::Cache(keys) => kept(d, keys)?,
+        Form::CachePath => cache_path(d)?,
+        Form::TempPath => {
+            for at in 1..d.args.len() {
+                if !matches!(number(d, at)?, 1..=3) {
+                    return Err(wrong(d, at, ValueError::new("invalid value")));
+                }
             }
         }
+        Form::Browser => browser(d)?,
     }
     Ok(())
+}
+
+/// `max=N` and what else a cache of files may say.
+fn kept(d: &Directive, keys: &[&str]) -> Result<(), Fault> {
+    let mut most = false;
+    for (at, word) in d.args.iter().enumerate() {
+        let text = word.str();
+        let known = text.split_once('=').filter(|(key, _)| keys.contains(key));
+        let is_right = match known {
+            Some(("max", n)) => {
+                most = true;
+                value::number(n.as_bytes(), u64::MAX).is_ok_and(|n| n > 0)
+            }
+            Some((_, time)) => Millis::parse_seconds(time.as_bytes()).is_ok(),
+            None => false,
+        };
+        if !is_right {
+            return Err(parameter(d, at));
+        }
+    }
+    match most {
+        true => Ok(()),
+        false => Err(wrong(d, 0, ValueError::new("must have the \"max\" parameter"))),
+    }
+}
+
+fn cache_path(d: &Directive) -> Result<(), Fault> {
+    let mut zone = false;
+    for (at, word) in d.args.iter().enumerate().skip(1) {
+        let text = word.str();
+        let (key, held) = text.split_once('=').ok_or_else(|| parameter(d, at))?;
+        let bytes = held.as_bytes();
+        let is_right = match key {
+            "levels" => {
+                let levels: Vec<&str> = held.split(':').collect();
+                levels.len() <= 3 && levels.iter().all(|level| matches!(*level, "1" | "2"))
+            }
+            "keys_zone" => {
+                let parted = held.split_once(':').filter(|(name, _)| !name.is_empty());
+                zone = parted.is_some();
+                // nginx's zones hold eight pages or more.
+                parted.is_none_or(|(_, size)| Size::parse(size.as_bytes()).is_ok_and(|size| size.0 >= 32 << 10))
+            }
+            "use_temp_path" => matches!(held, "on" | "off"),
+            "inactive" => Millis::parse_seconds(bytes).is_ok(),
+            key if CACHE_SIZES.contains(&key) => Size::parse_offset(bytes).is_ok(),
+            key if CACHE_NUMBERS.contains(&key) => value::number(bytes, u64::MAX).is_ok(),
+            key if CACHE_TIMES.contains(&key) => Millis::parse(bytes).is_ok(),
+            _ => false,
+        };
+        if !is_right {
+            return Err(parameter(d, at));
+        }
+    }
+    match zone {
+        true => Ok(()),
+        false => {
+            let text = format!("\"{}\" must have \"keys_zone\" parameter", d.name.str());
+            Err(Fault::new(d.span, text).help("keys_zone=name:10m"))
+        }
+    }
+}
+
+fn browser(d: &Directive) -> Result<(), Fault> {
+    let name = d.args[0].str();
+    if d.args.len() == 1 {
+        return match &*name {
+            "unlisted" => Ok(()),
+            _ => Err(invalid(d, 0)),
+        };
+    }
+    if !BROWSERS.contains(&&*name) {
+        return Err(Fault::new(d.args[0].span, format!("unknown browser name \"{name}\"")));
+    }
+    let version = d.args[1].str();
+    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if version.split('.').count() > 4 || !version.trim_end_matches('.').split('.').all(is_part) {
+        return Err(Fault::new(d.args[1].span, format!("invalid browser version \"{version}\"")));
+    }
+    Ok(())
+}
+
+fn parameter(d: &Directive, at: usize) -> Fault {
+    Fault::new(d.args[at].span, format!("invalid \"{}\" parameter \"{}\"", d.name.str(), d.args[at].str()))
 }
 
 fn one_of(d: &Directive, at: usize, words: &[&str]) -> Result<(), Fault> {

@@ -168,8 +168,8 @@ fn symlinks(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             }
             b"off" | b"on" | b"if_not_owner" => kind = Some(word.str().into_owned()),
             other => match other.strip_prefix(b"from=") {
-                Some(path) if !path.is_empty() => from = Some(b.template_of(path, word.span)?),
-                _ => return Err(Fault::new(d.args[at].span, format!("invalid parameter \"{}\"", word.str()))),
+                Some(path) => from = Some(b.template_of(path, word.span)?).filter(|_| !path.is_empty()),
+                None => return Err(Fault::new(d.args[at].span, format!("invalid parameter \"{}\"", word.str()))),
             },
         }
     }

@@ -179,6 +179,18 @@ fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
     Ok(())
 }
 
+/// A zone that is defined counts what the directive limits.
+fn of_kind(b: &Build, at: u32, word: &Word, is: fn(&Counts) -> bool) -> Outcome {
+    let zone = &b.tables.zones[at as usize];
+    match &zone.defined {
+        Some((_, counts)) if !is(counts) => {
+            let text = format!("the shared memory zone \"{}\" is already declared for a different use", zone.name);
+            Err(Fault::new(word.span, text))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let (mut zone, mut burst, mut delay) = (None, 0, 0);
     for word in &d.args {
@@ -188,7 +200,9 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             n.map(|n| n * 1000).ok_or_else(|| bad(word))
         };
         if let Some(name) = text.strip_prefix("zone=") {
-            zone = Some(named(b, name, word));
+            let at = named(b, name, word);
+            of_kind(b, at, word, |counts| matches!(counts, Counts::Requests { .. }))?;
+            zone = Some(at);
         } else if let Some(digits) = text.strip_prefix("burst=") {
             burst = count(digits, 1)?;
         } else if let Some(digits) = text.strip_prefix("delay=") {
@@ -212,6 +226,7 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn limit_conn(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let zone = named(b, &d.args[0].str(), &d.args[0]);
+    of_kind(b, zone, &d.args[0], |counts| matches!(counts, Counts::Connections))?;
     let most = match number(d, 1) {
         Ok(n @ 1..=65_535) => n as u32,
         Ok(0) | Err(_) => {

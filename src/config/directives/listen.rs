@@ -102,7 +102,15 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             (b"so_keepalive", Some("on")) => options.keepalive = Some((true, [None; 3])),
             (b"so_keepalive", Some("off")) => options.keepalive = Some((false, [None; 3])),
             (b"so_keepalive", Some(spec)) => options.keepalive = Some((true, keepalive(spec).ok_or_else(bad)?)),
-            (b"setfib" | b"accept_filter", _) => return Err(bad().help("this belongs to FreeBSD")),
+            (b"setfib", _) => return Err(bad().help("this belongs to FreeBSD")),
+            (b"accept_filter", Some(filter)) => {
+                // nginx's words.
+                let text = format!("accept filters \"{filter}\" are not supported on this platform, ignored");
+                b.warn(word.span, &text);
+            }
+            (b"multipath", None) => {
+                b.warn(word.span, "\"listen … multipath\" is ignored: connections are plain TCP");
+            }
             (b"ssl", None) => ssl = true,
             (b"http2", None) => {
                 http2 = true;

@@ -66,10 +66,10 @@ fn open_log_file_cache(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         let time = |text: &str| Millis::parse_seconds(text.as_bytes()).map(|ms| ms.0).map_err(|_| bad());
         match text.split_once('=') {
             None if text == "off" => off = true,
-            Some(("max", n)) => cache.max = n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?,
+            Some(("max", n)) => cache.max = n.parse().ok().ok_or_else(bad)?,
             Some(("inactive", t)) => cache.inactive = time(t)?,
             Some(("valid", t)) => cache.valid = time(t)?,
-            Some(("min_uses", n)) => cache.min_uses = n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?,
+            Some(("min_uses", n)) => cache.min_uses = n.parse().ok().ok_or_else(bad)?,
             _ => return Err(bad()),
         }
     }
@@ -125,7 +125,17 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     for (at, word) in d.args.iter().enumerate().skip(1) {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
-        if let Some(size) = bytes.strip_prefix(b"buffer=") {
+        // The second word is a format's name, whatever it looks like (nginx).
+        if at == 1 {
+            match b.formats.get(word.str().as_ref()) {
+                Some(known) => format = Some(known.clone()),
+                None => {
+                    let near = suggest::did_you_mean(&word.str(), b.formats.keys().map(|name| &**name));
+                    return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str()))
+                        .help(near.unwrap_or_else(|| "define it by log_format in http, above this line".into())));
+                }
+            }
+        } else if let Some(size) = bytes.strip_prefix(b"buffer=") {
             let wrong = || Fault::new(word.span, format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size)));
             buffer = Some(Size::parse(size).ok().map(|size| size.0).filter(|n| *n > 0).ok_or_else(wrong)?);
         } else if let Some(time) = bytes.strip_prefix(b"flush=") {
@@ -137,15 +147,6 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         } else if let Some(level) = bytes.strip_prefix(b"gzip=") {
             let level = std::str::from_utf8(level).ok().and_then(|n| n.parse().ok()).filter(|n| (1..=9).contains(n));
             gzip = Some(level.ok_or_else(bad)?);
-        } else if at == 1 {
-            match b.formats.get(word.str().as_ref()) {
-                Some(known) => format = Some(known.clone()),
-                None => {
-                    let near = suggest::did_you_mean(&word.str(), b.formats.keys().map(|name| &**name));
-                    return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str()))
-                        .help(near.unwrap_or_else(|| "define it by log_format in http, above this line".into())));
-                }
-            }
         } else {
             return Err(bad());
         }

@@ -213,7 +213,8 @@ pub(super) fn next_upstream(of: Of, s: &mut Scope, _: &mut Build, d: &Directive)
             b"http_404" => Next::HTTP_404,
             b"http_429" => Next::HTTP_429,
             b"non_idempotent" => Next::NON_IDEMPOTENT,
-            b"off" => Next(0),
+            // Of a cache: nothing to do here.
+            b"off" | b"updating" => Next(0),
             _ => return Err(Fault::new(word.span, format!("invalid value \"{}\"", word.str()))),
         };
         set |= bit.0;

@@ -57,7 +57,6 @@ fn decide(ex: &mut Exchange, http1: &Http1, cx: &Services) {
         && client.keepalive_timeout.0 > 0
         && ex.client.requests < client.keepalive_requests
         && cx.now.ms.saturating_sub(ex.client.accepted) < client.keepalive_time.0
-        && !ex.response.status.closes()
         && !is_disabled_for(ex, client.keepalive_disable);
     // A response that is made while the body still comes does not end it.
     let duplex = matches!(ex.response.body, Body::Stream { .. });

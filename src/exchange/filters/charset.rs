@@ -121,14 +121,12 @@ fn recode(ex: &mut Exchange, cx: &mut Services, how: &Recode) {
             let end = file.stat.size;
             ex.response.body = Body::Made(Box::new(Source::file(file, 0, end).recode(recode)));
             ex.response.ranges = false;
-            ex.response.weaken();
         }
         (Body::Stream { length }, kind) => {
             let same = matches!(kind, Recode::Bytes(_));
             ex.response.encoder.get_or_insert_with(Box::<Encoder>::default).recode(recode);
             ex.response.body = Body::Stream { length: length.filter(|_| same) };
             ex.response.fields.remove(b"accept-ranges");
-            ex.response.weaken();
         }
         (body, _) => ex.response.body = body,
     }

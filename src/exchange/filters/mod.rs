@@ -84,7 +84,10 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     {
         ex.response.content_type = ContentType::Shared(kept);
     }
-    let kept = std::mem::take(&mut ex.route.kept.fields);
+    let mut kept = std::mem::take(&mut ex.route.kept.fields);
+    if ex.response.status != Status::METHOD_NOT_ALLOWED {
+        kept.remove(b"allow");
+    }
     ex.response.fields.append(&kept);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);

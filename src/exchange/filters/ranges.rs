@@ -26,8 +26,8 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
         ex.response.ranges = false;
         return Cacheable::Yes;
     }
-    // Range means something for GET only (RFC 9110 §14.2).
-    if ex.request.head.method != Method::Get {
+    // Range means something for GET only (RFC 9110 §14.2), and for the page of an error, which is fetched by GET (nginx).
+    if ex.route.method != Method::Get || ex.request.head.method == Method::Head {
         return Cacheable::Yes;
     }
     let Some(value) = ex.header(HeaderId::Range) else { return Cacheable::Yes };

@@ -53,7 +53,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
                 return Flow::Next;
             }
             (FileKind::Dir, true) | (FileKind::Regular, false) => {
-                ex.route.rewritten |= ex.route.uri != uri;
+                // `proxy_pass` without a URI still sends what the client asked for (nginx).
                 ex.route.uri = uri;
                 return Flow::Next;
             }

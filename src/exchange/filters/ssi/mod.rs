@@ -18,6 +18,7 @@ pub mod state;
 mod values;
 
 use super::body::has_no_body;
+use crate::config::settings::charset::TypeSet;
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::response::Body;
@@ -31,7 +32,11 @@ fn is_page(ex: &Exchange) -> bool {
     ssi.on
         && !ex.response.encoded
         && (ex.response.body.length() != Some(0) || ex.response.status == Status::NOT_MODIFIED)
-        && ssi.types.contains(ex.response.content_type.as_bytes())
+        && match ex.response.status {
+            // It has no type any more: its validators stay, unless every type is a page (nginx).
+            Status::NOT_MODIFIED => matches!(ssi.types, TypeSet::All),
+            _ => ssi.types.contains(ex.response.content_type.as_bytes()),
+        }
 }
 
 fn parser(ex: &Exchange) -> Parser {
