@@ -290,6 +290,11 @@ const WORDS: [(&str, &[&str]); 16] = [
     ("dump", &["-T"]),
 ];
 
+/// Those words, each with the options it stands for.
+pub fn words() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    WORDS.into_iter()
+}
+
 /// The arguments with a first word of [`WORDS`] replaced by what it means.
 fn spelled_out(mut args: Vec<OsString>) -> Vec<OsString> {
     let word = args.get(1).and_then(|word| WORDS.iter().find(|(known, _)| word == known));
@@ -315,7 +320,7 @@ pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
 }
 
 fn known() -> Known {
-    Known { command: command(), words: WORDS.iter().map(|(word, _)| *word).collect() }
+    Known { command: command(), words: words().map(|(word, _)| word).collect() }
 }
 
 /// What would do what a first word says that is neither a file nor a command.

@@ -78,20 +78,46 @@ fn directives_page(manual: &str) -> String {
     out
 }
 
-/// webserv(8).
+/// webserv(8): the generator's page with the usage lines of `--help`, and without references to pages that there are none
+/// of.
 fn program_page() -> String {
     let mut out = Vec::new();
     let man = clap_mangen::Man::new(cli::command()).section("8").manual("System administration").date("");
     man.render(&mut out).expect("a page in memory");
-    let mut page = String::from_utf8(out).expect("roff is text");
+    let page = String::from_utf8(out).expect("roff is text");
+    let page = page.replace("webserv\\-", "webserv ").replace("(8)\n", "\n").replace(".SH SUBCOMMANDS", ".SH COMMANDS");
+    let page = page.replace(".TH webserv 8  \"webserv \"", ".TH WEBSERV 8 \"\" webserv");
+    let (before, rest) = page.split_once(".SH SYNOPSIS\n").expect("the page has a synopsis");
+    let (_, after) = rest.split_once(".SH DESCRIPTION\n").expect("the page has a description");
+    let help = cli::command().render_help().to_string();
+    let usage: String = help
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(|line| format!("{}\n", roff(line.get(7..).unwrap_or_default())))
+        .collect();
+    let words: String =
+        cli::words().map(|(word, options)| format!(".TP\nwebserv {word}\n{}\n", roff(&about_word(options)))).collect();
+    let mut page = format!("{before}.SH SYNOPSIS\n.nf\n{usage}.fi\n.SH DESCRIPTION\n{after}");
+    page.push_str(&words);
     page.push_str(
         ".SH SIGNALS\n.TP\nHUP\nreload the configuration; a mistake keeps the old one\n.TP\nUSR1\nreopen the logs\n\
          .TP\nUSR2\nstart a new binary over the same sockets\n.TP\nQUIT\nfinish the requests under way, then end\n\
          .TP\nTERM, INT\nend at once\n\
-         .SH FILES\n.TP\n/etc/webserv/webserv.conf\nthe configuration where none is named and there is no \
-         conf/default.conf\n.SH SEE ALSO\n.BR webserv.conf (5)\n",
+         .SH EXIT STATUS\n0 where the command did what it says, 1 where it did not. With \\-t and check: whether the \
+         configuration is valid.\n\
+         .SH FILES\n.TP\nconf/default.conf, /etc/webserv/webserv.conf\nthe configuration where none is named, the first \
+         that there is\n.TP\n/etc/webserv/sites\\-available, /etc/webserv/sites\\-enabled\nthe sites of a package\n\
+         .SH SEE ALSO\n.BR webserv.conf (5)\n",
     );
     page
+}
+
+/// What a word of the command line stands for.
+fn about_word(options: &[&str]) -> String {
+    match options {
+        [] => "serve a configuration or a directory".to_owned(),
+        options => format!("the same as webserv {}", options.join(" ")),
+    }
 }
 
 /// The handbook's page of directives, with a search box that works without a network.
@@ -124,7 +150,12 @@ fn handbook_page(manual: &str) -> String {
 
 fn completion(shell: Shell) -> String {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut cli::command(), "webserv", &mut out);
+    let words = cli::words().map(|(word, options)| {
+        let config = clap::Arg::new("config").value_name("CONFIG").value_hint(clap::ValueHint::FilePath);
+        clap::Command::new(word).about(about_word(options)).arg(config)
+    });
+    let mut command = cli::command().subcommands(words);
+    clap_complete::generate(shell, &mut command, "webserv", &mut out);
     String::from_utf8(out).expect("a script is text")
 }
 

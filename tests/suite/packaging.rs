@@ -54,6 +54,51 @@ fn the_units_are_what_systemd_understands() {
 }
 
 #[test]
+fn shells_and_man_read_what_is_generated_for_them() {
+    if on_nginx() {
+        return;
+    }
+    for (shell, file) in [("bash", "webserv.bash"), ("zsh", "_webserv"), ("fish", "webserv.fish")] {
+        let path = shipped("packaging/completions").join(file);
+        let Some(out) = run(shell, &["-n", &path.to_string_lossy()]) else { continue };
+        assert!(out.status.success() && said(&out).is_empty(), "{shell}: {}", said(&out));
+        let text = fs::read_to_string(&path).expect("it is shipped");
+        assert!(["reload", "check", "directives"].iter().all(|word| text.contains(word)), "{file}");
+    }
+    // What bash offers for the beginning of a word.
+    let script = format!(
+        "source {}; COMP_WORDS=(webserv rel); COMP_CWORD=1; _webserv webserv rel webserv; echo \"${{COMPREPLY[*]}}\"",
+        shipped("packaging/completions/webserv.bash").display()
+    );
+    if let Some(out) = run("bash", &["-c", &script]) {
+        assert!(said(&out).contains("reload"), "{}", said(&out));
+    }
+    for page in ["webserv.8", "webserv.conf.5"] {
+        let path = shipped("packaging/man").join(page);
+        let Some(out) = run("mandoc", &["-Tlint", "-Werror", &path.to_string_lossy()]) else { return };
+        assert!(out.status.success(), "{page}: {}", said(&out));
+    }
+}
+
+#[test]
+fn the_packages_descriptions_are_well_formed() {
+    if on_nginx() {
+        return;
+    }
+    let path = shipped("packaging/rpm/webserv.spec");
+    if let Some(out) = run("rpmspec", &["-P", &path.to_string_lossy()]) {
+        assert!(out.status.success(), "{}", said(&out));
+    }
+    for script in ["postinst", "postrm", "prerm"] {
+        let path = shipped("packaging/debian").join(script);
+        let out = run("sh", &["-n", &path.to_string_lossy()]).expect("a shell");
+        assert!(out.status.success(), "{}", said(&out));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(read("packaging/rpm/webserv.spec").contains(&format!("Version:        {version}\n")));
+}
+
+#[test]
 fn the_balancers_take_what_contrib_has_for_them() {
     if on_nginx() {
         return;
@@ -61,6 +106,16 @@ fn the_balancers_take_what_contrib_has_for_them() {
     if let Some(out) = run("haproxy", &["-c", "-f", &shipped("contrib/haproxy.cfg").to_string_lossy()]) {
         assert!(out.status.success(), "{}", said(&out));
     }
+    // On a port that needs no right and that nothing has.
+    let setup = Setup::full("");
+    let config = read("contrib/nginx-front.conf").replace("listen 8080", "listen 127.0.0.1:18222");
+    fs::write(setup.dir().join("front.conf"), format!("pid {}/front.pid;\n{config}", setup.dir().display()))
+        .expect("written");
+    let path = setup.dir().join("front.conf");
+    if let Some(out) = run("nginx", &["-t", "-e", "/dev/null", "-c", &path.to_string_lossy()]) {
+        assert!(out.status.success(), "{}", said(&out));
+    }
+    let _ = fs::remove_dir_all(setup.dir());
 }
 
 #[test]
@@ -69,7 +124,16 @@ fn the_manifests_are_of_their_schema_and_their_probes_are_answered() {
         return;
     }
     let file = shipped("packaging/kubernetes/webserv.yaml");
-    if let Some(out) = run("kubeconform", &["-strict", "-summary", &file.to_string_lossy()]) {
+    // Either has the schemas of Kubernetes with it, or gets them.
+    let script = "import sys, yaml, kubernetes_validate as k\n\
+                  for d in yaml.safe_load_all(open(sys.argv[1])): k.validate(d, '1.31', strict=True)";
+    let path = file.to_string_lossy();
+    let has_python = run("python3", &["-c", "import yaml, kubernetes_validate"]).is_some_and(|o| o.status.success());
+    let out = match has_python {
+        true => run("python3", &["-c", script, &path]),
+        false => run("kubeconform", &["-strict", "-summary", &path]),
+    };
+    if let Some(out) = out {
         assert!(out.status.success(), "{}", said(&out));
     }
     let text = read("packaging/kubernetes/webserv.yaml");
