@@ -2,6 +2,7 @@
 //! handed down by the loop; nothing here knows a connection or a request.
 
 pub mod acme;
+pub mod boot;
 pub mod children;
 pub mod clock;
 pub mod compressors;
@@ -42,6 +43,7 @@ use crate::config::model::Config;
 use crate::route::Recorder;
 use crate::util::buf::BufPool;
 use acme::Acme;
+use boot::Boot;
 use children::Children;
 use clock::Clock;
 use compressors::Compressors;
@@ -123,6 +125,8 @@ pub struct Services {
     pub upstream_names: UpstreamNames,
     /// Resumable uploads that are not finished.
     pub resumable: Uploads,
+    /// Which start of the machine this is; read before the process shuts itself in.
+    pub boot: Option<Boot>,
     /// For bytes that are consumed at once: owned by no connection.
     pub scratch: Vec<u8>,
     /// For splice from a socket to a file; made at first use, always empty between two calls.
@@ -177,6 +181,7 @@ impl Services {
             children: Children::default(),
             upstream_names,
             resumable: Uploads::default(),
+            boot: Boot::read(),
             scratch: Vec::with_capacity(SCRATCH),
             pipe: None,
             overload: Overload::default(),

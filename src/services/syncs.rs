@@ -1,31 +1,71 @@
 //! Files on their way to the disk (upload_sync): the kernel's workers wait for it, the loop does not. Where they cannot
-//! be had the loop waits itself.
+//! be had the loop waits itself; where they have too much to do, files wait for their turn.
 //!
-//! Invariant: every [`Sync`] gets an outcome, which [`Syncs::ended`] hands to the connection that began it. What no
-//! one waits for any more is forgotten when it ends.
+//! A directory is written once for all who wait for names in it: those that come while it is being written share the
+//! next time. Its own name, and those of the directories above it, are written the first time it is stored into, since
+//! they may be as new as the file; after that the directory is *anchored*, until this process makes another one.
+//!
+//! Invariant: every [`Sync`] gets an outcome, which [`Syncs::ended`] hands to the connection that began it; a sync that
+//! is shared began after each of those that share it had asked. What no one waits for any more is forgotten when it ends.
 
 use crate::sys::Errno;
 use crate::sys::aio::Aio;
 use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
 use crate::util::wake::Wake;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+
+/// Directories that are known to be anchored, at most.
+const ANCHORED: usize = 4096;
 
 #[derive(Default)]
 pub struct Syncs {
     aio: Option<Aio>,
     /// The connection being driven: it is woken when what it begins now has ended.
     pub driven: Option<Wake>,
-    /// Those under way, and the connection that waits for each.
-    pending: HashMap<u64, (Option<Wake>, Rc<Cell<Outcome>>)>,
+    /// Those under way, and who waits for each.
+    pending: HashMap<u64, Pending>,
+    /// Those that the kernel did not take yet.
+    queue: VecDeque<(u64, OwnedFd)>,
     next: u64,
+    /// Directories that are being written.
+    dirs: HashMap<Id, Directory>,
+    /// Directories whose own names are on the disk, and counted with each directory made: what was begun before one
+    /// came says nothing after it.
+    anchored: HashSet<Id>,
+    made: u64,
+    /// Ways up that are being written.
+    ways: Vec<Way>,
 }
 
+/// Device and inode.
+type Id = (u64, u64);
 type Outcome = Option<Result<(), Errno>>;
+type Waiter = (Option<Wake>, Rc<Cell<Outcome>>);
+
+enum Pending {
+    File(Waiter),
+    Directory(Id),
+}
+
+struct Directory {
+    fd: OwnedFd,
+    /// Those whose names are written now, and those that came meanwhile.
+    now: Vec<Waiter>,
+    next: Vec<Waiter>,
+}
+
+/// From a directory up: anchored when all of these are written.
+struct Way {
+    ids: Vec<Id>,
+    syncs: Vec<Sync>,
+    made: u64,
+}
 
 /// A file that is being written to the disk.
+#[derive(Clone)]
 pub struct Sync(Rc<Cell<Outcome>>);
 
 impl Sync {
@@ -62,44 +102,193 @@ impl Syncs {
 
     /// Begins to write `fd` to the disk, data and metadata. It may be closed meanwhile.
     pub fn begin(&mut self, fd: BorrowedFd<'_>) -> Sync {
-        let number = self.next;
-        self.next += 1;
-        if self.aio.as_ref().is_some_and(|aio| aio.fsync(fd, number).is_ok()) {
-            let cell = Rc::new(Cell::new(None));
-            self.pending.insert(number, (self.driven, cell.clone()));
-            return Sync(cell);
-        }
-        Sync(Rc::new(Cell::new(Some(file::fsync(fd)))))
+        let cell = Rc::new(Cell::new(None));
+        let waiter = (self.driven, cell.clone());
+        self.submit(fd, Pending::File(waiter));
+        Sync(cell)
     }
 
-    /// [`Syncs::begin`] for the names in directories that are open in whatever way.
+    /// [`Syncs::begin`] for the names in directories that are open in whatever way, and for the directories' own names.
     ///
     /// # Errors
     /// One cannot be opened for it.
     pub fn begin_names<'d>(&mut self, dirs: impl IntoIterator<Item = &'d Rc<OwnedFd>>) -> Result<Vec<Sync>, Errno> {
         let mut syncs = Vec::new();
+        let mut seen: Vec<Id> = Vec::new();
         for dir in dirs {
-            let fd = file::open_at(Some(dir.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0)?;
-            syncs.push(self.begin(fd.as_fd()));
+            let stat = file::fstat(dir.as_fd())?;
+            let id = (stat.dev, stat.ino);
+            if seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            let opened = self.begin_directory(dir.as_fd(), id)?;
+            syncs.push(opened);
+            if !self.anchored.contains(&id) {
+                self.begin_way(dir.as_fd(), id, &mut syncs);
+            }
         }
         Ok(syncs)
     }
 
+    /// A directory was made: its name is on no disk yet, and its number may have been another's.
+    pub fn made_directory(&mut self) {
+        self.made += 1;
+        self.anchored.clear();
+    }
+
+    /// The directories above `dir`, as far up as they can be opened on its file system.
+    fn begin_way(&mut self, dir: BorrowedFd<'_>, id: Id, syncs: &mut Vec<Sync>) {
+        let mut way = Way { ids: vec![id], syncs: Vec::new(), made: self.made };
+        let mut below: Option<OwnedFd> = None;
+        let mut last = id;
+        loop {
+            let from = below.as_ref().map_or(dir, AsFd::as_fd);
+            let Ok(above) = file::open_at(Some(from), c"..", O_RDONLY | O_DIRECTORY, 0) else { break };
+            let Ok(stat) = file::fstat(above.as_fd()) else { break };
+            let id = (stat.dev, stat.ino);
+            if id.0 != last.0 || id == last {
+                break;
+            }
+            let Ok(sync) = self.begin_directory(above.as_fd(), id) else { break };
+            way.syncs.push(sync);
+            if self.anchored.contains(&id) {
+                break;
+            }
+            way.ids.push(id);
+            last = id;
+            below = Some(above);
+        }
+        syncs.extend(way.syncs.iter().cloned());
+        self.ways.push(way);
+    }
+
+    fn begin_directory(&mut self, dir: BorrowedFd<'_>, id: Id) -> Result<Sync, Errno> {
+        let cell = Rc::new(Cell::new(None));
+        let waiter = (self.driven, cell.clone());
+        if let Some(directory) = self.dirs.get_mut(&id) {
+            directory.next.push(waiter);
+            return Ok(Sync(cell));
+        }
+        let fd = file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)?;
+        self.dirs.insert(id, Directory { fd, now: vec![waiter], next: Vec::new() });
+        // The connection that waits is being driven: the outcome is there when that was waited for.
+        self.write_directory(id, &mut Vec::new());
+        Ok(Sync(cell))
+    }
+
+    fn write_directory(&mut self, id: Id, waiters: &mut Vec<Wake>) {
+        // Borrowed apart from the rest while it is submitted.
+        let Some(directory) = self.dirs.remove(&id) else { return };
+        let outcome = self.submit(directory.fd.as_fd(), Pending::Directory(id));
+        match outcome {
+            None => _ = self.dirs.insert(id, directory),
+            Some(outcome) => settle(directory.now.into_iter().chain(directory.next), outcome, waiters),
+        }
+    }
+
+    /// Some: it was waited for, and this is how it ended.
+    fn submit(&mut self, fd: BorrowedFd<'_>, pending: Pending) -> Outcome {
+        let number = self.next;
+        self.next += 1;
+        let submitted = match &self.aio {
+            // One after the other, where some wait already.
+            Some(_) if !self.queue.is_empty() => Err(Errno::EAGAIN),
+            Some(aio) => aio.fsync(fd, number),
+            None => Err(Errno::ENOSYS),
+        };
+        let submitted = match submitted {
+            Err(Errno::EAGAIN) if !self.pending.is_empty() => {
+                file::dup(fd).map(|fd| self.queue.push_back((number, fd)))
+            }
+            other => other,
+        };
+        if submitted.is_ok() {
+            self.pending.insert(number, pending);
+            return None;
+        }
+        let outcome = file::fsync(fd);
+        if let Pending::File((_, cell)) = pending {
+            cell.set(Some(outcome));
+        }
+        Some(outcome)
+    }
+
     /// Those whose files are written by now.
     pub fn ended(&mut self) -> Vec<Wake> {
-        let Some(aio) = &self.aio else { return Vec::new() };
-        let (pending, mut waiters) = (&mut self.pending, Vec::new());
-        let mut end = |pending: Option<(Option<Wake>, Rc<Cell<Outcome>>)>, outcome| {
-            if let Some((waiter, cell)) = pending {
-                cell.set(Some(outcome));
-                waiters.extend(waiter);
-            }
-        };
-        let ended = aio.ended(|number, outcome| end(pending.remove(&number), outcome));
-        if let Err(e) = ended {
+        let mut waiters = Vec::new();
+        let mut ended = Vec::new();
+        let Some(aio) = &self.aio else { return waiters };
+        let outcome = aio.ended(|number, outcome| ended.push((number, outcome)));
+        if let Err(e) = outcome {
             // No more outcomes will come: all that are waited for have failed.
-            pending.drain().for_each(|(_, waiting)| end(Some(waiting), Err(e)));
+            self.queue.clear();
+            ended.extend(self.pending.keys().map(|number| (*number, Err(e))));
         }
+        for (number, outcome) in ended {
+            match self.pending.remove(&number) {
+                None => {}
+                Some(Pending::File(waiter)) => settle([waiter], outcome, &mut waiters),
+                Some(Pending::Directory(id)) => {
+                    let Some(directory) = self.dirs.get_mut(&id) else { continue };
+                    settle(directory.now.drain(..), outcome, &mut waiters);
+                    std::mem::swap(&mut directory.now, &mut directory.next);
+                    match directory.now.is_empty() {
+                        true => _ = self.dirs.remove(&id),
+                        false => self.write_directory(id, &mut waiters),
+                    }
+                }
+            }
+        }
+        self.submit_waiting(&mut waiters);
+        self.anchor();
+        waiters.dedup();
         waiters
+    }
+
+    /// What the kernel had no room for.
+    fn submit_waiting(&mut self, waiters: &mut Vec<Wake>) {
+        while let (Some(aio), Some((number, fd))) = (&self.aio, self.queue.front()) {
+            match aio.fsync(fd.as_fd(), *number) {
+                Ok(()) => _ = self.queue.pop_front(),
+                // One of those under way makes room.
+                Err(Errno::EAGAIN) if self.pending.len() > self.queue.len() => return,
+                Err(_) => {
+                    let (number, outcome) = (*number, file::fsync(fd.as_fd()));
+                    self.queue.pop_front();
+                    match self.pending.remove(&number) {
+                        Some(Pending::File(waiter)) => settle([waiter], outcome, waiters),
+                        Some(Pending::Directory(id)) => {
+                            let Some(directory) = self.dirs.remove(&id) else { continue };
+                            settle(directory.now.into_iter().chain(directory.next), outcome, waiters);
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ways up that are written.
+    fn anchor(&mut self) {
+        let Syncs { ways, anchored, made, .. } = self;
+        ways.retain(|way| match all_ended(&way.syncs) {
+            Ok(false) => true,
+            Ok(true) if way.made == *made => {
+                if anchored.len() >= ANCHORED {
+                    anchored.clear();
+                }
+                anchored.extend(&way.ids);
+                false
+            }
+            _ => false,
+        });
+    }
+}
+
+fn settle(waiting: impl IntoIterator<Item = Waiter>, outcome: Result<(), Errno>, waiters: &mut Vec<Wake>) {
+    for (waiter, cell) in waiting {
+        cell.set(Some(outcome));
+        waiters.extend(waiter);
     }
 }

@@ -14,6 +14,7 @@ pub mod options;
 pub mod path_rules;
 mod repr_digest;
 pub mod resumable;
+pub mod settling;
 pub mod special;
 pub mod static_file;
 pub mod status;
@@ -54,6 +55,8 @@ pub enum Handler {
     Transfer(Box<dav::Transfer>),
     /// A request of WebDAV with a body of XML.
     Dav(Box<dav::ext::Request>),
+    /// Names have changed, and the disk is waited for.
+    Settling(Box<settling::Settling>),
 }
 
 impl Handler {
@@ -65,7 +68,8 @@ impl Handler {
     /// It goes on by itself, a slice each turn: see [`work`].
     pub fn works(&self) -> bool {
         match self {
-            Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) | Handler::Transfer(_) => true,
+            Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => true,
+            Handler::Transfer(_) | Handler::Settling(_) => true,
             Handler::Append(append) => append.works(),
             Handler::Upload(upload) => !upload.is_admitted() || upload.is_writing(),
             Handler::None
@@ -87,6 +91,9 @@ impl Handler {
         match self {
             Handler::Upload(upload) => upload.is_writing(),
             Handler::Append(append) => append.waits(),
+            Handler::Removing(removing) => removing.waits(),
+            Handler::Transfer(transfer) => transfer.waits(),
+            Handler::Settling(_) => true,
             _ => false,
         }
     }
@@ -99,6 +106,7 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Hashing(hashing) => hashing.work(ex, cx),
         Handler::Removing(removing) => removing.work(ex, cx),
         Handler::Transfer(transfer) => transfer.work(ex, cx),
+        Handler::Settling(settling) => settling.work(ex, cx),
         Handler::Append(append) => append.work(ex, cx),
         Handler::Upload(upload) => upload.work(ex, cx),
         Handler::None
@@ -119,6 +127,7 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
         | Handler::Hashing(_)
         | Handler::Removing(_)
         | Handler::Transfer(_)
+        | Handler::Settling(_)
         | Handler::Page(_)
         | Handler::Asks(_) => Ok(()),
         Handler::Upload(upload) => upload.accept(ex, cx, data),
@@ -134,7 +143,7 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
     match handler {
         Handler::None => Flow::Respond,
         Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => Flow::Wait,
-        Handler::Transfer(_) | Handler::Page(_) | Handler::Asks(_) => Flow::Wait,
+        Handler::Transfer(_) | Handler::Settling(_) | Handler::Page(_) | Handler::Asks(_) => Flow::Wait,
         Handler::Upload(upload) => upload.finish(ex, cx),
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),

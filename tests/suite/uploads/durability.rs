@@ -171,6 +171,42 @@ fn synced_uploads_in_pieces_are_answered_and_hold_up_nobody() {
     });
 }
 
+/// What a machine that stopped had not written may be holes of zeros: none of it counts. What a process that was killed had
+/// written does.
+#[test]
+fn after_a_restart_of_the_machine_what_was_on_the_disk_counts() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut s = running(area_of("upload_sync on;").restartable());
+    let content = noise(50_000);
+    let target = create(&s, "x", content.len());
+    patch(&s, &target, 0, &content[..20_000]).is(204);
+    let id = target.rsplit('=').next().expect("an id").to_owned();
+    let file = |kind: &str| format!("html/a/.webserv-upload-state/{id}.{kind}");
+    let mut client = s.client();
+    let fields = format!("Tus-Resumable: 1.0.0\r\n{octets}Upload-Offset: 20000\r\n", octets = super::resumable::OCTETS);
+    client.send(format!("PATCH {target} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: 30000\r\n\r\n"));
+    client.send(&content[20_000..40_000]);
+    eventually("bytes arrive", || s.read(&file("part")).len() == 40_000);
+    s.kill_and_restart();
+    drop(client);
+    let record = String::from_utf8(s.read(&file("state"))).expect("text");
+    let marks = record.lines().nth(1).expect("marks").to_owned();
+    assert!(marks.contains(" 000000000000020000 "), "{marks}");
+    // As it is found by the next start of the same machine.
+    let (machine, start) = marks["marks ".len()..].split_at(32);
+    let other = format!("{machine}{}{}", "e".repeat(32), &start[32..]);
+    s.write(&file("state"), record.replace(&marks["marks ".len()..], &other));
+    assert_eq!(offset(&s, &target), 20_000);
+    assert_eq!(s.read(&file("part")), &content[..20_000]);
+    patch(&s, &target, 20_000, &content[20_000..30_000]).is(204);
+    let record = String::from_utf8(s.read(&file("state"))).expect("text");
+    assert!(record.contains(&format!("marks {machine}{} 000000000000030000 ", &start[..32])), "{record}");
+    patch(&s, &target, 30_000, &content[30_000..]).is(204);
+    assert!(s.read("html/a/x") == content);
+}
+
 #[test]
 fn a_finished_upload_is_known_after_a_restart_where_its_state_has_a_place() {
     if skip_on_nginx("uploads") {

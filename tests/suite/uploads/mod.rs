@@ -16,6 +16,7 @@ mod hidden;
 mod names;
 mod pace;
 mod parallel;
+mod power_cuts;
 mod processes;
 mod quota;
 mod refusals;

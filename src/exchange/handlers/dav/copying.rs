@@ -89,6 +89,8 @@ pub struct FileCopy {
     copy: OwnedFd,
     dir: Rc<OwnedFd>,
     hidden: Option<Staged>,
+    /// upload_sync: what is in it is on the disk before it gets a name.
+    pub durable: bool,
 }
 
 impl FileCopy {
@@ -105,7 +107,11 @@ impl FileCopy {
             }
             Err(e) => return Err(e),
         };
-        Ok(FileCopy { content, copy, dir: to.clone(), hidden })
+        Ok(FileCopy { content, copy, dir: to.clone(), hidden, durable: false })
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.copy.as_fd()
     }
 
     /// Goes on a little; false when the copy is whole.
@@ -138,7 +144,8 @@ impl FileCopy {
         self.content.at = 0;
         let mut scratch = Vec::with_capacity(PIECE);
         while self.content.step(self.copy.as_fd(), &mut scratch)? > 0 {}
-        self.content.finish(self.copy.as_fd())
+        self.content.finish(self.copy.as_fd())?;
+        if self.durable { file::fsync(self.copy.as_fd()) } else { Ok(()) }
     }
 
     /// Gives the whole copy its name.
@@ -205,6 +212,8 @@ pub struct TreeCopy {
     way: Vec<u8>,
     /// The file that is being copied.
     file: Option<(Content, OwnedFd)>,
+    /// Files and directories that are whole since this was last emptied.
+    pub whole: Vec<OwnedFd>,
 }
 
 struct Level {
@@ -227,7 +236,7 @@ impl TreeCopy {
         litter: &mut TempNames,
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, litter);
-        let mut copy = TreeCopy { staged, levels: Vec::new(), way: Vec::new(), file: None };
+        let mut copy = TreeCopy { staged, levels: Vec::new(), way: Vec::new(), file: None, whole: Vec::new() };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
         if !deep {
@@ -246,7 +255,7 @@ impl TreeCopy {
         if let Some((content, copy)) = &mut self.file {
             if content.step(copy.as_fd(), scratch)? == 0 {
                 content.finish(copy.as_fd())?;
-                self.file = None;
+                self.whole.extend(self.file.take().map(|(_, copy)| copy));
             }
             return Ok(true);
         }
@@ -296,7 +305,9 @@ impl TreeCopy {
     fn leave(&mut self) -> Result<(), Errno> {
         let Some(level) = self.levels.pop() else { return Ok(()) };
         self.way.truncate(level.above);
-        look_like(level.copy.as_fd(), &level.stat)
+        look_like(level.copy.as_fd(), &level.stat)?;
+        self.whole.push(level.copy);
+        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ pub use transfer::Transfer;
 use super::delete::{self, Removing};
 use super::methods;
 use super::path_rules::{Deed, PathRules, Target};
+use super::settling::{self, Settling};
 use super::upload::{self, Upload};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
@@ -38,7 +39,8 @@ use crate::sys::Errno;
 use crate::sys::file;
 use guard::Change;
 use refuse::{failed, refuse};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use target::Spot;
 use terms::{Depth, depth};
 
@@ -48,6 +50,7 @@ pub enum Work {
     Removing(Box<Removing>),
     Transfer(Box<Transfer>),
     Request(Box<ext::Request>),
+    Settling(Box<Settling>),
 }
 
 /// A request whose method is one of dav_methods.
@@ -68,7 +71,14 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     }
     match ex.route.method {
         Method::Delete => remove(ex, cx).map(Work::Removing),
-        Method::Mkcol => Err(make(ex, cx)),
+        Method::Mkcol => {
+            let mut made = None;
+            let then = make(ex, cx, &mut made);
+            match made {
+                Some(above) => settling::begin(ex, cx, &[above], then).map(Work::Settling),
+                None => Err(then),
+            }
+        }
         _ => transfer::run(ex, cx).map(Work::Transfer),
     }
 }
@@ -110,7 +120,8 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     }
 }
 
-fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
+/// `made`: the directory in which one was made.
+fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<Rc<OwnedFd>>) -> Flow {
     // The slash of a collection's name is optional (RFC 4918 §5.2), and phones leave it out; nginx answers 409.
     if temp_names::is_hidden(&ex.route.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
@@ -142,6 +153,8 @@ fn make(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Ok(()) => {
             cx.now.changed();
             cx.judged_trees.came(spot.dir.as_fd());
+            cx.syncs.made_directory();
+            *made = Some(spot.dir);
             let mut location = Vec::new();
             escape_path(&ex.route.uri, &mut location);
             if !location.ends_with(b"/") {

@@ -1,9 +1,9 @@
 //! COPY and MOVE: nginx's order of checks and its statuses (204 for a file, 201 for a collection); with dav_ext_methods
 //! RFC 4918's (201 for a new name, 204 for one that was taken), and collections with or without their slash.
 
-use super::copying::{FileCopy, Staged, TreeCopy};
+use super::copying::{FileCopy, Staged};
 use super::guard::{self, Change};
-use super::job::Job;
+use super::job::{After, Job, Stage, Was};
 use super::judging::{Judging, Paths};
 use super::refuse::{failed, refuse};
 use super::target::Spot;
@@ -19,13 +19,12 @@ use crate::http::status::Status;
 use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
-use crate::services::remove_tree::Removal;
+use crate::services::syncs::{Sync, all_ended};
 use crate::services::temp_names::{self, TempNames, What};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
+use crate::sys::file::{self, FileKind, Follow};
 use crate::util::bytes;
-use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let Some(target) = destination(ex) else {
@@ -150,13 +149,14 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let is_made = if is_webdav { there.is_none() } else { collection };
     let status = if is_made { Status::CREATED } else { Status::NO_CONTENT };
     let deep = depth == Depth::Infinity;
-    let job = Job { source, target, deep, moves, overwrite, status, swaps: is_taken_by_dir };
+    let sync = ex.here().settings.upload.sync;
+    let job = Job { source, target, deep, moves, overwrite, status, swaps: is_taken_by_dir, sync };
     let paths = Paths { from: from_path, to: (to_uri, to_path) };
     let judging = match Judging::new(ex, cx, &job, paths, collection, there) {
         Ok(judging) => Box::new(judging),
         Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
     };
-    let mut transfer = Box::new(Transfer { job, stage: Stage::Judging, judging });
+    let mut transfer = Box::new(Transfer { job, stage: Stage::Judging, judging, syncs: Vec::new() });
     match transfer.work(ex, cx) {
         Flow::Wait => Ok(transfer),
         flow => Err(flow),
@@ -169,147 +169,12 @@ pub struct Transfer {
     stage: Stage,
     /// Whether it may be done; holds its part of upload_quota until it is over.
     judging: Box<Judging>,
+    /// upload_sync: what of a whole tree is on its way to the disk.
+    syncs: Vec<Sync>,
 }
 
-enum Stage {
-    /// Whether it may be done is being looked at: nothing has been changed.
-    Judging,
-    File(FileCopy),
-    Tree(TreeCopy),
-    /// What stood at the destination, or a copy that failed.
-    Clearing {
-        removal: Removal,
-        then: After,
-    },
-    /// MOVE: the copy is in its place, the source goes.
-    Leaving(Removal),
-    Done(Status),
-}
-
-/// What a name was before.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Was {
-    Free,
-    Taken,
-}
-
-/// What follows when something hidden is gone.
-enum After {
-    /// A MOVE by copying: the source.
-    Leave,
-    Done,
-    Failed(Errno),
-}
-
-impl Job {
-    fn from(&self) -> BorrowedFd<'_> {
-        self.source.dir.as_fd()
-    }
-
-    fn to(&self) -> BorrowedFd<'_> {
-        self.target.dir.as_fd()
-    }
-
-    fn begin_file(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
-        if self.moves && self.swaps {
-            return match self.begin_move(litter) {
-                Err(Errno::EXDEV) => {
-                    FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
-                }
-                outcome => outcome,
-            };
-        }
-        if self.moves {
-            match file::rename_at(Some(self.from()), &self.source.name, Some(self.to()), &self.target.name, self.how())
-            {
-                Err(Errno::EXDEV) => {}
-                outcome => return outcome.map(|()| Stage::Done(self.status)),
-            }
-        }
-        FileCopy::new(self.from(), &self.source.name, &self.target.dir, litter).map(Stage::File)
-    }
-
-    fn begin_tree(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
-        if self.moves {
-            match self.begin_move(litter) {
-                Err(Errno::EXDEV) => {}
-                outcome => return outcome,
-            }
-        }
-        TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, litter).map(Stage::Tree)
-    }
-
-    /// The source gets its new name in one step, whatever had that.
-    fn begin_move(&self, litter: &mut TempNames) -> Result<Stage, Errno> {
-        match self.swap(self.from(), &self.source.name, litter)? {
-            Was::Free => Ok(Stage::Done(self.status)),
-            Was::Taken => {
-                // What stood there has the source's name now.
-                let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, litter));
-                file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace)?;
-                self.clear(old, After::Done)
-            }
-        }
-    }
-
-    fn how(&self) -> Rename {
-        if self.overwrite { Rename::Replace } else { Rename::NoReplace }
-    }
-
-    /// Gives a whole tree its name in one step; what had the name gets the tree's.
-    fn swap(&self, dir: BorrowedFd<'_>, name: &CStr, litter: &mut TempNames) -> Result<Was, Errno> {
-        let (from, to) = (Some(dir), Some(self.to()));
-        match file::rename_at(from, name, to, &self.target.name, Rename::NoReplace) {
-            Err(Errno::EEXIST) if self.overwrite => {}
-            outcome => return outcome.map(|()| Was::Free),
-        }
-        match file::rename_at(from, name, to, &self.target.name, Rename::Exchange) {
-            Err(e) if file::is_missing(e) => self.swap_aside(dir, name, litter)?,
-            outcome => outcome?,
-        }
-        Ok(Was::Taken)
-    }
-
-    /// The same where the file system cannot exchange names: what had the name steps aside, and for a moment nothing has it.
-    fn swap_aside(&self, dir: BorrowedFd<'_>, name: &CStr, litter: &mut TempNames) -> Result<(), Errno> {
-        let (from, to, aside) = (Some(dir), Some(self.to()), Staged::new(&self.target.dir, litter));
-        file::rename_at(to, &self.target.name, to, &aside.name, Rename::NoReplace)?;
-        let outcome = file::rename_at(from, name, to, &self.target.name, Rename::NoReplace);
-        let (back_dir, back) = if outcome.is_ok() { (from, name) } else { (to, &*self.target.name) };
-        match file::rename_at(to, &aside.name, back_dir, back, Rename::NoReplace) {
-            Ok(()) => aside.keep(),
-            // It stays where it is found.
-            Err(e) => {
-                aside.keep();
-                return Err(e);
-            }
-        }
-        outcome
-    }
-
-    /// What is under a hidden name goes.
-    fn clear(&self, old: Staged, then: After) -> Result<Stage, Errno> {
-        let dir = old.dir.clone();
-        let is_dir = file::stat_at(Some(dir.as_fd()), &old.name, Follow::No)?.kind == FileKind::Dir;
-        if is_dir {
-            return Ok(Stage::Clearing { removal: old.removal()?, then });
-        }
-        file::unlink_at(Some(dir.as_fd()), &old.name, Unlink::File)?;
-        old.keep();
-        self.after(then)
-    }
-
-    fn after(&self, then: After) -> Result<Stage, Errno> {
-        match then {
-            After::Leave => match file::unlink_at(Some(self.from()), &self.source.name, Unlink::File) {
-                Err(Errno::EISDIR) => Ok(Stage::Leaving(Removal::new(file::dup(self.from())?, &self.source.name)?)),
-                outcome => outcome.map(|()| Stage::Done(self.status)),
-            },
-            After::Done => Ok(Stage::Done(self.status)),
-            After::Failed(e) => Err(e),
-        }
-    }
-}
+/// Files of a tree that are on their way to the disk at most.
+const SYNCS: usize = 64;
 
 impl Transfer {
     /// The next slice.
@@ -358,30 +223,49 @@ impl Transfer {
                 }
                 return Err(Flow::Respond);
             }
+            Stage::Syncing(syncs, next) => match all_ended(syncs) {
+                Ok(false) => return Err(Flow::Wait),
+                Ok(true) => {
+                    self.stage = std::mem::replace(&mut **next, Stage::Judging);
+                    return self.go_on(ex, cx);
+                }
+                Err(e) => return Err(upload::resumed::unsure(ex, cx, "fsync()", e)),
+            },
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.place_file(&mut cx.temp_names),
+                Ok(false) => self.file_is_whole(),
                 Err(e) => Err(e),
             },
-            Stage::Tree(copy) => {
+            Stage::Tree(copy, syncs) => {
+                syncs.retain(|sync| sync.outcome() != Some(Ok(())));
+                if let Err(e) = all_ended(syncs) {
+                    return Err(failed(ex, cx, "fsync()", e));
+                }
+                if syncs.len() >= SYNCS {
+                    return Err(Flow::Wait);
+                }
                 let mut scratch = std::mem::take(&mut cx.scratch);
                 let judging = &mut self.judging;
                 let outcome = copy
                     .step(&mut scratch, |way, name, kind, size| judging.judge_copied(ex, cx, way, name, (kind, size)));
                 cx.scratch = scratch;
+                let whole = std::mem::take(&mut copy.whole);
+                if self.job.sync {
+                    syncs.extend(whole.iter().map(|fd| cx.syncs.begin(fd.as_fd())));
+                }
                 match outcome {
                     Ok(true) => return Ok(()),
-                    outcome => self.copied(outcome.map(|_| ()), &mut cx.temp_names),
+                    outcome => self.copied(outcome.map(|_| ())),
                 }
             }
             Stage::Clearing { removal, .. } => match removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete)) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.cleared(),
+                Ok(false) => Ok(self.cleared()),
                 Err(stuck) => {
                     let path = String::from_utf8_lossy(&stuck.path).into_owned();
                     let text = format_args!("{} \"{path}\" of a hidden directory failed {}", stuck.call, stuck.errno);
                     ex.report(cx, Level::Crit, text);
-                    self.cleared()
+                    Ok(self.cleared())
                 }
             },
             Stage::Leaving(removal) => match removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete)) {
@@ -392,7 +276,57 @@ impl Transfer {
                     return Err(delete::stopped(ex, cx, &stuck, removed));
                 }
             },
+            Stage::Placing(_) | Stage::Swapping(_) | Stage::Old { .. } | Stage::Cleared(_) => {
+                return self.go_on(ex, cx);
+            }
         };
+        self.change(ex, cx, next)
+    }
+
+    /// A step that changes names, now that all before it is on the disk.
+    fn go_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+        let litter = &mut cx.temp_names;
+        let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
+            Stage::Placing(copy) => self.place_file(copy, litter),
+            Stage::Swapping(staged) => self.swapped(staged, litter),
+            Stage::Old { old, then } => self.job.clear(old, then),
+            Stage::Cleared(then) => self.job.after(then),
+            stage => {
+                self.stage = stage;
+                return Ok(());
+            }
+        };
+        self.change(ex, cx, next)
+    }
+
+    /// The next stage; under upload_sync the disk has what it builds on first: before a name is given what is in the file,
+    /// before anything that was there goes, and before it is answered, the names.
+    fn change(&mut self, ex: &mut Exchange, cx: &mut Services, next: Result<Stage, Errno>) -> Result<(), Flow> {
+        let mut next = next;
+        if self.job.sync {
+            let syncs = match &mut next {
+                Ok(Stage::Placing(copy)) => {
+                    copy.durable = true;
+                    Ok(vec![cx.syncs.begin(copy.fd())])
+                }
+                Ok(Stage::Swapping(_)) => Ok(std::mem::take(&mut self.syncs)),
+                Ok(
+                    Stage::Old { then: After::Leave | After::Done, .. } | Stage::Cleared(After::Leave) | Stage::Done(_),
+                ) => {
+                    if self.judging.is_tree {
+                        cx.syncs.made_directory();
+                    }
+                    let source = Some(&self.job.source.dir).filter(|_| self.job.moves);
+                    cx.syncs.begin_names([&self.job.target.dir].into_iter().chain(source))
+                }
+                _ => Ok(Vec::new()),
+            };
+            next = match (syncs, next) {
+                (Ok(syncs), Ok(stage)) if !syncs.is_empty() => Ok(Stage::Syncing(syncs, Box::new(stage))),
+                (Ok(_), next) => next,
+                (Err(e), _) => return Err(upload::resumed::unsure(ex, cx, "open()", e)),
+            };
+        }
         match next {
             Ok(stage) => {
                 self.stage = stage;
@@ -407,29 +341,32 @@ impl Transfer {
     }
 
     /// The copy of a file is whole.
-    fn place_file(&mut self, litter: &mut TempNames) -> Result<Stage, Errno> {
-        let Stage::File(copy) = &mut self.stage else { return Err(Errno::EINVAL) };
+    fn file_is_whole(&mut self) -> Result<Stage, Errno> {
+        match std::mem::replace(&mut self.stage, Stage::Judging) {
+            Stage::File(copy) => Ok(Stage::Placing(copy)),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn place_file(&mut self, mut copy: FileCopy, litter: &mut TempNames) -> Result<Stage, Errno> {
         if self.job.swaps {
             let staged = copy.stage(litter)?;
             return self.swapped(staged, litter);
         }
         copy.place(&self.job.target.name, self.job.how(), litter)?;
-        if self.job.moves {
-            file::unlink_at(Some(self.job.from()), &self.job.source.name, Unlink::File)?;
-        }
-        Ok(Stage::Done(self.job.status))
+        Ok(if self.job.moves { Stage::Cleared(After::Leave) } else { Stage::Done(self.job.status) })
     }
 
     /// The copy of a tree is whole, or has failed.
-    fn copied(&mut self, outcome: Result<(), Errno>, litter: &mut TempNames) -> Result<Stage, Errno> {
-        let Stage::Tree(copy) = std::mem::replace(&mut self.stage, Stage::Done(Status::CREATED)) else {
+    fn copied(&mut self, outcome: Result<(), Errno>) -> Result<Stage, Errno> {
+        let Stage::Tree(copy, syncs) = std::mem::replace(&mut self.stage, Stage::Judging) else {
             return Err(Errno::EINVAL);
         };
+        self.syncs = syncs;
         match outcome {
-            Ok(()) => {}
-            Err(e) => return self.job.clear(copy.staged, After::Failed(e)),
+            Ok(()) => Ok(Stage::Swapping(copy.staged)),
+            Err(e) => Ok(Stage::Old { old: copy.staged, then: After::Failed(e) }),
         }
-        self.swapped(copy.staged, litter)
     }
 
     /// The whole copy takes the place of what stood there.
@@ -438,17 +375,26 @@ impl Transfer {
         match self.job.swap(self.job.to(), &staged.name, litter) {
             Ok(Was::Free) => {
                 staged.keep();
-                self.job.after(then)
+                Ok(Stage::Cleared(then))
             }
-            Ok(Was::Taken) => self.job.clear(staged, then),
-            Err(e) => self.job.clear(staged, After::Failed(e)),
+            Ok(Was::Taken) => Ok(Stage::Old { old: staged, then }),
+            Err(e) => Ok(Stage::Old { old: staged, then: After::Failed(e) }),
         }
     }
 
-    fn cleared(&mut self) -> Result<Stage, Errno> {
-        match std::mem::replace(&mut self.stage, Stage::Done(Status::CREATED)) {
-            Stage::Clearing { then, .. } => self.job.after(then),
-            stage => Ok(stage),
+    fn cleared(&mut self) -> Stage {
+        match std::mem::replace(&mut self.stage, Stage::Judging) {
+            Stage::Clearing { then, .. } => Stage::Cleared(then),
+            stage => stage,
+        }
+    }
+
+    /// It goes on when the disk has answered.
+    pub fn waits(&self) -> bool {
+        match &self.stage {
+            Stage::Syncing(syncs, _) => all_ended(syncs) == Ok(false),
+            Stage::Tree(_, syncs) => syncs.len() >= SYNCS && all_ended(syncs) == Ok(false),
+            _ => false,
         }
     }
 }

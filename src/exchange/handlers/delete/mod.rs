@@ -17,6 +17,7 @@ use crate::config::settings::files::Symlinks;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::PathRules;
+use crate::exchange::handlers::settling;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::cond::{self, ImsMode, Validators, Verdict};
@@ -103,7 +104,15 @@ fn is_ruled_below(ex: &mut Exchange, cx: &mut Services) -> bool {
 /// Removes it, or begins to.
 fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> {
     let Wanted { place, content, trash, named_right } = wanted;
+    // The directories that upload_sync writes to the disk.
+    let mut changed = Vec::new();
+    let sync = ex.here().settings.upload.sync;
     let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
+        if sync {
+            let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
+            changed =
+                settling::held(dirs.into_iter().flatten()).map_err(|errno| Refusal::Failed { call: "dup()", errno })?;
+        }
         if found.itself.kind == FileKind::Dir && !named_right {
             return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
         }
@@ -114,7 +123,7 @@ fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> 
     });
     match outcome {
         Ok(Removed::Begun(removal)) => {
-            let mut removing = Box::new(Removing::Going(*removal));
+            let mut removing = Box::new(Removing::Going(*removal, changed));
             match removing.work(ex, cx) {
                 Flow::Wait => Ok(removing),
                 flow => Err(flow),
@@ -124,7 +133,8 @@ fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> 
             // What was true this turn is no longer: a pipelined GET must not be answered from the file cache.
             cx.now.changed();
             cx.quotas.less();
-            Err(done(ex))
+            let then = done(ex);
+            settling::begin(ex, cx, &changed, then).map(|settling| Box::new(Removing::Settling(settling)))
         }
         Err(refusal) => Err(refused(ex, cx, refusal)),
     }
@@ -143,7 +153,11 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tra
     if path.split(|b| *b == b'/').any(|part| part == b"..") {
         return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
-    Trash::open(&path).map(Some).map_err(Refusal::Trash)
+    let (trash, made) = Trash::open(&path).map_err(Refusal::Trash)?;
+    if made {
+        cx.syncs.made_directory();
+    }
+    Ok(Some(trash))
 }
 
 fn done(ex: &mut Exchange) -> Flow {

@@ -5,6 +5,7 @@ use super::{Wanted, done, go, status};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::{Deed, PathRules};
+use crate::exchange::handlers::settling::{self, Settling};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
 use crate::exchange::response::ContentType;
@@ -14,11 +15,15 @@ use crate::services::Services;
 use crate::services::remove_tree::{Removal, Stuck};
 use crate::services::temp_names::What;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 pub enum Removing {
     /// Whether all that is in it may be removed is being looked at: nothing has been.
     Judging(Box<(TreeRules, PathRules, Wanted)>),
-    Going(Removal),
+    /// With the directories that upload_sync writes to the disk at the end.
+    Going(Removal, Vec<Rc<OwnedFd>>),
+    /// It is gone.
+    Settling(Box<Settling>),
 }
 
 /// Of a directory, open for reading, in which other rules may hold.
@@ -54,13 +59,30 @@ impl Removing {
                         },
                     }
                 }
-                Removing::Going(removal) => return remove(removal, ex, cx),
+                Removing::Going(removal, changed) => {
+                    let flow = match remove(removal, ex, cx) {
+                        Ok(flow) => flow,
+                        Err(flow) => return flow,
+                    };
+                    match settling::begin(ex, cx, changed, flow) {
+                        Ok(settling) => *self = Removing::Settling(settling),
+                        Err(flow) => return flow,
+                    }
+                    return Flow::Wait;
+                }
+                Removing::Settling(settling) => return settling.work(ex, cx),
             }
         }
     }
+
+    /// It goes on when the disk has answered.
+    pub fn waits(&self) -> bool {
+        matches!(self, Removing::Settling(_))
+    }
 }
 
-fn remove(removal: &mut Removal, ex: &mut Exchange, cx: &mut Services) -> Flow {
+/// Ok: all of it is gone. Err: not yet, or it cannot go.
+fn remove(removal: &mut Removal, ex: &mut Exchange, cx: &mut Services) -> Result<Flow, Flow> {
     loop {
         let outcome = removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete));
         if outcome == Ok(true) && !cx.slice.is_over() {
@@ -70,9 +92,9 @@ fn remove(removal: &mut Removal, ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.now.changed();
         cx.quotas.less();
         return match outcome {
-            Ok(true) => Flow::Wait,
-            Ok(false) => done(ex),
-            Err(stuck) => stopped(ex, cx, &stuck, removal.removed),
+            Ok(true) => Err(Flow::Wait),
+            Ok(false) => Ok(done(ex)),
+            Err(stuck) => Err(stopped(ex, cx, &stuck, removal.removed)),
         };
     }
 }

@@ -18,13 +18,13 @@ const MODE: u32 = 0o700;
 pub struct Trash(OwnedFd);
 
 impl Trash {
-    /// Opens the directory `path`, absolute, and makes what of it is missing.
-    pub fn open(path: &[u8]) -> Result<Trash, Errno> {
+    /// Opens the directory `path`, absolute, and makes what of it is missing: whether that was anything.
+    pub fn open(path: &[u8]) -> Result<(Trash, bool), Errno> {
         let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
         let open = || file::open_at(None, &c(path)?, O_PATH | O_DIRECTORY, 0).map(Trash);
         match open() {
             Err(Errno::ENOENT) => {}
-            outcome => return outcome,
+            outcome => return outcome.map(|trash| (trash, false)),
         }
         let ends = path.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
         for end in ends.chain([path.len()]) {
@@ -33,7 +33,11 @@ impl Trash {
                 Err(e) => return Err(e),
             }
         }
-        open()
+        open().map(|trash| (trash, true))
+    }
+
+    pub fn dir(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Moves the entry `name` of `dir` here: a link as a link, a directory with all that is in it. EXDEV from another
@@ -75,8 +79,10 @@ mod tests {
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(base.join("area")).expect("mkdir");
         let path = base.join("a/b/trash");
-        let trash = Trash::open(path.to_str().expect("UTF-8").as_bytes()).expect("made");
-        Trash::open(path.to_str().expect("UTF-8").as_bytes()).expect("opened");
+        let (trash, made) = Trash::open(path.to_str().expect("UTF-8").as_bytes()).expect("made");
+        assert!(made);
+        let (_, made) = Trash::open(path.to_str().expect("UTF-8").as_bytes()).expect("opened");
+        assert!(!made);
         let dir = fs::File::open(base.join("area")).expect("open");
         let take = |name: &str| trash.take(dir.as_fd(), &CString::new(name).expect("no NUL"));
         let long = format!("{}.txt", "ä".repeat(125));

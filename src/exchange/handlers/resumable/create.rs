@@ -258,6 +258,7 @@ fn create(
         length: said.length,
         age: settings.resumable.max_age.0,
         unverified: is_checked.then_some(0),
+        synced: cx.boot.filter(|_| settings.sync).map(|boot| (boot, 0)),
         concat: said.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
         conditions: conditions(ex),
@@ -265,7 +266,7 @@ fn create(
     };
     let id = UploadId::random().map_err(|e| failed("getrandom()", e))?;
     let parents = settings.create_path.then_some(Mode(settings.mode));
-    let (dir, fd) = begin_state(&home, parents, admitted.device, id, &record)?;
+    let (dir, fd) = begin_state(cx, &home, parents, admitted.device, id, &record)?;
     if cx.resumable.is_new_home(&home.path)
         && let Some(doubt) = locks::doubt(fd.as_fd(), &home.path)
     {
@@ -293,6 +294,7 @@ const TRIES: u32 = 64;
 
 /// Makes the two files of an upload, and the directory where it is missing.
 fn begin_state(
+    cx: &mut Services,
     home: &Home,
     parents: Option<Mode>,
     device: u64,
@@ -302,7 +304,10 @@ fn begin_state(
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
     let mut tries = 0;
     loop {
-        let made = home.make(parents).map_err(|e| ("mkdir()", e)).and_then(|dir| {
+        let made = home.make(parents).map_err(|e| ("mkdir()", e)).and_then(|(dir, made)| {
+            if made {
+                cx.syncs.made_directory();
+            }
             let there = file::fstat(dir.fd().as_fd()).map_err(|e| ("fstat()", e))?.dev;
             match there == device {
                 true => dir.create(id, record).map(|fd| Some((dir, fd))).map_err(|e| ("open()", e)),

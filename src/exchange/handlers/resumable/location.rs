@@ -56,11 +56,11 @@ impl Home {
         open(&self.path)
     }
 
-    /// Opens it, made where it is missing; with `parents`, they too.
-    pub fn make(&self, parents: Option<Mode>) -> Result<Dir, Errno> {
+    /// Opens it, made where it is missing; with `parents`, they too. Whether anything was made.
+    pub fn make(&self, parents: Option<Mode>) -> Result<(Dir, bool), Errno> {
         match self.open() {
             Err(Errno::ENOENT) => {}
-            other => return other,
+            other => return other.map(|dir| (dir, false)),
         }
         let slashes = self.path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/').map(|(at, _)| at);
         for end in slashes {
@@ -69,7 +69,7 @@ impl Home {
             }
         }
         self.mkdir(self.path.len(), 0o700)?;
-        self.open()
+        self.open().map(|dir| (dir, true))
     }
 
     fn mkdir(&self, end: usize, mode: u32) -> Result<(), Errno> {

@@ -11,6 +11,7 @@ use crate::exchange::handlers::upload::resumed::{self, Finished, Placed, Refusal
 use crate::http::escape::{escape_component, escape_path};
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::boot::Boot;
 use crate::services::clock::Clock;
 use crate::services::resumable::{Done, Lease, Open, Past, UploadId};
 use crate::sys::Errno;
@@ -73,7 +74,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
         upload.remove(cx);
         return Err(Missing::Over(Past::Gone));
     }
-    if let Some(floor) = upload.record.unverified.filter(|floor| upload.size > *floor) {
+    if let Some(floor) = upload.floor(cx.boot).filter(|floor| upload.size > *floor) {
         upload.cut(floor).map_err(|e| Missing::Failed(Refusal::call("ftruncate()", &upload.home.path, e)))?;
     }
     upload.know(cx);
@@ -152,6 +153,23 @@ impl Unfinished {
         tus::is_final(&self.record.concat)
     }
 
+    /// Where the bytes end that count, if it is not where they end: what was not compared with its checksum does not, nor
+    /// what was on its way to the disk when the machine stopped.
+    fn floor(&self, boot: Option<Boot>) -> Option<u64> {
+        let synced = match (boot, self.record.synced) {
+            (Some(now), Some((then, synced))) if now.is_later_than(then) => Some(synced),
+            _ => None,
+        };
+        [self.record.unverified, synced].into_iter().flatten().min()
+    }
+
+    /// upload_sync: from now on bytes come under this start of the machine. What is there counts after the next one as far
+    /// as it was on the disk.
+    pub fn begin_marks(&mut self, boot: Option<Boot>) {
+        let synced = self.record.synced.map_or(0, |(_, synced)| synced.min(self.size));
+        self.record.synced = boot.map(|boot| (boot, synced));
+    }
+
     /// Bytes beyond `size` go.
     fn cut(&mut self, size: u64) -> Result<(), Errno> {
         let lease = self.lease.as_ref().ok_or(Errno::EBADF)?;
@@ -199,8 +217,20 @@ impl Unfinished {
         cx.resumable.finish(self.id, Past::Gone);
     }
 
-    /// Its last byte is there: the file gets its name, or the upload is over without.
-    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Placed, Refused> {
+    /// The file has its name for good: its record goes, or says so.
+    pub fn end_record(&self, cx: &mut Services, record: &Record) {
+        if remembers(&self.home, record) && self.dir.save(self.id, record).is_ok() {
+            let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
+            cx.resumable.insert(self.id, Open::stored(self.home.path.clone(), &record.path, expires));
+        } else {
+            self.dir.forget(self.id);
+            self.home.tidy();
+        }
+    }
+
+    /// Its last byte is there: the file gets its name, or the upload is over without. What its record is to be then
+    /// ([`Unfinished::end_record`]): it must not go before the name is on the disk.
+    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Placed, Record), Refused> {
         self.record.length = Some(self.size);
         let finished = Finished {
             id: self.id,
@@ -220,16 +250,9 @@ impl Unfinished {
                 let record = Record { dir, name, ..self.record.clone() };
                 let status = if placed.stored.replaced { Status::OK } else { Status::CREATED };
                 cx.resumable.finish(self.id, Past::Done(Done { status: status.0, ..over(&record) }));
-                if remembers(&self.home, &record) && self.dir.save(self.id, &record).is_ok() {
-                    let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
-                    cx.resumable.insert(self.id, Open::stored(self.home.path.clone(), &record.path, expires));
-                } else {
-                    self.dir.forget(self.id);
-                    self.home.tidy();
-                }
                 // As for plain uploads: a request that waits behind this one sees what was stored.
                 cx.now.changed();
-                Ok(placed)
+                Ok((placed, record))
             }
             Err(refused) => {
                 if !refused.kept {

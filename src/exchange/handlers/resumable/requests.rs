@@ -296,7 +296,10 @@ fn open(
     // Before its content comes: what is known now, and from where on nothing is sure.
     let is_checked = content.is_checked();
     upload.record.unverified = is_checked.then_some(upload.size);
-    upload.dir.save(upload.id, &upload.record).map_err(|e| failed("write()", e))?;
+    if ex.here().settings.upload.sync {
+        upload.begin_marks(cx.boot);
+    }
+    upload.dir.mark(upload.id, &upload.record).map_err(|e| failed("write()", e))?;
     upload.know(cx);
     if let Some(open) = cx.resumable.get_mut(upload.id) {
         open.bytes = open.bytes.max(total);

@@ -5,11 +5,18 @@
 
 use crate::http::escape::{escape_component, unescape};
 use crate::http::method::Method;
+use crate::services::boot::Boot;
 use std::io::Write;
 
 /// The first line. Another format gets another number; files of one that is not known are left to expire.
 const FIRST: &[u8] = b"webserv-upload 1";
 const LAST: &[u8] = b"end";
+/// The second, see [`Record::marks`]; and the widths of its numbers.
+const MARKS: &str = "marks ";
+const BOOT: usize = 64;
+const DIGITS: usize = 18;
+/// Where that line begins.
+pub const MARKS_AT: u64 = FIRST.len() as u64 + 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -39,6 +46,8 @@ pub struct Record {
     pub age: u64,
     /// Bytes from here on are of a request whose checksum was not compared: they do not count.
     pub unverified: Option<u64>,
+    /// upload_sync: bytes that are on the disk; those after them do not count once the machine has been started again.
+    pub synced: Option<(Boot, u64)>,
     /// tus: Upload-Concat as it came; empty for an upload of its own.
     pub concat: Vec<u8>,
     /// tus: Upload-Metadata as it came.
@@ -66,11 +75,6 @@ impl Record {
         line("dir", &self.dir);
         line("name", &self.name);
         line("age", self.age.to_string().as_bytes());
-        for (word, value) in [("length", self.length), ("unverified", self.unverified)] {
-            if let Some(value) = value {
-                line(word, value.to_string().as_bytes());
-            }
-        }
         let rest = [
             ("below", &self.below),
             ("concat", &self.concat),
@@ -82,7 +86,32 @@ impl Record {
             line(word, value);
         }
         let _ = out.write_all(&[LAST, b"\n"].concat());
-        [FIRST, b"\n", &out].concat()
+        [FIRST, b"\n", self.marks().as_bytes(), b"\n", &out].concat()
+    }
+
+    /// The line of what changes while bytes come. It is always as long, near the beginning, so that it is overwritten in
+    /// its place: a few bytes of one block of the disk are old or new, never both.
+    pub fn marks(&self) -> String {
+        let number = |value: Option<u64>| value.map_or("-".repeat(DIGITS), |value| format!("{value:0DIGITS$}"));
+        let (boot, synced) = match self.synced {
+            Some((boot, synced)) => (boot.text(), Some(synced)),
+            None => ("-".repeat(BOOT), None),
+        };
+        format!("{MARKS}{boot} {} {} {}", number(synced), number(self.unverified), number(self.length))
+    }
+
+    /// What [`Record::marks`] says, without its word. None: it says nothing.
+    fn read_marks(&mut self, text: &[u8]) -> Option<()> {
+        let (boot, rest) = text.split_at_checked(BOOT)?;
+        let mut words = rest.strip_prefix(b" ")?.split(|b| *b == b' ');
+        let mut next = || match words.next()? {
+            dashes if dashes.iter().all(|b| *b == b'-') => Some(None),
+            digits => number(digits).map(Some),
+        };
+        let synced = next()?;
+        (self.unverified, self.length) = (next()?, next()?);
+        self.synced = Boot::parse(boot).zip(synced);
+        Some(())
     }
 
     /// Reads it back. None: it is no record, or not a whole one.
@@ -98,6 +127,7 @@ impl Record {
             length: None,
             age: 0,
             unverified: None,
+            synced: None,
             concat: Vec::new(),
             metadata: Vec::new(),
             conditions: Vec::new(),
@@ -122,6 +152,8 @@ impl Record {
                 b"dir" => record.dir = value,
                 b"name" => record.name = value,
                 b"age" => record.age = number(&value)?,
+                b"marks" => record.read_marks(&value)?,
+                // As records were before they had that line.
                 b"length" => record.length = Some(number(&value)?),
                 b"unverified" => record.unverified = Some(number(&value)?),
                 b"below" => record.below = value,
@@ -159,6 +191,7 @@ mod tests {
             length: Some(12),
             age: 86_400_000,
             unverified: Some(3),
+            synced: Boot::parse("1f".repeat(32).as_bytes()).map(|boot| (boot, 7)),
             concat: b"final;/up/?webserv-upload=1 /up/".to_vec(),
             metadata: b"filename YQ==,x".to_vec(),
             conditions: b"If-None-Match: *\r\nIf-Match: \"a\"\r\n".to_vec(),
@@ -173,6 +206,7 @@ mod tests {
             method: Method::Post,
             length: None,
             unverified: None,
+            synced: None,
             below: Vec::new(),
             concat: Vec::new(),
             metadata: Vec::new(),
@@ -186,13 +220,32 @@ mod tests {
     }
 
     #[test]
+    fn marks_are_overwritten_in_their_place() {
+        let (old, mut new) = (record(), record());
+        (new.length, new.unverified, new.synced) = (None, Some(999_999_999_999_999_999), None);
+        let mut text = old.text();
+        let at = MARKS_AT as usize;
+        assert!(at + new.marks().len() < 512, "in the first block");
+        text[at..at + new.marks().len()].copy_from_slice(new.marks().as_bytes());
+        assert_eq!(Record::parse(&text), Some(new));
+    }
+
+    #[test]
+    fn a_record_of_an_older_version_reads_too() {
+        let text = String::from_utf8(record().text()).expect("all is escaped");
+        let marks = record().marks();
+        let old = text.replace(&format!("{marks}\n"), "length 12\nunverified 3\n");
+        assert_eq!(Record::parse(old.as_bytes()), Some(Record { synced: None, ..record() }));
+    }
+
+    #[test]
     fn a_record_cut_anywhere_is_none() {
         let text = record().text();
         for at in 0..text.len() {
             assert_eq!(Record::parse(&text[..at]), None, "cut at {at}");
         }
         let other = String::from_utf8(text).expect("all is escaped");
-        for (from, to) in [("upload 1", "upload 2"), ("PUT", "GET"), ("length 12", "length -1"), ("age ", "ago ")] {
+        for (from, to) in [("upload 1", "upload 2"), ("PUT", "GET"), ("000012\n", "00001-\n"), ("age ", "ago ")] {
             assert_eq!(Record::parse(other.replace(from, to).as_bytes()), None, "{to}");
         }
     }

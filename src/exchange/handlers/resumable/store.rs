@@ -9,13 +9,13 @@
 //! got its name; where the directory is the configuration's it stays until it expires.
 
 use super::locks;
-use super::state::Record;
+use super::state::{MARKS_AT, Record};
 use crate::io::open;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::{Sync, Syncs};
 use crate::sys::Errno;
 use crate::sys::file::{
-    self, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY, Rename, Stat, Unlink,
+    self, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, Rename, Stat, Unlink,
 };
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -123,6 +123,23 @@ impl Dir {
         file::rename_at(dir, &new, dir, &name(id, STATE), Rename::Replace)
     }
 
+    /// Writes what changes of the record while bytes come ([`Record::marks`]), in its place; a record of an older version
+    /// is replaced. Gives the record's file where it is to be written to the disk.
+    pub fn mark(&self, id: UploadId, record: &Record) -> Result<OwnedFd, Errno> {
+        let open = || open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDWR, 0);
+        let (fd, marks) = (open()?, record.marks());
+        let mut old = vec![0; marks.len()];
+        let read = file::pread(fd.as_fd(), &mut old, MARKS_AT)?;
+        if read < marks.len() || old.get(..6) != marks.as_bytes().get(..6) {
+            self.save(id, record)?;
+            return open();
+        }
+        match file::pwrite(fd.as_fd(), marks.as_bytes(), MARKS_AT)? {
+            wrote if wrote == marks.len() => Ok(fd),
+            _ => Err(Errno::EIO),
+        }
+    }
+
     /// None: there is no such upload.
     pub fn load(&self, id: UploadId) -> Result<Option<Record>, Errno> {
         let fd = match open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDONLY, 0) {
@@ -158,16 +175,11 @@ impl Dir {
         file::stat_at(Some(self.fd.as_fd()), &name(id, STATE), Follow::No)
     }
 
-    /// Begins to write to the disk what says that the upload is there: its record and their names. With `made`, the name
-    /// of the directory too.
-    pub fn sync(&self, id: UploadId, made: bool, syncs: &mut Syncs) -> Result<Vec<Sync>, Errno> {
-        let dir = Some(self.fd.as_fd());
+    /// Begins to write to the disk what says that the upload is there: its record and their names.
+    pub fn sync(&self, id: UploadId, syncs: &mut Syncs) -> Result<Vec<Sync>, Errno> {
         let record = open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDONLY, 0)?;
-        let mut begun = vec![syncs.begin(record.as_fd()), syncs.begin(self.fd.as_fd())];
-        if made {
-            let above = file::open_at(dir, c"..", O_RDONLY | O_DIRECTORY, 0)?;
-            begun.push(syncs.begin(above.as_fd()));
-        }
+        let mut begun = vec![syncs.begin(record.as_fd())];
+        begun.extend(syncs.begin_names([&self.fd])?);
         Ok(begun)
     }
 

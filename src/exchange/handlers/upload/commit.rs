@@ -97,7 +97,9 @@ impl Upload {
         }
         let made = self.make_places()?;
         let (etags, was) = self.commit(ex, cx, raw::date(ex)).inspect_err(|_| target_dir::unmake(&made))?;
-        self.made = made;
+        if !made.is_empty() {
+            cx.syncs.made_directory();
+        }
         let files = self.parts.iter().zip(etags).zip(was).zip(digests);
         Ok(files
             .map(|(((part, etag), was), digest)| Stored {

@@ -41,6 +41,7 @@ impl Upload {
         let mut syncs = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
             let dir = &place(&self.place, &self.folders, part.folder).dir;
+            part.durable = true;
             let settled = part.settle(dir, &mut cx.temp_names, Birth::Nameless).and_then(|()| part.stat());
             settled.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
             syncs.extend(part.fd().map(|fd| cx.syncs.begin(fd)));
@@ -58,10 +59,9 @@ impl Upload {
         self.written(ex, cx)
     }
 
-    /// Those that hold the names: of the files and of the directories that were made for them.
+    /// Those that hold the files' names.
     pub fn directories(&self) -> impl Iterator<Item = &Rc<OwnedFd>> {
-        let folders = self.folders.iter().map(|folder| &folder.place.dir);
-        self.made.iter().map(|(dir, _)| dir).chain([&self.place.dir]).chain(folders)
+        std::iter::once(&self.place.dir).chain(self.folders.iter().map(|folder| &folder.place.dir))
     }
 
     /// The disk may have answered.
@@ -91,6 +91,6 @@ impl Upload {
 
 /// The files have their names, but who knows for how long.
 pub fn unsure(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
-    ex.report(cx, Level::Crit, format_args!("stored, but perhaps not on the disk: {call} of the directory failed {e}"));
+    ex.report(cx, Level::Crit, format_args!("done, but perhaps not on the disk: {call} of the directory failed {e}"));
     Flow::Status(Status::INTERNAL_SERVER_ERROR)
 }

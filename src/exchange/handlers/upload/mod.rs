@@ -91,9 +91,8 @@ pub struct Upload {
     conditional: bool,
     /// The head that has them, and its bytes, where it is not this request's.
     conditions: Option<Box<(Head, Vec<u8>)>>,
-    /// upload_sync: how far that is; and the directories that were made for the files.
+    /// upload_sync: how far that is.
     writing: Writing,
-    made: Vec<target_dir::Made>,
     /// Of the quota, where there is one.
     share: Option<Share>,
     /// What is known to come, and what it replaces.

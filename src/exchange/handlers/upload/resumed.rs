@@ -197,7 +197,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     match upload.store(ex, cx) {
         Ok(mut stored) => match stored.pop() {
             Some(stored) => {
-                let changed = upload.directories().cloned().collect();
+                let changed = upload.directories().chain([finished.home]).cloned().collect();
                 let (files, dir) = (vec![stored.clone()], Some(upload.place.dir));
                 ex.log.upload = Some(Box::new(Record { files, fields: finished.fields, dir }));
                 Ok(Placed { stored, dir: upload.place.uri, changed })
@@ -286,7 +286,6 @@ fn begin(ex: &Exchange, rules: Rc<Rules>, place: Place) -> Upload {
         conditional: false,
         conditions: None,
         writing: Writing::None,
-        made: Vec::new(),
         share: None,
         coming: Usage::default(),
         freed: Usage::default(),

@@ -102,7 +102,6 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         conditional,
         conditions: None,
         writing: Writing::None,
-        made: Vec::new(),
         share: None,
         coming: Usage { bytes: length, files: 1 },
         freed: Usage::default(),

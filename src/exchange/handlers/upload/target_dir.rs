@@ -242,19 +242,19 @@ pub fn trusted(template: &Template, path: &[u8]) -> usize {
 
 fn open_base(split: &Split, rules: &Rules, cx: &mut Services) -> Result<Rc<OwnedFd>, Refusal> {
     let base = c_path(&split.path[..split.trusted])?;
-    let mut open = || cx.directories.open(&base, &cx.now);
-    match open() {
+    match cx.directories.open(&base, &cx.now) {
         // The store is the configuration's to name, and so to make.
         Err(Errno::ENOENT) if rules.create_path && matches!(rules.store, Store::Path(_)) => {
             let path = base.to_bytes();
             let ends = path.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
             for end in ends.chain([path.len()]) {
                 match file::mkdir_at(None, &c_path(&path[..end])?, Mode(rules.mode).directory().0) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Ok(()) => cx.syncs.made_directory(),
+                    Err(Errno::EEXIST) => {}
                     Err(e) => return Err(Refusal::call("mkdir()", path, e)),
                 }
             }
-            open()
+            cx.directories.open(&base, &cx.now)
         }
         other => other,
     }

@@ -34,6 +34,8 @@ pub struct Part {
     pub digests: Digests,
     /// It is another file than it began as.
     copied: bool,
+    /// upload_sync: what is in it is on the disk before it gets a name.
+    pub durable: bool,
 }
 
 enum Content {
@@ -82,6 +84,7 @@ impl Part {
             home: None,
             digests: Digests::default(),
             copied: false,
+            durable: false,
         }
     }
 
@@ -255,6 +258,9 @@ impl Part {
             file::write_all(new.as_fd(), &block)?;
         }
         let _ = file::set_mtime(new.as_fd(), file::fstat(old.as_fd())?.mtime);
+        if self.durable {
+            file::fsync(new.as_fd())?;
+        }
         self.content = Content::File(new);
         self.copied = true;
         self.stat().map(drop)

@@ -13,7 +13,7 @@ use crate::services::Services;
 use crate::services::syncs::all_ended;
 use crate::sys::Errno;
 use crate::sys::file;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 impl Append {
     /// No more content comes: the offset is told, or the end.
@@ -27,15 +27,57 @@ impl Append {
             return self.synced(ex, cx, then);
         }
         let mut syncs = vec![cx.syncs.begin(self.lease.fd())];
+        let mut then = then;
         // That it is there is to be found too, until the file has its name.
         if matches!(then, Then::Progress) {
-            match self.upload.dir.sync(self.upload.id, self.is_creation, &mut cx.syncs) {
-                Ok(more) => syncs.extend(more),
-                Err(e) => return self.failed(ex, cx, "open()", e),
+            if self.is_creation || self.asks {
+                match self.upload.dir.sync(self.upload.id, &mut cx.syncs) {
+                    Ok(more) => syncs.extend(more),
+                    Err(e) => return self.failed(ex, cx, "open()", e),
+                }
+            }
+            if self.is_to_be_marked(cx) {
+                then = Then::Mark;
             }
         }
         self.writing = Some(Box::new((syncs, then)));
         self.written(ex, cx)
+    }
+
+    /// The record does not say yet how much is on the disk.
+    fn is_to_be_marked(&self, cx: &Services) -> bool {
+        let known = self.upload.record.synced.filter(|(boot, _)| cx.boot == Some(*boot));
+        cx.boot.is_some() && known.is_none_or(|(_, synced)| synced < self.upload.size)
+    }
+
+    /// The bytes are on the disk: so many count if the machine stops now.
+    fn mark(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        let size = self.upload.size;
+        self.upload.record.synced = cx.boot.map(|boot| (boot, size));
+        let marked = match self.asks {
+            true => self.mark_beside(cx),
+            false => self.upload.dir.mark(self.upload.id, &self.upload.record).map(Some),
+        };
+        match marked {
+            Ok(record) => {
+                let syncs = record.iter().map(|record| cx.syncs.begin(record.as_fd())).collect();
+                self.writing = Some(Box::new((syncs, Then::Progress)));
+                self.written(ex, cx)
+            }
+            Err(e) => self.failed(ex, cx, "write()", e),
+        }
+    }
+
+    /// [`Append::mark`] of a request that only asks: another may write to the upload by now, and has noted more.
+    fn mark_beside(&self, cx: &Services) -> Result<Option<OwnedFd>, Errno> {
+        let Some(mut record) = self.upload.dir.load(self.upload.id)? else { return Ok(None) };
+        let size = self.upload.size;
+        let synced = record.synced.filter(|(boot, _)| cx.boot == Some(*boot)).map_or(0, |(_, synced)| synced);
+        if synced < size {
+            record.synced = cx.boot.map(|boot| (boot, size));
+        }
+        // What is there already may not be on the disk yet.
+        self.upload.dir.mark(self.upload.id, &record).map(Some)
     }
 
     /// The disk may have answered.
@@ -54,21 +96,26 @@ impl Append {
 
     fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: Then) -> Flow {
         match then {
+            Then::Mark => self.mark(ex, cx),
             Then::Progress if self.asks => respond::offset(ex, cx, &self.upload),
             Then::Progress => self.progress(ex, cx),
             Then::Name(digest) => self.store(ex, cx, digest),
+            Then::End(stored, dir, Some(record)) => {
+                self.upload.end_record(cx, &record);
+                self.synced(ex, cx, Then::End(stored, dir, None))
+            }
             Then::End(..) if self.joining.is_some() => {
                 if let Some(joining) = self.joining.take() {
                     joining.remove_parts(&self.upload.dir, &self.upload.home);
                 }
                 self.synced(ex, cx, then)
             }
-            Then::End(stored, dir) if self.asks => {
+            Then::End(stored, dir, None) if self.asks => {
                 respond::ended(ex, &dir, &stored);
                 respond::done(ex, self.upload.record.dialect, self.upload.size);
                 Flow::Respond
             }
-            Then::End(stored, dir) => self.stored(ex, cx, stored, &dir),
+            Then::End(stored, dir, None) => self.stored(ex, cx, stored, &dir),
         }
     }
 
@@ -146,7 +193,7 @@ impl Append {
             return Ok(false);
         }
         self.upload.record.unverified = None;
-        self.upload.dir.save(self.upload.id, &self.upload.record)?;
+        self.upload.dir.mark(self.upload.id, &self.upload.record)?;
         joining.joined();
         Ok(true)
     }
@@ -156,7 +203,7 @@ impl Append {
         if let Some(joining) = &self.joining {
             joining.uncount(cx);
         }
-        let mut placed = match self.upload.complete(ex, cx) {
+        let (mut placed, record) = match self.upload.complete(ex, cx) {
             Ok(placed) => placed,
             Err(refused) if refused.refusal.later => {
                 self.counting = Some(digest);
@@ -168,12 +215,16 @@ impl Append {
             }
         };
         placed.stored.digest = digest;
-        let then = Then::End(placed.stored, placed.dir);
         if !ex.here().settings.upload.sync {
+            let then = Then::End(placed.stored, placed.dir, None);
+            self.upload.end_record(cx, &record);
             return self.synced(ex, cx, then);
         }
         match cx.syncs.begin_names(&placed.changed) {
-            Ok(syncs) => self.writing = Some(Box::new((syncs, then))),
+            Ok(syncs) => {
+                let then = Then::End(placed.stored, placed.dir, Some(Box::new(record)));
+                self.writing = Some(Box::new((syncs, then)));
+            }
             Err(e) => return resumed::unsure(ex, cx, "open()", e),
         }
         self.written(ex, cx)

@@ -9,7 +9,7 @@ use super::checksum::{self, Checksum};
 use super::concat::Joining;
 use super::pending_upload::Unfinished;
 use super::respond;
-use super::state::Dialect;
+use super::state::{Dialect, Record};
 use super::takeover::Looked;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -80,12 +80,14 @@ pub enum Over {
 
 /// What follows when it is on the disk.
 enum Then {
+    /// The bytes are: so many of them are to be noted.
+    Mark,
     /// The response is the offset.
     Progress,
     /// The content gets its name, and this digest is sent.
     Name(Vec<u8>),
-    /// It has its name.
-    End(Stored, Vec<u8>),
+    /// It has its name; what its record is to be, where that waited for the disk.
+    End(Stored, Vec<u8>, Option<Box<Record>>),
 }
 
 /// What the request says of its content.
@@ -262,6 +264,10 @@ impl Append {
     fn tell(&mut self, ex: &mut Exchange) {
         let (at, times) = self.sent_offset;
         let Some(version) = self.interop else { return };
+        // Only what is on the disk is promised there.
+        if self.upload.record.synced.is_some() {
+            return;
+        }
         if self.upload.size - at < TELL || times >= TOLD || self.checksum.is_some() || !self.digests.is_empty() {
             return;
         }
@@ -317,7 +323,7 @@ impl Append {
             return self.take_back(ex, cx, &refusal);
         }
         if self.upload.record.unverified.take().is_some()
-            && let Err(e) = self.upload.dir.save(self.upload.id, &self.upload.record)
+            && let Err(e) = self.upload.dir.mark(self.upload.id, &self.upload.record)
         {
             return self.failed(ex, cx, "write()", e);
         }
