@@ -9,6 +9,10 @@ use crate::sys::epoll;
 impl Server {
     pub(super) fn child_event(&mut self) {
         self.cx.children.receive();
+        for reader in self.cx.children.ended() {
+            self.pool.backends.program_ended(reader);
+            self.backend_event(reader, epoll::IN | epoll::RDHUP);
+        }
         for line in self.cx.children.lines() {
             self.say(Level::Error, format_args!("CGI sent in stderr: \"{}\", script: \"{}\"", line.text, line.script));
         }

@@ -22,6 +22,8 @@ const AFTER: u64 = 10_000;
 const MERCY: u64 = 3_000;
 /// Bytes of STDERR that are held until a line ends.
 const LINE: usize = 4096;
+/// Reads of STDERR at a time: one that never ends must not keep the loop.
+const READS: usize = 16;
 /// A second event of the same child: its STDERR.
 const STDERR: u64 = 1 << Key::ROLE_SHIFT;
 
@@ -30,6 +32,8 @@ pub struct Children {
     epoll: Option<Epoll>,
     running: Slab<Child>,
     lines: Vec<Line>,
+    /// Whose program has ended.
+    ended: Vec<Key>,
 }
 
 struct Child {
@@ -39,6 +43,8 @@ struct Child {
     text: Vec<u8>,
     /// Which script it is, for the log.
     shown: Box<str>,
+    /// The connection that its output is.
+    reader: Option<Key>,
     /// The next signal, and when.
     signal: Option<(i32, u64)>,
 }
@@ -87,6 +93,8 @@ impl Children {
     /// The system call that failed, and how.
     pub fn start(&mut self, start: Start<'_>) -> Result<(Key, OwnedFd), (&'static str, Errno)> {
         if self.epoll.is_none() {
+            // What started the server may have left descriptors open that are none of a program's business.
+            child::close_on_exec();
             self.epoll = Some(Epoll::new().map_err(|e| ("epoll_create1()", e))?);
         }
         let Some(epoll) = &self.epoll else { return Err(("epoll_create1()", Errno::EMFILE)) };
@@ -109,7 +117,15 @@ impl Children {
         };
         let (pid, pidfd) = child::start(&program).map_err(|e| ("posix_spawn()", e))?;
         child::limit(pid, start.cpu_seconds);
-        let running = Child { pid, pidfd, stderr: Some(errors), text: Vec::new(), shown: start.shown, signal: None };
+        let running = Child {
+            pid,
+            pidfd,
+            stderr: Some(errors),
+            text: Vec::new(),
+            shown: start.shown,
+            reader: None,
+            signal: None,
+        };
         let key = self.running.insert(running);
         let Some(running) = self.running.get(key) else { return Err(("epoll_ctl()", Errno::EBADF)) };
         let watched = epoll.add(running.pidfd.as_fd(), epoll::IN, key.to_u64());
@@ -124,6 +140,18 @@ impl Children {
                 Err(("epoll_ctl()", e))
             }
         }
+    }
+
+    /// Who reads a program's output: with the program it ends, even if others that it started hold the pipe.
+    pub fn read_by(&mut self, key: Key, reader: Key) {
+        if let Some(running) = self.running.get_mut(key) {
+            running.reader = Some(reader);
+        }
+    }
+
+    /// The readers of programs that have ended.
+    pub fn ended(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.ended)
     }
 
     /// A program's output is not read any more.
@@ -149,6 +177,7 @@ impl Children {
             running.read(&mut self.lines);
             if token & STDERR == 0 {
                 running.last_line(&mut self.lines);
+                self.ended.extend(running.reader);
                 child::reap_one(running.pid);
                 self.running.remove(key);
             }
@@ -189,7 +218,8 @@ impl Child {
 
     fn read(&mut self, lines: &mut Vec<Line>) {
         let mut buffer = Vec::with_capacity(LINE);
-        while let Some(stderr) = &self.stderr {
+        for _ in 0..READS {
+            let Some(stderr) = &self.stderr else { return };
             buffer.clear();
             match socket::recv_into(stderr.as_fd(), &mut buffer, LINE) {
                 Ok(n) if n > 0 => self.text.extend_from_slice(&buffer),

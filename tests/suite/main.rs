@@ -9,6 +9,7 @@
 #![allow(clippy::type_complexity)]
 
 mod cgi;
+mod cgi_cases;
 mod client;
 mod dav;
 mod default_site;

@@ -105,6 +105,7 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Ok((child, output)) => match backends.adopt(output, child, &proxy.upstream().clone(), turn.wake) {
             Ok(key) => {
                 *backend = Some(key);
+                cx.children.read_by(child, key);
                 proxy.connected(ex, cx);
                 proxy.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
                 return Step::Again;

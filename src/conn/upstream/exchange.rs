@@ -195,7 +195,11 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
     bytes.clear();
     bytes.reserve(SCRATCH);
-    let outcome = backend.transport.recv(&mut bytes, most);
+    let outcome = match backend.transport.recv(&mut bytes, most) {
+        // Others may hold the pipe; it is empty, and the program will not fill it.
+        Err(Errno::EAGAIN) if backend.has_ended() => Ok(0),
+        outcome => outcome,
+    };
     if let Some(pace) = &mut proxy.pace {
         pace.took(bytes.len());
     }

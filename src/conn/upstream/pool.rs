@@ -38,6 +38,8 @@ pub struct Backend {
     due: u64,
     /// The program whose output it is.
     child: Option<Key>,
+    /// That program has ended: there is no more than what the pipe holds.
+    has_ended: bool,
 }
 
 /// The connection that a request needs.
@@ -53,6 +55,13 @@ pub struct Wanted<'a> {
     pub tls: Option<&'a Secure>,
     /// The request may be sent again, should the connection turn out to be closed.
     pub repeatable: bool,
+}
+
+impl Backend {
+    /// It is the output of a program that has ended.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
 }
 
 /// All connections to upstreams.
@@ -81,6 +90,13 @@ impl Backends {
     pub fn has_head(&mut self, slot: Option<Key>, now: u64) {
         if let Some(backend) = self.of(slot) {
             backend.taken.header = Some(now);
+        }
+    }
+
+    /// The program whose output it is has ended.
+    pub fn program_ended(&mut self, key: Key) {
+        if let Some(backend) = self.slab.get_mut(key) {
+            backend.has_ended = true;
         }
     }
 
@@ -157,6 +173,7 @@ impl Backends {
             opened: now,
             due: 0,
             child: None,
+            has_ended: false,
         };
         let key = self.slab.insert(backend);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
@@ -183,6 +200,7 @@ impl Backends {
             opened: 0,
             due: 0,
             child: Some(child),
+            has_ended: false,
         };
         let key = self.slab.insert(backend);
         let Some(backend) = self.slab.get(key) else { return Err(Errno::EBADF) };

@@ -13,6 +13,7 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::upload::target_dir::trusted;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, variables};
 use crate::http::status::Status;
@@ -95,6 +96,9 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
         let path = ex.route.path.clone();
         match fs::metadata(OsStr::from_bytes(&path)) {
             Ok(meta) if meta.is_file() => {
+                // The alias of a regex location is a whole path, captures and all.
+                let whole = ex.here().settings.files.alias == Some(u32::MAX);
+                let root = if whole { trusted(&ex.here().settings.files.root, &path) } else { root };
                 let root = path.get(..root.max(1)).unwrap_or(b"/").to_vec();
                 let file =
                     judged(ex, cx, &path, &root, interpreter.is_some() || meta.permissions().mode() & 0o111 != 0)?;
@@ -117,8 +121,7 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
 fn judged(ex: &mut Exchange, cx: &mut Services, path: &[u8], root: &[u8], executable: bool) -> Result<Vec<u8>, Status> {
     let real = |path: &[u8]| fs::canonicalize(OsStr::from_bytes(path)).map(|path| path.into_os_string().into_vec());
     let (Ok(file), Ok(root)) = (real(path), real(root)) else { return Err(Status::NOT_FOUND) };
-    let aliased = ex.here().settings.files.alias.is_some();
-    let why = if !aliased && !paths::is_beneath(&file, &root) {
+    let why = if !paths::is_beneath(&file, &root) {
         "lies outside of the root"
     } else if !executable {
         "is not executable"

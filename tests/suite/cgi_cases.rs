@@ -1,0 +1,211 @@
+//! What testers try on CGI: programs that misbehave, headers that are odd, and what the environment must say (RFC 3875).
+
+use crate::harness::{Server, Table, eventually, ours, server, skip_on_nginx};
+
+const PROGRAMS: &[(&str, &str)] = &[
+    ("early", "exec 0<&-; printf 'Status: 200 OK\\n\\nearly'"),
+    ("ignorant", "printf '\\nread nothing'"),
+    ("forever", "printf 'Content-Type: text/plain\\n\\n'; exec yes"),
+    ("held", "printf 'Content-Type: text/plain\\n\\nheld'; sleep 60 & exit 0"),
+    ("held_silent", "sleep 60 & exit 0"),
+    ("no_end", "printf 'Content-Type: text/plain'"),
+    ("no_body", "printf 'Content-Type: text/plain\\n\\n'"),
+    ("no_header", "printf 'hello world\\n'"),
+    ("odd_header", "printf 'this is none\\n\\nbody'"),
+    ("odd_status", "printf 'Status: abc\\n\\nx'"),
+    ("low_status", "printf 'Status: 99\\n\\nx'"),
+    ("no_content", "printf 'Status: 204 No Content\\n\\n'"),
+    ("endless_header", "while :; do printf 'X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\n'; done"),
+    ("endless_line", "exec cat /dev/zero"),
+    ("endless_stderr", "printf '\\nsaid'; exec cat /dev/zero >&2"),
+    ("loop", "printf 'Location: /sh/loop\\n\\n'"),
+    ("moved", "printf 'Status: 301 Moved\\nLocation: http://a.test/\\nContent-Type: text/html\\n\\nmoved'"),
+    ("relative", "printf 'Location: other\\n\\n'"),
+    ("crlf", "printf 'Content-Type: text/plain\\r\\nX: y\\r\\n\\r\\nbody'"),
+    ("cookies", "printf 'Set-Cookie: a=1\\nContent-Type: text/plain\\nSet-Cookie: b=2\\n\\nx'"),
+    ("longer", "printf 'Content-Length: 2\\n\\nabcdef'"),
+    ("shorter", "printf 'Content-Length: 10\\n\\nabc'"),
+    ("data", "printf '\\n'; cat beside.txt"),
+    ("killed", "kill -SEGV $$"),
+    ("failed", "printf '\\nsome'; exit 3"),
+    ("count", "printf '\\n%s ' \"${CONTENT_LENGTH-none}\"; wc -c"),
+    ("files", "printf '\\n'; ls /proc/self/fd | tr '\\n' ' '"),
+    ("env", "printf 'Content-Type: text/plain\\n\\n'; pwd; env"),
+    ("sub/env", "printf '\\n%s|%s|%s' \"$SCRIPT_NAME\" \"$PATH_INFO\" \"$PATH_TRANSLATED\""),
+    ("sp ace", "printf '\\n%s|%s' \"$SCRIPT_NAME\" \"$PATH_INFO\""),
+];
+
+fn start() -> Option<Server> {
+    if skip_on_nginx("nginx has no CGI") {
+        return None;
+    }
+    let mut setup = server(
+        "cgi_timeout 20s; client_max_body_size 64m;
+         location /sh/ { cgi_pass /bin/sh; }
+         location /run/ { cgi_pass on; }
+         location /ext/ { cgi_extension .sh /bin/sh; cgi_extension .run on; }
+         location /alias/ { alias %%DIR%%/html/ext/; cgi_extension .sh /bin/sh; }
+         location ~ ^/regex/(.*)$ { alias %%DIR%%/html/ext/$1; cgi_extension .sh /bin/sh; }
+         location /nest/ { root %%DIR%%/html; location ~ \\.sh$ { cgi_pass /bin/sh; root %%DIR%%/html/ext/..; } }",
+    )
+    .mkdir("outside")
+    .file("outside/out.sh", "printf '\\nOUTSIDE'")
+    .file("html/sh/beside.txt", "beside")
+    .file("html/ext/in.sh", "printf '\\ninside'")
+    .file("html/ext/yes.run", "#!/bin/sh\nprintf '\\nrun'")
+    .file("html/ext/no.run", "#!/bin/sh\nprintf '\\nrun'")
+    .file("html/run/lost", "#!/no/such/interpreter\n")
+    .file("html/run/none", "printf '\\nx'")
+    .mode("html/ext/yes.run", 0o755)
+    .mode("html/run/lost", 0o755)
+    .link("html/ext/link.sh", "in.sh")
+    .link("html/ext/out.sh", "../../outside/out.sh")
+    .link("html/ext/away", "../../outside")
+    .allow_log("CGI")
+    .allow_log("upstream");
+    for (name, text) in PROGRAMS {
+        setup = setup.file(&format!("html/sh/{name}"), text);
+    }
+    Some(setup.start())
+}
+
+#[test]
+fn programs_that_misbehave() {
+    let Some(s) = start() else { return };
+    let mut table = Table::new("CGI programs");
+    let why = "nginx has no CGI";
+    let rows: &[(&str, u16, &str)] = &[
+        ("early", 200, "early"),
+        ("ignorant", 200, "read nothing"),
+        // The pipe is held by a child; the answer ends with the program all the same.
+        ("held", 200, "held"),
+        ("held_silent", 502, "*"),
+        ("no_end", 502, "*"),
+        ("no_body", 200, ""),
+        ("no_header", 502, "*"),
+        ("odd_header", 502, "*"),
+        ("odd_status", 502, "*"),
+        ("low_status", 502, "*"),
+        ("no_content", 204, ""),
+        ("endless_header", 502, "*"),
+        ("endless_line", 502, "*"),
+        ("loop", 500, "*"),
+        ("moved", 301, "moved"),
+        ("relative", 302, ""),
+        ("crlf", 200, "body"),
+        ("longer", 200, "ab"),
+        ("data", 200, "beside"),
+        ("killed", 502, "*"),
+        ("failed", 200, "some"),
+        ("sp%20ace/a%20b%2Fc", 200, "/sh/sp ace|/a b/c"),
+    ];
+    for (name, status, body) in rows {
+        table.row(ours(why), name, || {
+            let r = s.get(&format!("/sh/{name}"));
+            r.is(*status);
+            if *body != "*" {
+                r.body_is(body);
+            }
+        });
+    }
+    table.row(ours(why), "a body that is not read", || {
+        let body = vec![b'x'; 3 << 20];
+        s.method("POST", "/sh/early", "", &body).is(200).body_is("early");
+        s.method("POST", "/sh/ignorant", "", &body).is(200).body_is("read nothing");
+    });
+    table.row(ours(why), "fewer bytes than announced", || {
+        let all = s.client().send("GET /sh/shorter HTTP/1.1\r\nHost: a\r\n\r\n").rest();
+        assert!(all.ends_with(b"\r\n\r\nabc"), "{}", String::from_utf8_lossy(&all));
+    });
+    table.row(ours(why), "output without end is no more than the client takes", || {
+        let mut client = s.client();
+        client.send("GET /sh/forever HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.bytes(2 << 20).len(), 2 << 20);
+        client.leave();
+    });
+    table.row(ours(why), "STDERR without end keeps nobody else waiting", || {
+        let mut client = s.client();
+        client.send("GET /sh/endless_stderr HTTP/1.1\r\nHost: a\r\n\r\n");
+        s.await_file("logs/error.log", |log| log.contains("/endless_stderr"));
+        s.get("/sh/data").is(200).body_is("beside");
+        client.leave();
+    });
+    table.row(ours(why), "two cookies are two lines", || {
+        assert_eq!(s.get("/sh/cookies").all("set-cookie"), ["a=1", "b=2"]);
+    });
+    table.row(ours(why), "HEAD has the same head", || {
+        let r = s.client().send("HEAD /sh/cookies HTTP/1.1\r\nHost: a\r\n\r\n").response_to_head();
+        r.is(200).has("Content-Type", "text/plain");
+    });
+    table.row(ours(why), "they are all gone", || {
+        eventually("a program can be started", || s.get("/sh/data").status == 200);
+    });
+}
+
+#[test]
+fn what_programs_are_told() {
+    let Some(s) = start() else { return };
+    let root = s.path("html").to_string_lossy().into_owned();
+    let fields = "Content-Type: a/b\r\nProxy: evil\r\nX_Under: 1\r\nX-A: 1\r\nx-a: 2\r\n";
+    let r = s.method("POST", "/sh/env/in/fo?q=%20&r", fields, b"hi");
+    let text = r.is(200).text();
+    let mut lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.remove(0), format!("{root}/sh"), "the working directory is the script's own");
+    for line in [
+        "GATEWAY_INTERFACE=CGI/1.1".to_owned(),
+        "CONTENT_LENGTH=2".into(),
+        "CONTENT_TYPE=a/b".into(),
+        "PATH_INFO=/in/fo".into(),
+        format!("PATH_TRANSLATED={root}/in/fo"),
+        "QUERY_STRING=q=%20&r".into(),
+        "REQUEST_METHOD=POST".into(),
+        "SCRIPT_NAME=/sh/env".into(),
+        format!("SCRIPT_FILENAME={root}/sh/env"),
+        format!("SERVER_PORT={}", s.port()),
+        "REMOTE_ADDR=127.0.0.1".into(),
+        "REDIRECT_STATUS=200".into(),
+        "HTTP_X_A=1, 2".into(),
+    ] {
+        assert!(lines.contains(&line.as_str()), "{line}: {text}");
+    }
+    for absent in ["HTTP_PROXY", "X_UNDER", "HTTP_CONTENT", "AUTH_TYPE", "REMOTE_USER", "HTTPS", "HOME="] {
+        assert!(!text.contains(absent), "{absent}: {text}");
+    }
+    s.get("/sh/sub/env").is(200).body_is("/sh/sub/env||");
+    s.get("/sh/sub/env/").is(200).body_is(format!("/sh/sub/env|/|{root}/"));
+    s.get("/sh/count").is(200).contains("none ");
+    s.method("POST", "/sh/count", "", b"").is(200).contains("0 ");
+    s.get("/sh/env/a%0ab").is(400);
+    // 3 is the directory that ls reads.
+    s.get("/sh/files").is(200).body_is("0 1 2 3 ");
+}
+
+#[test]
+fn what_is_run_lies_in_the_root() {
+    let Some(s) = start() else { return };
+    for (target, status) in [
+        ("/ext/in.sh", 200),
+        ("/ext/link.sh", 200),
+        ("/ext/yes.run", 200),
+        ("/ext/no.run", 403),
+        ("/ext/out.sh", 403),
+        ("/ext/away/out.sh", 403),
+        ("/alias/in.sh", 200),
+        ("/alias/link.sh", 200),
+        ("/alias/out.sh", 403),
+        ("/alias/away/out.sh", 403),
+        ("/regex/in.sh", 200),
+        ("/regex/link.sh", 200),
+        ("/regex/out.sh", 403),
+        ("/regex/away/out.sh", 403),
+        ("/regex/../../outside/out.sh", 400),
+        ("/sh/%2e%2e/%2e%2e/outside/out.sh", 400),
+        ("/run/none", 403),
+        ("/run/lost", 500),
+        ("/run/", 404),
+        ("/sh/sub", 404),
+        ("/sh/sub/", 404),
+    ] {
+        assert_eq!(s.get(target).status, status, "{target}");
+    }
+}
