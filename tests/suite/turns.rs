@@ -166,7 +166,7 @@ fn large_files_that_go_out_in_turns_arrive_as_they_are() {
     let name = |at: usize| format!("html/{at}");
     let large = |at: usize| (0..400_000).map(|n| format!("{at}{n:07}")).collect::<String>();
     let s = (0..8)
-        .fold(http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }"), |s, at| s.file(&name(at), &large(at)))
+        .fold(http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }"), |s, at| s.file(&name(at), large(at)))
         .start();
     let mut clients: Vec<Client> = (0..8).map(|_| s.client()).collect();
     s.frozen(|| {
@@ -177,7 +177,7 @@ fn large_files_that_go_out_in_turns_arrive_as_they_are() {
     });
     for (at, client) in clients.iter_mut().enumerate() {
         match at % 2 {
-            0 => client.response().is(200).body_is(&large(at)),
+            0 => client.response().is(200).body_is(large(at)),
             _ => client.response().is(206).body_is(&large(at)[100_000..3_000_000]),
         };
     }
