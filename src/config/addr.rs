@@ -41,7 +41,8 @@ impl ListenAddr {
         let text = std::str::from_utf8(text).map_err(|_| ValueError::new("invalid host"))?;
         if let Some(scheme) = ["http://", "https://"].iter().find(|scheme| text.starts_with(**scheme)) {
             let error = ValueError::new("invalid host");
-            return Err(error.help(format!("`listen` takes an address and a port, without `{scheme}`")));
+            let address = text.trim_start_matches(scheme).split('/').next().unwrap_or_default();
+            return Err(error.help(format!("an address and a port, without `{scheme}`: listen {address};")));
         }
         // A port alone, or a range of them.
         if let Some(ports) = only_ports(text)? {

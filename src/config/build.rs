@@ -17,6 +17,7 @@ use super::settings::process::Process;
 use super::settings::proxy_pass::Pass;
 use super::settings::upstream::Upstream;
 use super::sources::Sources;
+use super::suggest;
 use super::syntax::split_at_missing_semicolon;
 use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
@@ -197,14 +198,31 @@ impl Build {
     }
 
     /// A line of a block of data with too many words: where its `;` is missing if it goes on in another line.
-    pub fn data_line(&self, line: &Directive, most: usize, message: &str) -> Fault {
+    pub fn data_line(&self, line: &Directive, most: usize, message: &str, words: &[&str]) -> Fault {
         if line.args.len() > most
             && let Some(missing) = self.line_in_line(line, |_| true)
             && let Some(span) = missing.span
         {
-            return Fault { label: missing.label, ..Fault::new(span, message) };
+            return Fault { label: missing.label, ..Fault::new(span, message) }.help("each line ends with `;`");
         }
-        Fault::new(line.span, message)
+        let key = line.name.str();
+        let values: Vec<_> = line.args.iter().map(Word::str).collect();
+        match (&values[..], &line.block) {
+            ([], None) => {
+                let near = suggest::did_you_mean(&key, words.iter().copied());
+                let help = near.unwrap_or_else(|| "a key and a value, ended by `;`".to_owned());
+                Fault::new(line.span, message).help(help)
+            }
+            ([sign, value], None) if matches!(&**sign, "=" | "=>" | ":" | "->") => {
+                Fault::new(line.args[0].span, message)
+                    .help(format!("no `{sign}` stands before a value: {key} {value};"))
+            }
+            (values, None) => {
+                let help = format!("a value with spaces stands in quotes: {key} \"{}\";", values.join(" "));
+                Fault::new(line.args_span(), message).help(help)
+            }
+            _ => Fault::new(line.span, message).help("a key and a value, ended by `;`"),
+        }
     }
 }
 
@@ -218,16 +236,34 @@ impl Build {
     pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
         checkpoint::pass();
         Template::parse(text, &mut self.variables).map_err(|why| {
-            let help = match why.strip_prefix("the closing bracket in \"") {
-                Some(rest) => format!("close it: ${{{}}}", rest.split('"').next().unwrap_or_default()),
-                None => {
+            // The `$` itself where the word is written as it is read.
+            let raw = self.sources.slice(span);
+            let open = memchr::memmem::find(raw, text);
+            let dollar =
+                memchr::memchr_iter(b'$', text).find(|at| !is_variable(text.get(at + 1..).unwrap_or_default()));
+            let place = open.zip(dollar).map_or(span, |(open, at)| {
+                let rest = text.get(at + 1..).unwrap_or_default();
+                let name = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'{')).count();
+                span.part(open + at, open + at + 1 + name)
+            });
+            if let Some(rest) = why.strip_prefix("the closing bracket in \"") {
+                let name = rest.split('"').next().unwrap_or_default().to_owned();
+                return Fault::new(place, why).help(format!("close it: ${{{name}}}"));
+            }
+            if why != "invalid variable name" {
+                return Fault::new(span, why);
+            }
+            let after = dollar.and_then(|at| text.get(at + 1..)).unwrap_or_default();
+            let inside = after.strip_prefix(b"(").and_then(|rest| rest.split(|byte| *byte == b')').next());
+            let help = match inside.map(String::from_utf8_lossy) {
+                Some(name) if !name.is_empty() => format!("a variable is written ${name} or ${{{name}}}"),
+                _ => {
                     "a `$` begins the name of a variable; `geo $dollar { default \"$\"; }` makes one that is the sign \
-                         itself"
+                      itself"
                         .to_owned()
                 }
             };
-            let is_ours = why.contains("closing bracket") || why == "invalid variable name";
-            if is_ours { Fault::new(span, why).help(help) } else { Fault::new(span, why) }
+            Fault::new(place, why).help(help)
         })
     }
 
@@ -297,4 +333,11 @@ impl Build {
         };
         self.combined.get_or_insert_with(make).clone()
     }
+}
+
+/// Whether what follows a `$` is a name, whole.
+fn is_variable(rest: &[u8]) -> bool {
+    let name = rest.strip_prefix(b"{").unwrap_or(rest);
+    let length = name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    length > 0 && (name.len() == rest.len() || name.get(length) == Some(&b'}'))
 }

@@ -104,8 +104,18 @@ fn add_name(
     found: &mut Diagnostics,
 ) {
     let mut taken = |shown: String, addr: &Addr| {
+        // Two servers without a name that both are the default one are an error already.
+        let is_default = |d: &Diagnostic| d.message.starts_with("a duplicate default server");
+        if shown.is_empty() && found.iter().any(is_default) {
+            return;
+        }
         let text = format!("conflicting server name \"{shown}\" on {addr}, ignored");
-        found.push(Diagnostic::warn(span, text));
+        found.push(Diagnostic::warn(span, text).help(match &*shown {
+            "" => "give the server a name by server_name, or an address of its own".to_owned(),
+            shown => {
+                format!("the first server of this address has \"{shown}\" already: remove the name from one of the two")
+            }
+        }));
     };
     let mut put = |table: fn(&mut Names) -> &mut crate::util::hash::FastMap<Box<[u8]>, ServerId>,
                    key: &[u8],

@@ -215,6 +215,17 @@ impl Diagnostics {
         self.errors -= before - self.kept.len();
     }
 
+    /// Forgets signs of another language inside a directive that is of it.
+    pub fn forget_signs_in(&mut self, place: Span) {
+        let before = self.kept.len();
+        self.kept.retain(|d| {
+            let is_inside =
+                d.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start));
+            d.severity != Severity::Emerg || !is_inside || !d.message.starts_with("unexpected \"")
+        });
+        self.errors -= before - self.kept.len();
+    }
+
     /// Forgets warnings about a place that another message explains.
     pub fn forget_warnings_in(&mut self, place: Span) {
         let before = self.kept.len();

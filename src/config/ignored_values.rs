@@ -6,6 +6,7 @@
 use super::argument::{invalid, number, offset, size, time, wrong};
 use super::ast::Directive;
 use super::fault::Fault;
+use super::suggest;
 use super::value::{self, Millis, Size, ValueError};
 
 /// The words that a directive takes. All but [`Form::Words`] may stand once at a level.
@@ -245,12 +246,21 @@ fn kept(d: &Directive, keys: &[&str]) -> Result<(), Fault> {
             None => false,
         };
         if !is_right {
-            return Err(parameter(d, at));
+            let (key, value) = text.split_once('=').unwrap_or((&text, ""));
+            let near = suggest::nearest(key, keys.iter().copied()).filter(|near| *near != key);
+            let fault = parameter(d, at);
+            return Err(match near {
+                Some(near) => fault.help(format!("did you mean \"{near}={value}\"?")),
+                None => fault.help(format!("as in: {} max=1000 inactive=20s;", d.name.str())),
+            });
         }
     }
     match most {
         true => Ok(()),
-        false => Err(wrong(d, 0, ValueError::new("must have the \"max\" parameter"))),
+        false => {
+            let error = ValueError::new("must have the \"max\" parameter");
+            Err(wrong(d, 0, error.help(format!("as in: {} max=1000 inactive=20s;", d.name.str()))))
+        }
     }
 }
 
@@ -318,7 +328,10 @@ fn one_of(d: &Directive, at: usize, words: &[&str]) -> Result<(), Fault> {
     let text = d.args[at].str().to_ascii_lowercase();
     match words.iter().any(|word| *word == text || word.ends_with('=') && text.starts_with(word)) {
         true => Ok(()),
-        false => Err(invalid(d, at)),
+        false => Err(invalid(d, at).help(match words {
+            ["on", "off"] => "write `on` or `off`".to_owned(),
+            words => suggest::one_of(&text, words),
+        })),
     }
 }
 

@@ -201,6 +201,14 @@ impl<'a> Loader<'a> {
         let name = match directive.args.as_slice() {
             _ if directive.block.is_some() => {
                 let message = syntax::not_terminated(&directive.name);
+                let bytes = self.sources.bytes(directive.span.file);
+                // The block of the next line: it is read as one.
+                if let Some((first, block)) = syntax::split_at_missing_semicolon(directive, bytes, |_| true) {
+                    let last = first.args.last().map(Word::str).unwrap_or_default();
+                    let label = format!("missing `;` after `{last}`");
+                    self.diagnostics.push(Diagnostic::emerg(first.close, message).label(label));
+                    return vec![block];
+                }
                 self.diagnostics.push(Diagnostic::emerg(directive.span.after(), message).label("`;` must stand here"));
                 return Vec::new();
             }
@@ -268,6 +276,13 @@ impl<'a> Loader<'a> {
                 Ok(bytes) => return self.file(name.into(), bytes, Some(at), depth),
                 Err(error) => {
                     let diagnostic = Diagnostic::emerg(at, failed(path, &error));
+                    if matches!(error, ReadError::Read(Errno::EISDIR)) {
+                        let written = String::from_utf8_lossy(self.sources.slice(at)).into_owned();
+                        let help =
+                            format!("its files are a pattern: include {}/*.conf;", written.trim_end_matches('/'));
+                        self.diagnostics.push(diagnostic.help(help));
+                        return Vec::new();
+                    }
                     match beside(path) {
                         Some(near) => diagnostic.help(format!("did you mean \"{near}\"?")),
                         None => diagnostic,

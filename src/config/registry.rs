@@ -138,6 +138,12 @@ pub fn nearest(name: &str, here: Contexts) -> Option<&'static str> {
     near.filter(|near| name.len() > 4 || find(near, here).is_some_and(|found| found.contexts().intersects(here)))
 }
 
+/// The same where `name` is one of another place (mail, stream): what may have been meant here.
+pub fn twin(name: &str, here: Contexts) -> Option<&'static str> {
+    let here = rows().filter(|row| row.contexts.intersects(here) && row.name != name);
+    suggest::nearest(name, here.map(|row| row.name))
+}
+
 /// The reference manual, from the rows.
 pub fn reference(markdown: bool) -> String {
     use std::fmt::Write;

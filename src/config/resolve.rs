@@ -5,6 +5,7 @@
 //! Invariant: a wrong directive is reported and skipped; the walk goes on, so that one run shows every error.
 
 mod acme;
+mod addresses;
 mod blocks;
 mod check;
 mod constant_hosts;

@@ -71,11 +71,40 @@ impl Shape {
         let length = a.chars().count();
         let edits = strsim::osa_distance(a, b);
         if edits <= (length / 3).min(2) || (length >= 15 && edits == 3) {
-            return Some(edits + 1);
+            return Some(if edits == 1 { 1 } else { edits + 1 });
+        }
+        if let Some(distance) = left_out(self, other) {
+            return Some(distance);
         }
         let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+        // `satisfies`, `satisfy`.
+        let common = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+        if common >= 5 && common * 3 >= long.len() * 2 {
+            return Some(4);
+        }
         let cut = short.len() >= 5 && short.len() * 3 >= long.len() * 2;
         (cut && (long.starts_with(short.as_str()) || long.ends_with(short.as_str()))).then_some(4)
+    }
+}
+
+/// How far apart two names are of which one leaves out or cuts short parts of the other: `gzip_level`, `ssl_cert`,
+/// `pid_file`.
+fn left_out(asked: &Shape, known: &Shape) -> Option<usize> {
+    let split = |shape: &Shape| shape.text.split('_').filter(|part| !part.is_empty()).count();
+    let (few, many) = (split(asked), split(known));
+    let covers = |short: &Shape, long: &Shape| {
+        let mut parts = long.text.split('_').filter(|part| !part.is_empty());
+        short.text.split('_').filter(|part| !part.is_empty()).all(|part| {
+            parts.any(|whole| whole == part || part.len() >= 4 && whole.len() > part.len() && whole.starts_with(part))
+        })
+    };
+    match (few, many) {
+        (2.., _) if few == many => covers(asked, known).then_some(2),
+        (2.., _) if many == few + 1 => covers(asked, known).then_some(3),
+        (2.., _) if many == few + 2 => covers(asked, known).then_some(5),
+        (2.., 1) if few == 2 => (known.text.len() >= 3 && covers(known, asked)).then_some(5),
+        (3.., _) if few == many + 1 => covers(known, asked).then_some(4),
+        _ => None,
     }
 }
 
@@ -94,6 +123,8 @@ mod tests {
             ("AutoIndex", Some("autoindex")),
             ("remote_address", Some("remote_addr")),
             ("rot", Some("root")),
+            ("max_body", Some("client_max_body_size")),
+            ("listen_to", Some("listen")),
             ("on", None),
             ("", None),
             ("something_else", None),

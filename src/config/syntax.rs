@@ -231,15 +231,9 @@ impl<'a> Builder<'a> {
             if let Some(end) = self.json_member(quoted).or_else(|| self.quotes_in_quotes(n, quoted)) {
                 return Some(end);
             }
-            let rest = self.bytes.get(after..).unwrap_or_default();
-            let length = rest.iter().skip(1).take(3).take_while(|byte| **byte & 0xc0 == 0x80).count() + 1;
-            let at = self.span(after, after + length);
-            let found = String::from_utf8_lossy(self.text(at)).into_owned();
-            self.errors.push(
-                Diagnostic::emerg(at, format!("unexpected \"{found}\""))
-                    .label("a space, `;` or `{` must follow a closing quote")
-                    .help("quotes enclose a whole word: write \"a$b\", not \"a\"$b"),
-            );
+            if let Some(end) = self.glued_to_quotes(n, quoted) {
+                return Some(end);
+            }
         }
         None
     }

@@ -69,6 +69,11 @@ impl Drafts {
         at
     }
 
+    /// A group that cannot be read, or stands where none may: that it is used is no mistake of its own.
+    pub fn break_name(&mut self, name: &str) {
+        self.broken.insert(name.into());
+    }
+
     /// The same over TLS without a port: a group, or a host's 443.
     pub fn refer_secure(&mut self, host: &str, span: Span) -> UpstreamId {
         let is_group = self.find(host, |draft| draft.block).is_some();
@@ -109,7 +114,8 @@ impl Drafts {
             return Err(Fault::new(d.name.span, text).help("resolver ADDRESS; in http or in the group"));
         }
         if upstream.peers.iter().chain(upstream.dynamic.iter().map(|dynamic| &dynamic.peer)).all(|peer| peer.backup) {
-            return Err(Fault::new(d.name.span, format!("no servers in upstream \"{name}\"")));
+            let fault = Fault::new(d.args[0].span, format!("no servers in upstream \"{name}\""));
+            return Err(fault.label("all of them are `backup`").help("write one server at least without `backup`"));
         }
         let mut upstream = upstream;
         upstream.finish();
@@ -155,7 +161,12 @@ impl Drafts {
             }
             if draft.needs_port {
                 let text = format!("no port in upstream \"{name}\"");
-                diagnostics.push(Diagnostic::emerg(draft.span, text).help("host:port, or the name of an upstream"));
+                let address = match name.bytes().all(|byte| byte.is_ascii_digit()) {
+                    true => format!("127.0.0.1:{name}"),
+                    false => format!("{name}:9000"),
+                };
+                let help = format!("host:port, as in {address}, or the name of an upstream");
+                diagnostics.push(Diagnostic::emerg(draft.span, text).help(help));
                 continue;
             }
             match PeerAddr::parse(name.as_bytes(), draft.port.unwrap_or(80)) {

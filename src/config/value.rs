@@ -51,6 +51,9 @@ fn digits(text: &[u8], max: u64) -> Option<u64> {
 pub fn number(text: &[u8], max: u64) -> Result<u64, ValueError> {
     let max = max.min(i64::MAX as u64);
     digits(text, max).ok_or_else(|| {
+        if let Some(plain) = ungrouped(&lossy(text)) {
+            return ValueError::new("invalid number").help(format!("write {plain}: digits are not grouped"));
+        }
         ValueError::new("invalid number").help(match max {
             1_000_000_000_000.. => "a whole number, in digits".to_owned(),
             max => format!("a whole number from 0 to {max}"),
@@ -96,6 +99,12 @@ fn size_help(text: &[u8], giga: bool) -> String {
     if matches!(&*shown, "unlimited" | "none" | "off" | "infinite" | "max" | "-1" | "no") {
         return "0 is no limit where the directive has one; a size is written 8192, 32k or 10m".into();
     }
+    if shown.starts_with('$') {
+        return "a size is fixed here, no variable is taken: 8192, 32k, 10m".into();
+    }
+    if let Some(plain) = ungrouped(&shown) {
+        return format!("write {plain}: digits are not grouped");
+    }
     if let Some(meant) = fraction(&shown, &SMALLER_SIZES) {
         return format!("write {meant}: a size is a whole number");
     }
@@ -106,10 +115,10 @@ fn size_help(text: &[u8], giga: bool) -> String {
     match word.bytes().next() {
         _ if number.is_empty() => {}
         Some(b't') if giga => {
-            return format!("write {number}000g: the largest unit is g");
+            return format!("write {}g: the largest unit is g", times_1024(&number));
         }
         Some(b'g' | b't') if !giga => {
-            return format!("write {number}000m: the largest unit here is m");
+            return format!("write {}m: the largest unit here is m", times_1024(&number));
         }
         Some(b'b' | b'k' | b'm' | b'g') => {
             let unit = if word.starts_with('b') { "" } else { word.get(..1).unwrap_or_default() };
@@ -121,6 +130,22 @@ fn size_help(text: &[u8], giga: bool) -> String {
         true => "a size is a number of bytes, or one with k, m or g right after it: 8192, 32k, 10m, 1g".into(),
         false => "a size is a number of bytes, or one with k or m right after it: 8192, 32k, 10m".into(),
     }
+}
+
+/// The number in the next smaller unit.
+fn times_1024(number: &str) -> u64 {
+    number.parse::<u64>().unwrap_or(1).saturating_mul(1024)
+}
+
+/// `1,000m`, `1_000`: without what groups the digits.
+pub fn ungrouped(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ',' | '_' | '\'')).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let mut groups = number.split([',', '_', '\'']);
+    let first = groups.next().filter(|first| (1..4).contains(&first.len()))?;
+    let rest: Vec<&str> = groups.collect();
+    let grouped = !rest.is_empty() && rest.iter().all(|group| group.len() == 3);
+    grouped.then(|| format!("{first}{}{unit}", rest.concat()))
 }
 
 /// Units with the next smaller one, and how many of it they are.
@@ -168,9 +193,32 @@ pub fn time_meant(text: &[u8]) -> Option<String> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, word) = text.split_at_checked(digits)?;
     let word = lossy(word.trim_ascii());
+    if let Some(ordered) = longest_first(&shown) {
+        return Some(ordered);
+    }
     let unit =
         unit(&word).filter(|unit| !unit.is_empty() && (*unit != "m" || word.to_ascii_lowercase().starts_with("mi")))?;
     (!number.is_empty() && !matches!(unit, "k" | "g")).then(|| format!("{}{unit}", lossy(number)))
+}
+
+/// `30m1h` with the longest unit first.
+fn longest_first(text: &str) -> Option<String> {
+    const UNITS: [&str; 8] = ["y", "w", "d", "h", "m", "s", "ms", ""];
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(end)?;
+        parts.push((UNITS.iter().position(|known| *known == unit.trim())?, number, unit));
+        rest = tail;
+    }
+    let mut ordered = parts.clone();
+    ordered.sort_by_key(|part| part.0);
+    let twice = ordered.windows(2).any(|pair| pair[0].0 == pair[1].0);
+    (parts.len() > 1 && ordered != parts && !twice)
+        .then(|| ordered.iter().map(|(_, number, unit)| format!("{number}{unit}")).collect())
 }
 
 /// What a time looks like, or the very one that was meant.

@@ -69,7 +69,7 @@ fn rule(s: &mut Scope, b: &mut Build, d: &Directive, allow: bool) -> Outcome {
         text => {
             let (net, low_bits) = Cidr::parse(text).map_err(|e| {
                 let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
-                Fault { label: Some(e.message), help: e.help, ..fault }
+                Fault { help: e.help, ..fault }
             })?;
             if low_bits {
                 b.warn(word.span, format!("low address bits of {} are meaningless", word.str()));

@@ -95,6 +95,26 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
         );
     }
     let bare = text.strip_suffix(')').unwrap_or(&text);
+    let test = match bare.split('(').next().unwrap_or_default() {
+        "exists" | "exist" | "file_exists" => Some("-e"),
+        "file" | "is_file" => Some("-f"),
+        "dir" | "is_dir" | "directory" => Some("-d"),
+        _ => None,
+    };
+    if let Some(test) = test {
+        let path = d.args.get(1).map_or("$request_filename".into(), Word::str);
+        return Some(
+            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""))
+                .help(format!("files are tested by -f, -d, -e and -x: if ({test} {})", path.trim_end_matches(')'))),
+        );
+    }
+    if matches!(bare, "-z" | "-n" | "-s" | "-r" | "-w" | "-l" | "-L") {
+        return Some(
+            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\"")).help(
+                "the tests are -f (a file), -d (a directory), -e (anything) and -x (executable); empty is = \"\"",
+            ),
+        );
+    }
     if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return Some(
             Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""))
@@ -154,6 +174,14 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     }
     if first.starts_with(b"$") {
         let operator = *words.get(1).ok_or_else(fault)?;
+        if words.len() > 3 && matches!(operator, b"=" | b"!=" | b"~" | b"~*" | b"!~" | b"!~*") {
+            let value = written(d.args.get(2..).unwrap_or_default());
+            let value = value.strip_suffix(')').unwrap_or(&value);
+            let span = d.args.get(2).map_or(span, |word| word.span.to(span));
+            let (left, operator) = (String::from_utf8_lossy(first), String::from_utf8_lossy(operator));
+            return Err(Fault::new(span, format!("invalid condition \"{left}\""))
+                .help(format!("a value with spaces stands in quotes: if ({left} {operator} \"{value}\")")));
+        }
         let operand: &[u8] = match (words.get(2), empty_operand) {
             (Some(word), _) if words.len() == 3 => word,
             (None, true) => b"",

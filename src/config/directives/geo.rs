@@ -8,6 +8,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::geo::GeoTable;
+use crate::config::suggest;
 use crate::config::template::Source;
 use crate::util::checkpoint;
 use std::net::Ipv4Addr;
@@ -75,7 +76,7 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 }
             }
             _ => {
-                return Err(Fault::new(line.span, "invalid number of the geo parameters").help("a network and a value"));
+                return Err(b.data_line(line, 1, "invalid number of the geo parameters", GEO_WORDS));
             }
         }
     }
@@ -85,10 +86,14 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// Words that begin a line of `geo` and are no networks.
+const GEO_WORDS: &[&str] = &["default", "ranges", "delete", "proxy", "proxy_recursive", "include", "volatile"];
+
 fn network(b: &mut Build, word: &Word) -> Result<Cidr, Fault> {
     let (net, low_bits) = Cidr::parse(word.bytes()).map_err(|e| {
         let fault = Fault::new(word.span, format!("invalid network \"{}\"", word.str()));
-        Fault { help: e.help, ..fault }
+        let near = suggest::did_you_mean(&word.str(), GEO_WORDS.iter().copied());
+        Fault { help: near.or(e.help), ..fault }
     })?;
     if low_bits {
         b.warn(word.span, format!("low address bits of {} are meaningless", word.str()));

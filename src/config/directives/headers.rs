@@ -163,7 +163,15 @@ fn added(b: &mut Build, d: &Directive) -> Result<AddHeader, Fault> {
     let always = match d.args.get(2) {
         None => false,
         Some(word) if word.is("always") => true,
-        Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
+        Some(word) => {
+            let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+            let near = crate::config::suggest::nearest(&word.str(), ["always"]);
+            return Err(match near {
+                Some(near) => fault.help(format!("did you mean \"{near}\"?")),
+                // The value is what lacks its quotes.
+                None => Fault { span: d.args[1].span.to(word.span), ..fault },
+            });
+        }
     };
     if let Some(at) = d.args[1].bytes().iter().position(|b| matches!(b, b'\r' | b'\n' | 0)) {
         b.warn(d.args[1].part(at, at + 1), "a header value cannot hold line breaks: they are sent as spaces");

@@ -133,7 +133,10 @@ pub fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
 /// `name:size`.
 pub fn zone_size<'t>(word: &Word, zone: &'t str) -> Result<(&'t str, Size), Fault> {
     let text = word.str();
-    let invalid = || Fault::new(word.span, format!("invalid zone size \"{text}\"")).help("zone=name:10m");
+    let invalid = || {
+        Fault::new(word.span, format!("invalid zone size \"{text}\""))
+            .help("a zone has a name and a size: zone=perip:10m")
+    };
     let (name, bytes) = zone.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or_else(invalid)?;
     match Size::parse(bytes.as_bytes()).map_err(|_| invalid())? {
         size if size.0 < LEAST => {
@@ -167,12 +170,17 @@ fn zone(b: &mut Build, d: &Directive, requests: bool) -> Outcome {
         }
     }
     let Some(at) = at else {
-        return Err(Fault::new(d.span, format!("\"{}\" must have \"zone\" parameter", d.name.str())));
+        let fault = Fault::new(d.span, format!("\"{}\" must have \"zone\" parameter", d.name.str()));
+        let rate = if requests { " rate=10r/s" } else { "" };
+        return Err(fault.help(format!("{} {} zone=perip:10m{rate};", d.name.str(), d.args[0].str())));
     };
     let counts = if requests { Counts::Requests { rate: rate.max(1) } } else { Counts::Connections };
     let zone = &mut b.tables.zones[at as usize];
     if zone.defined.is_some() {
-        return Err(Fault::new(d.span, format!("{} \"{}\" is already bound to a key", d.name.str(), zone.name)));
+        let fault = Fault::new(d.span, format!("{} \"{}\" is already bound to a key", d.name.str(), zone.name));
+        return Err(fault
+            .note(zone.word.span, "it is given first")
+            .help("give this zone another name, or remove the line"));
     }
     zone.defined = Some((key, counts));
     zone.size = size;
@@ -214,7 +222,9 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     }
     let Some(zone) = zone else {
-        return Err(Fault::new(d.span, "\"limit_req\" must have \"zone\" parameter"));
+        return Err(
+            Fault::new(d.span, "\"limit_req\" must have \"zone\" parameter").help("limit_req zone=perip burst=5;")
+        );
     };
     let limits = limits(&mut s.settings);
     if !s.first && limits.requests.iter().any(|limit| limit.zone == zone) {
@@ -225,8 +235,6 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn limit_conn(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    let zone = named(b, &d.args[0].str(), &d.args[0]);
-    of_kind(b, zone, &d.args[0], |counts| matches!(counts, Counts::Connections))?;
     let most = match number(d, 1) {
         Ok(n @ 1..=65_535) => n as u32,
         Ok(0) | Err(_) => {
@@ -234,6 +242,8 @@ fn limit_conn(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
         Ok(_) => return Err(Fault::new(d.args[1].span, "connection limit must be less 65536")),
     };
+    let zone = named(b, &d.args[0].str(), &d.args[0]);
+    of_kind(b, zone, &d.args[0], |counts| matches!(counts, Counts::Connections))?;
     let limits = limits(&mut s.settings);
     if !s.first && limits.connections.iter().any(|limit| limit.zone == zone) {
         return Err(Fault::new(d.span, "\"limit_conn\" directive is duplicate"));

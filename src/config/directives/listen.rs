@@ -274,7 +274,10 @@ fn unusable(word: &Word, b: &mut Build) -> Name {
     let written = word.str();
     let help = match written.starts_with('^') || written.ends_with('$') || written.contains('\\') {
         true => format!("a regex begins with `~`: ~{written}"),
-        false => "a `*` stands for whole labels at the beginning or the end: *.example.com, www.example.*".to_owned(),
+        false => {
+            let regex = written.replace('.', "\\.").replace('*', ".*");
+            format!("a `*` stands for whole labels at the beginning or the end; else write a regex: ~^{regex}$")
+        }
     };
     b.warning(Diagnostic::warn(word.span, text).help(help));
     Name::Unusable

@@ -131,6 +131,11 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 Some(known) => format = Some(known.clone()),
                 None => {
                     let near = suggest::did_you_mean(&word.str(), b.formats.keys().map(|name| &**name));
+                    let first = d.args[0].str();
+                    let near = match b.formats.contains_key(first.as_ref()) {
+                        true => Some(format!("the path comes first: access_log {} {first};", word.str())),
+                        false => near,
+                    };
                     return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str()))
                         .help(near.unwrap_or_else(|| "define it by log_format in http, above this line".into())));
                 }

@@ -52,10 +52,17 @@ pub fn variable(word: &Word) -> Result<String, Fault> {
         Some(name) if !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') => {
             Ok(String::from_utf8_lossy(name).into_owned())
         }
-        _ => Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str()))
-            .help("a variable starts with $ and has letters, digits and _")),
+        _ => Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str())).help(
+            match word.bytes().iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+                true => format!("a variable starts with $: did you mean \"${}\"?", word.str()),
+                false => "a variable starts with $ and has letters, digits and _".to_owned(),
+            },
+        )),
     }
 }
+
+/// Words that begin a line of `map` and are no keys.
+const MAP_WORDS: &[&str] = &["default", "hostnames", "volatile", "include"];
 
 fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut table = MapTable { source: b.template(d, 0)?, ..MapTable::default() };
@@ -71,9 +78,7 @@ fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             ([], None) if line.name.is("hostnames") || line.name.is("volatile") => continue,
             ([value], None) => value,
             _ => {
-                return Err(b
-                    .data_line(line, 1, "invalid number of the map parameters")
-                    .help("a key and a value, ended by `;`"));
+                return Err(b.data_line(line, 1, "invalid number of the map parameters", MAP_WORDS));
             }
         };
         let at = table.values.len() as u32;
@@ -91,7 +96,7 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
     let key = word.bytes();
     if key == b"default" {
         if table.default.replace(at).is_some() {
-            return Err(Fault::new(word.span, "duplicate default map parameter"));
+            return Err(Fault::new(word.span, "duplicate default map parameter").help("remove one of the two lines"));
         }
         return Ok(());
     }
@@ -108,7 +113,9 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
     let key = key.strip_prefix(b"\\").unwrap_or(key);
     let wildcards = if table.hostnames { Wildcards::Yes } else { Wildcards::No };
     table.names.add(key, at, wildcards).map_err(|why| match why {
-        Refused::Duplicate => Fault::new(word.span, format!("conflicting parameter \"{}\"", word.str())),
+        Refused::Duplicate => Fault::new(word.span, format!("conflicting parameter \"{}\"", word.str()))
+            .label("this key is in the map already")
+            .help("duplicate: remove one of the two lines"),
         Refused::Invalid => Fault::new(word.span, format!("invalid hostname or wildcard \"{}\"", word.str())),
     })
 }
@@ -130,13 +137,17 @@ fn split_clients(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let (mut sum, mut last) = (0u32, 0u32);
     for line in d.block.iter().flatten() {
         let [value] = &line.args[..] else {
-            return Err(b.data_line(line, 1, "a line of \"split_clients\" is a percentage and a value"));
+            return Err(b.data_line(line, 1, "a line of \"split_clients\" is a percentage and a value", &[]));
         };
         let percent = match line.name.bytes() {
             b"*" => 0,
             text => hundredths(text).filter(|p| *p > 0).ok_or_else(|| {
-                Fault::new(line.name.span, format!("invalid percent value \"{}\"", line.name.str()))
-                    .help("0.01% to 100%, or * for the rest")
+                let help = match line.name.bytes() {
+                    digits if digits.iter().all(u8::is_ascii_digit) => format!("write {}%", line.name.str()),
+                    [b'*', ..] => "`*` alone is the rest".to_owned(),
+                    _ => "0.01% to 100%, or * for the rest".to_owned(),
+                };
+                Fault::new(line.name.span, format!("invalid percent value \"{}\"", line.name.str())).help(help)
             })?,
         };
         sum = if percent == 0 { 10_000 } else { sum + percent };

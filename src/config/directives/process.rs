@@ -168,7 +168,12 @@ fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if let Some(group) = name(1)
         && crate::sys::process::lookup_group(&group).ok().flatten().is_none()
     {
-        return Err(Fault::new(d.args[1].span, format!("getgrnam(\"{group}\") failed: there is no such group")));
+        let fault = Fault::new(d.args[1].span, format!("getgrnam(\"{group}\") failed: there is no such group"));
+        let known = crate::sys::process::group_names();
+        return Err(fault.help(match suggest::did_you_mean(&group, known.iter().map(String::as_str)) {
+            Some(near) => near,
+            None => format!("addgroup --system {group} makes it; without a group, the user's own is taken"),
+        }));
     }
     b.process.user = Some((user, name(1)));
     Ok(())
@@ -193,6 +198,7 @@ fn memory_limit(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn connections(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     match number(d, 0) {
         Ok(n @ 1..=0x00ff_ffff) => b.process.connections = Some(n as u32),
+        Err(Fault { help: Some(help), .. }) if help.starts_with("write ") => return Err(invalid(d, 0).help(help)),
         _ => return Err(invalid(d, 0).help("a number of connections in digits, as in 4096")),
     }
     Ok(())

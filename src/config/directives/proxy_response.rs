@@ -4,7 +4,7 @@
 use super::client::rate;
 use super::proxy::{Of, proxy};
 use crate::config::argument::{invalid, number, size};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
@@ -13,6 +13,7 @@ use crate::config::row::{Effect, Row, row};
 use crate::config::settings::list::List;
 use crate::config::settings::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite};
 use crate::config::settings::proxy_pass::To;
+use crate::config::suggest;
 use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
@@ -206,6 +207,24 @@ fn cookie_flags(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 [b'~', source @ ..] => From::Regex(Rc::new(regex(b, d, source, Case::Insensitive)?)),
                 _ => From::Text(b.template(d, 0)?),
             };
+            const FLAGS: [&str; 9] = [
+                "secure",
+                "nosecure",
+                "httponly",
+                "nohttponly",
+                "samesite=strict",
+                "samesite=lax",
+                "samesite=none",
+                "nosamesite",
+                "off",
+            ];
+            let is_flag = |word: &&Word| {
+                word.bytes().contains(&b'$') || FLAGS.iter().any(|flag| word.str().eq_ignore_ascii_case(flag))
+            };
+            if let Some(word) = d.args.iter().skip(1).find(|word| !is_flag(word)) {
+                let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+                return Err(fault.help(suggest::one_of(&word.str(), &FLAGS)));
+            }
             let flags: Result<Box<[_]>, Fault> = (1..count).map(|at| b.template(d, at)).collect();
             Some(CookieFlags { cookie, flags: flags? })
         }

@@ -202,6 +202,9 @@ impl Build {
             None
         };
         if let Some(problem) = problem {
+            if nested && self.follows_from_a_brace(d) {
+                return None;
+            }
             let fault = Fault::new(d.args_span(), problem);
             self.error(match nested {
                 true => fault.help("move it out of the block, beside the location around it"),

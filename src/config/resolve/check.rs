@@ -80,9 +80,17 @@ impl Build {
         let belongs = format!("it belongs in {}", contexts.describe());
         let belongs = match contexts {
             Contexts::MAIN => format!("{belongs}: at the top of the file, outside all blocks"),
-            Contexts::LOCATION => format!("{belongs}: location / {{ {}; }}", written(d.words())),
-            _ => belongs,
+            Contexts::LOCATION if d.block.is_none() => {
+                format!("{belongs}: location / {{ {}; }}", written(d.words()))
+            }
+            _ => match registry::twin(&d.name.str(), scope.context) {
+                Some(twin) if Contexts::STREAM.or(Contexts::MAIL).contains(contexts) => {
+                    format!("did you mean \"{twin}\"? \"{}\" belongs in {}", d.name.str(), contexts.describe())
+                }
+                _ => belongs,
+            },
         };
+        self.define_anyway(&d.name.str(), d);
         let fault = fault.help(belongs);
         self.error(match &scope.block {
             Some((name, opened)) => fault.note(*opened, format!("this line is inside `{name}`, opened")),
@@ -91,7 +99,7 @@ impl Build {
     }
 
     /// A brace that is missing or too much puts all that follows into another block.
-    fn follows_from_a_brace(&self, d: &Directive) -> bool {
+    pub(super) fn follows_from_a_brace(&self, d: &Directive) -> bool {
         self.diagnostics.iter().any(|error| {
             let is_surplus = error.message == "unexpected \"}\"";
             // A regex without its quotes ends in the same words, and moves nothing.
@@ -115,13 +123,13 @@ impl Build {
             true => argument::flag(d, 0).map(drop),
             false => ignored_values::check(d),
         };
-        if let Err(fault) = outcome {
-            self.error(fault);
-        }
         if known.name == "use" && !EVENT_METHODS.contains(&&*d.args[0].str()) {
             let word = &d.args[0];
             let fault = Fault::new(word.span, format!("invalid event type \"{}\"", word.str()));
             self.error(fault.help(suggest::one_of(&word.str(), &EVENT_METHODS)));
+        } else if let Err(fault) = outcome {
+            let help = remedy::of_value(d, &fault).or(fault.help.clone());
+            self.error(Fault { help, ..fault });
         }
         if known.name == "worker_processes" && !d.args[0].is("auto") {
             match argument::number(d, 0) {
@@ -146,38 +154,45 @@ impl Build {
             let combined = self.combined();
             self.formats.entry(word.str().into()).or_insert(combined);
         }
+        if name == "upstream"
+            && let Some(word) = d.args.first()
+        {
+            self.upstreams.break_name(&word.str());
+        }
     }
 
     /// The lines of a block, those cut in two that took in the next one because their `;` is missing. None: there are
     /// none.
     pub(super) fn mended(&mut self, context: Contexts, children: &[Directive]) -> Option<Vec<Directive>> {
         let here = if self.bare && context == Contexts::MAIN { context | Contexts::HTTP } else { context };
-        let cut = |b: &Build, d: &Directive| {
+        let cut = |b: &Build, d: &Directive, is_rest: bool| {
             let lines = b.sources.slice(d.span);
-            let is_wrong = memchr::memchr(b'\n', lines).is_some()
-                && registry::find(&d.name.str(), here).is_some_and(|found| {
-                    let args = found.args();
-                    args.is_block() != d.block.is_some() || !args.accepts(d.args.len())
-                });
+            let is_wrong = is_rest
+                || memchr::memchr(b'\n', lines).is_some()
+                    && registry::find(&d.name.str(), here).is_some_and(|found| {
+                        let args = found.args();
+                        args.is_block() != d.block.is_some() || !args.accepts(d.args.len())
+                    });
             if is_wrong { b.swallowed(here, d) } else { None }
         };
-        let first = children.iter().position(|d| cut(self, d).is_some())?;
+        let first = children.iter().position(|d| cut(self, d, false).is_some())?;
         let mut mended: Vec<Directive> = children.iter().take(first).cloned().collect();
         for d in children.iter().skip(first) {
-            match cut(self, d) {
-                Some((mut first, second)) => {
-                    self.error(missing_semicolon(&first, &second));
-                    // A comma or a colon in its place is none of the word's.
-                    if let Some(last) = first.args.last_mut()
-                        && let [rest @ .., b',' | b':'] = last.bytes()
-                    {
-                        let plain = Word::new(rest, last.span, last.quoted);
-                        *last = plain;
-                    }
-                    mended.extend([first, second]);
+            let mut rest = d.clone();
+            let mut is_rest = false;
+            while let Some((mut first, second)) = cut(self, &rest, is_rest) {
+                self.error(missing_semicolon(&first, &second));
+                // A comma or a colon in its place is none of the word's.
+                if let Some(last) = first.args.last_mut()
+                    && let [text @ .., b',' | b':'] = last.bytes()
+                {
+                    let plain = Word::new(text, last.span, last.quoted);
+                    *last = plain;
                 }
-                None => mended.push(d.clone()),
+                mended.push(first);
+                (rest, is_rest) = (second, true);
             }
+            mended.push(rest);
         }
         Some(mended)
     }
@@ -190,7 +205,7 @@ impl Build {
         let (first, second) = split_at_missing_semicolon(d, self.sources.bytes(d.span.file), known)?;
         let args = registry::find(&second.name.str(), here)?.args();
         let whole = args.accepts(second.args.len()) && args.is_block() == second.block.is_some();
-        whole.then_some((first, second))
+        (whole || self.swallowed(here, &second).is_some()).then_some((first, second))
     }
 
     /// Says so where a directive that is right as it is has taken in the next one. Returns whether it has.
@@ -220,6 +235,7 @@ impl Build {
         self.define_anyway(row.name, d);
         let text = String::from_utf8_lossy(self.sources.slice(fault.span)).into_owned();
         let is_list = lexical::LISTS.contains(&row.name);
+        let is_list = is_list || matches!(row.name, "listen" | "allow" | "deny" | "set_real_ip_from");
         let has_comma = |word: &&Word| word.bytes().ends_with(b",") || is_list && word.bytes().contains(&b',');
         let comma = d.args.iter().find(|word| !word.quoted && has_comma(word));
         if let Some(dash) = text.chars().find(|c| matches!(c, '–' | '—' | '−')) {
@@ -229,14 +245,21 @@ impl Build {
         let help = match (&fault.help, comma) {
             (_, Some(_)) => Some(match row.name {
                 "listen" => {
-                    "words are separated by spaces, not by a comma; another address is another `listen`".to_owned()
+                    let lines: Vec<_> = d.args.iter().map(Word::str).collect();
+                    let lines = lines.join(",");
+                    let lines = lines.split(',').filter(|address| !address.is_empty());
+                    let lines: Vec<_> = lines.map(|address| format!("listen {address};")).collect();
+                    format!("another address is another `listen`, without a comma: {}", lines.join(" "))
                 }
+                "allow" | "deny" | "set_real_ip_from" | "server" => remedy::one_each(d),
                 _ => format!(
                     "words are separated by spaces, the comma is part of the word: {} {};",
                     row.name,
                     written(&d.args).replace(", ", " ").replace(',', " ").trim_end()
                 ),
             }),
+            // Of variables, which may stand in any value.
+            (Some(_), _) if fault.message.contains("variable") && fault.message.contains("closing bracket") => None,
             (given, _) => match remedy::of_value(d, &fault).filter(|_| !fault.message.contains("duplicate")) {
                 Some(help) => Some(help),
                 None if given.as_ref().is_some_and(|given| given.starts_with("write ")) => None,
@@ -280,7 +303,8 @@ impl Build {
             let is_foreign = near.is_some() || lexical::is_camel(&name);
             fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| lexical::block_of(&name, d));
             self.error(fault);
-            if is_foreign {
+            // What is in a block of an unknown name may be of any language.
+            if is_foreign || d.block.is_some() {
                 self.forgive_its_end(d);
             }
             return None;
@@ -314,6 +338,7 @@ impl Build {
             None => {}
             Some(_) => self.diagnostics.forget_ends_in(d.span.to(d.close)),
         }
+        self.diagnostics.forget_signs_in(d.span);
     }
 
     /// The second and third mark of a merge: notes of the first.
@@ -373,11 +398,11 @@ fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
 fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let name = d.name.str();
     if args.is_block() && d.block.is_none() {
-        let fault = Fault::new(d.close, format!("directive \"{name}\" has no opening \"{{\""));
+        let fault = Fault::new(d.span, format!("directive \"{name}\" has no opening \"{{\""));
         if name == "if" && d.args.first().is_some_and(|word| word.bytes().starts_with(b"[")) {
             return fault.help("a condition stands in parentheses, a block in braces: if (-f $request_filename) { … }");
         }
-        return fault.help(format!("a block follows: {} {{ … }}", written(d.words())));
+        return fault.label("missing `{` after this").help(format!("a block follows: {}", remedy::as_block(d)));
     }
     if d.block.is_some() && !args.is_block() {
         let fault = Fault::new(d.name.span, format!("directive \"{name}\" is not terminated by \";\""));
@@ -398,9 +423,10 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
         let fault = Fault::new(span, message).label(format!("it takes {}", args.describe()));
         return Fault { help: remedy::of_shape(d, args), ..fault };
     }
-    if let Some(sign) = d.args.first().filter(|word| !word.quoted && (word.is("=") || word.is(":") || word.is("=>"))) {
-        let help =
-            format!("no `{}` stands between a directive and its value: {name} {};", sign.str(), written(&d.args[1..]));
+    let is_sign = |word: &&Word| !word.quoted && (word.is("=") || word.is(":") || word.is("=>"));
+    if let Some(sign) = d.args.iter().take(2).find(is_sign) {
+        let rest: Vec<&Word> = d.args.iter().filter(|word| word.span != sign.span).collect();
+        let help = format!("no `{}` stands before a value: {name} {};", sign.str(), written(rest));
         return Fault::new(sign.span, message).help(help);
     }
     if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {
@@ -408,6 +434,9 @@ fn wrong_shape(d: &Directive, args: Args) -> Fault {
     }
     let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
     if TAKES_TEXT.contains(&&*name) && d.args.len() > most && most > 0 {
+        if let Some((span, help)) = remedy::of_text(d) {
+            return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
+        }
         let text = &d.args[most - 1..];
         let span = text.first().map_or(d.name.span, |word| word.span).to(d.args_span());
         let help = format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1));
@@ -430,18 +459,19 @@ fn quoted_tail(d: &Directive, from: usize) -> String {
 /// Of a sentence that lists what is taken, the word that was meant.
 fn nearest_in(help: &str, word: &str) -> Option<String> {
     let words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    suggest::did_you_mean(word, words.filter(|known| known.len() > 2 && *known != word && *known != "mean"))
-        .filter(|_| !help.contains("did you mean"))
+    let (key, value) = key_and_value(word);
+    let near = suggest::nearest(key, words.filter(|known| known.len() > 2 && *known != key && *known != "mean"))?;
+    (!help.contains("did you mean")).then(|| format!("did you mean \"{near}{value}\"?"))
 }
 
 /// A parameter that the row's documentation names and that is near the word; else what the documentation says first, and
 /// an example.
 fn from_doc(row: &Row, word: &str) -> String {
-    let key = word.split_once('=').map_or(word, |(key, _)| key);
+    let (key, value) = key_and_value(word);
     let words = row.doc.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'));
     let words = words.map(|word| word.trim_end_matches(['.', '-'])).filter(|known| known.len() > 1 && *known != key);
     if let Some(near) = suggest::nearest(key, words) {
-        return format!("did you mean \"{near}\"?");
+        return format!("did you mean \"{near}{value}\"?");
     }
     let switches = row.doc.contains("on, off") || row.doc.contains("on or off") || row.doc.contains("off");
     match word.to_ascii_lowercase().as_str() {
@@ -452,8 +482,14 @@ fn from_doc(row: &Row, word: &str) -> String {
         _ => {}
     }
     let first = row.doc.split_once(". ").map_or(row.doc, |(first, _)| first);
-    let example = remedy::example(row.name)
-        .filter(|_| !row.contexts.intersects(Contexts::UPSTREAM))
-        .map_or(String::new(), |example| format!("; as in: {example}"));
-    format!("`{}` takes {}: {}{example}", row.name, row.args.describe(), first.trim_end_matches('.'))
+    let first = first.trim_end_matches('.');
+    match remedy::example(row.name).filter(|_| !row.contexts.intersects(Contexts::UPSTREAM)) {
+        Some(example) => format!("as in: {example} ({first})"),
+        None => format!("`{}` takes {}: {first}", row.name, row.args.describe()),
+    }
+}
+
+/// `key` and `=value`.
+fn key_and_value(word: &str) -> (&str, &str) {
+    word.find('=').and_then(|at| word.split_at_checked(at)).unwrap_or((word, ""))
 }

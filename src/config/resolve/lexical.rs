@@ -97,13 +97,20 @@ fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let plain = text.trim_end_matches(quote);
         return Some(warning.help(format!("remove it, or write {quote}{plain}{quote}")));
     }
-    if word.bytes().is_ascii() {
+    if word.bytes().iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
         return None;
     }
     let plain = text.replace(CURLY, "");
     if text.starts_with(CURLY) || text.ends_with(CURLY) {
-        let warning = Diagnostic::warn(word.span, "typographic quotes are part of the value, not quotes");
+        let what = if text.contains('`') { "backquotes" } else { "typographic quotes" };
+        let warning = Diagnostic::warn(word.span, format!("{what} are part of the value, not quotes"));
         return Some(warning.help(format!("straight ones quote a word: \"{plain}\"")));
+    }
+    // `＄host`, `｛`: of a keyboard for another script.
+    if let Some(wide) = text.chars().find(|c| ('\u{ff01}'..='\u{ff5e}').contains(c) && wide_sign(*c)) {
+        let plain: String = text.chars().map(|c| if wide_sign(c) { narrow(c) } else { c }).collect();
+        let message = format!("`{wide}` (U+{:04X}) is not the sign `{}`", u32::from(wide), narrow(wide));
+        return Some(Diagnostic::warn(word.span, message).help(format!("write {plain}")));
     }
     let blank = text.chars().find(|c| is_blank(*c))?;
     let plain: String = text.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
@@ -111,16 +118,32 @@ fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     Some(warning.help(format!("remove it, or write a plain space: {}", plain.trim())))
 }
 
-const CURLY: [char; 7] = ['“', '”', '„', '‘', '’', '«', '»'];
+const CURLY: [char; 9] = ['“', '”', '„', '‘', '’', '«', '»', '`', '´'];
 
 fn is_blank(c: char) -> bool {
-    matches!(c, '\u{a0}' | '\u{200b}'..='\u{200d}' | '\u{202f}' | '\u{2060}' | '\u{3000}' | '\u{feff}' | '\u{2003}')
+    matches!(c, '\u{a0}' | '\u{ad}' | '\u{85}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{2069}')
+        || matches!(c, '\u{3000}' | '\u{feff}' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}')
+}
+
+/// A full-width sign of the language.
+fn wide_sign(c: char) -> bool {
+    matches!(narrow(c), '$' | '{' | '}' | '/' | ':' | '"' | '\'' | '.')
+}
+
+fn narrow(c: char) -> char {
+    u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).filter(char::is_ascii).unwrap_or(c)
 }
 
 fn blank_name(c: char) -> String {
     let name = match c {
         '\u{a0}' | '\u{202f}' => "a no-break space",
-        '\u{3000}' | '\u{2003}' => "a wide space",
+        '\u{3000}' | '\u{2000}'..='\u{200a}' => "a space of another width",
+        '\u{2028}' | '\u{2029}' | '\u{85}' => "a line separator",
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            "a mark of the writing direction"
+        }
+        '\u{ad}' => "a soft hyphen",
+        c if c.is_ascii() => "a control character",
         '\u{feff}' => "a byte order mark",
         _ => "an invisible zero-width character",
     };
@@ -161,7 +184,8 @@ pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
     let words = d.args.get(first..=last).filter(|words| words.len() > 1)?;
     let phrase: Vec<_> = words.iter().map(|word| word.str().replace(CURLY, "")).collect();
     let span = words.first()?.span.to(words.last()?.span);
-    Some((span, format!("typographic quotes do not quote; straight ones do: \"{}\"", phrase.join(" "))))
+    let what = if words.iter().any(|word| word.bytes().contains(&b'`')) { "backquotes" } else { "typographic quotes" };
+    Some((span, format!("{what} do not quote; straight ones do: \"{}\"", phrase.join(" "))))
 }
 
 /// What is wrong with how a name is written.
@@ -185,10 +209,40 @@ pub fn name(d: &Directive, here: Contexts) -> Option<String> {
     if let Some(text) = other_language(name) {
         return Some(text.into());
     }
+    if name.starts_with("$HTTP[") || name.starts_with("$SERVER[") {
+        return Some("lighttpd's condition: a host is a `server { server_name …; }`, a path a `location`".into());
+    }
     if name.starts_with('$') {
         let value = d.args.iter().find(|word| !word.is("=")).map_or("value".into(), |word| word.str());
         let (name, value) = name.split_once('=').unwrap_or((name, &value));
         return Some(format!("a variable is set by: set {name} {value};"));
+    }
+    // `location=/x {`, `return301 /x;`
+    if let Some(path) = name.strip_prefix("location").filter(|path| path.starts_with(['=', '^']) && d.block.is_some()) {
+        let sign = path.find(|c: char| !matches!(c, '=' | '^' | '~')).unwrap_or(path.len());
+        let (sign, path) = path.split_at_checked(sign)?;
+        let rest: Vec<_> = std::iter::once(path.into()).chain(d.args.iter().map(|word| word.str())).collect();
+        return Some(format!("spaces are missing: location {sign} {} {{ … }}", rest.join(" ").trim()));
+    }
+    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if letters.len() < name.len() && letters.len() > 3 && known(letters) {
+        let digits = name.strip_prefix(letters)?;
+        let words: Vec<_> = std::iter::once(digits.into()).chain(d.args.iter().map(|word| word.str())).collect();
+        return Some(format!("a space is missing: {letters} {};", words.join(" ")));
+    }
+    // `deny_all;`
+    if let Some((head, tail)) = name.rsplit_once('_')
+        && matches!(tail, "all" | "on" | "off")
+        && known(head)
+    {
+        return Some(format!("did you mean \"{head} {tail};\"?"));
+    }
+    if let Some(latin) = latin(name).filter(|latin| known(latin)) {
+        let other = name.chars().find(|c| !c.is_ascii())?;
+        return Some(format!(
+            "`{other}` (U+{:04X}) is of another alphabet and only looks Latin; did you mean \"{latin}\"?",
+            u32::from(other)
+        ));
     }
     for (sign, text) in [(":", "no colon stands"), ("=>", "no `=>` stands"), ("=", "no `=` stands")] {
         if let Some((key, value)) = name.split_once(sign) {
@@ -245,6 +299,24 @@ pub fn name(d: &Directive, here: Contexts) -> Option<String> {
         .then(|| format!("several names are one directive: server_name … {name};"))
 }
 
+/// Letters that look like Latin ones, as those.
+fn latin(name: &str) -> Option<String> {
+    const TWINS: &str = "аaеeоoрpсcхxуyіiѕsјjԁdһhոnԝwοoνvιiρpαa";
+    if name.is_ascii() {
+        return None;
+    }
+    let twin = |c: char| {
+        let mut pairs = TWINS.chars();
+        while let (Some(from), Some(to)) = (pairs.next(), pairs.next()) {
+            if from == c {
+                return Some(to);
+            }
+        }
+        None
+    };
+    name.chars().map(|c| if c.is_ascii() { Some(c) } else { twin(c) }).collect()
+}
+
 /// Words and signs of other languages.
 fn other_language(name: &str) -> Option<&'static str> {
     if name.starts_with("//")
@@ -253,6 +325,8 @@ fn other_language(name: &str) -> Option<&'static str> {
         || name == "*"
         || name == "*/"
         || name == "REM"
+        || name.starts_with("<!--")
+        || name.starts_with('＃')
     {
         return Some("a comment begins with `#` and ends with the line");
     }
@@ -269,6 +343,7 @@ fn other_language(name: &str) -> Option<&'static str> {
         return Some("a mark of a text that this was copied from: remove it");
     }
     Some(match name {
+        "+" => "a mark of a diff: remove it, and the lines that begin with `-`",
         "-" => "a list of YAML: each line is a directive here, without the dash and with `;` at its end",
         "---" => "the beginning of a YAML file: remove it",
         "else" | "elseif" | "elsif" | "elif" => "there is no `else`: write another `if`, or choose the value by `map`",
@@ -287,6 +362,15 @@ fn other_language(name: &str) -> Option<&'static str> {
 
 /// `http://…`, `/path` or a host as a name: an argument that lost its directive.
 pub fn block_of(name: &str, d: &Directive) -> Option<String> {
+    let is_host = name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:*,".contains(&b));
+    if (is_host || name == "localhost" || name.starts_with(':')) && d.block.is_some() {
+        let host = name.split(':').next().filter(|host| !host.is_empty());
+        let host = host.map_or(String::new(), |host| format!("server_name {host}; "));
+        return Some(format!("did you mean \"server {{ {host}… }}\"? a site is a `server` block here"));
+    }
+    if name.contains("_by_lua") {
+        return Some("Lua is not built in: `map`, `rewrite`, `return` or an upstream do such work here".into());
+    }
     if name.starts_with('/') && d.block.is_some() {
         return Some(format!("did you mean \"location {name} {{ … }}\"?"));
     }

@@ -1,7 +1,8 @@
 //! What a line was probably meant to be: the very line that would be right, where a mistake is one that people make.
 //! Called when a directive is wrong already; nothing here is ever accepted.
 
-use crate::config::ast::{Directive, Word};
+use super::addresses;
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Args;
 use crate::config::fault::Fault;
 use crate::config::row::Row;
@@ -44,6 +45,27 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
     if args.is_flag() {
         return Some(format!("{name} on; or {name} off;"));
     }
+    match &*name {
+        "proxy_pass" if words.len() > 1 => {
+            let servers: Vec<_> =
+                all.iter().map(|url| url.split_once("://").map_or(&**url, |(_, host)| host)).collect();
+            let servers: Vec<_> =
+                servers.iter().map(|host| format!("server {};", host.trim_end_matches('/'))).collect();
+            return Some(format!("several servers are a group: upstream backend {{ {} }}", servers.join(" ")));
+        }
+        "set" if words.len() == 1 => {
+            return Some(format!("it takes 2 arguments; an empty value: set {} \"\";", all[0]));
+        }
+        "internal" | "ip_hash" | "least_conn" | "empty_gif" if !words.is_empty() => {
+            return Some(format!("it takes no arguments: {name};"));
+        }
+        _ if name.ends_with("_buffers") && words.len() == 1 => {
+            let is_number = words[0].bytes().iter().all(u8::is_ascii_digit);
+            let (number, size) = if is_number { (&*all[0], "8k") } else { ("4", &*all[0]) };
+            return Some(format!("it takes a number of buffers and their size: {name} {number} {size};"));
+        }
+        _ => {}
+    }
     if name == "return" && words.is_empty() {
         return Some("a status at least: return 404;".into());
     }
@@ -57,6 +79,74 @@ pub fn example(name: &str) -> Option<String> {
         plain.then(|| format!("{name} {};", row.default))
     };
     examples::of(name).or_else(|| registry::rows().find_map(default))
+}
+
+/// A directive that lacks its block, written with one: what stands behind the words that belong before the brace goes
+/// into it.
+pub fn as_block(d: &Directive) -> String {
+    let name = d.name.str();
+    let before = match &*name {
+        "if" => d.args.iter().position(|word| word.bytes().ends_with(b")")).map_or(d.args.len(), |at| at + 1),
+        "server" | "http" | "events" | "types" => 0,
+        "map" | "split_clients" => 2,
+        "upstream" => 1,
+        _ => d.args.len(),
+    };
+    let (head, inside) = d.args.split_at(before.min(d.args.len()));
+    let written = |words: &[Word]| words.iter().map(|word| word.str().into_owned()).collect::<Vec<_>>().join(" ");
+    let inside = if inside.is_empty() { "…".to_owned() } else { format!("{};", written(inside)) };
+    format!("{} {{ {inside} }}", format!("{name} {}", written(head)).trim_end())
+}
+
+/// Each argument as a line of its own.
+pub fn one_each(d: &Directive) -> String {
+    let (name, words): (_, Vec<_>) = (d.name.str(), d.args.iter().map(Word::str).collect());
+    let words = words.join(",");
+    let lines = words.split(',').filter(|word| !word.is_empty()).map(|word| format!("{name} {word};"));
+    format!("one in each line: {}", lines.collect::<Vec<_>>().join(" "))
+}
+
+/// The words of a value that lacks its quotes, and the line with them: what follows the value stays outside.
+pub fn of_text(d: &Directive) -> Option<(Span, String)> {
+    let name = d.name.str();
+    let words: Vec<_> = d.args.iter().map(Word::str).collect();
+    let is_flag = |at: usize| {
+        let flags: &[&str] = match &*name {
+            "rewrite" => &["last", "break", "redirect", "permanent"],
+            "add_header" | "add_trailer" => &["always"],
+            "fastcgi_param" => &["if_not_empty"],
+            _ => &[],
+        };
+        words.get(at).is_some_and(|word| flags.contains(&&**word))
+    };
+    let end = if words.len() > 2 && is_flag(words.len() - 1) { words.len() - 1 } else { words.len() };
+    let range = match &*name {
+        // A regex with a space, and what replaces it.
+        "rewrite" if end < words.len() && is_flag(end - 1) => {
+            let help = format!("one flag is all it takes: rewrite {} {} {};", words[0], words[1], words[2]);
+            return Some((d.args[end].span, help));
+        }
+        "rewrite" if end < words.len() => 0..end - 1,
+        "return" if end == 3 && words.get(1).is_some_and(|url| url.contains("://") || url.starts_with('/')) => {
+            let flag = matches!(&*words[2], "permanent" | "redirect" | "last" | "break");
+            let help = format!("a status and a URL are all it takes: return {} {};", words[0], words[1]);
+            return flag.then(|| (d.args[2].span, help));
+        }
+        "add_header" | "add_trailer" => 1..end,
+        _ => return None,
+    };
+    let text = words.get(range.clone()).filter(|text| text.len() > 1)?.join(" ");
+    let quote = if text.contains('"') { '\'' } else { '"' };
+    // Quotes that stood around a word of it are part of the value.
+    let text = d.args.get(range.clone())?.iter().map(|word| match word.quoted {
+        true if quote == '"' => format!("'{}'", word.str()),
+        _ => word.str().into_owned(),
+    });
+    let text = text.collect::<Vec<_>>().join(" ");
+    let before = words.get(..range.start)?.iter().map(|word| format!("{word} ")).collect::<String>();
+    let after = words.get(range.end..)?.iter().map(|word| format!(" {word}")).collect::<String>();
+    let span = d.args.get(range.start)?.span.to(d.args.get(range.end - 1)?.span);
+    Some((span, format!("a value with spaces stands in quotes: {name} {before}{quote}{text}{quote}{after};")))
 }
 
 /// Directives that take one thing and may be repeated.
@@ -79,31 +169,50 @@ fn of_block(d: &Directive) -> Option<String> {
 /// What to write where an argument has a value that the directive does not take.
 pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let name = d.name.str();
+    // A variable without its end may stand in any value.
+    if fault.message.starts_with("the closing bracket in ") {
+        return None;
+    }
     let word = d.args.iter().find(|word| word.span == fault.span).or(d.args.first())?;
     let text = word.str();
     match &*name {
         "proxy_pass" if fault.message.contains("cannot have URI part") => {
             let host = text.split("://").nth(1)?.split('/').next()?;
-            Some(format!("remove what stands behind the address: proxy_pass {}://{host};", text.split(':').next()?))
+            let scheme = text.split(':').next()?;
+            Some(format!("write it without a URI: proxy_pass {scheme}://{host}; (`rewrite` changes the URI before)"))
         }
-        "proxy_pass" => url(&text),
-        "fastcgi_pass" | "scgi_pass" | "uwsgi_pass" => address(&name, &text),
-        "allow" | "deny" | "set_real_ip_from" => network(&name, &text),
+        "proxy_pass" => addresses::url(&text),
+        "fastcgi_pass" | "scgi_pass" | "uwsgi_pass" => addresses::gateway(&name, &text),
+        "allow" | "deny" | "set_real_ip_from" => addresses::network(&name, &text),
+        "resolver" => addresses::resolver(&text),
         "return" => answer(d, &text),
         "rewrite" => flag(&text),
+        "add_header" | "add_trailer" if fault.help.is_none() => of_text(d).map(|(_, help)| help),
+        "map" | "split_clients" | "geo" if fault.message.starts_with("invalid variable name") => dollar(&text),
+        "dav_access" | "upload_store_access" => access(&name, &text),
+        "limit_conn" => connections(d),
+        "user" => user(&text),
+        "gzip_http_version" => Some("gzip_http_version 1.1; (the lowest version that may be compressed)".into()),
+        "ssl_verify_client" if matches!(&*text, "yes" | "true" | "required" | "require" | "1") => {
+            Some("did you mean \"on\"?".into())
+        }
+        "ssl_session_cache" => Some("as in: ssl_session_cache shared:SSL:10m; (or off, none, builtin)".into()),
         "error_page" => error_page(d),
-        "listen" => listen(d, word, &fault.message),
-        "server" if fault.message.starts_with("host not found") => {
+        "listen" => addresses::listen(d, word, &fault.message),
+        "server" if fault.message.starts_with("host not found") && addresses::named_peer(d).is_none() => {
             Some("an address, or a name that the system can look up now; with `resolve` one that may come later".into())
         }
-        "server" => peer(d, word),
+        "server" => addresses::peer(d, word),
         "limit_req_zone" | "limit_conn_zone" => zone(d),
         "limit_rate" | "limit_rate_after" | "proxy_limit_rate" => rate(&name, &text),
+        "error_log" if text.contains('/') && level_of(&d.args).is_some() => {
+            Some(format!("the path comes first: error_log {text} {};", level_of(&d.args)?))
+        }
         "error_log" | "limit_req_log_level" | "limit_conn_log_level" => level(&text),
         "location" => modifier(d, &text),
         "ssl_protocols" => protocol(&text),
         "gzip_comp_level" => Some("1 is fast, 9 is small: gzip_comp_level 5;".into()),
-        "server_name" => star(&text),
+        "server_name" => addresses::name(d, &text),
         "keepalive" => Some("the number of idle connections to keep: keepalive 32;".into()),
         "expires" => {
             let words: Vec<_> = d.args.iter().map(Word::str).collect();
@@ -114,62 +223,6 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     }
 }
 
-fn url(text: &str) -> Option<String> {
-    const HTTP: &str = "http://";
-    if let Some(rest) = text.strip_prefix("http:/").or(text.strip_prefix("http:")).filter(|_| !text.starts_with(HTTP)) {
-        return Some(format!("proxy_pass {HTTP}{rest};"));
-    }
-    if text.starts_with("unix:") || text.starts_with('/') {
-        return Some(format!("proxy_pass {HTTP}unix:{};", text.trim_start_matches("unix:")));
-    }
-    let other = ["tcp://", "ws://", "h2c://", "grpc://", "//"].iter().find_map(|scheme| text.strip_prefix(scheme));
-    if let Some(rest) = other {
-        return Some(format!("proxy_pass {HTTP}{rest}; (a WebSocket begins as HTTP: set Upgrade and Connection)"));
-    }
-    if let Some(rest) = text.strip_prefix("wss://") {
-        return Some(format!("proxy_pass https://{rest};"));
-    }
-    if text.starts_with(HTTP) || text.starts_with("https://") {
-        let host = text.split("://").nth(1)?.split(['/', '?']).next()?;
-        let port = host.rsplit_once(':').filter(|_| !host.starts_with("unix:"))?.1;
-        let legal = port.parse::<u16>().is_ok_and(|port| port > 0);
-        return (!legal).then(|| "a port is a number from 1 to 65535: proxy_pass http://127.0.0.1:3000;".to_owned());
-    }
-    Some(format!("a scheme stands before it: proxy_pass {HTTP}{text};"))
-}
-
-fn address(name: &str, text: &str) -> Option<String> {
-    if let Some((_, rest)) = text.split_once("://") {
-        return Some(format!("an address without a scheme: {name} {};", rest.trim_end_matches('/')));
-    }
-    if text.starts_with('/') {
-        return Some(format!("a socket is written with unix: before its path: {name} unix:{text};"));
-    }
-    examples::of(name).map(|example| format!("as in: {example}"))
-}
-
-fn network(name: &str, text: &str) -> Option<String> {
-    if let Some(star) = text.find('*') {
-        let parts: Vec<&str> = text[..star].split('.').filter(|part| !part.is_empty()).collect();
-        if parts.is_empty() {
-            return Some(format!("everyone is \"all\": {name} all;"));
-        }
-        let (bits, zeros) = (parts.len() * 8, ".0".repeat(4usize.saturating_sub(parts.len())));
-        return Some(format!("a network is written with its bits: {name} {}{zeros}/{bits};", parts.join(".")));
-    }
-    if let Some((first, _)) = text.split_once('-').filter(|(first, _)| first.contains('.')) {
-        let base = first.rsplit_once('.').map_or(first, |(base, _)| base);
-        return Some(format!("a range is written as a network: {name} {base}.0/24;"));
-    }
-    if ["any", "everyone", "everybody", "world", "0.0.0.0", "al", "alll", "ALL", "All", "0"].contains(&text) {
-        return Some(format!("everyone is \"all\": {name} all;"));
-    }
-    if text == "localhost" {
-        return Some(format!("{name} 127.0.0.1;"));
-    }
-    None
-}
-
 fn answer(d: &Directive, text: &str) -> Option<String> {
     let second = d.args.get(1).map(Word::str);
     if let Some(code) = second.filter(|code| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -178,8 +231,17 @@ fn answer(d: &Directive, text: &str) -> Option<String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some("a status has three digits, as in: return 301 https://example.org/;".into());
     }
+    let digits = text.trim_start_matches('=').bytes().take_while(u8::is_ascii_digit).count();
+    let rest = text.trim_start_matches('=');
+    if digits == 3 {
+        let (code, rest) = rest.split_at_checked(3)?;
+        let rest = rest.trim_start_matches([':', ',', '=']);
+        let words: Vec<_> = std::iter::once(rest.into()).chain(d.args.iter().skip(1).map(Word::str)).collect();
+        return Some(format!("write return {};", format!("{code} {}", words.join(" ").trim()).trim_end()));
+    }
     match text.to_ascii_lowercase().as_str() {
-        "permanent" | "moved" | "redirect" => Some("a status in digits: return 301 https://example.org/;".into()),
+        "redirect" => Some("a status in digits, 302 for now, 301 for ever: return 302 https://example.org/;".into()),
+        "permanent" | "moved" => Some("a status in digits: return 301 https://example.org/;".into()),
         "forbidden" | "deny" | "denied" => Some("a status in digits: return 403;".into()),
         _ if text.starts_with('/') => Some(format!("a status comes first: return 301 {text};")),
         _ => None,
@@ -188,7 +250,16 @@ fn answer(d: &Directive, text: &str) -> Option<String> {
 
 fn flag(text: &str) -> Option<String> {
     let inside = text.trim_matches(['[', ']']).to_ascii_lowercase();
-    let meant = match inside.split(',').next()? {
+    let flags: Vec<&str> = inside.split(',').collect();
+    if let Some(code) = flags.iter().find_map(|flag| match *flag {
+        "f" => Some(403),
+        "g" => Some(410),
+        _ => None,
+    }) {
+        return Some(format!("Apache's {text} is `return {code};` in a location or an `if`"));
+    }
+    let redirect = flags.iter().copied().find(|flag| *flag == "r" || flag.starts_with("r="));
+    let meant = match redirect.unwrap_or(flags.first()?) {
         "301" | "r=301" => "permanent",
         "302" | "r=302" | "r" => "redirect",
         "l" | "end" => "last",
@@ -212,60 +283,56 @@ fn error_page(d: &Directive) -> Option<String> {
     let (codes, pages): (Vec<String>, Vec<String>) = words.into_iter().partition(is_code);
     match &pages[..] {
         [page] if !codes.is_empty() => Some(format!("the statuses come first: error_page {} {page};", codes.join(" "))),
-        _ => Some("statuses, then a URI: error_page 500 502 /50x.html;".into()),
-    }
-}
-
-fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
-    let text = word.str();
-    let is_address = |word: &Word| word.bytes().first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'*');
-    if word.span == d.args.first()?.span {
-        if let Some(address) = d.args.iter().skip(1).find(|word| is_address(word)) {
-            return Some(format!("the address comes first: listen {} {text};", address.str()));
+        _ => {
+            // `500,502`, `500-504`, `=20o`.
+            let all: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
+            let listed = all.join(" ").replace(',', " ");
+            if let Some((from, to)) = all.first().and_then(|word| word.split_once('-'))
+                && let (Ok(from), Ok(to)) = (from.parse::<u16>(), to.parse::<u16>())
+                && (from..from + 10).contains(&to)
+            {
+                let codes: Vec<String> = (from..=to).map(|code| code.to_string()).collect();
+                return Some(format!("each status is named: error_page {} {};", codes.join(" "), all.last()?));
+            }
+            let is_list = all.iter().any(|word| word.contains(',') && !word.contains('/'));
+            Some(match is_list {
+                true => format!(
+                    "statuses are separated by spaces: error_page {};",
+                    listed.split_whitespace().collect::<Vec<_>>().join(" ")
+                ),
+                false => {
+                    "statuses from 300 to 599, =200 to answer with another, then a URI: error_page 404 =200 /404.html;"
+                        .into()
+                }
+            })
         }
-        let (host, port) = text.rsplit_once([':', '.'])?;
-        let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
-        if host == "*" && is_port {
-            return Some(format!("listen *:{port};"));
-        }
-        let is_v6 = host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
-        if host.contains(':') && is_v6 && is_port {
-            return Some(format!("an IPv6 address stands in brackets: listen [{host}]:{port};"));
-        }
-        let host = text.split(':').next()?;
-        let is_v4 = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && host.contains('.');
-        if is_v4 && message.starts_with("host not found") {
-            return Some("an IPv4 address has four numbers from 0 to 255: listen 127.0.0.1:8080;".into());
-        }
-    }
-    None
-}
-
-fn peer(d: &Directive, word: &Word) -> Option<String> {
-    let text = word.str();
-    if word.span == d.args.first()?.span {
-        let bare = text.split_once("://").map_or(&*text, |(_, rest)| rest);
-        let bare = bare.split('/').next().unwrap_or(bare);
-        if bare.is_empty() {
-            return Some(format!("a socket is written with unix: before its path: server unix:{text};"));
-        }
-        return (bare != text && !text.starts_with("unix:"))
-            .then(|| format!("an address without scheme and path: server {bare};"));
-    }
-    const PARAMETERS: [&str; 8] =
-        ["weight", "max_conns", "max_fails", "fail_timeout", "backup", "down", "resolve", "service"];
-    let (key, value) = text.split_once('=').map_or((&*text, None), |(key, value)| (key, Some(value)));
-    match (PARAMETERS.contains(&key), value) {
-        (true, Some(_)) if matches!(key, "backup" | "down" | "resolve") => Some(format!("`{key}` takes no value")),
-        (true, _) if key == "fail_timeout" => Some("a time: fail_timeout=10s".into()),
-        (true, _) => Some(format!("`{key}` takes a number: {key}=3")),
-        (false, _) if key == "port" || key == "timeout" => None,
-        (false, _) => suggest::did_you_mean(key, PARAMETERS),
     }
 }
 
 fn zone(d: &Directive) -> Option<String> {
     let (zones, keys): (Vec<&Word>, Vec<&Word>) = d.args.iter().partition(|word| word.bytes().contains(&b'='));
+    if zones.iter().any(|word| word.bytes().starts_with(b"zone=") && !word.bytes().contains(&b':')) {
+        let words: Vec<_> = d.args.iter().map(Word::str).collect();
+        let sized =
+            words.iter().map(|word| if word.starts_with("zone=") { format!("{word}:10m") } else { word.to_string() });
+        return Some(format!("a zone has a size: {} {};", d.name.str(), sized.collect::<Vec<_>>().join(" ")));
+    }
+    if let Some(rate) = d.args.iter().map(Word::str).find_map(|word| word.strip_prefix("rate=").map(str::to_owned)) {
+        let whole = rate.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = rate.split_at_checked(whole)?;
+        let minutes = rate.strip_suffix("r/s").and_then(|number| number.parse::<f64>().ok()).filter(|_| unit != "r/s");
+        return match (minutes, number.is_empty()) {
+            (Some(number), _) if number > 0.0 && number < 1.0 => {
+                Some(format!("a whole number of requests: rate={}r/m", (number * 60.0).round()))
+            }
+            (_, false) if unit.contains('m') => Some(format!("requests in a minute: rate={number}r/m")),
+            (_, false) if !matches!(unit, "r/s" | "r/m" | "") && !unit.contains('h') => {
+                Some(format!("requests in a second: rate={number}r/s, or in a minute: rate={number}r/m"))
+            }
+            (_, false) if unit.contains('h') => Some("requests in a minute or a second: rate=10r/m, rate=10r/s".into()),
+            _ => None,
+        };
+    }
     let key = keys.first().filter(|_| d.args.first().is_some_and(|word| word.bytes().contains(&b'=')))?;
     let rest: Vec<_> = zones.iter().map(|word| word.str()).collect();
     Some(format!("the key comes first: {} {} {};", d.name.str(), key.str(), rest.join(" ")))
@@ -281,8 +348,15 @@ fn rate(name: &str, text: &str) -> Option<String> {
     }
 }
 
+const LEVELS: [&str; 8] = ["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"];
+
+/// The level that stands where the path belongs.
+fn level_of(words: &[Word]) -> Option<String> {
+    let first = words.first()?.str();
+    LEVELS.contains(&&*first).then(|| first.into_owned())
+}
+
 fn level(text: &str) -> Option<String> {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"];
     let meant = match text.to_ascii_lowercase().as_str() {
         "warning" => "warn",
         "err" => "error",
@@ -293,10 +367,56 @@ fn level(text: &str) -> Option<String> {
     Some(format!("did you mean \"{meant}\"?"))
 }
 
+/// A name that lacks its `$`.
+fn dollar(text: &str) -> Option<String> {
+    let name: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    (!text.starts_with('$') && !name.is_empty())
+        .then(|| format!("a variable starts with $ and has letters, digits and _: did you mean \"${name}\"?"))
+}
+
+/// Rights as numbers, or as other words.
+fn access(name: &str, text: &str) -> Option<String> {
+    let digits = text.trim_start_matches('0').trim_start_matches('o');
+    if digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let words = ["user", "group", "all"].iter().zip(digits.bytes()).filter_map(|(whose, digit)| match digit & 6 {
+            6 => Some(format!("{whose}:rw")),
+            4 => Some(format!("{whose}:r")),
+            _ => None,
+        });
+        return Some(format!("rights are words: {name} {};", words.collect::<Vec<_>>().join(" ")));
+    }
+    let (whose, rights) = text.split_once([':', '=']).unwrap_or((text, "rw"));
+    let whose = match whose {
+        "owner" | "u" => "user",
+        "g" => "group",
+        "other" | "others" | "o" | "world" | "everyone" => "all",
+        whose => suggest::nearest(whose, ["user", "group", "all"]).or((whose == "grp").then_some("group"))?,
+    };
+    let rights = if rights.contains('w') { "rw" } else { "r" };
+    Some(format!("did you mean \"{whose}:{rights}\"? (`user:`, `group:` or `all:`, and `r` or `rw`)"))
+}
+
+fn connections(d: &Directive) -> Option<String> {
+    let [zone, count] = &d.args[..] else { return None };
+    let (zone, count) = (zone.str(), count.str());
+    if zone.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(format!("the zone comes first: limit_conn {count} {zone};"));
+    }
+    Some(format!("a number of connections, in digits: limit_conn {zone} 10;"))
+}
+
+fn user(text: &str) -> Option<String> {
+    let (user, group) = text.split_once([':', '.'])?;
+    Some(format!("a user and a group are two words: user {user} {group};"))
+}
+
 fn modifier(d: &Directive, text: &str) -> Option<String> {
     let rest = d.args.get(1)?.str();
     Some(match text {
-        "=~" => format!("location ~ {rest} {{ … }}"),
+        "=~" | "~~" | "regex" => format!("location ~ {rest} {{ … }}"),
+        "^" => format!("location ^~ {rest} {{ … }} (a prefix), or location ~ ^{rest} {{ … }} (a regex)"),
+        "exact" => format!("location = {rest} {{ … }}"),
+        "prefix" => format!("location {rest} {{ … }}, or location ^~ {rest} {{ … }}"),
         "*~" | "=~*" | "~i" => format!("location ~* {rest} {{ … }}"),
         "~^" => format!("location ~ ^{rest} {{ … }}, or ^~ for a prefix that no regex overrides"),
         "==" => format!("location = {rest} {{ … }}"),
@@ -313,12 +433,6 @@ fn protocol(text: &str) -> Option<String> {
         "1.2" | "12" | "1" => "did you mean \"TLSv1.2\"?".into(),
         _ => "ssl_protocols TLSv1.2 TLSv1.3;".into(),
     })
-}
-
-fn star(text: &str) -> Option<String> {
-    let bare = text.trim_start_matches(['*', '.']);
-    text.starts_with('*')
-        .then(|| format!("a `*` stands for whole labels: *.{bare}, or .{bare} for the name itself too"))
 }
 
 fn expires(text: &str) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Messages for mistakes that people make: one message for one mistake, with what would be right.
 
+mod mistakes;
+
 use crate::config::build::Form;
 use crate::config::error::Severity;
 use crate::config::load::{LoadOptions, load_text};
@@ -74,6 +76,18 @@ fn a_mistake_is_one_message_with_what_would_be_right() {
         assert_eq!(found.len(), most, "{line}: {found:?}");
         assert!(found[0].contains(help), "{line}: {found:?}");
     }
+}
+
+#[test]
+fn each_of_many_mistakes_is_one_message_that_says_what_to_write() {
+    let mut missed = Vec::new();
+    for (line, help) in mistakes::MISTAKES {
+        let found = helps(&format!("events {{ }}\nhttp {{\nserver {{\nlisten 8080;\n{line}\n}}\n}}\n"));
+        if found.len() != 1 || !found[0].contains(help) {
+            missed.push(format!("{line}: {help}: {found:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 #[test]

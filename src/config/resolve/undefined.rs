@@ -125,6 +125,19 @@ impl Build {
         if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
             return Some(format!("did you mean ${meant}?"));
         }
+        if let Some(tail) = name.strip_prefix("header_").or_else(|| name.strip_prefix("request_header_")) {
+            return Some(format!("request headers are $http_NAME: did you mean $http_{tail}?"));
+        }
+        if name == "connection_upgrade" {
+            return Some(
+                "define it in http: map $http_upgrade $connection_upgrade { default upgrade; \"\" close; }".into(),
+            );
+        }
+        // `$args_id`, `$cookies_sid`.
+        let families = [("args_", "arg_"), ("argument_", "arg_"), ("query_", "arg_"), ("cookies_", "cookie_")];
+        if let Some((family, tail)) = families.iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?))) {
+            return Some(format!("did you mean ${family}{tail}?"));
+        }
         if let Some(near) = suggest::nearest(name, self.variables.names()) {
             return Some(format!("did you mean ${near}?"));
         }
@@ -167,7 +180,10 @@ impl Build {
                 continue;
             }
             let text = format!("zero size shared memory zone \"{}\"", zone.name);
-            let help = suggest::did_you_mean(&zone.name, names.iter().copied()).unwrap_or_else(|| match &names[..] {
+            let bare = zone.name.strip_prefix("zone=").filter(|bare| names.contains(bare));
+            let bare = bare.map(|bare| format!("the name alone: limit_conn {bare} 10;"));
+            let near = bare.or_else(|| suggest::did_you_mean(&zone.name, names.iter().copied()));
+            let help = near.unwrap_or_else(|| match &names[..] {
                 [] => format!(
                     "define it in http: limit_req_zone $binary_remote_addr zone={0}:10m rate=10r/s; or limit_conn_zone \
                      $binary_remote_addr zone={0}:10m; or dav_ext_lock_zone zone={0}:10m;",
@@ -213,10 +229,21 @@ fn defines(d: &Directive, name: &str) -> bool {
     at.is_some_and(same) || d.block.iter().flatten().any(|d| defines(d, name))
 }
 
+fn is_zone_word(d: &Directive) -> bool {
+    d.args.iter().any(|word| word.bytes().starts_with(b"zone="))
+}
+
 fn defines_zone(d: &Directive, name: &str) -> bool {
     let zone = |word: &Word| word.str().strip_prefix("zone=").is_some_and(|rest| rest.split(':').next() == Some(name));
     let is_zone = |word: &Word| word.bytes().starts_with(b"zone=");
-    (matches!(d.name.bytes(), b"limit_req_zone" | b"limit_conn_zone" | b"dav_ext_lock_zone")
+    // The name may be wrong itself, as `limit-req-zone`.
+    let known = d.name.str();
+    let near = match registry::find(&known, Contexts::ANY) {
+        Some(_) => &*known,
+        None if is_zone_word(d) => registry::nearest(&known, Contexts::HTTP).unwrap_or_default(),
+        None => "",
+    };
+    (matches!(near, "limit_req_zone" | "limit_conn_zone" | "dav_ext_lock_zone")
         // One whose zone cannot be read may be any.
         && (d.args.iter().any(zone) || !d.args.iter().any(is_zone)))
         || d.block.iter().flatten().any(|d| defines_zone(d, name))

@@ -10,13 +10,18 @@ use crate::config::error::{Diagnostic, Diagnostics};
 const BLOCKS: [&[u8]; 9] =
     [b"server", b"location", b"http", b"events", b"upstream", b"types", b"map", b"if", b"limit_except"];
 
+/// What is written where `{` belongs.
+const SIGNS: [&str; 4] = ["(", "[", ":", "｛"];
+
 impl Builder<'_> {
     pub(super) fn semicolon(&mut self, at: Span) {
         self.other_bracket();
         if self.too_deep > 0 {
             self.words.clear();
         } else if let Some(words) = self.block_without_brace() {
-            self.open_without_brace(words, at);
+            self.open_without_brace(words);
+            self.directive(at);
+        } else if self.semicolon_for_brace(at) {
         } else if !self.directive(at) {
             let before = self.bytes.get(..at.start as usize).unwrap_or_default().trim_ascii_end();
             let help = match before.last() {
@@ -30,6 +35,10 @@ impl Builder<'_> {
     /// A statement that begins as a block and goes on in another line lacks its `{`: how many words belong to it.
     fn block_without_brace(&self) -> Option<usize> {
         let name = self.words.first().filter(|name| !name.quoted)?;
+        // A brace of a keyboard for another script.
+        if let Some(at) = self.words.iter().position(|word| !word.quoted && word.is("｛")) {
+            return (at > 0).then_some(at + 1);
+        }
         if !BLOCKS.contains(&name.bytes()) || self.command_line {
             return None;
         }
@@ -44,14 +53,36 @@ impl Builder<'_> {
             memchr::memchr(b'\n', gap).is_some()
         })? + 1;
         let plain = name.is("server") || name.is("http") || name.is("events");
-        (plain == (cut == 1)).then_some(cut)
+        let is_bracket = |word: &Word| !word.quoted && SIGNS.iter().any(|sign| word.is(sign));
+        let bracketed = cut == 2 && self.words.get(1).is_some_and(is_bracket);
+        (plain == (cut == 1 || bracketed)).then_some(cut)
+    }
+
+    /// `server;` before lines that are indented deeper: the `;` stands where `{` belongs.
+    fn semicolon_for_brace(&mut self, at: Span) -> bool {
+        let [name] = &self.words[..] else { return false };
+        let plain = !name.quoted && (name.is("server") || name.is("http") || name.is("events"));
+        let rest = self.bytes.get(at.end as usize..).unwrap_or_default();
+        let next = rest.iter().position(|byte| !byte.is_ascii_whitespace());
+        let next = next.map(|n| self.span(at.end as usize + n, at.end as usize + n + 1));
+        let (here, next) = (indent(self.bytes, name.span), next.and_then(|next| indent(self.bytes, next)));
+        if !plain || self.command_line || here.is_none() || next <= here {
+            return false;
+        }
+        let name = shown(name);
+        let message = format!("directive \"{name}\" has no opening \"{{\"");
+        let error = Diagnostic::emerg(at, message).label("`{` opens a block, `;` ends a line");
+        self.errors.push(error.help(format!("a block follows in braces: {name} {{ … }}")));
+        self.braceless += 1;
+        self.open(at);
+        true
     }
 
     /// Goes on as if the `{` stood after the first `cut` words.
-    fn open_without_brace(&mut self, cut: usize, at: Span) {
+    fn open_without_brace(&mut self, cut: usize) {
         let mut rest = self.words.split_off(cut);
         // Another sign in its place.
-        let sign = self.words.pop_if(|last| cut > 1 && !last.quoted && (last.is("(") || last.is("[") || last.is(":")));
+        let sign = self.words.pop_if(|last| cut > 1 && !last.quoted && SIGNS.iter().any(|sign| last.is(sign)));
         let (Some(name), Some(last)) = (self.words.first(), self.words.last()) else { return };
         let (span, end) = (name.span.to(last.span), last.span.after());
         let message = format!("directive \"{}\" has no opening \"{{\"", shown(name));
@@ -69,12 +100,11 @@ impl Builder<'_> {
             rest.clear();
         }
         self.words = rest;
-        self.directive(at);
     }
 
     /// A `)` or `]` where a block without its `{` ends: it was meant as its `}`.
     fn other_bracket(&mut self) {
-        let is_bracket = |word: &Word| !word.quoted && (word.is(")") || word.is("]"));
+        let is_bracket = |word: &Word| !word.quoted && (word.is(")") || word.is("]") || word.is("｝"));
         if self.braceless > 0 && self.words.first().is_some_and(is_bracket) {
             let bracket = self.words.remove(0);
             let rest = std::mem::take(&mut self.words);
@@ -100,6 +130,13 @@ impl Builder<'_> {
     }
 
     pub(super) fn open(&mut self, at: Span) {
+        // `http` alone in its line, and the block of the next line.
+        if self.too_deep == 0
+            && let Some(cut) = self.block_without_brace()
+            && self.words.get(cut).is_some_and(|word| !word.quoted && BLOCKS.contains(&word.bytes()))
+        {
+            self.open_without_brace(cut);
+        }
         if self.too_deep > 0 || self.depth + self.stack.len() >= MAX_DEPTH {
             if self.too_deep == 0 {
                 self.errors.push(
@@ -138,7 +175,10 @@ impl Builder<'_> {
         if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
             let (end, message) = (last.span.after(), not_terminated(name));
             match self.block_without_brace() {
-                Some(words) => self.open_without_brace(words, end),
+                Some(words) => {
+                    self.open_without_brace(words);
+                    self.directive(end);
+                }
                 None => {
                     self.errors.push(Diagnostic::emerg(end, message).label("missing `;`"));
                     self.directive(end);
@@ -181,7 +221,7 @@ impl Builder<'_> {
         let before = self.bytes.get(..at.start as usize).unwrap_or_default();
         let line = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..).unwrap_or_default();
         let first = at.start as usize - line.len();
-        line.trim_ascii() == b"}" && (open.start as usize) < first
+        line.trim_ascii_end().ends_with(b"}") && (open.start as usize) < first
     }
 
     /// The end of the file.

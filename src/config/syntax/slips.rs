@@ -10,7 +10,11 @@ impl Builder<'_> {
     pub(super) fn no_end(&mut self, at: Span) -> Option<usize> {
         match self.text(at) {
             b"{" if self.too_deep == 0 => {
-                let slip = self.quantifier(at).or_else(|| self.placeholder(at)).or_else(|| self.apache_variable(at));
+                let slip = self
+                    .quantifier(at)
+                    .or_else(|| self.placeholder(at))
+                    .or_else(|| self.json_value(at))
+                    .or_else(|| self.apache_variable(at));
                 slip.or_else(|| self.braced_name(at))
             }
             b";" if self.too_deep == 0 && self.words.is_empty() => self.semicolon_comment(at),
@@ -40,7 +44,12 @@ impl Builder<'_> {
             b'#' => b"#}",
             _ => return None,
         };
-        let end = at.start as usize + memchr::memmem::find(line, close)? + 2;
+        let length = memchr::memmem::find(line, close)? + 2;
+        // `{{ root /x; }}` is two braces.
+        if close == b"}}" && memchr::memchr(b';', line.get(..length)?).is_some() {
+            return None;
+        }
+        let end = at.start as usize + length;
         let span = self.span(at.start as usize, end);
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
         let error = Diagnostic::emerg(span, "unexpected \"{\"").label(match self.words.is_empty() {
@@ -132,6 +141,53 @@ impl Builder<'_> {
         Some(if block { after + 1 } else { end })
     }
 
+    /// `return 200 {"a":1};`: a value that needs quotes.
+    fn json_value(&mut self, at: Span) -> Option<usize> {
+        let name = self.words.first().filter(|name| !name.quoted && self.words.len() > 1)?.str().into_owned();
+        let line = self.rest_of_line(at);
+        let inside = line.get(1..)?.trim_ascii_start();
+        if !inside.starts_with(b"\"") || memchr::memmem::find(inside, b"\":").is_none() && !inside.contains(&b':') {
+            return None;
+        }
+        let end = at.start as usize + memchr::memrchr(b'}', line)? + 1;
+        let span = self.span(at.start as usize, end);
+        let written = String::from_utf8_lossy(self.text(span)).into_owned();
+        let before: Vec<_> = self.words.iter().skip(1).map(|word| word.str().into_owned()).collect();
+        let error = Diagnostic::emerg(at, "unexpected \"{\"").label("a brace opens a block");
+        self.errors
+            .push(error.help(format!("a value with braces needs quotes: {name} {} '{written}';", before.join(" "))));
+        self.words.push(Word::new(written.as_bytes(), span, true));
+        Some(end)
+    }
+
+    /// A quoted word that goes on without a space: `"a"b`. Says so, and takes the whole as one word. Gives its end.
+    pub(super) fn glued_to_quotes(&mut self, n: usize, quoted: Span) -> Option<usize> {
+        let after = quoted.end as usize;
+        let rest = self.bytes.get(after..)?;
+        let length = rest.iter().skip(1).take(3).take_while(|byte| **byte & 0xc0 == 0x80).count() + 1;
+        let found = String::from_utf8_lossy(rest.get(..length)?).into_owned();
+        let at = self.span(after, after + length);
+        let is_tag = found == ">" && self.words.first().is_some_and(|name| name.bytes().starts_with(b"<"));
+        let tail = rest.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b';' | b'{' | b'}'));
+        let tail = tail.unwrap_or(rest.len());
+        let span = self.span(quoted.start as usize, after + tail);
+        let raw = self.text(span);
+        let quote = char::from(*raw.first()?);
+        let plain: Vec<u8> = raw.iter().copied().filter(|byte| *byte != quote as u8).collect();
+        let plain_text = String::from_utf8_lossy(&plain).into_owned();
+        if !is_tag {
+            let help = match plain_text.chars().count() {
+                0..60 => format!("quotes enclose a whole word: {quote}{plain_text}{quote}"),
+                _ => "quotes enclose a whole word: write \"a$b\", not \"a\"$b".to_owned(),
+            };
+            let error = Diagnostic::emerg(at, format!("unexpected \"{found}\"")).help(help);
+            self.errors.push(error.label("a space, `;` or `{` must follow a closing quote"));
+        }
+        self.words.truncate(n);
+        self.words.push(Word::new(&unescape(&plain), span, true));
+        Some(after + tail)
+    }
+
     /// `; a comment` as in ini files.
     fn semicolon_comment(&mut self, at: Span) -> Option<usize> {
         let before = self.bytes.get(..at.start as usize)?;
@@ -183,7 +239,7 @@ impl Builder<'_> {
         let line = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len()))?;
         let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
         let apostrophe = quote == b'\'' && inside.last().is_some_and(is_letter) && line.first().is_some_and(is_letter);
-        let nested = inside.last().is_some_and(|byte| matches!(byte, b' ' | b'=' | b'('));
+        let nested = inside.last().is_some_and(|byte| matches!(byte, b' ' | b'=' | b'(' | b'{' | b'[' | b',' | b':'));
         if !(apostrophe || nested) || memchr::memchr(b'\n', inside).is_some() {
             return None;
         }

@@ -73,8 +73,8 @@ fn every_mistake_is_reported_and_the_rest_is_read() {
             "a { b { c; d { } } }",
             &["2:5 unexpected end of file, expecting \"}\""],
         ),
-        ("something after a quote", "a \"b\"c;\nd;", "a \"b\" c; d;", &["1:6 unexpected \"c\""]),
-        ("a letter of two bytes after a quote", "a \"b\"é;", "a \"b\" é;", &["1:6 unexpected \"é\""]),
+        ("something after a quote", "a \"b\"c;\nd;", "a \"bc\"; d;", &["1:6 unexpected \"c\""]),
+        ("a letter of two bytes after a quote", "a \"b\"é;", "a \"bé\";", &["1:6 unexpected \"é\""]),
         ("an open quote to the end", "a;\nb \"c;\nd;", "a; b \"c\"; d;", &["2:3 missing terminating \"\"\" character"]),
         (
             "an open quote that meets the next one",
@@ -97,7 +97,7 @@ fn every_mistake_is_reported_and_the_rest_is_read() {
         (
             "three mistakes in three lines",
             "a {\nb\n}\nc \"d\"e;\n}\n",
-            "a { b; } c \"d\" e;",
+            "a { b; } c \"de\";",
             &["2:2 directive \"b\" is not terminated by \";\"", "4:6 unexpected \"e\"", "5:1 unexpected \"}\""],
         ),
     ] {

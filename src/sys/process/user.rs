@@ -75,6 +75,15 @@ pub fn getegid() -> u32 {
 
 /// The users that the machine's own list has; for "did you mean". Empty where it cannot be read.
 pub fn user_names() -> Vec<String> {
-    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    names_of("/etc/passwd")
+}
+
+/// The same of groups.
+pub fn group_names() -> Vec<String> {
+    names_of("/etc/group")
+}
+
+fn names_of(path: &str) -> Vec<String> {
+    let list = std::fs::read_to_string(path).unwrap_or_default();
     list.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
 }

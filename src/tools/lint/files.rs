@@ -60,6 +60,10 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
     if !found_there.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         return;
     }
+    // A sign that cannot be seen is told of already.
+    if !place.d.args.iter().all(|word| word.bytes().iter().all(|byte| (b' '..0x7f).contains(byte))) {
+        return;
+    }
     let near = nearest(&path);
     // A configuration may be read where it is not served: what it names is then taken on trust.
     let is_told = place.paths.is_some_and(|paths| paths.are_ours);
@@ -83,7 +87,8 @@ fn nearest(path: &std::path::Path) -> Option<String> {
     let parent = path.parent()?;
     let names: Vec<String> =
         std::fs::read_dir(parent).ok()?.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
-    let near = names.iter().find(|known| strsim::damerau_levenshtein(known, name) <= 2 && known.len() > 2)?;
+    let near =
+        names.iter().find(|known| strsim::osa_distance(known, name) <= 2.min(name.len() / 3) && known.len() > 2)?;
     Some(parent.join(near).display().to_string())
 }
 

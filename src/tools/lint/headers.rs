@@ -73,6 +73,11 @@ fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
     let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or_default();
     for name in variables(host) {
+        // A path behind a host is none of it: `http://backend$request_uri`.
+        let is_path = matches!(&*name, "uri" | "document_uri" | "request_uri");
+        if is_path && !host.starts_with(['$']) {
+            continue;
+        }
         let free = sent_by_client(&name)
             || captured(place, &name).is_some_and(|group| group == Captured::Anything || group == Captured::NoLineEnd);
         if free {
@@ -151,7 +156,7 @@ fn allow_without_deny(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let level = place.level();
-    let ends = ["deny", "return", "satisfy"].iter().any(|name| level.has(name));
+    let ends = ["deny", "satisfy"].iter().any(|name| level.has(name));
     if level.first("allow") == Some(place.at) && !ends {
         let message = "allow without deny forbids nothing: who matches no rule is let in";
         found.push(Finding::new(place.d.name.span, message, "end the list with: deny all;"));

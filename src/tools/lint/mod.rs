@@ -5,6 +5,7 @@
 //! page of text. `# lint: allow W101` on the line, on the line above it, or on a line that opens a block around it
 //! silences a code.
 
+mod access;
 mod blocks;
 mod files;
 mod headers;
@@ -14,6 +15,7 @@ mod regexes;
 mod rule;
 mod traps;
 mod uploads;
+mod values;
 
 use crate::config::ast::{Directive, Span};
 use crate::config::error::Diagnostic;
@@ -23,8 +25,17 @@ pub use rule::Paths;
 use rule::{Finding, Place, Rule};
 
 /// The rules by their codes: traps of the language, then what attackers use, then what webserv adds.
-pub const RULES: &[&[Rule]] =
-    &[traps::RULES, headers::RULES, regexes::RULES, order::RULES, uploads::RULES, order::AREAS, files::RULES];
+pub const RULES: &[&[Rule]] = &[
+    traps::RULES,
+    values::RULES,
+    headers::RULES,
+    regexes::RULES,
+    order::RULES,
+    access::RULES,
+    uploads::RULES,
+    order::AREAS,
+    files::RULES,
+];
 
 /// All warnings for a tree, without those that a comment allows, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {
@@ -176,6 +187,41 @@ mod tests {
             ("W112", "listen 443;", "listen 443 ssl;"),
             ("W112", "listen 80 ssl;", "listen 80;"),
             ("W113", "error_log off;", "error_log off.log;"),
+            ("W001", "location /a|/b { }", "location ~ ^/(a|b) { }"),
+            ("W001", "location /a?x=1 { }", "location /a { }"),
+            ("W001", "location = @a { }", "location @a { }"),
+            ("W002", "server_name $host;", "server_name $hostname;"),
+            ("W006", "location / { break; return 403; }", "location / { return 403; break; }"),
+            ("W013", "try_files $uri index.php;", "try_files $uri /index.php;"),
+            ("W013", "try_files uri $uri/ =404;", "try_files $uri $uri/ =404;"),
+            ("W013", "try_files $uri =404 /index.html;", "try_files $uri /index.html =404;"),
+            ("W013", "location @x { } try_files $uri @x =404;", "location @x { } try_files $uri @x;"),
+            ("W014", "map http_host $x { a b; }", "map $http_host $x { a b; }"),
+            ("W014", "limit_req_zone binary_remote_addr zone=a:1m;", "limit_req_zone $binary_remote_addr zone=a:1m;"),
+            ("W015", r"rewrite ^/a/(.*)$ /b/\1 last;", "rewrite ^/a/(.*)$ /b/$1 last;"),
+            ("W015", "return 301 /b?x=%1;", "return 301 /b%20x;"),
+            ("W016", "types { text/html .html; }", "types { text/html html; }"),
+            ("W016", "types { html text/html; }", "types { text/html html; }"),
+            ("W016", "map $uri $x { defualt 1; }", "map $uri $x { default 1; }"),
+            ("W017", r"location ~ /\.php$/i { }", r"location ~* \.php$ { }"),
+            ("W018", "log_format a '%h %l %u %t';", "log_format a '$remote_addr 100%';"),
+            ("W019", "upload_filename orignal;", "upload_filename original;"),
+            ("W114", "location / { deny all; return 200; }", "location / { deny all; root /x; }"),
+            ("W115", "valid_referers none *.a.test;", "valid_referers *.a.test;"),
+            ("W116", r"location ~ \.php { }", r"location ~ \.php(/|$) { } location ~ /\.ht { }"),
+            ("W116", r"server_name ~^www\.a\.test;", r"server_name ~^www\.a\.test$;"),
+            ("W117", "auth_basic x;", "auth_basic x; auth_basic_user_file f;"),
+            ("W118", "location / { add_header Content-Type text/css; }", "location / { default_type text/css; }"),
+            ("W119", "server_tokens on;", "server_tokens off;"),
+            (
+                "W120",
+                "location / { root /x; } location /a/ { expires 1d; }",
+                "root /x; location / { index a; } location /a/ { expires 1d; }",
+            ),
+            ("W121", "resolver 8.8.8.8;", "resolver 127.0.0.53;"),
+            ("W122", "location ~ ^/a/ { alias /x/; }", "location ~ ^/a/(.*)$ { alias /x/$1; }"),
+            ("W205", "location /s { stub_status; }", "location /s { stub_status; allow 127.0.0.1; deny all; }"),
+            ("W101", "location / { proxy_pass http://a$args; }", "location / { proxy_pass http://a$request_uri; }"),
             (
                 "W203",
                 "client_max_body_size 0; location /u/ { upload_quota 1g; }",

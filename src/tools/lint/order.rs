@@ -57,6 +57,13 @@ pub const AREAS: &[Rule] = &[
                listing a location of its own if that is not meant.",
         check: policy,
     },
+    Rule {
+        code: "W205",
+        title: "a status page that anyone can read",
+        page: "`stub_status` and `status` show how busy the server is, and the names of servers and upstreams. Add \
+               `allow 127.0.0.1; deny all;`, or a password.",
+        check: super::access::open_status,
+    },
 ];
 
 /// A prefix that a regex begins with, as it stands there: `^/a/b[0-9]` → `/a/b`.

@@ -2,6 +2,7 @@
 
 use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
+use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -13,9 +14,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W002",
-        title: "a comma or a port in server_name",
+        title: "a server name that no host has",
         page: "Names are separated by spaces, and a comma is a letter of the name: no Host header has it. A port \
-               belongs to `listen`; it is taken off the Host header before names are compared.",
+               belongs to `listen`; it is taken off the Host header before names are compared. Variables are not filled in, but for $hostname.",
         check: odd_server_name,
     },
     Rule {
@@ -42,8 +43,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W006",
         title: "directives after a return",
-        page: "`return` ends the rewrite directives of its block: `set`, `rewrite`, `if` and `return` after it never \
-               run. Move them before it.",
+        page: "`return`, `break` and a `rewrite` of every URI end the rewrite directives of their block: `set`, `rewrite`, \
+               `if` and `return` after them never run. Move them before it.",
         check: after_return,
     },
     Rule {
@@ -92,8 +93,40 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
+    if let Some((b"=" | b"^~", word)) = location(place.d)
+        && word.bytes().starts_with(b"@")
+    {
+        let text = word.str();
+        let message =
+            format!("location \"{text}\" never matches: with a modifier it is a path, and those begin with `/`");
+        found.push(Finding::new(
+            word.span,
+            message,
+            format!("a named location has no modifier: location {text} {{ … }}"),
+        ));
+        return;
+    }
     let Some((b"", word)) = location(place.d) else { return };
     let text = word.str();
+    if let Some(at) = text.find('?').filter(|_| text.starts_with('/') && text.contains('=')) {
+        let (path, query) = text.split_at_checked(at).unwrap_or((&text, ""));
+        let argument = query.trim_start_matches('?').split('=').next().unwrap_or_default();
+        found.push(Finding::new(
+            word.span,
+            format!("location \"{text}\" never matches: a location is compared without the query"),
+            format!("location {path} {{ … }}, and inside it `if ($arg_{argument} = …)`"),
+        ));
+        return;
+    }
+    if text.starts_with('/') && text.contains("|/") || text.starts_with("(/") {
+        let inside = text.trim_matches(['(', ')']);
+        found.push(Finding::new(
+            word.span,
+            format!("location \"{text}\" is a prefix and never matches: `|` is a letter of it"),
+            format!("a choice is a regex: location ~ ^({inside}) {{ … }}"),
+        ));
+        return;
+    }
     let regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
     let is_glob = text.starts_with('*') || text.contains("/*");
     let has_modifier = text.starts_with(['~', '=', '@', '/']) || text.starts_with("^~");
@@ -197,6 +230,16 @@ fn odd_server_name(place: &Place, found: &mut Vec<Finding>) {
     for word in place.d.args.iter().filter(|word| !word.bytes().starts_with(b"~")) {
         let text = word.str();
         let plain = text.trim_matches(',');
+        if text.starts_with('$') && text != "$hostname" || text == "=" {
+            let message = format!("\"{text}\" is compared as it stands: no variable is filled in here");
+            let rest = place.d.args.iter().find(|other| other.span != word.span);
+            let help = match rest {
+                Some(name) if text == "=" => format!("no `=` stands before a value: server_name {};", name.str()),
+                _ => "every host is the default server: server_name _; with listen … default_server".to_owned(),
+            };
+            found.push(Finding::new(word.span, message, help));
+            continue;
+        }
         if text.contains(',') {
             found.push(Finding::new(
                 word.span,
@@ -267,9 +310,21 @@ fn after_return(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let level = place.level();
-    if let Some(first) = level.first("return").filter(|first| *first < place.at).map(|first| &level.all[first]) {
-        let message = format!("\"{}\" after a return never runs", place.d.name.str());
-        let finding = Finding::new(place.d.name.span, message, "move it before the `return`, or remove it");
+    let before = |name: &str| level.first(name).filter(|first| *first < place.at).map(|first| &level.all[first]);
+    // Every URI matches, and the flag ends the block.
+    let ends = |d: &&Directive| {
+        let all = d
+            .args
+            .first()
+            .is_some_and(|regex| ["^", "^/", ".*", "^.*$", "^(.*)$", "^/(.*)$"].iter().any(|every| regex.is(every)));
+        let is_url = d.args.get(1).is_some_and(|url| url.bytes().starts_with(b"http"));
+        all && (d.args.len() > 2 || is_url)
+    };
+    let rewrite = before("rewrite").filter(ends).filter(|first| first.span != place.d.span);
+    if let Some(first) = before("return").or_else(|| before("break")).or(rewrite) {
+        let by = first.name.str();
+        let message = format!("\"{}\" after a {by} never runs", place.d.name.str());
+        let finding = Finding::new(place.d.name.span, message, format!("move it before the `{by}`, or remove it"));
         found.push(finding.note(first.span, "the block ends here"));
     }
 }
@@ -280,7 +335,10 @@ fn if_is_evil(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     let harmless = ["return", "rewrite", "set", "break", "rewrite_log", "if", "access_log", "error_log", "limit_rate"];
-    if !harmless.iter().any(|name| place.is(name)) {
+    let is_harmless = |d: &Directive| harmless.iter().any(|name| d.name.is(name));
+    // Once for a block.
+    let is_first = place.level().all.iter().take(place.at).all(is_harmless);
+    if is_first && !is_harmless(place.d) {
         found.push(Finding::new(
             place.d.name.span,
             format!("\"{}\" in an `if` replaces what the location says for such requests", place.d.name.str()),

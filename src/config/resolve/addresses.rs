@@ -1,0 +1,257 @@
+//! Addresses as people write them, and how they are written here: for the help of a directive that is wrong already.
+
+use crate::config::ast::{Directive, Word};
+use crate::config::{examples, suggest};
+
+/// What `proxy_pass` was meant to have.
+pub fn url(text: &str) -> Option<String> {
+    const HTTP: &str = "http://";
+    if let Some(path) = text.strip_prefix("http:///") {
+        return Some(format!("a socket is written with unix: before its path: proxy_pass {HTTP}unix:/{path};"));
+    }
+    if text.starts_with(HTTP) || text.starts_with("https://") {
+        let host = text.split("://").nth(1)?.split(['/', '?']).next()?;
+        let port = host.rsplit_once(':').filter(|_| !host.starts_with("unix:"))?.1;
+        let legal = port.parse::<u16>().is_ok_and(|port| port > 0);
+        return (!legal).then(|| "a port is a number from 1 to 65535: proxy_pass http://127.0.0.1:3000;".to_owned());
+    }
+    // `http:/host`, `http//host`, `https:host`.
+    for scheme in ["https", "http"] {
+        if let Some(rest) = text.strip_prefix(scheme).filter(|rest| rest.starts_with([':', '/'])) {
+            return Some(format!("did you mean proxy_pass {scheme}://{};", rest.trim_start_matches([':', '/'])));
+        }
+    }
+    if text.starts_with("unix") || text.starts_with('/') {
+        return Some(format!("a socket is written with its scheme: proxy_pass {HTTP}{};", socket(text)));
+    }
+    let other = ["tcp://", "ws://", "h2c://", "grpc://", "//"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    if let Some(rest) = other {
+        return Some(format!("proxy_pass {HTTP}{rest}; (a WebSocket begins as HTTP: set Upgrade and Connection)"));
+    }
+    if let Some(rest) = text.strip_prefix("wss://") {
+        return Some(format!("proxy_pass https://{rest};"));
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let meant = suggest::nearest(scheme, ["http", "https"]).unwrap_or("http");
+        return Some(format!("did you mean proxy_pass {meant}://{rest};"));
+    }
+    if text.parse::<u16>().is_ok() {
+        return Some(format!("a scheme and a host stand before the port: proxy_pass {HTTP}127.0.0.1:{text};"));
+    }
+    Some(format!("a scheme stands before it: proxy_pass {HTTP}{text};"))
+}
+
+/// `unix:/path` of what was meant as a socket.
+fn socket(text: &str) -> String {
+    let path = text.trim_start_matches("unix").trim_start_matches([':', '/']);
+    format!("unix:/{path}")
+}
+
+/// The address of a FastCGI, SCGI or uwsgi server.
+pub fn gateway(name: &str, text: &str) -> Option<String> {
+    if let Some((_, rest)) = text.split_once("://").filter(|(scheme, _)| *scheme != "unix") {
+        return Some(format!("an address without a scheme: {name} {};", rest.trim_end_matches('/')));
+    }
+    if text.starts_with(['/', 'u']) && text.contains('/') {
+        return Some(format!("a socket is written with unix: before its path: {name} {};", socket(text)));
+    }
+    if text.parse::<u16>().is_ok() {
+        return Some(format!("a host stands before the port: {name} 127.0.0.1:{text};"));
+    }
+    examples::of(name).map(|example| format!("as in: {example}"))
+}
+
+/// An address or a network of `allow` and its like.
+pub fn network(name: &str, text: &str) -> Option<String> {
+    if let Some(star) = text.find('*') {
+        let parts: Vec<&str> = text[..star].split('.').filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() {
+            return Some(format!("everyone is \"all\": {name} all;"));
+        }
+        let (bits, zeros) = (parts.len() * 8, ".0".repeat(4usize.saturating_sub(parts.len())));
+        return Some(format!("a network is written with its bits: {name} {}{zeros}/{bits};", parts.join(".")));
+    }
+    if let Some((first, _)) = text.split_once('-').filter(|(first, _)| first.contains('.')) {
+        let base = first.rsplit_once('.').map_or(first, |(base, _)| base);
+        return Some(format!("a range is written as a network: {name} {base}.0/24;"));
+    }
+    if ["any", "everyone", "everybody", "world", "0.0.0.0", "al", "alll", "ALL", "All", "0"].contains(&text) {
+        return Some(format!("everyone is \"all\": {name} all;"));
+    }
+    if text == "localhost" {
+        return Some(format!("an address, not a name: {name} 127.0.0.1;"));
+    }
+    if text.starts_with('$') {
+        return Some(format!(
+            "an address is fixed here; by a variable decides `if ({text}) {{ return 403; }}` or `geo`"
+        ));
+    }
+    if let Some((ip, port)) = text.rsplit_once(':').filter(|(ip, _)| ip.parse::<std::net::Ipv4Addr>().is_ok()) {
+        return Some(format!("a client's address has no port ({port}): {name} {ip};"));
+    }
+    let numbers: Vec<&str> = text.split('/').next()?.split('.').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if numbers.len() > 1 && numbers.iter().all(is_number) {
+        return match numbers.len() {
+            4 if text.contains('/') => None,
+            4 => Some("an IPv4 address has four numbers from 0 to 255: 192.0.2.1, or a network 192.0.2.0/24".into()),
+            n if n < 4 => {
+                let zeros = ".0".repeat(4 - n);
+                Some(format!("a network is written whole: {name} {}{zeros}/{};", numbers.join("."), n * 8))
+            }
+            _ => None,
+        };
+    }
+    None
+}
+
+/// A name server, or a parameter of `resolver`.
+pub fn resolver(text: &str) -> Option<String> {
+    match text.split_once('=') {
+        Some((key @ ("ipv4" | "ipv6"), _)) => Some(format!("{key}=on or {key}=off")),
+        Some(("valid", _)) => Some("a time: valid=30s".into()),
+        Some((key, value)) => {
+            let near = suggest::nearest(key, ["valid", "ipv4", "ipv6"])?;
+            Some(format!("did you mean \"{near}={value}\"?"))
+        }
+        None => Some("an address, as in: resolver 127.0.0.53; or resolver 8.8.8.8 1.1.1.1;".into()),
+    }
+}
+
+/// The address of `listen`.
+pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
+    let text = word.str();
+    if word.span != d.args.first()?.span {
+        return None;
+    }
+    let is_address = |word: &Word| word.bytes().first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'*');
+    if let Some(address) = d.args.iter().skip(1).find(|word| is_address(word)) {
+        return Some(format!("the address comes first: listen {} {text};", address.str()));
+    }
+    match text.to_ascii_lowercase().as_str() {
+        "https" | "ssl" | "tls" => return Some("a port in digits: listen 443 ssl;".into()),
+        "http" => return Some("a port in digits: listen 80;".into()),
+        _ => {}
+    }
+    if text.starts_with("unix") || text.starts_with('/') || text.starts_with("./") {
+        let path = text.trim_start_matches("unix").trim_start_matches([':', '.']);
+        return Some(format!(
+            "a socket is written with unix: before its path: listen unix:/{};",
+            path.trim_start_matches('/')
+        ));
+    }
+    if text.starts_with("${") || text.starts_with('$') {
+        return Some(
+            "`listen` takes no variables, of the environment neither: write the port, or have envsubst make the file"
+                .into(),
+        );
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (port, rest) = text.split_at_checked(digits)?;
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    if is_port(port) {
+        match rest {
+            ":" | ";" | "." => return Some(format!("listen {port};")),
+            "/tcp" | "tcp" | "/http" | "http" | "/" => return Some(format!("a port alone: listen {port};")),
+            "ssl" | "/ssl" | "https" | ":ssl" | "s" | "/https" => return Some(format!("listen {port} ssl;")),
+            _ => {}
+        }
+    }
+    // `[::]80`, `[::1:80`.
+    if let Some(inside) = text.strip_prefix('[') {
+        return match inside.split_once(']') {
+            Some((host, port)) if is_port(port) => Some(format!("a colon is missing: listen [{host}]:{port};")),
+            None => {
+                let (host, port) = inside.rsplit_once(':').filter(|(_, port)| is_port(port))?;
+                Some(format!("`]` is missing: listen [{host}]:{port};"))
+            }
+            _ => None,
+        };
+    }
+    let (host, port) = text.rsplit_once([':', '.'])?;
+    if matches!(host, "*" | "any" | "all" | "tcp" | "http" | "0") && is_port(port) {
+        return Some(format!("listen *:{port};"));
+    }
+    let is_v6 = host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+    if host.contains(':') && is_v6 && is_port(port) {
+        return Some(format!("an IPv6 address stands in brackets: listen [{host}]:{port};"));
+    }
+    let host = text.split(':').next()?;
+    let is_v4 = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && host.contains('.');
+    if is_v4 && message.starts_with("host not found") {
+        return Some("an IPv4 address has four numbers from 0 to 255: listen 127.0.0.1:8080;".into());
+    }
+    if message.starts_with("host not found") && is_port(port) {
+        return Some(format!(
+            "an address of this machine, or the port alone: listen {port}; (names stand in server_name)"
+        ));
+    }
+    None
+}
+
+/// A `server` of an upstream.
+pub fn peer(d: &Directive, word: &Word) -> Option<String> {
+    let text = word.str();
+    if word.span == d.args.first()?.span {
+        if let Some(help) = named_peer(d) {
+            return Some(help);
+        }
+        let bare = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+        let bare = bare.split('/').next().unwrap_or(bare);
+        if bare.is_empty() {
+            return Some(format!("a socket is written with unix: before its path: server {};", socket(&text)));
+        }
+        return (bare != text && !text.starts_with("unix:"))
+            .then(|| format!("an address without scheme and path: server {bare};"));
+    }
+    const PARAMETERS: [&str; 8] =
+        ["weight", "max_conns", "max_fails", "fail_timeout", "backup", "down", "resolve", "service"];
+    if is_address(&text) {
+        let lines = d.args.iter().map(Word::str).filter(|word| is_address(word)).map(|word| format!("server {word};"));
+        return Some(format!("each server is a line: {}", lines.collect::<Vec<_>>().join(" ")));
+    }
+    let (key, value) = text.split_once('=').map_or((&*text, None), |(key, value)| (key, Some(value)));
+    match (PARAMETERS.contains(&key), value) {
+        (true, Some(_)) if matches!(key, "backup" | "down" | "resolve") => Some(format!("`{key}` takes no value")),
+        (true, _) if key == "fail_timeout" => Some("a time: fail_timeout=10s".into()),
+        (true, Some("0")) => Some(format!("`{key}` takes a number from 1 on: {key}=1; `down` takes the server out")),
+        (true, _) => Some(format!("`{key}` takes a number: {key}=3")),
+        (false, _) if key == "check" => Some(
+            "a server is left alone after errors: max_fails=3 fail_timeout=30s; active checks are not built in".into(),
+        ),
+        (false, _) if matches!(key, "port" | "timeout") => None,
+        (false, _) if matches!(key, "disabled" | "disable" | "off") => Some("did you mean \"down\"?".into()),
+        (false, value) => {
+            let near = suggest::nearest(key, PARAMETERS)?;
+            Some(format!("did you mean \"{near}{}\"?", value.map_or(String::new(), |value| format!("={value}"))))
+        }
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let host = text.trim_end_matches(',').rsplit_once(':').map_or(text, |(host, _)| host);
+    host.parse::<std::net::IpAddr>().is_ok() || host.starts_with("unix:") || host == "localhost"
+}
+
+/// `server web1 127.0.0.1:80` of HAProxy.
+pub fn named_peer(d: &Directive) -> Option<String> {
+    let [name, address, ..] = &d.args[..] else { return None };
+    let (name, address) = (name.str(), address.str());
+    (!is_address(&name) && is_address(&address))
+        .then(|| format!("a server has no name here, its address comes first: server {address};"))
+}
+
+/// A name of `server_name`.
+pub fn name(d: &Directive, text: &str) -> Option<String> {
+    match text {
+        "*" => return Some("every host is the default server: server_name _; and listen … default_server;".into()),
+        "~" => {
+            let regex = d.args.iter().skip_while(|word| !word.is("~")).nth(1)?.str();
+            return Some(format!("no space stands after `~`: server_name ~{regex};"));
+        }
+        _ => {}
+    }
+    let bare = text.trim_start_matches(['*', '.']);
+    (text.starts_with('*') && !bare.contains('*'))
+        .then(|| format!("a `*` stands for whole labels: *.{bare}, or .{bare} for the name itself too"))
+}

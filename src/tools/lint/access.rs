@@ -1,0 +1,260 @@
+//! Rules that seem to keep clients out, and do not; and what tells attackers more than it should.
+
+use super::blocks::{asks_who, location};
+use super::level::Level;
+use super::rule::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W114",
+        title: "a return that answers before access is checked",
+        page: "`return` runs in the rewrite phase, before `allow`, `deny` and `auth_basic`: in the same block they never \
+               decide anything. Put what needs protection into a location that serves files or proxies, or check by `if` \
+               before the `return`.",
+        check: answered_before,
+    },
+    Rule {
+        code: "W115",
+        title: "a check of Referer that a request without one passes",
+        page: "`none` in `valid_referers` lets requests without the header in, and any client can leave it out. Leave \
+               `none` out where the check protects something; nothing that matters should depend on Referer alone.",
+        check: empty_referer,
+    },
+    Rule {
+        code: "W116",
+        title: "a regex that matches more than the end",
+        page: "`\\.php` matches /x.php.jpg as well, and `~example\\.org` the host example.org.evil.test. End the regex with \
+               `$`, and begin one of a host with `^`.",
+        check: open_end,
+    },
+    Rule {
+        code: "W117",
+        title: "auth_basic without a password file",
+        page: "Without `auth_basic_user_file`, in this block or above it, `auth_basic` asks for nothing: everyone is let in \
+               (as in nginx).",
+        check: no_passwords,
+    },
+    Rule {
+        code: "W118",
+        title: "Content-Type by add_header",
+        page: "`add_header Content-Type` adds a second header beside the one that the response has, and clients take either. \
+               Write `default_type`, or `types { }`.",
+        check: second_type,
+    },
+    Rule {
+        code: "W119",
+        title: "the version is told to everyone",
+        page: "`server_tokens on` shows the version in the Server header and on error pages, which tells attackers what to \
+               try. Write `server_tokens off;`.",
+        check: version,
+    },
+    Rule {
+        code: "W120",
+        title: "root in one location only",
+        page: "A `root` inside a location holds there alone: the other locations of the server take files from the default, \
+               a directory called html. Write `root` once, in the server, and in a location only what differs.",
+        check: root_in_location,
+    },
+    Rule {
+        code: "W121",
+        title: "a public resolver",
+        page: "Answers of a name server outside your network can be forged on their way, and lead `proxy_pass` elsewhere. \
+               Name one on this machine or in your network: `resolver 127.0.0.53;`.",
+        check: public_resolver,
+    },
+    Rule {
+        code: "W122",
+        title: "alias in a regex location that captures nothing",
+        page: "In a regex location the path is made of the captures: `location ~ ^/img/ { alias /srv/img/; }` leads every \
+               request to the directory itself. Write `location ~ ^/img/(.*)$ { alias /srv/img/$1; }`, or a prefix.",
+        check: alias_without_capture,
+    },
+];
+
+fn is_rule(d: &Directive) -> bool {
+    d.name.is("deny") || d.name.is("allow") || d.name.is("auth_basic") && !d.args.iter().any(|word| word.is("off"))
+}
+
+fn answered_before(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    if !place.is("return") || level.first("return") != Some(place.at) {
+        return;
+    }
+    if !place.blocks.last().is_some_and(|block| block.name.is("location") || block.name.is("server")) {
+        return;
+    }
+    // A return that refuses everyone is meant so.
+    let refuses = place.d.args.first().is_some_and(|code| matches!(code.bytes(), [b'4' | b'5', _, _]));
+    if let Some(rule) = level.all.iter().find(|d| is_rule(d)).filter(|_| !refuses) {
+        let message = format!("\"{}\" here never decides: this answers before access is checked", rule.name.str());
+        let help = "put the answer into a location of its own (try_files with a file, or error_page), or use `if`";
+        found.push(Finding::new(place.d.name.span, message, help).note(rule.span, "the rule"));
+    }
+}
+
+fn empty_referer(place: &Place, found: &mut Vec<Finding>) {
+    if let Some(word) = place.d.args.iter().find(|word| place.is("valid_referers") && word.is("none")) {
+        let message = "`none` lets every request in that has no Referer";
+        found.push(Finding::new(word.span, message, "leave `none` out, and do not rely on Referer alone"));
+    }
+}
+
+/// An extension at the end of a regex that is not anchored there: `\.php`, `\.(jpg|png)`.
+fn extension(regex: &str) -> Option<&str> {
+    let at = regex.rfind("\\.")?;
+    let tail = regex.get(at + 2..)?;
+    let inside = tail.strip_prefix('(').and_then(|tail| tail.strip_suffix(')')).unwrap_or(tail);
+    let inside = inside.trim_start_matches("?:");
+    let plain = !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"|?".contains(&byte));
+    // `/\.ht`: a name that begins so.
+    let is_name = regex.get(..at).is_some_and(|before| before.is_empty() || !before.ends_with(['/', '^']));
+    (plain && is_name).then_some(tail)
+}
+
+fn open_end(place: &Place, found: &mut Vec<Finding>) {
+    if let Some((modifier, word)) = location(place.d)
+        && modifier.starts_with(b"~")
+    {
+        let text = word.str();
+        if let Some(tail) = extension(&text) {
+            let message = format!("\"{text}\" also matches names that go on after \"{tail}\"");
+            found.push(Finding::new(word.span, message, format!("end it: \"{text}$\"")));
+        }
+    }
+    if place.is("server_name") {
+        for word in place.d.args.iter().filter(|word| word.bytes().starts_with(b"~")) {
+            let text = word.str();
+            let regex = text.trim_start_matches('~');
+            let is_host = regex.contains("\\.") || regex.contains('.');
+            if is_host && !regex.ends_with('$') && !regex.ends_with(".*") && !regex.ends_with(".+") {
+                let message = format!("\"{text}\" also matches hosts that only begin so");
+                found.push(Finding::new(word.span, message, format!("end it: \"{text}$\"")));
+            }
+        }
+    }
+}
+
+fn no_passwords(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|word| place.is("auth_basic") && !word.is("off")) else { return };
+    let named = |level: &Level| level.has("auth_basic_user_file");
+    let inside = |level: &Level| {
+        level.all.iter().flat_map(|d| d.block.iter().flatten()).any(|d| d.name.is("auth_basic_user_file"))
+    };
+    if !place.levels().any(named) && !inside(place.level()) {
+        let message = "no password is asked for: there is no auth_basic_user_file";
+        found.push(Finding::new(word.span, message, "add: auth_basic_user_file htpasswd;"));
+    }
+}
+
+fn second_type(place: &Place, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &place.d.args[..] else { return };
+    let is_served = !["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"]
+        .iter()
+        .any(|pass| place.level().has(pass));
+    if place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type") && is_served {
+        let help = format!("write: default_type {};", quoted(value));
+        found.push(Finding::new(name.span, "this is a second Content-Type beside the response's own", help));
+    }
+}
+
+fn quoted(word: &Word) -> String {
+    let text = word.str();
+    if text.contains([' ', ';']) { format!("\"{text}\"") } else { text.into_owned() }
+}
+
+fn version(place: &Place, found: &mut Vec<Finding>) {
+    if let Some(word) = place.d.args.first().filter(|word| place.is("server_tokens") && word.is("on")) {
+        found.push(Finding::new(word.span, "the version is told to everyone", "write: server_tokens off;"));
+    }
+}
+
+/// What makes a location independent of a root.
+const ANSWERS: [&str; 17] = [
+    "root",
+    "alias",
+    "proxy_pass",
+    "fastcgi_pass",
+    "uwsgi_pass",
+    "scgi_pass",
+    "grpc_pass",
+    "cgi_pass",
+    "return",
+    "stub_status",
+    "status",
+    "empty_gif",
+    "deny",
+    "rewrite",
+    "upload_store",
+    "memcached_pass",
+    "include",
+];
+
+/// Once for a server, at its first location.
+fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
+    let level = place.level();
+    let in_server = place.blocks.last().is_some_and(|block| block.name.is("server"));
+    if !in_server || level.first("location") != Some(place.at) || place.levels().any(|level| level.has("root")) {
+        return;
+    }
+    if level.has("return") || level.has("include") {
+        return;
+    }
+    let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?)));
+    let inside = |d: &Directive, name: &str| d.block.iter().flatten().any(|d| d.name.is(name));
+    let Some((with, _)) = locations().find(|(d, _)| inside(d, "root")) else { return };
+    let without = locations().find(|(d, (_, name))| {
+        let is_served = !ANSWERS.iter().any(|name| inside(d, name)) && !inside(d, "if") && !inside(d, "location");
+        is_served && !name.bytes().starts_with(b"@")
+    });
+    if let Some((_, (_, name))) = without {
+        let message =
+            format!("location \"{}\" has no root: the one of another location does not hold here", name.str());
+        let help = "write `root` once, in the server";
+        found.push(Finding::new(name.span, message, help).note(with.args_span(), "that location"));
+    }
+}
+
+fn public_resolver(place: &Place, found: &mut Vec<Finding>) {
+    const PUBLIC: [&str; 10] = [
+        "8.8.8.8",
+        "8.8.4.4",
+        "1.1.1.1",
+        "1.0.0.1",
+        "9.9.9.9",
+        "208.67.222.222",
+        "208.67.220.220",
+        "4.2.2.2",
+        "[2001:4860:4860::8888]",
+        "[2606:4700:4700::1111]",
+    ];
+    let is_public = |word: &&Word| PUBLIC.contains(&word.str().trim_end_matches(":53"));
+    if let Some(word) = place.d.args.iter().find(|word| place.is("resolver") && is_public(word)) {
+        let message = format!("{} is outside your network: its answers can be forged on their way", word.str());
+        found.push(Finding::new(word.span, message, "name a resolver of your own: resolver 127.0.0.53;"));
+    }
+}
+
+fn alias_without_capture(place: &Place, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
+    let Some((modifier, name)) = location(block).filter(|_| place.is("alias")) else { return };
+    if modifier.starts_with(b"~") && !word.bytes().contains(&b'$') && word.bytes().ends_with(b"/") {
+        let regex = name.str();
+        let start = regex.trim_end_matches(['$', '/']);
+        let message = format!("every request of \"{regex}\" is led to \"{}\" itself", word.str());
+        let help = format!("capture the rest: location ~ {start}/(.*)$ {{ alias {}$1; }}", word.str());
+        found.push(Finding::new(word.span, message, help));
+    }
+}
+
+/// W205, of [`super::order::AREAS`]: counts of connections are for those who run the server.
+pub fn open_status(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("stub_status") && !place.is("status") || place.d.args.first().is_some_and(|word| word.is("off")) {
+        return;
+    }
+    let asked = |level: &Level| asks_who(level.all) || level.has("allow");
+    if !place.levels().any(asked) {
+        let help = "add: allow 127.0.0.1; deny all;";
+        found.push(Finding::new(place.d.name.span, "the status page is open to anyone", help));
+    }
+}

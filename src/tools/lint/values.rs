@@ -1,0 +1,239 @@
+//! Values that are taken as they stand, though they were written for something else: a file without its slash, a name
+//! without its `$`, a capture as another program writes it.
+
+use super::blocks::location;
+use super::rule::{Finding, Place, Rule};
+use crate::config::ast::Word;
+use crate::config::context::Contexts;
+use crate::config::template::Builtin;
+use crate::config::{registry, suggest};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W013",
+        title: "an argument of try_files that is no file",
+        page: "Arguments of `try_files` are appended to the root as they stand, so a file begins with `/` (or a variable \
+               that does): `index.php` looks for /srv/wwwindex.php. A status (`=404`) and a named location are taken as \
+               the last argument only; before it they are names of files.",
+        check: no_file,
+    },
+    Rule {
+        code: "W014",
+        title: "a variable without its $",
+        page: "`map http_host $x` compares the word \"http_host\", not the header; a limit whose key is the word \
+               `binary_remote_addr` counts all clients together. A variable begins with `$`.",
+        check: without_dollar,
+    },
+    Rule {
+        code: "W015",
+        title: "a capture as another program writes it",
+        page: "Captures are `$1` to `$9` here. `\\1` (sed, lighttpd's older forms) and `%1` (Apache) are sent as they stand.",
+        check: foreign_capture,
+    },
+    Rule {
+        code: "W016",
+        title: "an entry that never matches",
+        page: "In `types` a line is a MIME type and extensions without a dot: `text/html html htm;`. In `map` the word \
+               `default` names the value for all else; a word that is only like it is a key.",
+        check: dead_entry,
+    },
+    Rule {
+        code: "W017",
+        title: "slashes around a regex",
+        page: "A regex stands alone: `location ~ \\.php$`. In `~ /\\.php$/` the slashes are part of it, and nothing follows \
+               the end of a path, so it never matches. Letter case is ignored by `~*`, not by an `i` at the end.",
+        check: delimiters,
+    },
+    Rule {
+        code: "W018",
+        title: "a log format of another server",
+        page: "`%h` and `%{Referer}i` are Apache's; here they are written to the log as they stand. Variables begin with \
+               `$`: $remote_addr, $request, $status, $http_referer.",
+        check: foreign_format,
+    },
+    Rule {
+        code: "W019",
+        title: "a value that is nearly a keyword",
+        page: "`upload_filename` takes `original`, `random`, `time` or a name with variables. A word that is only nearly one \
+               of the three is a name: every upload is stored under it.",
+        check: near_keyword,
+    },
+];
+
+fn no_file(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("try_files") {
+        return;
+    }
+    let Some((last, files)) = place.d.args.split_last() else { return };
+    // A line that lacks its `;` has taken in the next one: that is what is wrong.
+    let is_directive = |word: &Word| {
+        registry::find(&word.str(), Contexts::LOCATION)
+            .is_some_and(|found| found.contexts().intersects(Contexts::LOCATION))
+    };
+    if place.d.args.iter().any(is_directive) {
+        return;
+    }
+    for word in files {
+        let text = word.str();
+        let status =
+            text.strip_prefix('=').filter(|code| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit()));
+        if status.is_some() || text.starts_with('@') {
+            found.push(Finding::new(
+                word.span,
+                format!("\"{text}\" is a file's name here: only the last argument is more than that"),
+                format!("put {text} last, or leave it out"),
+            ));
+        } else {
+            found.extend(slashless(word));
+        }
+    }
+    if !last.bytes().starts_with(b"@") && !last.bytes().starts_with(b"=") {
+        found.extend(slashless(last));
+    }
+}
+
+fn slashless(word: &Word) -> Option<Finding> {
+    let text = word.str();
+    // What ends in a comma, or is a status, is told of elsewhere.
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/?$={}".contains(&byte)) || text == "|";
+    let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    // `_` is written for a file that is never there.
+    if text.is_empty()
+        || text == "_"
+        || text.starts_with(['/', '$', '=', '@'])
+        || !is_plain
+        || is_code
+        || text.contains("://")
+    {
+        return None;
+    }
+    let bare = text.trim_end_matches('/');
+    let meant = match Builtin::ALL.iter().any(|known| known.name() == bare) {
+        true => format!("${text}"),
+        false => format!("/{text}"),
+    };
+    let message = format!("\"{text}\" is appended to the root without a slash between them");
+    Some(Finding::new(word.span, message, format!("did you mean \"{meant}\"?")))
+}
+
+fn without_dollar(place: &Place, found: &mut Vec<Finding>) {
+    let first = match place.name() {
+        b"map" | b"split_clients" | b"limit_req_zone" | b"limit_conn_zone" => place.d.args.first(),
+        _ => None,
+    };
+    let Some(word) = first.filter(|word| !word.bytes().contains(&b'$')) else { return };
+    let text = word.str();
+    let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_known = Builtin::ALL.iter().any(|known| known.name() == text)
+        || ["http_", "arg_", "cookie_"].iter().any(|family| text.starts_with(family));
+    if is_name && (is_known || place.is("map")) {
+        found.push(Finding::new(
+            word.span,
+            format!("\"{text}\" is a fixed word here, the same for every request"),
+            format!("a variable begins with $: did you mean \"${text}\"?"),
+        ));
+    }
+}
+
+fn foreign_capture(place: &Place, found: &mut Vec<Finding>) {
+    let word = match (place.name(), &place.d.args[..]) {
+        (b"rewrite", [_, word, ..]) | (b"return", [_, word]) | (b"alias" | b"proxy_pass", [word]) => word,
+        _ => return,
+    };
+    let text = word.str();
+    let bytes = text.as_bytes();
+    let is_foreign = |at: &usize| {
+        let digit = bytes.get(at + 1).is_some_and(|byte| (b'1'..=b'9').contains(byte));
+        match bytes.get(*at) {
+            Some(b'\\') => digit,
+            // `%1F` is a byte.
+            Some(b'%') => digit && !bytes.get(at + 2).is_some_and(u8::is_ascii_hexdigit),
+            _ => false,
+        }
+    };
+    if let Some(at) = (0..bytes.len()).find(is_foreign) {
+        let (written, digit) = (text.get(at..at + 2).unwrap_or_default(), text.get(at + 1..at + 2).unwrap_or_default());
+        found.push(Finding::new(
+            word.span,
+            format!("\"{written}\" is sent as it stands: it is no capture here"),
+            format!("did you mean \"{}\"?", text.replacen(written, &format!("${digit}"), 1)),
+        ));
+    }
+}
+
+fn dead_entry(place: &Place, found: &mut Vec<Finding>) {
+    let Some(block) = place.blocks.last() else { return };
+    if block.name.is("types") {
+        let is_type = place.name().contains(&b'/');
+        for word in &place.d.args {
+            let text = word.str();
+            if let Some(bare) = text.strip_prefix('.').filter(|bare| !bare.is_empty()) {
+                let message = format!("no file has the extension \"{text}\": it is written without the dot");
+                found.push(Finding::new(word.span, message, format!("did you mean \"{bare}\"?")));
+            } else if !is_type && text.contains('/') {
+                let help = format!("the type comes first: {text} {};", place.d.name.str());
+                found.push(Finding::new(place.d.name.span, "this is an extension, not a MIME type", help));
+                return;
+            }
+        }
+    }
+    if block.name.is("map") && place.d.args.len() == 1 && !place.level().has("default") {
+        let text = place.d.name.str();
+        let is_word = text.bytes().all(|byte| byte.is_ascii_lowercase());
+        if is_word && text != "default" && suggest::nearest(&text, ["default"]).is_some() {
+            let message = format!("\"{text}\" is a key like any other");
+            found.push(Finding::new(place.d.name.span, message, "did you mean \"default\"?"));
+        }
+    }
+}
+
+fn delimiters(place: &Place, found: &mut Vec<Finding>) {
+    let word = match location(place.d) {
+        Some((modifier, word)) if modifier.starts_with(b"~") => word,
+        _ => match place.d.args.first() {
+            Some(word) if place.is("rewrite") => word,
+            _ => return,
+        },
+    };
+    let text = word.str();
+    let tail = ["$/", "$/i"].iter().find(|tail| text.ends_with(**tail));
+    if !(tail.is_some() || text.starts_with("/^")) {
+        return;
+    }
+    let bare = tail.map_or(&*text, |tail| text.strip_suffix(&tail[1..]).unwrap_or(&text));
+    let bare = if text.starts_with("/^") || tail.is_some() { bare.strip_prefix('/').unwrap_or(bare) } else { bare };
+    found.push(Finding::new(
+        word.span,
+        format!("\"{text}\" never matches: the slashes around it are part of the regex"),
+        format!("write it without them: {bare}"),
+    ));
+}
+
+fn foreign_format(place: &Place, found: &mut Vec<Finding>) {
+    if !place.is("log_format") {
+        return;
+    }
+    let signs = ["%h", "%l", "%u", "%t", "%r", "%>s", "%s", "%b", "%O", "%D", "%{"];
+    let is_foreign = |word: &&Word| {
+        let text = word.str();
+        !text.contains('$') && signs.iter().filter(|sign| text.contains(**sign)).count() > usize::from(text.len() > 4)
+    };
+    if let Some(word) = place.d.args.iter().skip(1).find(is_foreign) {
+        let help =
+            "variables begin with $: $remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
+        found.push(Finding::new(word.span, "Apache's signs are written to the log as they stand", help));
+    }
+}
+
+fn near_keyword(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|_| place.is("upload_filename")) else { return };
+    let text = word.str();
+    let words = ["original", "random", "time"];
+    if words.iter().any(|known| text == *known) || text.contains(['$', '.']) {
+        return;
+    }
+    let near = suggest::nearest(&text, words);
+    let help = near
+        .map_or("a variable makes names differ: $request_id".to_owned(), |near| format!("did you mean \"{near}\"?"));
+    found.push(Finding::new(word.span, format!("every upload is stored as \"{text}\""), help));
+}
