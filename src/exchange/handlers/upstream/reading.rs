@@ -54,7 +54,10 @@ impl Proxy {
         let settings = &settings(ex);
         match self.reading {
             Reading::Done => 0,
-            Reading::Head => (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1),
+            Reading::Head if !settings.buffering => {
+                (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1)
+            }
+            // What is there of the body comes with the head, and goes out with it.
             _ => {
                 let (count, size) = settings.buffers;
                 let most = settings.buffer_size.0.saturating_add(count.saturating_mul(size.0)).max(LEAST_BUFFER);
