@@ -30,7 +30,6 @@ class Place:
 
 
 def nginx_like(place, feature, nginx, files):
-    """nginx and webserv read the same text but for uploads, descriptors kept, and nginx's other temporary paths."""
     inner, more = "", ""
     if feature == "vhosts":
         more = "".join(
@@ -47,13 +46,19 @@ def nginx_like(place, feature, nginx, files):
         inner = f"location /up/ {{ root {place.store}; client_max_body_size 0; {allow} }}\n"
     if feature == "listing":
         inner = "location /list/ { autoindex on; }\n"
+    log = f"{place.own}/access.log" if feature == "log" else "off"
+    return nginx_text(place, nginx, files, inner=inner, more=more, log=log)
+
+
+def nginx_text(place, nginx, files, http="", inner="", more="", log="off"):
+    """nginx and webserv read the same text but for descriptors kept, and nginx's other temporary paths. `http` and
+    `more` stand in http {}, before and after the server that has `inner`."""
     only = ""
     if nginx:
         only = f"open_file_cache max={files // 2} inactive=60s; open_file_cache_valid 1s;\n"
         only += "".join(f"{name}_temp_path {place.own}/{name};\n"
                         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     user = "user root;\n" if os.geteuid() == 0 else ""
-    log = f"{place.own}/access.log" if feature == "log" else "off"
     return f"""{user}worker_processes 1; daemon off; pid {place.own}/pid; error_log {place.own}/error.log warn;
 worker_rlimit_nofile {files};
 events {{ worker_connections {files // 2}; }}
@@ -62,7 +67,8 @@ types {{ text/html html; text/plain txt; }} default_type application/octet-strea
 access_log {log}; log_not_found off; sendfile on; tcp_nopush on;
 keepalive_timeout {MINUTES}; keepalive_requests 1000000000;
 server_names_hash_max_size 65536; server_names_hash_bucket_size 128;
-{only}server {{ listen 127.0.0.1:{place.port} default_server; root {place.site};
+map_hash_max_size 65536; map_hash_bucket_size 128;
+{only}{http}server {{ listen 127.0.0.1:{place.port} default_server; root {place.site};
 {inner}}}
 {more}}}
 """
