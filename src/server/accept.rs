@@ -14,7 +14,9 @@ use crate::util::inject::panic_point;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
 
-/// Connections taken from one listener in a turn; the rest stay in its backlog.
+/// Connections taken from one listener in a turn, or as many as there are events where those are more: what waits in the
+/// backlog and what is accepted are served alike. With 64 only, the last of 2000 uploads that began at once waited while
+/// the first came for the tenth time.
 const TURN: usize = 64;
 /// How long accepting rests when descriptors have run out (nginx).
 const PAUSE: u64 = 500;
@@ -60,7 +62,8 @@ impl Server {
                 && role_of(token) == Some(Role::Listener)
             {
                 let at = Key::from_u64(token).slot() as usize;
-                self.protected("accepting", |server| server.accept_from(at));
+                let most = TURN.max(count + self.late.len());
+                self.protected("accepting", |server| server.accept_from(at, most));
                 // Of one that panicked.
                 while let Some(key) = self.fresh.pop() {
                     self.file(key, Next::Run, false);
@@ -69,24 +72,24 @@ impl Server {
         }
     }
 
-    /// Takes what waits, then lets each speak: what they ask was sent before anything is looked up for them.
-    pub(super) fn accept_from(&mut self, at: usize) {
+    /// Takes up to `most` of those that wait, then lets each speak: what they ask was sent before anything is looked up for them.
+    pub(super) fn accept_from(&mut self, at: usize, most: usize) {
         if self.mode != Mode::Serving {
             return;
         }
-        self.take_waiting(at);
+        self.take_waiting(at, most);
         panic_point("accept");
         self.cx.now.advance_epoch();
         for at in 0..self.fresh.len() {
             if let Some(key) = self.fresh.get(at).copied() {
-                self.drive_and_batch(Wake::conn(key));
+                self.drive_or_defer(Wake::conn(key));
             }
         }
         self.fresh.clear();
     }
 
-    fn take_waiting(&mut self, at: usize) {
-        for taken in 0..TURN {
+    fn take_waiting(&mut self, at: usize, most: usize) {
+        for taken in 0..most {
             let is_full = self.connections() >= self.limit;
             if is_full && taken > 0 {
                 // No room is made for a client that may not be there. If it is, the next turn accepts it.

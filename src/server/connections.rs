@@ -18,7 +18,7 @@ impl Server {
         conn.transport.event(flags);
         match conn.has_bulk_data() {
             true => self.file(key, Next::Run, true),
-            false => self.drive_and_batch(Wake::conn(key)),
+            false => self.drive_or_defer(Wake::conn(key)),
         }
     }
 
@@ -27,7 +27,34 @@ impl Server {
         let Some(wake) = self.pool.backends.event(key, flags) else { return };
         match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
             true => self.file(wake.conn, Next::Run, true),
-            false => self.drive_and_batch(wake),
+            false => self.drive_or_defer(wake),
+        }
+    }
+
+    /// An event's connection goes on now, or in the next turn where this one has taken long: in the order in which they
+    /// came, so that of many who send at once none waits while others have their second turn.
+    pub(super) fn drive_or_defer(&mut self, wake: Wake) {
+        if self.late.is_empty() && !self.cx.slice.is_late() {
+            return self.drive_and_batch(wake);
+        }
+        if let Some(conn) = self.conns.get_mut(wake.conn)
+            && !std::mem::replace(&mut conn.queued, true)
+        {
+            self.late.push_back(wake.conn);
+        }
+    }
+
+    /// Those that the last turn had no time for.
+    pub(super) fn serve_late(&mut self) {
+        for at in 0..self.late.len() {
+            if at > 0 && self.cx.slice.is_late() {
+                break;
+            }
+            let Some(key) = self.late.pop_front() else { break };
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.queued = false;
+            self.cx.now.advance_epoch();
+            self.drive_and_batch(Wake::conn(key));
         }
     }
 
@@ -145,6 +172,9 @@ impl Server {
     }
 
     pub(super) fn run_queue(&mut self) {
+        if !self.run.is_empty() || !self.bulky.is_empty() {
+            self.cx.slice.leave_half();
+        }
         for at in 0..self.run.len() {
             // One of each queue goes on whatever the time is.
             if at > 0 && self.cx.slice.is_over() {

@@ -65,7 +65,7 @@ impl Server {
         // knows what has been counted.
         for at in 0..self.listeners.len() {
             if !self.has_heir() {
-                self.accept_from(at);
+                self.accept_from(at, usize::MAX);
             }
         }
         self.cx.quitting = true;

@@ -76,6 +76,8 @@ pub struct Server {
     run: VecDeque<Key>,
     /// Those that have bodies to move: they go on as far as [`BULK`] goes.
     bulky: VecDeque<Key>,
+    /// Those with an event that the last turn had no time for: the next begins with them.
+    late: VecDeque<Key>,
     /// Bytes of bodies that may still be moved in this turn ([`BULK`]).
     bulk: usize,
     /// Connections whose answers of this turn are made but not sent.
@@ -156,6 +158,7 @@ impl Server {
             wheel: Wheel::new(now),
             run: VecDeque::new(),
             bulky: VecDeque::new(),
+            late: VecDeque::new(),
             bulk: BULK,
             batched: Vec::with_capacity(GATHER),
             cx,
@@ -268,6 +271,7 @@ impl Server {
             self.held.extend(self.events.iter());
             return;
         }
+        self.serve_late();
         let mut accepts = false;
         for (token, flags) in std::mem::take(&mut self.held) {
             accepts |= self.dispatch(token, flags);
@@ -322,7 +326,7 @@ impl Server {
             || self.cx.temp_names.is_cleaning()
             || !self.spent_configs.is_empty()
             || !self.held.is_empty();
-        if !self.run.is_empty() || !self.bulky.is_empty() || works {
+        if !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || works {
             return Some(now);
         }
         let held = self.cx.files.holds_descriptors()
@@ -364,7 +368,7 @@ impl Server {
 
     fn finish_turn(&mut self) {
         panic_point("end of a turn");
-        self.cx.stats.queued = (self.run.len() + self.bulky.len()) as u64;
+        self.cx.stats.queued = (self.run.len() + self.bulky.len() + self.late.len()) as u64;
         self.cx.stats.turn(self.cx.now.spent());
         self.cx.stats.publish();
         self.listen_for_changes();

@@ -2,8 +2,8 @@
 //! long beside a small request. All that work in one turn shares it; what is not done goes on in the next.
 //!
 //! Work goes in steps of at most about a millisecond and asks between two of them. The loop asks before it lets the next
-//! of those go on that wait for another turn ([`crate::server`]); so the clients of a turn wait for one slice and one step,
-//! whatever others have asked for.
+//! of those go on that wait for another turn ([`crate::server`]); so the clients of a turn wait for one slice and a half and
+//! one step, whatever others have asked for.
 
 use crate::sys::clock;
 
@@ -17,6 +17,8 @@ pub struct Slice {
     /// None: no work has been done in this turn.
     ends: Option<u64>,
     ticks: u32,
+    /// It was over when the clock was last looked at.
+    over: bool,
 }
 
 impl Slice {
@@ -30,14 +32,31 @@ impl Slice {
         self.is_over_at(clock::monotonic_ns())
     }
 
+    /// Those that wait since an earlier turn are about to go on: half a slice is theirs, however long this turn's events
+    /// took. With one of them a turn, what a stream of short uploads left undone waited for fifty turns.
+    pub fn leave_half(&mut self) {
+        self.leave_half_at(clock::monotonic_ns());
+    }
+
     /// The same for steps of a few microseconds: looks at the clock once in a while.
     pub fn tick(&mut self) -> bool {
         self.ticks += 1;
         self.ticks.is_multiple_of(RARELY) && self.is_over()
     }
 
+    /// Whether an event of this turn has to wait for the next one. Once the slice is over this costs nothing.
+    pub fn is_late(&mut self) -> bool {
+        self.over || self.tick()
+    }
+
+    fn leave_half_at(&mut self, now: u64) {
+        self.ends = self.ends.map(|ends| ends.max(now + LENGTH / 2));
+        self.over = false;
+    }
+
     fn is_over_at(&mut self, now: u64) -> bool {
-        now >= *self.ends.get_or_insert(now + LENGTH)
+        self.over = now >= *self.ends.get_or_insert(now + LENGTH);
+        self.over
     }
 }
 
@@ -54,5 +73,33 @@ mod tests {
         }
         slice.begin();
         assert!(!slice.is_over_at(7 + LENGTH), "a turn has its own");
+    }
+
+    #[test]
+    fn half_a_slice_is_left_for_those_that_wait() {
+        let mut slice = Slice::default();
+        assert!(!slice.is_over_at(0));
+        assert!(slice.is_over_at(2 * LENGTH));
+        slice.leave_half_at(2 * LENGTH);
+        assert!(!slice.is_over_at(2 * LENGTH + LENGTH / 2 - 1));
+        assert!(slice.is_over_at(2 * LENGTH + LENGTH / 2));
+        slice.begin();
+        assert!(!slice.is_over_at(0));
+        slice.leave_half_at(1);
+        assert!(!slice.is_over_at(LENGTH - 1), "what is left of the first stays");
+    }
+
+    #[test]
+    fn events_are_late_from_the_look_at_the_clock_that_found_the_slice_over() {
+        let mut slice = Slice::default();
+        assert!(!slice.is_over_at(0));
+        assert!(!slice.is_late());
+        assert!(slice.is_over_at(LENGTH));
+        assert!(slice.is_late());
+        slice.leave_half_at(LENGTH);
+        assert!(!slice.is_over_at(LENGTH) && !slice.is_late(), "half a slice was left");
+        assert!(slice.is_over_at(2 * LENGTH) && slice.is_late());
+        slice.begin();
+        assert!(!slice.is_late());
     }
 }
