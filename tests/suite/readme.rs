@@ -15,14 +15,12 @@ fn top() -> &'static Path {
 
 /// The fenced blocks of a language, each with the line it begins at.
 fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
-    let (mut found, mut open) = (Vec::new(), None::<(usize, String)>);
+    let (mut found, mut open) = (Vec::new(), None::<(&str, (usize, String))>);
     for (at, line) in text.lines().enumerate() {
         match (&mut open, line.strip_prefix("```")) {
-            (None, Some(of)) => {
-                open = Some((at + 1, of.to_owned())).filter(|_| of == language).map(|(at, _)| (at, String::new()))
-            }
-            (Some(_), Some("")) => found.extend(open.take()),
-            (Some((_, block)), _) => *block += &format!("{line}\n"),
+            (None, Some(of)) => open = Some((of, (at + 1, String::new()))),
+            (Some(_), Some("")) => found.extend(open.take().filter(|(of, _)| *of == language).map(|(_, block)| block)),
+            (Some((_, (_, block))), _) => *block += &format!("{line}\n"),
             (None, None) => {}
         }
     }
@@ -191,4 +189,113 @@ fn the_readmes_consoles_show_what_happens() {
     let compared = "cmp big.iso <(curl -s http://localhost:8080/files/big.iso) && echo whole";
     let printed = server.run(&format!("{command} -s && {compared}"));
     assert!(printed.ends_with("whole\n"), "$ {command}\n{printed}");
+}
+
+/// A checkout's configuration and sites, a directory to serve, and a key for links.
+fn checkout() -> Setup {
+    let setup = Setup::full("").mkdir("Downloads").file("link.key", "0123456789abcdef0123456789abcdef\n");
+    let copied = Command::new("cp").arg("-r").args([top().join("conf"), top().join("www")]).arg(setup.dir()).status();
+    assert!(copied.is_ok_and(|status| status.success()));
+    setup
+}
+
+/// A shell command with the binary of this build as `webserv`.
+fn shell(setup: &Setup, command: &str) -> (bool, String) {
+    let mut shell = Command::new("sh");
+    let command = command.strip_prefix("webserv ").map_or(command.to_owned(), |rest| format!("\"$0\" {rest}"));
+    shell.args(["-c", &command, BINARY]).current_dir(setup.dir()).env_remove("NGINX").stdin(Stdio::null());
+    shell.env("HOME", setup.dir()).env("XDG_STATE_HOME", setup.dir());
+    let out = shell.output().expect("a shell");
+    (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+}
+
+#[test]
+fn the_commands_that_the_readme_lists_are_understood() {
+    if on_nginx() {
+        return;
+    }
+    let text = fs::read_to_string(top().join("README.md")).expect("the README");
+    let setup = checkout();
+    let mut ran = 0;
+    // What ends by itself, and what is served by a directory's options.
+    let blocks = [blocks(&text, "sh"), blocks(&text, "")].concat();
+    for line in blocks.iter().flat_map(|(_, block)| block.lines()).filter(|line| line.starts_with("webserv ")) {
+        let command = line.split("  ").next().unwrap_or_default();
+        let serves = command.contains("~/") || command == "webserv [CONFIG]";
+        let wants_more = ["-s ", "status", "lsp", "LOG", "URL"].iter().any(|word| command.contains(word));
+        if wants_more || command == "webserv [CONFIG]" {
+            continue;
+        }
+        let mut command = command.replace("CONFIG", "conf/default.conf").replace("FILE", "conf/default.conf");
+        command = command.replace("/etc/nginx/nginx.conf", "conf/examples/static.conf");
+        if serves && !command.contains("--print-config") {
+            command.push_str(" --print-config");
+        }
+        let (worked, said) = shell(&setup, &command);
+        assert!(worked, "README.md: {line}\n$ {command}\n{said}");
+        ran += 1;
+    }
+    assert!(ran >= 9, "the commands were not found: {ran}");
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+#[test]
+fn the_readmes_signed_link_is_what_the_command_and_a_backend_make() {
+    if on_nginx() {
+        return;
+    }
+    let text = fs::read_to_string(top().join("README.md")).expect("the README");
+    let setup = checkout();
+    let consoles = blocks(&text, "console");
+    let (_, block) = consoles.iter().find(|(_, block)| block.contains("webserv sign")).expect("the console");
+    let [(command, shown)] = &session(block)[..] else { panic!("one command: {block}") };
+    let (worked, printed) = shell(&setup, command);
+    let mut rest = printed.trim_end();
+    let parts: Vec<&str> = shown[0].split('…').collect();
+    for part in &parts {
+        let at = rest.find(part).unwrap_or_else(|| panic!("shown: {}\nprinted: {printed}", shown[0]));
+        rest = &rest[at + part.len()..];
+    }
+    assert!(worked && printed.starts_with(parts[0]), "{printed}");
+
+    let (_, python) = &blocks(&text, "python")[0];
+    let script = format!(
+        "import base64, hashlib, hmac, urllib.parse\n\
+         key = open('link.key', 'rb').readline().rstrip(b'\\n')\n\
+         path, expires, base = '/inbox/', 4102444800, 'https://files.example/inbox/'\n{python}print(url)\n"
+    );
+    fs::write(setup.dir().join("link.py"), script).expect("written");
+    if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
+        skipped("python3");
+        return;
+    }
+    let (worked, made) = shell(&setup, "python3 link.py");
+    assert!(worked, "{made}");
+    let signed = shell(&setup, &command.replace("--expires 2h", "--expires 4102444800")).1;
+    assert_eq!(made, signed);
+    let _ = fs::remove_dir_all(setup.dir());
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    if on_nginx() {
+        return;
+    }
+    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/fleet.md", "docs/performance.md"] {
+        let text = fs::read_to_string(top().join(page)).expect("text");
+        let dir = top().join(page).parent().expect("a directory").to_owned();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let file = link.split('#').next().unwrap_or_default();
+            assert!(dir.join(file).exists(), "{page}: {link}");
+        }
+        // Files of the checkout that a text names.
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_ours = ["conf/", "contrib/", "packaging/", "docs/", "tests/", "src/", "www/", "grammar/"]
+                .iter()
+                .any(|dir| word.starts_with(dir) && word.len() > dir.len());
+            let is_path = !word.contains([' ', '*', '<', '$']);
+            assert!(!is_ours || !is_path || top().join(word).exists(), "{page}: `{word}`");
+        }
+    }
 }
