@@ -194,6 +194,7 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     server.keep_journal();
     server.open_syncs();
     process::map_large_blocks();
+    process::merge_freed_blocks();
     process::trim_memory();
     server.prepare_passwords();
     server.supervisor.ready("serving");

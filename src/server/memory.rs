@@ -19,7 +19,8 @@ impl Server {
             }
         }
         if self.cx.overload.is_tight() {
-            self.close_idle(TURN, CloseReason::MadeRoom, |_| true);
+            // One whose first request, or handshake, is on its way has not been served yet: client_header_timeout is its bound.
+            self.close_idle(TURN, CloseReason::MadeRoom, |conn| conn.served.requests() > 0);
         }
         if self.cx.overload.is_trim_due(self.cx.now.ms) {
             self.empty_caches();

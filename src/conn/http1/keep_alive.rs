@@ -70,12 +70,15 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.served.add(1);
     cx.stats.writing -= 1;
     cx.stats.reading += 1;
-    if conn.transport.is_stream() {
+    let most = ex.here().settings.client.keepalive_glitches;
+    let is_glitch = is_glitch(ex, http1);
+    if let Some(stream) = conn.transport.stream_mut() {
+        // Its connection counts.
+        stream.glitch = is_glitch.then_some(most);
         close::leave_active(conn, turn);
         return Step::Close(CloseReason::Served);
     }
-    let most = ex.here().settings.client.keepalive_glitches;
-    if is_glitch(ex, http1) {
+    if is_glitch {
         conn.served.add_glitch();
         if most > 0 && u64::from(conn.served.glitches()) >= most && ex.out.keep_alive {
             ex.report(

@@ -81,6 +81,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         sent: 0,
         streams: Vec::new(),
         ended: Vec::new(),
+        glitches: 0,
         client: ex.client,
         config: ex.config.clone(),
         turns: 0,

@@ -197,6 +197,12 @@ impl Http2 {
     pub(super) fn close_stream(&mut self, stream: &StreamTransport) {
         let id = stream.id;
         self.protocol.consumed(id, stream.taken + stream.unread());
+        if let Some(most) = stream.glitch {
+            self.glitches += 1;
+            if most > 0 && self.glitches >= most {
+                self.protocol.go_away(ErrorCode::ENHANCE_YOUR_CALM);
+            }
+        }
         match &stream.ending {
             Ending::Complete(trailers) if stream.finish(&mut self.out, trailers, &mut self.protocol) => {
                 self.protocol.stop(id);

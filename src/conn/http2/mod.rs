@@ -63,6 +63,8 @@ pub struct Http2 {
     // Boxed as they come: a stream is large, and few end so.
     #[allow(clippy::vec_box)]
     ended: Vec<Box<StreamTransport>>,
+    /// Requests that broke a rule.
+    glitches: u64,
     client: Client,
     /// What the connection began under: a reload ends it in order.
     config: Rc<Config>,

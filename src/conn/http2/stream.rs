@@ -67,6 +67,8 @@ pub struct StreamTransport {
     pub fault: Option<Reject>,
     /// Reset, or the connection is gone.
     pub is_broken: bool,
+    /// The request broke a rule; how many may on a connection (keepalive_glitches).
+    pub glitch: Option<u64>,
     /// Body bytes that were read and not yet counted by the connection.
     pub taken: usize,
     grant: Option<Grant>,
@@ -93,6 +95,7 @@ impl StreamTransport {
             is_received,
             fault: None,
             is_broken: false,
+            glitch: None,
             taken: 0,
             grant: None,
             out: Vec::new(),

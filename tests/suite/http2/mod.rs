@@ -8,6 +8,7 @@ mod fairness;
 mod gone;
 mod kept;
 mod oracle;
+mod overload;
 mod rules;
 mod tunnel;
 

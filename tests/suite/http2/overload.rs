@@ -1,0 +1,67 @@
+//! Connections of HTTP/2 when memory runs out, and those that keep breaking rules.
+
+use super::client::H2;
+use super::{connect, site};
+use crate::harness::{Setup, eventually, skip_on_nginx};
+use webserv::http::h2::error::ErrorCode;
+
+/// Hogs of HTTP/1.1 beside them: what a stage costs is the same whoever used the memory.
+#[test]
+fn memory_that_runs_out_costs_idle_connections_of_http2_first_and_nothing_under_way() {
+    if skip_on_nginx("it has no such limit") {
+        return;
+    }
+    let config = "worker_memory_limit 32m;\nevents { worker_connections 2000; }\nhttp {\n    http2 on;\n    server {\n        \
+        listen 127.0.0.1:%%PORT%%;\n        root %%DIR%%/html;\n        large_client_header_buffers 8 64k;\n        \
+        location / { dav_methods PUT; }\n    }\n}\n";
+    let s = Setup::full(&format!("%%PREAMBLE%%\n{config}")).file("html/f", "f").start();
+    let mut idle = connect(&s);
+    assert_eq!(idle.get("/f").status, 200);
+    let mut upload = connect(&s);
+    let stream = upload.request("PUT", "/new", &[("content-length", "60000")], false);
+    upload.data(stream, &[b'x'; 30_000], false);
+    let line = format!("X: {}\r\n", "v".repeat(60_000));
+    let mut hogs = Vec::new();
+    let refused = loop {
+        let mut hog = s.client();
+        hog.try_send(format!("GET /f HTTP/1.1\r\nHost: a\r\n{}", line.repeat(2)));
+        hogs.push(hog);
+        let answer = connect(&s).get("/f");
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(hogs.len() < 1000, "no limit was reached");
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    assert_eq!(idle.goaway().map(|(_, code)| code), Some(ErrorCode::NO_ERROR.0), "an idle connection is told");
+    assert!(idle.next_frame().is_none(), "and ends");
+    upload.data(stream, &[b'x'; 30_000], true);
+    assert_eq!(upload.answer(stream).status, 201, "what is under way is finished");
+    assert_eq!(s.read("html/new").len(), 60_000);
+    drop(hogs);
+    eventually("all is served again", || connect(&s).get("/f").status == 200);
+}
+
+#[test]
+fn a_connection_of_http2_that_keeps_breaking_rules_is_told_to_go() {
+    if skip_on_nginx("it keeps it") {
+        return;
+    }
+    let s = site("keepalive_glitches 3; location /some { keepalive_glitches 0; }");
+    let ask = |c: &mut H2, path: &str| {
+        let stream = c.request("DELETE", path, &[], true);
+        c.answer(stream).status
+    };
+    let mut c = connect(&s);
+    for _ in 0..10 {
+        assert_eq!(ask(&mut c, "/some"), 405, "without a limit");
+    }
+    let mut c = connect(&s);
+    for n in 0..3 {
+        assert_eq!(c.get("/missing").status, 404, "what is not found breaks none");
+        assert_eq!(ask(&mut c, "/small"), 405, "{n}");
+    }
+    assert_eq!(c.goaway().map(|(_, code)| code), Some(ErrorCode::ENHANCE_YOUR_CALM.0));
+    assert!(c.next_frame().is_none(), "the connection ends");
+    assert_eq!(connect(&s).get("/small").status, 200, "others are served");
+}
