@@ -7,10 +7,16 @@
 
 #[path = "simulate/client.rs"]
 mod client;
+#[path = "simulate/http2.rs"]
+mod http2;
+#[path = "simulate/judge.rs"]
+mod judge;
 #[path = "simulate/request.rs"]
 mod request;
 #[path = "simulate/rng.rs"]
 mod rng;
+#[path = "simulate/streams.rs"]
+mod streams;
 
 use client::Client;
 use request::{LIVE, Maker, SIZES, content};
@@ -37,21 +43,27 @@ const SEEDS: u64 = 200;
 
 #[test]
 fn every_request_gets_its_answer_whatever_the_network_does() {
+    over_seeds(|site, seed| World::new(site, seed).run());
+}
+
+/// Runs each seed; gives clients and answers of one.
+fn over_seeds(run: impl Fn(&Site, u64) -> (usize, usize)) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
-    let site = Site::new();
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    let site = Site::new(&name.replace("::", "-"));
     let (mut clients, mut answers) = (0, 0);
     for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| World::new(&site, seed).run())) {
+        match catch_unwind(AssertUnwindSafe(|| run(&site, seed))) {
             Ok((more_clients, more_answers)) => {
                 clients += more_clients;
                 answers += more_answers;
             }
             Err(panic) => {
-                eprintln!("\nthe simulation failed: SEED={seed} cargo test --test simulate");
+                eprintln!("\nthe simulation failed: SEED={seed} cargo test --test simulate {name}");
                 resume_unwind(panic);
             }
         }
@@ -66,8 +78,8 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Site {
-        let dir = std::env::temp_dir().join(format!("webserv-simulate-{}", std::process::id()));
+    fn new(name: &str) -> Site {
+        let dir = std::env::temp_dir().join(format!("webserv-simulate-{}-{}", std::process::id(), &name[..10]));
         fs::create_dir_all(dir.join("html/list")).expect("a temporary directory");
         fs::create_dir_all(dir.join("html/page")).expect("a temporary directory");
         let dir = dir.canonicalize().expect("just made");
@@ -95,12 +107,21 @@ impl Drop for Site {
     }
 }
 
+/// A server, and where its files are.
+struct Served {
+    server: Server,
+    addr: Addr,
+    log: PathBuf,
+    store: PathBuf,
+    /// Uploads come slowly.
+    paced: bool,
+    seed: u64,
+}
+
 struct World<'a> {
     site: &'a Site,
     rng: Rng,
-    seed: u64,
-    server: Server,
-    addr: Addr,
+    served: Served,
     clients: Vec<Client>,
     /// Those who will never say another word.
     silent: Vec<Client>,
@@ -111,10 +132,6 @@ struct World<'a> {
     /// Clock jumps so far, until they add up to a timeout.
     jumped: u64,
     jumps: bool,
-    /// Uploads come slowly.
-    paced: bool,
-    log: PathBuf,
-    store: PathBuf,
 }
 
 /// Below the shortest timeout of the configuration. The server's clock is the machine's, with jumps: timeouts are long
@@ -127,43 +144,13 @@ const AT_ONCE: Duration = Duration::from_secs(60);
 impl<'a> World<'a> {
     fn new(site: &'a Site, seed: u64) -> World<'a> {
         let mut rng = Rng::new(seed);
-        let (log, store) = (site.dir.join(format!("error-{seed}.log")), site.dir.join(format!("html/up-{seed}")));
-        fs::create_dir_all(&store).expect("a directory");
-        fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).expect("chmod");
-        let mut listeners = Listeners::default();
-        let mut options = String::new();
-        let (addr, listen) = if rng.percent(50) {
-            let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-            let std::net::SocketAddr::V4(addr) = socket.local_addr().expect("bound") else { unreachable!("asked for") };
-            assert!(listeners.inherit(&format!("{};", socket.into_raw_fd())).is_empty());
-            if rng.percent(50) {
-                options = format!(" sndbuf={}", 1 << (12 + rng.below(6)));
-            }
-            (Addr::V4(addr), addr.to_string())
-        } else {
-            let path = site.dir.join(format!("socket-{seed}"));
-            (Addr::Unix(path.clone()), format!("unix:{}", path.display()))
-        };
-        let text = config(&mut rng, site, &log, &store, &format!("{listen}{options}"));
-        let options = LoadOptions::default();
-        let mut loaded = load_text("simulate.conf", text.as_bytes(), &options);
-        let resolved = resolve(&mut loaded, &site.dir, Form::Own, Vec::new(), None);
-        let shown = resolved.diagnostics.render(&loaded.sources, "simulate");
-        let Some(config) = resolved.config else { panic!("{shown}") };
-        let mut logs = Logs::new();
-        logs.open(&config).expect("logs in a temporary directory");
-        listeners.assume(&config).expect("a free address");
-        let cx = Services::new(Rc::new(config), logs);
-        let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
+        let served = serve(site, &mut rng, seed, "");
         let jumps = rng.percent(40);
-        let paced = !text.contains("upload_limit_rate 0;");
         let maker = Maker::new(site.files.clone(), seed);
         World {
             site,
             rng,
-            seed,
-            server,
-            addr,
+            served,
             clients: Vec::new(),
             silent: Vec::new(),
             maker,
@@ -171,9 +158,6 @@ impl<'a> World<'a> {
             answers: 0,
             jumped: 0,
             jumps,
-            paced,
-            log,
-            store,
         }
     }
 
@@ -187,14 +171,14 @@ impl<'a> World<'a> {
         }
         self.settle();
         self.end();
-        self.judge_log();
-        self.judge_store();
+        self.served.judge_log();
+        self.served.judge_store();
         (self.made, self.answers)
     }
 
     fn poll(&mut self) {
-        self.server.poll();
-        self.server.check_invariants();
+        self.served.server.poll();
+        self.served.server.check_invariants();
     }
 
     /// Somebody does something.
@@ -228,7 +212,7 @@ impl<'a> World<'a> {
     fn connect(&mut self) {
         self.made += 1;
         let name = format!("client {}", self.made);
-        let Some(mut client) = Client::connect(&self.addr, name, &mut self.rng) else { return };
+        let Some(mut client) = Client::connect(&self.served.addr, name, &mut self.rng) else { return };
         client.wild = self.rng.percent(25);
         plan(&mut client, &mut self.maker, &mut self.rng);
         self.clients.push(client);
@@ -238,14 +222,14 @@ impl<'a> World<'a> {
         let client = self.clients.swap_remove(at);
         self.answers += client.answers;
         for (name, content, stored) in client.uploads {
-            let found = fs::read(self.store.join(&name)).ok();
+            let found = fs::read(self.served.store.join(&name)).ok();
             assert_eq!(found.is_some(), stored, "{name} in the store");
             assert!(found.is_none_or(|found| found == content), "{name} has another content");
         }
     }
 
     fn jump(&mut self, ms: u64) {
-        self.server.cx.now.jump(ms);
+        self.served.server.cx.now.jump(ms);
         self.jumped += ms;
         if self.jumped > PATIENCE {
             self.jumped = 0;
@@ -270,7 +254,7 @@ impl<'a> World<'a> {
                 return;
             } else if since.elapsed() > AT_ONCE {
                 panic!("these wait for ever:\n{}", self.unsettled());
-            } else if since.elapsed() > Duration::from_millis(2) && self.paced {
+            } else if since.elapsed() > Duration::from_millis(2) && self.served.paced {
                 self.jump(25);
             } else if since.elapsed() > Duration::from_millis(2) {
                 std::thread::sleep(Duration::from_millis(1));
@@ -287,7 +271,7 @@ impl<'a> World<'a> {
     fn end(&mut self) {
         let quits = self.rng.percent(30);
         if quits {
-            self.server.quit();
+            self.served.server.quit();
         } else {
             while !self.clients.is_empty() {
                 if self.rng.percent(30) {
@@ -299,28 +283,64 @@ impl<'a> World<'a> {
             }
             // Whoever said goodbye is let go at once; no timeout is needed for that.
             let begun = Instant::now();
-            while self.server.connections() > self.silent.len() {
+            while self.served.server.connections() > self.silent.len() {
                 assert!(begun.elapsed() < AT_ONCE, "connections of clients that left stay open");
                 self.poll();
             }
         }
         for _ in 0..6 {
             self.poll();
-            self.server.cx.now.jump(1_200_000);
+            self.served.server.cx.now.jump(1_200_000);
         }
         self.poll();
-        assert_eq!(self.server.connections(), 0, "connections are left");
-        assert_eq!(self.server.mode == Mode::Stopped, quits, "{:?}", self.server.mode);
+        assert_eq!(self.served.server.connections(), 0, "connections are left");
+        assert_eq!(self.served.server.mode == Mode::Stopped, quits, "{:?}", self.served.server.mode);
         while !self.clients.is_empty() {
             self.clients[0].late = true;
             while self.clients[0].receive(100_000) {}
             self.leave(0);
         }
-        let stats = &self.server.cx.stats;
+        let stats = &self.served.server.cx.stats;
         assert_eq!(stats.get(Counter::Accepted), stats.get(Counter::Handled));
         assert!(stats.get(Counter::Requests) as usize >= self.answers, "{} answers", self.answers);
     }
+}
 
+/// A server over a socket of its own. `lines` stand in its configuration.
+fn serve(site: &Site, rng: &mut Rng, seed: u64, lines: &str) -> Served {
+    let (log, store) = (site.dir.join(format!("error-{seed}.log")), site.dir.join(format!("html/up-{seed}")));
+    fs::create_dir_all(&store).expect("a directory");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).expect("chmod");
+    let mut listeners = Listeners::default();
+    let mut options = String::new();
+    let (addr, listen) = if rng.percent(50) {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let std::net::SocketAddr::V4(addr) = socket.local_addr().expect("bound") else { unreachable!("asked for") };
+        assert!(listeners.inherit(&format!("{};", socket.into_raw_fd())).is_empty());
+        if rng.percent(50) {
+            options = format!(" sndbuf={}", 1 << (12 + rng.below(6)));
+        }
+        (Addr::V4(addr), addr.to_string())
+    } else {
+        let path = site.dir.join(format!("socket-{seed}"));
+        (Addr::Unix(path.clone()), format!("unix:{}", path.display()))
+    };
+    let text = config(rng, lines, site, &log, &store, &format!("{listen}{options}"));
+    let options = LoadOptions::default();
+    let mut loaded = load_text("simulate.conf", text.as_bytes(), &options);
+    let resolved = resolve(&mut loaded, &site.dir, Form::Own, Vec::new(), None);
+    let shown = resolved.diagnostics.render(&loaded.sources, "simulate");
+    let Some(config) = resolved.config else { panic!("{shown}") };
+    let mut logs = Logs::new();
+    logs.open(&config).expect("logs in a temporary directory");
+    listeners.assume(&config).expect("a free address");
+    let cx = Services::new(Rc::new(config), logs);
+    let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
+    let paced = !text.contains("upload_limit_rate 0;");
+    Served { server, addr, log, store, paced, seed }
+}
+
+impl Served {
     /// A request that panicked, or anything else that is the server's fault, is said in its log.
     fn judge_log(&self) {
         let text = fs::read_to_string(&self.log).expect("the error log");
@@ -361,7 +381,7 @@ fn plan(client: &mut Client, maker: &mut Maker, rng: &mut Rng) {
     }
 }
 
-fn config(rng: &mut Rng, site: &Site, log: &Path, store: &Path, listen: &str) -> String {
+fn config(rng: &mut Rng, lines: &str, site: &Site, log: &Path, store: &Path, listen: &str) -> String {
     let (dir, log, store) = (site.dir.display(), log.display(), store.display());
     let sendfile = rng.pick(&["on", "off"]);
     let buffers = rng.pick(&["4 8k", "8 4k"]);
@@ -374,6 +394,7 @@ fn config(rng: &mut Rng, site: &Site, log: &Path, store: &Path, listen: &str) ->
          http {{
              access_log {access};
              sendfile {sendfile};
+             {lines}
              large_client_header_buffers {buffers};
              client_header_timeout 100s; client_body_timeout 120s; send_timeout 150s; keepalive_timeout 200s;
              lingering_close {lingering}; lingering_time 400s; lingering_timeout 200s;

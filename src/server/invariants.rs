@@ -20,6 +20,9 @@ impl Server {
             let armed = self.wheel.deadline(key.slot());
             let armed = armed.expect("every connection has a timer");
             assert!(armed <= conn.deadline.at().max(now) + 2 * TICK, "{:?} fires at {armed}", conn.deadline);
+            if let State::Http2(http2) = &conn.state {
+                http2.check_invariants(key, &self.conns);
+            }
             active += u64::from(matches!(conn.state, State::Active(_)));
             streams += u64::from(matches!(conn.transport, Transport::Stream(_)));
         }

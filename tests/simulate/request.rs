@@ -7,7 +7,7 @@ use std::rc::Rc;
 /// Files under the root, `/f0` on: empty, small, at the edge of what is kept in memory, several sendfiles long.
 pub const SIZES: [usize; 9] = [0, 1, 700, 5_000, 16_384, 16_385, 70_000, 300_000, 3_000_000];
 /// How often each is asked for: large ones take the time.
-const OFTEN: [usize; 14] = [0, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 6, 7, 8];
+pub const OFTEN: [usize; 14] = [0, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 6, 7, 8];
 
 /// The content of `/f{n}`: no two files, and no two places of one, look alike.
 pub fn content(n: usize) -> Vec<u8> {
@@ -181,7 +181,7 @@ impl Maker {
     }
 }
 
-fn noise(rng: &mut Rng, most: usize) -> Vec<u8> {
+pub fn noise(rng: &mut Rng, most: usize) -> Vec<u8> {
     let len = if rng.percent(10) { 0 } else { rng.size(most) };
     (0..len).map(|_| rng.next() as u8).collect()
 }

@@ -18,7 +18,7 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, turn: &mut Tu
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
     let step = match read::fill(io, ex, http1, &mut bytes, turn) {
         Filled::Nothing => Step::Wait,
-        Filled::End => Step::Close(CloseReason::ClientGone),
+        Filled::End | Filled::Broken => Step::Close(CloseReason::ClientGone),
         Filled::Bytes => {
             let cx = &mut *turn.cx;
             io.arm(Timer::Drain, cx.now.ms + ex.here().settings.client.lingering_timeout.0);

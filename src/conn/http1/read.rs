@@ -190,7 +190,7 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         }
         Filled::Nothing => Step::Wait,
         Filled::End if http1.decoder.end() => finish(active, turn.cx, &[]),
-        Filled::End => Step::Close(CloseReason::ClientGone),
+        Filled::End | Filled::Broken => Step::Close(CloseReason::ClientGone),
     };
     bytes.clear();
     turn.cx.scratch = bytes;
@@ -200,7 +200,10 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 pub enum Filled {
     Bytes,
     Nothing,
+    /// In order: a body without a length may be complete.
     End,
+    /// Reset: no body is complete.
+    Broken,
 }
 
 /// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
@@ -234,7 +237,7 @@ pub fn fill(io: &mut Io<'_>, ex: &mut Exchange, http1: &mut Http1, bytes: &mut V
             Filled::Bytes
         }
         Err(Errno::EAGAIN) => Filled::Nothing,
-        Err(_) => Filled::End,
+        Err(_) => Filled::Broken,
     }
 }
 

@@ -133,7 +133,7 @@ impl Http2 {
         parent.served.add(1);
         self.client.requests = u64::from(parent.served.requests());
         let cx = &mut *turn.cx;
-        let deadline = Deadline::new(Timer::Header, cx.now.ms + self.settings().client.header_timeout.0);
+        let deadline = Deadline::new(Timer::Send, cx.now.ms + self.settings().client.send_timeout.0);
         let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);
         let Active { ex, http1, .. } = &mut *active;
         ex.proxy_header = parent.proxy_header.clone();

@@ -3,7 +3,7 @@
 
 use super::events::Read;
 use super::stream::{Ending, StreamTransport};
-use super::{Http2, OUTPUT, READ, Work, code_of};
+use super::{Entry, Http2, OUTPUT, READ, Work, code_of};
 use crate::config::settings::client::Lingering;
 use crate::conn::close;
 use crate::conn::io::{Budget, CloseReason, Next};
@@ -25,6 +25,7 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
     };
     http2.take_buffers(turn.pool);
     let mut next = http2.run(conns, turn, key);
+    http2.file_unborn();
     http2.give_buffers(turn.pool);
     let filed = std::mem::take(&mut http2.filed);
     if let Some(conn) = conns.get_mut(key) {
@@ -210,6 +211,15 @@ impl Http2 {
             ending => self.protocol.reset(id, code_of(ending)),
         }
         self.protocol.release(id);
+    }
+
+    /// Streams whose first turn waits for room in the output have a deadline meanwhile.
+    fn file_unborn(&mut self) {
+        for at in 0..self.streams.len() {
+            if let Some(Entry { work: Work::Exchange(key), is_ready: true, turn: 0, .. }) = self.streams.get(at) {
+                self.file(*key, Next::Wait);
+            }
+        }
     }
 
     /// What has become of a stream: the last counts.

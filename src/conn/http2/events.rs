@@ -144,8 +144,15 @@ impl Http2 {
                 self.report(cx, format_args!("{fault}, stream {stream}"));
                 (stream, true)
             }
+            Event::Window { stream: 0 } => return self.streams.iter_mut().for_each(|entry| entry.is_stalled = false),
+            Event::Window { stream } => {
+                if let Some(entry) = self.entry(stream) {
+                    entry.is_stalled = false;
+                }
+                return;
+            }
             // Streams that wait for these are looked at in any case.
-            Event::Window { .. } | Event::Priority { .. } | Event::SettingsAcked | Event::GoAway { .. } => return,
+            Event::Priority { .. } | Event::SettingsAcked | Event::GoAway { .. } => return,
             Event::Request { .. } | Event::Data { .. } => return,
         };
         if let Some(at) = self.streams.iter().position(|entry| entry.id == id && entry.key().is_none()) {

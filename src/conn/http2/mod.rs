@@ -17,6 +17,7 @@ mod cached;
 mod cached_send;
 pub mod connection;
 pub mod events;
+mod invariants;
 mod produce;
 mod schedule;
 pub mod stream;

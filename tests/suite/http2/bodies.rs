@@ -1,9 +1,9 @@
 //! Bodies whose consumer is not the client's match: delayed, slow, or gone elsewhere in part. Windows are granted again
 //! whatever moves the stream on, and nothing waits for ever.
 
-use super::client::H2;
+use super::client::{H2, raw};
 use super::{connect, send_body, site};
-use crate::harness::http;
+use crate::harness::{eventually, http};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use webserv::http::h2::frame::{PREFACE, kind};
@@ -132,4 +132,50 @@ fn an_error_page_is_fetched_though_the_body_went_elsewhere() {
     let mut one = s.client();
     one.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nSEE-\r\n4\r\nTHIS\r\n0\r\n\r\n");
     one.response().is(200).body_is("GET-");
+}
+
+#[test]
+fn a_body_without_a_length_is_not_complete_because_its_stream_was_reset() {
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = upstream.local_addr().expect("an address").port();
+    let s = site(&format!(
+        "location /to {{ proxy_pass http://127.0.0.1:{port}; proxy_request_buffering off; proxy_http_version 1.1; }}
+         location /up/ {{ upload_store %%DIR%%/store; allowed_methods PUT POST; }}"
+    ));
+    let mut c = connect(&s);
+    let cancel = 8u32.to_be_bytes();
+    for (name, data) in [("empty", &b""[..]), ("part", b"part")] {
+        for together in [true, false] {
+            let stream = c.next_stream();
+            let mut bytes = super::client::head(stream, "PUT", &format!("/up/{name}"), &[], false);
+            if !data.is_empty() {
+                bytes.extend(raw(kind::DATA, 0, stream, data));
+            }
+            if !together {
+                c.send(&std::mem::take(&mut bytes));
+                c.frame(kind::PING, 0, 0, &[1; 8]);
+                c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+            }
+            bytes.extend(raw(kind::RST_STREAM, 0, stream, &cancel));
+            c.send(&bytes);
+        }
+    }
+    let log = s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("/up/")).count() == 4);
+    assert!(!log.contains("|201|"), "{log}");
+    assert_eq!(std::fs::read_dir(s.path("store")).expect("it is there").count(), 0);
+    // Nor does an upstream hear an end.
+    let stream = c.request("PUT", "/to", &[], false);
+    c.data(stream, b"part", false);
+    let (mut peer, _) = upstream.accept().expect("the server connects");
+    let mut got = Vec::new();
+    let mut bytes = [0; 4096];
+    eventually("the part has come", || {
+        let n = peer.read(&mut bytes).expect("a request");
+        got.extend_from_slice(&bytes[..n]);
+        crate::client::find(&got, b"part").is_some()
+    });
+    c.frame(kind::RST_STREAM, 0, stream, &cancel);
+    peer.read_to_end(&mut got).expect("the end of the connection");
+    assert!(crate::client::find(&got, b"\r\n0\r\n").is_none(), "{}", String::from_utf8_lossy(&got));
+    assert_eq!(c.get("/small").status, 200);
 }
