@@ -469,6 +469,11 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
                 console::complain(&errors);
                 return ExitCode::FAILURE;
             }
+            Err(mut failure) if config.process.pid.is_none() => {
+                let cure = advice::by_hand(&config, name).map_or(String::new(), |cure| format!("\n{cure}"));
+                failure.why.push_str(&cure);
+                Err(failure)
+            }
             outcome => outcome.map(|_| ()),
         },
         None => {

@@ -271,7 +271,7 @@ pub fn signal(config: &Config, name: &str) -> Result<Signalled, Failure> {
     let number = signal_number(name).ok_or_else(|| Failure::of(format!("invalid option: \"-s {name}\"")))?;
     let Some(path) = &config.process.pid else {
         return Err(Failure::of(
-            "the configuration writes no pid file, so there is no process to signal: write \"pid PATH;\" at its top, or use the service manager",
+            "the configuration writes no pid file, so the process is not known\nwrite \"pid PATH;\" at its top, or use the service manager",
         ));
     };
     let pid = pid_file::running(path).map_err(|failure| match path.exists() {

@@ -4,6 +4,7 @@
 use crate::config::ast::{Directive, Span};
 use crate::config::build::Form;
 use crate::config::error::Diagnostic;
+use crate::config::model::Config;
 use crate::config::sources::Sources;
 use crate::server::lifecycle::{Cause, Failure};
 use crate::server::reload::Origin;
@@ -72,7 +73,7 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
         Errno::EADDRINUSE => {
             let who = holder(addr).map_or_else(
                 || format!("another process has the port; `ss -ltnp sport = :{port}`, as root, shows which"),
-                |who| format!("{who} has the port"),
+                |(pid, name)| format!("process {pid} ({name}) has the port"),
             );
             vec![who, format!("stop it, or listen on {other}")]
         }
@@ -118,8 +119,21 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
     help
 }
 
-/// The process that listens there, where we may know: `process 123 (python3)`.
-fn holder(addr: &Addr) -> Option<String> {
+/// How a server without a pid file gets a signal: the process that has its port is in sight.
+pub fn by_hand(config: &Config, signal: &str) -> Option<String> {
+    let (_, name) = SIGNALS.iter().find(|(word, _)| *word == signal)?;
+    let (pid, program) = config.sockets.iter().find_map(|socket| holder(&socket.addr))?;
+    let ours = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    Some(match ours.trim() == program {
+        true => format!("process {pid} ({program}) has its port: kill -{name} {pid}"),
+        false => format!("process {pid} ({program}) has its port, and is another program"),
+    })
+}
+
+const SIGNALS: [(&str, &str); 4] = [("stop", "TERM"), ("quit", "QUIT"), ("reload", "HUP"), ("reopen", "USR1")];
+
+/// The number and name of the process that listens there, where we may know.
+fn holder(addr: &Addr) -> Option<(String, String)> {
     let port = addr.port()?;
     let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
@@ -137,7 +151,7 @@ fn holder(addr: &Addr) -> Option<String> {
         });
         if has {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(format!("process {} ({})", process.file_name().to_string_lossy(), name.trim()));
+            return Some((process.file_name().to_string_lossy().into_owned(), name.trim().to_owned()));
         }
     }
     None

@@ -3,6 +3,7 @@
 
 use crate::harness::{Setup, on_nginx};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -173,6 +174,31 @@ fn as_nobody(setup: &Setup, args: &[&str]) -> Output {
         command.uid(65534).gid(65534);
     }
     command.output().expect("the binary runs")
+}
+
+#[test]
+fn a_server_without_a_pid_file_is_found_by_its_port() {
+    if on_nginx() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let setup = with(&format!("server {{ listen 127.0.0.1:{port}; root site; }}\n"));
+    let other = format!("process {} (", std::process::id());
+    let expected = ["writes no pid file", "pid PATH;", &other, "is another program"];
+    fails_with(&setup, &["reload", "x.conf"], &expected);
+
+    let mut server = Command::new(env!("CARGO_BIN_EXE_webserv"));
+    server.arg("x.conf").current_dir(setup.dir()).env("NGINX", format!("{};", listener.as_raw_fd()));
+    server.stdin(Stdio::null()).stderr(Stdio::null());
+    crate::os::inherit(&mut server, vec![listener.as_raw_fd()]);
+    let mut server = server.spawn().expect("the binary starts");
+    drop(listener);
+    crate::harness::eventually("the server is the only one that has the port", || {
+        said(&run(&setup, &["reload", "x.conf"])).contains(": kill -HUP ")
+    });
+    let _ = server.kill();
+    let _ = server.wait();
 }
 
 #[test]
