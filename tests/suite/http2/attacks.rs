@@ -163,7 +163,7 @@ fn an_idle_connection_holds_a_few_kilobytes() {
 
 #[test]
 fn heads_that_are_too_large_are_refused_and_what_they_left_is_given_back() {
-    let (s, before) = warm("");
+    let (s, before) = warm("keepalive_glitches 0;");
     let mut c = connect(&s);
     let long = "x".repeat(15_000);
     let many: Vec<(String, &str)> = (0..900).map(|n| (format!("x-{n}"), "v")).collect();
