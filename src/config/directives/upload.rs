@@ -34,7 +34,7 @@ pub const ROWS: &[Row] = &[
     row("upload_extensions", HSL, Args::ONE_OR_MORE, "any", Effect::Once(extensions), "File extensions that may be stored (.jpg), or with ! may not (!.php); others get 415.").ours(),
     row("upload_filename", HSL, Args::TAKE1, "original", Effect::Once(filename), "How the stored name is made: original, random, time, or a value with variables ($upload_file_name, $upload_file_ext, $upload_field_NAME, $request_id and all others). A value is judged like a client's name. PUT always stores the name of the URI.").ours(),
     row("upload_min_free", SL, Args::TAKE1, "off", Effect::Once(min_free), "Space an upload must leave free on the disk, as a size or in percent, or off; an upload that would take it gets 507, before its body is read where Content-Length tells.").ours(),
-    row("upload_quota", SL, Args::TAKE12, "off", Effect::Once(quota), "What all files of the area may come to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below. It is counted at first use, in slices while others are served, and kept up by what is stored; uploads under way have their part, so that together they never exceed it, and a replaced file counts no more. What others write there is seen at the next upload while the area has at most a thousand names, in a larger one by counting again, which takes 5 % of the time at most; an upload that would be refused waits for that where it is due.").ours(),
+    row("upload_quota", SL, Args::TAKE123, "off", Effect::Once(quota), "What all files of the area may come to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below. It is counted at first use, in slices while others are served, and kept up by what is stored; uploads under way have their part, so that together they never exceed it, and a replaced file counts no more. What others write there is seen at the next upload while the area has at most a thousand names, in a larger one by counting again, which takes 5 % of the time at most; an upload that would be refused waits for that where it is due. Each process keeps the quota by itself: four that store in one area may come to four times as much. With shared they keep it together, exactly: a lock file in the area (.webserv-quota, in which stands what is there) is held while files get their names, and one that does not fit then is refused; it needs locks that reach all of them (not FUSE, nor NFS with nolock). COPY and MOVE are judged by each process alone.").ours(),
     row("upload_sync", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).sync), "Whether an upload is answered only when it is on the disk: the file's content (fsync) before it gets its name, then the directory. After a power cut the old file or the whole new one is there, and what was answered with success is the new one, as far as the disk keeps its word. So are the names of directories that were made for it, all the way up. DELETE, MKCOL, COPY and MOVE are answered when what they changed is on the disk, and nothing that was there goes before what takes its place is. The kernel's workers wait for the disk (io_submit), a directory once for all uploads that wait for it; where they cannot be had the whole server waits, as short as large files being written back while they come make it. Off, a file is as whole for everyone who reads it and survives the end of the process, but a power cut may take the last half minute or so. Of an upload that goes on (upload_resumable) every offset that is sent is on the disk, and so is the record of the upload; once the machine has been started again, bytes beyond the last such offset do not count.").ours(),
     row("upload_limit_rate", HSL, Args::TAKE1, "0", Effect::Once(limit_rate), "Bytes per second that are read of an upload; its client waits, others do not. Each request on a connection has the whole rate. Variables are allowed; 0, or no size, is no limit.").ours(),
     row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. They may stand in the head, in the head of a form's part, or in the trailers of a chunked body (announced by `Trailer: Content-Digest` where it is larger than 4 MiB, or a part of a resumable upload). A digest that does not fit is a 400 and stores nothing. Want-Repr-Digest is answered with the digest of what was stored. GET and HEAD of a file tell the one that the client wants (Want-Repr-Digest) where POST or PUT is allowed: it is sent without compression then, and hashed once for each version.").ours(),
@@ -143,16 +143,17 @@ fn min_free(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn quota(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let mut files = 0;
-    if d.args.len() > 1 {
-        let Some(number) = d.args[1].bytes().strip_prefix(b"files=") else {
-            return Err(invalid(d, 1).help("files=N"));
-        };
-        files = value::number(number, u64::MAX).map_err(|e| wrong(d, 1, e))?;
+    let (mut files, mut shared) = (0, false);
+    for (at, word) in d.args.iter().enumerate().skip(1) {
+        match word.bytes().strip_prefix(b"files=") {
+            Some(number) => files = value::number(number, u64::MAX).map_err(|e| wrong(d, at, e))?,
+            None if word.is("shared") => shared = true,
+            None => return Err(invalid(d, at).help("files=N or shared")),
+        }
     }
     upload(&mut s.settings).quota = match d.args[0].bytes() {
         b"off" if d.args.len() == 1 => None,
-        bytes => Some(Quota { bytes: Size::parse_offset(bytes).map_err(|e| wrong(d, 0, e))?.0, files }),
+        bytes => Some(Quota { bytes: Size::parse_offset(bytes).map_err(|e| wrong(d, 0, e))?.0, files, shared }),
     };
     Ok(())
 }

@@ -69,6 +69,8 @@ pub struct Quota {
     pub bytes: u64,
     /// 0 is no limit.
     pub files: u64,
+    /// Other processes store there too: a lock file keeps all of them to it.
+    pub shared: bool,
 }
 
 /// What is made of Content-Digest and Repr-Digest (RFC 9530).

@@ -14,6 +14,7 @@
 //!
 //! Invariant: what is used and what is claimed never exceed the quota that a claim was granted under.
 
+pub mod shared;
 mod usage;
 mod walk;
 
@@ -207,6 +208,20 @@ impl Area {
         // One under way may have passed what has changed since.
         let walks = self.walk.borrow().is_some();
         doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
+    }
+
+    /// Counts all of it now, while [`shared::Lock`] keeps other processes from storing.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    fn count_whole(&self, now: &super::clock::Clock) -> Result<Usage, Errno> {
+        // One under way may have passed what has changed since.
+        *self.walk.borrow_mut() = None;
+        let counts = self.counts.get();
+        while self.counts.get() == counts {
+            self.count(now)?;
+        }
+        Ok(self.used.get())
     }
 
     /// A slice of a count, begun if there is none.

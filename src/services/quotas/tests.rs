@@ -73,7 +73,7 @@ fn claims_never_exceed_the_quota() {
     let (mut quotas, mut now) = (Quotas::default(), Clock::read());
     let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
     counted(&area, &mut now);
-    let quota = |bytes, files| Quota { bytes, files };
+    let quota = |bytes, files| Quota { bytes, files, shared: false };
     let mut first = Claim::new(area.clone());
     assert_eq!(first.resize(of(401, 1), of(0, 0), quota(1000, 0)), Err(Full { used: of(600, 1), claimed: of(0, 0) }));
     assert_eq!(first.resize(of(300, 1), of(0, 0), quota(1000, 0)), Ok(()));

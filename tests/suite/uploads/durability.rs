@@ -171,6 +171,44 @@ fn synced_uploads_in_pieces_are_answered_and_hold_up_nobody() {
     });
 }
 
+/// Each file is queued once for the kernel's workers, its directory once for all that wait for it; the loop itself waits for
+/// no disk.
+#[test]
+fn syncs_of_many_uploads_are_few_and_queued() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    if std::process::Command::new("strace").arg("-V").output().is_err() {
+        return crate::harness::skipped("strace is not installed");
+    }
+    let s = running(setup("location /sync/ { allowed_methods PUT; upload_sync on; }").mkdir("html/sync"));
+    // Directories above are written the first time only.
+    s.method("PUT", "/sync/first", "", b"1").is(201);
+    let mut clients: Vec<Client> = (0..64).map(|_| s.ready_client()).collect();
+    let trace = s.path("trace");
+    let mut strace = std::process::Command::new("strace")
+        .args(["-f", "-o"])
+        .arg(&trace)
+        .args(["-e", "trace=io_submit,fsync,fdatasync,syncfs", "-p", &s.pid.to_string()])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("strace");
+    let mut first = [0];
+    std::io::Read::read_exact(strace.stderr.as_mut().expect("piped"), &mut first).expect("attached");
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(request("PUT", &format!("/sync/{n}"), "", &noise(1000)));
+    }
+    clients.iter_mut().for_each(|client| _ = client.response().is(201));
+    std::process::Command::new("kill").args(["-INT", &strace.id().to_string()]).status().expect("kill");
+    strace.wait().expect("strace ends");
+    let text = String::from_utf8(std::fs::read(trace).expect("a trace")).expect("ASCII");
+    let count = |name: &str| text.lines().filter(|line| line.contains(&format!("{name}("))).count();
+    assert_eq!((count("fsync"), count("fdatasync"), count("syncfs")), (0, 0, 0), "the loop waits for no disk");
+    let queued = count("io_submit");
+    println!("64 uploads, {queued} syncs queued");
+    assert!((65..128).contains(&queued), "{queued} syncs of 64 files");
+}
+
 /// What a machine that stopped had not written may be holes of zeros: none of it counts. What a process that was killed had
 /// written does.
 #[test]

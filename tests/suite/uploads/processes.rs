@@ -181,3 +181,55 @@ fn what_a_killed_process_began_goes_on_in_another() {
     patch(&b, &target, at, &content[at..]).is(204);
     assert!(a.read("html/a/killed.bin") == content);
 }
+
+/// Each of four processes has room for all, the area has not: what is there in the end is the quota, to the byte.
+#[test]
+fn four_processes_keep_one_quota() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let settings = "upload_create_path on; upload_quota 60000 files=200 shared; upload_on_duplicate rename;";
+    let first = running(server(&block("", settings)).file("html/index.html", "index").mkdir("html/a"));
+    let root = format!("root {};", first.path("html").display());
+    let more: Vec<Server> =
+        (0..3).map(|_| running(server(&block(&root, settings)).file("html/index.html", "index"))).collect();
+    let stored = AtomicUsize::new(0);
+    let content = noise(1000);
+    std::thread::scope(|scope| {
+        for (process, s) in more.iter().chain([&first]).enumerate() {
+            for thread in 0..2 {
+                let (stored, content) = (&stored, &content);
+                scope.spawn(move || {
+                    for round in 0..25 {
+                        // Plain, without a length, and in pieces: each way ends at the same lock.
+                        let name = format!("{process}-{thread}-{round}");
+                        let status = match round % 3 {
+                            0 => s.method("PUT", &format!("/a/{name}"), "", content).status,
+                            1 => {
+                                let body = [&b"3e8\r\n"[..], content, b"\r\n0\r\n\r\n"].concat();
+                                let fields = "Transfer-Encoding: chunked\r\n";
+                                s.method("PUT", &format!("/a/sub/{name}"), fields, &body).status
+                            }
+                            _ => {
+                                let fields = format!("Upload-Length: 1000\r\n{OCTETS}{}", filename(&name));
+                                tus(s, "POST", "/a/", &fields, content).status
+                            }
+                        };
+                        assert!([201, 507].contains(&status), "{status}");
+                        stored.fetch_add(usize::from(status == 201), Ordering::Relaxed);
+                    }
+                });
+            }
+        }
+    });
+    let files = |s: &Server| {
+        let names = s.snapshot("html/a").into_keys();
+        names.filter(|name| !name.ends_with('/') && !name.contains(".webserv-")).collect::<Vec<_>>()
+    };
+    assert_eq!((files(&first).len(), stored.into_inner()), (60, 60));
+    // What goes makes room, whichever process removed it.
+    let gone = files(&first).remove(0);
+    first.method("DELETE", &format!("/a/{gone}"), "", b"").is(204);
+    more[0].method("PUT", "/a/again", "", &content).is(201);
+    more[1].method("PUT", "/a/one-more", "", b"x").is(507);
+}

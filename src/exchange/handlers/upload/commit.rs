@@ -13,6 +13,7 @@ use crate::http::etag::ETag;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
+use crate::services::quotas::shared::Lock;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Unlink};
@@ -143,7 +144,12 @@ impl Upload {
             etags.push(version(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);
-        match self.give_names(ex, cx, seen) {
+        let lock = self.lock_quota(cx, added, freed)?;
+        let outcome = self.give_names(ex, cx, seen);
+        if outcome.is_err() {
+            lock.into_iter().for_each(Lock::take_back);
+        }
+        match outcome {
             Ok(was) => {
                 cx.quotas.stored(self.place.dir.as_fd(), added, freed);
                 // A time that the client gave has no nanoseconds: the version then depends on the file's last change,

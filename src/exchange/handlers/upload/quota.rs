@@ -11,6 +11,7 @@ use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::resumable;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::quotas::shared::Lock;
 use crate::services::quotas::{Claim, Full, Usage, Wait};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
@@ -135,6 +136,24 @@ impl Upload {
             }
         }
         Ok(())
+    }
+
+    /// The lock of a quota that other processes keep too, with the files' part of it. None: there is none.
+    ///
+    /// # Errors
+    /// 507; 503 where another process does not give the lock back.
+    pub fn lock_quota(&self, cx: &Services, added: Usage, freed: Usage) -> Result<Option<Lock>, Refusal> {
+        let quota = self.rules.quota.filter(|quota| quota.shared);
+        let (Some(limit), Some(area)) = (quota, &self.place.area) else { return Ok(None) };
+        match Lock::take(area, limit, (added, freed), &cx.now) {
+            Ok(Ok(lock)) => Ok(Some(lock)),
+            Ok(Err(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
+            Err(Errno::EAGAIN) => {
+                let why = "another process does not give the lock of the quota back";
+                Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota"))
+            }
+            Err(e) => Err(Refusal::call("lock of the quota", &self.place.area_path, e)),
+        }
     }
 
     /// What is freed when the files get their names.
