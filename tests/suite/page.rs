@@ -1,7 +1,7 @@
 //! The listing page beyond the list: folders made, names moved, files replaced, a folder as one file, languages.
 
 use crate::client::Response;
-use crate::harness::{Server, server, skip_on_nginx};
+use crate::harness::{Server, Setup, server, skip_on_nginx};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -182,4 +182,47 @@ fn an_extension_stays_at_the_right_end_whatever_the_direction() {
     fs::write(s.path("html/read/דוח שנתי.exe.txt"), "x").expect("written");
     let page = s.get("/read/").text();
     assert!(page.contains("<bdi dir=ltr><bdi>דוח שנתי.exe</bdi>.txt</bdi>"), "{page}");
+}
+
+#[test]
+fn what_is_below_a_folder_is_searched() {
+    if skip_on_nginx("autoindex_search") {
+        return;
+    }
+    let many =
+        |setup: Setup, n: usize| (0..n).fold(setup, |setup, at| setup.file(&format!("html/many/n{at}.txt"), "n"));
+    let setup = server(
+        "location / { autoindex on; autoindex_format page; }
+         location /closed/ { autoindex off; }
+         location /secret/ { autoindex on; autoindex_format page; deny all; }
+         location ~ \\.key$ { deny all; }
+         location /off/ { autoindex on; autoindex_format page; autoindex_search off; }",
+    )
+    .file("html/a/Report <1>.txt", "one")
+    .file("html/a/b/REPORT two.txt", "two")
+    .file("html/a/b/report.key", "key")
+    .file("html/a/reports/other.txt", "other")
+    .file("html/a/.report", "dot")
+    .file("html/closed/report.txt", "closed")
+    .file("html/secret/report.txt", "secret")
+    .file("html/off/report.txt", "off")
+    .link("html/a/report-link", "../closed")
+    .file("html/a/Übung.txt", "u");
+    let s = many(setup, 520).start();
+    let page = s.get("/?search=+rEport");
+    page.is(200).contains("Found for <bdi>rEport</bdi>").contains("value=\"rEport\"").contains("1 folder, 3 files");
+    for shown in
+        ["a/Report%20%3C1%3E.txt\"", "a/b/REPORT%20two.txt\"", "href=\"a/reports/\"", "href=\"off/report.txt\""]
+    {
+        page.contains(shown);
+    }
+    for hidden in ["report.key", ".report", "closed/", "secret/", "report-link", "?delete=", "?sort="] {
+        assert!(!page.text().contains(hidden), "{hidden} in {}", page.text());
+    }
+    s.get("/a/?search=%C3%BCBUNG").is(200).contains("Übung.txt").contains("1 file");
+    s.get("/a/?search=nowhere").is(200).contains("Nothing found.");
+    s.get("/many/?search=n").is(200).contains("500 files").contains("Not all of it was searched");
+    s.get("/off/?search=nowhere").is(200).contains("href=\"report.txt\"");
+    let json = s.get_with("/a/?search=report", "Accept: application/json\r\n");
+    json.is(200).contains("\"name\":\"b/REPORT two.txt\"").contains("\"type\":\"directory\"");
 }

@@ -13,6 +13,8 @@ pub struct Listing {
     pub upload: bool,
     /// The page offers all below a folder as one file.
     pub archive: Archive,
+    /// `autoindex_search`: the page searches below the folder.
+    pub search: bool,
     /// A directory answers with one of its files, drawn by lot.
     pub random: bool,
     /// Bytes of rendered listings that may be kept; 0 keeps none. Of the http level.
@@ -47,6 +49,7 @@ impl Default for Listing {
             localtime: false,
             upload: false,
             archive: Archive::Off,
+            search: true,
             random: false,
             cache_size: Size(8 << 20),
         }

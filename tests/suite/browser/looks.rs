@@ -68,10 +68,22 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         assert_eq!(names(&mut page).len(), 4);
         is_clean(&mut page, &s, &[]);
     });
+    table.row(OURS, "Enter in the filter searches below the folder", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/");
+        page.press("/");
+        page.write("INNER");
+        page.load(|page| page.press("Enter"));
+        assert_eq!(names(&mut page), ["tree/full/inner.txt", "up/sub/inner.txt"]);
+        assert_eq!(page.text("document.querySelector('h1').textContent"), "Found for INNER");
+        page.load(|page| page.click("nav a"));
+        assert!(names(&mut page).contains(&"up".to_owned()));
+        is_clean(&mut page, &s, &[]);
+    });
     table.row(OURS, "what is not allowed is not there", || {
         let s = setup().start();
         let mut page = visit(browser, &s, "/");
-        assert!(page.holds("!document.querySelector('form, dialog, a.x, #drop, #queue')"));
+        assert!(page.holds("!document.querySelector('form:not(#find), dialog, a.x, #drop, #queue')"));
         page.open(&url(&s, "/small/"));
         assert!(page.holds("document.querySelector('form#up') && !document.querySelector('dialog, a.x')"));
     });

@@ -1,6 +1,7 @@
 //! The listing's page in a real browser: what people see, press and drop. Skipped, and said so, where there is no
 //! Chromium (Debian: `apt-get install chromium`).
 
+mod axe;
 mod deletes;
 mod devtools;
 mod looks;
@@ -28,6 +29,7 @@ fn the_page_in_a_real_browser() {
     uploads::rows(&mut table, &mut browser);
     deletes::rows(&mut table, &mut browser);
     resume::rows(&mut table, &mut browser);
+    axe::rows(&mut table, &mut browser);
 }
 
 fn setup() -> Setup {

@@ -92,7 +92,7 @@ impl Gathering {
                 Ok(Step::On) => {}
                 Ok(Step::Found(found)) => {
                     let is_dir = found.stat.kind == FileKind::Dir;
-                    if !self.may(ex, cx, &found.path, is_dir) {
+                    if !may_read(ex, cx, &self.rules, (&self.uri, &self.path), (&found.path, is_dir)) {
                         if is_dir {
                             self.walk.skip();
                         }
@@ -116,24 +116,32 @@ impl Gathering {
         }
     }
 
-    fn may(&self, ex: &mut Exchange, cx: &mut Services, below: &[u8], is_dir: bool) -> bool {
-        let uri = [&self.uri[..], below].concat();
-        if is_dir {
-            // Names of files are not told where no listing tells them. What is in the folder is asked one by one.
-            let config = ex.config.clone();
-            let found = location::find(&config, ex.route.server, &uri, &mut NoTrace);
-            return found.is_ok_and(|found| config.location(found.location).settings.listing.on);
-        }
-        let path = [&self.path[..], below].concat();
-        self.rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, Deed::Read).is_ok()
-    }
-
     fn finish(&mut self, ex: &mut Exchange) -> Flow {
         let Some(walk) = self.again.take() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
         let refused = std::mem::take(&mut self.refused);
         respond(ex, Archive::new(walk, self.form, refused, Some(self.since)), self.form);
         Flow::Respond
     }
+}
+
+/// Whether the client may read an entry by its own URI, or see the listing of a folder. `top`: URI and path of the
+/// directory that the entry, with whether it is a folder, is below.
+pub fn may_read(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: &PathRules,
+    top: (&[u8], &[u8]),
+    (below, is_dir): (&[u8], bool),
+) -> bool {
+    let uri = [top.0, below].concat();
+    if is_dir {
+        // Names of files are not told where no listing tells them. What is in the folder is asked one by one.
+        let config = ex.config.clone();
+        let found = location::find(&config, ex.route.server, &uri, &mut NoTrace);
+        return found.is_ok_and(|found| config.location(found.location).settings.listing.on);
+    }
+    let path = [top.1, below].concat();
+    rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, Deed::Read).is_ok()
 }
 
 /// The time by which files are dated.

@@ -10,6 +10,7 @@ mod entries;
 mod making;
 mod random;
 mod respond;
+mod search;
 mod shape;
 
 pub use directory::not_opened;
@@ -35,10 +36,11 @@ use shape::Shape;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A listing, or an archive, that takes more than a turn of the loop.
+/// A listing, an archive or a search that takes more than a turn of the loop.
 pub enum Making {
     Page(Box<making::Making>),
     Archive(Box<archive::Gathering>),
+    Search(Box<search::Searching>),
 }
 
 impl Making {
@@ -47,6 +49,7 @@ impl Making {
         match self {
             Making::Page(making) => making.work(ex, cx),
             Making::Archive(gathering) => gathering.work(ex, cx),
+            Making::Search(searching) => searching.work(ex, cx),
         }
     }
 }
@@ -109,6 +112,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         can_make,
         can_move: can_make && can_delete,
         archive: rule.archive,
+        can_search: is_page && rule.search,
         language,
         resumable: ex.here().settings.upload.resumable.speaks.tus,
         can_delete,
@@ -116,6 +120,11 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         links: links(ex),
         hidden: paths::trashes_in(&ex.config, &ex.route.path),
     };
+    if shape.can_search
+        && let Some(text) = listing::search_from_query(&ex.route.args)
+    {
+        return search::begin(ex, cx, dir, shape, text);
+    }
     making::begin(ex, cx, dir, shape).map(|making| Box::new(Making::Page(making)))
 }
 

@@ -40,6 +40,14 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+/// A search, for the page of what it found.
+#[derive(Clone, Copy, Debug)]
+pub struct Searched<'a> {
+    pub text: &'a [u8],
+    /// Everything below was looked at.
+    pub is_all: bool,
+}
+
 /// How one directory is to be shown. Borrowed for the call; cheap to make for each slice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Listing<'a> {
@@ -71,6 +79,10 @@ pub struct Listing<'a> {
     pub can_move: bool,
     /// page: `autoindex_archive`.
     pub archive: Archive,
+    /// page: what is below can be searched.
+    pub can_search: bool,
+    /// What was searched for, where the entries are what was found: named by their paths from here.
+    pub search: Option<Searched<'a>>,
     /// page: the language of its words.
     pub language: Language,
     /// page: `upload_resumable` speaks tus here.

@@ -34,16 +34,19 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     let words = listing.language.words();
     document(Word::Title, listing.path, listing.language, out);
     breadcrumbs(listing.path, &words, out);
-    out.extend_from_slice(b"<h1><bdi>");
-    escape::text(last_segment(listing.path), out);
-    out.extend_from_slice(b"</bdi></h1>\n");
+    out.extend_from_slice(b"<h1>");
+    match listing.search {
+        Some(search) => words.with(Word::Found, out, |out| name(search.text, out)),
+        None => name(last_segment(listing.path), out),
+    }
+    out.extend_from_slice(b"</h1>\n");
     totals(listing, &words, out);
     if listing.can_upload {
         upload_form(listing, &words, out);
     }
-    out.extend_from_slice(b"<p id=status role=status></p>\n<p id=find hidden><label>");
-    texts(out, &[words.get(Word::Filter), " <input id=filter type=search autocomplete=off placeholder=\""]);
-    texts(out, &[words.get(Word::Press), "\"></label></p>\n<table>\n<caption>"]);
+    out.extend_from_slice(b"<p id=status role=status></p>\n");
+    find(listing, &words, out);
+    out.extend_from_slice(b"<table>\n<caption>");
     words.named(Word::Contents, listing.path, out);
     out.extend_from_slice(b"</caption>\n<thead>\n<tr>");
     column(listing, Key::Name, "name", words.get(Word::Name), out);
@@ -54,13 +57,31 @@ pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
         texts(out, &["<th scope=col><span class=vh>", words.get(word), "</span>"]);
     }
     out.extend_from_slice(b"\n<tbody id=rows>\n");
-    if listing.path != b"/" {
+    if listing.path != b"/" && listing.search.is_none() {
         texts(out, &["<tr class=\"d up\"><th scope=row><a href=\"../\">", words.get(Word::Parent), "</a><td><td>"]);
         if listing.can_delete {
             out.extend_from_slice(b"<td>");
         }
         out.push(b'\n');
     }
+}
+
+/// The field that filters the rows, by script; what is in it can be searched for in all that is below, by a plain form.
+fn find(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
+    let (begin, end) = match listing.can_search {
+        true => ("<form id=find role=search action=\"./\">", "</form>\n"),
+        false => ("<p id=find hidden>", "</p>\n"),
+    };
+    texts(out, &[begin, "<label>", words.get(Word::Filter), " <input id=filter type=search autocomplete=off"]);
+    texts(out, &[" placeholder=\"", words.get(Word::Press), "\""]);
+    if listing.can_search {
+        out.extend_from_slice(b" name=search value=\"");
+        escape::text(listing.search.map_or(b"", |search| search.text), out);
+        texts(out, &["\"></label> <button>", words.get(Word::Search), "</button>"]);
+    } else {
+        out.extend_from_slice(b"></label>");
+    }
+    texts(out, &[end]);
 }
 
 fn texts(out: &mut Vec<u8>, parts: &[&str]) {
@@ -179,7 +200,11 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
     // There in any case: rows come and go while the page is open.
     let hidden = if listing.totals == Totals::default() { "" } else { " hidden" };
     let words = listing.language.words();
-    texts(out, &["</table>\n<p id=empty", hidden, ">", words.get(Word::Empty), "</p>\n"]);
+    let empty = if listing.search.is_some() { Word::Nothing } else { Word::Empty };
+    texts(out, &["</table>\n<p id=empty", hidden, ">", words.get(empty), "</p>\n"]);
+    if listing.search.is_some_and(|search| !search.is_all) {
+        texts(out, &["<p>", words.get(Word::NotAll), "</p>\n"]);
+    }
     archive(listing, &words, out);
     out.extend_from_slice(b"</main>\n");
     if listing.can_upload {
@@ -333,6 +358,11 @@ fn totals(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
 
 /// A column's head: a link to the same page sorted by it, or the other way round if it already is.
 fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Vec<u8>) {
+    // What was found is in the order of its paths.
+    if listing.search.is_some() {
+        texts(out, &["<th scope=col>", label]);
+        return zone(listing, key, out);
+    }
     let current = (listing.sort.key == key).then_some(listing.sort.order);
     let (aria, next) = match current {
         Some(Order::Ascending) => (" aria-sort=ascending", "desc"),
@@ -344,6 +374,11 @@ fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Ve
     for part in [aria, "><a rel=nofollow href=\"?sort=", word, "&amp;order=", next, "\">", label, "</a>"] {
         out.extend_from_slice(part.as_bytes());
     }
+    zone(listing, key, out);
+}
+
+/// The zone of the times, beside their head.
+fn zone(listing: &Listing<'_>, key: Key, out: &mut Vec<u8>) {
     if key == Key::Time {
         let minutes = listing.utc_offset / 60;
         let sign = if minutes < 0 { '-' } else { '+' };
@@ -358,7 +393,13 @@ fn column(listing: &Listing<'_>, key: Key, word: &str, label: &str, out: &mut Ve
 }
 
 fn href(entry: &Entry<'_>, out: &mut Vec<u8>) {
-    escape::uri(entry.name, out);
+    // A name has no slash; what was found is named by its path.
+    for (at, part) in entry.name.split(|byte| *byte == b'/').enumerate() {
+        if at > 0 {
+            out.push(b'/');
+        }
+        escape::uri(part, out);
+    }
     if entry.kind == Kind::Dir {
         out.push(b'/');
     }

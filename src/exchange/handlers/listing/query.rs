@@ -102,6 +102,13 @@ pub fn move_from_query(query: &[u8]) -> Option<Vec<u8>> {
     Some(name)
 }
 
+/// What `?search=TEXT` looks for, as a form sends it; `None` where that is nothing.
+pub fn search_from_query(query: &[u8]) -> Option<Vec<u8>> {
+    let text = percent_decode(argument(query, b"search")?, Plus::Space);
+    let text = text.trim_ascii();
+    (!text.is_empty()).then(|| text.to_vec())
+}
+
 /// The entry that the confirmed form names ([`DELETE_FIELD`]). The form sends the percent-encoded name
 /// as its value, so that any bytes survive the browser's own encoding: it is decoded twice.
 pub fn delete_from_form(body: &[u8]) -> Option<Vec<u8>> {
@@ -196,6 +203,18 @@ mod tests {
         ];
         for (name, query, expected) in table {
             assert_eq!(delete_from_query(query).as_deref(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_search_is_what_the_form_sends() {
+        let table: &[Case] = &[
+            ("none", b"sort=name", None),
+            ("nothing", b"search=+%20", None),
+            ("words", b"a=b&search=two+w%C3%B6rds%26", Some("two wörds&".as_bytes())),
+        ];
+        for (name, query, expected) in table {
+            assert_eq!(search_from_query(query).as_deref(), *expected, "{name}");
         }
     }
 

@@ -36,7 +36,8 @@ const LANGUAGES: [(Language, &str, &str); 7] = [
 pub enum Word {
     Title, Add, AddFolder, Upload, Hint, Filter, Press, Contents, Name, Size, Modified, Delete, DeleteName, Rename,
     RenameName, Parent, Empty, Drop, DeleteQ, DeleteFolderQ, Keep, KeepIt, Top, Path, Uploads, Folder, Folders, File,
-    Files, Bytes, NewFolder, Make, MoveQ, MoveTo, Move, Archive, Actions,
+    Files, Bytes, NewFolder, Make, MoveQ, MoveTo, Move, Archive, Search, Found, Nothing,
+    NotAll, Actions,
 }
 
 impl Language {

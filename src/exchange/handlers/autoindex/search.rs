@@ -1,0 +1,134 @@
+//! `?search=TEXT` of the page: entries below a folder whose names have the text in them, in slices of the turn.
+//!
+//! Invariant: bounded, whatever is below ([`MOST_LOOKED_AT`], [`MOST_FOUND`]), and the page says where that ended it;
+//! nothing is named that the client could not read by its own URI, or see in a listing.
+
+use super::Making;
+use super::archive::may_read;
+use super::respond::respond;
+use super::shape::Shape;
+use crate::config::settings::listing::Archive;
+use crate::exchange::Exchange;
+use crate::exchange::archive::walk::{Found, Step, Walk};
+use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::handlers::failure;
+use crate::exchange::handlers::listing::{Entry, Kind, Listing, Searched, Totals};
+use crate::exchange::handlers::path_rules::PathRules;
+use crate::services::Services;
+use crate::sys::file::FileKind;
+use std::os::fd::OwnedFd;
+
+const MOST_LOOKED_AT: usize = 50_000;
+const MOST_FOUND: usize = 500;
+
+pub struct Searching {
+    rules: PathRules,
+    /// Every path below has the folder's own rules.
+    is_uniform: bool,
+    shape: Shape,
+    text: Vec<u8>,
+    /// In small letters.
+    wanted: String,
+    uri: Vec<u8>,
+    path: Vec<u8>,
+    walk: Walk,
+    looked_at: usize,
+    found: Vec<Found>,
+}
+
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Making> {
+    // What was found is shown: it is changed where it is.
+    (shape.can_upload, shape.can_delete, shape.can_move, shape.archive) = (false, false, false, Archive::Off);
+    let rules = PathRules::of(ex, cx);
+    let (uri, path) = (ex.route.uri.clone(), ex.route.path.clone());
+    let walk = match Walk::new(dir, std::mem::take(&mut shape.hidden)) {
+        Ok(walk) => walk,
+        Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
+    };
+    let mut searching = Searching {
+        is_uniform: rules.are_same_below(ex, &uri),
+        rules,
+        shape,
+        wanted: String::from_utf8_lossy(&text).to_lowercase(),
+        text,
+        uri,
+        path,
+        walk,
+        looked_at: 0,
+        found: Vec::new(),
+    };
+    match searching.work(ex, cx) {
+        Flow::Wait => Ok(Box::new(Making::Search(Box::new(searching)))),
+        flow => Err(flow),
+    }
+}
+
+impl Searching {
+    /// The next slice.
+    pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        loop {
+            match self.walk.step() {
+                Ok(Step::On) => {}
+                Ok(Step::Found(found)) => {
+                    self.looked_at += 1;
+                    self.look(ex, cx, found);
+                    if self.found.len() == MOST_FOUND || self.looked_at == MOST_LOOKED_AT {
+                        return self.finish(ex, false);
+                    }
+                }
+                Ok(Step::End) => return self.finish(ex, true),
+                Err(e) => return failure::failed(ex, cx, "readdir()", e),
+            }
+            if cx.slice.is_over() {
+                return Flow::Wait;
+            }
+        }
+    }
+
+    fn look(&mut self, ex: &mut Exchange, cx: &mut Services, found: Found) {
+        let is_dir = found.stat.kind == FileKind::Dir;
+        let name = found.path.strip_suffix(b"/").unwrap_or(&found.path);
+        let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+        let is_wanted = String::from_utf8_lossy(name).to_lowercase().contains(&self.wanted);
+        // Files that are not wanted need no judgement; folders do, for what is in them.
+        if !is_dir && !is_wanted {
+            return;
+        }
+        let top = (&self.uri[..], &self.path[..]);
+        if !self.is_uniform && !may_read(ex, cx, &self.rules, top, (&found.path, is_dir)) {
+            if is_dir {
+                self.walk.skip();
+            }
+            return;
+        }
+        if is_wanted {
+            self.found.push(found);
+        }
+    }
+
+    fn finish(&mut self, ex: &mut Exchange, is_all: bool) -> Flow {
+        self.found.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut totals = Totals::default();
+        for found in &self.found {
+            match found.stat.kind {
+                FileKind::Dir => totals.dirs += 1,
+                _ => {
+                    totals.files += 1;
+                    totals.bytes = totals.bytes.saturating_add(found.stat.size);
+                }
+            }
+        }
+        let search = Some(Searched { text: &self.text, is_all });
+        let listing = Listing { search, ..self.shape.listing(&self.uri, totals) };
+        let mut body = Vec::with_capacity(16 << 10);
+        listing.head(&mut body);
+        for (at, found) in self.found.iter().enumerate() {
+            let kind = if found.stat.kind == FileKind::Dir { Kind::Dir } else { Kind::File };
+            let name = found.path.strip_suffix(b"/").unwrap_or(&found.path);
+            let entry = Entry { name, kind, size: found.stat.size, mtime: found.stat.mtime.0 };
+            listing.entry(at, &entry, &mut body);
+        }
+        listing.tail(&mut body);
+        respond(ex, &self.shape, body.into())
+    }
+}
