@@ -20,6 +20,7 @@ use crate::services::logs::Who;
 use crate::services::open_files::OpenFile;
 use crate::services::response_cache::{Body, CachedResponse, Piece};
 use crate::services::stats::Counter;
+use crate::sys::Errno;
 use crate::util::span::Span;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -156,33 +157,9 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     let rest = text.add(&head[date + cx.now.http.len()..]);
     let content = text.add(kept);
 
-    let (mut error_text, mut error_request) = (Span::default(), Span::default());
-    let mut reports = 0;
-    match (&found, ex.response.status) {
-        (Ok(_), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
-        (Err(_), Status::NOT_FOUND) if is_logged_otherwise(ex) => return None,
-        (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
-            reports = 1;
-            error_text = text.add(Failure { call: "open()", path: &ex.route.path, e: *e }.to_string().as_bytes());
-            let mut line = Vec::new();
-            ex.asked_what(LineFormat::Text, &mut line);
-            error_request = text.add(&line);
-        }
-        (Err(_), Status::NOT_FOUND) => {}
-        _ => return None,
-    }
-    // Something else was logged: it would have to be logged again.
-    if ex.log.reports.get() != reports {
-        return None;
-    }
+    let (error_text, error_request) = error_line(found.as_ref().map(drop).map_err(|e| *e), ex, &mut text)?;
     let logs = ex.here().settings.logs.clone();
-    let line = match &*logs.access {
-        [] => Box::default(),
-        [AccessLog { target: AccessTarget::File(_), condition: None, format, .. }] => {
-            pieces(format, ex, cx, &mut text)?
-        }
-        _ => return None,
-    };
+    let line = access_line(&logs.access, ex, cx, &mut text)?;
     Some(CachedResponse {
         endpoint: ex.client.endpoint,
         server: ex.route.server,
@@ -206,6 +183,37 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         file: found.map(|file| Rc::downgrade(&file)),
         look: RefCell::new(look),
     })
+}
+
+/// The line that the error log had for this answer: what it says of the file and of the request; both empty where there
+/// was none. None: it cannot be written again from what is kept.
+fn error_line(found: Result<(), Errno>, ex: &Exchange, text: &mut Text) -> Option<(Span, Span)> {
+    let mut line = (Span::default(), Span::default());
+    let mut reports = 0;
+    match (found, ex.response.status) {
+        (Ok(()), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
+        (Err(_), Status::NOT_FOUND) if is_logged_otherwise(ex) => return None,
+        (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
+            reports = 1;
+            let failure = Failure { call: "open()", path: &ex.route.path, e };
+            let mut request = Vec::new();
+            ex.asked_what(LineFormat::Text, &mut request);
+            line = (text.add(failure.to_string().as_bytes()), text.add(&request));
+        }
+        (Err(_), Status::NOT_FOUND) => {}
+        _ => return None,
+    }
+    // Something else was logged: it would have to be logged again.
+    (ex.log.reports.get() == reports).then_some(line)
+}
+
+/// The pieces of the access log's line. None: there are several logs, or one that is not written to for each request.
+fn access_line(logs: &[AccessLog], ex: &mut Exchange, cx: &mut Services, text: &mut Text) -> Option<Box<[Piece]>> {
+    match logs {
+        [] => Some(Box::default()),
+        [AccessLog { target: AccessTarget::File(_), condition: None, format, .. }] => pieces(format, ex, cx, text),
+        _ => None,
+    }
 }
 
 /// What the error log says is kept in nginx's form only, and without what is another each time.

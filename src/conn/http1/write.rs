@@ -7,6 +7,7 @@ use crate::conn::timers::Timer;
 use crate::exchange::flow::Pause;
 use crate::exchange::send_queue::Segment;
 use crate::exchange::{Exchange, Rx, Tx};
+use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
@@ -34,7 +35,6 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         return flush_transport(io);
     }
     let cx = &mut *turn.cx;
-    let sendfile = ex.here().settings.files.sendfile;
     let timeout = ex.here().settings.client.send_timeout.0;
     loop {
         let most = match allowance(ex, cx.now.ms) {
@@ -59,58 +59,17 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             ex.out.pass_marker();
             continue;
         }
-        // The last piece takes along the word that TLS ends with.
-        let ends = io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive;
-        let sent = ex.out.response_sent();
-        let mut piece = false;
-        let Some((segment, text, more)) = ex.out.front() else { return flush_transport(io) };
+        if ex.out.front().is_none() {
+            return flush_transport(io);
+        }
         if !io.transport.can_write() {
             return Flushed::Blocked;
         }
         if turn.budget.bytes == 0 {
             return Flushed::Yield;
         }
-        let more = |is_whole: bool| match more {
-            true => More::Yes,
-            false if ends && is_whole => More::Last,
-            false => More::No,
-        };
-        let result = match segment {
-            Segment::Text(range) => {
-                let part = range.start..range.end.min(range.start.saturating_add(most));
-                io.transport.send(&text[part.clone()], more(part.end == range.end))
-            }
-            Segment::Shared(bytes, range) => {
-                let part = range.start..range.end.min(range.start.saturating_add(most));
-                io.transport.send(&bytes[part.clone()], more(part.end == range.end))
-            }
-            // The time of this turn is over.
-            Segment::Made { .. } => return Flushed::Yield,
-            // Nothing is framed for a stream that was reset: its request is given up.
-            Segment::Head { .. } | Segment::End { .. } if io.transport.has_failed() => {
-                return Flushed::Gone(CloseReason::ClientGone);
-            }
-            Segment::Head { .. } | Segment::End { .. } => return Flushed::Blocked,
-            Segment::File { file, at, end } => {
-                let left = *end - *at;
-                piece = io.transport.is_raw() && sendfile && left > PIECE && left + sent > LARGE;
-                let wanted = left.min(if piece { PIECE } else { BITE }).min(most as u64) as usize;
-                let more = more(wanted as u64 == left);
-                let result = match file.fd() {
-                    Some(source) if sendfile => io.transport.send_file(source, *at, wanted, &mut cx.scratch, more),
-                    Some(source) => io.transport.send_copy(source, *at, wanted, &mut cx.scratch, more),
-                    None => Ok(0),
-                };
-                if result == Ok(0) {
-                    let text = format!("file was truncated while sending: {} bytes were promised", file.stat.size);
-                    ex.report(cx, Level::Error, format_args!("{text}"));
-                    return Flushed::Gone(CloseReason::CutShort);
-                }
-                result
-            }
-        };
-        match result {
-            Ok(n) => {
+        match send_front(io, ex, cx, most) {
+            Ok((n, piece)) => {
                 ex.out.advance(n);
                 turn.budget.moved(n);
                 io.arm(Timer::Send, cx.now.ms + timeout);
@@ -119,9 +78,63 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                     return Flushed::Yield;
                 }
             }
-            Err(Errno::EAGAIN) => return Flushed::Blocked,
-            Err(_) => return Flushed::Gone(CloseReason::ClientGone),
+            Err(outcome) => return outcome,
         }
+    }
+}
+
+/// Sends of the first segment, `most` bytes of it at most. Gives how many were taken, and whether they were a piece of a
+/// large file ([`PIECE`]).
+fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
+    let sendfile = ex.here().settings.files.sendfile;
+    // The last piece takes along the word that TLS ends with.
+    let ends = io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive;
+    let sent = ex.out.response_sent();
+    let Some((segment, text, more)) = ex.out.front() else { return Ok((0, false)) };
+    let more = |is_whole: bool| match more {
+        true => More::Yes,
+        false if ends && is_whole => More::Last,
+        false => More::No,
+    };
+    let mut piece = false;
+    let result = match segment {
+        Segment::Text(range) => {
+            let part = range.start..range.end.min(range.start.saturating_add(most));
+            io.transport.send(&text[part.clone()], more(part.end == range.end))
+        }
+        Segment::Shared(bytes, range) => {
+            let part = range.start..range.end.min(range.start.saturating_add(most));
+            io.transport.send(&bytes[part.clone()], more(part.end == range.end))
+        }
+        // The time of this turn is over.
+        Segment::Made { .. } => return Err(Flushed::Yield),
+        // Nothing is framed for a stream that was reset: its request is given up.
+        Segment::Head { .. } | Segment::End { .. } if io.transport.has_failed() => {
+            return Err(Flushed::Gone(CloseReason::ClientGone));
+        }
+        Segment::Head { .. } | Segment::End { .. } => return Err(Flushed::Blocked),
+        Segment::File { file, at, end } => {
+            let left = *end - *at;
+            piece = io.transport.is_raw() && sendfile && left > PIECE && left + sent > LARGE;
+            let wanted = left.min(if piece { PIECE } else { BITE }).min(most as u64) as usize;
+            let more = more(wanted as u64 == left);
+            let result = match file.fd() {
+                Some(source) if sendfile => io.transport.send_file(source, *at, wanted, &mut cx.scratch, more),
+                Some(source) => io.transport.send_copy(source, *at, wanted, &mut cx.scratch, more),
+                None => Ok(0),
+            };
+            if result == Ok(0) {
+                let text = format!("file was truncated while sending: {} bytes were promised", file.stat.size);
+                ex.report(cx, Level::Error, format_args!("{text}"));
+                return Err(Flushed::Gone(CloseReason::CutShort));
+            }
+            result
+        }
+    };
+    match result {
+        Ok(n) => Ok((n, piece)),
+        Err(Errno::EAGAIN) => Err(Flushed::Blocked),
+        Err(_) => Err(Flushed::Gone(CloseReason::ClientGone)),
     }
 }
 
