@@ -196,6 +196,9 @@ impl<'a> Builder<'a> {
         recipe: Recipe,
         passwords: Vec<Vec<u8>>,
     ) -> Option<Handshake> {
+        if ssl.has_foreign_key {
+            return None;
+        }
         if ssl.keys.len() < ssl.certificates.len() {
             let missing = &ssl.certificates[ssl.keys.len()];
             let text = match missing.name.constant() {

@@ -25,6 +25,12 @@ pub struct Protocols {
 }
 
 impl Protocols {
+    /// Those of another line of the configuration; lines of one block add up (nginx). `first`: it is the block's first.
+    pub fn add(&mut self, named: Protocols, first: bool) {
+        let before = if first { Protocols { v1_2: false, v1_3: false } } else { *self };
+        *self = Protocols { v1_2: before.v1_2 || named.v1_2, v1_3: before.v1_3 || named.v1_3 };
+    }
+
     pub fn versions(self) -> Vec<&'static SupportedProtocolVersion> {
         let all = [(self.v1_3, &version::TLS13), (self.v1_2, &version::TLS12)];
         all.into_iter().filter(|(on, _)| *on).map(|(_, version)| version).collect()

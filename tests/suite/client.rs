@@ -169,6 +169,30 @@ impl Client {
         self
     }
 
+    /// What a balancer writes first, and a request behind it, in pieces as [`Client::send_split`] sends them. The first
+    /// message of TLS comes between both, where there is one; then the header's pieces are cut.
+    #[track_caller]
+    pub fn introduce(&mut self, header: &[u8], request: &[u8], at: impl IntoIterator<Item = usize>) -> &mut Self {
+        let at: Vec<usize> = at.into_iter().collect();
+        if self.stream.introduce(header, &at).expect("the header is taken") {
+            return self.send(request);
+        }
+        self.send_split(&[header, request].concat(), at)
+    }
+
+    /// Bytes that go before a handshake, without it.
+    pub fn send_bare(&mut self, bytes: &[u8]) {
+        (&*self.stream).write_all(bytes).expect("sending");
+    }
+
+    /// The end of the connection, without a byte before it, whatever would go on over it.
+    #[track_caller]
+    pub fn expect_bare_end(&mut self) {
+        let mut byte = [0];
+        let end = (&*self.stream).read(&mut byte);
+        assert!(!matches!(end, Ok(n) if n > 0), "a byte {:#04x}", byte[0]);
+    }
+
     /// FIN: no more requests; answers are still read.
     pub fn half_close(&mut self) -> &mut Self {
         self.stream.shutdown(Shutdown::Write).expect("shutdown");

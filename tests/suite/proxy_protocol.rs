@@ -25,14 +25,13 @@ fn version2() -> Vec<u8> {
 fn the_header_of_a_balancer_may_come_in_any_pieces() {
     let s = start("");
     for header in [b"PROXY TCP4 192.0.2.7 127.0.0.1 123 80\r\n".to_vec(), version2()] {
-        let bytes = [&header[..], REQUEST.as_bytes()].concat();
         for at in 1..=header.len() + 3 {
             let mut client = s.client();
-            client.send_split(&bytes, [at]);
+            client.introduce(&header, REQUEST.as_bytes(), [at]);
             client.response().is(200).body_is("192.0.2.7:123");
         }
         let mut client = s.client();
-        client.send_split(&bytes, 1..bytes.len());
+        client.introduce(&header, REQUEST.as_bytes(), 1..header.len() + REQUEST.len());
         client.response().is(200).body_is("192.0.2.7:123");
     }
 }
@@ -43,14 +42,14 @@ fn a_balancer_that_never_ends_its_header_is_not_answered() {
     let s = start("client_header_timeout 1s;");
     for begun in [&b""[..], b"PROXY TCP4 192.0.2.7", &version2()[..20]] {
         let mut client = s.client();
-        client.send(begun);
-        client.expect_closed();
+        client.send_bare(begun);
+        client.expect_bare_end();
     }
     if on_nginx() {
         return;
     }
     // Who has ended it is a client like any other.
     let mut client = s.client();
-    client.send(version2()).send("GET / HTT");
+    client.introduce(&version2(), b"GET / HTT", []);
     client.response().is(408);
 }

@@ -58,6 +58,20 @@ impl Stream {
         }
     }
 
+    /// Sends what goes before the handshake together with its first message, in pieces that end at each of `cuts`. False:
+    /// there is no handshake, and nothing was sent.
+    pub fn introduce(&mut self, header: &[u8], cuts: &[usize]) -> Result<bool> {
+        let Layer::Tls(tls) = &mut self.layer else { return Ok(false) };
+        let bytes = [header, &tls.hello()?].concat();
+        let mut from = 0;
+        for end in cuts.iter().copied().chain([bytes.len()]).filter(|end| *end <= bytes.len()) {
+            self.tcp.write_all(&bytes[from..end])?;
+            std::thread::yield_now();
+            from = end;
+        }
+        Ok(true)
+    }
+
     pub fn shutdown(&mut self, how: Shutdown) -> Result<()> {
         match &mut self.layer {
             Layer::Plain => {}

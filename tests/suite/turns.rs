@@ -21,7 +21,7 @@ fn everybody_is_answered_whoever_else_asks() {
         ("GET", "/", 403, ""),
     ];
     let of = |at: usize, round: usize| asked[(at + round) % asked.len()];
-    let mut clients: Vec<Client> = (0..MANY).map(|_| s.client()).collect();
+    let mut clients: Vec<Client> = (0..MANY).map(|_| s.ready_client()).collect();
     for round in 0..3 {
         s.frozen(|| {
             for (at, client) in clients.iter_mut().enumerate() {
@@ -57,7 +57,7 @@ fn requests_that_arrive_together_are_not_refused_for_each_other_by_limit_conn() 
     )
     .file("html/f", "f")
     .start();
-    let mut clients: Vec<Client> = (0..MANY).map(|_| s.client()).collect();
+    let mut clients: Vec<Client> = (0..MANY).map(|_| s.ready_client()).collect();
     for _ in 0..3 {
         s.frozen(|| {
             for client in &mut clients {
@@ -84,7 +84,7 @@ fn as_many_clients_as_there_may_be_are_not_too_many_while_some_are_being_answere
     .file("html/f", "f")
     .start();
     let ask = |client: &mut Client| _ = client.send("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
-    let mut clients: Vec<Client> = (0..4).map(|_| s.client()).collect();
+    let mut clients: Vec<Client> = (0..4).map(|_| s.ready_client()).collect();
     // Four are as many as there may be, and none of them has to go for that.
     s.frozen(|| clients.iter_mut().for_each(ask));
     clients.iter_mut().for_each(|client| _ = client.response().is(200));
@@ -133,7 +133,7 @@ fn many_short_requests_do_not_wait_for_all_large_files() {
         .file("html/small", "small")
         .file("html/large", &large)
         .start();
-    let mut clients: Vec<Client> = (0..=MANY).map(|_| s.client()).collect();
+    let mut clients: Vec<Client> = (0..=MANY).map(|_| s.ready_client()).collect();
     for client in &mut clients {
         client.send("HEAD /small HTTP/1.1\r\nHost: a\r\n\r\n");
         client.response_to_head().is(200);
@@ -168,7 +168,7 @@ fn large_files_that_go_out_in_turns_arrive_as_they_are() {
     let s = (0..8)
         .fold(http("server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }"), |s, at| s.file(&name(at), large(at)))
         .start();
-    let mut clients: Vec<Client> = (0..8).map(|_| s.client()).collect();
+    let mut clients: Vec<Client> = (0..8).map(|_| s.ready_client()).collect();
     s.frozen(|| {
         for (at, client) in clients.iter_mut().enumerate() {
             let range = if at % 2 == 0 { "" } else { "Range: bytes=100000-2999999\r\n" };

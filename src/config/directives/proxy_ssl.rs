@@ -12,7 +12,6 @@ use crate::config::row::{Effect, Row, row};
 use crate::config::settings::proxy_ssl::ProxySsl;
 use crate::config::settings::ssl::Named;
 use crate::config::template::Template;
-use crate::tls::server::Protocols;
 use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
@@ -174,10 +173,7 @@ fn name(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn protocols(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let named = versions(b, d)?;
     let first = s.first;
-    let protocols = &mut of(&mut s.settings).protocols;
-    // Lines of one block add up (nginx).
-    let before = if first { Protocols { v1_2: false, v1_3: false } } else { *protocols };
-    *protocols = Protocols { v1_2: before.v1_2 || named.v1_2, v1_3: before.v1_3 || named.v1_3 };
+    of(&mut s.settings).protocols.add(named, first);
     Ok(())
 }
 

@@ -56,7 +56,7 @@ pub const ROWS: &[Row] = &[
         HS,
         Args::ONE_OR_MORE,
         "TLSv1.2 TLSv1.3",
-        Effect::Once(protocols),
+        Effect::Many(protocols),
         "Protocols that are spoken: TLSv1.2 and TLSv1.3. Older ones may be named beside them and are not spoken, since they are broken (RFC 8996); naming only those is an error.",
     ),
     row(
@@ -214,6 +214,7 @@ fn certificate(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 fn key(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     if word.bytes().starts_with(b"engine:") || word.bytes().starts_with(b"store:") {
+        ssl(&mut s.settings).has_foreign_key = true;
         let text = format!("keys of engines and stores are not supported in \"{}\"", word.str());
         return Err(Fault::new(word.span, text).help("name a file with the key"));
     }
@@ -235,7 +236,9 @@ fn ticket_key(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn protocols(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    ssl(&mut s.settings).protocols = self::versions(b, d)?;
+    let named = self::versions(b, d)?;
+    let first = s.first;
+    ssl(&mut s.settings).protocols.add(named, first);
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub enum Verify {
 pub struct Ssl {
     pub certificates: Vec<Named>,
     pub keys: Vec<Named>,
+    /// A key was named that is no file: an error already.
+    pub has_foreign_key: bool,
     /// `ssl_certificate auto`.
     pub auto: Option<Span>,
     pub passwords: Option<Named>,
@@ -57,6 +59,7 @@ impl Default for Ssl {
         Ssl {
             certificates: Vec::new(),
             keys: Vec::new(),
+            has_foreign_key: false,
             auto: None,
             passwords: None,
             protocols: Protocols::default(),
