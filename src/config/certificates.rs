@@ -22,7 +22,11 @@ const LARGEST: u64 = 64 << 20;
 
 /// The whole file. What is no regular file is refused rather than waited for.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let bytes = open::read(path, LARGEST).map_err(|errno| match errno {
+    whole(open::read(path, LARGEST))
+}
+
+fn whole(read: Result<Vec<u8>, Errno>) -> Result<Vec<u8>, String> {
+    let bytes = read.map_err(|errno| match errno {
         Errno::EINVAL => "it is no regular file".into(),
         errno => errno.to_string(),
     })?;
@@ -152,9 +156,10 @@ pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result
     Ok(pair)
 }
 
-/// The words of a password file, one a line.
+/// The words of a password file, one a line. It may be a FIFO into which a program writes them (nginx), so that they
+/// are on no disk.
 pub fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let bytes = read(path)?;
+    let bytes = whole(open::read_piped(path, LARGEST))?;
     let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
 }

@@ -22,6 +22,8 @@ const LINKS: usize = 40;
 const DEVICE: usize = 64 << 10;
 /// How long the text of a configuration may take to come through a pipe, milliseconds.
 const PATIENCE: u32 = 10_000;
+/// How long words may take that a program writes to a FIFO for us: it waits there already.
+const SOON: u32 = 2_000;
 
 /// Where a path leads.
 enum Place {
@@ -130,6 +132,19 @@ pub fn regular_at(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: 
 /// # Errors
 /// That of the call that failed; EINVAL for a FIFO, which may never end.
 pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
+    read_within(path, room, None)
+}
+
+/// As [`read`], but a FIFO gives what another program is writing to it, if that comes soon.
+///
+/// # Errors
+/// As [`read`]; ETIMEDOUT where nothing came.
+pub fn read_piped(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
+    read_within(path, room, Some(SOON))
+}
+
+/// `patience`: how long a FIFO may take, milliseconds; None: it is refused.
+fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>, Errno> {
     let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
     let own = descriptor(path);
     let fd = match own {
@@ -138,14 +153,19 @@ pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
     };
     let stat = file::fstat(fd.as_fd())?;
     let streams = stat.kind == FileKind::Other;
-    if streams && own.is_none() && file::special(fd.as_fd())? != Special::Device {
-        return Err(Errno::EINVAL);
+    let mut wait = PATIENCE;
+    if streams && own.is_none() {
+        wait = match (file::special(fd.as_fd())?, patience) {
+            (Special::Device, _) => PATIENCE,
+            (Special::Pipe, Some(patience)) => patience,
+            _ => return Err(Errno::EINVAL),
+        };
     }
     let most = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1);
     let is_device = streams && own.is_none();
     let mut text = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0).min(most) + 1);
     while text.len() < most {
-        if streams && !file::wait_readable(fd.as_fd(), PATIENCE)? {
+        if streams && !file::wait_readable(fd.as_fd(), wait)? {
             return Err(Errno::ETIMEDOUT);
         }
         text.reserve(8 << 10);

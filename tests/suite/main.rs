@@ -80,6 +80,7 @@ mod static_files;
 mod survival;
 mod syslog;
 mod tls;
+mod tls_clients;
 mod tls_scan;
 mod transport;
 mod traversal;

@@ -69,6 +69,37 @@ fn a_scan_finds_strong_suites_only() {
 }
 
 #[test]
+fn passwords_of_keys_come_through_a_fifo_and_are_not_waited_for_long() {
+    let setup = http(
+        "server {
+             listen 127.0.0.1:%%PORT%% ssl;
+             ssl_certificate localhost.crt;
+             ssl_certificate_key locked.key;
+             ssl_password_file words;
+         }",
+    );
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let path = |name: &str| setup.dir().join("conf").join(name).to_string_lossy().into_owned();
+    let (key, locked, words) = (path("localhost.key"), path("locked.key"), path("words"));
+    let lock = ["pkcs8", "-topk8", "-in", &key, "-out", &locked, "-passout", "pass:secret", "-v2", "aes-256-cbc"];
+    assert!(tool("openssl", &lock, b"").is_some_and(|output| output.status.success()));
+    let name = std::ffi::CString::new(words.clone()).expect("no NUL");
+    assert_eq!(crate::os::mkfifo(&name), 0);
+    let writes = std::thread::spawn(move || std::fs::write(words, "secret\n"));
+    let output = setup.test_config();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    writes.join().expect("it ends").expect("there was a reader");
+    if skip_on_nginx("it waits for ever") {
+        return;
+    }
+    let output = setup.test_config();
+    let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && shown.contains("cannot load passwords"), "{shown}");
+}
+
+#[test]
 fn a_scan_finds_what_protects_old_clients() {
     if skip_on_nginx("its protocols are its OpenSSL's") {
         return;

@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(|s, b, d| named(s, b, d, |ssl| &mut ssl.passwords)),
-        "Passwords of encrypted keys, one a line, tried in their order. PKCS#8 with AES and OpenSSL's older form with AES are opened.",
+        "Passwords of encrypted keys, one a line, tried in their order; a FIFO gives what a program writes to it within two seconds. PKCS#8 with AES and OpenSSL's older form with AES are opened.",
     ),
     row(
         "ssl_protocols",

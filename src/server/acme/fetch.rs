@@ -265,7 +265,9 @@ impl Fetch {
         }
         if let Some(trust) = &self.issuer.trust {
             let chain = tls.session().map(Session::peer_certificates).unwrap_or_default();
-            let refused = |number: u32, text: &str| format!("certificate verify error: ({number}:{text})");
+            let refused = |number: u32, text: &str| {
+                format!("certificate verify error: ({number}:{text}); ssl_trusted_certificate names other CAs to trust")
+            };
             trust.judge(chain, Purpose::Server, now.unix).map_err(|fault| refused(fault.number(), fault.text()))?;
             let leaf = chain.first().ok_or("no certificate")?;
             let host = self.request.url.host.as_bytes();
