@@ -4,7 +4,7 @@ use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
-use crate::config::model::{Content, Location};
+use crate::config::model::{Content, Location, LocationKind};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::cgi::{Cgi, Interpreter};
 use crate::config::settings::proxy_pass::Protocol;
@@ -107,7 +107,9 @@ pub const STORED: &str = "programs are run below a place where clients may store
 
 /// Those locations: see [`STORED`].
 pub fn executed_stores(locations: &[Location]) -> Vec<Span> {
-    let stores = super::upload::stores(locations.iter().map(|location| &*location.settings.upload));
+    // A regex that runs files is not tried below `^~`: what is stored there is not run.
+    let reached = locations.iter().filter(|location| location.kind != LocationKind::PrefixFinal);
+    let stores = super::upload::stores(reached.map(|location| &*location.settings.upload));
     let beneath = |path: &[u8], directory: &[u8]| {
         path.strip_prefix(directory).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
     };

@@ -103,8 +103,7 @@ fn header_splitting(place: &Place, found: &mut Vec<Finding>) {
         for name in variables(&word.str()) {
             let decoded = matches!(&*name, "uri" | "document_uri");
             // What a rewrite's own regex captures is of the URI as well, but `.` matches no line end.
-            let capture =
-                !place.is("rewrite") && !place.is("proxy_pass") && captured(place, &name) == Some(Captured::Anything);
+            let capture = !place.is("rewrite") && captured(place, &name) == Some(Captured::Anything);
             if decoded || capture {
                 found.push(Finding::new(
                     word.span,

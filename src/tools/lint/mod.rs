@@ -14,6 +14,7 @@ mod order;
 mod regexes;
 mod rule;
 mod traps;
+mod trust;
 mod uploads;
 mod values;
 
@@ -32,6 +33,7 @@ pub const RULES: &[&[Rule]] = &[
     regexes::RULES,
     order::RULES,
     access::RULES,
+    trust::RULES,
     uploads::RULES,
     order::AREAS,
     files::RULES,
@@ -219,6 +221,34 @@ mod tests {
                 "root /x; location / { index a; } location /a/ { expires 1d; }",
             ),
             ("W121", "resolver 8.8.8.8;", "resolver 127.0.0.53;"),
+            ("W123", "satisfy any; allow all; auth_basic off;", "satisfy any; deny all; auth_basic off;"),
+            ("W124", "root /;", "location /data/ { root /; }"),
+            ("W125", "location / { return 301 /; }", "location / { return 301 /a/; } location /a/ { root /x; }"),
+            (
+                "W125",
+                "listen 443 ssl; return 301 https://$host$request_uri;",
+                "listen 80; return 301 https://$host$request_uri;",
+            ),
+            ("W126", "location /a { proxy_pass http://b/; }", "location /a/ { proxy_pass http://b/; }"),
+            ("W127", "merge_slashes off;", "merge_slashes on;"),
+            ("W128", "ssl_protocols TLSv1 TLSv1.2;", "ssl_protocols TLSv1.2;"),
+            ("W129", "set_real_ip_from 0.0.0.0/0;", "set_real_ip_from 10.0.0.0/8;"),
+            (
+                "W206",
+                "location /u/ { deny all; upload_store /x; upload_serve inline; }",
+                "location /u/ { deny all; upload_store /x; }",
+            ),
+            (
+                "W203",
+                "client_max_body_size 0; location /u/ { deny all; upload_store /x; }",
+                "client_max_body_size 1m; location /u/ { deny all; upload_store /x; }",
+            ),
+            ("W012", "location ~ ^/a { return 302 /b$1; }", "location ~ ^/(a) { return 302 /b$1; }"),
+            (
+                "W102",
+                r"location ~ ^/([^/]*)/$ { proxy_pass http://a/$1; }",
+                "location ~ ^/([a-z]*)/$ { proxy_pass http://a/$1; }",
+            ),
             ("W122", "location ~ ^/a/ { alias /x/; }", "location ~ ^/a/(.*)$ { alias /x/$1; }"),
             ("W205", "location /s { stub_status; }", "location /s { stub_status; allow 127.0.0.1; deny all; }"),
             ("W101", "location / { proxy_pass http://a$args; }", "location / { proxy_pass http://a$request_uri; }"),

@@ -64,6 +64,13 @@ pub const AREAS: &[Rule] = &[
                `allow 127.0.0.1; deny all;`, or a password.",
         check: super::access::open_status,
     },
+    Rule {
+        code: "W206",
+        title: "uploaded pages are shown as the site's own",
+        page: "With `upload_serve inline` an HTML or SVG file that a client stored runs its scripts in the site's name, and \
+               reads what its visitors may read. Leave the default, `attachment`, or serve uploads from a host of their own.",
+        check: shown_inline,
+    },
 ];
 
 /// A prefix that a regex begins with, as it stands there: `^/a/b[0-9]` → `/a/b`.
@@ -194,7 +201,25 @@ fn nearest<'a>(place: &Place<'_, 'a>, name: &str) -> Option<&'a Directive> {
     place.levels.iter().rev().find_map(|level| level.all.get(level.first(name)?))
 }
 
+fn shown_inline(place: &Place, found: &mut Vec<Finding>) {
+    if place.is("upload_serve") && place.d.args.first().is_some_and(|word| word.is("inline")) {
+        let what = "scripts in uploaded pages run in this site's name";
+        found.push(Finding::new(place.d.args_span(), what, "leave the line out: uploads are sent as attachments"));
+    }
+}
+
 fn unbounded(place: &Place, found: &mut Vec<Finding>) {
+    let is_on = |d: &Directive| !d.args.first().is_some_and(|word| word.is("off"));
+    if place.is("upload_store") && is_on(place.d) {
+        let is_open =
+            nearest(place, "client_max_body_size").is_some_and(|d| d.args.first().is_some_and(|word| word.is("0")));
+        let bounds = ["upload_max_file_size", "upload_quota", "upload_min_free"];
+        if is_open && bounds.iter().all(|name| nearest(place, name).is_none()) {
+            let what = "one upload may fill the disk: client_max_body_size is 0, and nothing else bounds it";
+            found.push(Finding::new(place.d.span, what, "upload_max_file_size 1g; or upload_quota 10g;"));
+        }
+        return;
+    }
     if !place.is("upload_quota") || place.d.args.first().is_some_and(|word| word.is("off")) {
         return;
     }

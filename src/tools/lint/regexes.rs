@@ -137,7 +137,10 @@ fn holds(body: &str) -> Captured {
             b'[' => {
                 let end = class_end(bytes, at);
                 let class = body.get(at..end.min(body.len())).unwrap_or_default();
-                let excludes = class.contains("\\n") || class.contains("\\s") || class.contains("[:cntrl:]");
+                let excludes = class.contains('\n')
+                    || class.contains("\\n")
+                    || class.contains("\\s")
+                    || class.contains("[:cntrl:]");
                 let negated = class.starts_with("[^");
                 raise(match (negated, excludes) {
                     (true, true) => Captured::NoLineEnd,
@@ -213,7 +216,8 @@ fn open_origin(place: &Place, found: &mut Vec<Finding>) {
             || regex.contains("(/|$)")
             || regex.contains("($|/)")
             || regex.contains("(?:/|$)");
-        let ends = ends || (referer && regex.split("://").nth(1).is_some_and(|host| host.contains('/')));
+        let slash = |host: &str| host.replace("[^/", "[^").contains('/');
+        let ends = ends || (referer && regex.split("://").nth(1).is_some_and(slash));
         if names_a_host && !ends {
             found.push(Finding::new(
                 word.span,
@@ -288,7 +292,7 @@ fn rewrite_loop(place: &Place, found: &mut Vec<Finding>) {
 }
 
 /// Whether another location takes the URI before a prefix of that length.
-fn leads(d: &Directive, uri: &str, length: usize) -> bool {
+pub fn leads(d: &Directive, uri: &str, length: usize) -> bool {
     let Some((modifier, word)) = location(d) else { return false };
     match modifier {
         b"=" => uri.as_bytes() == word.bytes(),

@@ -2,7 +2,7 @@
 
 use super::blocks::location;
 use super::rule::{Finding, Place, Rule};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -175,11 +175,23 @@ fn file_test_without_variable(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-fn missing_group(place: &Place, found: &mut Vec<Finding>) {
-    let [regex, replacement, ..] = &place.d.args[..] else { return };
-    if !place.is("rewrite") {
-        return;
+/// The regex that `$1` of a directive is of, and the word with it.
+fn captures_of<'a>(place: &Place<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
+    match (place.name(), &place.d.args[..]) {
+        (b"rewrite", [regex, replacement, ..]) => Some((regex, replacement)),
+        (b"return", [_, value]) | (b"alias" | b"proxy_pass", [value]) => {
+            // Another regex of the same block may have matched last.
+            let others = ["rewrite", "if"].iter().any(|name| place.level().has(name));
+            let block = place.blocks.last().filter(|_| !others)?;
+            let (modifier, regex) = location(block)?;
+            modifier.starts_with(b"~").then_some((regex, value))
+        }
+        _ => None,
     }
+}
+
+fn missing_group(place: &Place, found: &mut Vec<Finding>) {
+    let Some((regex, replacement)) = captures_of(place) else { return };
     let (regex, text) = (regex.str(), replacement.str());
     let bytes = regex.as_bytes();
     // Escapes and classes may hold parentheses: what cannot be counted for sure is left alone.

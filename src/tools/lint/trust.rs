@@ -1,0 +1,187 @@
+//! What lets more clients in than it seems to, shows more than was meant, or leads requests in a circle.
+
+use super::blocks::location;
+use super::level::Level;
+use super::regexes::leads;
+use super::rule::{Finding, Place, Rule};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W123",
+        title: "satisfy any with a rule that lets everyone in",
+        page: "`satisfy any` lets in who passes one of the checks: with `allow all` no password is ever asked for. End the \
+               rules with `deny all;`.",
+        check: any_of_all,
+    },
+    Rule {
+        code: "W124",
+        title: "the whole file system is served",
+        page: "`root /` serves every file that the server's user can read, /etc included. Name the directory of the site.",
+        check: whole_system,
+    },
+    Rule {
+        code: "W125",
+        title: "a redirect to itself",
+        page: "The target of the redirect is answered by the same line, so that browsers give up after twenty rounds. A \
+               redirect to HTTPS belongs into the server of port 80 alone.",
+        check: redirect_loop,
+    },
+    Rule {
+        code: "W126",
+        title: "a prefix that is replaced without its slash",
+        page: "`location /api { proxy_pass http://app/; }` also matches /apiary and /api../x, which become //ary and /../x: \
+               requests reach what the location was not for. End both with a slash, or neither.",
+        check: slash_of_the_prefix,
+    },
+    Rule {
+        code: "W127",
+        title: "slashes are not merged",
+        page: "With `merge_slashes off` //admin is another path than /admin and passes rules for it, while the file system and \
+               most applications take both for the same.",
+        check: unmerged,
+    },
+    Rule {
+        code: "W128",
+        title: "protocols that are broken",
+        page: "SSLv2, SSLv3, TLSv1 and TLSv1.1 are broken (RFC 7568, RFC 8996): they are never spoken here, and other servers \
+               that read this file would. Write `ssl_protocols TLSv1.2 TLSv1.3;`.",
+        check: old_protocols,
+    },
+    Rule {
+        code: "W129",
+        title: "every client may say which address it has",
+        page: "`set_real_ip_from 0.0.0.0/0` takes the address from a header of any client, so that limits, rules and logs can \
+               be led by the nose. Name the addresses of your proxies only.",
+        check: any_proxy,
+    },
+];
+
+fn first_is(d: &Directive, text: &str) -> bool {
+    d.args.first().is_some_and(|word| word.is(text))
+}
+
+fn any_of_all(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|word| place.is("satisfy") && word.is("any")) else { return };
+    let decides = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
+    let first = place.level().all.iter().filter(decides).find(|d| first_is(d, "all"));
+    if let Some(rule) = first.filter(|d| d.name.is("allow")) {
+        let finding =
+            Finding::new(word.span, "everyone is let in: one of the checks always passes", "write: deny all;");
+        found.push(finding.note(rule.span, "this one"));
+    }
+}
+
+fn whole_system(place: &Place, found: &mut Vec<Finding>) {
+    let Some(word) = place.d.args.first().filter(|word| place.is("root") && word.is("/")) else { return };
+    let serves_all = place.blocks.last().is_some_and(|block| match location(block) {
+        Some((modifier, name)) => modifier != b"=" && name.is("/"),
+        None => block.name.is("server") || block.name.is("http"),
+    });
+    if serves_all {
+        found.push(Finding::new(
+            word.span,
+            "the whole file system is served",
+            "name the directory of the site: /srv/www",
+        ));
+    }
+}
+
+/// The URL of a redirect.
+fn target(d: &Directive) -> Option<&Word> {
+    match &d.args[..] {
+        [code, url] if d.name.is("return") && matches!(code.bytes(), [b'3', b'0', _]) => Some(url),
+        _ => None,
+    }
+}
+
+fn redirect_loop(place: &Place, found: &mut Vec<Finding>) {
+    let (Some(url), Some(block)) = (target(place.d), place.blocks.last()) else { return };
+    let text = url.str();
+    let is_same = match location(block) {
+        Some((modifier, name)) => {
+            text.starts_with('/') && !text.contains('$') && in_a_circle(place, block, modifier, name, &text)
+        }
+        None => block.name.is("server") && same_server(block, &text),
+    };
+    if is_same {
+        let message = format!("\"{text}\" is redirected by this line again, without end");
+        found.push(Finding::new(url.span, message, "name a target elsewhere, or a location for this one"));
+    }
+}
+
+fn in_a_circle(place: &Place, block: &Directive, modifier: &[u8], name: &Word, target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    // What an `if` or an argument decides may differ the next time.
+    let is_plain = !target.contains('?') && !place.level().has("if") && !place.level().has("rewrite");
+    let length = match modifier {
+        b"" | b"^~" if path.as_bytes().starts_with(name.bytes()) => name.len(),
+        b"=" if path.as_bytes() == name.bytes() => usize::MAX,
+        _ => return false,
+    };
+    let elsewhere =
+        |server: &Level| server.all.iter().filter(|d| d.name.span != block.name.span).any(|d| leads(d, path, length));
+    is_plain && !place.inside("server").is_some_and(elsewhere)
+}
+
+/// A server of one scheme that redirects to the same.
+fn same_server(server: &Directive, target: &str) -> bool {
+    let inside = || server.block.iter().flatten();
+    let mut listens = inside().filter(|d| d.name.is("listen"));
+    let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl"));
+    let scheme = if listens.clone().next().is_some() && listens.all(is_secure) { "https://" } else { "http://" };
+    // Both schemes in one server: plain requests are led on, and then again.
+    let mixed =
+        inside().any(|d| d.name.is("listen") && is_secure(d)) && scheme == "http://" && target.starts_with("https://");
+    if inside().any(|d| d.name.is("if")) {
+        return false;
+    }
+    let Some((from, rest)) = target.split_once("://") else { return false };
+    if format!("{from}://") != scheme && !mixed {
+        return false;
+    }
+    let host = rest.split(['/', '$']).next().unwrap_or_default();
+    let names: Vec<_> = inside().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args).map(Word::str).collect();
+    let is_own = |host: &str| names.iter().any(|name| name == host);
+    match rest {
+        "$host$request_uri" | "$host$uri" | "$http_host$request_uri" => true,
+        "$server_name$request_uri" => names.len() == 1,
+        _ => is_own(host) && names.len() == 1 && rest.strip_prefix(host).is_some_and(|rest| rest == "$request_uri"),
+    }
+}
+
+fn slash_of_the_prefix(place: &Place, found: &mut Vec<Finding>) {
+    let (Some(word), Some(block)) = (place.d.args.first(), place.blocks.last()) else { return };
+    let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("proxy_pass")) else { return };
+    let (prefix, url) = (name.str(), word.str());
+    let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    if prefix.len() > 1 && !prefix.ends_with('/') && path.is_some_and(|path| path.ends_with('/')) && !url.contains('$')
+    {
+        let message = format!("location \"{prefix}\" also matches \"{prefix}../\", which leads out of \"{url}\"");
+        let help = format!("end the location with a slash as well: location {prefix}/ {{ … }}");
+        found.push(Finding::new(name.span, message, help).note(word.span, "the URL ends with a slash"));
+    }
+}
+
+fn unmerged(place: &Place, found: &mut Vec<Finding>) {
+    if place.is("merge_slashes") && first_is(place.d, "off") {
+        let message = "//path passes the rules for /path";
+        found.push(Finding::new(place.d.args_span(), message, "leave the line out, or write: merge_slashes on;"));
+    }
+}
+
+fn old_protocols(place: &Place, found: &mut Vec<Finding>) {
+    let is_old = |word: &&Word| ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"].iter().any(|old| word.is(old));
+    if let Some(word) = place.d.args.iter().find(|word| place.is("ssl_protocols") && is_old(word)) {
+        let message = format!("{} is broken, and not spoken here", word.str());
+        found.push(Finding::new(word.span, message, "write: ssl_protocols TLSv1.2 TLSv1.3;"));
+    }
+}
+
+fn any_proxy(place: &Place, found: &mut Vec<Finding>) {
+    let is_all = |word: &&Word| word.is("0.0.0.0/0") || word.is("::/0");
+    if let Some(word) = place.d.args.first().filter(|word| place.is("set_real_ip_from") && is_all(word)) {
+        let message = "every client may say which address it has";
+        found.push(Finding::new(word.span, message, "name your proxies only: set_real_ip_from 10.0.0.0/8;"));
+    }
+}
