@@ -47,7 +47,7 @@ fn floods_end_with_their_connection_and_cost_little() {
         let stream = 2 * n + 1;
         [head(stream, "GET", "/large", &[], true), raw(kind::WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
     };
-    let table: [(&str, fn(u32) -> Vec<u8>); 10] = [
+    let table: [(&str, fn(u32) -> Vec<u8>); 14] = [
         ("rapid reset", rapid),
         ("made you reset", made),
         (
@@ -61,6 +61,12 @@ fn floods_end_with_their_connection_and_cost_little() {
         ("SETTINGS", |_| raw(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1, 0, 4, 0, 0, 0, 9])),
         ("PRIORITY", |n| raw(kind::PRIORITY, 0, 2 * n + 1, &[0; 5])),
         ("empty DATA", |n| if n == 0 { head(1, "POST", "/small", &[], false) } else { raw(kind::DATA, 0, 1, b"") }),
+        ("DATA of padding alone", |n| {
+            if n == 0 { head(1, "POST", "/small", &[], false) } else { raw(kind::DATA, 8, 1, &[5, 0, 0, 0, 0, 0]) }
+        }),
+        ("PRIORITY_UPDATE", |n| raw(0x10, 0, 0, &[&(2 * n + 1).to_be_bytes()[..], b"u=1, i"].concat())),
+        ("acknowledgements of SETTINGS", |_| raw(kind::SETTINGS, 1, 0, b"")),
+        ("answers to PING", |_| raw(kind::PING, 1, 0, &[0; 8])),
         ("window updates", |_| raw(kind::WINDOW_UPDATE, 0, 0, &1u32.to_be_bytes())),
         ("unknown frames", |_| raw(0x77, 0, 0, b"x")),
     ];
