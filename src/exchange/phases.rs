@@ -291,7 +291,7 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                     None => {
                         // An error of the error page itself: nginx sends its status, not the first one's.
                         ex.route.error_page = None;
-                        if !handlers::upload::tell(ex, status) {
+                        if !handlers::dav::locked(ex, status) && !handlers::upload::tell(ex, status) {
                             handlers::special::respond(ex, status);
                         }
                         break;

@@ -16,10 +16,10 @@ fn a_lock_keeps_others_from_writing() {
     table.row(OURS, "a file: only who has its token writes", || {
         let token = lock(&s, "/f", "Timeout: Second-60\r\n");
         s.method("PUT", "/f", "", b"new").is(423);
-        s.method("DELETE", "/f", "", b"").is(423);
+        s.method("DELETE", "/f", "", b"").is(423).contains("<D:lock-token-submitted><D:href>/f</D:href>");
         s.method("MOVE", "/f", "Destination: /g\r\n", b"").is(423);
         s.method("COPY", "/d/in/a", "Destination: /f\r\n", b"").is(423);
-        s.method("LOCK", "/f", "", LOCKINFO.as_bytes()).is(423);
+        s.method("LOCK", "/f", "", LOCKINFO.as_bytes()).is(423).contains("<D:no-conflicting-lock>");
         s.method("PUT", "/f", &with("urn:uuid:00000000-0000-4000-8000-000000000000"), b"new").is(412);
         assert_eq!(s.read("html/f"), b"old");
         s.get("/f").is(200);

@@ -20,6 +20,7 @@ mod target;
 mod terms;
 mod transfer;
 
+pub use refuse::locked;
 pub use terms::is_webdav;
 pub use transfer::Transfer;
 

@@ -3,13 +3,41 @@
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::exchange::multistatus;
+use crate::exchange::response::ContentType;
+use crate::http::dav::xml;
+use crate::http::escape::escape_path;
+use crate::http::header::HeaderId;
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
+use memchr::memmem;
 
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
     ex.report(cx, Level::Error, why);
     Flow::Status(status)
+}
+
+/// 423 to a client of WebDAV says of what (RFC 4918 §9.10.6, §16). False: it is another status, or the client reads pages.
+pub fn locked(ex: &mut Exchange, status: Status) -> bool {
+    let reads_pages = |accept: &[u8]| [&b"html"[..], b"json"].iter().any(|kind| memmem::find(accept, kind).is_some());
+    if status != Status::LOCKED
+        || ex.here().settings.dav.ext.is_empty()
+        || ex.route.method == Method::Post
+        || ex.header(HeaderId::Accept).is_some_and(reads_pages)
+    {
+        return false;
+    }
+    let why = if ex.route.method == Method::Lock { "no-conflicting-lock" } else { "lock-token-submitted" };
+    let mut href = Vec::new();
+    escape_path(&ex.route.uri, &mut href);
+    let begin = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:error xmlns:D=\"DAV:\"><D:{why}><D:href>");
+    let mut text = begin.into_bytes();
+    xml::escape(&String::from_utf8_lossy(&href), &mut text);
+    text.extend_from_slice(format!("</D:href></D:{why}></D:error>\n").as_bytes());
+    ex.response.text(status, ContentType::Static(multistatus::CONTENT_TYPE), text);
+    true
 }
 
 /// A body that says nothing that could be done.
