@@ -30,6 +30,7 @@ const STDERR: u64 = 1 << Key::ROLE_SHIFT;
 #[derive(Default)]
 pub struct Children {
     epoll: Option<Epoll>,
+    events: Option<Events>,
     running: Slab<Child>,
     lines: Vec<Line>,
     /// Whose program has ended.
@@ -168,20 +169,23 @@ impl Children {
 
     /// Takes note of what ended and what was written.
     pub fn receive(&mut self) {
-        let mut events = Events::new();
-        let Some(Ok(count)) = self.epoll.as_ref().map(|epoll| epoll.wait(&mut events, Timeout::Now)) else { return };
+        let Some(epoll) = &self.epoll else { return };
+        let mut events = self.events.take().unwrap_or_default();
+        let count = epoll.wait(&mut events, Timeout::Now).unwrap_or(0);
         for at in 0..count {
             let Some((token, _)) = events.get(at) else { break };
             let key = Key::from_u64(token & !STDERR);
             let Some(running) = self.running.get_mut(key) else { continue };
-            running.read(&mut self.lines);
+            running.read(epoll, &mut self.lines);
             if token & STDERR == 0 {
                 running.last_line(&mut self.lines);
                 self.ended.extend(running.reader);
+                running.unwatch(epoll);
                 child::reap_one(running.pid);
                 self.running.remove(key);
             }
         }
+        self.events = Some(events);
     }
 
     pub fn lines(&mut self) -> Vec<Line> {
@@ -216,7 +220,16 @@ impl Child {
         let _ = child::signal_group(self.pid, signal);
     }
 
-    fn read(&mut self, lines: &mut Vec<Line>) {
+    /// To close them is not enough: a program that is just being started has them too until it is executed, and until
+    /// then they would be reported in each turn.
+    fn unwatch(&self, epoll: &Epoll) {
+        let _ = epoll.delete(self.pidfd.as_fd());
+        if let Some(stderr) = &self.stderr {
+            let _ = epoll.delete(stderr.as_fd());
+        }
+    }
+
+    fn read(&mut self, epoll: &Epoll, lines: &mut Vec<Line>) {
         let mut buffer = Vec::with_capacity(LINE);
         for _ in 0..READS {
             let Some(stderr) = &self.stderr else { return };
@@ -224,7 +237,10 @@ impl Child {
             match socket::recv_into(stderr.as_fd(), &mut buffer, LINE) {
                 Ok(n) if n > 0 => self.text.extend_from_slice(&buffer),
                 Err(Errno::EAGAIN) => break,
-                _ => self.stderr = None,
+                _ => {
+                    let _ = epoll.delete(stderr.as_fd());
+                    self.stderr = None;
+                }
             }
             while let Some(end) = memchr::memchr(b'\n', &self.text) {
                 let line: Vec<u8> = self.text.drain(..=end).collect();

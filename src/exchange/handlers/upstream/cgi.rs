@@ -20,7 +20,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::children::Start;
 use crate::sys::Errno;
-use crate::sys::file;
+use crate::sys::{file, socket};
 use std::ffi::{CString, OsStr};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,6 +31,8 @@ use std::rc::Rc;
 
 /// Where programs look for others.
 const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+/// Bytes that a pipe takes unless its user holds too many of them.
+const PIPE: usize = 64 << 10;
 /// Names behind the script's in a URI that are looked through for it.
 const DEPTH: usize = 64;
 
@@ -190,8 +192,7 @@ impl Proxy {
         let stdin = match body.map(|body| (body.file(), body.bytes())) {
             Some((Some(file), _)) => file.fd(),
             Some((None, Some(bytes))) if !bytes.is_empty() => {
-                held = file::memfd(c"request body").map_err(|e| ("memfd_create()", e))?;
-                file::write_all(held.as_fd(), bytes).map_err(|e| ("write()", e))?;
+                held = holding(bytes)?;
                 held.as_fd()
             }
             _ => {
@@ -211,6 +212,21 @@ impl Proxy {
         };
         cx.children.start(start)
     }
+}
+
+/// Something to read these bytes from, and then the end: a pipe where it takes them all (60 µs less), else a file.
+fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
+    if bytes.len() <= PIPE {
+        let (read, write) = file::pipe().map_err(|e| ("pipe2()", e))?;
+        if file::write(write.as_fd(), bytes) == Ok(bytes.len()) {
+            // Programs do not expect a pipe that is empty to be an error.
+            socket::set_nonblocking(read.as_fd(), false).map_err(|e| ("fcntl()", e))?;
+            return Ok(read);
+        }
+    }
+    let held = file::memfd(c"request body").map_err(|e| ("memfd_create()", e))?;
+    file::write_all(held.as_fd(), bytes).map_err(|e| ("write()", e))?;
+    Ok(held)
 }
 
 /// `NAME=value` of RFC 3875 §4.1 and what programs expect besides, and the working directory.
