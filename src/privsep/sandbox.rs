@@ -2,8 +2,9 @@
 //! seccomp refuses the calls of an intruder, and Landlock the files that the configuration does not mean.
 //!
 //! Writing: where the configuration stores, its temporary directories, and directories of logs whose path has variables.
-//! Reading: the directories that are served and, since links below them lead anywhere by default, every top directory
-//! but those of the system's own secrets ([`SECRETS`]). A directory that is replaced (`current` → the next release) must
+//! Reading: the directories that are served, what links at their top lead to, and, since links below them lead anywhere by
+//! default, every top directory but those of the system, its users and its programs' data ([`SECRETS`], [`DATA`]). A link
+//! into one of these that is made later, or deeper, is followed from the next reload on if it lies at the top. A directory that is replaced (`current` → the next release) must
 //! go on working, so the one above it is allowed too, where that is not `/`.
 //!
 //! Programs cannot be started, unless the configuration has CGI scripts ([`needs_programs`]). Children inherit Landlock
@@ -14,7 +15,7 @@
 use crate::config::model::{Config, Content, Location};
 use crate::config::settings::logs::AccessTarget;
 use crate::config::template::Part;
-use crate::server::worker::{Worker, directories};
+use crate::server::worker::{Worker, directories, directory};
 use crate::sys::file::{self, FileKind, O_PATH};
 use crate::sys::sandbox::{self, Access, Landlock};
 use crate::sys::{Errno, process};
@@ -22,10 +23,15 @@ use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Top directories that no content lies in.
-const SECRETS: [&str; 7] = ["/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys"];
+/// Top directories that no content lies in, or only what is named.
+const SECRETS: [&str; 9] = ["/boot", "/dev", "/etc", "/home", "/lost+found", "/proc", "/root", "/run", "/sys"];
+/// Of /var: other programs' data.
+const DATA: [&str; 10] = ["account", "backups", "cache", "crash", "lib", "lock", "log", "mail", "run", "spool"];
+/// Entries of a served directory that are looked at for links.
+const LINKS: usize = 4096;
 /// What the C library and the resolver read while serving.
 const SYSTEM: [&str; 10] = [
     "/etc/hosts",
@@ -79,8 +85,8 @@ fn confine(config: &Config) -> Result<(), Errno> {
         let parents = paths.iter().filter_map(|path| path.parent()).filter(|path| path.parent().is_some());
         parents.map(Path::to_owned).collect()
     };
-    let reads = read.iter().cloned().chain(above(&read)).chain(tops()).chain(password_files(config));
-    let reads = reads.chain([config.process.conf_dir.clone()]);
+    let reads = read.iter().cloned().chain(above(&read)).chain(tops(config)).chain(password_files(config));
+    let reads = reads.chain([config.process.conf_dir.clone()]).chain(read.iter().flat_map(|dir| links(dir)));
     let system = SYSTEM.iter().map(PathBuf::from);
     for path in reads.chain(system) {
         allow(&rules, &path, Access::Read);
@@ -100,10 +106,29 @@ fn allow(rules: &Landlock, path: &Path, access: Access) {
     let _ = rules.allow(fd.as_fd(), is_dir, access);
 }
 
-/// Top directories where content may lie.
-fn tops() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir("/").into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| !SECRETS.iter().any(|secret| path == Path::new(secret))).collect()
+/// Directories where content may lie. A root that begins with a variable may be in any user's or program's directory.
+fn tops(config: &Config) -> Vec<PathBuf> {
+    let is_anywhere = config.locations.iter().any(|location| directory(&location.settings.files.root).is_none());
+    let entries = |dir: &str| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_secret = |path: &Path| SECRETS.iter().any(|secret| path == Path::new(secret));
+    let is_data = |path: &Path| DATA.iter().any(|name| path.ends_with(name));
+    let tops = entries("/").filter(|path| !is_secret(path) && path != Path::new("/var"));
+    let var = entries("/var").filter(|path| is_anywhere || !is_data(path));
+    tops.chain(var).chain(is_anywhere.then(|| PathBuf::from("/home"))).collect()
+}
+
+/// What links in a served directory lead to, if not to the system's secrets. The serving user's own links are none of the
+/// configuration's.
+fn links(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().take(LINKS);
+    let is_link = |stat: std::fs::Metadata| stat.is_symlink() && stat.uid() != process::geteuid();
+    let links = entries.filter(|entry| entry.metadata().is_ok_and(is_link));
+    let targets = links.filter_map(|entry| std::fs::canonicalize(entry.path()).ok());
+    let is_system = |path: &Path| {
+        let mut secrets = SECRETS.iter().filter(|secret| **secret != "/home");
+        path == Path::new("/") || path == Path::new("/home") || secrets.any(|secret| path.starts_with(secret))
+    };
+    targets.filter(|path| !is_system(path)).collect()
 }
 
 /// Directories of password files: a file that is replaced is another one to the kernel.

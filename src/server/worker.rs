@@ -125,7 +125,7 @@ impl Worker {
 }
 
 /// The directory that a template stands for; of one with variables, that before the first.
-fn directory(template: &Template) -> Option<PathBuf> {
+pub fn directory(template: &Template) -> Option<PathBuf> {
     let path = match (template.constant(), template.parts.first()) {
         (Some(path), _) => path,
         (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?)?,

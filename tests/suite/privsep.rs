@@ -148,6 +148,31 @@ fn the_process_that_serves_has_given_root_up_for_good() {
     assert_eq!(std::fs::read(s.setup.dir().join("up/file")).expect("stored"), b"x");
 }
 
+/// Files that anybody may read, outside what is served: through links, as an intruder would have to.
+#[test]
+fn what_is_not_served_cannot_be_read_by_the_process_that_serves() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    if !std::fs::read_to_string(s.setup.dir().join("logs/error.log")).is_ok_and(|log| !log.contains("Landlock")) {
+        return skipped("Landlock");
+    }
+    let outside = std::path::PathBuf::from(format!("/var/lib/webserv-suite-{}", std::process::id()));
+    std::fs::create_dir(&outside).expect("root may");
+    std::fs::write(outside.join("secret"), "secret").expect("written");
+    let html = s.setup.dir().join("html");
+    let targets = ["/etc/passwd", "/etc/services", &outside.join("secret").to_string_lossy()].map(str::to_owned);
+    for (n, target) in targets.iter().enumerate() {
+        std::os::unix::fs::symlink(target, html.join(format!("link{n}"))).expect("linked");
+    }
+    std::os::unix::fs::symlink("f", html.join("inside")).expect("linked");
+    s.get("/inside").is(200).body_is("f");
+    let statuses: Vec<u16> = (0..targets.len()).map(|n| s.get(&format!("/link{n}")).status).collect();
+    // A link of root's at the top says that what it leads to is served: from the next reload on, but not in /etc.
+    s.reload();
+    let after: Vec<u16> = (0..targets.len()).map(|n| s.get(&format!("/link{n}")).status).collect();
+    let _ = std::fs::remove_dir_all(&outside);
+    assert_eq!((statuses, after), (vec![403; 3], vec![403, 403, 200]));
+}
+
 #[test]
 fn passwords_are_checked_where_nothing_can_be_started() {
     let Some(s) = Parent::start("user nobody;") else { return };
