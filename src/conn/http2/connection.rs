@@ -63,7 +63,22 @@ impl Http2 {
         for entry in &mut self.streams {
             entry.is_stalled = false;
         }
-        let mut received = false;
+        // Requests and windows are heard of in every turn, however much there is to be sent.
+        let mut received = match conns.get_mut(key) {
+            Some(conn) if self.ends.is_none() && conn.transport.can_read() && self.input.is_empty() => {
+                let room = self.input.capacity();
+                match conn.transport.recv(&mut self.input, room) {
+                    Ok(n) if n > 0 => {
+                        turn.budget.bytes = turn.budget.bytes.saturating_sub(n);
+                        turn.cx.now.advance_epoch();
+                        true
+                    }
+                    Err(Errno::EAGAIN) => false,
+                    _ => return self.gone(conns, turn),
+                }
+            }
+            _ => false,
+        };
         loop {
             let read = match self.ends {
                 Some(_) => Read::Dead,
