@@ -105,8 +105,6 @@ const NO_ECH: Verdict =
     Refused("encrypted client hellos are not opened: names that must stay hidden would be sent in the clear");
 const NO_OCSP: Verdict = Refused("clients with revoked certificates would be let in; `ssl_crl` names lists of them");
 const NO_HTTP3: Verdict = Refused("HTTP/3 is not built in; remove it, every client also speaks HTTP/1.1");
-const NO_SECURE_LINK: Verdict =
-    Refused("links that must expire or be signed would work without; `signed_link` checks links of `webserv sign`");
 const NO_BODY_FILTER: Verdict = Refused("responses would be sent unchanged; change the files instead");
 const NO_MEDIA: Verdict =
     Refused("a `start=` argument would be without effect; players that use Range requests need no module");
@@ -359,9 +357,6 @@ pub const ROWS: &[Known] = &[
     row("scgi_socket_sndbuf", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
     row("scgi_temp_file_write_size", HSL, TAKE1, "ngx_http_scgi_module", WITH_SCGI),
     row("scgi_temp_path", HSL, TAKE1234, "ngx_http_scgi_module", WITH_SCGI),
-    row("secure_link", HSL, TAKE1, "ngx_http_secure_link_module", NO_SECURE_LINK),
-    row("secure_link_md5", HSL, TAKE1, "ngx_http_secure_link_module", NO_SECURE_LINK),
-    row("secure_link_secret", HSL, TAKE1, "ngx_http_secure_link_module", NO_SECURE_LINK),
     row("send_lowat", HSL, TAKE1, "ngx_http_core_module", TUNING),
     row("sendfile_max_chunk", HSL, TAKE1, "ngx_http_core_module", TUNING),
     row("slice", HSL, TAKE1, "ngx_http_slice_filter_module", PROXY_TUNING),

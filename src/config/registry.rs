@@ -257,7 +257,6 @@ mod tests {
             ("http3", true),
             ("perl", true),
             ("image_filter", true),
-            ("secure_link", true),
             ("sub_filter", true),
             ("add_before_body", true),
             ("stream", true),

@@ -86,6 +86,7 @@ builtins! {
     ConnectionsWriting "connections_writing", ConnectionsWaiting "connections_waiting",
     LimitRate "limit_rate", Msec "msec", TimeIso8601 "time_iso8601", TimeLocal "time_local",
     Pid "pid", Pipe "pipe", Draining "draining", NginxVersion "nginx_version", InvalidReferer "invalid_referer",
+    SecureLink "secure_link", SecureLinkExpires "secure_link_expires",
     GzipRatio "gzip_ratio", LimitConnStatus "limit_conn_status", LimitReqStatus "limit_req_status",
     ProxyHost "proxy_host", ProxyPort "proxy_port", ProxyAddXForwardedFor "proxy_add_x_forwarded_for",
     UpstreamAddr "upstream_addr", UpstreamStatus "upstream_status", UpstreamCacheStatus "upstream_cache_status",
@@ -135,7 +136,6 @@ pub fn module_of(name: &str) -> Option<&'static str> {
     Some(match name {
         "msie" | "modern_browser" | "ancient_browser" => "ngx_http_browser_module",
         "slice_range" => "ngx_http_slice_module",
-        "secure_link" | "secure_link_expires" => "ngx_http_secure_link_module",
         "uid_got" | "uid_set" | "uid_reset" => "ngx_http_userid_module",
         "date_local" | "date_gmt" => "ngx_http_ssi_module",
         _ => return by_prefix.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, module)| *module),

@@ -40,6 +40,7 @@ pub mod range;
 pub mod reject;
 pub mod response_head;
 pub mod scgi;
+pub mod secure_link;
 pub mod signed_link;
 pub mod status;
 pub mod structured;

@@ -58,6 +58,30 @@ pub const ROWS: &[Row] = &[
     )
     .ours(),
     row(
+        "secure_link",
+        Contexts::HSL,
+        Args::TAKE1,
+        "",
+        Effect::Once(secure_link),
+        "The MD5 of a link in base64url, and after a comma the Unix time when it ends, as nginx has it: `$arg_md5,$arg_expires`. $secure_link is 1 where the MD5 is that of secure_link_md5, 0 where its time is over, and empty else; $secure_link_expires is the time. What follows from them, an `if` says. For new sites signed_link is better: it checks by itself, and its code is no MD5.",
+    ),
+    row(
+        "secure_link_md5",
+        Contexts::HSL,
+        Args::TAKE1,
+        "",
+        Effect::Once(secure_link_md5),
+        "What a link's MD5 is made of, with a secret in it: `$secure_link_expires$uri$remote_addr secret`.",
+    ),
+    row(
+        "secure_link_secret",
+        Contexts::LOCATION,
+        Args::TAKE1,
+        "",
+        Effect::Once(secure_link_secret),
+        "nginx's first kind of secure links: of `/prefix/MD5/link`, where MD5 (32 hexadecimal digits) is that of the link followed by this word, $secure_link is the link, else empty. It takes the place of secure_link and secure_link_md5 of the levels outside.",
+    ),
+    row(
         "auth_request",
         Contexts::HSL,
         Args::TAKE1,
@@ -89,6 +113,27 @@ fn signed_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     };
     Rc::make_mut(&mut s.settings.auth).link_keys = keys.into();
+    Ok(())
+}
+
+fn secure_link(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let link = b.template(d, 0)?;
+    let auth = Rc::make_mut(&mut s.settings.auth);
+    (auth.secure_link, auth.secure_link_secret) = (Some(link), None);
+    Ok(())
+}
+
+fn secure_link_md5(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let signed = b.template(d, 0)?;
+    let auth = Rc::make_mut(&mut s.settings.auth);
+    (auth.secure_link_md5, auth.secure_link_secret) = (Some(signed), None);
+    Ok(())
+}
+
+fn secure_link_secret(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+    let auth = Rc::make_mut(&mut s.settings.auth);
+    (auth.secure_link, auth.secure_link_md5) = (None, None);
+    auth.secure_link_secret = Some(d.args[0].bytes().into());
     Ok(())
 }
 

@@ -18,6 +18,10 @@ pub struct Auth {
     /// signed_link: keys of links that let a request in. Empty: none are asked for.
     pub link_keys: Rc<[Box<[u8]>]>,
     pub request_set: List<RequestSet>,
+    /// secure_link, secure_link_md5; or secure_link_secret, nginx's first way.
+    pub secure_link: Option<Template>,
+    pub secure_link_md5: Option<Template>,
+    pub secure_link_secret: Option<Rc<[u8]>>,
 }
 
 /// A line of auth_request_set.

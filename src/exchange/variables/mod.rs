@@ -25,6 +25,7 @@ pub mod referer;
 mod request;
 mod response;
 mod script_name;
+mod secure_link;
 pub mod tables;
 mod upstream;
 
@@ -76,6 +77,8 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
         return user(at, ex, cx, out);
     }
     match var {
+        Var::Builtin(Builtin::SecureLink) => secure_link::state(ex, cx, out, text),
+        Var::Builtin(Builtin::SecureLinkExpires) => secure_link::expires(ex, cx, out, text),
         Var::Builtin(builtin) => builtin_value(*builtin, ex, cx, out),
         Var::Arg(name) => put(request::argument(&ex.route.args, name), out),
         Var::Http(name) => request::field(ex, name, out),

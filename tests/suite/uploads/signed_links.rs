@@ -148,3 +148,37 @@ fn keys_that_protect_nothing_are_refused() {
         assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains(why), "{out:?}");
     }
 }
+
+/// nginx's own words for links, as its documentation has them.
+#[test]
+fn secure_links_are_those_of_nginx() {
+    if skip_on_nginx("not compared yet") {
+        return;
+    }
+    let s = server(
+        "location /s/ { secure_link $arg_md5,$arg_expires; secure_link_md5 \"$secure_link_expires$uri word\";
+            if ($secure_link = \"\") { return 403; }
+            if ($secure_link = \"0\") { return 410; }
+            return 200 \"$secure_link $secure_link_expires\"; }
+         location /p/ { secure_link_secret word; if ($secure_link = \"\") { return 403; } return 200 \"$secure_link\"; }",
+    )
+    .start();
+    // printf '2147483647/s/link word' | openssl md5 -binary | openssl base64 | tr +/ -_ | tr -d =
+    s.get("/s/link?md5=f9bDneDQ6cwEFtQZJ_Yd2Q&expires=2147483647").is(200).body_is("1 2147483647");
+    s.get("/s/link?md5=parz9T3t8DuT_jW2t55jEA&expires=2").is(410);
+    for wrong in [
+        "",
+        "?md5=f9bDneDQ6cwEFtQZJ_Yd2Q&expires=2147483646",
+        "?md5=f9bDneDQ6cwEFtQZJ_Yd2Q",
+        "?md5=x&expires=2147483647",
+        "?md5=f9bDneDQ6cwEFtQZJ_Yd2Q&expires=0",
+    ] {
+        s.get(&format!("/s/link{wrong}")).is(403);
+    }
+    s.get("/s/other?md5=f9bDneDQ6cwEFtQZJ_Yd2Q&expires=2147483647").is(403);
+    // printf 'a/linkword' | openssl md5
+    s.get("/p/10d1cd1e46d34ce1166d782addc8d1d4/a/link").is(200).body_is("a/link");
+    s.get("/p/10d1cd1e46d34ce1166d782addc8d1d4/a/other").is(403);
+    s.get("/p/10d1cd1e46d34ce1166d782addc8d1d4/").is(403);
+    s.get("/p/link").is(403);
+}
