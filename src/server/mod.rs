@@ -373,12 +373,12 @@ impl Server {
         self.cx.stats.publish();
         self.listen_for_changes();
         self.watch_services();
+        // Before the lines are written: what they say would wait for the next event.
+        self.end_retired();
+        self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
         self.tell_heir();
         self.tend_configs();
         self.tend_logs();
-        self.end_retired();
         self.end_quit();
-        // After all that may log: else the line waits for the next event.
-        self.log_due = self.cx.logs.flush_turn(self.cx.now.ms);
     }
 }

@@ -209,7 +209,7 @@ fn a_hundred_large_uploads_at_once_take_little_memory() {
         }
         s.get("/").is(200);
         let rss = resident(&s);
-        let most = if crate::over_tls::is_wanted() || crate::over_http2::is_wanted() { 24 << 20 } else { 20 << 20 };
+        let most = if crate::over_tls::is_wanted() || crate::over_http2::is_wanted() { 26 << 20 } else { 20 << 20 };
         assert!(rss < most, "{} KiB are resident", rss >> 10);
     }
 }
