@@ -37,6 +37,8 @@ impl Server {
         if self.late.is_empty() && !self.cx.slice.is_late() {
             return self.drive_and_batch(wake);
         }
+        // One that was just accepted has no timer yet.
+        self.arm(wake.conn);
         if let Some(conn) = self.conns.get_mut(wake.conn)
             && !std::mem::replace(&mut conn.queued, true)
         {
