@@ -1,0 +1,68 @@
+//! What the command line is read as, and what it says to what it cannot read.
+
+use super::*;
+
+fn parsed(line: &str) -> Result<Args, Stop> {
+    parse(std::iter::once("webserv").chain(line.split_whitespace()).map(OsString::from).collect())
+}
+
+#[test]
+fn the_words_people_try_first_do_what_they_say() {
+    assert!(parsed("version").is_ok_and(|args| args.own_version));
+    assert!(parsed("check x.conf").is_ok_and(|args| args.test && args.config == Some("x.conf".into())));
+    assert!(parsed("reload x.conf").is_ok_and(|args| args.signal.as_deref() == Some("reload")));
+    assert!(parsed("run x.conf").is_ok_and(|args| args.config == Some("x.conf".into())));
+    assert!(matches!(parsed("help"), Err(Stop::Help(text)) if text == HELP));
+}
+
+#[test]
+fn a_mistake_is_told_in_our_words_and_points_to_help() {
+    let table = [
+        ("-x", "invalid option: \"x\""),
+        ("--prot 80 .", "invalid option: \"prot\"; did you mean --port?"),
+        ("--reload", "invalid option: \"reload\"; did you mean \"webserv reload CONFIG\"?"),
+        ("--root=/srv", "invalid option: \"root\"; the directory stands alone: webserv DIR"),
+        ("-d", "invalid option: \"d\"; webserv -c FILE"),
+        ("-c", "option \"-c\" requires file name"),
+        ("--port", "option \"--port\" requires a value"),
+        ("fmt", "fmt needs a file"),
+        ("check-nginx", "check-nginx needs a file"),
+        ("sign", "sign needs a key and a URL"),
+        ("diff a", "diff needs two configurations"),
+        ("--port eighty .", "option \"--port\" does not take \"eighty\": 1 to 65535"),
+        (". --port -1", "option \"--port\" does not take \"-1\": 1 to 65535"),
+        ("--bind nohost .", "option \"--bind\" does not take \"nohost\": an address"),
+        ("--format yaml", "option \"--format\" does not take \"yaml\": text or json"),
+        ("-s foo", "invalid option: \"-s foo\"\nsignals are"),
+        (". extra", "\"extra\" is one argument too many"),
+        (". 8080", "\"8080\" is one argument too many; did you mean --port 8080?"),
+        (". lint", "\"lint\" is one argument too many; a command comes first: webserv lint"),
+        (". -p 8080", "-p is nginx's prefix; did you mean --port 8080?"),
+        (". -g daemon;", "\"-g\" does not go with a directory"),
+        ("a.conf -c b.conf", "\"a.conf\" and -c \"b.conf\" are two configurations"),
+    ];
+    for (line, expected) in table {
+        match parsed(line) {
+            Err(Stop::Mistake(text)) => {
+                assert!(text.starts_with(expected) && text.ends_with("\nsee 'webserv --help'"), "{line}: {text}");
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+    let empty = parse(vec!["webserv".into(), "".into()]).map(|args| args.config);
+    assert_eq!(empty, Err(Stop::mistake("an argument is empty")));
+}
+
+#[test]
+fn a_first_word_that_is_no_command_has_its_advice() {
+    let table = [
+        ("restart", "webserv reload"),
+        ("8080", "--port 8080"),
+        ("https://a.test/", "\"a.test\""),
+        ("strat", "webserv start"),
+    ];
+    for (word, expected) in table {
+        assert!(advice_on_word(word).is_some_and(|advice| advice.contains(expected)), "{word}");
+    }
+    assert_eq!(advice_on_word("unheard-of"), None);
+}
