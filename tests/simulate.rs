@@ -166,7 +166,7 @@ impl<'a> World<'a> {
         for _ in 0..200 + self.rng.below(600) {
             self.step();
             if self.rng.percent(70) {
-                self.poll();
+                self.served.poll();
             }
         }
         self.settle();
@@ -174,11 +174,6 @@ impl<'a> World<'a> {
         self.served.judge_log();
         self.served.judge_store();
         (self.made, self.answers)
-    }
-
-    fn poll(&mut self) {
-        self.served.server.poll();
-        self.served.server.check_invariants();
     }
 
     /// Somebody does something.
@@ -221,11 +216,7 @@ impl<'a> World<'a> {
     fn leave(&mut self, at: usize) {
         let client = self.clients.swap_remove(at);
         self.answers += client.answers;
-        for (name, content, stored) in client.uploads {
-            let found = fs::read(self.served.store.join(&name)).ok();
-            assert_eq!(found.is_some(), stored, "{name} in the store");
-            assert!(found.is_none_or(|found| found == content), "{name} has another content");
-        }
+        self.served.judge_uploads(client.uploads);
     }
 
     fn jump(&mut self, ms: u64) {
@@ -237,27 +228,20 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Everyone goes on as fast as they can, until all is answered. Rounds are free; only where the kernel's own timers
-    /// are at work (a full window) does it take time.
+    /// Everyone goes on as fast as they can, until all is answered.
     fn settle(&mut self) {
-        let (begun, mut since) = (Instant::now(), Instant::now());
+        let mut wait = Wait::new();
         loop {
-            assert!(begun.elapsed() < Duration::from_millis(PATIENCE), "these are too slow:\n{}", self.unsettled());
             let mut moved = false;
             for client in &mut self.clients {
                 moved |= client.progress();
             }
-            self.poll();
-            if moved {
-                since = Instant::now();
-            } else if self.clients.iter().all(Client::is_settled) {
-                return;
-            } else if since.elapsed() > AT_ONCE {
-                panic!("these wait for ever:\n{}", self.unsettled());
-            } else if since.elapsed() > Duration::from_millis(2) && self.served.paced {
-                self.jump(25);
-            } else if since.elapsed() > Duration::from_millis(2) {
-                std::thread::sleep(Duration::from_millis(1));
+            self.served.poll();
+            match wait.after(moved, self.clients.iter().all(Client::is_settled), self.served.paced, || self.unsettled())
+            {
+                Then::Settled => return,
+                Then::Jump(ms) => self.jump(ms),
+                Then::GoOn => {}
             }
         }
     }
@@ -285,14 +269,14 @@ impl<'a> World<'a> {
             let begun = Instant::now();
             while self.served.server.connections() > self.silent.len() {
                 assert!(begun.elapsed() < AT_ONCE, "connections of clients that left stay open");
-                self.poll();
+                self.served.poll();
             }
         }
         for _ in 0..6 {
-            self.poll();
+            self.served.poll();
             self.served.server.cx.now.jump(1_200_000);
         }
-        self.poll();
+        self.served.poll();
         assert_eq!(self.served.server.connections(), 0, "connections are left");
         assert_eq!(self.served.server.mode == Mode::Stopped, quits, "{:?}", self.served.server.mode);
         while !self.clients.is_empty() {
@@ -340,7 +324,58 @@ fn serve(site: &Site, rng: &mut Rng, seed: u64, lines: &str) -> Served {
     Served { server, addr, log, store, paced, seed }
 }
 
+/// How long nothing has moved, while everyone goes on as fast as they can. Rounds are free; only where the kernel's own
+/// timers are at work (a full window) does it take time.
+struct Wait {
+    begun: Instant,
+    since: Instant,
+}
+
+enum Then {
+    Settled,
+    GoOn,
+    /// What is paced waits for its time, in milliseconds.
+    Jump(u64),
+}
+
+impl Wait {
+    fn new() -> Wait {
+        Wait { begun: Instant::now(), since: Instant::now() }
+    }
+
+    fn after(&mut self, moved: bool, is_settled: bool, paced: bool, unsettled: impl Fn() -> String) -> Then {
+        assert!(self.begun.elapsed() < Duration::from_millis(PATIENCE), "these are too slow:\n{}", unsettled());
+        if moved {
+            self.since = Instant::now();
+        } else if is_settled {
+            return Then::Settled;
+        } else if self.since.elapsed() > AT_ONCE {
+            panic!("these wait for ever:\n{}", unsettled());
+        } else if self.since.elapsed() > Duration::from_millis(2) {
+            if paced {
+                return Then::Jump(25);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Then::GoOn
+    }
+}
+
 impl Served {
+    fn poll(&mut self) {
+        self.server.poll();
+        self.server.check_invariants();
+    }
+
+    /// Each upload by its name and content: stored whole, or not at all.
+    fn judge_uploads(&self, uploads: impl IntoIterator<Item = (String, Vec<u8>, bool)>) {
+        for (name, content, is_stored) in uploads {
+            let found = fs::read(self.store.join(&name)).ok();
+            assert_eq!(found.is_some(), is_stored, "{name} in the store");
+            assert!(found.is_none_or(|found| found == content), "{name} has another content");
+        }
+    }
+
     /// A request that panicked, or anything else that is the server's fault, is said in its log.
     fn judge_log(&self) {
         let text = fs::read_to_string(&self.log).expect("the error log");

@@ -2,9 +2,8 @@
 
 use crate::rng::Rng;
 use crate::streams::{H2Client, Left};
-use crate::{AT_ONCE, PATIENCE, Served, Site, over_seeds, serve};
+use crate::{AT_ONCE, PATIENCE, Served, Site, Then, Wait, over_seeds, serve};
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use webserv::server::Mode;
 
@@ -45,7 +44,7 @@ impl<'a> Streams<'a> {
         for _ in 0..300 + self.rng.below(600) {
             self.step();
             if self.rng.percent(60) {
-                self.poll();
+                self.served.poll();
             }
         }
         let quits = self.rng.percent(30);
@@ -58,11 +57,6 @@ impl<'a> Streams<'a> {
         self.served.judge_log();
         self.served.judge_store();
         (self.made, self.answers)
-    }
-
-    fn poll(&mut self) {
-        self.served.server.poll();
-        self.served.server.check_invariants();
     }
 
     fn step(&mut self) {
@@ -102,14 +96,9 @@ impl<'a> Streams<'a> {
     fn leave(&mut self, at: usize) {
         let Left { answers, cut, uploads } = self.clients.swap_remove(at).leave();
         self.answers += answers;
-        let stored = |name: &str| fs::read(Path::new(&self.served.store).join(name)).ok();
-        for (name, content, is_stored) in uploads {
-            let found = stored(&name);
-            assert_eq!(found.is_some(), is_stored, "{name} in the store");
-            assert!(found.is_none_or(|found| found == content), "{name} has another content");
-        }
+        self.served.judge_uploads(uploads);
         for (name, content) in cut {
-            let found = stored(&name);
+            let found = fs::read(self.served.store.join(&name)).ok();
             let len = found.as_ref().map_or(0, Vec::len);
             let whole = content.len();
             assert!(found.is_none_or(|found| found == content), "{name} is stored in part: {len} of {whole} bytes");
@@ -117,25 +106,19 @@ impl<'a> Streams<'a> {
     }
 
     fn settle(&mut self, quits: bool) {
-        let (begun, mut since) = (Instant::now(), Instant::now());
+        let mut wait = Wait::new();
         loop {
-            assert!(begun.elapsed() < Duration::from_millis(PATIENCE), "these are too slow:\n{}", self.unsettled());
             let mut moved = false;
             for client in &mut self.clients {
                 moved |= client.progress(&mut self.rng);
             }
-            self.poll();
+            self.served.poll();
             let is_done = |client: &H2Client| if quits { client.over } else { client.is_settled() };
-            if moved {
-                since = Instant::now();
-            } else if self.clients.iter().all(|client| is_done(client) || client.wild || client.late) {
-                return;
-            } else if since.elapsed() > AT_ONCE {
-                panic!("these wait for ever:\n{}", self.unsettled());
-            } else if since.elapsed() > Duration::from_millis(2) && self.served.paced {
-                self.jump(25);
-            } else if since.elapsed() > Duration::from_millis(2) {
-                std::thread::sleep(Duration::from_millis(1));
+            let is_settled = self.clients.iter().all(|client| is_done(client) || client.wild || client.late);
+            match wait.after(moved, is_settled, self.served.paced, || self.unsettled()) {
+                Then::Settled => return,
+                Then::Jump(ms) => self.jump(ms),
+                Then::GoOn => {}
             }
         }
     }
@@ -151,13 +134,13 @@ impl<'a> Streams<'a> {
         let begun = Instant::now();
         while self.served.server.connections() > 0 {
             assert!(begun.elapsed() < AT_ONCE, "connections of clients that left stay open");
-            self.poll();
+            self.served.poll();
             // Lingering closes, and what a client that is gone had asked to be done.
             if begun.elapsed() > Duration::from_millis(20) {
                 self.served.server.cx.now.jump(10_000);
             }
         }
-        self.poll();
+        self.served.poll();
         let server = &self.served.server;
         assert_eq!(server.mode == Mode::Stopped, quits, "{:?}", server.mode);
         let accepted = server.cx.stats.get(webserv::services::stats::Counter::Accepted) as usize;

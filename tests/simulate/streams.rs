@@ -68,7 +68,7 @@ pub struct H2Client {
     pub input: Vec<u8>,
     pub decoder: Decoder,
     pub streams: BTreeMap<u32, Stream>,
-    /// Uploads whose end nobody waited for: each is stored whole or not at all.
+    /// Uploads that were left before their end: each is stored whole or not at all.
     pub cut: Vec<(String, Vec<u8>)>,
     /// Uploads that were answered.
     pub uploads: Vec<(String, Vec<u8>, bool)>,
