@@ -15,13 +15,13 @@ pub struct Budget {
     pub bytes: usize,
     /// Short answers are kept back ([`Next::Send`]).
     pub gather: bool,
-    /// It has had one piece of a large file and goes on when the others have had theirs.
-    pub took_piece: bool,
+    /// Pieces of a large file: the others have theirs before more of them.
+    pub pieces: u32,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { requests: 64, bytes: 4 << 20, gather: false, took_piece: false }
+        Budget { requests: 64, bytes: 4 << 20, gather: false, pieces: 4 }
     }
 }
 

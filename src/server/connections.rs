@@ -87,7 +87,7 @@ impl Server {
             });
         }
         let left = turn.budget.bytes;
-        let bulky = left == 0 || turn.budget.took_piece;
+        let bulky = left == 0 || turn.budget.pieces == 0;
         let next = next.unwrap_or_else(|_| self.panicked(key));
         self.bulk = self.bulk.saturating_sub(given - left);
         for (stream, next) in streams {
