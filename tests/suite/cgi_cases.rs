@@ -123,7 +123,7 @@ fn programs_that_misbehave() {
         assert_eq!(client.bytes(2 << 20).len(), 2 << 20);
         client.leave();
     });
-    table.row(ours(why), "STDERR without end keeps nobody else waiting", || {
+    table.row(ours(why), "STDERR without end keeps no other client waiting", || {
         let mut client = s.client();
         client.send("GET /sh/endless_stderr HTTP/1.1\r\nHost: a\r\n\r\n");
         s.await_file("logs/error.log", |log| log.contains("/endless_stderr"));

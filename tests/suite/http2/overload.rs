@@ -5,7 +5,7 @@ use super::{connect, site};
 use crate::harness::{Setup, eventually, skip_on_nginx};
 use webserv::http::h2::error::ErrorCode;
 
-/// Hogs of HTTP/1.1 beside them: what a stage costs is the same whoever used the memory.
+/// Hogs of HTTP/1.1 beside them: what a stage costs does not depend on what used the memory.
 #[test]
 fn memory_that_runs_out_costs_idle_connections_of_http2_first_and_nothing_under_way() {
     if skip_on_nginx("it has no such limit") {

@@ -50,7 +50,7 @@ impl Append {
         cx.boot.is_some() && known.is_none_or(|(_, synced)| synced < self.upload.size)
     }
 
-    /// The bytes are on the disk: so many count if the machine stops now.
+    /// The bytes are on the disk: this many count if the machine stops now.
     fn mark(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let size = self.upload.size;
         self.upload.record.synced = cx.boot.map(|boot| (boot, size));

@@ -80,7 +80,7 @@ pub enum Over {
 
 /// What follows when it is on the disk.
 enum Then {
-    /// The bytes are: so many of them are to be noted.
+    /// The bytes are on the disk: their number is to be noted.
     Mark,
     /// The response is the offset.
     Progress,
