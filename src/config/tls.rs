@@ -320,6 +320,8 @@ impl<'a> Builder<'a> {
         if ssl.verify != Verify::Off {
             trust.roots.iter().for_each(|root| policy.extend_from_slice(root));
             policy.push(u8::from(trust.crls.is_some()));
+            // Who was verified by one list is not taken for verified by another.
+            trust.crls.iter().flatten().for_each(|crl| policy.extend_from_slice(crl.content()));
         }
         let alpn = protocols(http2);
         let recipe = Recipe { ssl: ssl.clone(), alpn, client_names, policy, ticket_keys, stapled };

@@ -7,7 +7,7 @@ use super::x509::{self, Certificate};
 use std::collections::HashSet;
 
 /// A list of a CA. Its signature is checked when it is first used for that CA's certificates.
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Crl {
     issuer: Box<[u8]>,
     this_update: i64,
@@ -21,6 +21,11 @@ pub struct Crl {
 }
 
 impl Crl {
+    /// What was signed: all that it says.
+    pub fn content(&self) -> &[u8] {
+        &self.tbs
+    }
+
     pub fn parse(bytes: &[u8]) -> Result<Crl, Malformed> {
         let mut outer = Reader::new(bytes).sequence()?;
         let tbs = outer.take(der::SEQUENCE)?;

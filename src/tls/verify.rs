@@ -118,7 +118,7 @@ impl Trust {
 
     /// A peer that is good by the one is good by the other.
     pub fn is_same(&self, other: &Trust) -> bool {
-        self.roots == other.roots && self.depth == other.depth && self.crls.is_some() == other.crls.is_some()
+        self.roots == other.roots && self.depth == other.depth && self.crls == other.crls
     }
 }
 

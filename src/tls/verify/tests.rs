@@ -93,3 +93,19 @@ fn many_issuers_of_one_name_are_not_all_tried() {
     sent.extend(others.iter().map(Made::certificate));
     assert_eq!(trust(&[&root], 1).judge(&sent, Purpose::Client, NOW), Err(Fault::LeafUnverifiable));
 }
+
+/// A list that revokes nothing, from the first of January of that year on.
+fn list(year: &str) -> Crl {
+    let tbs = [b"\x30\x16\x02\x01\x01\x30\x00\x30\x00\x17\x0d", year.as_bytes(), b"0101000000Z"].concat();
+    Crl::parse(&[&b"\x30\x1d"[..], &tbs, b"\x30\x00\x03\x01\x00"].concat()).expect("a list")
+}
+
+#[test]
+fn a_client_verified_by_one_revocation_list_is_not_verified_by_another() {
+    let root = testing::ca("root");
+    let by = |lists: Option<Vec<Crl>>| Trust { crls: lists, ..trust(&[&root], 1) };
+    let (none, one, same, other) =
+        (by(None), by(Some(vec![list("26")])), by(Some(vec![list("26")])), by(Some(vec![list("27")])));
+    assert!(none.is_same(&by(None)) && one.is_same(&same));
+    assert!(!one.is_same(&other) && !one.is_same(&none));
+}
