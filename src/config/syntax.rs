@@ -346,28 +346,38 @@ pub fn split_at_missing_semicolon(
     bytes: &[u8],
     known: impl Fn(&Word) -> bool,
 ) -> Option<(Directive, Directive)> {
-    let mut before = directive.name.span;
-    let cut = directive.args.iter().position(|word| {
-        let gap = bytes.get(before.end as usize..word.span.start as usize).unwrap_or_default();
-        before = word.span;
+    let cut = line_starts(directive, bytes, known).next()?;
+    let mut pieces = cut_before(directive, &[cut]).into_iter();
+    Some((pieces.next()?, pieces.next()?))
+}
+
+/// The arguments that begin a line and that `known` says are directives, by their numbers.
+pub fn line_starts(directive: &Directive, bytes: &[u8], known: impl Fn(&Word) -> bool) -> impl Iterator<Item = usize> {
+    let befores = directive.words().map(|word| word.span.end as usize);
+    let begins_line = move |(word, before): (&Word, usize)| {
+        let gap = bytes.get(before..word.span.start as usize).unwrap_or_default();
         !word.quoted && memchr::memchr(b'\n', gap).is_some() && known(word)
-    })?;
-    let (kept, rest) = directive.args.split_at_checked(cut)?;
-    let (name, args) = rest.split_first()?;
-    let end = kept.last().unwrap_or(&directive.name).span;
-    let first = Directive {
-        name: directive.name.clone(),
-        args: kept.to_vec(),
-        block: None,
-        span: directive.name.span.to(end),
-        close: end.after(),
     };
-    let second = Directive {
-        name: name.clone(),
-        args: args.to_vec(),
-        block: directive.block.clone(),
-        span: name.span.to(directive.span),
-        close: directive.close,
+    directive.args.iter().zip(befores).enumerate().filter(move |(_, pair)| begins_line(*pair)).map(|(at, _)| at)
+}
+
+/// A directive cut in pieces before these of its arguments, whose numbers ascend.
+pub fn cut_before(directive: &Directive, cuts: &[usize]) -> Vec<Directive> {
+    let words: Vec<&Word> = directive.words().collect();
+    // The name is one more word before the arguments.
+    let starts = std::iter::once(0).chain(cuts.iter().map(|cut| cut + 1));
+    let ends = cuts.iter().map(|cut| cut + 1).chain([words.len()]);
+    let piece = |(start, end): (usize, usize)| {
+        let [name, args @ ..] = words.get(start..end)? else { return None };
+        let is_last = end == words.len();
+        let last = args.last().unwrap_or(name).span;
+        Some(Directive {
+            name: (*name).clone(),
+            args: args.iter().map(|word| (*word).clone()).collect(),
+            block: if is_last { directive.block.clone() } else { None },
+            span: name.span.to(if is_last { directive.span } else { last }),
+            close: if is_last { directive.close } else { last.after() },
+        })
     };
-    Some((first, second))
+    starts.zip(ends).filter_map(piece).collect()
 }

@@ -9,7 +9,7 @@ use crate::config::fault::Fault;
 use crate::config::known::{Known, Verdict};
 use crate::config::registry::{self, Found};
 use crate::config::row::{Effect, Row};
-use crate::config::syntax::{not_terminated, split_at_missing_semicolon};
+use crate::config::syntax::{cut_before, line_starts, not_terminated};
 use crate::config::{argument, foreign_names, ignored_values, suggest};
 
 use super::{lexical, remedy};
@@ -165,23 +165,22 @@ impl Build {
     /// none.
     pub(super) fn mended(&mut self, context: Contexts, children: &[Directive]) -> Option<Vec<Directive>> {
         let here = if self.bare && context == Contexts::MAIN { context | Contexts::HTTP } else { context };
-        let cut = |b: &Build, d: &Directive, is_rest: bool| {
-            let lines = b.sources.slice(d.span);
-            let is_wrong = is_rest
-                || memchr::memchr(b'\n', lines).is_some()
-                    && registry::find(&d.name.str(), here).is_some_and(|found| {
-                        let args = found.args();
-                        args.is_block() != d.block.is_some() || !args.accepts(d.args.len())
-                    });
-            if is_wrong { b.swallowed(here, d) } else { None }
+        let cuts = |b: &Build, d: &Directive| {
+            let is_wrong = memchr::memchr(b'\n', b.sources.slice(d.span)).is_some()
+                && registry::find(&d.name.str(), here).is_some_and(|found| {
+                    let args = found.args();
+                    args.is_block() != d.block.is_some() || !args.accepts(d.args.len())
+                });
+            if is_wrong { b.missing_ends(here, d) } else { Vec::new() }
         };
-        let first = children.iter().position(|d| cut(self, d, false).is_some())?;
+        let first = children.iter().position(|d| !cuts(self, d).is_empty())?;
         let mut mended: Vec<Directive> = children.iter().take(first).cloned().collect();
         for d in children.iter().skip(first) {
-            let mut rest = d.clone();
-            let mut is_rest = false;
-            while let Some((mut first, second)) = cut(self, &rest, is_rest) {
-                self.error(missing_semicolon(&first, &second));
+            let mut pieces = cut_before(d, &cuts(self, d));
+            for at in 1..pieces.len() {
+                let (before, from) = pieces.split_at_mut(at);
+                let (Some(first), Some(second)) = (before.last_mut(), from.first()) else { break };
+                self.error(missing_semicolon(first, second));
                 // A comma or a colon in its place is none of the word's.
                 if let Some(last) = first.args.last_mut()
                     && let [text @ .., b',' | b':'] = last.bytes()
@@ -189,23 +188,34 @@ impl Build {
                     let plain = Word::new(text, last.span, last.quoted);
                     *last = plain;
                 }
-                mended.push(first);
-                (rest, is_rest) = (second, true);
             }
-            mended.push(rest);
+            mended.append(&mut pieces);
         }
         Some(mended)
     }
 
-    /// The directive cut in two where one of its arguments begins a line and is a whole directive that may stand here:
-    /// the `;` before it is missing.
-    fn swallowed(&self, here: Contexts, d: &Directive) -> Option<(Directive, Directive)> {
+    /// The arguments before which a `;` is missing: those that begin a line and name directives that may stand here, up to
+    /// the last that is a whole one with all that follows it.
+    fn missing_ends(&self, here: Contexts, d: &Directive) -> Vec<usize> {
         let known =
             |word: &Word| registry::find(&word.str(), here).is_some_and(|found| found.contexts().intersects(here));
-        let (first, second) = split_at_missing_semicolon(d, self.sources.bytes(d.span.file), known)?;
-        let args = registry::find(&second.name.str(), here)?.args();
-        let whole = args.accepts(second.args.len()) && args.is_block() == second.block.is_some();
-        (whole || self.swallowed(here, &second).is_some()).then_some((first, second))
+        let mut starts: Vec<usize> = line_starts(d, self.sources.bytes(d.span.file), known).collect();
+        let is_whole = |at: &usize| {
+            let found = d.args.get(*at).and_then(|name| registry::find(&name.str(), here));
+            found.is_some_and(|found| {
+                let args = found.args();
+                args.accepts(d.args.len() - at - 1) && args.is_block() == d.block.is_some()
+            })
+        };
+        starts.truncate(starts.iter().rposition(is_whole).map_or(0, |last| last + 1));
+        starts
+    }
+
+    /// The directive cut in two at the first `;` that is missing.
+    fn swallowed(&self, here: Contexts, d: &Directive) -> Option<(Directive, Directive)> {
+        let first = *self.missing_ends(here, d).first()?;
+        let mut pieces = cut_before(d, &[first]).into_iter();
+        Some((pieces.next()?, pieces.next()?))
     }
 
     /// Says so where a directive that is right as it is has taken in the next one. Returns whether it has.

@@ -289,7 +289,7 @@ fn error_page(d: &Directive) -> Option<String> {
             let listed = all.join(" ").replace(',', " ");
             if let Some((from, to)) = all.first().and_then(|word| word.split_once('-'))
                 && let (Ok(from), Ok(to)) = (from.parse::<u16>(), to.parse::<u16>())
-                && (from..from + 10).contains(&to)
+                && to.checked_sub(from).is_some_and(|more| more < 10)
             {
                 let codes: Vec<String> = (from..=to).map(|code| code.to_string()).collect();
                 return Some(format!("each status is named: error_page {} {};", codes.join(" "), all.last()?));

@@ -91,6 +91,14 @@ fn each_of_many_mistakes_is_one_message_that_says_what_to_write() {
 }
 
 #[test]
+fn many_lines_that_lack_their_end_are_read_in_one_pass() {
+    // One directive of forty thousand words: step by step it took minutes, then the stack.
+    let lines: String = (0..20_000).map(|n| format!("deny 10.0.{}.{}\n", n / 250, n % 250)).collect();
+    let found = helps(&format!("events {{ }}\nhttp {{\nserver {{\nlisten 8080;\n{lines}root /x;\n}}\n}}\n"));
+    assert!(!found.is_empty());
+}
+
+#[test]
 fn what_is_wrong_still_defines_its_name() {
     for (defines, uses) in [
         ("upstream app { sever 127.0.0.1:1; }", "location / { proxy_pass http://app; }"),
