@@ -161,6 +161,10 @@ impl Syncs {
         }
         syncs.extend(way.syncs.iter().cloned());
         self.ways.push(way);
+        if self.aio.is_none() {
+            // It was written while it was waited for; no event will tell.
+            self.anchor();
+        }
     }
 
     fn begin_directory(&mut self, dir: BorrowedFd<'_>, id: Id) -> Result<Sync, Errno> {
