@@ -8,35 +8,6 @@ use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair, R
 use aws_lc_rs::{digest, hmac};
 use serde_json::{Value, json};
 
-/// The alphabet of URLs, without padding.
-pub fn base64url(bytes: &[u8]) -> String {
-    let mut out = Vec::new();
-    escape::to_base64(bytes, &mut out);
-    let plain = out.iter().filter(|byte| **byte != b'=').map(|byte| match byte {
-        b'+' => '-',
-        b'/' => '_',
-        byte => char::from(*byte),
-    });
-    plain.collect()
-}
-
-/// The bytes that a text of that alphabet stands for, padded or not.
-pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
-    let mut plain: Vec<u8> = text.trim().trim_end_matches('=').bytes().collect();
-    for byte in &mut plain {
-        match *byte {
-            b'-' => *byte = b'+',
-            b'_' => *byte = b'/',
-            _ => {}
-        }
-    }
-    while !plain.len().is_multiple_of(4) {
-        plain.push(b'=');
-    }
-    let mut out = Vec::new();
-    escape::base64(&plain, &mut out).then_some(out)
-}
-
 enum Pair {
     Ecdsa(EcdsaKeyPair),
     Rsa(RsaKeyPair),
@@ -81,20 +52,20 @@ impl AccountKey {
             };
             let point = pair.public_key().as_ref().to_vec();
             let Some((x, y)) = point.get(1..).and_then(|both| both.split_at_checked(size)) else { continue };
-            let jwk = json!({ "crv": curve, "kty": "EC", "x": base64url(x), "y": base64url(y) });
+            let jwk = json!({ "crv": curve, "kty": "EC", "x": escape::base64url(x), "y": escape::base64url(y) });
             return Ok(AccountKey { pair: Pair::Ecdsa(pair), algorithm: name, jwk });
         }
         let rsa = RsaKeyPair::from_pkcs8(&section.der).or_else(|_| RsaKeyPair::from_der(&section.der));
         let rsa = rsa.map_err(|_| "the key is neither ECDSA (P-256, P-384, P-521) nor RSA, or damaged")?;
         let (n, e) = rsa_numbers(rsa.public_key().as_ref()).ok_or("the key is damaged")?;
-        let jwk = json!({ "e": base64url(&e), "kty": "RSA", "n": base64url(&n) });
+        let jwk = json!({ "e": escape::base64url(&e), "kty": "RSA", "n": escape::base64url(&n) });
         Ok(AccountKey { pair: Pair::Rsa(rsa), algorithm: "RS256", jwk })
     }
 
     /// RFC 7638: the digest of the public key, its members in their order.
     pub fn thumbprint(&self) -> String {
         // serde_json keeps the members of an object sorted.
-        base64url(digest::digest(&digest::SHA256, self.jwk.to_string().as_bytes()).as_ref())
+        escape::base64url(digest::digest(&digest::SHA256, self.jwk.to_string().as_bytes()).as_ref())
     }
 
     /// What a challenge is answered with.
@@ -126,20 +97,21 @@ impl AccountKey {
             Some(kid) => protected["kid"] = kid.into(),
             None => protected["jwk"] = self.jwk.clone(),
         }
-        let (protected, payload) = (base64url(protected.to_string().as_bytes()), base64url(payload.as_bytes()));
+        let (protected, payload) =
+            (escape::base64url(protected.to_string().as_bytes()), escape::base64url(payload.as_bytes()));
         let signature = self.sign(format!("{protected}.{payload}").as_bytes())?;
-        let body = json!({ "protected": protected, "payload": payload, "signature": base64url(&signature) });
+        let body = json!({ "protected": protected, "payload": payload, "signature": escape::base64url(&signature) });
         Ok(body.to_string().into_bytes())
     }
 
     /// The binding of this key to an account that the authority knows otherwise (RFC 8555 section 7.3.4).
     pub fn binding(&self, url: &str, kid: &str, mac: &[u8]) -> Value {
         let protected = json!({ "alg": "HS256", "kid": kid, "url": url });
-        let protected = base64url(protected.to_string().as_bytes());
-        let payload = base64url(self.jwk.to_string().as_bytes());
+        let protected = escape::base64url(protected.to_string().as_bytes());
+        let payload = escape::base64url(self.jwk.to_string().as_bytes());
         let key = hmac::Key::new(hmac::HMAC_SHA256, mac);
         let tag = hmac::sign(&key, format!("{protected}.{payload}").as_bytes());
-        json!({ "protected": protected, "payload": payload, "signature": base64url(tag.as_ref()) })
+        json!({ "protected": protected, "payload": payload, "signature": escape::base64url(tag.as_ref()) })
     }
 }
 
@@ -160,16 +132,6 @@ mod tests {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 
     #[test]
-    fn the_alphabet_of_urls_goes_both_ways() {
-        for (bytes, text) in [(&b""[..], ""), (b"\xfb\xff", "-_8"), (b"abc", "YWJj"), (b"a", "YQ")] {
-            assert_eq!(base64url(bytes), text);
-            assert_eq!(from_base64url(text).as_deref(), Some(bytes), "{text}");
-        }
-        assert_eq!(from_base64url("YQ=="), Some(b"a".to_vec()));
-        assert_eq!(from_base64url("Y!"), None);
-    }
-
-    #[test]
     fn a_request_is_signed_by_the_key_that_it_names() {
         for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Rsa(2048)] {
             let key = AccountKey::from_pem(new_key(kind).expect("a key").as_bytes()).expect("a key");
@@ -177,12 +139,13 @@ mod tests {
             let body: Value = serde_json::from_slice(&body).expect("JSON");
             let part = |name: &str| body[name].as_str().expect("text").to_owned();
             let head: Value =
-                serde_json::from_slice(&from_base64url(&part("protected")).expect("bytes")).expect("JSON");
+                serde_json::from_slice(&escape::from_base64url(part("protected").as_bytes()).expect("bytes"))
+                    .expect("JSON");
             assert_eq!((head["nonce"].as_str(), head["url"].as_str()), (Some("n0"), Some("https://ca.test/new")));
             assert!(head["jwk"]["kty"].is_string() && head.get("kid").is_none());
-            assert_eq!(from_base64url(&part("payload")).as_deref(), Some(&b"{}"[..]));
+            assert_eq!(escape::from_base64url(part("payload").as_bytes()).as_deref(), Some(&b"{}"[..]));
             let text = format!("{}.{}", part("protected"), part("payload"));
-            let signature = from_base64url(&part("signature")).expect("bytes");
+            let signature = escape::from_base64url(part("signature").as_bytes()).expect("bytes");
             let public = match &key.pair {
                 Pair::Ecdsa(pair) => pair.public_key().as_ref().to_vec(),
                 Pair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
@@ -209,6 +172,6 @@ mod tests {
     fn a_thumbprint_is_that_of_rfc_7638() {
         let jwk = json!({ "kty": "RSA", "e": "AQAB", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw" });
         let digest = digest::digest(&digest::SHA256, jwk.to_string().as_bytes());
-        assert_eq!(base64url(digest.as_ref()), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!(escape::base64url(digest.as_ref()), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     }
 }

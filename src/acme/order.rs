@@ -7,7 +7,8 @@
 use super::account::{Account, Preliminary};
 use super::problem::{Failure, Kind, Problem, refused, retry_after};
 use super::wire::{Request, Response, Url};
-use super::{ChallengeKind, Terms, jose};
+use super::{ChallengeKind, Terms};
+use crate::http::escape;
 use crate::tls::pem;
 use crate::tls::x509::Certificate;
 use serde_json::{Value, json};
@@ -170,7 +171,7 @@ impl Order {
             Stage::Answer(challenge) => (challenge.clone(), "{}".into()),
             Stage::Check | Stage::Done => (self.url.clone().ok_or_else(lost)?, String::new()),
             Stage::Finalize => {
-                let payload = json!({ "csr": jose::base64url(&self.request) });
+                let payload = json!({ "csr": escape::base64url(&self.request) });
                 (self.finalize.clone().ok_or_else(lost)?, payload.to_string())
             }
             Stage::Download(target) | Stage::Alternate(target) => (target.clone(), String::new()),

@@ -1,10 +1,11 @@
 //! When a certificate is due again: in the window that its authority suggests (RFC 9773), else when a third of its time
 //! is left; and when something that failed is tried again. Times are seconds since 1970; `chance` is a random number.
 
+use super::Terms;
 use super::account::Account;
 use super::problem::{Failure, Kind, refused, retry_after};
 use super::wire::{Request, Response, Url};
-use super::{Terms, jose};
+use crate::http::escape;
 use crate::tls::der::Reader;
 use crate::tls::x509::Certificate;
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub fn certificate_id(leaf: &Certificate<'_>) -> Option<String> {
     let extension = leaf.extension(AUTHORITY_KEY_ID).ok()??;
     let mut parts = Reader::new(extension.value).sequence().ok()?;
     let key = parts.optional(0x80).ok()??.content;
-    Some(format!("{}.{}", jose::base64url(key), jose::base64url(leaf.serial)))
+    Some(format!("{}.{}", escape::base64url(key), escape::base64url(leaf.serial)))
 }
 
 /// `2026-11-27T03:00:00Z`, with a fraction and an offset or without.

@@ -152,6 +152,32 @@ pub fn to_base64(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Encodes base64url (RFC 4648 §5), without padding.
+pub fn base64url(bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    to_base64(bytes, &mut out);
+    let plain = out.iter().filter(|byte| **byte != b'=').map(|byte| match byte {
+        b'+' => '-',
+        b'/' => '_',
+        byte => char::from(*byte),
+    });
+    plain.collect()
+}
+
+/// Decodes base64url, or base64, padded or not. None: it is neither.
+pub fn from_base64url(text: &[u8]) -> Option<Vec<u8>> {
+    let unpadded = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    let standard = |byte: &u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        byte => *byte,
+    };
+    let mut padded: Vec<u8> = text.get(..unpadded)?.iter().map(standard).collect();
+    padded.resize(padded.len().next_multiple_of(4), b'=');
+    let mut out = Vec::new();
+    base64(&padded, &mut out).then_some(out)
+}
+
 /// Decodes base64 (RFC 4648 §4, padding optional) to the end of `out`. False, with `out` as it was, where it is not
 /// base64.
 pub fn base64(text: &[u8], out: &mut Vec<u8>) -> bool {
@@ -212,6 +238,16 @@ mod tests {
             unescape(expected.as_bytes(), &mut back);
             assert_eq!(back, path);
         }
+    }
+
+    #[test]
+    fn the_alphabet_of_urls_goes_both_ways() {
+        for (bytes, text) in [(&b""[..], ""), (b"\xfb\xff", "-_8"), (b"abc", "YWJj"), (b"a", "YQ")] {
+            assert_eq!(base64url(bytes), text);
+            assert_eq!(from_base64url(text.as_bytes()).as_deref(), Some(bytes), "{text}");
+        }
+        assert_eq!(from_base64url(b"YQ=="), Some(b"a".to_vec()));
+        assert_eq!(from_base64url(b"Y!"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! an issuer names are read here, with the rights of the process that reads the configuration.
 
 use crate::acme::Terms;
-use crate::acme::jose::{self, AccountKey as Jose};
+use crate::acme::jose::AccountKey as Jose;
 use crate::acme::wire::Url;
 use crate::config::acme::{AccountKey, Acme, Certificate, CertificateId, Issuer};
 use crate::config::ast::{Directive, Span, Text, Word};
@@ -16,6 +16,7 @@ use crate::config::local_ca;
 use crate::config::settings::Settings;
 use crate::config::settings::acme::{IssuerDraft, Key, Secret, State, Wanted};
 use crate::config::settings::listen::Name;
+use crate::http::escape;
 use crate::tls::ciphers;
 use crate::tls::client::Options;
 use crate::tls::server::Protocols;
@@ -229,7 +230,9 @@ impl Build {
                 (text.map_err(|why| format!("cannot load \"{}\": {why}", path.display())), *span)
             }
         };
-        let key = text.and_then(|text| jose::from_base64url(&text).ok_or_else(|| "the key is no base64url".to_owned()));
+        let key = text.and_then(|text| {
+            escape::from_base64url(text.trim().as_bytes()).ok_or_else(|| "the key is no base64url".to_owned())
+        });
         key.map_err(|why| self.error(Fault::new(span, why))).ok().filter(|key| !key.is_empty())
     }
 
