@@ -65,7 +65,7 @@ use response_cache::ResponseCache;
 use resumable::Uploads;
 use slice::Slice;
 use stats::Stats;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use syncs::Syncs;
 use temp_names::TempNames;
@@ -144,6 +144,14 @@ pub struct Services {
 }
 
 impl Services {
+    /// A file came to be in `dir` by another way than an upload's: what was true this turn is no longer, the trees that
+    /// are judged and the quotas have to know.
+    pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
+        self.now.changed();
+        self.judged_trees.came(dir);
+        self.quotas.more();
+    }
+
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {
         let mut upstream_names = UpstreamNames::default();
         upstream_names.adopt(&config);

@@ -143,9 +143,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, spot: &Spot) -> Result<Status, Flo
     let mode = ex.here().settings.upload.mode;
     match open::regular_at(spot.dir.as_fd(), &spot.name, O_WRONLY | O_CREAT | O_EXCL, mode) {
         Ok(_) => {
-            cx.now.changed();
-            cx.judged_trees.came(spot.dir.as_fd());
-            cx.quotas.more();
+            cx.file_came(spot.dir.as_fd());
             Ok(Status::CREATED)
         }
         // Another request was faster.

@@ -164,7 +164,8 @@ fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, 
     for end in ends {
         let path = c_path(&base[..end]).map_err(|e| ("mkdir()", e))?;
         match file::mkdir_at(None, &path, mode.directory().0) {
-            Ok(()) | Err(Errno::EEXIST) => {}
+            Ok(()) => cx.syncs.made_directory(),
+            Err(Errno::EEXIST) => {}
             Err(e) => return Err(("mkdir()", e)),
         }
     }
@@ -217,8 +218,9 @@ impl Copy {
         self.part.stat().map_err(|e| ("fchmod()", e))?;
         for name in std::mem::take(&mut self.missing) {
             match file::mkdir_at(Some(self.dir.as_fd()), &name, self.mode.directory().0) {
+                Ok(()) => cx.syncs.made_directory(),
                 // Another request was faster.
-                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(Errno::EEXIST) => {}
                 Err(e) => return Err(("mkdir()", e)),
             }
             let flags = O_PATH | O_DIRECTORY;
@@ -231,7 +233,9 @@ impl Copy {
             Ok(FileKind::Other) => return Err(("rename() to", Errno::EEXIST)),
             _ => {}
         }
-        self.part.replace(&self.dir, &self.name, &mut cx.temp_names).map_err(|e| ("rename() to", e))
+        self.part.replace(&self.dir, &self.name, &mut cx.temp_names).map_err(|e| ("rename() to", e))?;
+        cx.file_came(self.dir.as_fd());
+        Ok(())
     }
 }
 
