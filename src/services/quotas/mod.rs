@@ -280,17 +280,20 @@ impl Claim {
         let (used, claimed) = (self.area.used.get(), self.area.claimed.get().minus(self.holds));
         let claimed_and_beside = claimed.plus(beside);
         let total = used.plus(claimed_and_beside).plus(to);
-        // What was granted once stays so, whatever the quota has become.
-        let over = |limit: u64, total: u64, to: u64, held: u64| limit > 0 && total > limit && to > held;
-        let held = self.holds;
-        if over(quota.bytes, total.bytes, to.bytes, held.bytes) || over(quota.files, total.files, to.files, held.files)
-        {
+        if !has_room(quota, total, to, self.holds) {
             return Err(Full { used, claimed: claimed_and_beside });
         }
         self.area.claimed.set(claimed.plus(to));
         self.holds = to;
         Ok(())
     }
+}
+
+/// Whether a quota leaves room for a total, in which `to` takes the place of `held`. What was granted once stays so, whatever
+/// the quota has become.
+fn has_room(quota: Quota, total: Usage, to: Usage, held: Usage) -> bool {
+    let over = |limit: u64, total: u64, to: u64, held: u64| limit > 0 && total > limit && to > held;
+    !over(quota.bytes, total.bytes, to.bytes, held.bytes) && !over(quota.files, total.files, to.files, held.files)
 }
 
 impl Drop for Claim {

@@ -50,8 +50,7 @@ impl Lock {
         }
         let has_room = |used: Usage| {
             let total = used.plus(added).minus(freed);
-            let over = |limit: u64, total: u64, used: u64| limit > 0 && total > limit && total > used;
-            !over(quota.bytes, total.bytes, used.bytes) && !over(quota.files, total.files, used.files)
+            super::has_room(quota, total, total, used)
         };
         let is_small = area.counts.get() > 0 && area.entries.get() <= SLICE;
         let known = read(&fd)?.filter(|_| !is_small);

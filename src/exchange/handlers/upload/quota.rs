@@ -105,14 +105,8 @@ impl Upload {
         if resumable::is_reading(cx) {
             return Err(Refusal::later());
         }
-        let mut share =
-            Share { wait: std::mem::take(&mut ex.route.quota), ..Share::new(Claim::new(area.clone()), limit) };
         let beside = self.beside(cx);
-        if share.admit(more, beside, cx)? {
-            return Ok(());
-        }
-        ex.route.quota = share.wait;
-        Err(Refusal::later())
+        check_now(ex, cx, Share::new(Claim::new(area.clone()), limit), more, beside)
     }
 
     /// What resumable uploads have of the area, beside this one.
@@ -205,9 +199,21 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> 
         return Err(Refusal::later());
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
-    let mut share = Share { wait: std::mem::take(&mut ex.route.quota), ..Share::new(Claim::new(area), limit) };
     let (bytes, files) = resumable::held(cx, &path, None);
-    if share.admit(Usage { bytes: 0, files: 1 }, Usage { bytes, files }, cx)? {
+    let more = Usage { bytes: 0, files: 1 };
+    check_now(ex, cx, Share::new(Claim::new(area), limit), more, Usage { bytes, files })
+}
+
+/// Whether `more` has room now, `beside` what is held by other means; the request keeps what it waits for.
+fn check_now(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    mut share: Share,
+    more: Usage,
+    beside: Usage,
+) -> Result<(), Refusal> {
+    share.wait = std::mem::take(&mut ex.route.quota);
+    if share.admit(more, beside, cx)? {
         return Ok(());
     }
     ex.route.quota = share.wait;
