@@ -22,7 +22,7 @@ use webserv::sys::Errno;
 use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, sign, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
-const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_ssl_module --with-http_auth_request_module --with-http_tunnel_module";
+const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_secure_link_module --with-http_ssl_module --with-http_auth_request_module --with-http_tunnel_module";
 /// What tools look for to know how nginx does TLS: the version of OpenSSL whose directives and words these are.
 const TLS: &str = "built with OpenSSL 3.0.0 (its directives; the TLS is rustls)\nTLS SNI support enabled";
 

@@ -49,6 +49,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// It is about something that begins in `place`.
+    fn is_in(&self, place: Span) -> bool {
+        self.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start))
+    }
+
     pub fn new(severity: Severity, span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity,
@@ -206,34 +211,24 @@ impl Diagnostics {
 
     /// Forgets the missing `;` of a block that is of another language.
     pub fn forget_ends_in(&mut self, place: Span) {
-        let before = self.kept.len();
-        self.kept.retain(|d| {
-            let is_inside =
-                d.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start));
-            d.severity != Severity::Emerg || !is_inside || !d.message.ends_with("is not terminated by \";\"")
-        });
-        self.errors -= before - self.kept.len();
+        self.forget_errors_in(place, |message| message.ends_with("is not terminated by \";\""));
     }
 
     /// Forgets signs of another language inside a directive that is of it.
     pub fn forget_signs_in(&mut self, place: Span) {
+        self.forget_errors_in(place, |message| message.starts_with("unexpected \""));
+    }
+
+    fn forget_errors_in(&mut self, place: Span, is_meant: impl Fn(&str) -> bool) {
         let before = self.kept.len();
-        self.kept.retain(|d| {
-            let is_inside =
-                d.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start));
-            d.severity != Severity::Emerg || !is_inside || !d.message.starts_with("unexpected \"")
-        });
+        self.kept.retain(|d| d.severity != Severity::Emerg || !d.is_in(place) || !is_meant(&d.message));
         self.errors -= before - self.kept.len();
     }
 
     /// Forgets warnings about a place that another message explains.
     pub fn forget_warnings_in(&mut self, place: Span) {
         let before = self.kept.len();
-        self.kept.retain(|d| {
-            let is_inside =
-                d.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start));
-            d.severity == Severity::Emerg || !is_inside
-        });
+        self.kept.retain(|d| d.severity == Severity::Emerg || !d.is_in(place));
         self.warnings -= before - self.kept.len();
     }
 

@@ -9,7 +9,7 @@ mod addresses;
 mod blocks;
 mod check;
 mod constant_hosts;
-mod lexical;
+pub mod lexical;
 mod lists;
 mod logs;
 mod remedy;

@@ -65,8 +65,8 @@ fn test_modules(source: &Source) -> Vec<String> {
             if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'))
                 && test
             {
-                let (parent, _) = source.path.rsplit_once('/').unwrap_or_default();
-                found.push(at.map_or_else(|| format!("{stem}/{name}"), |path| format!("{parent}/{path}")));
+                let parent = source.path.rfind('/').map_or("", |slash| &source.path[..=slash]);
+                found.push(at.map_or_else(|| format!("{stem}/{name}"), |path| format!("{parent}{path}")));
             }
             (test, at) = (false, None);
         }

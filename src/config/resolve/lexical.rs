@@ -73,7 +73,8 @@ pub const LISTS: [&str; 12] = [
     "ssi_types",
 ];
 
-fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
+/// What is wrong with a word by its signs alone.
+pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if word.quoted {
         return None;
     }
@@ -97,14 +98,14 @@ fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let plain = text.trim_end_matches(quote);
         return Some(warning.help(format!("remove it, or write {quote}{plain}{quote}")));
     }
-    if word.bytes().iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
-        return None;
-    }
-    let plain = text.replace(CURLY, "");
     if text.starts_with(CURLY) || text.ends_with(CURLY) {
         let what = if text.contains('`') { "backquotes" } else { "typographic quotes" };
         let warning = Diagnostic::warn(word.span, format!("{what} are part of the value, not quotes"));
+        let plain = text.replace(CURLY, "");
         return Some(warning.help(format!("straight ones quote a word: \"{plain}\"")));
+    }
+    if word.bytes().iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+        return None;
     }
     // `＄host`, `｛`: of a keyboard for another script.
     if let Some(wide) = text.chars().find(|c| ('\u{ff01}'..='\u{ff5e}').contains(c) && wide_sign(*c)) {

@@ -2,6 +2,7 @@
 //! knows. Worth a word at every start, too ([`super::at_start`]).
 
 use super::rule::{Finding, Paths, Place, Rule};
+use crate::config::resolve::lexical;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -61,7 +62,7 @@ fn missing_root(place: &Place, found: &mut Vec<Finding>) {
         return;
     }
     // A sign that cannot be seen is told of already.
-    if !place.d.args.iter().all(|word| word.bytes().iter().all(|byte| (b' '..0x7f).contains(byte))) {
+    if place.d.args.iter().any(|word| lexical::odd_word(place.d, word).is_some()) {
         return;
     }
     let near = nearest(&path);
