@@ -6,27 +6,10 @@ use crate::config::fault::Fault;
 use crate::config::model::{Condition, PathTest};
 use crate::config::pattern::{Case, Pattern};
 
-/// Conditions as other languages have them.
+/// Conditions as other languages have them. What is found first tells most.
 fn unlike_a_condition(d: &Directive) -> Option<Fault> {
-    let word = |text: &str| d.args.iter().find(|word| !word.quoted && word.bytes() == text.as_bytes());
-    for sign in ["&&", "||", "and", "or", "AND", "OR"] {
-        if let Some(word) = word(sign).filter(|_| d.args.len() > 3) {
-            return Some(
-                Fault::new(word.span, format!("invalid condition: \"{sign}\" does not combine conditions here"))
-                    .help("one condition stands in an `if`: nest two, or combine the values by `map`"),
-            );
-        }
-    }
-    for sign in ["==", "===", "eq", "=~", "!==", "ne", "<", ">", "<=", ">=", "in"] {
-        if let Some(word) = word(sign) {
-            let meant = match sign {
-                "==" | "===" | "eq" => "`=` compares",
-                "=~" => "`~` matches a regex",
-                "!==" | "ne" => "`!=` compares",
-                _ => "there are =, !=, ~, ~*, !~ and !~* only; a regex or a `map` can tell ranges",
-            };
-            return Some(Fault::new(word.span, format!("unexpected \"{sign}\" in condition")).help(meant));
-        }
+    if let Some(fault) = combined(d).or_else(|| foreign_operator(d)) {
+        return Some(fault);
     }
     let first = d.args.first()?;
     let bytes = first.bytes();
@@ -37,56 +20,84 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
             written.trim_matches(['[', ']', '(', ')', ' '])
         )));
     };
-    let last = d.args.last()?;
-    if !last.bytes().ends_with(b")") {
+    let text = String::from_utf8_lossy(name);
+    if !d.args.last()?.bytes().ends_with(b")") {
         let written = written(&d.args);
         return Some(
-            Fault::new(d.args_span(), format!("invalid condition \"{}\"", String::from_utf8_lossy(name)))
+            Fault::new(d.args_span(), format!("invalid condition \"{text}\""))
                 .label("the `)` is missing")
                 .help(format!("close it: if {written})")),
         );
     }
-    let is_negated = name.first() == Some(&b'!') && !name.starts_with(b"!-");
+    let is_negated = text.starts_with('!') && !text.starts_with("!-");
     if is_negated && d.args.len() == 1 {
-        let variable = String::from_utf8_lossy(name.get(1..)?).trim_end_matches(')').to_owned();
+        let variable = text.get(1..)?.trim_end_matches(')');
         return Some(Fault::new(first.span, format!("invalid condition \"!{variable}\"")).help(format!(
             "`!` stands before an operator only: if ({variable} = \"\") where it is empty, = 0 where it is 0"
         )));
     }
-    if let [_, sign, rest @ ..] = &d.args[..] {
-        let text = sign.str();
-        let bare = text.trim_end_matches(')');
-        if name.starts_with(b"$")
-            && matches!(bare, "=" | "!=" | "~" | "~*" | "!~" | "!~*")
-            && (rest.is_empty() || written(rest) == ")")
-            && !rest.iter().any(|word| word.quoted)
-        {
-            let what = if bare.contains('~') { "a regex" } else { "a value" };
-            return Some(
-                Fault::new(sign.span, format!("invalid condition \"{}\"", String::from_utf8_lossy(name)))
-                    .label(format!("{what} is missing after `{bare}`"))
-                    .help(format!(
-                        "if ({} {bare} {})",
-                        String::from_utf8_lossy(name),
-                        if bare.contains('~') { "^/path" } else { "value" }
-                    )),
-            );
-        }
-        let meant = match &*text.to_ascii_lowercase() {
-            "is" | "equals" | "equal" => Some("="),
-            "not" | "isnot" | "<>" | "not=" | "=!" => Some("!="),
-            "contains" | "matches" | "match" | "like" | "regex" | "starts_with" | "startswith" | "has" => Some("~"),
-            _ => None,
-        };
-        if let Some(meant) = meant.filter(|_| name.starts_with(b"$")) {
-            return Some(Fault::new(sign.span, format!("unexpected \"{text}\" in condition")).help(format!(
-                "`{meant}` is written for it: if ({} {meant} {}",
-                String::from_utf8_lossy(name),
-                written(rest)
-            )));
-        }
+    wrong_comparison(d, &text).or_else(|| wrong_test(d, first, &text))
+}
+
+/// Conditions joined by `&&`, `or` …
+fn combined(d: &Directive) -> Option<Fault> {
+    let sign = ["&&", "||", "and", "or", "AND", "OR"];
+    let (sign, word) = sign.iter().find_map(|sign| Some((sign, bare_word(d, sign)?))).filter(|_| d.args.len() > 3)?;
+    Some(
+        Fault::new(word.span, format!("invalid condition: \"{sign}\" does not combine conditions here"))
+            .help("one condition stands in an `if`: nest two, or combine the values by `map`"),
+    )
+}
+
+/// `==`, `<` …
+fn foreign_operator(d: &Directive) -> Option<Fault> {
+    let signs = ["==", "===", "eq", "=~", "!==", "ne", "<", ">", "<=", ">=", "in"];
+    let (sign, word) = signs.iter().find_map(|sign| Some((*sign, bare_word(d, sign)?)))?;
+    let meant = match sign {
+        "==" | "===" | "eq" => "`=` compares",
+        "=~" => "`~` matches a regex",
+        "!==" | "ne" => "`!=` compares",
+        _ => "there are =, !=, ~, ~*, !~ and !~* only; a regex or a `map` can tell ranges",
+    };
+    Some(Fault::new(word.span, format!("unexpected \"{sign}\" in condition")).help(meant))
+}
+
+/// The word without quotes that is this text.
+fn bare_word<'d>(d: &'d Directive, text: &str) -> Option<&'d Word> {
+    d.args.iter().find(|word| !word.quoted && word.bytes() == text.as_bytes())
+}
+
+/// `($variable =)`, `($variable is value)`: `name` is the first word without its parenthesis.
+fn wrong_comparison(d: &Directive, name: &str) -> Option<Fault> {
+    let [_, sign, rest @ ..] = &d.args[..] else { return None };
+    if !name.starts_with('$') {
+        return None;
     }
-    let text = String::from_utf8_lossy(name);
+    let text = sign.str();
+    let bare = text.trim_end_matches(')');
+    let has_no_operand = (rest.is_empty() || written(rest) == ")") && !rest.iter().any(|word| word.quoted);
+    if has_no_operand && matches!(bare, "=" | "!=" | "~" | "~*" | "!~" | "!~*") {
+        let (what, example) = if bare.contains('~') { ("a regex", "^/path") } else { ("a value", "value") };
+        return Some(
+            Fault::new(sign.span, format!("invalid condition \"{name}\""))
+                .label(format!("{what} is missing after `{bare}`"))
+                .help(format!("if ({name} {bare} {example})")),
+        );
+    }
+    let meant = match &*text.to_ascii_lowercase() {
+        "is" | "equals" | "equal" => "=",
+        "not" | "isnot" | "<>" | "not=" | "=!" => "!=",
+        "contains" | "matches" | "match" | "like" | "regex" | "starts_with" | "startswith" | "has" => "~",
+        _ => return None,
+    };
+    Some(
+        Fault::new(sign.span, format!("unexpected \"{text}\" in condition"))
+            .help(format!("`{meant}` is written for it: if ({name} {meant} {}", written(rest))),
+    )
+}
+
+/// Tests of files as shells and other languages have them, and a variable without its `$`.
+fn wrong_test(d: &Directive, first: &Word, text: &str) -> Option<Fault> {
     if let Some(dash) = text.chars().next().filter(|c| matches!(c, '–' | '—' | '−')) {
         let letter: String = text.chars().skip(1).collect();
         return Some(
@@ -94,7 +105,8 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
                 .help(format!("a plain `-` stands there, not a dash (U+{:04X}): -{letter}", u32::from(dash))),
         );
     }
-    let bare = text.strip_suffix(')').unwrap_or(&text);
+    let bare = text.strip_suffix(')').unwrap_or(text);
+    let fault = || Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""));
     let test = match bare.split('(').next().unwrap_or_default() {
         "exists" | "exist" | "file_exists" => Some("-e"),
         "file" | "is_file" => Some("-f"),
@@ -103,25 +115,18 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     };
     if let Some(test) = test {
         let path = d.args.get(1).map_or("$request_filename".into(), Word::str);
-        return Some(
-            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""))
-                .help(format!("files are tested by -f, -d, -e and -x: if ({test} {})", path.trim_end_matches(')'))),
-        );
+        let path = path.trim_end_matches(')');
+        return Some(fault().help(format!("files are tested by -f, -d, -e and -x: if ({test} {path})")));
     }
     if matches!(bare, "-z" | "-n" | "-s" | "-r" | "-w" | "-l" | "-L") {
         return Some(
-            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\"")).help(
+            fault().help(
                 "the tests are -f (a file), -d (a directory), -e (anything) and -x (executable); empty is = \"\"",
             ),
         );
     }
-    if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Some(
-            Fault::new(first.part(1, 1 + bare.len()), format!("invalid condition \"{bare}\""))
-                .help(format!("a variable starts with $: if (${bare} …)")),
-        );
-    }
-    None
+    let is_name = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then(|| fault().help(format!("a variable starts with $: if (${bare} …)")))
 }
 
 fn written(words: &[Word]) -> String {
@@ -149,62 +154,12 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
     let empty_operand = d.args.len() >= 3 && d.args.iter().any(|w| w.quoted && w.is_empty());
     let span = d.args_span();
     let first = *words.first().ok_or_else(fault)?;
-    // What is compared is one variable, whole (nginx): `($uri=a)` names none.
-    if let Some(name) = first.strip_prefix(b"$")
-        && !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-    {
-        let text = String::from_utf8_lossy(name);
-        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
-        let fault = Fault::new(d.args[0].part(1, 2 + text.len()), format!("unknown \"{text}\" variable"));
-        let is_dashed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-        return Err(match (is_dashed, text.split_at_checked(end)) {
-            (true, _) => {
-                fault.help(format!("`-` ends a name: did you mean ${}?", text.replace('-', "_").to_ascii_lowercase()))
-            }
-            (false, Some((name, rest))) if rest.starts_with(['=', '~', '!', '<', '>']) => {
-                let sign = rest.find(|c: char| !matches!(c, '=' | '~' | '!' | '*' | '<' | '>')).unwrap_or(rest.len());
-                let (sign, value) = rest.split_at_checked(sign).unwrap_or((rest, ""));
-                fault.help(format!("blanks stand around the operator: if (${name} {sign} {value})"))
-            }
-            _ => fault.help("one variable is compared, whole: if ($variable = value); `set` joins several first"),
-        });
-    }
+    one_variable(first, &d.args[0])?;
     if first.starts_with(b"$") && words.len() == 1 && !empty_operand {
         return Ok(Condition::True(b.template_of(first, span)?));
     }
     if first.starts_with(b"$") {
-        let operator = *words.get(1).ok_or_else(fault)?;
-        if words.len() > 3 && matches!(operator, b"=" | b"!=" | b"~" | b"~*" | b"!~" | b"!~*") {
-            let value = written(d.args.get(2..).unwrap_or_default());
-            let value = value.strip_suffix(')').unwrap_or(&value);
-            let span = d.args.get(2).map_or(span, |word| word.span.to(span));
-            let (left, operator) = (String::from_utf8_lossy(first), String::from_utf8_lossy(operator));
-            return Err(Fault::new(span, format!("invalid condition \"{left}\""))
-                .help(format!("a value with spaces stands in quotes: if ({left} {operator} \"{value}\")")));
-        }
-        let operand: &[u8] = match (words.get(2), empty_operand) {
-            (Some(word), _) if words.len() == 3 => word,
-            (None, true) => b"",
-            _ => return Err(fault()),
-        };
-        let left = b.template_of(first, span)?;
-        let matching = |b: &mut Build, case, negated, subject| {
-            let pattern = Box::new(Pattern::of_word(&d.args[last], operand, case, &mut b.variables)?);
-            Ok(Condition::Match { subject, pattern, negated })
-        };
-        return match operator {
-            b"=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: false }),
-            b"!=" => Ok(Condition::Equal { left, right: b.template_of(operand, span)?, negated: true }),
-            b"~" => matching(b, Case::Sensitive, false, left),
-            b"~*" => matching(b, Case::Insensitive, false, left),
-            b"!~" => matching(b, Case::Sensitive, true, left),
-            b"!~*" => matching(b, Case::Insensitive, true, left),
-            other => Err(Fault::new(
-                d.args[1].span,
-                format!("unexpected \"{}\" in condition", String::from_utf8_lossy(other)),
-            )
-            .help("an operator is =, !=, ~, ~*, !~ or !~*: if ($variable = value)")),
-        };
+        return comparison(b, d, &words, empty_operand)?.ok_or_else(fault);
     }
     let (negated, letter) = match first {
         [b'-', letter] => (false, *letter),
@@ -225,4 +180,69 @@ pub fn read(b: &mut Build, d: &Directive) -> Result<Condition, Fault> {
         [_, path] => Ok(Condition::Path { test, path: b.template_of(path, span)?, negated }),
         _ => Err(fault()),
     }
+}
+
+/// What is compared is one variable, whole (nginx): `($uri=a)` names none.
+fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
+    let Some(name) = first.strip_prefix(b"$") else { return Ok(()) };
+    if name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(name);
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let fault = Fault::new(word.part(1, 2 + text.len()), format!("unknown \"{text}\" variable"));
+    let is_dashed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    Err(match (is_dashed, text.split_at_checked(end)) {
+        (true, _) => {
+            fault.help(format!("`-` ends a name: did you mean ${}?", text.replace('-', "_").to_ascii_lowercase()))
+        }
+        (false, Some((name, rest))) if rest.starts_with(['=', '~', '!', '<', '>']) => {
+            let sign = rest.find(|c: char| !matches!(c, '=' | '~' | '!' | '*' | '<' | '>')).unwrap_or(rest.len());
+            let (sign, value) = rest.split_at_checked(sign).unwrap_or((rest, ""));
+            fault.help(format!("blanks stand around the operator: if (${name} {sign} {value})"))
+        }
+        _ => fault.help("one variable is compared, whole: if ($variable = value); `set` joins several first"),
+    })
+}
+
+/// `$variable operator operand`. None: a word is missing, or there is one too many.
+fn comparison(b: &mut Build, d: &Directive, words: &[&[u8]], empty_operand: bool) -> Result<Option<Condition>, Fault> {
+    let [first, operator, operands @ ..] = words else { return Ok(None) };
+    let span = d.args_span();
+    if operands.len() > 1 && matches!(*operator, b"=" | b"!=" | b"~" | b"~*" | b"!~" | b"!~*") {
+        let value = written(d.args.get(2..).unwrap_or_default());
+        let value = value.strip_suffix(')').unwrap_or(&value);
+        let span = d.args.get(2).map_or(span, |word| word.span.to(span));
+        let (left, operator) = (String::from_utf8_lossy(first), String::from_utf8_lossy(operator));
+        return Err(Fault::new(span, format!("invalid condition \"{left}\""))
+            .help(format!("a value with spaces stands in quotes: if ({left} {operator} \"{value}\")")));
+    }
+    let operand: &[u8] = match operands {
+        [word] => word,
+        [] if empty_operand => b"",
+        _ => return Ok(None),
+    };
+    let left = b.template_of(first, span)?;
+    let (negated, case) = match *operator {
+        b"=" => (false, None),
+        b"!=" => (true, None),
+        b"~" => (false, Some(Case::Sensitive)),
+        b"~*" => (false, Some(Case::Insensitive)),
+        b"!~" => (true, Some(Case::Sensitive)),
+        b"!~*" => (true, Some(Case::Insensitive)),
+        other => {
+            let text = format!("unexpected \"{}\" in condition", String::from_utf8_lossy(other));
+            return Err(
+                Fault::new(d.args[1].span, text).help("an operator is =, !=, ~, ~*, !~ or !~*: if ($variable = value)")
+            );
+        }
+    };
+    Ok(Some(match case {
+        None => Condition::Equal { left, right: b.template_of(operand, span)?, negated },
+        Some(case) => {
+            let last = &d.args[d.args.len() - 1];
+            let pattern = Box::new(Pattern::of_word(last, operand, case, &mut b.variables)?);
+            Condition::Match { subject: left, pattern, negated }
+        }
+    }))
 }

@@ -6,6 +6,7 @@ use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
 use crate::config::registry;
+use std::borrow::Cow;
 
 impl Build {
     /// Characters that look like others, and paths of another system: taken as they stand, as by nginx, but not meant.
@@ -189,69 +190,105 @@ pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
     Some((span, format!("{what} do not quote; straight ones do: \"{}\"", phrase.join(" "))))
 }
 
-/// What is wrong with how a name is written.
+/// What is wrong with how a name is written. What is found first tells most.
 pub fn name(d: &Directive, here: Contexts) -> Option<String> {
     let name = &*d.name.str();
-    let known = |name: &str| registry::find(name, here).is_some();
     if name.is_empty() {
         return Some("a line begins with the name of a directive; quotes hold values only".into());
     }
-    if let Some(c) = name.chars().find(|c| is_blank(*c)) {
-        let spaced: String = name.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
-        let plain: String = name.chars().filter(|c| !is_blank(*c)).collect();
+    let spelling = Spelling { d, name, here };
+    spelling
+        .blank_inside()
+        .or_else(|| other_language(name).map(str::to_owned))
+        .or_else(|| spelling.variable())
+        .or_else(|| spelling.value_joined())
+        .or_else(|| spelling.other_alphabet())
+        .or_else(|| spelling.sign_between())
+        .or_else(|| spelling.value_first())
+        .or_else(|| spelling.other_sign())
+}
+
+/// A name as it is written, with its directive.
+struct Spelling<'d> {
+    d: &'d Directive,
+    name: &'d str,
+    here: Contexts,
+}
+
+impl Spelling<'_> {
+    fn known(&self, name: &str) -> bool {
+        registry::find(name, self.here).is_some()
+    }
+
+    /// What is joined to the name, then the directive's words.
+    fn words_after(&self, joined: &str) -> String {
+        let first = Some(joined.into()).filter(|joined: &Cow<str>| !joined.is_empty());
+        first.into_iter().chain(self.d.args.iter().map(Word::str)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Spaces that look plain and are none.
+    fn blank_inside(&self) -> Option<String> {
+        let c = self.name.chars().find(|c| is_blank(*c))?;
+        let spaced: String = self.name.chars().map(|c| if is_blank(c) { ' ' } else { c }).collect();
+        let plain: String = self.name.chars().filter(|c| !is_blank(*c)).collect();
         let first = spaced.split_whitespace().next().unwrap_or_default();
-        let meant = match (known(&plain), known(first)) {
+        let meant = match (self.known(&plain), self.known(first)) {
             (true, _) => format!("; did you mean \"{plain}\"?"),
             (_, true) => format!("; did you mean \"{}\"?", spaced.trim()),
             _ => String::new(),
         };
-        return Some(format!("{} stands in it where a plain space or nothing belongs{meant}", blank_name(c)));
+        Some(format!("{} stands in it where a plain space or nothing belongs{meant}", blank_name(c)))
     }
-    if let Some(text) = other_language(name) {
-        return Some(text.into());
-    }
-    if name.starts_with("$HTTP[") || name.starts_with("$SERVER[") {
-        return Some("lighttpd's condition: a host is a `server { server_name …; }`, a path a `location`".into());
-    }
-    if name.starts_with('$') {
-        let value = d.args.iter().find(|word| !word.is("=")).map_or("value".into(), |word| word.str());
+
+    /// `$name = value;`
+    fn variable(&self) -> Option<String> {
+        let name = self.name;
+        if name.starts_with("$HTTP[") || name.starts_with("$SERVER[") {
+            return Some("lighttpd's condition: a host is a `server { server_name …; }`, a path a `location`".into());
+        }
+        if !name.starts_with('$') {
+            return None;
+        }
+        let value = self.d.args.iter().find(|word| !word.is("=")).map_or("value".into(), |word| word.str());
         let (name, value) = name.split_once('=').unwrap_or((name, &value));
-        return Some(format!("a variable is set by: set {name} {value};"));
+        Some(format!("a variable is set by: set {name} {value};"))
     }
-    // `location=/x {`, `return301 /x;`
-    if let Some(path) = name.strip_prefix("location").filter(|path| path.starts_with(['=', '^']) && d.block.is_some()) {
-        let sign = path.find(|c: char| !matches!(c, '=' | '^' | '~')).unwrap_or(path.len());
-        let (sign, path) = path.split_at_checked(sign)?;
-        let rest: Vec<_> = std::iter::once(path.into()).chain(d.args.iter().map(|word| word.str())).collect();
-        return Some(format!("spaces are missing: location {sign} {} {{ … }}", rest.join(" ").trim()));
+
+    /// `location=/x {`, `return301 /x;`, `deny_all;`
+    fn value_joined(&self) -> Option<String> {
+        let name = self.name;
+        let location = name.strip_prefix("location").filter(|path| path.starts_with(['=', '^']));
+        if let Some(path) = location.filter(|_| self.d.block.is_some()) {
+            let sign = path.find(|c: char| !matches!(c, '=' | '^' | '~')).unwrap_or(path.len());
+            let (sign, path) = path.split_at_checked(sign)?;
+            return Some(format!("spaces are missing: location {sign} {} {{ … }}", self.words_after(path)));
+        }
+        let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        if letters.len() < name.len() && letters.len() > 3 && self.known(letters) {
+            let digits = name.strip_prefix(letters)?;
+            return Some(format!("a space is missing: {letters} {};", self.words_after(digits)));
+        }
+        let (head, tail) = name.rsplit_once('_')?;
+        (matches!(tail, "all" | "on" | "off") && self.known(head)).then(|| format!("did you mean \"{head} {tail};\"?"))
     }
-    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    if letters.len() < name.len() && letters.len() > 3 && known(letters) {
-        let digits = name.strip_prefix(letters)?;
-        let words: Vec<_> = std::iter::once(digits.into()).chain(d.args.iter().map(|word| word.str())).collect();
-        return Some(format!("a space is missing: {letters} {};", words.join(" ")));
-    }
-    // `deny_all;`
-    if let Some((head, tail)) = name.rsplit_once('_')
-        && matches!(tail, "all" | "on" | "off")
-        && known(head)
-    {
-        return Some(format!("did you mean \"{head} {tail};\"?"));
-    }
-    if let Some(latin) = latin(name).filter(|latin| known(latin)) {
-        let other = name.chars().find(|c| !c.is_ascii())?;
-        return Some(format!(
+
+    /// Letters that only look Latin.
+    fn other_alphabet(&self) -> Option<String> {
+        let latin = latin(self.name).filter(|latin| self.known(latin))?;
+        let other = self.name.chars().find(|c| !c.is_ascii())?;
+        Some(format!(
             "`{other}` (U+{:04X}) is of another alphabet and only looks Latin; did you mean \"{latin}\"?",
             u32::from(other)
-        ));
+        ))
     }
-    for (sign, text) in [(":", "no colon stands"), ("=>", "no `=>` stands"), ("=", "no `=` stands")] {
-        if let Some((key, value)) = name.split_once(sign) {
-            let given = d.args.iter().map(|word| word.str());
-            let words: Vec<_> =
-                Some(value.into()).into_iter().filter(|v: &std::borrow::Cow<str>| !v.is_empty()).chain(given).collect();
-            let value = if words.is_empty() { "VALUE".to_owned() } else { words.join(" ") };
-            if known(key) {
+
+    /// `root: /srv;`, `root=/srv;`
+    fn sign_between(&self) -> Option<String> {
+        for (sign, text) in [(":", "no colon stands"), ("=>", "no `=>` stands"), ("=", "no `=` stands")] {
+            let Some((key, value)) = self.name.split_once(sign) else { continue };
+            let words = self.words_after(value);
+            let value = if words.is_empty() { "VALUE" } else { &words };
+            if self.known(key) {
                 return Some(format!("{text} after a directive's name: {key} {value};"));
             }
             // `ROOT=/srv` of a shell.
@@ -259,21 +296,37 @@ pub fn name(d: &Directive, here: Contexts) -> Option<String> {
                 return Some(format!("a variable is set by: set ${} {value};", key.to_ascii_lowercase()));
             }
         }
+        None
     }
-    // `on autoindex;`: the words are there, in another order.
-    let is_plain = |word: &&Word| !word.quoted && known(&word.str());
-    if d.block.is_none()
-        && d.args.len() < 4
-        && !name.contains('_')
-        && let Some(word) = d.args.iter().find(is_plain)
-        && (name.bytes().all(|byte| !byte.is_ascii_alphabetic())
-            || [
-                "on", "off", "true", "false", "yes", "no", "set", "enable", "disable", "use", "turn", "not", "all",
-                "from",
-            ]
-            .contains(&name))
-    {
-        let verb = ["set", "enable", "use", "turn", "not"].contains(&name);
+
+    /// `on autoindex;`: the words are there, in another order.
+    fn value_first(&self) -> Option<String> {
+        let (d, name) = (self.d, self.name);
+        if d.block.is_some() || d.args.len() >= 4 || name.contains('_') {
+            return None;
+        }
+        let word = d.args.iter().find(|word| !word.quoted && self.known(&word.str()))?;
+        let is_value = name.bytes().all(|byte| !byte.is_ascii_alphabetic())
+            || matches!(
+                name,
+                "on" | "off"
+                    | "true"
+                    | "false"
+                    | "yes"
+                    | "no"
+                    | "set"
+                    | "enable"
+                    | "disable"
+                    | "use"
+                    | "turn"
+                    | "not"
+                    | "all"
+                    | "from"
+            );
+        if !is_value {
+            return None;
+        }
+        let verb = matches!(name, "set" | "enable" | "use" | "turn" | "not");
         let rest: Vec<_> = d.args.iter().filter(|other| other.span != word.span).map(|other| other.str()).collect();
         let rest = match (name, rest.is_empty()) {
             ("enable" | "use" | "turn", true) => "on".to_owned(),
@@ -281,23 +334,27 @@ pub fn name(d: &Directive, here: Contexts) -> Option<String> {
             _ if verb => rest.join(" "),
             _ => std::iter::once(name.into()).chain(rest).collect::<Vec<_>>().join(" "),
         };
-        return Some(format!("the name of the directive comes first: {} {rest};", word.str()));
+        Some(format!("the name of the directive comes first: {} {rest};", word.str()))
     }
-    let cut = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
-    let (head, rest) = name.split_at_checked(cut)?;
-    if !rest.is_empty() && known(head) && !rest.starts_with(['-', '.']) {
-        let words: Vec<_> = std::iter::once(rest.into()).chain(d.args.iter().map(|word| word.str())).collect();
-        return Some(format!("a space is missing: {head} {}", words.join(" ")));
+
+    /// A sign that belongs to no name: the value begins there, or the name is quoted, or it is a host.
+    fn other_sign(&self) -> Option<String> {
+        let (d, name) = (self.d, self.name);
+        let cut = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        let (head, rest) = name.split_at_checked(cut)?;
+        if !rest.is_empty() && self.known(head) && !rest.starts_with(['-', '.']) {
+            return Some(format!("a space is missing: {head} {}", self.words_after(rest)));
+        }
+        let quoted = name.trim_matches(|c| CURLY.contains(&c) || c == '`' || c == '\\');
+        if quoted != name && self.known(quoted) {
+            return Some(format!("did you mean \"{quoted}\"? the character before it is none of its own"));
+        }
+        // `server_name a.test; b.test;`
+        let is_host =
+            name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'*'));
+        (is_host && d.args.is_empty() && d.block.is_none() && self.here.intersects(Contexts::SERVER))
+            .then(|| format!("several names are one directive: server_name … {name};"))
     }
-    let quoted = name.trim_matches(|c| CURLY.contains(&c) || c == '`' || c == '\\');
-    if quoted != name && known(quoted) {
-        return Some(format!("did you mean \"{quoted}\"? the character before it is none of its own"));
-    }
-    // `server_name a.test; b.test;`
-    let is_host =
-        name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'*'));
-    (is_host && d.args.is_empty() && d.block.is_none() && here.intersects(Contexts::SERVER))
-        .then(|| format!("several names are one directive: server_name … {name};"))
 }
 
 /// Letters that look like Latin ones, as those.
