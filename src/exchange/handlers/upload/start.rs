@@ -3,9 +3,9 @@
 use super::form::Form;
 use super::quota::Share;
 use super::refusal::Refusal;
-use super::target_dir::Wanted;
+use super::target_dir::{Place, Wanted};
 use super::{FORM, HELD, Upload, Writing, answer, digest, rate_limit, raw, rules, target_dir, too_large};
-use crate::config::settings::upload::{Duplicate, Store};
+use crate::config::settings::upload::{Duplicate, Store, Upload as Rules};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::methods;
@@ -20,6 +20,7 @@ use crate::services::Services;
 use crate::services::quotas::{Claim, Usage};
 use crate::services::stats::Counter;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 /// A POST or PUT of this location: refused at once, or its body is wanted.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
@@ -39,19 +40,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
 /// All that can be refused before the first byte is read.
 fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     let rules = ex.here().settings.upload.clone();
-    if rules.store == Store::Off {
-        return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
-    }
-    // A browser lets any page post a form here without asking; PUT and PATCH it asks about first (CORS).
-    // A signed link is its own permission: no cookie or password of a visitor is used.
-    if ex.route.method == Method::Post
-        && !rules.cross_site
-        && ex.route.link.is_none()
-        && origin::sender(ex) == Sender::OtherPage
-    {
-        return Err(Refusal::new(Status::FORBIDDEN, "uploads from pages of other sites are not accepted")
-            .limit("upload_cross_site"));
-    }
+    check_sender(ex, &rules)?;
     raw::check(ex)?;
     let put = ex.route.method == Method::Put;
     let kind = raw::content_type(ex).to_vec();
@@ -74,44 +63,8 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
         Framing::None | Framing::Chunked => 0,
     };
     rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
-    let rule = if asks_to_replace(ex) { Duplicate::Overwrite } else { rules.on_duplicate };
-    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rule);
-    let mut digests = digest::promised(ex, rules.verify_digest)?;
-    let wanted = digest::wanted(ex);
     let is_form = form.is_some();
-    let hold = match ex.request.head.framing {
-        // A client that waits for 100 Continue learns before that whether a file can be made.
-        _ if ex.request.expects_continue() => 0,
-        Framing::Length(length) if !is_form && length > hold_at_most(ex) => 0,
-        _ => hold_at_most(ex) as usize,
-    };
-    if let Some(algorithm) = wanted.filter(|_| !is_form) {
-        digests.hash(algorithm);
-    }
-    let mut upload = Upload {
-        most: rules::largest(ex),
-        rules,
-        place,
-        folders: Vec::new(),
-        form,
-        parts: Vec::with_capacity(1),
-        unnamed: Vec::new(),
-        digests,
-        wanted,
-        on_duplicate,
-        conditional,
-        conditions: None,
-        writing: Writing::None,
-        share: None,
-        coming: Usage { bytes: length, files: 1 },
-        freed: Usage::default(),
-        hold,
-        create_only,
-        resumed: None,
-    };
-    if let (Some(area), Some(limit)) = (&upload.place.area, upload.rules.quota) {
-        upload.share = Some(Share::new(Claim::new(area.clone()), limit));
-    }
+    let mut upload = assemble(ex, rules, place, form, length)?;
     if is_form {
         // What a form holds beside its files is not much.
         upload.coming.bytes = length.saturating_sub(FORM);
@@ -128,6 +81,73 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
     }
     upload.claim(cx)?;
     Ok(upload)
+}
+
+/// Whether this location takes uploads, from the page that sends this one.
+fn check_sender(ex: &Exchange, rules: &Rules) -> Result<(), Refusal> {
+    if rules.store == Store::Off {
+        return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
+    }
+    // A browser lets any page post a form here without asking; PUT and PATCH it asks about first (CORS).
+    // A signed link is its own permission: no cookie or password of a visitor is used.
+    if ex.route.method == Method::Post
+        && !rules.cross_site
+        && ex.route.link.is_none()
+        && origin::sender(ex) == Sender::OtherPage
+    {
+        return Err(Refusal::new(Status::FORBIDDEN, "uploads from pages of other sites are not accepted")
+            .limit("upload_cross_site"));
+    }
+    Ok(())
+}
+
+/// The upload as its head describes it, with no file yet.
+fn assemble(
+    ex: &Exchange,
+    rules: Rc<Rules>,
+    place: Place,
+    form: Option<Box<Form>>,
+    length: u64,
+) -> Result<Upload, Refusal> {
+    let put = ex.route.method == Method::Put;
+    let rule = if asks_to_replace(ex) { Duplicate::Overwrite } else { rules.on_duplicate };
+    let (on_duplicate, conditional, create_only) = policy(&ex.request.head, ex.buf(), put, rule);
+    let mut digests = digest::promised(ex, rules.verify_digest)?;
+    let wanted = digest::wanted(ex);
+    let hold = match ex.request.head.framing {
+        // A client that waits for 100 Continue learns before that whether a file can be made.
+        _ if ex.request.expects_continue() => 0,
+        Framing::Length(length) if form.is_none() && length > hold_at_most(ex) => 0,
+        _ => hold_at_most(ex) as usize,
+    };
+    if let Some(algorithm) = wanted.filter(|_| form.is_none()) {
+        digests.hash(algorithm);
+    }
+    let share = match (&place.area, rules.quota) {
+        (Some(area), Some(limit)) => Some(Share::new(Claim::new(area.clone()), limit)),
+        _ => None,
+    };
+    Ok(Upload {
+        most: rules::largest(ex),
+        rules,
+        place,
+        folders: Vec::new(),
+        form,
+        parts: Vec::with_capacity(1),
+        unnamed: Vec::new(),
+        digests,
+        wanted,
+        on_duplicate,
+        conditional,
+        conditions: None,
+        writing: Writing::None,
+        share,
+        coming: Usage { bytes: length, files: 1 },
+        freed: Usage::default(),
+        hold,
+        create_only,
+        resumed: None,
+    })
 }
 
 /// What a taken name means to the request, whether it has preconditions, and whether these allow nothing but a new file.
