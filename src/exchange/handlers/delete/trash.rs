@@ -3,6 +3,7 @@
 //! Invariant: nothing in the trash is ever overwritten, and nothing is half in it: a rename within one file system.
 
 use crate::exchange::handlers::upload::numbered;
+use crate::io::make_path::make_path;
 use crate::sys::file::{self, O_DIRECTORY, O_PATH, Rename};
 use crate::sys::{Errno, random};
 use std::ffi::{CStr, CString};
@@ -20,19 +21,13 @@ pub struct Trash(OwnedFd);
 impl Trash {
     /// Opens the directory `path`, absolute, and makes what of it is missing: whether that was anything.
     pub fn open(path: &[u8]) -> Result<(Trash, bool), Errno> {
-        let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
-        let open = || file::open_at(None, &c(path)?, O_PATH | O_DIRECTORY, 0).map(Trash);
+        let name = CString::new(path).map_err(|_| Errno::EINVAL)?;
+        let open = || file::open_at(None, &name, O_PATH | O_DIRECTORY, 0).map(Trash);
         match open() {
             Err(Errno::ENOENT) => {}
             outcome => return outcome.map(|trash| (trash, false)),
         }
-        let ends = path.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
-        for end in ends.chain([path.len()]) {
-            match file::mkdir_at(None, &c(path.get(..end).unwrap_or_default())?, MODE) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(e) => return Err(e),
-            }
-        }
+        make_path(path, MODE, || {})?;
         open().map(|trash| (trash, true))
     }
 

@@ -5,6 +5,7 @@ use crate::config::model::{Config, Location, LocationKind};
 use crate::config::settings::upload::Store;
 use crate::config::template::{Part, Template};
 use crate::config::value::Mode;
+use crate::io::make_path::make_path;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, Unlink};
 use std::ffi::CString;
@@ -62,20 +63,13 @@ impl Home {
             Err(Errno::ENOENT) => {}
             other => return other.map(|dir| (dir, false)),
         }
-        let slashes = self.path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        for end in slashes {
-            if let Some(mode) = parents {
-                self.mkdir(end, mode.directory().0)?;
-            }
+        let above = memchr::memrchr(b'/', &self.path).filter(|at| *at > 0).and_then(|at| self.path.get(..at));
+        if let (Some(mode), Some(above)) = (parents, above) {
+            make_path(above, mode.directory().0, || {})?;
         }
-        self.mkdir(self.path.len(), 0o700)?;
-        self.open().map(|dir| (dir, true))
-    }
-
-    fn mkdir(&self, end: usize, mode: u32) -> Result<(), Errno> {
-        let path = CString::new(self.path.get(..end).unwrap_or_default()).map_err(|_| Errno::EINVAL)?;
-        match file::mkdir_at(None, &path, mode) {
-            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        let path = CString::new(&*self.path).map_err(|_| Errno::EINVAL)?;
+        match file::mkdir_at(None, &path, 0o700) {
+            Ok(()) | Err(Errno::EEXIST) => self.open().map(|dir| (dir, true)),
             Err(e) => Err(e),
         }
     }

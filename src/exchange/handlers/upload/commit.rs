@@ -6,11 +6,12 @@ use super::name::{numbered, random_digits};
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::temp_file::{Birth, Part};
-use super::{Upload, raw, rules, target_dir, too_large};
+use super::{Upload, raw, rules, too_large};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
 use crate::http::status::Status;
+use crate::io::make_path::unmake;
 use crate::services::Services;
 use crate::services::open_files::version;
 use crate::services::quotas::shared::Lock;
@@ -97,7 +98,7 @@ impl Upload {
             }
         }
         let made = self.make_places()?;
-        let (etags, was) = self.commit(ex, cx, raw::date(ex)).inspect_err(|_| target_dir::unmake(&made))?;
+        let (etags, was) = self.commit(ex, cx, raw::date(ex)).inspect_err(|_| unmake(&made))?;
         if !made.is_empty() {
             cx.syncs.made_directory();
         }

@@ -7,11 +7,12 @@
 use super::Upload;
 use super::name::Names;
 use super::refusal::Refusal;
-use super::target_dir::{Made, Place, unmake};
+use super::target_dir::Place;
 use super::temp_file::Part;
 use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::io::make_path::{Made, unmake};
 
 /// A folder below the directory of the request.
 pub struct Folder {

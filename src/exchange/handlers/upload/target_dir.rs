@@ -14,12 +14,12 @@ use crate::config::value::Mode;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
+use crate::io::make_path::{self, Made, unmake};
 use crate::services::quotas::Area;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
-    Unlink,
 };
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -56,9 +56,6 @@ pub struct Place {
     seen: Option<(u64, Vec<u8>, Option<Stat>)>,
 }
 
-/// A directory that was made, and where.
-pub type Made = (Rc<OwnedFd>, CString);
-
 /// A path in two parts: the first `trusted` bytes are the configuration's, the rest has to stay beneath.
 #[derive(Debug, PartialEq, Eq)]
 struct Split {
@@ -79,35 +76,17 @@ pub fn find(
     let whole = &split.path[split.trusted..];
     let start = whole.iter().position(|b| *b != b'/').unwrap_or(whole.len());
     let rest = &whole[start..];
-    if rest.split(|b| *b == b'/').any(|component| component == b"..") {
-        return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
-    }
     let names = Names::of(ex);
-    // Neither the names below the location nor the directories on the way: `.git/hooks` is nothing to upload to.
-    let below = split.path.get(split.area..).unwrap_or_default();
-    if temp_names::is_hidden(below) {
-        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path is a name of this server's own"));
-    }
-    if names == (Names { rule: NameRule::Safe, manner: Manner::Form })
-        && below.split(|b| *b == b'/').any(|component| component.starts_with(b"."))
-    {
-        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path starts with a dot"));
-    }
+    judge_path(rest, split.path.get(split.area..).unwrap_or_default(), names)?;
     let base = match base {
         Some(base) => base,
         None => open_base(&split, rules, cx)?,
     };
-    let resolve = RESOLVE_BENEATH
-        | RESOLVE_NO_MAGICLINKS
-        | if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+    let links = if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+    let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links;
     let area = match rules.quota {
         None => None,
-        Some(_) => {
-            let way = split.path.get(split.trusted..split.area).unwrap_or_default();
-            let (dir, missing) = descend(&base, way, &split.path, true, resolve, names)?;
-            let area = cx.quotas.area(dir.as_fd(), &missing);
-            Some(area.map_err(|e| Refusal::call("readlink()", &split.path, e))?)
-        }
+        Some(_) => Some(quota_area(&base, &split, resolve, names, cx)?),
     };
     let place = |(dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| Place {
         dir,
@@ -145,17 +124,46 @@ pub fn find(
         };
     }
     let mut found = place(open(parent)?, parent_uri);
-    if found.look(name, cx)?.is_some_and(|stat| stat.kind == FileKind::Dir) {
-        // A body without a name of its own gets one in the directory, once the client says that it means that. The
-        // location's own directory is taken with or without its slash.
-        let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
-        return match wanted {
-            Wanted::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
-            Wanted::Either { .. } => Err(Refusal::add_slash()),
-            _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
-        };
+    if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
+        return Ok((found, Some(name.to_vec())));
     }
-    Ok((found, Some(name.to_vec())))
+    // A body without a name of its own gets one in the directory, once the client says that it means that. The
+    // location's own directory is taken with or without its slash.
+    let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
+    match wanted {
+        Wanted::Either { named } if named || own => Ok((place(open(rest)?, as_directory), None)),
+        Wanted::Either { .. } => Err(Refusal::add_slash()),
+        _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
+    }
+}
+
+/// What is wrong with the names of a path, whatever is there: `rest` is beneath what is trusted, `below` beneath the
+/// location. Neither may lead to names of this server's own; `.git/hooks` is nothing to upload to.
+fn judge_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
+    if rest.split(|b| *b == b'/').any(|component| component == b"..") {
+        return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
+    }
+    if temp_names::is_hidden(below) {
+        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path is a name of this server's own"));
+    }
+    let is_strict = names == Names { rule: NameRule::Safe, manner: Manner::Form };
+    if is_strict && below.split(|b| *b == b'/').any(|component| component.starts_with(b".")) {
+        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path starts with a dot"));
+    }
+    Ok(())
+}
+
+/// Whose quota counts: the directory that the location stands for.
+fn quota_area(
+    base: &Rc<OwnedFd>,
+    split: &Split,
+    resolve: u64,
+    names: Names,
+    cx: &mut Services,
+) -> Result<Rc<Area>, Refusal> {
+    let way = split.path.get(split.trusted..split.area).unwrap_or_default();
+    let (dir, missing) = descend(base, way, &split.path, true, resolve, names)?;
+    cx.quotas.area(dir.as_fd(), &missing).map_err(|e| Refusal::call("readlink()", &split.path, e))
 }
 
 /// The path that the request's URI means here, whatever is there.
@@ -245,15 +253,9 @@ fn open_base(split: &Split, rules: &Rules, cx: &mut Services) -> Result<Rc<Owned
     match cx.directories.open(&base, &cx.now) {
         // The store is the configuration's to name, and so to make.
         Err(Errno::ENOENT) if rules.create_path && matches!(rules.store, Store::Path(_)) => {
-            let path = base.to_bytes();
-            let ends = path.iter().enumerate().filter(|(at, b)| **b == b'/' && *at > 0).map(|(at, _)| at);
-            for end in ends.chain([path.len()]) {
-                match file::mkdir_at(None, &c_path(&path[..end])?, Mode(rules.mode).directory().0) {
-                    Ok(()) => cx.syncs.made_directory(),
-                    Err(Errno::EEXIST) => {}
-                    Err(e) => return Err(Refusal::call("mkdir()", path, e)),
-                }
-            }
+            let (path, mode) = (base.to_bytes(), Mode(rules.mode).directory().0);
+            let made = make_path::make_path(path, mode, || cx.syncs.made_directory());
+            made.map_err(|e| Refusal::call("mkdir()", path, e))?;
             cx.directories.open(&base, &cx.now)
         }
         other => other,
@@ -270,38 +272,21 @@ fn descend(
     resolve: u64,
     names: Names,
 ) -> Result<(Rc<OwnedFd>, Vec<CString>), Refusal> {
-    let rel = &rel[rel.iter().position(|b| *b != b'/').unwrap_or(rel.len())..];
-    let open = |rel: &[u8]| -> Result<Result<Rc<OwnedFd>, Errno>, Refusal> {
-        if rel.iter().all(|b| *b == b'/') {
-            return Ok(Ok(base.clone()));
-        }
-        let opened = file::open_beneath(base.as_fd(), &c_path(rel)?, O_PATH | O_DIRECTORY, 0, resolve);
-        Ok(opened.map(Rc::new))
-    };
-    match open(rel)? {
-        Ok(dir) => return Ok((dir, Vec::new())),
-        Err(Errno::ENOENT) if create => {}
-        Err(e) => return Err(Refusal::call("openat2()", path, e)),
+    if memchr::memchr(0, rel).is_some() {
+        return Err(Refusal::new(Status::BAD_REQUEST, NUL));
     }
-    // The longest way that is there. From the base each time: a link on it may lead up, as long as it stays within.
+    let failed = |e| Refusal::call("openat2()", path, e);
+    if !create {
+        return Ok((make_path::open_beneath(base, rel, resolve).map_err(failed)?, Vec::new()));
+    }
+    let (dir, rest) = make_path::deepest(base, rel, resolve).map_err(failed)?;
     let mut missing = Vec::new();
-    let mut end = rel.len();
-    loop {
-        let way = rel[..end].iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
-        let start = memchr::memrchr(b'/', &rel[..way]).map_or(0, |at| at + 1);
-        let component = &rel[start..way];
+    for component in rest.rsplit(|b| *b == b'/').filter(|name| !name.is_empty()) {
         names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into()))?;
         missing.push(c_path(component)?);
-        end = start;
-        match open(&rel[..end])? {
-            Ok(dir) => {
-                missing.reverse();
-                return Ok((dir, missing));
-            }
-            Err(Errno::ENOENT) if end > 0 => {}
-            Err(e) => return Err(Refusal::call("openat2()", path, e)),
-        }
     }
+    missing.reverse();
+    Ok((dir, missing))
 }
 
 impl Place {
@@ -366,40 +351,20 @@ impl Place {
     /// Makes the directories that are missing; `dir` is then the one to store in. Returns those that were made, the
     /// outermost first.
     pub fn make(&mut self, mode: u32) -> Result<Vec<Made>, Refusal> {
-        let mut made = Vec::new();
-        for name in std::mem::take(&mut self.missing) {
-            let outcome = file::mkdir_at(Some(self.dir.as_fd()), &name, Mode(mode).directory().0);
-            match outcome {
-                Ok(()) => made.push((self.dir.clone(), name.clone())),
-                // Another request was faster.
-                Err(Errno::EEXIST) => {}
-                Err(e) => {
-                    unmake(&made);
-                    return Err(Refusal::call("mkdir()", &self.path, e));
-                }
-            }
-            match file::open_beneath(self.dir.as_fd(), &name, O_PATH | O_DIRECTORY, 0, self.resolve) {
-                Ok(dir) => self.dir = Rc::new(dir),
-                Err(e) => {
-                    unmake(&made);
-                    return Err(Refusal::call("openat2()", &self.path, e));
-                }
-            }
+        let (missing, mode, mut made) = (std::mem::take(&mut self.missing), Mode(mode).directory().0, Vec::new());
+        let outcome = make_path::make_beneath(&mut self.dir, missing, mode, self.resolve, &mut made);
+        if let Err((call, e)) = outcome {
+            unmake(&made);
+            return Err(Refusal::call(call, &self.path, e));
         }
         Ok(made)
     }
 }
 
-/// Removes directories that were made for files which then could not be stored.
-pub fn unmake(made: &[Made]) {
-    for (dir, name) in made.iter().rev() {
-        // Not empty by now: another request stores there.
-        let _ = file::unlink_at(Some(dir.as_fd()), name, Unlink::Dir);
-    }
-}
+const NUL: &str = "the path holds a NUL";
 
 fn c_path(path: &[u8]) -> Result<CString, Refusal> {
-    CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, "the path holds a NUL"))
+    CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
 }
 
 #[cfg(test)]

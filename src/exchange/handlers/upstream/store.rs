@@ -16,10 +16,11 @@ use crate::exchange::{Exchange, Printable, variables};
 use crate::http::date;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
+use crate::io::make_path;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::RESOLVE_NO_SYMLINKS;
-use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS};
+use crate::sys::file::{self, FileKind, Follow, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -140,11 +141,12 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links;
     let mode = settings(ex).store_mode;
     let base = open_base(cx, base, mode)?;
-    let (dir, missing) = descend(&base, way, resolve).map_err(|e| ("openat2()", e))?;
+    let (dir, missing) = make_path::deepest(&base, way, resolve).map_err(|e| ("openat2()", e))?;
+    let missing = missing.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
     Ok(Copy {
         part: Part::held(Vec::new(), mode.0, 0),
         dir,
-        missing,
+        missing: missing.map(c_path).collect::<Result<_, _>>().map_err(|e| ("open()", e))?,
         name: c_path(name).map_err(|e| ("open()", e))?,
         path: target.path.clone(),
         mode,
@@ -160,36 +162,9 @@ fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, 
         Err(Errno::ENOENT) => {}
         other => return other.map_err(|e| ("open()", e)),
     }
-    let ends = memchr::memchr_iter(b'/', base).filter(|at| *at > 0).chain([base.len()]);
-    for end in ends {
-        let path = c_path(&base[..end]).map_err(|e| ("mkdir()", e))?;
-        match file::mkdir_at(None, &path, mode.directory().0) {
-            Ok(()) => cx.syncs.made_directory(),
-            Err(Errno::EEXIST) => {}
-            Err(e) => return Err(("mkdir()", e)),
-        }
-    }
+    let made = make_path::make_path(base, mode.directory().0, || cx.syncs.made_directory());
+    made.map_err(|e| ("mkdir()", e))?;
     cx.directories.open(&path, &cx.now).map_err(|e| ("open()", e))
-}
-
-/// The longest part of `way` that is there beneath `base`, and the names that are missing behind it. From the base each
-/// time: a link on the way may lead up, as long as it stays within.
-fn descend(base: &Rc<OwnedFd>, way: &[u8], resolve: u64) -> Result<(Rc<OwnedFd>, Vec<CString>), Errno> {
-    let names: Vec<&[u8]> = way.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
-    let mut there = names.len();
-    let dir = loop {
-        if there == 0 {
-            break base.clone();
-        }
-        let path = c_path(&names[..there].join(&b'/'))?;
-        match file::open_beneath(base.as_fd(), &path, O_PATH | O_DIRECTORY, 0, resolve) {
-            Ok(dir) => break Rc::new(dir),
-            Err(Errno::ENOENT) => there -= 1,
-            Err(e) => return Err(e),
-        }
-    };
-    let missing: Result<Vec<CString>, Errno> = names[there..].iter().map(|name| c_path(name)).collect();
-    Ok((dir, missing?))
 }
 
 fn c_path(path: &[u8]) -> Result<CString, Errno> {
@@ -216,17 +191,12 @@ impl Copy {
             let _ = file::set_mtime(fd, (modified, 0));
         }
         self.part.stat().map_err(|e| ("fchmod()", e))?;
-        for name in std::mem::take(&mut self.missing) {
-            match file::mkdir_at(Some(self.dir.as_fd()), &name, self.mode.directory().0) {
-                Ok(()) => cx.syncs.made_directory(),
-                // Another request was faster.
-                Err(Errno::EEXIST) => {}
-                Err(e) => return Err(("mkdir()", e)),
-            }
-            let flags = O_PATH | O_DIRECTORY;
-            let dir = file::open_beneath(self.dir.as_fd(), &name, flags, 0, self.resolve);
-            self.dir = Rc::new(dir.map_err(|e| ("openat2()", e))?);
+        let (missing, mode, mut made) = (std::mem::take(&mut self.missing), self.mode.directory().0, Vec::new());
+        let outcome = make_path::make_beneath(&mut self.dir, missing, mode, self.resolve, &mut made);
+        if !made.is_empty() {
+            cx.syncs.made_directory();
         }
+        outcome?;
         // A link is replaced as what it is; what is no file never.
         match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).map(|stat| stat.kind) {
             Ok(FileKind::Dir) => return Err(("rename() to", Errno::EISDIR)),
