@@ -133,7 +133,7 @@ fn a_large_tree_is_removed_while_others_are_answered() {
         return;
     }
     let s = setup("location /rec/ { allowed_methods GET DELETE; delete_recursive on; }").file("html/f", "f").start();
-    fill(&s.path("html/rec/tree"), 8_000);
+    fill(&s.path("html/rec/tree"), 20_000);
     s.answers_others_during("DELETE /rec/tree HTTP/1.1\r\nHost: a\r\n\r\n", "/f").is(204);
     assert!(!s.exists("html/rec/tree"));
     // A client that goes away does not leave half a tree.
