@@ -95,6 +95,13 @@ pub fn advice(worker: Option<&Worker>, config: &Config) -> Vec<String> {
     lines
 }
 
+/// What of a path is there.
+fn nearest(mut path: PathBuf) -> PathBuf {
+    let is_missing = |path: &Path| std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    while is_missing(&path) && path.pop() {}
+    path
+}
+
 /// What the system says of us.
 fn we_can(path: &Path, wanted: u32) -> bool {
     let modes = [(ENTER, file::X_OK), (WRITE & !ENTER, file::W_OK)];
@@ -185,7 +192,8 @@ fn directories_by(config: &Config, place: fn(&Location) -> Option<PathBuf>) -> (
             Some(proxy::Store::Off) | None => {}
         }
         if let Some(trash) = &settings.upload.trash {
-            written.extend(directory(trash));
+            // It is made where it is missing.
+            written.extend(directory(trash).map(nearest));
         }
         read.extend(root);
     }

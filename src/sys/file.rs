@@ -13,7 +13,9 @@ use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-pub use copy::{SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, pipe, sendfile, set_pipe_size, splice};
+pub use copy::{
+    SPLICE_MORE, SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, is_no_copy, pipe, sendfile, set_pipe_size, splice,
+};
 pub use dir::Dir;
 pub use fallback::is_missing;
 pub use list::{Entries, Entry, ReadDir, read_dir};
@@ -28,8 +30,8 @@ pub use name::{
 use position::offset;
 pub use position::seek;
 pub use stat::{
-    F_OK, FileKind, Follow, R_OK, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat, special,
-    stat, stat_at,
+    F_OK, FileKind, Follow, R_OK, Reach, Special, Stat, W_OK, X_OK, access, file_system, free_space, fstat, lstat,
+    reach, special, stat, stat_at,
 };
 
 use super::{Errno, retry};

@@ -30,7 +30,7 @@ pub struct Setup {
     allowed: Vec<String>,
     wildcard: bool,
     restartable: bool,
-    denied: Vec<(libc::c_long, i32)>,
+    denied: Vec<os::Denied>,
 }
 
 /// A setup whose `http { … }` block has this content. See `Setup::full` for the whole file.
@@ -131,7 +131,7 @@ impl Setup {
     }
 
     /// System calls of the server fail with these errors.
-    pub fn deny(mut self, calls: &[(libc::c_long, i32)]) -> Setup {
+    pub fn deny(mut self, calls: &[os::Denied]) -> Setup {
         self.denied = calls.to_vec();
         self
     }

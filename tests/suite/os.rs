@@ -29,14 +29,25 @@ pub fn inherit(command: &mut Command, fds: Vec<RawFd>) {
     }
 }
 
+/// A system call that fails, with which error; where the flags are not 0, only with one of them in its third argument.
+pub type Denied = (libc::c_long, i32, i32);
+
 /// Lets these system calls of the child fail with these errors, as a kernel or a file system without them would.
-pub fn deny(command: &mut Command, calls: &[(libc::c_long, i32)]) {
+pub fn deny(command: &mut Command, calls: &[Denied]) {
     let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
-    // The number of the call is the first word.
-    let mut program = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    for (call, errno) in calls {
-        program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
-        program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | *errno as u32));
+    let load = |at: usize| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at as u32);
+    let mut program = Vec::new();
+    for (call, flags, errno) in calls {
+        program.push(load(std::mem::offset_of!(libc::seccomp_data, nr)));
+        let refuse = step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | *errno as u32);
+        if *flags == 0 {
+            program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
+        } else {
+            program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 3, *call as u32));
+            program.push(load(std::mem::offset_of!(libc::seccomp_data, args) + 2 * size_of::<u64>()));
+            program.push(step(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, *flags as u32));
+        }
+        program.push(refuse);
     }
     program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
     // SAFETY: between fork and exec only prctl is called, which is async-signal-safe; the program lives in the closure.

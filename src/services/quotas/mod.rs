@@ -47,6 +47,8 @@ pub struct Area {
     path: Box<[u8]>,
     used: Cell<Usage>,
     claimed: Cell<Usage>,
+    /// Its locks were looked at.
+    locks_seen: Cell<bool>,
     /// What another process was last told of that.
     told: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
@@ -111,6 +113,7 @@ impl Quotas {
             path: path.clone(),
             used: Cell::default(),
             claimed: Cell::default(),
+            locks_seen: Cell::default(),
             told: Cell::default(),
             walk: RefCell::default(),
             known: Cell::new(Known::No),
@@ -173,6 +176,11 @@ impl Area {
     pub fn doubt_all(&self) {
         self.known.set(Known::No);
         *self.walk.borrow_mut() = None;
+    }
+
+    /// Whether this is asked for the first time: then it is to be seen how far its locks reach.
+    pub fn is_new_to_locks(&self) -> bool {
+        !self.locks_seen.replace(true)
     }
 
     pub fn claimed(&self) -> Usage {

@@ -46,7 +46,7 @@ pub fn splice(
 }
 
 /// Copies up to `len` bytes between two files, each at its offset, within the kernel and where it can without touching
-/// the data. 0 at the end of `from`. EXDEV, EINVAL or EOPNOTSUPP where the file systems cannot.
+/// the data. 0 at the end of `from`. [`is_no_copy`] where the file systems cannot.
 pub fn copy_range(from: BorrowedFd<'_>, at: u64, to: BorrowedFd<'_>, to_at: u64, len: usize) -> Result<usize, Errno> {
     let mut at = i64::try_from(at).map_err(|_| Errno::EINVAL)?;
     let mut to_at = i64::try_from(to_at).map_err(|_| Errno::EINVAL)?;
@@ -55,6 +55,11 @@ pub fn copy_range(from: BorrowedFd<'_>, at: u64, to: BorrowedFd<'_>, to_at: u64,
         libc::copy_file_range(from.as_raw_fd(), &mut at, to.as_raw_fd(), &mut to_at, len.min(MOST), 0)
     })?;
     Ok(copied as usize)
+}
+
+/// [`copy_range`] is no way for these two files, or for this process: they are to be read and written.
+pub fn is_no_copy(e: Errno) -> bool {
+    e == Errno::EXDEV || super::fallback::is_missing(e)
 }
 
 /// A pipe's reading and writing end, both non-blocking and close-on-exec.

@@ -96,6 +96,27 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
     Ok(Stat::new(&stat))
 }
 
+/// Where names can be linked and renamed to each other: a file system, and one mount of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reach {
+    dev: u64,
+    /// None: the kernel does not say (before Linux 5.8).
+    mount: Option<u64>,
+}
+
+/// The reach of an open file or directory.
+pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
+    let dev = fstat(fd)?.dev;
+    // SAFETY: a statx of zeroes is valid: plain integers.
+    let mut answer: libc::statx = unsafe { mem::zeroed() };
+    let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_MNT_ID);
+    // SAFETY: the path is NUL-terminated and `answer` writable.
+    let asked =
+        retry(|| unsafe { libc::syscall(libc::SYS_statx, fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut answer) });
+    let mount = asked.ok().filter(|_| answer.stx_mask & mask != 0).map(|_| answer.stx_mnt_id);
+    Ok(Reach { dev, mount })
+}
+
 /// What an open descriptor is, where it need not be a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Special {

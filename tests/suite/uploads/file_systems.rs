@@ -1,19 +1,24 @@
 //! File systems and kernels as they are: without hard links, without the flags of renameat2, without openat2, without
 //! splice, without modes. The same uploads, copies, moves and deletes hold on all of them.
 
-use super::resumable::{create, patch};
+use super::resumable::{OCTETS, create, filename, patch, tus};
 use super::*;
-use crate::harness::{http, skipped};
+use crate::harness::http;
+use crate::os::Denied;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// Areas below `root`: one for uploads, one for WebDAV, and a trash beside them.
-fn setup_at(root: &str) -> Setup {
+/// Areas below `root`: for uploads, WebDAV, files that are synced and a shared quota; and a trash beside them.
+pub fn setup_at(root: &str) -> Setup {
     http(&format!(
         "server {{ listen 127.0.0.1:%%PORT%%; server_name localhost; client_max_body_size 10m; root {root};
          location /a/ {{ allowed_methods GET POST PUT DELETE; upload_resumable on; upload_create_path on; }}
          location /over/ {{ allowed_methods GET POST PUT DELETE; upload_on_duplicate overwrite; delete_trash {root}/trash; }}
-         location /dav/ {{ dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS; }} }}"
+         location /sync/ {{ dav_methods PUT DELETE MKCOL COPY MOVE; upload_sync on;
+                            allowed_methods GET POST PUT DELETE MKCOL COPY MOVE; upload_resumable on; }}
+         location /own/in/ {{ allowed_methods GET POST; upload_resumable on; }}
+         location /quota/ {{ allowed_methods GET POST PUT DELETE; upload_quota 10 shared; }}
+         location /dav/ {{ dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS;
+                           autoindex on; autoindex_archive zip; }} }}"
     ))
     .file("index.html", "index")
 }
@@ -26,14 +31,14 @@ fn form(s: &Server, target: &str, files: &[(&str, &str)]) -> Response {
     s.method("POST", target, "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes())
 }
 
-fn transfer(s: &Server, method: &str, from: &str, to: &str) -> Response {
+pub fn transfer(s: &Server, method: &str, from: &str, to: &str) -> Response {
     s.method(method, from, &format!("Destination: {to}\r\n"), b"")
 }
 
 /// Everything that storing needs of a file system, in the directory `root`.
 #[track_caller]
-fn exercise(s: &Server, root: &Path, is_mounted: bool) {
-    for dir in ["a", "over", "dav"] {
+pub fn exercise(s: &Server, root: &Path, is_mounted: bool) {
+    for dir in ["a", "over", "dav", "sync", "quota"] {
         std::fs::create_dir_all(root.join(dir)).expect("mkdir");
     }
     let read = |name: &str| std::fs::read(root.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -59,6 +64,7 @@ fn exercise(s: &Server, root: &Path, is_mounted: bool) {
     patch(s, &target, 0, b"abc").is(204);
     patch(s, &target, 3, b"def").is(204);
     assert_eq!(read("a/pieces"), b"abcdef");
+    in_pieces_otherwise(s, root);
     // The same name into the trash twice.
     s.method("DELETE", "/over/x", "", b"").is(204);
     form(s, "/over/", &[("x", "again")]).is(201);
@@ -82,20 +88,84 @@ fn exercise(s: &Server, root: &Path, is_mounted: bool) {
     transfer(s, "MOVE", "/dav/g", "/dav/u/").is(204);
     assert_eq!(read("dav/u"), b"f");
     assert!(!root.join("dav/m").exists() && !root.join("dav/c").exists() && !root.join("dav/g").exists());
+    s.method("PROPFIND", "/dav/t/", "Depth: 1\r\n", b"").is(207).contains("/dav/t/in/");
+    s.get("/dav/").is(200).contains("u</a>").contains("t/</a>");
+    assert!(s.get("/dav/t/?archive=zip").is(200).body.starts_with(b"PK"), "an archive");
     s.method("DELETE", "/dav/t/", "", b"").is(204);
+    on_the_disk(s, root);
+    within_a_shared_quota(s);
     // Nothing is left of what was claimed or hidden.
     // FUSE itself keeps what is open still, and so the directory it was in.
     let is_fuse =
         |name: &String| name.contains(".fuse_hidden") || is_mounted && name.ends_with(".webserv-upload-state");
     let mut names: Vec<String> = names(root);
-    names.retain(|name| !is_fuse(name));
+    // The number of a shared quota stays with its area.
+    names.retain(|name| !is_fuse(name) && name != "quota/.webserv-quota");
     assert!(!names.iter().any(|name| name.contains(".webserv-")), "{names:?}");
-    let expected =
-        ["a/large", "a/new/deep/file", "a/pieces", "a/put", "a/x", "a/y", "dav/u", "over/y", "trash/x", "trash/x-1"];
+    let expected = [
+        "a/draft",
+        "a/joined",
+        "a/large",
+        "a/new/deep/file",
+        "a/pieces",
+        "a/put",
+        "a/x",
+        "a/y",
+        "dav/u",
+        "over/y",
+        "quota/b",
+        "sync/copy/f",
+        "sync/put",
+        "sync/x",
+        "sync/y",
+        "trash/x",
+        "trash/x-1",
+    ];
     assert_eq!(
         names.iter().filter(|name| root.join(name).is_file() && *name != "index.html").collect::<Vec<_>>(),
         expected
     );
+}
+
+/// By the draft, and by parts that become one file.
+#[track_caller]
+fn in_pieces_otherwise(s: &Server, root: &Path) {
+    let draft = located(s.method("POST", "/a/draft", "Upload-Complete: ?0\r\n", b"dr").is(201));
+    let fields = "Content-Type: application/partial-upload\r\nUpload-Offset: 2\r\nUpload-Complete: ?1\r\n";
+    s.method("PATCH", &draft, fields, b"aft").is_one_of(&[200, 201, 204]);
+    assert_eq!(std::fs::read(root.join("a/draft")).expect("draft"), b"draft");
+    let part = |content: &[u8]| {
+        let fields = format!("Upload-Concat: partial\r\nUpload-Length: {}\r\n{OCTETS}", content.len());
+        located(tus(s, "POST", "/a/", &fields, content).is(201))
+    };
+    let (first, second) = (part(&noise(300_000)), part(b"end"));
+    let fields = format!("Upload-Concat: final;{first} {second}\r\n{}", filename("joined"));
+    tus(s, "POST", "/a/", &fields, b"").is(201);
+    assert!(std::fs::read(root.join("a/joined")).expect("joined") == [&noise(300_000)[..], b"end"].concat());
+    let gone = create(s, "gone", 5);
+    patch(s, &gone, 0, b"abc").is(204);
+    tus(s, "DELETE", &gone, "", b"").is(204);
+}
+
+/// With upload_sync.
+#[track_caller]
+fn on_the_disk(s: &Server, root: &Path) {
+    s.method("PUT", "/sync/put", "", b"1").is(201);
+    s.method("PUT", "/sync/put", "", b"2").is(204);
+    form(s, "/sync/", &[("x", "1"), ("y", "2")]).is(201);
+    s.method("MKCOL", "/sync/tree/", "", b"").is(201);
+    s.method("PUT", "/sync/tree/f", "", b"f").is(201);
+    transfer(s, "COPY", "/sync/tree/", "/sync/copy/").is(201);
+    s.method("DELETE", "/sync/tree/", "", b"").is(204);
+    let read = |name: &str| std::fs::read(root.join("sync").join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!((read("put"), read("x"), read("copy/f")), (b"2".to_vec(), b"1".to_vec(), b"f".to_vec()));
+}
+
+fn within_a_shared_quota(s: &Server) {
+    s.method("PUT", "/quota/a", "", b"123456").is(201);
+    s.method("PUT", "/quota/b", "", b"123456").is(507);
+    s.method("DELETE", "/quota/a", "", b"").is(204);
+    s.method("PUT", "/quota/b", "", b"123456").is(201);
 }
 
 /// All names below, sorted.
@@ -121,31 +191,46 @@ fn uploads_hold_where_calls_are_missing() {
         return;
     }
     use libc::*;
-    let table: &[(&str, &[(c_long, i32)])] = &[
+    const NAMELESS: i32 = O_TMPFILE & !O_DIRECTORY;
+    let table: &[(&str, &[Denied])] = &[
         ("nothing is missing", &[]),
-        ("hard links", &[(SYS_linkat, EPERM)]),
-        ("hard links, said otherwise", &[(SYS_linkat, EOPNOTSUPP)]),
-        ("flags of renameat2", &[(SYS_renameat2, EINVAL)]),
-        ("renameat2", &[(SYS_renameat2, ENOSYS)]),
-        ("both", &[(SYS_linkat, EPERM), (SYS_renameat2, EINVAL)]),
-        ("openat2", &[(SYS_openat2, ENOSYS)]),
-        ("openat2, forbidden", &[(SYS_openat2, EPERM)]),
-        ("splice", &[(SYS_splice, EINVAL)]),
-        ("fchmod", &[(SYS_fchmod, EPERM)]),
-        ("utimensat", &[(SYS_utimensat, EPERM)]),
-        ("copy_file_range", &[(SYS_copy_file_range, EXDEV)]),
-        ("flock", &[(SYS_flock, ENOLCK)]),
-        ("sync_file_range and fallocate", &[(SYS_sync_file_range, EINVAL), (SYS_fallocate, EOPNOTSUPP)]),
+        ("hard links", &[(SYS_linkat, 0, EPERM)]),
+        ("hard links, said otherwise", &[(SYS_linkat, 0, EOPNOTSUPP)]),
+        ("hard links, as FUSE says it", &[(SYS_linkat, 0, ENOSYS)]),
+        ("flags of renameat2", &[(SYS_renameat2, 0, EINVAL)]),
+        ("renameat2", &[(SYS_renameat2, 0, ENOSYS)]),
+        ("renameat2, forbidden", &[(SYS_renameat2, 0, EPERM)]),
+        ("both", &[(SYS_linkat, 0, EPERM), (SYS_renameat2, 0, EINVAL)]),
+        ("openat2", &[(SYS_openat2, 0, ENOSYS)]),
+        ("openat2, forbidden", &[(SYS_openat2, 0, EPERM)]),
+        ("files without a name", &[(SYS_openat, NAMELESS, EOPNOTSUPP)]),
+        ("files without a name, as old kernels say it", &[(SYS_openat, NAMELESS, EISDIR)]),
+        ("files without a name, and links", &[(SYS_openat, NAMELESS, EOPNOTSUPP), (SYS_linkat, 0, EPERM)]),
+        ("splice", &[(SYS_splice, 0, EINVAL)]),
+        ("splice, forbidden", &[(SYS_splice, 0, EPERM)]),
+        ("sendfile", &[(SYS_sendfile, 0, EINVAL)]),
+        ("fchmod", &[(SYS_fchmod, 0, EPERM)]),
+        ("utimensat", &[(SYS_utimensat, 0, EPERM)]),
+        ("copy_file_range", &[(SYS_copy_file_range, 0, EXDEV)]),
+        ("copy_file_range, forbidden", &[(SYS_copy_file_range, 0, EPERM)]),
+        ("flock", &[(SYS_flock, 0, ENOLCK)]),
+        ("sync_file_range and fallocate", &[(SYS_sync_file_range, 0, EINVAL), (SYS_fallocate, 0, EOPNOTSUPP)]),
+        ("asynchronous fsync", &[(SYS_io_setup, 0, ENOSYS), (SYS_io_submit, 0, ENOSYS)]),
+        ("inotify", &[(SYS_inotify_init1, 0, ENOSYS), (SYS_inotify_add_watch, 0, ENOSPC)]),
+        ("preadv2", &[(SYS_preadv2, 0, EOPNOTSUPP)]),
         (
             "all of them",
             &[
-                (SYS_linkat, EPERM),
-                (SYS_renameat2, EINVAL),
-                (SYS_openat2, ENOSYS),
-                (SYS_splice, EINVAL),
-                (SYS_fchmod, EPERM),
-                (SYS_utimensat, EPERM),
-                (SYS_flock, ENOLCK),
+                (SYS_linkat, 0, EPERM),
+                (SYS_renameat2, 0, EINVAL),
+                (SYS_openat2, 0, ENOSYS),
+                (SYS_openat, NAMELESS, EOPNOTSUPP),
+                (SYS_splice, 0, EINVAL),
+                (SYS_fchmod, 0, EPERM),
+                (SYS_utimensat, 0, EPERM),
+                (SYS_copy_file_range, 0, EXDEV),
+                (SYS_flock, 0, ENOLCK),
+                (SYS_io_setup, 0, ENOSYS),
             ],
         ),
     ];
@@ -154,84 +239,6 @@ fn uploads_hold_where_calls_are_missing() {
         rows.row(OURS, what, || {
             let s = setup_at("%%DIR%%/store").mkdir("store").deny(calls).allow_log("file locks").start();
             exercise(&s, &s.path("store"), false);
-        });
-    }
-}
-
-/// A file system that goes with the test.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-/// Mounts by a program; None (said aloud) where that cannot be.
-fn mount(program: &str, args: &[&str], at: &Path) -> Option<Mounted> {
-    match Command::new(program).args(args).output() {
-        Ok(out) if out.status.success() => Some(Mounted(at.to_owned())),
-        Ok(out) => {
-            skipped(&format!("{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr).trim()));
-            None
-        }
-        Err(_) => {
-            skipped(&format!("{program} is not installed"));
-            None
-        }
-    }
-}
-
-#[test]
-fn uploads_hold_on_file_systems_as_they_are() {
-    if skip_on_nginx("uploads") {
-        return;
-    }
-    let mut rows = Table::new("storing on other file systems");
-    let sftp = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
-    let sftp = sftp.into_iter().find(|path| Path::new(path).exists());
-    for what in ["tmpfs", "overlay", "bindfs", "sshfs", "sshfs without hard links"] {
-        rows.row(OURS, what, || {
-            let setup = setup_at("%%DIR%%/store").mkdir("store").mkdir("lower").mkdir("upper").mkdir("work");
-            let setup = setup.allow_log("file locks").allow_log("upload_state_store is on another file system");
-            let dir = setup.dir().to_owned();
-            let at = dir.join("store");
-            let path = |name: &str| dir.join(name).display().to_string();
-            let mounted = match what {
-                "tmpfs" => mount("mount", &["-t", "tmpfs", "tmpfs", &path("store")], &at),
-                "overlay" => {
-                    // Its layers must not be on an overlay themselves.
-                    let _layers = mount("mount", &["-t", "tmpfs", "tmpfs", &path("work")], &dir.join("work"));
-                    std::mem::forget(_layers);
-                    for layer in ["lower", "upper", "inner"] {
-                        let _ = std::fs::create_dir(dir.join("work").join(layer));
-                    }
-                    let work = path("work");
-                    let options = format!("lowerdir={work}/lower,upperdir={work}/upper,workdir={work}/inner");
-                    mount("mount", &["-t", "overlay", "overlay", "-o", &options, &path("store")], &at)
-                }
-                "bindfs" => mount("bindfs", &[&path("upper"), &path("store")], &at),
-                _ => {
-                    let Some(sftp) = sftp else { return skipped("no sftp-server") };
-                    let script = dir.join("ssh");
-                    std::fs::write(&script, format!("#!/bin/sh\nexec {sftp}\n")).expect("written");
-                    Command::new("chmod").arg("755").arg(&script).status().expect("chmod");
-                    let mut options = format!("ssh_command={}", script.display());
-                    if what.ends_with("links") {
-                        options += ",disable_hardlink";
-                    }
-                    mount("sshfs", &["-o", &options, &format!("x:{}", path("upper")), &path("store")], &at)
-                }
-            };
-            if mounted.is_none() {
-                return;
-            }
-            {
-                let s = setup.start();
-                exercise(&s, &at, true);
-            }
-            drop(mounted);
-            let _ = Command::new("umount").arg("-l").arg(dir.join("work")).stderr(std::process::Stdio::null()).status();
         });
     }
 }

@@ -13,6 +13,7 @@ mod faults;
 mod file_systems;
 mod forms;
 mod hidden;
+mod mounts;
 mod names;
 mod pace;
 mod parallel;

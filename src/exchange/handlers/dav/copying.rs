@@ -47,7 +47,8 @@ impl Content {
         }
         if !self.by_hand {
             match file::copy_range(self.source.as_fd(), self.at, copy, self.at, wanted) {
-                Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) | Ok(0) => self.by_hand = true,
+                Ok(0) => self.by_hand = true,
+                Err(e) if file::is_no_copy(e) => self.by_hand = true,
                 Ok(n) => {
                     self.at += n as u64;
                     return Ok(n);

@@ -158,11 +158,12 @@ impl Joining {
             let copied = match self.by_hand {
                 true => by_hand(part.bytes.as_fd(), self.at, to, size, wanted, scratch)?,
                 false => match file::copy_range(part.bytes.as_fd(), self.at, to, size, wanted) {
-                    Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) | Ok(0) => {
+                    Ok(copied) if copied > 0 => copied,
+                    Err(e) if !file::is_no_copy(e) => return Err(e),
+                    _ => {
                         self.by_hand = true;
                         continue;
                     }
-                    other => other?,
                 },
             };
             self.at += copied as u64;

@@ -24,7 +24,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::resumable::{Lease, UploadId};
 use crate::sys::Errno;
-use crate::sys::file;
+use crate::sys::file::{self, Reach};
 use std::os::fd::{AsFd, OwnedFd};
 
 const OCTETS: &[u8] = b"application/octet-stream";
@@ -266,7 +266,7 @@ fn create(
     };
     let id = UploadId::random().map_err(|e| failed("getrandom()", e))?;
     let parents = settings.create_path.then_some(Mode(settings.mode));
-    let (dir, fd) = begin_state(cx, &home, parents, admitted.device, id, &record)?;
+    let (dir, fd) = begin_state(cx, &home, parents, admitted.reach, id, &record)?;
     if cx.resumable.is_new_home(&home.path)
         && let Some(doubt) = locks::doubt(fd.as_fd(), &home.path)
     {
@@ -297,7 +297,7 @@ fn begin_state(
     cx: &mut Services,
     home: &Home,
     parents: Option<Mode>,
-    device: u64,
+    reach: Reach,
     id: UploadId,
     record: &Record,
 ) -> Result<(Dir, OwnedFd), Refusal> {
@@ -308,8 +308,8 @@ fn begin_state(
             if made {
                 cx.syncs.made_directory();
             }
-            let there = file::fstat(dir.fd().as_fd()).map_err(|e| ("fstat()", e))?.dev;
-            match there == device {
+            let there = file::reach(dir.fd().as_fd()).map_err(|e| ("fstat()", e))?;
+            match there == reach {
                 true => dir.create(id, record).map(|fd| Some((dir, fd))).map_err(|e| ("open()", e)),
                 false => Ok(None),
             }
@@ -319,7 +319,10 @@ fn begin_state(
             Ok(Some(made)) => return Ok(made),
             Ok(None) => {
                 home.tidy();
-                let why = "upload_state_store is on another file system than the upload directory";
+                let why = match home.ours {
+                    true => "something else is mounted on this directory: resumable uploads need a location of its own",
+                    false => "upload_state_store is on another file system or mount than the upload directory",
+                };
                 return Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, why));
             }
             // Removed between two of our steps.

@@ -4,9 +4,9 @@
 //! Invariant: what cannot be relied on is in the log before the first upload depends on it.
 
 use crate::sys::Errno;
-use crate::sys::file;
+use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
 use std::ffi::CString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 const FUSE: u64 = 0x6573_5546;
 const NFS: u64 = 0x6969;
@@ -23,7 +23,8 @@ pub fn take(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-fn is_missing(e: Errno) -> bool {
+/// The file system has no such locks.
+pub fn is_missing(e: Errno) -> bool {
     matches!(e, Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL)
 }
 
@@ -44,6 +45,12 @@ pub fn doubt(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// [`doubt`] of the locks of files in a directory. None where it cannot be opened either.
+pub fn doubt_in(path: &[u8]) -> Option<&'static str> {
+    let dir = file::open_at(None, &CString::new(path).ok()?, O_RDONLY | O_DIRECTORY, 0).ok()?;
+    doubt(dir.as_fd(), path)
 }
 
 /// Whether a mount of this device keeps flock's locks to itself.
@@ -69,7 +76,6 @@ fn minor(device: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::sys::scratch::Scratch;
-    use std::os::fd::AsFd;
 
     #[test]
     fn an_nfs_mount_says_how_far_its_locks_reach() {

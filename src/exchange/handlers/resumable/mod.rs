@@ -22,7 +22,7 @@ mod checksum;
 mod concat;
 mod create;
 pub mod location;
-mod locks;
+pub mod locks;
 mod pending_upload;
 mod requests;
 mod respond;

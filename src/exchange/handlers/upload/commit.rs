@@ -145,7 +145,7 @@ impl Upload {
             etags.push(version(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);
-        let lock = self.lock_quota(cx, added, freed)?;
+        let lock = self.lock_quota(ex, cx, (added, freed))?;
         let outcome = self.give_names(ex, cx, seen);
         if outcome.is_err() {
             lock.into_iter().for_each(Lock::take_back);

@@ -5,10 +5,11 @@ use super::folders::place;
 use super::refusal::Refusal;
 use super::temp_file::Part;
 use super::{Upload, answer, target_dir};
+use crate::config::model::Level;
 use crate::config::settings::upload::{Duplicate, Quota};
-use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
-use crate::exchange::handlers::resumable;
+use crate::exchange::handlers::resumable::{self, locks};
+use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::shared::Lock;
@@ -136,11 +137,23 @@ impl Upload {
     ///
     /// # Errors
     /// 507; 503 where another process does not give the lock back.
-    pub fn lock_quota(&self, cx: &Services, added: Usage, freed: Usage) -> Result<Option<Lock>, Refusal> {
+    pub fn lock_quota(
+        &self,
+        ex: &Exchange,
+        cx: &mut Services,
+        (added, freed): (Usage, Usage),
+    ) -> Result<Option<Lock>, Refusal> {
         let quota = self.rules.quota.filter(|quota| quota.shared);
         let (Some(limit), Some(area)) = (quota, &self.place.area) else { return Ok(None) };
+        if area.is_new_to_locks()
+            && let Some(doubt) = locks::doubt_in(&self.place.area_path)
+        {
+            let (path, text) = (Printable(&self.place.area_path), "several servers must not share this quota");
+            ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}"));
+        }
         match Lock::take(area, limit, (added, freed), &cx.now) {
             Ok(Ok(lock)) => Ok(Some(lock)),
+            Err(e) if locks::is_missing(e) => Ok(None),
             Ok(Err(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
             Err(Errno::EAGAIN) => {
                 let why = "another process does not give the lock of the quota back";

@@ -64,8 +64,8 @@ pub struct Admitted {
     /// What the URI means, and the URI of the file's directory.
     pub path: Vec<u8>,
     pub dir: Vec<u8>,
-    /// The file system that the file will be on.
-    pub device: u64,
+    /// What the file's directory can be renamed to from.
+    pub reach: file::Reach,
 }
 
 /// Judges an upload that this request (POST or PUT) creates.
@@ -101,8 +101,8 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if wish.role != Role::OfParts {
         upload.check_quota(ex, cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
     }
-    let stat = file::fstat(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
-    Ok(Admitted { name, path, dir: upload.place.uri, device: stat.dev })
+    let reach = file::reach(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
+    Ok(Admitted { name, path, dir: upload.place.uri, reach })
 }
 
 /// Whether `more` bytes may still be taken. `total`: what the upload then has, where it is not reserved yet.

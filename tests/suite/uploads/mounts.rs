@@ -1,0 +1,186 @@
+//! File systems that a machine mounts, and what mounts within an area change: the same uploads hold on all of them. What
+//! cannot be mounted here is named and skipped.
+
+use super::file_systems::{exercise, setup_at, transfer};
+use super::resumable::{base64, filename, patch, tus};
+use super::*;
+use crate::harness::skipped;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file system that goes with the test.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Mounts by a program; None (said aloud) where that cannot be.
+fn mount(program: &str, args: &[&str], at: &Path) -> Option<Mounted> {
+    match Command::new(program).args(args).output() {
+        Ok(out) if out.status.success() => Some(Mounted(at.to_owned())),
+        Ok(out) => {
+            skipped(&format!("{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr).trim()));
+            None
+        }
+        Err(_) => {
+            skipped(&format!("{program} is not installed"));
+            None
+        }
+    }
+}
+
+/// A new file system in a file.
+fn mount_image(kind: &str, image: &Path, at: &Path) -> Option<Mounted> {
+    let size = if kind == "ext4" { 64 << 20 } else { 512 << 20 };
+    std::fs::File::create(image).and_then(|file| file.set_len(size)).expect("a sparse file");
+    let (program, image) = (format!("mkfs.{kind}"), image.display().to_string());
+    match Command::new(&program).args(["-q", &image]).output() {
+        Ok(out) if out.status.success() => {
+            mount("mount", &["-o", "loop", "-t", kind, &image, &at.display().to_string()], at)
+        }
+        Ok(out) => {
+            skipped(&format!("{program}: {}", String::from_utf8_lossy(&out.stderr).trim()));
+            None
+        }
+        Err(_) => {
+            skipped(&format!("{program} is not installed"));
+            None
+        }
+    }
+}
+
+#[test]
+fn uploads_hold_on_file_systems_as_they_are() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut rows = Table::new("storing on other file systems");
+    let sftp = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
+    let sftp = sftp.into_iter().find(|path| Path::new(path).exists());
+    for what in ["tmpfs", "ext4", "xfs", "btrfs", "bind", "overlay", "bindfs", "sshfs", "sshfs without hard links"] {
+        rows.row(OURS, what, || {
+            let setup = setup_at("%%DIR%%/store").mkdir("store").mkdir("lower").mkdir("upper").mkdir("work");
+            let setup = setup.allow_log("file locks").allow_log("upload_state_store is on another file system");
+            let dir = setup.dir().to_owned();
+            let at = dir.join("store");
+            let path = |name: &str| dir.join(name).display().to_string();
+            // Unmounted after what lies on them.
+            let mut layers = None;
+            let mounted = match what {
+                "tmpfs" => mount("mount", &["-t", "tmpfs", "tmpfs", &path("store")], &at),
+                "ext4" | "xfs" | "btrfs" => mount_image(what, &dir.join("image"), &at),
+                "bind" => mount("mount", &["--bind", &path("upper"), &path("store")], &at),
+                "overlay" => {
+                    // Its layers must not be on an overlay themselves.
+                    layers = mount("mount", &["-t", "tmpfs", "tmpfs", &path("work")], &dir.join("work"));
+                    for layer in ["lower", "upper", "inner"] {
+                        let _ = std::fs::create_dir(dir.join("work").join(layer));
+                    }
+                    let work = path("work");
+                    let options = format!("lowerdir={work}/lower,upperdir={work}/upper,workdir={work}/inner");
+                    mount("mount", &["-t", "overlay", "overlay", "-o", &options, &path("store")], &at)
+                }
+                "bindfs" => mount("bindfs", &[&path("upper"), &path("store")], &at),
+                _ => {
+                    let Some(sftp) = sftp else { return skipped("no sftp-server") };
+                    let script = dir.join("ssh");
+                    std::fs::write(&script, format!("#!/bin/sh\nexec {sftp}\n")).expect("written");
+                    Command::new("chmod").arg("755").arg(&script).status().expect("chmod");
+                    let mut options = format!("ssh_command={}", script.display());
+                    if what.ends_with("links") {
+                        options += ",disable_hardlink";
+                    }
+                    mount("sshfs", &["-o", &options, &format!("x:{}", path("upper")), &path("store")], &at)
+                }
+            };
+            if mounted.is_none() {
+                return;
+            }
+            {
+                let s = setup.start();
+                exercise(&s, &at, true);
+            }
+            drop(mounted);
+            drop(layers);
+        });
+    }
+}
+
+/// The directory `in` of each area is another mount: of a file system of its own, or of the same one, which only the
+/// calls that fail with EXDEV tell apart.
+#[test]
+fn areas_may_hold_other_mounts() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut rows = Table::new("mounts within areas");
+    for what in ["tmpfs", "bind"] {
+        rows.row(OURS, what, || {
+            let areas = ["a", "over", "dav", "sync", "own"];
+            let mut setup =
+                setup_at("%%DIR%%/store").allow_log("same file system").allow_log("something else is mounted");
+            for area in areas {
+                setup = setup.mkdir(&format!("store/{area}/in")).mkdir(&format!("other/{area}"));
+            }
+            let dir = setup.dir().to_owned();
+            let mut mounted = Vec::new();
+            for area in areas {
+                let at = dir.join("store").join(area).join("in");
+                let (from, to) = (dir.join("other").join(area).display().to_string(), at.display().to_string());
+                let args = match what {
+                    "bind" => ["--bind", &from, &to, "-v"],
+                    _ => ["-t", "tmpfs", "tmpfs", &to],
+                };
+                let Some(there) = mount("mount", &args, &at) else { return };
+                mounted.push(there);
+            }
+            let s = setup.start();
+            across_mounts(&s);
+            drop(s);
+            drop(mounted);
+        });
+    }
+}
+
+#[track_caller]
+fn across_mounts(s: &Server) {
+    s.method("PUT", "/a/in/put", "", b"1").is(201);
+    s.method("PUT", "/a/in/put", "", b"2").is_one_of(&[200, 204]);
+    assert_eq!(s.read("store/a/in/put"), b"2");
+    post_form(s, "/over/in/", &form(&[file("x", b"1"), file("y", b"2")])).is(201);
+    post_form(s, "/over/in/", &form(&[file("x", b"3"), file("y", b"4")])).is_one_of(&[200, 201]);
+    assert_eq!((s.read("store/over/in/x"), s.read("store/over/in/y")), (b"3".to_vec(), b"4".to_vec()));
+    // In pieces: refused before the first byte, or kept by the location that the mount has.
+    let fields = |name: &str| format!("Upload-Length: 3\r\n{}", filename(name));
+    tus(s, "POST", "/a/in/", &fields("pieces"), b"").is(500).contains("a location of its own");
+    let metadata = fields("file").trim_end().to_owned() + &format!(",relativePath {}\r\n", base64(b"in/deep/file"));
+    tus(s, "POST", "/a/", &metadata, b"").is(500).contains("a location of its own");
+    let target = located(tus(s, "POST", "/own/in/", &fields("pieces"), b"").is(201));
+    patch(s, &target, 0, b"abc").is(204);
+    assert_eq!(s.read("store/own/in/pieces"), b"abc");
+    s.method("PUT", "/sync/in/f", "", b"1").is(201);
+    // A file and a tree, both ways, onto what is there too.
+    s.method("PUT", "/dav/f", "", b"f").is(201);
+    s.method("MKCOL", "/dav/t/", "", b"").is(201);
+    s.method("PUT", "/dav/t/g", "", b"g").is(201);
+    for method in ["COPY", "MOVE"] {
+        transfer(s, method, "/dav/f", "/dav/in/f").is_one_of(&[201, 204]);
+        transfer(s, method, "/dav/t/", "/dav/in/t/").is_one_of(&[201, 204]);
+        assert_eq!((s.read("store/dav/in/f"), s.read("store/dav/in/t/g")), (b"f".to_vec(), b"g".to_vec()));
+        transfer(s, method, "/dav/in/f", "/dav/f").is_one_of(&[201, 204]);
+        transfer(s, method, "/dav/in/t/", "/dav/t/").is_one_of(&[201, 204]);
+        assert_eq!((s.read("store/dav/f"), s.read("store/dav/t/g")), (b"f".to_vec(), b"g".to_vec()));
+    }
+    assert!(!s.exists("store/dav/in/f") && !s.exists("store/dav/in/t"));
+    s.method("DELETE", "/dav/t/", "", b"").is(204);
+    // The trash is elsewhere: nothing is lost.
+    s.method("DELETE", "/over/in/x", "", b"");
+    assert!(s.exists("store/over/in/x") || s.exists("store/trash/x"));
+    // What is mounted is no entry that can go.
+    s.method("DELETE", "/dav/in/", "", b"").is_one_of(&[403, 409]);
+    let hidden = s.snapshot("store").into_keys().find(|name| name.contains(".webserv-"));
+    assert_eq!(hidden, None);
+}
