@@ -5,7 +5,7 @@ use super::ast::Span;
 use super::error::{Diagnostic, Diagnostics};
 use super::model::{Endpoint, EndpointId, ListenOptions, ListenSocket, Names, ServerId};
 use super::pattern_set::PatternSet;
-use super::settings::listen::{Name, ServerDraft};
+use super::settings::listen::{Listen, Name, ServerDraft};
 use crate::sys::socket::Addr;
 use crate::util::checkpoint;
 use crate::util::hash::{FastMap, FastSet};
@@ -21,74 +21,85 @@ fn default_addr() -> Addr {
 
 /// Consumes the drafts, whose index is the server's id.
 pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<Endpoint>, Vec<ListenSocket>) {
-    let mut endpoints: Vec<Endpoint> = Vec::new();
-    let mut explicit: Vec<Option<Span>> = Vec::new();
-    let mut configured: Vec<bool> = Vec::new();
-    let mut index: HashMap<Addr, usize> = HashMap::new();
+    let mut all = Assembly::default();
     for (at, draft) in drafts.iter_mut().enumerate() {
         let id = ServerId(at as u32);
         checkpoint::pass();
         let listens = std::mem::take(&mut draft.listens);
         let mut mine = Vec::new();
         if listens.is_empty() {
-            let addr = default_addr();
-            mine.push(*index.entry(addr.clone()).or_insert_with(|| {
-                endpoints.push(endpoint(addr, id, ListenOptions::default(), Span::default()));
-                explicit.push(None);
-                configured.push(false);
-                endpoints.len() - 1
-            }));
+            mine.push(all.place(&default_addr(), id, Span::default()));
         }
         for listen in listens {
-            let place = match index.get(&listen.addr) {
-                Some(&place) => place,
-                None => {
-                    index.insert(listen.addr.clone(), endpoints.len());
-                    endpoints.push(endpoint(listen.addr.clone(), id, ListenOptions::default(), listen.span));
-                    explicit.push(None);
-                    configured.push(false);
-                    endpoints.len() - 1
-                }
-            };
-            endpoints[place].proxy_protocol |= listen.proxy_protocol;
-            endpoints[place].ssl |= listen.ssl;
-            endpoints[place].http2 |= listen.http2;
-            if listen.configured {
-                if configured[place] && endpoints[place].options != listen.options {
-                    let text = format!("duplicate listen options for {}", listen.addr);
-                    found.push(Diagnostic::emerg(listen.span, text));
-                }
-                configured[place] = true;
-                endpoints[place].options = listen.options;
-            }
-            if listen.default {
-                if explicit[place].is_some() {
-                    let text = format!("a duplicate default server for {}", listen.addr);
-                    let mut error =
-                        Diagnostic::emerg(listen.span, text).help("only one server of an address can be its default");
-                    if let Some(first) = explicit[place] {
-                        error = error.note(first, "`default_server` is given first");
-                    }
-                    found.push(error);
-                }
-                explicit[place] = Some(listen.span);
-                endpoints[place].default = id;
-            }
-            mine.push(place);
+            mine.push(all.listen(listen, id, found));
         }
         let mut names = std::mem::take(&mut draft.names);
         if names.is_empty() {
-            names.push((Name::Exact(Box::default()), endpoints[mine[0]].span));
+            names.push((Name::Exact(Box::default()), all.endpoints[mine[0]].span));
         }
         for (name, span) in names {
-            add_name(name, span, id, &mine, &mut endpoints, found);
+            add_name(name, span, id, &mine, &mut all.endpoints, found);
         }
     }
+    let mut endpoints = all.endpoints;
     for endpoint in &mut endpoints {
         endpoint.names.set = PatternSet::new(endpoint.names.regexes.iter().map(|(pattern, _)| &**pattern));
     }
     let sockets = sockets(&endpoints);
     (endpoints, sockets)
+}
+
+/// The endpoints as far as the servers before were read.
+#[derive(Default)]
+struct Assembly {
+    endpoints: Vec<Endpoint>,
+    /// Of each endpoint: where `default_server` is given, and whether socket options were.
+    explicit: Vec<Option<Span>>,
+    configured: Vec<bool>,
+    index: HashMap<Addr, usize>,
+}
+
+impl Assembly {
+    /// The endpoint of an address; where it is the first of it, with `id` as its default server.
+    fn place(&mut self, addr: &Addr, id: ServerId, span: Span) -> usize {
+        if let Some(&place) = self.index.get(addr) {
+            return place;
+        }
+        let place = self.endpoints.len();
+        self.index.insert(addr.clone(), place);
+        self.endpoints.push(endpoint(addr.clone(), id, ListenOptions::default(), span));
+        self.explicit.push(None);
+        self.configured.push(false);
+        place
+    }
+
+    /// A `listen` of the server `id`.
+    fn listen(&mut self, listen: Listen, id: ServerId, found: &mut Diagnostics) -> usize {
+        let place = self.place(&listen.addr, id, listen.span);
+        let endpoint = &mut self.endpoints[place];
+        endpoint.proxy_protocol |= listen.proxy_protocol;
+        endpoint.ssl |= listen.ssl;
+        endpoint.http2 |= listen.http2;
+        if listen.configured {
+            if self.configured[place] && endpoint.options != listen.options {
+                let text = format!("duplicate listen options for {}", listen.addr);
+                found.push(Diagnostic::emerg(listen.span, text));
+            }
+            self.configured[place] = true;
+            endpoint.options = listen.options;
+        }
+        if listen.default {
+            if let Some(first) = self.explicit[place] {
+                let text = format!("a duplicate default server for {}", listen.addr);
+                let error =
+                    Diagnostic::emerg(listen.span, text).help("only one server of an address can be its default");
+                found.push(error.note(first, "`default_server` is given first"));
+            }
+            self.explicit[place] = Some(listen.span);
+            endpoint.default = id;
+        }
+        place
+    }
 }
 
 fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -> Endpoint {

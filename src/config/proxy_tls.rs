@@ -1,6 +1,7 @@
 //! From the `proxy_ssl_*` or `uwsgi_ssl_*` directives of a location to the TLS configuration of connections to its
 //! upstream.
 
+use super::ast::Span;
 use super::certificates::{self, Origin};
 use super::error::{Diagnostic, Diagnostics};
 use super::model::Location;
@@ -8,9 +9,9 @@ use super::settings::proxy_pass::{Protocol, To};
 use super::settings::proxy_ssl::ProxySsl;
 use super::settings::ssl::Named;
 use super::tls_material::{ClientTls, UpstreamTls, VariableClient, sentence};
-use crate::tls::ciphers;
 use crate::tls::client::Options;
 use crate::tls::verify::Trust;
+use crate::tls::{CertifiedKey, ciphers};
 use crate::util::checkpoint;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Sessions that are kept for resumption, for all servers of a location.
 const SESSIONS: usize = 256;
@@ -56,45 +58,24 @@ fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagno
     let roots = file(&ssl.trusted, "trusted certificates", &|path| certificates::trusted(path).map(Loaded::Roots));
     let crls = file(&ssl.crl, "revocation lists", &|path| certificates::crls(path).map(Loaded::Crls));
     let passwords = if let Some(Loaded::Passwords(words)) = passwords { words } else { Vec::new() };
-    let pair = match (&ssl.certificate, &ssl.key) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (Some(certificate), None) => {
-            let module = module(protocol);
-            fail(certificate, format!("no \"{module}_ssl_certificate_key\" is defined for the certificate"));
-            None
-        }
-        (None, _) => None,
-    };
+    if let (Some(certificate), None) = (&ssl.certificate, &ssl.key) {
+        let module = module(protocol);
+        fail(certificate, format!("no \"{module}_ssl_certificate_key\" is defined for the certificate"));
+    }
+    let pair = ssl.certificate.as_ref().zip(ssl.key.as_ref());
     let is_variable = |named: &Named| named.name.constant().is_none();
     let variable = pair.filter(|(certificate, key)| is_variable(certificate) || is_variable(key));
     let certificate = match pair.filter(|_| variable.is_none()) {
         Some((certificate, key)) => {
-            let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
-            let (from, key_from) = (origin(certificate), origin(key));
-            match certificates::load(&from, &key_from, &passwords) {
-                Ok(pair) => Some(pair),
-                Err(wrong) => {
-                    let (of_key, text) = sentence(&wrong, &from, &key_from);
-                    fail(if of_key { key } else { certificate }, text);
-                    None
-                }
-            }
+            let loaded = load(directory, certificate, key, &passwords);
+            loaded.map_err(|(of_key, text)| fail(if of_key { key } else { certificate }, text)).ok()
         }
         None => None,
     };
-    let mut verify = None;
-    if let Some(span) = ssl.verify {
-        let Some(Loaded::Roots(roots)) = roots else {
-            if ssl.trusted.is_none() {
-                let module = module(protocol);
-                let text = format!("no {module}_ssl_trusted_certificate for {module}_ssl_verify");
-                found.push(Diagnostic::emerg(span, text));
-            }
-            return None;
-        };
-        let crls = if let Some(Loaded::Crls(lists)) = crls { Some(lists) } else { None };
-        verify = Some(Trust { roots, crls, depth: ssl.verify_depth });
-    }
+    let verify = match ssl.verify {
+        Some(span) => Some(trust(span, protocol, ssl, roots, crls, found)?),
+        None => None,
+    };
     let options = Options {
         protocols: ssl.protocols,
         suites: ciphers::suites(&ssl.ciphers)?,
@@ -115,15 +96,45 @@ fn make(directory: &Path, protocol: Protocol, ssl: &ProxySsl, found: &mut Diagno
             options,
             made: RefCell::default(),
         })),
-        None => match options.build() {
-            Ok(config) => ClientTls::Ready(config),
-            Err(why) => {
-                found.push(Diagnostic::emerg(None, format!("cannot prepare TLS to upstreams: {why}")));
-                return None;
-            }
-        },
+        None => {
+            let failed = |why| Diagnostic::emerg(None, format!("cannot prepare TLS to upstreams: {why}"));
+            ClientTls::Ready(options.build().map_err(|why| found.push(failed(why))).ok()?)
+        }
     };
     Some(UpstreamTls { client, name: ssl.name.clone(), verify })
+}
+
+/// What the certificates of upstreams are verified by.
+fn trust(
+    span: Span,
+    protocol: Protocol,
+    ssl: &ProxySsl,
+    roots: Option<Loaded>,
+    crls: Option<Loaded>,
+    found: &mut Diagnostics,
+) -> Option<Trust> {
+    let Some(Loaded::Roots(roots)) = roots else {
+        if ssl.trusted.is_none() {
+            let module = module(protocol);
+            let text = format!("no {module}_ssl_trusted_certificate for {module}_ssl_verify");
+            found.push(Diagnostic::emerg(span, text));
+        }
+        return None;
+    };
+    let crls = if let Some(Loaded::Crls(lists)) = crls { Some(lists) } else { None };
+    Some(Trust { roots, crls, depth: ssl.verify_depth })
+}
+
+/// A certificate and its key. The error: whether it is the key's, and what is wrong.
+fn load(
+    directory: &Path,
+    certificate: &Named,
+    key: &Named,
+    passwords: &[Vec<u8>],
+) -> Result<Arc<CertifiedKey>, (bool, String)> {
+    let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
+    let (from, key_from) = (origin(certificate), origin(key));
+    certificates::load(&from, &key_from, passwords).map_err(|wrong| sentence(&wrong, &from, &key_from))
 }
 
 /// What its directives begin with.

@@ -60,19 +60,9 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             (b"default", [value]) => table.default = Some(table.value(value.bytes())),
             (_, [word]) => {
                 let value = table.value(word.bytes());
-                if ranges {
-                    let (first, last) = range(&line.name)?;
-                    table.ranges.insert(first, last, value).map_err(|(from, to)| {
-                        let (from, to) = (Ipv4Addr::from_bits(from), Ipv4Addr::from_bits(to));
-                        Fault::new(line.span, format!("range \"{}\" overlaps \"{from}-{to}\"", line.name.str()))
-                    })?;
-                    continue;
-                }
-                let net = network(b, &line.name)?;
-                if let Some(old) = table.nets.insert(net.ip, net.prefix, value) {
-                    let old = table.values.get(old as usize).map_or("".into(), |old| String::from_utf8_lossy(old));
-                    let (net, value) = (line.name.str(), word.str());
-                    b.warn(line.span, format!("duplicate network \"{net}\", value: \"{value}\", old value: \"{old}\""));
+                match ranges {
+                    true => insert_range(&mut table, line, value)?,
+                    false => insert_network(&mut table, b, line, value)?,
                 }
             }
             _ => {
@@ -83,6 +73,24 @@ fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let at = b.tables.geos.len() as u32;
     b.variables.define(&name, Source::Geo(at)).map_err(|why| Fault::new(word.span, why))?;
     b.tables.geos.push(table);
+    Ok(())
+}
+
+fn insert_range(table: &mut GeoTable, line: &Directive, value: u32) -> Outcome {
+    let (first, last) = range(&line.name)?;
+    table.ranges.insert(first, last, value).map_err(|(from, to)| {
+        let (from, to) = (Ipv4Addr::from_bits(from), Ipv4Addr::from_bits(to));
+        Fault::new(line.span, format!("range \"{}\" overlaps \"{from}-{to}\"", line.name.str()))
+    })
+}
+
+fn insert_network(table: &mut GeoTable, b: &mut Build, line: &Directive, value: u32) -> Outcome {
+    let net = network(b, &line.name)?;
+    if let Some(old) = table.nets.insert(net.ip, net.prefix, value) {
+        let old = table.values.get(old as usize).map_or("".into(), |old| String::from_utf8_lossy(old));
+        let (net, value) = (line.name.str(), line.args[0].str());
+        b.warn(line.span, format!("duplicate network \"{net}\", value: \"{value}\", old value: \"{old}\""));
+    }
     Ok(())
 }
 

@@ -75,11 +75,37 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Some(path) => vec![Addr::Unix(path.to_owned())],
         None => parsed.sockets().into_iter().map(Addr::from).collect(),
     };
-    let mut options = ListenOptions::default();
-    let mut default = false;
-    let mut configured = false;
-    let (mut proxy_protocol, mut ssl, mut http2) = (false, false, false);
+    let mut listen = Parameters::default();
     for word in &d.args[1..] {
+        listen.set(b, word)?;
+    }
+    let Parameters { default, options, proxy_protocol, ssl, http2, configured } = listen;
+    let draft = s.server.as_mut().expect("the row stands in server only");
+    for addr in addrs {
+        if let Some(first) = draft.listens.iter().find(|l| l.addr == addr) {
+            return Err(
+                Fault::new(word.span, format!("a duplicate listen {addr}")).note(first.span, "it is given first")
+            );
+        }
+        let (options, span) = (options.clone(), word.span);
+        draft.listens.push(Listen { addr, default, options, proxy_protocol, ssl, http2, configured, span });
+    }
+    Ok(())
+}
+
+/// What a `listen` says of its addresses: the fields of [`Listen`].
+#[derive(Default)]
+struct Parameters {
+    default: bool,
+    options: ListenOptions,
+    proxy_protocol: bool,
+    ssl: bool,
+    http2: bool,
+    configured: bool,
+}
+
+impl Parameters {
+    fn set(&mut self, b: &mut Build, word: &Word) -> Outcome {
         let bytes = word.bytes();
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str())).help(parameter(word));
         let (key, val) = match bytes.iter().position(|b| *b == b'=') {
@@ -87,21 +113,21 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             None => (bytes, None),
         };
         let text = val.and_then(|v| std::str::from_utf8(v).ok());
-        configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol" | b"ssl" | b"http2");
+        self.configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol" | b"ssl" | b"http2");
         match (key, text) {
-            (b"default_server" | b"default", None) => default = true,
+            (b"default_server" | b"default", None) => self.default = true,
             (b"bind", None) => {}
-            (b"backlog", Some(n)) => options.backlog = Some(n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?),
-            (b"rcvbuf", Some(n)) => options.rcvbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
-            (b"sndbuf", Some(n)) => options.sndbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
-            (b"fastopen", Some(n)) => options.fastopen = Some(n.parse().ok().filter(|n| *n >= 0).ok_or_else(bad)?),
-            (b"reuseport", None) => options.reuseport = true,
-            (b"deferred", None) => options.deferred = true,
-            (b"ipv6only", Some("on")) => options.ipv6only = Some(true),
-            (b"ipv6only", Some("off")) => options.ipv6only = Some(false),
-            (b"so_keepalive", Some("on")) => options.keepalive = Some((true, [None; 3])),
-            (b"so_keepalive", Some("off")) => options.keepalive = Some((false, [None; 3])),
-            (b"so_keepalive", Some(spec)) => options.keepalive = Some((true, keepalive(spec).ok_or_else(bad)?)),
+            (b"backlog", Some(n)) => self.options.backlog = Some(n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?),
+            (b"rcvbuf", Some(n)) => self.options.rcvbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
+            (b"sndbuf", Some(n)) => self.options.sndbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
+            (b"fastopen", Some(n)) => self.options.fastopen = Some(n.parse().ok().filter(|n| *n >= 0).ok_or_else(bad)?),
+            (b"reuseport", None) => self.options.reuseport = true,
+            (b"deferred", None) => self.options.deferred = true,
+            (b"ipv6only", Some("on")) => self.options.ipv6only = Some(true),
+            (b"ipv6only", Some("off")) => self.options.ipv6only = Some(false),
+            (b"so_keepalive", Some("on")) => self.options.keepalive = Some((true, [None; 3])),
+            (b"so_keepalive", Some("off")) => self.options.keepalive = Some((false, [None; 3])),
+            (b"so_keepalive", Some(spec)) => self.options.keepalive = Some((true, keepalive(spec).ok_or_else(bad)?)),
             (b"setfib", _) => return Err(bad().help("this belongs to FreeBSD")),
             (b"accept_filter", Some(filter)) => {
                 // nginx's words.
@@ -111,9 +137,9 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             (b"multipath", None) => {
                 b.warn(word.span, "\"listen … multipath\" is ignored: connections are plain TCP");
             }
-            (b"ssl", None) => ssl = true,
+            (b"ssl", None) => self.ssl = true,
             (b"http2", None) => {
-                http2 = true;
+                self.http2 = true;
                 // nginx's words.
                 let text = "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
                 b.warn(word.span, text);
@@ -122,29 +148,11 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 let text = format!("\"listen … {}\" is not supported: HTTP/3 is not built in yet", word.str());
                 return Err(Fault::new(word.span, text).help("remove it: every client also speaks HTTP/2 or HTTP/1.1"));
             }
-            (b"proxy_protocol", None) => proxy_protocol = true,
+            (b"proxy_protocol", None) => self.proxy_protocol = true,
             _ => return Err(bad()),
         }
+        Ok(())
     }
-    let draft = s.server.as_mut().expect("the row stands in server only");
-    for addr in addrs {
-        if let Some(first) = draft.listens.iter().find(|l| l.addr == addr) {
-            return Err(
-                Fault::new(word.span, format!("a duplicate listen {addr}")).note(first.span, "it is given first")
-            );
-        }
-        draft.listens.push(Listen {
-            addr,
-            default,
-            options: options.clone(),
-            proxy_protocol,
-            ssl,
-            http2,
-            configured,
-            span: word.span,
-        });
-    }
-    Ok(())
 }
 
 /// What a wrong parameter was meant to be.

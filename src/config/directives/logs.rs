@@ -1,7 +1,7 @@
 //! access_log, log_format and error_log.
 
 use super::syslog;
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
@@ -127,19 +127,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let bad = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
         // The second word is a format's name, whatever it looks like (nginx).
         if at == 1 {
-            match b.formats.get(word.str().as_ref()) {
-                Some(known) => format = Some(known.clone()),
-                None => {
-                    let near = suggest::did_you_mean(&word.str(), b.formats.keys().map(|name| &**name));
-                    let first = d.args[0].str();
-                    let near = match b.formats.contains_key(first.as_ref()) {
-                        true => Some(format!("the path comes first: access_log {} {first};", word.str())),
-                        false => near,
-                    };
-                    return Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str()))
-                        .help(near.unwrap_or_else(|| "define it by log_format in http, above this line".into())));
-                }
-            }
+            format = Some(named_format(b, d, word)?);
         } else if let Some(size) = bytes.strip_prefix(b"buffer=") {
             let wrong = || Fault::new(word.span, format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size)));
             buffer = Some(Size::parse(size).ok().map(|size| size.0).filter(|n| *n > 0).ok_or_else(wrong)?);
@@ -163,25 +151,39 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if flush.is_some() && buffer.is_none() {
         return Err(Fault::new(d.args_span(), format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
     }
-    let target = if d.args[0].bytes().starts_with(b"syslog:") {
-        if buffer.is_some() {
-            return Err(Fault::new(d.args_span(), "logs to syslog cannot be buffered"));
-        }
-        AccessTarget::Syslog(Rc::new(syslog::parse(d, &b.process.hostname)?))
-    } else {
-        let path = b.path_template(d, 0)?;
-        match path.constant() {
-            Some(path) => AccessTarget::File(b.log_file(path)),
-            None if buffer.is_some() => {
-                return Err(Fault::new(d.args[0].span, "buffered logs cannot have variables in name"));
-            }
-            None => AccessTarget::Path(path),
-        }
-    };
+    let target = access_target(b, d, buffer.is_some())?;
     let format = format.unwrap_or_else(|| b.combined());
     let log = AccessLog { target, format, condition, buffer, flush, gzip };
     Rc::make_mut(&mut s.settings.logs).access.add(s.first, log);
     Ok(())
+}
+
+fn named_format(b: &Build, d: &Directive, word: &Word) -> Result<Rc<LogFormat>, Fault> {
+    if let Some(known) = b.formats.get(word.str().as_ref()) {
+        return Ok(known.clone());
+    }
+    let first = d.args[0].str();
+    let meant = match b.formats.contains_key(first.as_ref()) {
+        true => Some(format!("the path comes first: access_log {} {first};", word.str())),
+        false => suggest::did_you_mean(&word.str(), b.formats.keys().map(|name| &**name)),
+    };
+    Err(Fault::new(word.span, format!("unknown log format \"{}\"", word.str()))
+        .help(meant.unwrap_or_else(|| "define it by log_format in http, above this line".into())))
+}
+
+fn access_target(b: &mut Build, d: &Directive, is_buffered: bool) -> Result<AccessTarget, Fault> {
+    if d.args[0].bytes().starts_with(b"syslog:") {
+        if is_buffered {
+            return Err(Fault::new(d.args_span(), "logs to syslog cannot be buffered"));
+        }
+        return Ok(AccessTarget::Syslog(Rc::new(syslog::parse(d, &b.process.hostname)?)));
+    }
+    let path = b.path_template(d, 0)?;
+    match path.constant() {
+        Some(path) => Ok(AccessTarget::File(b.log_file(path))),
+        None if is_buffered => Err(Fault::new(d.args[0].span, "buffered logs cannot have variables in name")),
+        None => Ok(AccessTarget::Path(path)),
+    }
 }
 
 /// `100`, or as limit_req writes it: `100r/s`.

@@ -8,7 +8,7 @@
 use super::upstream_dynamic::dynamic;
 use crate::config::addr::PeerAddr;
 use crate::config::argument::{invalid, number, time};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
@@ -228,35 +228,8 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         (peer.line, peer.server) = (line, word.str().into());
     }
     for word in &d.args[1..] {
-        let text = word.bytes();
-        let wrong = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
-        let (name, value) = match memchr::memchr(b'=', text) {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        };
-        let count = |value: Option<&[u8]>, least: u64| -> Result<u32, Fault> {
-            let parsed = parse_number(value.unwrap_or_default(), u64::from(u32::MAX >> 8)).ok();
-            parsed.filter(|n| *n >= least).and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)
-        };
         for peer in &mut peers {
-            match (name, value) {
-                (b"weight", value) => peer.weight = count(value, 1)?,
-                (b"max_fails", value) => peer.max_fails = count(value, 0)?,
-                (b"max_conns", value) => peer.max_conns = count(value, 0)?,
-                (b"fail_timeout", Some(value)) => {
-                    peer.fail_timeout = Millis::parse_seconds(value).map_err(|_| wrong())?;
-                }
-                (b"backup", None) if only_primary => {
-                    return Err(Fault::new(word.span, "balancing method does not support parameter \"backup\""));
-                }
-                (b"backup", None) => peer.backup = true,
-                (b"down", None) => peer.down = true,
-                (b"resolve", None) | (b"service", Some(_)) => {}
-                (b"slow_start", Some(_)) => {
-                    return Err(wrong().help("a server that comes back gets its whole share at once"));
-                }
-                _ => return Err(wrong().help(PARAMETERS)),
-            }
+            set_parameter(peer, word, only_primary)?;
         }
     }
     set(s, |upstream| {
@@ -267,4 +240,35 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         }
         Ok(())
     })
+}
+
+/// A parameter of a server; `only_primary`: the method of the group knows no backups.
+fn set_parameter(peer: &mut Peer, word: &Word, only_primary: bool) -> Outcome {
+    let text = word.bytes();
+    let wrong = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
+    let (name, value) = match memchr::memchr(b'=', text) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let count = |least: u64| -> Result<u32, Fault> {
+        let parsed = parse_number(value.unwrap_or_default(), u64::from(u32::MAX >> 8)).ok();
+        parsed.filter(|n| *n >= least).and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)
+    };
+    match (name, value) {
+        (b"weight", _) => peer.weight = count(1)?,
+        (b"max_fails", _) => peer.max_fails = count(0)?,
+        (b"max_conns", _) => peer.max_conns = count(0)?,
+        (b"fail_timeout", Some(value)) => peer.fail_timeout = Millis::parse_seconds(value).map_err(|_| wrong())?,
+        (b"backup", None) if only_primary => {
+            return Err(Fault::new(word.span, "balancing method does not support parameter \"backup\""));
+        }
+        (b"backup", None) => peer.backup = true,
+        (b"down", None) => peer.down = true,
+        (b"resolve", None) | (b"service", Some(_)) => {}
+        (b"slow_start", Some(_)) => {
+            return Err(wrong().help("a server that comes back gets its whole share at once"));
+        }
+        _ => return Err(wrong().help(PARAMETERS)),
+    }
+    Ok(())
 }
