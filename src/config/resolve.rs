@@ -61,7 +61,36 @@ pub fn resolve(
     error_log: Option<&Path>,
 ) -> Resolved {
     let tree = std::mem::take(&mut loaded.directives);
-    let mut b = Build {
+    let mut b = begin(loaded, &tree, prefix, form, logs);
+    if !tree.iter().any(|d| ["events", "http", "server"].iter().any(|name| d.name.is(name)))
+        && !b.diagnostics.has_errors()
+    {
+        // A file that was emptied by a full disk is no wish to serve nothing.
+        let error = Diagnostic::emerg(None, "no \"events\" section in configuration");
+        b.diagnostics.push(error.help("the configuration holds neither `events`, `http` nor `server`"));
+    }
+    let combined = b.combined();
+    b.formats.insert("combined".into(), combined);
+    let mut scope = Scope::new(Contexts::MAIN, Settings::default(), Own::default());
+    b.defaults(&mut scope.settings, error_log);
+    if b.bare {
+        b.default_access_log(&mut scope.settings);
+    }
+    let made = if b.bare { b.redirecting(&tree) } else { Vec::new() };
+    if made.is_empty() {
+        b.level(&mut scope, &tree);
+    } else {
+        b.level(&mut scope, &[&tree[..], &made].concat());
+    }
+    let (resolved, sources) = b.finish(&tree);
+    loaded.sources = sources;
+    dismantle::tree(tree);
+    resolved
+}
+
+/// Nothing is resolved yet.
+fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, logs: Vec<PathBuf>) -> Build {
+    Build {
         process: Process {
             prefix: prefix.to_owned(),
             hostname: crate::sys::process::hostname().to_ascii_lowercase().into(),
@@ -89,31 +118,7 @@ pub fn resolve(
         writes: loaded.follows,
         sources: std::mem::take(&mut loaded.sources),
         bare: !tree.iter().any(|d| d.name.is("http") || d.name.is("events")),
-    };
-    if !tree.iter().any(|d| ["events", "http", "server"].iter().any(|name| d.name.is(name)))
-        && !b.diagnostics.has_errors()
-    {
-        // A file that was emptied by a full disk is no wish to serve nothing.
-        let error = Diagnostic::emerg(None, "no \"events\" section in configuration");
-        b.diagnostics.push(error.help("the configuration holds neither `events`, `http` nor `server`"));
     }
-    let combined = b.combined();
-    b.formats.insert("combined".into(), combined);
-    let mut scope = Scope::new(Contexts::MAIN, Settings::default(), Own::default());
-    b.defaults(&mut scope.settings, error_log);
-    if b.bare {
-        b.default_access_log(&mut scope.settings);
-    }
-    let made = if b.bare { b.redirecting(&tree) } else { Vec::new() };
-    if made.is_empty() {
-        b.level(&mut scope, &tree);
-    } else {
-        b.level(&mut scope, &[&tree[..], &made].concat());
-    }
-    let (resolved, sources) = b.finish(&tree);
-    loaded.sources = sources;
-    dismantle::tree(tree);
-    resolved
 }
 
 /// A directive that may stand once in a block stands there again.
@@ -158,32 +163,12 @@ impl Build {
     }
 
     fn finish(mut self, tree: &[Directive]) -> (Resolved, Sources) {
-        self.undefined_variables(tree);
-        self.undefined_zones(tree);
-        checkpoint::pass_costly();
-        charset::check(&self.locations, &self.tables, &mut self.diagnostics);
-        checkpoint::pass_costly();
-        if !self.diagnostics.has_errors() {
-            self.refer_constant_hosts();
-        }
-        checkpoint::pass_costly();
-        for span in cgi::executed_stores(&self.locations) {
-            self.warn(span, cgi::STORED);
-        }
-        checkpoint::pass_costly();
+        self.check_references(tree);
         let drafts = self.drafts.iter().inspect(|_| checkpoint::pass());
         let names: Vec<_> = drafts.map(super::tls::certifiable).collect();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics);
         let acme = self.acme();
-        // A listener or a name that is wrong leaves another in its place: what is odd about that follows from it.
-        let has_errors = self.diagnostics.has_errors();
-        let mut found = Diagnostics::default();
-        let (endpoints, sockets) = endpoints::assemble(&mut self.drafts, &mut found);
-        if has_errors {
-            found.leave_out(Severity::Warn);
-        }
-        self.diagnostics.extend(found);
-        checkpoint::pass_costly();
+        let (endpoints, sockets) = self.assemble_endpoints();
         let directory = self.directory();
         let now = crate::sys::clock::realtime().0;
         super::tls::Builder::new(&directory, now, self.writes, &mut self.diagnostics).equip(
@@ -231,6 +216,36 @@ impl Build {
             notes: self.diagnostics.iter().cloned().collect(),
         };
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
+    }
+
+    /// What places of the configuration say of each other: variables, zones, charsets, hosts, stores.
+    fn check_references(&mut self, tree: &[Directive]) {
+        self.undefined_variables(tree);
+        self.undefined_zones(tree);
+        checkpoint::pass_costly();
+        charset::check(&self.locations, &self.tables, &mut self.diagnostics);
+        checkpoint::pass_costly();
+        if !self.diagnostics.has_errors() {
+            self.refer_constant_hosts();
+        }
+        checkpoint::pass_costly();
+        for span in cgi::executed_stores(&self.locations) {
+            self.warn(span, cgi::STORED);
+        }
+        checkpoint::pass_costly();
+    }
+
+    fn assemble_endpoints(&mut self) -> (Vec<Endpoint>, Vec<ListenSocket>) {
+        // A listener or a name that is wrong leaves another in its place: what is odd about that follows from it.
+        let has_errors = self.diagnostics.has_errors();
+        let mut found = Diagnostics::default();
+        let assembled = endpoints::assemble(&mut self.drafts, &mut found);
+        if has_errors {
+            found.leave_out(Severity::Warn);
+        }
+        self.diagnostics.extend(found);
+        checkpoint::pass_costly();
+        assembled
     }
 
     /// Reads one level: settings, then blocks, then the script. Returns the script.

@@ -117,21 +117,7 @@ impl Build {
     }
 
     fn issuer(&mut self, wanted: &Wanted, settings: &Settings) -> Option<Issuer> {
-        let draft = self.issuers.iter().find(|issuer| issuer.name == wanted.issuer).cloned();
-        let draft = match draft {
-            Some(draft) => draft,
-            None if &*wanted.issuer == DEFAULT => IssuerDraft {
-                uri: Url::parse(LETS_ENCRYPT),
-                agreed: true,
-                ..IssuerDraft::new(DEFAULT, wanted.issuer_span)
-            },
-            None => {
-                let text = format!("issuer \"{}\" is not defined", wanted.issuer);
-                let help = "acme_issuer NAME { uri URL; … } in http, or `default` for Let's Encrypt";
-                self.error(Fault::new(wanted.issuer_span, text).help(help));
-                return None;
-            }
-        };
+        let draft = self.issuer_draft(wanted)?;
         let before = self.diagnostics.errors();
         let uri = draft.uri.clone()?;
         let trust = if draft.verify { self.trust(&draft) } else { None };
@@ -179,6 +165,21 @@ impl Build {
             resolver_timeout: names.timeout,
         };
         (self.diagnostics.errors() == before).then_some(issuer)
+    }
+
+    /// The block of the issuer, or Let's Encrypt.
+    fn issuer_draft(&mut self, wanted: &Wanted) -> Option<IssuerDraft> {
+        if let Some(draft) = self.issuers.iter().find(|issuer| issuer.name == wanted.issuer) {
+            return Some(draft.clone());
+        }
+        if &*wanted.issuer == DEFAULT {
+            let uri = Url::parse(LETS_ENCRYPT);
+            return Some(IssuerDraft { uri, agreed: true, ..IssuerDraft::new(DEFAULT, wanted.issuer_span) });
+        }
+        let text = format!("issuer \"{}\" is not defined", wanted.issuer);
+        let help = "acme_issuer NAME { uri URL; … } in http, or `default` for Let's Encrypt";
+        self.error(Fault::new(wanted.issuer_span, text).help(help));
+        None
     }
 
     fn trust(&mut self, draft: &IssuerDraft) -> Option<Trust> {

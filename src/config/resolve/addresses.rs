@@ -128,34 +128,8 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     if let Some(address) = d.args.iter().skip(1).find(|word| is_address(word)) {
         return Some(format!("the address comes first: listen {} {text};", address.str()));
     }
-    match text.to_ascii_lowercase().as_str() {
-        "https" | "ssl" | "tls" => return Some("a port in digits: listen 443 ssl;".into()),
-        "http" => return Some("a port in digits: listen 80;".into()),
-        _ => {}
-    }
-    if text.starts_with("unix") || text.starts_with('/') || text.starts_with("./") {
-        let path = text.trim_start_matches("unix").trim_start_matches([':', '.']);
-        return Some(format!(
-            "a socket is written with unix: before its path: listen unix:/{};",
-            path.trim_start_matches('/')
-        ));
-    }
-    if text.starts_with("${") || text.starts_with('$') {
-        return Some(
-            "`listen` takes no variables, of the environment neither: write the port, or have envsubst make the file"
-                .into(),
-        );
-    }
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (port, rest) = text.split_at_checked(digits)?;
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-    if is_port(port) {
-        match rest {
-            ":" | ";" | "." => return Some(format!("listen {port};")),
-            "/tcp" | "tcp" | "/http" | "http" | "/" => return Some(format!("a port alone: listen {port};")),
-            "ssl" | "/ssl" | "https" | ":ssl" | "s" | "/https" => return Some(format!("listen {port} ssl;")),
-            _ => {}
-        }
+    if let Some(meant) = not_a_number(&text).or_else(|| behind_a_port(&text)) {
+        return Some(meant);
     }
     // `[::]80`, `[::1:80`.
     if let Some(inside) = text.strip_prefix('[') {
@@ -187,6 +161,41 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         ));
     }
     None
+}
+
+fn is_port(port: &str) -> bool {
+    port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// The name of a port, a path, a variable.
+fn not_a_number(text: &str) -> Option<String> {
+    match text.to_ascii_lowercase().as_str() {
+        "https" | "ssl" | "tls" => return Some("a port in digits: listen 443 ssl;".into()),
+        "http" => return Some("a port in digits: listen 80;".into()),
+        _ => {}
+    }
+    if text.starts_with("unix") || text.starts_with('/') || text.starts_with("./") {
+        let path = text.trim_start_matches("unix").trim_start_matches([':', '.']);
+        return Some(format!(
+            "a socket is written with unix: before its path: listen unix:/{};",
+            path.trim_start_matches('/')
+        ));
+    }
+    text.starts_with('$').then(|| {
+        "`listen` takes no variables, of the environment neither: write the port, or have envsubst make the file".into()
+    })
+}
+
+/// `80:`, `80/tcp`, `443ssl`.
+fn behind_a_port(text: &str) -> Option<String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (port, rest) = text.split_at_checked(digits).filter(|(port, _)| is_port(port))?;
+    match rest {
+        ":" | ";" | "." => Some(format!("listen {port};")),
+        "/tcp" | "tcp" | "/http" | "http" | "/" => Some(format!("a port alone: listen {port};")),
+        "ssl" | "/ssl" | "https" | ":ssl" | "s" | "/https" => Some(format!("listen {port} ssl;")),
+        _ => None,
+    }
 }
 
 /// A `server` of an upstream.

@@ -128,34 +128,12 @@ impl Build {
                 false => server.proxied = true,
             }
         }
-        let settings = &scope.settings;
-        for (module, upstream) in [
-            ("proxy", &settings.proxy),
-            ("fastcgi", &settings.fastcgi),
-            ("scgi", &settings.scgi),
-            ("uwsgi", &settings.uwsgi),
-        ] {
-            if let Some(text) = upstream.wrong_buffers(module) {
-                self.error_once(span, text);
-            }
-        }
-        let referers = &scope.settings.referers;
-        if own.referers && (referers.none || referers.blocked) && !referers.names_hosts() {
-            let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \
-                        any valid referer";
-            self.error_once(span, text);
-        }
+        self.check_level(&scope.settings, own.referers, span);
         let plain = script.ops.is_empty()
             && own.try_files.is_none()
             && own.limit_except.is_none()
             && !own.internal
-            && scope.settings.access.rules.is_empty()
-            && scope.settings.access.allowed.is_none()
-            && scope.settings.auth.realm.is_none()
-            && scope.settings.auth.request.is_none()
-            && scope.settings.auth.link_keys.is_empty()
-            && scope.settings.realip.from.is_empty()
-            && scope.settings.limits.is_empty();
+            && lets_all_in(&scope.settings);
         self.locations.push(Location {
             kind,
             name: own.name,
@@ -176,6 +154,26 @@ impl Build {
         id
     }
 
+    /// What the settings of a level mean together.
+    fn check_level(&mut self, settings: &Settings, names_referers: bool, span: Span) {
+        for (module, upstream) in [
+            ("proxy", &settings.proxy),
+            ("fastcgi", &settings.fastcgi),
+            ("scgi", &settings.scgi),
+            ("uwsgi", &settings.uwsgi),
+        ] {
+            if let Some(text) = upstream.wrong_buffers(module) {
+                self.error_once(span, text);
+            }
+        }
+        let referers = &settings.referers;
+        if names_referers && (referers.none || referers.blocked) && !referers.names_hosts() {
+            let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \
+                        any valid referer";
+            self.error_once(span, text);
+        }
+    }
+
     fn location(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) -> Option<Child> {
         let (kind, name, insensitive) = match location_name(&d.args) {
             Ok(parsed) => parsed,
@@ -185,23 +183,8 @@ impl Build {
                 return None;
             }
         };
-        let shown = String::from_utf8_lossy(name).into_owned();
-        let inside = String::from_utf8_lossy(&outer.own.name).into_owned();
         let nested = outer.context == Contexts::LOCATION;
-        let problem = if outer.own.depth >= DEEPEST {
-            Some(format!("location \"{shown}\" is nested too deeply"))
-        } else if nested && outer.own.exact {
-            Some(format!("location \"{shown}\" cannot be inside the exact location \"{inside}\""))
-        } else if nested && outer.own.named {
-            Some(format!("location \"{shown}\" cannot be inside the named location \"{inside}\""))
-        } else if nested && kind == LocationKind::Named {
-            Some(format!("named location \"{shown}\" can be on the server level only"))
-        } else if nested && kind != LocationKind::Regex && !name.starts_with(&outer.own.name) {
-            Some(format!("location \"{shown}\" is outside location \"{inside}\""))
-        } else {
-            None
-        };
-        if let Some(problem) = problem {
+        if let Some(problem) = misplaced(outer, kind, name) {
             if nested && self.follows_from_a_brace(d) {
                 return None;
             }
@@ -397,4 +380,35 @@ fn location_name(args: &[Word]) -> Result<(LocationKind, &[u8], bool), Fault> {
         },
         _ => unreachable!("the row takes one or two arguments"),
     }
+}
+
+/// Why a location of this kind and name may not stand there.
+fn misplaced(outer: &Scope, kind: LocationKind, name: &[u8]) -> Option<String> {
+    let shown = String::from_utf8_lossy(name);
+    let inside = String::from_utf8_lossy(&outer.own.name);
+    let nested = outer.context == Contexts::LOCATION;
+    if outer.own.depth >= DEEPEST {
+        Some(format!("location \"{shown}\" is nested too deeply"))
+    } else if nested && outer.own.exact {
+        Some(format!("location \"{shown}\" cannot be inside the exact location \"{inside}\""))
+    } else if nested && outer.own.named {
+        Some(format!("location \"{shown}\" cannot be inside the named location \"{inside}\""))
+    } else if nested && kind == LocationKind::Named {
+        Some(format!("named location \"{shown}\" can be on the server level only"))
+    } else if nested && kind != LocationKind::Regex && !name.starts_with(&outer.own.name) {
+        Some(format!("location \"{shown}\" is outside location \"{inside}\""))
+    } else {
+        None
+    }
+}
+
+/// Whether no request is refused or held up by these settings.
+fn lets_all_in(settings: &Settings) -> bool {
+    settings.access.rules.is_empty()
+        && settings.access.allowed.is_none()
+        && settings.auth.realm.is_none()
+        && settings.auth.request.is_none()
+        && settings.auth.link_keys.is_empty()
+        && settings.realip.from.is_empty()
+        && settings.limits.is_empty()
 }

@@ -100,43 +100,13 @@ impl Build {
         })
     }
 
+    /// What was meant by the name of a variable that is not defined; `at`: where it stands.
     fn meant(&self, name: &str, at: Option<Span>) -> Option<String> {
         if let Some(module) = module_of(name) {
             return Some(format!("it belongs to {module}, which is not built in"));
         }
-        let defined = |name: &str| self.variables.is_defined(name);
-        // `$http-user-agent`: the name ended at the dash.
-        if let Some(span) = at {
-            let after = self.sources.bytes(span.file).get(span.end as usize..).unwrap_or_default();
-            let run =
-                after.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).count();
-            if after.starts_with(b"-") && run > 1 {
-                let tail = String::from_utf8_lossy(after.get(..run).unwrap_or_default()).replace('-', "_");
-                let whole = format!("{name}{tail}").to_ascii_lowercase();
-                let header = format!("http_{whole}");
-                let foreign = FOREIGN.iter().find(|(foreign, _)| *foreign == whole).map(|(_, meant)| *meant);
-                let meant = match defined(&whole) {
-                    true => &*whole,
-                    false => foreign.unwrap_or(&header),
-                };
-                return Some(format!("`-` ends a variable's name; did you mean ${meant}?"));
-            }
-        }
-        if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
-            return Some(format!("did you mean ${meant}?"));
-        }
-        if let Some(tail) = name.strip_prefix("header_").or_else(|| name.strip_prefix("request_header_")) {
-            return Some(format!("request headers are $http_NAME: did you mean $http_{tail}?"));
-        }
-        if name == "connection_upgrade" {
-            return Some(
-                "define it in http: map $http_upgrade $connection_upgrade { default upgrade; \"\" close; }".into(),
-            );
-        }
-        // `$args_id`, `$cookies_sid`.
-        let families = [("args_", "arg_"), ("argument_", "arg_"), ("query_", "arg_"), ("cookies_", "cookie_")];
-        if let Some((family, tail)) = families.iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?))) {
-            return Some(format!("did you mean ${family}{tail}?"));
+        if let Some(meant) = at.and_then(|span| self.ended_at_a_dash(name, span)).or_else(|| elsewhere(name)) {
+            return Some(meant);
         }
         if let Some(near) = suggest::nearest(name, self.variables.names()) {
             return Some(format!("did you mean ${near}?"));
@@ -146,20 +116,8 @@ impl Build {
                 "a variable of PHP: here they are $request_method, $args, $arg_NAME, $http_NAME, $cookie_NAME".into(),
             );
         }
-        // A letter too few or too many of a short name.
-        let short = |known: &&str| known.len() > 2 && name.len() > 1 && strsim::osa_distance(known, name) == 1;
-        if let Some(near) = self.variables.names().find(|known| short(known)) {
+        if let Some(near) = self.nearly(name) {
             return Some(format!("did you mean ${near}?"));
-        }
-        if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| short(foreign) && name.len() > 3) {
-            return Some(format!("did you mean ${meant}?"));
-        }
-        let split = name.match_indices('_').map(|(at, _)| name.split_at(at + 1));
-        let mut near = split.filter_map(|(head, tail)| {
-            Some((suggest::nearest(head, Variables::PREFIXES.iter().map(|(prefix, _)| *prefix))?, tail))
-        });
-        if let Some((prefix, tail)) = near.next().filter(|(_, tail)| !tail.is_empty()) {
-            return Some(format!("did you mean ${prefix}{tail}?"));
         }
         if let Some(span) = at
             && self.sources.slice(span).iter().any(u8::is_ascii_uppercase)
@@ -171,6 +129,40 @@ impl Build {
             );
         }
         Some("define it by `set`, `map` or a named group of a regex; request headers are $http_NAME, arguments $arg_NAME".into())
+    }
+
+    /// `$http-user-agent`.
+    fn ended_at_a_dash(&self, name: &str, span: Span) -> Option<String> {
+        let after = self.sources.bytes(span.file).get(span.end as usize..).unwrap_or_default();
+        let run = after.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).count();
+        if !after.starts_with(b"-") || run <= 1 {
+            return None;
+        }
+        let tail = String::from_utf8_lossy(after.get(..run).unwrap_or_default()).replace('-', "_");
+        let whole = format!("{name}{tail}").to_ascii_lowercase();
+        let header = format!("http_{whole}");
+        let meant = match self.variables.is_defined(&whole) {
+            true => &*whole,
+            false => foreign(&whole).unwrap_or(&header),
+        };
+        Some(format!("`-` ends a variable's name; did you mean ${meant}?"))
+    }
+
+    /// A letter too few or too many of a short name, or another family's.
+    fn nearly(&self, name: &str) -> Option<String> {
+        let short = |known: &&str| known.len() > 2 && name.len() > 1 && strsim::osa_distance(known, name) == 1;
+        if let Some(near) = self.variables.names().find(|known| short(known)) {
+            return Some(near.to_owned());
+        }
+        if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| short(foreign) && name.len() > 3) {
+            return Some((*meant).to_owned());
+        }
+        let split = name.match_indices('_').map(|(at, _)| name.split_at(at + 1));
+        let mut near = split.filter_map(|(head, tail)| {
+            Some((suggest::nearest(head, Variables::PREFIXES.iter().map(|(prefix, _)| *prefix))?, tail))
+        });
+        let (prefix, tail) = near.next().filter(|(_, tail)| !tail.is_empty())?;
+        Some(format!("{prefix}{tail}"))
     }
 
     pub(super) fn undefined_zones(&mut self, tree: &[Directive]) {
@@ -247,4 +239,28 @@ fn defines_zone(d: &Directive, name: &str) -> bool {
         // One whose zone cannot be read may be any.
         && (d.args.iter().any(zone) || !d.args.iter().any(is_zone)))
         || d.block.iter().flatten().any(|d| defines_zone(d, name))
+}
+
+/// What a variable of another server or an older habit is called here.
+fn foreign(name: &str) -> Option<&'static str> {
+    FOREIGN.iter().find(|(foreign, _)| *foreign == name).map(|(_, meant)| *meant)
+}
+
+/// Names that are known from elsewhere.
+fn elsewhere(name: &str) -> Option<String> {
+    if let Some(meant) = foreign(name) {
+        return Some(format!("did you mean ${meant}?"));
+    }
+    if let Some(tail) = name.strip_prefix("header_").or_else(|| name.strip_prefix("request_header_")) {
+        return Some(format!("request headers are $http_NAME: did you mean $http_{tail}?"));
+    }
+    if name == "connection_upgrade" {
+        return Some(
+            "define it in http: map $http_upgrade $connection_upgrade { default upgrade; \"\" close; }".into(),
+        );
+    }
+    // `$args_id`, `$cookies_sid`.
+    let families = [("args_", "arg_"), ("argument_", "arg_"), ("query_", "arg_"), ("cookies_", "cookie_")];
+    let (family, tail) = families.iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?)))?;
+    Some(format!("did you mean ${family}{tail}?"))
 }
