@@ -6,9 +6,19 @@ use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::services::open_files::{self, Found};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, Stat};
+use crate::sys::file::{
+    self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, RESOLVE_BENEATH,
+    RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
+};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+
+/// `RESOLVE_*` of what is opened beneath a directory: nothing leads out of it, and where disable_symlinks is on no link
+/// is followed.
+pub fn beneath(symlinks: &Symlinks) -> u64 {
+    let links = if *symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+    RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
+}
 
 /// Opens the file `ex.path` (which ends in NUL here).
 pub fn open(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks, _root: usize) -> Result<Found, Errno> {

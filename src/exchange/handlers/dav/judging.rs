@@ -53,18 +53,13 @@ impl Judging {
         there: Option<Stat>,
     ) -> Result<Judging, Refusal> {
         let rules = PathRules::of(ex, cx);
-        // A collection may be named without its slash.
         let replaces_tree = there.is_some_and(|stat| stat.kind == FileKind::Dir);
-        let named = |path: &[u8], is_tree: bool| match is_tree && !path.ends_with(b"/") {
-            true => [path, b"/"].concat(),
-            false => path.to_vec(),
-        };
         let (uri, from_path) = (named(&rules.uri, is_tree), named(&paths.from, is_tree));
         let to_is_tree = is_tree || replaces_tree;
         let (to_uri, to_path) = (named(&paths.to.0, to_is_tree), named(&paths.to.1, to_is_tree));
         let from = Target { uri: &uri, path: Some(&from_path) };
         let to = Target { uri: &to_uri, path: Some(&to_path) };
-        let deeds: &[Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
+        let deeds: &'static [Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
         for deed in deeds {
             rules.judge(ex, cx, from, *deed)?;
         }
@@ -86,7 +81,6 @@ impl Judging {
             if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&governed.upload)) {
                 let top = open(job.source.dir.as_fd(), &job.source.name)?;
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
-                let deeds: &'static [Deed] = if job.moves { &[Deed::Read, Deed::Remove] } else { &[Deed::Read] };
                 judging.source = Some(TreeRules::new(cx, top, base(from), deeds, Some(base(to))).map_err(failed)?);
             }
         } else {
@@ -180,4 +174,12 @@ fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Refusal> {
 
 fn failed(e: Errno) -> Refusal {
     Refusal::call("open()", b"", e)
+}
+
+/// A collection may be named without its slash.
+fn named(path: &[u8], is_tree: bool) -> Vec<u8> {
+    match is_tree && !path.ends_with(b"/") {
+        true => [path, b"/"].concat(),
+        false => path.to_vec(),
+    }
 }

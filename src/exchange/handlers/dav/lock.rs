@@ -57,17 +57,12 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         Err(flow) => return flow,
     };
     let Ok(random) = random_bytes() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
-    let mut href = Vec::new();
-    escape_path(&ex.route.uri, &mut href);
     let is_collection = key.stat.is_some_and(|stat| stat.kind == FileKind::Dir);
-    if is_collection && !href.ends_with(b"/") {
-        href.push(b'/');
-    }
     let LockInfo { exclusive, owner } = info;
     let lock = Lock {
         token: Token::new(random),
         path: key.path.as_slice().into(),
-        href: href.into(),
+        href: href(&ex.route.uri, is_collection).into(),
         exclusive,
         deep: deep && is_collection,
         owner: owner.into(),
@@ -95,6 +90,15 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     };
     ex.response.line(b"Lock-Token", format!("<{}>", lock.token).as_bytes());
     answer(ex, cx, status, &lock)
+}
+
+fn href(uri: &[u8], is_collection: bool) -> Vec<u8> {
+    let mut href = Vec::new();
+    escape_path(uri, &mut href);
+    if is_collection && !href.ends_with(b"/") {
+        href.push(b'/');
+    }
+    href
 }
 
 /// What the URI names, and where, unless that is the area itself.

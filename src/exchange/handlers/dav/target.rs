@@ -1,15 +1,13 @@
 //! A name and the directory it is in, opened beneath the area of the location.
 
-use crate::config::settings::files::Symlinks;
 use crate::config::template::Part;
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::{self, Mapped};
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{
-    self, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
-};
+use crate::sys::file::{self, Follow, O_DIRECTORY, O_PATH, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -47,9 +45,7 @@ impl Spot {
         }
         let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
         let way = if way.is_empty() { b".".to_vec() } else { way.join(&b'/') };
-        let resolve = RESOLVE_BENEATH
-            | RESOLVE_NO_MAGICLINKS
-            | if files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
+        let resolve = symlinks::beneath(&files.symlinks);
         let flags = O_PATH | O_DIRECTORY;
         let area = file::open_at(None, &c(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
         let dir = file::open_beneath(area.as_fd(), &c(&way)?, flags, 0, resolve)?;

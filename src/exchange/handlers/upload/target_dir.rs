@@ -7,10 +7,10 @@
 use super::name::{Manner, Names};
 use super::refusal::Refusal;
 use crate::config::model::LocationKind;
-use crate::config::settings::files::Symlinks;
 use crate::config::settings::upload::{NameRule, Store, Upload as Rules};
 use crate::config::template::{Part, Template};
 use crate::config::value::Mode;
+use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
@@ -18,9 +18,7 @@ use crate::io::make_path::{self, Made, unmake};
 use crate::services::quotas::Area;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{
-    self, FileKind, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Stat,
-};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -82,8 +80,7 @@ pub fn find(
         Some(base) => base,
         None => open_base(&split, rules, cx)?,
     };
-    let links = if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
-    let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links;
+    let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let area = match rules.quota {
         None => None,
         Some(_) => Some(quota_area(&base, &split, resolve, names, cx)?),
@@ -99,13 +96,7 @@ pub fn find(
         seen: None,
     };
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve, names);
-    // The URI of the directory when the URI itself names it, and when it names a file in it.
-    let mut as_directory = ex.route.uri.clone();
-    if !as_directory.ends_with(b"/") {
-        as_directory.push(b'/');
-    }
-    let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
-    let parent_uri = ex.route.uri[..slash].to_vec();
+    let (as_directory, parent_uri) = directory_uris(&ex.route.uri);
     let cut = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
     let (parent, name) = rest.split_at(cut);
     if name.is_empty() {
@@ -135,6 +126,14 @@ pub fn find(
         Wanted::Either { .. } => Err(Refusal::add_slash()),
         _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
     }
+}
+
+/// The URI of the directory when the URI itself names it, and when it names a file in it.
+fn directory_uris(uri: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let slash = memchr::memrchr(b'/', uri).map_or(0, |at| at + 1);
+    let (parent, name) = uri.split_at(slash);
+    let own = if name.is_empty() { parent.to_vec() } else { [uri, b"/"].concat() };
+    (own, parent.to_vec())
 }
 
 /// What is wrong with the names of a path, whatever is there: `rest` is beneath what is trusted, `below` beneath the
@@ -371,6 +370,7 @@ fn c_path(path: &[u8]) -> Result<CString, Refusal> {
 mod tests {
     use super::super::tests::Scratch;
     use super::*;
+    use crate::config::settings::files::Symlinks;
     use crate::config::template::Variables;
 
     #[test]
@@ -424,7 +424,7 @@ mod tests {
         scratch.link("in", "a/b");
         scratch.link("out", "/tmp");
         scratch.link("up", "..");
-        let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+        let resolve = symlinks::beneath(&Symlinks::Off);
         let names = Names { rule: NameRule::Safe, manner: Manner::Form };
         let base = scratch.dir();
         let run = |rel: &str, create: bool| match descend(&base, rel.as_bytes(), b"p", create, resolve, names) {

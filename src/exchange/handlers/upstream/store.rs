@@ -6,9 +6,9 @@
 use super::record::ReceivedHead;
 use super::settings;
 use crate::config::model::Level;
-use crate::config::settings::files::Symlinks;
 use crate::config::settings::proxy::Store;
 use crate::config::value::Mode;
+use crate::exchange::handlers::symlinks;
 use crate::exchange::handlers::upload::target_dir::trusted;
 use crate::exchange::handlers::upload::temp_file::{Birth, Part};
 use crate::exchange::paths::{self, Mapped};
@@ -19,8 +19,7 @@ use crate::http::method::Method;
 use crate::io::make_path;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::RESOLVE_NO_SYMLINKS;
-use crate::sys::file::{self, FileKind, Follow, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS};
+use crate::sys::file::{self, FileKind, Follow};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -137,8 +136,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     if name.is_empty() || name == b"." {
         return Err(("rename() to", Errno::EISDIR));
     }
-    let links = if ex.here().settings.files.symlinks == Symlinks::Off { 0 } else { RESOLVE_NO_SYMLINKS };
-    let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links;
+    let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let mode = settings(ex).store_mode;
     let base = open_base(cx, base, mode)?;
     let (dir, missing) = make_path::deepest(&base, way, resolve).map_err(|e| ("openat2()", e))?;
