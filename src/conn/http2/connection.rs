@@ -52,29 +52,18 @@ enum Sent {
     Gone,
 }
 
+/// The client has closed the connection, or it is broken.
+struct Gone;
+
 impl Http2 {
     fn run(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> Next {
-        if turn.cx.quitting || !Rc::ptr_eq(&self.config, &turn.cx.config) {
-            self.protocol.go_away(ErrorCode::NO_ERROR);
-        }
-        self.bury();
-        turn.budget.gather = false;
-        self.has_sent = false;
-        for entry in &mut self.streams {
-            entry.is_stalled = false;
-        }
+        self.begin_turn(turn);
         // Requests and windows are heard of in every turn, however much there is to be sent.
         let mut received = match conns.get_mut(key) {
             Some(conn) if self.ends.is_none() && conn.transport.can_read() && self.input.is_empty() => {
-                let room = self.input.capacity();
-                match conn.transport.recv(&mut self.input, room) {
-                    Ok(n) if n > 0 => {
-                        turn.budget.bytes = turn.budget.bytes.saturating_sub(n);
-                        turn.cx.now.advance_epoch();
-                        true
-                    }
-                    Err(Errno::EAGAIN) => false,
-                    _ => return self.gone(conns, turn),
+                match self.receive(&mut conn.transport, turn) {
+                    Ok(received) => received,
+                    Err(Gone) => return self.gone(conns, turn),
                 }
             }
             _ => false,
@@ -123,18 +112,38 @@ impl Http2 {
                 // Part of a frame waits in it.
                 self.input.reserve(READ);
             }
-            let room = self.input.capacity() - self.input.len();
-            match conn.transport.recv(&mut self.input, room) {
-                Ok(0) => return self.gone(conns, turn),
-                Ok(n) => {
-                    received = true;
-                    turn.budget.bytes = turn.budget.bytes.saturating_sub(n);
-                    // It may have been sent after what was looked up in this epoch.
-                    turn.cx.now.advance_epoch();
-                }
-                Err(Errno::EAGAIN) => return self.wait(conns, turn, key, received),
-                Err(_) => return self.gone(conns, turn),
+            match self.receive(&mut conn.transport, turn) {
+                Ok(true) => received = true,
+                Ok(false) => return self.wait(conns, turn, key, received),
+                Err(Gone) => return self.gone(conns, turn),
             }
+        }
+    }
+
+    fn begin_turn(&mut self, turn: &mut Turn<'_>) {
+        if turn.cx.quitting || !Rc::ptr_eq(&self.config, &turn.cx.config) {
+            self.protocol.go_away(ErrorCode::NO_ERROR);
+        }
+        self.bury();
+        turn.budget.gather = false;
+        self.has_sent = false;
+        for entry in &mut self.streams {
+            entry.is_stalled = false;
+        }
+    }
+
+    /// Reads what the client has sent, as far as there is room for it. Whether anything had come.
+    fn receive(&mut self, transport: &mut Transport, turn: &mut Turn<'_>) -> Result<bool, Gone> {
+        let room = self.input.capacity() - self.input.len();
+        match transport.recv(&mut self.input, room) {
+            Ok(n) if n > 0 => {
+                turn.budget.bytes = turn.budget.bytes.saturating_sub(n);
+                // It may have been sent after what was looked up in this epoch.
+                turn.cx.now.advance_epoch();
+                Ok(true)
+            }
+            Err(Errno::EAGAIN) => Ok(false),
+            _ => Err(Gone),
         }
     }
 

@@ -4,10 +4,12 @@ use super::exchange::{fail, next, settled, wait};
 use super::pool::Wanted;
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::{Active, Turn};
+use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Fault, Phase, settings};
+use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
 use crate::http::status::Status;
+use crate::services::Services;
 use crate::services::children::Leave;
 use crate::services::upstream_balance::End;
 use crate::services::upstream_time::Taken;
@@ -70,16 +72,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     match backends.open(&wanted, turn.wake, cx.now.ms) {
         Ok((key, connect)) => {
             *backend = Some(key);
-            if connect == Connect::Done && secure.is_some() {
-                proxy.phase = Phase::Handshake;
-                proxy.upstream_by = cx.now.ms + settings.connect_timeout.0;
-            } else if connect == Connect::Done {
-                proxy.connected(ex, cx);
-                proxy.upstream_by = cx.now.ms + settings.send_timeout.0;
-            } else {
-                proxy.phase = Phase::Connect;
-                proxy.upstream_by = cx.now.ms + settings.connect_timeout.0;
-            }
+            opened(proxy, ex, cx, connect);
             Step::Again
         }
         Err((call, e)) => {
@@ -93,6 +86,21 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
             );
             next(io, active, cx, Fault::Error, resting)
         }
+    }
+}
+
+/// What comes next on a new connection, and how long it may take.
+fn opened(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, connect: Connect) {
+    let (connecting, sending) = (settings(ex).connect_timeout.0, settings(ex).send_timeout.0);
+    if connect == Connect::Done && proxy.tls.is_some() {
+        proxy.phase = Phase::Handshake;
+        proxy.upstream_by = cx.now.ms + connecting;
+    } else if connect == Connect::Done {
+        proxy.connected(ex, cx);
+        proxy.upstream_by = cx.now.ms + sending;
+    } else {
+        proxy.phase = Phase::Connect;
+        proxy.upstream_by = cx.now.ms + connecting;
     }
 }
 
