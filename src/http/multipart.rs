@@ -94,6 +94,16 @@ fn is_boundary(boundary: &[u8]) -> bool {
         && boundary.last() != Some(&b' ')
 }
 
+/// What follows the beginning of a delimiter.
+enum GoesOn {
+    /// All of it, in this many bytes.
+    ToItsEnd(usize),
+    /// All bytes that there are belong to it.
+    SoFar,
+    /// It was none: these bytes of it were held back.
+    No(std::ops::Range<usize>),
+}
+
 impl Multipart {
     /// # Errors
     /// `BadMultipart` if the boundary is not 1 to 70 visible bytes.
@@ -126,26 +136,19 @@ impl Multipart {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             match self.state {
-                State::Preamble | State::Data if self.held > 0 => {
-                    let rest = &input[at..];
-                    let missing = self.finder.needle().get(self.held..).unwrap_or_default();
-                    let same = rest.iter().zip(missing).take_while(|(a, b)| a == b).count();
-                    if same == missing.len() {
-                        at += same;
+                State::Preamble | State::Data if self.held > 0 => match self.goes_on(&input[at..]) {
+                    GoesOn::ToItsEnd(used) => {
+                        at += used;
                         if let Some(event) = self.delimiter() {
                             return Ok((at, event));
                         }
-                    } else if same == rest.len() {
-                        self.held += same;
-                        return Ok((input.len(), Event::More));
-                    } else {
-                        let range = self.lent..self.held;
-                        (self.held, self.lent) = (0, 0);
-                        if self.state == State::Data && !range.is_empty() {
-                            return Ok((at, Event::Held(&self.finder.needle()[range])));
-                        }
                     }
-                }
+                    GoesOn::SoFar => return Ok((input.len(), Event::More)),
+                    GoesOn::No(held) if self.state == State::Data && !held.is_empty() => {
+                        return Ok((at, Event::Held(&self.finder.needle()[held])));
+                    }
+                    GoesOn::No(_) => {}
+                },
                 State::Preamble | State::Data => {
                     let rest = &input[at..];
                     let (data, used) = match self.finder.find(rest) {
@@ -186,6 +189,22 @@ impl Multipart {
             }
         }
         Ok((at, Event::More))
+    }
+
+    /// Whether the delimiter that the bytes before may have begun goes on in these.
+    fn goes_on(&mut self, rest: &[u8]) -> GoesOn {
+        let missing = self.finder.needle().get(self.held..).unwrap_or_default();
+        let same = rest.iter().zip(missing).take_while(|(a, b)| a == b).count();
+        if same == missing.len() {
+            return GoesOn::ToItsEnd(same);
+        }
+        if same == rest.len() {
+            self.held += same;
+            return GoesOn::SoFar;
+        }
+        let held = self.lent..self.held;
+        (self.held, self.lent) = (0, 0);
+        GoesOn::No(held)
     }
 
     /// A whole delimiter was seen.

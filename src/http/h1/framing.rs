@@ -50,6 +50,17 @@ pub fn transfer_encoding(value: &[u8]) -> Result<(), Reject> {
     if unknown { Err(Reject::UnknownCoding) } else { Ok(()) }
 }
 
+/// How a request's body is framed, by its two fields.
+pub fn of_request(coding: Option<&[u8]>, length: Option<u64>, is_11: bool) -> Result<Framing, Reject> {
+    match (coding, length) {
+        (Some(_), Some(_)) => Err(Reject::BadFraming("both \"Content-Length\" and \"Transfer-Encoding\"")),
+        (Some(_), None) if !is_11 => Err(Reject::BadFraming("\"Transfer-Encoding\" in an HTTP/1.0 request")),
+        (Some(value), None) => transfer_encoding(value).map(|()| Framing::Chunked),
+        (None, Some(length)) => Ok(Framing::Length(length)),
+        (None, None) => Ok(Framing::None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -337,20 +337,7 @@ impl Head {
             Some(value) if !host::is_valid(value.of(buf)) => return Err(Reject::BadHost("malformed Host field")),
             Some(_) => {}
         }
-        self.framing = match (coding, length) {
-            (Some(_), Some(_)) => {
-                return Err(Reject::BadFraming("both \"Content-Length\" and \"Transfer-Encoding\""));
-            }
-            (Some(_), None) if !is_11 => {
-                return Err(Reject::BadFraming("\"Transfer-Encoding\" in an HTTP/1.0 request"));
-            }
-            (Some(value), None) => {
-                framing::transfer_encoding(value)?;
-                Framing::Chunked
-            }
-            (None, Some(length)) => Framing::Length(length),
-            (None, None) => Framing::None,
-        };
+        self.framing = framing::of_request(coding, length, is_11)?;
         self.keep_alive = !close && (is_11 || keep_alive);
         self.expect_continue = expect && is_11;
         Ok(())

@@ -14,19 +14,15 @@ impl Connection {
         if self.is_idle(id) {
             return Err(Fault::Idle { kind, stream: id });
         }
-        let (mut consumed, mut padding, mut left) = (HEADER_LEN, 0, len);
-        if frame.has(flag::PADDED) {
-            if len == 0 {
-                return Err(Fault::FrameLength { kind, len });
-            }
-            let Some(&pad) = input.get(HEADER_LEN) else { return Ok(Step::More) };
-            if u32::from(pad) >= len {
-                return Err(Fault::Padding { kind });
-            }
-            padding = pad;
-            consumed += 1;
-            left -= 1 + u32::from(pad);
-        }
+        let (consumed, padding, left) = match frame.has(flag::PADDED) {
+            false => (HEADER_LEN, 0, len),
+            true if len == 0 => return Err(Fault::FrameLength { kind, len }),
+            true => match input.get(HEADER_LEN) {
+                None => return Ok(Step::More),
+                Some(&padding) if u32::from(padding) >= len => return Err(Fault::Padding { kind }),
+                Some(&padding) => (HEADER_LEN + 1, padding, len - 1 - u32::from(padding)),
+            },
+        };
         if !self.receive.receive(len) {
             return Err(Fault::ConnectionWindow { len });
         }
