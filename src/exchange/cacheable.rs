@@ -121,10 +121,7 @@ impl Parts<'_> {
 
 fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<CachedResponse> {
     let mut text = Text::default();
-    let request = match key {
-        Some(key) => text.add(key),
-        None => text.add(ex.buf().get(..ex.request.head.len)?),
-    };
+    let request = text.add(key.or_else(|| ex.buf().get(..ex.request.head.len))?);
     let mut name = std::mem::take(&mut ex.route.path);
     name.push(0);
     let path = text.add(&name);

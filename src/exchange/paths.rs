@@ -69,25 +69,8 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
         // A regex location's alias is the whole path.
         Some(u32::MAX) => {}
         Some(len) => {
-            let rest = uri.get(len as usize..).unwrap_or_default();
-            let name_ends = uri.get(..len as usize).is_some_and(|n| n.ends_with(b"/"));
-            match (path.ends_with(b"/"), rest.first()) {
-                // `location /a { alias /d/; }`: `/ab` is `/d/b`, but `/a../b` is not beside it.
-                _ if !name_ends && rest.first().is_some_and(|b| *b != b'/') => {
-                    if path.ends_with(b"/") && !rest.starts_with(b"..") {
-                        path.extend_from_slice(rest);
-                    } else {
-                        mapped = Mapped::Outside;
-                    }
-                }
-                (true, Some(b'/')) => path.extend_from_slice(&rest[1..]),
-                (false, Some(b)) if *b != b'/' => {
-                    path.push(b'/');
-                    path.extend_from_slice(rest);
-                }
-                // `location /a/ { alias /d; }`: the directory itself.
-                (false, None) if name_ends => path.push(b'/'),
-                _ => path.extend_from_slice(rest),
+            if !append_beneath(&mut path, uri, len as usize) {
+                mapped = Mapped::Outside;
             }
         }
     }
@@ -113,6 +96,30 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Mapped {
     }
     ex.route.path = path;
     mapped
+}
+
+/// Appends what a URI names beneath the location, whose name has `len` bytes, to its alias. Whether it lies beneath.
+fn append_beneath(path: &mut Vec<u8>, uri: &[u8], len: usize) -> bool {
+    let rest = uri.get(len..).unwrap_or_default();
+    let name_ends = uri.get(..len).is_some_and(|n| n.ends_with(b"/"));
+    match (path.ends_with(b"/"), rest.first()) {
+        // `location /a { alias /d/; }`: `/ab` is `/d/b`, but `/a../b` is not beside it.
+        (ends, Some(first)) if !name_ends && *first != b'/' => {
+            if !ends || rest.starts_with(b"..") {
+                return false;
+            }
+            path.extend_from_slice(rest);
+        }
+        (true, Some(b'/')) => path.extend_from_slice(&rest[1..]),
+        (false, Some(b)) if *b != b'/' => {
+            path.push(b'/');
+            path.extend_from_slice(rest);
+        }
+        // `location /a/ { alias /d; }`: the directory itself.
+        (false, None) if name_ends => path.push(b'/'),
+        _ => path.extend_from_slice(rest),
+    }
+    true
 }
 
 /// A control byte, or a dot that begins a segment.

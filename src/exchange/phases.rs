@@ -280,37 +280,22 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
                 close(ex, Status::CLIENT_CLOSED_REQUEST);
                 return;
             }
-            Flow::Status(status) => {
-                // Whatever its page is.
-                ex.closes |= status.closes();
-                match error_page::redirect(ex, cx, status) {
-                    Some(next) => {
-                        cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
-                        next
-                    }
-                    None => {
-                        // An error of the error page itself: nginx sends its status, not the first one's.
-                        ex.route.error_page = None;
-                        if !handlers::dav::locked(ex, status) && !handlers::upload::tell(ex, status) {
-                            handlers::special::respond(ex, status);
-                        }
-                        break;
-                    }
-                }
-            }
+            Flow::Status(status) => match page_of(ex, cx, status) {
+                Some(page) => page,
+                None => break,
+            },
             Flow::Redirect | Flow::Restart => {
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.route.uri)));
-                if count_redirect(ex, cx, "internally redirecting to") {
-                    ex.route.internal = true;
-                    ex.route.rewritten = true;
-                    ex.response.clear();
-                    ex.route.location = ex.server().root;
-                    run(ex, handler, cx, Phase::ServerRewrite)
-                } else {
+                if !count_redirect(ex, cx, "internally redirecting to") {
                     ex.route.error_page = None;
                     handlers::special::respond(ex, Status::INTERNAL_SERVER_ERROR);
                     break;
                 }
+                ex.route.internal = true;
+                ex.route.rewritten = true;
+                ex.response.clear();
+                ex.route.location = ex.server().root;
+                run(ex, handler, cx, Phase::ServerRewrite)
             }
             Flow::Named(name) => named(ex, handler, cx, &name),
             Flow::Next => Flow::Status(Status::NOT_FOUND),
@@ -320,6 +305,22 @@ pub fn settle(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut f
     // What is thrown away need not come slowly.
     ex.pace = None;
     ex.tx = Tx::Ready;
+}
+
+/// Where the error page of a status leads. None: there is none, and the response is made.
+fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
+    // Whatever its page is.
+    ex.closes |= status.closes();
+    if let Some(page) = error_page::redirect(ex, cx, status) {
+        cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
+        return Some(page);
+    }
+    // An error of the error page itself: nginx sends its status, not the first one's.
+    ex.route.error_page = None;
+    if !handlers::dav::locked(ex, status) && !handlers::upload::tell(ex, status) {
+        handlers::special::respond(ex, status);
+    }
+    None
 }
 
 /// The response that was decided on, through the filters into the queue. The protocol calls it where [`settle`] has made

@@ -61,23 +61,7 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         };
         let excess = cx.limits.excess(&zone.name, &key, rate, now);
         if excess > limit.burst {
-            let dry = if limits.request_dry_run { ", dry run" } else { "" };
-            ex.report(
-                cx,
-                limits.request_level,
-                format_args!(
-                    "limiting requests{dry}, excess: {}.{:03} by zone \"{}\"",
-                    excess / 1000,
-                    excess % 1000,
-                    zone.name
-                ),
-            );
-            if limits.request_dry_run {
-                ex.log.limit_req = Some(Verdict::RejectedDryRun);
-                return Flow::Next;
-            }
-            ex.log.limit_req = Some(Verdict::Rejected);
-            return Flow::Status(Status(limits.request_status));
+            return rejected(ex, cx, limits, excess, &zone.name);
         }
         counted.push((limit, zone, rate, key));
     }
@@ -97,6 +81,23 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         ex.log.limit_req = Some(Verdict::Passed);
         return Flow::Next;
     }
+    delayed(ex, cx, limits, (delay, excess), zone)
+}
+
+fn rejected(ex: &mut Exchange, cx: &mut Services, limits: &Limits, excess: u64, zone: &str) -> Flow {
+    let dry = if limits.request_dry_run { ", dry run" } else { "" };
+    let (whole, rest) = (excess / 1000, excess % 1000);
+    let text = format_args!("limiting requests{dry}, excess: {whole}.{rest:03} by zone \"{zone}\"");
+    ex.report(cx, limits.request_level, text);
+    if limits.request_dry_run {
+        ex.log.limit_req = Some(Verdict::RejectedDryRun);
+        return Flow::Next;
+    }
+    ex.log.limit_req = Some(Verdict::Rejected);
+    Flow::Status(Status(limits.request_status))
+}
+
+fn delayed(ex: &mut Exchange, cx: &mut Services, limits: &Limits, (delay, excess): (u64, u64), zone: &str) -> Flow {
     let dry = if limits.request_dry_run { ", dry run" } else { "" };
     // One level below that of a refusal.
     let level = match limits.request_level {
@@ -114,7 +115,7 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         return Flow::Next;
     }
     ex.log.limit_req = Some(Verdict::Delayed);
-    Flow::Delay { until: now + delay, then: Then::Phase(Phase::Limits) }
+    Flow::Delay { until: cx.now.ms + delay, then: Then::Phase(Phase::Limits) }
 }
 
 fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {

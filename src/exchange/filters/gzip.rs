@@ -104,23 +104,27 @@ fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u6
         }
     };
     let source = source.gzip(encoder, &tally);
-    ex.response.body = if source.left() <= AT_ONCE && !head_only {
-        match source.whole(&mut cx.scratch) {
-            Ok(bytes) => {
-                if let Some(text) = text {
-                    compressors.remember(gzip.level, text, &bytes);
-                }
-                Body::Bytes(bytes)
-            }
-            Err(_) => {
-                ex.response.status = Status::INTERNAL_SERVER_ERROR;
-                Body::Empty
-            }
-        }
-    } else {
-        Body::Made(Box::new(source))
+    ex.response.body = match source.left() <= AT_ONCE && !head_only {
+        true => at_once(source, gzip.level, text, ex, cx),
+        false => Body::Made(Box::new(source)),
     };
     mark(ex);
+}
+
+/// A small body is compressed whole, and its length is known; `text`: what is compressed, where it is remembered.
+fn at_once(source: Source, level: u32, text: Option<Box<[u8]>>, ex: &mut Exchange, cx: &mut Services) -> Body {
+    match source.whole(&mut cx.scratch) {
+        Ok(bytes) => {
+            if let Some(text) = text {
+                cx.compressors.remember(level, text, &bytes);
+            }
+            Body::Bytes(bytes)
+        }
+        Err(_) => {
+            ex.response.status = Status::INTERNAL_SERVER_ERROR;
+            Body::Empty
+        }
+    }
 }
 
 /// What the head says of a compressed body.

@@ -76,19 +76,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
         }
         ex.basis.passed(cacheable);
     }
-    if ex.response.location.is_none() {
-        ex.response.location = ex.route.kept.location.take();
-    }
-    if let Some(kept) = ex.route.kept.content_type.take()
-        && ex.response.status.0 < 300
-    {
-        ex.response.content_type = ContentType::Shared(kept);
-    }
-    let mut kept = std::mem::take(&mut ex.route.kept.fields);
-    if ex.response.status != Status::METHOD_NOT_ALLOWED {
-        kept.remove(b"allow");
-    }
-    ex.response.fields.append(&kept);
+    add_kept(ex);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
     let ssi_page = ssi::apply(ex);
@@ -118,6 +106,23 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     }
     queue(ex, cx);
     ssi_page.map_or(Sent::Queued, Sent::Page)
+}
+
+/// What the response that led to an internal redirect left for this one.
+fn add_kept(ex: &mut Exchange) {
+    if ex.response.location.is_none() {
+        ex.response.location = ex.route.kept.location.take();
+    }
+    if let Some(kept) = ex.route.kept.content_type.take()
+        && ex.response.status.0 < 300
+    {
+        ex.response.content_type = ContentType::Shared(kept);
+    }
+    let mut kept = std::mem::take(&mut ex.route.kept.fields);
+    if ex.response.status != Status::METHOD_NOT_ALLOWED {
+        kept.remove(b"allow");
+    }
+    ex.response.fields.append(&kept);
 }
 
 /// The head, and the body by reference where it is a file.

@@ -171,25 +171,40 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
                     }
                 });
             }
-            Err(Errno::ENOENT) if tested => {}
-            // The directory itself may be missing: nginx then names the first index file.
-            Err(Errno::ENOENT) => {
-                let dir = ex.route.path[..len].to_vec();
-                match symlinks::stat(ex, cx, &dir) {
-                    Err(e @ (Errno::ENOENT | Errno::ENOTDIR)) => return Err(autoindex::not_opened(ex, cx, e)),
-                    _ => tested = true,
+            Err(e) => {
+                if let Some(flow) = index_failed(ex, cx, len, e, &mut tested) {
+                    return Err(flow);
                 }
             }
-            Err(e @ Errno::ENOTDIR) => return Err(autoindex::not_opened(ex, cx, e)),
-            Err(e @ Errno::EACCES) => {
-                ex.report(cx, Level::Error, format_args!("\"{}\" is forbidden {e}", Printable(&ex.route.path)));
-                return Err(Flow::Status(Status::FORBIDDEN));
-            }
-            Err(e) => return Err(failure::failed(ex, cx, "open()", e)),
         }
     }
     ex.route.path.truncate(len);
     autoindex::run(ex, cx)
+}
+
+/// What it leads to that the index file `ex.path` cannot be opened; its first `len` bytes are the directory's. None: the
+/// next one is tried.
+fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, tested: &mut bool) -> Option<Flow> {
+    match e {
+        Errno::ENOENT if *tested => None,
+        // The directory itself may be missing: nginx then names the first index file.
+        Errno::ENOENT => {
+            let dir = ex.route.path[..len].to_vec();
+            match symlinks::stat(ex, cx, &dir) {
+                Err(e @ (Errno::ENOENT | Errno::ENOTDIR)) => Some(autoindex::not_opened(ex, cx, e)),
+                _ => {
+                    *tested = true;
+                    None
+                }
+            }
+        }
+        Errno::ENOTDIR => Some(autoindex::not_opened(ex, cx, e)),
+        Errno::EACCES => {
+            ex.report(cx, Level::Error, format_args!("\"{}\" is forbidden {e}", Printable(&ex.route.path)));
+            Some(Flow::Status(Status::FORBIDDEN))
+        }
+        e => Some(failure::failed(ex, cx, "open()", e)),
+    }
 }
 
 /// An index file's URI would find this very location again, with nothing that runs on the way: a server without

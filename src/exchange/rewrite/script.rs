@@ -229,12 +229,8 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
     let args = expand(&rewrite.replacement, ex, cx, quoted, &mut target);
     let old = !rewrite.drop_args && !ex.route.args.is_empty();
     if let Some(status) = code {
-        let mut location = Vec::with_capacity(target.len() + ex.route.args.len() + 1);
-        unescape_redirect(&target, &mut location);
-        if old {
-            location.push(if args.is_some() { b'&' } else { b'?' });
-            location.extend_from_slice(&ex.route.args);
-        }
+        let sign = if args.is_some() { b'&' } else { b'?' };
+        let location = redirect_to(&target, old.then_some((sign, &ex.route.args)));
         cx.trace.say("rewrite", at, || format!("redirects to {}", Printable(&location)));
         ex.response.location = Some(location);
         return Step::Settled(Flow::Status(status));
@@ -266,6 +262,17 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
         RewriteFlag::None => Step::On,
         _ => Step::Stop,
     }
+}
+
+/// Location of a redirect; `old`: the request's arguments, and the sign before them.
+fn redirect_to(target: &[u8], old: Option<(u8, &Vec<u8>)>) -> Vec<u8> {
+    let mut location = Vec::with_capacity(target.len() + old.map_or(0, |(_, args)| args.len()) + 1);
+    unescape_redirect(target, &mut location);
+    if let Some((sign, args)) = old {
+        location.push(sign);
+        location.extend_from_slice(args);
+    }
+    location
 }
 
 /// What a redirect was written as → its Location: escapes of harmless characters are undone up to the first `?`

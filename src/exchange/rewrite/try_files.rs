@@ -61,7 +61,12 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
         }
     }
     ex.route.behind_alias = false;
-    match &tried.fallback {
+    fall_back(&tried.fallback, ex, cx)
+}
+
+/// None of the candidates is there.
+fn fall_back(fallback: &Fallback, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    match fallback {
         Fallback::Code(code) => {
             cx.trace.say("try_files", None, || format!("none was there: ={code}"));
             if *code == 444 { Flow::Close } else { Flow::Status(Status(*code)) }

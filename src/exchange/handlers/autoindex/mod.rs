@@ -72,32 +72,39 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     {
         return archive::begin(ex, cx, dir, form);
     }
+    let shape = shape(ex, cx, &rule).map_err(Flow::Status)?;
+    if shape.format == Format::Page
+        && shape.can_move
+        && let Some(name) = listing::move_from_query(&ex.route.args)
+    {
+        return Err(ask_where(ex, dir.as_fd(), &name, shape.language));
+    }
+    if shape.format == Format::Page
+        && shape.can_delete
+        && let Some(name) = listing::delete_from_query(&ex.route.args)
+    {
+        return Err(confirm(ex, dir.as_fd(), name, shape.language));
+    }
+    if shape.can_search
+        && let Some(text) = listing::search_from_query(&ex.route.args)
+    {
+        return search::begin(ex, cx, dir, shape, text);
+    }
+    making::begin(ex, cx, dir, shape).map(|making| Box::new(Making::Page(making)))
+}
+
+/// How the listing looks to this client, and what it lets them do.
+fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<Shape, Status> {
     let configured = if rule.upload { rule::Format::Page } else { rule.format };
     let is_page = configured == rule::Format::Page;
-    let (format, callback) = match format(ex, configured) {
-        Ok(chosen) => chosen,
-        Err(status) => return Err(Flow::Status(status)),
-    };
+    let (format, callback) = format(ex, configured)?;
     let allowed = methods::allowed(ex);
     let can_delete = rule.upload && allowed.contains(Method::Delete);
     let can_upload = rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off;
     let can_make = can_upload && ex.here().settings.upload.store == Store::Uri;
     let language = ex.field(b"accept-language").map_or(Language::default(), Language::of);
-    if format == Format::Page
-        && can_make
-        && can_delete
-        && let Some(name) = listing::move_from_query(&ex.route.args)
-    {
-        return Err(ask_where(ex, dir.as_fd(), &name, language));
-    }
-    if format == Format::Page
-        && can_delete
-        && let Some(name) = listing::delete_from_query(&ex.route.args)
-    {
-        return Err(confirm(ex, dir.as_fd(), name, language));
-    }
     let utf8 = format == Format::Html && is_utf8(ex, cx);
-    let shape = Shape {
+    Ok(Shape {
         format,
         exact_size: rule.exact_size,
         // As nginx: the offset of today, for every date of the listing.
@@ -119,13 +126,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         is_page,
         links: links(ex),
         hidden: paths::trashes_in(&ex.config, &ex.route.path),
-    };
-    if shape.can_search
-        && let Some(text) = listing::search_from_query(&ex.route.args)
-    {
-        return search::begin(ex, cx, dir, shape, text);
-    }
-    making::begin(ex, cx, dir, shape).map(|making| Box::new(Making::Page(making)))
+    })
 }
 
 /// The form the client gets, and jsonp's callback.

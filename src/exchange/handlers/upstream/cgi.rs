@@ -229,6 +229,30 @@ fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
     Ok(held)
 }
 
+/// What every program is given.
+const ALWAYS: [(&[u8], Builtin); 13] = [
+    (b"QUERY_STRING", Builtin::QueryString),
+    (b"REQUEST_METHOD", Builtin::RequestMethod),
+    (b"REQUEST_URI", Builtin::RequestUri),
+    (b"REQUEST_SCHEME", Builtin::Scheme),
+    (b"DOCUMENT_ROOT", Builtin::DocumentRoot),
+    (b"DOCUMENT_URI", Builtin::DocumentUri),
+    (b"SERVER_PROTOCOL", Builtin::ServerProtocol),
+    (b"SERVER_NAME", Builtin::Host),
+    (b"SERVER_ADDR", Builtin::ServerAddr),
+    (b"SERVER_PORT", Builtin::ServerPort),
+    (b"REMOTE_ADDR", Builtin::RemoteAddr),
+    (b"REMOTE_HOST", Builtin::RemoteAddr),
+    (b"REMOTE_PORT", Builtin::RemotePort),
+];
+/// What is left out where it is empty.
+const WHERE_SET: [(&[u8], Builtin); 4] = [
+    (b"CONTENT_TYPE", Builtin::ContentType),
+    (b"CONTENT_LENGTH", Builtin::ContentLength),
+    (b"HTTPS", Builtin::Https),
+    (b"REMOTE_USER", Builtin::RemoteUser),
+];
+
 /// `NAME=value` of RFC 3875 §4.1 and what programs expect besides, and the working directory.
 fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut env: Vec<Vec<u8>> = Vec::with_capacity(40);
@@ -250,28 +274,6 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Vec<Ve
     if has_info && let Mapped::Path { .. } = paths::map_uri(ex, cx, &script.path_info) {
         put(b"PATH_TRANSLATED", &ex.route.path.clone());
     }
-    use Builtin as B;
-    const ALWAYS: [(&[u8], B); 13] = [
-        (b"QUERY_STRING", B::QueryString),
-        (b"REQUEST_METHOD", B::RequestMethod),
-        (b"REQUEST_URI", B::RequestUri),
-        (b"REQUEST_SCHEME", B::Scheme),
-        (b"DOCUMENT_ROOT", B::DocumentRoot),
-        (b"DOCUMENT_URI", B::DocumentUri),
-        (b"SERVER_PROTOCOL", B::ServerProtocol),
-        (b"SERVER_NAME", B::Host),
-        (b"SERVER_ADDR", B::ServerAddr),
-        (b"SERVER_PORT", B::ServerPort),
-        (b"REMOTE_ADDR", B::RemoteAddr),
-        (b"REMOTE_HOST", B::RemoteAddr),
-        (b"REMOTE_PORT", B::RemotePort),
-    ];
-    const WHERE_SET: [(&[u8], B); 4] = [
-        (b"CONTENT_TYPE", B::ContentType),
-        (b"CONTENT_LENGTH", B::ContentLength),
-        (b"HTTPS", B::Https),
-        (b"REMOTE_USER", B::RemoteUser),
-    ];
     for (at, (name, builtin)) in ALWAYS.into_iter().chain(WHERE_SET).enumerate() {
         let value = variables::text(&Template { parts: Box::new([Part::Var(Var::Builtin(builtin))]) }, ex, cx);
         if at < ALWAYS.len() || !value.is_empty() {

@@ -6,6 +6,7 @@
 use super::record::Place;
 use super::sending::{Body, Framed};
 use super::{Proxy, passes_body, settings};
+use crate::config::settings::proxy::Proxy as Settings;
 use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::request::{self, Length};
@@ -18,52 +19,13 @@ use std::cmp::Ordering;
 /// Writes the head into `proxy.out`, decides how the body goes, and puts what is there of it behind the head.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &Place) -> Result<(), Status> {
     let settings = settings(ex).clone();
-    let mut method = Vec::new();
-    match &settings.method {
-        Some(template) => variables::expand(template, ex, cx, &mut method),
-        None if ex.route.method == ex.request.head.method => {
-            method.extend_from_slice(ex.request.head.method_name.of(ex.buf()))
-        }
-        None => method.extend_from_slice(ex.route.method.name().as_bytes()),
-    }
-    // As the miss of a cache (nginx).
     let caches = settings.cache.takes(ex.route.method);
-    if caches && settings.method.is_none() && settings.cache.convert_head && method == b"HEAD" {
-        method.clear();
-        method.extend_from_slice(b"GET");
-    }
-    if !is_token(&method) {
-        return Err(Status::INTERNAL_SERVER_ERROR);
-    }
+    let method = method(ex, cx, &settings, caches)?;
     proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
     // What the allocator serves from its quickest lists holds most heads.
     let mut out = Vec::with_capacity(768);
     request::line(&method, &place.uri, settings.version, &mut out);
-    let http11 = settings.version == Version::Http11;
-
-    let mut value = Vec::new();
-    let host = settings.set_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
-    if let Some((_, template)) = host {
-        variables::expand(template, ex, cx, &mut value);
-    }
-    if host.is_none() || value.is_empty() && http11 {
-        value.extend_from_slice(&place.host);
-    }
-    if !value.is_empty() {
-        request::field(b"Host", &value, &mut out);
-    }
-    for (name, template) in settings.set_headers.iter() {
-        let id = HeaderId::of(name);
-        if matches!(id, HeaderId::Host | HeaderId::ContentLength | HeaderId::TransferEncoding) {
-            continue;
-        }
-        value.clear();
-        variables::expand(template, ex, cx, &mut value);
-        if !value.is_empty() {
-            request::field(name, &value, &mut out);
-            proxy.asked.upgrade |= id == HeaderId::Upgrade && ex.sub.is_none();
-        }
-    }
+    proxy.asked.upgrade |= set_fields(ex, cx, &settings, &place.host, &mut out) && ex.sub.is_none();
     let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     let (length, how) = match (&body, gathered) {
@@ -75,7 +37,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         (None, None) => match ex.request.head.framing {
             Framing::Length(length) => (Length::Known(length), Body::Streamed),
             // RFC 9112 §6.1: there is no other way to tell an HTTP/1.0 server where a body ends.
-            _ if !http11 => return Err(Status::LENGTH_REQUIRED),
+            _ if settings.version != Version::Http11 => return Err(Status::LENGTH_REQUIRED),
             _ => (Length::Chunked, Body::Streamed),
         },
     };
@@ -95,6 +57,53 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     proxy.out = out;
     proxy.sent = 0;
     Ok(())
+}
+
+/// The method that the upstream is sent.
+fn method(ex: &mut Exchange, cx: &mut Services, settings: &Settings, caches: bool) -> Result<Vec<u8>, Status> {
+    let mut method = Vec::new();
+    match &settings.method {
+        Some(template) => variables::expand(template, ex, cx, &mut method),
+        None if ex.route.method == ex.request.head.method => {
+            method.extend_from_slice(ex.request.head.method_name.of(ex.buf()))
+        }
+        None => method.extend_from_slice(ex.route.method.name().as_bytes()),
+    }
+    // As the miss of a cache (nginx).
+    if caches && settings.method.is_none() && settings.cache.convert_head && method == b"HEAD" {
+        method.clear();
+        method.extend_from_slice(b"GET");
+    }
+    if is_token(&method) { Ok(method) } else { Err(Status::INTERNAL_SERVER_ERROR) }
+}
+
+/// Host, then what proxy_set_header says. Whether an upgrade is asked for.
+fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut value = Vec::new();
+    let set = settings.set_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+    if let Some((_, template)) = set {
+        variables::expand(template, ex, cx, &mut value);
+    }
+    if set.is_none() || value.is_empty() && settings.version == Version::Http11 {
+        value.extend_from_slice(host);
+    }
+    if !value.is_empty() {
+        request::field(b"Host", &value, out);
+    }
+    let mut upgrade = false;
+    for (name, template) in settings.set_headers.iter() {
+        let id = HeaderId::of(name);
+        if matches!(id, HeaderId::Host | HeaderId::ContentLength | HeaderId::TransferEncoding) {
+            continue;
+        }
+        value.clear();
+        variables::expand(template, ex, cx, &mut value);
+        if !value.is_empty() {
+            request::field(name, &value, out);
+            upgrade |= id == HeaderId::Upgrade;
+        }
+    }
+    upgrade
 }
 
 /// Lines that are not passed where the whole response is asked for.

@@ -162,27 +162,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
 fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: find::Target) -> Begun<Proxy> {
     let find::Target { upstream, pending, place, is_secure: _ } = target;
     ex.log.upstream.get_or_insert_default().protocol = protocol;
-    let settings = settings(ex).clone();
-    let wants_body = settings.pass_request_body && settings.body.is_none();
-    let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
-    if wants_body && ex.body_received > 0 && !gathered && !is_spent(ex) {
-        // Part of the body went to another location's upstream: it cannot be had again.
-        return Err(Flow::Status(Status::BAD_GATEWAY));
-    }
-    // For $request_body it is read also where it is not passed (nginx). One that has broken has no rest to be read.
-    let reads = (wants_body || settings.request_buffering) && !is_spent(ex);
-    if reads && ex.rx == Rx::Drain && !ex.closes {
-        ex.rx = Rx::Body;
-    }
-    if is_spent(ex) && ex.rx == Rx::Body {
-        // The rest of it means nothing alone.
-        ex.rx = Rx::Drain;
-    }
-    let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, protocol));
-    if gathers {
-        let body = Some(body::Body::new(&ex.request.head, &ex.here().settings));
-        ex.log.upstream.get_or_insert_default().body = body;
-    }
+    let gathers = begin_body(ex, protocol)?;
     let mut proxy = Proxy {
         phase: match (gathers, &pending) {
             (true, _) => Phase::Gather,
@@ -224,6 +204,32 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
     };
     proxy.aim(ex, upstream);
     Ok(Box::new(proxy))
+}
+
+/// What becomes of the request's body. Whether all of it is read before a server is picked.
+fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
+    let settings = settings(ex).clone();
+    let wants_body = settings.pass_request_body && settings.body.is_none();
+    let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
+    if wants_body && ex.body_received > 0 && !gathered && !is_spent(ex) {
+        // Part of the body went to another location's upstream: it cannot be had again.
+        return Err(Flow::Status(Status::BAD_GATEWAY));
+    }
+    // For $request_body it is read also where it is not passed (nginx). One that has broken has no rest to be read.
+    let reads = (wants_body || settings.request_buffering) && !is_spent(ex);
+    if reads && ex.rx == Rx::Drain && !ex.closes {
+        ex.rx = Rx::Body;
+    }
+    if is_spent(ex) && ex.rx == Rx::Body {
+        // The rest of it means nothing alone.
+        ex.rx = Rx::Drain;
+    }
+    let gathers = ex.rx == Rx::Body && (settings.request_buffering || needs_length(ex, protocol));
+    if gathers {
+        let body = Some(body::Body::new(&ex.request.head, &ex.here().settings));
+        ex.log.upstream.get_or_insert_default().body = body;
+    }
+    Ok(gathers)
 }
 
 /// An error page, fetched as a GET, of a request whose body has gone elsewhere in part: it needs none (nginx).

@@ -108,17 +108,7 @@ impl Proxy {
                     return Ok(None);
                 }
                 Ok(Progress::Interim(n)) => {
-                    self.interim += 1;
-                    if self.interim > INTERIM {
-                        let what = "upstream sent too many informational responses while reading response header";
-                        ex.report(cx, Level::Error, format_args!("{what} from upstream"));
-                        return Err(Fault::InvalidHeader);
-                    }
-                    let hints =
-                        Hints { head: &self.head, bytes: rest, len: n, is_hidden: |id| respond::is_hidden(id, false) };
-                    if self.protocol == Protocol::Http1 && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
-                        return Err(Fault::InvalidHeader);
-                    }
+                    self.interim(ex, cx, rest, n)?;
                     at += n;
                     self.head.clear();
                 }
@@ -144,6 +134,21 @@ impl Proxy {
         }
         let flow = respond::judge(self, ex, cx, &received)?;
         Ok(Some((flow, end.saturating_sub(before))))
+    }
+
+    /// An informational response, the first `len` bytes of what came.
+    fn interim(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8], len: usize) -> Result<(), Fault> {
+        self.interim += 1;
+        if self.interim > INTERIM {
+            let what = "upstream sent too many informational responses while reading response header";
+            ex.report(cx, Level::Error, format_args!("{what} from upstream"));
+            return Err(Fault::InvalidHeader);
+        }
+        let hints = Hints { head: &self.head, bytes, len, is_hidden: |id| respond::is_hidden(id, false) };
+        if self.protocol == Protocol::Http1 && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
+            return Err(Fault::InvalidHeader);
+        }
+        Ok(())
     }
 
     /// The response has begun for the client: what came behind its head, in `bytes`, is body.
