@@ -118,35 +118,6 @@ fn value(id: &'static str, name: &'static str, help: &'static str) -> Arg {
 /// The description that parsing and `-h` share.
 pub fn command() -> Command {
     let config = Arg::new("config").value_name("CONFIG").value_parser(clap::value_parser!(PathBuf));
-    let reference = Command::new("directives")
-        .about("Print the reference of all directives, or of one")
-        .arg(Arg::new("name").value_name("NAME"))
-        .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"));
-    let explain = Command::new("explain")
-        .about("Say what would become of a request, and why, without serving it")
-        .arg(Arg::new("asked").value_name("CONFIG METHOD URL").num_args(1..=3).action(ArgAction::Append))
-        .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
-        .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
-        .arg(long("tls", "the request comes over TLS, where the URL does not say"))
-        .arg(
-            Arg::new("log")
-                .long("log")
-                .value_name("LOG")
-                .value_parser(clap::value_parser!(PathBuf))
-                .help("explain a request of this log: its id, or its line, stands instead of METHOD URL"),
-        )
-        .arg(format_of_messages())
-        .arg(Arg::new("header").short('H').value_name("NAME: VALUE").action(ArgAction::Append).help("a request header"))
-        .arg(value("p", "PREFIX", "set prefix path"))
-        .arg(
-            Arg::new("client")
-                .long("from")
-                .visible_alias("client")
-                .value_name("ADDR")
-                .value_parser(clap::value_parser!(IpAddr))
-                .default_value("127.0.0.1")
-                .help("the address that asks"),
-        );
     Command::new("webserv")
         .about("An nginx-style virtual-host web server with uploads that cannot corrupt")
         .override_help(HELP)
@@ -189,32 +160,71 @@ pub fn command() -> Command {
         )
         .arg(Arg::new("auth").long("auth").value_name("USER").help("serving a directory: ask visitors for a password"))
         .arg(format_of_messages())
-        .subcommand(reference)
-        .subcommand(explain)
+        .subcommand(reference())
+        .subcommand(explain())
         .subcommand(cert())
         .subcommand(sign::command())
         .subcommand(lint())
         .subcommand(fmt())
         .subcommand(Command::new("lsp").about("Serve an editor over standard input and output (language server)"))
-        .subcommand(
-            Command::new("check-nginx")
-                .about("Say what of a configuration of nginx would be the same, ignored, refused or different")
-                .arg(Arg::new("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf)).required(true))
-                .arg(value("p", "PREFIX", "set prefix path")),
+        .subcommand(check_nginx())
+        .subcommand(diff())
+}
+
+fn reference() -> Command {
+    Command::new("directives")
+        .about("Print the reference of all directives, or of one")
+        .arg(Arg::new("name").value_name("NAME"))
+        .arg(Arg::new("markdown").long("markdown").action(ArgAction::SetTrue).help("as Markdown instead of text"))
+}
+
+fn explain() -> Command {
+    Command::new("explain")
+        .about("Say what would become of a request, and why, without serving it")
+        .arg(Arg::new("asked").value_name("CONFIG METHOD URL").num_args(1..=3).action(ArgAction::Append))
+        .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
+        .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
+        .arg(long("tls", "the request comes over TLS, where the URL does not say"))
+        .arg(
+            Arg::new("log")
+                .long("log")
+                .value_name("LOG")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("explain a request of this log: its id, or its line, stands instead of METHOD URL"),
         )
-        .subcommand(
-            Command::new("diff")
-                .about("Compare what two configurations answer, by requests of a log")
-                .arg(Arg::new("config").value_name("OLD").value_parser(clap::value_parser!(PathBuf)).required(true))
-                .arg(Arg::new("new").value_name("NEW").value_parser(clap::value_parser!(PathBuf)).required(true))
-                .arg(value("p", "PREFIX", "set prefix path"))
-                .arg(
-                    Arg::new("log")
-                        .long("log")
-                        .value_name("LOG")
-                        .value_parser(clap::value_parser!(PathBuf))
-                        .help("an access or error log with the requests"),
-                ),
+        .arg(format_of_messages())
+        .arg(Arg::new("header").short('H').value_name("NAME: VALUE").action(ArgAction::Append).help("a request header"))
+        .arg(value("p", "PREFIX", "set prefix path"))
+        .arg(
+            Arg::new("client")
+                .long("from")
+                .visible_alias("client")
+                .value_name("ADDR")
+                .value_parser(clap::value_parser!(IpAddr))
+                .default_value("127.0.0.1")
+                .help("the address that asks"),
+        )
+}
+
+fn check_nginx() -> Command {
+    Command::new("check-nginx")
+        .about("Say what of a configuration of nginx would be the same, ignored, refused or different")
+        .arg(Arg::new("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf)).required(true))
+        .arg(value("p", "PREFIX", "set prefix path"))
+}
+
+fn diff() -> Command {
+    Command::new("diff")
+        .about("Compare what two configurations answer, by requests of a log")
+        .arg(Arg::new("config").value_name("OLD").value_parser(clap::value_parser!(PathBuf)).required(true))
+        .arg(Arg::new("new").value_name("NEW").value_parser(clap::value_parser!(PathBuf)).required(true))
+        .arg(value("p", "PREFIX", "set prefix path"))
+        .arg(
+            Arg::new("log")
+                .long("log")
+                .value_name("LOG")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("an access or error log with the requests"),
         )
 }
 

@@ -29,9 +29,7 @@ const TLS: &str = "built with OpenSSL 3.0.0 (its directives; the TLS is rustls)\
 fn main() -> ExitCode {
     let args = match cli::parse(std::env::args_os().collect()) {
         Ok(args) => args,
-        Err(Stop::Help(text)) => {
-            return print(text.as_bytes());
-        }
+        Err(Stop::Help(text)) => return print(text.as_bytes()),
         Err(Stop::Mistake(text)) => {
             complain(&text);
             return ExitCode::FAILURE;
@@ -59,9 +57,7 @@ fn main() -> ExitCode {
         return reference(form);
     }
     let origin = match origin(&args) {
-        Ok(Origin { text: Some(text), .. }) if args.share.print_config => {
-            return print(text.as_bytes());
-        }
+        Ok(Origin { text: Some(text), .. }) if args.share.print_config => return print(text.as_bytes()),
         Ok(origin) => origin,
         Err(Failure { why, .. }) => {
             complain(&format!("[emerg] {why}"));

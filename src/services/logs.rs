@@ -334,13 +334,7 @@ impl Logs {
         let id = match &log.target {
             LogTarget::File(id) => Some(*id),
             LogTarget::Syslog(to) => {
-                let ms = now.ms;
-                let sent = self.syslogs.send(to, level as u8, now.syslog_stamp(), &line, ms);
-                if let (Err(e), Some(stderr)) = (sent, &mut self.stderr) {
-                    let _ =
-                        writeln!(stderr.pending, "webserv: [alert] send() to syslog server {} failed {e}", to.server);
-                    self.flush_stderr();
-                }
+                self.diagnostic_to_syslog(to, level, now, &line);
                 let length = line.len();
                 self.scratch = line;
                 return length;
@@ -367,6 +361,15 @@ impl Logs {
         let length = line.len();
         self.scratch = line;
         length
+    }
+
+    fn diagnostic_to_syslog(&mut self, to: &Syslog, level: Level, now: &mut Clock, line: &[u8]) {
+        let ms = now.ms;
+        let sent = self.syslogs.send(to, level as u8, now.syslog_stamp(), line, ms);
+        if let (Err(e), Some(stderr)) = (sent, &mut self.stderr) {
+            let _ = writeln!(stderr.pending, "webserv: [alert] send() to syslog server {} failed {e}", to.server);
+            self.flush_stderr();
+        }
     }
 
     /// The lines that a log with a rate has had in this second.

@@ -93,70 +93,62 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn prefix_like_a_regex(place: &Place, found: &mut Vec<Finding>) {
-    if let Some((b"=" | b"^~", word)) = location(place.d)
-        && word.bytes().starts_with(b"@")
-    {
-        let text = word.str();
-        let message =
-            format!("location \"{text}\" never matches: with a modifier it is a path, and those begin with `/`");
-        found.push(Finding::new(
-            word.span,
-            message,
-            format!("a named location has no modifier: location {text} {{ … }}"),
-        ));
-        return;
+    match location(place.d) {
+        Some((b"=" | b"^~", word)) if word.bytes().starts_with(b"@") => {
+            let text = word.str();
+            let message =
+                format!("location \"{text}\" never matches: with a modifier it is a path, and those begin with `/`");
+            let help = format!("a named location has no modifier: location {text} {{ … }}");
+            found.push(Finding::new(word.span, message, help));
+        }
+        Some((b"", word)) => {
+            let text = word.str();
+            if let Some((why, help)) = not_a_prefix(&text) {
+                found.push(Finding::new(word.span, format!("location \"{text}\" {why}"), help));
+            }
+        }
+        _ => {}
     }
-    let Some((b"", word)) = location(place.d) else { return };
-    let text = word.str();
+}
+
+/// Why a location without a modifier is not what it looks like, and what was meant.
+fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
     if let Some(at) = text.find('?').filter(|_| text.starts_with('/') && text.contains('=')) {
-        let (path, query) = text.split_at_checked(at).unwrap_or((&text, ""));
+        let (path, query) = text.split_at_checked(at).unwrap_or((text, ""));
         let argument = query.trim_start_matches('?').split('=').next().unwrap_or_default();
-        found.push(Finding::new(
-            word.span,
-            format!("location \"{text}\" never matches: a location is compared without the query"),
+        return Some((
+            "never matches: a location is compared without the query",
             format!("location {path} {{ … }}, and inside it `if ($arg_{argument} = …)`"),
         ));
-        return;
     }
     if text.starts_with('/') && text.contains("|/") || text.starts_with("(/") {
         let inside = text.trim_matches(['(', ')']);
-        found.push(Finding::new(
-            word.span,
-            format!("location \"{text}\" is a prefix and never matches: `|` is a letter of it"),
+        return Some((
+            "is a prefix and never matches: `|` is a letter of it",
             format!("a choice is a regex: location ~ ^({inside}) {{ … }}"),
         ));
-        return;
     }
-    let regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
-    let is_glob = text.starts_with('*') || text.contains("/*");
-    let has_modifier = text.starts_with(['~', '=', '@', '/']) || text.starts_with("^~");
-    if is_glob && !text.starts_with(['~', '=']) && !text.starts_with("^~") {
+    let has_modifier = text.starts_with(['~', '=']) || text.starts_with("^~");
+    if (text.starts_with('*') || text.contains("/*")) && !has_modifier {
         let tail = text.rsplit('*').next().unwrap_or_default().replace('.', "\\.");
         let regex = if tail.is_empty() { text.trim_end_matches('*').to_owned() } else { format!("~ {tail}$") };
-        found.push(Finding::new(
-            word.span,
-            format!("location \"{text}\" is a prefix and never matches: `*` is a letter of it"),
+        return Some((
+            "is a prefix and never matches: `*` is a letter of it",
             format!("a suffix is matched by a regex, a beginning by a prefix: location {regex} {{ … }}"),
         ));
-        return;
     }
-    if !regex && !has_modifier && !text.contains('$') {
-        found.push(Finding::new(
-            word.span,
-            format!("location \"{text}\" never matches: a URI begins with `/`"),
-            format!("location /{text} {{ … }}"),
-        ));
-        return;
+    let is_regex = text.starts_with("^/") || text.ends_with('$') || text.contains(".*") || text.contains("\\.");
+    if !is_regex && !has_modifier && !text.starts_with(['@', '/']) && !text.contains('$') {
+        return Some(("never matches: a URI begins with `/`", format!("location /{text} {{ … }}")));
     }
-    if regex && !text.starts_with(['~', '=']) && !text.starts_with("^~") {
-        found.push(Finding::new(
-            word.span,
-            format!("location \"{text}\" is a prefix and never matches: it is written like a regex"),
+    (is_regex && !has_modifier).then(|| {
+        (
+            "is a prefix and never matches: it is written like a regex",
             format!(
                 "a regex has the modifier `~`: location ~ {text} {{ … }}; a prefix that wins over regexes has `^~`"
             ),
-        ));
-    }
+        )
+    })
 }
 
 fn file_test_without_variable(place: &Place, found: &mut Vec<Finding>) {
