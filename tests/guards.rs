@@ -5,6 +5,8 @@
 mod allocations;
 #[path = "guards/circles.rs"]
 mod circles;
+#[path = "guards/functions.rs"]
+mod functions;
 #[path = "guards/process.rs"]
 mod process;
 #[path = "guards/sources.rs"]
