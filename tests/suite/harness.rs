@@ -45,6 +45,13 @@ pub fn server(block: &str) -> Setup {
     ))
 }
 
+/// Copies a binary so that every user may start it. By a process of its own: a child of another test would hold the open
+/// file, and what is open for writing cannot be started (ETXTBSY).
+pub fn copy_for_all(binary: &Path, copy: &Path) {
+    let copied = Command::new("install").args(["-m", "755"]).args([binary, copy]).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", binary.display());
+}
+
 impl Setup {
     fn new(http: String) -> Setup {
         let mut setup = Setup::full("");
@@ -233,10 +240,7 @@ impl Setup {
             return binary.to_owned();
         }
         let copy = self.dir.join("binary");
-        // By a process of its own: a child of another test would hold the open file, and nothing that somebody may
-        // write to is started (ETXTBSY).
-        let copied = Command::new("install").args(["-m", "755"]).args([binary, &copy]).status();
-        assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", binary.display());
+        copy_for_all(binary, &copy);
         copy
     }
 
