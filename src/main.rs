@@ -363,6 +363,7 @@ fn explanation(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
         headers: asked.headers.clone(),
         client: asked.client,
         tls: asked.tls,
+        listener: None,
     };
     match explain::explain(origin, config, &read.sources, &question) {
         Ok(text) if asked.json => print(explain::json(&text).as_bytes()),
@@ -383,7 +384,7 @@ fn recorded(asked: &Explain, log: &Path, origin: &Origin, config: Config, source
             return ExitCode::FAILURE;
         }
     };
-    match explain::traced(origin, config, sources, &text, &asked.question) {
+    match explain::traced::traced(origin, config, sources, &text, &asked.question) {
         None => complain(&format!("{} has no request with \"{}\"", log.display(), asked.question)),
         Some(Ok(text)) if asked.json => return print(explain::json(&text).as_bytes()),
         Some(Ok(text)) => return print(text.as_bytes()),
@@ -433,7 +434,7 @@ fn difference(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> Ex
             return ExitCode::FAILURE;
         }
     };
-    let (changes, count) = explain::compare((config, &read.sources), (new_config, &other_read.sources), &text);
+    let (changes, count) = explain::traced::compare((config, &read.sources), (new_config, &other_read.sources), &text);
     let mut out = String::new();
     for change in &changes {
         let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();

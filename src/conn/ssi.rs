@@ -24,7 +24,7 @@ const WAITING: u64 = 256 << 10;
 pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     if is_over(active) {
         turn.budget.requests = turn.budget.requests.saturating_sub(1);
-        leave(active, turn.cx);
+        ask(active, turn.cx);
         return again(turn);
     }
     let Active { ex, handler, pages, .. } = active;
@@ -37,12 +37,7 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         }
     }
     if matches!(handler, Handler::Asks(_)) {
-        if let Handler::Asks(uri) = std::mem::take(handler) {
-            // A place among those that wait, for the way back.
-            pages.push(Handler::None);
-            let sink = Sink::Verdict;
-            enter(active, turn.cx, Include { uri: uri.into_vec(), args: Vec::new(), stub: None, sink });
-        }
+        ask(active, turn.cx);
         return again(turn);
     }
     let Handler::Page(page) = handler else { return Step::Again };
@@ -61,6 +56,18 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         }
     }
     again(turn)
+}
+
+/// Into the request that decides about this one (auth_request), or back from one that is over: what needs no client.
+pub fn ask(active: &mut Active, cx: &mut Services) {
+    if is_over(active) {
+        return leave(active, cx);
+    }
+    if let Handler::Asks(uri) = std::mem::take(&mut active.handler) {
+        // A place among those that wait, for the way back.
+        active.pages.push(Handler::None);
+        enter(active, cx, Include { uri: uri.into_vec(), args: Vec::new(), stub: None, sink: Sink::Verdict });
+    }
 }
 
 /// The exchange becomes that of what is asked for.

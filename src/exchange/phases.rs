@@ -397,7 +397,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     enter(ex, found);
     let here = config.location(ex.route.location);
     if here.internal && !ex.route.internal {
-        cx.trace.say("access", Some(here.span), || "internal: the request is the client's own, 404".into());
+        cx.trace.say("access", None, || "internal: the request is the client's own, 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
     // The page of an error, this one's too, comes in any case.

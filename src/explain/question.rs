@@ -120,19 +120,32 @@ impl Question {
 }
 
 impl Question {
+    /// The Host header: name and port.
+    fn name(&self) -> (String, Option<u16>) {
+        match self.host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => (name.to_ascii_lowercase(), port.parse().ok()),
+            _ => (self.host.to_ascii_lowercase(), None),
+        }
+    }
+
+    /// The listeners that the request may come by, the likeliest first: where its name is known, else all.
+    pub fn candidates(&self, config: &Config) -> Vec<EndpointId> {
+        let (name, _) = self.name();
+        let first = self.endpoint(config).map(|(id, _)| id).ok();
+        let mut ids: Vec<EndpointId> = (0..config.endpoints.len() as u32).map(EndpointId).collect();
+        ids.sort_by_key(|id| Some(*id) != first);
+        let is_known = |id: &EndpointId| knows(&config.endpoints[id.at()], &name);
+        if ids.iter().any(is_known) {
+            ids.retain(is_known);
+        }
+        ids
+    }
+
     /// The listener that the Host header alone leads to: by its port, else the first one that a server has this name at.
     fn by_host(&self, config: &Config) -> Option<EndpointId> {
         let all = || config.endpoints.iter().enumerate();
-        let (name, port) = match self.host.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => (name, port.parse::<u16>().ok()),
-            _ => (&*self.host, None),
-        };
-        let name = name.to_ascii_lowercase();
-        let is_known = |endpoint: &Endpoint| {
-            let mut recorder = Recorder::default();
-            let _ = server::find(endpoint, name.as_bytes(), &mut recorder);
-            !matches!(recorder.0.first(), Some(Step::Server { rule: Rule::Default, .. }) | None)
-        };
+        let (name, port) = self.name();
+        let is_known = |endpoint: &Endpoint| knows(endpoint, &name);
         let by_port = |wanted: u16| {
             let of_port = || all().filter(move |(_, endpoint)| endpoint.addr.port() == Some(wanted));
             of_port().find(|(_, endpoint)| is_known(endpoint)).or_else(|| of_port().next())
@@ -144,6 +157,19 @@ impl Question {
         };
         found.map(|(at, _)| EndpointId(at as u32))
     }
+}
+
+/// A server of the listener has this name, in small letters.
+fn knows(endpoint: &Endpoint, name: &str) -> bool {
+    let mut recorder = Recorder::default();
+    let _ = server::find(endpoint, name.as_bytes(), &mut recorder);
+    !matches!(recorder.0.first(), Some(Step::Server { rule: Rule::Default, .. }) | None)
+}
+
+/// The listener of this address.
+pub fn by_addr(config: &Config, addr: &str) -> Option<EndpointId> {
+    let at = config.endpoints.iter().position(|endpoint| endpoint.addr.to_string() == addr)?;
+    Some(EndpointId(at as u32))
 }
 
 /// Authority and request target of `http://host:port/path?query`, or of a path alone.

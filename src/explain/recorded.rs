@@ -56,7 +56,34 @@ pub fn parse(line: &str) -> Option<Asked> {
     let (referer, agent) = combined(line);
     headers.extend(referer.map(|value| format!("Referer: {value}")));
     headers.extend(agent.map(|value| format!("User-Agent: {value}")));
-    Some(Asked { question: format!("{method} {path}"), headers, client, tls: false })
+    Some(Asked { question: format!("{method} {path}"), headers, client, tls: false, listener: None })
+}
+
+/// What a line has of the listener.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    pub port: Option<u16>,
+    pub is_secure: Option<bool>,
+    pub http2: bool,
+}
+
+/// By `$server_port`, `$scheme` or `$ssl_protocol` as fields with names, by the version, and by statuses of TLS alone.
+pub fn hints(line: &str, status: Option<u16>) -> Hints {
+    let field = |name: &str| {
+        let rest = value(line, &[&format!("\"{name}\":\""), &format!("\"{name}\":"), &format!("{name}=")])?;
+        let rest = rest.trim_start_matches('"');
+        Some(rest.split(['"', ' ', ',', '}']).next().unwrap_or_default())
+            .filter(|text| !text.is_empty() && *text != "-")
+    };
+    let is_secure = match status {
+        Some(495..=497) => Some(true),
+        _ => match field("scheme") {
+            Some(scheme) => Some(scheme == "https"),
+            None => field("ssl_protocol").map(|_| true),
+        },
+    };
+    let port = field("server_port").and_then(|text| text.parse().ok());
+    Hints { port, is_secure, http2: line.contains(" HTTP/2.0\"") }
 }
 
 /// `"GET /x HTTP/1.1"`, wherever it stands.
@@ -69,7 +96,7 @@ fn request(line: &str) -> Option<(&str, &str)> {
 }
 
 /// The status that an access log has: behind the request, or a field of its own.
-fn status(line: &str) -> Option<u16> {
+pub fn status(line: &str) -> Option<u16> {
     let digits = |text: &str| {
         let text = text.trim_start_matches(['"', ' ']);
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -133,6 +160,55 @@ fn until(rest: &str, end: char) -> &str {
     rest.split([end, '"']).next().unwrap_or_default()
 }
 
+/// A status, the reason that a line does not tell, and the directives that may decide so, the likeliest first.
+type Reason = (&'static [u16], &'static str, &'static [&'static str]);
+
+/// Of what this server answers itself.
+const OWN: &[Reason] = &[
+    (&[400], "the request breaks the protocol, or its body does not hold: the error log has why", &[]),
+    (&[401], "no name and password, or wrong ones", &["auth_basic", "auth_request"]),
+    (
+        &[403],
+        "the client, its page, its password or the file's rights forbid it",
+        &["deny", "auth_request", "auth_basic_user_file", "upload_cross_site", "disable_symlinks", "signed_link"],
+    ),
+    (&[404], "nothing of that name was there", &["root", "alias", "upload_store"]),
+    (&[405, 501], "the method is none of those that are answered", &["allowed_methods", "dav_methods"]),
+    (&[408], "the client was too slow", &["client_body_timeout", "client_header_timeout"]),
+    (&[409], "a file of that name is there, or no directory for it", &["upload_on_duplicate", "dav_methods"]),
+    (&[304, 412], "a condition among the request's headers, which the line does not have", &[]),
+    (&[413], "the body is larger than is allowed", &["client_max_body_size", "upload_max_file_size"]),
+    (&[414, 431, 494], "the head is larger than is allowed", &["large_client_header_buffers"]),
+    (&[206, 416], "the Range header, which the line does not have", &[]),
+    (&[417], "the Expect header, which the line does not have", &[]),
+    (&[421], "the name of the request is not the one that its connection was made for", &[]),
+    (&[423], "a lock, whose token the request does not have", &["dav_ext_lock"]),
+    (&[424], "a part of it failed", &["dav_methods"]),
+    (&[429, 503], "a limit was reached, or the server drains", &["limit_req", "limit_conn", "drain_delay"]),
+    (&[495, 496], "the client's certificate is missing, or does not hold", &["ssl_verify_client"]),
+    (&[497], "plain HTTP where TLS is spoken", &[]),
+    (&[499], "the client left before the answer", &[]),
+    (&[500], "an error of the server: the error log has it", &["auth_request", "auth_basic_user_file"]),
+    (&[505], "the version of HTTP is not spoken here", &[]),
+    (&[507], "the disk is full, or a quota is", &["upload_min_free", "upload_quota"]),
+];
+
+const PASSES: [&str; 6] = ["proxy_pass", "fastcgi_pass", "scgi_pass", "uwsgi_pass", "cgi_pass", "auth_request"];
+
+/// Where the request went to an upstream; what is not here is the upstream's own.
+const PASSED: &[Reason] = &[
+    (&[400], "the body does not hold, or it is the upstream's own", &PASSES),
+    (&[408], "the client was too slow with its body, or it is the upstream's own", &["client_body_timeout"]),
+    (&[413], "the body is larger than is allowed", &["client_max_body_size"]),
+    (&[499], "the client left before the answer", &[]),
+    (&[502], "the upstream does not answer, or not by the protocol", &PASSES),
+    (
+        &[504],
+        "the upstream is too slow",
+        &["proxy_read_timeout", "fastcgi_read_timeout", "scgi_read_timeout", "uwsgi_read_timeout", "cgi_timeout"],
+    ),
+];
+
 /// What a status that the explanation did not come to was for: what the line does not tell was the reason (the body, the
 /// time, another server, other headers). `text` is the explanation, whose settings name the line that decides.
 pub fn otherwise(status: u16, text: &str) -> Option<String> {
@@ -140,33 +216,33 @@ pub fn otherwise(status: u16, text: &str) -> Option<String> {
     if answer.starts_with(&status.to_string()) {
         return None;
     }
+    let (steps, settings) = text.split_once("\nsettings at ").unwrap_or((text, ""));
     let place = |name: &str| {
         let setting = |line: &&str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
-        let line = text.split("\nsettings at ").nth(1)?.lines().find(setting)?;
-        Some(line.trim().rsplit_once(' ')?.1.to_owned())
+        let (_, place) = settings.lines().find(setting)?.trim().rsplit_once(' ')?;
+        (place != "default").then(|| place.to_owned())
     };
-    let is_passed = answer.starts_with("is the upstream's");
-    let (why, names): (&str, &[&str]) = match status {
-        400 => ("the request breaks the protocol: the error log has why", &[]),
-        401 => ("no name and password, or wrong ones", &["auth_basic"]),
-        403 => ("the client, its page or the file's rights forbid it", &["deny", "upload_cross_site", "auth_request"]),
-        405 | 501 => ("the method is none of those that are answered", &["allowed_methods"]),
-        408 => ("the client was too slow", &["client_body_timeout", "client_header_timeout"]),
-        409 => ("a file of that name is there", &["upload_on_duplicate"]),
-        412 | 304 => ("a condition among the request's headers, which the line does not have", &[]),
-        413 => ("the body is larger than is allowed", &["client_max_body_size", "upload_max_file_size"]),
-        414 | 431 | 494 => ("the head is larger than is allowed", &["large_client_header_buffers"]),
-        416 | 206 => ("the Range header, which the line does not have", &[]),
-        499 => ("the client left before the answer", &[]),
-        502 if is_passed => ("the upstream does not answer, or not by the protocol", &["proxy_pass", "fastcgi_pass"]),
-        504 if is_passed => ("the upstream is too slow", &["proxy_read_timeout", "fastcgi_read_timeout", "proxy_pass"]),
-        503 | 429 => ("a limit was reached, or the server drains", &["limit_req", "limit_conn", "drain_delay"]),
-        507 => ("the disk is full, or a quota is", &["upload_min_free", "upload_quota"]),
-        500 => ("an error of the server: the error log has it", &[]),
-        _ if is_passed => ("the upstream's own", &["proxy_pass", "fastcgi_pass", "scgi_pass", "uwsgi_pass"]),
-        _ => ("by what the line does not have: other headers, the body, or files that were other then", &[]),
+    let is_passed = answer.starts_with("is the upstream's") || answer.starts_with("depends on what the upstream");
+    // A limit refuses before anything is passed on.
+    let is_limited =
+        matches!(status, 429 | 503) && ["limit_req", "limit_conn"].iter().any(|name| place(name).is_some());
+    let (table, rest) = match is_passed && !is_limited {
+        true => (PASSED, ("the upstream's own", &PASSES[..])),
+        false => {
+            (OWN, ("by what the line does not have: other headers, the body, or files that were other then", &[][..]))
+        }
     };
-    let place = names.iter().find_map(|name| place(name)).filter(|place| place != "default");
+    let row = table.iter().find(|(statuses, ..)| statuses.contains(&status));
+    let (why, names) = row.map_or(rest, |(_, why, names)| (*why, *names));
+    // Without a directive of its own, the block that was responsible for the request.
+    let block = || {
+        let last = |subject: &str| {
+            let line = steps.lines().rfind(|line| line.starts_with(subject))?;
+            Some(line.strip_suffix(']')?.rsplit_once("  [")?.1.to_owned())
+        };
+        ["handler", "location", "server", "listener"].iter().find_map(|subject| last(subject))
+    };
+    let place = names.iter().find_map(|name| place(name)).or_else(block);
     Some(format!("logged     {status}: {why}{}\n", place.map_or(String::new(), |place| format!("  [{place}]"))))
 }
 
@@ -180,6 +256,40 @@ mod tests {
         assert_eq!(otherwise(200, text), None);
         assert!(otherwise(503, text).is_some_and(|why| why.ends_with("  [x:5]\n")));
         assert!(otherwise(499, text).is_some_and(|why| why.contains("the client left")));
+    }
+
+    #[test]
+    fn a_reason_has_the_block_where_no_directive_decides() {
+        let text = "server     x  [f:1]\nlocation   /a for /a  [f:2]\n           /: matches  [f:3]\nanswer     is the \
+                    upstream's, which is not asked to find out\n\nsettings at f:2\n  root html;    default\n";
+        let why = |status| otherwise(status, text).unwrap_or_default();
+        assert_eq!(why(404), "logged     404: the upstream's own  [f:2]\n");
+        assert!(why(503).contains("the upstream's own") && why(502).contains("does not answer"));
+        let limited = text.replace("  root html;", "  limit_req zone=a;   f:9\n  root html;");
+        assert!(
+            otherwise(503, &limited)
+                .is_some_and(|why| why.ends_with("a limit was reached, or the server drains  [f:9]\n"))
+        );
+    }
+
+    #[test]
+    fn a_line_names_its_listener_by_port_scheme_version_or_status() {
+        let secure = |is_secure| Hints { is_secure, ..Hints::default() };
+        for (line, status, expected) in [
+            ("\"GET / HTTP/1.1\" 404 port", None, Hints::default()),
+            (
+                "\"GET / HTTP/1.1\" 404 server_port=8443 scheme=https",
+                None,
+                Hints { port: Some(8443), ..secure(Some(true)) },
+            ),
+            ("{\"scheme\":\"http\",\"server_port\":\"80\"}", None, Hints { port: Some(80), ..secure(Some(false)) }),
+            ("ssl_protocol=TLSv1.3", None, secure(Some(true))),
+            ("ssl_protocol=-", None, Hints::default()),
+            ("\"GET / HTTP/2.0\" 404", None, Hints { http2: true, ..Hints::default() }),
+            ("", Some(496), secure(Some(true))),
+        ] {
+            assert_eq!(hints(line, status), expected, "{line}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Recorded steps → lines for people: a word for the subject, what happened, and the place that made it so. Steps say
 //! who won; the others are described by plain facts of their own (does the name match, does the pattern).
 
-use crate::config::ast::Span;
+use super::settings;
+use crate::config::ast::{Directive, Span};
 use crate::config::model::{Config, Endpoint, Location, LocationId, LocationKind, LocationTree, Names, ServerId};
 use crate::config::sources::Sources;
 use crate::exchange::Printable;
@@ -18,6 +19,10 @@ const SHOWN: usize = 12;
 pub struct Explanation<'c> {
     config: &'c Config,
     sources: &'c Sources,
+    /// Where directives are looked for that a step names and does not place.
+    tree: &'c [Directive],
+    /// The block whose settings hold for the next step.
+    here: Option<Span>,
     out: String,
     /// The subject of the last line: not repeated.
     subject: &'static str,
@@ -26,8 +31,8 @@ pub struct Explanation<'c> {
 }
 
 impl<'c> Explanation<'c> {
-    pub fn new(config: &'c Config, sources: &'c Sources) -> Explanation<'c> {
-        Explanation { config, sources, out: String::new(), subject: "", searched: false }
+    pub fn new(config: &'c Config, sources: &'c Sources, tree: &'c [Directive]) -> Explanation<'c> {
+        Explanation { config, sources, tree, here: None, out: String::new(), subject: "", searched: false }
     }
 
     pub fn finish(self) -> String {
@@ -51,23 +56,62 @@ impl<'c> Explanation<'c> {
         while let Some((step, after)) = rest.split_first() {
             rest = after;
             match step {
-                Step::Server { id, rule } => self.server(endpoint, host, *id, *rule),
+                Step::Server { id, rule } => {
+                    self.here = Some(self.config.server(*id).span);
+                    self.server(endpoint, host, *id, *rule);
+                }
                 Step::Search { server, uri } => {
                     let looked: Vec<(LocationId, Verdict)> = rest.iter().map_while(location_of).collect();
                     rest = &rest[looked.len()..];
+                    let block = looked.last().map(|(taken, _)| self.config.location(*taken).span);
+                    self.here = block.or(Some(self.config.server(*server).span));
                     self.locations(*server, uri, &looked);
                 }
                 Step::Location { id, verdict } => {
                     self.locations(self.config.location(*id).server, b"", &[(*id, *verdict)])
                 }
-                Step::Phase { name, at: None, text } => self.line(name, text),
+                Step::Phase { name, at: None, text } => match self.directive(name, text) {
+                    Some(place) => self.line(name, &format!("{text}  [{place}]")),
+                    None => self.line(name, text),
+                },
                 Step::Phase { name: name @ "rewrite", at: Some(at), text } => {
                     let directive = String::from_utf8_lossy(self.sources.slice(*at)).into_owned();
                     self.placed(name, *at, &format!("{directive}: {text}"));
                 }
-                Step::Phase { name, at: Some(at), text } => self.placed(name, *at, text),
+                Step::Phase { name: name @ "handler", at: Some(at), text } => match self.directive(name, text) {
+                    Some(place) => self.line(name, &format!("{text}  [{place}]")),
+                    None => self.placed(name, *at, text),
+                },
+                Step::Phase { name, at: Some(at), text } => {
+                    // A named location is gone to.
+                    self.here = if *name == "redirect" { Some(*at) } else { self.here };
+                    self.placed(name, *at, text);
+                }
             }
         }
+    }
+
+    /// Where the directive stands that a step is about: the one that its text or its subject names.
+    fn directive(&self, subject: &str, text: &str) -> Option<String> {
+        if self.tree.is_empty() {
+            return None;
+        }
+        let (name, word) = match subject {
+            "try_files" | "index" => (subject, None),
+            "log" if text.ends_with("(40: Too many levels of symbolic links)") => ("disable_symlinks", None),
+            "error_page" => (subject, text.split(' ').next()),
+            "access" | "handler" => match text.split([':', ' ']).next() {
+                Some("dav") => ("dav_methods", None),
+                Some("upload") => ("upload_store", None),
+                name => (name?, None),
+            },
+            _ => return None,
+        };
+        let is_it = |text: &str| {
+            let words = text.strip_prefix(name).and_then(|rest| rest.strip_prefix([' ', ';']));
+            words.is_some_and(|words| word.is_none_or(|word| words.split(' ').any(|one| one == word)))
+        };
+        settings::at(self.tree, self.here?, self.sources).into_iter().find(|setting| is_it(&setting.text))?.place
     }
 
     fn server(&mut self, endpoint: &Endpoint, host: &[u8], id: ServerId, rule: Rule) {

@@ -426,7 +426,7 @@ fn files_are_looked_at_with_the_rights_of_the_server() {
     let setup = Setup::full(&config.replace("USER", "user www-data;")).file("html/secret", "s");
     assert!(setup.run(&["-v"]).status.success());
     let own = setup.dir().join("webserv");
-    crate::harness::copy_for_all(&crate::harness::binary(), &own);
+    crate::harness::copy_for_all(crate::harness::binary(), &own);
     let mut command = std::process::Command::new(own);
     std::os::unix::process::CommandExt::uid(&mut command, 65_534);
     let out = command.args(question).current_dir(setup.dir()).env_remove("NGINX").output().expect("it runs");

@@ -68,6 +68,28 @@ http {
         location /pages { valid_referers none *.a.test; if ($invalid_referer) { return 403; } }
         location /teapot { return 418; }
         location /page { error_page 404 /page.html; }
+        location /asked { auth_request /no; }
+        location = /no { internal; return 401; }
+        location /told { auth_request /dead; }
+        location /fast { fastcgi_pass 127.0.0.1:9; }
+        location /simple { scgi_pass 127.0.0.1:9; }
+        location /program { root %%DIR%%; cgi_pass on; }
+        location /store/ { root %%DIR%%; upload_store %%DIR%%/store; allowed_methods PUT DELETE; upload_on_duplicate error; }
+        location /full/ { upload_store %%DIR%%/store; allowed_methods PUT; upload_min_free 90000g; }
+        location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; }
+        location /cycle { rewrite ^ /cycle last; }
+        location /tried { try_files $uri =404; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        server_name b.test;
+        return 301 http://b.test:%%PORT2%%$request_uri;
+    }
+    server {
+        listen 127.0.0.1:%%PORT2%%;
+        server_name b.test;
+        location /second { deny all; }
+        location /second/dead { proxy_pass http://127.0.0.1:9; }
     }
     server {
         listen 127.0.0.1:%%PORT1%%;
@@ -78,6 +100,24 @@ http {
 }
 "#;
 
+/// Of some requests, what the line has that decided.
+const DECIDERS: [(&str, &str); 13] = [
+    ("GET /limited/a", "location /limited"),
+    ("GET /closed", "location /closed"),
+    ("GET /locked", "location /locked"),
+    ("GET /asked", "location = /no"),
+    ("GET /told", "auth_request /dead"),
+    ("GET /fast", "fastcgi_pass"),
+    ("GET /simple", "scgi_pass"),
+    ("GET /program/p", "location /program"),
+    ("PUT /full/x", "upload_min_free"),
+    ("COPY /dav/x", "dav_methods"),
+    ("GET /tried", "try_files"),
+    // The name is served at two ports: one redirects.
+    ("GET /second", "location /second {"),
+    ("GET /second/dead", "location /second/dead"),
+];
+
 #[test]
 fn every_live_answer_over_399_is_traced_to_its_line() {
     if skip_on_nginx("explain") {
@@ -85,8 +125,18 @@ fn every_live_answer_over_399_is_traced_to_its_line() {
     }
     let setup =
         Setup::full(REFUSING).file("html/page.html", "page").file("html/small/f", "f").file("users", "a:{PLAIN}b\n");
-    let server = setup.allow_log("").start();
+    let setup = setup.file("store/have", "x").mode("store", 0o777).file("program/p", "#!/bin/sh\nexit 3\n");
+    let server = setup.mode("program/p", 0o755).allow_log("").start();
     let port = server.port();
+    let sent = |at: usize, bytes: String| {
+        let mut client = server.client_at(at);
+        client.send(bytes);
+        // What is not answered is in the log all the same.
+        let _ = client.try_response(false);
+    };
+    for target in ["/second", "/second/dead"] {
+        sent(2, format!("GET {target} HTTP/1.1\r\nHost: b.test\r\nConnection: close\r\n\r\n"));
+    }
     for (host, head, body) in [
         ("a.test", "GET /none HTTP/1.1\r\n", ""),
         ("a.test", "GET /page/none HTTP/1.1\r\n", ""),
@@ -114,13 +164,24 @@ fn every_live_answer_over_399_is_traced_to_its_line() {
         ("a.test", "\u{16}\u{3}\u{1}\r\n", ""),
         ("a.test", "GET / HTTP/1.1\r\nHost: b\r\n", ""),
         (&format!("a.test:{port}"), "GET /closed/y HTTP/1.1\r\n", ""),
+        ("a.test", "GET /asked HTTP/1.1\r\n", ""),
+        ("a.test", "GET /told HTTP/1.1\r\n", ""),
+        ("a.test", "GET /fast HTTP/1.1\r\n", ""),
+        ("a.test", "GET /simple HTTP/1.1\r\n", ""),
+        ("a.test", "GET /program/p HTTP/1.1\r\n", ""),
+        ("a.test", "GET /program/none HTTP/1.1\r\n", ""),
+        ("a.test", "PUT /store/have HTTP/1.1\r\nIf-None-Match: *\r\nContent-Length: 1\r\n", "x"),
+        ("a.test", "DELETE /store/none HTTP/1.1\r\n", ""),
+        ("a.test", "PUT /full/x HTTP/1.1\r\nContent-Length: 1\r\n", "x"),
+        ("a.test", "PUT /dav/no/x HTTP/1.1\r\nContent-Length: 1\r\n", "x"),
+        ("a.test", "COPY /dav/x HTTP/1.1\r\n", ""),
+        ("a.test", "GET /cycle HTTP/1.1\r\n", ""),
+        ("a.test", "GET /tried HTTP/1.1\r\n", ""),
+        ("b.test", "GET http://b.test/second HTTP/1.1\r\nExpect: x\r\n", ""),
     ] {
-        let mut client = server.client();
-        client.send(format!("{head}Host: {host}\r\nConnection: close\r\n\r\n{body}"));
-        // What is not answered is in the log all the same.
-        let _ = client.try_response(false);
+        sent(0, format!("{head}Host: {host}\r\nConnection: close\r\n\r\n{body}"));
     }
-    let log = server.await_file("logs/access.log", |text| text.lines().count() >= 28);
+    let log = server.await_file("logs/access.log", |text| text.lines().count() >= 44);
     let mut missed = Vec::new();
     let mut count = 0;
     for line in log.lines() {
@@ -141,8 +202,15 @@ fn every_live_answer_over_399_is_traced_to_its_line() {
         if !out.status.success() || !(is_said("answer") || is_said("logged")) || !text.contains("test.conf:") {
             missed.push(format!("{line}\n{text}"));
         }
+        // The line that decided, of those that have one of their own.
+        for (_, directive) in DECIDERS.iter().filter(|(request, _)| line.contains(&format!("\"{request} HTTP"))) {
+            let at = REFUSING.lines().position(|line| line.contains(directive)).expect("a line") + 1;
+            if !text.contains(&format!("conf/test.conf:{at}]")) {
+                missed.push(format!("{line}: not by line {at}\n{text}"));
+            }
+        }
     }
-    assert!(missed.is_empty() && count >= 26, "{} of {count}:\n{}", missed.len(), missed.join("\n"));
+    assert!(missed.is_empty() && count >= 41, "{} of {count}:\n{}", missed.len(), missed.join("\n"));
 }
 
 #[test]

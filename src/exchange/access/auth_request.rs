@@ -9,7 +9,6 @@ use crate::exchange::flow::Flow;
 use crate::exchange::rewrite::script;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
-use crate::route::Trace;
 use crate::services::Services;
 
 /// What a request knows of the one that decides about it.
@@ -33,12 +32,8 @@ pub fn is_set(ex: &Exchange) -> bool {
 }
 
 /// Has the URI asked. `refused`: what is to be answered should it refuse too, by `satisfy any`.
-pub fn start(ex: &mut Exchange, cx: &mut Services, refused: Option<Status>) -> Flow {
+pub fn start(ex: &mut Exchange, refused: Option<Status>) -> Flow {
     let Some(uri) = ex.here().settings.auth.request.clone() else { return Flow::Next };
-    if cx.trace.is_some() {
-        cx.trace.say("access", None, || format!("auth_request: {} decides", String::from_utf8_lossy(&uri)));
-        return Flow::Next;
-    }
     ex.auth_request = Some(Box::new(Asked { refused, verdict: None }));
     Flow::Subrequest(uri[..].into())
 }

@@ -49,7 +49,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
                 Outcome::Refused(flow) => later(ex, cx, flow),
                 _ => match signed_link::check(ex, cx) {
                     Err(refused) => signed_link::refuse(ex, cx, refused),
-                    Ok(_) => auth_request::start(ex, cx, None),
+                    Ok(_) => auth_request::start(ex, None),
                 },
             },
         },
@@ -79,7 +79,7 @@ fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
         },
     };
     match refused {
-        _ if auth_request::is_set(ex) => auth_request::start(ex, cx, refused),
+        _ if auth_request::is_set(ex) => auth_request::start(ex, refused),
         Some(status) => later(ex, cx, Flow::Status(status)),
         None => Flow::Next,
     }

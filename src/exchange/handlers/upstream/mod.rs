@@ -142,6 +142,10 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     }
     let found = find::find(ex, cx, &pass, &mut record);
     ex.log.upstream = Some(record);
+    if found.is_err() {
+        let directive = pass.protocol.directive();
+        cx.trace.say("handler", Some(ex.here().span), || format!("{directive}: where to is not known"));
+    }
     let find::Target { upstream, pending, place, is_secure } = found.map_err(Flow::Status)?;
     if let Some(record) = &mut ex.log.upstream {
         record.is_secure = is_secure;
@@ -256,6 +260,11 @@ impl Proxy {
         let most = settings(ex).next_tries;
         self.tries = if most > 0 { most.min(servers) } else { servers };
         self.upstream = upstream;
+    }
+
+    /// The servers that one is chosen from; None: it is a program.
+    pub fn group(&self) -> Option<&Upstream> {
+        self.script.is_none().then_some(&*self.upstream)
     }
 
     /// Connected, and nothing to be asked.

@@ -1,0 +1,95 @@
+//! A question through the phases that serve, without a client: what they wait for is over at once, and what decides about
+//! a request (auth_request) is asked as far as this server answers it itself.
+
+use super::question::Question;
+use crate::conn::http1::respond;
+use crate::conn::{Active, ssi};
+use crate::exchange::flow::{Phase, Then};
+use crate::exchange::handlers::Handler;
+use crate::exchange::{Printable, phases};
+use crate::http::h1::head::Progress;
+use crate::http::status::Status;
+use crate::route::{Recorder, Step, Trace};
+use crate::services::Services;
+
+/// Rounds of waiting (limit_req's delay, auth_delay) that are followed.
+const WAITS: usize = 4;
+
+/// Lets the phases answer. Some: the URI whose upstream decides, and is not asked to find out.
+///
+/// # Errors
+/// The question is not a whole request.
+pub fn answer(active: &mut Active, cx: &mut Services, question: &Question) -> Result<Option<Vec<u8>>, String> {
+    let Active { ex, handler, http1, .. } = active;
+    http1.input.extend_from_slice(&question.head);
+    match http1.parse(ex) {
+        Ok(Progress::Complete) => {
+            http1.hand_over(ex);
+            phases::begin(ex, handler, cx);
+        }
+        Ok(Progress::Partial) => return Err("the request's head is not complete".into()),
+        Err(why) => {
+            http1.hand_over_partial(ex);
+            phases::reject(ex, handler, cx, &why);
+        }
+    }
+    respond(active, cx);
+    let (mut waits, mut depends) = (0, None);
+    loop {
+        let Active { ex, handler, .. } = active;
+        if waits < WAITS
+            && let Some(then) = ex.pause.take().and_then(|pause| pause.then)
+        {
+            waits += 1;
+            phases::resume(ex, handler, cx, then);
+            respond(active, cx);
+        } else if handler.works() {
+            phases::work(ex, handler, cx);
+            respond(active, cx);
+        } else if let Handler::Asks(uri) = handler {
+            let uri = uri.to_vec();
+            if !decided(active, cx, &uri) {
+                depends = Some(uri);
+            }
+        } else {
+            return Ok(depends);
+        }
+    }
+}
+
+/// The request that decides about this one (auth_request), as one step; false: its answer is an upstream's.
+fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
+    cx.trace.say("access", None, || format!("auth_request: {} is asked", Printable(uri)));
+    // What it goes through is its own.
+    let steps = cx.trace.replace(Recorder::default());
+    ssi::ask(active, cx);
+    for _ in 0..WAITS {
+        let Active { ex, handler, .. } = &mut *active;
+        let Some(then) = ex.pause.take().and_then(|pause| pause.then) else { break };
+        phases::resume(ex, handler, cx, then);
+        respond(active, cx);
+    }
+    let is_over = ssi::is_over(active);
+    let here = active.ex.here().span;
+    let status = active.ex.response.status.0;
+    let own = std::mem::replace(&mut cx.trace, steps).map(|recorder| recorder.0).unwrap_or_default();
+    let decisive = own.iter().rev().find_map(|step| match step {
+        Step::Phase { at, .. } => *at,
+        _ => None,
+    });
+    if is_over {
+        let at = decisive.unwrap_or(here);
+        cx.trace.say("access", Some(at), || format!("{} is answered {status}", Printable(uri)));
+        ssi::ask(active, cx);
+        return true;
+    }
+    cx.trace.say("access", Some(here), || format!("{} is an upstream's to answer", Printable(uri)));
+    ssi::unwind(active, cx);
+    let Active { ex, handler, .. } = &mut *active;
+    if let Some(asked) = &mut ex.auth_request {
+        asked.verdict = Some(Status::OK);
+    }
+    phases::resume(ex, handler, cx, Then::Phase(Phase::Access));
+    respond(active, cx);
+    false
+}

@@ -1,0 +1,207 @@
+//! What `webserv explain` says is what the running server does: configurations and requests drawn by chance, each request
+//! asked of both. `SEED=n` replays one configuration, `SEEDS=n` draws more of them.
+
+mod draw;
+
+use crate::client::Response;
+use crate::harness::{Server, Setup, binary, skip_on_nginx};
+use draw::{CGI, FILES, Question, Rng, configuration, question};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+/// Requests for each configuration.
+const REQUESTS: usize = 40;
+
+/// What is compared of an answer: the status and its fields, but for what is the connection's and what time makes.
+fn facts(status: u16, fields: impl Iterator<Item = (String, String)>) -> (u16, BTreeSet<String>) {
+    const LEFT_OUT: [&str; 5] = ["date", "connection", "keep-alive", "transfer-encoding", "expires"];
+    // HTTP/2 has small letters.
+    let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let kept = fields.filter(|(name, _)| !LEFT_OUT.contains(&&**name));
+    (status, kept.map(|(name, value)| format!("{name}: {value}")).collect())
+}
+
+fn live(server: &Server, asked: &Question) -> Result<Response, String> {
+    let Question { method, target, host, fields, body } = asked;
+    let lines: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    let mut client = server.client();
+    // What is refused at once may be answered, and closed, before the body is out.
+    client.try_send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n{body}"));
+    client.try_response(method == "HEAD").map_err(|end| format!("{end:?}"))
+}
+
+fn explained(server: &Server, asked: &Question) -> String {
+    let mut command = Command::new(binary());
+    command.arg("explain").args(["-H", &format!("Host: {}", asked.host)]);
+    asked.fields.iter().for_each(|field| {
+        command.args(["-H", field]);
+    });
+    let url = format!("http://127.0.0.1:{}{}", server.port(), asked.target);
+    command.args(["conf/test.conf", &asked.method, &url]).current_dir(server.path("")).env_remove("NGINX");
+    let out = command.output().expect("the binary runs");
+    let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{} {url}: {errors}", asked.method);
+    text.into_owned()
+}
+
+/// The lines of a subject: its own, and those below it without one.
+fn subject<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines().take_while(|line| !line.starts_with("settings at")) {
+        if !line.starts_with(' ') {
+            inside = line.split(' ').next() == Some(name);
+        }
+        if inside && !line.trim().is_empty() {
+            found.push(line.strip_prefix(name).unwrap_or(line).trim());
+        }
+    }
+    found
+}
+
+/// What explain has wrong, or None.
+fn difference(server: &Server, text: &str, live: &Result<Response, String>, asked: &Question) -> Option<String> {
+    let is_head = asked.method == "HEAD";
+    let mut answer = subject(text, "answer");
+    // The upstreams of these configurations let requests in.
+    if answer.first()?.starts_with("depends on what the upstream of") {
+        answer.remove(0);
+    }
+    let first = *answer.first()?;
+    let live = match live {
+        Err(_) if first.starts_with("none: the connection is closed") => return None,
+        Err(end) => return Some(format!("closed ({end})")),
+        Ok(live) => live,
+    };
+    if first.starts_with("none: the connection is closed") {
+        return Some("it is answered".into());
+    }
+    if first.starts_with("is the upstream's") {
+        return passed(server, text, live, is_head);
+    }
+    if first.starts_with("depends on the body") {
+        return written(text, live, &asked.method);
+    }
+    let status: u16 = first.get(..3).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let field = |line: &&str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let said = facts(status, answer.iter().skip(1).filter_map(field));
+    let done = facts(live.status, live.headers.iter().cloned());
+    if said != done {
+        let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>().join(", ");
+        return Some(format!(
+            "said {} [{}], done {} [{}]",
+            said.0,
+            only(&said.1, &done.1),
+            done.0,
+            only(&done.1, &said.1)
+        ));
+    }
+    // The location is that of the last line that has one.
+    let place = live.header("X-Where").filter(|at| at.bytes().all(|byte| byte.is_ascii_digit()));
+    let taken = subject(text, "location").iter().rfind(|line| line.contains(" for /")).map(|line| (*line).to_owned());
+    if let (Some(at), Some(taken)) = (place, &taken)
+        && !taken.contains("limit_except")
+        && !taken.ends_with(&format!("conf/test.conf:{at}]"))
+        && !text.contains("@named")
+    {
+        return Some(format!("answered by the location of line {at}, said was {taken}"));
+    }
+    let file = subject(text, "file").last().map(|path| (*path).to_owned());
+    let root = format!("{}/", server.path("").display()).replace("//", "/");
+    if let Some(file) = file.filter(|_| live.status == 200 && !is_head && live.header("Content-Encoding").is_none()) {
+        let name = file.strip_prefix(&root).unwrap_or(&file).to_owned();
+        if FILES.contains(&&*name) && live.text() != name {
+            return Some(format!("file {name}, sent was {:?}", live.text()));
+        }
+    }
+    None
+}
+
+/// Of a request that was passed on: to the right place, and as it was said.
+fn passed(server: &Server, text: &str, live: &Response, is_head: bool) -> Option<String> {
+    let handler = subject(text, "handler").last().copied().unwrap_or_default();
+    let (body, is_coded) = (live.text(), live.header("Content-Encoding").is_some());
+    let peer = subject(text, "upstream").concat();
+    if handler.starts_with("cgi_pass") {
+        // A program that may not be run, or is none, is refused by what is found at the time.
+        let is_program = body.starts_with("program ") || is_head || is_coded || live.status != 200;
+        return (!is_program).then(|| format!("not the program's: {body:?}"));
+    }
+    if handler.starts_with("fastcgi_pass") {
+        let is_dead = peer == "127.0.0.1:9" && live.status != 200 || body == "html/e404.html" || is_head || is_coded;
+        return (!is_dead).then(|| format!("upstream {peer:?}, answered was {}", live.status));
+    }
+    let url = handler.split("proxy_pass: ").nth(1).unwrap_or_default().split("  [").next().unwrap_or_default();
+    let port = server.address(1).port().to_string();
+    if !peer.contains(&port) {
+        return Some(format!("upstream {peer:?} is not port {port}"));
+    }
+    let uri = url.split_once("://").map_or("", |(_, rest)| rest.find('/').map_or("", |at| &rest[at..]));
+    let uri = if uri.starts_with('/') { uri.to_owned() } else { format!("/{uri}") };
+    // The answer of the other server may be changed by the way; that it is its answer, its text says.
+    let is_passed = body.starts_with("up ") || is_head || is_coded || live.status != 200;
+    let same = !body.starts_with("up ") || body.ends_with(&format!(" {uri}"));
+    (!is_passed || !same).then(|| format!("passed on as {body:?}, said was {uri:?}"))
+}
+
+/// Of a request that changes something: it was let in, and what it made is where it was said to be.
+fn written(text: &str, live: &Response, method: &str) -> Option<String> {
+    // Whatever the body is, these are known without it.
+    if [301, 302, 401, 405, 500, 501, 502].contains(&live.status) {
+        return Some(format!("said to depend on the body, done {}", live.status));
+    }
+    let place = subject(text, "store").last().or(subject(text, "file").last()).map(|path| (*path).to_owned());
+    let place = place.unwrap_or_default();
+    let makes = ["PUT", "MKCOL"].contains(&method) && [201, 204].contains(&live.status);
+    (makes && !Path::new(&place).exists()).then(|| format!("answered {}, but there is no {place:?}", live.status))
+}
+
+#[test]
+fn what_is_said_of_requests_drawn_by_chance_is_what_is_done() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..1 + number("SEEDS").unwrap_or(8),
+    };
+    let (mut asked, mut wrong) = (0, Vec::new());
+    for seed in seeds {
+        let mut rng = Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        (0..8).for_each(|_| {
+            rng.next();
+        });
+        let config = configuration(&mut rng);
+        let mut setup = Setup::full(&config).file("users", "alice:{PLAIN}secret\n").allow_log("");
+        for name in FILES {
+            setup = setup.file(name, name);
+        }
+        for name in CGI {
+            let program = format!("#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\nprogram {name}'\n");
+            setup = setup.file(name, program).mode(name, 0o755);
+        }
+        for name in ["store", "dav", "dav/sub"] {
+            setup = setup.mkdir(name).mode(name, 0o777);
+        }
+        let server = setup.start();
+        for _ in 0..REQUESTS {
+            let question = question(&mut rng);
+            let text = explained(&server, &question);
+            let answer = live(&server, &question);
+            asked += 1;
+            if let Some(why) = difference(&server, &text, &answer, &question) {
+                let Question { method, target, host, fields, .. } = &question;
+                wrong.push(format!("SEED={seed} {method} {target} Host: {host} {fields:?}: {why}"));
+                if number("SEED").is_some() {
+                    println!("{}\n{text}\n", wrong.last().expect("just pushed"));
+                }
+            }
+        }
+        if number("SEED").is_some() {
+            println!("{config}");
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {asked}:\n{}", wrong.len(), wrong.join("\n"));
+}
