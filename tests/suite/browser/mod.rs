@@ -6,6 +6,7 @@ mod deletes;
 mod devtools;
 mod looks;
 mod resume;
+mod secure;
 mod uploads;
 
 use crate::harness::{Runs, Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx, skipped};
@@ -30,6 +31,7 @@ fn the_page_in_a_real_browser() {
     deletes::rows(&mut table, &mut browser);
     resume::rows(&mut table, &mut browser);
     axe::rows(&mut table, &mut browser);
+    secure::rows(&mut table, &mut browser);
 }
 
 fn setup() -> Setup {
