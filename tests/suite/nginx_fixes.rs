@@ -329,3 +329,34 @@ fn odd_targets_and_hosts_are_refused() {
         s.get_with("/", "Cookie: a=1, b=2; b=3\r\n").is(200).body_is("[1, b=2][3]");
     });
 }
+
+/// 101 where nothing was asked to switch is a head for the client to judge, as in nginx, and the end of the connection:
+/// not a byte of the other protocol follows.
+#[test]
+fn a_switch_that_was_not_asked_for_is_a_head_alone() {
+    let up = Upstream::start(|peer| {
+        if peer.request().is_some() {
+            peer.send(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\nhandshaked");
+            let _ = peer.some();
+        }
+    });
+    let s = server(&format!(
+        "location / {{ proxy_pass http://{0}; proxy_http_version 1.1; }}
+         location /kept/ {{ auth_request /check; }} location = /check {{ proxy_pass http://{0}; proxy_http_version 1.1; }}",
+        up.address
+    ))
+    .start();
+    let mut table = Table::new("101 out of the blue");
+    table.row(ours("nginx keeps the connection"), "a head, and the end", || {
+        let mut client = s.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let all = String::from_utf8_lossy(&client.rest()).into_owned();
+        assert!(all.starts_with("HTTP/1.1 101 Switching\r\n") && all.ends_with("\r\n\r\n"), "{all}");
+        assert!(all.matches("HTTP/1.1 ").count() == 1 && !all.contains("handshaked"), "{all}");
+        assert!(all.contains("Connection: close\r\n"), "{all}");
+    });
+    table.row(ours("nginx has it as the answer"), "a check is not answered by it", || _ = s.get("/kept/").is(500));
+    table.row(ours("nginx has it as the answer"), "nor is a client of HTTP/1.0", || {
+        s.client().request("GET / HTTP/1.0\r\n\r\n").is(502);
+    });
+}

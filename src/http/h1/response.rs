@@ -74,6 +74,8 @@ pub struct Asked {
     pub head: bool,
     /// To switch protocols: 101 is an answer.
     pub upgrade: bool,
+    /// 101 is an answer all the same, of a head alone.
+    pub passes_101: bool,
     pub dialect: Dialect,
 }
 
@@ -281,7 +283,7 @@ impl ResponseHead {
         if chunked && length.is_some() {
             return Err(Bad::Framing("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time"));
         }
-        if self.status == 101 && !asked.upgrade {
+        if self.status == 101 && !asked.upgrade && !asked.passes_101 {
             return Err(Bad::Field("101 where no other protocol was asked for"));
         }
         self.length = length;

@@ -113,6 +113,12 @@ fn a_head_means_the_same_however_it_is_split() {
             "HTTP/1.1 101 Switching\r\n\r\n",
             "upstream sent invalid header: 101 where no other protocol was asked for",
         ),
+        (
+            "101 that goes to the client all the same",
+            Asked { passes_101: true, ..get },
+            "HTTP/1.1 101 Switching\r\n\r\nraw",
+            "101 Switching [] None rest 3",
+        ),
         ("not HTTP", get, "SSH-2.0-x\r\n", "upstream sent no valid HTTP/1.0 header"),
         ("HTTP/2", get, "HTTP/2.0 200 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),
         ("a short code", get, "HTTP/1.1 20 OK\r\n\r\n", "upstream sent no valid HTTP/1.0 header"),

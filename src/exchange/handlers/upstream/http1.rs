@@ -22,6 +22,8 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     let caches = settings.cache.takes(ex.route.method);
     let method = method(ex, cx, &settings, caches)?;
     proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
+    // What switches though it was not asked to is the client's to judge, as in nginx; others have no such answer.
+    proxy.asked.passes_101 = ex.sub.is_none() && ex.request.head.version == Version::Http11 && !caches;
     // What the allocator serves from its quickest lists holds most heads.
     let mut out = Vec::with_capacity(768);
     request::line(&method, &place.uri, settings.version, &mut out);

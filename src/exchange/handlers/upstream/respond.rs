@@ -244,7 +244,8 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
         Some(b"no") => true,
         _ => !settings.buffering,
     };
-    ex.response.upgrade = head.status == 101;
+    let switches = head.status == 101 && proxy.asked.upgrade;
+    ex.response.upgrade = switches;
     ex.response.body = Body::Stream {
         length: match head.ending {
             Ending::None => head.length,
@@ -252,10 +253,11 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             Ending::Chunked | Ending::Close => None,
         },
     };
-    if head.status == 101 {
+    if switches {
         proxy.phase = Phase::Tunnel;
-        ex.closes = true;
     }
+    // What a client that did not ask for it makes of this head is not known: nothing comes after it.
+    ex.closes |= head.status == 101;
 }
 
 /// The server of a tunnel is there: its client gets 200, and what follows is between the two.
