@@ -160,7 +160,12 @@ impl Server {
         if !self.old_configs.is_empty() {
             let (held, free) = std::mem::take(&mut self.old_configs).into_iter().partition(|c| Rc::strong_count(c) > 1);
             self.old_configs = held;
-            self.spent_configs.extend(free.into_iter().filter_map(Rc::into_inner));
+            for config in free.into_iter().filter_map(Rc::into_inner) {
+                self.spent_configs.push(config);
+                // Scripts that wait for the end of nginx's old workers look for its words.
+                let words = "where nginx has it that an old worker process exited with code 0";
+                self.note(format_args!("no connection uses the old configuration any more, {words}"));
+            }
             if self.old_configs.is_empty() {
                 self.cx.logs.retire();
             }
