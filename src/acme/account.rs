@@ -72,10 +72,11 @@ impl Account {
         self.kid.as_deref()
     }
 
-    /// The authority does not know the account, or has moved: what was learned is asked for again.
+    /// Something failed, and where everything is may have changed: it is asked for again. Whether the authority still
+    /// knows the account, its answers show.
     pub fn forget(&mut self) {
-        self.kid = None;
         self.directory = None;
+        self.nonce = None;
     }
 
     pub fn directory(&self) -> Option<&Directory> {

@@ -20,8 +20,8 @@ const POLLS: u32 = 120;
 /// Milliseconds before the first second look, and the most.
 const PAUSE: u64 = 250;
 const LONGEST: u64 = 10_000;
-/// How often a request is made again because of a nonce and the like.
-const REPEATS: u32 = 6;
+/// How often a request is made again because of a nonce and the like, before another of the order has got through.
+const REPEATS: u32 = 12;
 
 /// What an authority will look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,6 +197,7 @@ impl Order {
             Some(Outstanding::Own) => {
                 account.learn(response);
                 if (200..300).contains(&response.status) {
+                    self.repeats = 0;
                     return self.progress(account, terms, response, now);
                 }
                 if self.again(account, response) {

@@ -1,7 +1,7 @@
 //! Directories of temporary files: made before the process gives up root's rights, as the user it will work as needs
 //! them.
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use crate::config::model::Config;
 use crate::io::open;
 use crate::sys::file;
@@ -15,8 +15,11 @@ use std::os::fd::AsFd;
 pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
     for path in config.process.temp_paths.iter().chain(config.acme.state_paths()) {
         let failed = |call: &'static str| {
-            let path = path.display();
-            move |e| Failure::of(format!("{call} \"{path}\" failed {e}"))
+            let cause = path.clone();
+            move |e| Failure {
+                why: format!("{call} \"{}\" failed {e}", cause.display()),
+                cause: Some(Cause::Open(cause, e)),
+            }
         };
         if config.acme.state_paths().any(|state| state == path) {
             // State may be the first of its kind; a directory that cannot be made is reported by the next line.

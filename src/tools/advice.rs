@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Directives whose first argument is a path that is written to.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "error_log",
     "access_log",
     "pid",
@@ -24,6 +24,7 @@ const PATHS: [&str; 8] = [
     "fastcgi_temp_path",
     "uwsgi_temp_path",
     "scgi_temp_path",
+    "state_path",
 ];
 
 /// The failure as a message of the configuration.

@@ -21,6 +21,7 @@ mod table;
 mod upstream;
 
 mod acme;
+mod acme_played;
 mod as_nginx;
 mod auth_request;
 mod autoindex;

@@ -1,6 +1,7 @@
 //! One certificate over time: what of it is there, when the next is due, when its authority is asked about that.
 
 use super::store::Pair;
+use super::unkept::Unkept;
 use crate::acme::problem::Failure;
 use crate::acme::renewal::{self, Window};
 use crate::tls::CertifiedKey;
@@ -35,6 +36,10 @@ pub struct Held {
     window: Option<(Window, i64)>,
     failures: u32,
     hasty: u32,
+    /// Certificates in a row whose time was over as soon as they were issued, by the clock of this machine.
+    spent: u32,
+    /// Whether the certificate is on disk.
+    pub unkept: Unkept,
 }
 
 /// What is to be done for it now.
@@ -47,7 +52,16 @@ pub enum Due {
 impl Held {
     /// Nothing is there: one is wanted at once.
     pub fn new() -> Held {
-        Held { current: None, order_at: 0, ask_at: NEVER, window: None, failures: 0, hasty: 0 }
+        Held {
+            current: None,
+            order_at: 0,
+            ask_at: NEVER,
+            window: None,
+            failures: 0,
+            hasty: 0,
+            spent: 0,
+            unkept: Unkept::default(),
+        }
     }
 
     /// Serves another certificate from now on. False: it cannot be read.
@@ -71,7 +85,21 @@ impl Held {
     }
 
     pub fn next(&self) -> i64 {
-        self.order_at.min(self.ask_at)
+        self.order_at.min(self.ask_at).min(self.unkept.next())
+    }
+
+    /// The certificate was just issued. One that is due all the same is not renewed at once, and then for ever: either
+    /// this machine's clock is wrong or the authority's. True: so it is.
+    pub fn issued(&mut self, now: i64) -> bool {
+        let is_spent = self.order_at <= now;
+        self.spent = if is_spent { self.spent.saturating_add(1) } else { 0 };
+        self.order_at = self.order_at.max(self.soonest(now));
+        is_spent
+    }
+
+    /// When the next may be ordered at the soonest.
+    fn soonest(&self, now: i64) -> i64 {
+        now.saturating_add_unsigned(renewal::hasty(self.hasty.max(self.spent)))
     }
 
     /// An order begins.
@@ -104,8 +132,7 @@ impl Held {
         let Some(current) = &self.current else { return };
         // Too late for an attempt that fails to be tried again is too late.
         let latest = current.not_after - (current.not_after - current.not_before) / 10;
-        let soonest = now.saturating_add_unsigned(renewal::hasty(self.hasty));
-        self.order_at = moment.min(latest).max(soonest);
+        self.order_at = moment.min(latest).max(self.soonest(now));
     }
 
     /// It could not be asked.
@@ -158,6 +185,25 @@ mod tests {
         assert_eq!(held.order_at, NOW + 1200, "not one after the other");
         held.suggested(None, NOW, 5);
         assert_eq!(held.ask_at, NOW + SILENT);
+    }
+
+    #[test]
+    fn a_certificate_that_is_over_when_it_is_issued_is_not_renewed_for_ever() {
+        let mut held = held();
+        let pair = held.current.clone().expect("there").pair;
+        // Ten years later, by the clock of this machine.
+        let late = NOW + 3650 * 86_400;
+        for pause in [1200, 2400, 4800] {
+            held.begin(late);
+            assert!(held.install(pair.clone(), 2, late, 0));
+            assert!(held.issued(late), "it is over");
+            let past = Window { start: NOW, end: NOW + 1, ask_again: 7200 };
+            held.suggested(Some(past), late, 0);
+            assert_eq!(held.order_at, late + pause, "not one after the other");
+        }
+        // The clock is set.
+        assert!(held.install(pair, 3, NOW, 0));
+        assert!(!held.issued(NOW) && held.order_at > NOW + 86_400);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod held;
 mod store;
+mod unkept;
 
 use crate::acme::account::Account;
 use crate::acme::jose::AccountKey;
@@ -26,7 +27,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use store::Pair;
+use store::{Opened, Pair};
+use unkept::Unkept;
 
 /// The time of a turn.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +64,10 @@ struct Authority {
     outstanding: bool,
     /// Nothing is asked before, monotonic milliseconds.
     wait: u64,
+    /// The account's key, where it was made and is not on disk.
+    unkept_key: Option<String>,
+    /// Whether the account is on disk.
+    unkept: Unkept,
 }
 
 #[derive(Default)]
@@ -98,7 +104,7 @@ impl Acme {
             }
             return false;
         }
-        let old = std::mem::take(&mut self.authorities);
+        let mut old = std::mem::take(&mut self.authorities);
         let mut kept: Vec<(Rc<Issuer>, Certificate, Held)> = std::mem::take(&mut self.certificates)
             .into_iter()
             .filter_map(|(certificate, held)| Some((old.get(certificate.issuer)?.issuer.clone(), certificate, held)))
@@ -107,16 +113,14 @@ impl Acme {
         self.handshakes.clear();
         self.spare.clear();
         for issuer in &settings.issuers {
-            self.authorities.push(match store::account(issuer) {
-                Ok((key, kid)) => Authority::new(issuer.clone(), Account::new(key, kid)),
-                Err(why) => {
-                    self.lines.push((Level::Emerg, format!("acme issuer \"{}\": {why}", issuer.name)));
-                    // Another account than before, for as long as the process lives: better than no certificate.
-                    let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()));
-                    let Ok(key) = key else { return true };
-                    Authority::new(issuer.clone(), Account::new(key, None))
-                }
-            });
+            let authority = match old.iter().position(|old| is_same(&old.issuer, issuer)) {
+                // What was under way begins again: the certificates may be others.
+                Some(place) => Some(old.swap_remove(place).settled(issuer.clone())),
+                None => self.authority(issuer),
+            };
+            let Some(authority) = authority else { return true };
+            self.authorities.push(authority);
+            self.keep_account(self.authorities.len() - 1, now);
         }
         for (at, certificate) in settings.certificates.iter().enumerate() {
             let Some(issuer) = settings.issuers.get(certificate.issuer) else { continue };
@@ -133,6 +137,55 @@ impl Acme {
             self.certificates.push((certificate.clone(), held));
         }
         true
+    }
+
+    fn authority(&mut self, issuer: &Rc<Issuer>) -> Option<Authority> {
+        let opened = store::account(issuer).or_else(|why| {
+            self.lines.push((Level::Emerg, format!("acme issuer \"{}\": {why}", issuer.name)));
+            // Another account than before, for as long as the process lives: better than no certificate. What is on disk
+            // stays as it is.
+            let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()))?;
+            Ok::<_, String>(Opened { key, kid: None, unkept: None })
+        });
+        let Opened { key, kid, unkept } = opened.ok()?;
+        Some(Authority { unkept_key: unkept, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
+    }
+
+    /// Writes what of an account is not on disk.
+    fn keep_account(&mut self, at: usize, now: i64) {
+        let Some(authority) = self.authorities.get_mut(at) else { return };
+        let Authority { issuer, account, unkept_key, unkept, .. } = authority;
+        let key = unkept_key.as_deref().map_or(Ok(()), |text| store::keep_key(issuer, text));
+        let kept = key.and_then(|()| {
+            *unkept_key = None;
+            account.kid().map_or(Ok(()), |kid| store::keep_account(issuer, account.key(), kid))
+        });
+        let what = format!("the account of acme issuer \"{}\"", issuer.name);
+        self.lines.extend(unkept.attempted(kept, &what, now, chance()));
+    }
+
+    /// Writes a certificate that is served.
+    fn keep_certificate(&mut self, id: usize, now: i64) {
+        let Some((certificate, held)) = self.certificates.get_mut(id) else { return };
+        let Some(authority) = self.authorities.get(certificate.issuer) else { return };
+        let pair = held.current.as_ref().map(|current| &current.pair);
+        let kept = pair.map_or(Ok(()), |pair| store::keep(&authority.issuer, certificate, pair));
+        let what = format!("acme certificate for {}", certificate.names.join(", "));
+        self.lines.extend(held.unkept.attempted(kept, &what, now, chance()));
+    }
+
+    /// Writes again what could not be written.
+    fn keep_what_is_not(&mut self, now: i64) {
+        for at in 0..self.authorities.len() {
+            if self.authorities[at].unkept.is_due(now) {
+                self.keep_account(at, now);
+            }
+        }
+        for id in 0..self.certificates.len() {
+            if self.certificates[id].1.unkept.is_due(now) {
+                self.keep_certificate(id, now);
+            }
+        }
     }
 
     fn load(&mut self, issuer: &Issuer, certificate: &Certificate, now: i64) -> Held {
@@ -188,7 +241,7 @@ impl Acme {
             if authority.job.is_some() {
                 return Some(authority.wait);
             }
-            let next = self.of(at).map(|(_, held)| held.next()).min()?;
+            let next = self.of(at).map(|(_, held)| held.next()).min()?.min(authority.unkept.next());
             let seconds = u64::try_from(next - now.unix).unwrap_or(0);
             Some(authority.wait.max(now.ms + seconds.saturating_mul(1000).min(LOOK)))
         };
@@ -207,6 +260,7 @@ impl Acme {
 
     /// Begins what is due and goes on with what can go on. Gives the requests that must go out, and to which authority.
     pub fn step(&mut self, now: Moment) -> Vec<(usize, Request)> {
+        self.keep_what_is_not(now.unix);
         let mut requests = Vec::new();
         for at in 0..self.authorities.len() {
             let authority = &self.authorities[at];
@@ -294,16 +348,19 @@ impl Acme {
             Err(why) => return self.failed(id, &Failure::nonsense(&why), now),
         };
         let names = certificate.names.join(", ");
-        if let Err(why) = store::keep(&issuer, certificate, &pair) {
-            self.lines.push((Level::Crit, format!("acme certificate for {names}: {why}")));
-        }
         self.generation += 1;
         if held.install(pair, self.generation, now.unix, chance()) {
             let until = held.current.as_ref().map_or(0, |current| current.not_after);
             let until = crate::tls::names::time(until);
             let text = format!("acme certificate for {names} issued by \"{}\", valid until {until}", issuer.name);
             self.lines.push((Level::Notice, text));
+            if held.issued(now.unix) {
+                let clock = crate::tls::names::time(now.unix);
+                let text = format!("acme certificate for {names} is to be renewed already: is it {clock}?");
+                self.lines.push((Level::Warn, text));
+            }
             self.spare.remove(&id);
+            self.keep_certificate(id, now.unix);
         } else {
             self.failed(id, &Failure::nonsense("its certificate"), now);
         }
@@ -334,28 +391,27 @@ impl Acme {
                 order.receive(account, &issuer.terms, &response, now.unix).map(|()| None)
             }
             (Work::Inquiry(inquiry), Ok(response)) => inquiry.receive(account, &issuer.terms, &response, now.unix),
-            (_, Err(why)) => {
-                // Where everything is may have changed since it was learned.
-                Err(Failure::new(Kind::Unreachable, why))
-            }
+            (_, Err(why)) => Err(Failure::new(Kind::Unreachable, why)),
         };
-        if let Some(kid) = account.kid().filter(|kid| before.as_deref() != Some(*kid))
-            && let Err(why) = store::keep_account(issuer, account.key(), kid)
-        {
-            self.lines.push((Level::Crit, format!("acme issuer \"{}\": {why}", issuer.name)));
+        if taken.is_err() {
+            account.forget();
         }
-        match (taken, &job.work) {
+        let is_order = matches!(job.work, Work::Order(..));
+        if account.kid().is_some_and(|kid| before.as_deref() != Some(kid)) {
+            self.keep_account(at, now.unix);
+        }
+        match (taken, is_order) {
             (Ok(Some(window)), _) => {
                 self.finish(at);
                 self.certificates[id].1.suggested(Some(window), now.unix, chance());
             }
-            (Ok(None), Work::Order(..)) => self.publish(at, now),
-            (Ok(None), Work::Inquiry(_)) => {}
-            (Err(failure), Work::Order(..)) => {
+            (Ok(None), true) => self.publish(at, now),
+            (Ok(None), false) => {}
+            (Err(failure), true) => {
                 self.finish(at);
                 self.failed(id, &failure, now);
             }
-            (Err(failure), Work::Inquiry(_)) => {
+            (Err(failure), false) => {
                 self.finish(at);
                 self.certificates[id].1.not_asked(&failure, now.unix, chance());
                 let text = format!("acme issuer was not asked when to renew: {}", failure.text);
@@ -390,7 +446,20 @@ impl Acme {
 
 impl Authority {
     fn new(issuer: Rc<Issuer>, account: Account) -> Authority {
-        Authority { issuer, account, job: None, outstanding: false, wait: 0 }
+        Authority {
+            issuer,
+            account,
+            job: None,
+            outstanding: false,
+            wait: 0,
+            unkept_key: None,
+            unkept: Unkept::default(),
+        }
+    }
+
+    /// As it is after a reload: nothing is under way.
+    fn settled(self, issuer: Rc<Issuer>) -> Authority {
+        Authority { issuer, job: None, outstanding: false, wait: 0, ..self }
     }
 }
 

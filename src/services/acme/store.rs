@@ -36,19 +36,33 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> String + '_ {
     move |e| format!("\"{}\" cannot be written: {e}", path.display())
 }
 
+/// An account key, and what is known of its account.
+pub struct Opened {
+    pub key: AccountKey,
+    /// The account's URL at its authority.
+    pub kid: Option<String>,
+    /// A key that was just made and is not on disk yet: its text.
+    pub unkept: Option<String>,
+}
+
+fn key_path(issuer: &Issuer) -> Option<PathBuf> {
+    issuer.state.as_ref().map(|state| state.join("account.key"))
+}
+
 /// The issuer's account key, made where there is none; and its account's URL, where it is known.
 ///
 /// # Errors
-/// The key cannot be read, or made, or kept.
-pub fn account(issuer: &Issuer) -> Result<(AccountKey, Option<String>), String> {
-    let path = issuer.state.as_ref().map(|state| state.join("account.key"));
+/// The key cannot be read, or made.
+pub fn account(issuer: &Issuer) -> Result<Opened, String> {
+    let mut unkept = None;
+    let path = key_path(issuer);
     let text = match (&issuer.account_key, &path) {
         (From::Given(text), _) => text.clone(),
         (From::Made(kind), Some(path)) => match fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let text = issue::new_key(*kind)?;
-                replace(path, text.as_bytes(), 0o600).map_err(failed(path))?;
+                unkept = Some(text.clone());
                 text
             }
             Err(e) => return Err(format!("\"{}\" cannot be read: {e}", path.display())),
@@ -63,7 +77,16 @@ pub fn account(issuer: &Issuer) -> Result<(AccountKey, Option<String>), String> 
         let same = lines.next() == Some(issuer.terms.uri.text.as_str()) && lines.next() == Some(&*key.thumbprint());
         lines.next().filter(|_| same).map(str::to_owned)
     });
-    Ok((key, kid))
+    Ok(Opened { key, kid, unkept })
+}
+
+/// Keeps an account key that was made.
+///
+/// # Errors
+/// It cannot be kept.
+pub fn keep_key(issuer: &Issuer, text: &str) -> Result<(), String> {
+    let Some(path) = key_path(issuer) else { return Ok(()) };
+    replace(&path, text.as_bytes(), 0o600).map_err(failed(&path))
 }
 
 /// Keeps the account's URL.

@@ -1,0 +1,76 @@
+//! What should be on disk and is not, for want of room or of rights: written again and again until it is there, with
+//! longer and longer pauses. The log has a line when that begins and one when it ends.
+
+use crate::acme::problem::{Failure, Kind};
+use crate::acme::renewal;
+use crate::config::model::Level;
+
+/// Never.
+const NEVER: i64 = i64::MAX;
+
+#[derive(Debug)]
+pub struct Unkept {
+    failures: u32,
+    /// Seconds since 1970.
+    again: i64,
+}
+
+impl Default for Unkept {
+    fn default() -> Unkept {
+        Unkept { failures: 0, again: NEVER }
+    }
+}
+
+impl Unkept {
+    /// When it is written again; far away where everything is on disk.
+    pub fn next(&self) -> i64 {
+        self.again
+    }
+
+    pub fn is_due(&self, now: i64) -> bool {
+        self.again <= now
+    }
+
+    /// Another attempt was made. Gives what there is to say. `what`: as a line of the log begins.
+    pub fn attempted(
+        &mut self,
+        outcome: Result<(), String>,
+        what: &str,
+        now: i64,
+        chance: u64,
+    ) -> Option<(Level, String)> {
+        let is_first = self.failures == 0;
+        match outcome {
+            Ok(()) => {
+                *self = Unkept::default();
+                (!is_first).then(|| (Level::Notice, format!("{what} is on disk now")))
+            }
+            Err(why) => {
+                self.failures = self.failures.saturating_add(1);
+                let pause = renewal::pause(self.failures, &Failure::new(Kind::Unreachable, ""), chance);
+                self.again = now.saturating_add_unsigned(pause);
+                is_first.then(|| (Level::Crit, format!("{what}: {why}; in use all the same, and tried again")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_on_disk_is_tried_again_and_said_once() {
+        let mut unkept = Unkept::default();
+        assert_eq!((unkept.attempted(Ok(()), "it", 0, 0), unkept.next()), (None, NEVER));
+        let full = || Err("full".to_owned());
+        let (level, text) = unkept.attempted(full(), "it", 100, 0).expect("said");
+        assert_eq!((level, text.as_str()), (Level::Crit, "it: full; in use all the same, and tried again"));
+        assert!(unkept.next() == 102 && !unkept.is_due(101) && unkept.is_due(102));
+        assert_eq!((unkept.attempted(full(), "it", 102, 0), unkept.next()), (None, 106));
+        (0..40).for_each(|_| assert_eq!(unkept.attempted(full(), "it", 200, 0), None));
+        assert_eq!(unkept.next(), 800, "never more than ten minutes");
+        assert_eq!(unkept.attempted(Ok(()), "it", 800, 0), Some((Level::Notice, "it is on disk now".into())));
+        assert_eq!(unkept.next(), NEVER);
+    }
+}
