@@ -222,11 +222,18 @@ fn takes_body(conn: &Conn) -> bool {
 fn stream_and_wish(conn: &mut Conn) -> Option<(&mut super::stream::StreamTransport, bool)> {
     let is_wanted = match &conn.state {
         // Before there is a response a handler may still come to want it: after a delay, or once access is granted.
-        State::Active(active) => match active.ex.rx {
-            Rx::Done => false,
-            Rx::Drain => active.ex.tx == Tx::Wait,
-            _ => true,
-        },
+        State::Active(active) => {
+            // The client's own request: what it may be decided by has no body.
+            let mut ex = &active.ex;
+            while let Some(sub) = &ex.sub {
+                ex = &sub.parent;
+            }
+            match ex.rx {
+                Rx::Done => false,
+                Rx::Drain => ex.tx == Tx::Wait,
+                _ => true,
+            }
+        }
         _ => false,
     };
     match &mut conn.transport {

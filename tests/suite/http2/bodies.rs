@@ -4,6 +4,7 @@
 use super::client::{H2, raw};
 use super::{connect, send_body, site};
 use crate::harness::{eventually, http};
+use crate::upstream::Upstream;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use webserv::http::h2::frame::{PREFACE, kind};
@@ -178,4 +179,46 @@ fn a_body_without_a_length_is_not_complete_because_its_stream_was_reset() {
     peer.read_to_end(&mut got).expect("the end of the connection");
     assert!(crate::client::find(&got, b"\r\n0\r\n").is_none(), "{}", String::from_utf8_lossy(&got));
     assert_eq!(c.get("/small").status, 200);
+}
+
+#[test]
+fn a_body_that_comes_while_access_is_decided_on_is_kept() {
+    let decides = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let behind = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let s = site(&format!(
+        "location /a {{ auth_request /auth; proxy_pass http://{}; }}
+         location /up/ {{ auth_request /auth; upload_store %%DIR%%/store; allowed_methods PUT; }}
+         location = /auth {{ internal; proxy_pass http://{}; }}",
+        behind.address,
+        decides.local_addr().expect("bound"),
+    ));
+    let mut c = connect(&s);
+    let lengths: [&[(&str, &str)]; 2] = [&[], &[("content-length", "5")]];
+    for (round, fields) in lengths.into_iter().enumerate() {
+        for (method, path) in [("POST", "/a".to_owned()), ("PUT", format!("/up/f{round}"))] {
+            for pieces in [&[(&b"hello"[..], true)][..], &[(b"hel", false), (b"lo", false), (b"", true)]] {
+                let stream = c.request(method, &path, fields, false);
+                let (mut peer, _) = decides.accept().expect("the server asks");
+                let mut head = [0; 4096];
+                assert!(peer.read(&mut head).expect("a request") > 0);
+                // All of the body has come before there is an answer.
+                for (data, end) in pieces {
+                    c.data(stream, data, *end);
+                    c.frame(kind::PING, 0, 0, &[1; 8]);
+                    c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+                }
+                peer.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").expect("it reads");
+                let answer = c.answer(stream);
+                let case = format!("{method} {fields:?} {pieces:?}");
+                match method {
+                    "POST" => assert_eq!((answer.status, behind.last().body), (200, b"hello".to_vec()), "{case}"),
+                    _ => assert_eq!(
+                        (answer.status / 100, s.read(&format!("store/f{round}"))),
+                        (2, b"hello".to_vec()),
+                        "{case}"
+                    ),
+                }
+            }
+        }
+    }
 }
