@@ -9,7 +9,7 @@ use crate::conn::close;
 use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
-use crate::conn::{Conn, Pool, State, Turn};
+use crate::conn::{Conn, Pool, State, Turn, upstream};
 use crate::http::h2::error::ErrorCode;
 use crate::services::Services;
 use crate::sys::Errno;
@@ -360,7 +360,9 @@ fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         stream.parent = None;
         stream.is_broken = true;
     }
-    if matches!(&conn.state, State::Active(active) if active.handler.finishes()) {
+    if let State::Active(active) = &conn.state
+        && (active.handler.finishes() || reason == CloseReason::ClientGone && upstream::outlives_client(active))
+    {
         return Next::Run;
     }
     close::abandon(conn, turn, reason);

@@ -17,7 +17,7 @@ use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Phase, settings};
-use crate::exchange::{Rx, Tx};
+use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
 use exchange::{deadlines, served, settled, wait};
 use pool::Backends;
@@ -37,8 +37,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Handler::Proxy(proxy) = handler else { return Step::Close(CloseReason::Bug) };
     let phase = proxy.phase;
     let gone = io.transport.has_failed() || io.transport.peer_closed() && ex.rx == Rx::Done;
-    let goes_on = settings(ex).ignore_client_abort || settings(ex).store != Store::Off;
-    if gone && phase != Phase::Tunnel && !goes_on {
+    if gone && phase != Phase::Tunnel && !goes_on_without_client(ex) {
         return client_gone(active, turn, CloseReason::ClientGone);
     }
     let waiting = ex.out.pending();
@@ -64,6 +63,17 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Phase::Talk => exchange::talk(io, active, turn, flushed),
         Phase::Tunnel => tunnel::step(io, active, turn, flushed),
     }
+}
+
+/// What its client no longer waits for is fetched all the same: it is kept, or the upstream is not to notice.
+fn goes_on_without_client(ex: &Exchange) -> bool {
+    settings(ex).ignore_client_abort || settings(ex).store != Store::Off
+}
+
+/// The same of a whole connection: the one that its client had is gone.
+pub fn outlives_client(active: &Active) -> bool {
+    let is_at_work = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase != Phase::Tunnel);
+    is_at_work && active.ex.rx == Rx::Done && active.ex.sub.is_none() && goes_on_without_client(&active.ex)
 }
 
 /// The client left before its answer.

@@ -4,10 +4,12 @@
 use super::client::{H2, head};
 use super::{connect, site};
 use crate::harness::{Server, Setup, eventually};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use webserv::http::h2::frame::kind;
 
 /// Requests under way, but for the one that asks.
-fn under_way(s: &Server) -> u64 {
+pub fn under_way(s: &Server) -> u64 {
     let text = s.get("/status").is(200).text();
     let number = |name: &str| -> u64 {
         let rest = text.split_once(name).expect("a counter").1.trim_start();
@@ -16,7 +18,7 @@ fn under_way(s: &Server) -> u64 {
     number("Reading:") + number("Writing:") - 1
 }
 
-const STATUS: &str = "location /status { stub_status; access_log off; }";
+pub const STATUS: &str = "location /status { stub_status; access_log off; }";
 
 #[test]
 fn streams_whose_connection_times_out_are_logged_and_give_their_places_back() {
@@ -69,6 +71,69 @@ fn head_status(c: &mut H2) -> u16 {
 }
 
 #[test]
+fn a_client_that_does_not_wait_for_its_answer_is_logged_with_499() {
+    // It listens and says nothing.
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = upstream.local_addr().expect("bound").port();
+    let s = site(&format!(
+        "{STATUS} location /silent {{ proxy_pass http://127.0.0.1:{port}; }}
+         location /held/ {{ alias %%DIR%%/html/; limit_req zone=slow burst=9; }}"
+    ));
+    let reset = |c: &mut H2, stream: u32| c.frame(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes());
+    let count = |path: &str| {
+        let log = std::fs::read_to_string(s.path("logs/h2.log")).unwrap_or_default();
+        log.lines().filter(|line| line.contains(path) && line.contains("|499|")).count()
+    };
+    for (round, path) in ["/silent", "/held/small", "/silent", "/held/small"].into_iter().enumerate() {
+        let mut c = connect(&s);
+        let before = count(path);
+        if path == "/held/small" && round == 1 {
+            assert_eq!(c.get(path).status, 200);
+        }
+        let stream = c.request("GET", path, &[], true);
+        eventually("it is under way", || under_way(&s) == 1);
+        let _peer = (path == "/silent").then(|| upstream.accept().expect("a request"));
+        match round {
+            0 | 1 => reset(&mut c, stream),
+            _ => drop(c),
+        }
+        eventually("it is logged", || count(path) == before + 1);
+        eventually("no request is under way", || under_way(&s) == 0);
+    }
+}
+
+#[test]
+fn an_upstream_that_is_not_to_notice_goes_on_when_the_client_has_gone() {
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = upstream.local_addr().expect("bound").port();
+    let s = site(&format!(
+        "{STATUS} location /ignored {{ proxy_pass http://127.0.0.1:{port}; proxy_ignore_client_abort on; }}"
+    ));
+    for round in 0..4 {
+        let mut c = connect(&s);
+        let stream = c.request("GET", "/ignored", &[], true);
+        let (mut peer, _) = upstream.accept().expect("a request");
+        let mut head = [0; 4096];
+        assert!(peer.read(&mut head).expect("a request") > 0);
+        if round % 2 == 0 {
+            c.frame(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes());
+            c.frame(kind::PING, 0, 0, &[1; 8]);
+            c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+        } else {
+            drop(c);
+            eventually("the connection is gone", || s.get("/status").is(200).text().contains("connections: 1 "));
+        }
+        assert_eq!(under_way(&s), 1, "round {round}: the request goes on");
+        peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("it reads");
+        let lines = round + 1;
+        let log =
+            s.await_file("logs/h2.log", |log| log.lines().filter(|line| line.contains("/ignored")).count() == lines);
+        assert!(!log.contains("|499|") && !log.contains("|400|"), "{log}");
+        eventually("no request is under way", || under_way(&s) == 0);
+    }
+}
+
+#[test]
 fn a_tree_is_removed_whole_though_the_client_is_gone() {
     let s = site(&format!("{STATUS} location /rec/ {{ allowed_methods GET DELETE; delete_recursive on; }}"));
     for reset in [false, true] {
@@ -114,7 +179,7 @@ fn idle_and_busy_connections_hear_goaway_when_the_server_quits() {
 #[test]
 fn what_worker_shutdown_timeout_cuts_off_is_logged_and_told_goaway() {
     // It listens and says nothing.
-    let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let port = upstream.local_addr().expect("bound").port();
     for signal in [libc::SIGQUIT, libc::SIGHUP] {
         let mut s = Setup::full(&format!(
