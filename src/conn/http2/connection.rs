@@ -3,7 +3,7 @@
 
 use super::events::Read;
 use super::stream::{Ending, StreamTransport};
-use super::{Entry, Http2, OUTPUT, READ, Work, code_of};
+use super::{Entry, Http2, OUTPUT, READ, UNSENT, Work, code_of};
 use crate::config::settings::client::Lingering;
 use crate::conn::close;
 use crate::conn::io::{Budget, CloseReason, Next};
@@ -13,7 +13,7 @@ use crate::conn::{Conn, Pool, State, Turn, upstream};
 use crate::http::h2::error::ErrorCode;
 use crate::services::Services;
 use crate::sys::Errno;
-use crate::sys::socket::More;
+use crate::sys::socket::{self, More};
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
 
@@ -97,7 +97,9 @@ impl Http2 {
                 let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
                 return self.die(conns, turn, reason);
             }
-            if turn.budget.requests == 0 || turn.budget.bytes == 0 {
+            // What a client takes as fast as it is sent ends with the slice: its next request is read in the next turn.
+            let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over();
+            if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
             }
             if had > 0 || moved || read == Read::Blocked {
@@ -264,6 +266,7 @@ impl Http2 {
                     self.has_sent = true;
                     self.sent += n;
                     budget.bytes = budget.bytes.saturating_sub(n);
+                    self.limit_unsent(transport, n);
                 }
                 Err(Errno::EAGAIN) => return self.compact(),
                 Err(_) => return Sent::Gone,
@@ -275,6 +278,20 @@ impl Http2 {
             Ok(()) => Sent::All,
             Err(Errno::EAGAIN) => Sent::Blocked,
             Err(_) => Sent::Gone,
+        }
+    }
+
+    /// A connection that carries much leaves little unsent: what is more urgent would stand behind it.
+    fn limit_unsent(&mut self, transport: &Transport, sent: usize) {
+        if self.until_limit == 0 {
+            return;
+        }
+        self.until_limit = self.until_limit.saturating_sub(sent.try_into().unwrap_or(u32::MAX));
+        if self.until_limit == 0
+            && let Some(fd) = transport.fd()
+        {
+            // Where there is no such option, answers wait longer.
+            let _ = socket::notsent_lowat(fd, UNSENT);
         }
     }
 

@@ -38,6 +38,9 @@ use stream::{Ending, StreamTransport};
 /// Bytes that wait for the socket before streams have to: as much as keeps it busy, little enough that a new stream
 /// does not wait for long.
 const OUTPUT: usize = 128 << 10;
+/// Bytes that the kernel keeps unsent, of a connection that carries more than that: what stands there goes before each
+/// new answer, and by itself the kernel takes megabytes from a client that is slower than we are.
+const UNSENT: u32 = 128 << 10;
 /// DATA that a stream may write before others have their turn.
 const QUANTUM: usize = 32 << 10;
 /// Room for a read: a frame of the largest size that we take, and some more.
@@ -73,6 +76,8 @@ pub struct Http2 {
     turns: u64,
     /// Something was sent in this turn.
     has_sent: bool,
+    /// Bytes that may still be sent before [`UNSENT`] is worth a system call; none once it is set.
+    until_limit: u32,
     /// The connection ends once its output is sent.
     ends: Option<CloseReason>,
     /// It ends in order, by a lingering close.

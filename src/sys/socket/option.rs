@@ -115,6 +115,12 @@ pub fn sndbuf(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
     set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, int(bytes))
 }
 
+/// TCP_NOTSENT_LOWAT: so many bytes that are not sent yet the kernel keeps at most; whatever is on its way does not count.
+/// EOPNOTSUPP for Unix sockets.
+pub fn notsent_lowat(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
+    set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, int(bytes))
+}
+
 /// TCP_FASTOPEN on a listener: at most `pending` connections that have not finished the handshake.
 pub fn fastopen(fd: BorrowedFd<'_>, pending: u32) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, int(pending))

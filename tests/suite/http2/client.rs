@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::time::Duration;
 use webserv::http::h2::frame::{self, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
 use webserv::http::h2::hpack::{Block, Bounds, Decoder, encode};
+use webserv::sys::socket;
 
 /// How long a test waits for a frame that has to come.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -63,16 +65,35 @@ impl H2 {
     /// Connects and says hello; windows are as large as they can be.
     pub fn connect(address: SocketAddr) -> H2 {
         let mut client = H2::connect_raw(address);
+        client.hello();
+        client
+    }
+
+    fn hello(&mut self) {
         let mut hello = PREFACE.to_vec();
         frame::settings(&mut hello, &[(4, 0x3fff_ffff)]);
         frame::window_update(&mut hello, 0, 0x3fff_ffff - 65_535);
-        client.send(&hello);
-        client
+        self.send(&hello);
     }
 
     /// Nothing is said.
     pub fn connect_raw(address: SocketAddr) -> H2 {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        H2::over(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    /// As [`H2::connect`], with a receive buffer of this size, which stays as it is: the kernel holds twice as much at most.
+    pub fn connect_small(address: SocketAddr, bytes: u32) -> H2 {
+        let SocketAddr::V4(to) = address else { panic!("{address} is none of IPv4") };
+        let fd = socket::socket(socket::Family::V4).expect("a socket");
+        socket::rcvbuf(fd.as_fd(), bytes).expect("SO_RCVBUF");
+        socket::set_nonblocking(fd.as_fd(), false).expect("fcntl");
+        socket::connect(fd.as_fd(), &socket::Addr::V4(to)).expect("the server listens");
+        let mut client = H2::over(TcpStream::from(fd));
+        client.hello();
+        client
+    }
+
+    fn over(stream: TcpStream) -> H2 {
         stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         H2 {

@@ -2,11 +2,12 @@
 //! other. What is asserted are bytes and their order: the connection's window is opened a little at a time.
 
 use super::client::{H2, head, raw};
+use super::gone::{STATUS, under_way};
 use super::{connect, send_body, site};
-use crate::harness::{Server, http, noise};
+use crate::harness::{Server, eventually, http, noise};
 use std::collections::BTreeMap;
 use std::fs::File;
-use webserv::http::h2::frame::{self, PREFACE, kind};
+use webserv::http::h2::frame::{self, PREFACE, flag, kind};
 
 const WINDOW: u32 = 65_535;
 
@@ -35,15 +36,16 @@ fn fill(c: &mut H2) -> BTreeMap<u32, usize> {
 
 /// A file of a gigabyte, as it is and from an upstream.
 fn gigabyte() -> Server {
-    let s = http(
+    let s = http(&format!(
         "http2 on;
-         server {
+         server {{
              listen 127.0.0.1:%%PORT%%;
              root %%DIR%%/html;
-             location /passed/ { proxy_pass http://127.0.0.1:%%PORT1%%/; }
-         }
-         server { listen 127.0.0.1:%%PORT1%%; root %%DIR%%/html; access_log off; }",
-    )
+             {STATUS}
+             location /passed/ {{ proxy_pass http://127.0.0.1:%%PORT1%%/; }}
+         }}
+         server {{ listen 127.0.0.1:%%PORT1%%; root %%DIR%%/html; access_log off; }}"
+    ))
     .file("html/small", "small")
     .start();
     File::create(s.path("html/huge")).and_then(|file| file.set_len(1 << 30)).expect("a sparse file");
@@ -75,6 +77,64 @@ fn a_small_answer_beside_a_gigabyte_waits_for_one_share_at_most() {
             }
             assert!(answered && before <= 40_000, "{large}, round {round}: {before} bytes before {small}");
         }
+    }
+}
+
+/// Bytes of DATA of stream 1 before `stream` has ended.
+fn ahead_of(c: &mut H2, stream: u32) -> usize {
+    let mut bytes = 0;
+    loop {
+        let frame = c.next_frame().expect("a frame");
+        match frame.header.stream {
+            1 if frame.header.kind == kind::DATA => bytes += frame.payload.len(),
+            other if other == stream && frame.header.has(flag::END_STREAM) => return bytes,
+            _ => {}
+        }
+    }
+}
+
+fn take(c: &mut H2, mut bytes: usize) {
+    while bytes > 0 {
+        let frame = c.until(|frame| frame.header.kind == kind::DATA).expect("DATA");
+        bytes = bytes.saturating_sub(frame.payload.len());
+    }
+}
+
+/// The client's receive buffer, what the kernel keeps unsent, what waits for the kernel, and a share: about 500 KB. The
+/// kernel alone would hold megabytes.
+#[test]
+fn a_client_that_stands_still_is_heard_and_finds_little_before_its_next_answer() {
+    const MOST: usize = 1 << 20;
+    let s = gigabyte();
+    let mut c = H2::connect_small(s.address(0), 64 << 10);
+    c.send(&head(1, "GET", "/huge", &[], true));
+    take(&mut c, 8 << 20);
+    for round in 1..=8 {
+        let (stream, path) = (2 * round + 1, format!("/small?{round}"));
+        c.send(&head(stream, "GET", &path, &[], true));
+        // It is read though nothing can be sent, and before the client reads on: begun, or answered already.
+        eventually("the request is read", || {
+            under_way(&s) == 2 || std::fs::read_to_string(s.path("logs/access.log")).unwrap_or_default().contains(&path)
+        });
+        let ahead = ahead_of(&mut c, stream);
+        assert!(ahead <= MOST, "round {round}: {ahead} bytes");
+        take(&mut c, 4 << 20);
+    }
+}
+
+/// A turn's share beside the same. A connection that could always send used to be read at the end of its window.
+#[test]
+fn a_fast_client_is_heard_in_the_middle_of_a_gigabyte() {
+    const MOST: usize = 16 << 20;
+    let s = gigabyte();
+    let mut c = H2::connect_small(s.address(0), 256 << 10);
+    c.send(&head(1, "GET", "/huge", &[], true));
+    for round in 1..=5 {
+        take(&mut c, 2 << 20);
+        let stream = 2 * round + 1;
+        c.send(&head(stream, "GET", "/small", &[], true));
+        let ahead = ahead_of(&mut c, stream);
+        assert!(ahead <= MOST, "round {round}: {ahead} bytes");
     }
 }
 
