@@ -152,7 +152,10 @@ fn refused(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
         ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
     }
     ex.closes = true;
-    Flow::Status(reject.status())
+    match reject {
+        Reject::ConnectToPath => handlers::methods::not_allowed(ex),
+        _ => Flow::Status(reject.status()),
+    }
 }
 
 /// Whether the request's target can be served at all, and its path.

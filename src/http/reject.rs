@@ -31,6 +31,8 @@ pub enum Reject {
     UnknownCoding,
     /// 501: an extended CONNECT to a protocol that is not supported.
     UnknownProtocol,
+    /// 405: a CONNECT of HTTP/2 with a path or a scheme, which a tunnel has none of (RFC 9113 §8.5).
+    ConnectToPath,
     /// 505: neither HTTP/1.0 nor HTTP/1.x.
     Version,
     /// 417: an expectation other than `100-continue`.
@@ -54,6 +56,8 @@ impl Reject {
             // nginx; RFC 6585 would let it be 431 too.
             Reject::TooManyFields { .. } => Status::BAD_REQUEST,
             Reject::UnknownCoding | Reject::UnknownProtocol => Status::NOT_IMPLEMENTED,
+            // nginx.
+            Reject::ConnectToPath => Status::METHOD_NOT_ALLOWED,
             Reject::Version => Status::VERSION_NOT_SUPPORTED,
             Reject::Expectation => Status::EXPECTATION_FAILED,
             Reject::BodyTooLarge { .. } => Status::CONTENT_TOO_LARGE,
@@ -90,6 +94,7 @@ impl fmt::Display for Reject {
             Reject::BadFraming(rule) => write!(f, "client sent ambiguous body framing: {rule}"),
             Reject::UnknownCoding => f.write_str("client sent unknown \"Transfer-Encoding\""),
             Reject::UnknownProtocol => f.write_str("client sent unknown \":protocol\""),
+            Reject::ConnectToPath => f.write_str("client sent CONNECT with \":scheme\" or \":path\""),
             Reject::Version => f.write_str("client sent a protocol version other than HTTP/1.x"),
             Reject::Expectation => f.write_str("client sent an expectation other than \"100-continue\""),
             Reject::BadChunk(rule) => write!(f, "client sent invalid chunked body: {rule}"),
@@ -116,6 +121,7 @@ mod tests {
             (Reject::TooManyFields { limit: 1000 }, 400, "more than 1000"),
             (Reject::BadByte { place: "a header value", byte: 0 }, 400, "\"\\x00\" in a header value"),
             (Reject::UnknownCoding, 501, "Transfer-Encoding"),
+            (Reject::ConnectToPath, 405, ":path"),
             (Reject::Version, 505, "HTTP/1.x"),
             (Reject::Expectation, 417, "100-continue"),
             (Reject::BodyTooLarge { limit: 7 }, 413, "7 bytes"),

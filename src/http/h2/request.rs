@@ -155,7 +155,7 @@ impl Pseudo {
         let is_tunnel = head.method == Method::Connect && self.protocol.is_none();
         if is_tunnel && (self.scheme.is_some() || self.path.is_some()) {
             // §8.5: they MUST be omitted.
-            return Err(Reject::BadRequestLine("a CONNECT with :scheme or :path"));
+            return Err(Reject::ConnectToPath);
         }
         let is_scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
         match text(self.scheme) {

@@ -107,6 +107,7 @@ fn each_malformed_request_is_refused() {
         ("a malformed Host", [&without(":authority")[..], &[("host", "a/b")]].concat(), 400),
         ("8.5 CONNECT", connect.to_vec(), 0),
         ("8.5 CONNECT to nowhere", connect[..1].to_vec(), 400),
+        ("8.5 CONNECT to a path", websocket(&[]), 405),
         ("RFC 8441 4 an extended CONNECT", websocket(&[(":protocol", "websocket")]), 0),
         ("RFC 8441 4 another method", with(&[(":protocol", "websocket")]), 400),
         ("RFC 8441 4 no :path", [&connect[..], &[(":scheme", "https"), (":protocol", "websocket")]].concat(), 400),

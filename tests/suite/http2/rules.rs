@@ -10,7 +10,7 @@ use webserv::http::h2::hpack::encode;
 
 /// What has to come of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+pub enum Then {
     /// A connection error: GOAWAY with this code, and the end (§5.4.1).
     Goaway(u32),
     /// A stream error: RST_STREAM of stream 1 with this code (§5.4.2); others are served.
@@ -21,21 +21,21 @@ enum Then {
     Ignored,
 }
 
-use Then::{Goaway, Ignored, Reset, Status};
+pub use Then::{Goaway, Ignored, Reset, Status};
 
-const PROTOCOL: u32 = 1;
-const FLOW_CONTROL: u32 = 3;
-const STREAM_CLOSED: u32 = 5;
+pub const PROTOCOL: u32 = 1;
+pub const FLOW_CONTROL: u32 = 3;
+pub const STREAM_CLOSED: u32 = 5;
 const FRAME_SIZE: u32 = 6;
 const REFUSED: u32 = 7;
-const COMPRESSION: u32 = 9;
+pub const COMPRESSION: u32 = 9;
 
-const END: u8 = flag::END_STREAM | flag::END_HEADERS;
+pub const END: u8 = flag::END_STREAM | flag::END_HEADERS;
 const OPEN: u8 = flag::END_HEADERS;
-const REQUEST: [(&str, &str); 4] =
+pub const REQUEST: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "http"), (":path", "/small"), (":authority", "a.test")];
 
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in fields {
         encode::field(&mut out, name.as_bytes(), value.as_bytes());
@@ -44,11 +44,11 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A name as it is, where the encoder would make it lower case.
-fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
+pub fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
     [&[0, name.len() as u8][..], name, &[value.len() as u8], value].concat()
 }
 
-fn get(stream: u32) -> Vec<u8> {
+pub fn get(stream: u32) -> Vec<u8> {
     head(stream, "GET", "/small", &[], true)
 }
 
@@ -68,19 +68,19 @@ fn only(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A request whose header block ends with these bytes.
-fn coded(bytes: &[u8]) -> Vec<u8> {
+pub fn coded(bytes: &[u8]) -> Vec<u8> {
     raw(kind::HEADERS, END, 1, &[&block(&REQUEST), bytes].concat())
 }
 
-fn settings(id: u16, value: u32) -> Vec<u8> {
+pub fn settings(id: u16, value: u32) -> Vec<u8> {
     raw(kind::SETTINGS, 0, 0, &[&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
 }
 
-fn window(stream: u32, increment: u32) -> Vec<u8> {
+pub fn window(stream: u32, increment: u32) -> Vec<u8> {
     raw(kind::WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
 }
 
-fn reset(stream: u32) -> Vec<u8> {
+pub fn reset(stream: u32) -> Vec<u8> {
     raw(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes())
 }
 
@@ -88,9 +88,9 @@ fn push() -> Vec<u8> {
     raw(kind::PUSH_PROMISE, 4, 1, &[0, 0, 0, 2])
 }
 
-type Row = (&'static str, Vec<u8>, Then);
+pub type Row = (&'static str, Vec<u8>, Then);
 
-fn judge(c: &mut H2, sent: &[u8], then: Then) {
+pub fn judge(c: &mut H2, sent: &[u8], then: Then) {
     c.send(sent);
     match then {
         Goaway(code) => {
@@ -108,7 +108,7 @@ fn judge(c: &mut H2, sent: &[u8], then: Then) {
     assert_eq!((other.status, other.text(), c.said_goaway), (200, "small".into(), None));
 }
 
-fn check(title: &'static str, rows: Vec<Row>) {
+pub fn check(title: &'static str, rows: Vec<Row>) {
     let s = site(
         "http2_max_concurrent_streams 2;
          location /up/ { upload_store %%DIR%%/store; allowed_methods GET PUT POST; }",
@@ -356,12 +356,12 @@ fn requests_by_rfc_9113() {
             (
                 "8.5 CONNECT with a :path",
                 only(&[(":method", "CONNECT"), REQUEST[2], (":authority", "a:1")]),
-                Status(400),
+                Status(405),
             ),
             (
                 "8.5 CONNECT with a :scheme",
                 only(&[(":method", "CONNECT"), REQUEST[1], (":authority", "a:1")]),
-                Status(400),
+                Status(405),
             ),
             ("8.3.1 :path twice", only(&[REQUEST[0], REQUEST[1], REQUEST[2], REQUEST[2], REQUEST[3]]), Status(400)),
             ("8.3.1 :authority and another Host", with(&[("host", "b.test")]), Status(400)),
