@@ -168,6 +168,8 @@ pub struct Connection {
     control: Vec<u8>,
     /// No header block was sent yet.
     first_block: bool,
+    /// The client has said GOAWAY.
+    has_heard_goaway: bool,
     calm: Budget,
     resets: Budget,
     refused: Budget,
@@ -208,6 +210,7 @@ impl Connection {
             head: RequestHead::default(),
             control,
             first_block: true,
+            has_heard_goaway: false,
             calm: Budget::new(CALM.0, CALM.1, now),
             resets: Budget::new(RESETS.0, RESETS.1, now),
             refused: Budget::new(REFUSED.0, REFUSED.1, now),
@@ -355,8 +358,9 @@ impl Connection {
             kind::HEADERS => self.headers(frame, payload, now)?,
             kind::CONTINUATION => self.continuation(frame, payload, now)?,
             _ => {
-                // A GOAWAY may always be sent.
-                if kind != kind::GOAWAY && !self.calm.spend(now) {
+                // A GOAWAY may always be sent; a second one is as good as any other frame.
+                let is_farewell = kind == kind::GOAWAY && !std::mem::replace(&mut self.has_heard_goaway, true);
+                if !is_farewell && !self.calm.spend(now) {
                     return Err(Fault::Flood);
                 }
                 self.control_frame(frame, payload, now)?
