@@ -86,6 +86,9 @@ impl Table {
         if self.failed.len() > 20 {
             return;
         }
+        if crate::over_http2::skips_row(self.title, name) {
+            return;
+        }
         if let Runs::Ours(reason) = runs
             && skip_on_nginx(&format!("{name}: {reason}"))
         {
