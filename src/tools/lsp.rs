@@ -102,7 +102,7 @@ impl Documents {
         Some(match method {
             "initialize" => json!({
                 "capabilities": {
-                    "textDocumentSync": 1,
+                    "textDocumentSync": 2,
                     "completionProvider": {"triggerCharacters": [" ", "$"]},
                     "hoverProvider": true,
                     "definitionProvider": true,
@@ -118,8 +118,8 @@ impl Documents {
                 Value::Null
             }
             "textDocument/didChange" => {
-                let text = params["contentChanges"][0]["text"].as_str().unwrap_or_default();
-                self.0.insert(uri, text.to_owned());
+                let text = self.0.entry(uri).or_default();
+                params["contentChanges"].as_array().into_iter().flatten().for_each(|change| text::change(text, change));
                 Value::Null
             }
             "textDocument/didClose" => {

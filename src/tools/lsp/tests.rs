@@ -62,6 +62,29 @@ fn names_lead_to_where_they_are_defined_and_directives_to_their_entry() {
 }
 
 #[test]
+fn a_text_is_changed_by_its_parts_or_as_a_whole() {
+    let place = |line: u64, character: u64| json!({"line": line, "character": character});
+    let part = |start, end, text: &str| json!({"range": {"start": start, "end": end}, "text": text});
+    for (name, changes, expected) in [
+        ("a word", vec![part(place(1, 4), place(1, 5), "12")], "a 🦀 b;\nxyz 12\n"),
+        ("behind a wide letter", vec![part(place(0, 5), place(0, 6), "c")], "a 🦀 c;\nxyz 9\n"),
+        (
+            "two, one after the other",
+            vec![part(place(0, 0), place(1, 0), ""), part(place(0, 5), place(0, 5), ";")],
+            "xyz 9;\n",
+        ),
+        ("at the end", vec![part(place(2, 0), place(2, 0), "end;")], "a 🦀 b;\nxyz 9\nend;"),
+        ("outside", vec![part(place(9, 9), place(9, 9), "x")], "a 🦀 b;\nxyz 9\nx"),
+        ("backwards", vec![part(place(1, 3), place(1, 0), "q")], "a 🦀 b;\nxyzq 9\n"),
+        ("all", vec![json!({"text": "new;"})], "new;"),
+    ] {
+        let mut text = "a 🦀 b;\nxyz 9\n".to_owned();
+        changes.iter().for_each(|one| text::change(&mut text, one));
+        assert_eq!(text, expected, "{name}");
+    }
+}
+
+#[test]
 fn a_mistake_has_an_action_that_mends_it() {
     let text = "server {\n    listen 127.0.0.1:80;\n    rot /x;\n    index a\n    autoindex on;\n    return https://a.test 301;\n}\n";
     let open = json!({"textDocument": {"uri": "file:///tmp/x.conf", "text": text}});

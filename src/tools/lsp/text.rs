@@ -2,6 +2,7 @@
 //! in. Knows the language's words and braces, and no directive but blocks.
 
 use crate::config::context::Contexts;
+use serde_json::Value;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -18,6 +19,19 @@ pub fn offset_of(text: &str, line: usize, character: usize) -> usize {
         units += c.len_utf16();
     }
     start + rest.len()
+}
+
+/// One change of `didChange`: a range of the text, or all of it.
+pub fn change(text: &mut String, change: &Value) {
+    let new = change["text"].as_str().unwrap_or_default();
+    let place = |end: &str| {
+        let number = |name: &str| change["range"][end][name].as_u64().and_then(|n| usize::try_from(n).ok());
+        Some(offset_of(text, number("line")?, number("character")?))
+    };
+    match (place("start"), place("end")) {
+        (Some(start), Some(end)) => text.replace_range(start..end.max(start), new),
+        _ => new.clone_into(text),
+    }
 }
 
 /// Line and column of a byte, as editors count.
