@@ -20,11 +20,12 @@ use super::settings::geo::GeoTable;
 use super::settings::limits::Zone;
 use super::settings::map::{MapTable, SplitTable};
 use super::settings::proxy_pass::{Pass, Protocol};
+use super::settings::upload::Store;
 use super::settings::upstream::Upstream;
 use super::template::{Part, Template, Variables};
 use super::tls_material::{ServerTls, UpstreamTls};
 use super::value::Size;
-use crate::http::method::MethodSet;
+use crate::http::method::{Method, MethodSet};
 use crate::sys::socket::Addr;
 use crate::util::hash::FastMap;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub struct Config {
     pub variables: Variables,
     /// Directories that some upload_store names: what lies there came from strangers.
     pub stores: Vec<Box<[u8]>>,
+    /// Directories where clients write by the URIs of files.
+    pub write_areas: Vec<WriteArea>,
     pub tables: Tables,
     pub acme: super::acme::Acme,
     /// `upstream` blocks, and the hosts that a proxy_pass names. Shared: who counts its failures holds it too.
@@ -194,6 +197,37 @@ impl Location {
     pub fn is_proxied(&self) -> bool {
         self.content == Content::Proxy && self.pass.as_ref().is_some_and(|pass| pass.protocol != Protocol::Tunnel)
     }
+
+    /// Clients may store files in it: an upload_store, or the directory of a URI by POST and PUT. A location that
+    /// something else than files answers stores none by its URI.
+    pub fn stores(&self) -> bool {
+        match self.settings.upload.store {
+            Store::Path(_) => true,
+            Store::Off => false,
+            Store::Uri => self.takes(&[Method::Post, Method::Put]),
+        }
+    }
+
+    /// Clients may put files where its URIs say.
+    pub fn writes(&self) -> bool {
+        self.takes(&[Method::Put, Method::Copy, Method::Move])
+            || self.settings.upload.store == Store::Uri && self.takes(&[Method::Post])
+    }
+
+    fn takes(&self, methods: &[Method]) -> bool {
+        let allowed = self.settings.access.allowed.unwrap_or(self.settings.dav.methods);
+        self.content == Content::Files && methods.iter().any(|method| allowed.contains(*method))
+    }
+}
+
+/// A directory where clients may write files by their URIs, as far as the locations of these URIs let them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WriteArea {
+    pub server: ServerId,
+    /// Clean; of one with variables, what stands before them.
+    pub directory: Box<[u8]>,
+    /// The URI that the directory stands for, without a slash at its end. None: variables or captures decide.
+    pub uri: Option<Box<[u8]>>,
 }
 
 /// The locations of one level, ready for look-up.

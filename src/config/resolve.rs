@@ -198,6 +198,7 @@ impl Build {
             self.locations.iter().filter_map(|location| location.settings.upload.trash_directory()).collect();
         checkpoint::pass_costly();
         let stores = upload::stores(self.locations.iter().map(|location| &*location.settings.upload));
+        let write_areas = upload::write_areas(&self.locations);
         checkpoint::pass_costly();
         let config = Config {
             trashes: trashes.into_iter().map(Box::from).collect(),
@@ -206,6 +207,7 @@ impl Build {
             sockets,
             servers: self.servers,
             stores,
+            write_areas,
             underscores: self.locations.iter().any(|location| location.settings.client.keeps_underscores()),
             locations: self.locations,
             variables: self.variables,

@@ -144,6 +144,21 @@ pub fn is_beneath(path: &[u8], directory: &[u8]) -> bool {
     components(directory).all(|name| path.next() == Some(name))
 }
 
+/// What of a path lies below a directory, without a slash before it. None: it does not lie there.
+pub fn below<'p>(path: &'p [u8], directory: &[u8]) -> Option<&'p [u8]> {
+    fn trim(mut path: &[u8]) -> &[u8] {
+        while let Some(rest) = path.strip_prefix(b"/") {
+            path = rest;
+        }
+        path
+    }
+    let mut rest = path;
+    for name in components(directory) {
+        rest = trim(rest).strip_prefix(name).filter(|rest| matches!(rest.first(), None | Some(b'/')))?;
+    }
+    Some(trim(rest))
+}
+
 /// Whether two paths name the same, whatever slashes there are between names.
 pub fn is_same(a: &[u8], b: &[u8]) -> bool {
     components(a).eq(components(b))

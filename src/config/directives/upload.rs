@@ -5,13 +5,14 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Outcome;
-use crate::config::model::Settings;
+use crate::config::model::{Location, LocationKind, Settings, WriteArea};
 use crate::config::row::{Effect, Row, SL, row};
 use crate::config::settings::upload::{
     Answer, Duplicate, Extensions, FileName, MinFree, NameRule, Quota, Serve, Store, Upload, Verify,
 };
 use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
+use crate::util::checkpoint;
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -62,6 +63,41 @@ pub fn stores<'s>(uploads: impl Iterator<Item = &'s Upload>) -> Vec<Box<[u8]>> {
     stores.sort();
     stores.dedup();
     stores
+}
+
+/// Every directory where clients write files by their URIs.
+pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
+    let mut areas: Vec<WriteArea> = Vec::new();
+    for location in locations.iter().filter(|location| location.writes()) {
+        checkpoint::pass();
+        let files = &location.settings.files;
+        let (path, is_whole) = match (files.root.constant(), files.root.parts.first()) {
+            (Some(path), _) => (path, true),
+            (None, Some(Part::Literal(text))) => {
+                (memchr::memrchr(b'/', text).map_or(&b""[..], |at| &text[..at]), false)
+            }
+            _ => (&b""[..], false),
+        };
+        // A URI that is redirected into a named location may be any.
+        let uri = match files.alias {
+            _ if !is_whole || location.kind == LocationKind::Named => None,
+            None => Some(&b""[..]),
+            Some(u32::MAX) => None,
+            Some(length) => location.name.get(..length as usize),
+        };
+        // The alias of a regex is a file's whole path.
+        let path = if is_whole && files.alias == Some(u32::MAX) {
+            memchr::memrchr(b'/', path).map_or(&b""[..], |at| &path[..at])
+        } else {
+            path
+        };
+        let uri = uri.map(|uri| uri.strip_suffix(b"/").unwrap_or(uri).into());
+        let area = WriteArea { server: location.server, directory: Box::from(&*clean(path)), uri };
+        if !areas.contains(&area) {
+            areas.push(area);
+        }
+    }
+    areas
 }
 
 /// A path without empty and `.` segments, and without a slash at its end: what two paths of one directory may differ in.

@@ -61,8 +61,7 @@ use self::referer::Referers;
 use self::resolver::NameLookup;
 use self::ssi::Ssi;
 use self::ssl::Ssl;
-use self::upload::{Store, Upload};
-use crate::http::method::{Method, MethodSet};
+use self::upload::Upload;
 use std::rc::Rc;
 
 /// Everything inherited, by subject. Cloning shares.
@@ -111,17 +110,6 @@ impl Settings {
             Protocol::Uwsgi => &self.uwsgi,
             Protocol::Cgi => &self.cgi_upstream,
             Protocol::Tunnel => &self.tunnel,
-        }
-    }
-
-    /// Clients may store files in a location with these settings, without WebDAV.
-    pub fn stores(&self) -> bool {
-        let written = [Method::Post, Method::Put];
-        let named = |methods: MethodSet| written.iter().any(|method| methods.contains(*method));
-        match self.upload.store {
-            Store::Path(_) => true,
-            Store::Off => false,
-            Store::Uri => self.access.allowed.is_some_and(named),
         }
     }
 }

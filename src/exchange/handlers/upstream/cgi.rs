@@ -6,7 +6,7 @@
 use super::find::Target;
 use super::header_params::client_lines;
 use super::record::Place;
-use super::{Proxy, settings};
+use super::{Proxy, settings, stored};
 use crate::config::model::{Content, Level};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
@@ -20,13 +20,11 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::children::Start;
 use crate::sys::Errno;
-use crate::sys::{file, socket};
-use std::ffi::{CString, OsStr};
-use std::fs;
+use crate::sys::file::{self, FileKind, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, Stat};
+use crate::sys::socket;
+use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 
 /// Where programs look for others.
@@ -96,16 +94,14 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
     for _ in 0..DEPTH {
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
         let path = ex.route.path.clone();
-        match fs::metadata(OsStr::from_bytes(&path)) {
-            Ok(meta) if meta.is_file() => {
-                // The alias of a regex location is a whole path, captures and all.
-                let whole = ex.here().settings.files.alias == Some(u32::MAX);
-                let root = if whole { trusted(&ex.here().settings.files.root, &path) } else { root };
-                let root = path.get(..root.max(1)).unwrap_or(b"/").to_vec();
-                let file =
-                    judged(ex, cx, &path, &root, interpreter.is_some() || meta.permissions().mode() & 0o111 != 0)?;
+        // The alias of a regex location is a whole path, captures and all.
+        let whole = ex.here().settings.files.alias == Some(u32::MAX);
+        let root = if whole { trusted(&ex.here().settings.files.root, &path) } else { root };
+        match look_at(&path, root) {
+            Ok(seen) if seen.stat.kind == FileKind::Regular => {
+                judge(ex, cx, &seen, interpreter.is_some())?;
                 let (name, path_info) = uri.split_at(end);
-                return Ok(Script { file, name: name.to_vec(), path_info: path_info.to_vec(), interpreter });
+                return Ok(Script { file: seen.file, name: name.to_vec(), path_info: path_info.to_vec(), interpreter });
             }
             Ok(_) => break,
             Err(_) if first.is_some() => break,
@@ -119,34 +115,45 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
     Err(Status::NOT_FOUND)
 }
 
-/// The file with all links followed, if it may be run.
-fn judged(ex: &mut Exchange, cx: &mut Services, path: &[u8], root: &[u8], executable: bool) -> Result<Vec<u8>, Status> {
-    let real = |path: &[u8]| fs::canonicalize(OsStr::from_bytes(path)).map(|path| path.into_os_string().into_vec());
-    let (Ok(file), Ok(root)) = (real(path), real(root)) else { return Err(Status::NOT_FOUND) };
-    let why = if !paths::is_beneath(&file, &root) {
-        "lies outside of the root"
-    } else if !executable {
-        "is not executable"
-    } else if stored(ex, &file) {
-        "lies where clients may store files (upload_execute)"
-    } else {
-        return Ok(file);
-    };
-    ex.report(cx, Level::Error, format_args!("CGI program \"{}\" {why}", Printable(&file)));
-    Err(Status::FORBIDDEN)
+/// A file as it is found by its path.
+struct Seen {
+    /// Where it is, with all links followed.
+    file: Vec<u8>,
+    stat: Stat,
+    is_inside: bool,
 }
 
-/// A client may have put it there.
-pub(super) fn stored(ex: &Exchange, file: &[u8]) -> bool {
-    let settings = &ex.here().settings;
-    if settings.cgi.uploads {
-        return false;
-    }
-    let beneath = |store: &[u8]| {
-        let real = fs::canonicalize(OsStr::from_bytes(store)).map(|store| store.into_os_string().into_vec());
-        paths::is_beneath(file, store) || real.is_ok_and(|store| paths::is_beneath(file, &store))
+/// What is at `path`, whose first bytes, `root` many, are the root's.
+fn look_at(path: &[u8], root: usize) -> Result<Seen, Errno> {
+    let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
+    let (root, rest) = path.split_at_checked(root.max(1)).ok_or(Errno::ENOENT)?;
+    let name = paths::below(rest, b"").filter(|name| !name.is_empty()).ok_or(Errno::ENOENT)?;
+    let root = file::open_at(None, &c(root)?, O_PATH | O_DIRECTORY, 0)?;
+    let rules = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    let (opened, outside) = match file::open_beneath(root.as_fd(), &c(name)?, O_PATH, 0, rules) {
+        // A link that does not begin where it lies: it may lead back all the same.
+        Err(Errno::EXDEV) => (file::open_at(None, &c(path)?, O_PATH, 0)?, true),
+        opened => (opened?, false),
     };
-    settings.stores() || ex.config.stores.iter().any(|store| beneath(store))
+    let stat = file::fstat(opened.as_fd())?;
+    let file = file::path_of(opened.as_fd())?;
+    let is_inside = !outside || paths::is_beneath(&file, &file::path_of(root.as_fd())?);
+    Ok(Seen { file, stat, is_inside })
+}
+
+/// Whether the file may be run.
+fn judge(ex: &mut Exchange, cx: &mut Services, seen: &Seen, is_interpreted: bool) -> Result<(), Status> {
+    let why = if !seen.is_inside {
+        "lies outside of the root"
+    } else if !is_interpreted && seen.stat.mode & 0o111 == 0 {
+        "is not executable"
+    } else if stored::may_be(ex, &seen.file, true) {
+        stored::WHY
+    } else {
+        return Ok(());
+    };
+    ex.report(cx, Level::Error, format_args!("CGI program \"{}\" {why}", Printable(&seen.file)));
+    Err(Status::FORBIDDEN)
 }
 
 impl Proxy {

@@ -3,7 +3,7 @@
 
 use super::header_params::{HEADER, client_lines};
 use super::sending::{Body, Framed};
-use super::{Proxy, cgi, http1, is_spent, passes_body, settings};
+use super::{Proxy, http1, is_spent, passes_body, settings, stored};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
@@ -102,23 +102,18 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// The parameters that the configuration names, and `HTTP_HOST`.
 ///
 /// # Errors
-/// 403 where FastCGI would be told to run what clients may have stored.
+/// 403 where the application would be told to run what clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
     let mut value = Vec::new();
-    let mut judged = params.protocol != Protocol::FastCgi;
     for param in gateway.params.iter() {
         value.clear();
         variables::expand(&param.value, ex, cx, &mut value);
         if param.if_not_empty && value.is_empty() {
             continue;
         }
-        if !judged && *param.name == *b"SCRIPT_FILENAME" {
-            judged = true;
-            if cgi::stored(ex, &value) {
-                let what = "lies where clients may store files (upload_execute)";
-                ex.report(cx, Level::Error, format_args!("\"{}\" {what}", Printable(&value)));
-                return Err(Status::FORBIDDEN);
-            }
+        if *param.name == *b"SCRIPT_FILENAME" && stored::may_be(ex, &value, false) {
+            ex.report(cx, Level::Error, format_args!("\"{}\" {}", Printable(&value), stored::WHY));
+            return Err(Status::FORBIDDEN);
         }
         params.push(&param.name, &value);
     }

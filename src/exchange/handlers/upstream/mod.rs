@@ -25,6 +25,7 @@ mod rewrite;
 mod sending;
 pub mod settings;
 mod store;
+mod stored;
 pub mod tls;
 mod uri;
 

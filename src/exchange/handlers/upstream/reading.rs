@@ -54,7 +54,8 @@ impl Proxy {
         let settings = &settings(ex);
         match self.reading {
             Reading::Done => 0,
-            Reading::Head if !settings.buffering => {
+            // What comes with the head is passed on at once: no more than the buffer for it where it is paced (nginx).
+            Reading::Head if !settings.buffering || settings.limit_rate.is_some() => {
                 (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1)
             }
             // What is there of the body comes with the head, and goes out with it.

@@ -1,0 +1,124 @@
+//! What clients stored is not run, whichever way it came and whichever way it is asked for.
+
+use crate::gateways::{Kind, application};
+use crate::harness::{Server, Table, http, ours};
+use crate::table::skip_on_nginx;
+
+const SCRIPT: &str = "printf '\\nEXECUTED'";
+
+fn start() -> Server {
+    let php = application(Kind::FastCgi, b"\r\nEXECUTED").address;
+    let params = "fastcgi_param SCRIPT_FILENAME";
+    let setup = http(&format!(
+        "server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
+             location / {{ dav_methods PUT COPY MOVE; allowed_methods GET POST PUT COPY MOVE; }}
+             location ^~ /files/ {{ dav_methods PUT MKCOL COPY MOVE; create_full_put_path on; }}
+             location ^~ /forms/ {{ allowed_methods GET POST; upload_serve inline; }}
+             location ^~ /store/ {{ upload_store %%DIR%%/html/store; upload_serve inline; }}
+             location ~ \\.sh$ {{ allowed_methods GET POST; cgi_pass /bin/sh; }}
+             location ~ \\.php {{ {params} $document_root$fastcgi_script_name; fastcgi_pass {php}; }} }}
+         server {{ listen 127.0.0.1:%%PORT1%%; root %%DIR%%/html;
+             location ^~ /files-run/ {{ alias %%DIR%%/html/files/; cgi_extension .sh /bin/sh; }}
+             location ^~ /forms-run/ {{ alias %%DIR%%/html/forms/; cgi_extension .sh /bin/sh; }}
+             location ^~ /store-run/ {{ alias %%DIR%%/html/store/; cgi_extension .sh /bin/sh; }}
+             location ^~ /trusted/ {{ alias %%DIR%%/html/files/; cgi_extension .sh /bin/sh; upload_execute on; }}
+             location ~ ^/captured/(.*\\.sh)$ {{ alias %%DIR%%/html/files/$1; cgi_pass /bin/sh; }}
+             location /outer/ {{ location ~ \\.sh$ {{ root %%DIR%%/html/outer/..; cgi_pass /bin/sh; }} }}
+             location ~ ^/php/ {{ {params} %%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
+             location ~ ^/twice/ {{ {params} %%DIR%%/html/ok.php; {params} %%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
+             location ~ \\.sh$ {{ cgi_pass /bin/sh; }} }}
+         server {{ listen 127.0.0.1:%%PORT2%%; root %%DIR%%/own; upload_store %%DIR%%/own/$host; cgi_extension .sh /bin/sh; }}"
+    ));
+    let setup = setup
+        .file("html/ok.sh", SCRIPT)
+        .file("html/ok.php", "")
+        .file("html/outer/ok.sh", SCRIPT)
+        .file("own/ok.sh", SCRIPT);
+    let setup = setup.mkdir("html/files").mkdir("html/forms").mkdir("html/store").link("html/linked", "files");
+    setup.allow_log("upstream").allow_log("CGI").allow_log("upload").allow_log("lies where").start()
+}
+
+#[test]
+fn no_way_leads_from_an_upload_to_a_program() {
+    if skip_on_nginx("uploads and CGI are ours") {
+        return;
+    }
+    let s = start();
+    let form = |target: &str, name: &str| {
+        let body =
+            format!("--x\r\nContent-Disposition: form-data; name=f; filename=\"{name}\"\r\n\r\n{SCRIPT}\r\n--x--\r\n");
+        s.method("POST", target, "Content-Type: multipart/form-data; boundary=x\r\n", body.as_bytes()).status
+    };
+    let put = |target: &str| s.method("PUT", target, "", SCRIPT.as_bytes()).status;
+    let to = |method: &str, from: &str, to: &str| {
+        let fields = format!("Destination: {to}\r\n");
+        s.method(method, from, &fields, b"").status
+    };
+    for (what, status, expected) in [
+        ("PUT", put("/files/put.sh"), 201),
+        ("PUT of PHP", put("/files/put.php"), 201),
+        ("PUT of a picture", put("/files/evil.jpg"), 201),
+        ("PUT of a text", put("/files/a.txt"), 201),
+        ("COPY", to("COPY", "/files/a.txt", "/files/copied.sh"), 204),
+        ("MOVE", to("MOVE", "/files/a.txt", "/files/moved.sh"), 204),
+        ("a form", form("/forms/", "form.sh"), 201),
+        ("a form of a store", form("/store/", "form.sh"), 201),
+        // The location that would run it takes no files.
+        ("a form beside the programs", form("/", "evil.sh"), 403),
+        ("PUT of a text beside the programs", put("/b.txt"), 201),
+        ("COPY beside the programs", to("COPY", "/b.txt", "/evil.sh"), 403),
+        ("MOVE beside the programs", to("MOVE", "/b.txt", "/evil.php"), 403),
+        ("MOVE over a program", to("MOVE", "/b.txt", "/ok.sh"), 403),
+    ] {
+        assert_eq!(status, expected, "{what}");
+    }
+    assert!(!s.exists("html/evil.sh") && !s.exists("html/evil.php"));
+    let mut table = Table::new("stored programs");
+    let why = "uploads and CGI are ours";
+    let rows: &[(usize, &str, u16, bool)] = &[
+        (0, "/ok.sh", 200, true),
+        (0, "/ok.php", 200, true),
+        (1, "/ok.sh", 200, true),
+        (1, "/outer/ok.sh", 200, true),
+        (1, "/php/?file=ok.php", 200, true),
+        (1, "/twice/?file=ok.php", 200, true),
+        (1, "/trusted/put.sh", 200, true),
+        // Files are files in their own place.
+        (0, "/files/put.sh", 200, false),
+        (0, "/store/form.sh", 200, false),
+        (0, "/linked/put.sh", 403, false),
+        (0, "/linked/put.php", 403, false),
+        (0, "/linked/evil.jpg/x.php", 403, false),
+        (0, "/linked/evil.jpg/x.php/y", 403, false),
+        (0, "/linked/none/x.php", 403, false),
+        (1, "/files/put.sh", 403, false),
+        (1, "/files-run/copied.sh/info", 403, false),
+        (1, "/linked/moved.sh", 403, false),
+        (1, "/forms/form.sh", 403, false),
+        (1, "/store/form.sh", 403, false),
+        (1, "/files-run/put.sh", 403, false),
+        (1, "/files-run/moved.sh/info", 403, false),
+        (1, "/forms-run/form.sh", 403, false),
+        (1, "/store-run/form.sh", 403, false),
+        (1, "/captured/put.sh", 403, false),
+        (1, "/php/?file=files/put.php", 403, false),
+        (1, "/php/?file=linked/put.php", 403, false),
+        (1, "/php/?file=ok.php/../files/put.php", 403, false),
+        (1, "/php/?file=files/evil.jpg/x.php", 403, false),
+        (1, "/php/?file=outer/../files/./put.php", 403, false),
+        (1, "/twice/?file=files/put.php", 403, false),
+        (2, "/ok.sh", 403, false),
+    ];
+    for (at, target, status, runs) in rows {
+        table.row(ours(why), &format!("{at} {target}"), || {
+            let mut client = s.client_at(*at);
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+            let answer = client.response();
+            answer.is(*status);
+            assert_eq!(answer.text() == "EXECUTED", *runs, "{}", answer.show());
+        });
+    }
+    let said = String::from_utf8_lossy(&s.setup.test_config().stderr).into_owned();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("programs are run below a place")).collect();
+    assert_eq!(lines.len(), 5, "{said}");
+}
