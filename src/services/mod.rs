@@ -23,6 +23,7 @@ pub mod logs;
 pub mod open_files;
 pub mod overload;
 pub mod passwords;
+pub mod presence;
 pub mod quotas;
 pub mod remove_tree;
 pub mod resolver;

@@ -3,6 +3,7 @@
 //!
 //! Invariant: of all requests that hold a [`Lease`] of one upload at most one is live, and only that one writes.
 
+use crate::services::presence::Presence;
 use crate::sys::Errno;
 use crate::sys::file::{self, ReadDir};
 use std::cell::Cell;
@@ -156,6 +157,8 @@ pub struct Uploads {
     asking: HashMap<UploadId, (u64, u64)>,
     /// Directories whose locks were looked at.
     homes: HashSet<Rc<[u8]>>,
+    /// Places among the files where other processes see this one, by their paths.
+    pub presences: HashMap<Rc<[u8]>, Presence>,
     /// Directories that are still to be looked through for uploads of an earlier process.
     pub unread: VecDeque<Rc<[u8]>>,
     pub reading: Option<Scan>,

@@ -255,7 +255,17 @@ pub fn lock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether another open file has the [`lock`].
+/// A lock that any number of open files may have, while none has [`lock`]; also of a directory that is open for reading.
+#[allow(clippy::unnecessary_cast)] // the field's width differs between targets
+pub fn lock_shared(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut whole = whole_file();
+    whole.l_type = libc::F_RDLCK as libc::c_short;
+    // SAFETY: `whole` is an flock structure, as the call wants it.
+    retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &mut whole) })?;
+    Ok(())
+}
+
+/// Whether another open file has the [`lock`], or shares one.
 pub fn is_locked(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut whole = whole_file();
     // SAFETY: `whole` is a writable flock structure.

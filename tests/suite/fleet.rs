@@ -1,8 +1,8 @@
 //! Several instances behind a load balancer, as docs/fleet.md has it: they are restarted one after the other under load,
 //! and no request is lost.
 
-use crate::client::Client;
-use crate::harness::{Setup, eventually, on_nginx, skipped};
+use crate::client::{Client, Response};
+use crate::harness::{Setup, eventually, noise, on_nginx, skipped};
 use crate::os;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -42,7 +42,8 @@ impl Instance {
             "{user} pid {dir}/{name}.pid; error_log {dir}/logs/{name}.error; drain_delay 2s;\n\
              server {{\n    listen {address} proxy_protocol;\n    set_real_ip_from 127.0.0.1;\n    \
              real_ip_header proxy_protocol;\n    root {dir}/html;\n    access_log {dir}/logs/{name}.access;\n    \
-             location = /health {{ access_log off; health; }}\n}}\n"
+             location = /health {{ access_log off; health; }}\n    \
+             location /a/ {{ allowed_methods GET POST PUT DELETE; upload_resumable on; }}\n}}\n"
         );
         std::fs::write(&config, text).expect("written");
         Instance { address, config, log: setup.dir().join(format!("logs/{name}.access")) }
@@ -94,19 +95,9 @@ fn ask(balancer: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<S
     lost
 }
 
-#[test]
-fn rolling_restarts_behind_haproxy_lose_no_request() {
-    if on_nginx() {
-        return;
-    }
-    if Command::new("haproxy").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        skipped("haproxy");
-        return;
-    }
-    let setup = Setup::full("").file("html/f", "f");
-    let instances = [Instance::new(&setup, "one"), Instance::new(&setup, "two")];
+/// HAProxy as it is shipped, but for addresses and how often it looks, before these two; and what ends it.
+fn balance(setup: &Setup, instances: &[Instance; 2]) -> (SocketAddr, Process) {
     let balancer = free();
-    // What is shipped, but for addresses and how often it looks.
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/haproxy.cfg");
     let text = std::fs::read_to_string(shipped).expect("it is shipped");
     let replaced = [
@@ -121,16 +112,103 @@ fn rolling_restarts_behind_haproxy_lose_no_request() {
     });
     let config = setup.dir().join("haproxy.cfg");
     std::fs::write(&config, text).expect("written");
-
-    let mut running: Vec<Option<Process>> = instances.iter().map(|instance| Some(instance.start())).collect();
     let mut command = Command::new("haproxy");
     command.arg("-db").arg("-f").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     os::inherit(&mut command, Vec::new());
-    let _balancer = Process(command.spawn().expect("haproxy starts"));
+    let process = Process(command.spawn().expect("haproxy starts"));
     eventually("the balancer answers", || {
         std::net::TcpStream::connect(balancer).is_ok() && Client::connect(balancer).get("/f").status == 200
     });
+    (balancer, process)
+}
 
+fn has_haproxy() -> bool {
+    if Command::new("haproxy").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        skipped("haproxy");
+        return false;
+    }
+    true
+}
+
+const TUS: &str = "Host: h\r\nTus-Resumable: 1.0.0\r\nConnection: close\r\n";
+
+/// The answer of an instance: HAProxy has one of its own while it has not noticed yet that one is gone.
+fn ask_any(balancer: SocketAddr, text: &str, body: &[u8]) -> Response {
+    let mut answer = None;
+    eventually("an instance answers", || {
+        let mut client = Client::connect(balancer);
+        client.send(text).send(body);
+        answer = client.try_response(text.starts_with("HEAD")).ok().filter(|r| !matches!(r.status, 502..=504));
+        answer.is_some()
+    });
+    answer.expect("there was one")
+}
+
+/// Begins an upload of this many bytes; gives its target.
+fn create(balancer: SocketAddr, length: usize) -> String {
+    let fields = format!("Upload-Length: {length}\r\nUpload-Metadata: filename Zg==\r\nContent-Length: 0\r\n");
+    let r = ask_any(balancer, &format!("POST /a/ HTTP/1.1\r\n{TUS}{fields}\r\n"), b"");
+    let location = r.is(201).header("Location").expect("a Location").to_owned();
+    location[location.find("/a/").expect("a path")..].to_owned()
+}
+
+fn offset(balancer: SocketAddr, target: &str) -> usize {
+    let r = ask_any(balancer, &format!("HEAD {target} HTTP/1.1\r\n{TUS}\r\n"), b"");
+    r.is(200).header("Upload-Offset").and_then(|text| text.parse().ok()).expect("an offset")
+}
+
+fn patch(target: &str, at: usize, length: usize) -> String {
+    let fields = "Content-Type: application/offset+octet-stream\r\n";
+    format!("PATCH {target} HTTP/1.1\r\n{TUS}{fields}Upload-Offset: {at}\r\nContent-Length: {length}\r\n\r\n")
+}
+
+#[test]
+fn an_upload_goes_on_behind_haproxy_when_its_instance_is_killed() {
+    if on_nginx() || !has_haproxy() {
+        return;
+    }
+    let setup = Setup::full("").file("html/f", "f").mkdir("html/a");
+    let instances = [Instance::new(&setup, "one"), Instance::new(&setup, "two")];
+    let mut running: Vec<Option<Process>> = instances.iter().map(|instance| Some(instance.start())).collect();
+    let (balancer, _process) = balance(&setup, &instances);
+    let content = noise(600_000);
+    let target = create(balancer, content.len());
+    let id = target.rsplit('=').next().unwrap_or_default();
+    let part = setup.dir().join(format!("html/a/.webserv-upload-state/{id}.part"));
+    let mut at = 0;
+    // Whichever has it, the other goes on.
+    for cut in [200_000, 400_000] {
+        let mut client = Client::connect(balancer);
+        client.send(patch(&target, at, content.len() - at)).send(&content[at..cut]);
+        eventually("the piece is there", || std::fs::metadata(&part).is_ok_and(|meta| meta.len() == cut as u64));
+        let has_it = |process: &Option<Process>| process.as_ref().is_some_and(|p| os::has_open(p.0.id(), &part));
+        let holder = running.iter().position(has_it).expect("one of them has the file open");
+        drop(running[holder].take());
+        at = offset(balancer, &target);
+        assert_eq!(at, cut);
+        running[holder] = Some(instances[holder].start());
+    }
+    ask_any(balancer, &patch(&target, at, content.len() - at), &content[at..]).is(204);
+    assert!(std::fs::read(setup.dir().join("html/a/f")).expect("it is there") == content);
+    // Each of the two knows how it ended, also after it was killed itself.
+    for gone in 0..2 {
+        drop(running[gone].take());
+        assert_eq!(offset(balancer, &target), content.len());
+        running[gone] = Some(instances[gone].start());
+    }
+    drop(running);
+    let _ = std::fs::remove_dir_all(setup.dir());
+}
+
+#[test]
+fn rolling_restarts_behind_haproxy_lose_no_request() {
+    if on_nginx() || !has_haproxy() {
+        return;
+    }
+    let setup = Setup::full("").file("html/f", "f");
+    let instances = [Instance::new(&setup, "one"), Instance::new(&setup, "two")];
+    let mut running: Vec<Option<Process>> = instances.iter().map(|instance| Some(instance.start())).collect();
+    let (balancer, _process) = balance(&setup, &instances);
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let lost: Vec<String> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask(balancer, &stop, &answered))).collect();

@@ -71,6 +71,12 @@ pub fn kill(pid: u32, signal: i32) {
     assert_eq!(result, 0, "kill({pid}, {signal}): {}", io::Error::last_os_error());
 }
 
+/// Whether a process has this file open.
+pub fn has_open(pid: u32, path: &Path) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    descriptors.flatten().any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
+}
+
 pub fn is_root() -> bool {
     // SAFETY: cannot fail, takes nothing.
     unsafe { libc::geteuid() == 0 }

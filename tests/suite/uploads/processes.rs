@@ -109,7 +109,35 @@ fn a_look_at_one_process_does_not_cut_what_another_writes() {
             tus(&b, "DELETE", &target, "", b"").is(204);
         }
     });
-    table.row(OURS, "nothing is left behind", || assert!(!a.exists(STATE)));
+    table.row(OURS, "nothing is left behind but how uploads ended", || {
+        let left: Vec<String> = a.snapshot(STATE).into_keys().collect();
+        assert!(!left.is_empty() && left.iter().all(|name| name.ends_with(".state")), "{left:?}");
+    });
+}
+
+#[test]
+fn a_finished_upload_is_known_to_each_process() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("");
+    let mut table = Table::new("how it ended");
+    for (begun, ended) in [(&a, &a), (&a, &b), (&b, &a), (&b, &b)] {
+        let name = format!("{}-{}", begun.port(), ended.port());
+        table.row(OURS, &name, || {
+            let target = create(begun, &name, 5);
+            patch(ended, &target, 0, b"hello").is(204);
+            let draft = begun.method("POST", &format!("/a/draft-{name}"), "Upload-Complete: ?0\r\n", b"he");
+            let draft = located(draft.is(201));
+            let fields = "Content-Type: application/partial-upload\r\nUpload-Offset: 2\r\nUpload-Complete: ?1\r\n";
+            ended.method("PATCH", &draft, fields, b"llo").is_one_of(&[200, 201, 204]);
+            for s in [&a, &b] {
+                assert_eq!(offset(s, &target), 5);
+                patch(s, &target, 5, b"").is(204).has("Upload-Offset", "5");
+                s.method("HEAD", &draft, "", b"").is(204).has("Upload-Complete", "?1").has("Upload-Offset", "5");
+            }
+        });
+    }
 }
 
 #[test]
@@ -180,6 +208,12 @@ fn what_a_killed_process_began_goes_on_in_another() {
     }
     patch(&b, &target, at, &content[at..]).is(204);
     assert!(a.read("html/a/killed.bin") == content);
+    // Whichever is asked knows that it is complete, also one that was not there then.
+    for s in [&a, &b] {
+        assert_eq!(offset(s, &target), content.len());
+    }
+    a.kill_and_restart();
+    assert_eq!(offset(&a, &target), content.len());
     // The one that was started again obeys signals once it serves.
     a.get("/index.html").is(200);
 }

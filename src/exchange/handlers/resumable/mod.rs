@@ -27,6 +27,7 @@ mod pending_upload;
 mod requests;
 mod respond;
 mod rufh;
+mod sharing;
 mod state;
 mod store;
 pub mod sweep;

@@ -1,6 +1,7 @@
 //! An upload that is not finished, as a request finds it; and its end.
 
 use super::location::Home;
+use super::sharing;
 use super::state::{Dialect, Record};
 use super::store::{self, Dir};
 use super::takeover::{self, Held};
@@ -62,12 +63,18 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     let lease = match takeover::lease(cx, &dir, id) {
         Ok(lease) => lease,
         Err(Held::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
-        Err(Held::Failed(Errno::ENOENT)) => return Err(Missing::Over(without_bytes(cx, &home, &dir, id, &record))),
+        Err(Held::Failed(Errno::ENOENT)) => {
+            sharing::met(cx, &home);
+            return Err(Missing::Over(without_bytes(cx, &home, &dir, id, &record)));
+        }
         Err(Held::Failed(e)) => return Err(failed("open()", e)),
     };
     // Its state from before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
     let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
+    if cx.resumable.get(id).is_none() {
+        sharing::met(cx, &home);
+    }
     let expires = expires(&record, &stat);
     let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, lease: Some(lease) };
     if expires.is_some_and(|at| at <= unix_ms(&cx.now)) {
@@ -86,13 +93,13 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     // Its name is in the newest record, if it has one.
     let newest = dir.load(id).ok().flatten();
     let record = newest.as_ref().unwrap_or(record);
-    let past = match remembered(home, dir, id, record) {
+    let past = match remembered(cx, home, dir, id, record) {
         Some(at) if at > unix_ms(&cx.now) => Past::Done(over(record)),
         Some(_) => Past::Gone,
         // Stored, and then the process died.
         None => Past::Done(over(record)),
     };
-    if past == Past::Gone || !remembers(home, record) {
+    if past == Past::Gone || !remembers(cx, home, record) {
         dir.forget(id);
         home.tidy();
         cx.resumable.finish(id, past.clone());
@@ -120,14 +127,15 @@ pub fn over(record: &Record) -> Done {
 }
 
 /// Whether the record of a finished upload is kept, for clients that did not get the last answer. In a directory of
-/// its own that does no harm; among the files it would only be in the way when their directory is removed.
-pub fn remembers(home: &Home, record: &Record) -> bool {
-    !home.ours && record.age > 0
+/// its own that does no harm; among the files it would only be in the way when their directory is removed, unless other
+/// processes are asked for it.
+pub fn remembers(cx: &mut Services, home: &Home, record: &Record) -> bool {
+    record.age > 0 && (!home.ours || sharing::is_shared(cx, home))
 }
 
 /// Until when a finished upload is known (Unix milliseconds), where it is.
-pub fn remembered(home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Option<i64> {
-    if !remembers(home, record) {
+pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Option<i64> {
+    if !remembers(cx, home, record) {
         return None;
     }
     dir.stat_record(id).ok().and_then(|stat| expires(record, &stat))
@@ -219,7 +227,7 @@ impl Unfinished {
 
     /// The file has its name for good: its record goes, or says so.
     pub fn end_record(&self, cx: &mut Services, record: &Record) {
-        if remembers(&self.home, record) && self.dir.save(self.id, record).is_ok() {
+        if remembers(cx, &self.home, record) && self.dir.save(self.id, record).is_ok() {
             let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
             cx.resumable.insert(self.id, Open::stored(self.home.path.clone(), &record.path, expires));
         } else {

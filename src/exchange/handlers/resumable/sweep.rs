@@ -3,6 +3,7 @@
 
 use super::location::{self, Home};
 use super::pending_upload::{self, unix_ms};
+use super::sharing;
 use super::store::{Dir, Entry};
 use super::takeover;
 use crate::config::model::Level;
@@ -31,6 +32,7 @@ pub fn begin(cx: &mut Services) {
         speaking.filter_map(|location| Home::of(&config, location)).map(|h| h.path).collect();
     homes.sort_unstable();
     homes.dedup();
+    sharing::begin(cx, &homes);
     cx.resumable.unread = homes.into();
     cx.resumable.reading = None;
 }
@@ -120,7 +122,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 }
                 Ok(None) => {
                     let place = Home { path: home.clone(), ours: location::is_ours(home) };
-                    match pending_upload::remembered(&place, dir, id, &record) {
+                    match pending_upload::remembered(cx, &place, dir, id, &record) {
                         Some(at) => cx.resumable.insert(id, Open::stored(home.clone(), &record.path, Some(at))),
                         None => {
                             dir.forget(id);

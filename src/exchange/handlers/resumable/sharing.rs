@@ -1,0 +1,45 @@
+//! Whether other processes use a place of unfinished uploads among the files. Then what is known of a finished one stays
+//! on the disk for them, as where the configuration names the place: a client may ask any of them how it ended.
+
+use super::location::{self, Home};
+use crate::services::Services;
+use crate::services::presence::Presence;
+use std::ffi::CString;
+use std::rc::Rc;
+
+/// The directory that a place of ours is in.
+fn directory(place: &[u8]) -> Option<CString> {
+    CString::new(place.strip_suffix(location::NAME)?).ok()
+}
+
+/// Lets other processes see that this one uses these places, and no others any more.
+pub fn begin(cx: &mut Services, places: &[Rc<[u8]>]) {
+    cx.resumable.presences.retain(|place, _| places.contains(place));
+    for place in places {
+        present(cx, place);
+    }
+}
+
+fn present<'s>(cx: &'s mut Services, place: &Rc<[u8]>) -> Option<&'s mut Presence> {
+    let (path, presences) = (directory(place)?, &mut cx.resumable.presences);
+    if presences.get(place).is_none_or(|presence| !presence.is_at(&path)) {
+        presences.remove(place);
+        presences.insert(place.clone(), Presence::at(&path).ok()?);
+    }
+    presences.get_mut(place)
+}
+
+/// Whether another process uses the place too.
+pub fn is_shared(cx: &mut Services, home: &Home) -> bool {
+    present(cx, &home.path).is_some_and(Presence::is_shared)
+}
+
+/// Something is there that this process knew nothing of: another began it, or ended it.
+pub fn met(cx: &mut Services, home: &Home) {
+    // What is left of an earlier process is known when all is looked through.
+    if !cx.resumable.is_reading()
+        && let Some(presence) = present(cx, &home.path)
+    {
+        presence.share();
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether other processes use a directory too. Each holds a shared lock of it for as long as it lives; that another has
+//! one is asked without taking it. Where a file system has no such locks a process is alone.
+//!
+//! Invariant: a directory that another process was seen at stays shared until this one ends, as what that one began may
+//! still be there.
+
+use crate::sys::Errno;
+use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// This process at a directory.
+pub struct Presence {
+    lock: OwnedFd,
+    is_shared: bool,
+}
+
+impl Presence {
+    /// # Errors
+    /// It cannot be read, or not be locked.
+    pub fn at(path: &CStr) -> Result<Presence, Errno> {
+        let fd = file::open_at(None, path, O_RDONLY | O_DIRECTORY, 0)?;
+        file::lock_shared(fd.as_fd())?;
+        Ok(Presence { lock: fd, is_shared: false })
+    }
+
+    /// The directory still has the name.
+    pub fn is_at(&self, path: &CStr) -> bool {
+        let there = file::stat(path).map(|stat| (stat.dev, stat.ino));
+        there.is_ok() && there == file::fstat(self.lock.as_fd()).map(|stat| (stat.dev, stat.ino))
+    }
+
+    /// Another process was seen here by what it left.
+    pub fn share(&mut self) {
+        self.is_shared = true;
+    }
+
+    pub fn is_shared(&mut self) -> bool {
+        self.is_shared |= file::is_locked(self.lock.as_fd()).unwrap_or(false);
+        self.is_shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn another_is_seen_while_it_is_there_and_remembered() {
+        let scratch = Scratch::new();
+        let path = scratch.join("dir");
+        let gone = scratch.join("gone");
+        std::fs::create_dir(scratch.path().join("dir")).expect("mkdir");
+        let mut one = Presence::at(&path).expect("locked");
+        assert!(!one.is_shared() && one.is_at(&path) && !one.is_at(&gone));
+        let mut other = Presence::at(&path).expect("both have it");
+        assert!(other.is_shared());
+        drop(other);
+        assert!(!one.is_shared(), "it came and went between two looks");
+        let other = Presence::at(&path).expect("both have it");
+        assert!(one.is_shared());
+        drop(other);
+        assert!(one.is_shared());
+        assert_eq!(Presence::at(&gone).err(), Some(Errno::ENOENT));
+    }
+}
