@@ -10,16 +10,20 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use webserv::tls::{ServerName, ciphers, client};
 
-fn setup(block: &str) -> Option<Setup> {
-    if skip_on_nginx("early data of another library") {
-        return None;
-    }
-    let setup = http(&format!(
+fn site(block: &str) -> String {
+    format!(
         "log_format early \"$uri $ssl_early_data.$ssl_session_reused\";
          server {{ listen 127.0.0.1:%%PORT%% ssl; http2 on; server_name localhost; ssl_certificate localhost.crt;
            ssl_certificate_key localhost.key; ssl_early_data on; access_log logs/early.log early; root %%DIR%%/html;
            location /early {{ return 200 \"[early=$ssl_early_data]\"; }} {block} }}"
-    ));
+    )
+}
+
+fn setup(block: &str) -> Option<Setup> {
+    if skip_on_nginx("early data of another library") {
+        return None;
+    }
+    let setup = http(&site(block));
     certificate(setup.dir(), "localhost", "ec").then_some(setup.file("html/index.html", "index"))
 }
 
@@ -166,6 +170,27 @@ fn early_data_that_is_played_again_is_not_taken() {
     let log = String::from_utf8_lossy(&s.read("logs/early.log")).into_owned();
     assert_eq!(log.matches("/early 1.r").count(), 1, "{log}");
     assert_eq!(log.lines().count(), 2, "{log}");
+}
+
+#[test]
+fn early_data_is_not_taken_where_clients_are_verified_otherwise_than_when_the_session_began() {
+    let Some(s) = setup("").map(Setup::start) else { return };
+    let config = config(b"http/1.1");
+    Early::connect(&s, &config, &get("/early")).until("[early=]");
+    let mut again = Early::connect(&s, &config, &get("/early"));
+    again.until("[early=1]");
+    s.reconfigure_http(&site("ssl_verify_client optional_no_ca;"));
+    s.signal(libc::SIGHUP);
+    s.await_file("logs/error.log", |log| log.contains("the configuration was reloaded"));
+    let mut other = Early::connect(&s, &config, &get("/early"));
+    while other.tls.is_handshaking() {
+        other.flush();
+        assert!(other.tls.read_tls(&mut other.tcp).expect("it answers") > 0, "closed");
+        other.tls.process_new_packets().expect("TLS");
+    }
+    assert!(!other.tls.is_early_data_accepted());
+    other.send(&get("/early"));
+    other.until("[early=]");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn curl(server: &Server, target: &str, more: &[&str]) -> Option<String> {
 
 /// Runs a Python script whose first lines connect: `connect(name=…, **options)` gives a socket of TLS. Gives what it
 /// prints.
-fn python(server: &Server, script: &str) -> Option<String> {
+pub fn python(server: &Server, script: &str) -> Option<String> {
     let before = format!(
         "import socket, ssl, sys\nPORT, DIR = {}, {:?}\n{}",
         server.port(),

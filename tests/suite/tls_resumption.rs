@@ -1,0 +1,81 @@
+//! A session is resumed only where clients are verified as they were when it began: over a reload, between servers, and
+//! whichever way the session is kept (a ticket of TLS 1.2 or 1.3, or the server's cache).
+
+use crate::harness::http;
+use crate::tls::{certificate, python};
+
+const SCRIPT: &str = r#"
+import os, signal, time
+CONF = DIR + '/conf/test.conf'
+TEXT = open(CONF).read()
+
+def reloads():
+    return open(DIR + '/logs/error.log').read().count('the configuration was reloaded')
+
+def reload(old='', new=''):
+    assert old in TEXT
+    before, end = reloads(), time.time() + 60
+    open(CONF, 'w').write(TEXT.replace(old, new) if old else TEXT)
+    os.kill(int(open(DIR + '/logs/webserv.pid').read()), signal.SIGHUP)
+    while reloads() == before:
+        assert time.time() < end, 'no reload'
+        time.sleep(.01)
+
+def kind(most, options):
+    c = context(most=most, cert='a')
+    c.options |= options
+    return c
+
+KINDS = [kind(ssl.TLSVersion.TLSv1_2, 0), kind(ssl.TLSVersion.TLSv1_2, ssl.OP_NO_TICKET),
+         kind(ssl.TLSVersion.TLSv1_3, 0)]
+
+def go(c, session=None, name='one'):
+    s = connect(context=c, session=session, name=name)
+    r = ask(s, f'GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n').decode()
+    assert ' 200 ' in r, r
+    return r[-1], s.session
+
+for old, new in CHANGES:
+    sessions = [go(c)[1] for c in KINDS]
+    same = ''.join(go(c, session)[0] for c, session in zip(KINDS, sessions))
+    reload(old, new)
+    there = ''.join(go(c, session)[0] for c, session in zip(KINDS, sessions))
+    sessions = [go(c)[1] for c in KINDS]
+    reload()
+    back = ''.join(go(c, session)[0] for c, session in zip(KINDS, sessions))
+    print(f'{old} -> {new}: {same} {there} {back}')
+for a, b in (('one', 'other'), ('other', 'one')):
+    print(a, b, ''.join(go(c, go(c, name=a)[1], name=b)[0] for c in KINDS))
+"#;
+
+#[test]
+fn sessions_are_resumed_only_where_clients_are_verified_as_before() {
+    let setup = http(
+        "ssl_certificate localhost.crt; ssl_certificate_key localhost.key; ssl_session_cache shared:one:1m;
+         ssl_client_certificate a.crt;
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name one; ssl_verify_client optional; ssl_verify_depth 2;
+             add_header X x; return 200 \"$ssl_session_reused\"; }
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name other; return 200 \"$ssl_session_reused\"; }",
+    );
+    if !["localhost", "a", "b"].iter().all(|name| certificate(setup.dir(), name, "ec")) {
+        return;
+    }
+    let server = setup.start();
+    let both = [server.read("conf/a.crt"), server.read("conf/b.crt")].concat();
+    std::fs::write(server.path("conf/both.crt"), both).expect("written");
+    // As they were, then after the change, then sessions of the change as before it.
+    let table = [
+        ("add_header X x", "add_header X y", "rrr rrr rrr"),
+        ("client optional;", "client on;", "rrr ... ..."),
+        ("client optional;", "client optional_no_ca;", "rrr ... ..."),
+        ("client optional;", "client off;", "rrr ... ..."),
+        ("certificate a.crt", "certificate both.crt", "rrr ... ..."),
+        ("verify_depth 2", "verify_depth 3", "rrr ... ..."),
+        ("add_header X x", "ssl_trusted_certificate b.crt", "rrr ... ..."),
+    ];
+    let changes: Vec<String> = table.iter().map(|(old, new, _)| format!("('{old}', '{new}')")).collect();
+    let Some(shown) = python(&server, &format!("CHANGES = [{}]\n{SCRIPT}", changes.join(", "))) else { return };
+    let mut want: String = table.iter().map(|(old, new, outcome)| format!("{old} -> {new}: {outcome}\n")).collect();
+    want.push_str("one other ...\nother one ...\n");
+    assert_eq!(shown, want);
+}
