@@ -71,7 +71,7 @@ impl Handler {
             Handler::Listing(_) | Handler::Hashing(_) | Handler::Removing(_) => true,
             Handler::Transfer(_) | Handler::Settling(_) => true,
             Handler::Append(append) => append.works(),
-            Handler::Upload(upload) => !upload.is_admitted() || upload.is_writing(),
+            Handler::Upload(upload) => upload.works(),
             Handler::None
             | Handler::DeleteForm(_)
             | Handler::Dav(_)

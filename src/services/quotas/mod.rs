@@ -58,6 +58,8 @@ pub struct Area {
     /// Names there were at the last, when it ended (monotonic milliseconds), and in which moment.
     entries: Cell<u64>,
     ended: Cell<(u64, u64)>,
+    /// Where other processes keep the quota too.
+    shared: RefCell<shared::Shared>,
 }
 
 /// What the number is worth.
@@ -120,6 +122,7 @@ impl Quotas {
             counts: Cell::new(0),
             entries: Cell::new(0),
             ended: Cell::default(),
+            shared: RefCell::default(),
         });
         self.areas.insert(path, area.clone());
         area
@@ -183,6 +186,10 @@ impl Area {
         !self.locks_seen.replace(true)
     }
 
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
     pub fn claimed(&self) -> Usage {
         self.claimed.get()
     }
@@ -218,18 +225,9 @@ impl Area {
         doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
     }
 
-    /// Counts all of it now, while [`shared::Lock`] keeps other processes from storing.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    fn count_whole(&self, now: &super::clock::Clock) -> Result<Usage, Errno> {
-        // One under way may have passed what has changed since.
+    /// The next slice begins a count: one under way may have passed what has changed since.
+    fn restart(&self) {
         *self.walk.borrow_mut() = None;
-        let counts = self.counts.get();
-        while self.counts.get() == counts {
-            self.count(now)?;
-        }
-        Ok(self.used.get())
     }
 
     /// A slice of a count, begun if there is none.

@@ -2,11 +2,16 @@
 //! makes that one process after the other; with it stands what the area holds, written before the names are given: a
 //! process that dies in between leaves a number that is too high, and the next count mends it.
 //!
-//! Invariant: without the lock nothing of the area is counted for a decision, and nothing gets a name.
+//! Nothing waits here, neither for the lock nor for a count: [`Taken::Later`] is asked again in another turn. A large area
+//! is counted in slices without the lock. What other processes stored meanwhile is in the file too, as the sum of all
+//! that was ever stored, and comes on top of what was counted.
+//!
+//! Invariant: without the lock nothing gets a name, and no number is written that is less than what is there.
 
 use super::{Area, Quota, SLICE, Usage};
 use crate::io::open;
 use crate::services::clock::Clock;
+use crate::services::slice::Slice;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_CREAT, O_DIRECTORY, O_PATH, O_RDWR};
 use std::ffi::CString;
@@ -14,70 +19,138 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// The lock file; hidden as all of our names are.
 const NAME: &std::ffi::CStr = c".webserv-quota";
-/// Milliseconds that another process may hold the lock: it is held for a few calls, or a count.
-const PATIENCE: u32 = 500;
+/// Milliseconds that the lock may be with other processes: each holds it for a few calls, unless it was stopped.
+const PATIENCE: u64 = 30_000;
+/// Milliseconds without a question after which the wait for it begins again.
+const BREAK: u64 = 1_000;
+/// An area in which others store all the while is counted this often before an upload is refused.
+const TRIES: u32 = 3;
 /// Digits of a number: those of any u64.
 const DIGITS: usize = 20;
+/// Bytes of the file.
+const LENGTH: usize = 4 * (DIGITS + 1);
 
 /// The lock of an area; falls when this is dropped.
 pub struct Lock {
     fd: OwnedFd,
-    /// What the area held before.
+    /// What the file says, and what it said before.
+    now: Record,
     before: Usage,
+}
+
+/// What came of asking for the lock.
+pub enum Taken {
+    Lock(Lock),
+    /// There is no room beside what the area holds.
+    Full(Usage),
+    /// Another process has it.
+    Busy,
+    /// What is there is being counted.
+    Counting,
+}
+
+/// What the file says.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Record {
+    /// At most this is there.
+    used: Usage,
+    /// All that was ever stored, in the arithmetic of 64 bits.
+    stored: Usage,
+}
+
+/// What this process knows beside the count itself.
+#[derive(Default)]
+pub struct Shared {
+    recount: Option<Recount>,
+    /// Since when the lock is with others, and when it was last asked for (monotonic milliseconds).
+    busy: Option<(u64, u64)>,
+}
+
+/// A count without the lock.
+struct Recount {
+    /// What the file said when it began.
+    text: Vec<u8>,
+    /// It is over when the area has ended this many.
+    counts: u64,
+    tries: u32,
 }
 
 impl Lock {
     /// Takes the lock, and a part of the quota for files that get their names now: `added` for `freed`.
     ///
     /// # Errors
-    /// EAGAIN: another process holds it. Ok(Err): what the area holds, where there is no room.
+    /// EAGAIN: other processes have had it for too long.
     pub fn take(
         area: &Area,
         quota: Quota,
         (added, freed): (Usage, Usage),
         now: &Clock,
-    ) -> Result<Result<Lock, Usage>, Errno> {
+        slice: &mut Slice,
+    ) -> Result<Taken, Errno> {
+        let mut shared = area.shared.borrow_mut();
+        if let Some(recount) = &shared.recount {
+            while area.counts.get() < recount.counts {
+                if slice.is_over() {
+                    return Ok(Taken::Counting);
+                }
+                area.count(now)?;
+            }
+        }
         let path = CString::new(&area.path[..]).map_err(|_| Errno::EINVAL)?;
         let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
-        let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)?;
-        let mut waited = 0;
-        while let Err(e) = file::flock(fd.as_fd()) {
-            if e != Errno::EAGAIN || waited >= PATIENCE {
-                return Err(e);
+        // EINVAL of a FIFO that has its name does not mean that there are no locks.
+        let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
+            .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
+        match file::flock(fd.as_fd()) {
+            Ok(()) => shared.busy = None,
+            Err(Errno::EAGAIN) => return shared.wait(now.ms),
+            Err(e) => return Err(e),
+        }
+        let text = read(&fd)?;
+        let record = Record::parse(&text);
+        let recount = shared.recount.take();
+        let tries = recount.as_ref().map_or(0, |recount| recount.tries);
+        let small = area.count_small(now)?;
+        let (before, is_exact) = match (small, record, recount) {
+            (Some(used), ..) => (used, true),
+            (None, Some(record), None) => (record.used, !area.is_due(now)),
+            (None, _, Some(recount)) if recount.text == text => (area.used.get(), true),
+            (None, Some(record), Some(recount)) => {
+                // A file that was not there or not readable began at nothing.
+                let began = Record::parse(&recount.text).unwrap_or_default();
+                (area.used.get().plus(record.stored_since(began)), tries >= TRIES)
             }
-            file::wait_any(&[], 1)?;
-            waited += 1;
-        }
-        let has_room = |used: Usage| {
-            let total = used.plus(added).minus(freed);
-            super::has_room(quota, total, total, used)
+            // It was made, or spoilt, by something else meanwhile.
+            (None, None, _) => (Usage::default(), false),
         };
-        let is_small = area.counts.get() > 0 && area.entries.get() <= SLICE;
-        let known = read(&fd)?.filter(|_| !is_small);
-        let mut before = match known {
-            Some(known) => known,
-            None => area.count_whole(now)?,
+        let has_room = || {
+            let total = before.plus(added).minus(freed);
+            super::has_room(quota, total, total, before)
         };
-        // What was removed, or came in another way.
-        if known.is_some() && !has_room(before) && area.is_due(now) {
-            before = area.count_whole(now)?;
+        let is_known = small.is_some() || record.is_some() || is_exact;
+        if !is_known || (!is_exact && !has_room()) {
+            area.restart();
+            shared.recount = Some(Recount { text, counts: area.counts.get() + 1, tries: tries + 1 });
+            return Ok(Taken::Counting);
         }
-        if !has_room(before) {
-            return Ok(Err(before));
+        if !has_room() {
+            return Ok(Taken::Full(before));
         }
-        let lock = Lock { fd, before };
-        lock.write(before.plus(added).minus(freed))?;
-        Ok(Ok(lock))
+        let stored = record.unwrap_or_default().stored;
+        let now = Record { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
+        let lock = Lock { fd, now, before };
+        lock.write(now)?;
+        Ok(Taken::Lock(lock))
     }
 
     /// The files got no names.
     pub fn take_back(self) {
         // Else it stays too high, until the next count.
-        let _ = self.write(self.before);
+        let _ = self.write(Record { used: self.before, ..self.now });
     }
 
-    fn write(&self, used: Usage) -> Result<(), Errno> {
-        let text = format!("{:0DIGITS$} {:0DIGITS$}\n", used.bytes, used.files);
+    fn write(&self, record: Record) -> Result<(), Errno> {
+        let text = record.text();
         match file::pwrite(self.fd.as_fd(), text.as_bytes(), 0)? {
             wrote if wrote == text.len() => Ok(()),
             _ => Err(Errno::EIO),
@@ -85,15 +158,193 @@ impl Lock {
     }
 }
 
-/// None: nothing was counted yet, or it is no number.
-fn read(fd: &OwnedFd) -> Result<Option<Usage>, Errno> {
-    let mut text = [0; 2 * DIGITS + 2];
+impl Shared {
+    fn wait(&mut self, now: u64) -> Result<Taken, Errno> {
+        let since = match self.busy {
+            Some((since, last)) if last.saturating_add(BREAK) >= now => since,
+            _ => now,
+        };
+        self.busy = Some((since, now));
+        if now.saturating_sub(since) > PATIENCE { Err(Errno::EAGAIN) } else { Ok(Taken::Busy) }
+    }
+}
+
+impl Area {
+    /// Counts an area that was small when it was last counted, which is done at once; None: it is not small.
+    fn count_small(&self, now: &Clock) -> Result<Option<Usage>, Errno> {
+        if self.counts.get() == 0 || self.entries.get() > SLICE {
+            return Ok(None);
+        }
+        let counts = self.counts.get();
+        self.restart();
+        self.count(now)?;
+        Ok((self.counts.get() > counts).then(|| self.used.get()))
+    }
+}
+
+impl Record {
+    /// None: nothing was written yet, or it is no record.
+    fn parse(text: &[u8]) -> Option<Record> {
+        let mut numbers = [0; 4];
+        let mut words = text.strip_suffix(b"\n")?.split(|b| *b == b' ');
+        for number in &mut numbers {
+            *number = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+        }
+        let [bytes, files, stored_bytes, stored_files] = numbers;
+        let stored = Usage { bytes: stored_bytes, files: stored_files };
+        words.next().is_none().then_some(Record { used: Usage { bytes, files }, stored })
+    }
+
+    fn text(self) -> String {
+        let Record { used, stored } = self;
+        let [a, b, c, d] = [used.bytes, used.files, stored.bytes, stored.files];
+        format!("{a:0DIGITS$} {b:0DIGITS$} {c:0DIGITS$} {d:0DIGITS$}\n")
+    }
+
+    fn stored_since(self, began: Record) -> Usage {
+        Usage {
+            bytes: self.stored.bytes.wrapping_sub(began.stored.bytes),
+            files: self.stored.files.wrapping_sub(began.stored.files),
+        }
+    }
+}
+
+fn read(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    // A byte more: a longer file is no record.
+    let mut text = vec![0; LENGTH + 1];
     let read = file::pread(fd.as_fd(), &mut text, 0)?;
-    let text = text.get(..read).unwrap_or_default();
-    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
-    let mut numbers = text.strip_suffix(b"\n").unwrap_or_default().split(|b| *b == b' ').map(number);
-    Ok(match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(bytes), Some(files)) => Some(Usage { bytes, files }),
-        _ => None,
-    })
+    text.truncate(read);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Quotas;
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::fs;
+    use std::rc::Rc;
+
+    const QUOTA: Quota = Quota { bytes: 0, files: 5000, shared: true };
+
+    fn of(files: u64) -> Usage {
+        Usage { bytes: 0, files }
+    }
+
+    fn fill(scratch: &Scratch, names: std::ops::Range<u32>) {
+        for n in names {
+            fs::write(scratch.path().join(n.to_string()), "").expect("a file");
+        }
+    }
+
+    /// The same area, as each process knows it.
+    fn area(scratch: &Scratch) -> Rc<Area> {
+        Quotas::default().area_at(scratch.path().to_str().expect("UTF-8").as_bytes())
+    }
+
+    /// A slice that is over.
+    fn over() -> Slice {
+        let mut slice = Slice::default();
+        while !slice.is_over() {}
+        slice
+    }
+
+    fn take(area: &Area, added: u64, slice: &mut Slice) -> Taken {
+        let mut now = Clock::read();
+        now.advance_epoch();
+        Lock::take(area, QUOTA, (of(added), of(0)), &now, slice).expect("no call fails")
+    }
+
+    fn took(area: &Area, added: u64) -> bool {
+        for _ in 0..1000 {
+            match take(area, added, &mut Slice::default()) {
+                Taken::Lock(_) => return true,
+                Taken::Full(_) => return false,
+                Taken::Busy | Taken::Counting => {}
+            }
+        }
+        panic!("it is never decided");
+    }
+
+    #[test]
+    fn a_lock_that_another_process_has_is_not_waited_for() {
+        let scratch = Scratch::new();
+        let (one, other) = (area(&scratch), area(&scratch));
+        assert!(took(&one, 1));
+        let held = loop {
+            if let Taken::Lock(lock) = take(&one, 1, &mut Slice::default()) {
+                break lock;
+            }
+        };
+        assert!(matches!(take(&other, 1, &mut Slice::default()), Taken::Busy));
+        let start = Clock::read().ms;
+        let mut shared = Shared::default();
+        assert!(matches!(shared.wait(start), Ok(Taken::Busy)));
+        for at in (0..=PATIENCE).step_by(BREAK as usize) {
+            assert!(matches!(shared.wait(start + at), Ok(Taken::Busy)), "{at}");
+        }
+        assert_eq!(shared.wait(start + PATIENCE + 1).err(), Some(Errno::EAGAIN));
+        let later = start + PATIENCE + BREAK + 2;
+        assert!(matches!(shared.wait(later), Ok(Taken::Busy)), "another upload has patience of its own");
+        drop(held);
+        assert!(took(&other, 1));
+    }
+
+    #[test]
+    fn a_large_area_is_counted_in_slices_before_its_first_file() {
+        let scratch = Scratch::new();
+        fill(&scratch, 0..3500);
+        let area = area(&scratch);
+        assert!(matches!(take(&area, 1, &mut Slice::default()), Taken::Counting), "the count begins");
+        let mut slices = 0;
+        // Those of a turn that has no time left do nothing.
+        assert!(matches!(take(&area, 1, &mut over()), Taken::Counting));
+        assert_eq!(area.counts(), 0);
+        while area.counts() == 0 {
+            area.count(&Clock::read()).expect("counts");
+            slices += 1;
+        }
+        assert!(slices > 2, "{slices}");
+        assert!(took(&area, 1500));
+        assert!(!took(&area, 1), "3500 and 1500 are all there may be");
+    }
+
+    #[test]
+    fn what_others_store_during_a_count_comes_on_top_of_it() {
+        let scratch = Scratch::new();
+        fill(&scratch, 0..3500);
+        let (one, other) = (area(&scratch), area(&scratch));
+        assert!(matches!(take(&one, 1, &mut Slice::default()), Taken::Counting));
+        // Counted before the other process is done, and stored after that.
+        while one.counts() == 0 {
+            one.count(&Clock::read()).expect("counts");
+        }
+        assert!(took(&other, 1400));
+        fill(&scratch, 3500..4900);
+        let Taken::Lock(lock) = take(&one, 100, &mut over()) else { panic!("4900 and 100 are 5000") };
+        assert_eq!(lock.before, of(4900));
+        drop(lock);
+        fill(&scratch, 4900..5000);
+        assert!(!took(&one, 1) && !took(&other, 1));
+        // What is gone is found by a count that nobody disturbs.
+        for n in 0..2000 {
+            fs::remove_file(scratch.path().join(n.to_string())).expect("it is there");
+        }
+        for area in [&one, &other] {
+            area.ended.set((0, 0));
+        }
+        assert!(took(&one, 1500) && took(&other, 500));
+        assert!(!took(&one, 1));
+    }
+
+    #[test]
+    fn a_record_reads_back_and_nothing_else_is_one() {
+        let record = Record { used: Usage { bytes: 7, files: u64::MAX }, stored: Usage { bytes: 1, files: 2 } };
+        let text = record.text();
+        assert_eq!((text.len(), Record::parse(text.as_bytes())), (LENGTH, Some(record)));
+        let longer = format!("{} 1\n", text.trim_end());
+        for bad in ["", "\n", "1 2\n", "1 2 3 x\n", &text[..LENGTH - 1], &longer] {
+            assert_eq!(Record::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
 }

@@ -14,4 +14,9 @@ impl Usage {
     pub fn minus(self, less: Usage) -> Usage {
         Usage { bytes: self.bytes.saturating_sub(less.bytes), files: self.files.saturating_sub(less.files) }
     }
+
+    /// For sums that only grow, and may come round.
+    pub fn wrapping_plus(self, more: Usage) -> Usage {
+        Usage { bytes: self.bytes.wrapping_add(more.bytes), files: self.files.wrapping_add(more.files) }
+    }
 }

@@ -272,3 +272,70 @@ fn four_processes_keep_one_quota() {
     let put = |at: usize| more[0].method("PUT", &format!("/a/more-{at}"), "", &content).status;
     assert!((0..3).any(|at| put(at) == 507), "there is room for two more at most");
 }
+
+/// The lock is with another process for as long as that likes: the upload waits for it, and no other client does.
+#[test]
+fn a_quotas_lock_that_another_process_keeps_makes_no_client_wait() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let settings = "upload_create_path on; upload_quota 60000 files=200 shared; dav_methods COPY;";
+    let block = block("", settings).replace("GET POST PUT DELETE", "GET POST PUT DELETE COPY");
+    let s = running(server(&block).file("html/index.html", "index").file("html/a/old", "old"));
+    s.method("PUT", "/a/first", "", b"first").is(201);
+    let lock = std::fs::File::options().read(true).write(true).open(s.path("html/a/.webserv-quota")).expect("the lock");
+    lock.lock().expect("it is free");
+    let begin = |request: String| {
+        let mut client = s.client();
+        client.send(request);
+        client
+    };
+    let mut put = begin("PUT /a/new/file HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nfile".into());
+    let mut copy = begin("COPY /a/old HTTP/1.1\r\nHost: a\r\nDestination: /a/copy\r\n\r\n".into());
+    let fields = format!("Tus-Resumable: 1.0.0\r\nUpload-Length: 7\r\n{OCTETS}{}", filename("resumed"));
+    let mut resumed = begin(format!("POST /a/ HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: 7\r\n\r\nresumed"));
+    // In the time that these take the loop goes round often.
+    for _ in 0..100 {
+        s.get("/index.html").is(200);
+    }
+    assert!(!s.exists("html/a/new") && !s.exists("html/a/copy") && !s.exists("html/a/resumed"));
+    lock.unlock().expect("it was ours");
+    put.response().is(201);
+    copy.response().is(204);
+    resumed.response().is(201);
+    let read = |name: &str| s.read(&format!("html/a/{name}"));
+    assert_eq!(
+        (&read("new/file")[..], &read("copy")[..], &read("resumed")[..]),
+        (&b"file"[..], &b"old"[..], &b"resumed"[..])
+    );
+}
+
+/// What is there is counted while others are served, and together with what other processes store: large enough that it
+/// is not done in one turn.
+#[test]
+fn a_large_area_is_counted_for_several_processes_without_making_a_client_wait() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let settings = "upload_quota 1g files=3004 shared;";
+    let first = running(server(&block("", settings)).file("html/index.html", "index").mkdir("html/a"));
+    for n in 0..3000 {
+        std::fs::write(first.path(&format!("html/a/old-{n}")), "").expect("a file");
+    }
+    let root = format!("root {};", first.path("html").display());
+    let second = running(server(&block(&root, settings)).file("html/index.html", "index"));
+    let stored = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for (process, s) in [&first, &second].into_iter().enumerate() {
+            for n in 0..5 {
+                let stored = &stored;
+                scope.spawn(move || {
+                    let status = s.method("PUT", &format!("/a/{process}-{n}"), "", b"x").status;
+                    assert!([201, 507].contains(&status), "{status}");
+                    stored.fetch_add(usize::from(status == 201), Ordering::Relaxed);
+                });
+            }
+        }
+    });
+    assert_eq!(stored.into_inner(), 4);
+}

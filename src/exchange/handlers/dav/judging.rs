@@ -143,11 +143,26 @@ impl Judging {
         }
         let (bytes, files) = resumable::held(cx, path, None);
         let need = self.added.minus(self.freed);
-        Ok(!share.admit(need, Usage { bytes, files }, cx)?)
+        if !share.admit(need, Usage { bytes, files }, cx)? {
+            return Ok(true);
+        }
+        match share.share(ex, cx, (self.added, self.freed)) {
+            Err(refusal) if refusal.later => Ok(true),
+            outcome => outcome.map(|()| false),
+        }
     }
 }
 
 impl Judging {
+    /// The copy is about to take the place of a tree, into which something may have come since it was looked at. True: it is
+    /// being looked at again.
+    pub fn look_again(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Errno> {
+        match &mut self.replaced {
+            Some(replaced) => replaced.step(ex, cx, &self.rules).map_err(|_| Errno::EACCES),
+            None => Ok(false),
+        }
+    }
+
     /// Whether an entry that is being copied may still be: it may have come, or grown, since all were looked at.
     pub fn judge_copied(
         &mut self,

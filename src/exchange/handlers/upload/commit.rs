@@ -11,9 +11,10 @@ use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
 use crate::http::status::Status;
-use crate::io::make_path::unmake;
+use crate::io::make_path::{Made, unmake};
 use crate::services::Services;
 use crate::services::open_files::version;
+use crate::services::quotas::Usage;
 use crate::services::quotas::shared::Lock;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
@@ -49,6 +50,9 @@ pub enum Was {
     Taken,
 }
 
+/// The version that each file has, and what its name was before.
+type Named = (Vec<ETag>, Vec<Was>);
+
 /// A step that can be taken back.
 enum Done {
     Linked(CString),
@@ -68,7 +72,10 @@ impl Upload {
                 None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
             };
         }
-        let digests = self.check_digests(ex)?;
+        let digests = match self.checked.take() {
+            Some(digests) => digests,
+            None => self.check_digests(ex)?,
+        };
         for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
             let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
             let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
@@ -97,8 +104,13 @@ impl Upload {
                 self.check_conditions(ex, there.as_ref(), &name)?;
             }
         }
-        let made = self.make_places()?;
-        let (etags, was) = self.commit(ex, cx, raw::date(ex)).inspect_err(|_| unmake(&made))?;
+        let ((etags, was), made) = match self.place_files(ex, cx) {
+            Ok(placed) => placed,
+            Err(refusal) => {
+                self.checked = Some(digests);
+                return Err(refusal);
+            }
+        };
         if !made.is_empty() {
             cx.syncs.made_directory();
         }
@@ -114,14 +126,31 @@ impl Upload {
             .collect())
     }
 
+    /// The files get their names, within the quota, in directories that are made where they are missing.
+    fn place_files(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Named, Vec<Made>), Refusal> {
+        let usage = self.claim_all(ex, cx)?;
+        let lock = self.lock_quota(ex, cx, usage)?;
+        let outcome = self.make_places().and_then(|made| match self.commit(ex, cx, usage) {
+            Ok(named) => Ok((named, made)),
+            Err(refusal) => {
+                unmake(&made);
+                Err(refusal)
+            }
+        });
+        if outcome.is_err() {
+            lock.into_iter().for_each(Lock::take_back);
+        }
+        outcome
+    }
+
     /// The files become files where they are not yet, and get their names.
     fn commit(
         &mut self,
         ex: &mut Exchange,
         cx: &mut Services,
-        modified: Option<i64>,
-    ) -> Result<(Vec<ETag>, Vec<Was>), Refusal> {
-        let (added, freed) = self.claim_all(ex, cx)?;
+        (added, freed): (Usage, Usage),
+    ) -> Result<Named, Refusal> {
+        let modified = raw::date(ex);
         let seen = match &self.parts[..] {
             [part] if self.on_duplicate == Duplicate::Overwrite => {
                 let (which, name) = (part.folder, part.name.clone());
@@ -145,12 +174,7 @@ impl Upload {
             etags.push(version(&part.stat().map_err(|e| Refusal::call("fstat()", &self.place.path, e))?));
         }
         let seen = seen.map(|stat| stat.kind);
-        let lock = self.lock_quota(ex, cx, (added, freed))?;
-        let outcome = self.give_names(ex, cx, seen);
-        if outcome.is_err() {
-            lock.into_iter().for_each(Lock::take_back);
-        }
-        match outcome {
+        match self.give_names(ex, cx, seen) {
             Ok(was) => {
                 cx.quotas.stored(self.place.dir.as_fd(), added, freed);
                 // A time that the client gave has no nanoseconds: the version then depends on the file's last change,

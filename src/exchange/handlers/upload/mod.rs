@@ -91,8 +91,12 @@ pub struct Upload {
     conditional: bool,
     /// The head that has them, and its bytes, where it is not this request's.
     conditions: Option<Box<(Head, Vec<u8>)>>,
+    /// The digests that are wanted, file by file: every one that was announced holds.
+    checked: Option<Vec<Vec<u8>>>,
     /// upload_sync: how far that is.
     writing: Writing,
+    /// The files are whole, and wait for a quota that other processes keep too: it is asked again in another turn.
+    is_naming: bool,
     /// Of the quota, where there is one.
     share: Option<Share>,
     /// What is known to come, and what it replaces.
@@ -146,8 +150,13 @@ impl Upload {
         }
         let stored = match self.store(ex, cx) {
             Ok(stored) => stored,
+            Err(refusal) if refusal.later => {
+                self.is_naming = true;
+                return Flow::Wait;
+            }
             Err(refusal) => return self.refuse(ex, cx, &refusal),
         };
+        self.is_naming = false;
         // What was true of files in this turn of the loop is so no more: a request that waits behind this one must
         // see what it stored.
         cx.now.stored();

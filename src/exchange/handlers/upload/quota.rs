@@ -7,13 +7,13 @@ use super::temp_file::Part;
 use super::{Upload, answer, target_dir};
 use crate::config::model::Level;
 use crate::config::settings::upload::{Duplicate, Quota};
-use crate::exchange::flow::{Flow, Phase, Then};
+use crate::exchange::flow::{Flow, Pause, Phase, Then};
 use crate::exchange::handlers::resumable::{self, locks};
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::shared::Lock;
-use crate::services::quotas::{Claim, Full, Usage, Wait};
+use crate::services::quotas::shared::{Lock, Taken};
+use crate::services::quotas::{Area, Claim, Full, Usage, Wait};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 
@@ -63,6 +63,17 @@ impl Share {
         Ok(true)
     }
 
+    /// Where other processes keep the quota too, they learn of what was admitted.
+    ///
+    /// # Errors
+    /// Those of [`lock`].
+    pub fn share(&self, ex: &mut Exchange, cx: &mut Services, usage: (Usage, Usage)) -> Result<(), Refusal> {
+        match self.limit.shared {
+            true => lock(ex, cx, (self.claim.area(), self.limit), usage).map(drop),
+            false => Ok(()),
+        }
+    }
+
     /// As much as `need` is needed after all.
     ///
     /// # Errors
@@ -77,10 +88,18 @@ impl Upload {
         self.share.as_ref().is_none_or(Share::is_admitted)
     }
 
+    /// It goes on by itself: counts, writes to the disk, or waits for the lock of a quota.
+    pub fn works(&self) -> bool {
+        !self.is_admitted() || self.is_writing() || self.is_naming
+    }
+
     /// The next slice of counting what is in the area: the body waits for that. Or the disk has answered.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if self.is_writing() {
             return self.written(ex, cx);
+        }
+        if self.is_naming {
+            return self.finish(ex, cx);
         }
         if let Err(refusal) = self.claim(cx) {
             return answer::refuse(ex, cx, &refusal);
@@ -136,30 +155,16 @@ impl Upload {
     /// The lock of a quota that other processes keep too, with the files' part of it. None: there is none.
     ///
     /// # Errors
-    /// 507; 503 where another process does not give the lock back.
+    /// Those of [`lock`].
     pub fn lock_quota(
         &self,
-        ex: &Exchange,
+        ex: &mut Exchange,
         cx: &mut Services,
-        (added, freed): (Usage, Usage),
+        usage: (Usage, Usage),
     ) -> Result<Option<Lock>, Refusal> {
-        let quota = self.rules.quota.filter(|quota| quota.shared);
-        let (Some(limit), Some(area)) = (quota, &self.place.area) else { return Ok(None) };
-        if area.is_new_to_locks()
-            && let Some(doubt) = locks::doubt_in(&self.place.area_path)
-        {
-            let (path, text) = (Printable(&self.place.area_path), "several servers must not share this quota");
-            ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}"));
-        }
-        match Lock::take(area, limit, (added, freed), &cx.now) {
-            Ok(Ok(lock)) => Ok(Some(lock)),
-            Err(e) if locks::is_missing(e) => Ok(None),
-            Ok(Err(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
-            Err(Errno::EAGAIN) => {
-                let why = "another process does not give the lock of the quota back";
-                Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota"))
-            }
-            Err(e) => Err(Refusal::call("lock of the quota", &self.place.area_path, e)),
+        match (self.rules.quota, &self.place.area) {
+            (Some(limit), Some(area)) if limit.shared => lock(ex, cx, (area, limit), usage),
+            _ => Ok(None),
         }
     }
 
@@ -197,6 +202,42 @@ impl Upload {
             share.need(added.minus(freed), beside)?;
         }
         Ok((added, freed))
+    }
+}
+
+/// The lock of a quota that other processes keep too: with it they know what is added, and freed for it. None: the file
+/// system has no locks.
+///
+/// # Errors
+/// [`Refusal::later`] while another process has it, or what is there is being counted; 507; 503 where another process does
+/// not give the lock back.
+fn lock(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    (area, limit): (&Area, Quota),
+    (added, freed): (Usage, Usage),
+) -> Result<Option<Lock>, Refusal> {
+    if area.is_new_to_locks()
+        && let Some(doubt) = locks::doubt_in(area.path())
+    {
+        let (path, text) = (Printable(area.path()), "several servers must not share this quota");
+        ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}"));
+    }
+    match Lock::take(area, limit, (added, freed), &cx.now, &mut cx.slice) {
+        Ok(Taken::Lock(lock)) => Ok(Some(lock)),
+        Err(e) if locks::is_missing(e) => Ok(None),
+        Ok(Taken::Full(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),
+        Ok(Taken::Counting) => Err(Refusal::later()),
+        Ok(Taken::Busy) => {
+            // There is nothing to do but to ask again.
+            ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
+            Err(Refusal::later())
+        }
+        Err(Errno::EAGAIN) => {
+            let why = "another process does not give the lock of the quota back";
+            Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota"))
+        }
+        Err(e) => Err(Refusal::call("lock of the quota", area.path(), e)),
     }
 }
 
