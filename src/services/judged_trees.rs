@@ -19,6 +19,11 @@ type Judged = (Box<[u8]>, Weak<Cell<bool>>);
 pub struct Watch(Rc<Cell<bool>>);
 
 impl Watch {
+    /// Something came since this was last taken.
+    pub fn is_set(&self) -> bool {
+        self.0.get()
+    }
+
     /// Something came since this was last asked.
     pub fn take(&self) -> bool {
         self.0.replace(false)

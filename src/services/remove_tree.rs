@@ -8,23 +8,41 @@ use crate::sys::file::{
     self, Entry, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, ReadDir, Rename, Unlink,
 };
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Directories open at once. What lies deeper is moved up first.
 const LEVELS: usize = 32;
 
+/// What a removal asks on its way.
+pub trait Going {
+    /// A hidden name for what is moved up in a directory.
+    fn hide(&mut self, dir: BorrowedFd<'_>) -> CString;
+
+    /// Whether an entry may go: it may have come since the whole was looked at. `way` leads to its directory from the one
+    /// that is removed, each name with its slash.
+    fn may(&mut self, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+        let _ = (way, name, is_dir);
+        Ok(())
+    }
+}
+
 /// A directory that is being removed.
 pub struct Removal {
     parent: OwnedFd,
     /// From the directory itself down to the one that is being emptied.
     levels: Vec<Level>,
+    /// Where directories with hidden names were before they were moved up.
+    moved: HashMap<CString, Vec<u8>>,
     /// Entries removed so far.
     pub removed: u64,
 }
 
 struct Level {
     name: CString,
+    /// From the directory that is removed, each name with its slash: as it was before anything was moved up.
+    way: Vec<u8>,
     dir: ReadDir,
     /// What the last batch held and is still there; true for directories.
     batch: Vec<(CString, bool)>,
@@ -70,22 +88,34 @@ fn is_directory(dir: BorrowedFd<'_>, entry: &Entry<'_>) -> bool {
 impl Removal {
     /// Of the directory `name` in `parent`.
     pub fn new(parent: OwnedFd, name: &CStr) -> Result<Removal, Errno> {
-        let mut removal = Removal { parent, levels: Vec::new(), removed: 0 };
+        let (levels, moved) = Default::default();
+        let mut removal = Removal { parent, levels, moved, removed: 0 };
         let dir = open(removal.parent.as_fd(), name)?;
         removal.enter(name.to_owned(), dir);
         Ok(removal)
     }
 
     fn enter(&mut self, name: CString, dir: ReadDir) {
-        self.levels.push(Level { name, dir, batch: Vec::new(), found: false, before: self.removed });
+        let way = match (self.moved.remove(&name), self.levels.last()) {
+            (Some(way), _) => way,
+            (None, Some(above)) => [&above.way[..], name.to_bytes(), b"/"].concat(),
+            (None, None) => Vec::new(),
+        };
+        self.levels.push(Level { name, way, dir, batch: Vec::new(), found: false, before: self.removed });
     }
 
-    /// Goes on a little; false when all is gone. `hide` makes a hidden name for what is moved up in a directory.
-    pub fn step(&mut self, hide: impl FnMut(BorrowedFd<'_>) -> CString) -> Result<bool, Stuck> {
+    /// Goes on a little; false when all is gone.
+    pub fn step(&mut self, mut going: impl Going) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
+        // What was moved up was asked for where it was.
+        if !self.moved.contains_key(&name)
+            && let Err(errno) = going.may(&level.way, &name, is_dir)
+        {
+            return Err(self.stuck(Some(&name), "removal of", errno));
+        }
         if is_dir {
-            return self.descend(name, hide).map(|()| true);
+            return self.descend(name, going).map(|()| true);
         }
         match file::unlink_at(Some(level.dir.dir()), &name, Unlink::File) {
             Ok(()) => self.removed += 1,
@@ -125,7 +155,7 @@ impl Removal {
         }
     }
 
-    fn descend(&mut self, name: CString, mut hide: impl FnMut(BorrowedFd<'_>) -> CString) -> Result<(), Stuck> {
+    fn descend(&mut self, name: CString, mut going: impl Going) -> Result<(), Stuck> {
         let depth = self.levels.len();
         let [top, .., level] = &mut self.levels[..] else {
             return match self.levels.last().map(|level| open(level.dir.dir(), &name)) {
@@ -138,11 +168,13 @@ impl Removal {
             return self.entered(name, opened);
         }
         // Where the first directory is read again it is found there.
-        let new = hide(top.dir.dir());
+        let new = going.hide(top.dir.dir());
         let moved = file::rename_at(Some(level.dir.dir()), &name, Some(top.dir.dir()), &new, Rename::NoReplace);
         match moved {
             Ok(()) => {
                 // Not removed, but no longer in the way: the passes of those above go on.
+                let way = [&level.way[..], name.to_bytes(), b"/"].concat();
+                self.moved.insert(new, way);
                 self.removed += 1;
                 Ok(())
             }
@@ -182,8 +214,11 @@ impl Removal {
     }
 
     fn stuck(&self, name: Option<&CStr>, call: &'static str, errno: Errno) -> Stuck {
-        let levels = self.levels.iter().skip(1).map(|level| level.name.to_bytes());
-        let path = levels.chain(name.map(CStr::to_bytes)).collect::<Vec<_>>().join(&b'/');
+        let way = self.levels.last().map_or(&b""[..], |level| &level.way);
+        let path = match name {
+            Some(name) => [way, name.to_bytes()].concat(),
+            None => way.strip_suffix(b"/").unwrap_or(way).to_vec(),
+        };
         Stuck { path, call, errno }
     }
 }

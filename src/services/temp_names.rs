@@ -6,7 +6,7 @@
 //! Invariant: with a journal, a directory is noted before the first hidden name is made in it. It outlives the process,
 //! not the machine: it is never synced. What does not have the name of the process that kept it is not touched.
 
-use crate::services::remove_tree::Removal;
+use crate::services::remove_tree::{Going, Removal};
 use crate::sys::file::{
     self, FileKind, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
     RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Rename, Unlink,
@@ -92,6 +92,13 @@ impl Default for TempNames {
     }
 }
 
+/// A removal that may go on whatever it finds.
+impl Going for &mut TempNames {
+    fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
+        self.hidden_in(dir, What::Delete)
+    }
+}
+
 impl TempNames {
     /// Keeps a journal at `path`. Removes first the files that the process which kept it before left behind, and gives
     /// how many; its trees are left to [`TempNames::clean`].
@@ -149,7 +156,7 @@ impl TempNames {
                 self.removal = file::dup(dir.as_fd()).and_then(|dir| Removal::new(dir, &name)).ok();
             }
             if let Some(mut removal) = self.removal.take()
-                && removal.step(|dir| self.hidden_in(dir, What::Delete)) == Ok(true)
+                && removal.step(&mut *self) == Ok(true)
             {
                 self.removal = Some(removal);
             }

@@ -2,7 +2,7 @@
 //! tree holds.
 
 use crate::client::Response;
-use crate::harness::{Server, Setup, Table, ours, server, skip_on_nginx};
+use crate::harness::{Server, Setup, Table, eventually, ours, server, skip_on_nginx};
 
 const OURS: crate::harness::Runs = ours("nginx judges the request's own URI only");
 
@@ -286,4 +286,38 @@ fn a_tree_deeper_than_a_path_may_be_long_is_judged_whole() {
             std::fs::rename(s.path("html/a/t"), s.path("old")).expect("rename");
         }
     }
+}
+
+/// Files that come into a tree while it goes: what may not be removed there stays, and what was answered with success is
+/// there or was removed as all the rest.
+#[test]
+fn what_comes_into_a_tree_that_is_being_removed_is_judged_too() {
+    if skip_on_nginx("it judges the request's own URI only") {
+        return;
+    }
+    let block = "location /up/ { dav_methods PUT DELETE; }
+                 location ~ ^/up/.*\\.fixed$ { dav_methods PUT; }";
+    let s = server(block).mkdir("html/up/tree").start();
+    let dirs = 40;
+    for dir in 0..dirs {
+        let path = s.path(&format!("html/up/tree/{dir}"));
+        std::fs::create_dir(&path).expect("a directory");
+        for n in 0..500 {
+            std::fs::write(path.join(n.to_string()), "").expect("a file");
+        }
+    }
+    let left = || (0..dirs).filter(|dir| s.exists(&format!("html/up/tree/{dir}"))).count();
+    let mut removal = s.client();
+    removal.send("DELETE /up/tree/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    // All have been judged by now, and the first directory is gone.
+    eventually("it goes", || left() < dirs);
+    let stored: Vec<String> = (0..dirs)
+        .map(|dir| format!("/up/tree/{dir}/late.fixed"))
+        .filter(|uri| s.method("PUT", uri, "", b"late").status == 201)
+        .collect();
+    let answer = removal.response();
+    for uri in &stored {
+        assert_eq!(s.read(&format!("html{uri}")), b"late", "{uri} after {}", answer.status);
+    }
+    answer.is(if stored.is_empty() { 204 } else { 403 });
 }

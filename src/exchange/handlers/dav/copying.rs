@@ -115,6 +115,11 @@ impl FileCopy {
         self.copy.as_fd()
     }
 
+    /// The file that is copied, as it was when that began.
+    pub fn source(&self) -> &Stat {
+        &self.content.stat
+    }
+
     /// Goes on a little; false when the copy is whole.
     pub fn step(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Errno> {
         let copied = self.content.step(self.copy.as_fd(), scratch)?;
@@ -200,7 +205,7 @@ impl Drop for Staged {
         // A tree only where the process ends, or a request panics: else it goes in slices.
         if let Ok(mut removal) = file::dup(self.dir.as_fd()).and_then(|dir| Removal::new(dir, &self.name)) {
             let mut litter = TempNames::default();
-            while removal.step(|dir| litter.hidden_in(dir, What::Delete)) == Ok(true) {}
+            while removal.step(&mut litter) == Ok(true) {}
         }
     }
 }
@@ -244,6 +249,11 @@ impl TreeCopy {
             copy.leave()?;
         }
         Ok(copy)
+    }
+
+    /// The directory that is copied, before it is whole.
+    pub fn source(&self) -> Option<BorrowedFd<'_>> {
+        self.levels.first().map(|level| level.source.dir())
     }
 
     /// Goes on a little; false when the copy is whole. EFBIG for a tree that is too deep. `judge` is asked of each entry,

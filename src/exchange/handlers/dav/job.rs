@@ -49,6 +49,8 @@ pub enum Stage {
     /// MOVE: the copy is in its place, the source goes.
     Leaving(Removal),
     Done(Status),
+    /// The names are given, but the disk did not take them: the call that failed.
+    Unsure(&'static str, Errno),
 }
 
 /// What a name was before.
@@ -64,6 +66,8 @@ pub enum After {
     Leave,
     Done,
     Failed(Errno),
+    /// As [`Stage::Unsure`].
+    Unsure(&'static str, Errno),
 }
 
 impl Job {
@@ -173,6 +177,7 @@ impl Job {
             },
             After::Done => Ok(Stage::Done(self.status)),
             After::Failed(e) => Err(e),
+            After::Unsure(call, e) => Ok(Stage::Unsure(call, e)),
         }
     }
 }

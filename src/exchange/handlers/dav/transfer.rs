@@ -19,12 +19,15 @@ use crate::http::status::Status;
 use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
+use crate::services::judged_trees::Watch;
+use crate::services::remove_tree::Going;
 use crate::services::syncs::{Sync, all_ended};
 use crate::services::temp_names::{self, TempNames, What};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow};
+use crate::sys::file::{self, FileKind, Follow, Stat};
 use crate::util::bytes;
-use std::os::fd::AsFd;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd};
 
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let Some(target) = destination(ex) else {
@@ -156,7 +159,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         Ok(judging) => Box::new(judging),
         Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
     };
-    let mut transfer = Box::new(Transfer { job, stage: Stage::Judging, judging, syncs: Vec::new() });
+    let mut transfer =
+        Box::new(Transfer { job, stage: Stage::Judging, judging, syncs: Vec::new(), came: None, copied: None });
     match transfer.work(ex, cx) {
         Flow::Wait => Ok(transfer),
         flow => Err(flow),
@@ -171,6 +175,26 @@ pub struct Transfer {
     judging: Box<Judging>,
     /// upload_sync: what of a whole tree is on its way to the disk.
     syncs: Vec<Sync>,
+    /// MOVE of a tree by copying: whether something came into it since, which is not in the copy.
+    came: Option<Watch>,
+    /// MOVE of a file by copying: what the copy was made of.
+    copied: Option<Stat>,
+}
+
+/// The source of a MOVE goes, as long as nothing comes into it.
+struct Leaving<'a>(&'a mut TempNames, Option<&'a Watch>);
+
+impl Going for Leaving<'_> {
+    fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
+        self.0.hidden_in(dir, What::Delete)
+    }
+
+    fn may(&mut self, _: &[u8], _: &CStr, _: bool) -> Result<(), Errno> {
+        match self.1 {
+            Some(came) if came.is_set() => Err(Errno::EBUSY),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Files of a tree that are on their way to the disk at most.
@@ -185,7 +209,7 @@ impl Transfer {
         }
         loop {
             match self.step(ex, cx) {
-                Ok(()) if !cx.slice.is_over() => {}
+                Ok(()) if ex.pause.is_none() && !cx.slice.is_over() => {}
                 Ok(()) => return Flow::Wait,
                 Err(flow) => {
                     // What was true this turn is no longer.
@@ -204,17 +228,12 @@ impl Transfer {
                 Ok(false) => {
                     // From here on files come, their number is not known.
                     cx.quotas.more();
-                    if self.judging.is_tree {
-                        self.job.begin_tree(&mut cx.temp_names)
-                    } else {
-                        self.job.begin_file(&mut cx.temp_names)
-                    }
+                    if self.judging.is_tree { self.begin_tree(cx) } else { self.job.begin_file(&mut cx.temp_names) }
                 }
                 Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
             },
             Stage::Done(status) => {
                 ex.response.status = *status;
-                cx.judged_trees.came(self.job.to());
                 if self.job.moves {
                     guard::forget(cx, self.job.from(), self.job.source.name.to_bytes());
                 }
@@ -229,8 +248,9 @@ impl Transfer {
                     self.stage = std::mem::replace(&mut **next, Stage::Judging);
                     return self.go_on(ex, cx);
                 }
-                Err(e) => return Err(upload::resumed::unsure(ex, cx, "fsync()", e)),
+                Err(e) => self.unsynced(e),
             },
+            Stage::Unsure(call, e) => return Err(upload::resumed::unsure(ex, cx, call, *e)),
             Stage::File(copy) => match copy.step(&mut cx.scratch) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.file_is_whole(),
@@ -238,11 +258,13 @@ impl Transfer {
             },
             Stage::Tree(copy, syncs) => {
                 syncs.retain(|sync| sync.outcome() != Some(Ok(())));
-                if let Err(e) = all_ended(syncs) {
-                    return Err(failed(ex, cx, "fsync()", e));
-                }
-                if syncs.len() >= SYNCS {
-                    return Err(Flow::Wait);
+                match all_ended(syncs) {
+                    Err(e) => {
+                        let next = self.copied(Err(e));
+                        return self.change(ex, cx, next);
+                    }
+                    Ok(_) if syncs.len() >= SYNCS => return Err(Flow::Wait),
+                    Ok(_) => {}
                 }
                 let mut scratch = std::mem::take(&mut cx.scratch);
                 let judging = &mut self.judging;
@@ -258,7 +280,7 @@ impl Transfer {
                     outcome => self.copied(outcome.map(|_| ())),
                 }
             }
-            Stage::Clearing { removal, .. } => match removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete)) {
+            Stage::Clearing { removal, .. } => match removal.step(&mut cx.temp_names) {
                 Ok(true) => return Ok(()),
                 Ok(false) => Ok(self.cleared()),
                 Err(stuck) => {
@@ -268,7 +290,7 @@ impl Transfer {
                     Ok(self.cleared())
                 }
             },
-            Stage::Leaving(removal) => match removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete)) {
+            Stage::Leaving(removal) => match removal.step(Leaving(&mut cx.temp_names, self.came.as_ref())) {
                 Ok(true) => return Ok(()),
                 Ok(false) => Ok(Stage::Done(self.job.status)),
                 Err(stuck) => {
@@ -283,13 +305,31 @@ impl Transfer {
         self.change(ex, cx, next)
     }
 
+    fn begin_tree(&mut self, cx: &mut Services) -> Result<Stage, Errno> {
+        let stage = self.job.begin_tree(&mut cx.temp_names)?;
+        if let (true, Stage::Tree(copy, _)) = (self.job.moves, &stage)
+            && let Some(source) = copy.source()
+        {
+            self.came = Some(cx.judged_trees.watch(source)?);
+        }
+        Ok(stage)
+    }
+
     /// A step that changes names, now that all before it is on the disk.
     fn go_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-        let litter = &mut cx.temp_names;
         let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
-            Stage::Placing(copy) => self.place_file(copy, litter),
-            Stage::Swapping(staged) => self.swapped(staged, litter),
+            Stage::Placing(copy) => self.place_file(copy, &mut cx.temp_names),
+            Stage::Swapping(staged) => match self.judging.look_again(ex, cx) {
+                Ok(true) => {
+                    self.stage = Stage::Swapping(staged);
+                    return Ok(());
+                }
+                Ok(false) => self.swapped(staged, &mut cx.temp_names),
+                Err(e) => Ok(Stage::Old { old: staged, then: After::Failed(e) }),
+            },
             Stage::Old { old, then } => self.job.clear(old, then),
+            // Another file has the name by now: that one was not copied.
+            Stage::Cleared(After::Leave) if self.has_source_changed() => Err(Errno::EBUSY),
             Stage::Cleared(then) => self.job.after(then),
             stage => {
                 self.stage = stage;
@@ -303,6 +343,14 @@ impl Transfer {
     /// before anything that was there goes, and before it is answered, the names.
     fn change(&mut self, ex: &mut Exchange, cx: &mut Services, next: Result<Stage, Errno>) -> Result<(), Flow> {
         let mut next = next;
+        let is_named = match &next {
+            Ok(Stage::Old { then, .. }) => matches!(then, After::Leave | After::Done),
+            Ok(stage) => matches!(stage, Stage::Cleared(_) | Stage::Done(_)),
+            Err(_) => false,
+        };
+        if is_named {
+            cx.judged_trees.came(self.job.to());
+        }
         if self.job.sync {
             let syncs = match &mut next {
                 Ok(Stage::Placing(copy)) => {
@@ -324,7 +372,8 @@ impl Transfer {
             next = match (syncs, next) {
                 (Ok(syncs), Ok(stage)) if !syncs.is_empty() => Ok(Stage::Syncing(syncs, Box::new(stage))),
                 (Ok(_), next) => next,
-                (Err(e), _) => return Err(upload::resumed::unsure(ex, cx, "open()", e)),
+                (Err(e), Ok(stage)) => self.without_sync(stage, "open()", e),
+                (Err(_), Err(e)) => Err(e),
             };
         }
         match next {
@@ -340,18 +389,46 @@ impl Transfer {
         }
     }
 
+    fn has_source_changed(&self) -> bool {
+        let Some(copied) = &self.copied else { return false };
+        let there = file::stat_at(Some(self.job.from()), &self.job.source.name, Follow::No);
+        there.is_ok_and(|there| (there.ino, there.size, there.mtime) != (copied.ino, copied.size, copied.mtime))
+    }
+
+    /// The disk did not take what is built on next.
+    fn unsynced(&mut self, e: Errno) -> Result<Stage, Errno> {
+        match std::mem::replace(&mut self.stage, Stage::Judging) {
+            Stage::Syncing(_, next) => self.without_sync(*next, "fsync()", e),
+            _ => Err(e),
+        }
+    }
+
+    /// Ends it in place of `next`: where nothing has its name yet, as if nothing had been done.
+    fn without_sync(&self, next: Stage, call: &'static str, e: Errno) -> Result<Stage, Errno> {
+        match next {
+            // A file without a name goes by itself.
+            Stage::Placing(_) => Err(e),
+            Stage::Swapping(staged) => Ok(Stage::Old { old: staged, then: After::Failed(e) }),
+            // The source of a MOVE stays.
+            Stage::Old { old, .. } => self.job.clear(old, After::Unsure(call, e)),
+            _ => Ok(Stage::Unsure(call, e)),
+        }
+    }
+
     /// The copy of a file is whole.
     fn file_is_whole(&mut self) -> Result<Stage, Errno> {
         match std::mem::replace(&mut self.stage, Stage::Judging) {
-            Stage::File(copy) => Ok(Stage::Placing(copy)),
+            Stage::File(copy) => {
+                self.copied = Some(*copy.source());
+                Ok(Stage::Placing(copy))
+            }
             _ => Err(Errno::EINVAL),
         }
     }
 
     fn place_file(&mut self, mut copy: FileCopy, litter: &mut TempNames) -> Result<Stage, Errno> {
         if self.job.swaps {
-            let staged = copy.stage(litter)?;
-            return self.swapped(staged, litter);
+            return copy.stage(litter).map(Stage::Swapping);
         }
         copy.place(&self.job.target.name, self.job.how(), litter)?;
         Ok(if self.job.moves { Stage::Cleared(After::Leave) } else { Stage::Done(self.job.status) })

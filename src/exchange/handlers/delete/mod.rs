@@ -123,7 +123,7 @@ fn go(ex: &mut Exchange, cx: &mut Services, wanted: &Wanted) -> Begun<Removing> 
     });
     match outcome {
         Ok(Removed::Begun(removal)) => {
-            let mut removing = Box::new(Removing::Going(*removal, changed));
+            let mut removing = Box::new(Removing::Going(*removal, changed, None));
             match removing.work(ex, cx) {
                 Flow::Wait => Ok(removing),
                 flow => Err(flow),

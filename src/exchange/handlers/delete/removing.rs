@@ -12,16 +12,23 @@ use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::remove_tree::{Removal, Stuck};
-use crate::services::temp_names::What;
-use std::os::fd::OwnedFd;
+use crate::services::remove_tree::{Going, Removal, Stuck};
+use crate::services::temp_names::{What, is_hidden};
+use crate::sys::Errno;
+use crate::sys::file::FileKind;
+use std::ffi::{CStr, CString};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
+
+/// Those of a tree in which other rules than the request's may hold.
+type Rules = Box<(TreeRules, PathRules)>;
 
 pub enum Removing {
     /// Whether all that is in it may be removed is being looked at: nothing has been.
-    Judging(Box<(TreeRules, PathRules, Wanted)>),
-    /// With the directories that upload_sync writes to the disk at the end.
-    Going(Removal, Vec<Rc<OwnedFd>>),
+    Judging(Rules, Box<Wanted>),
+    /// With the directories that upload_sync writes to the disk at the end. The rules are asked again of each entry: it may
+    /// have come since all were looked at.
+    Going(Removal, Vec<Rc<OwnedFd>>, Option<Rules>),
     /// It is gone.
     Settling(Box<Settling>),
 }
@@ -32,7 +39,7 @@ pub fn judged(ex: &mut Exchange, cx: &mut Services, wanted: Wanted, dir: OwnedFd
     let base = Base::new(&rules.uri, &ex.route.path);
     let tree = TreeRules::new(cx, dir, base, &[Deed::Remove], None)
         .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
-    let mut removing = Box::new(Removing::Judging(Box::new((tree, rules, wanted))));
+    let mut removing = Box::new(Removing::Judging(Box::new((tree, rules)), Box::new(wanted)));
     match removing.work(ex, cx) {
         Flow::Wait => Ok(removing),
         flow => Err(flow),
@@ -44,23 +51,26 @@ impl Removing {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
             match self {
-                Removing::Judging(judging) => {
-                    let (tree, rules, wanted) = &mut **judging;
-                    match tree.step(ex, cx, rules) {
+                Removing::Judging(rules, wanted) => {
+                    let (tree, paths) = &mut **rules;
+                    match tree.step(ex, cx, paths) {
                         Ok(true) if !cx.slice.is_over() => {}
                         Ok(true) => return Flow::Wait,
                         Err(refusal) => return upload::refuse(ex, cx, &refusal),
                         Ok(false) => match go(ex, cx, wanted) {
                             Ok(going) => {
-                                *self = *going;
+                                let judged = std::mem::replace(self, *going);
+                                if let (Removing::Judging(rules, _), Removing::Going(.., asked)) = (judged, self) {
+                                    *asked = Some(rules);
+                                }
                                 return Flow::Wait;
                             }
                             Err(flow) => return flow,
                         },
                     }
                 }
-                Removing::Going(removal, changed) => {
-                    let flow = match remove(removal, ex, cx) {
+                Removing::Going(removal, changed, rules) => {
+                    let flow = match remove(removal, ex, cx, rules.as_deref()) {
                         Ok(flow) => flow,
                         Err(flow) => return flow,
                     };
@@ -81,10 +91,38 @@ impl Removing {
     }
 }
 
+/// Asks the rules of each entry as it goes.
+struct Judged<'a> {
+    ex: &'a mut Exchange,
+    cx: &'a mut Services,
+    rules: Option<&'a (TreeRules, PathRules)>,
+}
+
+impl Going for Judged<'_> {
+    fn hide(&mut self, dir: BorrowedFd<'_>) -> CString {
+        self.cx.temp_names.hidden_in(dir, What::Delete)
+    }
+
+    fn may(&mut self, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+        let Some((tree, paths)) = self.rules else { return Ok(()) };
+        // Of another request, on its way.
+        if is_hidden(name.to_bytes()) {
+            return Ok(());
+        }
+        let kind = if is_dir { FileKind::Dir } else { FileKind::Regular };
+        tree.judge(self.ex, self.cx, paths, way, name, (kind, 0)).map_err(|_| Errno::EACCES)
+    }
+}
+
 /// Ok: all of it is gone. Err: not yet, or it cannot go.
-fn remove(removal: &mut Removal, ex: &mut Exchange, cx: &mut Services) -> Result<Flow, Flow> {
+fn remove(
+    removal: &mut Removal,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: Option<&(TreeRules, PathRules)>,
+) -> Result<Flow, Flow> {
     loop {
-        let outcome = removal.step(|dir| cx.temp_names.hidden_in(dir, What::Delete));
+        let outcome = removal.step(Judged { ex, cx, rules });
         if outcome == Ok(true) && !cx.slice.is_over() {
             continue;
         }

@@ -1,7 +1,7 @@
 //! Removing, in real directories.
 
 use super::*;
-use crate::services::temp_names::{TempNames, What};
+use crate::services::temp_names::TempNames;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -53,7 +53,7 @@ impl Scratch {
             return Ok(());
         };
         loop {
-            match removal.step(|dir| TempNames::default().hidden_in(dir, What::Delete)) {
+            match removal.step(&mut TempNames::default()) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(stuck) => return Err(Refusal::Failed { call: stuck.call, errno: stuck.errno }),
