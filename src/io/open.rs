@@ -10,6 +10,7 @@ use crate::sys::file::{
     O_RDWR, O_WRONLY, Special,
 };
 use crate::sys::{Errno, process};
+use crate::util::checkpoint;
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,6 +25,8 @@ const DEVICE: usize = 64 << 10;
 const PATIENCE: u32 = 10_000;
 /// How long words may take that a program writes to a FIFO for us: it waits there already.
 const SOON: u32 = 2_000;
+/// Milliseconds of a wait between two looks at what else there is to do.
+const STEP: u32 = 2;
 
 /// Where a path leads.
 enum Place {
@@ -156,7 +159,8 @@ fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>,
     let mut wait = PATIENCE;
     if streams && own.is_none() {
         wait = match (file::special(fd.as_fd())?, patience) {
-            (Special::Device, _) => PATIENCE,
+            // /dev/null has its end ready; a terminal that nothing is typed into never will.
+            (Special::Device, _) => 0,
             (Special::Pipe, Some(patience)) => patience,
             _ => return Err(Errno::EINVAL),
         };
@@ -165,8 +169,8 @@ fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>,
     let is_device = streams && own.is_none();
     let mut text = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0).min(most) + 1);
     while text.len() < most {
-        if streams && !file::wait_readable(fd.as_fd(), wait)? {
-            return Err(Errno::ETIMEDOUT);
+        if streams && !is_readable(fd.as_fd(), wait)? {
+            return Err(if is_device && wait == 0 { Errno::EINVAL } else { Errno::ETIMEDOUT });
         }
         text.reserve(8 << 10);
         let most = most - text.len();
@@ -179,6 +183,22 @@ fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>,
         }
     }
     Ok(text)
+}
+
+/// Waits for something to read; a server that reads its configuration again goes on meanwhile.
+fn is_readable(fd: BorrowedFd<'_>, patience: u32) -> Result<bool, Errno> {
+    let mut left = patience;
+    loop {
+        let step = left.min(STEP);
+        if file::wait_readable(fd, step)? {
+            return Ok(true);
+        }
+        left -= step;
+        if left == 0 {
+            return Ok(false);
+        }
+        checkpoint::pass_costly();
+    }
 }
 
 /// Opens without waiting, whatever it is; as root, not by a name that another user may have given.

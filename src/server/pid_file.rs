@@ -197,11 +197,17 @@ fn read_number(path: &Path) -> Option<i32> {
     std::str::from_utf8(&text).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
-/// Whether there is a directory that the file can be in.
+/// Whether there is a directory that the file can be in, and nothing that is no file has its name.
 ///
 /// # Errors
-/// There is none.
+/// What [`PidFile::write`] would say.
 pub fn is_possible(path: &Path) -> Result<(), Failure> {
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => return Err(Failure::open(path, Errno::EISDIR)),
+        Ok(there) if !there.is_file() => return Err(Failure::open(path, Errno::EINVAL)),
+        Err(e) if e.raw_os_error() == Some(Errno::ELOOP.0) => return Err(Failure::open(path, Errno::ELOOP)),
+        Ok(_) | Err(_) => {}
+    }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     match dir.map(std::fs::metadata) {
         Some(Err(e)) if e.kind() == std::io::ErrorKind::NotFound => Err(Failure::open(path, Errno::ENOENT)),
@@ -349,5 +355,27 @@ mod tests {
         let file = PidFile::write(&path).expect("it is free");
         assert_eq!(path.metadata().expect("there").permissions().mode() & 0o777, MODE, "whatever it was");
         file.remove();
+    }
+
+    /// `-t` said ok where the start then failed.
+    #[test]
+    fn what_is_no_file_cannot_be_a_pid_file_and_a_test_finds_it() {
+        let scratch = Scratch::new();
+        let path = |name: &str| scratch.path().join(name);
+        std::fs::create_dir(path("dir")).expect("mkdir");
+        std::fs::write(path("file"), "1").expect("write");
+        std::os::unix::net::UnixListener::bind(path("socket")).expect("bind");
+        for (link, target) in [("null", "/dev/null"), ("loop", "loop"), ("dangling", "none"), ("to-file", "file")] {
+            std::os::unix::fs::symlink(target, path(link)).expect("symlink");
+        }
+        for name in ["dir", "socket", "null", "loop", "file/pid", "none/pid"] {
+            let (found, written) = (is_possible(&path(name)), PidFile::write(&path(name)));
+            let why = |failure: Failure| failure.why;
+            assert_eq!(found.map_err(why).err(), written.map(drop).map_err(why).err(), "{name}");
+            assert!(is_possible(&path(name)).is_err(), "{name}");
+        }
+        for name in ["file", "to-file", "dangling", "new"] {
+            assert!(is_possible(&path(name)).is_ok(), "{name}");
+        }
     }
 }
