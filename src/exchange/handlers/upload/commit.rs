@@ -72,10 +72,7 @@ impl Upload {
                 None => Err(Refusal::new(Status::BAD_REQUEST, "the form holds no file")),
             };
         }
-        let digests = match self.checked.take() {
-            Some(digests) => digests,
-            None => self.check_digests(ex)?,
-        };
+        let digests = self.check_digests(ex)?;
         for (at, (given, kind)) in std::mem::take(&mut self.unnamed).into_iter().enumerate() {
             let fields = self.form.as_ref().map_or(&[][..], |form| &form.fields);
             let name = self.name(ex, cx, fields, Some(&given[..]).filter(|name| !name.is_empty()), &kind)?;
