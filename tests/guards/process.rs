@@ -7,10 +7,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 use webserv::sys::{process, socket};
 
 /// Requests of a count.
 const REQUESTS: usize = 200;
+/// Milliseconds after which a file is looked at whatever the kernel reports (`services::dir_watch`).
+const TRUST: usize = webserv::services::dir_watch::TRUST as usize;
 
 /// A running server in a directory of its own; killed when dropped.
 pub struct Process {
@@ -149,7 +152,9 @@ fn an_answer_costs_as_many_system_calls_as_the_table_says() {
     {
         let mut server = Process::start(&["strace", "-o", "trace"], &format!("{way}{http}"));
         let mut client = server.connect();
+        let files = if path.contains('%') { REQUESTS } else { 1 };
         let path = |number: usize| path.replace('%', &number.to_string());
+        let since = Instant::now();
         for number in 0..REQUESTS {
             let answer = ask(&mut client, &path(number), fields);
             assert!(answer.starts_with("HTTP/1.1 "), "{}", server.shown());
@@ -160,14 +165,16 @@ fn an_answer_costs_as_many_system_calls_as_the_table_says() {
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer}");
         }
         ask(&mut client, "/end", "");
+        let trusted = since.elapsed().as_millis() as usize / TRUST;
         server.stop();
         let trace = fs::read_to_string(server.dir.join("trace")).expect("strace wrote it");
         let lines: Vec<&str> = trace.lines().collect();
         let at = |what: &str| lines.iter().position(|line| line.contains(what)).expect("the marks were received");
         let calls = &lines[at("GET /begin")..at("GET /end")];
         println!("{name}: {} calls for {REQUESTS} requests", calls.len());
-        // The marks themselves cost some, and a timer may wake the loop for nothing.
-        let allowed = most * REQUESTS + 40;
+        // The marks themselves cost some, and a timer may wake the loop for nothing. Where the machine is so slow that
+        // files were looked at too long ago, they are looked at again.
+        let allowed = most * REQUESTS + 40 + trusted * files;
         let sample = calls.get(20..40).unwrap_or_default().join("\n  ");
         assert!(calls.len() <= allowed, "{way}{name}: {} calls for {REQUESTS} requests:\n  {sample}", calls.len());
     }
