@@ -1,7 +1,7 @@
 //! Which connections speak HTTP/2, and what makes a stream's head an exchange's request.
 
 use super::stream::StreamTransport;
-use super::{Entry, Http2, UNSENT, Work};
+use super::{Entry, Http2, Work};
 use crate::config::model::{Config, EndpointId};
 use crate::conn::arrival::Arrival;
 use crate::conn::close;
@@ -86,7 +86,8 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         config: ex.config.clone(),
         turns: 0,
         has_sent: false,
-        until_limit: UNSENT,
+        has_large: false,
+        is_limited: false,
         ends: None,
         lingers: false,
         filed: Vec::new(),

@@ -266,7 +266,7 @@ impl Http2 {
                     self.has_sent = true;
                     self.sent += n;
                     budget.bytes = budget.bytes.saturating_sub(n);
-                    self.limit_unsent(transport, n);
+                    self.limit_unsent(transport);
                 }
                 Err(Errno::EAGAIN) => return self.compact(),
                 Err(_) => return Sent::Gone,
@@ -281,15 +281,13 @@ impl Http2 {
         }
     }
 
-    /// A connection that carries much leaves little unsent: what is more urgent would stand behind it.
-    fn limit_unsent(&mut self, transport: &Transport, sent: usize) {
-        if self.until_limit == 0 {
+    /// A connection with a large response leaves little unsent: what is more urgent would stand behind it.
+    fn limit_unsent(&mut self, transport: &Transport) {
+        if self.is_limited || !self.has_large {
             return;
         }
-        self.until_limit = self.until_limit.saturating_sub(sent.try_into().unwrap_or(u32::MAX));
-        if self.until_limit == 0
-            && let Some(fd) = transport.fd()
-        {
+        self.is_limited = true;
+        if let Some(fd) = transport.fd() {
             // Where there is no such option, answers wait longer.
             let _ = socket::notsent_lowat(fd, UNSENT);
         }

@@ -1,7 +1,7 @@
 //! The streams of a connection that can go on, in their turns, as long as there is room for what they say.
 
 use super::stream::{Grant, StreamTransport};
-use super::{Http2, OUTPUT, QUANTUM, Work, schedule};
+use super::{Http2, LARGE, OUTPUT, QUANTUM, Work, schedule};
 use crate::conn::http1::{read, respond};
 use crate::conn::io::Next;
 use crate::conn::transport::Transport;
@@ -159,6 +159,7 @@ impl Http2 {
             self.widen(conns, at);
             if let Some(entry) = self.streams.get_mut(at) {
                 entry.sent += written as u64;
+                self.has_large |= entry.sent >= LARGE;
                 entry.is_stalled = is_stalled;
             }
         }

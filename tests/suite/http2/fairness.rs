@@ -100,7 +100,7 @@ fn take(c: &mut H2, mut bytes: usize) {
     }
 }
 
-/// The client's receive buffer, what the kernel keeps unsent, what waits for the kernel, and a share: about 500 KB. The
+/// The client's receive buffer, what the kernel keeps unsent, what waits for the kernel, and a share: about 600 KB. The
 /// kernel alone would hold megabytes.
 #[test]
 fn a_client_that_stands_still_is_heard_and_finds_little_before_its_next_answer() {
