@@ -1,7 +1,5 @@
-//! What nginx lets the directives say that are ignored here: a value that it refuses is refused, so that a
-//! configuration that is right here is right there.
-//!
-//! Invariant: names of [`super::known`] only; a directive that is not listed takes any words, any number of times.
+//! The forms of what nginx lets the directives say that are ignored here, each named at its row of [`super::known`]: a
+//! value that nginx refuses is refused, so that a configuration that is right here is right there.
 
 use super::argument::{invalid, number, offset, size, time, wrong};
 use super::ast::Directive;
@@ -10,8 +8,8 @@ use super::suggest;
 use super::value::{self, Millis, Size, ValueError};
 
 /// The words that a directive takes. All but [`Form::Words`] may stand once at a level.
-#[derive(Clone, Copy, Debug)]
-enum Form {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
     Any,
     Number,
     /// From 1 on.
@@ -47,15 +45,15 @@ enum Form {
 }
 
 /// What a cache of files keeps, and for how long.
-const KEPT: &[&str] = &["max", "inactive"];
-const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
+pub const KEPT: &[&str] = &["max", "inactive"];
+pub const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
 const BROWSERS: &[&str] = &["msie", "gecko", "opera", "safari", "konqueror"];
 /// Parameters of a cache's path by what they hold.
 const CACHE_NUMBERS: &[&str] = &["loader_files", "manager_files"];
 const CACHE_TIMES: &[&str] = &["loader_sleep", "loader_threshold", "manager_sleep", "manager_threshold"];
 const CACHE_SIZES: &[&str] = &["max_size", "min_free"];
 
-const STALE: &[&str] = &[
+pub const STALE: &[&str] = &[
     "error",
     "timeout",
     "invalid_header",
@@ -69,7 +67,7 @@ const STALE: &[&str] = &[
     "http_429",
     "off",
 ];
-const NEXT: &[&str] = &[
+pub const NEXT: &[&str] = &[
     "error",
     "timeout",
     "denied",
@@ -88,84 +86,15 @@ const NEXT: &[&str] = &[
     "off",
 ];
 
-#[rustfmt::skip]
-const FORMS: &[(Form, &[&str])] = &[
-    (Form::Millis, &["accept_mutex_delay", "fastcgi_cache_lock_age", "fastcgi_cache_lock_timeout",
-        "grpc_connect_timeout", "grpc_next_upstream_timeout", "grpc_read_timeout", "grpc_send_timeout",
-        "keepalive_min_timeout", "memcached_connect_timeout", "memcached_next_upstream_timeout",
-        "memcached_read_timeout", "memcached_send_timeout", "proxy_cache_lock_age", "proxy_cache_lock_timeout",
-        "scgi_cache_lock_age", "scgi_cache_lock_timeout", "timer_resolution",
-        "uwsgi_cache_lock_age",
-        "uwsgi_cache_lock_timeout"]),
-    (Form::Seconds, &["open_file_cache_valid"]),
-    (Form::Offset, &["directio_alignment", "fastcgi_cache_max_range_offset", "proxy_cache_max_range_offset",
-        "scgi_cache_max_range_offset", "slice", "uwsgi_cache_max_range_offset", "worker_rlimit_core"]),
-    (Form::OffOrOffset, &["directio"]),
-    (Form::Pool, &["connection_pool_size", "request_pool_size"]),
-    (Form::Size, &["fastcgi_max_temp_file_size", "fastcgi_send_lowat",
-        "fastcgi_socket_rcvbuf", "fastcgi_socket_sndbuf", "fastcgi_temp_file_write_size", "grpc_buffer_size",
-        "grpc_socket_rcvbuf", "grpc_socket_sndbuf", "http2_pool_size", "memcached_buffer_size", "postpone_gzipping", "postpone_output",
-        "proxy_max_temp_file_size", "proxy_send_lowat", "proxy_socket_rcvbuf", "proxy_socket_sndbuf",
-        "proxy_temp_file_write_size", "read_ahead", "scgi_max_temp_file_size",
-        "scgi_socket_rcvbuf", "scgi_socket_sndbuf", "scgi_temp_file_write_size", "send_lowat", "sendfile_max_chunk",
-        "tunnel_send_lowat", "tunnel_socket_rcvbuf", "tunnel_socket_sndbuf",
-        "uwsgi_max_temp_file_size", "uwsgi_socket_rcvbuf", "uwsgi_socket_sndbuf", "uwsgi_temp_file_write_size"]),
-    (Form::OneSize(&[512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10]), &["gzip_window"]),
-    (Form::OneSize(&[512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10]),
-        &["gzip_hash"]),
-    (Form::SizeFrom(32), &["http2_recv_buffer_size"]),
-    (Form::Number, &["epoll_events", "fastcgi_cache_min_uses", "grpc_next_upstream_tries", "grpc_ssl_verify_depth",
-        "memcached_gzip_flag", "memcached_next_upstream_tries", "open_file_cache_min_uses", "proxy_cache_min_uses",
-        "scgi_cache_min_uses", "userid_service", "uwsgi_cache_min_uses",
-        "worker_aio_requests"]),
-    (Form::Positive, &["http2_streams_index_size", "proxy_headers_hash_bucket_size", "proxy_headers_hash_max_size",
-        "types_hash_bucket_size", "types_hash_max_size", "variables_hash_bucket_size", "variables_hash_max_size"]),
-    (Form::Buffers, &["gunzip_buffers", "gzip_buffers", "output_buffers"]),
-    (Form::Choice(&["on", "off", "threads", "threads="]), &["aio"]),
-    (Form::Choice(&["epoll", "poll", "select"]), &["use"]),
-    (Form::Choice(&["stop", "abort"]), &["debug_points"]),
-    (Form::Choice(&["on", "off"]), &["accept_mutex", "aio_write", "fastcgi_cache_background_update",
-        "fastcgi_cache_lock", "fastcgi_cache_revalidate", "grpc_intercept_errors", "grpc_socket_keepalive",
-        "grpc_ssl_server_name", "grpc_ssl_session_reuse", "grpc_ssl_verify", "gzip_no_buffer",
-        "memcached_socket_keepalive", "mirror_request_body", "msie_padding", "multi_accept",
-        "open_file_cache_errors", "open_file_cache_events", "pcre_jit", "proxy_cache_background_update",
-        "proxy_cache_lock", "proxy_cache_revalidate", "scgi_cache_background_update", "scgi_cache_lock",
-        "scgi_cache_revalidate", "ssl_certificate_compression", "ssl_object_cache_inheritable",
-        "ssl_stapling", "ssl_stapling_verify", "sub_filter_last_modified", "sub_filter_once",
-        "uwsgi_cache_background_update", "uwsgi_cache_lock", "uwsgi_cache_revalidate",
-        ]),
-    (Form::Words(STALE), &["fastcgi_cache_use_stale", "proxy_cache_use_stale", "scgi_cache_use_stale",
-        "uwsgi_cache_use_stale"]),
-    (Form::Words(NEXT), &["grpc_next_upstream", "memcached_next_upstream"]),
-    (Form::Valid, &["fastcgi_cache_valid", "proxy_cache_valid", "scgi_cache_valid", "uwsgi_cache_valid"]),
-    (Form::Cache(KEPT), &["open_file_cache"]),
-    (Form::Cache(KEPT_VALID), &["grpc_ssl_certificate_cache", "proxy_ssl_certificate_cache",
-        "ssl_certificate_cache", "uwsgi_ssl_certificate_cache"]),
-    (Form::CachePath, &["fastcgi_cache_path", "proxy_cache_path", "scgi_cache_path", "uwsgi_cache_path"]),
-    (Form::TempPath, &["fastcgi_temp_path", "proxy_temp_path", "scgi_temp_path", "uwsgi_temp_path"]),
-    (Form::Browser, &["modern_browser"]),
-    (Form::Any, &["fastcgi_cache_key", "grpc_bind", "grpc_ssl_certificate",
-        "grpc_ssl_certificate_key", "grpc_ssl_ciphers", "grpc_ssl_crl", "grpc_ssl_name",
-        "grpc_ssl_trusted_certificate", "lock_file", "memcached_bind", "proxy_cache_key", 
-        "scgi_cache_key", "ssl_dhparam", "ssl_ocsp_cache", "ssl_ocsp_responder",
-        "ssl_stapling_responder", "userid_domain", "userid_expires", "userid_mark", "userid_name",
-        "userid_p3p", "userid_path", "uwsgi_cache_key",
-        "uwsgi_string",
-        "worker_cpu_affinity", "worker_processes", "working_directory"]),
-];
-
-fn form(name: &str) -> Option<Form> {
-    FORMS.iter().find(|(_, names)| names.contains(&name)).map(|(form, _)| *form)
-}
-
-/// The directive may stand once at a level.
-pub fn is_single(name: &str) -> bool {
-    form(name).is_some_and(|form| !matches!(form, Form::Words(_) | Form::Valid | Form::CachePath | Form::Browser))
+impl Form {
+    /// The directive may stand once at a level.
+    pub fn is_single(self) -> bool {
+        !matches!(self, Form::Words(_) | Form::Valid | Form::CachePath | Form::Browser)
+    }
 }
 
 /// What is wrong with the words of an ignored directive, by nginx's rules.
-pub fn check(d: &Directive) -> Result<(), Fault> {
-    let Some(form) = form(&d.name.str()) else { return Ok(()) };
+pub fn check(d: &Directive, form: Form) -> Result<(), Fault> {
     match form {
         Form::Any => {}
         Form::Number => drop(number(d, 0)?),
@@ -332,23 +261,5 @@ fn one_of(d: &Directive, at: usize, words: &[&str]) -> Result<(), Fault> {
             ["on", "off"] => "write `on` or `off`".to_owned(),
             words => suggest::one_of(&text, words),
         })),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::known;
-
-    #[test]
-    fn every_name_is_of_a_known_directive() {
-        let mut names: Vec<&str> = FORMS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        for name in &names {
-            assert!(known::ROWS.iter().any(|row| row.name == *name), "{name}");
-        }
-        names.sort_unstable();
-        let count = names.len();
-        names.dedup();
-        assert_eq!(names.len(), count, "each name once");
     }
 }
