@@ -165,16 +165,9 @@ impl Receiver {
         if *ending == Ending::Close {
             self.response.body.append(&mut self.bytes);
         } else {
-            let mut at = 0;
-            while at < self.bytes.len() && !decoder.is_done() {
-                let step = decoder.next(&self.bytes[at..]).map_err(|_| "the body is malformed".to_owned())?;
-                self.response.body.extend_from_slice(&self.bytes[at..][step.data]);
-                at += step.consumed;
-                if step.consumed == 0 {
-                    break;
-                }
-            }
-            self.bytes.drain(..at);
+            let body = &mut self.response.body;
+            let decoded = decoder.pieces(&self.bytes, |piece| body.extend_from_slice(piece));
+            self.bytes.drain(..decoded.map_err(|_| "the body is malformed".to_owned())?);
         }
         if self.response.body.len() > BODY {
             return Err("the response is too long".into());

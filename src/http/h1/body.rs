@@ -229,6 +229,25 @@ impl Decoder {
         Ok(self.is_done())
     }
 
+    /// As [`Decoder::run`], of bytes that stay as they are: each piece of content goes to `take`. How many bytes belong to
+    /// the body.
+    ///
+    /// # Errors
+    /// Those of [`Decoder::next`].
+    pub fn pieces(&mut self, input: &[u8], mut take: impl FnMut(&[u8])) -> Result<usize, Reject> {
+        let mut at = 0;
+        while !self.is_done() {
+            let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else { break };
+            let step = self.next(rest)?;
+            take(rest.get(step.data).unwrap_or_default());
+            at += step.consumed;
+            if step.consumed == 0 {
+                break;
+            }
+        }
+        Ok(at)
+    }
+
     /// The framing between two small chunks as all write it, at once; else 0, and it is read byte for byte.
     fn plain_framing(&mut self, input: &[u8]) -> usize {
         let (State::DataCr, &[b'\r', b'\n', digit, b'\r', b'\n', ..]) = (self.state, input) else { return 0 };

@@ -237,24 +237,16 @@ impl Proxy {
                 at = bytes.len();
             }
             Reading::Length(decoder) => {
-                while at < bytes.len() {
-                    let step = decoder.next(&bytes[at..]).map_err(|_| {
-                        ex.report(
-                            cx,
-                            Level::Error,
-                            format_args!("upstream sent invalid chunked response while reading upstream"),
-                        );
-                        Fault::Error
-                    })?;
-                    let piece = &bytes[at + step.data.start..at + step.data.end];
+                let decoded = decoder.pieces(bytes, |piece| {
                     filters::body(ex, piece);
                     store::write(&mut self.copy, ex, cx, piece);
-                    length += step.data.len();
-                    at += step.consumed;
-                    if step.done || step.consumed == 0 {
-                        break;
-                    }
-                }
+                    length += piece.len();
+                });
+                at = decoded.map_err(|_| {
+                    let what = "upstream sent invalid chunked response while reading upstream";
+                    ex.report(cx, Level::Error, format_args!("{what}"));
+                    Fault::Error
+                })?;
                 if decoder.is_done() {
                     let trailers = std::mem::take(&mut decoder.trailers).0;
                     self.reading = self.whole(at < bytes.len());
