@@ -1,6 +1,6 @@
 //! Rules that seem to keep clients out, and do not; and what tells attackers more than it should.
 
-use super::blocks::{asks_who, location};
+use super::blocks::{Pass, asks_who, is_pass, location, passes};
 use super::level::Level;
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -149,9 +149,7 @@ fn no_passwords(place: &Place, found: &mut Vec<Finding>) {
 
 fn second_type(place: &Place, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
-    let is_served = !["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"]
-        .iter()
-        .any(|pass| place.level().has(pass));
+    let is_served = !passes(&[Pass::Http, Pass::Gateway, Pass::Program]).any(|pass| place.level().has(pass));
     if place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type") && is_served {
         let help = format!("write: default_type {};", quoted(value));
         found.push(Finding::new(name.span, "this is a second Content-Type beside the response's own", help));
@@ -169,26 +167,9 @@ fn version(place: &Place, found: &mut Vec<Finding>) {
     }
 }
 
-/// What makes a location independent of a root.
-const ANSWERS: [&str; 17] = [
-    "root",
-    "alias",
-    "proxy_pass",
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "grpc_pass",
-    "cgi_pass",
-    "return",
-    "stub_status",
-    "status",
-    "empty_gif",
-    "deny",
-    "rewrite",
-    "upload_store",
-    "memcached_pass",
-    "include",
-];
+/// What makes a location independent of a root, beside what hands its requests on.
+const ANSWERS: [&str; 10] =
+    ["root", "alias", "return", "stub_status", "status", "empty_gif", "deny", "rewrite", "upload_store", "include"];
 
 /// Once for a server, at its first location.
 fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
@@ -204,7 +185,9 @@ fn root_in_location(place: &Place, found: &mut Vec<Finding>) {
     let inside = |d: &Directive, name: &str| d.block.iter().flatten().any(|d| d.name.is(name));
     let Some((with, _)) = locations().find(|(d, _)| inside(d, "root")) else { return };
     let without = locations().find(|(d, (_, name))| {
-        let is_served = !ANSWERS.iter().any(|name| inside(d, name)) && !inside(d, "if") && !inside(d, "location");
+        let answers = d.block.iter().flatten().any(|d| is_pass(&d.name.str()));
+        let is_served =
+            !answers && !ANSWERS.iter().any(|name| inside(d, name)) && !inside(d, "if") && !inside(d, "location");
         is_served && !name.bytes().starts_with(b"@")
     });
     if let Some((_, (_, name))) = without {

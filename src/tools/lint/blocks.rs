@@ -22,9 +22,39 @@ pub fn asks_who(level: &[Directive]) -> bool {
     })
 }
 
+/// What a directive leads to that hands requests on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    Http,
+    /// What runs the file that the request names.
+    Gateway,
+    /// The file itself, as a program.
+    Program,
+    Other,
+}
+
+const PASSES: [(&str, Pass); 7] = [
+    ("proxy_pass", Pass::Http),
+    ("grpc_pass", Pass::Http),
+    ("fastcgi_pass", Pass::Gateway),
+    ("uwsgi_pass", Pass::Gateway),
+    ("scgi_pass", Pass::Gateway),
+    ("cgi_pass", Pass::Program),
+    ("memcached_pass", Pass::Other),
+];
+
+/// The directives that hand requests on to what is one of `kinds`.
+pub fn passes(kinds: &[Pass]) -> impl Iterator<Item = &'static str> {
+    PASSES.iter().filter(|(_, kind)| kinds.contains(kind)).map(|(name, _)| *name)
+}
+
+/// Whether a directive hands requests on, to whatever it is.
+pub fn is_pass(name: &str) -> bool {
+    PASSES.iter().any(|(pass, _)| *pass == name)
+}
+
 /// A regex location that has files run by their suffix, wherever they are.
 pub fn runs(d: &Directive) -> bool {
-    let pass = ["fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"];
     location(d).is_some_and(|(modifier, regex)| modifier.starts_with(b"~") && !regex.bytes().starts_with(b"^/"))
-        && d.block.iter().flatten().any(|d| pass.iter().any(|name| d.name.is(name)))
+        && d.block.iter().flatten().any(|d| passes(&[Pass::Gateway, Pass::Program]).any(|name| d.name.is(name)))
 }

@@ -1,5 +1,6 @@
 //! What a request can write into other requests, answers and addresses; and headers and rules that get lost.
 
+use super::blocks::{Pass, passes};
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Place, Rule};
 use crate::config::ast::{Directive, Word};
@@ -64,8 +65,8 @@ fn sent_by_client(name: &str) -> bool {
 }
 
 fn server_side_request(place: &Place, found: &mut Vec<Finding>) {
-    let pass = ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass"];
-    let Some(word) = place.d.args.first().filter(|_| pass.iter().any(|name| place.is(name))) else { return };
+    let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
+    let Some(word) = place.d.args.first().filter(|_| is_pass) else { return };
     if place.level().has("internal") {
         return;
     }
