@@ -18,6 +18,7 @@ use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::process::{self, Ready, Streams};
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
@@ -245,16 +246,24 @@ pub fn open_logs(config: &Config) -> Result<Logs, Failure> {
     }
 }
 
-/// The signal that `-s` means by a word.
-pub fn signal_number(name: &str) -> Option<i32> {
-    Some(match name {
-        "stop" => process::SIGTERM,
-        "quit" => process::SIGQUIT,
-        "reload" => process::SIGHUP,
-        "reopen" => process::SIGUSR1,
-        "drain" => process::sigdrain(),
+/// The signal that `-s` means by a word, and what kill(1) calls it.
+fn signal_of(word: &str) -> Option<(i32, Cow<'static, str>)> {
+    Some(match word {
+        "stop" => (process::SIGTERM, "TERM".into()),
+        "quit" => (process::SIGQUIT, "QUIT".into()),
+        "reload" => (process::SIGHUP, "HUP".into()),
+        "reopen" => (process::SIGUSR1, "USR1".into()),
+        "drain" => (process::sigdrain(), process::sigdrain().to_string().into()),
         _ => return None,
     })
+}
+
+pub fn signal_number(word: &str) -> Option<i32> {
+    signal_of(word).map(|(number, _)| number)
+}
+
+pub fn signal_name(word: &str) -> Option<Cow<'static, str>> {
+    signal_of(word).map(|(_, name)| name)
 }
 
 /// What `-s` came to.

@@ -6,7 +6,7 @@ use crate::config::build::Form;
 use crate::config::error::Diagnostic;
 use crate::config::model::Config;
 use crate::config::sources::Sources;
-use crate::server::lifecycle::{Cause, Failure};
+use crate::server::lifecycle::{Cause, Failure, signal_name};
 use crate::server::reload::Origin;
 use crate::sys::Errno;
 use crate::sys::process;
@@ -122,7 +122,7 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
 
 /// How a server without a pid file gets a signal: the process that has its port is in sight.
 pub fn by_hand(config: &Config, signal: &str) -> Option<String> {
-    let (_, name) = SIGNALS.iter().find(|(word, _)| *word == signal)?;
+    let name = signal_name(signal)?;
     let (pid, program) = config.sockets.iter().find_map(|socket| holder(&socket.addr))?;
     let ours = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
     Some(match ours.trim() == program {
@@ -130,8 +130,6 @@ pub fn by_hand(config: &Config, signal: &str) -> Option<String> {
         false => format!("process {pid} ({program}) has its port, and is another program"),
     })
 }
-
-const SIGNALS: [(&str, &str); 4] = [("stop", "TERM"), ("quit", "QUIT"), ("reload", "HUP"), ("reopen", "USR1")];
 
 /// The number and name of the process that listens there, where we may know.
 fn holder(addr: &Addr) -> Option<(String, String)> {

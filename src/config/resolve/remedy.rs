@@ -5,6 +5,7 @@ use super::addresses;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::context::Args;
 use crate::config::fault::Fault;
+use crate::config::model::Level;
 use crate::config::row::Row;
 use crate::config::{examples, registry, suggest, value};
 
@@ -348,12 +349,10 @@ fn rate(name: &str, text: &str) -> Option<String> {
     }
 }
 
-const LEVELS: [&str; 8] = ["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"];
-
 /// The level that stands where the path belongs.
 fn level_of(words: &[Word]) -> Option<String> {
     let first = words.first()?.str();
-    LEVELS.contains(&&*first).then(|| first.into_owned())
+    Level::NAMES.contains(&&*first).then(|| first.into_owned())
 }
 
 fn level(text: &str) -> Option<String> {
@@ -362,7 +361,7 @@ fn level(text: &str) -> Option<String> {
         "err" => "error",
         "critical" | "fatal" => "crit",
         "verbose" | "trace" => "debug",
-        word => suggest::nearest(word, LEVELS)?,
+        word => suggest::nearest(word, Level::NAMES.into_iter().rev())?,
     };
     Some(format!("did you mean \"{meant}\"?"))
 }

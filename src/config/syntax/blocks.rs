@@ -61,12 +61,15 @@ impl Builder<'_> {
     /// `server;` before lines that are indented deeper: the `;` stands where `{` belongs.
     fn semicolon_for_brace(&mut self, at: Span) -> bool {
         let [name] = &self.words[..] else { return false };
-        let plain = !name.quoted && (name.is("server") || name.is("http") || name.is("events"));
+        let is_plain = !name.quoted && (name.is("server") || name.is("http") || name.is("events"));
+        if !is_plain || self.command_line {
+            return false;
+        }
         let rest = self.bytes.get(at.end as usize..).unwrap_or_default();
         let next = rest.iter().position(|byte| !byte.is_ascii_whitespace());
         let next = next.map(|n| self.span(at.end as usize + n, at.end as usize + n + 1));
         let (here, next) = (indent(self.bytes, name.span), next.and_then(|next| indent(self.bytes, next)));
-        if !plain || self.command_line || here.is_none() || next <= here {
+        if here.is_none() || next <= here {
             return false;
         }
         let name = shown(name);
