@@ -1,14 +1,11 @@
-//! HTTP/1.1 without I/O: bytes in, structures and verdicts out. No system call, no socket, no file, no clock, no
+//! HTTP without I/O: bytes in, structures and verdicts out. No system call, no socket, no file, no clock, no
 //! configuration. The caller owns every buffer; needing more bytes is a normal result, never an error; nothing here
 //! panics on what a client sent.
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`head`] | the request head, parsed in place and resumable (RFC 9112 §2–3) |
-//! | [`target`] | the request line and its four target forms |
-//! | [`framing`] | how long the body is, and what decides that |
-//! | [`body`] | Content-Length and chunked bodies as a pull decoder |
-//! | [`unique`] | fields that may stand only once |
+//! | [`h1`] | HTTP/1.1: heads, framing, bodies, and how they are written |
+//! | [`h2`] | HTTP/2: frames, header compression, connections and their streams |
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
@@ -16,9 +13,11 @@
 //! | [`dav`] | request bodies, `If` and lock tokens of WebDAV (RFC 4918) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
 //! | [`fields`], [`response_head`] | a response's head as data |
+//! | [`media_type`] | the type that a file's extension stands for |
+//! | [`proxy_protocol`] | the header that a load balancer puts before a connection's bytes |
+//! | [`secure_link`], [`signed_link`] | links that carry a permission: nginx's, and ours |
 //! | [`reject`] | everything a client can do wrong, as data |
 //! | [`fastcgi`], [`scgi`] | the request formats of application servers; FastCGI's records |
-//! | [`response`] | the head of an upstream's response |
 
 pub mod cond;
 pub mod date;

@@ -1,4 +1,4 @@
-//! What uploads need of the process: the journal of hidden names ([`crate::services::litter`]), begun and ended; and word
+//! What uploads need of the process: the journal of hidden names ([`crate::services::temp_names`]), begun and ended; and word
 //! of the disk ([`crate::services::syncs`]).
 
 use super::Server;

@@ -19,7 +19,7 @@ impl Look {
         Look { moment: now.epoch, ms: now.ms, dir }
     }
 
-    /// Nothing can have changed since, up to this moment: after [`DirWatch::refresh`].
+    /// Nothing can have changed since, up to this moment: after [`DirWatch::refresh`](crate::services::dir_watch::DirWatch::refresh).
     pub fn holds(&self, now: &Clock) -> bool {
         let is_unchanged = |(dir, changes): &(Rc<Dir>, u64)| dir.changes() == Some(*changes);
         self.moment == now.epoch || now.ms < self.ms + TRUST && self.dir.as_ref().is_some_and(is_unchanged)

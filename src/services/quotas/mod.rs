@@ -4,7 +4,7 @@
 //!   reload keeps it.
 //! - [`Claim`] is the share of an upload under way. It is taken before the bytes come ([`Claim::resize`], more as
 //!   they come where their number was not announced), and given back when it is dropped. Parts of resumable uploads
-//!   are counted by [`crate::services::resumable`]; hidden names ([`crate::services::litter::is_hidden`]) are not
+//!   are counted by [`crate::services::resumable`]; hidden names ([`crate::services::temp_names::is_hidden`]) are not
 //!   counted as files.
 //! - [`Quotas::stored`] says what became files; [`Quotas::less`] and [`Quotas::more`] that files were removed, or
 //!   came in another way: then it is counted again.

@@ -6,10 +6,10 @@
 //!
 //! - [`tus`], [`rufh`], [`checksum`]: what the fields of the protocols say
 //! - [`concat`]: uploads that are parts of one file
-//! - [`create`], [`resource`]: a request for a new upload, and one for an upload that is there
+//! - [`create`], [`requests`]: a request for a new upload, and one for an upload that is there
 //! - [`append`]: its content on its way to the disk
-//! - [`unfinished`], [`state`], [`store`], [`home`]: an upload on disk
-//! - [`tell`]: the answers
+//! - [`pending_upload`], [`state`], [`store`], [`location`]: an upload on disk
+//! - [`respond`]: the answers
 //! - [`locks`]: how far the locks of the store's file system reach
 //! - [`sweep`]: what is never finished
 //! - [`takeover`]: which request writes to an upload, among all processes

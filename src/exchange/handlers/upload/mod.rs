@@ -1,14 +1,14 @@
 //! POST and PUT: files to disk. This file is an upload while its body comes; the others know what may be stored and how.
 //!
-//! - [`begin`], [`admit`]: the head of a request, and a file it brings, judged before their content
-//! - [`place`]: the directory, opened beneath the root or the store
+//! - [`start`], [`check`]: the head of a request, and a file it brings, judged before their content
+//! - [`target_dir`], [`folders`]: the directory, opened beneath the root or the store, and those below it
 //! - [`name`], [`rules`], [`quota`], [`digest`]: what may be stored, and under which name
-//! - [`part`], [`commit`], [`durable`]: a file being written, how files get their names, and onto the disk
+//! - [`temp_file`], [`commit`], [`fsync`]: a file being written, how files get their names, and onto the disk
 //! - [`form`], [`raw`]: the two kinds of bodies
-//! - [`pace`]: how fast they are read
+//! - [`rate_limit`]: how fast they are read
 //! - [`answer`], [`refusal`]: responses
 //! - [`record`]: what variables say of it
-//! - [`serve`]: how stored files are sent
+//! - [`serve_policy`]: how stored files are sent
 //! - [`resumed`]: the same for a file that comes in several requests
 //!
 //! Invariant: nothing is seen in the directory before the body is complete and right; dropping an [`Upload`] leaves
