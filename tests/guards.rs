@@ -7,6 +7,8 @@ mod allocations;
 mod circles;
 #[path = "guards/functions.rs"]
 mod functions;
+#[path = "guards/links.rs"]
+mod links;
 #[path = "guards/process.rs"]
 mod process;
 #[path = "guards/sources.rs"]
