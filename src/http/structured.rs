@@ -5,7 +5,7 @@
 use super::escape::base64;
 use super::header::is_token_byte;
 
-/// The value of a member, as far as anybody asks for it.
+/// The value of a member, as far as its callers need it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Item {
     Bytes(Vec<u8>),

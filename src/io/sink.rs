@@ -10,7 +10,7 @@ const PIECE: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    /// Writes to files do not wait for anybody but the disk.
+    /// Writes to files wait for nothing but the disk.
     File,
     Socket,
     /// Pipes and terminals, which may be shared with processes that want them blocking.

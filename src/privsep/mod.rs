@@ -4,7 +4,7 @@
 //! The parent reads nothing from the network and nothing from the serving process but one byte ("ready"). It reads the
 //! configuration, which is root's, binds ports, opens logs and journals, and hands all of it down: by fork, and for what
 //! is opened later over a socketpair. So a child begins with a parsed configuration and open sockets, and a reload never
-//! stops anybody: the parent parses, a fresh child serves, the old one drains.
+//! cuts a client off: the parent parses, a fresh child serves, the old one drains.
 
 pub mod parent;
 pub mod sandbox;

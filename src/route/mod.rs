@@ -49,7 +49,7 @@ impl Trace for Recorder {
     }
 }
 
-/// Whether anybody watches is known at run time: for the phases of a request, which are made once for both.
+/// A trace that is there or not is known at run time: for the phases of a request, which are compiled once for both.
 impl Trace for Option<Recorder> {
     #[inline]
     fn step(&mut self, step: impl FnOnce() -> Step) {

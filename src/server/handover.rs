@@ -129,7 +129,7 @@ impl Server {
         for key in keys {
             let Some(mut link) = self.handover.ancestors.remove(key) else { continue };
             let _ = self.epoll.delete(link.channel.as_fd());
-            // More than can be numbered are not kept beside each other by anybody.
+            // No process keeps more than can be numbered beside each other.
             heir.links = heir.links.saturating_add(1);
             let number = heir.links;
             let held = link.ancestor.release(&mut self.cx);

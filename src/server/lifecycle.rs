@@ -142,7 +142,7 @@ pub fn prepare(
         true => Some(process::daemonize().map_err(|e| Failure::of(format!("fork() failed {e}")))?),
         false => None,
     };
-    // Before anybody can know our number: a signal from now on is an event.
+    // Before the pid is written down anywhere: a signal from now on is an event.
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(PidFile::write).transpose()?;
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })

@@ -22,7 +22,7 @@ impl ParentLink {
         ParentLink { channel, pid: process::getppid() }
     }
 
-    /// Only the parent and root give orders: a process of our own user could be anybody's.
+    /// Only the parent and root give orders: any process could run as our own user.
     pub fn may_signal(&self, signal: &Signal) -> bool {
         signal.uid == 0 || signal.pid == self.pid
     }

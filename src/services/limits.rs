@@ -1,7 +1,7 @@
 //! What limit_req and limit_conn count, by zone and key. Zones are found by name, so their counts outlive a reload; where
 //! that puts another process in place of this one, they go there ([`crate::services::handover`]).
 //!
-//! Invariant: a zone never holds more entries than its size allows; those that no longer limit anybody go first,
+//! Invariant: a zone never holds more entries than its size allows; those that no longer limit a client go first,
 //! then the ones that were used longest ago. Keys come from clients, so they are hashed with a secret.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! limit_req and limit_conn, before anybody is asked for a password (nginx's preaccess phase).
+//! limit_req and limit_conn, before a password is asked for (nginx's preaccess phase).
 
 use crate::config::model::{Config, Level};
 use crate::config::settings::limits::{Counts, Limits, Zone};

@@ -175,7 +175,7 @@ impl Area {
         }
     }
 
-    /// More may be there than was counted: it is counted anew.
+    /// More may be there than was counted: it is counted again.
     pub fn doubt_all(&self) {
         self.known.set(Known::No);
         *self.walk.borrow_mut() = None;

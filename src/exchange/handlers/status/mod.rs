@@ -1,5 +1,5 @@
 //! The state of the process: nginx's page, health, Angie's tree (`api`), Prometheus's text. Only read; nothing of it
-//! is cached, here or by anybody.
+//! is cached, here or elsewhere.
 
 mod prometheus;
 mod tree;

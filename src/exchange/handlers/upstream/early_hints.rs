@@ -15,7 +15,7 @@ use crate::services::Services;
 pub(super) struct Hints<'a> {
     pub head: &'a ResponseHead,
     pub bytes: &'a [u8],
-    /// So many of them.
+    /// How many of them it has.
     pub len: usize,
     /// Fields that the client does not get unless a pass_header says so.
     pub is_hidden: fn(HeaderId) -> bool,
