@@ -251,10 +251,9 @@ impl<'a> Loader<'a> {
         }
         let error = Diagnostic::emerg(directive.span, "invalid number of arguments in \"include\" directive");
         let error = error.label("`include` takes 1 argument");
-        let lines: Vec<_> = words.iter().map(|word| format!("include {};", word.str())).collect();
-        match &lines[..] {
+        match words {
             [] => error.help("a file, or a pattern of files: include sites-enabled/*.conf;"),
-            lines => error.help(format!("one in each line: {}", lines.join(" "))),
+            _ => error.help(format!("one in each line: {}", suggest::lines("include", words.iter().map(Word::str)))),
         }
     }
 

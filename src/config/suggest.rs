@@ -33,6 +33,11 @@ pub fn one_of(word: &str, set: &[&str]) -> String {
     })
 }
 
+/// Each word in a line of its own: `index a; index b;`.
+pub fn lines(name: &str, words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    words.into_iter().map(|word| format!("{name} {};", word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
 /// A word without what people vary: case, and which sign joins its parts.
 struct Shape {
     text: String,

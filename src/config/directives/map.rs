@@ -52,12 +52,16 @@ pub fn variable(word: &Word) -> Result<String, Fault> {
         Some(name) if !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') => {
             Ok(String::from_utf8_lossy(name).into_owned())
         }
-        _ => Err(Fault::new(word.span, format!("invalid variable name \"{}\"", word.str())).help(
-            match word.bytes().iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
-                true => format!("a variable starts with $: did you mean \"${}\"?", word.str()),
-                false => "a variable starts with $ and has letters, digits and _".to_owned(),
-            },
-        )),
+        _ => {
+            let text = word.str();
+            let name: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let meant = match text.starts_with('$') || name.is_empty() {
+                true => String::new(),
+                false => format!(": did you mean \"${name}\"?"),
+            };
+            Err(Fault::new(word.span, format!("invalid variable name \"{text}\""))
+                .help(format!("a variable starts with $ and has letters, digits and _{meant}")))
+        }
     }
 }
 

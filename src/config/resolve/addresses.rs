@@ -216,8 +216,8 @@ pub fn peer(d: &Directive, word: &Word) -> Option<String> {
     const PARAMETERS: [&str; 8] =
         ["weight", "max_conns", "max_fails", "fail_timeout", "backup", "down", "resolve", "service"];
     if is_address(&text) {
-        let lines = d.args.iter().map(Word::str).filter(|word| is_address(word)).map(|word| format!("server {word};"));
-        return Some(format!("each server is a line: {}", lines.collect::<Vec<_>>().join(" ")));
+        let servers = d.args.iter().map(Word::str).filter(|word| is_address(word));
+        return Some(format!("each server is a line: {}", suggest::lines("server", servers)));
     }
     let (key, value) = text.split_once('=').map_or((&*text, None), |(key, value)| (key, Some(value)));
     match (PARAMETERS.contains(&key), value) {

@@ -40,8 +40,8 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
         }
     }
     if REPEATED.contains(&&*name) && words.len() > 1 {
-        let lines = all.iter().map(|word| format!("{name} {};", word.trim_end_matches(',')));
-        return Some(format!("one in each line: {}", lines.collect::<Vec<_>>().join(" ")));
+        let words = all.iter().map(|word| word.trim_end_matches(','));
+        return Some(format!("one in each line: {}", suggest::lines(&name, words)));
     }
     if args.is_flag() {
         return Some(format!("{name} on; or {name} off;"));
@@ -103,8 +103,8 @@ pub fn as_block(d: &Directive) -> String {
 pub fn one_each(d: &Directive) -> String {
     let (name, words): (_, Vec<_>) = (d.name.str(), d.args.iter().map(Word::str).collect());
     let words = words.join(",");
-    let lines = words.split(',').filter(|word| !word.is_empty()).map(|word| format!("{name} {word};"));
-    format!("one in each line: {}", lines.collect::<Vec<_>>().join(" "))
+    let words = words.split(',').filter(|word| !word.is_empty());
+    format!("one in each line: {}", suggest::lines(&name, words))
 }
 
 /// The words of a value that lacks its quotes, and the line with them: what follows the value stays outside.
@@ -189,7 +189,6 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         "return" => answer(d, &text),
         "rewrite" => flag(&text),
         "add_header" | "add_trailer" if fault.help.is_none() => of_text(d).map(|(_, help)| help),
-        "map" | "split_clients" | "geo" if fault.message.starts_with("invalid variable name") => dollar(&text),
         "dav_access" | "upload_store_access" => access(&name, &text),
         "limit_conn" => connections(d),
         "user" => user(&text),
@@ -364,13 +363,6 @@ fn level(text: &str) -> Option<String> {
         word => suggest::nearest(word, Level::NAMES.into_iter().rev())?,
     };
     Some(format!("did you mean \"{meant}\"?"))
-}
-
-/// A name that lacks its `$`.
-fn dollar(text: &str) -> Option<String> {
-    let name: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    (!text.starts_with('$') && !name.is_empty())
-        .then(|| format!("a variable starts with $ and has letters, digits and _: did you mean \"${name}\"?"))
 }
 
 /// Rights as numbers, or as other words.
