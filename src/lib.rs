@@ -30,6 +30,7 @@
 //! - a body decoded: [`http::h1::body`]; read for its handler: [`conn::http1::read`]; thrown away: [`conn::http1::drain`]
 //! - a frame of HTTP/2 understood: [`http::h2::connection`]; a stream reset counted: `http/h2/connection/control.rs`,
 //!   against [`http::h2::budget`]
+//! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them
 //! - a TLS handshake bounded: `conn/handshake.rs` (how many begin in a turn, and which step comes next); its time is
 //!   [`conn::timers::Timer::Header`]
 //!
@@ -41,7 +42,9 @@
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
 //! - an error's page chosen: [`exchange::error_page`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; its file written:
-//!   `exchange/handlers/upload/temp_file.rs`; renamed into its place: `exchange/handlers/upload/commit.rs`
+//!   `exchange/handlers/upload/temp_file.rs`; renamed into its place: `exchange/handlers/upload/commit.rs`; the directories
+//!   on its way made: [`io::make_path`]
+//! - a directory listed: [`exchange::handlers::autoindex`]; COPY, MOVE, PROPFIND: [`exchange::handlers::dav`]
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried: `exchange/handlers/upstream/fault.rs`
 //! - the environment of a CGI program: `environment` in `exchange/handlers/upstream/cgi.rs`
 //! - a variable's value: [`exchange::variables`], a file for each family
@@ -49,6 +52,8 @@
 //! Answering it:
 //!
 //! - the order in which a response is changed: [`exchange::filters`]
+//! - an ETag or a date of the request compared: `exchange/filters/conditional.rs`; add_header and expires:
+//!   `exchange/filters/headers.rs`; a response compressed: `exchange/filters/gzip.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
 //! - a response's text made: [`http::h1::encode`], [`http::h2::response`]; an upstream's request: [`http::h1::request`]
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] keeps it,
@@ -64,6 +69,9 @@
 //! - a directive's default: its row in [`config::directives`]; what nginx has and this server has not: [`config::known`]
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
 //! - rights given up: [`privsep::sandbox`]
+//! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
+//! - a certificate loaded: [`config::certificates`]; chosen for a name, and its sessions: [`tls::server`]; had from an
+//!   authority: [`acme`] says what is sent, `server/acme/mod.rs` sends it
 //!
 //! Something new goes:
 //!
