@@ -1,25 +1,8 @@
-//! Request bodies nobody asked for, expectations, and closing so that the answer is not lost.
+//! Request bodies that no handler asked for, expectations, and closing so that the answer is not lost.
 
 use crate::client::{Client, find};
-use crate::harness::{BOTH, Server, Table, noise, ours, server};
-
-fn start() -> Server {
-    server(
-        "client_max_body_size 1m;
-         location = /text { return 200 text; }
-         location = /gone { return 302 /f; }
-         location = /none { return 204; }
-         location = /host { return 200 $host; }
-         location = /http_host { return 200 $http_host; }
-         location = /uri { return 200 $uri|$args|$request_uri; }
-         location = /method { return 200 $request_method; }
-         location /nokeep/ { alias %%DIR%%/html/; keepalive_timeout 0; }",
-    )
-    .file("html/f", "0123456789")
-    .file("html/index.html", "index")
-    .file("html/big", noise(1 << 20))
-    .start()
-}
+use crate::harness::{BOTH, Table, noise, ours};
+use crate::http1::start;
 
 #[test]
 fn expect_is_answered() {

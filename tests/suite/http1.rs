@@ -3,7 +3,8 @@
 use crate::client::Framing;
 use crate::harness::{BOTH, Runs, Server, Table, http, noise, ours, server};
 
-fn start() -> Server {
+/// A server with texts of each kind of answer.
+pub fn start() -> Server {
     server(
         "client_max_body_size 1m;
          location = /text { return 200 text; }
