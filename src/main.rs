@@ -239,15 +239,22 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
         Some(config) => lifecycle::rehearse(config, origin.form).map_err(Some),
     };
     if let Err(Some(failure)) = &outcome {
-        draw(&advice::message(origin, failure));
+        match args.json {
+            true => console::complain(&advice::json(origin, failure)),
+            false => draw(&advice::message(origin, failure)),
+        }
     }
+    let say = |verdict: String| match args.json {
+        true => console::complain(&report::verdict(&verdict)),
+        false => console::line(format_args!("{program}: {verdict}")),
+    };
     if outcome.is_err() {
-        console::line(format_args!("{program}: configuration file {file} test failed"));
+        say(format!("configuration file {file} test failed"));
         return ExitCode::FAILURE;
     }
     if !args.quiet {
-        console::line(format_args!("{program}: the configuration file {file} syntax is ok"));
-        console::line(format_args!("{program}: configuration file {file} test is successful"));
+        say(format!("the configuration file {file} syntax is ok"));
+        say(format!("configuration file {file} test is successful"));
     }
     if args.dump {
         return print(&dump(&read.sources));

@@ -233,7 +233,13 @@ pub fn otherwise(status: u16, text: &str) -> Option<String> {
         }
     };
     let row = table.iter().find(|(statuses, ..)| statuses.contains(&status));
-    let (why, names) = row.map_or(rest, |(_, why, names)| (*why, *names));
+    let intercepts = ["proxy_intercept_errors", "fastcgi_intercept_errors", "scgi_intercept_errors"];
+    let is_paged = is_passed && place("error_page").is_some() && intercepts.iter().any(|name| place(name).is_some());
+    let (why, names) = match row {
+        Some((_, why, names)) => (*why, *names),
+        None if is_paged => ("the upstream's own, or that of its page here", &["error_page"][..]),
+        None => rest,
+    };
     // Without a directive of its own, the block that was responsible for the request.
     let block = || {
         let last = |subject: &str| {

@@ -11,6 +11,7 @@ use crate::server::reload::Origin;
 use crate::sys::Errno;
 use crate::sys::process;
 use crate::sys::socket::Addr;
+use crate::tools::report;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -29,6 +30,17 @@ const PATHS: [&str; 9] = [
 
 /// The failure as a message of the configuration.
 pub fn message(origin: &Origin, failure: &Failure) -> String {
+    let (diagnostic, sources) = diagnostic(origin, failure);
+    text(&diagnostic, &sources, origin)
+}
+
+/// The same as one line of JSON.
+pub fn json(origin: &Origin, failure: &Failure) -> String {
+    let (diagnostic, sources) = diagnostic(origin, failure);
+    report::one(&diagnostic, &sources, &origin.program)
+}
+
+fn diagnostic(origin: &Origin, failure: &Failure) -> (Diagnostic, Sources) {
     let read = origin.read(Vec::new());
     let loaded = origin.load();
     let mut diagnostic = Diagnostic::emerg(None, failure.why.clone());
@@ -46,7 +58,7 @@ pub fn message(origin: &Origin, failure: &Failure) -> String {
         }
         None => {}
     }
-    text(&diagnostic, &loaded.sources, origin)
+    (diagnostic, loaded.sources)
 }
 
 /// A configuration that `webserv DIR` made has no lines of the user's.

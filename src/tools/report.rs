@@ -7,7 +7,11 @@ use crate::config::sources::Sources;
 
 /// Every diagnostic as a line of JSON.
 pub fn json(diagnostics: &Diagnostics, sources: &Sources, program: &str) -> String {
-    diagnostics.iter().map(|diagnostic| object(diagnostic, sources, program) + "\n").collect()
+    diagnostics.iter().map(|diagnostic| one(diagnostic, sources, program)).collect()
+}
+
+pub fn one(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> String {
+    object(diagnostic, sources, program) + "\n"
 }
 
 fn object(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> String {
@@ -19,7 +23,7 @@ fn object(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> String {
     let code = diagnostic.code.map_or("null".to_owned(), |code| format!("{{\"code\":{}}}", string(code)));
     let primary = diagnostic.span.map(|at| span(at, sources, true, diagnostic.label.as_deref(), None));
     let mut children = Vec::new();
-    if let Some((at, text)) = semicolon(diagnostic) {
+    if let Some((at, text)) = semicolon(diagnostic, sources) {
         children.push(child("help", "add the `;`", Some(span(at, sources, true, None, Some(text)))));
     }
     for help in &diagnostic.help {
@@ -47,7 +51,7 @@ fn child(level: &str, message: &str, spans: Option<String>) -> String {
 
 /// What would mend a mistake: a title, the place, and the text that goes there.
 pub fn repairs(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(String, Span, String)> {
-    let missing = semicolon(diagnostic).map(|(at, text)| ("add the `;`".to_owned(), at, text.to_owned()));
+    let missing = semicolon(diagnostic, sources).map(|(at, text)| ("add the `;`".to_owned(), at, text.to_owned()));
     let helps = diagnostic.help.iter().filter_map(|help| {
         let (at, text) = replacement(diagnostic, help, sources)?;
         Some((format!("replace by {text}"), at, text))
@@ -55,11 +59,22 @@ pub fn repairs(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(String, Span,
     missing.into_iter().chain(helps).collect()
 }
 
-/// The `;` that is missing, and where.
-fn semicolon(diagnostic: &Diagnostic) -> Option<(Span, &'static str)> {
+/// The `;` that is missing, and where: in place of a comma that stands there.
+fn semicolon(diagnostic: &Diagnostic, sources: &Sources) -> Option<(Span, &'static str)> {
     let at = diagnostic.span?;
     let is_missing = diagnostic.label.as_ref().is_some_and(|label| label.starts_with("missing `;`"));
-    (is_missing && at.start == at.end).then_some((at, ";"))
+    let before = Span::new(at.file, at.start.saturating_sub(1), at.end);
+    let place = if sources.slice(before) == b"," { before } else { at };
+    (is_missing && at.start == at.end).then_some((place, ";"))
+}
+
+/// The verdict of a test, in JSON as rustc ends its own.
+pub fn verdict(message: &str) -> String {
+    let text = string(message);
+    format!(
+        "{{\"$message_type\":\"diagnostic\",\"message\":{text},\"code\":null,\"level\":\"failure-note\",\"spans\":[],\
+         \"children\":[],\"rendered\":{text}}}\n"
+    )
 }
 
 /// The whole line where one directive stands alone in it: what a help that ends in a directive puts there.

@@ -434,3 +434,44 @@ fn files_are_looked_at_with_the_rights_of_the_server() {
     let says = "files are looked at as user 65534; started by root the server is www-data, who may see others";
     assert!(text.contains(says) && text.contains("200 OK"), "{text}{}", String::from_utf8_lossy(&out.stderr));
 }
+
+#[test]
+fn a_test_in_json_says_nothing_else_and_its_replacements_mend() {
+    if skip_on_nginx("--format json") {
+        return;
+    }
+    let judge = |setup: &Setup, file: &str| -> (bool, Vec<serde_json::Value>) {
+        let out = setup.run(&["-t", "--format", "json", "-c", file]);
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        let objects = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")));
+        (out.status.success(), objects.collect())
+    };
+    let wrong = "events { }\nhttp {\n    gzip on,\n    server {\n        listen 127.0.0.1:%%PORT%%;\n        \
+                 autoindexx on;\n    }\n}\n";
+    let setup = Setup::full(wrong);
+    let (ok, objects) = judge(&setup, "conf/test.conf");
+    assert!(!ok && objects.last().is_some_and(|last| last["level"] == "failure-note"), "{objects:?}");
+    let mut text = fs::read_to_string(setup.dir().join("conf/test.conf")).expect("written");
+    let path = setup.dir().join("conf/mended.conf");
+    let mut spans: Vec<&serde_json::Value> = Vec::new();
+    for object in objects.iter().filter(|object| object["level"] == "error") {
+        for child in object["children"].as_array().expect("children") {
+            spans.extend(
+                child["spans"].as_array().expect("spans").iter().filter(|s| s["suggested_replacement"].is_string()),
+            );
+        }
+    }
+    assert_eq!(spans.len(), 2, "{objects:?}");
+    spans.sort_by_key(|span| std::cmp::Reverse(span["byte_start"].as_u64()));
+    for span in spans {
+        let at = |name: &str| span[name].as_u64().expect("a number") as usize;
+        text.replace_range(at("byte_start")..at("byte_end"), span["suggested_replacement"].as_str().expect("a text"));
+    }
+    fs::write(&path, &text).expect("written");
+    let (ok, objects) = judge(&setup, "conf/mended.conf");
+    assert!(ok, "{text}{objects:?}");
+    // What the system refuses is a message as well.
+    fs::write(&path, format!("error_log none/there.log;\n{text}")).expect("written");
+    let (ok, objects) = judge(&setup, "conf/mended.conf");
+    assert!(!ok && objects.iter().any(|object| object["level"] == "error"), "{objects:?}");
+}
