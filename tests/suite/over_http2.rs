@@ -30,7 +30,7 @@ pub fn skip_on_http2(reason: &str) -> bool {
 }
 
 /// What HTTP/2 has not, or has otherwise.
-const HTTP1_ONLY: [&str; 8] = [
+const HTTP1_ONLY: [&str; 9] = [
     // They speak HTTP/2 with prior knowledge, and their modules have names that others have.
     "http2::",
     // Both protocols stand beside each other in these.
@@ -41,6 +41,7 @@ const HTTP1_ONLY: [&str; 8] = [
     "a_405_to_trace_and_connect",
     // Upgrade goes before no other protocol; extended CONNECT has tests of its own.
     "an_upgrade_that_is_offered",
+    "a_switch_that_was_not_asked_for",
     // The text of a request as an upstream has it: names in lower case, another protocol's version.
     "an_upstream_behind_a_cache",
     "cgi::programs_answer_requests",
