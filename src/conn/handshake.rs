@@ -19,7 +19,7 @@ use crate::exchange::tls::TlsFacts;
 use crate::exchange::variables;
 use crate::route::server;
 use crate::services::Services;
-use crate::sys::Errno;
+use crate::sys::{Errno, clock};
 use crate::tls::ServerConfig;
 use crate::tls::hello::{self, Hello, Progress, Refusal};
 use crate::tls::session::Session;
@@ -35,7 +35,8 @@ const SETTLE: u64 = 2;
 /// Goes on with the handshake of an idle connection.
 pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step {
     let (cx, pool) = (&mut *turn.cx, &mut *turn.pool);
-    if conn.transport.tls_mut().and_then(Tls::hello).is_some() {
+    let is_new = conn.transport.tls_mut().and_then(Tls::hello).is_some();
+    if is_new {
         if let Some(step) = greet(conn, endpoint, cx, pool) {
             return step;
         }
@@ -43,11 +44,20 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
         return Step::Yield;
     }
     let Some(tls) = conn.transport.tls_mut() else { return Step::Again };
-    match tls.handshake() {
+    let begun = clock::monotonic_ns();
+    let outcome = tls.handshake();
+    if outcome.is_ok() {
+        finish(tls, cx);
+    }
+    if !is_new {
+        let took = clock::monotonic_ns().saturating_sub(begun);
+        cx.handshakes.went_on(took);
+        cx.slice.extend(took);
+    }
+    match outcome {
         // The handshake was all that was wanted.
         Ok(()) if tls.session().and_then(Session::alpn) == Some(TLS_ALPN) => Step::Close(CloseReason::NoHandshake),
         Ok(()) => {
-            finish(tls, cx);
             if tls.is_patient() {
                 conn.arm(Timer::Settle, cx.now.ms + SETTLE);
             }
@@ -124,8 +134,12 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
         conn.transport.tls_mut()?.postponed = true;
         return Some(Step::Yield);
     }
-    cx.handshakes.count();
-    answer(conn, endpoint, hello, cx, pool)
+    let begun = clock::monotonic_ns();
+    let step = answer(conn, endpoint, hello, cx, pool);
+    let took = clock::monotonic_ns().saturating_sub(begun);
+    cx.handshakes.begun(took);
+    cx.slice.extend(took);
+    step
 }
 
 /// Chooses a server and begins. None: the handshake goes on.

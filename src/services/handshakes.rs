@@ -1,8 +1,14 @@
 //! How many TLS handshakes a turn begins, and how many it goes on with: they are the most expensive thing a stranger can
-//! ask for. Those of long keys take ten times as long as others, so the time of a turn counts as well as their number.
+//! ask for. Those of long keys take ten times as long as others (a signature by RSA 4096 is longer than a turn's slice),
+//! so their time counts as well as their number.
+//!
+//! That time is beside the turn's slice ([`crate::services::slice::Slice::extend`]): of a hundred clients that begin at
+//! once all but a few are put off to the next turn, and who has something cheap to ask is not put off with them.
 
 /// Handshakes begun in a turn at most: each takes some tenths of a millisecond of signing.
 const TURN: u32 = 4;
+/// Nanoseconds that handshakes may take in a turn; one is begun and one goes on whatever they take.
+const TIME: u64 = 2_000_000;
 
 /// Counts those of a turn.
 #[derive(Default)]
@@ -10,29 +16,40 @@ pub struct Handshakes {
     begun: u32,
     /// One that was begun before has gone on.
     went_on: bool,
+    /// Nanoseconds that handshakes have taken in this turn.
+    spent: u64,
+    /// What the last beginning took, in this turn or another: the next may take as long.
+    last: u64,
 }
 
 impl Handshakes {
     pub fn begin_turn(&mut self) {
-        *self = Handshakes::default();
+        *self = Handshakes { last: self.last, ..Handshakes::default() };
     }
 
     /// Whether another has to wait for the next turn. `is_late`: the time of this one is over.
     pub fn must_wait(&self, is_late: bool) -> bool {
-        self.begun >= TURN || is_late && self.begun > 0
+        let is_long = || self.spent.saturating_add(self.last) > TIME;
+        self.begun >= TURN || self.begun > 0 && (is_late || is_long())
     }
 
     /// Whether one that was begun may go on in this turn: what a client says in return takes time as well (the keys of
     /// TLS 1.2, certificates of clients), and one turn may hear of hundreds.
-    pub fn may_go_on(&mut self, is_late: bool) -> bool {
-        let may = !is_late || !self.went_on;
-        self.went_on = true;
-        may
+    pub fn may_go_on(&self, is_late: bool) -> bool {
+        !self.went_on || !is_late && self.spent <= TIME
     }
 
-    /// Another is begun.
-    pub fn count(&mut self) {
+    /// Another was begun, and took this many nanoseconds.
+    pub fn begun(&mut self, ns: u64) {
         self.begun += 1;
+        self.last = ns;
+        self.spent = self.spent.saturating_add(ns);
+    }
+
+    /// One that was begun before has gone on.
+    pub fn went_on(&mut self, ns: u64) {
+        self.went_on = true;
+        self.spent = self.spent.saturating_add(ns);
     }
 }
 
@@ -40,13 +57,16 @@ impl Handshakes {
 mod tests {
     use super::*;
 
+    /// A cheap one.
+    const SHORT: u64 = TIME / 10;
+
     #[test]
     fn a_turn_begins_some_and_at_least_one() {
         let mut handshakes = Handshakes::default();
         assert!(!handshakes.must_wait(true), "the first is begun however late it is");
-        handshakes.count();
+        handshakes.begun(SHORT);
         assert!(handshakes.must_wait(true) && !handshakes.must_wait(false));
-        (1..TURN).for_each(|_| handshakes.count());
+        (1..TURN).for_each(|_| handshakes.begun(SHORT));
         assert!(handshakes.must_wait(false));
         handshakes.begin_turn();
         assert!(!handshakes.must_wait(false));
@@ -56,8 +76,29 @@ mod tests {
     fn a_turn_goes_on_with_some_and_at_least_one() {
         let mut handshakes = Handshakes::default();
         assert!(handshakes.may_go_on(true), "the first goes on however late it is");
+        handshakes.went_on(SHORT);
         assert!(!handshakes.may_go_on(true) && handshakes.may_go_on(false));
+        handshakes.went_on(TIME);
+        assert!(!handshakes.may_go_on(false), "their time is over");
         handshakes.begin_turn();
         assert!(handshakes.may_go_on(true));
+    }
+
+    #[test]
+    fn one_that_takes_long_is_alone_in_its_turn() {
+        let mut handshakes = Handshakes::default();
+        handshakes.begun(SHORT);
+        assert!(!handshakes.must_wait(false));
+        handshakes.begun(TIME * 2);
+        assert!(handshakes.must_wait(false), "no other in this turn");
+        assert!(handshakes.may_go_on(false), "one of those that have begun goes on");
+        handshakes.begin_turn();
+        assert!(!handshakes.must_wait(true), "the first is begun");
+        handshakes.begun(SHORT);
+        assert!(!handshakes.must_wait(false), "it was not one of the long ones");
+        handshakes.begun(TIME * 2);
+        handshakes.begin_turn();
+        handshakes.begun(TIME * 2);
+        assert!(handshakes.must_wait(false), "the next may take as long as the last");
     }
 }

@@ -38,6 +38,11 @@ impl Slice {
         self.leave_half_at(clock::monotonic_ns());
     }
 
+    /// What took this long, in nanoseconds, is none of the work that shares the slice: it has bounds of its own.
+    pub fn extend(&mut self, ns: u64) {
+        self.ends = self.ends.map(|ends| ends.saturating_add(ns));
+    }
+
     /// The same for steps of a few microseconds: looks at the clock once in a while.
     pub fn tick(&mut self) -> bool {
         self.ticks += 1;
@@ -87,6 +92,16 @@ mod tests {
         assert!(!slice.is_over_at(0));
         slice.leave_half_at(1);
         assert!(!slice.is_over_at(LENGTH - 1), "what is left of the first stays");
+    }
+
+    #[test]
+    fn what_has_bounds_of_its_own_takes_nothing_from_the_slice() {
+        let mut slice = Slice::default();
+        slice.extend(LENGTH);
+        assert!(!slice.is_over_at(0));
+        slice.extend(LENGTH);
+        assert!(!slice.is_over_at(2 * LENGTH - 1));
+        assert!(slice.is_over_at(2 * LENGTH));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub fn certificate(dir: &Path, name: &str, kind: &str) -> bool {
     let mut args = vec!["req", "-x509", "-nodes", "-days", "30", "-subj", &subject, "-addext", &alternative];
     match kind {
         "rsa" => args.extend(["-newkey", "rsa:2048"]),
+        rsa if rsa.starts_with("rsa:") => args.extend(["-newkey", rsa]),
         _ => args.extend(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]),
     }
     let (certificate, key) = (path("crt"), path("key"));
