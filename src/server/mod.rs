@@ -325,6 +325,7 @@ impl Server {
         let works = self.is_handing_over()
             || self.cx.temp_names.is_cleaning()
             || !self.spent_configs.is_empty()
+            || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty();
         if !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || works {
             return Some(now);
