@@ -59,9 +59,11 @@ impl fmt::Display for Token {
 
 /// The value of `Lock-Token`.
 pub fn lock_token(value: &[u8]) -> Option<Token> {
-    match angle(trim_ows(value))? {
-        (urn, b"") => Token::parse(urn),
-        _ => None,
+    let value = trim_ows(value);
+    match angle(value) {
+        Some((urn, b"")) => Token::parse(urn),
+        Some(_) => None,
+        None => Token::parse(value),
     }
 }
 
@@ -99,7 +101,8 @@ mod tests {
         {
             assert_eq!(Token::parse(bad.as_bytes()), None, "{bad}");
         }
-        assert_eq!(lock_token(text.as_bytes()), None);
+        assert_eq!(lock_token(text.as_bytes()), Some(token), "as Windows and the npm package webdav write it at times");
+        assert_eq!(lock_token(format!("<{text}").as_bytes()), None);
         assert_eq!(lock_token(format!("<{text}> x").as_bytes()), None);
     }
 

@@ -29,15 +29,9 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         Ok(wanted) => wanted,
         Err(why) => return malformed(ex, cx, why),
     };
-    let deep = match depth(ex, Depth::Infinity) {
-        Some(Depth::Zero) => false,
-        Some(Depth::One) => true,
-        Some(Depth::Infinity) => {
-            let kind = ContentType::Static(multistatus::CONTENT_TYPE);
-            ex.response.text(Status::FORBIDDEN, kind, NOT_INFINITE.into());
-            return Flow::Respond;
-        }
-        None => return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or 1")),
+    // A client that does not say how deep gets what it can have; RFC 4918 takes it for infinity.
+    let Some(depth) = depth(ex, Depth::One) else {
+        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or 1"));
     };
     if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
         return Flow::Status(Status::NOT_FOUND);
@@ -47,7 +41,13 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         Err(e) => return failure::failed(ex, cx, "open()", e),
     };
     let is_collection = stat.kind == FileKind::Dir;
-    let dir = match is_collection && deep {
+    // Of what is no collection all depths say the same.
+    if is_collection && depth == Depth::Infinity {
+        let kind = ContentType::Static(multistatus::CONTENT_TYPE);
+        ex.response.text(Status::FORBIDDEN, kind, NOT_INFINITE.into());
+        return Flow::Respond;
+    }
+    let dir = match is_collection && depth == Depth::One {
         true => match file::open_at(Some(fd.as_fd()), c".", O_RDONLY | O_DIRECTORY, 0) {
             Ok(dir) => Some(file::read_dir(dir)),
             Err(e) => return failure::failed(ex, cx, "opendir()", e),
