@@ -54,7 +54,7 @@ mod tests {
     fn a_reader_that_is_gone_or_a_full_disk_is_an_error_and_no_panic() {
         let (reader, writer) = pipe().expect("pipe2");
         drop(reader);
-        crate::sys::process::ignore_sigpipe();
+        crate::sys::process::ignore_write_signals();
         assert_eq!(write_all(writer.as_fd(), b"text"), Err(Errno::EPIPE));
         let full = file::open_at(None, c"/dev/full", file::O_WRONLY, 0).expect("/dev/full");
         assert_eq!(write_all(full.as_fd(), b"text"), Err(Errno::ENOSPC));

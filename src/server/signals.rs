@@ -23,7 +23,7 @@ impl Signals {
 
     /// From now on the handled signals are read, not delivered.
     pub fn watch() -> Result<Signals, Errno> {
-        process::ignore_sigpipe();
+        process::ignore_write_signals();
         let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, sigdrain()];
         Ok(Signals { fd: Some(process::signalfd(&all)?), arrived: Vec::new() })
     }

@@ -98,7 +98,7 @@ pub fn is_cached(fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// A closed pipe is EPIPE and SIGPIPE: see [`super::process::ignore_sigpipe`].
+/// A closed pipe is EPIPE and SIGPIPE: see [`super::process::ignore_write_signals`].
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: `bytes` is readable for its length.
     let wrote = retry(|| unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) })?;

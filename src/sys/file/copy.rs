@@ -16,7 +16,7 @@ const MOST: usize = 0x7fff_f000;
 
 /// Sends `len` bytes of `file` from `offset` on; its own position stays. How many the socket took: fewer when its buffer
 /// is full, 0 at the end of the file (it has been truncated). A closed peer is EPIPE and SIGPIPE: see
-/// [`crate::sys::process::ignore_sigpipe`].
+/// [`crate::sys::process::ignore_write_signals`].
 pub fn sendfile(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<usize, Errno> {
     let mut offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
     // SAFETY: `offset` is valid for the time of the call.

@@ -70,11 +70,13 @@ pub fn read_signal(fd: BorrowedFd<'_>) -> Result<Option<Signal>, Errno> {
     }
 }
 
-/// A write to a closed peer is EPIPE, not the end of the process. (Sockets ask per call; sendfile, splice and writes to
-/// pipes cannot.)
-pub fn ignore_sigpipe() {
-    // SAFETY: ignoring runs no handler. Cannot fail for SIGPIPE.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+/// A write to a closed peer is EPIPE, and one beyond the largest file allowed (RLIMIT_FSIZE) is EFBIG: not the end of the
+/// process. (Of SIGPIPE, sockets ask per call; sendfile, splice and writes to pipes cannot.)
+pub fn ignore_write_signals() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: ignoring runs no handler. Cannot fail for these.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// Sends `signal` to process `pid`; signal 0 only asks whether it exists. Pids below 1 name groups and are EINVAL here:

@@ -10,7 +10,7 @@ use crate::sys::Errno;
 
 /// Starts the program `path` (for a binary upgrade: ourselves; no search along PATH) with exactly these arguments, the
 /// first being the name it sees, and this environment. `keep` are inherited under their own numbers; of our own
-/// descriptors nothing else is but the standard streams. In the child no signal is blocked and SIGPIPE is not ignored.
+/// descriptors nothing else is but the standard streams. In the child no signal is blocked or ignored.
 /// Returns its pid, to be [`super::reap`]ed. ENOENT, EACCES and the like if it cannot be executed; EINVAL for a NUL in a
 /// string.
 pub fn spawn_exec(
@@ -110,7 +110,7 @@ impl Attributes {
         Ok(Attributes(unsafe { attributes.assume_init() }))
     }
 
-    /// An empty mask, and SIGPIPE as a fresh process has it: what [`super::signalfd`] and [`super::ignore_sigpipe`]
+    /// An empty mask, and SIGPIPE and SIGXFSZ as a fresh process has them: what [`super::signalfd`] and [`super::ignore_write_signals`]
     /// changed for us would otherwise outlive exec.
     fn reset_signals(&mut self) -> Result<(), Errno> {
         let mut set = MaybeUninit::uninit();
@@ -120,8 +120,10 @@ impl Attributes {
         let mut set = unsafe { set.assume_init() };
         // SAFETY: the object and the set are initialised.
         check(unsafe { libc::posix_spawnattr_setsigmask(&mut self.0, &set) })?;
-        // SAFETY: the set is initialised, SIGPIPE a signal.
-        unsafe { libc::sigaddset(&mut set, libc::SIGPIPE) };
+        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            // SAFETY: the set is initialised, these are signals.
+            unsafe { libc::sigaddset(&mut set, signal) };
+        }
         // SAFETY: the object and the set are initialised.
         check(unsafe { libc::posix_spawnattr_setsigdefault(&mut self.0, &set) })?;
         self.flags(libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF)

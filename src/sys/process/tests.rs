@@ -58,7 +58,7 @@ fn a_signal_goes_to_one_process_only() {
 
 #[test]
 fn a_write_to_a_closed_pipe_is_an_error() {
-    ignore_sigpipe();
+    ignore_write_signals();
     let (read_end, write_end) = pipe().expect("pipe2");
     drop(read_end);
     assert_eq!(write(write_end.as_fd(), b"x"), Err(Errno::EPIPE));
@@ -132,8 +132,8 @@ fn a_program_gets_its_arguments_environment_and_the_kept_descriptors() {
 #[test]
 fn a_started_program_has_no_signals_blocked_or_ignored() {
     let _fd = signalfd(&[SIGTERM]).expect("signalfd");
-    ignore_sigpipe();
-    for (name, number) in [("TERM", SIGTERM), ("PIPE", libc::SIGPIPE)] {
+    ignore_write_signals();
+    for (name, number) in [("TERM", SIGTERM), ("PIPE", libc::SIGPIPE), ("XFSZ", libc::SIGXFSZ)] {
         let command = format!("kill -{name} $$; exit 7");
         let args = ["sh", "-c", &command].map(OsStr::new);
         let pid = spawn_exec(OsStr::new("/bin/sh"), &args, &[], &[]).expect("sh starts");
