@@ -181,11 +181,12 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 /// The response is complete in the queue.
 fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, http1, .. } = active;
-    if ex.abort {
+    // Answers to the requests before it are still on their way.
+    if ex.abort && ex.out.is_empty() {
         return Step::Answered;
     }
     // More requests are waiting: their answers go out together.
-    if ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
+    if !ex.abort && ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
         if ex.out.keep_alive && http1.has_more() {
             return Step::Answered;
         }
@@ -205,7 +206,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         write::Flushed::Yield => return Step::Yield,
         write::Flushed::Gone(reason) => return Step::Close(reason),
     }
-    if ex.rx == Rx::Drain && ex.out.keep_alive {
+    if ex.rx == Rx::Drain && ex.out.keep_alive && !ex.abort {
         return drain::step(io, ex, http1, turn);
     }
     Step::Answered

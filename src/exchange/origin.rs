@@ -19,7 +19,8 @@ use std::io::Write;
 /// wildcard listener), the path alone is right (RFC 9110 §10.2.2).
 pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let output = &ex.here().settings.output;
-    if !target.starts_with(b"/") || target.starts_with(b"//") || !output.absolute_redirect {
+    // Two slashes would name another host, which no path may.
+    if !target.starts_with(b"/") || !output.absolute_redirect {
         return target;
     }
     match base(ex) {

@@ -110,14 +110,17 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
         request.head.request_line = Span::new(0, line);
     }
     ex.log.request_length = ex.buf().len() as u64;
+    let mut reject = *reject;
     if !ex.request.head.target.is_empty() {
-        // For logs and error pages; that it is refused stands already.
-        let _ = target(ex);
-        if !ex.request.head.host.is_empty() {
-            let _ = select_server(ex, cx);
+        // nginx reads the path before the fields: a wrong one comes first, and the default server answers.
+        let is_read = !ex.request.head.origin.is_empty() && reject != Reject::Version;
+        match target(ex) {
+            Err(wrong @ Reject::BadUri(_)) if is_read => reject = wrong,
+            _ if !ex.request.head.host.is_empty() => drop(select_server(ex, cx)),
+            _ => {}
         }
     }
-    let flow = refused(ex, cx, reject);
+    let flow = refused(ex, cx, &reject);
     settle(ex, handler, cx, flow);
 }
 

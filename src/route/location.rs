@@ -110,7 +110,8 @@ fn search(
     let Some((at, matched)) = pattern_set::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
     let (_, id) = tree.regexes[at];
     trace.step(|| Step::Location { id, verdict: Verdict::Regex });
-    *found = Found { location: id, matched };
+    // Without groups of its own it leaves none of an earlier one (nginx).
+    *found = Found { location: id, matched: Some(matched.unwrap_or_default()) };
     if let Some(inner) = &config.location(id).tree {
         search(config, inner, uri, found, trace)?;
     }

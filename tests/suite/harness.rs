@@ -172,10 +172,15 @@ impl Setup {
     /// Writes `conf/test.conf` and runs the binary to its end, without sockets (`-t`, `-v`, `-T` …).
     /// Ports in the config are held for it meanwhile.
     pub fn run(&self, args: &[&str]) -> Output {
+        self.run_on(binary(), args)
+    }
+
+    /// The same with another binary.
+    pub fn run_on(&self, binary: &Path, args: &[&str]) -> Output {
         let held: Vec<_> = (0..self.ports()).map(|_| os::reserve().expect("a free port")).collect();
         let addresses: Vec<SocketAddr> = held.iter().map(|(_, address)| *address).collect();
         write(&self.dir.join("conf/test.conf"), self.expand(&self.config, &addresses).as_bytes());
-        let mut command = Command::new(binary());
+        let mut command = Command::new(binary);
         let args: Vec<String> = args.iter().map(|arg| arg.replace("%%DIR%%", &self.dir.to_string_lossy())).collect();
         command.env("STATE_DIRECTORY", self.dir.join("state"));
         command.args(args).current_dir(&self.dir).env_remove("NGINX").env_remove("WEBSERV_BIN").stdin(Stdio::null());

@@ -14,6 +14,7 @@ pub fn start() -> Server {
          location = /http_host { return 200 $http_host; }
          location = /uri { return 200 $uri|$args|$request_uri; }
          location = /method { return 200 $request_method; }
+         location = /closed { return 444; }
          location /nokeep/ { alias %%DIR%%/html/; keepalive_timeout 0; }",
     )
     .file("html/f", "0123456789")
@@ -101,6 +102,14 @@ fn pipelined_requests_are_answered_in_order() {
         let mut client = s.client();
         client.send(b"GET /f HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /text HTTP/1.1\r\nHost: a\r\n\r\n");
         client.response().is(200).body_is("0123456789");
+        client.expect_closed();
+    });
+    table.row(BOTH, "what goes before a request that is closed without an answer is answered", || {
+        let mut client = s.client();
+        let first = b"GET /f HTTP/1.1\r\nHost: a\r\n\r\nGET /text HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.send([&first[..], b"GET /closed HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+        client.response().is(200).body_is("0123456789");
+        client.response().is(200).body_is("text");
         client.expect_closed();
     });
     table.row(BOTH, "a body, then the next request, in one write", || {

@@ -227,7 +227,11 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             // nginx: $server_name of ".example.com" is "example.com".
             let shown = word.bytes().strip_prefix(b".").unwrap_or(word.bytes());
             // A pattern is shown as it is written.
-            let shown = if shown.starts_with(b"~") { shown.to_vec() } else { shown.to_ascii_lowercase() };
+            let shown = match shown {
+                [b'~', ..] => shown.to_vec(),
+                b"$hostname" => b.process.hostname.as_bytes().to_vec(),
+                shown => shown.to_ascii_lowercase(),
+            };
             draft.first_name = Some(shown.into());
         }
         draft.names.push((name, word.span));

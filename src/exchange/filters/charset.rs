@@ -26,14 +26,15 @@ fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
     let (bare, named) = if stream { parted(&kind) } else { (&kind[..], None) };
     let Some(name) = wanted(&charset, &kind, named, ex, cx) else { return };
     let source = match named {
-        Some(named) => named.to_vec(),
-        None => charset.source.as_ref().map(|source| variables::text(source, ex, cx)).unwrap_or_default(),
+        Some(named) => Some(named.to_vec()),
+        None => charset.source.as_ref().map(|source| variables::text(source, ex, cx)),
     };
     let content_type = ContentType::Shared([bare, b"; charset=", &name].concat().into());
-    if source.is_empty() || source.eq_ignore_ascii_case(&name) {
+    // A variable that holds nothing is the name of no charset; without `source_charset` any will do.
+    let Some(source) = source.filter(|source| !source.eq_ignore_ascii_case(&name)) else {
         ex.response.content_type = content_type;
         return;
-    }
+    };
     if ex.response.encoded {
         return;
     }

@@ -26,6 +26,8 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
             ex.response.status = Status::NOT_MODIFIED;
             ex.response.body = Body::Empty;
             ex.response.ranges = false;
+            // Of a stored `.gz`; what is not sent is not encoded (nginx).
+            ex.response.fields.remove(b"content-encoding");
         }
         Verdict::Failed => {
             ex.response.etag = None;

@@ -282,7 +282,8 @@ impl Head {
         let start = line.start as usize;
         let value = Span::new(start + value.start, start + value.end);
         // Known from here on, whatever becomes of the head: a refusal is the named server's.
-        if id == HeaderId::Host && self.host.is_empty() && host::is_valid(value.of(buf)) {
+        let is_first = || self.host.is_empty() && !self.fields.iter().any(|field| field.id == HeaderId::Host);
+        if id == HeaderId::Host && is_first() && host::is_valid(value.of(buf)) {
             self.host = value;
         }
         self.fields.push(Field { id, name: Span::new(start, start + name_len), value });
