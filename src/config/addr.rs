@@ -263,7 +263,8 @@ fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
 /// The address of proxy_bind; without a port it is 0, any.
 pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    let bare = text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
+    let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|ip| ip.contains(':'));
+    let bare = unbracketed.unwrap_or(text).parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
     bare.or_else(|| text.parse().ok().filter(|addr: &SocketAddr| addr.port() > 0))
 }
 

@@ -47,6 +47,7 @@ pub struct Build {
     pub zone_ids: HashMap<Box<str>, u32>,
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
     pub upstreams: Drafts,
+    pub caches: Caches,
     pub(super) form: Form,
     pub(super) log_files: Vec<PathBuf>,
     pub(super) log_index: HashMap<PathBuf, LogFileId>,
@@ -71,6 +72,14 @@ pub struct Build {
     pub(super) main_directory: PathBuf,
     /// Certificates that are made may be kept in files.
     pub(super) writes: bool,
+}
+
+/// The caches of upstreams' responses, by the word that their directives begin with. Nothing is cached; that a name is
+/// right is checked.
+#[derive(Default)]
+pub struct Caches {
+    pub defined: Vec<(Box<str>, Box<str>)>,
+    pub used: Vec<(Box<str>, Box<str>, Span)>,
 }
 
 /// One level while it is read.

@@ -1,161 +1,215 @@
-//! The forms of what nginx lets the directives say that are ignored here, each named at its row of [`super::known`]: a
-//! value that nginx refuses is refused, so that a configuration that is right here is right there.
+//! What nginx lets the directives say that are ignored here: a value that it refuses is refused, so that a
+//! configuration that is right here is right there.
+//!
+//! Which form a directive has stands at its row of [`super::known`], what the forms are in [`super::ignored_forms`].
 
+use super::addr::local_address;
 use super::argument::{invalid, number, offset, size, time, wrong};
 use super::ast::Directive;
+use super::build::{Build, Scope};
 use super::fault::Fault;
+use super::ignored_forms::Form;
+use super::settings::proxy::Proxy;
 use super::suggest;
+use super::template::module_of;
 use super::value::{self, Millis, Size, ValueError};
+use std::rc::Rc;
 
-/// The words that a directive takes. All but [`Form::Words`] may stand once at a level.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
-    Any,
-    Number,
-    /// From 1 on.
-    Positive,
-    Size,
-    /// A size that nginx can make a pool of.
-    Pool,
-    Offset,
-    /// `off`, or a size.
-    OffOrOffset,
-    Millis,
-    Seconds,
-    /// One of these sizes.
-    OneSize(&'static [u64]),
-    /// A size, and the least that it may be.
-    SizeFrom(u64),
-    /// A number of buffers and the size of each.
-    Buffers,
-    /// One of these, or of those that end in `=`, with a value.
-    Choice(&'static [&'static str]),
-    /// Each word is one of these.
-    Words(&'static [&'static str]),
-    /// Statuses or `any`, and a time.
-    Valid,
-    /// `off`, or `max=N` among others: these.
-    Cache(&'static [&'static str]),
-    /// A directory, and a zone for the keys among others.
-    CachePath,
-    /// A directory, and up to three levels of directories in it.
-    TempPath,
-    /// A name of a browser and a version, or `unlisted`.
-    Browser,
-}
-
-/// What a cache of files keeps, and for how long.
-pub const KEPT: &[&str] = &["max", "inactive"];
-pub const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
 const BROWSERS: &[&str] = &["msie", "gecko", "opera", "safari", "konqueror"];
 /// Parameters of a cache's path by what they hold.
 const CACHE_NUMBERS: &[&str] = &["loader_files", "manager_files"];
 const CACHE_TIMES: &[&str] = &["loader_sleep", "loader_threshold", "manager_sleep", "manager_threshold"];
 const CACHE_SIZES: &[&str] = &["max_size", "min_free"];
 
-pub const STALE: &[&str] = &[
-    "error",
-    "timeout",
-    "invalid_header",
-    "updating",
-    "http_500",
-    "http_502",
-    "http_503",
-    "http_504",
-    "http_403",
-    "http_404",
-    "http_429",
-    "off",
-];
-pub const NEXT: &[&str] = &[
-    "error",
-    "timeout",
-    "denied",
-    "invalid_header",
-    "invalid_response",
-    "not_found",
-    "non_idempotent",
-    "http_500",
-    "http_502",
-    "http_503",
-    "http_504",
-    "http_403",
-    "http_404",
-    "http_429",
-    "updating",
-    "off",
-];
-
-impl Form {
-    /// The directive may stand once at a level.
-    pub fn is_single(self) -> bool {
-        !matches!(self, Form::Words(_) | Form::Valid | Form::CachePath | Form::Browser)
-    }
-}
-
 /// What is wrong with the words of an ignored directive, by nginx's rules.
-pub fn check(d: &Directive, form: Form) -> Result<(), Fault> {
+pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<(), Fault> {
     match form {
         Form::Any => {}
         Form::Number => drop(number(d, 0)?),
-        Form::Positive => {
-            if number(d, 0)? == 0 {
-                return Err(invalid(d, 0));
-            }
-        }
+        Form::Positive => refuse_unless(number(d, 0)? > 0, d)?,
+        Form::Priority => priority(s, d)?,
+        Form::Power => power(d)?,
         Form::Size => drop(size(d, 0)?),
-        Form::Pool => {
-            let size = size(d, 0)?.0;
-            if size < 112 {
-                return Err(Fault::new(d.args[0].span, "the pool size must be no less than 112"));
-            }
-            if size % 16 != 0 {
-                return Err(Fault::new(d.args[0].span, "the pool size must be a multiple of 16"));
-            }
-        }
+        Form::Pool => pool(d)?,
         Form::OffOrOffset if d.args[0].is("off") => {}
         Form::Offset | Form::OffOrOffset => drop(offset(d, 0)?),
         Form::Millis => drop(time(d, 0)?),
-        Form::Seconds => drop(Millis::parse_seconds(d.args[0].bytes()).map_err(|e| wrong(d, 0, e))?),
-        Form::OneSize(sizes) => {
-            let size = size(d, 0)?.0;
-            if !sizes.contains(&size) {
-                return Err(invalid(d, 0));
-            }
+        Form::Seconds => seconds(d, 0)?,
+        Form::OneSize(sizes) => refuse_unless(sizes.contains(&size(d, 0)?.0), d)?,
+        Form::SizeFrom(least) if size(d, 0)?.0 < least => {
+            return Err(wrong(d, 0, ValueError::new("value is too small")));
         }
-        Form::SizeFrom(least) => {
-            if size(d, 0)?.0 < least {
-                return Err(wrong(d, 0, ValueError::new("value is too small")));
-            }
+        Form::SizeFrom(_) => {}
+        Form::Buffers => refuse_unless(number(d, 0)? > 0 && size(d, 1)?.0 > 0, d)?,
+        Form::LowMark => {
+            size(d, 0)?;
+            b.warn(d.name.span, format!("\"{}\" is not supported, ignored", d.name.str()));
         }
-        Form::Buffers => {
-            if number(d, 0)? == 0 || size(d, 1)?.0 == 0 {
-                return Err(invalid(d, 0));
-            }
-        }
+        Form::TempSize => temp_size(s, d)?,
         Form::Choice(words) => one_of(d, 0, words)?,
-        Form::Words(words) => (0..d.args.len()).try_for_each(|at| one_of(d, at, words))?,
-        Form::Valid => {
-            let last = d.args.len() - 1;
-            Millis::parse_seconds(d.args[last].bytes()).map_err(|e| wrong(d, last, e))?;
-            for (at, word) in d.args[..last].iter().enumerate() {
-                let status = value::number(word.bytes(), 599).is_ok_and(|status| status >= 100);
-                if !status && !word.is("any") {
-                    return Err(invalid(d, at));
-                }
-            }
-        }
+        Form::Words(words) => set_of(d, words)?,
+        Form::Valid => valid(d)?,
         Form::Cache(_) if d.args[0].is("off") => {}
         Form::Cache(keys) => kept(d, keys)?,
-        Form::CachePath => cache_path(d)?,
-        Form::TempPath => {
-            for at in 1..d.args.len() {
-                if !matches!(number(d, at)?, 1..=3) {
-                    return Err(wrong(d, at, ValueError::new("invalid value")));
-                }
-            }
-        }
+        Form::CachePath => cache_path(b, d)?,
+        Form::TempPath => temp_path(d)?,
         Form::Browser => browser(d)?,
+        Form::Masks => masks(d)?,
+        Form::Mark => mark(d)?,
+        Form::Expiry => expiry(d)?,
+        Form::Field => text(b, d, 1)?,
+        Form::Text | Form::Texts => (0..d.args.len()).try_for_each(|at| text(b, d, at))?,
+        Form::Address => address(b, d)?,
+        Form::Obsolete(instead) => obsolete(b, d, instead),
+    }
+    Ok(())
+}
+
+fn refuse_unless(is_right: bool, d: &Directive) -> Result<(), Fault> {
+    if is_right { Ok(()) } else { Err(invalid(d, 0)) }
+}
+
+fn priority(s: &mut Scope, d: &Directive) -> Result<(), Fault> {
+    const NAME: &str = "worker_priority";
+    if s.seen.contains(&NAME) {
+        return Err(Fault::new(d.name.span, format!("\"{NAME}\" directive is duplicate")));
+    }
+    let word = d.args[0].bytes();
+    let digits = word.strip_prefix(b"-").or(word.strip_prefix(b"+")).unwrap_or(word);
+    match value::number(digits, u64::MAX) {
+        Ok(0) => Ok(()),
+        Ok(_) => {
+            s.seen.push(NAME);
+            Ok(())
+        }
+        Err(_) => Err(Fault::new(d.args[0].span, format!("\"{NAME}\" directive invalid number"))),
+    }
+}
+
+fn power(d: &Directive) -> Result<(), Fault> {
+    match number(d, 0)?.is_power_of_two() {
+        true => Ok(()),
+        false => Err(Fault::new(d.name.span, format!("\"{}\" directive must be a power of two", d.name.str()))),
+    }
+}
+
+fn pool(d: &Directive) -> Result<(), Fault> {
+    match size(d, 0)?.0 {
+        ..112 => Err(Fault::new(d.args[0].span, "the pool size must be no less than 112")),
+        size if size % 16 != 0 => Err(Fault::new(d.args[0].span, "the pool size must be a multiple of 16")),
+        _ => Ok(()),
+    }
+}
+
+fn seconds(d: &Directive, at: usize) -> Result<(), Fault> {
+    Millis::parse_seconds(d.args[at].bytes()).map(drop).map_err(|e| wrong(d, at, e))
+}
+
+/// nginx names no directive here.
+fn set_of(d: &Directive, words: &[&str]) -> Result<(), Fault> {
+    (0..d.args.len()).try_for_each(|at| {
+        let message = format!("invalid value \"{}\"", d.args[at].str());
+        one_of(d, at, words).map_err(|fault| Fault { message, ..fault })
+    })
+}
+
+fn valid(d: &Directive) -> Result<(), Fault> {
+    let last = d.args.len() - 1;
+    seconds(d, last)?;
+    for (at, word) in d.args[..last].iter().enumerate() {
+        let status = value::number(word.bytes(), 599).is_ok_and(|status| status >= 100);
+        if !status && !word.is("any") {
+            return Err(invalid(d, at));
+        }
+    }
+    Ok(())
+}
+
+fn temp_path(d: &Directive) -> Result<(), Fault> {
+    (1..d.args.len()).try_for_each(|at| match number(d, at)? {
+        1..=3 => Ok(()),
+        _ => Err(wrong(d, at, ValueError::new("invalid value"))),
+    })
+}
+
+fn mark(d: &Directive) -> Result<(), Fault> {
+    match d.args[0].bytes() {
+        b"off" | [b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'='] => Ok(()),
+        _ => {
+            let rule = "value must be \"off\" or a single letter, digit or \"=\"";
+            Err(Fault::new(d.args[0].span, format!("\"{}\" directive {rule}", d.name.str())))
+        }
+    }
+}
+
+fn expiry(d: &Directive) -> Result<(), Fault> {
+    let word = &d.args[0];
+    match word.is("off") || word.is("max") || Millis::parse_seconds(word.bytes()).is_ok() {
+        true => Ok(()),
+        false => Err(Fault::new(word.span, format!("\"{}\" directive invalid value", d.name.str()))),
+    }
+}
+
+fn obsolete(b: &mut Build, d: &Directive, instead: Option<&str>) {
+    let name = d.name.str();
+    let text = match instead {
+        Some(instead) => format!("the \"{name}\" directive is obsolete, use the \"{instead}\" directive instead"),
+        None => format!("the \"{name}\" directive is obsolete, ignored"),
+    };
+    b.warn(d.name.span, text);
+}
+
+/// A value whose variables have to exist; those of modules that are missing here are harmless where nothing is done.
+fn text(b: &mut Build, d: &Directive, at: usize) -> Result<(), Fault> {
+    let words = d.args[at].str();
+    let names = words.split('$').skip(1).map(|rest| rest.trim_start_matches('{'));
+    let is_name = |byte: char| byte.is_ascii_alphanumeric() || byte == '_';
+    let mut names = names.map(|rest| rest.split(|byte| !is_name(byte)).next().unwrap_or_default());
+    match names.any(|name| module_of(name).is_some()) {
+        true => Ok(()),
+        false => b.template(d, at).map(drop),
+    }
+}
+
+fn address(b: &mut Build, d: &Directive) -> Result<(), Fault> {
+    if let Some(word) = d.args.get(1).filter(|word| !word.is("transparent")) {
+        return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str())));
+    }
+    let made = b.template(d, 0)?;
+    match d.args[0].is("off") || made.constant().is_none_or(|text| local_address(text).is_some()) {
+        true => Ok(()),
+        false => Err(Fault::new(d.args[0].span, format!("invalid address \"{}\"", d.args[0].str()))),
+    }
+}
+
+fn masks(d: &Directive) -> Result<(), Fault> {
+    let auto = d.args[0].is("auto");
+    if auto && d.args.len() > 2 {
+        let text = "invalid number of arguments in \"worker_cpu_affinity\" directive";
+        return Err(Fault::new(d.args[2].span, text));
+    }
+    for word in d.args.iter().skip(usize::from(auto)) {
+        if let Some(odd) = word.str().chars().rev().find(|c| !matches!(c, '0' | '1' | ' ')) {
+            let text = format!("invalid character \"{odd}\" in \"worker_cpu_affinity\"");
+            return Err(Fault::new(word.span, text));
+        }
+    }
+    Ok(())
+}
+
+fn temp_size(s: &mut Scope, d: &Directive) -> Result<(), Fault> {
+    let size = Some(size(d, 0)?);
+    let name = d.name.str();
+    let upstream: &mut Rc<Proxy> = match name.split('_').next() {
+        Some("fastcgi") => &mut s.settings.fastcgi,
+        Some("scgi") => &mut s.settings.scgi,
+        Some("uwsgi") => &mut s.settings.uwsgi,
+        _ => &mut s.settings.proxy,
+    };
+    let upstream = Rc::make_mut(upstream);
+    match name.ends_with("_write_size") {
+        true => upstream.temp_write_size = size,
+        false => upstream.temp_most = size,
     }
     Ok(())
 }
@@ -193,7 +247,7 @@ fn kept(d: &Directive, keys: &[&str]) -> Result<(), Fault> {
     }
 }
 
-fn cache_path(d: &Directive) -> Result<(), Fault> {
+fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
     let mut zone = false;
     for (at, word) in d.args.iter().enumerate().skip(1) {
         let text = word.str();
@@ -207,6 +261,10 @@ fn cache_path(d: &Directive) -> Result<(), Fault> {
             "keys_zone" => {
                 let parted = held.split_once(':').filter(|(name, _)| !name.is_empty());
                 zone = parted.is_some();
+                if let Some((name, _)) = parted {
+                    let module = d.name.str().trim_end_matches("_cache_path").into();
+                    b.caches.defined.push((module, name.into()));
+                }
                 // nginx's zones hold eight pages or more.
                 parted.is_none_or(|(_, size)| Size::parse(size.as_bytes()).is_ok_and(|size| size.0 >= 32 << 10))
             }

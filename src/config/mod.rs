@@ -19,6 +19,7 @@ pub mod fault;
 pub mod foreign_names;
 pub mod glob;
 pub mod ids;
+mod ignored_forms;
 mod ignored_values;
 pub mod known;
 pub mod load;

@@ -13,12 +13,13 @@ pub mod lexical;
 mod lists;
 mod logs;
 mod remedy;
+mod repeated;
 #[cfg(test)]
 mod tests;
 mod undefined;
 
 use super::ast::{Directive, Word};
-use super::build::{Build, Form, Own, Scope};
+use super::build::{Build, Caches, Form, Own, Scope};
 use super::context::Contexts;
 use super::directives::{cgi, charset, headers, upload};
 use super::dismantle;
@@ -100,6 +101,7 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         tables: Tables::default(),
         formats: HashMap::new(),
         upstreams: Drafts::default(),
+        caches: Caches::default(),
         zone_ids: HashMap::new(),
         form,
         log_index: logs.iter().enumerate().map(|(at, path)| (path.clone(), LogFileId(at as u32))).collect(),
@@ -224,6 +226,7 @@ impl Build {
     fn check_references(&mut self, tree: &[Directive]) {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
+        self.undefined_caches();
         checkpoint::pass_costly();
         charset::check(&self.locations, &self.tables, &mut self.diagnostics);
         checkpoint::pass_costly();
@@ -260,6 +263,9 @@ impl Build {
         let outer = scope.settings.output.clone();
         for d in children {
             checkpoint::pass();
+            if !self.stands_beside(d, children) {
+                continue;
+            }
             let Some(row) = self.check(scope, d) else { continue };
             scope.first = !scope.seen.contains(&row.name);
             let outcome = match row.effect {

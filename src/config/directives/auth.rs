@@ -75,7 +75,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "secure_link_secret",
-        Contexts::LOCATION,
+        Contexts::HSL,
         Args::TAKE1,
         "",
         Effect::Once(secure_link_secret),

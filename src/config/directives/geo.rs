@@ -24,11 +24,12 @@ pub const ROWS: &[Row] = &[row(
 
 fn geo(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut table = GeoTable::default();
-    if d.args.len() == 2 {
-        table.source = Some(b.template(d, 0)?);
-    }
     let word = &d.args[d.args.len() - 1];
     let name = variable(word)?;
+    if d.args.len() == 2 {
+        variable(&d.args[0])?;
+        table.source = Some(b.template(d, 0)?);
+    }
     let mut ranges = false;
     for (at, line) in d.block.iter().flatten().enumerate() {
         checkpoint::pass();

@@ -158,9 +158,6 @@ pub(super) fn names(
 /// `off` and `default` stand alone; the other form is a pair.
 fn redirect(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let rule = match (d.args[0].bytes(), d.args.len()) {
-        (b"off", 1) if !s.first => {
-            return Err(Fault::new(d.name.span, "\"proxy_redirect\" directive is duplicate"));
-        }
         (b"off", 1) => None,
         (b"default", 1) => match s.own.pass.as_ref().map(|pass| &pass.to) {
             Some(To::Fixed { .. }) => Some(Redirect::Default),

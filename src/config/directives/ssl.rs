@@ -139,7 +139,7 @@ pub const ROWS: &[Row] = &[
         HS,
         Args::TAKE12,
         "none",
-        Effect::Once(session_cache),
+        Effect::Many(session_cache),
         "Where sessions are kept for clients that come back: off, none, builtin[:N] or shared:NAME:SIZE (some 4000 sessions a megabyte). With both of the last two, the shared one is used. They survive a reload.",
     ),
     row(

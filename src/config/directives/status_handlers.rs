@@ -62,7 +62,7 @@ pub const ROWS: &[Row] = &[
         // Old configurations write `stub_status on;`. nginx takes any word there, and so do we.
         Args::range(0, 1),
         "",
-        Effect::Once(|s, _, _| {
+        Effect::Many(|s, _, _| {
             s.own.content = Content::StubStatus;
             Ok(())
         }),

@@ -92,7 +92,7 @@ pub const ROWS: &[Row] = &[
         UPSTREAM,
         Args::NONE,
         "",
-        Effect::Once(|s, _, _| method(s, Method::LeastConn)),
+        Effect::Many(|s, b, d| method(s, b, d, Method::LeastConn)),
         "Takes the server with the fewest requests under way, by weight.",
     ),
     row(
@@ -100,7 +100,7 @@ pub const ROWS: &[Row] = &[
         UPSTREAM,
         Args::NONE,
         "",
-        Effect::Once(|s, _, _| method(s, Method::IpHash)),
+        Effect::Many(|s, b, d| method(s, b, d, Method::IpHash)),
         "Takes the same server for the same client: by the first three bytes of an IPv4 address, all of an IPv6 one.",
     ),
     row(
@@ -108,7 +108,7 @@ pub const ROWS: &[Row] = &[
         UPSTREAM,
         Args::TAKE12,
         "",
-        Effect::Once(hash),
+        Effect::Many(hash),
         "Takes the same server for the same value (variables allowed); with consistent most values keep their server when the group changes. The servers are nginx's for the same group.",
     ),
     row(
@@ -116,7 +116,7 @@ pub const ROWS: &[Row] = &[
         UPSTREAM,
         Args::range(0, 2),
         "",
-        Effect::Once(random),
+        Effect::Many(random),
         "Takes a server by chance, by weight; with two [least_conn] the one of two that has fewer requests under way.",
     ),
     row(
@@ -150,8 +150,11 @@ fn set(s: &mut Scope, change: impl FnOnce(&mut Upstream) -> Outcome) -> Outcome 
     s.upstream.as_mut().map_or(Ok(()), change)
 }
 
-fn method(s: &mut Scope, method: Method) -> Outcome {
+fn method(s: &mut Scope, b: &mut Build, d: &Directive, method: Method) -> Outcome {
     set(s, |upstream| {
+        if !matches!(upstream.method, Method::RoundRobin) {
+            b.warn(d.name.span, "load balancing method redefined");
+        }
         upstream.method = method;
         Ok(())
     })
@@ -164,10 +167,10 @@ fn hash(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Some(word) if word.is("consistent") => Some(Ring::default()),
         Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
     };
-    method(s, Method::Hash { key, ring })
+    method(s, b, d, Method::Hash { key, ring })
 }
 
-fn least_time(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+fn least_time(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let header = match d.args[0].bytes() {
         b"header" => true,
         b"last_byte" => false,
@@ -178,10 +181,10 @@ fn least_time(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         Some(word) if word.is("inflight") => true,
         Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
     };
-    method(s, Method::LeastTime(Clock { header, inflight }))
+    method(s, b, d, Method::LeastTime(Clock { header, inflight }))
 }
 
-fn random(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+fn random(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let words: Vec<&[u8]> = d.args.iter().map(|word| word.bytes()).collect();
     let two = match words[..] {
         [] => false,
@@ -189,7 +192,7 @@ fn random(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         [b"two", _] => return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str()))),
         _ => return Err(Fault::new(d.args[0].span, format!("invalid parameter \"{}\"", d.args[0].str()))),
     };
-    method(s, Method::Random { two })
+    method(s, b, d, Method::Random { two })
 }
 
 fn keepalive(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {

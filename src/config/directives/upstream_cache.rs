@@ -62,6 +62,11 @@ fn cache(of: Of, (name, store): (&'static str, &'static str), s: &mut Scope, b: 
     if on {
         b.note_ignored(name, d, "responses of upstreams are not cached; each request goes to the upstream");
     }
+    let zone = b.template(d, 0)?;
+    if on && zone.constant().is_some() {
+        let module = name.trim_end_matches("_cache");
+        b.caches.used.push((module.into(), d.args[0].str().into(), d.args[0].span));
+    }
     let stores_here = s.seen.contains(&store);
     let proxy = of(&mut s.settings);
     if on && proxy.store != Store::Off {

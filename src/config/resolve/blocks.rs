@@ -166,6 +166,12 @@ impl Build {
                 self.error_once(span, text);
             }
         }
+        // nginx's pool of a connection, unless it is sized.
+        if settings.client.large_buffers.1.0 < 512 && !self.noted.contains(&"connection_pool_size") {
+            let text = "the \"large_client_header_buffers\" size must be equal to or greater than \
+                        \"connection_pool_size\"";
+            self.error_once(span, text);
+        }
         let referers = &settings.referers;
         if names_referers && (referers.none || referers.blocked) && !referers.names_hosts() {
             let text = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without \

@@ -6,12 +6,12 @@ use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::Diagnostic;
 use crate::config::fault::Fault;
-use crate::config::ignored_values::{self, Form};
+use crate::config::ignored_forms::Form;
 use crate::config::known::{Known, Verdict};
 use crate::config::registry::{self, Found};
 use crate::config::row::{Effect, Row};
 use crate::config::syntax::{cut_before, line_starts, not_terminated};
-use crate::config::{argument, foreign_names, suggest};
+use crate::config::{argument, foreign_names, ignored_values, suggest};
 
 use super::{lexical, remedy};
 
@@ -114,15 +114,16 @@ impl Build {
     /// A directive of nginx that does nothing here: refused where it asks for something, else noted once.
     fn without_effect(&mut self, scope: &mut Scope, known: &'static Known, d: &Directive) {
         let name = d.name.str();
-        if matches!(known.verdict, Verdict::Ignored(_)) && known.values.is_some_and(Form::is_single) {
+        if known.values.is_some_and(Form::is_single) {
             if scope.seen.contains(&known.name) {
                 self.error(Fault::new(d.name.span, format!("\"{name}\" directive is duplicate")));
             }
             scope.seen.push(known.name);
         }
+        let is_obsolete = known.values.is_some_and(Form::is_obsolete);
         let outcome = match known.values {
-            _ if known.args == Args::FLAG => argument::flag(d, 0).map(drop),
-            Some(form) => ignored_values::check(d, form),
+            _ if known.args == Args::FLAG && !is_obsolete => argument::flag(d, 0).map(drop),
+            Some(form) => ignored_values::check(scope, self, d, form),
             None => Ok(()),
         };
         if known.name == "use" && !EVENT_METHODS.contains(&&*d.args[0].str()) {

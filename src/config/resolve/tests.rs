@@ -1,5 +1,6 @@
 //! Messages for mistakes that people make: one message for one mistake, with what would be right.
 
+mod judged;
 mod mistakes;
 
 use crate::config::build::Form;

@@ -165,6 +165,22 @@ impl Build {
         Some(format!("{prefix}{tail}"))
     }
 
+    pub(super) fn undefined_caches(&mut self) {
+        let caches = std::mem::take(&mut self.caches);
+        for (module, zone, span) in &caches.used {
+            let named = |found: &&(Box<str>, Box<str>)| found.1 == *zone;
+            let fault = match caches.defined.iter().find(named) {
+                Some((of, _)) if of == module => continue,
+                Some(_) => format!("the shared memory zone \"{zone}\" is already declared for a different use"),
+                None => format!("\"{module}_cache\" zone \"{zone}\" is unknown"),
+            };
+            let names = caches.defined.iter().filter(|(of, _)| of == module).map(|(_, name)| &**name);
+            let help = suggest::did_you_mean(zone, names)
+                .unwrap_or_else(|| format!("define it in http: {module}_cache_path /path keys_zone={zone}:10m;"));
+            self.diagnostics.push(Diagnostic::emerg(*span, fault).help(help));
+        }
+    }
+
     pub(super) fn undefined_zones(&mut self, tree: &[Directive]) {
         let names: Vec<&str> = self.tables.zones.iter().filter(|z| z.defined.is_some()).map(|z| &*z.name).collect();
         for zone in self.tables.zones.iter().filter(|zone| zone.defined.is_none()) {

@@ -65,6 +65,9 @@ pub struct Proxy {
     pub buffers: (u64, Size),
     /// None: twice the larger buffer.
     pub busy_size: Option<Size>,
+    /// Of temporary files, which are never made: checked only.
+    pub temp_write_size: Option<Size>,
+    pub temp_most: Option<Size>,
     pub request_buffering: bool,
     pub intercept_errors: bool,
     pub next: Next,
@@ -178,6 +181,8 @@ impl Default for Proxy {
             busy_size: None,
             request_buffering: true,
             intercept_errors: false,
+            temp_write_size: None,
+            temp_most: None,
             next: Next(Next::ERROR.0 | Next::TIMEOUT.0),
             next_tries: 0,
             next_timeout: Millis(0),
@@ -214,6 +219,17 @@ impl Proxy {
         } else if busy > (count - 1) * each {
             let rule = "must be less than the size of all";
             Some(format!("\"{module}_busy_buffers_size\" {rule} \"{module}_buffers\" minus one buffer"))
+        } else if self.temp_write_size.is_some_and(|size| size.0 < largest) {
+            Some(format!(
+                "\"{module}_temp_file_write_size\" must be equal to or greater than the maximum of the value of \
+                 \"{module}_buffer_size\" and one of the \"{module}_buffers\"",
+            ))
+        } else if self.temp_most.is_some_and(|size| size.0 != 0 && size.0 < largest) {
+            Some(format!(
+                "\"{module}_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be \
+                 equal to or greater than the maximum of the value of \"{module}_buffer_size\" and one of the \
+                 \"{module}_buffers\"",
+            ))
         } else {
             None
         }

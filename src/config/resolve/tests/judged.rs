@@ -1,0 +1,66 @@
+//! What nginx warns of or refuses where a directive has no effect here, or stands twice; and what it lets pass. The
+//! words are compared with nginx itself by tests/differential/configurations.verdicts.
+
+use crate::config::build::Form;
+use crate::config::error::Severity;
+use crate::config::load::{LoadOptions, load_text};
+use std::path::Path;
+
+/// A line in `http`, and what of it is an error or a warning; empty: neither.
+const LINES: &[(&str, &str)] = &[
+    ("gzip_proxied any; gzip_proxied ANY;", "duplicate value \"ANY\""),
+    ("gzip_proxied expired no-cache;", ""),
+    ("addition_types text/x text/html;", "duplicate MIME type \"text/html\""),
+    ("proxy_cookie_path /a /b; proxy_cookie_path /c /d;", ""),
+    ("proxy_cookie_path /a /b; proxy_cookie_path off;", "\"proxy_cookie_path\" directive is duplicate"),
+    ("proxy_cookie_path off; server { proxy_cookie_path /a /b; }", ""),
+    ("proxy_max_temp_file_size 0;", ""),
+    ("server { proxy_max_temp_file_size 1k; }", "\"proxy_max_temp_file_size\" must be equal to zero"),
+    ("server { uwsgi_temp_file_write_size 1k; }", "\"uwsgi_temp_file_write_size\" must be equal to or greater"),
+    ("server { large_client_header_buffers 4 511; }", "\"large_client_header_buffers\" size must be equal"),
+    ("server { large_client_header_buffers 4 512; }", ""),
+    ("server { large_client_header_buffers 4 256; } connection_pool_size 256;", ""),
+    ("server { proxy_cache one; } proxy_cache_path /c keys_zone=one:1m;", ""),
+    ("server { proxy_cache two; } proxy_cache_path /c keys_zone=one:1m;", "\"proxy_cache\" zone \"two\" is unknown"),
+    ("server { scgi_cache one; } proxy_cache_path /c keys_zone=one:1m;", "already declared for a different use"),
+    ("proxy_cache_key $scheme$proxy_host$request_uri$slice_range;", ""),
+    ("proxy_cache_key $nosuch;", "unknown \"nosuch\" variable"),
+    ("grpc_set_header $nosuch $host;", ""),
+    ("grpc_bind [::1]; memcached_bind $remote_addr transparent;", ""),
+    ("grpc_bind x;", "invalid address \"x\""),
+    ("http2_push any;", "the \"http2_push\" directive is obsolete, ignored"),
+    ("http2_idle_timeout any;", "use the \"keepalive_timeout\" directive instead"),
+    ("http2_streams_index_size 10;", "must be a power of two"),
+    ("userid_flags secure SameSite=Lax; userid_expires max; userid_mark =;", ""),
+    ("userid_expires soon;", "\"userid_expires\" directive invalid value"),
+    ("userid_mark ab;", "a single letter, digit or"),
+    ("upstream u { ip_hash; least_conn; server 127.0.0.1:1; }", "load balancing method redefined"),
+];
+
+const AT_THE_TOP: &[(&str, &str)] = &[
+    ("worker_priority -5;", ""),
+    ("worker_priority 0; worker_priority +5;", ""),
+    ("worker_priority 5; worker_priority 0;", "\"worker_priority\" directive is duplicate"),
+    ("worker_cpu_affinity auto 0101;", ""),
+    ("worker_cpu_affinity 02;", "invalid character \"2\""),
+];
+
+fn messages(text: &str) -> Vec<String> {
+    let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+    let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Nginx, Vec::new(), None);
+    let judged = resolved.diagnostics.iter().filter(|d| d.severity != Severity::Notice);
+    judged.map(|d| d.message.clone()).filter(|text| !text.contains("nothing is listened on")).collect()
+}
+
+#[test]
+fn values_without_effect_are_judged_as_nginx_judges_them() {
+    let inside = LINES.iter().map(|(line, expected)| (format!("events {{}} http {{ {line} }}"), *expected));
+    let outside = AT_THE_TOP.iter().map(|(line, expected)| (format!("{line} events {{}} http {{}}"), *expected));
+    for (text, expected) in inside.chain(outside) {
+        let found = messages(&text);
+        match expected {
+            "" => assert!(found.is_empty(), "{text}: {found:?}"),
+            expected => assert!(matches!(&found[..], [one] if one.contains(expected)), "{text}: {found:?}"),
+        }
+    }
+}
