@@ -195,6 +195,10 @@ fn what_a_killed_process_began_goes_on_in_another() {
     };
     let content = noise(1_000_000);
     let target = create(&a, "killed.bin", content.len());
+    // Turns of its loop: it has looked through what was there at its start.
+    for _ in 0..2 {
+        b.get("/index.html").is(200);
+    }
     let mut at = 0;
     for cut in [300_000, 600_000] {
         let client = begin(&a, &target, at, content.len() - at, &content[at..cut], "");

@@ -6,6 +6,7 @@ use super::concat::{self, Concat, Joining};
 use super::location::Home;
 use super::locks;
 use super::pending_upload::{self, Unfinished};
+use super::sharing;
 use super::state::{Dialect, Record};
 use super::store::Dir;
 use super::{respond, rufh, tus};
@@ -316,7 +317,10 @@ fn begin_state(
         });
         tries += 1;
         match made {
-            Ok(Some(made)) => return Ok(made),
+            Ok(Some(made)) => {
+                sharing::look(cx, home);
+                return Ok(made);
+            }
             Ok(None) => {
                 home.tidy();
                 let why = match home.ours {

@@ -72,6 +72,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Result<Unfini
     // Its state from before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
     let Some(record) = dir.load(id).map_err(|e| failed("read()", e))? else { return Err(Missing::Unknown) };
+    sharing::look(cx, &home);
     if cx.resumable.get(id).is_none() {
         sharing::met(cx, &home);
     }

@@ -34,6 +34,13 @@ pub fn is_shared(cx: &mut Services, home: &Home) -> bool {
     present(cx, &home.path).is_some_and(Presence::is_shared)
 }
 
+/// Keeps in mind whether another process is there now: it may be gone when the upload ends, and come back after that.
+pub fn look(cx: &mut Services, home: &Home) {
+    if let Some(presence) = present(cx, &home.path) {
+        presence.is_shared();
+    }
+}
+
 /// Something is there that this process knew nothing of: another began it, or ended it.
 pub fn met(cx: &mut Services, home: &Home) {
     // What is left of an earlier process is known when all is looked through.

@@ -114,22 +114,21 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
     match entry {
         Entry::State(id) if cx.resumable.get(id).is_none() => {
             let Ok(Some(record)) = dir.load(id) else { return };
+            let place = Home { path: home.clone(), ours: location::is_ours(home) };
+            sharing::look(cx, &place);
             match dir.stat(id) {
                 Ok(Some(stat)) => {
                     let expires = pending_upload::expires(&record, &stat);
                     let bytes = record.length.unwrap_or(stat.size);
                     cx.resumable.insert(id, Open::new(home.clone(), &record.path, bytes, expires));
                 }
-                Ok(None) => {
-                    let place = Home { path: home.clone(), ours: location::is_ours(home) };
-                    match pending_upload::remembered(cx, &place, dir, id, &record) {
-                        Some(at) => cx.resumable.insert(id, Open::stored(home.clone(), &record.path, Some(at))),
-                        None => {
-                            dir.forget(id);
-                            cx.resumable.finish(id, Past::Done(pending_upload::over(&record)));
-                        }
+                Ok(None) => match pending_upload::remembered(cx, &place, dir, id, &record) {
+                    Some(at) => cx.resumable.insert(id, Open::stored(home.clone(), &record.path, Some(at))),
+                    None => {
+                        dir.forget(id);
+                        cx.resumable.finish(id, Past::Done(pending_upload::over(&record)));
                     }
-                }
+                },
                 Err(_) => {}
             }
         }
