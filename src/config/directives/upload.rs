@@ -91,8 +91,17 @@ pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
         } else {
             path
         };
-        let uri = uri.map(|uri| uri.strip_suffix(b"/").unwrap_or(uri).into());
-        let area = WriteArea { server: location.server, directory: Box::from(&*clean(path)), uri };
+        // Below a root, a location by prefix writes where its own name leads, unless it changes URIs itself.
+        let keeps = location.script.ops.is_empty() && location.try_files.is_none();
+        let beneath = match (&uri, location.kind) {
+            (Some(b""), LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact) if keeps => {
+                memchr::memrchr(b'/', &location.name).map_or(&b""[..], |at| &location.name[..at])
+            }
+            _ => b"",
+        };
+        let directory = [path, beneath].concat();
+        let uri = uri.map(|uri| [uri.strip_suffix(b"/").unwrap_or(uri), beneath].concat().into());
+        let area = WriteArea { server: location.server, directory: Box::from(&*clean(&directory)), uri };
         if !areas.contains(&area) {
             areas.push(area);
         }
