@@ -1,18 +1,22 @@
 //! Whether other processes use a directory too. Each holds a shared lock of it for as long as it lives; that another has
 //! one is asked without taking it. Where a file system has no such locks a process is alone.
 //!
-//! Invariant: a directory that another process was seen at stays shared until this one ends, as what that one began may
-//! still be there.
+//! Invariant: a directory that another process was seen at stays shared for [`LASTS`], as that one may only be starting
+//! again; not for ever, as it may have been this server before a reload.
 
 use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
+/// Milliseconds for which another process that was seen counts as there.
+const LASTS: u64 = 60 * 60 * 1000;
+
 /// This process at a directory.
 pub struct Presence {
     lock: OwnedFd,
-    is_shared: bool,
+    /// Until when it is shared; monotonic milliseconds.
+    shared_until: u64,
 }
 
 impl Presence {
@@ -21,7 +25,7 @@ impl Presence {
     pub fn at(path: &CStr) -> Result<Presence, Errno> {
         let fd = file::open_at(None, path, O_RDONLY | O_DIRECTORY, 0)?;
         file::lock_shared(fd.as_fd())?;
-        Ok(Presence { lock: fd, is_shared: false })
+        Ok(Presence { lock: fd, shared_until: 0 })
     }
 
     /// The directory still has the name.
@@ -31,13 +35,16 @@ impl Presence {
     }
 
     /// Another process was seen here by what it left.
-    pub fn share(&mut self) {
-        self.is_shared = true;
+    pub fn share(&mut self, now: u64) {
+        self.shared_until = now + LASTS;
     }
 
-    pub fn is_shared(&mut self) -> bool {
-        self.is_shared |= file::is_locked(self.lock.as_fd()).unwrap_or(false);
-        self.is_shared
+    /// `now`: monotonic milliseconds.
+    pub fn is_shared(&mut self, now: u64) -> bool {
+        if file::is_locked(self.lock.as_fd()).unwrap_or(false) {
+            self.share(now);
+        }
+        now < self.shared_until
     }
 }
 
@@ -53,15 +60,15 @@ mod tests {
         let gone = scratch.join("gone");
         std::fs::create_dir(scratch.path().join("dir")).expect("mkdir");
         let mut one = Presence::at(&path).expect("locked");
-        assert!(!one.is_shared() && one.is_at(&path) && !one.is_at(&gone));
+        assert!(!one.is_shared(1) && one.is_at(&path) && !one.is_at(&gone));
         let mut other = Presence::at(&path).expect("both have it");
-        assert!(other.is_shared());
+        assert!(other.is_shared(1));
         drop(other);
-        assert!(!one.is_shared(), "it came and went between two looks");
+        assert!(!one.is_shared(2), "it came and went between two looks");
         let other = Presence::at(&path).expect("both have it");
-        assert!(one.is_shared());
+        assert!(one.is_shared(3));
         drop(other);
-        assert!(one.is_shared());
+        assert!(one.is_shared(2 + LASTS) && !one.is_shared(3 + LASTS));
         assert_eq!(Presence::at(&gone).err(), Some(Errno::ENOENT));
     }
 }

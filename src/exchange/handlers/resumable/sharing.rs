@@ -31,22 +31,22 @@ fn present<'s>(cx: &'s mut Services, place: &Rc<[u8]>) -> Option<&'s mut Presenc
 
 /// Whether another process uses the place too.
 pub fn is_shared(cx: &mut Services, home: &Home) -> bool {
-    present(cx, &home.path).is_some_and(Presence::is_shared)
+    let now = cx.now.ms;
+    present(cx, &home.path).is_some_and(|presence| presence.is_shared(now))
 }
 
 /// Keeps in mind whether another process is there now: it may be gone when the upload ends, and come back after that.
 pub fn look(cx: &mut Services, home: &Home) {
-    if let Some(presence) = present(cx, &home.path) {
-        presence.is_shared();
-    }
+    is_shared(cx, home);
 }
 
 /// Something is there that this process knew nothing of: another began it, or ended it.
 pub fn met(cx: &mut Services, home: &Home) {
+    let now = cx.now.ms;
     // What is left of an earlier process is known when all is looked through.
     if !cx.resumable.is_reading()
         && let Some(presence) = present(cx, &home.path)
     {
-        presence.share();
+        presence.share(now);
     }
 }
