@@ -8,6 +8,8 @@ const SCRIPT: &str = "printf '\\nEXECUTED'";
 
 fn start() -> Server {
     let php = application(Kind::FastCgi, b"\r\nEXECUTED").address;
+    let scgi = application(Kind::Scgi, b"\r\nEXECUTED").address;
+    let uwsgi = application(Kind::Uwsgi, b"\r\nEXECUTED").address;
     let params = "fastcgi_param SCRIPT_FILENAME";
     let setup = http(&format!(
         "server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
@@ -25,6 +27,8 @@ fn start() -> Server {
              location ~ ^/captured/(.*\\.sh)$ {{ alias %%DIR%%/html/files/$1; cgi_pass /bin/sh; }}
              location /outer/ {{ location ~ \\.sh$ {{ root %%DIR%%/html/outer/..; cgi_pass /bin/sh; }} }}
              location ~ ^/php/ {{ {params} %%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
+             location ~ ^/scgi/ {{ scgi_param SCRIPT_FILENAME %%DIR%%/html/$arg_file; scgi_pass {scgi}; }}
+             location ~ ^/uwsgi/ {{ uwsgi_param SCRIPT_FILENAME %%DIR%%/html/$arg_file; uwsgi_pass {uwsgi}; }}
              location ~ ^/twice/ {{ {params} %%DIR%%/html/ok.php; {params} %%DIR%%/html/$arg_file; fastcgi_pass {php}; }}
              location ~ \\.sh$ {{ cgi_pass /bin/sh; }} }}
          server {{ listen 127.0.0.1:%%PORT2%%; root %%DIR%%/own; upload_store %%DIR%%/own/$host; cgi_extension .sh /bin/sh; }}"
@@ -91,6 +95,16 @@ fn no_way_leads_from_an_upload_to_a_program() {
         (0, "/linked/evil.jpg/x.php", 403, false),
         (0, "/linked/evil.jpg/x.php/y", 403, false),
         (0, "/linked/none/x.php", 403, false),
+        // Applications look for a script above the names that are missing.
+        (0, "/ok.php/x.php", 200, true),
+        (0, "/b.txt/x.php", 403, false),
+        (0, "/b.txt/none/x.php/y", 403, false),
+        (1, "/php/?file=b.txt/x.php", 403, false),
+        (1, "/php/?file=outer/../b.txt/x.php", 403, false),
+        (1, "/scgi/?file=ok.php/x.php", 200, true),
+        (1, "/scgi/?file=b.txt/x.php", 403, false),
+        (1, "/uwsgi/?file=ok.php/x.php", 200, true),
+        (1, "/uwsgi/?file=b.txt/x.php", 403, false),
         (1, "/files/put.sh", 403, false),
         (1, "/files-run/copied.sh/info", 403, false),
         (1, "/linked/moved.sh", 403, false),

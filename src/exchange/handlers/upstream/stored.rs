@@ -5,31 +5,39 @@
 use crate::config::model::WriteArea;
 use crate::exchange::{Exchange, paths};
 use crate::route::{NoTrace, location};
-use crate::sys::file::{self, O_PATH};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, O_PATH};
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// The message about such a file.
 pub const WHY: &str = "lies where clients may store files (upload_execute)";
 
-/// Where a path really is. None: it is not there.
-pub fn real(path: &[u8]) -> Option<Vec<u8>> {
-    let opened = file::open_at(None, &CString::new(path).ok()?, O_PATH, 0).ok()?;
-    file::path_of(opened.as_fd()).ok()
+fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    file::open_at(None, &path, O_PATH, 0)
 }
 
-/// The same of a path whose last names need not be there: applications look for a script above them
-/// (`/evil.jpg/x.php`).
-fn real_part(path: &[u8]) -> Vec<u8> {
+/// Where a path really is. None: it is not there.
+fn real(path: &[u8]) -> Option<Vec<u8>> {
+    file::path_of(open(path).ok()?.as_fd()).ok()
+}
+
+/// Where a path really is whose last names need not be there; and the file above these names where one is: applications
+/// look for a script there (`/evil.jpg/x.php`).
+fn real_part(path: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let mut end = path.len();
     while end > 0 {
-        if let Some(mut real) = real(&path[..end]) {
-            real.extend_from_slice(&path[end..]);
-            return real;
+        if let Ok(opened) = open(&path[..end])
+            && let Ok(real) = file::path_of(opened.as_fd())
+        {
+            let is_file = file::fstat(opened.as_fd()).is_ok_and(|stat| stat.kind != FileKind::Dir);
+            let whole = [&real, &path[end..]].concat();
+            return (whole, Some(real).filter(|_| is_file && end < path.len()));
         }
         end = memchr::memrchr(b'/', &path[..end]).unwrap_or(0);
     }
-    path.to_vec()
+    (path.to_vec(), None)
 }
 
 /// The path without `..`, as programs read it that do not ask the file system.
@@ -64,8 +72,11 @@ pub fn may_be(ex: &Exchange, path: &[u8], is_real: bool) -> bool {
     }
     let mut names = vec![path.to_vec()];
     if !is_real {
-        names.extend(lexical(path).map(|path| real_part(&path)));
-        names.push(real_part(path));
+        for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
+            let (whole, file) = real_part(path);
+            names.push(whole);
+            names.extend(file);
+        }
     }
     let beneath = |directory: &[u8]| {
         let real = real(directory);
@@ -105,8 +116,13 @@ mod tests {
             assert_eq!(lexical(path.as_bytes()).as_deref(), expected.map(str::as_bytes), "{path}");
         }
         for (path, expected) in [("/proc/self/fd/none/x.php", "/fd/none/x.php"), ("/", "/"), ("/none/x", "/none/x")] {
-            let found = real_part(path.as_bytes());
+            let (found, file) = real_part(path.as_bytes());
+            assert_eq!(file, None, "{path}");
             assert!(found.ends_with(expected.as_bytes()) && !found.starts_with(b"/proc/self"), "{path}: {found:?}");
+        }
+        for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
+            let (found, file) = real_part(path.as_bytes());
+            assert_eq!((&*found, file.as_deref()), (path.as_bytes(), expected.map(str::as_bytes)), "{path}");
         }
     }
 }
