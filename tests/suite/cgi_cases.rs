@@ -45,11 +45,19 @@ fn start() -> Option<Server> {
          location /run/ { cgi_pass on; }
          location /ext/ { cgi_extension .sh /bin/sh; cgi_extension .run on; }
          location /alias/ { alias %%DIR%%/html/ext/; cgi_extension .sh /bin/sh; }
+         location = /count { alias %%DIR%%/outside/count.sh; cgi_pass /bin/sh; }
+         location /counts { alias %%DIR%%/outside/count.sh; cgi_pass /bin/sh; }
+         location /slash/ { alias %%DIR%%/outside/count.sh; cgi_pass /bin/sh; }
+         location /named.sh { alias %%DIR%%/outside/count.sh; cgi_extension .sh /bin/sh; }
+         location = /current { alias %%DIR%%/html/ext/out.sh; cgi_pass /bin/sh; }
+         location = /given { alias %%DIR%%/html/ext/$arg_name; cgi_pass /bin/sh; }
+         location = /directory { alias %%DIR%%/html/ext; cgi_pass /bin/sh; }
          location ~ ^/regex/(.*)$ { alias %%DIR%%/html/ext/$1; cgi_extension .sh /bin/sh; }
          location /nest/ { root %%DIR%%/html; location ~ \\.sh$ { cgi_pass /bin/sh; root %%DIR%%/html/ext/..; } }",
     )
     .mkdir("outside")
     .file("outside/out.sh", "printf '\\nOUTSIDE'")
+    .file("outside/count.sh", "printf '\\n%s|%s' \"$SCRIPT_NAME\" \"$PATH_INFO\"")
     .file("html/sh/beside.txt", "beside")
     .file("html/ext/in.sh", "printf '\\ninside'")
     .file("html/ext/yes.run", "#!/bin/sh\nprintf '\\nrun'")
@@ -207,5 +215,31 @@ fn what_is_run_lies_in_the_root() {
         ("/sh/sub/", 404),
     ] {
         assert_eq!(s.get(target).status, status, "{target}");
+    }
+}
+
+#[test]
+fn an_alias_may_be_the_program_itself() {
+    let Some(s) = start() else { return };
+    for (target, status, body) in [
+        ("/count", 200, "/count|"),
+        ("/counts", 200, "/counts|"),
+        ("/counts/in/fo", 200, "/counts|/in/fo"),
+        ("/slash/", 200, "/slash|/"),
+        ("/slash/info", 200, "/slash|/info"),
+        ("/named.sh", 200, "/named.sh|"),
+        ("/named.sh/info", 200, "/named.sh|/info"),
+        // The configuration names the link; here a client does.
+        ("/current", 200, "OUTSIDE"),
+        ("/given?name=in.sh", 200, "inside"),
+        ("/given?name=out.sh", 403, "*"),
+        ("/given?name=away/count.sh", 403, "*"),
+        ("/given?name=../ext/in.sh", 404, "*"),
+        ("/given", 404, "*"),
+        ("/directory", 404, "*"),
+    ] {
+        let answer = s.get(target);
+        assert_eq!(answer.status, status, "{target}: {}", answer.show());
+        assert!(body == "*" || answer.text() == body, "{target}: {}", answer.show());
     }
 }

@@ -94,9 +94,10 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
     for _ in 0..DEPTH {
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
         let path = ex.route.path.clone();
-        // The alias of a regex location is a whole path, captures and all.
-        let whole = ex.here().settings.files.alias == Some(u32::MAX);
-        let root = if whole { trusted(&ex.here().settings.files.root, &path) } else { root };
+        let files = &ex.here().settings.files;
+        // The alias of a regex location is a whole path, captures and all; another may be, with variables in it.
+        let whole = files.alias == Some(u32::MAX) || root >= path.len() && files.root.constant().is_none();
+        let root = if whole { trusted(&files.root, &path) } else { root };
         match look_at(&path, root) {
             Ok(seen) if seen.stat.kind == FileKind::Regular => {
                 judge(ex, cx, &seen, interpreter.is_some())?;
@@ -127,7 +128,13 @@ struct Seen {
 fn look_at(path: &[u8], root: usize) -> Result<Seen, Errno> {
     let c = |path: &[u8]| CString::new(path).map_err(|_| Errno::EINVAL);
     let (root, rest) = path.split_at_checked(root.max(1)).ok_or(Errno::ENOENT)?;
-    let name = paths::below(rest, b"").filter(|name| !name.is_empty()).ok_or(Errno::ENOENT)?;
+    let name = paths::below(rest, b"").unwrap_or_default();
+    if name.is_empty() {
+        // An alias that is the program itself: the configuration names it, links and all.
+        let opened = file::open_at(None, &c(path)?, O_PATH, 0)?;
+        let (stat, file) = (file::fstat(opened.as_fd())?, file::path_of(opened.as_fd())?);
+        return Ok(Seen { file, stat, is_inside: true });
+    }
     let root = file::open_at(None, &c(root)?, O_PATH | O_DIRECTORY, 0)?;
     let rules = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     let (opened, outside) = match file::open_beneath(root.as_fd(), &c(name)?, O_PATH, 0, rules) {
