@@ -88,6 +88,18 @@ pub fn sign(authority: &Issued, names: &[String], now: i64) -> Result<Issued, St
     Ok(made)
 }
 
+/// A certificate of its own that is valid for this many seconds from then on.
+#[cfg(test)]
+pub fn lasting(name: &str, from: i64, seconds: u64) -> Result<Issued, String> {
+    let mut params = params(&[name.to_owned()], name, from, 0)?;
+    let of_day = u64::try_from(from.rem_euclid(86_400)).unwrap_or_default();
+    params.not_before = params.not_after + std::time::Duration::from_secs(of_day);
+    params.not_after = params.not_before + std::time::Duration::from_secs(seconds);
+    let key = KeyPair::generate().map_err(|e| e.to_string())?;
+    let made = params.self_signed(&key).map_err(|e| e.to_string())?;
+    Ok(issued(&made, &key))
+}
+
 /// Kinds of keys that certificates and accounts can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum KeyKind {

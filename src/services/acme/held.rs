@@ -8,7 +8,8 @@ use crate::tls::CertifiedKey;
 use crate::tls::x509::Certificate;
 use std::sync::Arc;
 
-/// A renewal that comes sooner than this after the last is a hasty one.
+/// A renewal that comes sooner than this after the last is a hasty one, as long as half of the certificate's time is not
+/// over.
 const HASTE: i64 = 6 * 3600;
 /// Where its authority has no opinion it is asked again after this long.
 const SILENT: i64 = 86_400;
@@ -35,6 +36,8 @@ pub struct Held {
     ask_at: i64,
     window: Option<(Window, i64)>,
     failures: u32,
+    /// After one that failed no other is ordered before.
+    retry_at: i64,
     hasty: u32,
     /// Certificates in a row whose time was over as soon as they were issued, by the clock of this machine.
     spent: u32,
@@ -58,6 +61,7 @@ impl Held {
             ask_at: NEVER,
             window: None,
             failures: 0,
+            retry_at: 0,
             hasty: 0,
             spent: 0,
             unkept: Unkept::default(),
@@ -73,6 +77,7 @@ impl Held {
         self.ask_at = if id.is_some() { now } else { NEVER };
         self.window = None;
         self.failures = 0;
+        self.retry_at = 0;
         self.current = Some(Current { pair, generation, not_before, not_after, id });
         true
     }
@@ -93,18 +98,18 @@ impl Held {
     pub fn issued(&mut self, now: i64) -> bool {
         let is_spent = self.order_at <= now;
         self.spent = if is_spent { self.spent.saturating_add(1) } else { 0 };
-        self.order_at = self.order_at.max(self.soonest(now));
+        if is_spent {
+            self.order_at = now.saturating_add_unsigned(renewal::hasty(self.spent));
+        }
         is_spent
-    }
-
-    /// When the next may be ordered at the soonest.
-    fn soonest(&self, now: i64) -> i64 {
-        now.saturating_add_unsigned(renewal::hasty(self.hasty.max(self.spent)))
     }
 
     /// An order begins.
     pub fn begin(&mut self, now: i64) {
-        let is_young = self.current.as_ref().is_some_and(|current| now - current.not_before < HASTE);
+        let is_young = self.current.as_ref().is_some_and(|current| {
+            let life = current.not_after - current.not_before;
+            now - current.not_before < HASTE.min(life / 2)
+        });
         self.hasty = if is_young { self.hasty.saturating_add(1) } else { 0 };
     }
 
@@ -113,6 +118,7 @@ impl Held {
         self.failures = self.failures.saturating_add(1);
         let pause = renewal::pause(self.failures, failure, chance);
         self.order_at = now.saturating_add_unsigned(pause);
+        self.retry_at = self.order_at;
         pause
     }
 
@@ -132,7 +138,10 @@ impl Held {
         let Some(current) = &self.current else { return };
         // Too late for an attempt that fails to be tried again is too late.
         let latest = current.not_after - (current.not_after - current.not_before) / 10;
-        self.order_at = moment.min(latest).max(self.soonest(now));
+        let pause = now.saturating_add_unsigned(renewal::hasty(self.hasty.max(self.spent)));
+        // Haste is no reason to let it end, but where those that come have ended already.
+        let soonest = if self.spent == 0 { pause.min(latest) } else { pause };
+        self.order_at = moment.min(latest).max(soonest).max(self.retry_at);
     }
 
     /// It could not be asked.
@@ -204,6 +213,33 @@ mod tests {
         // The clock is set.
         assert!(held.install(pair, 3, NOW, 0));
         assert!(!held.issued(NOW) && held.order_at > NOW + 86_400);
+    }
+
+    #[test]
+    fn a_certificate_of_an_hour_is_renewed_each_time_before_it_ends() {
+        // Its authority has no opinion, wishes it renewed at once, or late.
+        for window in [None, Some((NOW - 2, NOW - 1)), Some((NOW + 86_400, NOW + 86_401))] {
+            let (mut held, mut now) = (Held::new(), NOW);
+            for round in 0..10 {
+                held.begin(now);
+                let made = issue::lasting("a.test", now, 3600).expect("a certificate");
+                assert!(held.install(Pair::new(made.certificate, made.key).expect("a pair"), round, now, 0));
+                assert!(!held.issued(now));
+                let window = window.map(|(start, end)| Window { start, end, ask_again: 60 });
+                held.suggested(window, now, 0);
+                assert!(held.order_at >= now && held.order_at < now + 3600, "{window:?}: {round}");
+                now = held.order_at;
+            }
+            assert!(now > NOW + 10 * 600, "{window:?}: one after the other");
+        }
+    }
+
+    #[test]
+    fn an_authority_that_is_asked_meanwhile_does_not_shorten_the_pause_after_a_failure() {
+        let mut held = held();
+        let pause = held.failed(&Failure::new(Kind::Settings, "no"), NOW, 0);
+        held.suggested(Some(Window { start: NOW - 2, end: NOW - 1, ask_again: 60 }), NOW + 60, 0);
+        assert_eq!(held.order_at, NOW.saturating_add_unsigned(pause));
     }
 
     #[test]
