@@ -40,13 +40,11 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
         // nginx's number where the server is the one that leaves, too.
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
         ex.report(cx, Level::Info, format_args!("request was cut off at worker_shutdown_timeout"));
-    } else if ex.tx == Tx::Wait && ex.rx == Rx::Done && reason == CloseReason::ClientGone {
-        // Its request was whole: it did not wait for the answer.
-        ex.response.status = Status::CLIENT_CLOSED_REQUEST;
-        ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
     } else if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
-        // nginx's words for a body that never came.
-        ex.response.status = Status::BAD_REQUEST;
+        // What was seen to be given up before is in the log. A client whose request was whole did not wait for its answer;
+        // of another the body never came.
+        let is_whole = ex.rx == Rx::Done && reason == CloseReason::ClientGone;
+        ex.response.status = if is_whole { Status::CLIENT_CLOSED_REQUEST } else { Status::BAD_REQUEST };
         ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
     }
     accounts::close(ex, cx);

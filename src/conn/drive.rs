@@ -6,6 +6,7 @@ use super::io::{CloseReason, Io, Next, Step};
 use super::timers::{Deadline, Timer};
 use super::transport::Transport;
 use super::{Active, Conn, State, Turn, handshake, http2, ssi as pages, upstream};
+use crate::config::model::Level;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Rx, Tx, phases};
@@ -138,6 +139,7 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     // Nothing is done for a client that left before its turn came (nginx).
     if pause.then.is_some() && ex.tx == Tx::Wait && ex.rx != Rx::Body && io.transport.peer_closed() {
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
+        ex.report(turn.cx, Level::Info, format_args!("client prematurely closed connection"));
         return Step::Close(CloseReason::ClientGone);
     }
     let now = turn.cx.now.ms;

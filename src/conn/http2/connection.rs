@@ -10,6 +10,7 @@ use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
 use crate::conn::{Conn, Pool, State, Turn, upstream};
+use crate::exchange::{Rx, Tx};
 use crate::http::h2::error::ErrorCode;
 use crate::services::Services;
 use crate::sys::Errno;
@@ -375,11 +376,14 @@ fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         stream.parent = None;
         stream.is_broken = true;
     }
-    if let State::Active(active) = &conn.state
-        && (active.handler.finishes() || reason == CloseReason::ClientGone && upstream::outlives_client(active))
-    {
+    let State::Active(active) = &conn.state else { return Next::Close(reason) };
+    let is_client = matches!(reason, CloseReason::ClientGone | CloseReason::TimedOut(_));
+    if active.handler.finishes() || is_client && upstream::outlives_client(active) {
         return Next::Run;
     }
+    // What was late is the connection. A stream whose request is whole lost the client it had an answer for.
+    let waits = active.ex.tx == Tx::Wait && active.ex.rx == Rx::Done;
+    let reason = if is_client && waits { CloseReason::ClientGone } else { reason };
     close::abandon(conn, turn, reason);
     Next::Close(reason)
 }

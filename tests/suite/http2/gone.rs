@@ -84,22 +84,66 @@ fn a_client_that_does_not_wait_for_its_answer_is_logged_with_499() {
         let log = std::fs::read_to_string(s.path("logs/h2.log")).unwrap_or_default();
         log.lines().filter(|line| line.contains(path) && line.contains("|499|")).count()
     };
-    for (round, path) in ["/silent", "/held/small", "/silent", "/held/small"].into_iter().enumerate() {
-        let mut c = connect(&s);
+    assert_eq!(connect(&s).get("/held/small").status, 200, "the first is not held");
+    let paths = ["/silent", "/held/small"];
+    for (round, path) in paths.into_iter().cycle().take(6).enumerate() {
         let before = count(path);
-        if path == "/held/small" && round == 1 {
-            assert_eq!(c.get(path).status, 200);
-        }
-        let stream = c.request("GET", path, &[], true);
-        eventually("it is under way", || under_way(&s) == 1);
-        let _peer = (path == "/silent").then(|| upstream.accept().expect("a request"));
-        match round {
-            0 | 1 => reset(&mut c, stream),
-            _ => drop(c),
-        }
+        let begun = || {
+            eventually("it is under way", || under_way(&s) == 1);
+            (path == "/silent").then(|| upstream.accept().expect("a request"))
+        };
+        let mut c = connect(&s);
+        let _peer = if round < 4 {
+            let stream = c.request("GET", path, &[], true);
+            let peer = begun();
+            match round {
+                0 | 1 => reset(&mut c, stream),
+                _ => drop(c),
+            }
+            peer
+        } else {
+            let mut c = s.client();
+            c.send(format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+            begun()
+        };
         eventually("it is logged", || count(path) == before + 1);
+        let errors = s.error_log();
+        let lines: Vec<_> = errors.lines().filter(|line| line.contains("client prematurely closed")).collect();
+        assert_eq!(lines.len(), round + 1, "one line each: {lines:#?}");
         eventually("no request is under way", || under_way(&s) == 0);
     }
+}
+
+#[test]
+fn what_waits_on_a_connection_whose_client_does_not_read_ends_as_where_the_client_left() {
+    // It listens and says nothing.
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = upstream.local_addr().expect("bound").port();
+    let s = site(&format!(
+        "{STATUS} send_timeout 1s; location /silent {{ proxy_pass http://127.0.0.1:{port}; }}
+         location /ignored {{ proxy_pass http://127.0.0.1:{port}; proxy_ignore_client_abort on; }}"
+    ));
+    let mut c = connect(&s);
+    c.request("GET", "/silent", &[], true);
+    let _silent = upstream.accept().expect("a request");
+    c.request("GET", "/ignored", &[], true);
+    let (mut ignored, _) = upstream.accept().expect("a request");
+    let mut head = [0; 4096];
+    assert!(ignored.read(&mut head).expect("a request") > 0);
+    for _ in 0..2 {
+        c.request("GET", "/large", &[], true);
+    }
+    c.until(|frame| frame.header.kind == kind::DATA).expect("it begins");
+    // Nothing more is read: the socket fills up, and the connection ends.
+    s.await_file("logs/h2.log", |log| log.contains("GET /silent HTTP/2.0|HTTP/2.0|h2c|499|"));
+    let errors = s.error_log();
+    let about: Vec<_> = errors.lines().filter(|line| line.contains("\"GET /silent ")).collect();
+    assert!(about.len() == 1 && about[0].contains("client prematurely closed connection"), "{about:#?}");
+    eventually("the connection is gone", || s.get("/status").is(200).text().contains("connections: 1 "));
+    assert_eq!(under_way(&s), 1, "the request that an upstream is not to miss goes on");
+    ignored.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("it reads");
+    s.await_file("logs/h2.log", |log| log.contains("GET /ignored HTTP/2.0|HTTP/2.0|h2c|200|"));
+    eventually("no request is under way", || under_way(&s) == 0);
 }
 
 #[test]
