@@ -75,7 +75,7 @@ http {
         location /simple { scgi_pass 127.0.0.1:9; }
         location /program { root %%DIR%%; cgi_pass on; }
         location /store/ { root %%DIR%%; upload_store %%DIR%%/store; allowed_methods PUT DELETE; upload_on_duplicate error; }
-        location /full/ { upload_store %%DIR%%/store; allowed_methods PUT; upload_min_free 90000g; }
+        location /full/ { upload_store %%DIR%%/store; allowed_methods PUT; upload_min_free 8589934591g; }
         location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; }
         location /cycle { rewrite ^ /cycle last; }
         location /tried { try_files $uri =404; }
