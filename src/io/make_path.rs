@@ -74,6 +74,31 @@ pub fn make_beneath(
     Ok(())
 }
 
+/// What was made for something that may still fail: it goes with this, as far as it is empty.
+#[derive(Default)]
+pub struct Making(Vec<Made>);
+
+impl Making {
+    pub fn add(&mut self, made: Vec<Made>) {
+        self.0.extend(made);
+    }
+
+    /// It is needed; whether that was anything.
+    pub fn keep(&mut self) -> bool {
+        !std::mem::take(&mut self.0).is_empty()
+    }
+
+    pub fn unmake(&mut self) {
+        unmake(&std::mem::take(&mut self.0));
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.unmake();
+    }
+}
+
 /// Removes what was made, as far as it is empty.
 pub fn unmake(made: &[Made]) {
     for (dir, name) in made.iter().rev() {

@@ -11,7 +11,6 @@ use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::http::etag::ETag;
 use crate::http::status::Status;
-use crate::io::make_path::{Made, unmake};
 use crate::services::Services;
 use crate::services::open_files::version;
 use crate::services::quotas::Usage;
@@ -101,14 +100,14 @@ impl Upload {
                 self.check_conditions(ex, there.as_ref(), &name)?;
             }
         }
-        let ((etags, was), made) = match self.place_files(ex, cx) {
+        let (etags, was) = match self.place_files(ex, cx) {
             Ok(placed) => placed,
             Err(refusal) => {
                 self.checked = Some(digests);
                 return Err(refusal);
             }
         };
-        if !made.is_empty() {
+        if self.made.keep() {
             cx.syncs.made_directory();
         }
         let files = self.parts.iter().zip(etags).zip(was).zip(digests);
@@ -124,17 +123,20 @@ impl Upload {
     }
 
     /// The files get their names, within the quota, in directories that are made where they are missing.
-    fn place_files(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Named, Vec<Made>), Refusal> {
+    fn place_files(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Named, Refusal> {
         let usage = self.claim_all(ex, cx)?;
+        if self.lacks_area() {
+            // The lock is a file in it. What is made stays while the lock is waited for.
+            let made = self.make_places()?;
+            self.made.add(made);
+        }
         let lock = self.lock_quota(ex, cx, usage)?;
-        let outcome = self.make_places().and_then(|made| match self.commit(ex, cx, usage) {
-            Ok(named) => Ok((named, made)),
-            Err(refusal) => {
-                unmake(&made);
-                Err(refusal)
-            }
+        let outcome = self.make_places().and_then(|made| {
+            self.made.add(made);
+            self.commit(ex, cx, usage)
         });
         if outcome.is_err() {
+            self.made.unmake();
             lock.into_iter().for_each(Lock::take_back);
         }
         outcome

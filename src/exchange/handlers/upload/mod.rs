@@ -52,6 +52,7 @@ use crate::exchange::flow::Flow;
 use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::status::Status;
+use crate::io::make_path::Making;
 use crate::services::Services;
 use crate::services::quotas::Usage;
 use crate::services::resumable::UploadId;
@@ -97,6 +98,8 @@ pub struct Upload {
     writing: Writing,
     /// The files are whole, and wait for a quota that other processes keep too: it is asked again in another turn.
     is_naming: bool,
+    /// Directories that were made for the files, which may yet be refused.
+    made: Making,
     /// Of the quota, where there is one.
     share: Option<Share>,
     /// What is known to come, and what it replaces.

@@ -152,6 +152,14 @@ impl Upload {
         Ok(())
     }
 
+    /// Other processes keep the quota too, and there is no area yet: no place for its lock.
+    pub fn lacks_area(&self) -> bool {
+        match (self.rules.quota, &self.place.area) {
+            (Some(limit), Some(area)) if limit.shared => self.place.lacks(area),
+            _ => false,
+        }
+    }
+
     /// The lock of a quota that other processes keep too, with the files' part of it. None: there is none.
     ///
     /// # Errors

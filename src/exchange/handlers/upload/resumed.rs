@@ -14,6 +14,7 @@ use crate::exchange::flow::Flow;
 use crate::http::h1::head::Head;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::io::make_path::Making;
 use crate::services::Services;
 use crate::services::quotas::Usage;
 use crate::services::resumable::UploadId;
@@ -288,6 +289,7 @@ fn begin(ex: &Exchange, rules: Rc<Rules>, place: Place) -> Upload {
         checked: None,
         writing: Writing::None,
         is_naming: false,
+        made: Making::default(),
         share: None,
         coming: Usage::default(),
         freed: Usage::default(),

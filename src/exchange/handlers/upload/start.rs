@@ -16,6 +16,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
+use crate::io::make_path::Making;
 use crate::services::Services;
 use crate::services::quotas::{Claim, Usage};
 use crate::services::stats::Counter;
@@ -143,6 +144,7 @@ fn assemble(
         checked: None,
         writing: Writing::None,
         is_naming: false,
+        made: Making::default(),
         share,
         coming: Usage { bytes: length, files: 1 },
         freed: Usage::default(),

@@ -347,6 +347,13 @@ impl Place {
         Ok(way.fold(path, |path, name| [path.strip_suffix(b"/").unwrap_or(&path), b"/", name].concat()))
     }
 
+    /// Whether what is missing on the way here holds the area.
+    pub fn lacks(&self, area: &Area) -> bool {
+        let path = CString::new(area.path());
+        let stat = |path: CString| file::stat_at(None, &path, Follow::Yes).err();
+        !self.missing.is_empty() && path.is_ok_and(|path| stat(path) == Some(Errno::ENOENT))
+    }
+
     /// Makes the directories that are missing; `dir` is then the one to store in. Returns those that were made, the
     /// outermost first.
     pub fn make(&mut self, mode: u32) -> Result<Vec<Made>, Refusal> {
