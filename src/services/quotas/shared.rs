@@ -4,11 +4,13 @@
 //!
 //! Nothing waits here, neither for the lock nor for a count: [`Taken::Later`] is asked again in another turn. A large area
 //! is counted in slices without the lock. What other processes stored meanwhile is in the file too, as the sum of all
-//! that was ever stored, and comes on top of what was counted.
+//! that was ever stored, and comes on top of what was counted: too much, where the count has seen some of it. This
+//! process itself stores nothing meanwhile. A number of that kind, or one that was only kept up, admits an upload, but
+//! refuses none: before that all is counted again.
 //!
 //! Invariant: without the lock nothing gets a name, and no number is written that is less than what is there.
 
-use super::{Area, Quota, SLICE, Usage};
+use super::{Area, Known, Quota, SLICE, Usage};
 use crate::io::open;
 use crate::services::clock::Clock;
 use crate::services::slice::Slice;
@@ -62,6 +64,8 @@ struct Record {
 #[derive(Default)]
 pub struct Shared {
     recount: Option<Recount>,
+    /// What the file says where its number was counted, or follows from what was; and how many counts had ended then.
+    agreed: Option<(Vec<u8>, u64)>,
     /// Since when the lock is with others, and when it was last asked for (monotonic milliseconds).
     busy: Option<(u64, u64)>,
 }
@@ -111,35 +115,43 @@ impl Lock {
         let recount = shared.recount.take();
         let tries = recount.as_ref().map_or(0, |recount| recount.tries);
         let small = area.count_small(now)?;
+        let is_counted = area.known.get() == Known::Yes;
         let (before, is_exact) = match (small, record, recount) {
-            (Some(used), ..) => (used, true),
-            (None, Some(record), None) => (record.used, !area.is_due(now)),
-            (None, _, Some(recount)) if recount.text == text => (area.used.get(), true),
+            (Some(used), ..) => (Some(used), true),
+            (None, Some(record), None) => {
+                (Some(record.used), is_counted && !area.is_due(now) && shared.agree(&text, area.counts.get()))
+            }
+            (None, _, Some(recount)) if recount.text == text => (Some(area.used.get()), is_counted),
             (None, Some(record), Some(recount)) => {
                 // A file that was not there or not readable began at nothing.
                 let began = Record::parse(&recount.text).unwrap_or_default();
-                (area.used.get().plus(record.stored_since(began)), tries >= TRIES)
+                (Some(area.used.get().plus(record.stored_since(began))), false)
             }
             // It was made, or spoilt, by something else meanwhile.
-            (None, None, _) => (Usage::default(), false),
+            (None, None, _) => (None, false),
         };
-        let has_room = || {
+        let has_room = |before: Usage| {
             let total = before.plus(added).minus(freed);
             super::has_room(quota, total, total, before)
         };
-        let is_known = small.is_some() || record.is_some() || is_exact;
-        if !is_known || (!is_exact && !has_room()) {
-            area.restart();
-            shared.recount = Some(Recount { text, counts: area.counts.get() + 1, tries: tries + 1 });
-            return Ok(Taken::Counting);
-        }
-        if !has_room() {
+        let before = match before {
+            Some(before) if is_exact || tries >= TRIES || has_room(before) => before,
+            _ => {
+                area.restart();
+                shared.recount = Some(Recount { text, counts: area.counts.get() + 1, tries: tries + 1 });
+                return Ok(Taken::Counting);
+            }
+        };
+        let agree = |text: Vec<u8>| is_exact.then(|| (text, area.counts.get()));
+        if !has_room(before) {
+            shared.agreed = agree(text);
             return Ok(Taken::Full(before));
         }
         let stored = record.unwrap_or_default().stored;
         let now = Record { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
         let lock = Lock { fd, now, before };
         lock.write(now)?;
+        shared.agreed = agree(now.text().into_bytes());
         Ok(Taken::Lock(lock))
     }
 
@@ -159,6 +171,10 @@ impl Lock {
 }
 
 impl Shared {
+    fn agree(&self, text: &[u8], counts: u64) -> bool {
+        self.agreed.as_ref().is_some_and(|(agreed, at)| agreed == text && *at == counts)
+    }
+
     fn wait(&mut self, now: u64) -> Result<Taken, Errno> {
         let since = match self.busy {
             Some((since, last)) if last.saturating_add(BREAK) >= now => since,
@@ -249,10 +265,16 @@ mod tests {
         slice
     }
 
-    fn take(area: &Area, added: u64, slice: &mut Slice) -> Taken {
+    /// It stands still: no count becomes due.
+    fn clock() -> Clock {
         let mut now = Clock::read();
+        now.ms = 1_000_000;
         now.advance_epoch();
-        Lock::take(area, QUOTA, (of(added), of(0)), &now, slice).expect("no call fails")
+        now
+    }
+
+    fn take(area: &Area, added: u64, slice: &mut Slice) -> Taken {
+        Lock::take(area, QUOTA, (of(added), of(0)), &clock(), slice).expect("no call fails")
     }
 
     fn took(area: &Area, added: u64) -> bool {
@@ -301,11 +323,12 @@ mod tests {
         assert!(matches!(take(&area, 1, &mut over()), Taken::Counting));
         assert_eq!(area.counts(), 0);
         while area.counts() == 0 {
-            area.count(&Clock::read()).expect("counts");
+            area.count(&clock()).expect("counts");
             slices += 1;
         }
         assert!(slices > 2, "{slices}");
         assert!(took(&area, 1500));
+        fill(&scratch, 3500..5000);
         assert!(!took(&area, 1), "3500 and 1500 are all there may be");
     }
 
@@ -317,7 +340,7 @@ mod tests {
         assert!(matches!(take(&one, 1, &mut Slice::default()), Taken::Counting));
         // Counted before the other process is done, and stored after that.
         while one.counts() == 0 {
-            one.count(&Clock::read()).expect("counts");
+            one.count(&clock()).expect("counts");
         }
         assert!(took(&other, 1400));
         fill(&scratch, 3500..4900);
@@ -333,8 +356,60 @@ mod tests {
         for area in [&one, &other] {
             area.ended.set((0, 0));
         }
-        assert!(took(&one, 1500) && took(&other, 500));
-        assert!(!took(&one, 1));
+        assert!(took(&one, 1500));
+        fill(&scratch, 0..1500);
+        assert!(took(&other, 500));
+        fill(&scratch, 1500..2000);
+        assert!(!took(&one, 1) && !took(&other, 1));
+    }
+
+    #[test]
+    fn what_a_count_has_seen_of_others_files_takes_no_room_twice() {
+        let scratch = Scratch::new();
+        fill(&scratch, 0..3500);
+        let (one, other) = (area(&scratch), area(&scratch));
+        assert!(matches!(take(&one, 1, &mut Slice::default()), Taken::Counting));
+        assert!(took(&other, 500));
+        fill(&scratch, 3500..4000);
+        while one.counts() == 0 {
+            one.count(&clock()).expect("counts");
+        }
+        let Taken::Lock(lock) = take(&one, 100, &mut over()) else { panic!("there is room by either number") };
+        assert_eq!(lock.before, of(4500), "it cannot know which of them it has seen");
+        drop(lock);
+        fill(&scratch, 4000..4100);
+        assert!(took(&one, 900), "4100 are there");
+        fill(&scratch, 4100..5000);
+        assert!(!took(&one, 1) && !took(&other, 1));
+    }
+
+    #[test]
+    fn what_was_removed_is_found_before_an_upload_is_refused() {
+        let scratch = Scratch::new();
+        fill(&scratch, 0..4990);
+        let mut quotas = Quotas::default();
+        let area = quotas.area_at(scratch.path().to_str().expect("UTF-8").as_bytes());
+        assert!(took(&area, 10));
+        fill(&scratch, 4990..5000);
+        assert!(!took(&area, 1));
+        let counts = area.counts();
+        assert!(!took(&area, 1));
+        assert_eq!(area.counts(), counts, "the next one is refused without another count");
+        let mut left = 0..5000;
+        for with_count in [false, true] {
+            for n in left.by_ref().take(1000) {
+                fs::remove_file(scratch.path().join(n.to_string())).expect("it is there");
+            }
+            quotas.less();
+            // The admission of an upload counts too, and knows nothing of the file.
+            let wanted = area.counts() + u64::from(with_count);
+            while area.counts() < wanted {
+                area.count(&clock()).expect("counts");
+            }
+            assert!(took(&area, 1000), "{with_count}");
+            assert!(!took(&area, 5000));
+            fill(&scratch, if with_count { 6000..7000 } else { 5000..6000 });
+        }
     }
 
     #[test]
