@@ -322,3 +322,20 @@ fn what_comes_into_a_tree_that_is_being_removed_is_judged_too() {
     // 409: it came when nothing was found any more, and its directory was to go.
     answer.is_one_of(if stored.is_empty() { &[204] } else { &[403, 409] });
 }
+
+#[test]
+fn a_hidden_directory_does_not_stop_a_removal_where_dot_files_are_denied() {
+    if skip_on_nginx("it judges the request's own URI only") {
+        return;
+    }
+    let block = "location /up/ { dav_methods PUT DELETE; }
+                 location ~ /\\. { deny all; }";
+    let hidden = "html/up/tree/.webserv-copy-1";
+    let s = server(block)
+        .file(&format!("{hidden}/file"), "left by a process that was killed")
+        .file(&format!("{hidden}/in/ner/file"), "and below")
+        .file("html/up/tree/file", "seen")
+        .start();
+    s.method("DELETE", "/up/tree/", "", b"").is(204);
+    assert!(!s.exists("html/up/tree"));
+}

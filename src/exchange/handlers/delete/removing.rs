@@ -105,8 +105,8 @@ impl Going for Judged<'_> {
 
     fn may(&mut self, way: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
         let Some((tree, paths)) = self.rules else { return Ok(()) };
-        // Of another request, on its way.
-        if is_hidden(name.to_bytes()) {
+        // Of another request, on its way, or in such a directory.
+        if is_hidden(way) || is_hidden(name.to_bytes()) {
             return Ok(());
         }
         let kind = if is_dir { FileKind::Dir } else { FileKind::Regular };
