@@ -31,6 +31,7 @@ pub mod response_cache;
 pub mod resumable;
 pub mod slice;
 pub mod stats;
+pub mod stored_places;
 pub mod syncs;
 mod syslog;
 pub mod temp_dir;
@@ -68,6 +69,7 @@ use slice::Slice;
 use stats::Stats;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use stored_places::StoredPlaces;
 use syncs::Syncs;
 use temp_names::TempNames;
 use upstream_balance::Balance;
@@ -97,6 +99,8 @@ pub struct Services {
     pub dir_watch: DirWatch,
     /// Where uploads go.
     pub directories: Directories,
+    /// Where what must not be run may lie.
+    pub stored_places: StoredPlaces,
     pub temp_names: TempNames,
     /// What files hash to.
     pub file_digests: FileDigests,
@@ -171,6 +175,7 @@ impl Services {
             response_cache: ResponseCache::new(repeats),
             dir_watch: DirWatch::default(),
             directories: Directories::default(),
+            stored_places: StoredPlaces::default(),
             temp_names: TempNames::default(),
             file_digests: FileDigests::default(),
             quotas: Quotas::default(),

@@ -214,6 +214,7 @@ impl Transfer {
                 Err(flow) => {
                     // What was true this turn is no longer.
                     cx.now.changed();
+                    cx.stored_places.moved();
                     return flow;
                 }
             }

@@ -111,7 +111,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         if param.if_not_empty && value.is_empty() {
             continue;
         }
-        if *param.name == *b"SCRIPT_FILENAME" && stored::may_be(ex, &value, false) {
+        if *param.name == *b"SCRIPT_FILENAME" && stored::may_be(ex, cx, &value, false) {
             ex.report(cx, Level::Error, format_args!("\"{}\" {}", Printable(&value), stored::WHY));
             return Err(Status::FORBIDDEN);
         }

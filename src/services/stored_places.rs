@@ -1,0 +1,277 @@
+//! Where clients may put files: the directories of a configuration, by the paths that it names and by those where they
+//! really lie.
+//!
+//! Invariant: a directory is found where it lay at most a second ago. Of more than [`AT_ONCE`], a call looks at so many, in
+//! turn. What this process itself has moved is looked at again at once.
+
+use crate::config::model::Config;
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind, O_PATH};
+use crate::util::hash::FastMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+/// Milliseconds for which a directory is not looked at again.
+const FRESH: u64 = 1000;
+/// Directories that one call looks at again, three system calls each.
+const AT_ONCE: usize = 256;
+
+#[derive(Default)]
+pub struct StoredPlaces {
+    /// The configuration whose places these are.
+    of: Weak<Config>,
+    places: Vec<Place>,
+    /// Places by both of their paths.
+    by_path: FastMap<Box<[u8]>, Vec<u32>>,
+    /// The place that was looked at longest ago.
+    next: usize,
+    /// All have to be looked at.
+    stale: bool,
+}
+
+struct Place {
+    directory: Box<[u8]>,
+    real: Box<[u8]>,
+    checked: u64,
+    /// Which of the configuration's areas it is; None: an upload_store.
+    roles: Vec<Option<usize>>,
+}
+
+impl StoredPlaces {
+    /// Whether `may` holds for some place that one of the paths lies in: it is given the place's area (none of an
+    /// upload_store), and what of the path lies below it.
+    pub fn any(
+        &mut self,
+        config: &Rc<Config>,
+        now: u64,
+        paths: &[Vec<u8>],
+        may: impl FnMut(Option<usize>, &[u8]) -> bool,
+    ) -> bool {
+        if !std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
+            let stores = config.stores.iter().map(|store| (&**store, None));
+            let areas = config.write_areas.iter().enumerate().map(|(at, area)| (&*area.directory, Some(at)));
+            *self = StoredPlaces::new(stores.chain(areas));
+            self.of = Rc::downgrade(config);
+        }
+        self.look(now);
+        self.find(paths, may)
+    }
+
+    /// This process has moved something that may be a directory or a link.
+    pub fn moved(&mut self) {
+        self.stale = true;
+    }
+
+    fn new<'d>(directories: impl Iterator<Item = (&'d [u8], Option<usize>)>) -> StoredPlaces {
+        let mut known: FastMap<&[u8], usize> = FastMap::default();
+        let mut all = StoredPlaces { stale: true, ..StoredPlaces::default() };
+        for (directory, role) in directories {
+            let at = *known.entry(directory).or_insert(all.places.len());
+            if at == all.places.len() {
+                let own: Box<[u8]> = directory.into();
+                let named: Box<[u8]> = key(directory).into();
+                all.by_path.entry(named.clone()).or_default().push(at as u32);
+                all.places.push(Place { directory: own, real: named, checked: 0, roles: Vec::new() });
+            }
+            all.places[at].roles.push(role);
+        }
+        all
+    }
+
+    /// Looks at those that were not looked at lately.
+    fn look(&mut self, now: u64) {
+        let most = if self.stale { self.places.len() } else { AT_ONCE.min(self.places.len()) };
+        for _ in 0..most {
+            let place = &mut self.places[self.next];
+            if !self.stale && now < place.checked.saturating_add(FRESH) {
+                break;
+            }
+            place.checked = now;
+            let real = key(&real_part(&place.directory).0);
+            if real != *place.real {
+                let (at, named) = (self.next as u32, key(&place.directory));
+                let before = std::mem::replace(&mut place.real, real.clone().into());
+                if *before != *named
+                    && let Some(those) = self.by_path.get_mut(&before)
+                {
+                    those.retain(|one| *one != at);
+                    if those.is_empty() {
+                        self.by_path.remove(&before);
+                    }
+                }
+                if real != named {
+                    self.by_path.entry(real.into()).or_default().push(at);
+                }
+            }
+            self.next = (self.next + 1) % self.places.len();
+        }
+        self.stale = false;
+    }
+
+    fn find(&self, paths: &[Vec<u8>], mut may: impl FnMut(Option<usize>, &[u8]) -> bool) -> bool {
+        paths.iter().any(|path| {
+            let path = key(path);
+            let ends = memchr::memchr_iter(b'/', &path).chain([path.len()]);
+            ends.filter_map(|end| Some((self.by_path.get(&path[..end])?, &path[end..]))).any(|(those, rest)| {
+                let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+                those.iter().flat_map(|at| &self.places[*at as usize].roles).any(|role| may(*role, rest))
+            })
+        })
+    }
+}
+
+/// A path as places are known by it: a slash before each name, and no other.
+fn key(path: &[u8]) -> Vec<u8> {
+    let names = path.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
+    names.fold(Vec::with_capacity(path.len() + 1), |mut key, name| {
+        key.push(b'/');
+        key.extend_from_slice(name);
+        key
+    })
+}
+
+fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    file::open_at(None, &path, O_PATH, 0)
+}
+
+/// Where a path really is whose last names need not be there; and the file above these names where one is: applications
+/// look for a script there (`/evil.jpg/x.php`).
+pub fn real_part(path: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    let mut end = path.len();
+    while end > 0 {
+        if let Ok(opened) = open(&path[..end])
+            && let Ok(real) = file::path_of(opened.as_fd())
+        {
+            if end == path.len() {
+                return (real, None);
+            }
+            let is_file = file::fstat(opened.as_fd()).is_ok_and(|stat| stat.kind != FileKind::Dir);
+            let whole = [&real, &path[end..]].concat();
+            return (whole, Some(real).filter(|_| is_file));
+        }
+        end = memchr::memrchr(b'/', &path[..end]).unwrap_or(0);
+    }
+    (path.to_vec(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
+
+    fn top(name: &str) -> PathBuf {
+        let top = std::env::temp_dir().join(format!("webserv-stored-places-{name}-{}", std::process::id()));
+        drop(fs::remove_dir_all(&top));
+        fs::create_dir_all(&top).expect("a directory");
+        fs::canonicalize(top).expect("it is there")
+    }
+
+    fn relink(to: &Path, link: &Path) {
+        drop(fs::remove_file(link));
+        symlink(to, link).expect("a link");
+    }
+
+    /// What the path lies in, and where.
+    fn found(places: &mut StoredPlaces, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
+        let mut found = Vec::new();
+        places.look(now);
+        places.find(&[path.as_os_str().as_bytes().to_vec()], |role, rest| {
+            found.push((role, String::from_utf8_lossy(rest).into_owned()));
+            false
+        });
+        found
+    }
+
+    #[test]
+    fn a_place_is_found_by_its_name_and_by_where_it_lies() {
+        let top = top("found");
+        let (a, link, none) = (top.join("a"), top.join("link"), top.join("link/none"));
+        fs::create_dir(&a).expect("a directory");
+        relink(&a, &link);
+        let directories = [(&link, None), (&a, Some(0)), (&none, Some(1)), (&link, Some(2))];
+        let mut places = StoredPlaces::new(directories.iter().map(|(path, role)| (path.as_os_str().as_bytes(), *role)));
+        let own = |rest: &str| vec![(None, rest.to_owned()), (Some(2), rest.to_owned())];
+        let all = |rest: &str| [own(rest), vec![(Some(0), rest.to_owned())]].concat();
+        let sorted = |mut those: Vec<_>| {
+            those.sort();
+            those
+        };
+        assert_eq!(found(&mut places, 5000, &top.join("link/./x//y")), own("x/y"));
+        assert_eq!(sorted(found(&mut places, 5000, &top.join("a/x"))), sorted(all("x")));
+        // What is yet to be made lies where its parent does.
+        let within = found(&mut places, 5000, &top.join("a/none/x"));
+        assert_eq!(sorted(within), sorted([all("none/x"), vec![(Some(1), "x".to_owned())]].concat()));
+        assert_eq!(found(&mut places, 5000, &top.join("ab/x")), []);
+        assert_eq!(found(&mut places, 5000, &top), []);
+        let mut root = StoredPlaces::new([(&b"/"[..], None)].into_iter());
+        assert_eq!(found(&mut root, 5000, Path::new("/x")), [(None, "x".to_owned())]);
+        fs::remove_dir_all(&top).expect("removed");
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_seen_after_a_second_or_a_move_of_ours() {
+        let top = top("links");
+        let (a, b, link) = (top.join("a/x"), top.join("b/x"), top.join("link"));
+        relink(&top.join("a"), &link);
+        let mut places = StoredPlaces::new([(link.as_os_str().as_bytes(), Some(7))].into_iter());
+        let is_in =
+            |places: &mut StoredPlaces, now: u64| [&a, &b, &link].map(|path| !found(places, now, path).is_empty());
+        for dir in ["a", "b"] {
+            fs::create_dir(top.join(dir)).expect("a directory");
+        }
+        assert_eq!(is_in(&mut places, 5000), [true, false, true]);
+        relink(&top.join("b"), &link);
+        assert_eq!(is_in(&mut places, 5999), [true, false, true]);
+        assert_eq!(is_in(&mut places, 6000), [false, true, true]);
+        relink(&top.join("a"), &link);
+        places.moved();
+        assert_eq!(is_in(&mut places, 6000), [true, false, true]);
+        fs::remove_file(&link).expect("removed");
+        assert_eq!(is_in(&mut places, 7000), [false, false, true]);
+        assert_eq!(places.by_path.len(), 1, "no path is kept that no place has");
+        fs::remove_dir_all(&top).expect("removed");
+    }
+
+    #[test]
+    fn of_many_places_a_call_looks_at_some_and_none_is_left_out() {
+        let top = top("many");
+        let names: Vec<PathBuf> = (0..2 * AT_ONCE + 9).map(|at| top.join(format!("link/{at}"))).collect();
+        relink(&top.join("a"), &top.join("link"));
+        for dir in ["a", "b"] {
+            fs::create_dir(top.join(dir)).expect("a directory");
+        }
+        let mut places = StoredPlaces::new(names.iter().map(|name| (name.as_os_str().as_bytes(), None)));
+        let count = |places: &StoredPlaces, dir: &str| {
+            let dir = top.join(dir);
+            places.places.iter().filter(|place| place.real.starts_with(dir.as_os_str().as_bytes())).count()
+        };
+        places.look(5000);
+        assert_eq!(count(&places, "a"), names.len(), "all are looked at before the first use");
+        relink(&top.join("b"), &top.join("link"));
+        for (now, expected) in
+            [(5999, 0), (6000, AT_ONCE), (6000, 2 * AT_ONCE), (6001, names.len()), (6999, names.len())]
+        {
+            places.look(now);
+            assert_eq!(count(&places, "b"), expected, "{now}");
+        }
+        fs::remove_dir_all(&top).expect("removed");
+    }
+
+    #[test]
+    fn a_path_is_judged_by_what_of_it_is_there() {
+        for (path, expected) in [("/proc/self/fd/none/x.php", "/fd/none/x.php"), ("/", "/"), ("/none/x", "/none/x")] {
+            let (found, file) = real_part(path.as_bytes());
+            assert_eq!(file, None, "{path}");
+            assert!(found.ends_with(expected.as_bytes()) && !found.starts_with(b"/proc/self"), "{path}: {found:?}");
+        }
+        for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
+            let (found, file) = real_part(path.as_bytes());
+            assert_eq!((&*found, file.as_deref()), (path.as_bytes(), expected.map(str::as_bytes)), "{path}");
+        }
+    }
+}
