@@ -114,10 +114,6 @@ impl StreamTransport {
 
     /// A piece of the body has come.
     pub fn push(&mut self, data: &[u8]) {
-        if self.at == self.body.len() {
-            self.body.clear();
-            self.at = 0;
-        }
         self.body.extend_from_slice(data);
     }
 
@@ -151,6 +147,10 @@ impl StreamTransport {
         into.extend_from_slice(&rest[..len]);
         self.at += len;
         self.taken += len;
+        if self.at == self.body.len() {
+            // A hundred uploads between two pieces would hold the room of as many pieces.
+            (self.body, self.at) = (Vec::new(), 0);
+        }
         Ok(len)
     }
 
