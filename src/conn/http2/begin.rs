@@ -88,6 +88,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         has_sent: false,
         has_large: false,
         is_limited: false,
+        is_partial: false,
         ends: None,
         lingers: false,
         filed: Vec::new(),

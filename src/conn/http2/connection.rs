@@ -61,7 +61,7 @@ impl Http2 {
         self.begin_turn(turn);
         // Requests and windows are heard of in every turn, however much there is to be sent.
         let mut received = match conns.get_mut(key) {
-            Some(conn) if self.ends.is_none() && conn.transport.can_read() && self.input.is_empty() => {
+            Some(conn) if conn.transport.can_read() && self.is_to_read() => {
                 match self.receive(&mut conn.transport, turn) {
                     Ok(received) => received,
                     Err(Gone) => return self.gone(conns, turn),
@@ -79,15 +79,18 @@ impl Http2 {
             let moved = read != Read::Dead && self.produce(conns, turn);
             self.protocol.take_control(&mut self.out);
             let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
-            let had = self.out.len() - self.sent;
+            let had = self.unsent();
             match self.send(&mut conn.transport, &mut turn.budget) {
                 Sent::All => {}
                 Sent::Blocked => {
-                    if self.out.len() - self.sent < had {
+                    if self.unsent() < had {
                         conn.arm(Timer::Send, turn.cx.now.ms + self.settings().client.send_timeout.0);
                     }
-                    // Streams that have something to do without output are driven above.
-                    return if turn.budget.requests == 0 { Next::Run } else { Next::Wait };
+                    // Streams that have something to do without output are driven above. What has come and is not read
+                    // brings no other event.
+                    let has_more = read == Read::Blocked || received && conn.transport.can_read();
+                    let goes_on = turn.budget.requests == 0 || has_more && !self.is_choked();
+                    return if goes_on { Next::Run } else { Next::Wait };
                 }
                 Sent::Gone => return self.gone(conns, turn),
             }
@@ -111,16 +114,17 @@ impl Http2 {
             if !conn.transport.can_read() {
                 return self.wait(conns, turn, key, received);
             }
-            if self.input.capacity() - self.input.len() < READ / 2 {
-                // Part of a frame waits in it.
-                self.input.reserve(READ);
-            }
             match self.receive(&mut conn.transport, turn) {
                 Ok(true) => received = true,
                 Ok(false) => return self.wait(conns, turn, key, received),
                 Err(Gone) => return self.gone(conns, turn),
             }
         }
+    }
+
+    /// Whether what the client has sent is read before anything else.
+    fn is_to_read(&self) -> bool {
+        self.ends.is_none() && (self.input.is_empty() || self.is_partial) && !self.is_choked()
     }
 
     fn begin_turn(&mut self, turn: &mut Turn<'_>) {
@@ -137,6 +141,10 @@ impl Http2 {
 
     /// Reads what the client has sent, as far as there is room for it. Whether anything had come.
     fn receive(&mut self, transport: &mut Transport, turn: &mut Turn<'_>) -> Result<bool, Gone> {
+        if self.input.capacity() - self.input.len() < READ / 2 {
+            // Part of a frame waits in it.
+            self.input.reserve(READ);
+        }
         let room = self.input.capacity() - self.input.len();
         match transport.recv(&mut self.input, room) {
             Ok(n) if n > 0 => {

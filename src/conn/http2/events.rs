@@ -59,6 +59,7 @@ impl Http2 {
             }
         };
         self.keep(input, at..);
+        self.is_partial = outcome == Read::More;
         outcome
     }
 
@@ -213,7 +214,7 @@ impl Intake {
 }
 
 /// The body is taken as it comes.
-fn takes_body(conn: &Conn) -> bool {
+pub(super) fn takes_body(conn: &Conn) -> bool {
     let State::Active(active) = &conn.state else { return false };
     active.ex.rx == Rx::Body || matches!(&conn.transport, Transport::Stream(stream) if stream.is_tunnel)
 }

@@ -18,7 +18,7 @@ impl Http2 {
     /// When something does not hold.
     pub fn check_invariants(&self, key: Key, conns: &Slab<Conn>) {
         self.protocol.check_invariants();
-        let (out, input) = (self.out.len() - self.sent, self.input.len());
+        let (out, input) = (self.unsent(), self.input.len());
         assert!(out <= OUTPUT + QUANTUM + ROOM, "{out} bytes of output wait");
         assert!(input <= 2 * READ, "{input} bytes of input wait");
         assert!(self.streams.is_sorted_by_key(|entry| entry.id), "streams are not in order");

@@ -10,7 +10,8 @@
 //! - [`begin`]: requests to exchanges, and which connections speak HTTP/2
 //!
 //! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
-//! bounded by [`OUTPUT`] whatever the streams have to say; nothing is read while it is full.
+//! bounded by [`OUTPUT`] whatever the streams have to say. While it is full frames are read all the same, and bodies taken,
+//! up to [`CHOKED`]: a client that sends first and reads then would wait for us, and we for it.
 
 pub mod begin;
 mod cached;
@@ -38,6 +39,8 @@ use stream::{Ending, StreamTransport};
 /// Bytes that wait for the socket before streams have to: as much as keeps it busy, little enough that a new stream
 /// does not wait for long.
 const OUTPUT: usize = 128 << 10;
+/// Output beside which nothing more is read: what answers the client's frames stands behind [`OUTPUT`].
+const CHOKED: usize = OUTPUT + QUANTUM + (64 << 10);
 /// Bytes that the kernel keeps unsent, of a connection with a [`LARGE`] response: what stands there goes before each new
 /// answer, and by itself the kernel takes megabytes from a client that is slower than we are.
 const UNSENT: u32 = 256 << 10;
@@ -61,6 +64,8 @@ pub struct Http2 {
     pub protocol: Connection,
     /// Read and not yet understood.
     input: Vec<u8>,
+    /// What is in `input` is part of a frame: the rest has to be read.
+    is_partial: bool,
     /// Frames, of which the first `sent` bytes are gone.
     out: Vec<u8>,
     sent: usize,
@@ -167,6 +172,16 @@ impl Http2 {
     /// A stream has ended by itself: its connection is gone.
     pub fn ended(&mut self, stream: Box<StreamTransport>) {
         self.ended.push(stream);
+    }
+
+    /// Bytes that wait for the socket.
+    fn unsent(&self) -> usize {
+        self.out.len() - self.sent
+    }
+
+    /// The client does not take what its frames are answered.
+    fn is_choked(&self) -> bool {
+        self.unsent() >= CHOKED
     }
 
     pub fn has_output(&self) -> bool {

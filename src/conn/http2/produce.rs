@@ -1,5 +1,6 @@
 //! The streams of a connection that can go on, in their turns, as long as there is room for what they say.
 
+use super::events::takes_body;
 use super::stream::{Grant, StreamTransport};
 use super::{Http2, LARGE, OUTPUT, QUANTUM, Work, schedule};
 use crate::conn::http1::{read, respond};
@@ -39,28 +40,29 @@ impl Http2 {
     }
 
     fn is_full(&self, turn: &Turn<'_>) -> bool {
-        self.out.len() - self.sent >= OUTPUT || turn.budget.bytes == 0
+        self.unsent() >= OUTPUT || turn.budget.bytes == 0
     }
 
     fn place(&self, id: u32) -> Option<usize> {
         self.streams.binary_search_by_key(&id, |entry| entry.id).ok()
     }
 
-    /// Streams that something has happened to. While the output is full only those that were reset: what they use is
-    /// given up though nothing can be sent.
+    /// Streams that something has happened to. While the output is full only those that were reset, since what they use is
+    /// given up though nothing can be sent, and those that take a body.
     fn drive_ready(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         let (mut moved, mut at) = (false, 0);
         let urgent = self.protocol.streams().iter().map(|stream| stream.priority.urgency).min();
         while let Some(entry) = self.streams.get(at) {
             let id = entry.id;
-            if !entry.is_ready || self.is_full(turn) && !self.is_broken(conns, at) {
+            let is_full = self.is_full(turn);
+            if !entry.is_ready || is_full && !self.is_broken(conns, at) && !self.takes_on(conns, turn, at) {
                 at += 1;
                 continue;
             }
             moved = true;
             // The others begin, and what they have to say waits for its turn.
             let stream = self.protocol.streams().get(id);
-            let may_send = stream.is_none_or(|stream| Some(stream.priority.urgency) == urgent);
+            let may_send = !is_full && stream.is_none_or(|stream| Some(stream.priority.urgency) == urgent);
             self.take_turn(conns, turn, at, may_send);
             if self.streams.get(at).is_some_and(|entry| entry.id == id) {
                 at += 1;
@@ -73,6 +75,16 @@ impl Http2 {
     fn is_broken(&self, conns: &Slab<Conn>, at: usize) -> bool {
         let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
         matches!(conns.get(*key).map(|conn| &conn.transport), Some(Transport::Stream(stream)) if stream.is_broken)
+    }
+
+    /// More of its body has come and is wanted: it is taken whatever others have to send.
+    fn takes_on(&self, conns: &Slab<Conn>, turn: &Turn<'_>, at: usize) -> bool {
+        if turn.budget.bytes == 0 || self.is_choked() {
+            return false;
+        }
+        let Some(Work::Exchange(key)) = self.streams.get(at).map(|entry| &entry.work) else { return false };
+        let Some(conn) = conns.get(*key).filter(|conn| takes_body(conn)) else { return false };
+        matches!(&conn.transport, Transport::Stream(stream) if stream.unborn.is_none() && stream.can_read())
     }
 
     /// Those that could send, the next one first. True: some depend on others.

@@ -95,6 +95,7 @@ impl H2 {
 
     fn over(stream: TcpStream) -> H2 {
         stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        stream.set_write_timeout(Some(LIMIT)).expect("a timeout");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         H2 {
             stream,

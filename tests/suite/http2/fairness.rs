@@ -122,6 +122,69 @@ fn a_client_that_stands_still_is_heard_and_finds_little_before_its_next_answer()
     }
 }
 
+/// What was sent to the server before is read after this, and what could be sent is: its events come in their order.
+fn turns(s: &Server) {
+    for _ in 0..2 {
+        s.get("/small").is(200);
+    }
+}
+
+#[test]
+fn frames_behind_a_part_of_one_are_heard_beside_a_download_that_stands_still() {
+    const MOST: usize = 1 << 20;
+    let s = gigabyte();
+    let mut c = H2::connect_small(s.address(0), 64 << 10);
+    c.send(&head(1, "GET", "/huge", &[], true));
+    take(&mut c, 8 << 20);
+    let cookie = "c".repeat(3000);
+    for round in 1..=4 {
+        let stream = 2 * round + 1;
+        let mut request = head(stream, "GET", "/small", &[("cookie", &cookie)], true);
+        let half = request.len() / 2;
+        request.extend_from_slice(&raw(kind::PING, 0, 0, &[round as u8; 8]));
+        c.send(&request[..half]);
+        turns(&s);
+        c.send(&request[half..]);
+        turns(&s);
+        let (mut ahead, mut is_answered, mut is_alive) = (0, false, false);
+        while !(is_answered && is_alive) {
+            let frame = c.next_frame().expect("a frame");
+            match frame.header.stream {
+                0 => is_alive |= frame.header.kind == kind::PING && frame.header.has(flag::ACK),
+                1 => ahead += frame.payload.len(),
+                other => is_answered |= other == stream && frame.header.has(flag::END_STREAM),
+            }
+            assert!(ahead <= MOST, "round {round}: {ahead} bytes; answered: {is_answered}, PING: {is_alive}");
+        }
+        take(&mut c, 4 << 20);
+    }
+}
+
+/// The client writes all of it before it reads on.
+#[test]
+fn an_upload_is_taken_beside_a_download_that_stands_still() {
+    const LENGTH: usize = 200_000;
+    let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; }");
+    File::create(s.path("html/huge")).and_then(|file| file.set_len(1 << 30)).expect("a sparse file");
+    let mut c = H2::connect_small(s.address(0), 64 << 10);
+    let upload = c.request("PUT", "/up/x", &[("content-length", &LENGTH.to_string())], false);
+    while c.room(upload) < LENGTH {
+        c.until(|frame| frame.header.kind == kind::WINDOW_UPDATE).expect("a window");
+    }
+    c.request("GET", "/huge", &[], true);
+    take(&mut c, 8 << 20);
+    turns(&s);
+    let content = noise(LENGTH);
+    let mut frames = Vec::new();
+    for piece in content.chunks(16_000) {
+        frames.extend_from_slice(&raw(kind::DATA, 0, upload, piece));
+    }
+    frames.extend_from_slice(&raw(kind::DATA, flag::END_STREAM, upload, b""));
+    c.send(&frames);
+    eventually("the upload is taken", || std::fs::read(s.path("store/x")).is_ok_and(|got| got == content));
+    c.until(|frame| frame.header.kind == kind::HEADERS && frame.header.stream == upload).expect("an answer");
+}
+
 /// A turn's share beside the same. A connection that could always send used to be read at the end of its window.
 #[test]
 fn a_fast_client_is_heard_in_the_middle_of_a_gigabyte() {
