@@ -383,3 +383,39 @@ fn the_first_upload_into_an_area_that_is_not_there_makes_it_before_its_quotas_lo
 fn chunk(content: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", content.len()).as_bytes(), content, b"\r\n0\r\n\r\n"].concat()
 }
+
+#[test]
+fn two_processes_do_not_both_copy_into_what_is_left_of_a_quota() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    const SIZE: u64 = 16 << 20;
+    let settings = "upload_quota 40m shared; dav_methods COPY;";
+    let of = |root: &str| block(root, settings).replace("GET POST", "COPY GET POST");
+    let first = running(server(&of("")).file("html/index.html", "index").mkdir("html/a/tree"));
+    let root = format!("root {};", first.path("html").display());
+    let second = running(server(&of(&root)).file("html/index.html", "index"));
+    let mut table = Table::new("there is room for one");
+    for (name, source, end) in [("a file", "file", ""), ("a tree", "tree", "/")] {
+        table.row(OURS, name, || {
+            let path = first.path(&format!("html/a/{source}{}", if end.is_empty() { "" } else { "/in" }));
+            std::fs::File::create(&path).and_then(|file| file.set_len(SIZE)).expect("the source");
+            let mut clients = [&first, &second].map(|s| (s.port(), s.client()));
+            for (port, client) in &mut clients {
+                let to = format!("/a/{source}-{port}{end}");
+                client.send(format!("COPY /a/{source}{end} HTTP/1.1\r\nHost: a\r\nDestination: {to}\r\n\r\n"));
+            }
+            let answers = clients.each_mut().map(|(_, client)| client.response().status);
+            let there = [&first, &second].map(|s| first.exists(&format!("html/a/{source}-{}", s.port())));
+            let stored = answers.map(|status| [201, 204].contains(&status));
+            assert_eq!((stored, stored[0] != stored[1]), (there, true), "{answers:?}");
+            assert!(answers.contains(&507), "{answers:?}");
+            // What one row leaves is no part of the next.
+            std::fs::remove_file(&path).expect("the source");
+            for s in [&first, &second] {
+                let copy = first.path(&format!("html/a/{source}-{}", s.port()));
+                let _ = std::fs::remove_file(&copy).or_else(|_| std::fs::remove_dir_all(&copy));
+            }
+        });
+    }
+}

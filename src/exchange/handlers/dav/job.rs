@@ -2,6 +2,7 @@
 
 use super::copying::{FileCopy, Staged, TreeCopy};
 use super::target::Spot;
+use crate::exchange::handlers::upload::Refusal;
 use crate::http::status::Status;
 use crate::services::remove_tree::Removal;
 use crate::services::syncs::Sync;
@@ -66,6 +67,8 @@ pub enum After {
     Leave,
     Done,
     Failed(Errno),
+    /// By the quota: others were faster.
+    Refused(Box<Refusal>),
     /// As [`Stage::Unsure`].
     Unsure(&'static str, Errno),
 }
@@ -177,6 +180,7 @@ impl Job {
             },
             After::Done => Ok(Stage::Done(self.status)),
             After::Failed(e) => Err(e),
+            After::Refused(_) => Err(Errno::EDQUOT),
             After::Unsure(call, e) => Ok(Stage::Unsure(call, e)),
         }
     }

@@ -1,7 +1,7 @@
 //! Whether a COPY or MOVE may be done: by the rules of every path that is read, removed or written, and by what is left
 //! of the quota and of the disk. In slices, before anything is changed.
 
-use super::job::Job;
+use super::job::{After, Job};
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::path_rules::{Deed, PathRules, Target, has_file_rules};
@@ -10,6 +10,7 @@ use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload::{self, Refusal, Share};
 use crate::http::method::Method;
 use crate::services::Services;
+use crate::services::quotas::shared::Lock;
 use crate::services::quotas::{Claim, Usage};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, Stat};
@@ -37,6 +38,8 @@ pub struct Judging {
     freed: Usage,
     quota: Option<(Quota, Vec<u8>)>,
     share: Option<Share>,
+    /// Of a quota that other processes keep too: held while what is copied or moved gets its name.
+    lock: Option<Lock>,
 }
 
 impl Judging {
@@ -73,6 +76,7 @@ impl Judging {
             freed: Usage::default(),
             quota: None,
             share: None,
+            lock: None,
             rules,
         };
         if is_tree {
@@ -146,17 +150,50 @@ impl Judging {
         if !share.admit(need, Usage { bytes, files }, cx)? {
             return Ok(true);
         }
-        match share.share(ex, cx, (self.added, self.freed)) {
-            Err(refusal) if refusal.later => Ok(true),
-            outcome => outcome.map(|()| false),
-        }
+        self.lock(ex, cx).map(|has| !has)
     }
 }
 
 impl Judging {
+    /// What comes is about to get its name, or to be copied: by what other processes have stored meanwhile there is room.
+    /// False: not known yet.
+    ///
+    /// # Errors
+    /// 507, or 503 where another process does not give the lock back.
+    pub fn lock(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refusal> {
+        let Some(share) = &self.share else { return Ok(true) };
+        match share.lock(ex, cx, (self.added, self.freed)) {
+            Err(refusal) if refusal.later => Ok(false),
+            outcome => outcome.map(|lock| {
+                self.lock = lock;
+                true
+            }),
+        }
+    }
+
+    /// Others may go on. `is_copying`: nothing came yet.
+    pub fn unlock(&mut self, is_copying: bool) {
+        if let (Some(lock), true) = (self.lock.take(), is_copying) {
+            lock.take_back();
+        }
+    }
+
+    /// A file is as long as its copy is.
+    pub fn file_was_copied(&mut self, size: u64) {
+        self.added.bytes = size;
+    }
+
+    /// Whether the copy of a tree may take the place of what is there now, and has room; false: not known yet.
+    pub fn may_swap(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, After> {
+        if self.look_again(ex, cx).map_err(After::Failed)? {
+            return Ok(false);
+        }
+        self.lock(ex, cx).map_err(|refusal| After::Refused(Box::new(refusal)))
+    }
+
     /// The copy is about to take the place of a tree, into which something may have come since it was looked at. True: it is
     /// being looked at again.
-    pub fn look_again(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Errno> {
+    fn look_again(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Errno> {
         match &mut self.replaced {
             Some(replaced) => replaced.step(ex, cx, &self.rules).map_err(|_| Errno::EACCES),
             None => Ok(false),

@@ -204,8 +204,8 @@ impl Transfer {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !matches!(self.stage, Stage::Judging) {
-            // Files come, their number is not known.
-            cx.quotas.more();
+            // What was there may go. A copy under its hidden name counts nowhere yet.
+            cx.quotas.less();
         }
         loop {
             match self.step(ex, cx) {
@@ -226,11 +226,8 @@ impl Transfer {
         let next = match &mut self.stage {
             Stage::Judging => match self.judging.step(ex, cx, &self.job) {
                 Ok(true) => return Ok(()),
-                Ok(false) => {
-                    // From here on files come, their number is not known.
-                    cx.quotas.more();
-                    if self.judging.is_tree { self.begin_tree(cx) } else { self.job.begin_file(&mut cx.temp_names) }
-                }
+                Ok(false) if self.judging.is_tree => self.begin_tree(cx),
+                Ok(false) => self.job.begin_file(&mut cx.temp_names),
                 Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
             },
             Stage::Done(status) => {
@@ -319,16 +316,26 @@ impl Transfer {
     /// A step that changes names, now that all before it is on the disk.
     fn go_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let next = match std::mem::replace(&mut self.stage, Stage::Judging) {
-            Stage::Placing(copy) => self.place_file(copy, &mut cx.temp_names),
-            Stage::Swapping(staged) => match self.judging.look_again(ex, cx) {
-                Ok(true) => {
+            // It gets no name yet that counts.
+            Stage::Placing(copy) if self.job.swaps => self.place_file(copy, &mut cx.temp_names),
+            Stage::Placing(copy) => match self.judging.lock(ex, cx) {
+                Ok(true) => self.place_file(copy, &mut cx.temp_names),
+                Ok(false) => {
+                    self.stage = Stage::Placing(copy);
+                    return Ok(());
+                }
+                Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
+            },
+            Stage::Swapping(staged) => match self.judging.may_swap(ex, cx) {
+                Ok(false) => {
                     self.stage = Stage::Swapping(staged);
                     return Ok(());
                 }
-                Ok(false) => self.swapped(staged, &mut cx.temp_names),
-                Err(e) => Ok(Stage::Old { old: staged, then: After::Failed(e) }),
+                Ok(true) => self.swapped(staged, &mut cx.temp_names),
+                Err(then) => Ok(Stage::Old { old: staged, then }),
             },
             Stage::Old { old, then } => self.job.clear(old, then),
+            Stage::Cleared(After::Refused(refusal)) => return Err(upload::refuse(ex, cx, &refusal)),
             // Another file has the name by now: that one was not copied.
             Stage::Cleared(After::Leave) if self.has_source_changed() => Err(Errno::EBUSY),
             Stage::Cleared(then) => self.job.after(then),
@@ -352,6 +359,12 @@ impl Transfer {
         if is_named {
             cx.judged_trees.came(self.job.to());
         }
+        let is_copying = matches!(next, Ok(Stage::File(_) | Stage::Tree(..)));
+        if !is_copying && !matches!(next, Ok(Stage::Placing(_) | Stage::Swapping(_))) {
+            // Files have come, their number is not known.
+            cx.quotas.more();
+        }
+        self.judging.unlock(is_copying);
         if self.job.sync {
             let syncs = match &mut next {
                 Ok(Stage::Placing(copy)) => {
@@ -421,6 +434,7 @@ impl Transfer {
         match std::mem::replace(&mut self.stage, Stage::Judging) {
             Stage::File(copy) => {
                 self.copied = Some(*copy.source());
+                self.judging.file_was_copied(copy.source().size);
                 Ok(Stage::Placing(copy))
             }
             _ => Err(Errno::EINVAL),

@@ -63,14 +63,14 @@ impl Share {
         Ok(true)
     }
 
-    /// Where other processes keep the quota too, they learn of what was admitted.
+    /// The lock of a quota that other processes keep too: they learn of what was admitted. None: there is none.
     ///
     /// # Errors
     /// Those of [`lock`].
-    pub fn share(&self, ex: &mut Exchange, cx: &mut Services, usage: (Usage, Usage)) -> Result<(), Refusal> {
+    pub fn lock(&self, ex: &mut Exchange, cx: &mut Services, usage: (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
         match self.limit.shared {
-            true => lock(ex, cx, (self.claim.area(), self.limit), usage).map(drop),
-            false => Ok(()),
+            true => lock(ex, cx, (self.claim.area(), self.limit), usage),
+            false => Ok(None),
         }
     }
 
