@@ -100,11 +100,7 @@ impl Lock {
                 area.count(now)?;
             }
         }
-        let path = CString::new(&area.path[..]).map_err(|_| Errno::EINVAL)?;
-        let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
-        // EINVAL of a FIFO that has its name does not mean that there are no locks.
-        let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
-            .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
+        let fd = open_file(area)?;
         match file::flock(fd.as_fd()) {
             Ok(()) => shared.busy = None,
             Err(Errno::EAGAIN) => return shared.wait(now.ms),
@@ -115,21 +111,7 @@ impl Lock {
         let recount = shared.recount.take();
         let tries = recount.as_ref().map_or(0, |recount| recount.tries);
         let small = area.count_small(now)?;
-        let is_counted = area.known.get() == Known::Yes;
-        let (before, is_exact) = match (small, record, recount) {
-            (Some(used), ..) => (Some(used), true),
-            (None, Some(record), None) => {
-                (Some(record.used), is_counted && !area.is_due(now) && shared.agree(&text, area.counts.get()))
-            }
-            (None, _, Some(recount)) if recount.text == text => (Some(area.used.get()), is_counted),
-            (None, Some(record), Some(recount)) => {
-                // A file that was not there or not readable began at nothing.
-                let began = Record::parse(&recount.text).unwrap_or_default();
-                (Some(area.used.get().plus(record.stored_since(began))), false)
-            }
-            // It was made, or spoilt, by something else meanwhile.
-            (None, None, _) => (None, false),
-        };
+        let (before, is_exact) = shared.number(area, (&text, record), small, recount, now);
         let has_room = |before: Usage| {
             let total = before.plus(added).minus(freed);
             super::has_room(quota, total, total, before)
@@ -171,6 +153,32 @@ impl Lock {
 }
 
 impl Shared {
+    /// What is there at most, and whether it is known exactly; None: it is not known at all.
+    fn number(
+        &self,
+        area: &Area,
+        (text, record): (&[u8], Option<Record>),
+        small: Option<Usage>,
+        recount: Option<Recount>,
+        now: &Clock,
+    ) -> (Option<Usage>, bool) {
+        let is_counted = area.known.get() == Known::Yes;
+        match (small, record, recount) {
+            (Some(used), ..) => (Some(used), true),
+            (None, Some(record), None) => {
+                (Some(record.used), is_counted && !area.is_due(now) && self.agree(text, area.counts.get()))
+            }
+            (None, _, Some(recount)) if recount.text == text => (Some(area.used.get()), is_counted),
+            (None, Some(record), Some(recount)) => {
+                // A file that was not there or not readable began at nothing.
+                let began = Record::parse(&recount.text).unwrap_or_default();
+                (Some(area.used.get().plus(record.stored_since(began))), false)
+            }
+            // It was made, or spoilt, by something else meanwhile.
+            (None, None, _) => (None, false),
+        }
+    }
+
     fn agree(&self, text: &[u8], counts: u64) -> bool {
         self.agreed.as_ref().is_some_and(|(agreed, at)| agreed == text && *at == counts)
     }
@@ -223,6 +231,15 @@ impl Record {
             files: self.stored.files.wrapping_sub(began.stored.files),
         }
     }
+}
+
+/// The lock file of an area, made where there is none.
+fn open_file(area: &Area) -> Result<OwnedFd, Errno> {
+    let path = CString::new(&area.path[..]).map_err(|_| Errno::EINVAL)?;
+    let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
+    // EINVAL of a FIFO that has its name does not mean that there are no locks.
+    open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
+        .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })
 }
 
 fn read(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
