@@ -44,13 +44,19 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
     // Empty lines before it do not count (nginx).
     ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
-    // nginx reads the request line before it knows the host: what is wrong with it is the default server's to say.
+    // nginx reads the request line before it knows the host: what is wrong with it is said by the server of before.
     let aim = target(ex);
-    let chosen = if aim.is_ok() { select_server(ex, cx) } else { Ok(()) };
+    let chosen = match aim {
+        Ok(()) => select_server(ex, cx),
+        Err(_) => {
+            super::tls::start(ex);
+            Ok(())
+        }
+    };
     if ex.config.underscores {
         ex.drop_underscores();
     }
-    let misdirected = super::tls::check(ex, cx);
+    let misdirected = aim.is_ok().then(|| super::tls::check(ex, cx)).flatten();
     let flow = match aim {
         _ if misdirected.is_some() => {
             ex.closes |= misdirected != Some(Status::MISDIRECTED_REQUEST);
@@ -110,9 +116,11 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
         request.head.request_line = Span::new(0, line);
     }
     ex.log.request_length = ex.buf().len() as u64;
+    super::tls::start(ex);
     let mut reject = *reject;
     if !ex.request.head.target.is_empty() {
-        // nginx reads the path before the fields: a wrong one comes first, and the default server answers.
+        // nginx reads the path before the fields: a wrong one comes first, and is answered by the
+        // server of before.
         let is_read = !ex.request.head.origin.is_empty() && reject != Reject::Version;
         match target(ex) {
             Err(wrong @ Reject::BadUri(_)) if is_read => reject = wrong,

@@ -6,6 +6,7 @@ use crate::config::settings::ssl::Verify;
 use crate::config::template::Builtin;
 use crate::config::tls_material::ServerTls;
 use crate::http::status::Status;
+use crate::route::server;
 use crate::services::Services;
 use crate::tls::fault::Fault;
 use crate::tls::hello::Hello;
@@ -41,6 +42,18 @@ pub struct TlsFacts {
     pub early: Cell<bool>,
     /// What the client offered, where the configuration has variables of it.
     pub offers: Option<Box<Hello>>,
+}
+
+/// Before a request names its server, the one speaks that the name in the hello chose (nginx); else it is the default.
+pub fn start(ex: &mut Exchange) {
+    let Some(facts) = ex.tls.as_deref().filter(|facts| facts.is_named) else { return };
+    let name = facts.server_name.as_deref().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+    let endpoint = &ex.config.endpoints[ex.client.endpoint.at()];
+    // A reload may have taken the name away.
+    if let Ok(Some(id)) = server::by_name(endpoint, name.as_bytes()) {
+        ex.route.server = id;
+        ex.route.location = ex.config.server(id).root;
+    }
 }
 
 /// Whether the request's server takes it by this connection; the status of the refusal where it does not.

@@ -207,6 +207,24 @@ fn the_name_chooses_the_certificate_and_a_server_may_refuse() {
 }
 
 #[test]
+fn a_wrong_path_is_answered_by_the_server_that_the_hello_named() {
+    let setup = http(
+        "ssl_certificate localhost.crt; ssl_certificate_key localhost.key; error_page 400 /page;\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name a.test; location = /page { return 200 A; } }\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name b.test; location = /page { return 200 B; } }\n\
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name c.test; location = /page { return 200 C; } \
+         ssl_verify_client on; ssl_client_certificate localhost.crt; }",
+    );
+    let script = "for name in ('a.test', 'b.test', 'B.TEST', 'c.test', 'd.test'):\n    for field in ('', 'Transfer-Encoding: foo\\r\\n'):\n        \
+        text = f'GET /%zz HTTP/1.1\\r\\nHost: d.test\\r\\n{field}\\r\\n'\n        print(ask(connect(name=name), text).decode()[-1], end='')\n";
+    if certificate(setup.dir(), "localhost", "ec")
+        && let Some(shown) = python(&setup.start(), script)
+    {
+        assert_eq!(shown, "AABBBBCCAA");
+    }
+}
+
+#[test]
 fn certificates_of_clients_are_asked_for_and_judged() {
     let setup = http(
         "ssl_certificate localhost.crt; ssl_certificate_key localhost.key; ssl_client_certificate good.crt;\n\
