@@ -11,6 +11,24 @@ use std::path::Path;
 /// # Errors
 /// The file is as it was.
 pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    place(path, text, mode, |from, to| fs::rename(from, to))
+}
+
+/// The same of a file that is not there yet: another process may make it meanwhile, and that one stays.
+///
+/// # Errors
+/// `AlreadyExists`, or it could not be written.
+pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    place(path, text, mode, |from, to| match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
+        // Of a file system without hard links.
+        Err(_) => OpenOptions::new().write(true).create_new(true).open(to).and_then(|_| fs::rename(from, to)),
+    })
+}
+
+/// Writes the text to a file beside the path, which `settle` brings there.
+fn place(path: &Path, text: &[u8], mode: u32, settle: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
@@ -23,7 +41,7 @@ pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)
+        settle(&temporary, path)
     })();
     if written.is_err() {
         // What could not be finished leaves nothing behind, as far as that can be.
@@ -50,5 +68,17 @@ mod tests {
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(scratch.path().join("state")).expect("there").count(), 1, "nothing is left over");
         assert!(replace(&path.join("x"), b"", 0o600).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_made() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("state/key.pem");
+        create(&path, b"one", 0o600).expect("written");
+        let failed = create(&path, b"two", 0o600).expect_err("it is there");
+        assert_eq!(failed.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).expect("there"), b"one");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(scratch.path().join("state")).expect("there").count(), 1, "nothing is left over");
     }
 }

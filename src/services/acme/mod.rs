@@ -4,6 +4,7 @@
 //! Invariants: an authority is asked one thing at a time; what is served stays until something better is there and kept;
 //! challenges are answered only while an order is under way.
 
+mod authority;
 mod held;
 mod store;
 mod unkept;
@@ -21,6 +22,7 @@ use crate::config::model::Level;
 use crate::sys::random;
 use crate::tls::issue::{self, KeyKind};
 use crate::tls::{CertifiedKey, ServerConfig, server};
+use authority::{Authority, Job, Work, is_same};
 use aws_lc_rs::digest;
 use held::{Due, Held};
 use std::collections::HashMap;
@@ -28,7 +30,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use store::{Opened, Pair};
-use unkept::Unkept;
 
 /// The time of a turn.
 #[derive(Clone, Copy, Debug)]
@@ -41,34 +42,6 @@ pub struct Moment {
 
 /// Times that are further away are looked at again by then: the clock may be set.
 const LOOK: u64 = 3_600_000;
-
-enum Work {
-    /// With the key that the certificate will have.
-    Order(Box<Order>, String),
-    Inquiry(Inquiry),
-}
-
-struct Job {
-    certificate: usize,
-    work: Work,
-    /// Challenges that are answered already.
-    published: usize,
-}
-
-/// An issuer, and what is under way with it.
-struct Authority {
-    issuer: Rc<Issuer>,
-    account: Account,
-    job: Option<Job>,
-    /// A request is out.
-    outstanding: bool,
-    /// Nothing is asked before, monotonic milliseconds.
-    wait: u64,
-    /// The account's key, where it was made and is not on disk.
-    unkept_key: Option<String>,
-    /// Whether the account is on disk.
-    unkept: Unkept,
-}
 
 #[derive(Default)]
 pub struct Acme {
@@ -93,9 +66,11 @@ impl Acme {
     /// Takes up what a configuration wants: what is on disk is loaded, what goes on as it was is not disturbed.
     /// True: what was under way is not.
     pub fn adopt(&mut self, settings: &Settings, now: i64) -> bool {
+        let is_mended = self.read_keys_again();
         let same_issuers = self.authorities.len() == settings.issuers.len()
             && self.authorities.iter().zip(&settings.issuers).all(|(old, new)| is_same(&old.issuer, new));
-        let same = same_issuers
+        let same = !is_mended
+            && same_issuers
             && self.certificates.len() == settings.certificates.len()
             && self.certificates.iter().zip(&settings.certificates).all(|((old, _), new)| old == new);
         if same {
@@ -140,28 +115,47 @@ impl Acme {
     }
 
     fn authority(&mut self, issuer: &Rc<Issuer>) -> Option<Authority> {
-        let opened = store::account(issuer).or_else(|why| {
+        let opened = store::account(issuer);
+        let is_makeshift = opened.is_err();
+        let opened = opened.or_else(|why| {
             self.lines.push((Level::Emerg, format!("acme issuer \"{}\": {why}", issuer.name)));
-            // Another account than before, for as long as the process lives: better than no certificate. What is on disk
+            // Another account than before, until a reload finds a key that can be read: better than no certificate. What is on disk
             // stays as it is.
             let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()))?;
             Ok::<_, String>(Opened { key, kid: None, unkept: None })
         });
         let Opened { key, kid, unkept } = opened.ok()?;
-        Some(Authority { unkept_key: unkept, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
+        Some(Authority { unkept_key: unkept, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
+    }
+
+    /// Keys that could not be read may have been mended. True: so it is.
+    fn read_keys_again(&mut self) -> bool {
+        let mut is_mended = false;
+        for authority in self.authorities.iter_mut().filter(|authority| authority.is_makeshift) {
+            is_mended |= store::account(&authority.issuer).is_ok_and(|opened| authority.take(opened));
+        }
+        is_mended
     }
 
     /// Writes what of an account is not on disk.
     fn keep_account(&mut self, at: usize, now: i64) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
-        let Authority { issuer, account, unkept_key, unkept, .. } = authority;
-        let key = unkept_key.as_deref().map_or(Ok(()), |text| store::keep_key(issuer, text));
-        let kept = key.and_then(|()| {
-            *unkept_key = None;
-            account.kid().map_or(Ok(()), |kid| store::keep_account(issuer, account.key(), kid))
+        let issuer = authority.issuer.clone();
+        let key = authority.unkept_key.as_deref().map_or(Ok(true), |text| store::keep_key(&issuer, text));
+        let kept = key.and_then(|is_ours| match is_ours {
+            true => authority.keep().map(|()| false),
+            false => match store::account(&issuer)? {
+                Opened { unkept: Some(_), .. } => Err("account.key has come and gone".to_owned()),
+                opened => Ok(authority.take(opened)),
+            },
         });
+        let is_other = kept == Ok(true);
         let what = format!("the account of acme issuer \"{}\"", issuer.name);
-        self.lines.extend(unkept.attempted(kept, &what, now, chance()));
+        self.lines.extend(authority.unkept.attempted(kept.map(drop), &what, now, chance()));
+        if is_other {
+            // What was under way was another account's.
+            self.finish(at);
+        }
     }
 
     /// Writes a certificate that is served.
@@ -444,37 +438,6 @@ impl Acme {
     }
 }
 
-impl Authority {
-    fn new(issuer: Rc<Issuer>, account: Account) -> Authority {
-        Authority {
-            issuer,
-            account,
-            job: None,
-            outstanding: false,
-            wait: 0,
-            unkept_key: None,
-            unkept: Unkept::default(),
-        }
-    }
-
-    /// As it is after a reload: nothing is under way.
-    fn settled(self, issuer: Rc<Issuer>) -> Authority {
-        Authority { issuer, job: None, outstanding: false, wait: 0, ..self }
-    }
-}
-
-/// Whether what was begun with one goes on with the other.
-fn is_same(a: &Issuer, b: &Issuer) -> bool {
-    let (x, y) = (&a.terms, &b.terms);
-    a.name == b.name
-        && a.state == b.state
-        && a.account_key == b.account_key
-        && x.uri == y.uri
-        && x.challenge == y.challenge
-        && x.external == y.external
-        && x.profile == y.profile
-}
-
 /// How a client of tls-alpn-01 calls it: an address by its name in the reverse zone (RFC 8738).
 fn server_name(name: &str) -> String {
     match name.parse() {
@@ -500,16 +463,4 @@ fn handshake(challenge: &Challenge, now: i64) -> Result<Arc<ServerConfig>, Strin
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_called_by_their_reverse_names() {
-        assert_eq!(server_name("192.0.2.1"), "1.2.0.192.in-addr.arpa");
-        assert!(
-            server_name("2001:db8::1").starts_with("1.0.0.0.")
-                && server_name("2001:db8::1").ends_with("1.0.0.2.ip6.arpa")
-        );
-        assert_eq!(server_name("a.test"), "a.test");
-    }
-}
+mod tests;

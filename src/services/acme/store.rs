@@ -4,7 +4,7 @@
 use crate::acme::jose::AccountKey;
 use crate::config::acme::{AccountKey as From, Certificate, Issuer};
 use crate::config::certificates::{self, Wrong};
-use crate::io::replace::replace;
+use crate::io::replace::{create, replace};
 use crate::tls::CertifiedKey;
 use crate::tls::issue::{self, KeyKind};
 use crate::tls::{pem, ticket};
@@ -80,13 +80,17 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
     Ok(Opened { key, kid, unkept })
 }
 
-/// Keeps an account key that was made.
+/// Keeps an account key that was made. False: another process has kept one meanwhile.
 ///
 /// # Errors
 /// It cannot be kept.
-pub fn keep_key(issuer: &Issuer, text: &str) -> Result<(), String> {
-    let Some(path) = key_path(issuer) else { return Ok(()) };
-    replace(&path, text.as_bytes(), 0o600).map_err(failed(&path))
+pub fn keep_key(issuer: &Issuer, text: &str) -> Result<bool, String> {
+    let Some(path) = key_path(issuer) else { return Ok(true) };
+    match create(&path, text.as_bytes(), 0o600) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(failed(&path)(e)),
+    }
 }
 
 /// Keeps the account's URL.

@@ -1,0 +1,87 @@
+//! An authority, its account and what is under way with it. Knows no certificate but by its place.
+
+use super::store::{self, Opened};
+use super::unkept::Unkept;
+use crate::acme::account::Account;
+use crate::acme::order::Order;
+use crate::acme::renewal::Inquiry;
+use crate::config::acme::Issuer;
+use std::rc::Rc;
+
+pub enum Work {
+    /// With the key that the certificate will have.
+    Order(Box<Order>, String),
+    Inquiry(Inquiry),
+}
+
+pub struct Job {
+    pub certificate: usize,
+    pub work: Work,
+    /// Challenges that are answered already.
+    pub published: usize,
+}
+
+/// An issuer, and what is under way with it.
+pub struct Authority {
+    pub issuer: Rc<Issuer>,
+    pub account: Account,
+    pub job: Option<Job>,
+    /// A request is out.
+    pub outstanding: bool,
+    /// Nothing is asked before, monotonic milliseconds.
+    pub wait: u64,
+    /// The account's key, where it was made and is not on disk.
+    pub unkept_key: Option<String>,
+    /// The key on disk could not be read: the account is another, which is not kept.
+    pub is_makeshift: bool,
+    /// Whether the account is on disk.
+    pub unkept: Unkept,
+}
+
+impl Authority {
+    pub fn new(issuer: Rc<Issuer>, account: Account) -> Authority {
+        Authority {
+            issuer,
+            account,
+            job: None,
+            outstanding: false,
+            wait: 0,
+            unkept_key: None,
+            is_makeshift: false,
+            unkept: Unkept::default(),
+        }
+    }
+
+    /// The account is another one from now on.
+    pub fn take(&mut self, opened: Opened) -> bool {
+        let Opened { key, kid, unkept } = opened;
+        (self.account, self.unkept_key, self.is_makeshift) = (Account::new(key, kid), unkept, false);
+        true
+    }
+
+    /// The key is on disk; so is the URL where there is one.
+    pub fn keep(&mut self) -> Result<(), String> {
+        self.unkept_key = None;
+        match self.account.kid().filter(|_| !self.is_makeshift) {
+            Some(kid) => store::keep_account(&self.issuer, self.account.key(), kid),
+            None => Ok(()),
+        }
+    }
+
+    /// As it is after a reload: nothing is under way.
+    pub fn settled(self, issuer: Rc<Issuer>) -> Authority {
+        Authority { issuer, job: None, outstanding: false, wait: 0, ..self }
+    }
+}
+
+/// Whether what was begun with one goes on with the other.
+pub fn is_same(a: &Issuer, b: &Issuer) -> bool {
+    let (x, y) = (&a.terms, &b.terms);
+    a.name == b.name
+        && a.state == b.state
+        && a.account_key == b.account_key
+        && x.uri == y.uri
+        && x.challenge == y.challenge
+        && x.external == y.external
+        && x.profile == y.profile
+}
