@@ -366,7 +366,7 @@ mod tests {
         drop(lock);
         fill(&scratch, 4900..5000);
         assert!(!took(&one, 1) && !took(&other, 1));
-        // What is gone is found by a count that nobody disturbs.
+        // What is gone is found by a count that nothing disturbs.
         for n in 0..2000 {
             fs::remove_file(scratch.path().join(n.to_string())).expect("it is there");
         }
