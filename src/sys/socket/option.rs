@@ -115,7 +115,7 @@ pub fn sndbuf(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
     set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, int(bytes))
 }
 
-/// TCP_NOTSENT_LOWAT: so many bytes that are not sent yet the kernel keeps at most; whatever is on its way does not count.
+/// TCP_NOTSENT_LOWAT: bytes not sent yet that the kernel keeps at most; what is on its way does not count.
 /// EOPNOTSUPP for Unix sockets.
 pub fn notsent_lowat(fd: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, int(bytes))
