@@ -172,6 +172,11 @@ impl Transport {
         }
     }
 
+    /// The peer has not acknowledged all that was sent.
+    pub fn is_unacknowledged(&self) -> bool {
+        self.fd().is_some_and(|fd| socket::bytes_unsent(fd).is_ok_and(|bytes| bytes > 0))
+    }
+
     /// A `recv` may find bytes, the end or an error.
     pub fn can_read(&self) -> bool {
         match self {

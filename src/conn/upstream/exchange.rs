@@ -68,10 +68,8 @@ pub(super) fn settled(io: &mut Io<'_>, active: &Active, cx: &Services) {
 
 /// The server is of no more use: another, an error, or the end of a response that has begun.
 pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fault: Fault) -> Step {
-    // A kept connection that ends without a byte of a response was most likely closed before the request came, and says
-    // nothing of the server: if the server is at fault, the new connection that follows tells. The reset that would prove
-    // it may come after the end.
-    let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault));
+    // One that answered what was sent to it with a reset was closed before: that says nothing of the server.
+    let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
     let end = if was_closed { End::Neutral } else { fault.end() };
     let resting = turn.pool.backends.close(&mut active.backend, turn.cx, end);
     next(io, active, turn.cx, fault, resting)
@@ -222,10 +220,18 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     let cx = &mut *turn.cx;
     let outcome = match bytes {
         Err(e) => {
+            proxy.was_reset = matches!(e, Errno::ECONNRESET | Errno::EPIPE);
             proxy.broken(ex, cx, "recv()", e);
             Err(Fault::Error)
         }
-        Ok([]) => proxy.closed(ex, cx).map(|()| None),
+        Ok([]) => {
+            let upstream = turn.pool.backends.of(*backend).filter(|_| proxy.reused);
+            // The reset may come after the end: then what was sent is not acknowledged yet.
+            proxy.was_reset = upstream.is_some_and(|upstream| {
+                upstream.transport.connected().is_err() || upstream.transport.is_unacknowledged()
+            });
+            proxy.closed(ex, cx).map(|()| None)
+        }
         Ok(bytes) => {
             proxy.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
             if ex.out.is_empty() {

@@ -112,6 +112,8 @@ pub struct Proxy {
     records: fastcgi::Reader,
     /// The connection had served a request before.
     pub reused: bool,
+    /// It ended with a reset.
+    pub was_reset: bool,
     /// The connection may serve another afterwards.
     keep: bool,
     ending: Ending,
@@ -197,6 +199,7 @@ fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: fi
         reading: Reading::Head,
         records: fastcgi::Reader::default(),
         reused: false,
+        was_reset: false,
         keep: false,
         ending: Ending::None,
         copy: None,
